@@ -1,0 +1,130 @@
+package schema
+
+import (
+	"fmt"
+	"strings"
+)
+
+// ComponentKind says what sort of part of the model a [Component] is.
+type ComponentKind uint8
+
+// The kinds, in the words of the component table.
+const (
+	Embed    ComponentKind = iota // token embedding W_E[token]
+	PosEmbed                      // position embedding W_pos[position]
+	HeadOut                       // z W_O of one attention head, no bias
+	AttnBias                      // b_O of one attention layer, with the folded value biases
+	MLP                           // output of one MLP, b_out included
+	QBias                         // b_Q of the target head
+	KBias                         // b_K of the target head
+)
+
+var componentKinds = [...]string{"embed", "pos_embed", "head", "attn_bias", "mlp", "q_bias", "k_bias"}
+
+// String gives the word the component_kind enumeration of the file uses.
+func (k ComponentKind) String() string { return componentKinds[k] }
+
+// ParseComponentKind is the inverse of [ComponentKind.String].
+func ParseComponentKind(s string) (ComponentKind, error) {
+	return parseEnum[ComponentKind]("component kind", componentKinds[:], s)
+}
+
+// Component is one term of a score: something that writes into the residual stream, or a bias of the
+// target head. Layer is -1 where the kind has none; Head is -1 but for HeadOut.
+type Component struct {
+	Kind  ComponentKind
+	Layer int
+	Head  int
+}
+
+// Label is the name in figures: W_E, W_pos, 9.6, b_O3, MLP3, b_Q, b_K.
+func (c Component) Label() string {
+	switch c.Kind {
+	case Embed:
+		return "W_E"
+	case PosEmbed:
+		return "W_pos"
+	case HeadOut:
+		return Head{c.Layer, c.Head}.String()
+	case AttnBias:
+		return fmt.Sprintf("b_O%d", c.Layer)
+	case MLP:
+		return fmt.Sprintf("MLP%d", c.Layer)
+	case QBias:
+		return "b_Q"
+	case KBias:
+		return "b_K"
+	}
+	panic(fmt.Sprintf("schema: component kind %d", c.Kind))
+}
+
+// TLName is TransformerLens's name where it has one (embed, pos_embed, L9H6, 3_mlp_out, as
+// ActivationCache.get_full_resid_decomposition labels them), else the parameter's name.
+func (c Component) TLName() string {
+	switch c.Kind {
+	case Embed:
+		return "embed"
+	case PosEmbed:
+		return "pos_embed"
+	case HeadOut:
+		return Head{c.Layer, c.Head}.TLName()
+	case AttnBias:
+		return fmt.Sprintf("blocks.%d.attn.b_O", c.Layer)
+	case MLP:
+		return fmt.Sprintf("%d_mlp_out", c.Layer)
+	case QBias:
+		return "b_Q"
+	case KBias:
+		return "b_K"
+	}
+	panic(fmt.Sprintf("schema: component kind %d", c.Kind))
+}
+
+// Components lists every component of a model, in the order in which they write: W_E, W_pos, then for
+// each layer its heads, its b_O and its MLP, and last b_Q and b_K. An index into this list is the
+// component's number everywhere in Go; the writers below layer L are the first [StreamComponents] of it.
+func Components(layers, heads int) []Component {
+	list := make([]Component, 0, StreamComponents(layers, heads)+2)
+	list = append(list, Component{Embed, -1, -1}, Component{PosEmbed, -1, -1})
+	for l := range layers {
+		for h := range heads {
+			list = append(list, Component{HeadOut, l, h})
+		}
+		list = append(list, Component{AttnBias, l, -1}, Component{MLP, l, -1})
+	}
+	return append(list, Component{QBias, -1, -1}, Component{KBias, -1, -1})
+}
+
+// StreamComponents counts the components that have written into the residual stream before layer:
+// the embeddings, and heads + 2 for each layer below.
+func StreamComponents(layer, heads int) int { return 2 + layer*(heads+2) }
+
+// Grid places the component in the heatmap: row 0 holds the embeddings and the biases of the target
+// head, row 1+l holds layer l with its heads in columns 0..heads-1, then its MLP, then its b_O.
+func (c Component) Grid(heads int) (row, column int) {
+	switch c.Kind {
+	case HeadOut:
+		return 1 + c.Layer, c.Head
+	case MLP:
+		return 1 + c.Layer, heads
+	case AttnBias:
+		return 1 + c.Layer, heads + 1
+	case Embed:
+		return 0, 0
+	case PosEmbed:
+		return 0, 1
+	case QBias, KBias:
+		return 0, 2
+	}
+	panic(fmt.Sprintf("schema: component kind %d", c.Kind))
+}
+
+// parseEnum finds s among the words of an enumeration; the error names all of them.
+func parseEnum[E ~uint8](what string, words []string, s string) (E, error) {
+	for i, w := range words {
+		if w == s {
+			return E(i), nil
+		}
+	}
+	return 0, fmt.Errorf("%s %q, want one of %s", what, s, strings.Join(words, ", "))
+}

@@ -1,0 +1,5 @@
+// Package schema is the vocabulary of ducklens and the bottom of its house: the names of heads,
+// components, sides, quadrants and conventions, the prompt and example types that flow in, the rows that
+// flow out, and the definition of the tables they are written to. It depends on the standard library alone; package
+// schema/dbfile opens database files.
+package schema
