@@ -1,0 +1,149 @@
+package queries
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Type says what the values of a column are.
+type Type uint8
+
+// The types; the comment gives the Go values that a [Result] holds. NULL is nil in every type.
+const (
+	Other   Type = iota // string, as DuckDB prints the value (UUID, INTERVAL, BLOB, ...)
+	Bool                // bool
+	Integer             // int64, or *big.Int where the number needs more than 64 bits
+	Float               // float32 or float64, as the column is FLOAT or DOUBLE
+	Exact               // Decimal
+	Text                // string; VARCHAR and ENUM
+	Time                // time.Time; DATE, TIME and TIMESTAMP in UTC
+	Nested              // []any or map[string]any of such values; LIST, ARRAY, STRUCT, MAP
+)
+
+var types = [...]string{"other", "bool", "integer", "float", "exact", "text", "time", "nested"}
+
+// String gives the name of the type in lower case.
+func (t Type) String() string { return types[t] }
+
+// Numeric tells whether [Number] reads the values of the type.
+func (t Type) Numeric() bool { return t == Integer || t == Float || t == Exact }
+
+// Decimal is a DECIMAL value written out with all its digits, such as 12.50.
+type Decimal string
+
+// Column describes one column of a [Result].
+type Column struct {
+	Name   string
+	Type   Type
+	DBType string // DuckDB's name of the type, such as DOUBLE or DECIMAL(18,3)
+}
+
+// Result is the answer to a query: rows of typed values in the order in which the query gave them.
+type Result struct {
+	Columns []Column
+	Rows    [][]any // each as long as Columns; values as [Type] says
+}
+
+// Index gives the number of the column called name, or -1. Names are compared without regard to
+// letter case, as SQL does.
+func (r *Result) Index(name string) int {
+	for i, c := range r.Columns {
+		if strings.EqualFold(c.Name, name) {
+			return i
+		}
+	}
+	return -1
+}
+
+// Names lists the column names in order.
+func (r *Result) Names() []string {
+	names := make([]string, len(r.Columns))
+	for i, c := range r.Columns {
+		names[i] = c.Name
+	}
+	return names
+}
+
+// Number reads a value of a [Result] as a float64; ok is false for NULL and for what is not a number.
+func Number(v any) (x float64, ok bool) {
+	switch v := v.(type) {
+	case float64:
+		return v, true
+	case float32:
+		return float64(v), true
+	case int64:
+		return float64(v), true
+	case Decimal:
+		x, err := strconv.ParseFloat(string(v), 64)
+		return x, err == nil
+	case *big.Int:
+		x, _ := new(big.Float).SetInt(v).Float64()
+		return x, true
+	}
+	return 0, false
+}
+
+// String writes a value of a [Result] with all its digits: the shortest decimal that reads back as
+// the same FLOAT or DOUBLE, times in ISO 8601, nested values as JSON. NULL is the empty string.
+func String(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case bool:
+		return strconv.FormatBool(v)
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	case float32:
+		return strconv.FormatFloat(float64(v), 'g', -1, 32)
+	case Decimal:
+		return string(v)
+	case *big.Int:
+		return v.String()
+	case time.Time:
+		return v.Format("2006-01-02T15:04:05.999999999Z07:00")
+	case []any, map[string]any:
+		text, err := json.Marshal(jsonable(v))
+		if err != nil {
+			return fmt.Sprint(v)
+		}
+		return string(text)
+	}
+	return fmt.Sprint(v)
+}
+
+// jsonable replaces what JSON has no form for (NaN, infinities) by its text.
+func jsonable(v any) any {
+	switch v := v.(type) {
+	case float64:
+		if v-v != 0 {
+			return String(v)
+		}
+	case float32:
+		if v-v != 0 {
+			return String(v)
+		}
+	case Decimal:
+		return json.Number(v)
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = jsonable(v[i])
+		}
+		return list
+	case map[string]any:
+		fields := make(map[string]any, len(v))
+		for k := range v {
+			fields[k] = jsonable(v[k])
+		}
+		return fields
+	}
+	return v
+}
