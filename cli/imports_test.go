@@ -1,0 +1,175 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A rule says what the packages at and below a path may import. The longest path that matches a
+// package is its rule.
+type rule struct {
+	path     string   // of the package, below the module's root
+	internal []string // packages of this module it may import; a trailing /... includes those below
+	outside  []string // modules it may import beside the standard library; nil means any
+	never    []string // packages it may not even depend on through others
+}
+
+const module = "ducklens/"
+
+// rules is the house: who may import whom. DESIGN.md shows the same as a picture.
+func rules() []rule {
+	const (
+		driver = "github.com/duckdb/duckdb-go/v2"
+		tensor = "gorgonia.org/tensor"
+		cobra  = "github.com/spf13/cobra"
+	)
+	sql := []string{"database/sql", driver}
+	return []rule{
+		{path: "schema", outside: []string{}, never: sql},
+		{path: "schema/dbfile", internal: []string{"schema"}, outside: []string{driver}},
+		{path: "schema/schematest", internal: []string{"schema", "schema/dbfile"}, outside: []string{driver}},
+		{path: "engine", internal: []string{"schema", "engine/..."}, never: append(sql, cobra)},
+		{path: "ingest", internal: []string{"schema", "schema/dbfile", "engine", "ingest/..."}, outside: []string{driver}},
+		{path: "ingest/prompts", internal: []string{"schema", "schema/dbfile"}, outside: []string{driver, "gonum.org/v1/gonum"}, never: []string{tensor}},
+		{path: "queries", internal: []string{"schema", "schema/dbfile", "queries/..."}, outside: []string{driver, "github.com/jedib0t/go-pretty/v6"}, never: []string{tensor, cobra}},
+		{path: "queries/figure", internal: []string{"schema", "queries", "queries/figure/..."}, outside: []string{"gonum.org/v1/plot", "gonum.org/v1/gonum", "golang.org/x/image"}, never: []string{tensor, driver, cobra}},
+		{path: "cli", internal: []string{"schema/...", "engine/...", "ingest/...", "queries/...", "cli/..."}},
+		{path: "cli/demo", outside: []string{}},
+	}
+}
+
+// A listed package is what `go list -json` says of one.
+type listed struct {
+	ImportPath string
+	Imports    []string // direct
+	Deps       []string // direct and through others
+	Standard   bool
+}
+
+// TestImports holds the rules of [rules] over every package of the module.
+func TestImports(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,Deps", module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packages []listed
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); decoder.More(); {
+		var p listed
+		if err := decoder.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+	if len(packages) < 5 {
+		t.Fatalf("go list gave %d packages, want the whole module", len(packages))
+	}
+	for _, fault := range violations(packages) {
+		t.Error(fault)
+	}
+}
+
+// TestImportsBroken shows that each kind of rule fires.
+func TestImportsBroken(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		p    listed
+		want string
+	}{
+		{"inside", listed{ImportPath: "ducklens/queries", Imports: []string{"ducklens/engine"}}, "ducklens/queries imports ducklens/engine"},
+		{"inside, below", listed{ImportPath: "ducklens/engine/gpt2", Imports: []string{"ducklens/schema/dbfile"}}, "ducklens/engine/gpt2 imports ducklens/schema/dbfile"},
+		{"outside", listed{ImportPath: "ducklens/schema", Imports: []string{"gonum.org/v1/gonum/mat"}}, "ducklens/schema imports gonum.org/v1/gonum/mat"},
+		{"standard library", listed{ImportPath: "ducklens/engine/gpt2", Imports: []string{"database/sql"}, Deps: []string{"database/sql"}}, "ducklens/engine/gpt2 depends on database/sql"},
+		{"through others", listed{ImportPath: "ducklens/engine/decompose", Deps: []string{"fmt", "github.com/duckdb/duckdb-go/v2"}}, "ducklens/engine/decompose depends on github.com/duckdb/duckdb-go/v2"},
+		{"no rule", listed{ImportPath: "ducklens/util"}, "ducklens/util has no rule"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got := violations([]listed{c.p})
+			if len(got) != 1 || !strings.Contains(got[0], c.want) {
+				t.Errorf("violations %q, want one with %q", got, c.want)
+			}
+		})
+	}
+	allowed := listed{ImportPath: "ducklens/engine/gpt2", Imports: []string{"fmt", "ducklens/schema", "ducklens/engine/blas", "gorgonia.org/tensor"}}
+	if got := violations([]listed{allowed}); len(got) != 0 {
+		t.Errorf("violations %q, want none", got)
+	}
+}
+
+// violations names every import that the rules do not allow.
+func violations(packages []listed) []string {
+	var faults []string
+	for _, p := range packages {
+		var r *rule
+		for _, candidate := range rules() {
+			if below(p.ImportPath, module+candidate.path) && (r == nil || len(candidate.path) > len(r.path)) {
+				r = &candidate
+			}
+		}
+		if r == nil {
+			faults = append(faults, fmt.Sprintf("%s has no rule in cli/imports_test.go: which layer is it?", p.ImportPath))
+			continue
+		}
+		for _, path := range p.Imports {
+			var allowed bool
+			if strings.HasPrefix(path, module) {
+				allowed = slices.ContainsFunc(r.internal, func(pattern string) bool {
+					if tree, all := strings.CutSuffix(pattern, "/..."); all {
+						return below(path, module+tree)
+					}
+					return path == module+pattern
+				})
+			} else {
+				host, _, _ := strings.Cut(path, "/")
+				allowed = !strings.Contains(host, ".") || r.outside == nil ||
+					slices.ContainsFunc(r.outside, func(m string) bool { return below(path, m) })
+			}
+			if !allowed {
+				faults = append(faults, fmt.Sprintf("%s imports %s; %s may import %v of this module and %v of others",
+					p.ImportPath, path, r.path, r.internal, r.outside))
+			}
+		}
+		for _, path := range r.never {
+			if slices.Contains(p.Deps, path) {
+				faults = append(faults, fmt.Sprintf("%s depends on %s, which %s must not", p.ImportPath, path, r.path))
+			}
+		}
+	}
+	return faults
+}
+
+// below tells whether path is tree or lies in it.
+func below(path, tree string) bool { return path == tree || strings.HasPrefix(path, tree+"/") }
+
+// TestGoMod holds that go.mod has no replace line: with one, `go install ducklens/cli/ducklens@latest`
+// would refuse.
+func TestGoMod(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line := replaceLine(string(text)); line != "" {
+		t.Errorf("go.mod has %q, want no replace", line)
+	}
+	if replaceLine("module m\n\nreplace (\n\ta => b\n)\n") == "" {
+		t.Error("a replace block was not seen")
+	}
+}
+
+// replaceLine gives the first line of a go.mod that begins a replacement, or "".
+func replaceLine(text string) string {
+	for line := range strings.Lines(text) {
+		if first, _, _ := strings.Cut(strings.TrimSpace(line), " "); first == "replace" || first == "replace(" {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
+}
