@@ -1,0 +1,164 @@
+package prompts
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"ducklens/schema"
+)
+
+// Order says in which order the two names of an IOI prompt are introduced.
+type Order uint8
+
+// Mixed draws from both orders. In ABBA the indirect object is named first, in BABA the subject.
+const (
+	Mixed Order = iota
+	ABBA
+	BABA
+)
+
+var orders = [...]string{"mixed", "ABBA", "BABA"}
+
+// String gives mixed, ABBA or BABA.
+func (o Order) String() string { return orders[o] }
+
+// ParseOrder is the inverse of [Order.String].
+func ParseOrder(s string) (Order, error) {
+	if i := slices.Index(orders[:], s); i >= 0 {
+		return Order(i), nil
+	}
+	return 0, fmt.Errorf("prompts: order %q, want one of %s", s, strings.Join(orders[:], ", "))
+}
+
+// Sampling says which prompts to draw from [Templates].
+type Sampling struct {
+	N         int   // how many prompts, copies included
+	Seed      int64 // as in Python's random.seed(Seed); the sign is ignored, as it is there
+	Order     Order
+	Symmetric bool // each prompt is followed by its copy with the two names exchanged
+}
+
+// Draw is one sampled prompt with the words it was made from.
+type Draw struct {
+	Text          string
+	IO, S         string // the names in the slots [A] and [B]
+	Place, Object string // drawn whether or not the template has a slot for them
+	Template      string // as in [Templates]
+	TemplateIndex int    // in the order of drawing: the list of the sample's order; shuffled for [Mixed]
+	Order         Order  // ABBA or BABA
+}
+
+// Prompt is the draw with the positions of an IOI prompt: key IO, baseline S, query the token before
+// the final IO.
+func (d Draw) Prompt() schema.Prompt {
+	p := ioiPrompt(d.Text, d.IO, d.S)
+	p.Template, p.Order = d.Template, d.Order.String()
+	return p
+}
+
+// ioiPrompt finds the positions of a prompt from its two names. The final IO, where the text ends
+// with it, is the answer: attention is read at the token before it, else at the last token.
+func ioiPrompt(text, io, s string) schema.Prompt {
+	query := schema.AtIndex(-1)
+	if rest, found := strings.CutSuffix(text, io); found && strings.HasSuffix(rest, " ") {
+		query = schema.AtIndex(-2)
+	}
+	return schema.Prompt{Text: text, Query: query, Key: schema.AtWord(io), Baseline: schema.AtWord(s)}
+}
+
+// Prompts draws a sample; see [Templates.Draws].
+func (t *Templates) Prompts(s Sampling) iter.Seq2[schema.Prompt, error] {
+	return func(yield func(schema.Prompt, error) bool) {
+		for d, err := range t.Draws(s) {
+			if err != nil {
+				yield(schema.Prompt{}, err)
+				return
+			}
+			if !yield(d.Prompt(), nil) {
+				return
+			}
+		}
+	}
+}
+
+// Draws draws a sample. The draws are those of the public IOI generators on CPython's random module:
+// random.seed(Seed); for a mixed sample random.shuffle(templates); then for each prompt
+// random.choice of a template, three names (all three again until they differ; the third is not used),
+// a place and an object. So the first n prompts do not depend on N.
+func (t *Templates) Draws(s Sampling) iter.Seq2[Draw, error] {
+	return func(yield func(Draw, error) bool) {
+		if err := t.check(s); err != nil {
+			yield(Draw{}, err)
+			return
+		}
+		random := newPyRandom(s.Seed)
+		templates := t.list(s.Order)
+		if s.Order == Mixed {
+			templates = slices.Clone(templates)
+			shuffle(random, templates)
+		}
+		for made := 0; made < s.N; made++ {
+			d := t.draw(random, templates)
+			if !yield(d, nil) {
+				return
+			}
+			if s.Symmetric && made+1 < s.N {
+				made++
+				d.IO, d.S = d.S, d.IO
+				d.fill()
+				if !yield(d, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// draw makes one prompt.
+func (t *Templates) draw(random *pyRandom, templates []string) Draw {
+	var d Draw
+	d.Template = choice(random, templates)
+	d.TemplateIndex = slices.Index(templates, d.Template)
+	d.Order = templateOrder(d.Template)
+	third := ""
+	for d.IO == d.S || d.IO == third || d.S == third {
+		d.IO, d.S, third = choice(random, t.Names), choice(random, t.Names), choice(random, t.Names)
+	}
+	if len(t.Places) > 0 {
+		d.Place = choice(random, t.Places)
+	}
+	if len(t.Objects) > 0 {
+		d.Object = choice(random, t.Objects)
+	}
+	d.fill()
+	return d
+}
+
+// fill writes the words into the template.
+func (d *Draw) fill() {
+	d.Text = strings.NewReplacer("[A]", d.IO, "[B]", d.S, "[PLACE]", d.Place, "[OBJECT]", d.Object).Replace(d.Template)
+}
+
+// list gives the templates that a sample of the given order draws from.
+func (t *Templates) list(o Order) []string {
+	switch o {
+	case ABBA:
+		return t.ABBA
+	case BABA:
+		return t.BABA
+	}
+	return t.Mixed
+}
+
+func (t *Templates) check(s Sampling) error {
+	if s.N < 0 {
+		return fmt.Errorf("prompts: %d prompts asked for", s.N)
+	}
+	if len(t.list(s.Order)) == 0 {
+		return fmt.Errorf("prompts: no templates for the order %s (there are %d ABBA, %d BABA; mixed takes half of each)",
+			s.Order, len(t.ABBA), len(t.BABA))
+	}
+	return t.validate()
+}

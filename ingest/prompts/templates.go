@@ -1,0 +1,188 @@
+package prompts
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// ErrTemplates is wrapped by every error about the content of a template file.
+var ErrTemplates = errors.New("not a usable template file")
+
+// maxTemplateBytes bounds a template file: word lists are small, and whatever is larger is something else.
+const maxTemplateBytes = 16 << 20
+
+// Templates is what prompts with two names are made from. A template is a sentence with the slots [A]
+// (the indirect object, IO: the expected answer), [B] (the subject, S), [PLACE] and [OBJECT]. In the order ABBA
+// the first mention of [A] comes before that of [B], in BABA after it.
+type Templates struct {
+	ABBA, BABA []string
+	Mixed      []string // what a mixed sample draws from, before it is shuffled
+	Names      []string
+	Places     []string
+	Objects    []string
+}
+
+//go:embed ioi.json
+var ioiFile []byte
+
+// IOI gives ducklens's own templates and words. Every name, place and object is one token of GPT-2's
+// vocabulary when a space stands before it, and in every template it does.
+func IOI() *Templates {
+	t, err := ParseTemplates(bytes.NewReader(ioiFile))
+	if err != nil {
+		panic("prompts: embedded ioi.json: " + err.Error())
+	}
+	return t
+}
+
+// templateFile is the JSON form.
+type templateFile struct {
+	Templates []string `json:"templates"`
+	ABBA      []string `json:"abba_templates"`
+	BABA      []string `json:"baba_templates"`
+	Names     []string `json:"names"`
+	Places    []string `json:"places"`
+	Objects   []string `json:"objects"`
+}
+
+// ReadTemplates reads the template file at path; see [ParseTemplates].
+func ReadTemplates(path string) (*Templates, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("prompts: template file: %w", err)
+	}
+	defer f.Close()
+	t, err := ParseTemplates(f)
+	if err != nil {
+		return nil, fmt.Errorf("prompts: template file %s: %w", path, err)
+	}
+	return t, nil
+}
+
+// ParseTemplates reads a JSON object with the lists names, places and objects, and the templates in one of
+// two forms. The list templates has each template once, in either order; the other order is made by
+// exchanging the first mention of [A] and of [B], and a mixed sample draws from both. The lists abba_templates and
+// baba_templates give both orders; then a mixed sample draws, as the public IOI data sets do, from the
+// first half of each (len(baba_templates)/2, rounded down; BABA first).
+func ParseTemplates(r io.Reader) (*Templates, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxTemplateBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxTemplateBytes {
+		return nil, fmt.Errorf("%w: more than %d bytes", ErrTemplates, maxTemplateBytes)
+	}
+	var file templateFile
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&file); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTemplates, err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, fmt.Errorf("%w: text after the JSON object", ErrTemplates)
+	}
+	t := &Templates{Names: file.Names, Places: file.Places, Objects: file.Objects}
+	split := len(file.ABBA) > 0 || len(file.BABA) > 0
+	switch {
+	case split && len(file.Templates) > 0:
+		return nil, fmt.Errorf("%w: both templates and abba_templates or baba_templates, want one form", ErrTemplates)
+	case split:
+		t.ABBA, t.BABA = file.ABBA, file.BABA
+		half := len(t.BABA) / 2
+		t.Mixed = append(slices.Clone(t.BABA[:half]), t.ABBA[:min(half, len(t.ABBA))]...)
+	default:
+		for _, text := range file.Templates {
+			abba, baba := text, exchangeFirst(text)
+			if templateOrder(text) == BABA {
+				abba, baba = baba, abba
+			}
+			if !slices.Contains(t.ABBA, abba) {
+				t.ABBA, t.BABA = append(t.ABBA, abba), append(t.BABA, baba)
+			}
+		}
+		t.Mixed = append(slices.Clone(t.BABA), t.ABBA...)
+	}
+	if err := t.validate(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTemplates, err)
+	}
+	return t, nil
+}
+
+var slot = regexp.MustCompile(`\[[^\[\]]*\]`)
+
+// validate reports everything that is wrong with the lists at once.
+func (t *Templates) validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if len(t.ABBA)+len(t.BABA) == 0 {
+		fault("no templates")
+	}
+	for _, list := range []struct {
+		order     Order
+		templates []string
+	}{{ABBA, t.ABBA}, {BABA, t.BABA}} {
+		for i, text := range list.templates {
+			for _, s := range slot.FindAllString(text, -1) {
+				switch {
+				case s == "[PLACE]" && len(t.Places) == 0:
+					fault("template %q has [PLACE], and places is empty", text)
+				case s == "[OBJECT]" && len(t.Objects) == 0:
+					fault("template %q has [OBJECT], and objects is empty", text)
+				case s != "[A]" && s != "[B]" && s != "[PLACE]" && s != "[OBJECT]":
+					fault("template %q has the slot %s, want [A], [B], [PLACE] or [OBJECT]", text, s)
+				}
+			}
+			if !strings.Contains(text, "[A]") || !strings.Contains(text, "[B]") {
+				fault("%s template %d %q lacks [A] or [B]", list.order, i, text)
+			} else if got := templateOrder(text); got != list.order {
+				fault("%s template %d %q is in the order %s", list.order, i, text, got)
+			}
+		}
+	}
+	distinct := map[string]bool{}
+	for _, list := range []struct {
+		name  string
+		words []string
+	}{{"names", t.Names}, {"places", t.Places}, {"objects", t.Objects}} {
+		for i, w := range list.words {
+			if strings.TrimSpace(w) != w || w == "" {
+				fault("%s[%d] is %q, want a word with no space around it", list.name, i, w)
+			}
+			if list.name == "names" {
+				distinct[w] = true
+			}
+		}
+	}
+	// Three names are drawn for each prompt until they differ; fewer would never end.
+	if len(distinct) < 3 {
+		fault("%d different names, want at least 3", len(distinct))
+	}
+	return errors.Join(faults...)
+}
+
+// templateOrder tells which of [A] and [B] a template mentions first.
+func templateOrder(text string) Order {
+	if a, b := strings.Index(text, "[A]"), strings.Index(text, "[B]"); b >= 0 && b < a {
+		return BABA
+	}
+	return ABBA
+}
+
+// exchangeFirst exchanges the first mention of [A] with the first mention of [B].
+func exchangeFirst(text string) string {
+	a, b := strings.Index(text, "[A]"), strings.Index(text, "[B]")
+	if a < 0 || b < 0 {
+		return text
+	}
+	out := []byte(text)
+	out[a+1], out[b+1] = 'B', 'A'
+	return string(out)
+}
