@@ -1,0 +1,166 @@
+// Package cli is the ducklens command line: it wires the other packages together and knows no
+// mathematics, no SQL and no format of its own.
+//
+// [Run] is the whole program but for its process: arguments and streams in, exit code out. Every command is
+// built by a function; there is no package variable and no init, so that tests can run commands side by
+// side. Data goes to standard output, everything else to standard error.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes of [Run].
+const (
+	ExitOK          = 0
+	ExitFailed      = 1   // the command could not do, or verify found, what was asked
+	ExitUsage       = 2   // the command line is wrong
+	ExitInterrupted = 130 // stopped by SIGINT or SIGTERM, as shells number it
+)
+
+// Run runs the command that args ask for and gives the exit code. args[0] is the name that the program was
+// called by, used where a message tells the user what to type. Cancelling ctx interrupts the command; what it
+// was writing is left whole.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	program := "ducklens"
+	if len(args) > 0 {
+		program, args = args[0], args[1:]
+	}
+	root := newRoot(program)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return ExitOK
+	}
+	code := ExitFailed
+	var usage *usageError
+	switch {
+	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, ctx.Err())):
+		code = ExitInterrupted
+	case errors.As(err, &usage):
+		code = ExitUsage
+		if usage.hint == "" {
+			usage.hint = cmd.CommandPath() + " --help"
+		}
+	}
+	report(stderr, err)
+	return code
+}
+
+// report writes an error for a person: what is wrong, then what to do about it where the error knows.
+func report(w io.Writer, err error) {
+	fmt.Fprintf(w, "ducklens: %s\n", strings.TrimPrefix(err.Error(), "ducklens: "))
+	var advice interface{ Hint() string }
+	if errors.As(err, &advice) && advice.Hint() != "" {
+		fmt.Fprintf(w, "hint: %s\n", strings.ReplaceAll(advice.Hint(), "\n", "\nhint: "))
+	}
+}
+
+// A usageError is a command line that cannot be understood; [Run] answers it with [ExitUsage].
+type usageError struct {
+	err  error
+	hint string // "" for the command's --help
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+func (e *usageError) Hint() string  { return e.hint }
+
+// usagef makes a usageError.
+func usagef(format string, args ...any) error {
+	return &usageError{err: fmt.Errorf(format, args...)}
+}
+
+// asUsage makes err a usageError unless it is nil.
+func asUsage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &usageError{err: err}
+}
+
+// newRoot builds the command tree.
+func newRoot(program string) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "ducklens",
+		Short: "Why did this head attend there? Ask in SQL",
+		Long: `ducklens runs a GPT-2 model over a set of prompts, splits every attention score of the heads you
+name into exact contributions, and writes them into one DuckDB file. Questions are SQL; figures are
+drawn from saved questions.`,
+		Example: `  ducklens demo
+  ducklens ingest --model gpt2 --head 10.7 -o run.duckdb
+  ducklens query run.duckdb key_components
+  ducklens plot run.duckdb key_components -o key_components.svg`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          subcommandWanted,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return asUsage(err) })
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddGroup(
+		&cobra.Group{ID: groupMake, Title: "Make a file:"},
+		&cobra.Group{ID: groupAsk, Title: "Ask it:"},
+		&cobra.Group{ID: groupOther, Title: "Beside that:"},
+	)
+	root.SetHelpCommandGroupID(groupOther)
+	root.AddCommand(
+		newCompletion(),
+		newVersion(),
+	)
+	return root
+}
+
+// The groups of commands in the help text.
+const (
+	groupMake  = "make"
+	groupAsk   = "ask"
+	groupOther = "other"
+)
+
+// subcommandWanted runs a command that only holds others: without arguments it shows their help, and
+// with a name that it does not know it suggests the nearest.
+func subcommandWanted(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	hint := "the commands are " + strings.Join(names, ", ")
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = fmt.Sprintf("did you mean %s %s?", cmd.CommandPath(), strings.Join(near, " or "))
+	}
+	return &usageError{err: fmt.Errorf("no command %q in %s", args[0], cmd.CommandPath()), hint: hint}
+}
+
+// exactly demands one argument for each name, and says which is missing.
+func exactly(names ...string) cobra.PositionalArgs {
+	return between(len(names), names...)
+}
+
+// between demands at least the first least of the named arguments, and no more than all of them.
+func between(least int, names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return usagef("%s is missing", strings.Join(names[len(args):least], " and "))
+		case len(args) > len(names):
+			return usagef("%q is one argument too many", args[len(names)])
+		}
+		return nil
+	}
+}
