@@ -2,6 +2,7 @@ package queries
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -57,4 +58,102 @@ type Chart struct {
 
 	FacetColumns int // panels side by side; 0 leaves it to the figure
 	Bins         int // of a histogram; 0 leaves it to the figure
+}
+
+// use says whether a mark reads a key of the header.
+type use uint8
+
+const (
+	unused use = iota
+	optional
+	needed
+)
+
+// chartKey is one key of the header that describes the figure. Exactly one of text, column and count gives its field.
+type chartKey struct {
+	name   string
+	use    [len(marks)]use
+	column func(*Chart) *string // a column name
+	text   func(*Chart) *string
+	count  func(*Chart) *int
+}
+
+// chartKeys lists the keys in the order in which a header is written.
+var chartKeys = []chartKey{
+	{name: "x", column: func(c *Chart) *string { return &c.X },
+		use: [...]use{Heatmap: needed, Histogram: needed, Bar: needed, Matrix: needed, Line: needed}},
+	{name: "y", column: func(c *Chart) *string { return &c.Y },
+		use: [...]use{Scalar: needed, Heatmap: needed, Bar: needed, Matrix: needed, Line: needed}},
+	{name: "fill", column: func(c *Chart) *string { return &c.Fill },
+		use: [...]use{Heatmap: needed, Histogram: optional, Bar: optional, Matrix: needed, Line: optional}},
+	{name: "label", column: func(c *Chart) *string { return &c.Label },
+		use: [...]use{Heatmap: optional, Bar: optional, Line: unused}},
+	{name: "facet", column: func(c *Chart) *string { return &c.Facet },
+		use: [...]use{Heatmap: optional, Histogram: optional, Bar: optional, Matrix: optional, Line: optional}},
+	{name: "frame", column: func(c *Chart) *string { return &c.Frame },
+		use: [...]use{Heatmap: optional, Histogram: optional, Bar: optional, Matrix: optional, Line: optional}},
+	{name: "error", column: func(c *Chart) *string { return &c.Error },
+		use: [...]use{Scalar: optional, Heatmap: optional, Bar: optional, Matrix: optional, Line: optional}},
+	{name: "count", column: func(c *Chart) *string { return &c.Count },
+		use: [...]use{Scalar: optional, Heatmap: optional, Bar: optional, Matrix: optional, Line: optional}},
+	{name: "order", column: func(c *Chart) *string { return &c.Order },
+		use: [...]use{Heatmap: optional, Histogram: optional, Bar: optional, Matrix: optional, Line: optional}},
+	{name: "x_tick", column: func(c *Chart) *string { return &c.XTick },
+		use: [...]use{Heatmap: optional, Bar: optional, Matrix: optional, Line: optional}},
+	{name: "y_tick", column: func(c *Chart) *string { return &c.YTick },
+		use: [...]use{Heatmap: optional, Matrix: optional, Line: unused}},
+	{name: "x_title", text: func(c *Chart) *string { return &c.XTitle },
+		use: [...]use{Heatmap: optional, Histogram: optional, Bar: optional, Matrix: optional, Line: optional}},
+	{name: "y_title", text: func(c *Chart) *string { return &c.YTitle },
+		use: [...]use{Scalar: optional, Heatmap: optional, Histogram: optional, Bar: optional, Matrix: optional, Line: optional}},
+	{name: "fill_title", text: func(c *Chart) *string { return &c.FillTitle },
+		use: [...]use{Heatmap: optional, Histogram: optional, Bar: optional, Matrix: optional, Line: optional}},
+	{name: "facet_columns", count: func(c *Chart) *int { return &c.FacetColumns },
+		use: [...]use{Heatmap: optional, Histogram: optional, Bar: optional, Matrix: optional, Line: optional}},
+	{name: "bins", count: func(c *Chart) *int { return &c.Bins },
+		use: [...]use{Histogram: optional, Line: unused}},
+}
+
+// set puts the value of a header key into its field.
+func (c *Chart) set(key, value string) error {
+	for _, k := range chartKeys {
+		switch {
+		case k.name != key:
+		case k.count != nil:
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 || n > 1000 {
+				return fmt.Errorf("%s %q, want a whole number from 1 to 1000", key, value)
+			}
+			*k.count(c) = n
+			return nil
+		case k.column != nil:
+			if !isName(value) {
+				return fmt.Errorf("%s %q, want the name of a column in lower case", key, value)
+			}
+			*k.column(c) = value
+			return nil
+		default:
+			*k.text(c) = value
+			return nil
+		}
+	}
+	known := []string{"name", "title", "subtitle", "description", "param", "chart"}
+	for _, k := range chartKeys {
+		known = append(known, k.name)
+	}
+	return fmt.Errorf("unknown key %q, want one of %s", key, strings.Join(known, ", "))
+}
+
+// get gives the value of a key as the header writes it, or "".
+func (k chartKey) get(c *Chart) string {
+	switch {
+	case k.column != nil:
+		return *k.column(c)
+	case k.text != nil:
+		return *k.text(c)
+	}
+	if n := *k.count(c); n != 0 {
+		return strconv.Itoa(n)
+	}
+	return ""
 }
