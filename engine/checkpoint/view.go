@@ -1,0 +1,167 @@
+package checkpoint
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"unsafe"
+)
+
+// DType is the type of a stored number, spelt as in safetensors headers: "F32", "F16", "BF16", "U8", ...
+type DType string
+
+// The types that parameters may have. All three widen to float32 without rounding.
+const (
+	F32  DType = "F32"
+	F16  DType = "F16"
+	BF16 DType = "BF16"
+)
+
+// size is the bytes of one number, or 0 for an unknown type. Types other than the three above are
+// known so that buffers that are not parameters, such as attention masks, can be skipped.
+func (t DType) size() uint64 {
+	switch t {
+	case "BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0":
+		return 1
+	case F16, BF16, "I16", "U16":
+		return 2
+	case F32, "I32", "U32":
+		return 4
+	case "F64", "I64", "U64":
+		return 8
+	}
+	return 0
+}
+
+func (t DType) isParameter() bool { return t == F32 || t == F16 || t == BF16 }
+
+// View is one tensor, in C order. Its bytes may belong to a memory-mapped file: they are read-only and
+// valid until the checkpoint is closed.
+type View struct {
+	Name  string // as asked for, without prefix
+	DType DType  // of the bytes
+	Shape []int
+	data  []byte // little endian
+}
+
+// Bytes gives the stored bytes, little endian. They must not be written to.
+func (v View) Bytes() []byte { return v.data }
+
+// Len is the number of elements.
+func (v View) Len() int {
+	n := 1
+	for _, d := range v.Shape {
+		n *= d
+	}
+	return n
+}
+
+// Float is the type that stored numbers are widened to.
+type Float interface{ float32 | float64 }
+
+// Values gives all elements of v, widened exactly. The slice is the caller's own, except that a float32
+// tensor asked for as float32 is not copied where its alignment allows: treat the result as read-only.
+func Values[T Float](v View) []T {
+	if f, ok := any(v.float32s()).([]T); ok && f != nil {
+		return f
+	}
+	dst := make([]T, v.Len())
+	Copy(dst, v, 0)
+	return dst
+}
+
+// Copy widens the elements of v from index from on into dst, until dst is full. A row r of a matrix
+// [n, m] is Copy(dst[:m], v, r*m). It panics when the elements asked for are not all in v.
+func Copy[T Float](dst []T, v View, from int) {
+	if from < 0 || from+len(dst) > v.Len() {
+		panic(fmt.Sprintf("checkpoint: elements [%d, %d) of tensor %q of %d elements", from, from+len(dst), v.Name, v.Len()))
+	}
+	switch v.DType {
+	case F32:
+		b := v.data[4*from:][: 4*len(dst) : 4*len(dst)]
+		for i := range dst {
+			dst[i] = T(math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:])))
+		}
+	case F16:
+		b := v.data[2*from:][: 2*len(dst) : 2*len(dst)]
+		for i := range dst {
+			dst[i] = T(widenHalf(binary.LittleEndian.Uint16(b[2*i:])))
+		}
+	case BF16:
+		b := v.data[2*from:][: 2*len(dst) : 2*len(dst)]
+		for i := range dst {
+			dst[i] = T(math.Float32frombits(uint32(binary.LittleEndian.Uint16(b[2*i:])) << 16))
+		}
+	default:
+		panic(fmt.Sprintf("checkpoint: tensor %q has type %s, want F32, F16 or BF16", v.Name, v.DType))
+	}
+}
+
+// CheckFinite gives an error that names the first element of v that is NaN or infinite.
+func (v View) CheckFinite() error {
+	width, exponent := 4, uint32(0x7f800000)
+	switch v.DType {
+	case F16:
+		width, exponent = 2, 0x7c00
+	case BF16:
+		width, exponent = 2, 0x7f80
+	}
+	for i := 0; i+width <= len(v.data); i += width {
+		var bits uint32
+		if width == 4 {
+			bits = binary.LittleEndian.Uint32(v.data[i:])
+		} else {
+			bits = uint32(binary.LittleEndian.Uint16(v.data[i:]))
+		}
+		if bits&exponent == exponent {
+			var x [1]float32
+			Copy(x[:], v, i/width)
+			return fault(ErrTensor, "tensor %q element %d is %v, want a finite number", v.Name, i/width, x[0])
+		}
+	}
+	return nil
+}
+
+// float32s gives the data without a copy, or nil where type, alignment or byte order do not allow it.
+func (v View) float32s() []float32 {
+	if v.DType != F32 || len(v.data) == 0 || !littleEndian {
+		return nil
+	}
+	p := unsafe.Pointer(unsafe.SliceData(v.data))
+	if uintptr(p)%4 != 0 {
+		return nil
+	}
+	return unsafe.Slice((*float32)(p), len(v.data)/4)
+}
+
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+// float32View makes a view of numbers that were computed here.
+func float32View(name string, shape []int, x []float32) View {
+	v := View{Name: name, DType: F32, Shape: shape}
+	if littleEndian && len(x) > 0 {
+		v.data = unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
+		return v
+	}
+	v.data = make([]byte, 0, 4*len(x))
+	for _, f := range x {
+		v.data = binary.LittleEndian.AppendUint32(v.data, math.Float32bits(f))
+	}
+	return v
+}
+
+// widenHalf converts an IEEE 754 binary16 to binary32, exactly: sign 1, exponent 5 (bias 15), fraction 10
+// against sign 1, exponent 8 (bias 127), fraction 23. NaN payloads are kept.
+func widenHalf(h uint16) float32 {
+	sign := uint32(h>>15) << 31
+	exponent := uint32(h>>10) & 0x1f
+	fraction := uint32(h) & 0x3ff
+	switch exponent {
+	case 0: // zero or subnormal: fraction * 2^-24, which float32 holds exactly
+		f := float32(fraction) * (1.0 / (1 << 24))
+		return math.Float32frombits(sign | math.Float32bits(f))
+	case 0x1f:
+		return math.Float32frombits(sign | 0x7f800000 | fraction<<13)
+	}
+	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
+}
