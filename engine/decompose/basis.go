@@ -1,0 +1,172 @@
+package decompose
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"ducklens/engine/blas"
+	"ducklens/schema"
+)
+
+// ErrDegenerate is returned when directions leave no usable subspace: one is zero once centred, or holds
+// a NaN or an infinity. No axis is ever made up in its place.
+var ErrDegenerate = errors.New("degenerate direction")
+
+// parallelTolerance is the relative length, |v - P v| / |v|, below which a direction counts as lying
+// inside the span of the ones before it, and adds no dimension. Float32 inputs carry rounding of about 1e-7
+// of their length, so an axis shorter than 1e-5 would point where rounding sends it to within a hundredth; real
+// pairs of token directions are at 0.1 and above.
+const parallelTolerance = 1e-5
+
+// Basis says how the vector of one side, at one position of one example, is split. The zero value
+// is [schema.Whole]: a subspace of dimension 0, which puts everything in the perpendicular part.
+type Basis struct {
+	kind schema.BasisKind
+	// axes [Dim][d_model] are orthonormal and have mean zero. Empty unless kind is Subspace.
+	axes [][]float64
+	// replacement [d_model] is centred and not yet divided by its scale. Nil unless kind is Replacement.
+	replacement []float64
+}
+
+// Kind tells whether the basis leaves the vector whole, projects it, or replaces it.
+func (b Basis) Kind() schema.BasisKind { return b.kind }
+
+// Dim is the dimension of the subspace: 0 for a whole vector and for a replacement.
+func (b Basis) Dim() int { return len(b.axes) }
+
+// Span gives the basis that projects onto the span of directions, each [d_model], at any scale. They
+// are centred first, because LayerNorm sees centred vectors only. A direction that lies in the span of the
+// earlier ones, within parallelTolerance, adds no dimension, so [Basis.Dim] may be less than
+// the number of directions. A zero or non-finite direction is [ErrDegenerate].
+func Span[T blas.Float](directions ...[]T) (Basis, error) {
+	if len(directions) == 0 {
+		return Basis{}, fmt.Errorf("decompose: span of no directions: %w", ErrDegenerate)
+	}
+	b := Basis{kind: schema.Subspace}
+	for i, direction := range directions {
+		if len(direction) != len(directions[0]) {
+			return Basis{}, fmt.Errorf("decompose: direction %d has %d entries, want %d as the first", i, len(direction), len(directions[0]))
+		}
+		v, err := centredDirection(direction)
+		if err != nil {
+			return Basis{}, fmt.Errorf("decompose: direction %d of %d: %w", i, len(directions), err)
+		}
+		scale(v, 1/largestEntry(v)) // first, so that no square under- or overflows
+		scale(v, 1/norm(v))
+		// Gram-Schmidt, twice: the second pass removes what cancellation left of the first.
+		for range 2 {
+			for _, axis := range b.axes {
+				axpy(-dot(axis, v), axis, v)
+			}
+		}
+		if length := norm(v); length > parallelTolerance {
+			scale(v, 1/length)
+			b.axes = append(b.axes, v)
+		}
+	}
+	return b, nil
+}
+
+// Replace gives the basis that puts v, [d_model], normalised by LayerNorm, in place of the whole
+// vector of its side. A zero or non-finite v is [ErrDegenerate].
+func Replace[T blas.Float](v []T) (Basis, error) {
+	centred, err := centredDirection(v)
+	if err != nil {
+		return Basis{}, fmt.Errorf("decompose: replacement: %w", err)
+	}
+	return Basis{kind: schema.Replacement, replacement: centred}, nil
+}
+
+// Split gives the part of centre(x) inside the basis and the part perpendicular to it, each [d_model];
+// they add up to centre(x). It panics unless the basis has as many entries as x.
+func Split[T blas.Float](b Basis, x []T) (par, perp []float64) {
+	perp = centre(x)
+	par = make([]float64, len(perp))
+	for _, axis := range b.axes {
+		axpy(dot(axis, perp), axis, par)
+	}
+	axpy(-1, par, perp)
+	return par, perp
+}
+
+// fits tells whether the basis belongs to vectors of dModel entries; a whole one fits any.
+func (b Basis) fits(dModel int) bool {
+	switch {
+	case len(b.axes) > 0:
+		return len(b.axes[0]) == dModel
+	case b.replacement != nil:
+		return len(b.replacement) == dModel
+	}
+	return true
+}
+
+// centredDirection centres v, or says why nothing is left of it.
+func centredDirection[T blas.Float](v []T) ([]float64, error) {
+	before := 0.0
+	for i, x := range v {
+		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+			return nil, fmt.Errorf("entry %d is %v, want a finite number: %w", i, x, ErrDegenerate)
+		}
+		before = max(before, math.Abs(float64(x)))
+	}
+	c := centre(v)
+	// A constant vector centres to the rounding noise of its entries, not to exact zeros.
+	if after := largestEntry(c); before == 0 || after <= parallelTolerance*before {
+		return nil, fmt.Errorf("largest entry %g, after centring %g, want a vector that is not constant: %w", before, after, ErrDegenerate)
+	}
+	return c, nil
+}
+
+func largestEntry(v []float64) float64 {
+	largest := 0.0
+	for _, x := range v {
+		largest = max(largest, math.Abs(x))
+	}
+	return largest
+}
+
+// centre widens x and takes its mean away.
+func centre[T blas.Float](x []T) []float64 {
+	c := make([]float64, len(x))
+	sum := 0.0
+	for i, v := range x {
+		c[i] = float64(v)
+		sum += c[i]
+	}
+	mean := sum / float64(len(x))
+	for i := range c {
+		c[i] -= mean
+	}
+	return c
+}
+
+// variance is the sum of squares of a centred vector divided by n - ddof.
+func variance(centred []float64, ddof int) float64 {
+	return dot(centred, centred) / float64(len(centred)-ddof)
+}
+
+func dot(a, b []float64) float64 {
+	b = b[:len(a)]
+	sum := 0.0
+	for i, v := range a {
+		sum += v * b[i]
+	}
+	return sum
+}
+
+func norm(a []float64) float64 { return math.Sqrt(dot(a, a)) }
+
+func scale(a []float64, by float64) {
+	for i := range a {
+		a[i] *= by
+	}
+}
+
+// axpy adds alpha x to y.
+func axpy(alpha float64, x, y []float64) {
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] += alpha * v
+	}
+}

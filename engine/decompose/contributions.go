@@ -1,0 +1,263 @@
+package decompose
+
+import (
+	"math"
+
+	"ducklens/engine/blas"
+	"ducklens/schema"
+)
+
+// Output is the decomposition of one head's scores on one example.
+type Output struct {
+	// Rows are the rows of Input.Components that the tables have, in order: all of them in the exact
+	// convention, all but the attention biases in the notebook's. Each table has one row more, for the bias.
+	Rows   []int
+	Tables []Table // the key side first, then the query side; pairs in the order query basis, key basis
+
+	// Closure is the largest |score - sum of contributions| over tables and positions, and RelativeClosure the
+	// largest such residual divided by max(1, |score|). The score is the model's own, or, where a vector
+	// was replaced, the one of the replaced vector and the model's own other vector. NaN if any sum is.
+	Closure, RelativeClosure float64
+}
+
+// Table holds the contributions of one side under one pair of bases.
+type Table struct {
+	Side                 schema.Side
+	QueryBasis, KeyBasis int // index into Input.QueryBases and Input.KeyBases
+
+	// Score and Baseline [row][schema.Quadrant] are shares of the score to the key and to the baseline
+	// position, pre-softmax and divided by sqrt(d_head). The last row is the bias, b_K or b_Q.
+	// Baseline is nil where the example has none.
+	Score, Baseline [][4]float64
+}
+
+// Contributions splits the scores of one example over components and quadrants, for both sides and every
+// pair of bases. It returns [ErrShape] where the parts of the input do not fit each other.
+//
+// A contribution of component c on the key side, with a part f of the query fixed, is
+//
+//	f . W_K^T centre(x_c) / (sigma sqrt(d_head)) = m . x_c / (sigma sqrt(d_head)),   m = centre(W_K f)
+//
+// and the parallel part of it, V being the orthonormal axes of the key basis, is
+//
+//	m . V V^T x_c / (sigma sqrt(d_head)) = (V^T m) . (V^T x_c) / (sigma sqrt(d_head)).
+//
+// So the component matrix meets a handful of columns once (each m, each axis), and every pair of bases
+// follows from those products. The perpendicular part is the rest. The query side is the same with Q and K
+// exchanged.
+func Contributions[T blas.Float](in Input[T]) (Output, error) {
+	if err := in.check(); err != nil {
+		return Output{}, err
+	}
+	var out Output
+	for i, c := range in.Components {
+		if in.Convention == schema.Exact || c.Kind != schema.AttnBias {
+			out.Rows = append(out.Rows, i)
+		}
+	}
+	keySide(&in, &out)
+	querySide(&in, &out)
+	return out, nil
+}
+
+// keySide appends the tables of the key side: the query fixed, in parts along each query basis.
+func keySide[T blas.Float](in *Input[T], out *Output) {
+	fixedQueries := make([]fixed, len(in.QueryBases))
+	for i, basis := range in.QueryBases {
+		fixedQueries[i] = splitFixed(&in.Query, data[T](in.Maps.WQ), in.Maps.BQ, basis, in.Convention, in.Eps)
+	}
+	maps := newFixedMaps(data[T](in.Maps.WK), fixedQueries, in.Maps.BK)
+	atKey := read(maps, &in.Key, keyAxes(in.KeyBases, false))
+	var atBaseline reading
+	if in.Baseline != nil {
+		atBaseline = read(maps, in.Baseline, keyAxes(in.KeyBases, true))
+	}
+	for i, query := range in.QueryBases {
+		for j, key := range in.KeyBases {
+			if key.kind() == schema.Replacement {
+				continue
+			}
+			t := Table{Side: schema.Key, QueryBasis: i, KeyBasis: j}
+			t.Score = atKey.contributions(out.Rows, i, j, false)
+			reference := float64(in.Key.Score)
+			if query.kind == schema.Replacement {
+				reference = scoreOf(fixedQueries[i].whole(), in.Key.Vector)
+			}
+			out.close(reference, t.Score)
+			if in.Baseline != nil {
+				t.Baseline = atBaseline.contributions(out.Rows, i, j, false)
+				reference := float64(in.Baseline.Score)
+				if query.kind == schema.Replacement {
+					reference = scoreOf(fixedQueries[i].whole(), in.Baseline.Vector)
+				}
+				out.close(reference, t.Baseline)
+			}
+			out.Tables = append(out.Tables, t)
+		}
+	}
+}
+
+// querySide appends the tables of the query side: the key fixed, at the key and at the baseline position, in
+// parts along each key basis.
+func querySide[T blas.Float](in *Input[T], out *Output) {
+	w := data[T](in.Maps.WK)
+	var fixedKeys, fixedBaselines []fixed
+	for _, basis := range in.KeyBases {
+		if in.Convention == schema.Notebook && basis.kind() == schema.Replacement {
+			basis = KeyBases{} // written where nobody reads: the key stays the model's
+		}
+		fixedKeys = append(fixedKeys, splitFixed(&in.Key, w, in.Maps.BK, basis.AtKey, in.Convention, in.Eps))
+		if in.Baseline != nil {
+			fixedBaselines = append(fixedBaselines, splitFixed(in.Baseline, w, in.Maps.BK, basis.AtBaseline, in.Convention, in.Eps))
+		}
+	}
+	// Key and baseline are read against the same components, those at the query position: one pass does both.
+	maps := newFixedMaps(data[T](in.Maps.WQ), append(append([]fixed(nil), fixedKeys...), fixedBaselines...), in.Maps.BQ)
+	atQuery := read(maps, &in.Query, queryAxes(in.QueryBases))
+	for i, query := range in.QueryBases {
+		if query.kind == schema.Replacement {
+			continue
+		}
+		for j, key := range in.KeyBases {
+			t := Table{Side: schema.Query, QueryBasis: i, KeyBasis: j}
+			replaced := key.kind() == schema.Replacement && in.Convention == schema.Exact
+			t.Score = atQuery.contributions(out.Rows, j, i, true)
+			reference := float64(in.Key.Score)
+			if replaced {
+				reference = scoreOf(fixedKeys[j].whole(), in.Query.Vector)
+			}
+			out.close(reference, t.Score)
+			if in.Baseline != nil {
+				t.Baseline = atQuery.contributions(out.Rows, len(fixedKeys)+j, i, true)
+				reference := float64(in.Baseline.Score)
+				if replaced {
+					reference = scoreOf(fixedBaselines[j].whole(), in.Query.Vector)
+				}
+				out.close(reference, t.Baseline)
+			}
+			out.Tables = append(out.Tables, t)
+		}
+	}
+}
+
+// fixedMaps holds what the fixed parts read from the stream of the other side.
+type fixedMaps struct {
+	columns   [][]float64 // [d_model] centre(W f) for each part f that is not zero
+	par, perp []int       // by fixed vector: the column of each part, or -1 where the part is zero
+	bias      [][2]float64
+	dHead     int
+}
+
+// newFixedMaps takes the map w [d_model, d_head] and bias of the side that is split. fixedMaps.bias holds, for each
+// fixed vector, the dot products of its par and its perp with that bias.
+func newFixedMaps[T blas.Float](w []T, vectors []fixed, bias []T) fixedMaps {
+	m := fixedMaps{dHead: len(bias)}
+	b := widen(bias)
+	for _, f := range vectors {
+		column, parBias := -1, 0.0
+		if f.par != nil {
+			column = len(m.columns)
+			m.columns = append(m.columns, applyCentred(w, f.par))
+			parBias = dot(f.par, b)
+		}
+		m.par = append(m.par, column)
+		m.perp = append(m.perp, len(m.columns))
+		m.columns = append(m.columns, applyCentred(w, f.perp))
+		m.bias = append(m.bias, [2]float64{parBias, dot(f.perp, b)})
+	}
+	return m
+}
+
+// reading is the products of the components at one position with every map and every axis.
+type reading struct {
+	maps     fixedMaps
+	products table         // [component, maps then axes]
+	axisOf   []int         // by basis: the column of its first axis in products
+	along    [][][]float64 // [column of maps][basis] dot products of the map with the axes of the basis
+	unit     float64       // sigma sqrt(d_head)
+}
+
+// read multiplies the components at p with the maps and with the axes of each basis of this position.
+func read[T blas.Float](m fixedMaps, p *Position[T], axes [][][]float64) reading {
+	r := reading{maps: m, unit: float64(p.Scale) * math.Sqrt(float64(m.dHead))}
+	columns := append([][]float64(nil), m.columns...)
+	for _, basis := range axes {
+		r.axisOf = append(r.axisOf, len(columns))
+		columns = append(columns, basis...)
+	}
+	r.products = products(data[T](p.Components), len(p.Stream), columns)
+	for _, column := range m.columns {
+		along := make([][]float64, len(axes))
+		for b, basis := range axes {
+			for _, axis := range basis {
+				along[b] = append(along[b], dot(column, axis))
+			}
+		}
+		r.along = append(r.along, along)
+	}
+	return r
+}
+
+// contributions gives the quadrants of each row, then of the bias, for one fixed vector and one basis of the
+// split side. Of a quadrant's two parts the split side's is the query part if splitQuery, else the key part.
+func (r *reading) contributions(rows []int, vector, basis int, splitQuery bool) [][4]float64 {
+	// Where each (fixed part, split part) goes.
+	place := [2][2]schema.Quadrant{{schema.ParPar, schema.ParPerp}, {schema.PerpPar, schema.PerpPerp}}
+	if splitQuery {
+		place[0][1], place[1][0] = place[1][0], place[0][1]
+	}
+	out := make([][4]float64, len(rows)+1)
+	for part, column := range [2]int{r.maps.par[vector], r.maps.perp[vector]} {
+		if column < 0 {
+			continue
+		}
+		along := r.along[column][basis]
+		axis := r.axisOf[basis]
+		for i, row := range rows {
+			p := r.products.row(row)
+			par := 0.0
+			for a, m := range along {
+				par += m * p[axis+a]
+			}
+			out[i][place[part][0]] = par / r.unit
+			out[i][place[part][1]] = (p[column] - par) / r.unit
+		}
+		// A bias is perpendicular, and has not been divided by sigma.
+		out[len(rows)][place[part][1]] = r.maps.bias[vector][part] / math.Sqrt(float64(r.maps.dHead))
+	}
+	return out
+}
+
+// close records how far contributions are from adding up to the reference score.
+func (out *Output) close(reference float64, contributions [][4]float64) {
+	sum := 0.0
+	for _, row := range contributions {
+		sum += row[0] + row[1] + row[2] + row[3]
+	}
+	residual := math.Abs(reference - sum)
+	out.Closure = max(out.Closure, residual) // NaN stays NaN
+	out.RelativeClosure = max(out.RelativeClosure, residual/max(1, math.Abs(reference)))
+}
+
+// scoreOf gives a . b / sqrt(d_head).
+func scoreOf[T blas.Float](a []float64, b []T) float64 {
+	return dot(a, widen(b)) / math.Sqrt(float64(len(a)))
+}
+
+func queryAxes(bases []Basis) [][][]float64 {
+	axes := make([][][]float64, len(bases))
+	for i, b := range bases {
+		axes[i] = b.axes
+	}
+	return axes
+}
+
+func keyAxes(bases []KeyBases, atBaseline bool) [][][]float64 {
+	axes := make([][][]float64, len(bases))
+	for i, b := range bases {
+		if axes[i] = b.AtKey.axes; atBaseline {
+			axes[i] = b.AtBaseline.axes
+		}
+	}
+	return axes
+}

@@ -1,0 +1,32 @@
+// Package decompose splits the attention scores of one head, on one example, into exact contributions of
+// the model's components. It is pure: it sees the vectors of one example and knows no model, no file and
+// no other example, so that every formula of it can be tested against explicit projections.
+//
+// # What is split
+//
+// The residual stream at position p before the head's layer is a sum of components x_c,p, and LayerNorm is
+// linear once its scale sigma_p is held at the value it had for the whole stream, so
+//
+//	q   = sum_c W_Q^T centre(x_c,d) / sigma_d + b_Q      (query position d)
+//	k_s = sum_c W_K^T centre(x_c,s) / sigma_s + b_K      (key position s, or the baseline position b)
+//	score(d, s) = q . k_s / sqrt(d_head)
+//
+// (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits", the QK circuit; LayerNorm as in
+// arXiv:1607.06450.) On the key side q is fixed and the sum over key components is taken, on the query side the key is
+// fixed. Both sides are further split into the part of each vector inside a subspace and the part
+// perpendicular to it (arXiv:2310.04625 does so with the unembedding of the key token and the output of MLP0),
+// which makes the four quadrants of [schema.Quadrant].
+//
+// [Contributions] does the work on an [Input]. A [Basis] is the choice of subspace; [QueryBasis] and
+// [KeyBasis] make the ones that have a name, [Span] and [Replace] make any other.
+//
+// # Precision
+//
+// Inputs are float32 or float64; every sum is accumulated in float64 and results are float64, so that a float32
+// run differs from a float64 run only by what the forward pass rounded.
+//
+// # Traps
+//
+// Score terms are not causal effects. Parallel means inside the basis of that side at that position: the
+// key and the baseline position each have their own direction. Bias terms always count as perpendicular.
+package decompose

@@ -1,0 +1,141 @@
+package decompose
+
+import (
+	"errors"
+	"fmt"
+
+	"gorgonia.org/tensor"
+
+	"ducklens/engine/blas"
+	"ducklens/schema"
+)
+
+// ErrShape is returned when parts of an [Input] do not fit each other.
+var ErrShape = errors.New("shapes do not fit")
+
+// Maps holds the query and key map of a head with the LayerNorm before it folded in, so that
+// q = W_Q^T centre(x)/sigma + b_Q and k = W_K^T centre(x)/sigma + b_K.
+type Maps[T blas.Float] struct {
+	WQ, WK *tensor.Dense // [d_model, d_head]
+	BQ, BK []T           // [d_head]
+}
+
+// Position is what the model computed at one token position.
+type Position[T blas.Float] struct {
+	Components *tensor.Dense // [component, d_model] what each component wrote, in the order of Input.Components
+	Stream     []T           // [d_model] residual stream before the head's layer: the sum of Components
+	Scale      T             // LayerNorm scale of Stream, sqrt(var + eps)
+	Vector     []T           // [d_head] the model's own q (at the query position) or k, bias included
+	Score      T             // the model's own score from the query position; unused at the query position
+}
+
+// Input is one example as seen by one head.
+type Input[T blas.Float] struct {
+	Convention schema.Convention
+	Eps        float64            // LayerNorm epsilon, for replaced vectors
+	Components []schema.Component // the writers below the head's layer, one for each row
+	Maps       Maps[T]
+	Query, Key Position[T]
+	Baseline   *Position[T] // nil where the example has none
+
+	// QueryBases split the query vector, KeyBases the key vectors. Every pair of them is computed, but
+	// that a replaced vector has no components: a Replacement of the query gives a table for the key side only,
+	// and the other way round.
+	QueryBases []Basis
+	KeyBases   []KeyBases
+}
+
+// KeyBases is one choice of basis on the key side: each position has its own direction.
+type KeyBases struct {
+	AtKey, AtBaseline Basis // AtBaseline is unused where the example has no baseline
+}
+
+// kind is the kind both positions share.
+func (k KeyBases) kind() schema.BasisKind { return k.AtKey.kind }
+
+// check finds the first misfit of an input, so that the kernels may trust it.
+func (in *Input[T]) check() error {
+	dModel, dHead := len(in.Query.Stream), len(in.Query.Vector)
+	if dModel == 0 || dHead == 0 {
+		return fmt.Errorf("decompose: query stream of %d entries, query vector of %d, want some: %w", dModel, dHead, ErrShape)
+	}
+	if dModel < 2 {
+		return fmt.Errorf("decompose: d_model %d, want at least 2 for a LayerNorm: %w", dModel, ErrShape)
+	}
+	for _, m := range []struct {
+		name       string
+		t          *tensor.Dense
+		rows, cols int
+	}{
+		{"W_Q", in.Maps.WQ, dModel, dHead},
+		{"W_K", in.Maps.WK, dModel, dHead},
+		{"components at the query", in.Query.Components, len(in.Components), dModel},
+		{"components at the key", in.Key.Components, len(in.Components), dModel},
+	} {
+		if err := checkMatrix[T](m.name, m.t, m.rows, m.cols); err != nil {
+			return err
+		}
+	}
+	lengths := []struct {
+		name      string
+		got, want int
+	}{
+		{"b_Q", len(in.Maps.BQ), dHead},
+		{"b_K", len(in.Maps.BK), dHead},
+		{"key stream", len(in.Key.Stream), dModel},
+		{"key vector", len(in.Key.Vector), dHead},
+	}
+	if in.Baseline != nil {
+		if err := checkMatrix[T]("components at the baseline", in.Baseline.Components, len(in.Components), dModel); err != nil {
+			return err
+		}
+		lengths = append(lengths, struct {
+			name      string
+			got, want int
+		}{"baseline stream", len(in.Baseline.Stream), dModel}, struct {
+			name      string
+			got, want int
+		}{"baseline vector", len(in.Baseline.Vector), dHead})
+	}
+	for _, l := range lengths {
+		if l.got != l.want {
+			return fmt.Errorf("decompose: %s has %d entries, want %d: %w", l.name, l.got, l.want, ErrShape)
+		}
+	}
+	for i, b := range in.QueryBases {
+		if !b.fits(dModel) {
+			return fmt.Errorf("decompose: query basis %d does not have d_model = %d entries: %w", i, dModel, ErrShape)
+		}
+	}
+	for i, b := range in.KeyBases {
+		if !b.AtKey.fits(dModel) || in.Baseline != nil && !b.AtBaseline.fits(dModel) {
+			return fmt.Errorf("decompose: key basis %d does not have d_model = %d entries: %w", i, dModel, ErrShape)
+		}
+		if in.Baseline != nil && b.AtKey.kind != b.AtBaseline.kind {
+			return fmt.Errorf("decompose: key basis %d is %s at the key and %s at the baseline, want one kind: %w",
+				i, b.AtKey.kind, b.AtBaseline.kind, ErrShape)
+		}
+	}
+	return nil
+}
+
+// checkMatrix wants a contiguous row-major matrix of T: column slices of tensor.Dense share the
+// backing of their parent, and reading that as if it were theirs gives wrong numbers without an error.
+func checkMatrix[T blas.Float](name string, t *tensor.Dense, rows, cols int) error {
+	if t == nil {
+		return fmt.Errorf("decompose: %s missing: %w", name, ErrShape)
+	}
+	if shape := t.Shape(); len(shape) != 2 || shape[0] != rows || shape[1] != cols {
+		return fmt.Errorf("decompose: %s has shape %v, want [%d %d]: %w", name, shape, rows, cols, ErrShape)
+	}
+	if order := t.DataOrder(); order.IsNotContiguous() || order.IsColMajor() {
+		return fmt.Errorf("decompose: %s is a %v view, want a contiguous row-major matrix: %w", name, order, ErrShape)
+	}
+	if data, ok := t.Data().([]T); !ok || len(data) != rows*cols {
+		return fmt.Errorf("decompose: %s holds %T, want %d numbers of %T: %w", name, t.Data(), rows*cols, *new(T), ErrShape)
+	}
+	return nil
+}
+
+// data gives the numbers of a matrix that has passed checkMatrix, row by row.
+func data[T blas.Float](t *tensor.Dense) []T { return t.Data().([]T) }

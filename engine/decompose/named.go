@@ -1,0 +1,177 @@
+package decompose
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"gorgonia.org/tensor"
+
+	"ducklens/engine/blas"
+	"ducklens/schema"
+)
+
+// ErrUnknownBasis is returned for a basis name that its side does not have.
+var ErrUnknownBasis = errors.New("unknown basis")
+
+// ErrNoBaseline is returned where a basis needs a baseline token and the example has none.
+var ErrNoBaseline = errors.New("no baseline")
+
+// Definition is a basis that has a name.
+type Definition struct {
+	schema.Basis
+	NeedsBaseline bool // made from the baseline token
+	NeedsLayer0   bool // made from what layer 0 wrote, so the head must be in layer 1 or above
+}
+
+// definitions lists the named bases. A Dimension is that of directions that are not parallel.
+var definitions = []Definition{
+	{Basis: schema.Basis{Side: schema.Query, Kind: schema.Whole, Name: "none",
+		Description: "query vector left whole: everything is in the perpendicular part"}},
+	{Basis: schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: "unembed", Dimension: 1,
+		Description: "W_U[key token], the unembedding of the token at the key position"}},
+	{Basis: schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: "unembed+baseline", Dimension: 2,
+		Description: "span of W_U[key token] and W_U[baseline token]; dimension 1 where they are the same token"}, NeedsBaseline: true},
+	{Basis: schema.Basis{Side: schema.Query, Kind: schema.Replacement, Name: "sub_unembed",
+		Description: "query replaced: LayerNorm of W_U[key token] in place of the stream; its part is parallel, b_Q perpendicular"}},
+	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Whole, Name: "none",
+		Description: "key vector left whole: everything is in the perpendicular part"}},
+	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: "mlp0", Dimension: 1,
+		Description: "output of MLP0 at the same position"}, NeedsLayer0: true},
+	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: "mlp0+attn0", Dimension: 1,
+		Description: "output of MLP0 plus output of attention layer 0, its b_O included, at the same position"}, NeedsLayer0: true},
+	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: "effective", Dimension: 1,
+		Description: "effective embedding of the token: MLP0 after layer 0 that attends to itself only, no position, no b_O"}},
+	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: "effective+attn0", Dimension: 1,
+		Description: "effective embedding of the token plus the self-attention output of layer 0 it was made with"}},
+	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Replacement, Name: "sub_mlp0",
+		Description: "key replaced: LayerNorm of MLP0's output at the same position in place of the stream; its part is parallel, b_K perpendicular"}, NeedsLayer0: true},
+}
+
+// Definitions lists the named bases of a side, none first.
+func Definitions(side schema.Side) []Definition {
+	var list []Definition
+	for _, d := range definitions {
+		if d.Side == side {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// LookUp finds a basis by name; the error, [ErrUnknownBasis], lists the names of the side.
+func LookUp(side schema.Side, name string) (Definition, error) {
+	var names []string
+	for _, d := range Definitions(side) {
+		if d.Name == name {
+			return d, nil
+		}
+		names = append(names, d.Name)
+	}
+	return Definition{}, fmt.Errorf("%w %q on the %s side, want one of %s", ErrUnknownBasis, name, side, strings.Join(names, ", "))
+}
+
+// Embeddings gives the vectors of a token, each [d_model], that named bases are made from.
+type Embeddings[T blas.Float] interface {
+	// Unembed is the token's column of W_U.
+	Unembed(token int) []T
+	// EffectiveEmbedding is layer 0 applied to W_E[token] alone, attention fixed to itself, without position and b_O: mlp
+	// is the output of MLP 0, attn the output of the attention before it.
+	EffectiveEmbedding(token int) (mlp, attn []T)
+}
+
+// QueryBasis makes the query-side basis called name for an example with these tokens at its key and baseline
+// position; baseline is [schema.NoPosition] where it has none.
+func QueryBasis[T blas.Float](name string, from Embeddings[T], key, baseline int) (Basis, error) {
+	basis, err := queryBasis(name, from, key, baseline)
+	if err != nil {
+		return Basis{}, fmt.Errorf("decompose: query basis %s: %w", name, err)
+	}
+	return basis, nil
+}
+
+func queryBasis[T blas.Float](name string, from Embeddings[T], key, baseline int) (Basis, error) {
+	switch name {
+	case "none":
+		return Basis{}, nil
+	case "unembed":
+		return Span(from.Unembed(key))
+	case "unembed+baseline":
+		if baseline == schema.NoPosition {
+			return Basis{}, ErrNoBaseline
+		}
+		return Span(from.Unembed(key), from.Unembed(baseline))
+	case "sub_unembed":
+		return Replace(from.Unembed(key))
+	}
+	_, err := LookUp(schema.Query, name)
+	return Basis{}, err
+}
+
+// KeyBasis makes the key-side basis called name for one position, the key's or the baseline's: token is the token there,
+// and components [component, d_model] what was written there, in the order of [schema.Components] for a
+// model with so many heads a layer.
+func KeyBasis[T blas.Float](name string, from Embeddings[T], token int, components *tensor.Dense, heads int) (Basis, error) {
+	basis, err := keyBasis(name, from, token, components, heads)
+	if err != nil {
+		return Basis{}, fmt.Errorf("decompose: key basis %s: %w", name, err)
+	}
+	return basis, nil
+}
+
+func keyBasis[T blas.Float](name string, from Embeddings[T], token int, components *tensor.Dense, heads int) (Basis, error) {
+	switch name {
+	case "none":
+		return Basis{}, nil
+	case "effective":
+		mlp, _ := from.EffectiveEmbedding(token)
+		return Span(mlp)
+	case "effective+attn0":
+		mlp, attn := from.EffectiveEmbedding(token)
+		return Span(sum(mlp, attn))
+	case "mlp0", "mlp0+attn0", "sub_mlp0":
+		mlp, attn, err := layer0[T](components, heads)
+		switch {
+		case err != nil:
+			return Basis{}, err
+		case name == "mlp0":
+			return Span(mlp)
+		case name == "sub_mlp0":
+			return Replace(mlp)
+		}
+		return Span(sum(mlp, attn))
+	}
+	_, err := LookUp(schema.Key, name)
+	return Basis{}, err
+}
+
+// layer0 gives the output of MLP 0 and of attention layer 0, its heads and b_O, out of a component matrix.
+func layer0[T blas.Float](components *tensor.Dense, heads int) (mlp, attn []T, err error) {
+	if components == nil || components.Dims() != 2 || components.Shape()[0] < schema.StreamComponents(1, heads) {
+		return nil, nil, fmt.Errorf("the components stop before MLP0, want a head in layer 1 or above: %w", ErrShape)
+	}
+	rows, dModel := components.Shape()[0], components.Shape()[1]
+	if err := checkMatrix[T]("components", components, rows, dModel); err != nil {
+		return nil, nil, err
+	}
+	x := data[T](components)
+	for i, c := range schema.Components(1, heads)[:schema.StreamComponents(1, heads)] {
+		row := x[i*dModel : (i+1)*dModel]
+		switch c.Kind {
+		case schema.HeadOut, schema.AttnBias:
+			attn = sum(attn, row)
+		case schema.MLP:
+			mlp = row
+		}
+	}
+	return mlp, attn, nil
+}
+
+// sum adds b to a in a new slice; a nil a counts as zero.
+func sum[T blas.Float](a, b []T) []T {
+	out := append([]T(nil), b...)
+	for i := range a {
+		out[i] += a[i]
+	}
+	return out
+}
