@@ -1,0 +1,23 @@
+// The builtin provider's C side. See builtin.c for what each function does.
+#ifndef DUCKLENS_BLAS_BUILTIN_H
+#define DUCKLENS_BLAS_BUILTIN_H
+
+// Kernels, the best last. Those that this file was not compiled for, or that the CPU lacks, are not usable.
+enum { DL_PORTABLE, DL_NEON, DL_AVX2, DL_AVX512, DL_KERNELS };
+
+// KC is the length of the inner sums: the products of KC consecutive k are added up in a register, then to
+// C. It is part of the result (rounding), so every kernel has the same.
+enum { DL_KC = 256 };
+
+int dl_usable(int kernel);
+long dl_packed_b(int kernel, long k, long n);
+long dl_packed_a(int kernel, long m);
+long dl_panel(int kernel);
+void dl_pack_b(int kernel, int trans, long k, long n, const float *b, long ldb, long j0, long j1, float *packed);
+void dl_gemm(int kernel, int trans, long m, long n, long k, const float *a, long lda, const float *packed, long j0,
+             long j1, float *c, long ldc, int add, float *work);
+void dl_gelu(int kernel, long n, float *x);
+void dl_softmax(int kernel, long rows, long cols, long stride, long first, float scale, float *x);
+void dl_layernorm(int kernel, long rows, long width, float eps, float *dst, const float *x, float *scales);
+
+#endif

@@ -1,0 +1,230 @@
+// The kernels for one instruction set. builtin.c includes this file once for each, after defining these
+// macros, which it undefines again at its end:
+//
+//   ISA                 its name; F(name) is then a name of its own for each
+//   TARGET              the attribute that lets a function use it
+//   VEC, W              vector of float and its width
+//   SPLAT, LOAD, STORE  one number in all lanes; unaligned memory
+//   FMA(a, b, c)        a*b + c, rounded once (portable: twice)
+//   MAX(a, b)           the larger; b where a lane of b is NaN
+//   EXP2I(t)            2^n for the integers n whose bits are the low bits of the lanes of t
+//   MR, NV              the tile of C that a loop keeps in registers: MR rows of NV vectors
+//
+// Products are written with FMA and never as x*y + z, which some compilers fuse and some do not: the same
+// bits have to come out of every vector width and every compiler.
+
+#define INLINE static inline __attribute__((always_inline))
+
+// The last vector of a row: only its first n lanes are in C.
+TARGET static void F(store_part)(float *c, long n, VEC r, int add) {
+    float t[W];
+    STORE(t, r);
+    for (long i = 0; i < n; i++) c[i] = add ? c[i] + t[i] : t[i];
+}
+
+// C[mr][cols] (+)= A[kc][mr] B[kc][nv*W], A and B packed. mr and nv are constants where it is inlined.
+TARGET INLINE void F(tile)(const int mr, const int nv, long kc, const float *a, const float *b, float *c, long ldc,
+                           long cols, int add) {
+    VEC r[MR][NV];
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < nv; j++) r[i][j] = SPLAT(0.0f);
+    for (; kc > 0; kc--, a += mr, b += nv * W) {
+        VEC bv[NV];
+#pragma GCC unroll 4
+        for (int j = 0; j < nv; j++) bv[j] = LOAD(b + j * W);
+#pragma GCC unroll 16
+        for (int i = 0; i < mr; i++) {
+            const VEC av = SPLAT(a[i]);
+#pragma GCC unroll 4
+            for (int j = 0; j < nv; j++) r[i][j] = FMA(av, bv[j], r[i][j]);
+        }
+    }
+    if (cols == nv * W) {
+#pragma GCC unroll 16
+        for (int i = 0; i < mr; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < nv; j++) {
+                float *p = c + i * ldc + j * W;
+                VEC v = r[i][j];
+                if (add) v = v + LOAD(p);
+                STORE(p, v);
+            }
+        return;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < nv; j++) {
+            long left = cols - j * W;
+            if (left > 0) F(store_part)(c + i * ldc + j * W, left < W ? left : W, r[i][j], add);
+        }
+}
+
+typedef void F(tile_fn)(long, const float *, const float *, float *, long, long, int);
+
+#define TILE(mr)                                                                                                  \
+    TARGET static void F(wide##mr)(long k, const float *a, const float *b, float *c, long ldc, long cols, int add) { \
+        F(tile)(mr, NV, k, a, b, c, ldc, cols, add);                                                              \
+    }                                                                                                             \
+    TARGET static void F(narrow##mr)(long k, const float *a, const float *b, float *c, long ldc, long cols, int add) { \
+        F(tile)(mr, 1, k, a, b, c, ldc, cols, add);                                                               \
+    }
+TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
+#if MR >= 8
+TILE(7) TILE(8)
+#endif
+#if MR >= 12
+TILE(9) TILE(10) TILE(11) TILE(12)
+#endif
+#undef TILE
+
+static F(tile_fn) *const F(tiles)[2][MR + 1] = {{0, F(narrow1), F(narrow2), F(narrow3), F(narrow4), F(narrow5), F(narrow6),
+#if MR >= 8
+                                                 F(narrow7), F(narrow8),
+#endif
+#if MR >= 12
+                                                 F(narrow9), F(narrow10), F(narrow11), F(narrow12)
+#endif
+                                                },
+                                                {0, F(wide1), F(wide2), F(wide3), F(wide4), F(wide5), F(wide6),
+#if MR >= 8
+                                                 F(wide7), F(wide8),
+#endif
+#if MR >= 12
+                                                 F(wide9), F(wide10), F(wide11), F(wide12)
+#endif
+                                                }};
+
+// One block of A and one of B, both packed: every panel of B, in cache, meets every panel of A.
+static void F(block)(long m, long n, long kc, const float *a, const float *b, float *c, long ldc, int add) {
+    const long nr = NV * W;
+    for (long j = 0; j < n; j += nr) {
+        long cols = n - j < nr ? n - j : nr;
+        int wide = cols > W;
+        for (long i = 0; i < m; i += MR) {
+            long rows = m - i < MR ? m - i : MR;
+            F(tiles)[wide][rows](kc, a + i * kc, b + j * kc, c + i * ldc + j, ldc, cols, add);
+        }
+    }
+}
+
+// 2^x e = exp(x), |x| < 87: 2^n times the Taylor polynomial of the rest, |r| <= ln 2 / 2, whose first
+// missing term is below 6e-9.
+TARGET INLINE VEC F(exp)(VEC x) {
+    const VEC magic = SPLAT(12582912.0f); // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+    VEC t = FMA(x, SPLAT(1.44269504088896341f), magic);
+    VEC n = t - magic;
+    VEC r = FMA(n, SPLAT(-0.693359375f), x); // ln 2 in two parts; the first is exact in 10 bits
+    r = FMA(n, SPLAT(2.12194440054690583e-4f), r);
+    VEC p = SPLAT(1.0f / 5040);
+    p = FMA(p, r, SPLAT(1.0f / 720));
+    p = FMA(p, r, SPLAT(1.0f / 120));
+    p = FMA(p, r, SPLAT(1.0f / 24));
+    p = FMA(p, r, SPLAT(1.0f / 6));
+    p = FMA(p, r, SPLAT(0.5f));
+    p = FMA(p, r, SPLAT(1.0f));
+    p = FMA(p, r, SPLAT(1.0f));
+    return p * EXP2I(t);
+}
+
+// The tanh form of GELU: 0.5 x (1 + tanh u) = x / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3).
+TARGET INLINE VEC F(gelu1)(VEC x) {
+    VEC inner = FMA(x * x, SPLAT(0.044715f), SPLAT(1.0f));
+    VEC v = x * inner * SPLAT(-1.59576912160573071f); // -2 sqrt(2/pi)
+    v = MAX(SPLAT(-87.0f), v);
+    v = -MAX(SPLAT(-87.0f), -v);
+    return x / (SPLAT(1.0f) + F(exp)(v));
+}
+
+TARGET static void F(gelu)(long n, float *x) {
+    long i = 0;
+    for (; i + W <= n; i += W) STORE(x + i, F(gelu1)(LOAD(x + i)));
+    if (i < n) {
+        float t[W] = {0};
+        memcpy(t, x + i, (n - i) * sizeof(float));
+        STORE(t, F(gelu1)(LOAD(t)));
+        memcpy(x + i, t, (n - i) * sizeof(float));
+    }
+}
+
+// Sums run in 16 lanes whatever the vector width, and the lanes are added up in one order.
+static float F(total)(const float *t) {
+    float s[8];
+    for (int i = 0; i < 8; i++) s[i] = t[i] + t[i + 8];
+    for (int i = 0; i < 4; i++) s[i] += s[i + 4];
+    return (s[0] + s[2]) + (s[1] + s[3]);
+}
+
+// Softmax of scale * x[0..n-1]. A sum that is NaN makes all of the row NaN.
+TARGET static void F(softmax_row)(long n, float scale, float *x) {
+    float largest = -INFINITY;
+    for (long i = 0; i < n; i++) {
+        x[i] *= scale;
+        if (x[i] > largest) largest = x[i];
+    }
+    const VEC top = SPLAT(largest), low = SPLAT(-87.0f);
+    VEC sum[16 / W];
+    for (int l = 0; l < 16 / W; l++) sum[l] = SPLAT(0.0f);
+    for (long i = 0; i < n; i += 16) {
+        float t[16], *p = x + i;
+        long left = n - i < 16 ? n - i : 16;
+        if (left < 16) {
+            memcpy(t, p, left * sizeof(float));
+            for (long j = left; j < 16; j++) t[j] = largest;
+            p = t;
+        }
+        for (int l = 0; l < 16 / W; l++) STORE(p + l * W, F(exp)(MAX(low, LOAD(p + l * W) - top)));
+        if (left < 16) {
+            for (long j = left; j < 16; j++) t[j] = 0;
+            memcpy(x + i, t, left * sizeof(float));
+        }
+        for (int l = 0; l < 16 / W; l++) sum[l] += LOAD(p + l * W);
+    }
+    float t[16];
+    for (int l = 0; l < 16 / W; l++) STORE(t + l * W, sum[l]);
+    float total = F(total)(t);
+    for (long i = 0; i < n; i++) x[i] /= total;
+}
+
+TARGET static void F(layernorm_row)(long n, float eps, float *dst, const float *x, float *scale) {
+    VEC sum[16 / W];
+    float t[16];
+    long whole = n - n % 16;
+    for (int l = 0; l < 16 / W; l++) sum[l] = SPLAT(0.0f);
+    for (long i = 0; i < whole; i += 16)
+        for (int l = 0; l < 16 / W; l++) sum[l] += LOAD(x + i + l * W);
+    for (int l = 0; l < 16 / W; l++) STORE(t + l * W, sum[l]);
+    for (long i = whole; i < n; i++) t[i - whole] += x[i];
+    const float mean = F(total)(t) / n;
+
+    for (int l = 0; l < 16 / W; l++) sum[l] = SPLAT(0.0f);
+    for (long i = 0; i < whole; i += 16)
+        for (int l = 0; l < 16 / W; l++) {
+            VEC d = LOAD(x + i + l * W) - SPLAT(mean);
+            sum[l] = FMA(d, d, sum[l]);
+        }
+    for (int l = 0; l < 16 / W; l++) STORE(t + l * W, sum[l]);
+    for (long i = whole; i < n; i++) t[i - whole] = fmaf(x[i] - mean, x[i] - mean, t[i - whole]);
+    *scale = sqrtf(F(total)(t) / n + eps);
+
+    const float inverse = 1.0f / *scale;
+    for (long i = 0; i < n; i++) dst[i] = (x[i] - mean) * inverse;
+}
+
+static const struct kernel F(kernel) = {MR, W, NV * W, F(block), F(gelu), F(softmax_row), F(layernorm_row)};
+
+#undef INLINE
+#undef ISA
+#undef TARGET
+#undef VEC
+#undef W
+#undef SPLAT
+#undef LOAD
+#undef STORE
+#undef FMA
+#undef MAX
+#undef EXP2I
+#undef MR
+#undef NV
