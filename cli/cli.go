@@ -114,6 +114,7 @@ drawn from saved questions.`,
 	)
 	root.SetHelpCommandGroupID(groupOther)
 	root.AddCommand(
+		newModel(),
 		newCompletion(),
 		newVersion(),
 	)

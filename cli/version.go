@@ -28,7 +28,7 @@ func Version() string {
 
 // versionOf reads the version from what the build recorded.
 func versionOf(info *debug.BuildInfo) string {
-	if v, tagged := strings.CutPrefix(info.Main.Version, "v"); tagged && !strings.Contains(v, "-0.") {
+	if v, tagged := strings.CutPrefix(info.Main.Version, "v"); tagged && !strings.Contains(v, "-") {
 		return v
 	}
 	version := release + "-dev"
