@@ -1,0 +1,417 @@
+// Package dbfile opens ducklens database files: one DuckDB file that holds the tables of package schema.
+//
+// [Create] makes a file, [OpenWriter] opens one to add runs to it, [OpenReader] opens one for
+// questions, and [Verify] checks that what is in it adds up. Every error of the driver becomes an
+// [Error] with one of the sentinels of this package ([Wrap]).
+//
+// A DB is a private in-memory DuckDB to which the file is attached under the name [Catalog]; all its
+// connections use that catalog, so tables need no prefix. Attaching copes with any path, where the driver's own
+// path argument is read as a URL.
+//
+// Traps: appends outside [DB.InTx] are not atomic. Appended integers are converted as Go would convert them, so
+// pass int32 to INTEGER columns. Text that is not UTF-8 is stored as NULL.
+package dbfile
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/duckdb/duckdb-go/v2"
+)
+
+// Catalog is the name under which a DB attaches its file.
+const Catalog = "data"
+
+// storageVersion is the format that files are created in; every DuckDB from 1.0 on reads it. Later
+// formats have nothing that the tables need.
+const storageVersion = "v1.0.0"
+
+const (
+	// defaultWriterThreads leaves the cores to the model: compressing rows is a small part of an ingest.
+	defaultWriterThreads = 2
+	// defaultMemory holds a transaction of 64 examples many times over; queries that need more can say so.
+	defaultMemory = "2GB"
+	// checkpointThreshold bounds the write-ahead log. DuckDB's own 16 MB makes ingests 1.6 times slower
+	// and files twice as large; beyond 256 MB, recovery after a kill takes seconds for little gain.
+	checkpointThreshold = "256MB"
+	// A killed process can hold its lock for some 100 ms, so a locked file is tried again.
+	lockTries = 5
+	lockPause = 100 * time.Millisecond
+)
+
+// Options says how to open a file. The zero value is ready for use.
+type Options struct {
+	Threads int    // DuckDB's threads; 0: 2 for a writer, all cores for a reader
+	Memory  string // DuckDB's memory limit, such as 512MB or 8GB; "": 2GB
+
+	// Replace lets Create take the place of an existing DuckDB file; never of a file of another kind.
+	Replace bool
+
+	// Trusted leaves a reader's access to other files and its settings open. It is for SQL that ducklens itself
+	// wrote, such as an export: SQL of a user or from a shared file must run in an untrusted session.
+	Trusted bool
+}
+
+// DB is an open database file. It is safe for use by several goroutines; one at a time should write.
+type DB struct {
+	path      string
+	pool      *sql.DB
+	temporary string // spill folder of a writer, removed at Close; "" none
+	reserved  bool
+	created   bool
+	version   int
+
+	mu     sync.Mutex
+	closed bool
+}
+
+// mode is how a file is attached.
+type mode int
+
+const (
+	modeCreate mode = iota
+	modeWrite
+	modeRead
+)
+
+// Create makes a new database file with all its tables and opens it for writing. The file appears under its name
+// only when it is whole: a failure leaves nothing behind. An existing file is [ErrExists], unless opts.Replace.
+func Create(ctx context.Context, path string, opts Options) (*DB, error) {
+	const op = "create"
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, Wrap(op, path, err)
+	}
+	dir, base := filepath.Split(abs)
+	if err := checkTarget(ctx, abs, opts.Replace); err != nil {
+		return nil, fail(op, path, err)
+	}
+
+	// A folder of its own keeps the write-ahead log of a creation that is killed away from the final name.
+	workshop, err := os.MkdirTemp(dir, "."+base+".new-")
+	if err != nil {
+		return nil, fail(op, path, err)
+	}
+	defer os.RemoveAll(workshop)
+	draft := filepath.Join(workshop, "draft")
+	if err := makeDraft(ctx, draft, opts); err != nil {
+		return nil, fail(op, path, err)
+	}
+	if err := moveInto(draft, abs, opts.Replace); err != nil {
+		return nil, fail(op, path, err)
+	}
+	db, err := OpenWriter(ctx, path, opts)
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(abs))
+	}
+	db.created = true
+	return db, nil
+}
+
+// OpenWriter opens an existing file to add to it. One process writes a file at a time, and while it
+// does, nobody else reads it: [ErrLocked].
+func OpenWriter(ctx context.Context, path string, opts Options) (*DB, error) {
+	return openChecked(ctx, path, modeWrite, opts)
+}
+
+// OpenReader opens an existing file read-only. Unless opts.Trusted, its sessions cannot reach other
+// files, the network or the settings, so that they may run SQL from a stranger; the limits of that
+// are in the README. Any number of readers share a file.
+func OpenReader(ctx context.Context, path string, opts Options) (*DB, error) {
+	return openChecked(ctx, path, modeRead, opts)
+}
+
+// openChecked opens a file that must exist and must have the schema version of this program.
+func openChecked(ctx context.Context, path string, m mode, opts Options) (*DB, error) {
+	const op = "open"
+	info, err := os.Stat(path) // attaching a missing file would create it
+	if err != nil {
+		return nil, fail(op, path, err)
+	}
+	if info.IsDir() {
+		return nil, fail(op, path, &Error{Kind: ErrNotDatabase, Detail: "is a folder"})
+	}
+	db, err := attach(ctx, path, m, opts)
+	if err != nil {
+		return nil, fail(op, path, err)
+	}
+	db.version, err = readVersion(ctx, db.pool)
+	if err == nil {
+		err = checkVersion(db.version)
+	}
+	if err != nil {
+		return nil, errors.Join(fail(op, path, err), db.Close())
+	}
+	return db, nil
+}
+
+// checkTarget tells whether a new file may be made at abs.
+func checkTarget(ctx context.Context, abs string, replace bool) error {
+	info, err := os.Lstat(abs)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(abs + ".wal"); err == nil && !replace {
+			return &Error{Kind: ErrExists, Detail: "a write-ahead log of this name is left from another database: " + abs + ".wal"}
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !replace {
+		return &Error{Kind: ErrExists}
+	}
+	if !info.Mode().IsRegular() {
+		return &Error{Kind: ErrNotDatabase, Detail: "not a regular file, left alone"}
+	}
+	// Reading it tells whether somebody writes it and whether it is a database. A damaged one may be replaced.
+	old, err := attach(ctx, abs, modeRead, Options{})
+	if err == nil {
+		return old.Close()
+	}
+	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrStorageVersion) {
+		return nil
+	}
+	return err
+}
+
+// makeDraft writes an empty database with the current schema to path and closes it.
+func makeDraft(ctx context.Context, path string, opts Options) (err error) {
+	db, err := attach(ctx, path, modeCreate, opts)
+	if err != nil {
+		return err
+	}
+	if err := migrate(ctx, db); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	return db.Finalize(ctx)
+}
+
+// moveInto gives the finished file its name. Without replace, a file that came into being meanwhile is kept.
+func moveInto(draft, path string, replace bool) error {
+	if replace {
+		// A log of the replaced database must not be replayed into the new one.
+		if err := os.Remove(path + ".wal"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return os.Rename(draft, path)
+	}
+	err := os.Link(draft, path) // unlike rename, refuses to overwrite
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// A file system without hard links.
+	if _, err := os.Lstat(path); err == nil {
+		return fs.ErrExist
+	}
+	return os.Rename(draft, path)
+}
+
+// attach opens a private DuckDB and attaches the file to it, trying again while it is locked.
+func attach(ctx context.Context, path string, m mode, opts Options) (*DB, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := reserve(abs, m != modeRead); err != nil {
+		return nil, err
+	}
+	db := &DB{path: path, reserved: true}
+	for try := 1; ; try++ {
+		db.pool, err = connect(ctx, abs, m, opts)
+		if err == nil {
+			break
+		}
+		err = Wrap("open", path, err)
+		if !errors.Is(err, ErrLocked) || try == lockTries {
+			release(abs, m != modeRead)
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			release(abs, m != modeRead)
+			return nil, errors.Join(ctx.Err(), err)
+		case <-time.After(lockPause):
+		}
+	}
+	if m != modeRead {
+		db.temporary = abs + ".tmp"
+	}
+	return db, nil
+}
+
+// connect makes the pool and its first connection, which attaches the file.
+func connect(ctx context.Context, abs string, m mode, opts Options) (*sql.DB, error) {
+	first, err := setup(abs, m, opts)
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	attached := false
+	connector, err := duckdb.NewConnector(dsn(m, opts), func(conn driver.ExecerContext) error {
+		mu.Lock()
+		defer mu.Unlock()
+		statements := []string{"USE " + Catalog + ".main"} // the rest is global to the DuckDB
+		if !attached {
+			statements = first
+		}
+		for _, s := range statements {
+			if _, err := conn.ExecContext(ctx, s, nil); err != nil {
+				return err
+			}
+		}
+		attached = true
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	pool := sql.OpenDB(connector)
+	if err := pool.PingContext(ctx); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return pool, nil
+}
+
+// dsn gives the settings that must be there before any file is touched. Without the first two, DuckDB asks a
+// server for extensions on its own.
+func dsn(m mode, opts Options) string {
+	threads := opts.Threads
+	if threads <= 0 {
+		threads = defaultWriterThreads
+		if m == modeRead {
+			threads = runtime.GOMAXPROCS(0)
+		}
+	}
+	memory := opts.Memory
+	if memory == "" {
+		memory = defaultMemory
+	}
+	return "?" + url.Values{
+		"autoinstall_known_extensions": {"false"},
+		"autoload_known_extensions":    {"false"},
+		"allow_community_extensions":   {"false"},
+		"allow_persistent_secrets":     {"false"},
+		"memory_limit":                 {memory},
+		"threads":                      {strconv.Itoa(threads)},
+	}.Encode()
+}
+
+// setup lists the statements that the first connection runs. Their order matters: the temporary folder
+// cannot be set after external access is off, and nothing can be after the configuration is locked.
+func setup(abs string, m mode, opts Options) ([]string, error) {
+	if strings.ContainsRune(abs, 0) {
+		return nil, &Error{Kind: ErrPath, Detail: "a zero byte in " + strconv.Quote(abs)}
+	}
+	// DuckDB takes what follows a question mark for options of a URL and puts the log before it.
+	if m != modeRead && strings.Contains(abs, "?") {
+		return nil, &Error{Kind: ErrPath, Detail: "DuckDB cannot write to a path with a question mark: " + abs}
+	}
+	file := quoteText(abs)
+	use := "USE " + Catalog + ".main"
+	if m != modeRead {
+		option := ""
+		if m == modeCreate {
+			option = ", STORAGE_VERSION '" + storageVersion + "'"
+		}
+		return []string{
+			"SET temp_directory=" + quoteText(abs+".tmp"),
+			"SET checkpoint_threshold='" + checkpointThreshold + "'",
+			"ATTACH " + file + " AS " + Catalog + " (TYPE duckdb" + option + ")",
+			use,
+		}, nil
+	}
+	list := []string{
+		"SET temp_directory=''",
+		"SET max_temp_directory_size='0KB'",
+		"ATTACH " + file + " AS " + Catalog + " (TYPE duckdb, READ_ONLY)",
+		use,
+	}
+	if !opts.Trusted {
+		list = append(list, "SET enable_external_access=false", "SET lock_configuration=true")
+	}
+	return list, nil
+}
+
+// quoteText writes a SQL text literal.
+func quoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// quoteName writes a SQL identifier.
+func quoteName(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+
+// Path is the file, as it was given.
+func (db *DB) Path() string { return db.path }
+
+// SchemaVersion is the schema version that the file says it has.
+func (db *DB) SchemaVersion() int { return db.version }
+
+// SQL gives the connection pool.
+func (db *DB) SQL() *sql.DB { return db.pool }
+
+// Conn takes a connection from the pool; close it to give it back. A transaction and the appenders of
+// its tables need one connection.
+func (db *DB) Conn(ctx context.Context) (*sql.Conn, error) {
+	conn, err := db.pool.Conn(ctx)
+	if err != nil {
+		return nil, Wrap("connect to", db.path, err)
+	}
+	return conn, nil
+}
+
+// Finalize writes everything to the file proper and closes it. Afterwards the one file is all there
+// is: Finalize fails if a write-ahead log stays beside it.
+func (db *DB) Finalize(ctx context.Context) error {
+	_, err := db.pool.ExecContext(ctx, "CHECKPOINT "+Catalog)
+	if err := errors.Join(Wrap("checkpoint", db.path, err), db.Close()); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(db.path + ".wal"); err == nil {
+		return fail("finalize", db.path, fmt.Errorf("a write-ahead log is left beside it: %s.wal", db.path))
+	}
+	return nil
+}
+
+// Discard closes the file and removes it, if this DB made it with [Create]; a file that was there before
+// stays. It is for a first run that failed before it wrote anything worth keeping.
+func (db *DB) Discard() error {
+	err := db.Close()
+	if !db.created {
+		return err
+	}
+	for _, name := range []string{db.path + ".wal", db.path} {
+		if rerr := os.Remove(name); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+			err = errors.Join(err, fail("remove", db.path, rerr))
+		}
+	}
+	return err
+}
+
+// Close closes the file. Closing twice does nothing.
+func (db *DB) Close() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.closed {
+		return nil
+	}
+	db.closed = true
+	err := Wrap("close", db.path, db.pool.Close())
+	if abs, aerr := filepath.Abs(db.path); aerr == nil && db.reserved {
+		release(abs, db.temporary != "")
+	}
+	if db.temporary != "" {
+		err = errors.Join(err, os.RemoveAll(db.temporary))
+	}
+	return err
+}
+

@@ -1,0 +1,99 @@
+package dbfile
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"ducklens/schema"
+)
+
+// about is what meta says to a stranger who opens the file.
+const about = "Attention scores of transformer heads, split into contributions by model component; made by ducklens. " +
+	"Begin with: SELECT view_name, comment FROM duckdb_views() WHERE NOT internal."
+
+// migrate brings an empty database to the current schema, one transaction per migration.
+func migrate(ctx context.Context, db *DB) error {
+	list, err := schema.Migrations()
+	if err != nil {
+		return err
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, m := range list {
+		err := db.InTx(ctx, conn, func() error { return apply(ctx, conn, m) })
+		if err != nil {
+			return fmt.Errorf("migration %s: %w", m.Name, err)
+		}
+	}
+	return nil
+}
+
+// apply runs one migration and records its version.
+func apply(ctx context.Context, conn *sql.Conn, m schema.Migration) error {
+	for _, s := range m.Statements {
+		if _, err := conn.ExecContext(ctx, s); err != nil {
+			first, _, _ := strings.Cut(s, "\n")
+			return fmt.Errorf("%s: %w", first, err)
+		}
+	}
+	const record = "INSERT OR REPLACE INTO meta (key, value) VALUES ('schema_version', $version), ('created_by', 'ducklens'), ('about', $about)"
+	_, err := conn.ExecContext(ctx, record, sql.Named("version", strconv.Itoa(m.Version)), sql.Named("about", about))
+	return err
+}
+
+// queryer is what reading needs of a pool or a connection.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+var (
+	_ queryer = (*sql.DB)(nil)
+	_ queryer = (*sql.Conn)(nil)
+)
+
+// readVersion gives the schema version that the file records; a database without one is [ErrNotDucklens].
+func readVersion(ctx context.Context, q queryer) (int, error) {
+	var tables int
+	const find = "SELECT count(*) FROM duckdb_columns() WHERE database_name = '" + Catalog + "' AND schema_name = 'main'" +
+		" AND table_name = 'meta' AND column_name IN ('key', 'value')"
+	if err := q.QueryRowContext(ctx, find).Scan(&tables); err != nil {
+		return 0, err
+	}
+	if tables != 2 {
+		return 0, &Error{Kind: ErrNotDucklens, Detail: "it has no table meta"}
+	}
+	var text sql.NullString
+	err := q.QueryRowContext(ctx, "SELECT value::VARCHAR FROM "+Catalog+".main.meta WHERE key = 'schema_version'").Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, &Error{Kind: ErrNotDucklens, Detail: "its table meta has no schema_version"}
+	}
+	if err != nil {
+		return 0, err
+	}
+	version, err := strconv.Atoi(text.String)
+	if err != nil || version < 0 {
+		return 0, &Error{Kind: ErrNotDucklens, Detail: fmt.Sprintf("its schema_version is %q, want a number", text.String)}
+	}
+	return version, nil
+}
+
+// checkVersion compares the schema version of a file with that of this program.
+func checkVersion(version int) error {
+	switch {
+	case version < schema.Version:
+		return &Error{Kind: ErrSchemaVersion, Detail: fmt.Sprintf("schema version %d, older than %d, which this ducklens reads and writes", version, schema.Version),
+			hint: "make the file again with this ducklens, or read it with the release that made it"}
+	case version > schema.Version:
+		return &Error{Kind: ErrSchemaVersion, Detail: fmt.Sprintf("schema version %d, newer than %d, which this ducklens reads and writes", version, schema.Version),
+			hint: "update ducklens"}
+	}
+	return nil
+}
