@@ -1,0 +1,48 @@
+package gpt2
+
+import (
+	"slices"
+
+	"ducklens/engine/blas"
+)
+
+// EffectiveEmbedding is what layer 0 makes of a token without context or position, attention fixed on
+// itself: attn = sum_h LN(W_E) W_V,h W_O,h (no biases) and mlp = MLP_0(LN2(W_E + attn)), written W_EE0. Each [d_model], the caller's own.
+// W_E + attn + mlp is the effective embedding W_EE (arXiv:2310.04625, section 3).
+func (m *Model[T]) EffectiveEmbedding(token int) (mlp, attn []T) {
+	mlps, attns := m.EffectiveEmbeddings([]int{token})
+	return mlps[0], attns[0]
+}
+
+// EffectiveEmbeddings is [Model.EffectiveEmbedding] of many tokens, which costs little more than of one.
+func (m *Model[T]) EffectiveEmbeddings(tokens []int) (mlp, attn [][]T) {
+	n, d, dmlp := len(tokens), m.config.DModel, m.config.DMLP
+	w := &m.layers[0]
+	matrix := func(cols int) blas.Matrix[T] { return blas.NewMatrix(n, cols, make([]T, n*cols)) }
+	stream, norm, values, attns, hidden, mlps := matrix(d), matrix(d), matrix(d), matrix(d), matrix(dmlp), matrix(d)
+	scales := make([]T, n)
+	for i, t := range tokens {
+		m.embedInto(stream.Row(i), t)
+		copy(hidden.Row(i), w.bin)
+		copy(mlps.Row(i), w.bout)
+	}
+	blas.LayerNorm(norm.Data, stream.Data, scales, d, m.config.LNEps)
+	blas.Gemm(m.provider, m.threads, values, norm, w.qkv.Slice(0, d, 2*d, 3*d), false)
+	blas.Gemm(m.provider, m.threads, attns, values, w.wo, false)
+	for i, v := range attns.Data {
+		stream.Data[i] += v
+	}
+	blas.LayerNorm(norm.Data, stream.Data, scales, d, m.config.LNEps)
+	blas.Gemm(m.provider, m.threads, hidden, norm, w.win, true)
+	blas.GELU(hidden.Data)
+	blas.Gemm(m.provider, m.threads, mlps, hidden, w.wout, true)
+	return rowsOf(mlps), rowsOf(attns)
+}
+
+func rowsOf[T blas.Float](x blas.Matrix[T]) [][]T {
+	rows := make([][]T, 0, x.Rows)
+	for i := range x.Rows {
+		rows = append(rows, slices.Clip(x.Row(i)))
+	}
+	return rows
+}

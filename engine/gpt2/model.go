@@ -1,0 +1,132 @@
+package gpt2
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"gorgonia.org/tensor"
+
+	"ducklens/engine/blas"
+	"ducklens/engine/checkpoint"
+	"ducklens/schema"
+)
+
+// Config holds the sizes of a model: any GPT-2 (small, medium, large, xl, distilgpt2) is only a Config.
+type Config = checkpoint.Config
+
+var (
+	// ErrInput is returned for sequences, positions or heads that the model does not have room for.
+	ErrInput = errors.New("unsuitable input")
+	// ErrNotFinite is returned when the residual stream has become NaN or infinite.
+	ErrNotFinite = errors.New("not finite")
+)
+
+// Model is a GPT-2 with its weights. It is immutable and safe for concurrent use. It reads the embedding
+// tables from its checkpoint, which must stay open as long as the model is used.
+type Model[T blas.Float] struct {
+	config     Config
+	processing schema.Processing
+	provider   blas.Provider
+	threads    int
+	layers     []layer[T]
+	position   blas.Matrix[T]  // W_pos [n_ctx, d_model]
+	embedding  checkpoint.View // W_E as stored [d_vocab, d_model]
+	unembed    unembedding[T]
+	pool       sync.Pool // *workspace[T]
+}
+
+// layer holds one block. The maps that read the stream have the LayerNorm before them folded in, in
+// both forms of the weights: they act on a vector that is centred and divided by its scale.
+type layer[T blas.Float] struct {
+	qkv     blas.Matrix[T] // W_Q, W_K, W_V [d_model, 3 d_model]: in each, head after head
+	qkvBias []T            // b_Q, b_K, b_V [3 d_model]; b_V is 0 when processed
+	wo      blas.Matrix[T] // W_O [n_heads d_head, d_model]
+	bo      []T            // b_O [d_model]
+	win     blas.Matrix[T] // W_in [d_model, d_mlp]
+	bin     []T            // b_in [d_mlp]
+	wout    blas.Matrix[T] // W_out [d_mlp, d_model]
+	bout    []T            // b_out [d_model]
+}
+
+// Load processes the weights of c. With [schema.Processed] they take the form that TransformerLens gives them by
+// default (fold_ln, center_writing_weights, center_unembed, fold_value_biases); with [schema.Raw] what writes into
+// the stream stays as stored. Scores are the same either way. The provider multiplies, on at most threads goroutines
+// (0 means 1); neither threads nor the batch changes a result.
+func Load[T blas.Float](c *checkpoint.Checkpoint, processing schema.Processing, provider blas.Provider, threads int) (*Model[T], error) {
+	m := &Model[T]{config: c.Config(), processing: processing, provider: provider, threads: max(1, threads)}
+	if err := m.load(c); err != nil {
+		return nil, fmt.Errorf("gpt2: %w", err)
+	}
+	return m, nil
+}
+
+// Config gives the sizes of the model.
+func (m *Model[T]) Config() Config { return m.config }
+
+// Processing tells which form the weights have.
+func (m *Model[T]) Processing() schema.Processing { return m.processing }
+
+// Provider gives the matrix multiply the model uses.
+func (m *Model[T]) Provider() blas.Provider { return m.provider }
+
+// QK is the query and key map of one head, with the LayerNorm before it folded in:
+// q = W_Q^T centre(x)/sigma + b_Q, k = W_K^T centre(x)/sigma + b_K.
+type QK[T blas.Float] struct {
+	WQ, WK *tensor.Dense // [d_model, d_head]
+	BQ, BK []T           // [d_head]
+}
+
+// QK gives the maps of a head, the same for processed and raw weights. The arrays are the caller's own.
+// It panics when the model has no such head.
+func (m *Model[T]) QK(head schema.Head) QK[T] {
+	d, dh := m.config.DModel, m.config.DHead()
+	l := &m.layers[head.Layer]
+	part := func(section int) (*tensor.Dense, []T) {
+		from := section*d + head.Index*dh
+		return m.dense(copyOf(l.qkv.Slice(0, d, from, from+dh))), append([]T(nil), l.qkvBias[from:from+dh]...)
+	}
+	if head.Index < 0 || head.Index >= m.config.NHeads {
+		panic(fmt.Sprintf("gpt2: head %v of a model with %d heads a layer", head, m.config.NHeads))
+	}
+	var qk QK[T]
+	qk.WQ, qk.BQ = part(0)
+	qk.WK, qk.BK = part(1)
+	return qk
+}
+
+// BO is b_O of a layer [d_model], what its attention adds at every position; the folded value biases are in it when
+// processed. The caller must not change it.
+func (m *Model[T]) BO(layer int) []T { return m.layers[layer].bo }
+
+// Embed is W_E[token] [d_model], the component that the token embedding writes.
+func (m *Model[T]) Embed(token int) []T {
+	row := make([]T, m.config.DModel)
+	m.embedInto(row, token)
+	return row
+}
+
+func (m *Model[T]) embedInto(row []T, token int) {
+	wide := make([]float64, len(row))
+	checkpoint.Copy(wide, m.embedding, token*len(row))
+	if m.processing == schema.Processed {
+		centre(wide)
+	}
+	round(row, wide)
+}
+
+// dense makes a tensor of a matrix without gaps. Products with it run on one goroutine of the model's provider:
+// whoever uses many of them shares out the products.
+func (m *Model[T]) dense(x blas.Matrix[T]) *tensor.Dense {
+	return tensor.New(tensor.WithShape(x.Rows, x.Cols), tensor.WithBacking(x.Data[:x.Rows*x.Cols]),
+		tensor.WithEngine(blas.Engine{Provider: m.provider, Threads: 1}))
+}
+
+// copyOf gives the elements of x as a matrix without gaps.
+func copyOf[T blas.Float](x blas.Matrix[T]) blas.Matrix[T] {
+	data := make([]T, 0, x.Rows*x.Cols)
+	for i := range x.Rows {
+		data = append(data, x.Row(i)...)
+	}
+	return blas.NewMatrix(x.Rows, x.Cols, data)
+}
