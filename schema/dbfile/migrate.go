@@ -12,7 +12,7 @@ import (
 )
 
 // about is what meta says to a stranger who opens the file.
-const about = "Attention scores of transformer heads, split into contributions by model component; made by ducklens. " +
+const about = "Attention scores of transformer heads, split into contributions by model component; made by ducklens. After ATTACH, say USE, so that views and macros find their tables. " +
 	"Begin with: SELECT view_name, comment FROM duckdb_views() WHERE NOT internal."
 
 // migrate brings an empty database to the current schema, one transaction per migration.

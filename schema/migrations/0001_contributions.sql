@@ -298,3 +298,269 @@ CREATE TABLE saved_query (
 COMMENT ON TABLE saved_query IS 'Questions that travel with the file. Run one with: ducklens query FILE NAME.';
 COMMENT ON COLUMN saved_query.name IS 'Name of the query.';
 COMMENT ON COLUMN saved_query.sql IS 'The SQL, with a header of comments that says how to draw its answer.';
+
+-- Questions -----------------------------------------------------------------------------------------------------------
+-- Views are UNION ALL and plain joins, which every DuckDB since 1.0 reads and filters fast. Macros read tables
+-- only: a macro cannot have a parameter that is named like a column of a view it reads.
+
+CREATE VIEW contribution AS
+SELECT w.run_id, w.example_id, h.label AS head, w.side, c.label AS component, c.kind, c.layer AS component_layer, c.head AS component_head,
+  qb.name AS query_basis, kb.name AS key_basis, 'par_par'::quadrant AS quadrant,
+  w.score_par_par AS score, w.baseline_par_par AS baseline, w.diff_par_par AS diff
+FROM contribution_wide AS w
+JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
+JOIN component AS c ON c.component_id = w.component_id
+JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
+JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
+WHERE qb.kind <> 'whole' AND kb.kind <> 'whole'
+UNION ALL
+SELECT w.run_id, w.example_id, h.label AS head, w.side, c.label AS component, c.kind, c.layer AS component_layer, c.head AS component_head,
+  qb.name AS query_basis, kb.name AS key_basis, 'par_perp'::quadrant AS quadrant,
+  w.score_par_perp AS score, w.baseline_par_perp AS baseline, w.diff_par_perp AS diff
+FROM contribution_wide AS w
+JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
+JOIN component AS c ON c.component_id = w.component_id
+JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
+JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
+WHERE qb.kind <> 'whole'
+UNION ALL
+SELECT w.run_id, w.example_id, h.label AS head, w.side, c.label AS component, c.kind, c.layer AS component_layer, c.head AS component_head,
+  qb.name AS query_basis, kb.name AS key_basis, 'perp_par'::quadrant AS quadrant,
+  w.score_perp_par AS score, w.baseline_perp_par AS baseline, w.diff_perp_par AS diff
+FROM contribution_wide AS w
+JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
+JOIN component AS c ON c.component_id = w.component_id
+JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
+JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
+WHERE kb.kind <> 'whole'
+UNION ALL
+SELECT w.run_id, w.example_id, h.label AS head, w.side, c.label AS component, c.kind, c.layer AS component_layer, c.head AS component_head,
+  qb.name AS query_basis, kb.name AS key_basis, 'perp_perp'::quadrant AS quadrant,
+  w.score_perp_perp AS score, w.baseline_perp_perp AS baseline, w.diff_perp_perp AS diff
+FROM contribution_wide AS w
+JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
+JOIN component AS c ON c.component_id = w.component_id
+JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
+JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id;
+COMMENT ON VIEW contribution IS 'One row per prompt, target head, side, pair of bases, component and quadrant. Filter on query_basis and key_basis: each pair of bases splits the same score again. contribution_unsplit is for unsplit values.';
+COMMENT ON COLUMN contribution.run_id IS 'The run.';
+COMMENT ON COLUMN contribution.example_id IS 'The prompt.';
+COMMENT ON COLUMN contribution.head IS 'The target head, such as 10.7.';
+COMMENT ON COLUMN contribution.side IS 'Which vector is split over components: query or key; the other is held fixed.';
+COMMENT ON COLUMN contribution.component IS 'The component that contributes, as in figures: W_E, W_pos, 9.6, b_O3, MLP0, b_Q, b_K.';
+COMMENT ON COLUMN contribution.kind IS 'Sort of component: embed, pos_embed, head, attn_bias, mlp, q_bias, k_bias.';
+COMMENT ON COLUMN contribution.component_layer IS 'Layer of the component, from 0; NULL for W_E, W_pos, b_Q, b_K.';
+COMMENT ON COLUMN contribution.component_head IS 'Index of the component in its layer if it is a head, from 0; else NULL.';
+COMMENT ON COLUMN contribution.query_basis IS 'Name of the basis that splits query vectors; none: not split, all of it is perp.';
+COMMENT ON COLUMN contribution.key_basis IS 'Name of the basis that splits key vectors; none: not split, all of it is perp.';
+COMMENT ON COLUMN contribution.quadrant IS 'Part of the query vector, then part of the key vector: par_par, par_perp, perp_par, perp_perp.';
+COMMENT ON COLUMN contribution.score IS 'Contribution to the attention score at the key position; before softmax, divided by sqrt(d_head).';
+COMMENT ON COLUMN contribution.baseline IS 'Contribution to the attention score at the baseline position; NULL if there is none.';
+COMMENT ON COLUMN contribution.diff IS 'score - baseline.';
+
+CREATE VIEW contribution_unsplit AS
+SELECT w.run_id, w.example_id, h.label AS head, w.side, c.label AS component, c.kind, c.layer AS component_layer, c.head AS component_head,
+  w.score_perp_perp AS score, w.baseline_perp_perp AS baseline, w.diff_perp_perp AS diff
+FROM contribution_wide AS w
+JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
+JOIN component AS c ON c.component_id = w.component_id
+JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
+JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
+WHERE qb.kind = 'whole' AND kb.kind = 'whole';
+COMMENT ON VIEW contribution_unsplit IS 'Contributions that are not split into quadrants: one row per prompt, target head, side and component.';
+COMMENT ON COLUMN contribution_unsplit.run_id IS 'The run.';
+COMMENT ON COLUMN contribution_unsplit.example_id IS 'The prompt.';
+COMMENT ON COLUMN contribution_unsplit.head IS 'The target head, such as 10.7.';
+COMMENT ON COLUMN contribution_unsplit.side IS 'Which vector is split over components: query or key; the other is held fixed.';
+COMMENT ON COLUMN contribution_unsplit.component IS 'The component that contributes, as in figures: W_E, W_pos, 9.6, b_O3, MLP0, b_Q, b_K.';
+COMMENT ON COLUMN contribution_unsplit.kind IS 'Sort of component: embed, pos_embed, head, attn_bias, mlp, q_bias, k_bias.';
+COMMENT ON COLUMN contribution_unsplit.component_layer IS 'Layer of the component, from 0; NULL for W_E, W_pos, b_Q, b_K.';
+COMMENT ON COLUMN contribution_unsplit.component_head IS 'Index of the component in its layer if it is a head, from 0; else NULL.';
+COMMENT ON COLUMN contribution_unsplit.score IS 'Contribution to the attention score at the key position; before softmax, divided by sqrt(d_head).';
+COMMENT ON COLUMN contribution_unsplit.baseline IS 'Contribution to the attention score at the baseline position; NULL if there is none.';
+COMMENT ON COLUMN contribution_unsplit.diff IS 'score - baseline.';
+
+CREATE VIEW contribution_mean AS
+SELECT run_id, head, side, component, kind, component_layer, component_head, query_basis, key_basis, quadrant,
+  avg(score) AS mean_score, avg(baseline) AS mean_baseline, avg(diff) AS mean_diff,
+  stddev_samp(score) / sqrt(count(score)) AS se_score, stddev_samp(baseline) / sqrt(count(baseline)) AS se_baseline,
+  stddev_samp(diff) / sqrt(count(diff)) AS se_diff, count(score) AS n, count(diff) AS n_baseline
+FROM contribution
+GROUP BY run_id, head, side, component, kind, component_layer, component_head, query_basis, key_basis, quadrant;
+COMMENT ON VIEW contribution_mean IS 'contribution, averaged over the prompts of a run: one row per target head, side, pair of bases, component and quadrant.';
+COMMENT ON COLUMN contribution_mean.run_id IS 'The run.';
+COMMENT ON COLUMN contribution_mean.head IS 'The target head, such as 10.7.';
+COMMENT ON COLUMN contribution_mean.side IS 'Which vector is split over components: query or key; the other is held fixed.';
+COMMENT ON COLUMN contribution_mean.component IS 'The component that contributes, as in figures: W_E, W_pos, 9.6, b_O3, MLP0, b_Q, b_K.';
+COMMENT ON COLUMN contribution_mean.kind IS 'Sort of component: embed, pos_embed, head, attn_bias, mlp, q_bias, k_bias.';
+COMMENT ON COLUMN contribution_mean.component_layer IS 'Layer of the component, from 0; NULL for W_E, W_pos, b_Q, b_K.';
+COMMENT ON COLUMN contribution_mean.component_head IS 'Index of the component in its layer if it is a head, from 0; else NULL.';
+COMMENT ON COLUMN contribution_mean.query_basis IS 'Name of the basis that splits query vectors; none: not split, all of it is perp.';
+COMMENT ON COLUMN contribution_mean.key_basis IS 'Name of the basis that splits key vectors; none: not split, all of it is perp.';
+COMMENT ON COLUMN contribution_mean.quadrant IS 'Part of the query vector, then part of the key vector: par_par, par_perp, perp_par, perp_perp.';
+COMMENT ON COLUMN contribution_mean.mean_score IS 'Mean contribution at the key position, score units.';
+COMMENT ON COLUMN contribution_mean.mean_baseline IS 'Mean contribution at the baseline position, over prompts that have one; else NULL.';
+COMMENT ON COLUMN contribution_mean.mean_diff IS 'Mean of score - baseline, over prompts that have a baseline; else NULL.';
+COMMENT ON COLUMN contribution_mean.se_score IS 'Standard error of mean_score: sample standard deviation / sqrt(n); NULL for one prompt.';
+COMMENT ON COLUMN contribution_mean.se_baseline IS 'Standard error of mean_baseline.';
+COMMENT ON COLUMN contribution_mean.se_diff IS 'Standard error of mean_diff.';
+COMMENT ON COLUMN contribution_mean.n IS 'Prompts.';
+COMMENT ON COLUMN contribution_mean.n_baseline IS 'Prompts that have a baseline.';
+
+CREATE VIEW contribution_sum AS
+SELECT t.run_id, t.example_id, h.label AS head, t.side, qb.name AS query_basis, kb.name AS key_basis,
+  t.total AS score_sum, s.score, abs(t.total - s.score) AS score_residual,
+  t.total_baseline AS baseline_sum, s.baseline, abs(t.total_baseline - s.baseline) AS baseline_residual
+FROM (
+  SELECT run_id, example_id, head_id, side, query_basis_id, key_basis_id,
+    sum(score_par_par::DOUBLE + score_par_perp + score_perp_par + score_perp_perp) AS total,
+    sum(baseline_par_par::DOUBLE + baseline_par_perp + baseline_perp_par + baseline_perp_perp) AS total_baseline
+  FROM contribution_wide
+  GROUP BY run_id, example_id, head_id, side, query_basis_id, key_basis_id
+) AS t
+JOIN score AS s ON s.run_id = t.run_id AND s.example_id = t.example_id AND s.head_id = t.head_id
+JOIN head AS h ON h.run_id = t.run_id AND h.head_id = t.head_id
+JOIN basis AS qb ON qb.run_id = t.run_id AND qb.basis_id = t.query_basis_id
+JOIN basis AS kb ON kb.run_id = t.run_id AND kb.basis_id = t.key_basis_id
+WHERE qb.kind <> 'replacement' AND kb.kind <> 'replacement';
+COMMENT ON VIEW contribution_sum IS 'Do the stored contributions add up? Their sum beside the score of the model, per prompt, target head, side and pair of bases. Pairs in which a vector is replaced are left out: they are not meant to add up to it.';
+COMMENT ON COLUMN contribution_sum.run_id IS 'The run.';
+COMMENT ON COLUMN contribution_sum.example_id IS 'The prompt.';
+COMMENT ON COLUMN contribution_sum.head IS 'The target head, such as 10.7.';
+COMMENT ON COLUMN contribution_sum.side IS 'Which vector is split over components: query or key; the other is held fixed.';
+COMMENT ON COLUMN contribution_sum.query_basis IS 'Name of the basis that splits query vectors; none: not split, all of it is perp.';
+COMMENT ON COLUMN contribution_sum.key_basis IS 'Name of the basis that splits key vectors; none: not split, all of it is perp.';
+COMMENT ON COLUMN contribution_sum.score_sum IS 'Sum of the contributions at the key position.';
+COMMENT ON COLUMN contribution_sum.score IS 'Score of the model at the key position.';
+COMMENT ON COLUMN contribution_sum.score_residual IS 'Distance between the two.';
+COMMENT ON COLUMN contribution_sum.baseline_sum IS 'Sum of the contributions at the baseline position; NULL if there is none.';
+COMMENT ON COLUMN contribution_sum.baseline IS 'Score of the model at the baseline position; NULL if there is none.';
+COMMENT ON COLUMN contribution_sum.baseline_residual IS 'Distance between the two.';
+
+CREATE VIEW closure AS
+SELECT r.run_id, r.status, r.convention, count(*) AS n_scores,
+  max(s.closure_residual) AS worst_residual,
+  max(s.closure_residual / greatest(1, abs(s.score), abs(coalesce(s.baseline, 0)))) AS worst_relative,
+  arg_max(s.example_id, s.closure_residual / greatest(1, abs(s.score), abs(coalesce(s.baseline, 0)))) AS worst_example_id,
+  arg_max(h.label, s.closure_residual / greatest(1, abs(s.score), abs(coalesce(s.baseline, 0)))) AS worst_head,
+  1e-4::DOUBLE AS tolerance,
+  CASE r.convention WHEN 'exact' THEN
+    max(s.closure_residual / greatest(1, abs(s.score), abs(coalesce(s.baseline, 0)))) <= 1e-4::DOUBLE END AS ok
+FROM run AS r
+JOIN score AS s ON s.run_id = r.run_id
+JOIN head AS h ON h.run_id = s.run_id AND h.head_id = s.head_id
+GROUP BY r.run_id, r.status, r.convention;
+COMMENT ON VIEW closure IS 'Does it add up, as measured while the run was made: the worst closure residual per run. contribution_sum measures again from the stored rows.';
+COMMENT ON COLUMN closure.run_id IS 'The run.';
+COMMENT ON COLUMN closure.status IS 'running or complete.';
+COMMENT ON COLUMN closure.convention IS 'exact runs must add up, notebook runs do not.';
+COMMENT ON COLUMN closure.n_scores IS 'Prompts x target heads.';
+COMMENT ON COLUMN closure.worst_residual IS 'Largest distance between a score and the sum of its contributions, score units.';
+COMMENT ON COLUMN closure.worst_relative IS 'The largest residual / max(1, |score|, |baseline|).';
+COMMENT ON COLUMN closure.worst_example_id IS 'The prompt where it is.';
+COMMENT ON COLUMN closure.worst_head IS 'The target head where it is.';
+COMMENT ON COLUMN closure.tolerance IS 'Bound for worst_relative.';
+COMMENT ON COLUMN closure.ok IS 'Whether the run is within it; NULL for a notebook run, which is not judged.';
+
+CREATE VIEW head_score AS
+SELECT s.run_id, s.example_id, h.label AS head, e.text, e.key_token, e.baseline_token,
+  s.score, s.baseline, s.diff, s.prob, s.baseline_prob
+FROM score AS s
+JOIN head AS h ON h.run_id = s.run_id AND h.head_id = s.head_id
+JOIN example AS e ON e.run_id = s.run_id AND e.example_id = s.example_id;
+COMMENT ON VIEW head_score IS 'score with its prompt and the name of the head.';
+COMMENT ON COLUMN head_score.run_id IS 'The run.';
+COMMENT ON COLUMN head_score.example_id IS 'The prompt.';
+COMMENT ON COLUMN head_score.head IS 'The target head, such as 10.7.';
+COMMENT ON COLUMN head_score.text IS 'The prompt.';
+COMMENT ON COLUMN head_score.key_token IS 'Token at the key position.';
+COMMENT ON COLUMN head_score.baseline_token IS 'Token at the baseline position; NULL if there is none.';
+COMMENT ON COLUMN head_score.score IS 'Attention score to the key position: before softmax, divided by sqrt(d_head).';
+COMMENT ON COLUMN head_score.baseline IS 'Attention score to the baseline position; NULL if there is none.';
+COMMENT ON COLUMN head_score.diff IS 'score - baseline.';
+COMMENT ON COLUMN head_score.prob IS 'Attention probability of the key position, 0 to 1.';
+COMMENT ON COLUMN head_score.baseline_prob IS 'Attention probability of the baseline position, 0 to 1; NULL if there is none.';
+
+CREATE VIEW head_attention AS
+SELECT a.run_id, a.example_id, h.label AS head, a.pos, t.text AS token, a.score, a.prob
+FROM attention AS a
+JOIN head AS h ON h.run_id = a.run_id AND h.head_id = a.head_id
+JOIN token AS t ON t.run_id = a.run_id AND t.example_id = a.example_id AND t.pos = a.pos;
+COMMENT ON VIEW head_attention IS 'attention with its tokens and the name of the head.';
+COMMENT ON COLUMN head_attention.run_id IS 'The run.';
+COMMENT ON COLUMN head_attention.example_id IS 'The prompt.';
+COMMENT ON COLUMN head_attention.head IS 'The target head, such as 10.7.';
+COMMENT ON COLUMN head_attention.pos IS 'Position attended to, from 0.';
+COMMENT ON COLUMN head_attention.token IS 'Token at that position.';
+COMMENT ON COLUMN head_attention.score IS 'Attention score: before softmax, divided by sqrt(d_head).';
+COMMENT ON COLUMN head_attention.prob IS 'Attention probability, 0 to 1.';
+
+CREATE MACRO latest_run() AS (SELECT max(r.run_id) FROM run AS r WHERE r.status = 'complete');
+COMMENT ON MACRO latest_run IS 'latest_run(): number of the last complete run; NULL if there is none.';
+CREATE MACRO default_head(run) AS (SELECT arg_min(h.label, h.ordinal) FROM head AS h WHERE h.run_id = run);
+COMMENT ON MACRO default_head IS 'default_head(run): the first target head that the run was asked for, such as 10.7.';
+
+CREATE MACRO heatmap(run := NULL, head := NULL, side := 'key', query_basis := 'none', key_basis := 'none', quadrant := NULL, example := NULL) AS TABLE
+SELECT c.grid_row, c.grid_column, c.label AS component, c.kind,
+  avg(CASE WHEN quadrant IS NULL THEN w.score_par_par::DOUBLE + w.score_par_perp + w.score_perp_par + w.score_perp_perp
+    WHEN quadrant = 'par_par' THEN w.score_par_par WHEN quadrant = 'par_perp' THEN w.score_par_perp
+    WHEN quadrant = 'perp_par' THEN w.score_perp_par WHEN quadrant = 'perp_perp' THEN w.score_perp_perp
+    ELSE error('quadrant ' || quadrant || ', want par_par, par_perp, perp_par, perp_perp or NULL for their sum') END) AS mean_score,
+  avg(CASE WHEN quadrant IS NULL THEN w.baseline_par_par::DOUBLE + w.baseline_par_perp + w.baseline_perp_par + w.baseline_perp_perp
+    WHEN quadrant = 'par_par' THEN w.baseline_par_par WHEN quadrant = 'par_perp' THEN w.baseline_par_perp
+    WHEN quadrant = 'perp_par' THEN w.baseline_perp_par WHEN quadrant = 'perp_perp' THEN w.baseline_perp_perp
+    ELSE error('quadrant ' || quadrant || ', want par_par, par_perp, perp_par, perp_perp or NULL for their sum') END) AS mean_baseline,
+  avg(CASE WHEN quadrant IS NULL THEN w.diff_par_par::DOUBLE + w.diff_par_perp + w.diff_perp_par + w.diff_perp_perp
+    WHEN quadrant = 'par_par' THEN w.diff_par_par WHEN quadrant = 'par_perp' THEN w.diff_par_perp
+    WHEN quadrant = 'perp_par' THEN w.diff_perp_par WHEN quadrant = 'perp_perp' THEN w.diff_perp_perp
+    ELSE error('quadrant ' || quadrant || ', want par_par, par_perp, perp_par, perp_perp or NULL for their sum') END) AS mean_diff,
+  count(*) AS n
+FROM contribution_wide AS w
+JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
+JOIN component AS c ON c.component_id = w.component_id
+JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
+JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
+WHERE w.run_id = coalesce(run, latest_run())
+  AND h.label = coalesce(head, default_head(coalesce(run, latest_run())))
+  AND w.side = side AND qb.name = query_basis AND kb.name = key_basis
+  AND (example IS NULL OR w.example_id = example)
+GROUP BY c.component_id, c.grid_row, c.grid_column, c.label, c.kind
+ORDER BY c.component_id;
+COMMENT ON MACRO TABLE heatmap IS 'FROM heatmap(run := 1, head := ''10.7'', side := ''key'', query_basis := ''none'', key_basis := ''none'', quadrant := NULL, example := NULL): cells of a heatmap, the mean contribution of each component. All parameters are optional. quadrant NULL adds up the four; example picks one prompt.';
+
+CREATE MACRO pct_explained(run := NULL, head := NULL, side := 'key', query_basis := 'unembed', key_basis := 'mlp0', subtract := true) AS TABLE
+WITH cell AS (
+SELECT w.component_id,
+  avg(CASE WHEN subtract THEN w.diff_par_par ELSE w.score_par_par END) AS par_par,
+  avg(CASE WHEN subtract THEN w.diff_par_perp ELSE w.score_par_perp END) AS par_perp,
+  avg(CASE WHEN subtract THEN w.diff_perp_par ELSE w.score_perp_par END) AS perp_par,
+  avg(CASE WHEN subtract THEN w.diff_perp_perp ELSE w.score_perp_perp END) AS perp_perp
+FROM contribution_wide AS w
+JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
+JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
+JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
+WHERE w.run_id = coalesce(run, latest_run())
+  AND h.label = coalesce(head, default_head(coalesce(run, latest_run())))
+  AND w.side = side AND qb.name = query_basis AND kb.name = key_basis
+GROUP BY w.component_id
+), term AS (
+SELECT cell.component_id, 'par_par'::quadrant AS corner, cell.par_par AS amount FROM cell
+UNION ALL
+SELECT cell.component_id, 'par_perp'::quadrant AS corner, cell.par_perp AS amount FROM cell
+UNION ALL
+SELECT cell.component_id, 'perp_par'::quadrant AS corner, cell.perp_par AS amount FROM cell
+UNION ALL
+SELECT cell.component_id, 'perp_perp'::quadrant AS corner, cell.perp_perp AS amount FROM cell
+), counted AS (
+SELECT term.component_id, c.label, c.kind, term.corner, term.amount, sum(term.amount) OVER () AS whole
+FROM term JOIN component AS c ON c.component_id = term.component_id
+WHERE NOT (subtract AND c.kind = 'k_bias')
+)
+SELECT counted.label AS component, counted.kind, counted.corner AS quadrant,
+  100 * counted.amount / nullif(counted.whole, 0) AS pct, counted.amount AS explained, counted.whole AS denominator,
+  CASE WHEN NOT subtract THEN 'sum of the mean score over all ' || side || '-side components and quadrants'
+    WHEN side = 'key' THEN 'sum of the mean diff over all key-side components and quadrants but b_K, which cancels'
+    ELSE 'sum of the mean diff over all query-side components and quadrants, b_Q included' END AS denominator_is
+FROM counted
+ORDER BY counted.component_id, counted.corner;
+COMMENT ON MACRO TABLE pct_explained IS 'FROM pct_explained(run := 1, head := ''10.7'', side := ''key'', query_basis := ''unembed'', key_basis := ''mlp0'', subtract := true): share of each component and quadrant in the mean score, in percent of the column denominator; the shares add up to 100. All parameters are optional. With subtract, the baseline is subtracted and b_K left out, because it cancels exactly. Terms of a score are not causal effects.';
