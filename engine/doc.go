@@ -1,0 +1,18 @@
+// Package engine turns prompts into exact contributions to attention scores: the front of checkpoint, tokenizer,
+// gpt2 and decompose, for callers that want rows and no tensors.
+//
+// [Open] loads a model folder with [Options]: target heads, bases, convention, precision. [Engine.Example] makes a
+// [schema.Prompt] ready, with errors that tell a stranger what to change. [Engine.Analyze] runs examples through the
+// model, packed into few forward passes, and decomposes the scores of every head:
+//
+//	e, err := engine.Open("gpt2-small", engine.Options{Heads: []schema.Head{{Layer: 10, Index: 7}}})
+//	...
+//	example, err := e.Example(prompt)
+//	...
+//	results, err := e.Analyze(ctx, []schema.Example{example})
+//
+// Results depend on the model, the options and the example alone: not on the examples beside it, on their order, on the
+// number of threads or on how many examples one call gets.
+//
+// Contributions to a score are not causal effects.
+package engine

@@ -1,0 +1,167 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"ducklens/engine/blas"
+	"ducklens/engine/checkpoint"
+	"ducklens/engine/decompose"
+	"ducklens/engine/gpt2"
+	"ducklens/engine/tokenizer"
+	"ducklens/schema"
+)
+
+// Engine is a loaded model with its tokenizer, its target heads and its bases. It is made by [Open] and
+// does not change, so it may be used from several goroutines at once.
+type Engine struct {
+	options     Options
+	description schema.Model
+	checkpoint  *checkpoint.Checkpoint
+	tokenizer   *tokenizer.Tokenizer
+	provider    blas.Provider
+	heads       []schema.Head
+
+	queryBases, keyBases []decompose.Definition
+
+	analyze func(ctx context.Context, examples []schema.Example) ([]schema.Result, error)
+}
+
+// Open loads the model in folder dir. Close it when done.
+func Open(dir string, options Options) (*Engine, error) {
+	if err := options.Validate(); err != nil {
+		return nil, err
+	}
+	ckpt, err := checkpoint.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	e, err := open(dir, ckpt, options)
+	if err != nil {
+		return nil, errors.Join(err, ckpt.Close())
+	}
+	return e, nil
+}
+
+func open(dir string, ckpt *checkpoint.Checkpoint, options Options) (*Engine, error) {
+	e := &Engine{options: options, checkpoint: ckpt}
+	e.queryBases, e.keyBases = options.bases()
+	var err error
+	if e.description, err = describe(dir, ckpt); err != nil {
+		return nil, err
+	}
+	if e.heads, err = options.targetHeads(e.description); err != nil {
+		return nil, err
+	}
+	if e.tokenizer, err = tokenizer.Load(os.DirFS(dir)); err != nil {
+		return nil, fmt.Errorf("engine: tokenizer of %s: %w", dir, err)
+	}
+	if got, most := e.tokenizer.VocabSize(), e.description.DVocab; got > most {
+		return nil, advise("put the vocab.json and merges.txt, or the tokenizer.json, that the model was trained with into its folder; without them the vocabulary of GPT-2 is used",
+			"engine: %w: the tokenizer of %s has %d tokens, the model embeds %d", ErrTokenizer, dir, got, most)
+	}
+	if e.provider, err = blas.ByName(options.blasName()); err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	if options.Precision == Float64 {
+		e.analyze, err = load[float64](e)
+	} else {
+		e.analyze, err = load[float32](e)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// load reads the weights at one precision and gives the function that analyses with them.
+func load[T blas.Float](e *Engine) (func(context.Context, []schema.Example) ([]schema.Result, error), error) {
+	model, err := gpt2.Load[T](e.checkpoint, e.options.Processing, e.provider, e.options.threads())
+	if err != nil {
+		return nil, fmt.Errorf("engine: model %s: %w", e.description.Name, err)
+	}
+	a := &analysis[T]{engine: e, model: model}
+	return a.run, nil
+}
+
+// describe fills the row of the model table.
+func describe(dir string, ckpt *checkpoint.Checkpoint) (schema.Model, error) {
+	digest, err := ckpt.SHA256()
+	if err != nil {
+		return schema.Model{}, fmt.Errorf("engine: digest of %s: %w", dir, err)
+	}
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		return schema.Model{}, fmt.Errorf("engine: folder %s: %w", dir, err)
+	}
+	c := ckpt.Config()
+	return schema.Model{
+		Name: filepath.Base(absolute), SHA256: digest,
+		NLayers: c.NLayers, NHeads: c.NHeads, DModel: c.DModel, DHead: c.DHead(), DMLP: c.DMLP, DVocab: c.DVocab, NCtx: c.NCtx,
+		LNEps: c.LNEps, Activation: c.Activation,
+	}, nil
+}
+
+// Model describes the model. Its name is that of its folder.
+func (e *Engine) Model() schema.Model { return e.description }
+
+// Heads lists the target heads, in the order of [schema.Result.Heads].
+func (e *Engine) Heads() []schema.Head { return slices.Clone(e.heads) }
+
+// Bases lists the bases that [schema.Contribution] refers to by index: those of the query side, then those of the
+// key side.
+func (e *Engine) Bases() []schema.Basis {
+	var list []schema.Basis
+	for _, d := range slices.Concat(e.queryBases, e.keyBases) {
+		list = append(list, d.Basis)
+	}
+	return list
+}
+
+// Precision is the number type in use, [Float32] or [Float64].
+func (e *Engine) Precision() string {
+	if e.options.Precision == "" {
+		return Float32
+	}
+	return e.options.Precision
+}
+
+// BLAS names the matrix-multiply provider in use.
+func (e *Engine) BLAS() string { return e.provider.Name() }
+
+// Threads is the number of threads in use.
+func (e *Engine) Threads() int { return e.options.threads() }
+
+// Close releases the model's files. The engine must not be used after it.
+func (e *Engine) Close() error { return e.checkpoint.Close() }
+
+// Analyze runs the examples through the model and decomposes the scores of every target head. Results are in the
+// order of the examples; memory beyond them does not grow with their number. An example counts its tokens up to its query
+// position only: later ones cannot matter. In the exact convention contributions that miss the model's score are a
+// [ClosureError]; in the notebook convention, which leaves parts out, the residual is only recorded.
+func (e *Engine) Analyze(ctx context.Context, examples []schema.Example) ([]schema.Result, error) {
+	for _, x := range examples {
+		if err := e.check(x); err != nil {
+			return nil, err
+		}
+	}
+	return e.analyze(ctx, examples)
+}
+
+// check refuses an example that did not come from [Engine.Example] and would read outside of something.
+func (e *Engine) check(x schema.Example) error {
+	if x.Query < 0 || x.Query >= len(x.Tokens) || x.Key < 0 || x.Key > x.Query || x.Baseline < schema.NoPosition || x.Baseline > x.Query || x.Query >= e.description.NCtx {
+		return fmt.Errorf("engine: example %d: %w: query %d, key %d, baseline %d of %d tokens in a model that reads %d",
+			x.Index, ErrPrompt, x.Query, x.Key, x.Baseline, len(x.Tokens), e.description.NCtx)
+	}
+	for i, t := range x.Tokens[:x.Query+1] {
+		if t.ID < 0 || t.ID >= e.description.DVocab {
+			return fmt.Errorf("engine: example %d: %w: token %d has id %d, want 0 to %d", x.Index, ErrPrompt, i, t.ID, e.description.DVocab-1)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ducklens/schema"
+)
+
+// Example makes a prompt ready for the model: its tokens, with BOS in front unless the options say otherwise, and
+// its positions as token indices. The example's Index is left to the caller. Errors are [ErrPrompt] or [ErrBasis], list the tokens
+// where a position is at fault, and have a Hint.
+func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
+	example := schema.Example{Prompt: prompt, Baseline: schema.NoPosition}
+	if !e.options.NoBOS {
+		example.Tokens = append(example.Tokens, e.token(e.tokenizer.EndOfText()))
+	}
+	for _, id := range e.tokenizer.Encode(prompt.Text) {
+		example.Tokens = append(example.Tokens, e.token(id))
+	}
+	if len(example.Tokens) > e.description.NCtx {
+		return schema.Example{}, advise("cut the text after the query position: later tokens are not used",
+			"engine: %w: %d tokens, and the model reads at most %d: %s", ErrPrompt, len(example.Tokens), e.description.NCtx, excerpt(prompt.Text))
+	}
+	var err error
+	if example.Query, err = e.resolve("query", prompt.Query, example.Tokens); err != nil {
+		return schema.Example{}, err
+	}
+	if example.Key, err = e.resolve("key", prompt.Key, example.Tokens); err != nil {
+		return schema.Example{}, err
+	}
+	if !prompt.Baseline.IsNone() {
+		if example.Baseline, err = e.resolve("baseline", prompt.Baseline, example.Tokens); err != nil {
+			return schema.Example{}, err
+		}
+	}
+	for _, p := range []struct {
+		role  string
+		given schema.Position
+		at    int
+	}{{"key", prompt.Key, example.Key}, {"baseline", prompt.Baseline, example.Baseline}} {
+		if p.at > example.Query {
+			return schema.Example{}, advise(fmt.Sprintf("a query attends to itself and to earlier tokens only: move the query to %d or later, or name an earlier %s", p.at, p.role),
+				"engine: %w: %s %s is token %d, after query %s at token %d; tokens: %s", ErrPrompt, p.role, p.given, p.at, prompt.Query, example.Query, list(example.Tokens))
+		}
+	}
+	if example.Baseline == schema.NoPosition {
+		for _, d := range e.queryBases {
+			if d.NeedsBaseline {
+				return schema.Example{}, advise(fmt.Sprintf("give the prompt a baseline, or leave out query basis %s", d.Name),
+					"engine: %w: query basis %s is made from the baseline token, and the prompt has none: %s", ErrBasis, d.Name, excerpt(prompt.Text))
+			}
+		}
+	}
+	return example, nil
+}
+
+func (e *Engine) token(id int) schema.Token {
+	return schema.Token{ID: id, Text: e.tokenizer.Token(id)}
+}
+
+// resolve finds the token that a position names: the last one that spells its word for a query, the first one otherwise.
+func (e *Engine) resolve(role string, p schema.Position, tokens []schema.Token) (int, error) {
+	if i, ok := p.Index(); ok {
+		at := i
+		if i < 0 {
+			at = len(tokens) + i
+		}
+		if at < 0 || at >= len(tokens) {
+			return 0, advise("token indices count from 0, BOS included, or from -1 backwards",
+				"engine: %w: %s index %d, and there are %d tokens: %s", ErrPrompt, role, i, len(tokens), list(tokens))
+		}
+		return at, nil
+	}
+	word, ok := p.Word()
+	if !ok || word == "" {
+		return 0, advise(fmt.Sprintf("give the %s as a token index or as a word of the text", role),
+			"engine: %w: no %s position; tokens: %s", ErrPrompt, role, list(tokens))
+	}
+	spells := func(t schema.Token) bool { return t.Text == word || t.Text == " "+word }
+	at := slices.IndexFunc(tokens, spells)
+	if role == "query" {
+		for at = len(tokens) - 1; at >= 0 && !spells(tokens[at]); at-- {
+		}
+	}
+	if at >= 0 {
+		return at, nil
+	}
+	// Say why: the word is there but in pieces, or it is not there at all.
+	if pieces := e.tokenizer.Encode(" " + strings.TrimPrefix(word, " ")); len(pieces) > 1 {
+		var texts []string
+		for _, id := range pieces {
+			texts = append(texts, fmt.Sprintf("%q", e.tokenizer.Token(id)))
+		}
+		return 0, advise(fmt.Sprintf("give the %s as the index of one token, or choose a word that is a single token", role),
+			"engine: %w: %s %q is %d tokens, %s, want a single one; tokens: %s", ErrPrompt, role, word, len(pieces), strings.Join(texts, " "), list(tokens))
+	}
+	return 0, advise("spell the word as one of the tokens, or give an index; upper and lower case differ",
+		"engine: %w: %s %q is not among the tokens: %s", ErrPrompt, role, word, list(tokens))
+}
+
+// maxListed bounds how many tokens an error message lists.
+const maxListed = 64
+
+// list spells tokens with their indices, as an error message should: 0 "<|endoftext|>", 1 "When", ...
+func list(tokens []schema.Token) string {
+	var b strings.Builder
+	for i, t := range tokens[:min(len(tokens), maxListed)] {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%d %q", i, t.Text)
+	}
+	if rest := len(tokens) - maxListed; rest > 0 {
+		fmt.Fprintf(&b, " and %d more", rest)
+	}
+	if len(tokens) == 0 {
+		return "none"
+	}
+	return b.String()
+}
+
+// excerpt quotes the beginning of a text.
+func excerpt(text string) string {
+	const most = 80
+	runes := []rune(text)
+	if len(runes) <= most {
+		return fmt.Sprintf("%q", text)
+	}
+	return fmt.Sprintf("%q and so on", string(runes[:most]))
+}
