@@ -26,14 +26,14 @@ const (
 
 // lex cuts SQL into tokens as DuckDB's lexer does, as far as finding parameters and statement ends
 // needs it: quoted names and strings with doubled quotes, e” strings with backslashes, $tag$ strings, comments that nest.
-func lex(sql string) ([]token, error) {
+func lex(sql string) ([]token, *SyntaxError) {
 	var tokens []token
 	line := 1
 	for i := 0; i < len(sql); {
 		start, startLine := i, line
 		kind, n, what := next(sql[i:])
 		if n < 0 {
-			return nil, fmt.Errorf("line %d: %s without an end", startLine, what)
+			return nil, &SyntaxError{startLine, what + " without an end"}
 		}
 		i += n
 		line += strings.Count(sql[start:i], "\n")

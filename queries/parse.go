@@ -3,6 +3,7 @@ package queries
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -50,12 +51,17 @@ func Parse(text string) (Query, error) {
 	p := parser{seen: map[string]int{}}
 	body := p.header(text)
 	p.query.SQL = strings.TrimSpace(body)
-	p.query.Line = 1 + strings.Count(text[:strings.Index(text, body)], "\n") +
-		strings.Count(body[:len(body)-len(strings.TrimLeftFunc(body, unicode.IsSpace))], "\n")
+	before := text[:len(text)-len(strings.TrimLeftFunc(body, unicode.IsSpace))]
+	p.query.Line = 1 + strings.Count(before, "\n")
 	p.required()
 	p.statement()
-	if len(p.faults) > 0 {
-		return Query{}, errors.Join(p.faults...)
+	slices.SortStableFunc(p.faults, func(a, b *SyntaxError) int { return a.Line - b.Line })
+	var faults []error
+	for _, fault := range p.faults {
+		faults = append(faults, fault)
+	}
+	if len(faults) > 0 {
+		return Query{}, errors.Join(faults...)
 	}
 	return p.query, nil
 }
@@ -76,7 +82,7 @@ type parser struct {
 	query  Query
 	seen   map[string]int // header key to its line
 	params []int          // lines of the parameters
-	faults []error
+	faults []*SyntaxError
 }
 
 func (p *parser) fault(line int, format string, args ...any) {
@@ -96,7 +102,8 @@ func (p *parser) header(text string) string {
 		rest = after
 		content = strings.TrimRight(content[2:], " \t\r")
 		if more, ok := strings.CutPrefix(content, "   "); ok && len(entries) > 0 && strings.TrimSpace(more) != "" {
-			entries[len(entries)-1].value += " " + strings.TrimSpace(more)
+			last := &entries[len(entries)-1]
+			last.value = strings.TrimSpace(last.value + " " + strings.TrimSpace(more))
 			continue
 		}
 		key, value, ok := strings.Cut(content, ":")
@@ -184,9 +191,9 @@ func (p *parser) required() {
 // statement checks that the SQL is one statement and that its parameters are the declared ones.
 func (p *parser) statement() {
 	q := &p.query
-	tokens, err := lex(q.SQL)
-	if err != nil {
-		p.fault(q.Line, "in the SQL, %v", err)
+	tokens, fault := lex(q.SQL)
+	if fault != nil {
+		p.fault(q.Line+fault.Line-1, "%s", fault.Problem)
 		return
 	}
 	used := map[string]bool{}

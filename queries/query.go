@@ -36,9 +36,9 @@ func AdHoc(sql string) (Query, error) {
 	if len(sql) > MaxLength {
 		return q, fmt.Errorf("SQL of %d bytes, want at most %d", len(sql), MaxLength)
 	}
-	tokens, err := lex(sql)
-	if err != nil {
-		return q, fmt.Errorf("SQL: %w", err)
+	tokens, fault := lex(sql)
+	if fault != nil {
+		return q, fmt.Errorf("SQL: %w", fault)
 	}
 	for _, t := range tokens {
 		switch {

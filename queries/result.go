@@ -14,13 +14,13 @@ type Type uint8
 
 // The types; the comment gives the Go values that a [Result] holds. NULL is nil in every type.
 const (
-	Other   Type = iota // string, as DuckDB prints the value (UUID, INTERVAL, BLOB, ...)
+	Other   Type = iota // string, as DuckDB prints the value (DATE, TIME, UUID, INTERVAL, BLOB, ...)
 	Bool                // bool
 	Integer             // int64, or *big.Int where the number needs more than 64 bits
 	Float               // float32 or float64, as the column is FLOAT or DOUBLE
 	Exact               // Decimal
 	Text                // string; VARCHAR and ENUM
-	Time                // time.Time; DATE, TIME and TIMESTAMP in UTC
+	Time                // time.Time in UTC; TIMESTAMP of every precision
 	Nested              // []any or map[string]any of such values; LIST, ARRAY, STRUCT, MAP
 )
 
@@ -88,7 +88,7 @@ func Number(v any) (x float64, ok bool) {
 }
 
 // String writes a value of a [Result] with all its digits: the shortest decimal that reads back as
-// the same FLOAT or DOUBLE, times in ISO 8601, nested values as JSON. NULL is the empty string.
+// the same FLOAT or DOUBLE, times as 2006-01-02 15:04:05, nested values as JSON. NULL is the empty string.
 func String(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -108,7 +108,7 @@ func String(v any) string {
 	case *big.Int:
 		return v.String()
 	case time.Time:
-		return v.Format("2006-01-02T15:04:05.999999999Z07:00")
+		return v.Format("2006-01-02 15:04:05.999999999")
 	case []any, map[string]any:
 		text, err := json.Marshal(jsonable(v))
 		if err != nil {

@@ -1,0 +1,227 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	duckdb "github.com/duckdb/duckdb-go/v2"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"ducklens/queries"
+	"ducklens/schema/dbfile"
+)
+
+// Sentinels that callers look for with errors.Is.
+var (
+	ErrRefused    = errors.New("refused")               // the gate does not let the statement through
+	ErrTime       = errors.New("time limit reached")    // Options.Time
+	ErrMemory     = errors.New("memory limit reached")  // Options.Memory
+	ErrAnswer     = errors.New("answer is too large")   // Options.Answer
+	ErrAbandoned  = errors.New("session is lost")       // an earlier query did not stop when it was told to
+	ErrIncomplete = errors.New("run is not complete")   // ingest was stopped, or is still at work
+	ErrUnknown    = errors.New("not in this file")      // a run, head or basis
+	errEmpty      = errors.New("empty query, want SQL") // nothing to run
+)
+
+// RefusedError says what the gate did not let through. errors.Is finds [ErrRefused].
+type RefusedError struct {
+	What, Why string
+	Advice    string
+}
+
+func (e *RefusedError) Error() string { return fmt.Sprintf("%v: %s; %s", ErrRefused, e.What, e.Why) }
+
+// Unwrap gives [ErrRefused].
+func (e *RefusedError) Unwrap() error { return ErrRefused }
+
+// Hint says what to do instead.
+func (e *RefusedError) Hint() string { return e.Advice }
+
+// LimitError says which limit of [Options] a query ran into.
+type LimitError struct {
+	Limit  error // ErrTime, ErrMemory or ErrAnswer
+	Value  string
+	Advice string
+}
+
+func (e *LimitError) Error() string { return fmt.Sprintf("%v: %s", e.Limit, e.Value) }
+
+// Unwrap gives the sentinel.
+func (e *LimitError) Unwrap() error { return e.Limit }
+
+// Hint says how to stay inside the limit or to raise it.
+func (e *LimitError) Hint() string { return e.Advice }
+
+// SQLError is a fault that DuckDB found in a query.
+type SQLError struct {
+	Kind       string   // DuckDB's sort of error, such as Binder or Parser
+	Message    string   // without the candidates
+	Candidates []string // names that DuckDB suggests
+	Line       int      // of the text that holds the SQL, from 1; 0 where DuckDB does not tell
+	Column     int      // in characters, from 1; 0 where it is not known
+	Excerpt    string   // the line, and a line with ^ under the fault
+}
+
+func (e *SQLError) Error() string {
+	s := "SQL"
+	if e.Line > 0 {
+		s += fmt.Sprintf(" line %d", e.Line)
+	}
+	if e.Column > 0 {
+		s += fmt.Sprintf(", column %d", e.Column)
+	}
+	s += ": " + queries.Printable(e.Message)
+	if e.Excerpt != "" {
+		s += "\n" + e.Excerpt
+	}
+	return s
+}
+
+// Hint gives the names that DuckDB suggests.
+func (e *SQLError) Hint() string {
+	if len(e.Candidates) == 0 {
+		return ""
+	}
+	return "there is " + queries.Printable(strings.Join(e.Candidates, ", "))
+}
+
+// shiftedError is an error in SQL that has lines put in front of it.
+type shiftedError struct {
+	error
+	lines int
+}
+
+func (e *shiftedError) Unwrap() error { return e.error }
+
+// explain turns an error of the driver into ours: a fault in the SQL of q with its place, a limit, or what
+// package dbfile makes of it.
+func (s *Session) explain(err error, q queries.Query) error {
+	var duck *duckdb.Error
+	if err == nil || !errors.As(err, &duck) {
+		return err
+	}
+	wrapped := dbfile.Wrap("query", s.path, err)
+	switch {
+	case strings.Contains(duck.Msg, "PRAGMA function does not have"):
+		return &RefusedError{What: "PRAGMA", Why: "it may change the session", Advice: "use DESCRIBE, SHOW or a duckdb_...() table function"}
+	case errors.Is(wrapped, dbfile.ErrMemory):
+		return &LimitError{Limit: ErrMemory, Value: fmt.Sprintf("%d MB", s.options.Memory>>20),
+			Advice: "ask for less at once, or raise the limit with --memory"}
+	case errors.Is(wrapped, dbfile.ErrPermission):
+		return &RefusedError{What: "reading or writing anything but " + s.path, Why: "a query sees this file alone"}
+	case !errors.Is(wrapped, dbfile.ErrSQL):
+		return wrapped
+	}
+	shift := 0
+	var shifted *shiftedError
+	if errors.As(err, &shifted) {
+		shift = shifted.lines
+	}
+	return readSQLError(duck.Msg, q, shift)
+}
+
+// place finds where DuckDB says the fault is: "LINE 2: <part of the line>", and below it a caret.
+var place = regexp.MustCompile(`(?s)^(.*)\nLINE (\d+): ([^\n]*)\n( *)\^`)
+
+// candidate finds the names that DuckDB suggests, which it quotes.
+var candidate = regexp.MustCompile(`"([^"]*)"`)
+
+// readSQLError takes DuckDB's message apart. shift counts the lines that were in front of the SQL of q.
+func readSQLError(report string, q queries.Query, shift int) *SQLError {
+	e := &SQLError{}
+	if found := place.FindStringSubmatch(report); found != nil {
+		report = found[1]
+		number, err := strconv.Atoi(found[2])
+		lines := strings.Split(q.SQL, "\n")
+		if number -= shift; err == nil && number >= 1 && number <= len(lines) {
+			e.Line = max(q.Line, 1) + number - 1
+			e.locate(lines[number-1], found[3], len(found[4])-len("LINE : ")-len(found[2]))
+		}
+	}
+	kind, message, ok := strings.Cut(report, " Error: ")
+	if !ok {
+		kind, message = "", report
+	}
+	e.Kind = kind
+	message, rest, _ := cutAny(message, "\nCandidate", "\nDid you mean", "\n\tCandidate")
+	if names := candidate.FindAllStringSubmatch(rest, -1); names != nil {
+		for _, name := range names {
+			e.Candidates = append(e.Candidates, name[1])
+		}
+	} else if _, functions, ok := strings.Cut(rest, ":\n"); ok {
+		for line := range strings.Lines(functions) {
+			if line = strings.TrimSpace(line); line != "" {
+				e.Candidates = append(e.Candidates, line)
+			}
+		}
+	}
+	e.Message = strings.TrimRight(strings.Join(strings.Fields(message), " "), ".!; ")
+	return e
+}
+
+// locate sets column and excerpt from the part of the line that DuckDB shows, cut with dots where it is
+// long, and the place of the caret in that part.
+func (e *SQLError) locate(line, part string, caret int) {
+	core := strings.TrimSuffix(part, "...")
+	if trimmed := strings.TrimPrefix(core, "..."); trimmed != core && !strings.HasPrefix(line, core) {
+		core, caret = trimmed, caret-len("...")
+	}
+	start := strings.Index(line, core)
+	if start < 0 || caret < 0 {
+		return
+	}
+	at := start
+	width := 0
+	for i, r := range core {
+		if width > caret {
+			break
+		}
+		at = start + i
+		width += runewidth(r)
+	}
+	if width <= caret {
+		at = start + len(core)
+	}
+	e.Column = 1 + utf8.RuneCountInString(line[:at])
+	e.Excerpt = excerpt(line, at)
+}
+
+// runewidth is how far DuckDB moves its caret for a character: not at all for a tab, two places for an
+// East Asian one.
+func runewidth(r rune) int {
+	if r < ' ' {
+		return 0
+	}
+	return text.RuneWidth(r)
+}
+
+// cutAny cuts s before the first of the marks.
+func cutAny(s string, marks ...string) (before, after string, found bool) {
+	at := len(s)
+	for _, mark := range marks {
+		if i := strings.Index(s, mark); i >= 0 && i < at {
+			at, found = i, true
+		}
+	}
+	return s[:at], s[at:], found
+}
+
+// excerpt shows a line with a caret under the byte at; of a long line, the part around it.
+func excerpt(line string, at int) string {
+	const before, width = 50, 100
+	left, right := []rune(line[:at]), []rune(line[at:])
+	front, back := "", ""
+	if len(left) > before {
+		front, left = "...", left[len(left)-before:]
+	}
+	if len(right) > width-before {
+		right, back = right[:width-before], "..."
+	}
+	head := front + queries.Printable(strings.ReplaceAll(string(left), "\t", " "))
+	tail := queries.Printable(strings.ReplaceAll(string(right), "\t", " ")) + back
+	return "  " + head + tail + "\n  " + strings.Repeat(" ", utf8.RuneCountInString(head)) + "^"
+}

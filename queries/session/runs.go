@@ -1,0 +1,165 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"ducklens/queries"
+)
+
+// lookups are the questions that the session itself asks of a file. They use its tables alone, never
+// its views and macros, which a stranger may have written.
+const (
+	runsSQL = `SELECT run_id, status::VARCHAR AS status FROM run ORDER BY run_id`
+	headSQL = `SELECT label FROM head
+		WHERE run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY ordinal`
+	basisSQL = `SELECT name FROM basis
+		WHERE side = $side AND run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY basis_id`
+	savedSQL = `SELECT name, sql FROM saved_query ORDER BY name`
+)
+
+// lookup asks one of them.
+func (s *Session) lookup(ctx context.Context, sql string, params map[string]any) (*queries.Result, error) {
+	q := queries.Query{SQL: sql, Line: 1}
+	for name := range params {
+		q.Params = append(q.Params, queries.Param{Name: name})
+	}
+	return s.ask(ctx, q, params)
+}
+
+// Run numbers of the file, in order.
+type Runs struct {
+	Complete   []int64 // saved queries use the last of these
+	Incomplete []int64 // ingest was stopped, or is still at work; left out of saved queries
+}
+
+// Runs lists the runs of the file.
+func (s *Session) Runs(ctx context.Context) (Runs, error) {
+	var runs Runs
+	result, err := s.lookup(ctx, runsSQL, nil)
+	if err != nil {
+		return runs, fmt.Errorf("%s: %w", s.path, err)
+	}
+	for _, row := range result.Rows {
+		id, ok := row[0].(int64)
+		if !ok {
+			return runs, fmt.Errorf("%s: run_id %v, want a number", s.path, row[0])
+		}
+		if row[1] == "complete" {
+			runs.Complete = append(runs.Complete, id)
+		} else {
+			runs.Incomplete = append(runs.Incomplete, id)
+		}
+	}
+	return runs, nil
+}
+
+// UnknownError says that the file does not have a run, head or basis that was asked for, or has it in
+// part. errors.Is finds [ErrUnknown] or [ErrIncomplete].
+type UnknownError struct {
+	Err    error
+	What   string // such as head "10.8"
+	Advice string
+}
+
+func (e *UnknownError) Error() string { return fmt.Sprintf("%s: %v", e.What, e.Err) }
+
+// Unwrap gives the sentinel.
+func (e *UnknownError) Unwrap() error { return e.Err }
+
+// Hint says what the file has instead, or how to complete it.
+func (e *UnknownError) Hint() string { return e.Advice }
+
+// known looks the values of the parameters run, head, query_basis and key_basis up in the file.
+func (s *Session) known(ctx context.Context, q queries.Query, values map[string]any) error {
+	if _, ok := values["run"]; ok {
+		if err := s.knownRun(ctx, values["run"]); err != nil {
+			return err
+		}
+	}
+	for _, p := range []struct {
+		param, what, sql string
+		side             string
+	}{
+		{"head", "head", headSQL, ""},
+		{"query_basis", "query basis", basisSQL, "query"},
+		{"key_basis", "key basis", basisSQL, "key"},
+	} {
+		name, ok := values[p.param].(string)
+		if !ok {
+			continue
+		}
+		params := map[string]any{"run": values["run"]}
+		if p.side != "" {
+			params["side"] = p.side
+		}
+		result, err := s.lookup(ctx, p.sql, params)
+		if err != nil {
+			return err
+		}
+		var labels []string
+		for _, row := range result.Rows {
+			labels = append(labels, queries.Printable(queries.String(row[0])))
+		}
+		found := false
+		for _, label := range labels {
+			found = found || label == name
+		}
+		if !found {
+			return &UnknownError{ErrUnknown, fmt.Sprintf("%s %q", p.what, name), "the run has " + strings.Join(labels, ", ")}
+		}
+	}
+	return nil
+}
+
+// knownRun looks a run up: by number, or the last complete one where run is nil.
+func (s *Session) knownRun(ctx context.Context, run any) error {
+	runs, err := s.Runs(ctx)
+	if err != nil {
+		return err
+	}
+	const resume = "complete it with ducklens ingest --resume, or look at its rows with your own SQL (-e)"
+	id, given := run.(int64)
+	if !given && len(runs.Complete) > 0 {
+		return nil
+	}
+	for _, complete := range runs.Complete {
+		if complete == id {
+			return nil
+		}
+	}
+	for _, incomplete := range runs.Incomplete {
+		if !given || incomplete == id {
+			return &UnknownError{ErrIncomplete, fmt.Sprintf("run %d", incomplete), resume}
+		}
+	}
+	if !given {
+		return &UnknownError{ErrUnknown, "any run", "fill the file with ducklens ingest"}
+	}
+	return &UnknownError{ErrUnknown, fmt.Sprintf("run %d", id), "complete runs: " + strings.Trim(fmt.Sprint(runs.Complete), "[]")}
+}
+
+// Saved gives the queries that the file carries, by name, and an error for each that is not one: a file's queries are
+// those of a stranger, and one that is broken does not hide the others.
+func (s *Session) Saved(ctx context.Context) ([]queries.Query, []error) {
+	result, err := s.lookup(ctx, savedSQL, nil)
+	if err != nil {
+		return nil, []error{fmt.Errorf("%s: saved queries: %w", s.path, err)}
+	}
+	var list []queries.Query
+	var faults []error
+	for _, row := range result.Rows {
+		name, text := queries.String(row[0]), queries.String(row[1])
+		q, err := queries.Parse(text)
+		if err == nil && q.Name != name {
+			err = fmt.Errorf("name %q in the header, want %q", q.Name, name)
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: saved query %q: %w", s.path, name, err))
+			continue
+		}
+		list = append(list, q)
+	}
+	return list, faults
+}

@@ -1,0 +1,199 @@
+// Package session opens a run file for questions and for nothing else: read-only, cut off from files
+// and network, with locked settings, one statement at a time, and limits on memory, time and the size of an answer. Run files
+// and saved queries come from strangers, and SQL is a program.
+//
+// Package dbfile opens the file and locks the settings; the gate that every statement passes is in gate.go. They
+// are defence in depth, not a sandbox: a query may still use a processor until its time is over.
+package session
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"ducklens/queries"
+	"ducklens/schema/dbfile"
+)
+
+// Options limit what a query may use. The zero value is ready for use.
+type Options struct {
+	Memory  int64         // bytes DuckDB may use; 0 is DefaultMemory
+	Time    time.Duration // for one query; 0 is no limit
+	Threads int           // 0 is 1: sums are added in one order, so that the same data gives the same bytes
+	Answer  int64         // bytes an answer may take in memory; 0 is DefaultAnswer
+}
+
+// Limits of the zero [Options].
+const (
+	DefaultMemory = 2 << 30
+	DefaultAnswer = 512 << 20
+)
+
+// Validate gives all faults of the options at once.
+func (o Options) Validate() error {
+	var faults []error
+	if o.Memory < 0 || o.Memory > 0 && o.Memory < 16<<20 {
+		faults = append(faults, fmt.Errorf("memory limit of %d bytes, want at least %d", o.Memory, 16<<20))
+	}
+	if o.Time < 0 {
+		faults = append(faults, fmt.Errorf("time limit %v, want 0 or more", o.Time))
+	}
+	if o.Threads < 0 || o.Threads > 1024 {
+		faults = append(faults, fmt.Errorf("%d threads, want 0 to 1024", o.Threads))
+	}
+	if o.Answer < 0 {
+		faults = append(faults, fmt.Errorf("answer limit of %d bytes, want 0 or more", o.Answer))
+	}
+	return errors.Join(faults...)
+}
+
+// Session is an open run file. It serves one query at a time; it is not safe for concurrent use.
+type Session struct {
+	path      string
+	options   Options
+	db        *dbfile.DB
+	conn      *sql.Conn
+	abandoned bool // a query did not stop; the connection is lost
+}
+
+// Open opens the run file at path. The caller closes the session.
+func Open(ctx context.Context, path string, options Options) (*Session, error) {
+	if err := options.Validate(); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	if options.Memory == 0 {
+		options.Memory = DefaultMemory
+	}
+	if options.Threads == 0 {
+		options.Threads = 1
+	}
+	if options.Answer == 0 {
+		options.Answer = DefaultAnswer
+	}
+	db, err := dbfile.OpenReader(ctx, path, dbfile.Options{Threads: options.Threads, Memory: fmt.Sprintf("%dKiB", options.Memory>>10)})
+	if err != nil {
+		return nil, err
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &Session{path: path, options: options, db: db, conn: conn}, nil
+}
+
+// Close ends the session. A query that was given up is left to the end of the process.
+func (s *Session) Close() error {
+	if s.abandoned {
+		return nil
+	}
+	return errors.Join(s.conn.Close(), s.db.Close())
+}
+
+// Run asks a saved query. set has the values of parameters as the user typed them; the others take
+// their defaults. Parameters called run, head, query_basis and key_basis are looked up in the file first, so that a run that is not complete or
+// a head that was not computed is an error and not an empty answer.
+func (s *Session) Run(ctx context.Context, q queries.Query, set map[string]string) (*queries.Result, error) {
+	values, err := q.Bind(set)
+	if err != nil {
+		return nil, queryError(q, err)
+	}
+	if err := s.known(ctx, q, values); err != nil {
+		return nil, queryError(q, err)
+	}
+	result, err := s.ask(ctx, q, values)
+	if err != nil {
+		return nil, queryError(q, err)
+	}
+	return result, nil
+}
+
+// Check passes a query through the gate without running it: its names exist, its parameters fit, and
+// it is one statement that only reads.
+func (s *Session) Check(ctx context.Context, q queries.Query) error {
+	values, err := q.Bind(nil)
+	if err == nil {
+		_, err = s.guard(ctx, func(ctx context.Context) (*queries.Result, error) {
+			return nil, s.admit(ctx, q.SQL, named(q, values))
+		})
+	}
+	return queryError(q, s.explain(err, q))
+}
+
+// queryError says which query failed.
+func queryError(q queries.Query, err error) error {
+	if err == nil || q.Name == "" {
+		return err
+	}
+	return fmt.Errorf("query %s: %w", q.Name, err)
+}
+
+// ask runs SQL that is bound to values, inside the limits.
+func (s *Session) ask(ctx context.Context, q queries.Query, values map[string]any) (*queries.Result, error) {
+	result, err := s.guard(ctx, func(ctx context.Context) (*queries.Result, error) {
+		args := named(q, values)
+		if err := s.admit(ctx, q.SQL, args); err != nil {
+			return nil, err
+		}
+		rows, err := s.conn.QueryContext(ctx, q.SQL, args...)
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		return read(rows, s.options.Answer)
+	})
+	return result, s.explain(err, q)
+}
+
+// named makes the driver's arguments, in the order of the header.
+func named(q queries.Query, values map[string]any) []any {
+	args := make([]any, len(q.Params))
+	for i, p := range q.Params {
+		args[i] = sql.Named(p.Name, values[p.Name])
+	}
+	return args
+}
+
+// grace is how long a query may take to stop after its time is over or the user has interrupted it. Most stop within 3 ms;
+// one long call of a scalar function never does, and is then left behind.
+const grace = 150 * time.Millisecond
+
+// guard runs f under the time limit and returns soon after it is over, whether f does or not.
+func (s *Session) guard(ctx context.Context, f func(context.Context) (*queries.Result, error)) (*queries.Result, error) {
+	if s.abandoned {
+		return nil, ErrAbandoned
+	}
+	if s.options.Time > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.options.Time)
+		defer cancel()
+	}
+	type outcome struct {
+		result *queries.Result
+		err    error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		result, err := f(ctx)
+		done <- outcome{result, err}
+	}()
+	var out outcome
+	select {
+	case out = <-done:
+	case <-ctx.Done():
+		select {
+		case out = <-done:
+		case <-time.After(grace):
+			s.abandoned = true
+			out.err = ctx.Err()
+		}
+	}
+	if out.err != nil && ctx.Err() != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) && s.options.Time > 0 {
+			return nil, &LimitError{Limit: ErrTime, Value: s.options.Time.String(), Advice: "give it more time with --timeout"}
+		}
+		return nil, ctx.Err()
+	}
+	return out.result, out.err
+}
