@@ -1,0 +1,13 @@
+// Package ingest makes the database: it takes prompts from a source, has the engine analyse them in
+// batches, and writes what comes out to the tables of package schema.
+//
+// [Run] is the whole of it. It goes over the prompts twice. The first pass only makes examples of them, so
+// that a prompt that cannot be used is an error before anything is computed or written; the second
+// analyses them. While one batch is written by the only writer, the next is computed.
+//
+// A batch is one transaction, and the manifest of the run (model, components, heads, bases) is part of
+// the first. So a file holds whole batches only, whenever the process dies: the rows of example are the mark of
+// how far a run has come, and its status stays running until the last batch is there and
+// the rows have been counted. A new file comes into being with its first batch: a run that fails
+// before leaves none behind, and what it should have replaced is still there.
+package ingest

@@ -1,0 +1,164 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"ducklens/schema"
+	"ducklens/schema/dbfile"
+)
+
+// Engine computes the results that a run writes. It is what ingest needs of an engine.Engine.
+type Engine interface {
+	// Model describes the model, Heads lists the target heads and Bases the bases that
+	// contributions refer to by index.
+	Model() schema.Model
+	Heads() []schema.Head
+	Bases() []schema.Basis
+	// Example makes a prompt ready: tokens, BOS included, and positions.
+	Example(schema.Prompt) (schema.Example, error)
+	// Analyze gives one result for each example, in their order, that does not depend on the others. It is
+	// called again only after it has returned.
+	Analyze(context.Context, []schema.Example) ([]schema.Result, error)
+}
+
+// SavedQuery is a question that travels with the file.
+type SavedQuery struct {
+	Name string
+	SQL  string // with its header
+}
+
+// Progress says how far a run has come.
+type Progress struct {
+	Examples int   // written and committed
+	Total    int   // in the whole run
+	Rows     int64 // written, in all tables
+}
+
+// Options says what to run and where to write it.
+type Options struct {
+	Engine  Engine
+	Prompts iter.Seq2[schema.Prompt, error] // ranged over twice, and must give the same both times
+
+	Path   string // database file
+	Append bool   // add a run to the file, which must exist
+	Force  bool   // replace the file if it exists
+
+	// Run is the manifest. Model, Heads and Bases are taken from the engine, whatever is in it; the rest must
+	// be filled in, and be true.
+	Run schema.Run
+
+	// BatchExamples is the number of examples that are analysed and committed together; 0 chooses one for a
+	// bounded number of rows. Results do not depend on it.
+	BatchExamples int
+
+	SavedQueries []SavedQuery   // those that the file does not have yet are added to it
+	Database     dbfile.Options // Replace is ignored: Force decides
+	Progress     func(Progress) // called in order from one goroutine, at the start and after each batch; may be nil
+	Logger       *slog.Logger   // nil: none
+}
+
+// A batch holds at most maxBatchExamples examples and, as far as single examples allow it, maxBatchRows
+// contribution rows. Smaller batches spend more time on commits and on short matrix products; larger
+// ones lose more when the process dies and hold more memory (a row is 64 bytes while it waits). A transaction
+// should also stay below one row group of 122,880 rows: measured, one slightly above it doubles the file.
+const (
+	maxBatchExamples = 64
+	maxBatchRows     = 100_000
+)
+
+// ErrOptions is wrapped by the error for options that cannot be run.
+var ErrOptions = errors.New("wrong ingest options")
+
+// Validate reports all faults at once. It does not look at the file system.
+func (o *Options) Validate() error {
+	var faults []error
+	fault := func(wrong bool, format string, args ...any) {
+		if wrong {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	fault(o.Engine == nil, "no engine")
+	fault(o.Prompts == nil, "no prompts")
+	fault(o.Path == "", "no file to write to")
+	fault(o.Append && o.Force, "both append and force, want at most one: append keeps the file, force replaces it")
+	fault(o.BatchExamples < 0, "batches of %d examples, want at least 1, or 0 to choose", o.BatchExamples)
+	fault(o.Run.Threads < 1, "%d threads in the manifest, want at least 1", o.Run.Threads)
+	fault(o.Run.Precision != "float32" && o.Run.Precision != "float64", "precision %q in the manifest, want float32 or float64", o.Run.Precision)
+	fault(o.Run.CreatedAt.IsZero(), "no creation time in the manifest")
+	if o.Engine != nil {
+		fault(len(o.Engine.Heads()) == 0, "no target heads")
+		for _, side := range []schema.Side{schema.Query, schema.Key} {
+			fault(countBases(o.Engine.Bases(), side) == 0, "no bases for the %s side", side)
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	return nil
+}
+
+// CheckTarget tells early whether a run could be written to path: for a new file, that there is none
+// yet (or force is set and nobody writes it) and that its folder is there; for append, that the file is there, is ours and
+// is not in use. [Run] checks again.
+func CheckTarget(ctx context.Context, path string, add, force bool) error {
+	if add {
+		db, err := dbfile.OpenWriter(ctx, path, dbfile.Options{})
+		if err != nil {
+			return err
+		}
+		return db.Close()
+	}
+	_, err := os.Lstat(path)
+	switch {
+	case err == nil && !force:
+		return &dbfile.Error{Op: "create", Path: path, Kind: dbfile.ErrExists}
+	case err == nil:
+		// Only what forbids a replacement counts; a damaged or old file may be replaced.
+		db, err := dbfile.OpenReader(ctx, path, dbfile.Options{})
+		if err == nil {
+			return db.Close()
+		}
+		if errors.Is(err, dbfile.ErrLocked) || errors.Is(err, dbfile.ErrNotDatabase) {
+			return err
+		}
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return dbfile.Wrap("create", path, err)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return dbfile.Wrap("create", path, err)
+	}
+	return nil
+}
+
+// batchExamples gives the number of examples in a batch.
+func (o *Options) batchExamples() int {
+	if o.BatchExamples > 0 {
+		return o.BatchExamples
+	}
+	rows := 0 // of contributions, an example
+	bases := o.Engine.Bases()
+	for _, h := range o.Engine.Heads() {
+		components := schema.StreamComponents(h.Layer, o.Engine.Model().NHeads) + 1
+		rows += 2 * components * countBases(bases, schema.Query) * countBases(bases, schema.Key)
+	}
+	return min(maxBatchExamples, max(1, maxBatchRows/rows))
+}
+
+// countBases counts the bases of one side.
+func countBases(bases []schema.Basis, side schema.Side) int {
+	n := 0
+	for _, b := range bases {
+		if b.Side == side {
+			n++
+		}
+	}
+	return n
+}

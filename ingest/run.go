@@ -1,0 +1,241 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	"ducklens/schema"
+)
+
+// ErrNoPrompts is returned when the source has no prompts: an empty run would answer nothing.
+var ErrNoPrompts = errors.New("no prompts")
+
+// ErrClosure is wrapped when the contributions of an exact run do not add up to the model's score. It
+// means that the numbers are wrong, not the prompts.
+var ErrClosure = errors.New("contributions do not add up to the score")
+
+// ErrCounts is wrapped when the file does not hold the rows that were written to it.
+var ErrCounts = errors.New("row counts differ")
+
+// Summary says what a run has written.
+type Summary struct {
+	Path       string
+	RunID      int
+	ModelID    int
+	Examples   int
+	Batches    int
+	Rows       int64   // in all tables
+	MaxClosure float64 // largest closure residual, in score units
+	Elapsed    time.Duration
+}
+
+// Incomplete is the error of a run that stopped after its first batch: the file holds whole batches, and the
+// run is marked running.
+type Incomplete struct {
+	Path     string
+	RunID    int
+	Examples int // in the file
+	Total    int // wanted
+	Err      error
+}
+
+func (e *Incomplete) Error() string {
+	return fmt.Sprintf("run %d in %s stopped after %d of %d examples: %v", e.RunID, e.Path, e.Examples, e.Total, e.Err)
+}
+
+// Unwrap gives the reason.
+func (e *Incomplete) Unwrap() error { return e.Err }
+
+// Hint says what is left of the run.
+func (e *Incomplete) Hint() string {
+	return fmt.Sprintf("the file is sound; run %d in it is marked running and holds the first %d examples", e.RunID, e.Examples)
+}
+
+// batch is what goes from the computing to the writing goroutine.
+type batch struct{ results []schema.Result }
+
+// Run writes one run. When ctx is cancelled it stops: a batch that is being written is finished, one that is being computed is
+// dropped, and the error wraps the context's.
+// The file is complete, with nothing beside it, whenever Run returns a nil error; after an error see [Incomplete].
+func Run(ctx context.Context, opts Options) (Summary, error) {
+	start := time.Now()
+	if err := opts.Validate(); err != nil {
+		return Summary{}, err
+	}
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if err := CheckTarget(ctx, opts.Path, opts.Append, opts.Force); err != nil {
+		return Summary{}, err
+	}
+	total, err := checkPrompts(ctx, &opts)
+	if err != nil {
+		return Summary{}, err
+	}
+	w := newWriter(&opts, total)
+	log.Info("run started", keyPath, opts.Path, keyExamples, total, keyHeads, len(opts.Engine.Heads()), keyBatch, opts.batchExamples())
+	w.report()
+	if err := pipe(ctx, &opts, w, log); err != nil {
+		return Summary{}, w.abandon(err)
+	}
+	// A run whose last batch is written is finished even if ctx is cancelled now.
+	if err := w.finish(context.WithoutCancel(ctx)); err != nil {
+		return Summary{}, err
+	}
+	summary := w.summary
+	summary.Elapsed = time.Since(start)
+	log.Info("run complete", keyPath, opts.Path, keyRun, summary.RunID, keyExamples, summary.Examples,
+		keyRows, summary.Rows, keyClosure, summary.MaxClosure, keyElapsed, summary.Elapsed)
+	return summary, nil
+}
+
+// checkPrompts makes an example of every prompt and counts them.
+func checkPrompts(ctx context.Context, opts *Options) (int, error) {
+	n := 0
+	for _, err := range examples(ctx, opts) {
+		if err != nil {
+			return 0, err
+		}
+		n++
+	}
+	if n == 0 {
+		return 0, fmt.Errorf("%s: %w", opts.Run.PromptSource, ErrNoPrompts)
+	}
+	return n, nil
+}
+
+// examples turns prompts into numbered examples, until the first error.
+func examples(ctx context.Context, opts *Options) func(yield func(schema.Example, error) bool) {
+	return func(yield func(schema.Example, error) bool) {
+		n := 0
+		for p, err := range opts.Prompts {
+			if err == nil {
+				err = context.Cause(ctx)
+			}
+			if err != nil {
+				yield(schema.Example{}, err)
+				return
+			}
+			e, err := opts.Engine.Example(p)
+			if err != nil {
+				// Counted from 1, as the records of a file are.
+				yield(schema.Example{}, fmt.Errorf("prompt %d of %s: %w", n+1, opts.Run.PromptSource, err))
+				return
+			}
+			e.Index = n
+			n++
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// pipe computes batches and hands them to the writer, which works on the one before meanwhile. It
+// returns when both are done.
+func pipe(ctx context.Context, opts *Options, w *writer, log *slog.Logger) error {
+	computing, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	batches := make(chan batch)
+	written := make(chan error, 1)
+	go func() {
+		// A transaction that has begun is finished, whatever happens to ctx.
+		err := w.writeAll(context.WithoutCancel(ctx), batches, log)
+		if err != nil {
+			stop(err)
+		}
+		written <- err
+	}()
+	err := compute(computing, opts, w.total, batches)
+	close(batches)
+	if werr := <-written; werr != nil {
+		return werr
+	}
+	return err
+}
+
+// compute analyses the prompts batch by batch.
+func compute(ctx context.Context, opts *Options, total int, batches chan<- batch) error {
+	size := opts.batchExamples()
+	pending := make([]schema.Example, 0, min(size, total))
+	done := 0
+	flush := func() error {
+		results, err := analyze(ctx, opts, pending)
+		if err != nil {
+			return err
+		}
+		done += len(pending)
+		pending = pending[:0]
+		select {
+		case batches <- batch{results}:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	for e, err := range examples(ctx, opts) {
+		if err != nil {
+			return err
+		}
+		if pending = append(pending, e); len(pending) == size {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(pending) > 0 {
+		if err := flush(); err != nil {
+			return err
+		}
+	}
+	if done != total {
+		return fmt.Errorf("%s gave %d prompts, and %d when they were checked: it changed in between", opts.Run.PromptSource, done, total)
+	}
+	return nil
+}
+
+// analyze has a batch analysed and checks what comes back. The results own their examples: the
+// batch may be reused.
+func analyze(ctx context.Context, opts *Options, pending []schema.Example) ([]schema.Result, error) {
+	results, err := opts.Engine.Analyze(ctx, pending)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("examples %d to %d: %w", pending[0].Index, pending[len(pending)-1].Index, err)
+	}
+	if len(results) != len(pending) {
+		return nil, fmt.Errorf("the engine gave %d results for %d examples", len(results), len(pending))
+	}
+	heads := opts.Engine.Heads()
+	for i, r := range results {
+		if r.Example.Index != pending[i].Index || len(r.Heads) != len(heads) {
+			return nil, fmt.Errorf("the engine gave example %d with %d heads, want example %d with %d",
+				r.Example.Index, len(r.Heads), pending[i].Index, len(heads))
+		}
+		for j, h := range r.Heads {
+			if h.Head != heads[j] {
+				return nil, fmt.Errorf("example %d: the engine gave head %s, want %s", r.Example.Index, h.Head, heads[j])
+			}
+			if opts.Run.Convention == schema.Exact && !closes(h.Score) {
+				return nil, fmt.Errorf("example %d (%q), head %s: %w: score %g, baseline %g, largest difference %g, want at most %g of their size",
+					r.Example.Index, r.Example.Prompt.Text, h.Head, ErrClosure, h.Score.Score, h.Score.Baseline, h.Score.Closure, schema.ClosureTolerance)
+			}
+		}
+	}
+	return results, nil
+}
+
+// closes tells whether the closure residual is within [schema.ClosureTolerance]. A NaN is not.
+func closes(s schema.Score) bool {
+	scale := max(1, math.Abs(float64(s.Score)))
+	if b := math.Abs(float64(s.Baseline)); b > scale {
+		scale = b
+	}
+	return s.Closure <= schema.ClosureTolerance*scale
+}
