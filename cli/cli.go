@@ -28,12 +28,12 @@ const (
 // called by, used where a message tells the user what to type. Cancelling ctx interrupts the command; what it
 // was writing is left whole.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	program := "ducklens"
+	call := invocation{program: "ducklens", args: []string{}}
 	if len(args) > 0 {
-		program, args = args[0], args[1:]
+		call = invocation{program: args[0], args: args[1:]}
 	}
-	root := newRoot(program)
-	root.SetArgs(args)
+	root := newRoot(call)
+	root.SetArgs(call.args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -89,7 +89,7 @@ func asUsage(err error) error {
 }
 
 // newRoot builds the command tree.
-func newRoot(program string) *cobra.Command {
+func newRoot(call invocation) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ducklens",
 		Short: "Why did this head attend there? Ask in SQL",
@@ -114,6 +114,7 @@ drawn from saved questions.`,
 	)
 	root.SetHelpCommandGroupID(groupOther)
 	root.AddCommand(
+		newIngest(call),
 		newModel(),
 		newCompletion(),
 		newVersion(),

@@ -77,7 +77,7 @@ func TestDocumented(t *testing.T) {
 			visit(sub)
 		}
 	}
-	visit(cli.NewRoot("ducklens"))
+	visit(cli.NewRoot())
 	if count < 10 {
 		t.Errorf("%d commands, want the whole tree", count)
 	}

@@ -1,8 +1,12 @@
 package cli
 
-// For the tests that look at the command tree and the build information.
+import "github.com/spf13/cobra"
+
+// NewRoot is the command tree.
+func NewRoot() *cobra.Command { return newRoot(invocation{program: "ducklens"}) }
+
+// For the tests that look at the build information.
 var (
-	NewRoot   = newRoot
 	VersionOf = versionOf
 	Release   = release
 )

@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"ducklens/engine/decompose"
+	"ducklens/schema"
+)
+
+// A word is a flag whose value is one of a few words. It is a [pflag.Value].
+type word[T fmt.Stringer] struct {
+	value *T
+	parse func(string) (T, error)
+	usage string // what stands for the value in the help, such as exact|notebook
+}
+
+var _ pflag.Value = (*word[schema.Convention])(nil)
+
+func (w *word[T]) String() string {
+	if w.value == nil {
+		return ""
+	}
+	return (*w.value).String()
+}
+
+func (w *word[T]) Type() string { return w.usage }
+
+func (w *word[T]) Set(s string) (err error) {
+	*w.value, err = w.parse(s)
+	return err
+}
+
+// wordVar adds a flag whose value is one of words.
+func wordVar[T fmt.Stringer](flags *pflag.FlagSet, value *T, name string, parse func(string) (T, error), usage string, words ...T) {
+	names := make([]string, len(words))
+	for i, w := range words {
+		names[i] = w.String()
+	}
+	flags.Var(&word[T]{value, parse, strings.Join(names, "|")}, name, usage)
+}
+
+// targetHeads reads the values of --head: heads, or the one word all, for which it gives nil.
+func targetHeads(values []string) ([]schema.Head, error) {
+	if len(values) == 1 && values[0] == "all" {
+		return nil, nil
+	}
+	if len(values) == 0 {
+		return nil, &usageError{err: fmt.Errorf("--head is missing: which heads are to be explained?"),
+			hint: "--head 10.7, or several: --head 10.7,11.10, or every one: --head all"}
+	}
+	var heads []schema.Head
+	for _, v := range values {
+		h, err := schema.ParseHead(v)
+		if err != nil {
+			return nil, usagef("--head: %w (or all, alone)", err)
+		}
+		heads = append(heads, h)
+	}
+	return heads, nil
+}
+
+// baseNames lists the bases of a side for the help of a flag.
+func baseNames(side schema.Side) string {
+	var names []string
+	for _, d := range decompose.Definitions(side) {
+		names = append(names, d.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// An invocation is how the program was called.
+type invocation struct {
+	program string   // what the user types to call it
+	args    []string // the rest of the command line
+}
+
+// line is the command line as a POSIX shell reads it back. The program is ducklens in it, wherever it lies.
+func (i invocation) line() string {
+	words := []string{"ducklens"}
+	for _, a := range i.args {
+		words = append(words, quote(a))
+	}
+	return strings.Join(words, " ")
+}
+
+// quote writes an argument as a POSIX shell reads it back.
+func quote(arg string) string {
+	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=./:,@%"
+	if arg != "" && !strings.ContainsFunc(arg, func(r rune) bool { return !strings.ContainsRune(plain, r) }) {
+		return arg
+	}
+	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+}

@@ -1,0 +1,263 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"ducklens/engine"
+	"ducklens/engine/blas"
+	"ducklens/ingest"
+	"ducklens/ingest/prompts"
+	"ducklens/queries"
+	"ducklens/schema"
+)
+
+// ingestFlags are the choices of `ducklens ingest`.
+type ingestFlags struct {
+	model, output string
+	heads         []string
+	engine        engine.Options
+	prompts       promptFlags
+	batch         int
+	add, force    bool
+	verbose       bool
+}
+
+// promptFlags are the choices about prompts.
+type promptFlags struct {
+	source    string // "ioi" or a file
+	templates string
+	sampling  prompts.Sampling
+	limit     bool // -n was given
+}
+
+// ioi is the prompt source that is no file.
+const ioi = "ioi"
+
+// defaultPrompts is how many prompts the generator makes: as many as the published analysis of head 10.7 used.
+const defaultPrompts = 50
+
+// newIngest builds `ducklens ingest`.
+func newIngest(call invocation) *cobra.Command {
+	f := &ingestFlags{}
+	cmd := &cobra.Command{
+		Use:   "ingest --model DIR --head L.H -o FILE",
+		Short: "Run a model over prompts and write the contributions to its heads' scores",
+		Long: `Runs the model in DIR over prompts, splits the attention scores of the heads you name into exact
+contributions, and writes them to a DuckDB file.
+
+A model is a Hugging Face GPT-2 folder (config.json with model.safetensors, whole or in shards) or a
+TransformerLens state dict (config.json with model.npz).
+
+Prompts are made by the seeded ioi generator, from its own templates or from yours (--templates), or
+read from a .jsonl, .csv, .tsv or .parquet file. A record of such a file has text and the positions
+query, key and, if you like, baseline, each as a token index or as the word itself; or text, IO and S.
+
+The sum of the contributions is checked against the score of the model on every prompt: a run that
+does not add up is refused. Contributions to a score are not causal effects.`,
+		Example: `  ducklens ingest --model gpt2 --head 10.7 -o run.duckdb
+  ducklens ingest --model gpt2 --head 10.7,11.10 -n 200 --seed 1 -o two_heads.duckdb
+  ducklens ingest --model gpt2 --head 10.7 --prompts prompts.jsonl -o mine.duckdb
+  ducklens ingest --model gpt2 --head all --query-basis none --key-basis none -n 10 -o all_heads.duckdb
+  ducklens ingest --model gpt2 --head 10.7 --processing raw --append -o run.duckdb`,
+		GroupID: groupMake,
+		Args:    exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.prompts.limit = cmd.Flags().Changed("number")
+			if err := f.check(cmd.Flags()); err != nil {
+				return err
+			}
+			return f.run(cmd.Context(), call, cmd.ErrOrStderr())
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.model, "model", "", "model `folder`")
+	flags.StringSliceVar(&f.heads, "head", nil, "target `heads`, such as 10.7 or 10.7,11.10, or all")
+	flags.StringVarP(&f.output, "output", "o", "", "`file` to write, such as run.duckdb")
+	flags.BoolVar(&f.add, "append", false, "add a run to the file")
+	flags.BoolVar(&f.force, "force", false, "replace the file if it exists")
+
+	flags.StringVar(&f.prompts.source, "prompts", ioi, "ioi, or a `file`: .jsonl, .csv, .tsv, .parquet")
+	flags.StringVar(&f.prompts.templates, "templates", "", "JSON `file` of templates for the ioi generator")
+	flags.IntVarP(&f.prompts.sampling.N, "number", "n", defaultPrompts, "number of prompts; of a file, the first n (all unless given)")
+	flags.Int64Var(&f.prompts.sampling.Seed, "seed", 42, "seed of the ioi generator")
+	wordVar(flags, &f.prompts.sampling.Order, "order", prompts.ParseOrder, "which name comes first: the indirect object (ABBA), the subject (BABA)", prompts.Mixed, prompts.ABBA, prompts.BABA)
+	flags.BoolVar(&f.prompts.sampling.Symmetric, "symmetric", false, "follow each ioi prompt by its copy with the names exchanged")
+	flags.BoolVar(&f.engine.NoBOS, "no-bos", false, "do not put <|endoftext|> in front of prompts")
+
+	flags.StringSliceVar(&f.engine.QueryBases, "query-basis", nil, "`bases` that split query vectors (none,unembed,unembed+baseline unless given), of: "+baseNames(schema.Query))
+	flags.StringSliceVar(&f.engine.KeyBases, "key-basis", nil, "`bases` that split key vectors (none,mlp0 unless given), of: "+baseNames(schema.Key))
+	wordVar(flags, &f.engine.Convention, "convention", schema.ParseConvention, "exact adds up; notebook imitates the published research code", schema.Exact, schema.Notebook)
+	wordVar(flags, &f.engine.Processing, "processing", schema.ParseProcessing, "weights with LayerNorm folded and outputs centred, or as stored", schema.Processed, schema.Raw)
+
+	flags.StringVar(&f.engine.Precision, "precision", engine.Float32, "float32 or float64")
+	flags.StringVar(&f.engine.BLAS, "blas", "auto", "matrix multiply: auto, "+strings.Join(blas.Providers(), ", "))
+	flags.IntVar(&f.engine.Threads, "threads", 0, "threads; 0 is one for each CPU")
+	flags.IntVar(&f.batch, "batch", 0, "prompts in a transaction; 0 chooses")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log what is done to standard error")
+	return cmd
+}
+
+// check gives all that is wrong with the command line before anything is opened.
+func (f *ingestFlags) check(flags *pflag.FlagSet) error {
+	var missing []string
+	for _, want := range []struct{ flag, value string }{{"--model", f.model}, {"-o", f.output}} {
+		if want.value == "" {
+			missing = append(missing, want.flag)
+		}
+	}
+	if len(missing) > 0 {
+		return &usageError{err: fmt.Errorf("%s missing", isAre(missing)), hint: "ducklens ingest --model DIR --head 10.7 -o run.duckdb"}
+	}
+	var err error
+	if f.engine.Heads, err = targetHeads(f.heads); err != nil {
+		return err
+	}
+	if f.add && f.force {
+		return usagef("--append keeps the file and --force replaces it: give one of them")
+	}
+	if f.prompts.source != ioi {
+		for _, name := range []string{"templates", "seed", "order", "symmetric"} {
+			if flags.Changed(name) {
+				return usagef("--%s is for the ioi generator, and --prompts %s is a file", name, f.prompts.source)
+			}
+		}
+	}
+	if f.prompts.sampling.N < 1 {
+		return usagef("-n %d, want at least 1", f.prompts.sampling.N)
+	}
+	if f.batch < 0 {
+		return usagef("--batch %d, want at least 1, or 0 to choose", f.batch)
+	}
+	return asUsage(f.engine.Validate())
+}
+
+// isAre writes a list of one or two with its verb.
+func isAre(list []string) string {
+	if len(list) == 1 {
+		return list[0] + " is"
+	}
+	return strings.Join(list, " and ") + " are"
+}
+
+// run does the ingest.
+func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer) (err error) {
+	// Before the model is loaded, which takes longest.
+	if err := ingest.CheckTarget(ctx, f.output, f.add, f.force); err != nil {
+		return err
+	}
+	source, name, err := f.prompts.open(ctx)
+	if err != nil {
+		return err
+	}
+	e, err := engine.Open(f.model, f.engine)
+	if err != nil {
+		return err
+	}
+	defer closing(e, &err)
+	bar := newProgressBar(stderr)
+	defer bar.stop()
+	options := ingest.Options{
+		Engine: e, Prompts: source, Path: f.output, Append: f.add, Force: f.force,
+		Run: schema.Run{
+			CreatedAt: time.Now(), Version: Version(), CommandLine: call.line(), PromptSource: name, Seed: f.prompts.sampling.Seed,
+			BOS: !f.engine.NoBOS, Convention: f.engine.Convention, Processing: f.engine.Processing,
+			Precision: e.Precision(), BLAS: e.BLAS(), Threads: e.Threads(),
+		},
+		BatchExamples: f.batch,
+		SavedQueries:  travelling(queries.Embedded()),
+		Progress:      bar.show,
+	}
+	if f.verbose {
+		options.Logger = slog.New(slog.NewTextHandler(stderr, nil))
+	}
+	summary, err := ingest.Run(ctx, options)
+	bar.stop()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "%s: run %d, %s, %s, %d rows in %s\n", summary.Path, summary.RunID,
+		plural(summary.Examples, "prompt"), headList(e.Heads()), summary.Rows, round(summary.Elapsed))
+	fmt.Fprintf(stderr, "largest closure residual %.1e; ask it: %s query %s key_components\n", summary.MaxClosure, call.program, quote(summary.Path))
+	return nil
+}
+
+// open gives the prompts and what the manifest calls their source.
+func (f *promptFlags) open(ctx context.Context) (iter.Seq2[schema.Prompt, error], string, error) {
+	if f.source != ioi {
+		source := prompts.File(ctx, f.source)
+		if f.limit {
+			source = first(source, f.sampling.N)
+		}
+		return source, f.source, nil
+	}
+	if f.templates == "" {
+		return prompts.IOI().Prompts(f.sampling), ioi, nil
+	}
+	templates, err := prompts.ReadTemplates(f.templates)
+	if err != nil {
+		return nil, "", err
+	}
+	return templates.Prompts(f.sampling), f.templates, nil
+}
+
+// first ends a source after n prompts.
+func first(source iter.Seq2[schema.Prompt, error], n int) iter.Seq2[schema.Prompt, error] {
+	return func(yield func(schema.Prompt, error) bool) {
+		left := n
+		for p, err := range source {
+			if left--; !yield(p, err) || left == 0 {
+				return
+			}
+		}
+	}
+}
+
+// travelling are the saved queries in the form in which a file carries them.
+func travelling(list []queries.Query) []ingest.SavedQuery {
+	var saved []ingest.SavedQuery
+	for _, q := range list {
+		saved = append(saved, ingest.SavedQuery{Name: q.Name, SQL: q.String()})
+	}
+	return saved
+}
+
+// plural counts things.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// headList names heads, or counts them where they are many.
+func headList(heads []schema.Head) string {
+	if len(heads) > 4 {
+		return plural(len(heads), "head")
+	}
+	names := make([]string, len(heads))
+	for i, h := range heads {
+		names[i] = h.String()
+	}
+	if len(names) == 1 {
+		return "head " + names[0]
+	}
+	return "heads " + strings.Join(names, ", ")
+}
+
+// round makes a duration short enough to read.
+func round(d time.Duration) time.Duration {
+	if d < time.Second {
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(10 * time.Millisecond)
+}
