@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"sync"
-
-	"gorgonia.org/tensor"
+	"slices"
 
 	"ducklens/engine/blas"
 	"ducklens/engine/decompose"
@@ -36,6 +34,19 @@ const (
 type analysis[T blas.Float] struct {
 	engine *Engine
 	model  *gpt2.Model[T]
+	maps   map[schema.Head]decompose.Maps[T]
+}
+
+func newAnalysis[T blas.Float](e *Engine, model *gpt2.Model[T]) *analysis[T] {
+	a := &analysis[T]{engine: e, model: model, maps: map[schema.Head]decompose.Maps[T]{}}
+	if e.options.AttentionOnly {
+		return a
+	}
+	for _, head := range e.heads {
+		qk := model.QK(head)
+		a.maps[head] = decompose.Maps[T]{WQ: qk.WQ, WK: qk.WK, BQ: qk.BQ, BK: qk.BK}
+	}
+	return a
 }
 
 // run analyses examples in forward passes of bounded size.
@@ -75,7 +86,7 @@ func (a *analysis[T]) pass(ctx context.Context, examples []schema.Example, resul
 	if err != nil {
 		return fmt.Errorf("engine: examples %d to %d: %w", examples[0].Index, examples[len(examples)-1].Index, err)
 	}
-	p := &pass[T]{analysis: a, cache: cache, effective: map[int]func() [2][]T{}}
+	p := newPass(a, cache, examples)
 	errs := make([]error, len(examples))
 	workers.Do(a.engine.options.threads(), len(examples), func(i int) {
 		if errs[i] = ctx.Err(); errs[i] == nil {
@@ -90,36 +101,48 @@ func (a *analysis[T]) pass(ctx context.Context, examples []schema.Example, resul
 	return nil
 }
 
-// pass is one forward pass with what its examples share. It gives token vectors to [decompose]: effective embeddings
-// are computed once for each token of a pass.
+// pass is one forward pass with what its examples share. It gives token vectors to [decompose].
 type pass[T blas.Float] struct {
 	*analysis[T]
 	cache *gpt2.Cache[T]
 
-	mu        sync.Mutex
-	effective map[int]func() [2][]T
+	// Effective embeddings by token, of the key and baseline tokens, where a basis needs them: one product
+	// for all of them costs a fraction of one each.
+	mlp, attn map[int][]T
 }
 
 var _ decompose.Embeddings[float32] = (*pass[float32])(nil)
 
+func newPass[T blas.Float](a *analysis[T], cache *gpt2.Cache[T], examples []schema.Example) *pass[T] {
+	p := &pass[T]{analysis: a, cache: cache}
+	if !slices.ContainsFunc(a.engine.keyBases, func(d decompose.Definition) bool { return d.NeedsEffective }) {
+		return p
+	}
+	p.mlp, p.attn = map[int][]T{}, map[int][]T{}
+	var tokens []int
+	for _, x := range examples {
+		for _, at := range []int{x.Key, x.Baseline} {
+			if at == schema.NoPosition {
+				continue
+			}
+			if id := x.Tokens[at].ID; p.mlp[id] == nil {
+				p.mlp[id] = []T{} // seen
+				tokens = append(tokens, id)
+			}
+		}
+	}
+	mlps, attns := a.model.EffectiveEmbeddings(tokens)
+	for i, id := range tokens {
+		p.mlp[id], p.attn[id] = mlps[i], attns[i]
+	}
+	return p
+}
+
 // Unembed gives W_U[:, token].
 func (p *pass[T]) Unembed(token int) []T { return p.model.Unembed(token) }
 
-// EffectiveEmbedding gives the MLP and the attention part of the effective embedding.
-func (p *pass[T]) EffectiveEmbedding(token int) (mlp, attn []T) {
-	p.mu.Lock()
-	compute, ok := p.effective[token]
-	if !ok {
-		compute = sync.OnceValue(func() [2][]T {
-			mlp, attn := p.model.EffectiveEmbedding(token)
-			return [2][]T{mlp, attn}
-		})
-		p.effective[token] = compute
-	}
-	p.mu.Unlock()
-	both := compute()
-	return both[0], both[1]
-}
+// EffectiveEmbedding gives the MLP and the attention part of the effective embedding of a token of the pass.
+func (p *pass[T]) EffectiveEmbedding(token int) (mlp, attn []T) { return p.mlp[token], p.attn[token] }
 
 // example analyses sequence seq of the pass.
 func (p *pass[T]) example(x schema.Example, seq int) (schema.Result, error) {
@@ -180,21 +203,19 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head) (schema.Head
 // input collects what [decompose.Contributions] needs out of the cache.
 func (p *pass[T]) input(x schema.Example, seq int, head schema.Head, scores []T) (decompose.Input[T], error) {
 	model := p.engine.description
-	below := schema.StreamComponents(head.Layer, model.NHeads)
-	qk := p.model.QK(head)
 	in := decompose.Input[T]{
 		Convention: p.engine.options.Convention,
 		Eps:        model.LNEps,
-		Components: schema.Components(model.NLayers, model.NHeads)[:below],
-		Maps:       decompose.Maps[T]{WQ: qk.WQ, WK: qk.WK, BQ: qk.BQ, BK: qk.BK},
-		Query:      p.position(seq, atQuery, head, below, p.cache.Q(head, seq, atQuery)),
-		Key:        p.position(seq, atKey, head, below, p.cache.K(head, seq, atKey)),
+		Components: p.engine.components[:schema.StreamComponents(head.Layer, model.NHeads)],
+		Maps:       p.maps[head],
+		Query:      p.position(seq, atQuery, head, p.cache.Q(head, seq, atQuery)),
+		Key:        p.position(seq, atKey, head, p.cache.K(head, seq, atKey)),
 	}
 	in.Key.Score = scores[x.Key]
 	baseline := -1
 	if x.Baseline != schema.NoPosition {
 		baseline = x.Tokens[x.Baseline].ID
-		position := p.position(seq, atBaseline, head, below, p.cache.K(head, seq, atBaseline))
+		position := p.position(seq, atBaseline, head, p.cache.K(head, seq, atBaseline))
 		position.Score = scores[x.Baseline]
 		in.Baseline = &position
 	}
@@ -221,12 +242,10 @@ func (p *pass[T]) input(x schema.Example, seq int, head schema.Head, scores []T)
 	return in, nil
 }
 
-// position collects one kept position; below is the number of components that the head's layer reads.
-func (p *pass[T]) position(seq, kept int, head schema.Head, below int, vector []T) decompose.Position[T] {
-	all := p.cache.Components(seq, kept)
-	dModel := p.engine.description.DModel
+// position collects one kept position.
+func (p *pass[T]) position(seq, kept int, head schema.Head, vector []T) decompose.Position[T] {
 	return decompose.Position[T]{
-		Components: tensor.New(tensor.WithShape(below, dModel), tensor.WithBacking(all.Data().([]T)[:below*dModel])),
+		Components: p.cache.ComponentsBefore(head.Layer, seq, kept),
 		Stream:     p.cache.ResidPre(head.Layer, seq, kept),
 		Scale:      p.cache.LN1Scale(head.Layer, seq, kept),
 		Vector:     vector,

@@ -25,6 +25,7 @@ type Engine struct {
 	tokenizer   *tokenizer.Tokenizer
 	provider    blas.Provider
 	heads       []schema.Head
+	components  []schema.Component
 
 	queryBases, keyBases []decompose.Definition
 
@@ -54,15 +55,12 @@ func open(dir string, ckpt *checkpoint.Checkpoint, options Options) (*Engine, er
 	if e.description, err = describe(dir, ckpt); err != nil {
 		return nil, err
 	}
+	e.components = schema.Components(e.description.NLayers, e.description.NHeads)
 	if e.heads, err = options.targetHeads(e.description); err != nil {
 		return nil, err
 	}
 	if e.tokenizer, err = tokenizer.Load(os.DirFS(dir)); err != nil {
 		return nil, fmt.Errorf("engine: tokenizer of %s: %w", dir, err)
-	}
-	if got, most := e.tokenizer.VocabSize(), e.description.DVocab; got > most {
-		return nil, advise("put the vocab.json and merges.txt, or the tokenizer.json, that the model was trained with into its folder; without them the vocabulary of GPT-2 is used",
-			"engine: %w: the tokenizer of %s has %d tokens, the model embeds %d", ErrTokenizer, dir, got, most)
 	}
 	if e.provider, err = blas.ByName(options.blasName()); err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
@@ -84,8 +82,7 @@ func load[T blas.Float](e *Engine) (func(context.Context, []schema.Example) ([]s
 	if err != nil {
 		return nil, fmt.Errorf("engine: model %s: %w", e.description.Name, err)
 	}
-	a := &analysis[T]{engine: e, model: model}
-	return a.run, nil
+	return newAnalysis(e, model).run, nil
 }
 
 // describe fills the row of the model table.

@@ -16,8 +16,6 @@ var (
 	ErrBasis = errors.New("basis does not apply")
 	// ErrPrompt is returned for a prompt whose tokens or positions cannot be used.
 	ErrPrompt = errors.New("unusable prompt")
-	// ErrTokenizer is returned where a model folder's tokenizer and weights do not belong together.
-	ErrTokenizer = errors.New("tokenizer does not fit the model")
 	// ErrClosure is returned when contributions do not add up to the model's score. See [ClosureError].
 	ErrClosure = errors.New("contributions do not add up to the score")
 )

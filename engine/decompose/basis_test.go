@@ -59,6 +59,30 @@ func TestSplitIsAnOrthogonalProjection(t *testing.T) {
 	})
 }
 
+// Directions a hair apart are the hard case of Gram-Schmidt: one pass leaves the second axis slanted.
+func TestSpanOfNearlyParallelDirectionsIsOrthogonal(t *testing.T) {
+	t.Parallel()
+	a := []float64{1, 2, 3, 5, -2, 0.3}
+	b := []float64{1.0003, 2, 3, 5, -2, 0.3}
+	basis := span(t, a, b)
+	if basis.Dim() != 2 {
+		t.Fatalf("dimension %d, want 2", basis.Dim())
+	}
+	x := []float64{3, -1, 4, 2, 7, 1}
+	par, perp := decompose.Split(basis, x)
+	again, _ := decompose.Split(basis, par)
+	for i := range par {
+		if d := math.Abs(again[i] - par[i]); d > 1e-14*norm(par) {
+			t.Errorf("projecting twice moves entry %d by %g", i, d)
+		}
+	}
+	if d := naiveDot(perp, naiveCentre(a)); math.Abs(d) > 1e-14*norm(a)*norm(x) {
+		t.Errorf("perp . direction = %g", d)
+	}
+}
+
+func norm(x []float64) float64 { return math.Sqrt(naiveDot(x, x)) }
+
 func TestSpanDropsParallelDirections(t *testing.T) {
 	t.Parallel()
 	a := []float64{1, 2, 3, 5}

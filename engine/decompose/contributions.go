@@ -142,28 +142,41 @@ func querySide[T blas.Float](in *Input[T], out *Output) {
 
 // fixedMaps holds what the fixed parts read from the stream of the other side.
 type fixedMaps struct {
-	columns   [][]float64 // [d_model] centre(W f) for each part f that is not zero
-	par, perp []int       // by fixed vector: the column of each part, or -1 where the part is zero
-	bias      [][2]float64
+	columns   [][]float64  // [d_model] centre(W f) for each part f that is not zero
+	par, perp []int        // by fixed vector: the column of each part, or -1 where the part is zero
+	bias      [][2]float64 // by fixed vector: dot products of its par and its perp with the bias of the split side
 	dHead     int
 }
 
-// newFixedMaps takes the map w [d_model, d_head] and bias of the side that is split. fixedMaps.bias holds, for each
-// fixed vector, the dot products of its par and its perp with that bias.
+// newFixedMaps takes the map w [d_model, d_head] and bias [d_head] of the side that is split.
 func newFixedMaps[T blas.Float](w []T, vectors []fixed, bias []T) fixedMaps {
 	m := fixedMaps{dHead: len(bias)}
 	b := widen(bias)
+	var parts [][]float64
 	for _, f := range vectors {
 		column, parBias := -1, 0.0
 		if f.par != nil {
-			column = len(m.columns)
-			m.columns = append(m.columns, applyCentred(w, f.par))
+			column = len(parts)
+			parts = append(parts, f.par)
 			parBias = dot(f.par, b)
 		}
 		m.par = append(m.par, column)
-		m.perp = append(m.perp, len(m.columns))
-		m.columns = append(m.columns, applyCentred(w, f.perp))
+		m.perp = append(m.perp, len(parts))
+		parts = append(parts, f.perp)
 		m.bias = append(m.bias, [2]float64{parBias, dot(f.perp, b)})
+	}
+	if len(parts) == 0 {
+		return m
+	}
+	// W f as a column each, centred: the dot product of x with centre(W f) is that of centre(x) with W f, so the
+	// components themselves need not be centred.
+	wf := products(w, m.dHead, parts)
+	for j := range parts {
+		column := make([]float64, len(w)/m.dHead)
+		for i := range column {
+			column[i] = wf.row(i)[j]
+		}
+		m.columns = append(m.columns, centre(column))
 	}
 	return m
 }
@@ -185,7 +198,9 @@ func read[T blas.Float](m fixedMaps, p *Position[T], axes [][][]float64) reading
 		r.axisOf = append(r.axisOf, len(columns))
 		columns = append(columns, basis...)
 	}
-	r.products = products(data[T](p.Components), len(p.Stream), columns)
+	if len(columns) > 0 {
+		r.products = products(data[T](p.Components), len(p.Stream), columns)
+	}
 	for _, column := range m.columns {
 		along := make([][]float64, len(axes))
 		for b, basis := range axes {

@@ -81,27 +81,6 @@ func applyTransposed[T blas.Float](w []T, x []float64, dHead int) []float64 {
 	return out
 }
 
-// applyCentred gives centre(w v) [d_model], w being [d_model, d_head]. The dot product of a vector x with it is
-// that of centre(x) with w v, so components need not be centred one by one.
-func applyCentred[T blas.Float](w []T, v []float64) []float64 {
-	n := len(v)
-	out := make([]float64, len(w)/n)
-	mean := 0.0
-	for i := range out {
-		sum := 0.0
-		for j, a := range w[i*n : (i+1)*n] {
-			sum += float64(a) * v[j]
-		}
-		out[i] = sum
-		mean += sum
-	}
-	mean /= float64(len(out))
-	for i := range out {
-		out[i] -= mean
-	}
-	return out
-}
-
 func widen[T blas.Float](x []T) []float64 {
 	out := make([]float64, len(x))
 	for i, v := range x {

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"gorgonia.org/tensor"
-
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/decompose"
@@ -27,25 +25,26 @@ var (
 
 // call is one call of the reference's decomposition, and the part of its answer that a row of an array holds.
 type call struct {
-	Row               int
-	DecomposeBy       string   `json:"decompose_by"`
-	Subtract          bool     `json:"subtract_S1_attn_scores"`
-	InterveneOnQuery  *string  `json:"intervene_on_query"`
-	InterveneOnKey    *string  `json:"intervene_on_key"`
-	IncludeS1         bool     `json:"include_S1_in_unembed_projection"`
-	EffectiveEmbed    bool     `json:"use_effective_embedding"`
-	Layer0Heads       bool     `json:"use_layer0_heads"`
-	Part              []string `json:"part"`
-	MeanSum           float64  `json:"mean_sum"`
-	MeanModelScore    float64  `json:"mean_model_score"`
-	MaxAbsBO          float64  `json:"max_abs_bO_term"`
-	MaxAbsClosedForms float64  `json:"max_abs_after_closed_form"`
+	Row              int
+	DecomposeBy      string   `json:"decompose_by"`
+	Subtract         bool     `json:"subtract_S1_attn_scores"`
+	InterveneOnQuery *string  `json:"intervene_on_query"`
+	InterveneOnKey   *string  `json:"intervene_on_key"`
+	IncludeS1        bool     `json:"include_S1_in_unembed_projection"`
+	EffectiveEmbed   bool     `json:"use_effective_embedding"`
+	Layer0Heads      bool     `json:"use_layer0_heads"`
+	Part             []string `json:"part"`
+
+	// In identities.json only: means and maximum over the prompts.
+	MeanSum        float64 `json:"mean_sum"`
+	MeanModelScore float64 `json:"mean_model_score"`
+	MaxAbsBO       float64 `json:"max_abs_bO_term"`
 }
 
+// callIndex is an index file: what the rows of its array are.
 type callIndex struct {
-	Head   [2]int
-	Rows   []call
-	Raises []call
+	Head [2]int
+	Rows []call
 }
 
 func (c call) side() schema.Side {
@@ -192,7 +191,7 @@ func load[T blas.Float](tb testing.TB, dir string, head schema.Head) reference[T
 		scores := cache.Scores(head, seq, 0)
 		at := func(i int) decompose.Position[T] {
 			p := decompose.Position[T]{
-				Components: tensor.New(tensor.WithShape(below, config.DModel), tensor.WithBacking(cache.Components(seq, i).Data().([]T)[:below*config.DModel])),
+				Components: cache.ComponentsBefore(head.Layer, seq, i),
 				Stream:     cache.ResidPre(head.Layer, seq, i),
 				Scale:      cache.LN1Scale(head.Layer, seq, i),
 				Score:      scores[s.Positions[i]],

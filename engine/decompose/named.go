@@ -20,8 +20,9 @@ var ErrNoBaseline = errors.New("no baseline")
 // Definition is a basis that has a name.
 type Definition struct {
 	schema.Basis
-	NeedsBaseline bool // made from the baseline token
-	NeedsLayer0   bool // made from what layer 0 wrote, so the head must be in layer 1 or above
+	NeedsBaseline  bool // made from the baseline token
+	NeedsLayer0    bool // made from what layer 0 wrote, so the head must be in layer 1 or above
+	NeedsEffective bool // made from the effective embedding of the token
 }
 
 // definitions lists the named bases. A Dimension is that of directions that are not parallel.
@@ -41,9 +42,9 @@ var definitions = []Definition{
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: "mlp0+attn0", Dimension: 1,
 		Description: "output of MLP0 plus output of attention layer 0, its b_O included, at the same position"}, NeedsLayer0: true},
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: "effective", Dimension: 1,
-		Description: "effective embedding of the token: MLP0 after layer 0 that attends to itself only, no position, no b_O"}},
+		Description: "effective embedding of the token: MLP0 after layer 0 that attends to itself only, no position, no b_O"}, NeedsEffective: true},
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: "effective+attn0", Dimension: 1,
-		Description: "effective embedding of the token plus the self-attention output of layer 0 it was made with"}},
+		Description: "effective embedding of the token plus the self-attention output of layer 0 it was made with"}, NeedsEffective: true},
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Replacement, Name: "sub_mlp0",
 		Description: "key replaced: LayerNorm of MLP0's output at the same position in place of the stream; its part is parallel, b_K perpendicular"}, NeedsLayer0: true},
 }

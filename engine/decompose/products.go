@@ -10,7 +10,7 @@ type table struct {
 
 func (t table) row(i int) []float64 { return t.numbers[i*t.stride : (i+1)*t.stride] }
 
-// products gives X G^T [rows, len(columns)], X being [rows, d] and each column [d]. Every entry is one chain
+// products gives X G^T [rows, len(columns)], X being [rows, d] and each of at least one column [d]. Every entry is one chain
 // of float64 sums in the order of d, whatever the number of rows or columns. Two rows meet four columns at a
 // time: eight sums stay in registers, and the processor need not wait for one to add to the next.
 func products[T blas.Float](x []T, d int, columns [][]float64) table {

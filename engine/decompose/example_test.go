@@ -1,0 +1,62 @@
+package decompose_test
+
+import (
+	"fmt"
+
+	"gorgonia.org/tensor"
+
+	"ducklens/engine/decompose"
+	"ducklens/schema"
+)
+
+func ExampleSpan() {
+	// Only what is left after centring counts, at any scale, and a second parallel direction adds nothing.
+	basis, err := decompose.Span([]float64{2, 0, -2}, []float64{-7, -8, -9})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	par, perp := decompose.Split(basis, []float64{5, 1, 3})
+	fmt.Printf("dimension %d: %.1f + %.1f\n", basis.Dim(), par, perp)
+	// Output: dimension 1: [1.0 0.0 -1.0] + [1.0 -2.0 1.0]
+}
+
+// A head below which only the embeddings have written, with d_model 2 and d_head 1. The stream is W_E + W_pos at
+// each position; LayerNorm centres it and divides by its scale.
+func ExampleContributions() {
+	matrix := func(rows int, x ...float64) *tensor.Dense {
+		return tensor.New(tensor.WithShape(rows, len(x)/rows), tensor.WithBacking(x))
+	}
+	in := decompose.Input[float64]{
+		Components: schema.Components(1, 1)[:2],
+		Maps:       decompose.Maps[float64]{WQ: matrix(2, 1, -1), WK: matrix(2, 3, -3), BQ: []float64{1}, BK: []float64{0.5}},
+		// Streams [3 -1] and [1 -7]: centred [2 -2] and [4 -4], scales 2 and 4.
+		Query:      decompose.Position[float64]{Components: matrix(2, 1, 1, 2, -2), Stream: []float64{3, -1}, Scale: 2, Vector: []float64{3}},
+		Key:        decompose.Position[float64]{Components: matrix(2, 1, -1, 0, -6), Stream: []float64{1, -7}, Scale: 4, Vector: []float64{6.5}, Score: 19.5},
+		QueryBases: []decompose.Basis{{}},
+		KeyBases:   []decompose.KeyBases{{}},
+	}
+	out, err := decompose.Contributions(in)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, table := range out.Tables {
+		for i, row := range table.Score {
+			label := "bias"
+			if i < len(out.Rows) {
+				label = in.Components[out.Rows[i]].Label()
+			}
+			fmt.Printf("%s side, %s: %.2f\n", table.Side, label, row[schema.PerpPerp])
+		}
+	}
+	fmt.Printf("closure %.0e\n", out.Closure)
+	// Output:
+	// key side, W_E: 4.50
+	// key side, W_pos: 13.50
+	// key side, bias: 1.50
+	// query side, W_E: 0.00
+	// query side, W_pos: 13.00
+	// query side, bias: 6.50
+	// closure 0e+00
+}
