@@ -1,0 +1,302 @@
+package gpt2_test
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"ducklens/engine/blas"
+	"ducklens/engine/checkpoint"
+	"ducklens/engine/gpt2"
+	"ducklens/engine/gpt2/gpt2test"
+	"ducklens/schema"
+)
+
+// randomSequences gives sequences of mixed lengths, one of them longer than a block of queries, each with three
+// kept positions that lie anywhere.
+func randomSequences(c gpt2.Config, n int) []gpt2.Sequence {
+	rng := rand.New(rand.NewPCG(5, 5))
+	seqs := make([]gpt2.Sequence, n)
+	for i := range seqs {
+		length := 1 + rng.IntN(20)
+		if i == n/2 {
+			length = 150
+		}
+		for range length {
+			seqs[i].Tokens = append(seqs[i].Tokens, rng.IntN(c.DVocab))
+		}
+		seqs[i].Positions = []int{length - 1, rng.IntN(length), rng.IntN(length)}
+	}
+	return seqs
+}
+
+// everything gives all numbers that a cache holds about one sequence.
+func everything[T blas.Float](c *gpt2.Cache[T], heads []schema.Head, seq, positions int) []T {
+	var all []T
+	for i := range positions {
+		all = append(all, c.Components(seq, i).Data().([]T)...)
+		for l := range c.Stop() + 1 {
+			all = append(append(all, c.ResidPre(l, seq, i)...), c.LN1Scale(l, seq, i))
+		}
+		for l := range c.Stop() {
+			all = append(all, c.LN2Scale(l, seq, i))
+		}
+		for _, h := range heads {
+			all = append(append(all, c.Q(h, seq, i)...), c.K(h, seq, i)...)
+			all = append(append(all, c.Scores(h, seq, i)...), c.Pattern(h, seq, i)...)
+		}
+	}
+	return all
+}
+
+func mustForward[T blas.Float](t *testing.T, m *gpt2.Model[T], seqs []gpt2.Sequence, heads []schema.Head) *gpt2.Cache[T] {
+	t.Helper()
+	c, err := m.Forward(t.Context(), seqs, heads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// The numbers of a sequence are the same bits alone, in a batch, in another order, with what follows the kept
+// positions cut off, and with any number of threads, for every provider.
+func TestResultsDoNotDependOnBatchOrThreads(t *testing.T) {
+	c := gpt2test.Open(t, gpt2test.Tiny(), 1)
+	seqs := randomSequences(c.Config(), 9)
+	heads := []schema.Head{{Layer: 3, Index: 0}, {Layer: 3, Index: 2}, {Layer: 1, Index: 1}}
+	for _, name := range blas.Providers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			checkBatches[float32](t, c, name, seqs, heads)
+			checkBatches[float64](t, c, name, seqs, heads)
+		})
+	}
+}
+
+func checkBatches[T blas.Float](t *testing.T, c *checkpoint.Checkpoint, name string, seqs []gpt2.Sequence, heads []schema.Head) {
+	p, err := blas.ByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, err := gpt2.Load[T](c, schema.Processed, p, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	three, err := gpt2.Load[T](c, schema.Processed, p, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := mustForward(t, one, seqs, heads)
+	reversed := slices.Clone(seqs)
+	slices.Reverse(reversed)
+	backwards := mustForward(t, three, reversed, heads)
+	for s, seq := range seqs {
+		want := everything(batch, heads, s, 3)
+		if got := everything(backwards, heads, len(seqs)-1-s, 3); !slices.Equal(got, want) {
+			t.Errorf("sequence %d: other bits in reverse order on three threads", s)
+		}
+		alone := gpt2.Sequence{Tokens: seq.Tokens[:slices.Max(seq.Positions)+1], Positions: seq.Positions}
+		if got := everything(mustForward(t, three, []gpt2.Sequence{alone}, heads), heads, 0, 3); !slices.Equal(got, want) {
+			t.Errorf("sequence %d: other bits alone", s)
+		}
+		// A pass that stops earlier, or runs on, gives the same for the earlier head.
+		early := []schema.Head{{Layer: 1, Index: 1}}
+		short := mustForward(t, one, []gpt2.Sequence{seq}, early)
+		for i := range 3 {
+			if !slices.Equal(short.Q(early[0], 0, i), batch.Q(early[0], s, i)) || !slices.Equal(short.K(early[0], 0, i), batch.K(early[0], s, i)) ||
+				!slices.Equal(short.Scores(early[0], 0, i), batch.Scores(early[0], s, i)) ||
+				!slices.Equal(short.Components(0, i).Data().([]T), batch.ComponentsBefore(1, s, i).Data().([]T)) {
+				t.Errorf("sequence %d: a pass that stops before layer 1 differs from one that goes on", s)
+			}
+		}
+	}
+}
+
+// Processing does not change scores; what the stream holds it does.
+func TestRawAndProcessedScoresAgree(t *testing.T) {
+	c := gpt2test.Open(t, gpt2test.Tiny(), 2)
+	seqs := randomSequences(c.Config(), 4)
+	heads := []schema.Head{{Layer: 3, Index: 1}, {Layer: 0, Index: 0}}
+	processed := mustForward(t, load[float64](t, c, schema.Processed), seqs, heads)
+	raw := mustForward(t, load[float64](t, c, schema.Raw), seqs, heads)
+	for s := range seqs {
+		for _, h := range heads {
+			for j, want := range raw.Scores(h, s, 0) {
+				if got := processed.Scores(h, s, 0)[j]; math.Abs(got-want) > 1e-10 {
+					t.Fatalf("head %v, sequence %d: score %v processed, %v raw", h, s, got, want)
+				}
+			}
+		}
+		mean, rawMean := 0.0, 0.0
+		for i, v := range processed.ResidPre(3, s, 0) {
+			mean, rawMean = mean+v, rawMean+raw.ResidPre(3, s, 0)[i]
+		}
+		if math.Abs(mean) > 1e-10 || math.Abs(rawMean) < 1e-3 {
+			t.Errorf("sequence %d: streams add up to %v processed, %v raw; want 0 and something else", s, mean, rawMean)
+		}
+	}
+}
+
+// The folded maps, applied to the cached stream, give the cached vectors.
+func TestQKGivesCachedVectors(t *testing.T) {
+	c := gpt2test.Open(t, gpt2test.Tiny(), 3)
+	for _, processing := range []schema.Processing{schema.Processed, schema.Raw} {
+		m := load[float64](t, c, processing)
+		head := schema.Head{Layer: 2, Index: 2}
+		seqs := randomSequences(c.Config(), 3)
+		cache, qk := mustForward(t, m, seqs, []schema.Head{head}), m.QK(head)
+		wq, wk := qk.WQ.Data().([]float64), qk.WK.Data().([]float64)
+		for s := range seqs {
+			stream, scale := cache.ResidPre(2, s, 1), cache.LN1Scale(2, s, 1)
+			mean := 0.0
+			for _, v := range stream {
+				mean += v / float64(len(stream))
+			}
+			for j := range qk.BQ {
+				q, k := qk.BQ[j], qk.BK[j]
+				for i, v := range stream {
+					q += (v - mean) / scale * wq[i*len(qk.BQ)+j]
+					k += (v - mean) / scale * wk[i*len(qk.BK)+j]
+				}
+				if math.Abs(q-cache.Q(head, s, 1)[j]) > 1e-12 || math.Abs(k-cache.K(head, s, 1)[j]) > 1e-12 {
+					t.Fatalf("%v: q[%d] = %v, k = %v; cached %v, %v", processing, j, q, k, cache.Q(head, s, 1)[j], cache.K(head, s, 1)[j])
+				}
+			}
+		}
+	}
+}
+
+func TestForwardRefuses(t *testing.T) {
+	c := gpt2test.Open(t, gpt2test.Tiny(), 4)
+	m := load[float32](t, c, schema.Processed)
+	ok := gpt2.Sequence{Tokens: []int{1, 2}, Positions: []int{1}}
+	for name, test := range map[string]struct {
+		seq  gpt2.Sequence
+		head schema.Head
+		want string
+	}{
+		"layer":     {ok, schema.Head{Layer: 4}, "head 4.0 of a model with 4 layers of 3 heads"},
+		"head":      {ok, schema.Head{Index: 3}, "head 0.3"},
+		"empty":     {gpt2.Sequence{}, schema.Head{}, "sequence 1 has 0 tokens, want 1 to 300"},
+		"long":      {gpt2.Sequence{Tokens: make([]int, 301)}, schema.Head{}, "sequence 1 has 301 tokens, want 1 to 300"},
+		"token":     {gpt2.Sequence{Tokens: []int{0, 101}}, schema.Head{}, "token 101 at position 1, want 0 to 100"},
+		"negative":  {gpt2.Sequence{Tokens: []int{-1}}, schema.Head{}, "token -1"},
+		"position":  {gpt2.Sequence{Tokens: []int{1}, Positions: []int{1}}, schema.Head{}, "position 1 to keep"},
+		"position-": {gpt2.Sequence{Tokens: []int{1}, Positions: []int{-1}}, schema.Head{}, "position -1 to keep"},
+	} {
+		_, err := m.Forward(t.Context(), []gpt2.Sequence{ok, test.seq}, []schema.Head{test.head})
+		if !errors.Is(err, gpt2.ErrInput) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want ErrInput with %q", name, err, test.want)
+		}
+	}
+}
+
+func TestForwardOfNothing(t *testing.T) {
+	m := load[float32](t, gpt2test.Open(t, gpt2test.Tiny(), 4), schema.Processed)
+	head := []schema.Head{{Layer: 2, Index: 0}}
+	mustForward(t, m, nil, head)
+	mustForward(t, m, []gpt2.Sequence{{Tokens: []int{1, 2}}}, head)
+	c := mustForward(t, m, []gpt2.Sequence{{Tokens: []int{1, 2}}, {Tokens: []int{3}, Positions: []int{0, 0}}}, head)
+	if got := c.Pattern(head[0], 1, 1); !slices.Equal(got, []float32{1}) {
+		t.Errorf("pattern of a single token is %v", got)
+	}
+}
+
+// after is a context that is cancelled at the n-th question.
+type after struct {
+	context.Context
+	n int
+}
+
+func (a *after) Err() error {
+	if a.n--; a.n < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestForwardStopsWhenCancelled(t *testing.T) {
+	m := load[float32](t, gpt2test.Open(t, gpt2test.Tiny(), 4), schema.Processed)
+	seqs := []gpt2.Sequence{{Tokens: []int{1, 2}, Positions: []int{1}}}
+	for n := range 4 {
+		_, err := m.Forward(&after{t.Context(), n}, seqs, []schema.Head{{Layer: 3}})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled before layer %d: %v", n, err)
+		}
+	}
+}
+
+func TestForwardNamesWhatIsNotFinite(t *testing.T) {
+	c := gpt2test.Open(t, gpt2test.Tiny(), 4)
+	const bad = 7
+	poisoned := poison(t, c, "wte.weight", bad*c.Config().DModel+5, float32(math.NaN()))
+	seqs := []gpt2.Sequence{{Tokens: []int{1, 2}, Positions: []int{1}}, {Tokens: []int{1, 2, bad, 3}, Positions: []int{3}}}
+	_, err := load[float32](t, poisoned, schema.Processed).Forward(t.Context(), seqs, []schema.Head{{Layer: 3}})
+	if want := "sequence 1, position 2: residual stream at ln1 of layer 0"; !errors.Is(err, gpt2.ErrNotFinite) || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want ErrNotFinite with %q", err, want)
+	}
+	poisoned = poison(t, c, "h.1.mlp.c_proj.bias", 0, float32(math.Inf(1)))
+	_, err = load[float32](t, poisoned, schema.Raw).Forward(t.Context(), seqs, []schema.Head{{Layer: 3}})
+	if want := "sequence 0, position 0: residual stream at ln1 of layer 2"; !errors.Is(err, gpt2.ErrNotFinite) || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want ErrNotFinite with %q", err, want)
+	}
+}
+
+func TestCachePanicsOnWhatItDoesNotHold(t *testing.T) {
+	m := load[float32](t, gpt2test.Open(t, gpt2test.Tiny(), 4), schema.Processed)
+	c := mustForward(t, m, []gpt2.Sequence{{Tokens: []int{1, 2}, Positions: []int{1}}}, []schema.Head{{Layer: 2}})
+	for name, f := range map[string]func(){
+		"layer":    func() { c.ResidPre(3, 0, 0) },
+		"scale":    func() { c.LN2Scale(2, 0, 0) },
+		"sequence": func() { c.LN1Scale(0, 1, 0) },
+		"position": func() { c.Components(0, 1) },
+		"head":     func() { c.Q(schema.Head{Layer: 2, Index: 1}, 0, 0) },
+		"map":      func() { m.QK(schema.Head{Layer: 0, Index: 3}) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			f()
+		}()
+	}
+}
+
+// poison gives a copy of a checkpoint with one number of one tensor replaced.
+func poison(t *testing.T, c *checkpoint.Checkpoint, name string, index int, value float32) *checkpoint.Checkpoint {
+	t.Helper()
+	dir := t.TempDir()
+	data, err := os.ReadFile(filepath.Join(c.Dir(), "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := 8 + int(binary.LittleEndian.Uint64(data))
+	var header map[string]struct {
+		Offsets [2]int `json:"data_offsets"`
+	}
+	if err := json.Unmarshal(data[8:size], &header); err != nil {
+		t.Fatal(err)
+	}
+	binary.LittleEndian.PutUint32(data[size+header[name].Offsets[0]+4*index:], math.Float32bits(value))
+	for file, text := range map[string][]byte{"model.safetensors": data, "config.json": c.ConfigJSON()} {
+		if err := os.WriteFile(filepath.Join(dir, file), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := checkpoint.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
