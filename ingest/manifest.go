@@ -15,7 +15,7 @@ func (w *writer) manifest(ctx context.Context) error {
 	if err := w.model(ctx); err != nil {
 		return err
 	}
-	if err := w.scan(ctx, "number the run in", []any{&w.summary.RunID}, "SELECT coalesce(max(run_id) + 1, 0) FROM run"); err != nil {
+	if err := w.scan(ctx, "number the run in", []any{&w.summary.RunID}, "SELECT coalesce(max(run_id) + 1, 1) FROM run"); err != nil {
 		return err
 	}
 	r := &w.opts.Run

@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -89,11 +88,6 @@ func (w *writer) write(ctx context.Context, b batch) error {
 	if err != nil {
 		return err
 	}
-	if first {
-		if err := w.old.drop(); err != nil {
-			return err
-		}
-	}
 	for i, n := range appended {
 		w.rows[i] += n
 		w.summary.Rows += n
@@ -101,6 +95,9 @@ func (w *writer) write(ctx context.Context, b batch) error {
 	w.summary.Batches++
 	w.summary.Examples += len(b.results)
 	w.summary.MaxClosure = closure
+	if first {
+		return w.old.drop()
+	}
 	return nil
 }
 
@@ -221,7 +218,7 @@ func (w *writer) appendResult(tables *[tableCount]*dbfile.Appender, r *schema.Re
 // appendExample appends an example and its tokens.
 func appendExample(tables *[tableCount]*dbfile.Appender, run int32, e *schema.Example) error {
 	example := int32(e.Index)
-	var baseline, baselineToken driver.Value
+	var baseline, baselineToken dbfile.Value
 	if e.Baseline != schema.NoPosition {
 		baseline, baselineToken = int32(e.Baseline), text(e.Tokens[e.Baseline].Text)
 	}
@@ -240,7 +237,7 @@ func appendExample(tables *[tableCount]*dbfile.Appender, run int32, e *schema.Ex
 // appendContributions appends the wide rows of one head.
 func (w *writer) appendContributions(table *dbfile.Appender, run, example, head int32, list []schema.Contribution) error {
 	// What is the same in every row is boxed once; the rest is overwritten from row to row.
-	row := []driver.Value{run, example, head, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil}
+	row := []dbfile.Value{run, example, head, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil}
 	const side, component, queryBasis, keyBasis, score, baseline = 3, 4, 5, 6, 7, 11
 	for i := range list {
 		c := &list[i]
@@ -261,7 +258,7 @@ func (w *writer) appendContributions(table *dbfile.Appender, run, example, head 
 func (w *writer) headID(h schema.Head) int32 { return int32(h.Layer*w.nHeads + h.Index) }
 
 // nullable stores NaN, which stands for a baseline that is not there, as NULL.
-func nullable(f float32) driver.Value {
+func nullable(f float32) dbfile.Value {
 	if math.IsNaN(float64(f)) {
 		return nil
 	}
@@ -269,7 +266,7 @@ func nullable(f float32) driver.Value {
 }
 
 // optional stores "" as NULL.
-func optional(s string) driver.Value {
+func optional(s string) dbfile.Value {
 	if s == "" {
 		return nil
 	}
@@ -277,4 +274,4 @@ func optional(s string) driver.Value {
 }
 
 // text makes a string storable: a token may be a part of a character, which is not UTF-8 by itself.
-func text(s string) driver.Value { return strings.ToValidUTF8(s, "\ufffd") }
+func text(s string) dbfile.Value { return strings.ToValidUTF8(s, "\ufffd") }

@@ -1,0 +1,181 @@
+package ingest_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ducklens/engine"
+	"ducklens/ingest"
+	"ducklens/ingest/prompts"
+	"ducklens/schema"
+	"ducklens/schema/dbfile"
+)
+
+var _ ingest.Engine = (*engine.Engine)(nil)
+
+// demoModel is the folder of the embedded demo model.
+var demoModel = filepath.Join("..", "cli", "demo", "model")
+
+// realOptions gives a run of n ioi prompts through the demo model.
+func realOptions(t testing.TB, n int, o engine.Options) ingest.Options {
+	t.Helper()
+	e, err := engine.Open(demoModel, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return ingest.Options{
+		Engine: e, Prompts: prompts.IOI().Prompts(prompts.Sampling{N: n, Seed: 3}), Path: filepath.Join(t.TempDir(), "run.duckdb"),
+		Run: schema.Run{CreatedAt: created, Version: "test", CommandLine: "go test", PromptSource: "ioi", Seed: 3, BOS: !o.NoBOS,
+			Convention: o.Convention, Processing: o.Processing, Precision: e.Precision(), BLAS: e.BLAS(), Threads: 1},
+		Database: dbfile.Options{Threads: 1},
+	}
+}
+
+// TestRealBatchesAndThreads: with a real model, too, neither the grouping of examples nor the number of
+// threads changes a bit of the tables. (The manifest says 1 thread each time, so that it can be compared.)
+func TestRealBatchesAndThreads(t *testing.T) {
+	t.Parallel()
+	var first map[string][]string
+	for _, threads := range []int{1, 2} {
+		for _, size := range []int{1, 7, 64} {
+			o := realOptions(t, 30, engine.Options{Threads: threads, Heads: []schema.Head{{Layer: 3, Index: 1}, {Layer: 2, Index: 0}}})
+			o.BatchExamples = size
+			mustRun(t, o)
+			got := tables(t, o.Path)
+			if first == nil {
+				first = got
+				verify(t, o.Path)
+			}
+			for table := range first {
+				if diff := cmp.Diff(first[table], got[table]); diff != "" {
+					t.Errorf("%d threads, batches of %d: table %s differs:\n%.2000s", threads, size, table, diff)
+				}
+			}
+		}
+	}
+}
+
+// TestRealConventions writes each convention and form of weights to one file, which verifies.
+func TestRealConventions(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "run.duckdb")
+	for i, o := range []engine.Options{
+		{Heads: []schema.Head{{Layer: 3, Index: 0}}},
+		{Convention: schema.Notebook},
+		{Processing: schema.Raw, NoBOS: true},
+		{Precision: engine.Float64},
+	} {
+		run := realOptions(t, 6, o)
+		run.Path, run.Append = path, i > 0
+		s := mustRun(t, run)
+		if s.RunID != i+1 || s.ModelID != 0 || s.Examples != 6 {
+			t.Errorf("summary %+v, want run %d of model 0 with 6 examples", s, i+1)
+		}
+		t.Logf("%s, %s, %s: largest closure residual %.2g", run.Run.Convention, run.Run.Processing, run.Run.Precision, s.MaxClosure)
+	}
+	verify(t, path)
+}
+
+// TestRealWithoutBaseline runs prompts that have no baseline.
+func TestRealWithoutBaseline(t *testing.T) {
+	t.Parallel()
+	o := realOptions(t, 0, engine.Options{QueryBases: []string{"unembed"}, Heads: []schema.Head{{Layer: 1, Index: 3}}})
+	o.Prompts = func(yield func(schema.Prompt, error) bool) {
+		for p, err := range prompts.IOI().Prompts(prompts.Sampling{N: 5, Seed: 1}) {
+			p.Baseline = schema.Position{}
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+	mustRun(t, o)
+	verify(t, o.Path)
+	db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var examples, rows, baselines int
+	if err := db.SQL().QueryRowContext(t.Context(), `SELECT (SELECT count(baseline_pos) FROM example), count(*), count(baseline_par_par) + count(baseline_perp_perp)
+		FROM contribution_wide`).Scan(&examples, &rows, &baselines); err != nil {
+		t.Fatal(err)
+	}
+	if examples != 0 || rows == 0 || baselines != 0 {
+		t.Errorf("%d examples with a baseline, %d contributions, %d with a baseline; want 0, some, 0", examples, rows, baselines)
+	}
+}
+
+// TestIOIVocabulary: the demo model's engine finds every position of every kind of prompt.
+func TestIOIVocabulary(t *testing.T) {
+	t.Parallel()
+	o := realOptions(t, 0, engine.Options{})
+	for p, err := range prompts.IOI().Prompts(prompts.Sampling{N: 400, Seed: 9, Symmetric: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := o.Engine.Example(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io, _ := p.Key.Word()
+		s, _ := p.Baseline.Word()
+		if e.Tokens[e.Key].Text != " "+io || e.Tokens[e.Baseline].Text != " "+s || e.Tokens[e.Query+1].Text != " "+io || e.Query+2 != len(e.Tokens) {
+			t.Errorf("prompt %q: query %d, key %d, baseline %d of %v", p.Text, e.Query, e.Key, e.Baseline, e.Tokens)
+		}
+	}
+}
+
+// BenchmarkIngest measures whole runs, file and checkpoint included.
+func BenchmarkIngest(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		heads []schema.Head
+		n     int
+	}{
+		{"tiny", []schema.Head{{Layer: 3, Index: 0}}, 200},
+		{"tiny/all-heads", nil, 50},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			o := realOptions(b, c.n, engine.Options{Heads: c.heads})
+			dir := b.TempDir()
+			var rows int64
+			var examples int
+			for i := 0; b.Loop(); i++ {
+				o.Path = filepath.Join(dir, fmt.Sprintf("%d.duckdb", i))
+				s, err := ingest.Run(b.Context(), o)
+				if err != nil {
+					b.Fatal(err)
+				}
+				rows += s.Rows
+				examples += s.Examples
+			}
+			b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
+			b.ReportMetric(float64(examples)/b.Elapsed().Seconds(), "examples/s")
+		})
+	}
+}
+
+// BenchmarkWrite measures the writer: the engine gives the same results again and again.
+func BenchmarkWrite(b *testing.B) {
+	e := newFake(head1, head2)
+	o := options(b, e, 500)
+	dir := b.TempDir()
+	var rows int64
+	for i := 0; b.Loop(); i++ {
+		o.Path = filepath.Join(dir, fmt.Sprintf("%d.duckdb", i))
+		s, err := ingest.Run(b.Context(), o)
+		if err != nil {
+			b.Fatal(err)
+		}
+		rows += s.Rows
+	}
+	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
+}

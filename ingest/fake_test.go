@@ -1,0 +1,246 @@
+package ingest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"iter"
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ducklens/ingest"
+	"ducklens/schema"
+	"ducklens/schema/dbfile"
+)
+
+// fake is an engine whose numbers are made up but add up, so that files it fills verify. Words are
+// tokens; the numbers of an example depend on its text alone.
+type fake struct {
+	model   schema.Model
+	heads   []schema.Head
+	bases   []schema.Basis
+	analyze func(ctx context.Context, results []schema.Result) error // sees results before they are returned; may be nil
+}
+
+var _ ingest.Engine = (*fake)(nil)
+
+func newFake(heads ...schema.Head) *fake {
+	return &fake{
+		model: schema.Model{Name: "fake", SHA256: strings.Repeat("0f", 32), NLayers: 3, NHeads: 2, DModel: 8, DHead: 4, DMLP: 32, DVocab: 1 << 16, NCtx: 32, LNEps: 1e-5, Activation: "gelu_new"},
+		heads: heads,
+		bases: []schema.Basis{
+			{Side: schema.Query, Kind: schema.Whole, Name: "none", Description: "not split"},
+			{Side: schema.Query, Kind: schema.Subspace, Name: "unembed", Dimension: 1, Description: "the key token's unembedding"},
+			{Side: schema.Key, Kind: schema.Whole, Name: "none", Description: "not split"},
+			{Side: schema.Key, Kind: schema.Subspace, Name: "mlp0", Dimension: 1, Description: "the output of MLP 0"},
+		},
+	}
+}
+
+func (f *fake) Model() schema.Model   { return f.model }
+func (f *fake) Heads() []schema.Head  { return f.heads }
+func (f *fake) Bases() []schema.Basis { return f.bases }
+
+var errNoWord = errors.New("no such word")
+
+func (f *fake) Example(p schema.Prompt) (schema.Example, error) {
+	e := schema.Example{Prompt: p, Baseline: schema.NoPosition}
+	for _, w := range strings.Fields(p.Text) {
+		e.Tokens = append(e.Tokens, schema.Token{ID: int(number(w)*1000) & 0xffff, Text: " " + w})
+	}
+	find := func(p schema.Position) (int, error) {
+		if i, ok := p.Index(); ok {
+			return (i + len(e.Tokens)) % len(e.Tokens), nil
+		}
+		for i, t := range e.Tokens {
+			if w, _ := p.Word(); t.Text == " "+w {
+				return i, nil
+			}
+		}
+		return 0, fmt.Errorf("%s: %w", p, errNoWord)
+	}
+	var err error
+	if e.Query, err = find(p.Query); err != nil {
+		return e, err
+	}
+	if e.Key, err = find(p.Key); err != nil {
+		return e, err
+	}
+	if !p.Baseline.IsNone() {
+		e.Baseline, err = find(p.Baseline)
+	}
+	return e, err
+}
+
+// number makes a number between 0 and 1 of anything.
+func number(of ...any) float64 {
+	h := fnv.New32a()
+	fmt.Fprint(h, of...)
+	return float64(h.Sum32()) / math.MaxUint32
+}
+
+func (f *fake) Analyze(ctx context.Context, examples []schema.Example) ([]schema.Result, error) {
+	var results []schema.Result
+	for _, e := range examples {
+		r := schema.Result{Example: e}
+		for _, h := range f.heads {
+			r.Heads = append(r.Heads, f.head(e, h))
+		}
+		results = append(results, r)
+	}
+	if f.analyze != nil {
+		if err := f.analyze(ctx, results); err != nil {
+			return nil, err
+		}
+	}
+	return results, nil
+}
+
+// head makes the rows of one head: on either side, for each pair of bases, the components share the
+// attention score in proportion to made-up numbers.
+func (f *fake) head(e schema.Example, h schema.Head) schema.HeadResult {
+	r := schema.HeadResult{Head: h}
+	total := 0.0
+	for pos := range e.Query + 1 {
+		a := schema.Attention{Score: float32(4*number(e.Prompt.Text, h, pos) - 2)}
+		r.Attention = append(r.Attention, a)
+		total += math.Exp(float64(a.Score))
+	}
+	for pos := range r.Attention {
+		r.Attention[pos].Prob = float32(math.Exp(float64(r.Attention[pos].Score)) / total)
+	}
+	nan := float32(math.NaN())
+	r.Score = schema.Score{Score: r.Attention[e.Key].Score, Prob: r.Attention[e.Key].Prob, QueryScale: 1, KeyScale: 2,
+		Baseline: nan, BaselineProb: nan, BaselineScale: nan, Closure: 1e-6 * number(e.Prompt.Text)}
+	if e.Baseline != schema.NoPosition {
+		r.Score.Baseline, r.Score.BaselineProb, r.Score.BaselineScale = r.Attention[e.Baseline].Score, r.Attention[e.Baseline].Prob, 3
+	}
+	for _, side := range []schema.Side{schema.Query, schema.Key} {
+		components := f.components(h, side)
+		for q := range 2 {
+			for k := range 2 {
+				for _, c := range components {
+					r.Contributions = append(r.Contributions, schema.Contribution{Side: side, Component: c, QueryBasis: q, KeyBasis: 2 + k,
+						Score: quarter(r.Score.Score, len(components), q == 0 && k == 0), Baseline: quarter(r.Score.Baseline, len(components), q == 0 && k == 0)})
+				}
+			}
+		}
+	}
+	return r
+}
+
+// components lists what writes before a head, and the bias of the side.
+func (f *fake) components(h schema.Head, side schema.Side) []int {
+	var list []int
+	for i := range schema.StreamComponents(h.Layer, f.model.NHeads) {
+		list = append(list, i)
+	}
+	bias := schema.StreamComponents(f.model.NLayers, f.model.NHeads) + int(side)
+	return append(list, bias)
+}
+
+// quarter gives a component its part of a score, in all quadrants or in the last alone.
+func quarter(score float32, components int, whole bool) [4]float32 {
+	part := score / float32(components)
+	if whole {
+		zero := part * 0 // NaN stays NaN
+		return [4]float32{zero, zero, zero, part}
+	}
+	return [4]float32{part / 4, part / 4, part / 4, part / 4}
+}
+
+// numbered gives n prompts, every third without a baseline.
+func numbered(n int) iter.Seq2[schema.Prompt, error] {
+	return func(yield func(schema.Prompt, error) bool) {
+		for i := range n {
+			p := schema.Prompt{Text: fmt.Sprintf("number %d follows some other number", i), Query: schema.AtIndex(-1), Key: schema.AtWord("follows")}
+			if i%3 != 0 {
+				p.Baseline, p.Template, p.Order = schema.AtWord("some"), "number [A]", "ABBA"
+			}
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}
+}
+
+// created is when the test runs say that they began.
+var created = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+
+// options gives a run of n prompts that writes a new file.
+func options(t testing.TB, e ingest.Engine, n int) ingest.Options {
+	t.Helper()
+	return ingest.Options{
+		Engine: e, Prompts: numbered(n), Path: filepath.Join(t.TempDir(), "run.duckdb"),
+		Run: schema.Run{CreatedAt: created, Version: "test", CommandLine: "go test", PromptSource: "numbers",
+			Seed: 7, BOS: true, Precision: "float32", BLAS: "none", Threads: 1},
+		Database: dbfile.Options{Threads: 1},
+	}
+}
+
+// tables reads every stored table of a file as text, row by row in the order of their values: two files with the
+// same tables hold the same bits (floats are printed so that they can be read back exactly).
+func tables(t *testing.T, path string) map[string][]string {
+	t.Helper()
+	db, err := dbfile.OpenReader(t.Context(), path, dbfile.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	all := map[string][]string{}
+	for _, table := range []string{"meta", "model", "run", "component", "head", "basis", "example", "token", "score", "attention", "contribution_wide", "saved_query"} {
+		rows, err := db.SQL().QueryContext(t.Context(), "SELECT * FROM "+table+" ORDER BY ALL")
+		if err != nil {
+			t.Fatal(err)
+		}
+		columns, err := rows.Columns()
+		if err != nil {
+			t.Fatal(err)
+		}
+		values, into := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		for rows.Next() {
+			if err := rows.Scan(into...); err != nil {
+				t.Fatal(err)
+			}
+			row := make([]string, len(values))
+			for i, v := range values {
+				row[i] = fmt.Sprint(v)
+			}
+			all[table] = append(all[table], strings.Join(row, " | "))
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// verify checks a file as ducklens verify does.
+func verify(t *testing.T, path string, tolerated ...dbfile.ProblemKind) {
+	t.Helper()
+	db, err := dbfile.OpenReader(t.Context(), path, dbfile.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	report, err := dbfile.Verify(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+problems:
+	for _, p := range report.Problems {
+		for _, kind := range tolerated {
+			if p.Kind == kind {
+				continue problems
+			}
+		}
+		t.Errorf("%s does not verify: %v", filepath.Base(path), p)
+	}
+}
