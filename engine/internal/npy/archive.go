@@ -85,8 +85,8 @@ func memberHeader(m *zip.File) (Header, error) {
 	}
 	defer r.Close()
 	h, err := ReadHeader(r)
-	if err == nil && uint64(h.bytes) > m.UncompressedSize64 {
-		return Header{}, fmt.Errorf("%w: %s %v takes %d bytes, the member has %d", ErrFormat, h.DType, h.Shape, h.bytes, m.UncompressedSize64)
+	if size := uint64(h.start) + uint64(h.bytes); err == nil && size != m.UncompressedSize64 {
+		return Header{}, fmt.Errorf("%w: %s %v takes %d bytes, the member has %d", ErrFormat, h.DType, h.Shape, size, m.UncompressedSize64)
 	}
 	return h, err
 }

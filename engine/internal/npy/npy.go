@@ -37,6 +37,7 @@ type Header struct {
 	Shape   []int
 	Fortran bool // column-major in the file; Array is always row-major
 	bytes   int64
+	start   int // of the numbers, in the file
 }
 
 // Bytes is the size of the numbers.
@@ -54,7 +55,9 @@ func ReadHeader(r io.Reader) (Header, error) {
 	if err != nil {
 		return Header{}, err
 	}
-	return parseHeader(text)
+	h, err := parseHeader(text)
+	h.start = len(text)
+	return h, err
 }
 
 // Read reads a whole array. It allocates what the header asks for, up to maxBytes, and refuses more.
