@@ -75,6 +75,15 @@ func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 func (e *usageError) Hint() string  { return e.hint }
 
+// A hinted error knows what to do about it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Hint() string  { return e.hint }
+func (e *hinted) Unwrap() error { return e.error }
+
 // usagef makes a usageError.
 func usagef(format string, args ...any) error {
 	return &usageError{err: fmt.Errorf(format, args...)}
@@ -115,7 +124,12 @@ drawn from saved questions.`,
 	root.SetHelpCommandGroupID(groupOther)
 	root.AddCommand(
 		newIngest(call),
+		newInfo(),
 		newModel(),
+		newPlot(),
+		newQueries(),
+		newSchema(),
+		newVerify(),
 		newCompletion(),
 		newVersion(),
 	)

@@ -37,11 +37,13 @@ func rules() []rule {
 		{path: "ingest", internal: []string{"schema", "schema/dbfile", "engine", "ingest/..."}, outside: []string{driver}},
 		{path: "ingest/prompts", internal: []string{"schema", "schema/dbfile"}, outside: []string{driver, "gonum.org/v1/gonum"}, never: []string{tensor}},
 		{path: "queries", internal: []string{}, outside: []string{}, never: []string{"database/sql"}},
-		{path: "queries/session", internal: []string{"schema", "schema/dbfile", "queries"}, outside: []string{driver}, never: []string{tensor, cobra}},
+		{path: "queries/session", internal: []string{"schema", "schema/dbfile", "queries"}, outside: []string{driver, "github.com/jedib0t/go-pretty/v6"}, never: []string{tensor, cobra}},
 		{path: "queries/output", internal: []string{"schema", "queries"}, outside: []string{driver, "github.com/jedib0t/go-pretty/v6"}, never: []string{tensor, cobra}},
 		{path: "queries/figure", internal: []string{"queries", "queries/figure/..."}, outside: []string{"gonum.org/v1/plot", "gonum.org/v1/gonum", "golang.org/x/image", "codeberg.org/go-fonts"}, never: append(sql, tensor, cobra)},
+		{path: "queries/internal/sample", internal: []string{"schema", "schema/dbfile"}},
 		{path: "cli", internal: []string{"schema/...", "engine/...", "ingest/...", "queries/...", "cli/..."}},
 		{path: "cli/demo", outside: []string{}},
+		{path: "cli/demo/generate", internal: []string{"engine/...", "ingest/prompts", "cli/demo"}},
 	}
 }
 

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"ducklens/queries"
+	"ducklens/queries/session"
+)
+
+// infoSQL lists the runs of a file.
+const infoSQL = `SELECT r.run_id, r.status, r.created_at, r.ducklens_version, m.name AS model,
+  m.n_layers || ' layers, ' || m.n_heads || ' heads, d_model ' || m.d_model AS size, m.sha256,
+  (SELECT count(*) FROM example AS e WHERE e.run_id = r.run_id) AS prompts, r.prompt_source, r.seed, r.bos,
+  (SELECT string_agg(h.label, ', ' ORDER BY h.ordinal) FROM head AS h WHERE h.run_id = r.run_id) AS heads,
+  (SELECT string_agg(b.name, ', ' ORDER BY b.basis_id) FROM basis AS b WHERE b.run_id = r.run_id AND b.side = 'query') AS query_bases,
+  (SELECT string_agg(b.name, ', ' ORDER BY b.basis_id) FROM basis AS b WHERE b.run_id = r.run_id AND b.side = 'key') AS key_bases,
+  r.convention, r.processing, r.precision, r.blas, r.threads, r.max_closure_residual, r.command_line
+FROM run AS r JOIN model AS m ON m.model_id = r.model_id
+ORDER BY r.run_id`
+
+// newInfo builds `ducklens info`.
+func newInfo() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "info FILE",
+		Short: "Say which runs a file holds and how they were made",
+		Example: `  ducklens info run.duckdb
+  ducklens info run.duckdb --json`,
+		GroupID: groupAsk,
+		Args:    exactly("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			result, err := askOnce(cmd.Context(), args[0], infoSQL)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				runs := make([]map[string]any, 0, len(result.Rows))
+				for _, row := range result.Rows {
+					run := make(map[string]any, len(row))
+					for i, c := range result.Columns {
+						run[c.Name] = row[i]
+					}
+					runs = append(runs, run)
+				}
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetIndent("", "  ")
+				return e.Encode(runs)
+			}
+			return printInfo(cmd.OutOrStdout(), args[0], result)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+// printInfo writes the runs one below the other, each as lines of name and value.
+func printInfo(out io.Writer, path string, runs *queries.Result) error {
+	size := ""
+	if stat, err := os.Stat(path); err == nil {
+		size = fmt.Sprintf(", %.1f MB", float64(stat.Size())/1e6)
+	}
+	fmt.Fprintf(out, "%s: %s%s\n", path, plural(len(runs.Rows), "run"), size)
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	for _, row := range runs.Rows {
+		fmt.Fprintln(w)
+		for i, c := range runs.Columns {
+			value := queries.Printable(queries.String(row[i]))
+			if row[i] == nil {
+				value = "-"
+			}
+			fmt.Fprintf(w, "%s\t%s\n", strings.ReplaceAll(c.Name, "_", " "), value)
+		}
+	}
+	return w.Flush()
+}
+
+// askOnce opens a file, asks it one question that ducklens itself wrote, and closes it.
+func askOnce(ctx context.Context, path, sql string) (result *queries.Result, err error) {
+	s, err := session.Open(ctx, path, session.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer closing(s, &err)
+	q, err := queries.AdHoc(sql)
+	if err != nil {
+		return nil, err
+	}
+	return s.Run(ctx, q, nil)
+}

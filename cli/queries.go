@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"ducklens/queries"
+	"ducklens/queries/session"
+)
+
+// newQueries builds `ducklens queries`.
+func newQueries() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "queries",
+		Short: "List, show and check saved queries",
+		Long: `A saved query is a .sql file with a header of comments that says what it asks, which parameters it takes
+and how its answer is drawn. Queries ship with ducklens, travel in run files, and may lie in a folder of yours.`,
+		Example: `  ducklens queries list
+  ducklens queries show key_components`,
+		GroupID: groupAsk,
+		Args:    cobra.ArbitraryArgs,
+		RunE:    subcommandWanted,
+	}
+	cmd.AddCommand(newQueriesList(), newQueriesShow(), newQueriesCheck())
+	return cmd
+}
+
+// newQueriesList builds `ducklens queries list`.
+func newQueriesList() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list [FILE|DIR]",
+		Short: "List the saved queries that ship with ducklens, or those in a run file or a folder",
+		Example: `  ducklens queries list
+  ducklens queries list run.duckdb
+  ducklens queries list my_queries`,
+		Args: between(0, "FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list, err := collect(cmd, args)
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
+			for _, q := range list {
+				fmt.Fprintf(w, "%s\t%s\t%s\n", queries.Printable(q.Name), q.Chart.Mark, queries.Printable(q.Title))
+			}
+			return errors.Join(w.Flush(), err)
+		},
+	}
+}
+
+// newQueriesShow builds `ducklens queries show`.
+func newQueriesShow() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show NAME [FILE|DIR]",
+		Short: "Print a saved query: its header and its SQL",
+		Long: `Prints a saved query that ships with ducklens, or the one of that name in a run file or a folder. What is
+printed is a .sql file: change it and run it with ducklens query FILE changed.sql.`,
+		Example: `  ducklens queries show key_components
+  ducklens queries show key_components > mine.sql
+  ducklens queries show key_components run.duckdb`,
+		Args: between(1, "NAME", "FILE"),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+			return completeQuery(cmd, append([]string{""}, args...), toComplete)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list, faults := collect(cmd, args[1:])
+			q, err := queries.Find(list, args[0])
+			if err != nil {
+				return errors.Join(err, faults)
+			}
+			text := q.String()
+			if len(args) > 1 {
+				// Text of a stranger may hold what a terminal obeys; line ends and tabs are harmless.
+				lines := strings.Split(text, "\n")
+				for i, line := range lines {
+					parts := strings.Split(line, "\t")
+					for j := range parts {
+						parts[j] = queries.Printable(parts[j])
+					}
+					lines[i] = strings.Join(parts, "\t")
+				}
+				text = strings.Join(lines, "\n")
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), strings.TrimRight(text, "\n")+"\n")
+			return err
+		},
+	}
+}
+
+// newQueriesCheck builds `ducklens queries check`.
+func newQueriesCheck() *cobra.Command {
+	var against string
+	cmd := &cobra.Command{
+		Use:   "check PATH...",
+		Short: "Check saved queries: .sql files or folders of them",
+		Long: `Parses every .sql file and says what is wrong in which line. With --file each query is also put to a run
+file, without running it: does it only read, do its tables, columns and parameters exist?`,
+		Example: `  ducklens queries check mine.sql
+  ducklens queries check my_queries --file run.duckdb`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("PATH is missing")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			list, faults := readAll(args)
+			if against != "" {
+				s, err := session.Open(cmd.Context(), against, session.Options{})
+				if err != nil {
+					return errors.Join(faults, err)
+				}
+				defer closing(s, &err)
+				for _, q := range list {
+					faults = errors.Join(faults, s.Check(cmd.Context(), q))
+				}
+			}
+			if faults != nil {
+				return faults
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: nothing wrong\n", strings.Replace(plural(len(list), "query"), "querys", "queries", 1))
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&against, "file", "", "run `file` that the queries should fit")
+	return cmd
+}
+
+// readAll reads saved queries from files and folders, as many as can be read.
+func readAll(paths []string) ([]queries.Query, error) {
+	var list []queries.Query
+	var faults []error
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		var found []queries.Query
+		switch {
+		case err != nil:
+		case info.IsDir():
+			if found, err = queries.Load(os.DirFS(path), "."); err == nil && len(found) == 0 {
+				err = fmt.Errorf("%s: no .sql files", path)
+			}
+		default:
+			var q queries.Query
+			if q, err = readQuery(path); err == nil {
+				found = []queries.Query{q}
+			}
+		}
+		list = append(list, found...)
+		if err != nil {
+			faults = append(faults, err)
+		}
+	}
+	return list, errors.Join(faults...)
+}
+
+// collect gives the queries of the run file or folder that the first argument names, or, without
+// one, those that ship with ducklens.
+func collect(cmd *cobra.Command, args []string) (list []queries.Query, err error) {
+	if len(args) == 0 {
+		return queries.Embedded(), nil
+	}
+	if info, err := os.Stat(args[0]); err == nil && (info.IsDir() || filepath.Ext(args[0]) == ".sql") {
+		return readAll(args[:1])
+	}
+	s, err := session.Open(cmd.Context(), args[0], session.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer closing(s, &err)
+	list, faults := s.Saved(cmd.Context())
+	return list, errors.Join(faults...)
+}

@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"ducklens/queries"
+	"ducklens/queries/session"
+)
+
+// A question is what commands that ask a file have in common: which parameters are set, and what the query
+// may use.
+type question struct {
+	set     []string
+	limits  session.Options
+	memory  bytesFlag
+	timeout time.Duration
+}
+
+// addTo adds the flags of a question.
+func (q *question) addTo(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&q.set, "set", nil, "give a parameter of the query a `name=value`, such as head=10.7; may come again")
+	q.memory = session.DefaultMemory
+	flags.Var(&q.memory, "memory", "most memory that the query may use")
+	flags.DurationVar(&q.timeout, "timeout", 0, "most time that the query may take, such as 30s; 0 is no limit")
+	flags.IntVar(&q.limits.Threads, "threads", 0, "threads of the query; 0 is 1, which adds sums up in one order")
+}
+
+// open opens the file for a question.
+func (q *question) open(ctx context.Context, path string) (*session.Session, error) {
+	q.limits.Memory, q.limits.Time = int64(q.memory), q.timeout
+	if err := q.limits.Validate(); err != nil {
+		return nil, asUsage(err)
+	}
+	return session.Open(ctx, path, q.limits)
+}
+
+// values reads --set.
+func (q *question) values() (map[string]string, error) {
+	values := make(map[string]string, len(q.set))
+	for _, s := range q.set {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return nil, usagef("--set %s, want name=value", s)
+		}
+		if _, twice := values[name]; twice {
+			return nil, usagef("--set %s is given twice", name)
+		}
+		values[name] = value
+	}
+	return values, nil
+}
+
+// find gives the saved query that a command names: a .sql file of the user's; else one that ships with
+// ducklens; else one that the run file carries. Of the file's own, broken ones are told to stderr.
+func find(ctx context.Context, s *session.Session, name string, stderr io.Writer) (queries.Query, error) {
+	if strings.HasSuffix(name, ".sql") {
+		return readQuery(name)
+	}
+	list := queries.Embedded()
+	q, err := queries.Find(list, name)
+	if err == nil {
+		return q, nil
+	}
+	saved, faults := s.Saved(ctx)
+	for _, fault := range faults {
+		fmt.Fprintf(stderr, "ducklens: left out: %v\n", fault)
+	}
+	return queries.Find(append(list, saved...), name)
+}
+
+// readQuery reads a saved query from a file.
+func readQuery(path string) (queries.Query, error) {
+	dir, name := filepath.Split(path)
+	if dir == "" {
+		dir = "."
+	}
+	return queries.ReadFile(os.DirFS(dir), name)
+}
+
+// completeQuery completes FILE by files and NAME by the names of saved queries.
+func completeQuery(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		return []string{"duckdb"}, cobra.ShellCompDirectiveFilterFileExt
+	case 1:
+		var names []string
+		for _, q := range queries.Embedded() {
+			names = append(names, q.Name+"\t"+q.Title)
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+// bytesFlag is a number of bytes, such as 512MB or 2GB (powers of 1024). It is a [pflag.Value].
+type bytesFlag int64
+
+var _ pflag.Value = (*bytesFlag)(nil)
+
+var errBytes = errors.New("want a number and a unit, such as 512MB or 2GB")
+
+func (b *bytesFlag) String() string {
+	if *b%(1<<30) == 0 {
+		return fmt.Sprintf("%dGB", *b>>30)
+	}
+	return fmt.Sprintf("%dMB", *b>>20)
+}
+
+func (b *bytesFlag) Type() string { return "size" }
+
+func (b *bytesFlag) Set(s string) error {
+	digits := strings.TrimRight(strings.ToUpper(s), "KMGTIB")
+	unit := strings.TrimSuffix(strings.Replace(strings.ToUpper(s[len(digits):]), "I", "", 1), "B")
+	shift, ok := map[string]uint{"K": 10, "M": 20, "G": 30, "T": 40}[unit]
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || !ok || n < 1 || n > math.MaxInt64>>shift {
+		return errBytes
+	}
+	*b = bytesFlag(n << shift)
+	return nil
+}
+
+// writeFile writes a file so that it appears whole or not at all; an existing one is replaced.
+func writeFile(path string, write func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, pathless(err))
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	if err := errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, pathless(err))
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return fmt.Errorf("write %s: %w", path, pathless(err))
+	}
+	return nil
+}
+
+// pathless takes the name of a temporary file out of an error of the system.
+func pathless(err error) error {
+	var failed *os.PathError
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
+}

@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"ducklens/queries"
+	"ducklens/schema"
+	"ducklens/schema/dbfile"
+)
+
+// newVerify builds `ducklens verify`.
+func newVerify() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "verify FILE",
+		Short: "Check that a run file is whole and that its contributions add up",
+		Long: `Reads every value of the file and checks that tables, views and macros are those that ducklens makes, that runs
+are complete, that no row is missing, double or refers to nothing, that numbers are finite, and that the
+stored contributions of every prompt, head, side and pair of bases add up to the score of the model.
+
+The exit code is 0 when nothing is wrong and 1 when something is.`,
+		Example: `  ducklens verify run.duckdb
+  ducklens verify run.duckdb --json`,
+		GroupID: groupAsk,
+		Args:    exactly("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			db, err := dbfile.OpenReader(cmd.Context(), args[0], dbfile.Options{})
+			if err != nil {
+				return err
+			}
+			defer closing(db, &err)
+			report, err := dbfile.Verify(cmd.Context(), db)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetIndent("", "  ")
+				err = e.Encode(report)
+			} else {
+				err = printReport(cmd.OutOrStdout(), args[0], report)
+			}
+			if err == nil && !report.OK() {
+				err = fmt.Errorf("verify %s: %s", args[0], plural(len(report.Problems), "problem"))
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+// printReport writes a report for a person.
+func printReport(w io.Writer, path string, r dbfile.Report) error {
+	fmt.Fprintf(w, "%s: schema version %d, %d rows\n", path, r.SchemaVersion, r.Rows)
+	for _, run := range r.Runs {
+		fmt.Fprintf(w, "run %d: %s, %s, %s, %s of bases, %d contributions in rows of four\n", run.RunID, run.Status,
+			plural(int(run.Examples), "prompt"), plural(int(run.Heads), "head"), plural(int(run.Pairs), "pair"), run.Contributions)
+		switch {
+		case run.Contributions == 0:
+		case run.Judged:
+			fmt.Fprintf(w, "run %d: contributions add up to the score within %.1e of it, at worst (%s); %.0e is allowed\n",
+				run.RunID, run.WorstRelative, queries.Printable(run.WorstAt), schema.ClosureTolerance)
+		default:
+			fmt.Fprintf(w, "run %d: %s runs are not meant to add up; they miss the score by %.1e of it, at worst (%s)\n",
+				run.RunID, run.Convention, run.WorstRelative, queries.Printable(run.WorstAt))
+		}
+	}
+	for _, p := range r.Problems {
+		fmt.Fprintf(w, "%s\n", queries.Printable(p.String()))
+	}
+	var err error
+	if r.OK() {
+		_, err = fmt.Fprintln(w, "nothing wrong")
+	}
+	return err
+}
