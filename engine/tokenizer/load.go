@@ -119,8 +119,8 @@ func modelVocabulary(fsys fs.FS) (int, error) {
 		return 0, fault("config.json: %w", err)
 	}
 	raw, key := config["vocab_size"], "vocab_size"
-	if raw == nil {
-		raw, key = config["d_vocab"], "d_vocab"
+	if lens, ok := config["d_vocab"]; raw == nil && ok {
+		raw, key = lens, "d_vocab"
 	}
 	size := 0
 	if err := json.Unmarshal(raw, &size); err != nil || size < 1 {

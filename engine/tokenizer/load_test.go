@@ -1,0 +1,253 @@
+package tokenizer_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"ducklens/engine/tokenizer"
+)
+
+// small is a vocabulary of the 256 bytes, three merges and the end of text, in printable characters.
+func small() (vocab map[string]int, merges []string) {
+	vocab = map[string]int{}
+	for b := range 256 {
+		vocab[tokenizer.Printable(string([]byte{byte(b)}))] = b
+	}
+	vocab["Ġa"], vocab["Ġab"], vocab["bb"], vocab["<|endoftext|>"] = 256, 257, 258, 259
+	return vocab, []string{"Ġ a", "Ġa b", "b b"}
+}
+
+func marshal(tb testing.TB, x any) []byte {
+	tb.Helper()
+	text, err := json.Marshal(x)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return text
+}
+
+func folder(tb testing.TB, vocab any, merges []string) fstest.MapFS {
+	tb.Helper()
+	return fstest.MapFS{
+		"vocab.json":  {Data: marshal(tb, vocab)},
+		"merges.txt":  {Data: []byte("#version: 0.2\n" + strings.Join(merges, "\n") + "\n")},
+		"config.json": {Data: []byte(`{"vocab_size": 260}`)},
+	}
+}
+
+// fast writes a tokenizer.json; change edits it before.
+func fast(tb testing.TB, pairs bool, change func(file, model map[string]any)) fstest.MapFS {
+	tb.Helper()
+	vocab, merges := small()
+	list := make([]any, len(merges))
+	for i, m := range merges {
+		list[i] = m
+		if left, right, _ := strings.Cut(m, " "); pairs {
+			list[i] = []string{left, right}
+		}
+	}
+	model := map[string]any{"type": "BPE", "dropout": nil, "unk_token": "", "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": false, "vocab": vocab, "merges": list}
+	file := map[string]any{
+		"version":       "1.0",
+		"added_tokens":  []any{map[string]any{"id": 259, "content": "<|endoftext|>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": true, "special": true}},
+		"normalizer":    nil,
+		"pre_tokenizer": map[string]any{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true},
+		"model":         model,
+	}
+	if change != nil {
+		change(file, model)
+	}
+	return fstest.MapFS{"tokenizer.json": {Data: marshal(tb, file)}}
+}
+
+// The three forms of a vocabulary are one.
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	vocab, merges := small()
+	windows := folder(t, vocab, merges)
+	windows["merges.txt"].Data = []byte("#version: 0.2\r\nĠ a\r\nĠa b\r\nb b")
+	for name, fsys := range map[string]fstest.MapFS{
+		"vocab.json":            folder(t, vocab, merges),
+		"lines of Windows":      windows,
+		"tokenizer.json":        fast(t, false, nil),
+		"tokenizer.json, pairs": fast(t, true, nil),
+	} {
+		tok, err := tokenizer.Load(fsys)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if tok.VocabSize() != 260 || tok.EndOfText() != 259 {
+			t.Errorf("%s: %d tokens, end of text %d", name, tok.VocabSize(), tok.EndOfText())
+		}
+		if got, want := tok.Encode(" abb<|endoftext|>bbb"), []int{257, 'b', 259, 258, 'b'}; !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+		if got := tok.Token(257); got != " ab" {
+			t.Errorf("%s: token 257 is %q", name, got)
+		}
+	}
+}
+
+// Other added tokens are matched too, the longest first.
+func TestAddedTokens(t *testing.T) {
+	t.Parallel()
+	tok, err := tokenizer.Load(fast(t, false, func(file, _ map[string]any) {
+		for i, text := range []string{"<é>", "<é><", "b b"} {
+			file["added_tokens"] = append(file["added_tokens"].([]any), map[string]any{"id": 260 + i, "content": text})
+		}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "<é><é>b bb"
+	if got, want := tok.Encode(text), []int{261, 0xc3, 0xa9, '>', 262, 'b'}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got := tok.Decode(tok.Encode(text)); got != text {
+		t.Errorf("%q comes back as %q", text, got)
+	}
+}
+
+func TestLoadEmbedded(t *testing.T) {
+	t.Parallel()
+	for name, config := range map[string]string{"Hugging Face": `{"vocab_size": 50257}`, "TransformerLens": `{"d_vocab": 50257}`} {
+		tok, err := tokenizer.Load(fstest.MapFS{"config.json": {Data: []byte(config)}})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if tok.Source() != "embedded GPT-2" || !slices.Equal(tok.Encode(" Mary"), []int{5335}) {
+			t.Errorf("%s: %s", name, tok.Source())
+		}
+	}
+}
+
+func TestLoadErrors(t *testing.T) {
+	t.Parallel()
+	vocab, merges := small()
+	with := func(token string, id int) fstest.MapFS {
+		changed := maps.Clone(vocab)
+		changed[token] = id
+		return folder(t, changed, merges)
+	}
+	without := func(token string) fstest.MapFS {
+		changed := maps.Clone(vocab)
+		delete(changed, token)
+		return folder(t, changed, merges)
+	}
+	lines := func(list ...string) fstest.MapFS { return folder(t, vocab, list) }
+	file := func(name, text string) fstest.MapFS {
+		fsys := folder(t, vocab, merges)
+		fsys[name] = &fstest.MapFile{Data: []byte(text)}
+		return fsys
+	}
+	model := func(key string, value any) fstest.MapFS {
+		return fast(t, false, func(_, model map[string]any) { model[key] = value })
+	}
+	top := func(key string, value any) fstest.MapFS {
+		return fast(t, false, func(file, _ map[string]any) { file[key] = value })
+	}
+	half := folder(t, vocab, merges)
+	delete(half, "merges.txt")
+	for name, c := range map[string]struct {
+		fsys fstest.MapFS
+		text string
+	}{
+		"nothing":                 {fstest.MapFS{}, "nor config.json"},
+		"another size":            {fstest.MapFS{"config.json": {Data: []byte(`{"vocab_size": 1015}`)}}, "1015"},
+		"size missing":            {fstest.MapFS{"config.json": {Data: []byte(`{}`)}}, "vocab_size"},
+		"size no number":          {fstest.MapFS{"config.json": {Data: []byte(`{"vocab_size": "x"}`)}}, "vocab_size"},
+		"half":                    {half, "only one"},
+		"model too small":         {file("config.json", `{"vocab_size": 259}`), "token id 259"},
+		"no JSON":                 {file("vocab.json", "{"), "vocab.json"},
+		"a list":                  {file("vocab.json", "[]"), "vocab.json"},
+		"id no number":            {file("vocab.json", `{"a": "b"}`), "vocab.json"},
+		"two ids":                 {with("zz", 257), "both have id 257"},
+		"id negative":             {with("zz", -1), "id -1"},
+		"id of 10^12":             {with("zz", 1e12), "1000000000000"},
+		"empty token":             {with("", 260), "empty"},
+		"long token":              {with(strings.Repeat("z", 5000), 260), "5000 bytes"},
+		"not printable":           {with("z z", 260), "spells no byte"},
+		"outside of the table":    {with("中", 260), "中"},
+		"byte missing":            {without("A"), "0x41"},
+		"end missing":             {without("<|endoftext|>"), "<|endoftext|>"},
+		"merge of one":            {lines("Ġ a", "bb"), "line 3"},
+		"merge of three":          {lines("Ġ a b"), "line 2"},
+		"merge of unknown":        {lines("x y"), `"xy"`},
+		"merge of unprintable":    {lines("x \x00"), "spells no byte"},
+		"merge twice":             {lines("b b", "b b"), "twice"},
+		"word piece":              {model("type", "WordPiece"), "WordPiece"},
+		"dropout":                 {model("dropout", 0.1), "dropout"},
+		"prefix":                  {model("continuing_subword_prefix", "##"), "##"},
+		"ignore merges":           {model("ignore_merges", true), "ignore_merges"},
+		"merge no text":           {model("merges", []any{1}), "merge 0"},
+		"merge of three texts":    {model("merges", []any{[]string{"a", "b", "c"}}), "merge 0"},
+		"normalizer":              {top("normalizer", map[string]any{"type": "NFKC"}), "NFKC"},
+		"no pre-tokenizer":        {top("pre_tokenizer", nil), "ByteLevel"},
+		"metaspace":               {top("pre_tokenizer", map[string]any{"type": "Metaspace"}), "Metaspace"},
+		"prefix space":            {top("pre_tokenizer", map[string]any{"type": "ByteLevel", "add_prefix_space": true}), "add_prefix_space"},
+		"no pattern":              {top("pre_tokenizer", map[string]any{"type": "ByteLevel", "use_regex": false}), "use_regex"},
+		"added token strips":      {top("added_tokens", []any{map[string]any{"id": 259, "content": "<|endoftext|>", "lstrip": true}}), "strips"},
+		"added token empty":       {top("added_tokens", []any{map[string]any{"id": 260, "content": ""}}), "empty"},
+		"added token with old id": {top("added_tokens", []any{map[string]any{"id": 5, "content": "<x>"}}), "both have id 5"},
+		"vocabulary missing":      {model("vocab", nil), "not in the vocabulary"},
+	} {
+		_, err := tokenizer.Load(c.fsys)
+		if !errors.Is(err, tokenizer.ErrVocabulary) || !strings.Contains(fmt.Sprint(err), c.text) {
+			t.Errorf("%s: %v, want an ErrVocabulary that names %q", name, err, c.text)
+		}
+	}
+}
+
+// Bytes come back, and every id is one of the vocabulary.
+func FuzzEncode(f *testing.F) {
+	gpt := gpt2(f)
+	for _, text := range append(slices.Clone(alphabet), "When Mary and John went to the store,", "<|endoftext|><|endoftext", strings.Repeat("a", 100)) {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		ids := gpt.Encode(text)
+		for _, id := range ids {
+			if gpt.Token(id) == "" {
+				t.Errorf("id %d", id)
+			}
+		}
+		if got := gpt.Decode(ids); got != text {
+			t.Errorf("%q comes back as %q", text, got)
+		}
+	})
+}
+
+// A vocabulary that is accepted encodes every byte.
+func FuzzLoad(f *testing.F) {
+	vocab, merges := small()
+	f.Add(marshal(f, vocab), []byte(strings.Join(merges, "\n")), false)
+	f.Add([]byte(`{"Ā": 0, "ā": 99999999999}`), []byte("#version\n\n\n"), false)
+	f.Add(fast(f, true, nil)["tokenizer.json"].Data, []byte(nil), true)
+	f.Fuzz(func(t *testing.T, text, merges []byte, whole bool) {
+		fsys := fstest.MapFS{"vocab.json": {Data: text}, "merges.txt": {Data: merges}}
+		if whole {
+			fsys = fstest.MapFS{"tokenizer.json": {Data: text}}
+		}
+		tok, err := tokenizer.Load(fsys)
+		if err != nil {
+			if !errors.Is(err, tokenizer.ErrVocabulary) {
+				t.Errorf("%v is not an ErrVocabulary", err)
+			}
+			return
+		}
+		for b := range 256 {
+			s := string([]byte{'a', byte(b), 'b'})
+			if got := tok.Decode(tok.Encode(s)); got != s {
+				t.Errorf("%q comes back as %q", s, got)
+			}
+		}
+	})
+}
