@@ -10,28 +10,35 @@ import (
 // lab is a colour in CIE L*a*b* (1976), white point D65: lightness 0..100 and two opponent axes.
 type lab struct{ l, a, b float64 }
 
-// The ends of the scale: blue for negative, red for positive values, the pair that the field uses and that
-// colour-blind readers tell apart. Both have the same lightness, so that neither sign looks stronger, and
-// lightness falls in proportion to the value, so that a grey print still shows its size. It cannot show the sign;
-// signs of large cells are therefore also printed.
+// ramp is a way from white to a colour: lightness falls in proportion to the value, the opponent axes
+// follow a parabola through the bend, which keeps the hue: a straight way to blue passes through violet.
+type ramp struct{ bend, end lab }
+
+// The two halves of the scale: blue for negative, red for positive values, the pair that the field uses and that
+// colour-blind readers tell apart. Both end at the same lightness, so that neither sign looks stronger and
+// a grey print still shows the size of a value. It cannot show the sign; signs of large cells are
+// therefore also printed.
 var (
-	negativeEnd = lab{38, 7.8, -44.3}
-	zero        = lab{100, 0, 0}
-	positiveEnd = lab{38, 58, 36}
+	negative = ramp{bend: lab{a: -10.9, b: -27.8}, end: lab{38, 7.8, -44.3}}
+	positive = ramp{bend: lab{a: 29, b: 16}, end: lab{38, 58, 36}}
 )
+
+// at is the colour at t, 0 (white) to 1.
+func (r ramp) at(t float64) lab {
+	return lab{
+		l: 100 + t*(r.end.l-100),
+		a: 2*t*(1-t)*r.bend.a + t*t*r.end.a,
+		b: 2*t*(1-t)*r.bend.b + t*t*r.end.b,
+	}
+}
 
 // Color gives the fill colour of a value; beyond the limit it is that of the limit.
 func (s Scale) Color(value float64) color.NRGBA {
 	t := min(1, math.Abs(value)/s.Limit)
-	end := positiveEnd
 	if value < 0 {
-		end = negativeEnd
+		return negative.at(t).rgb()
 	}
-	return lab{
-		l: zero.l + t*(end.l-zero.l),
-		a: zero.a + t*(end.a-zero.a),
-		b: zero.b + t*(end.b-zero.b),
-	}.rgb()
+	return positive.at(t).rgb()
 }
 
 // ink is black or white, whichever stands out better on a fill. The contrast (WCAG 2.1) is at least 4.5.
@@ -82,16 +89,19 @@ func (c lab) rgb() color.NRGBA {
 }
 
 // ticks are round values from minus to plus the limit, zero among them: the smallest step of 1, 2 or 5
-// times a power of ten that gives at most the wanted number of ticks on each side.
+// times a power of ten that gives at most the wanted number of ticks on each side, but at least one.
 func (s Scale) ticks(most int) []float64 {
-	step := math.Pow(10, math.Floor(math.Log10(s.Limit))-1)
+	unit := math.Pow(10, math.Floor(math.Log10(s.Limit))-1) // a tenth to a hundredth of the limit
+	step, n := unit, 0
 	for _, m := range []float64{1, 2, 5, 10, 20, 50} {
-		if s.Limit/(m*step) < float64(most)+1-1e-9 {
-			step *= m
+		k := int(math.Floor(s.Limit/(m*unit) + 1e-9))
+		if k == 0 {
+			break
+		}
+		if step, n = m*unit, k; n <= most {
 			break
 		}
 	}
-	n := int(math.Floor(s.Limit/step + 1e-9))
 	list := make([]float64, 0, 2*n+1)
 	for i := -n; i <= n; i++ {
 		list = append(list, float64(i)*step)

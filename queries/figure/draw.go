@@ -32,13 +32,13 @@ func (l *layout) fill(c vg.Canvas, x, y, w, h vg.Length) {
 func (l *layout) draw(c vg.Canvas) {
 	c.SetColor(ink(dark))
 	l.fill(c, 0, 0, l.w, l.h)
-	y := vg.Length(margin)
+	y := l.edge
 	for _, text := range []struct {
 		style textStyle
 		lines []string
 	}{{l.title, l.titleLines}, {l.subtitle, l.subtitleLines}} {
 		for _, line := range text.lines {
-			text.style.draw(c, l.at(margin, y+text.style.size), 0, line)
+			text.style.draw(c, l.at(l.edge, y+text.style.size), 0, line)
 			y += text.style.line()
 		}
 	}
@@ -51,15 +51,15 @@ func (l *layout) draw(c vg.Canvas) {
 	}
 	l.drawBar(c)
 	for i, line := range l.footLines {
-		l.foot.draw(c, l.at(margin, l.footY+vg.Length(i)*l.foot.line()), 0, line)
+		l.foot.draw(c, l.at(l.edge, l.footY+vg.Length(i)*l.foot.line()), 0, line)
 	}
 }
 
 // drawBlock draws one frame.
 func (l *layout) drawBlock(c vg.Canvas, b block) {
 	if b.frame.Name != "" {
-		name := l.frameName.truncate(b.frame.Name, l.w-2*margin)
-		l.frameName.draw(c, l.at(margin, b.nameY), 0, name)
+		name := l.frameName.truncate(b.frame.Name, l.w-2*l.edge)
+		l.frameName.draw(c, l.at(l.edge, b.nameY), 0, name)
 	}
 	for _, r := range b.rows {
 		if title := b.frame.Panels[r.first].Y.Title; title != "" {
@@ -168,7 +168,7 @@ func (l *layout) drawCellText(c vg.Canvas, cell Cell, x, y vg.Length) {
 	}
 	if l.marked(cell) {
 		c.SetColor(label.color)
-		inset := min(1.3, 0.1*l.cellH)
+		inset := min(1.6, 0.1*l.cellH)
 		l.fill(c, x+inset, y+inset, min(3.2, 0.25*l.cellW), 0.55)
 	}
 }
@@ -236,15 +236,16 @@ func (l *layout) drawBar(c vg.Canvas) {
 		if b.upright { // minus signs hang to the left, digits stand below each other
 			l.tick.draw(c, l.at(b.x+w+3.5+b.tickW, b.y+h-along+l.tick.cap()/2), 1, b.texts[i])
 		} else {
-			l.tick.draw(c, l.at(b.x+along, b.y+h+3+l.tick.size*0.85), 0.5, b.texts[i])
+			half := l.tick.width(b.texts[i])/2 + 2
+			mid := max(half, min(b.x+along, l.w-half))
+			l.tick.draw(c, l.at(mid, b.y+h+3+l.tick.size*0.85), 0.5, b.texts[i])
 		}
 	}
 	if b.upright {
 		x := b.x + w + 3.5 + b.tickW + 4 + l.axisTitle.size*0.85
-		title := l.axisTitle.truncate(s.Title, max(b.length, 1.5*vg.Inch))
-		l.axisTitle.drawUp(c, l.at(x, b.y+h/2), 0.5, title)
+		l.axisTitle.drawUp(c, l.at(x, b.y+h/2), 0.5, s.Title)
 	} else {
-		title := l.axisTitle.truncate(s.Title, l.w-2*margin)
+		title := l.axisTitle.truncate(s.Title, l.w-2*l.edge)
 		l.axisTitle.draw(c, l.at(b.x+w/2, b.y+h+3+l.tick.line()+l.axisTitle.size*0.85), 0.5, title)
 	}
 }

@@ -13,16 +13,18 @@ const halfPi = math.Pi / 2
 // Lengths in points (1/72 inch). A cell is as wide as its label at naturalText needs; the panel's
 // other measures follow from the size of print in the field's papers.
 const (
-	margin      = 9.0
+	screenEdge  = 9.0  // around a figure of natural width
+	printEdge   = 4.0  // around one of given width: the page has its own margins
 	panelGap    = 12.0 // between panels side by side
 	naturalCell = 22.0 // width of a cell when the figure may be as wide as it likes
 	naturalGrid = 200.0
 	cellAspect  = 0.78 // height of a cell by its width
 	maxCell     = 40.0 // widest cell
 	maxCellH    = 24.0
-	cellPad     = 1.1 // least distance of a label from its cell's side
+	cellPad     = 0.9 // least distance of a label from its cell's side
 	maxCellText = 7.5
-	minCellText = 4.8 // smallest text that is still read in print
+	minCellText = 4.8 // smallest text that is read with ease in print; panels wrap to keep it
+	lastText    = 3.6 // smallest text worth drawing where even one panel is too wide
 	minValue    = 4.6 // the same for the number below a label, which is digits only
 	barWidth    = 8.0
 	barGap      = 13.0
@@ -44,6 +46,7 @@ var (
 type layout struct {
 	f    *Figure
 	w, h vg.Length
+	edge vg.Length // empty all around
 
 	title, subtitle, foot textStyle
 	panelTitle, frameName textStyle
@@ -96,28 +99,45 @@ type bar struct {
 	tickW   vg.Length
 }
 
-// newLayout arranges a figure; width 0 is as wide as the panels need.
+// narrow is the width below which text is smaller and the colour bar lies below the panels.
+const narrow = 4.6 * vg.Inch
+
+// newLayout arranges a figure, with the colour bar where it serves the panels best; width 0 is as wide as the
+// panels need.
 func newLayout(f *Figure, width vg.Length) *layout {
-	l := &layout{f: f}
+	if width > 0 && width < narrow {
+		return arrange(f, width, false)
+	}
+	l := arrange(f, width, true)
+	if l.axisTitle.width(f.Scale.Title) > l.bar.length+14 {
+		return arrange(f, width, false) // the title would stand out above and below
+	}
+	if width > 0 {
+		if lying := arrange(f, width, false); lying.perRow > l.perRow {
+			return lying // the bar beside the panels would take the place of one
+		}
+	}
+	return l
+}
+
+// arrange makes a layout with the colour bar upright beside the panels, or lying below them.
+func arrange(f *Figure, width vg.Length, upright bool) *layout {
+	l := &layout{f: f, edge: screenEdge, bar: bar{upright: upright}}
+	if width > 0 {
+		l.edge = printEdge
+	}
 	first := f.Frames[0].Panels[0]
 	l.rows, l.columns = len(first.Y.Names), len(first.X.Names)
-	l.styles(width > 0 && width < 4.6*vg.Inch)
-	l.bar.upright = width == 0 || width >= 4.6*vg.Inch
-	l.bar.ticks = f.Scale.ticks(4)
-	step := l.bar.ticks[len(l.bar.ticks)/2+1] // the first above zero
-	for _, x := range l.bar.ticks {
-		l.bar.texts = append(l.bar.texts, f.Scale.tickText(x, step))
-	}
-	l.bar.tickW = l.tick.widest(l.bar.texts)
-
+	l.styles(width > 0 && width < narrow)
+	l.setTicks(4)
 	l.rowNames = l.truncated(first.Y.Names, 1.2*vg.Inch)
 	l.columnNames = l.truncated(first.X.Names, vg.Inch)
 	l.rowNamesW = l.name.widest(l.rowNames)
-	l.left = margin + l.rowNamesW + 3
+	l.left = l.edge + l.rowNamesW + 3
 	if first.Y.Title != "" {
 		l.left += l.axisTitle.line()
 	}
-	right := vg.Length(margin)
+	right := l.edge
 	if l.bar.upright {
 		right += barGap + barWidth + 3.5 + l.bar.tickW + 4 + l.axisTitle.line()
 	}
@@ -151,6 +171,32 @@ func (l *layout) styles(narrow bool) {
 	l.axisTitle = textStyle{size: 7.4 * k, color: dark}
 	l.tick = textStyle{size: 6.8 * k, color: dark}
 	l.foot = textStyle{size: 6.2 * k, plain: true, color: grey}
+}
+
+// setTicks gives the bar at most most ticks on each side of zero.
+func (l *layout) setTicks(most int) {
+	b := &l.bar
+	b.ticks, b.texts = l.f.Scale.ticks(most), nil
+	step := b.ticks[len(b.ticks)/2+1] // the first above zero
+	for _, x := range b.ticks {
+		b.texts = append(b.texts, l.f.Scale.tickText(x, step))
+	}
+	b.tickW = l.tick.widest(b.texts)
+}
+
+// thinTicks takes ticks away until their texts do not touch.
+func (l *layout) thinTicks() {
+	for most := 3; most > 0; most-- {
+		each := l.tick.line()
+		if !l.bar.upright {
+			each = l.bar.tickW + 4
+		}
+		distance := l.bar.length * vg.Length(l.bar.ticks[len(l.bar.ticks)/2+1]/(2*l.f.Scale.Limit))
+		if each <= distance {
+			return
+		}
+		l.setTicks(most)
+	}
 }
 
 // truncated shortens the names of an axis.
@@ -220,7 +266,7 @@ func (l *layout) sizeCells(width, around vg.Length) {
 	}
 	l.cellH = min(maxCellH, l.cellW*cellAspect)
 	l.label = textStyle{size: min(fit(l.cellW), l.cellH*0.62)}
-	l.labels = widest > 0 && l.label.size >= minCellText
+	l.labels = widest > 0 && l.label.size >= lastText
 	l.sizeValues()
 	if tallest := l.cellH * 0.95; l.name.size > tallest {
 		l.name.size = max(tallest, 1)
@@ -244,6 +290,9 @@ func (l *layout) naturalColumns() int {
 // sizeValues decides whether strong cells have room for their value below the label.
 func (l *layout) sizeValues() {
 	l.decimals = decimals(l.f.Scale.Limit, 2)
+	if l.f.Scale.Limit >= 1 && l.f.Scale.Limit < 10 {
+		l.decimals = 2 // no wider than −0.41
+	}
 	if !l.labels || l.decimals > 4 || l.f.Scale.Limit >= 1e5 {
 		return
 	}
@@ -257,10 +306,10 @@ func (l *layout) sizeValues() {
 
 // stack sets the vertical places, from the top.
 func (l *layout) stack() {
-	width := l.w - 2*margin
-	l.titleLines = l.title.wrap(l.f.Title, width, 4)
+	width := l.w - 2*l.edge
+	l.titleLines = l.title.balance(l.f.Title, width, 4)
 	l.subtitleLines = l.subtitle.wrap(l.f.Subtitle, width, 4)
-	y := vg.Length(margin)
+	y := l.edge
 	y += vg.Length(len(l.titleLines))*l.title.line() + vg.Length(len(l.subtitleLines))*l.subtitle.line() + 3
 	var top, bottom vg.Length
 	for i := range l.f.Frames {
@@ -274,7 +323,7 @@ func (l *layout) stack() {
 			r := panelRow{first: first, n: min(l.perRow, l.panels()-first)}
 			lines := 0
 			for j := range r.n {
-				titles := l.panelTitle.wrap(b.frame.Panels[first+j].Name, l.gridW()+panelGap/2, 3)
+				titles := l.panelTitle.balance(b.frame.Panels[first+j].Name, l.gridW()+printEdge-1, 3)
 				r.titles = append(r.titles, titles)
 				lines = max(lines, len(titles))
 			}
@@ -308,14 +357,16 @@ func (l *layout) stack() {
 		l.bar.x, l.bar.y = l.left+(l.gridsW()-l.bar.length)/2, y
 		y += barWidth + 3 + l.tick.line() + l.axisTitle.line()
 	}
+	l.thinTicks()
 	y += 5
 	if l.marks() {
-		l.footLines = l.foot.wrap("− in a cell's corner: negative", width, 2)
+		note := "− in a cell's corner: below " + l.f.Scale.tickText(-strong*l.f.Scale.Limit, strong*l.f.Scale.Limit/10)
+		l.footLines = l.foot.wrap(note, width, 2)
 	}
 	l.footLines = append(l.footLines, l.foot.wrap(l.f.provenance(), width, 8)...)
 	l.footY = y + l.foot.size
 	y += vg.Length(len(l.footLines)) * l.foot.line()
-	l.h = y + margin*0.8
+	l.h = y + l.edge*0.8
 }
 
 // marks tells whether some cell has a minus in its corner.

@@ -44,10 +44,10 @@ func (o Options) Validate() error {
 
 // WriteSVG draws the figure as an SVG document. Text stays text; the font's glyphs are in the file.
 func (f *Figure) WriteSVG(w io.Writer, o Options) error {
-	if err := o.Validate(); err != nil {
+	l, err := f.layout(o)
+	if err != nil {
 		return err
 	}
-	l := newLayout(f, vg.Length(o.Width)*vg.Inch)
 	c := canvas.NewSVG(l.w, l.h, f.meta())
 	l.draw(c)
 	if _, err := c.WriteTo(w); err != nil {
@@ -58,14 +58,14 @@ func (f *Figure) WriteSVG(w io.Writer, o Options) error {
 
 // WritePNG draws the figure as a PNG picture.
 func (f *Figure) WritePNG(w io.Writer, o Options) error {
-	if err := o.Validate(); err != nil {
+	l, err := f.layout(o)
+	if err != nil {
 		return err
 	}
 	dpi := o.DPI
 	if dpi == 0 {
 		dpi = defaultDPI
 	}
-	l := newLayout(f, vg.Length(o.Width)*vg.Inch)
 	if pixels := math.Ceil(l.w.Dots(float64(dpi))) * math.Ceil(l.h.Dots(float64(dpi))); pixels > maxPixels {
 		return fmt.Errorf("figure of %s: %w: %.0f million pixels (%.1f x %.1f in at %d dpi), want at most %d million",
 			f.Name, ErrOptions, pixels/1e6, l.w/vg.Inch, l.h/vg.Inch, dpi, maxPixels/1_000_000)
@@ -76,6 +76,17 @@ func (f *Figure) WritePNG(w io.Writer, o Options) error {
 		return fmt.Errorf("figure of %s: writing PNG: %w", f.Name, err)
 	}
 	return nil
+}
+
+// layout arranges the figure once the options are known to be good.
+func (f *Figure) layout(o Options) (*layout, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if len(f.Frames) == 0 || len(f.Frames[0].Panels) == 0 {
+		return nil, &Error{Query: f.Name, Err: ErrEmpty, Detail: "the figure has no panels"}
+	}
+	return newLayout(f, vg.Length(o.Width)*vg.Inch), nil
 }
 
 // meta is what the file says about the figure.

@@ -25,7 +25,8 @@ type span struct {
 }
 
 // spans finds the subscripts in a label: what follows an underscore behind a single letter, as in W_E,
-// b_O3 or W_U[IO], where U alone is lowered. Words such as key_components, sub_unembed or a_b_c are left as they are.
+// W_pos, W_EE0 or W_U[IO], where U alone is lowered. Digits behind a single lowered letter are a layer, as
+// in MLP3, and stay large: b_O3. Words such as key_components or a_b_c are left as they are.
 func spans(s string) []span {
 	word := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' }
 	var list []span
@@ -46,8 +47,11 @@ func spans(s string) []span {
 		}
 		base, sub, ok := strings.Cut(s[i:end], "_")
 		if ok && utf8.RuneCountInString(base) == 1 && unicode.IsLetter(r) && sub != "" && !strings.Contains(sub, "_") {
+			if sub[0] > '9' && strings.Trim(sub[1:], "0123456789") == "" {
+				sub = sub[:1]
+			}
 			list = append(list, span{text: s[plain : i+len(base)]}, span{text: sub, sub: true})
-			plain = end
+			plain = i + len(base) + 1 + len(sub)
 		}
 		i = end
 	}
@@ -167,6 +171,25 @@ func (st textStyle) wrap(s string, width vg.Length, most int) []string {
 	}
 	if line != "" {
 		lines = append(lines, st.truncate(line, width))
+	}
+	return lines
+}
+
+// balance is wrap with lines of about the same width: as many lines as wrap needs, each as short as that allows.
+func (st textStyle) balance(s string, width vg.Length, most int) []string {
+	lines := st.wrap(s, width, most)
+	if len(lines) < 2 || strings.Join(lines, " ") != strings.Join(strings.Fields(s), " ") {
+		return lines
+	}
+	low, high := width/2, width
+	for range 12 {
+		mid := (low + high) / 2
+		try := st.wrap(s, mid, most)
+		if len(try) == len(lines) && strings.Join(try, " ") == strings.Join(lines, " ") {
+			lines, high = try, mid
+		} else {
+			low = mid
+		}
 	}
 	return lines
 }

@@ -44,7 +44,7 @@ type state struct {
 type textStyle struct {
 	bold bool
 	size string
-	fill string
+	fill string // property and value, opacity included
 }
 
 // matrix maps local coordinates to the page, origin at the lower left:
@@ -167,7 +167,10 @@ func (c *SVG) FillString(f font.Face, pt vg.Point, s string) {
 		used[r] = struct{}{}
 	}
 	scale := math.Hypot(st.m.a, st.m.b)
-	style := textStyle{bold: bold, size: number(f.Font.Size.Points() * scale), fill: hex(st.color)}
+	style := textStyle{bold: bold, size: number(f.Font.Size.Points() * scale), fill: "fill:" + hex(st.color)}
+	if a := color.NRGBAModel.Convert(st.color).(color.NRGBA).A; a < 255 {
+		style.fill += ";fill-opacity:" + number(float64(a)/255)
+	}
 	class := slices.Index(c.styles, style)
 	if class < 0 {
 		class = len(c.styles)
@@ -284,8 +287,8 @@ func (c *SVG) WriteTo(w io.Writer) (int64, error) {
 		return 0, c.err
 	}
 	var head bytes.Buffer
-	fmt.Fprintf(&head, `<svg xmlns="http://www.w3.org/2000/svg" width="%sin" height="%sin" viewBox="0 0 %s %s" role="img">`+"\n",
-		number(float64(c.w/vg.Inch)), number(float64(c.h/vg.Inch)), number(c.w.Points()), number(c.h.Points()))
+	fmt.Fprintf(&head, `<svg xmlns="http://www.w3.org/2000/svg" width="%[1]spt" height="%[2]spt" viewBox="0 0 %[1]s %[2]s" role="img">`+"\n",
+		number(c.w.Points()), number(c.h.Points()))
 	fmt.Fprintf(&head, "<title>%s</title>\n<desc>%s</desc>\n", escape(c.meta.Title), escape(c.meta.Description))
 	head.WriteString(`<metadata><facts xmlns="urn:ducklens:figure">` + "\n")
 	for _, f := range c.meta.Facts {
@@ -307,13 +310,13 @@ func (c *SVG) WriteTo(w io.Writer) (int64, error) {
 		fmt.Fprintf(&head, "@font-face{font-family:\"%s\";font-weight:%s;src:url(data:font/ttf;base64,%s)}\n",
 			typeface.Family, weight, base64.StdEncoding.EncodeToString(data))
 	}
-	fmt.Fprintf(&head, "text{font-family:\"%s\",Arial,Helvetica,sans-serif;font-kerning:none;white-space:pre}\n", typeface.Family)
+	fmt.Fprintf(&head, "text{font-family:\"%s\",Arial,Helvetica,sans-serif;font-kerning:none;white-space:pre;pointer-events:none}\n", typeface.Family)
 	for i, s := range c.styles {
 		weight := ""
 		if s.bold {
 			weight = ";font-weight:bold"
 		}
-		fmt.Fprintf(&head, ".t%d{font-size:%spx;fill:%s%s}\n", i, s.size, s.fill, weight)
+		fmt.Fprintf(&head, ".t%d{font-size:%spx;%s%s}\n", i, s.size, s.fill, weight)
 	}
 	head.WriteString("</style>\n")
 	var n int64
