@@ -414,4 +414,3 @@ func (db *DB) Close() error {
 	}
 	return err
 }
-

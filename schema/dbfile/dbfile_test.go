@@ -33,3 +33,16 @@ func TestCreateOpenFinalize(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func BenchmarkCreate(b *testing.B) {
+	dir := b.TempDir()
+	for b.Loop() {
+		db, err := dbfile.Create(b.Context(), filepath.Join(dir, "x.duckdb"), dbfile.Options{Replace: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := db.Finalize(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
