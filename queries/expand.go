@@ -5,17 +5,21 @@ import (
 	"strings"
 )
 
-// Expand replaces every {column} in a title by the value that the column has in all rows of the
-// result, so that a title says what the rows are about and not what was asked for.
+// Expand replaces every {name} in a title by the fact of that name, or else by the value that the column of that name
+// has in all rows, so that a title says what the rows are about and not what was asked for.
 func (r *Result) Expand(title string) (string, error) {
 	names, err := placeholders(title)
 	if err != nil {
 		return "", err
 	}
 	for _, name := range names {
+		if value, ok := r.fact(name); ok {
+			title = strings.ReplaceAll(title, "{"+name+"}", value)
+			continue
+		}
 		i := r.Index(name)
 		if i < 0 {
-			return "", fmt.Errorf("{%s} in %q: no such column, want one of %s", name, title, strings.Join(r.Names(), ", "))
+			return "", fmt.Errorf("{%s} in %q: no such fact or column, want one of %s", name, title, strings.Join(r.Names(), ", "))
 		}
 		if len(r.Rows) == 0 {
 			return "", fmt.Errorf("{%s} in %q: the result has no rows", name, title)
@@ -29,6 +33,15 @@ func (r *Result) Expand(title string) (string, error) {
 		title = strings.ReplaceAll(title, "{"+name+"}", value)
 	}
 	return title, nil
+}
+
+func (r *Result) fact(name string) (string, bool) {
+	for _, f := range r.Facts {
+		if f.Name == name {
+			return f.Value, true
+		}
+	}
+	return "", false
 }
 
 // placeholders lists the columns named in a title, in the order of their appearance.

@@ -46,6 +46,12 @@ type Column struct {
 type Result struct {
 	Columns []Column
 	Rows    [][]any // each as long as Columns; values as [Type] says
+	Facts   []Fact  // what the rows are about; empty for SQL that does not say which run it reads
+}
+
+// Fact is one thing to know about an answer, such as the number of its run or its convention.
+type Fact struct {
+	Name, Value string
 }
 
 // Index gives the number of the column called name, or -1. Names are compared without regard to

@@ -16,6 +16,14 @@ const (
 		WHERE run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY ordinal`
 	basisSQL = `SELECT name FROM basis
 		WHERE side = $side AND run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY basis_id`
+	componentSQL = `SELECT label FROM component JOIN run ON run.model_id = component.model_id
+		WHERE run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY component_id`
+	// The facts of a run, in the order in which a figure shows them.
+	factSQL = `SELECT run_id AS run, (SELECT label FROM head WHERE head.run_id = run.run_id ORDER BY ordinal LIMIT 1) AS head,
+		model.name AS model, n_examples AS prompts, prompt_source AS source, seed, bos, convention::VARCHAR AS convention,
+		processing::VARCHAR AS processing, precision, created_at AS created, ducklens_version AS version, sha256
+		FROM run JOIN model ON model.model_id = run.model_id
+		WHERE run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete'))`
 	savedSQL = `SELECT name, sql FROM saved_query ORDER BY name`
 )
 
@@ -71,7 +79,7 @@ func (e *UnknownError) Unwrap() error { return e.Err }
 // Hint says what the file has instead, or how to complete it.
 func (e *UnknownError) Hint() string { return e.Advice }
 
-// known looks the values of the parameters run, head, query_basis and key_basis up in the file.
+// known looks the values of the parameters run, head, query_basis, key_basis and component up in the file.
 func (s *Session) known(ctx context.Context, q queries.Query, values map[string]any) error {
 	if _, ok := values["run"]; ok {
 		if err := s.knownRun(ctx, values["run"]); err != nil {
@@ -85,6 +93,7 @@ func (s *Session) known(ctx context.Context, q queries.Query, values map[string]
 		{"head", "head", headSQL, ""},
 		{"query_basis", "query basis", basisSQL, "query"},
 		{"key_basis", "key basis", basisSQL, "key"},
+		{"component", "component", componentSQL, ""},
 	} {
 		name, ok := values[p.param].(string)
 		if !ok {
@@ -107,7 +116,13 @@ func (s *Session) known(ctx context.Context, q queries.Query, values map[string]
 			found = found || label == name
 		}
 		if !found {
-			return &UnknownError{ErrUnknown, fmt.Sprintf("%s %q", p.what, name), "the run has " + strings.Join(labels, ", ")}
+			advice := "the run has " + strings.Join(labels, ", ")
+			if near := queries.Nearest(name, labels); len(labels) > 30 && len(near) > 0 {
+				advice = "did you mean " + strings.Join(near, " or ") + "?"
+			} else if len(labels) > 30 {
+				advice = "the run has " + strings.Join(labels[:30], ", ") + ", ..."
+			}
+			return &UnknownError{ErrUnknown, fmt.Sprintf("%s %q", p.what, name), advice}
 		}
 	}
 	return nil
@@ -138,6 +153,33 @@ func (s *Session) knownRun(ctx context.Context, run any) error {
 		return &UnknownError{ErrUnknown, "any run", "fill the file with ducklens ingest"}
 	}
 	return &UnknownError{ErrUnknown, fmt.Sprintf("run %d", id), "complete runs: " + strings.Trim(fmt.Sprint(runs.Complete), "[]")}
+}
+
+// facts says what a query with the parameter run is about: the run and its model, and the head where it has that
+// parameter too.
+func (s *Session) facts(ctx context.Context, values map[string]any) ([]queries.Fact, error) {
+	if _, ok := values["run"]; !ok {
+		return nil, nil
+	}
+	result, err := s.lookup(ctx, factSQL, map[string]any{"run": values["run"]})
+	if err != nil || len(result.Rows) != 1 {
+		return nil, err
+	}
+	var facts []queries.Fact
+	for i, column := range result.Columns {
+		fact := queries.Fact{Name: column.Name, Value: queries.String(result.Rows[0][i])}
+		if fact.Name == "head" {
+			head, ok := values["head"]
+			if !ok {
+				continue
+			}
+			if name, given := head.(string); given {
+				fact.Value = name
+			}
+		}
+		facts = append(facts, fact)
+	}
+	return facts, nil
 }
 
 // Saved gives the queries that the file carries, by name, and an error for each that is not one: a file's queries are

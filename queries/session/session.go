@@ -106,6 +106,9 @@ func (s *Session) Run(ctx context.Context, q queries.Query, set map[string]strin
 	if err != nil {
 		return nil, queryError(q, err)
 	}
+	if result.Facts, err = s.facts(ctx, values); err != nil {
+		return nil, queryError(q, err)
+	}
 	return result, nil
 }
 

@@ -11,30 +11,10 @@ import (
 	"time"
 
 	"ducklens/queries"
-	"ducklens/queries/internal/sample"
 	"ducklens/queries/session"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/schematest"
 )
-
-// open makes a sample file and opens it.
-func open(t *testing.T, options session.Options) *session.Session {
-	t.Helper()
-	return openFile(t, sample.File(t, sample.Small()), options)
-}
-
-func openFile(t *testing.T, path string, options session.Options) *session.Session {
-	t.Helper()
-	s, err := session.Open(t.Context(), path, options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
 
 // ask runs SQL that a user typed.
 func ask(ctx context.Context, s *session.Session, sql string, set map[string]string) (*queries.Result, error) {
@@ -247,7 +227,7 @@ SELECT coalesce($run, 0) AS run, coalesce($head, '') AS head, $query_basis AS q,
 		{"head", "12.3", session.ErrUnknown, `head "12.3": not in this file`, "the run has 2.1, 2.0"},
 		{"query_basis", "none", nil, "", ""},
 		{"query_basis", "mlp0", session.ErrUnknown, `query basis "mlp0": not in this file`, "none, unembed, unembed+baseline"},
-		{"key_basis", "effectiv", session.ErrUnknown, `key basis "effectiv": not in this file`, "none, mlp0, effective"},
+		{"key_basis", "effectiv", session.ErrUnknown, `key basis "effectiv": not in this file`, "none, mlp0"},
 	} {
 		_, err := s.Run(t.Context(), q, map[string]string{c.param: c.value})
 		if !errors.Is(err, c.sentinel) || (err != nil && !strings.Contains(err.Error(), c.want)) || !strings.Contains(hint(err), c.hint) {
@@ -262,16 +242,18 @@ SELECT coalesce($run, 0) AS run, coalesce($head, '') AS head, $query_basis AS q,
 
 func TestNoCompleteRun(t *testing.T) {
 	t.Parallel()
+	empty := schematest.NewDB(t)
+	if err := empty.Finalize(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
-		spec     func(*sample.Spec)
+		path     string
 		sentinel error
 	}{
-		{func(s *sample.Spec) { s.Status = s.Status[2:] }, session.ErrIncomplete},
-		{func(s *sample.Spec) { s.Status = nil }, session.ErrUnknown},
+		{sampleWith(t), session.ErrIncomplete},
+		{empty.Path(), session.ErrUnknown},
 	} {
-		spec := sample.Small()
-		c.spec(&spec)
-		s := openFile(t, sample.File(t, spec), session.Options{})
+		s := openFile(t, c.path, session.Options{})
 		q := queries.Query{Name: "q", Params: []queries.Param{{Name: "run", Type: queries.IntegerParam}}, SQL: "SELECT $run"}
 		if err := run(t, s, q); !errors.Is(err, c.sentinel) || hint(err) == "" {
 			t.Errorf("error %v, want %v", err, c.sentinel)
@@ -281,7 +263,7 @@ func TestNoCompleteRun(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	path := sample.File(t, sample.Small())
+	path := sampleFile(t)
 	for _, c := range []struct {
 		name, sql string
 		options   session.Options

@@ -1,0 +1,67 @@
+package session_test
+
+import (
+	"testing"
+
+	"ducklens/queries/session"
+	"ducklens/schema"
+	"ducklens/schema/dbfile"
+	"ducklens/schema/schematest"
+)
+
+// small is a run of a model of three layers with two heads each. Its contributions add up.
+func small() schema.Run {
+	model := schematest.GPT2Small()
+	model.Name, model.NLayers, model.NHeads, model.DModel = "small", 3, 2, 8
+	bases := schematest.Bases()
+	span := schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: "unembed+baseline", Dimension: 2, Description: "W_U of the key token and of the baseline token"}
+	return schema.Run{
+		Model: model, Heads: []schema.Head{{Layer: 2, Index: 1}, {Layer: 2, Index: 0}}, Seed: 42, BOS: true, PromptSource: "ioi",
+		Bases: []schema.Basis{bases[0], bases[1], span, bases[2], bases[3]},
+	}
+}
+
+// sampleFile makes a file with two complete runs of three prompts, 1 and 2, and a run 3 that was stopped.
+func sampleFile(t *testing.T) string {
+	t.Helper()
+	return sampleWith(t, 1, 2)
+}
+
+// sampleWith makes a file with the given complete runs, made of their number as seed, and a last run that was stopped.
+func sampleWith(t *testing.T, complete ...uint64) string {
+	t.Helper()
+	db := schematest.NewDB(t, dbfile.Unfinished)
+	for _, seed := range append(complete, 99) {
+		run := small()
+		schematest.Insert(t, db, run, schematest.Random(run, seed, 3))
+	}
+	if _, err := db.SQL().ExecContext(t.Context(), `UPDATE run SET status = 'running', n_examples = NULL, max_closure_residual = NULL
+		WHERE run_id = (SELECT max(r.run_id) FROM run AS r)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Finalize(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return db.Path()
+}
+
+// open makes a sample file and opens it.
+func open(t *testing.T, options session.Options) *session.Session {
+	t.Helper()
+	return openFile(t, sampleFile(t), options)
+}
+
+// openFile opens a file until the test ends.
+func openFile(t *testing.T, path string, options session.Options) *session.Session {
+	t.Helper()
+	s, err := session.Open(t.Context(), path, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
