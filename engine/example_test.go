@@ -1,0 +1,145 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ducklens/engine"
+	"ducklens/schema"
+)
+
+func TestExampleFindsPositions(t *testing.T) {
+	t.Parallel()
+	dir := modelFolder(t)
+	withBOS := open(t, dir, engine.Options{})
+	without := open(t, dir, engine.Options{NoBOS: true, QueryBases: []string{"none", "unembed"}})
+	// With BOS: 0 <|endoftext|>, 1 Then, 2 " Ada", 3 " and", 4 " Bo", 5 " spoke", 6 ".", 7 " Ada", 8 " gave", 9 " the", 10 " key", 11 " to", 12 " Bo".
+	const text = "Then Ada and Bo spoke. Ada gave the key to Bo"
+	for name, c := range map[string]struct {
+		e                    *engine.Engine
+		query, key, baseline schema.Position
+		want                 [3]int
+	}{
+		"words":            {withBOS, schema.AtWord("to"), schema.AtWord("Bo"), schema.AtWord("Ada"), [3]int{11, 4, 2}},
+		"leading space":    {withBOS, schema.AtWord(" to"), schema.AtWord(" Bo"), schema.AtWord(" Ada"), [3]int{11, 4, 2}},
+		"last query":       {withBOS, schema.AtWord("Ada"), schema.AtWord("Ada"), schema.AtWord("Bo"), [3]int{7, 2, 4}},
+		"indices":          {withBOS, schema.AtIndex(-2), schema.AtIndex(4), schema.AtIndex(0), [3]int{11, 4, 0}},
+		"key at the query": {withBOS, schema.AtIndex(5), schema.AtIndex(5), schema.AtIndex(5), [3]int{5, 5, 5}},
+		"first word":       {withBOS, schema.AtIndex(-1), schema.AtWord("Then"), schema.AtWord("."), [3]int{12, 1, 6}},
+		"end of text":      {withBOS, schema.AtIndex(3), schema.AtWord("<|endoftext|>"), schema.AtIndex(2), [3]int{3, 0, 2}},
+		"no BOS":           {without, schema.AtWord("to"), schema.AtWord("Bo"), schema.AtWord("Ada"), [3]int{10, 3, 1}},
+		"no baseline":      {without, schema.AtWord("to"), schema.AtWord("Bo"), schema.Position{}, [3]int{10, 3, schema.NoPosition}},
+	} {
+		prompt := schema.Prompt{Text: text, Query: c.query, Key: c.key, Baseline: c.baseline, Template: "t", Order: "ABBA"}
+		x, err := c.e.Example(prompt)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := [3]int{x.Query, x.Key, x.Baseline}; got != c.want {
+			t.Errorf("%s: positions %v, want %v", name, got, c.want)
+		}
+		var spelt strings.Builder
+		for _, token := range x.Tokens {
+			spelt.WriteString(token.Text)
+		}
+		if got := strings.TrimPrefix(spelt.String(), "<|endoftext|>"); got != text || x.Prompt != prompt {
+			t.Errorf("%s: tokens spell %q", name, got)
+		}
+	}
+}
+
+func TestExampleRefuses(t *testing.T) {
+	t.Parallel()
+	e := open(t, modelFolder(t), engine.Options{})
+	const text = "Then Ada and Bo spoke"
+	const tokens = `0 "<|endoftext|>", 1 "Then", 2 " Ada", 3 " and", 4 " Bo", 5 " spoke"`
+	query, key, baseline := schema.AtWord("spoke"), schema.AtWord("Bo"), schema.AtWord("Ada")
+	for name, c := range map[string]struct {
+		prompt     schema.Prompt
+		is         error
+		want, hint string
+	}{
+		"missing word": {schema.Prompt{Text: text, Query: query, Key: schema.AtWord("the"), Baseline: baseline}, engine.ErrPrompt,
+			`key "the" is not among the tokens: ` + tokens, "or give an index"},
+		"word in pieces": {schema.Prompt{Text: "Then Zed spoke", Query: query, Key: schema.AtWord("Zed"), Baseline: schema.AtIndex(1)}, engine.ErrPrompt,
+			`key "Zed" is 4 tokens, " " "Z" "e" "d", want a single one; tokens: 0 "<|endoftext|>", 1 "Then", 2 " "`, "give the key as the index of one token"},
+		"key after query": {schema.Prompt{Text: text, Query: schema.AtWord("Ada"), Key: key, Baseline: baseline}, engine.ErrPrompt,
+			`key "Bo" is token 4, after query "Ada" at token 2; tokens: ` + tokens, "move the query to 4 or later, or name an earlier key"},
+		"baseline after query": {schema.Prompt{Text: text, Query: schema.AtIndex(3), Key: schema.AtIndex(1), Baseline: key}, engine.ErrPrompt,
+			`baseline "Bo" is token 4, after query 3 at token 3`, "name an earlier baseline"},
+		"index too large": {schema.Prompt{Text: text, Query: schema.AtIndex(6), Key: key, Baseline: baseline}, engine.ErrPrompt,
+			"query index 6, and there are 6 tokens: " + tokens, "from -1 backwards"},
+		"index too small": {schema.Prompt{Text: text, Query: query, Key: schema.AtIndex(-7), Baseline: baseline}, engine.ErrPrompt, "key index -7", "count from 0"},
+		"no key":          {schema.Prompt{Text: text, Query: query, Baseline: baseline}, engine.ErrPrompt, "no key position; tokens: " + tokens, "as a token index or as a word"},
+		"empty word":      {schema.Prompt{Text: text, Query: schema.AtWord(""), Key: key, Baseline: baseline}, engine.ErrPrompt, "no query position", "as a token index or as a word"},
+		"no baseline": {schema.Prompt{Text: text, Query: query, Key: key}, engine.ErrBasis,
+			`query basis unembed+baseline is made from the baseline token, and the prompt has none: "` + text + `"`, "leave out query basis unembed+baseline"},
+		"too long": {schema.Prompt{Text: strings.Repeat(" Ada", 48), Query: schema.AtIndex(1), Key: schema.AtIndex(0), Baseline: schema.AtIndex(0)}, engine.ErrPrompt,
+			"49 tokens, and the model reads at most 48", "cut the text after the query"},
+		"empty text": {schema.Prompt{Query: query, Key: key, Baseline: baseline}, engine.ErrPrompt, `query "spoke" is not among the tokens: 0 "<|endoftext|>"`, ""},
+	} {
+		_, err := e.Example(c.prompt)
+		if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.want) || hint(err) == "" || !strings.Contains(hint(err), c.hint) {
+			t.Errorf("%s: error %v\nhint %q\nwant %q\nhint %q", name, err, hint(err), c.want, c.hint)
+		}
+	}
+}
+
+// A head of the random test model, asked why it attends from "to" to "Bo" rather than to "Ada".
+func Example() {
+	dir, err := os.MkdirTemp("", "model")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	if err := testModel(dir, filepath.Join("..", "testdata", "m2", "model")); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	e, err := engine.Open(dir, engine.Options{Heads: []schema.Head{{Layer: 2, Index: 1}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer e.Close()
+	example, err := e.Example(schema.Prompt{
+		Text:  "Then Ada and Bo spoke. Ada gave the key to Bo",
+		Query: schema.AtWord("to"), Key: schema.AtWord("Bo"), Baseline: schema.AtWord("Ada"),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	results, err := e.Analyze(context.Background(), []schema.Example{example})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	head := results[0].Heads[0]
+	fmt.Printf("head %s: score %.3f to the key, %.3f to the baseline\n", head.Head, head.Score.Score, head.Score.Baseline)
+	components := schema.Components(e.Model().NLayers, e.Model().NHeads)
+	sum := float32(0)
+	for _, c := range head.Contributions {
+		if c.Side != schema.Key || e.Bases()[c.QueryBasis].Name != "none" || e.Bases()[c.KeyBasis].Name != "mlp0" {
+			continue
+		}
+		if components[c.Component].Kind == schema.MLP {
+			fmt.Printf("%s along MLP0: %.3f\n", components[c.Component].Label(), c.Score[schema.PerpPar])
+		}
+		sum += c.Score[schema.PerpPar] + c.Score[schema.PerpPerp]
+	}
+	fmt.Printf("all components: %.3f\n", sum)
+	// Output:
+	// head 2.1: score -2.814 to the key, -1.382 to the baseline
+	// MLP0 along MLP0: -0.570
+	// MLP1 along MLP0: -0.040
+	// all components: -2.814
+}
