@@ -131,6 +131,7 @@ TARGET INLINE VEC F(exp)(VEC x) {
 
 // The tanh form of GELU: 0.5 x (1 + tanh u) = x / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3).
 TARGET INLINE VEC F(gelu1)(VEC x) {
+    x = MAX(SPLAT(-20.0f), x); // below it there is nothing left, and the clamped exp would not do for a huge x
     VEC inner = FMA(x * x, SPLAT(0.044715f), SPLAT(1.0f));
     VEC v = x * inner * SPLAT(-1.59576912160573071f); // -2 sqrt(2/pi)
     v = MAX(SPLAT(-87.0f), v);
