@@ -123,6 +123,7 @@ drawn from saved questions.`,
 	)
 	root.SetHelpCommandGroupID(groupOther)
 	root.AddCommand(
+		newDemo(call),
 		newIngest(call),
 		newInfo(),
 		newModel(),

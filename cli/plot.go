@@ -136,7 +136,8 @@ func runFacts(ctx context.Context, s *session.Session, q queries.Query, set map[
 	var list []figure.Fact
 	for _, row := range result.Rows {
 		for i, c := range result.Columns {
-			quiet := strings.Contains(c.Name, " ") || c.Name == "command"
+			// What the subtitle says is not said again below the figure.
+			quiet := strings.Contains(c.Name, " ") || c.Name == "command" || strings.Contains(q.Title+q.Subtitle, "{"+c.Name+"}")
 			list = append(list, figure.Fact{Name: c.Name, Value: queries.Printable(queries.String(row[i])), Quiet: quiet})
 		}
 	}
