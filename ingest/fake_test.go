@@ -125,7 +125,7 @@ func (f *fake) head(e schema.Example, h schema.Head) schema.HeadResult {
 			for k := range 2 {
 				for _, c := range components {
 					r.Contributions = append(r.Contributions, schema.Contribution{Side: side, Component: c, QueryBasis: q, KeyBasis: 2 + k,
-						Score: quarter(r.Score.Score, len(components), q == 0 && k == 0), Baseline: quarter(r.Score.Baseline, len(components), q == 0 && k == 0)})
+						Score: split(r.Score.Score, len(components), q == 0, k == 0), Baseline: split(r.Score.Baseline, len(components), q == 0, k == 0)})
 				}
 			}
 		}
@@ -143,12 +143,18 @@ func (f *fake) components(h schema.Head, side schema.Side) []int {
 	return append(list, bias)
 }
 
-// quarter gives a component its part of a score, in all quadrants or in the last alone.
-func quarter(score float32, components int, whole bool) [4]float32 {
+// split gives a component its part of a score, in equal shares over the quadrants that a pair of bases has:
+// a basis that is whole has no parallel part.
+func split(score float32, components int, wholeQuery, wholeKey bool) [4]float32 {
 	part := score / float32(components)
-	if whole {
-		zero := part * 0 // NaN stays NaN
+	zero := part * 0 // NaN stays NaN
+	switch {
+	case wholeQuery && wholeKey:
 		return [4]float32{zero, zero, zero, part}
+	case wholeQuery:
+		return [4]float32{zero, zero, part / 2, part / 2}
+	case wholeKey:
+		return [4]float32{zero, part / 2, zero, part / 2}
 	}
 	return [4]float32{part / 4, part / 4, part / 4, part / 4}
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -184,7 +185,7 @@ func TestTarget(t *testing.T) {
 		r[1].Heads[0].Attention[0].Prob = 7
 		return nil
 	}
-	if _, err := ingest.Run(t.Context(), forced); !errors.Is(err, dbfile.ErrConstraint) {
+	if _, err := ingest.Run(t.Context(), forced); err == nil || !strings.Contains(err.Error(), "CHECK constraint") {
 		t.Errorf("a row that breaks a rule: %v", err)
 	}
 	if diff := cmp.Diff(before, tables(t, o.Path)); diff != "" {
@@ -375,7 +376,7 @@ func TestFailureInMidRun(t *testing.T) {
 	}{
 		"engine":      {func(*schema.Result) error { return broken }, broken},
 		"closure":     {func(r *schema.Result) error { r.Heads[0].Score.Closure = 1; return nil }, ingest.ErrClosure},
-		"not finite":  {func(r *schema.Result) error { r.Heads[0].Contributions[3].Score[2] = float32(math.Inf(1)); return nil }, dbfile.ErrConstraint},
+		"not finite":  {func(r *schema.Result) error { r.Heads[0].Contributions[3].Score[2] = float32(math.Inf(1)); return nil }, nil},
 		"wrong head":  {func(r *schema.Result) error { r.Heads[0].Head.Index = 0; return nil }, nil},
 		"wrong order": {func(r *schema.Result) error { r.Example.Index++; return nil }, nil},
 		"no heads":    {func(r *schema.Result) error { r.Heads = nil; return nil }, nil},
@@ -404,6 +405,32 @@ func TestFailureInMidRun(t *testing.T) {
 			nothingBeside(t, o.Path, "run.duckdb")
 		})
 	}
+}
+
+// TestOverlap: while a batch is being written, the next one is computed. The writer is held up until that has begun.
+func TestOverlap(t *testing.T) {
+	t.Parallel()
+	second := make(chan struct{})
+	e := newFake(head1)
+	e.analyze = func(_ context.Context, r []schema.Result) error {
+		if r[0].Example.Index == 2 {
+			close(second)
+		}
+		return nil
+	}
+	o := options(t, e, 6)
+	o.BatchExamples = 2
+	o.Progress = func(p ingest.Progress) {
+		if p.Examples != 2 {
+			return
+		}
+		select {
+		case <-second:
+		case <-time.After(30 * time.Second):
+			t.Error("the second batch is not computed while the first is written")
+		}
+	}
+	mustRun(t, o)
 }
 
 // TestSourceChanges: a source that gives something else the second time is an error.
