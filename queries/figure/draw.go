@@ -168,7 +168,7 @@ func (l *layout) drawCellText(c vg.Canvas, cell Cell, x, y vg.Length) {
 	}
 	if l.marked(cell) {
 		c.SetColor(label.color)
-		inset := min(1.6, 0.1*l.cellH)
+		inset := min(1.2, 0.1*l.cellH)
 		l.fill(c, x+inset, y+inset, min(3.2, 0.25*l.cellW), 0.55)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -29,6 +30,9 @@ var goldens = []struct {
 
 // TestGoldenSVG compares text with text; a change is seen in the diff of the files.
 func TestGoldenSVG(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the golden SVGs were made on amd64; other machines fuse multiplication and addition, which can move a coordinate by 0.01 pt")
+	}
 	for _, g := range goldens {
 		t.Run(g.name, func(t *testing.T) {
 			got := svg(t, mustNew(t, g.grid), g.options)

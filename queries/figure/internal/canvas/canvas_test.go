@@ -110,7 +110,7 @@ func TestSVGArc(t *testing.T) {
 	var p vg.Path
 	p.Arc(vg.Point{X: 10, Y: 10}, 5, 0, math.Pi)
 	c.Fill(p)
-	contains(t, svg(t, c), `d="M15 107.24 12.76 5 10 5C7.24 5 5 7.24 5 10"`)
+	contains(t, svg(t, c), `d="M15 10C15 7.24 12.76 5 10 5C7.24 5 5 7.24 5 10"`)
 }
 
 // gonum's own plots draw on both canvases.
