@@ -1,6 +1,9 @@
 package session_test
 
 import (
+	"os"
+	"path/filepath"
+	"sync"
 	"testing"
 
 	"ducklens/queries/session"
@@ -21,10 +24,27 @@ func small() schema.Run {
 	}
 }
 
-// sampleFile makes a file with two complete runs of three prompts, 1 and 2, and a run 3 that was stopped.
+// sampleBytes is the sample file; the first test that needs it makes it.
+var sampleBytes struct {
+	sync.Once
+	data []byte
+}
+
+// sampleFile gives a file with two complete runs of three prompts, 1 and 2, and a run 3 that was stopped.
 func sampleFile(t *testing.T) string {
 	t.Helper()
-	return sampleWith(t, 1, 2)
+	sampleBytes.Do(func() {
+		data, err := os.ReadFile(sampleWith(t, 1, 2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sampleBytes.data = data
+	})
+	path := filepath.Join(t.TempDir(), "sample.duckdb")
+	if err := os.WriteFile(path, sampleBytes.data, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // sampleWith makes a file with the given complete runs, made of their number as seed, and a last run that was stopped.

@@ -1,0 +1,396 @@
+package session_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"ducklens/queries"
+	"ducklens/queries/figure"
+	"ducklens/queries/session"
+	"ducklens/schema"
+	"ducklens/schema/schematest"
+)
+
+// TestEmbedded runs every query that ships, with its defaults and for the other head of an older run, and looks at what all of them must have.
+func TestEmbedded(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	shipped := map[string]bool{
+		"key_components": false, "query_components": false, "key_quadrants": false, "query_quadrants": false,
+		"pct_explained_mlp0": false, "pct_explained_all_mlps": false, "pct_explained_name_movers": false,
+		"closure": false, "top_heads": false, "drill_down": false,
+	}
+	for _, q := range queries.Embedded() {
+		shipped[q.Name] = true
+		t.Run(q.Name, func(t *testing.T) {
+			if len(q.Description) < 60 {
+				t.Errorf("description %q, want some sentences", q.Description)
+			}
+			for _, p := range q.Params {
+				if p.Doc == "" {
+					t.Errorf("parameter %s has no text", p.Name)
+				}
+			}
+			upper := strings.ToUpper(q.SQL)
+			if strings.Contains(upper, "SELECT *") || strings.Contains(q.SQL, ".*") {
+				t.Error("SELECT *, want the columns by name")
+			}
+			if last := upper[strings.LastIndex(upper, "\nFROM "):]; !strings.Contains(last, "\nORDER BY ") {
+				t.Error("no ORDER BY at the end")
+			}
+			if err := s.Check(t.Context(), q); err != nil {
+				t.Errorf("check: %v", err)
+			}
+			sets := []map[string]string{nil}
+			if len(q.Params) > 0 && q.Params[0].Name == "run" {
+				sets = append(sets, map[string]string{"run": "1"})
+			}
+			if len(q.Params) > 1 && q.Params[1].Name == "head" {
+				sets = append(sets, map[string]string{"run": "1", "head": "2.0"})
+			}
+			for _, set := range sets {
+				result, err := s.Run(t.Context(), q, set)
+				if err != nil {
+					t.Fatalf("%v: %v", set, err)
+				}
+				if len(result.Rows) == 0 {
+					t.Fatalf("%v: no rows", set)
+				}
+				for _, text := range []string{q.Title, q.Subtitle} {
+					if _, err := result.Expand(text); err != nil {
+						t.Errorf("%v: %v", set, err)
+					}
+				}
+				if q.Chart.Mark == queries.Heatmap {
+					if _, err := figure.New(q, result); err != nil {
+						t.Errorf("%v: figure: %v", set, err)
+					}
+				}
+				for _, name := range []string{q.Chart.X, q.Chart.Y, q.Chart.Fill, q.Chart.Label, q.Chart.Facet, q.Chart.Frame, q.Chart.Error, q.Chart.Count, q.Chart.Order, q.Chart.XTick, q.Chart.YTick} {
+					if name != "" && result.Index(name) < 0 {
+						t.Errorf("chart column %q is not in %v", name, result.Names())
+					}
+				}
+			}
+		})
+	}
+	for name, found := range shipped {
+		if !found {
+			t.Errorf("query %s does not ship", name)
+		}
+	}
+}
+
+// embedded gives the query that ships under a name.
+func embedded(t *testing.T, name string) queries.Query {
+	t.Helper()
+	q, err := queries.Find(queries.Embedded(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+// table reads a result's rows by the names of columns.
+type table struct {
+	*testing.T
+	result *queries.Result
+}
+
+func (t table) text(row int, column string) string {
+	return queries.String(t.value(row, column))
+}
+
+func (t table) number(row int, column string) float64 {
+	t.Helper()
+	x, ok := queries.Number(t.value(row, column))
+	if !ok {
+		t.Fatalf("row %d, column %s: %v is not a number", row, column, t.value(row, column))
+	}
+	return x
+}
+
+func (t table) value(row int, column string) any {
+	t.Helper()
+	i := t.result.Index(column)
+	if i < 0 {
+		t.Fatalf("no column %s in %v", column, t.result.Names())
+	}
+	return t.result.Rows[row][i]
+}
+
+// ran runs a query that must succeed.
+func ran(t *testing.T, s *session.Session, q queries.Query, set map[string]string) table {
+	t.Helper()
+	result, err := s.Run(t.Context(), q, set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table{t, result}
+}
+
+// sampleTerms gives the contributions of a run of the sample file, as they were before they were stored.
+func sampleTerms(seed uint64, head schema.Head, side schema.Side, query, key string) [][]schema.Contribution {
+	run := small()
+	var examples [][]schema.Contribution
+	for _, r := range schematest.Random(run, seed, 3) {
+		var list []schema.Contribution
+		for _, h := range r.Heads {
+			for _, c := range h.Contributions {
+				if h.Head == head && c.Side == side && run.Bases[c.QueryBasis].Name == query && run.Bases[c.KeyBasis].Name == key {
+					list = append(list, c)
+				}
+			}
+		}
+		examples = append(examples, list)
+	}
+	return examples
+}
+
+// meanSE gives mean and standard error.
+func meanSE(list []float64) (mean, se float64) {
+	n := float64(len(list))
+	for _, x := range list {
+		mean += x / n
+	}
+	for _, x := range list {
+		se += (x - mean) * (x - mean)
+	}
+	return mean, math.Sqrt(se / (n - 1) / n)
+}
+
+// tolerance is for sums of float32 that were rounded in another order; the sums are about 1.
+const tolerance = 2e-6
+
+func near(a, b float64) bool { return math.Abs(a-b) <= tolerance*max(1, math.Abs(b)) }
+
+// TestComponents compares every cell with the contributions that went in.
+func TestComponents(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	components := schema.Components(3, 2)
+	for _, side := range []schema.Side{schema.Query, schema.Key} {
+		result := ran(t, s, embedded(t, side.String()+"_components"), map[string]string{"run": "1", "head": "2.0"})
+		terms := sampleTerms(1, schema.Head{Layer: 2, Index: 0}, side, "none", "none")
+		n := len(terms[0])
+		if len(result.result.Rows) != 2*n {
+			t.Fatalf("%v: %d rows, want 2 panels of %d", side, len(result.result.Rows), n)
+		}
+		for i := range 2 * n {
+			c := components[terms[0][i%n].Component]
+			panel := []string{"baseline subtracted", "baseline not subtracted"}[i/n]
+			var values []float64
+			for _, list := range terms {
+				x := list[i%n].Score[schema.PerpPerp]
+				if i < n {
+					x -= list[i%n].Baseline[schema.PerpPerp]
+				}
+				values = append(values, float64(x))
+			}
+			mean, se := meanSE(values)
+			row, column := c.Grid(2)
+			if result.text(i, "panel") != panel || result.text(i, "component") != c.Label() ||
+				!near(result.number(i, "mean"), mean) || !near(result.number(i, "se"), se) || result.number(i, "n") != 3 ||
+				int(result.number(i, "grid_row")) != row || int(result.number(i, "grid_column")) != column {
+				t.Errorf("%v row %d: %v, want %s %s %v %v 3 at %d, %d", side, i, result.result.Rows[i], panel, c.Label(), mean, se, row, column)
+			}
+		}
+	}
+}
+
+func TestQuadrants(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	components := schema.Components(3, 2)
+	for _, side := range []schema.Side{schema.Query, schema.Key} {
+		result := ran(t, s, embedded(t, side.String()+"_quadrants"), nil) // run 2, head 2.1
+		row := 0
+		for _, frame := range []struct {
+			name, basis string
+			subtract    bool
+		}{
+			{"baseline subtracted", "unembed", true},
+			{"baseline subtracted, query split along both unembeddings", "unembed+baseline", true},
+			{"baseline not subtracted", "unembed", false},
+		} {
+			terms := sampleTerms(2, schema.Head{Layer: 2, Index: 1}, side, frame.basis, "mlp0")
+			for _, quadrant := range schema.Quadrants() {
+				for i := range terms[0] {
+					var values []float64
+					for _, list := range terms {
+						x := list[i].Score[quadrant]
+						if frame.subtract {
+							x -= list[i].Baseline[quadrant]
+						}
+						values = append(values, float64(x))
+					}
+					mean, se := meanSE(values)
+					label := components[terms[0][i].Component].Label()
+					if result.text(row, "frame") != frame.name || result.text(row, "quadrant") != quadrant.String() || result.text(row, "component") != label ||
+						!near(result.number(row, "mean"), mean) || !near(result.number(row, "se"), se) {
+						t.Fatalf("%v row %d: %v, want %s %v %s %v %v", side, row, result.result.Rows[row], frame.name, quadrant, label, mean, se)
+					}
+					row++
+				}
+			}
+		}
+		if row != len(result.result.Rows) {
+			t.Errorf("%v: %d rows, want %d", side, len(result.result.Rows), row)
+		}
+	}
+}
+
+// TestPercentages compares the three percentages with the same computed here and with the macro of the file.
+func TestPercentages(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	components := schema.Components(3, 2)
+	for _, c := range []struct {
+		query, macro string
+		set          map[string]string
+		side         schema.Side
+		part         func(schema.Component) bool
+	}{
+		{"pct_explained_mlp0", "component = 'MLP0'", nil, schema.Key, func(c schema.Component) bool { return c.Label() == "MLP0" }},
+		{"pct_explained_all_mlps", "kind = 'mlp'", nil, schema.Key, func(c schema.Component) bool { return c.Kind == schema.MLP }},
+		{"pct_explained_name_movers", "component IN ('1.1', '0.0')", map[string]string{"heads": "0.0, 1.1"}, schema.Query,
+			func(c schema.Component) bool { return c.Label() == "1.1" || c.Label() == "0.0" }},
+	} {
+		result := ran(t, s, embedded(t, c.query), c.set)
+		var parts, wholes, linear []float64
+		for _, list := range sampleTerms(2, schema.Head{Layer: 2, Index: 1}, c.side, "unembed", "mlp0") {
+			var part, whole float64
+			for _, term := range list {
+				component := components[term.Component]
+				for _, quadrant := range schema.Quadrants() {
+					x := float64(term.Score[quadrant] - term.Baseline[quadrant])
+					if component.Kind != schema.KBias {
+						whole += x
+					}
+					if quadrant == schema.ParPar && c.part(component) {
+						part += x
+					}
+				}
+			}
+			parts, wholes = append(parts, part), append(wholes, whole)
+		}
+		explained, _ := meanSE(parts)
+		denominator, _ := meanSE(wholes)
+		for i := range parts {
+			linear = append(linear, parts[i]-explained/denominator*wholes[i])
+		}
+		_, se := meanSE(linear)
+		for column, want := range map[string]float64{"pct": 100 * explained / denominator, "se": 100 * se / math.Abs(denominator), "explained": explained, "denominator": denominator, "n": 3} {
+			if got := result.number(0, column); !near(got, want) {
+				t.Errorf("%s: %s %v, want %v", c.query, column, got, want)
+			}
+		}
+		macro, err := ask(t.Context(), s, "SELECT sum(pct) AS pct FROM pct_explained(side := '"+c.side.String()+"') WHERE quadrant = 'par_par' AND "+c.macro, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (table{t, macro}).number(0, "pct"); !near(got, result.number(0, "pct")) {
+			t.Errorf("%s: macro pct_explained %v, query %v", c.query, got, result.number(0, "pct"))
+		}
+	}
+}
+
+// TestNameMovers checks which heads are chosen, and that a head that is none is an error.
+func TestNameMovers(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	q := embedded(t, "pct_explained_name_movers")
+	largest, err := ask(t.Context(), s, `SELECT string_agg(component, ' + ' ORDER BY mean_diff DESC) AS heads FROM (
+		SELECT component, mean_diff FROM contribution_mean WHERE run_id = 2 AND head = '2.1' AND side = 'query' AND kind = 'head'
+		AND query_basis = 'unembed' AND key_basis = 'mlp0' AND quadrant = 'par_par' ORDER BY mean_diff DESC LIMIT 2)`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := ran(t, s, q, nil).text(0, "heads"), queries.String(largest.Rows[0][0]); got != want {
+		t.Errorf("heads %q, want the two largest, %q", got, want)
+	}
+	if got := ran(t, s, q, map[string]string{"heads": "0.1,0.1"}).text(0, "heads"); got != "0.1" {
+		t.Errorf("heads %q, want 0.1 once", got)
+	}
+	for _, heads := range []string{"9.9", "2.1", "", "0.1,"} {
+		_, err := s.Run(t.Context(), q, map[string]string{"heads": heads})
+		if err == nil || !strings.Contains(err.Error(), "is not a head below the target head") {
+			t.Errorf("heads %q: error %v", heads, err)
+		}
+	}
+}
+
+func TestDrillDown(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	q := embedded(t, "drill_down")
+	result := ran(t, s, q, map[string]string{"side": "query", "component": "1.0", "query_basis": "unembed", "key_basis": "mlp0", "quadrant": "par_perp"})
+	terms := sampleTerms(2, schema.Head{Layer: 2, Index: 1}, schema.Query, "unembed", "mlp0")
+	components := schema.Components(3, 2)
+	last := math.Inf(1)
+	for i := range result.result.Rows {
+		for _, term := range terms[int(result.number(i, "example_id"))] {
+			if components[term.Component].Label() == "1.0" {
+				want := float64(term.Score[schema.ParPerp] - term.Baseline[schema.ParPerp])
+				if got := result.number(i, "value"); !near(got, want) || math.Abs(got) > last {
+					t.Errorf("row %d: value %v, want %v, falling", i, got, want)
+				}
+				last = math.Abs(result.number(i, "value"))
+			}
+		}
+	}
+	if len(result.result.Rows) != 3 {
+		t.Errorf("%d rows, want 3", len(result.result.Rows))
+	}
+	if rows := ran(t, s, q, map[string]string{"most": "1"}).result.Rows; len(rows) != 1 {
+		t.Errorf("%d rows, want 1", len(rows))
+	}
+	for param, want := range map[string]string{"component": `component "MLP9": not in this file`, "side": "Could not convert string", "quadrant": "Could not convert string"} {
+		_, err := s.Run(t.Context(), q, map[string]string{param: "MLP9"})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", param, err, want)
+		}
+	}
+}
+
+func TestClosureQuery(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	result := ran(t, s, embedded(t, "closure"), nil)
+	if len(result.result.Rows) != 3 || result.text(0, "ok") != "true" || result.text(2, "status") != "running" {
+		t.Errorf("rows %v, want runs 1 to 3", result.result.Rows)
+	}
+	if worst := result.number(0, "worst_relative"); worst > schema.ClosureTolerance {
+		t.Errorf("worst residual %v", worst)
+	}
+}
+
+func TestTopHeads(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	result := ran(t, s, embedded(t, "top_heads"), nil)
+	if len(result.result.Rows) != 2 || result.number(0, "mean_prob") < result.number(1, "mean_prob") {
+		t.Errorf("rows %v, want both heads, the larger first", result.result.Rows)
+	}
+	if rows := ran(t, s, embedded(t, "top_heads"), map[string]string{"most": "1"}).result.Rows; len(rows) != 1 {
+		t.Errorf("%d rows, want 1", len(rows))
+	}
+}
+
+func TestFacts(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	facts := map[string]string{}
+	for _, f := range ran(t, s, embedded(t, "key_components"), map[string]string{"run": "1", "head": "2.0"}).result.Facts {
+		facts[f.Name] = f.Value
+	}
+	for name, want := range map[string]string{"run": "1", "head": "2.0", "model": "small", "prompts": "3", "source": "ioi", "convention": "exact", "seed": "42"} {
+		if facts[name] != want {
+			t.Errorf("fact %s is %q, want %q", name, facts[name], want)
+		}
+	}
+	if facts := ran(t, s, embedded(t, "closure"), nil).result.Facts; facts != nil {
+		t.Errorf("facts %v of a query about all runs", facts)
+	}
+}
