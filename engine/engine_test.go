@@ -342,6 +342,9 @@ func TestAnalyzeFailsWhereFloat32CannotAddUp(t *testing.T) {
 	if !strings.Contains(err.Error(), "example 2, head 2.1: contributions do not add up to the score: relative residual") {
 		t.Errorf("error %q", err)
 	}
+	if advice := (&engine.ClosureError{Residual: math.NaN()}).Hint(); !strings.Contains(advice, "NaN") {
+		t.Errorf("hint for NaN: %q", advice)
+	}
 	results, err := open(t, dir, head(t, engine.Options{Convention: schema.Notebook})).Analyze(t.Context(), examples)
 	if err != nil || !(results[0].Heads[0].Score.Closure > 1e-4) {
 		t.Errorf("notebook: error %v, want the residual recorded", err)
