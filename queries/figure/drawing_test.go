@@ -2,10 +2,12 @@ package figure_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -196,18 +198,28 @@ func TestNothingClippedOrOverlapping(t *testing.T) {
 // check looks for text that is cut off, that runs into other text, or that leaves its cell.
 func check(t *testing.T, d drawing) {
 	t.Helper()
+	down := func(a, b box) int { return cmp.Compare(a.y0, b.y0) }
+	cells := slices.Clone(d.rects[1:]) // the first is the page
+	slices.SortFunc(d.texts, down)
+	slices.SortFunc(cells, down)
 	for i, a := range d.texts {
 		if a.x0 < 1 || a.y0 < 1 || a.x1 > d.w-1 || a.y1 > d.h-1 {
 			t.Fatalf("%v is cut off: the page is %.1f x %.1f", a, d.w, d.h)
 		}
 		for _, b := range d.texts[i+1:] {
+			if b.y0 >= a.y1 {
+				break
+			}
 			if overlap(a, b) {
 				t.Fatalf("%v overlaps %v", a, b)
 			}
 		}
 	}
 	for _, a := range d.texts {
-		for _, r := range d.rects[1:] { // the first is the page
+		for _, r := range cells {
+			if r.y0 >= a.y1 {
+				break
+			}
 			inside := a.x0 >= r.x0 && a.x1 <= r.x1 && a.y0 >= r.y0 && a.y1 <= r.y1
 			if overlap(a, r) && !inside && r.y1-r.y0 > 1 && a.text != "" {
 				t.Fatalf("%v crosses the edge of the cell %v", a, r)
