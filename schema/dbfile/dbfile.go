@@ -321,12 +321,15 @@ func setup(abs string, m mode, opts Options) ([]string, error) {
 	file := quoteText(abs)
 	use := "USE " + Catalog + ".main"
 	if m != modeRead {
-		option := ""
+		spill, option := abs+".tmp", ""
+		if abs == ":memory:" {
+			spill = ""
+		}
 		if m == modeCreate {
 			option = ", STORAGE_VERSION '" + storageVersion + "'"
 		}
 		return []string{
-			"SET temp_directory=" + quoteText(abs+".tmp"),
+			"SET temp_directory=" + quoteText(spill),
 			"SET checkpoint_threshold='" + checkpointThreshold + "'",
 			"ATTACH " + file + " AS " + Catalog + " (TYPE duckdb" + option + ")",
 			use,

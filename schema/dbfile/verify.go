@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"ducklens/schema"
 )
@@ -123,7 +124,7 @@ FROM duckdb_functions() WHERE database_name = $catalog AND schema_name = 'main' 
 // definitions compares the catalog of the file with that of an empty database of the same version. What
 // somebody added to the file is none of its business.
 func (v *verifier) definitions() error {
-	want, err := freshInventory(v.ctx)
+	want, err := freshInventory()
 	if err != nil {
 		return err
 	}
@@ -148,8 +149,9 @@ func (v *verifier) definitions() error {
 	return nil
 }
 
-// freshInventory describes an empty database of this version.
-func freshInventory(ctx context.Context) (_ map[string]string, err error) {
+// freshInventory describes an empty database of this version; it is made once.
+var freshInventory = sync.OnceValues(func() (_ map[string]string, err error) {
+	ctx := context.Background() // not that of the first caller
 	pool, err := connect(ctx, ":memory:", modeWrite, Options{})
 	if err != nil {
 		return nil, err
@@ -160,7 +162,7 @@ func freshInventory(ctx context.Context) (_ map[string]string, err error) {
 		return nil, err
 	}
 	return readInventory(ctx, pool)
-}
+})
 
 func readInventory(ctx context.Context, q queryer) (map[string]string, error) {
 	rows, err := q.QueryContext(ctx, inventory, sql.Named("catalog", Catalog))

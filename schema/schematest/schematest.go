@@ -6,6 +6,7 @@ package schematest
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"math"
 	"path/filepath"
 	"testing"
@@ -130,22 +131,26 @@ func (w *writer) model() error {
 		m.NLayers, m.NHeads, m.DModel, m.DHead, m.DMLP, m.DVocab, m.NCtx, m.LNEps, m.Activation); err != nil {
 		return err
 	}
+	a, err := w.db.Appender(w.conn, "component")
+	if err != nil {
+		return err
+	}
 	for i, c := range schema.Components(m.NLayers, m.NHeads) {
 		row, column := c.Grid(m.NHeads)
-		if _, err := w.exec("INSERT INTO component VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", w.modelID*10000+i, w.modelID,
-			c.Kind.String(), index(c.Layer), index(c.Head), c.Label(), c.TLName(), row, column); err != nil {
-			return err
+		if err := a.AppendRow(int32(w.modelID*10000+i), int32(w.modelID), c.Kind.String(), index(c.Layer), index(c.Head),
+			c.Label(), c.TLName(), int32(row), int32(column)); err != nil {
+			return errors.Join(err, a.Close())
 		}
 	}
-	return nil
+	return a.Close()
 }
 
 // index gives NULL for the -1 of a component without a layer or a head.
-func index(i int) any {
+func index(i int) dbfile.Value {
 	if i < 0 {
 		return nil
 	}
-	return i
+	return int32(i)
 }
 
 func (w *writer) manifest() error {
