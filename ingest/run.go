@@ -115,7 +115,7 @@ func examples(ctx context.Context, opts *Options) func(yield func(schema.Example
 		n := 0
 		for p, err := range opts.Prompts {
 			if err == nil {
-				err = context.Cause(ctx)
+				err = cancelled(ctx)
 			}
 			if err != nil {
 				yield(schema.Example{}, err)
@@ -175,7 +175,7 @@ func compute(ctx context.Context, opts *Options, total int, batches chan<- batch
 		case batches <- batch{results}:
 			return nil
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return cancelled(ctx)
 		}
 	}
 	for e, err := range examples(ctx, opts) {
@@ -205,7 +205,7 @@ func analyze(ctx context.Context, opts *Options, pending []schema.Example) ([]sc
 	results, err := opts.Engine.Analyze(ctx, pending)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return nil, cancelled(ctx)
 		}
 		return nil, fmt.Errorf("examples %d to %d: %w", pending[0].Index, pending[len(pending)-1].Index, err)
 	}
@@ -229,6 +229,15 @@ func analyze(ctx context.Context, opts *Options, pending []schema.Example) ([]sc
 		}
 	}
 	return results, nil
+}
+
+// cancelled gives the error of a context that is done, and why it is: nil if it is not.
+func cancelled(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // closes tells whether the closure residual is within [schema.ClosureTolerance]. A NaN is not.

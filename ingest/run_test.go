@@ -336,7 +336,7 @@ func TestCancel(t *testing.T) {
 				}
 			}
 			_, err := ingest.Run(ctx, o)
-			if !errors.Is(err, stop) {
+			if !errors.Is(err, stop) || !errors.Is(err, context.Canceled) {
 				t.Fatalf("error %v, want the cause of the cancel", err)
 			}
 			if after == 0 {

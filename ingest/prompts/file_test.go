@@ -246,6 +246,32 @@ func TestFileCancelled(t *testing.T) {
 	}
 }
 
+func ExampleFile() {
+	dir, err := os.MkdirTemp("", "prompts-example-")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "mine.jsonl")
+	lines := `{"text": "The cat sat on the mat", "query": -1, "key": "cat", "baseline": 1}
+{"text": "Ann met Bo. Bo waved to Ann", "IO": "Ann", "S": "Bo"}`
+	if err := os.WriteFile(path, []byte(lines), 0o600); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for p, err := range prompts.File(context.Background(), path) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Printf("query %s, key %s, baseline %s: %s\n", p.Query, p.Key, p.Baseline, p.Text)
+	}
+	// Output:
+	// query -1, key "cat", baseline 1: The cat sat on the mat
+	// query -2, key "Ann", baseline "Bo": Ann met Bo. Bo waved to Ann
+}
+
 func BenchmarkFile(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "p.jsonl")
 	if err := os.WriteFile(path, []byte(strings.Repeat(`{"text": "Ann met Bo. Bo waved to Ann", "IO": "Ann", "S": "Bo"}`+"\n", 10_000)), 0o644); err != nil {

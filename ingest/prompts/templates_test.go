@@ -2,6 +2,7 @@ package prompts_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -162,4 +163,34 @@ func ExampleIOI() {
 	// ABBA "Evan" "Dylan" -2 Our guests were Evan and Dylan. After dinner, Dylan described the hat in detail to Evan
 	// ABBA "Dylan" "Evan" -2 Our guests were Dylan and Evan. After dinner, Evan described the hat in detail to Dylan
 	// ABBA "Betty" "Gary" -2 The teacher asked Betty and Gary to share the flower, but Gary left it to Betty
+}
+
+// FuzzParseTemplates: a file is refused, or prompts can be drawn from it.
+func FuzzParseTemplates(f *testing.F) {
+	f.Add([]byte(`{"templates": ["[A] met [B] at the [PLACE]. [B] gave a [OBJECT] to [A]"], "names": ["Ann", "Bo", "Cy"], "places": ["park"], "objects": ["key"]}`))
+	f.Add([]byte(`{"abba_templates": ["[A] [B] [A]", "[A][B]"], "baba_templates": ["[B] [A]", "[B][A]"], "names": ["Ann", "Bo", "Cy", "Cy"]}`))
+	f.Add([]byte(`{"templates": ["[[A]] [B"], "names": [""]}`))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		templates, err := prompts.ParseTemplates(bytes.NewReader(file))
+		if err != nil {
+			if !errors.Is(err, prompts.ErrTemplates) {
+				t.Errorf("error %v, want ErrTemplates", err)
+			}
+			return
+		}
+		order := prompts.ABBA
+		if len(templates.ABBA) == 0 {
+			order = prompts.BABA
+		}
+		n := 0
+		for d, err := range templates.Draws(prompts.Sampling{N: 3, Order: order, Symmetric: true}) {
+			if err != nil || d.IO == d.S || !strings.Contains(d.Text, d.IO) || !strings.Contains(d.Text, d.S) {
+				t.Fatalf("draw %+v, error %v", d, err)
+			}
+			n++
+		}
+		if n != 3 {
+			t.Errorf("%d draws, want 3", n)
+		}
+	})
 }
