@@ -56,6 +56,9 @@ type Token struct {
 // NoPosition stands for a baseline that an example does not have.
 const NoPosition = -1
 
+// NoToken stands for a token that was not drawn.
+const NoToken = -1
+
 // Example is a prompt made ready for the model: tokens, BOS included, and positions found.
 type Example struct {
 	Index    int // number of the example in its run, from 0
@@ -64,4 +67,7 @@ type Example struct {
 	Query    int // token positions, from 0; Key <= Query
 	Key      int
 	Baseline int // or NoPosition
+
+	// Tokens drawn for this example, whose unembeddings stand in for the query; NoToken where none was drawn.
+	RandomName, RandomToken int
 }

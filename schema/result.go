@@ -12,6 +12,13 @@ type HeadResult struct {
 	Score         Score
 	Attention     []Attention // by key position, 0..Example.Query
 	Contributions []Contribution
+
+	// Empty unless the run asked for them.
+	Factors       []Factor
+	Pairs         []PairTable
+	Substitutions []Substitution
+	Projections   []Projection
+	Cosines       []VectorCosine
 }
 
 // Score holds one head's attention from the query position to the key and the baseline position.
@@ -38,4 +45,53 @@ type Contribution struct {
 	Component            int
 	QueryBasis, KeyBasis int
 	Score, Baseline      [4]float32 // indexed by Quadrant; pre-softmax, divided by sqrt(d_head)
+}
+
+// Factor is what one component adds to the query or the key vector of a head, split along one basis:
+// (x_c,part / sigma) W_Q or W_K, [d_head]. The bias is a component too, all of it perpendicular. Summed over components
+// and parts, factors give the model's own q or k.
+type Factor struct {
+	Side       Side
+	AtBaseline bool // on the key side: the key at the baseline position, not at the key position
+	Component  int
+	Basis      int
+	Par, Perp  []float32 // [d_head]
+}
+
+// PairTable splits a score over pairs of a query component and a key component, under one pair of bases.
+// Entry [i, j] of a table is the inner product of two factors divided by sqrt(d_head), in four quadrants.
+type PairTable struct {
+	QueryBasis, KeyBasis int
+	QueryComponents      []int        // component of each row; b_Q last
+	KeyComponents        []int        // component of each column; b_K last
+	Score, Baseline      [][4]float32 // row-major [query component, key component], indexed by Quadrant; Baseline nil if none
+}
+
+// Substitution is the score that results when a named vector, normalised by LayerNorm, takes the place of the
+// whole query-side or key-side vector, the other side held fixed. Numbers that do not exist are NaN.
+type Substitution struct {
+	Side            Side
+	Vector          string  // such as W_U[key], 9.9, W_EE, unpatched
+	Score, Baseline float32 // pre-softmax score to the key and to the baseline position
+	Prob            float32 // softmax of the row with only the key's score replaced by Score
+	DiffProb        float32 // notebook convention: the same with Score - Baseline put in its place; else NaN
+}
+
+// Projection says how much of a named vector, at unit length, lies in a basis, and how each part is turned
+// towards the linear map that takes vectors of its side to the score.
+type Projection struct {
+	Side              Side
+	Vector            string // such as 9.9 (the head's output at the query position) or resid_pre
+	Basis             int
+	Diff              bool    // baseline subtracted: in the map on the query side, in the vector's parts on the key side
+	ParNorm, PerpNorm float32 // of the unit vector's parts
+	ParCos, PerpCos   float32 // cosine of each part with the map; NaN where a part is zero
+}
+
+// VectorCosine compares the parts of two named vectors along one basis.
+type VectorCosine struct {
+	Side             Side
+	VectorA, VectorB string
+	Basis            int
+	ParCos, PerpCos  float32 // NaN where a part is zero
 }

@@ -41,6 +41,7 @@ type Run struct {
 	Model        Model
 	Heads        []Head
 	Bases        []Basis // contributions refer to them by index
+	Movers       []Head  // heads whose outputs are substituted and projected
 	CreatedAt    time.Time
 	Version      string // of ducklens
 	CommandLine  string
