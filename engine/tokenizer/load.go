@@ -287,12 +287,23 @@ func newBuilder(vocab map[string]int) (*builder, error) {
 		return nil, fault("%d tokens, want at most %d", len(vocab), maxVocabulary)
 	}
 	b := &builder{ids: make(map[string]int, len(vocab))}
+	type entry struct {
+		spelt string
+		id    int
+	}
+	entries := make([]entry, 0, len(vocab))
 	for spelt, id := range vocab {
-		token, err := fromPrintable(spelt)
+		entries = append(entries, entry{spelt, id})
+	}
+	slices.SortFunc(entries, func(x, y entry) int { // so that the first fault is always the same
+		return cmp.Or(cmp.Compare(x.id, y.id), strings.Compare(x.spelt, y.spelt))
+	})
+	for _, e := range entries {
+		token, err := fromPrintable(e.spelt)
 		if err != nil {
 			return nil, err
 		}
-		if err := b.put(token, id); err != nil {
+		if err := b.put(token, e.id); err != nil {
 			return nil, err
 		}
 	}
