@@ -1,0 +1,233 @@
+package cli_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	_ "github.com/duckdb/duckdb-go/v2"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"ducklens/cli"
+	"ducklens/cli/demo"
+)
+
+// TestMain makes the test binary serve as the program ducklens in scripts, with the signal handling of main.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"ducklens": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			code := cli.Run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
+			stop()
+			os.Exit(code)
+		},
+	})
+}
+
+// TestScripts runs the scripts in testdata/script. In each, $MODEL is the demo model (4 layers, 4 heads) and
+// gpt2 a model of 12 layers with 16 heads, so that commands can be written as a user writes them.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, params(t, "testdata/script"))
+}
+
+// params are the settings of a run over a folder of scripts.
+func params(t *testing.T, dir string) testscript.Params {
+	models := t.TempDir()
+	small, large := filepath.Join(models, "demo"), filepath.Join(models, "gpt2")
+	if err := demo.Extract(small); err != nil {
+		t.Fatal(err)
+	}
+	if err := tile(small, large); err != nil {
+		t.Fatal(err)
+	}
+	return testscript.Params{
+		Dir:                dir,
+		RequireUniqueNames: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("MODEL", small)
+			env.Setenv("NODE_PATH", os.Getenv("DUCKLENS_NODE_MODULES"))
+			return os.Symlink(large, filepath.Join(env.WorkDir, "gpt2"))
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"model":     modelCommand,
+			"edit":      editCommand,
+			"truncate":  truncateCommand,
+			"overwrite": overwriteCommand,
+			"lock":      lockCommand,
+			"sql":       sqlCommand,
+			"code":      codeCommand,
+		},
+	}
+}
+
+// tile writes to folder large a model with the weights of the one in small three times over: 12 layers of 16 heads.
+func tile(small, large string) error {
+	const times = 3
+	if err := demo.Extract(large); err != nil {
+		return err
+	}
+	weights := filepath.Join(large, "model.safetensors")
+	file, err := os.ReadFile(weights)
+	if err != nil {
+		return err
+	}
+	type info struct {
+		DType   string `json:"dtype"`
+		Shape   []int  `json:"shape"`
+		Offsets [2]int `json:"data_offsets"`
+	}
+	n := 8 + binary.LittleEndian.Uint64(file)
+	var header map[string]json.RawMessage
+	if err := json.Unmarshal(file[8:n], &header); err != nil {
+		return err
+	}
+	tiled, data := map[string]info{}, []byte(nil)
+	for name, raw := range header {
+		if name == "__metadata__" {
+			continue
+		}
+		var i info
+		if err := json.Unmarshal(raw, &i); err != nil {
+			return err
+		}
+		names := []string{name}
+		if parts := strings.SplitN(name, ".", 3); parts[0] == "h" {
+			names = nil
+			layer, err := strconv.Atoi(parts[1])
+			if err != nil {
+				return err
+			}
+			for r := range times {
+				names = append(names, fmt.Sprintf("h.%d.%s", layer+4*r, parts[2]))
+			}
+		}
+		content := file[n:][i.Offsets[0]:i.Offsets[1]]
+		for _, name := range names {
+			i.Offsets = [2]int{len(data), len(data) + len(content)}
+			tiled[name] = i
+			data = append(data, content...)
+		}
+	}
+	text, err := json.Marshal(tiled)
+	if err != nil {
+		return err
+	}
+	file = binary.LittleEndian.AppendUint64(nil, uint64(len(text)))
+	file = append(append(file, text...), data...)
+	if err := os.WriteFile(weights, file, 0o644); err != nil {
+		return err
+	}
+	path := filepath.Join(large, "config.json")
+	config, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	config = []byte(strings.NewReplacer(`"n_head": 4`, `"n_head": 16`, `"n_layer": 4`, `"n_layer": 12`).Replace(string(config)))
+	return os.WriteFile(path, config, 0o644)
+}
+
+// model DIR: writes the demo model to DIR.
+func modelCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: model DIR")
+	}
+	ts.Check(demo.Extract(ts.MkAbs(args[0])))
+}
+
+// edit FILE REGEXP NEW: replaces every match in a file, of which there must be one.
+func editCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: edit FILE REGEXP NEW")
+	}
+	path, pattern := ts.MkAbs(args[0]), regexp.MustCompile(args[1])
+	text, err := os.ReadFile(path)
+	ts.Check(err)
+	if !pattern.Match(text) {
+		ts.Fatalf("%s has no %s", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(path, pattern.ReplaceAll(text, []byte(args[2])), 0o644))
+}
+
+// truncate FILE BYTES: cuts a file short, or, with a negative number, so many bytes off its end.
+func truncateCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: truncate FILE BYTES")
+	}
+	n, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	path := ts.MkAbs(args[0])
+	if n < 0 {
+		stat, err := os.Stat(path)
+		ts.Check(err)
+		n += stat.Size()
+	}
+	ts.Check(os.Truncate(path, n))
+}
+
+// overwrite FILE OFFSET HEX: writes bytes over those of a file.
+func overwriteCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: overwrite FILE OFFSET HEX")
+	}
+	offset, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	content, err := hex.DecodeString(args[2])
+	ts.Check(err)
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_WRONLY, 0)
+	ts.Check(err)
+	_, err = f.WriteAt(content, offset)
+	ts.Check(err)
+	ts.Check(f.Close())
+}
+
+// lock FILE: holds a database file open for writing, in this process, until the script ends.
+func lockCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: lock FILE")
+	}
+	db, err := sql.Open("duckdb", ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Defer(func() { db.Close() })
+	ts.Check(db.Ping())
+}
+
+// sql FILE STATEMENT: changes a database file behind the back of ducklens.
+func sqlCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sql FILE STATEMENT")
+	}
+	db, err := sql.Open("duckdb", ts.MkAbs(args[0]))
+	ts.Check(err)
+	_, err = db.Exec(args[1])
+	ts.Check(err)
+	ts.Check(db.Close())
+}
+
+// code N COMMAND...: runs a command and wants exit code N.
+func codeCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N COMMAND...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if exit, ok := err.(interface{ ExitCode() int }); ok {
+		code = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
