@@ -90,8 +90,8 @@ func checkGemm[T blas.Float](t *testing.T, p blas.Provider, threads, m, n, k int
 }
 
 func TestGemmAgainstTripleLoop(t *testing.T) {
-	sizes := []int{1, 2, 3, 7, 12, 13, 16, 17, 31, 33, 47, 64, 65, 100}
-	inner := []int{1, 2, 5, 64, 255, 256, 257, 600}
+	sizes := []int{1, 2, 5, 12, 13, 17, 33, 65}
+	inner := []int{1, 3, 64, 256, 257, 530}
 	for _, p := range providers(t) {
 		t.Run(p.Name(), func(t *testing.T) {
 			t.Parallel()
@@ -107,7 +107,7 @@ func TestGemmAgainstTripleLoop(t *testing.T) {
 					worst64 = max(worst64, checkGemm[float64](t, p, 1+step%3, m, n, k, ta, tb, add, tolerance64))
 				}
 			}
-			for _, s := range [][3]int{{300, 200, 300}, {145, 801, 77}, {1, 2000, 300}, {2000, 1, 300}} {
+			for _, s := range [][3]int{{150, 100, 20}, {145, 301, 17}, {1, 1000, 30}, {1000, 1, 30}} {
 				for flags := range 8 {
 					checkGemm[float32](t, p, 2, s[0], s[1], s[2], flags&1 != 0, flags&2 != 0, flags&4 != 0, tolerance32)
 				}

@@ -83,6 +83,7 @@ func TestForwardAgainstReference(t *testing.T) {
 }
 
 func checkForward[T blas.Float](t *testing.T, ref reference, set string, tol tolerances) {
+	t.Parallel()
 	dir := ref.dir(t)
 	want := refdata.Npz(t, filepath.Join(dir, "golden", "forward_"+set+"_f64.npz"))
 	c := open(t, dir)
