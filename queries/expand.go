@@ -12,9 +12,10 @@ func (r *Result) Expand(title string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	var pairs []string
 	for _, name := range names {
 		if value, ok := r.fact(name); ok {
-			title = strings.ReplaceAll(title, "{"+name+"}", value)
+			pairs = append(pairs, "{"+name+"}", value)
 			continue
 		}
 		i := r.Index(name)
@@ -30,9 +31,9 @@ func (r *Result) Expand(title string) (string, error) {
 				return "", fmt.Errorf("{%s} in %q: values %q and %q, want the same in every row", name, title, value, String(row[i]))
 			}
 		}
-		title = strings.ReplaceAll(title, "{"+name+"}", value)
+		pairs = append(pairs, "{"+name+"}", value)
 	}
-	return title, nil
+	return strings.NewReplacer(pairs...).Replace(title), nil // one pass: a value is not expanded again
 }
 
 func (r *Result) fact(name string) (string, bool) {

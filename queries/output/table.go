@@ -1,0 +1,186 @@
+package output
+
+import (
+	"bufio"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"ducklens/queries"
+)
+
+// writeTable writes aligned columns under a line. A single row that is too wide for the screen is
+// written one column to a line; in more rows, long texts are cut.
+func writeTable(b *bufio.Writer, r *queries.Result, o Options) error {
+	cells := rounded(r)
+	header := make([]string, len(r.Columns))
+	for i, c := range r.Columns {
+		header[i] = queries.Printable(c.Name)
+		for _, row := range cells {
+			row[i] = queries.Printable(row[i])
+		}
+	}
+	t := table.NewWriter()
+	style := table.StyleLight
+	style.Format.Header, style.Format.Row = text.FormatDefault, text.FormatDefault
+	style.Options = table.Options{SeparateHeader: true}
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
+	t.SetStyle(style)
+	if len(cells) == 1 && o.Width > 0 && total(widths(header, cells)) > o.Width {
+		style.Options.SeparateHeader = false
+		t.SetStyle(style)
+		for i, name := range header {
+			t.AppendRow(table.Row{name, cells[0][i]})
+		}
+		return writeTrimmed(b, t.Render())
+	}
+	fit(r, header, cells, o.Width)
+	var configs []table.ColumnConfig
+	for i, c := range r.Columns {
+		config := table.ColumnConfig{Number: i + 1, Align: text.AlignLeft, AlignHeader: text.AlignLeft}
+		if c.Type.Numeric() {
+			config.Align, config.AlignHeader = text.AlignRight, text.AlignRight
+		}
+		configs = append(configs, config)
+	}
+	t.SetColumnConfigs(configs)
+	t.AppendHeader(tableRow(header))
+	for _, row := range cells {
+		t.AppendRow(tableRow(row))
+	}
+	return writeTrimmed(b, t.Render())
+}
+
+// writeTrimmed writes lines without the blanks at their ends.
+func writeTrimmed(b *bufio.Writer, s string) error {
+	for line := range strings.Lines(s) {
+		b.WriteString(strings.TrimRight(line, " \n") + "\n")
+	}
+	return nil
+}
+
+func tableRow(cells []string) table.Row {
+	row := make(table.Row, len(cells))
+	for i, c := range cells {
+		row[i] = c
+	}
+	return row
+}
+
+// widths gives the width of every column in characters of the screen.
+func widths(header []string, cells [][]string) []int {
+	list := make([]int, len(header))
+	for i, name := range header {
+		list[i] = text.StringWidthWithoutEscSequences(name)
+		for _, row := range cells {
+			list[i] = max(list[i], text.StringWidthWithoutEscSequences(row[i]))
+		}
+	}
+	return list
+}
+
+// total is the width of a table: its columns and the blanks between them.
+func total(widths []int) int {
+	sum := 0
+	for _, w := range widths {
+		sum += w + 2
+	}
+	return max(sum-2, 0)
+}
+
+// least is how much of a text stays, however narrow the screen.
+const least = 16
+
+// fit cuts texts so that the table fits into width, the longest columns first.
+func fit(r *queries.Result, header []string, cells [][]string, width int) {
+	if width <= 0 {
+		return
+	}
+	w := widths(header, cells)
+	limit := append([]int(nil), w...)
+	for total(limit) > width {
+		widest := -1
+		for i, c := range r.Columns {
+			if !c.Type.Numeric() && limit[i] > max(least, len(header[i])) && (widest < 0 || limit[i] > limit[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			break
+		}
+		limit[widest]--
+	}
+	for i := range header {
+		if limit[i] == w[i] {
+			continue
+		}
+		for _, row := range cells {
+			row[i] = text.Snip(row[i], limit[i], "…")
+		}
+	}
+}
+
+// rounded writes every value for a reader: floats of a column with the same number of decimals, five
+// digits for the largest of them.
+func rounded(r *queries.Result) [][]string {
+	cells := make([][]string, len(r.Rows))
+	for i := range cells {
+		cells[i] = make([]string, len(r.Columns))
+	}
+	for j, c := range r.Columns {
+		write := plain
+		if c.Type == queries.Float {
+			write = floats(r, j)
+		}
+		for i, row := range r.Rows {
+			cells[i][j] = write(row[j])
+		}
+	}
+	return cells
+}
+
+func plain(v any) string {
+	if v == nil {
+		return "NULL"
+	}
+	return queries.String(v)
+}
+
+// digits of the largest number of a column that are shown.
+const digits = 5
+
+// floats gives the writer of a column of floats. Columns of ordinary numbers have fixed decimals, others are
+// scientific. A number that the decimals would turn into zero is scientific too.
+func floats(r *queries.Result, column int) func(any) string {
+	largest := 0.0
+	for _, row := range r.Rows {
+		if x, ok := queries.Number(row[column]); ok && x-x == 0 {
+			largest = max(largest, math.Abs(x))
+		}
+	}
+	scientific := largest != 0 && (largest < 1e-3 || largest >= 1e9)
+	decimals := 0
+	if largest > 0 {
+		decimals = min(max(digits-1-int(math.Floor(math.Log10(largest))), 0), digits+2)
+	}
+	return func(v any) string {
+		x, ok := queries.Number(v)
+		switch {
+		case !ok:
+			return plain(v)
+		case x == 0:
+			return "0"
+		case x-x != 0:
+			return queries.String(v)
+		case scientific:
+			return strconv.FormatFloat(x, 'e', digits-2, 64)
+		}
+		if s := strconv.FormatFloat(x, 'f', decimals, 64); strings.Trim(s, "-0.") != "" {
+			return s
+		}
+		return strconv.FormatFloat(x, 'e', 0, 64)
+	}
+}
