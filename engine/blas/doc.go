@@ -9,6 +9,8 @@
 //
 // [Engine] puts a provider behind MatMul of gorgonia.org/tensor.
 //
+// The row functions use C wherever the build has it, whatever the provider.
+//
 // Results never depend on the number of threads, nor on the other rows and columns of the matrices: row i
 // of A B is the same bits whether A has one row or a thousand. So the numbers of an example do not depend
 // on the batch it came in.

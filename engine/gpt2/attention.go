@@ -15,13 +15,26 @@ import (
 // not depend on the batch.
 const queryBlock = 64
 
+// The sections of the columns of qkv, in each of which head follows head.
+const (
+	queries = iota
+	keys
+	values
+)
+
+// part is one section of qkv for one head and some of the rows [to-from, d_head].
+func (r *run[T]) part(section, head, from, to int) blas.Matrix[T] {
+	dh := r.config.DHead()
+	column := section*r.config.DModel + head*dh
+	return r.qkv.Slice(from, to, column, column+dh)
+}
+
 // attention runs the attention of layer l and keeps its results by head.
 func (r *run[T]) attention(l int) {
 	w := &r.layers[l]
-	d, dh := r.config.DModel, r.config.DHead()
 	r.multiply(r.qkv, r.norm, w.qkv, w.qkvBias)
 	for _, h := range r.targets[l] {
-		r.keepHead(h, r.qkv.Slice(0, r.tokens(), h.Index*dh, (h.Index+1)*dh), r.qkv.Slice(0, r.tokens(), d+h.Index*dh, d+(h.Index+1)*dh), r.cache.token)
+		r.keepHead(h, r.part(queries, h.Index, 0, r.tokens()), r.part(keys, h.Index, 0, r.tokens()), r.cache.token)
 	}
 
 	type block struct{ start, from, to int } // rows of the sequence's start and of the block
@@ -31,15 +44,13 @@ func (r *run[T]) attention(l int) {
 			blocks = append(blocks, block{r.starts[s], from, min(from+queryBlock, r.starts[s+1])})
 		}
 	}
-	heads := r.config.NHeads
+	dh := r.config.DHead()
 	workers.Do(r.threads, len(blocks), func(i int) {
 		b := blocks[i]
-		keys := b.to - b.start
-		scores := blas.NewMatrix(b.to-b.from, keys, make([]T, (b.to-b.from)*keys))
-		for h := range heads {
-			q := r.qkv.Slice(b.from, b.to, h*dh, (h+1)*dh)
-			k := r.qkv.Slice(b.start, b.to, d+h*dh, d+(h+1)*dh)
-			v := r.qkv.Slice(b.start, b.to, 2*d+h*dh, 2*d+(h+1)*dh)
+		seen := b.to - b.start
+		scores := blas.NewMatrix(b.to-b.from, seen, make([]T, (b.to-b.from)*seen))
+		for h := range r.config.NHeads {
+			q, k, v := r.part(queries, h, b.from, b.to), r.part(keys, h, b.start, b.to), r.part(values, h, b.start, b.to)
 			blas.Gemm(r.provider, 1, scores, q, k.T(), false)
 			blas.SoftmaxCausal(scores, b.from-b.start+1, T(1/math.Sqrt(float64(dh))))
 			blas.Gemm(r.provider, 1, r.z.Slice(b.from, b.to, h*dh, (h+1)*dh), scores, v, false)
@@ -51,7 +62,8 @@ func (r *run[T]) attention(l int) {
 	r.keepHeadOutputs(l)
 }
 
-// keepHeadOutputs computes what each head of layer l wrote at the kept positions, z W_O of that head, and puts b_O beside it.
+// keepHeadOutputs computes what each head of layer l wrote at the kept positions, z W_O of that head, and puts
+// b_O beside it.
 func (r *run[T]) keepHeadOutputs(l int) {
 	w := &r.layers[l]
 	d, dh, heads := r.config.DModel, r.config.DHead(), r.config.NHeads
@@ -98,12 +110,12 @@ func (r *run[T]) lastQK(l int) {
 		rows[i] = i
 	}
 	for _, h := range r.targets[l] {
-		r.keepHead(h, q.Slice(0, kept, h.Index*dh, (h.Index+1)*dh), r.qkv.Slice(0, r.tokens(), d+h.Index*dh, d+(h.Index+1)*dh), rows)
+		r.keepHead(h, q.Slice(0, kept, h.Index*dh, (h.Index+1)*dh), r.part(keys, h.Index, 0, r.tokens()), rows)
 	}
 }
 
 // keepHead copies queries (row rows[i] of q for kept position i) and keys of a target head into the cache and
-// computes its attention rows there, the sums in float64.
+// computes its attention rows there, with sums in float64.
 func (r *run[T]) keepHead(h schema.Head, q, k blas.Matrix[T], rows []int) {
 	c := r.cache
 	into, dh := c.heads[h], r.config.DHead()

@@ -15,9 +15,9 @@ type Sequence struct {
 	Positions []int // the positions to keep, from 0, in any order: what the cache is asked for by index
 }
 
-// Cache is what a forward pass keeps. It is its own memory, independent of the model and of later passes, and
-// is read-only: the slices and tensors it gives are views of it, good as long as the caller holds them. A position is
-// named by the number of its sequence and by its index i in [Sequence.Positions].
+// Cache is what a forward pass keeps. It is memory of its own, independent of the model and of later passes,
+// and is read-only: the slices and tensors it gives are views of it, good as long as the caller holds them. A
+// position is named by the number of its sequence and by its index i in [Sequence.Positions].
 //
 // Methods panic on a layer, head or position that the pass was not asked for.
 type Cache[T blas.Float] struct {
@@ -80,9 +80,9 @@ func used(s Sequence) int {
 // Stop is the layer before which the pass ended: the number of layers that ran whole.
 func (c *Cache[T]) Stop() int { return c.stop }
 
-// Components is what each component wrote into the stream at a position [StreamComponents(Stop), d_model], in the order of
-// [schema.Components]. Their sum is the stream before layer Stop; the first StreamComponents(l) rows make the one
-// before layer l.
+// Components is what each component wrote into the stream at a position [StreamComponents(Stop), d_model], in
+// the order of [schema.Components]. Their sum is the stream before layer Stop; the first StreamComponents(l) rows
+// make the one before layer l.
 func (c *Cache[T]) Components(seq, i int) *tensor.Dense {
 	p, d := c.kept(seq, i), c.model.config.DModel
 	n := schema.StreamComponents(c.stop, c.model.config.NHeads)
@@ -129,8 +129,8 @@ func (c *Cache[T]) K(head schema.Head, seq, i int) []T {
 	return c.head(head).k[p*dh : (p+1)*dh : (p+1)*dh]
 }
 
-// Scores is the attention row of a target head from the position to positions 0 to itself: q.k / sqrt(d_head), before
-// softmax.
+// Scores is the attention row of a target head from the position to positions 0 to itself: q.k / sqrt(d_head),
+// before softmax.
 func (c *Cache[T]) Scores(head schema.Head, seq, i int) []T {
 	p := c.kept(seq, i)
 	return c.head(head).scores[c.rowStart[p]:c.rowStart[p+1]:c.rowStart[p+1]]

@@ -6,9 +6,9 @@ import (
 	"ducklens/engine/blas"
 )
 
-// EffectiveEmbedding is what layer 0 makes of a token without context or position, attention fixed on
-// itself: attn = sum_h LN(W_E) W_V,h W_O,h (no biases) and mlp = MLP_0(LN2(W_E + attn)), written W_EE0. Each [d_model], the caller's own.
-// W_E + attn + mlp is the effective embedding W_EE (arXiv:2310.04625, section 3).
+// EffectiveEmbedding is what layer 0 makes of a token without context or position, attention fixed on itself:
+// attn = sum_h LN(W_E) W_V,h W_O,h, without biases, and mlp = MLP_0(LN2(W_E + attn)), written W_EE0; each [d_model], the
+// caller's own. W_E + attn + mlp is W_EE, the effective embedding of arXiv:2310.04625.
 func (m *Model[T]) EffectiveEmbedding(token int) (mlp, attn []T) {
 	mlps, attns := m.EffectiveEmbeddings([]int{token})
 	return mlps[0], attns[0]

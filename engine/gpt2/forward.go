@@ -10,9 +10,9 @@ import (
 	"ducklens/schema"
 )
 
-// Forward runs the sequences up to the last layer of heads, where only their queries and keys are computed. What
-// comes after the last kept position of a sequence is not looked at. The result for a sequence does not
-// depend on the others. ctx is looked at before every layer.
+// Forward runs the sequences up to the last layer of heads, where only their queries and keys are computed.
+// What comes after the last kept position of a sequence is not looked at. The result for a sequence does not depend
+// on the others. ctx is looked at before every layer.
 func (m *Model[T]) Forward(ctx context.Context, seqs []Sequence, heads []schema.Head) (*Cache[T], error) {
 	stop := 0
 	for _, h := range heads {
@@ -21,8 +21,8 @@ func (m *Model[T]) Forward(ctx context.Context, seqs []Sequence, heads []schema.
 	return m.forward(ctx, seqs, heads, stop)
 }
 
-// ForwardAll runs all layers, so that [Cache.ResidPre] of layer NLayers is the final stream and [Cache.LN1Scale] of it the
-// scale of ln_final; [Model.Logits] reads that stream.
+// ForwardAll runs all layers, so that [Cache.ResidPre] of layer NLayers is the final stream and
+// [Cache.LN1Scale] of it the scale of ln_final; [Model.Logits] reads that stream.
 func (m *Model[T]) ForwardAll(ctx context.Context, seqs []Sequence, heads []schema.Head) (*Cache[T], error) {
 	return m.forward(ctx, seqs, heads, m.config.NLayers)
 }

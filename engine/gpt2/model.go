@@ -49,10 +49,10 @@ type layer[T blas.Float] struct {
 	bout    []T            // b_out [d_model]
 }
 
-// Load processes the weights of c. With [schema.Processed] they take the form that TransformerLens gives them by
-// default (fold_ln, center_writing_weights, center_unembed, fold_value_biases); with [schema.Raw] what writes into
-// the stream stays as stored. Scores are the same either way. The provider multiplies, on at most threads goroutines
-// (0 means 1); neither threads nor the batch changes a result.
+// Load processes the weights of c. With [schema.Processed] they take the form that TransformerLens gives
+// them by default (fold_ln, center_writing_weights, center_unembed, fold_value_biases); with [schema.Raw] what writes
+// into the stream stays as stored. Scores are the same either way. The provider multiplies, on at most threads
+// goroutines (0 means 1); neither threads nor the batch changes a result.
 func Load[T blas.Float](c *checkpoint.Checkpoint, processing schema.Processing, provider blas.Provider, threads int) (*Model[T], error) {
 	m := &Model[T]{config: c.Config(), processing: processing, provider: provider, threads: max(1, threads)}
 	if err := m.load(c); err != nil {
@@ -95,8 +95,8 @@ func (m *Model[T]) QK(head schema.Head) QK[T] {
 	return qk
 }
 
-// BO is b_O of a layer [d_model], what its attention adds at every position; the folded value biases are in it when
-// processed. The caller must not change it.
+// BO is b_O of a layer [d_model], what its attention adds at every position; the folded value biases are in it
+// when processed. The caller must not change it.
 func (m *Model[T]) BO(layer int) []T { return m.layers[layer].bo }
 
 // Embed is W_E[token] [d_model], the component that the token embedding writes.
@@ -115,8 +115,8 @@ func (m *Model[T]) embedInto(row []T, token int) {
 	round(row, wide)
 }
 
-// dense makes a tensor of a matrix without gaps. Products with it run on one goroutine of the model's provider:
-// whoever uses many of them shares out the products.
+// dense makes a tensor of a matrix without gaps. A product with it runs on one goroutine: whoever has
+// many products shares them out.
 func (m *Model[T]) dense(x blas.Matrix[T]) *tensor.Dense {
 	return tensor.New(tensor.WithShape(x.Rows, x.Cols), tensor.WithBacking(x.Data[:x.Rows*x.Cols]),
 		tensor.WithEngine(blas.Engine{Provider: m.provider, Threads: 1}))

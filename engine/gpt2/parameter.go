@@ -10,10 +10,16 @@ import (
 	"ducklens/engine/blas"
 )
 
-// Parameter gives a parameter under its TransformerLens name, in TransformerLens' shape, as a copy: blocks.N.attn.W_Q,
-// W_K, W_V [n_heads, d_model, d_head], W_O [n_heads, d_head, d_model], b_Q, b_K, b_V [n_heads, d_head], b_O [d_model];
-// blocks.N.mlp.W_in [d_model, d_mlp], b_in, W_out [d_mlp, d_model], b_out; pos_embed.W_pos [n_ctx, d_model]. LayerNorm is folded in. Rows of the
-// embedding tables come from [Model.Embed] and [Model.Unembed].
+// Parameter gives a copy of a parameter under its TransformerLens name and in TransformerLens' shape:
+//
+//	blocks.N.attn.W_Q, W_K, W_V    [n_heads, d_model, d_head]
+//	blocks.N.attn.b_Q, b_K, b_V    [n_heads, d_head]
+//	blocks.N.attn.W_O, b_O         [n_heads, d_head, d_model], [d_model]
+//	blocks.N.mlp.W_in, b_in        [d_model, d_mlp], [d_mlp]
+//	blocks.N.mlp.W_out, b_out      [d_mlp, d_model], [d_model]
+//	pos_embed.W_pos                [n_ctx, d_model]
+//
+// LayerNorm is folded in. Rows of the embedding tables come from [Model.Embed] and [Model.Unembed].
 func (m *Model[T]) Parameter(name string) (*tensor.Dense, error) {
 	unknown := fmt.Errorf("gpt2: no parameter %q: %w", name, ErrInput)
 	if name == "pos_embed.W_pos" {

@@ -56,7 +56,8 @@ func (u *unembedding[T]) vocabularyMean() []float64 {
 }
 
 // Unembed is W_U[:, token] [d_model], the direction in the stream that the token's logit reads. Processed, it
-// has ln_final folded in and loses its mean over d_model and the mean of all tokens' directions; raw, it is as stored.
+// has ln_final folded in and loses its mean over d_model and the mean of all tokens' directions; raw, it is as
+// stored.
 func (m *Model[T]) Unembed(token int) []T {
 	u := &m.unembed
 	d := u.config.DModel
@@ -75,8 +76,8 @@ func (m *Model[T]) Unembed(token int) []T {
 	return out
 }
 
-// Logits reads the logits [d_vocab] of each final residual stream [d_model] (after the last layer, before ln_final).
-// Processed logits have mean zero over the vocabulary, which changes no probability.
+// Logits reads the logits [d_vocab] of each final residual stream [d_model], after the last layer and before
+// ln_final. Processed logits have mean zero over the vocabulary, which changes no probability.
 func (m *Model[T]) Logits(final ...[]T) [][]T {
 	const strip = 1024 // tokens at a time: the widened rows stay in cache
 	u := &m.unembed
