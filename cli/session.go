@@ -77,7 +77,12 @@ func find(ctx context.Context, s *session.Session, name string, stderr io.Writer
 	for _, fault := range faults {
 		fmt.Fprintf(stderr, "ducklens: left out: %v\n", fault)
 	}
-	return queries.Find(append(list, saved...), name)
+	for _, q := range saved {
+		if _, err := queries.Find(list, q.Name); err != nil {
+			list = append(list, q)
+		}
+	}
+	return queries.Find(list, name)
 }
 
 // readQuery reads a saved query from a file.

@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"ducklens/queries"
+	"ducklens/queries/output"
+	"ducklens/queries/session"
+)
+
+// queryFlags are the choices of `ducklens query`.
+type queryFlags struct {
+	question
+	sql    string
+	scalar bool
+	output string
+
+	format      output.Format
+	formatGiven bool // else the ending of output decides
+}
+
+// newQuery builds `ducklens query`.
+func newQuery() *cobra.Command {
+	f := &queryFlags{}
+	cmd := &cobra.Command{
+		Use:   "query FILE (NAME | -e SQL)",
+		Short: "Answer a saved query, or SQL of your own",
+		Long: `Runs one query on a run file and prints its answer. NAME is a query that ships with ducklens or that the file
+carries (ducklens queries list), or a .sql file of your own; -e takes SQL, and -e - reads it from standard input.
+Parameters ($name in the SQL) are given with --set name=value; they are bound, never pasted.
+
+The file is opened read-only. The query sees this file alone, not other files nor the network. ducklens schema FILE
+says which tables, views and macros there are.`,
+		Example: `  ducklens query run.duckdb key_components
+  ducklens query run.duckdb key_components --set head=10.7 --format csv
+  ducklens query run.duckdb pct_explained_mlp0 --scalar
+  ducklens query run.duckdb -e "SELECT head, avg(score) AS score, avg(prob) AS prob FROM head_score GROUP BY head ORDER BY head"
+  ducklens query run.duckdb -e "FROM contribution_unsplit WHERE component = \$c ORDER BY ALL" --set c=MLP0 -o mlp0.parquet`,
+		GroupID:           groupAsk,
+		ValidArgsFunction: completeQuery,
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch own := cmd.Flags().Changed("sql"); {
+			case own && len(args) > 1:
+				return usagef("both a saved query, %s, and SQL (-e): give one", args[1])
+			case own:
+				return exactly("FILE")(cmd, args)
+			}
+			if len(args) == 1 {
+				return &usageError{err: fmt.Errorf("NAME is missing: which saved query, or -e for SQL of your own?"), hint: "ducklens queries list names them"}
+			}
+			return exactly("FILE", "NAME")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.formatGiven = cmd.Flags().Changed("format")
+			return f.run(cmd.Context(), args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVarP(&f.sql, "sql", "e", "", "`SQL` of your own in place of NAME; - reads it from standard input")
+	wordVar(flags, &f.format, "format", output.ParseFormat, "form of the answer (the ending of -o decides unless given)", output.Table, output.CSV, output.JSON, output.Parquet, output.Markdown)
+	flags.BoolVar(&f.scalar, "scalar", false, "print one value alone, with all its digits")
+	flags.StringVarP(&f.output, "output", "o", "", "`file` to write the answer to, in place of standard output")
+	f.question.addTo(flags)
+	return cmd
+}
+
+// run asks the query and writes the answer.
+func (f *queryFlags) run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
+	set, err := f.values()
+	if err != nil {
+		return err
+	}
+	if format, ok := formatOf(f.output); ok && !f.formatGiven {
+		f.format = format
+	}
+	s, err := f.open(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	defer closing(s, &err)
+	q, err := f.query(ctx, s, args[1:], stdin, stderr)
+	if err != nil {
+		return err
+	}
+	result, err := s.Run(ctx, q, set)
+	if err != nil {
+		return err
+	}
+	if f.output == "" {
+		return f.write(ctx, stdout, q, result)
+	}
+	return writeFile(f.output, func(w io.Writer) error { return f.write(ctx, w, q, result) })
+}
+
+// query gives the query to run: SQL from the command line or from standard input, else a saved query.
+func (f *queryFlags) query(ctx context.Context, s *session.Session, names []string, stdin io.Reader, stderr io.Writer) (queries.Query, error) {
+	if len(names) == 1 {
+		return find(ctx, s, names[0], stderr)
+	}
+	sql := f.sql
+	if sql == "-" {
+		text, err := io.ReadAll(io.LimitReader(stdin, queries.MaxLength+1))
+		if err != nil {
+			return queries.Query{}, fmt.Errorf("read SQL from standard input: %w", err)
+		}
+		sql = string(text)
+	}
+	return queries.AdHoc(sql)
+}
+
+// write writes an answer in the form that was asked for.
+func (f *queryFlags) write(ctx context.Context, w io.Writer, q queries.Query, result *queries.Result) error {
+	options := screen(w)
+	if f.scalar {
+		value, err := output.Scalar(q, result)
+		if err != nil {
+			return err
+		}
+		if options.Terminal {
+			value = queries.Printable(value)
+		}
+		_, err = fmt.Fprintln(w, value)
+		return err
+	}
+	return output.Write(ctx, w, f.format, result, options)
+}
+
+// screen describes where output goes.
+func screen(w io.Writer) output.Options {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return output.Options{}
+	}
+	o := output.Options{Terminal: true}
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+		o.Width = width
+	}
+	return o
+}
+
+// formatOf reads the format from the ending of a file's name, where it is one.
+func formatOf(path string) (output.Format, bool) {
+	format, err := output.ParseFormat(strings.TrimPrefix(filepath.Ext(path), "."))
+	return format, err == nil
+}
