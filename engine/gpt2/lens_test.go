@@ -1,0 +1,86 @@
+package gpt2_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"ducklens/engine/checkpoint"
+	"ducklens/engine/gpt2"
+	"ducklens/engine/internal/refdata"
+	"ducklens/schema"
+)
+
+// The reference's processed weights, read as the TransformerLens state dict they are and processed once more, give
+// what the Hugging Face folder of the same model gives.
+func TestStateDictGivesTheSameModel(t *testing.T) {
+	source := refdata.M2(t)
+	hub := open(t, source)
+	dir := t.TempDir()
+	writeStateDict(t, filepath.Join(dir, "model.npz"), refdata.Npz(t, filepath.Join(source, "golden", "processed_weights_f64.npz")))
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), hub.ConfigJSON(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	lens, err := checkpoint.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lens.Close()
+
+	seqs := []gpt2.Sequence{{Tokens: []int{1014, 7, 42, 7, 300}, Positions: []int{4, 1}}}
+	head := schema.Head{Layer: 2, Index: 1}
+	run := func(c *checkpoint.Checkpoint) (stream, scores, logits, direction []float64) {
+		m := load[float64](t, c, schema.Processed)
+		cache, err := m.ForwardAll(t.Context(), seqs, []schema.Head{head})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cache.Components(0, 0).Data().([]float64), cache.Scores(head, 0, 0), m.Logits(cache.ResidPre(3, 0, 0))[0], slices.Concat(m.Unembed(7), m.Embed(7))
+	}
+	stream, scores, logits, direction := run(lens)
+	wantStream, wantScores, wantLogits, wantDirection := run(hub)
+	tolerance := refdata.Float32 // the state dict is rounded to float32 when it is read
+	refdata.Compare(t, "components", stream, wantStream, tolerance)
+	refdata.Compare(t, "scores", scores, wantScores, tolerance)
+	refdata.Compare(t, "logits", logits, wantLogits, tolerance)
+	refdata.Compare(t, "W_U and W_E rows", direction, wantDirection, tolerance)
+}
+
+// writeStateDict writes arrays as float32 into a .npz file: a zip of .npy files, each a header of fixed form, padded to a
+// multiple of 64 bytes, and the numbers.
+func writeStateDict(t *testing.T, path string, arrays map[string]refdata.Array) {
+	t.Helper()
+	var file bytes.Buffer
+	archive := zip.NewWriter(&file)
+	for name, a := range arrays {
+		w, err := archive.Create(name + ".npy")
+		if err != nil {
+			t.Fatal(err)
+		}
+		shape := strings.NewReplacer("[", "(", "]", ")", " ", ", ").Replace(fmt.Sprint(a.Shape))
+		if len(a.Shape) == 1 {
+			shape = fmt.Sprintf("(%d,)", a.Shape[0])
+		}
+		header := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': %s, }", shape)
+		header += strings.Repeat(" ", 63-(10+len(header))%64) + "\n"
+		data := append([]byte("\x93NUMPY\x01\x00"), byte(len(header)), byte(len(header)>>8))
+		data = append(data, header...)
+		for _, v := range a.Float64 {
+			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(v)))
+		}
+		if _, err := w.Write(data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(archive.Close(), os.WriteFile(path, file.Bytes(), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
