@@ -62,8 +62,7 @@ func (a *Appender) Close() error {
 }
 
 // InTx runs f inside a transaction on conn: it commits when f returns nil and rolls back otherwise, also when f
-// panics. f must close the appenders it opened, and return what their Close says: after a failed Close,
-// DuckDB's commit succeeds without having stored the rows.
+// panics. f must close the appenders it opened, and return what their Close says.
 func (db *DB) InTx(ctx context.Context, conn *sql.Conn, f func() error) (err error) {
 	if _, err := conn.ExecContext(ctx, "BEGIN TRANSACTION"); err != nil {
 		return Wrap("begin transaction in", db.path, err)
@@ -83,6 +82,11 @@ func (db *DB) InTx(ctx context.Context, conn *sql.Conn, f func() error) (err err
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("commit to %s: %w", db.path, err)
+	}
+	// A statement that failed has ended the transaction, and then COMMIT stores nothing and reports nothing. Any other
+	// statement reports it.
+	if _, err := conn.ExecContext(ctx, "SELECT 1"); err != nil {
+		return Wrap("commit to", db.path, err)
 	}
 	if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
 		return Wrap("commit to", db.path, err)

@@ -69,7 +69,7 @@ type DB struct {
 	path      string
 	pool      *sql.DB
 	temporary string // spill folder of a writer, removed at Close; "" none
-	reserved  bool
+	release   func() // tells the registry that the file is closed
 	created   bool
 	version   int
 
@@ -224,10 +224,11 @@ func attach(ctx context.Context, path string, m mode, opts Options) (*DB, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := reserve(abs, m != modeRead); err != nil {
+	release, err := reserve(abs, m != modeRead)
+	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, reserved: true}
+	db := &DB{path: path, release: release}
 	for try := 1; ; try++ {
 		db.pool, err = connect(ctx, abs, m, opts)
 		if err == nil {
@@ -235,12 +236,12 @@ func attach(ctx context.Context, path string, m mode, opts Options) (*DB, error)
 		}
 		err = Wrap("open", path, err)
 		if !errors.Is(err, ErrLocked) || try == lockTries {
-			release(abs, m != modeRead)
+			release()
 			return nil, err
 		}
 		select {
 		case <-ctx.Done():
-			release(abs, m != modeRead)
+			release()
 			return nil, errors.Join(ctx.Err(), err)
 		case <-time.After(lockPause):
 		}
@@ -375,6 +376,10 @@ func (db *DB) Conn(ctx context.Context) (*sql.Conn, error) {
 // Finalize writes everything to the file proper and closes it. Afterwards the one file is all there
 // is: Finalize fails if a write-ahead log stays beside it.
 func (db *DB) Finalize(ctx context.Context) error {
+	// A connection that somebody still has would keep the file open, and what it did not commit is lost.
+	if n := db.pool.Stats().InUse; n > 0 {
+		return errors.Join(fail("finalize", db.path, fmt.Errorf("%d of its connections are still in use", n)), db.Close())
+	}
 	_, err := db.pool.ExecContext(ctx, "CHECKPOINT "+Catalog)
 	if err := errors.Join(Wrap("checkpoint", db.path, err), db.Close()); err != nil {
 		return err
@@ -409,9 +414,7 @@ func (db *DB) Close() error {
 	}
 	db.closed = true
 	err := Wrap("close", db.path, db.pool.Close())
-	if abs, aerr := filepath.Abs(db.path); aerr == nil && db.reserved {
-		release(abs, db.temporary != "")
-	}
+	db.release()
 	if db.temporary != "" {
 		err = errors.Join(err, os.RemoveAll(db.temporary))
 	}

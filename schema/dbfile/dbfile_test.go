@@ -1,43 +1,498 @@
 package dbfile_test
 
 import (
+	"context"
+	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
+	_ "github.com/duckdb/duckdb-go/v2"
+
+	"ducklens/schema"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/schematest"
 )
 
-func TestCreateOpenFinalize(t *testing.T) {
-	ctx := t.Context()
-	path := filepath.Join(t.TempDir(), "a 100% x=1 'q' \"d\" é#.duckdb")
-	db, err := dbfile.Create(ctx, path, dbfile.Options{})
+// openers are the three ways to open a file.
+var openers = map[string]func(context.Context, string, dbfile.Options) (*dbfile.DB, error){
+	"Create":     dbfile.Create,
+	"OpenWriter": dbfile.OpenWriter,
+	"OpenReader": dbfile.OpenReader,
+}
+
+// newFile makes a finished file without runs.
+func newFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "x.duckdb")
+	db, err := dbfile.Create(t.Context(), path, dbfile.Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Finalize(ctx); err != nil {
+	if err := db.Finalize(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// folder lists the names in the folder of path.
+func folder(t *testing.T, path string) []string {
+	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(entries) != 1 || entries[0].Name() != filepath.Base(path) {
-		t.Fatalf("folder holds %v, want the database alone", entries)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
 	}
-	r, err := dbfile.OpenReader(ctx, path, dbfile.Options{})
+	return names
+}
+
+func TestOddNames(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	for _, name := range []string{"100%.duckdb", "a b'c\"d;#é.duckdb", "memory", ":memory:", "data.db", "%20", "-x", "日本.duckdb", "a&b=c", ";", "$HOME", "x.wal", "{1}", "*"} {
+		path := filepath.Join(t.TempDir(), name)
+		db, err := dbfile.Create(ctx, path, dbfile.Options{Threads: 1})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if _, err := db.SQL().ExecContext(ctx, "INSERT INTO saved_query VALUES ('x', 'y')"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := db.Finalize(ctx); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if names := folder(t, path); !slices.Equal(names, []string{name}) {
+			t.Errorf("%s: folder holds %q", name, names)
+		}
+		r, err := dbfile.OpenReader(ctx, path, dbfile.Options{})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if r.Path() != path || r.SchemaVersion() != schema.Version {
+			t.Errorf("%s: path %q, version %d", name, r.Path(), r.SchemaVersion())
+		}
+		if err := errors.Join(r.Close(), r.Close()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	t.Parallel()
+	other := filepath.Join(t.TempDir(), "notes.txt")
+	if err := os.WriteFile(other, []byte("dear diary"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link.duckdb")
+	if err := os.Symlink(newFile(t), link); err != nil {
+		t.Fatal(err)
+	}
+	stale := filepath.Join(t.TempDir(), "x.duckdb")
+	if err := os.WriteFile(stale+".wal", []byte("left over"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, path string
+		replace    bool
+		want       error
+		text       string
+	}{
+		{"existing", newFile(t), false, dbfile.ErrExists, "file exists"},
+		{"stale log", stale, false, dbfile.ErrExists, "a write-ahead log of this name is left"},
+		{"no folder", filepath.Join(t.TempDir(), "no", "x.duckdb"), false, dbfile.ErrNotFound, "no such file"},
+		{"folder is a file", filepath.Join(other, "x.duckdb"), false, nil, "not a directory"},
+		{"question mark", filepath.Join(t.TempDir(), "what?.duckdb"), false, dbfile.ErrPath, "question mark"},
+		{"zero byte", filepath.Join(t.TempDir(), "a\x00b"), false, nil, "invalid argument"},
+		{"replace another kind", other, true, dbfile.ErrNotDatabase, "not a DuckDB database"},
+		{"replace a folder", t.TempDir(), true, dbfile.ErrNotDatabase, "not a regular file"},
+		{"replace a link", link, true, dbfile.ErrNotDatabase, "not a regular file"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			before := listing(tt.path)
+			_, err := dbfile.Create(t.Context(), tt.path, dbfile.Options{Replace: tt.replace})
+			if err == nil || (tt.want != nil && !errors.Is(err, tt.want)) || !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("error %v, want %v with %q", err, tt.want, tt.text)
+			}
+			if err != nil && !strings.HasPrefix(err.Error(), "create "+tt.path+": ") {
+				t.Errorf("error %q does not say what was attempted", err)
+			}
+			if after := listing(tt.path); !slices.Equal(before, after) {
+				t.Errorf("before %q, after %q", before, after)
+			}
+		})
+	}
+	if data, err := os.ReadFile(other); err != nil || string(data) != "dear diary" {
+		t.Errorf("another file holds %q, %v", data, err)
+	}
+}
+
+// listing names what lies beside path.
+func listing(path string) []string {
+	entries, _ := os.ReadDir(filepath.Dir(path))
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestCreateStopsClean(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	path := filepath.Join(t.TempDir(), "x.duckdb")
+	if _, err := dbfile.Create(ctx, path, dbfile.Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	if names := folder(t, path); len(names) != 0 {
+		t.Errorf("left %q", names)
+	}
+}
+
+func TestReplace(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	for name, spoil := range map[string]func(path string) error{
+		"sound": func(string) error { return nil },
+		"log beside it": func(path string) error {
+			return os.WriteFile(path+".wal", []byte("of the old one"), 0o644)
+		},
+		"damaged": func(path string) error { return os.Truncate(path, 9000) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := newFile(t)
+			old, err := dbfile.OpenWriter(ctx, path, dbfile.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := old.SQL().ExecContext(ctx, "INSERT INTO saved_query VALUES ('old', '')"); err != nil {
+				t.Fatal(err)
+			}
+			if err := old.Finalize(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if err := spoil(path); err != nil {
+				t.Fatal(err)
+			}
+			db, err := dbfile.Create(ctx, path, dbfile.Options{Replace: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var n int
+			if err := db.SQL().QueryRowContext(ctx, "SELECT count(*) FROM saved_query").Scan(&n); err != nil || n != 0 {
+				t.Errorf("%d rows of the old file, %v", n, err)
+			}
+			if err := db.Finalize(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// rawFile makes a DuckDB file that ducklens did not make.
+func rawFile(t *testing.T, statements ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "raw.duckdb")
+	pool, err := sql.Open("duckdb", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Close(); err != nil {
+	defer pool.Close()
+	for _, s := range statements {
+		if _, err := pool.ExecContext(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
+
+// changedFile makes a file and changes its bytes.
+func changedFile(t *testing.T, change func([]byte) []byte) string {
+	t.Helper()
+	path := newFile(t)
+	data, err := os.ReadFile(path)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, change(data), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, path string
+		want       error
+		text, hint string
+	}{
+		{"missing", filepath.Join(t.TempDir(), "x.duckdb"), dbfile.ErrNotFound, "no such file", "check the path"},
+		{"folder", t.TempDir(), dbfile.ErrNotDatabase, "is a folder", "give a .duckdb file"},
+		{"empty", changedFile(t, func([]byte) []byte { return nil }), dbfile.ErrNotDatabase, "not a DuckDB database", "give a .duckdb file"},
+		{"text", changedFile(t, func([]byte) []byte { return []byte("id,name\n") }), dbfile.ErrNotDatabase, "not a DuckDB database", ""},
+		{"SQLite", changedFile(t, func([]byte) []byte { return []byte("SQLite format 3\x00" + strings.Repeat("x", 4096)) }), dbfile.ErrNotDatabase, "not a DuckDB database", ""},
+		{"cut short", changedFile(t, func(b []byte) []byte { return b[:9000] }), dbfile.ErrDamaged, "file is damaged", "copy the file again"},
+		{"changed", changedFile(t, func(b []byte) []byte { b[4200] ^= 0xff; return b }), dbfile.ErrDamaged, "file is damaged", ""},
+		{"no meta", rawFile(t, "CREATE TABLE a AS SELECT 1 AS x"), dbfile.ErrNotDucklens, "it has no table meta", "give a .duckdb file that ducklens ingest made"},
+		{"other meta", rawFile(t, "CREATE TABLE meta AS SELECT 1 AS x"), dbfile.ErrNotDucklens, "it has no table meta", ""},
+		{"empty meta", rawFile(t, "CREATE TABLE meta(key VARCHAR, value VARCHAR)"), dbfile.ErrNotDucklens, "has no schema_version", ""},
+		{"strange version", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, 'two' AS value"), dbfile.ErrNotDucklens, `its schema_version is "two", want a number`, ""},
+		{"NULL version", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, NULL::VARCHAR AS value"), dbfile.ErrNotDucklens, `its schema_version is "", want a number`, ""},
+		{"old", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, '0' AS value"), dbfile.ErrSchemaVersion, "schema version 0, older than 1", "make the file again"},
+		{"new", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, 99 AS value"), dbfile.ErrSchemaVersion, "schema version 99, newer than 1", "update ducklens"},
+	} {
+		for _, opener := range []string{"OpenReader", "OpenWriter"} {
+			t.Run(tt.name+"/"+opener, func(t *testing.T) {
+				before := listing(tt.path)
+				_, err := openers[opener](t.Context(), tt.path, dbfile.Options{})
+				var e *dbfile.Error
+				if !errors.Is(err, tt.want) || !errors.As(err, &e) {
+					t.Fatalf("error %v, want %v", err, tt.want)
+				}
+				if !strings.HasPrefix(err.Error(), "open "+tt.path+": ") || !strings.Contains(err.Error(), tt.text) {
+					t.Errorf("error %q, want %q", err, tt.text)
+				}
+				if !strings.Contains(e.Hint(), tt.hint) || e.Hint() == "" {
+					t.Errorf("hint %q, want %q", e.Hint(), tt.hint)
+				}
+				if after := listing(tt.path); !slices.Equal(before, after) {
+					t.Errorf("before %q, after %q", before, after)
+				}
+			})
+		}
+	}
+}
+
+// DuckDB itself does not notice when one process opens a file twice, and both would write.
+func TestOpenTwiceInOneProcess(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	path := newFile(t)
+	link := filepath.Join(t.TempDir(), "link.duckdb")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, first := range []string{"OpenWriter", "OpenReader"} {
+		db, err := openers[first](ctx, path, dbfile.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, second := range []string{"OpenWriter", "OpenReader"} {
+			for _, name := range []string{path, link} {
+				again, err := openers[second](ctx, name, dbfile.Options{})
+				if first == "OpenReader" && second == "OpenReader" {
+					if err != nil {
+						t.Errorf("%s after %s: %v", second, first, err)
+						continue
+					}
+					if err := again.Close(); err != nil {
+						t.Error(err)
+					}
+					continue
+				}
+				if !errors.Is(err, dbfile.ErrLocked) || !strings.Contains(err.Error(), "in use by this process (PID ") {
+					t.Errorf("%s after %s: error %v, want ErrLocked", second, first, err)
+				}
+			}
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A file can be renamed while it is open; afterwards nobody holds its old name.
+func TestRenamedWhileOpen(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	db, err := dbfile.OpenReader(t.Context(), path, dbfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, path+".old"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := dbfile.Create(t.Context(), path, dbfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReaderIsShutIn(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	path := newFile(t)
+	out := filepath.Join(t.TempDir(), "out.csv")
+	db, err := dbfile.OpenReader(ctx, path, dbfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	conn, err := db.Conn(ctx) // a second connection must be as shut in as the first
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, s := range []string{
+		"COPY (SELECT 1) TO '" + out + "'",
+		"SELECT * FROM read_text('" + path + "')",
+		"SELECT * FROM glob('*')",
+		"ATTACH '" + out + "' AS other",
+		"INSTALL httpfs",
+		"LOAD httpfs",
+		"SET enable_external_access = true",
+		"SET memory_limit = '100GB'",
+		"SET temp_directory = '/'",
+		"SET lock_configuration = false",
+		"INSERT INTO saved_query VALUES ('x', 'y')",
+		"CREATE TABLE x(a INTEGER)",
+		"DROP VIEW closure",
+		"CHECKPOINT",
+	} {
+		for _, c := range []interface {
+			ExecContext(context.Context, string, ...any) (sql.Result, error)
+		}{db.SQL(), conn} {
+			if _, err := c.ExecContext(ctx, s); err == nil && s != "CHECKPOINT" {
+				t.Errorf("%s is possible", s)
+			}
+		}
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("a file was written")
+	}
+
+	trusted, err := dbfile.OpenReader(ctx, path, dbfile.Options{Trusted: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer trusted.Close()
+	if _, err := trusted.SQL().ExecContext(ctx, "COPY (SELECT 1) TO '"+out+"'"); err != nil {
+		t.Errorf("a trusted reader cannot write a file: %v", err)
+	}
+	if _, err := trusted.SQL().ExecContext(ctx, "INSERT INTO saved_query VALUES ('x', 'y')"); !errors.Is(dbfile.Wrap("write to", path, err), dbfile.ErrPermission) {
+		t.Errorf("a trusted reader writes to the database: %v", err)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	path := newFile(t)
+	for _, opener := range []string{"OpenReader", "OpenWriter"} {
+		db, err := openers[opener](ctx, path, dbfile.Options{Threads: 3, Memory: "300MB"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for setting, want := range map[string]string{"threads": "3", "memory_limit": "286.1 MiB", "autoinstall_known_extensions": "false", "autoload_known_extensions": "false"} {
+			var got string
+			if err := db.SQL().QueryRowContext(ctx, "SELECT current_setting('"+setting+"')::VARCHAR").Scan(&got); err != nil || got != want {
+				t.Errorf("%s: %s is %q, want %q; %v", opener, setting, got, want, err)
+			}
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := dbfile.OpenReader(ctx, path, dbfile.Options{Memory: "plenty"}); err == nil {
+		t.Error("a memory limit of plenty is accepted")
+	}
+}
+
+// The file says storage version 64, which every DuckDB since 1.0 reads: byte 12 of the header.
+func TestStorageVersion(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile(newFile(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(data[8:12]) != "DUCK" || data[12] != 64 {
+		t.Errorf("header %q, version %d, want DUCK and 64", data[8:12], data[12])
+	}
+}
+
+func TestFinalizeWhileInUse(t *testing.T) {
+	t.Parallel()
+	db := schematest.NewDB(t)
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Finalize(t.Context()); err == nil || !strings.Contains(err.Error(), "1 of its connections are still in use") {
+		t.Errorf("error %v, want one that names the connection", err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDiscard(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "x.duckdb")
+	db, err := dbfile.Create(ctx, path, dbfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.SQL().ExecContext(ctx, "INSERT INTO saved_query VALUES ('x', 'y')"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Discard(); err != nil {
+		t.Error(err)
+	}
+	if names := folder(t, path); len(names) != 0 {
+		t.Errorf("left %q", names)
+	}
+	path = newFile(t)
+	db, err = dbfile.OpenWriter(ctx, path, dbfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Discard(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("a file that was there before: %v", err)
+	}
+}
+
+func TestConnAfterClose(t *testing.T) {
+	t.Parallel()
+	db, err := dbfile.OpenReader(t.Context(), newFile(t), dbfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Conn(t.Context()); err == nil || !strings.Contains(err.Error(), "connect to") {
+		t.Errorf("error %v, want one of connect", err)
+	}
+	if _, err := dbfile.Verify(t.Context(), db); err == nil {
+		t.Error("a closed file verifies")
 	}
 }
 
 func BenchmarkCreate(b *testing.B) {
-	dir := b.TempDir()
+	path := filepath.Join(b.TempDir(), "x.duckdb")
 	for b.Loop() {
-		db, err := dbfile.Create(b.Context(), filepath.Join(dir, "x.duckdb"), dbfile.Options{Replace: true})
+		db, err := dbfile.Create(b.Context(), path, dbfile.Options{Replace: true})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -151,7 +151,7 @@ var (
 		duckdb.ErrorTypeParameterNotResolved: ErrSQL,
 		duckdb.ErrorTypeParameterNotAllowed:  ErrSQL,
 	}
-	// duckdbTexts tell input and output errors apart; DuckDB gives all of them one type. The first match counts.
+	// duckdbTexts tell errors apart to which DuckDB gives one type, or none. The first match counts.
 	duckdbTexts = []struct {
 		text string
 		kind error
@@ -171,6 +171,10 @@ var (
 		{"Permission denied", ErrPermission},
 		{"Read-only file system", ErrPermission},
 		{"read-only mode", ErrPermission},
+		// An appender's errors come without a type.
+		{"constraint failed", ErrConstraint},
+		{"violates primary key constraint", ErrConstraint},
+		{"violates unique constraint", ErrConstraint},
 	}
 )
 

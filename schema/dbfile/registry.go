@@ -15,33 +15,30 @@ var registry = struct {
 }{users: map[string]int{}}
 
 // reserve notes that this process is about to open the file; it fails if that cannot go together with
-// what is open already.
-func reserve(abs string, write bool) error {
+// what is open already. Call release exactly once when the file is closed.
+func reserve(abs string, write bool) (release func(), err error) {
 	registry.Lock()
 	defer registry.Unlock()
 	key := resolve(abs)
 	users := registry.users[key]
 	switch {
 	case users < 0 || (write && users > 0):
-		return &Error{Kind: ErrLocked, Holder: fmt.Sprintf("this process (PID %d)", os.Getpid())}
+		return nil, &Error{Kind: ErrLocked, Holder: fmt.Sprintf("this process (PID %d)", os.Getpid())}
 	case write:
 		registry.users[key] = -1
 	default:
 		registry.users[key] = users + 1
 	}
-	return nil
-}
-
-// release undoes reserve.
-func release(abs string, write bool) {
-	registry.Lock()
-	defer registry.Unlock()
-	key := resolve(abs)
-	if users := registry.users[key]; write || users <= 1 {
-		delete(registry.users, key)
-	} else {
-		registry.users[key] = users - 1
-	}
+	// The file may be renamed or removed while it is open, so its key is kept.
+	return func() {
+		registry.Lock()
+		defer registry.Unlock()
+		if users := registry.users[key]; users <= 1 {
+			delete(registry.users, key)
+		} else {
+			registry.users[key] = users - 1
+		}
+	}, nil
 }
 
 // resolve gives one name for a file that may be reached under several; a file that does not exist yet keeps its own.

@@ -156,7 +156,7 @@ var freshInventory = sync.OnceValues(func() (_ map[string]string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: ":memory:", pool: pool}
+	db := &DB{path: ":memory:", pool: pool, release: func() {}}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if err := migrate(ctx, db); err != nil {
 		return nil, err
