@@ -296,6 +296,19 @@ func TestPercentages(t *testing.T) {
 	}
 }
 
+// TestPercentageOfNothing asks for quadrants that are not there: NULL, and not 0.
+func TestPercentageOfNothing(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	for _, q := range queries.Embedded() {
+		if q.Chart.Mark == queries.Scalar {
+			if pct := ran(t, s, q, map[string]string{"query_basis": "none"}).value(0, "pct"); pct != nil {
+				t.Errorf("%s without a query basis: %v, want NULL", q.Name, pct)
+			}
+		}
+	}
+}
+
 // TestNameMovers checks which heads are chosen, and that a head that is none is an error.
 func TestNameMovers(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ WITH target AS (
   WHERE r.run_id = coalesce($run, latest_run())
 ), share AS (
   SELECT q.example_id,
-    coalesce(sum(q.diff) FILTER (WHERE q.quadrant = 'par_par' AND q.component = 'MLP0'), 0) AS part,
+    sum(q.diff) FILTER (WHERE q.quadrant = 'par_par' AND q.component = 'MLP0') AS part,
     sum(q.diff) FILTER (WHERE q.kind <> 'k_bias') AS whole
   FROM target AS t
   JOIN contribution AS q ON q.run_id = t.run_id AND q.head = t.head

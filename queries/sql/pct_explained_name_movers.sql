@@ -49,7 +49,7 @@ WITH target AS (
   FROM chosen AS c LEFT JOIN candidate AS k ON k.component = c.component
 ), share AS (
   SELECT term.example_id,
-    coalesce(sum(term.diff) FILTER (WHERE term.quadrant = 'par_par' AND term.component IN (SELECT c.component FROM chosen AS c)), 0) AS part,
+    sum(term.diff) FILTER (WHERE term.quadrant = 'par_par' AND term.component IN (SELECT c.component FROM chosen AS c)) AS part,
     sum(term.diff) AS whole
   FROM term
   GROUP BY term.example_id
