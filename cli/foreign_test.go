@@ -1,0 +1,104 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"ducklens/cli/demo"
+)
+
+// TestForeignClient opens a finished file in a DuckDB client that shares no code with ducklens, npm's
+// @duckdb/node-api, and looks for what a colleague without ducklens needs: comments, views, macros, and parts that
+// add up. It needs node, and DUCKLENS_NODE_MODULES set to the node_modules folder with that package (.ci/run does both).
+func TestForeignClient(t *testing.T) {
+	t.Parallel()
+	modules := os.Getenv("DUCKLENS_NODE_MODULES")
+	if modules == "" {
+		t.Skip("DUCKLENS_NODE_MODULES is not set: npm install @duckdb/node-api somewhere, and name its node_modules")
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("there is no node")
+	}
+	dir := t.TempDir()
+	model, file := filepath.Join(dir, "model"), filepath.Join(dir, "run.duckdb")
+	if err := demo.Extract(model); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := run(t.Context(), "ingest", "--model", model, "--head", "3.1,3.2", "-n", "7", "-o", file); code != 0 {
+		t.Fatal(stderr)
+	}
+	// A colleague's copy: another folder, which nobody may write to.
+	shared := filepath.Join(dir, "shared")
+	if err := os.Mkdir(shared, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(shared, "theirs.duckdb")
+	if err := os.WriteFile(file, content, 0o444); err != nil {
+		t.Fatal(err)
+	}
+
+	cmd := exec.CommandContext(t.Context(), node, "testdata/foreign.cjs", file)
+	cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
+	output, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	type named struct {
+		Name    string
+		Comment string
+	}
+	var found struct {
+		Client                         string
+		Tables, Columns, Views, Macros []named
+		Examples                       int
+		Residual                       float64
+		Heatmap                        []map[string]any
+	}
+	if err := json.Unmarshal(output, &found); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	t.Logf("DuckDB %s: %d tables, %d columns, %d views, %d macros", found.Client, len(found.Tables), len(found.Columns), len(found.Views), len(found.Macros))
+	for _, c := range []struct {
+		kind string
+		list []named
+		want []string
+	}{
+		{"table", found.Tables, []string{"attention", "basis", "component", "contribution_wide", "example", "head", "model", "run", "saved_query", "score", "token"}},
+		{"view", found.Views, []string{"closure", "contribution", "contribution_mean", "contribution_unsplit"}},
+		{"macro", found.Macros, []string{"default_head", "heatmap", "latest_run", "pct_explained"}},
+		{"column", found.Columns, []string{"score.score", "contribution.diff"}},
+	} {
+		for _, name := range c.want {
+			if !slices.ContainsFunc(c.list, func(n named) bool { return n.Name == name }) {
+				t.Errorf("no %s %s", c.kind, name)
+			}
+		}
+		for _, n := range c.list {
+			if n.Comment == "" {
+				t.Errorf("%s %s has no comment", c.kind, n.Name)
+			}
+		}
+	}
+	if found.Examples != 7 {
+		t.Errorf("%d examples, want 7", found.Examples)
+	}
+	// Float32 parts of scores of order 1, some hundred of them: rounding stays far below this.
+	if !(found.Residual < 1e-5) {
+		t.Errorf("contributions miss the score by %g", found.Residual)
+	}
+	if len(found.Heatmap) != 3 {
+		t.Errorf("%d rows of the view contribution_mean, want 3", len(found.Heatmap))
+	}
+	if entries, err := os.ReadDir(shared); err != nil || len(entries) != 1 {
+		t.Errorf("beside the file lies %v (%v), want nothing", entries, err)
+	}
+}
