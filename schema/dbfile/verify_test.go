@@ -272,3 +272,22 @@ func ExampleProblem() {
 	fmt.Println(dbfile.Problem{Kind: dbfile.NotClosed, RunID: 1, Text: "1 sum of contributions is not the score; first: ..."})
 	// Output: not closed: run 1: 1 sum of contributions is not the score; first: ...
 }
+
+// BenchmarkVerify checks 20 examples of 10 heads over 4 pairs of bases: 200,000 contributions.
+func BenchmarkVerify(b *testing.B) {
+	db := schematest.NewDB(b)
+	var heads []schema.Head
+	for i := range 10 {
+		heads = append(heads, schema.Head{Layer: 9, Index: i})
+	}
+	schematest.Synthetic(b, db, 1, 20, heads...)
+	var rows int64
+	for b.Loop() {
+		report, err := dbfile.Verify(b.Context(), db)
+		if err != nil || !report.OK() {
+			b.Fatal(report.Problems, err)
+		}
+		rows += report.Rows
+	}
+	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
+}

@@ -522,7 +522,7 @@ JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
 JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
 WHERE w.run_id = coalesce(run, latest_run())
   AND h.label = coalesce(head, default_head(coalesce(run, latest_run())))
-  AND w.side = side AND qb.name = query_basis AND kb.name = key_basis
+  AND w.side = side::side AND qb.name = query_basis AND kb.name = key_basis
   AND (example IS NULL OR w.example_id = example)
 GROUP BY c.component_id, c.grid_row, c.grid_column, c.label, c.kind
 ORDER BY c.component_id;
@@ -541,7 +541,7 @@ JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
 JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
 WHERE w.run_id = coalesce(run, latest_run())
   AND h.label = coalesce(head, default_head(coalesce(run, latest_run())))
-  AND w.side = side AND qb.name = query_basis AND kb.name = key_basis
+  AND w.side = side::side AND qb.name = query_basis AND kb.name = key_basis
 GROUP BY w.component_id
 ), term AS (
 SELECT cell.component_id, 'par_par'::quadrant AS corner, cell.par_par AS amount FROM cell

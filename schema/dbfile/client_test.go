@@ -1,0 +1,94 @@
+package dbfile_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ducklens/schema"
+	"ducklens/schema/schematest"
+)
+
+// Other DuckDB clients, from the oldest that is supported to a recent one, read the file: its views, macros and
+// comments. The clients come from npm; without npm, node or a network the test is skipped.
+func TestOtherClients(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("installs packages with npm; left out by -short")
+	}
+	for _, program := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("no other DuckDB client to test with: %v", err)
+		}
+	}
+	db := schematest.NewDB(t)
+	schematest.Synthetic(t, db, 1, 2, schema.Head{Layer: 1, Index: 0})
+	if err := db.Finalize(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	questions := []struct{ query, want string }{
+		{"SELECT latest_run(), default_head(1)", `[[1,"1.0"]]`},
+		{"SELECT count(*), count(diff) FROM contribution WHERE head = '1.0' AND side = 'key' AND query_basis = 'unembed' AND key_basis = 'mlp0'", `[[136,136]]`},
+		{"SELECT count(*) FROM contribution WHERE query_basis = 'none' AND key_basis = 'none' AND quadrant <> 'perp_perp'", `[[0]]`},
+		{"SELECT count(*) FROM contribution_unsplit", `[[68]]`},
+		{"SELECT component, n FROM contribution_mean WHERE side = 'query' AND query_basis = 'none' AND key_basis = 'none' AND kind = 'mlp'", `[["MLP0",2]]`},
+		{"SELECT max(score_residual) < 1e-5, count(*) FROM contribution_sum", `[[true,16]]`},
+		{"SELECT ok, tolerance FROM closure", `[[true,0.0001]]`},
+		{"SELECT count(*), sum(prob) > 1.9999 FROM head_attention", `[[10,true]]`},
+		{"SELECT text, key_token FROM head_score WHERE example_id = 1", `[[" Mary John gave to"," Mary"]]`},
+		{"SELECT component, kind, n FROM heatmap(quadrant := 'perp_perp') WHERE grid_row = 1 AND grid_column = 13", `[["b_O0","attn_bias",2]]`},
+		{"SELECT count(*), round(sum(pct), 6), count(DISTINCT denominator_is) FROM pct_explained()", `[[64,100,1]]`},
+		{"SELECT count(*) - count(comment) FROM duckdb_columns() WHERE NOT internal", `[[0]]`},
+		{"SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NOT NULL ORDER BY 1",
+			`[["closure"],["contribution"],["contribution_mean"],["contribution_sum"],["contribution_unsplit"],["head_attention"],["head_score"]]`},
+		{"SELECT function_name FROM duckdb_functions() WHERE NOT internal AND comment IS NOT NULL ORDER BY 1",
+			`[["default_head"],["heatmap"],["latest_run"],["pct_explained"]]`},
+	}
+	for _, version := range []string{"1.1.3-alpha.12", "1.4.5-r.1"} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			folder := installClient(t, version)
+			arguments := []string{filepath.Join("testdata", "client.mjs"), folder, db.Path()}
+			for _, q := range questions {
+				arguments = append(arguments, q.query)
+			}
+			cmd := exec.CommandContext(t.Context(), "node", arguments...)
+			cmd.Stderr = os.Stderr
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("node: %v\n%s", err, out)
+			}
+			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+			number, _, _ := strings.Cut(version, "-")
+			if lines[0] != `[["v`+number+`"]]` {
+				t.Errorf("version %s, want %s", lines[0], number)
+			}
+			for i, q := range questions {
+				if i+1 >= len(lines) || lines[i+1] != q.want {
+					t.Errorf("%s:\ngot  %s\nwant %s", q.query, strings.Join(lines[min(i+1, len(lines)):min(i+2, len(lines))], ""), q.want)
+				}
+			}
+		})
+	}
+	if names := folder(t, db.Path()); len(names) != 1 {
+		t.Errorf("beside the file lies %q", names)
+	}
+}
+
+// installClient installs one version of npm's DuckDB client into a folder of the test, or skips the test.
+func installClient(t *testing.T, version string) string {
+	t.Helper()
+	folder := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder, "@duckdb/node-api@"+version)
+	cmd.Dir = folder
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Skipf("npm cannot install DuckDB %s (no network?): %v\n%s", version, err, out)
+	}
+	return folder
+}

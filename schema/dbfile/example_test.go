@@ -1,0 +1,61 @@
+package dbfile_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"ducklens/schema/dbfile"
+)
+
+// A new file has all tables and no rows. Rows are appended in a transaction; Finalize leaves one file.
+func ExampleCreate() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "ducklens")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	db, err := dbfile.Create(ctx, filepath.Join(dir, "run.duckdb"), dbfile.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = db.InTx(ctx, conn, func() error {
+		queries, err := db.Appender(conn, "saved_query")
+		if err != nil {
+			return err
+		}
+		if err := queries.AppendRow("heads", "SELECT label FROM head ORDER BY ordinal"); err != nil {
+			fmt.Println(err) // Close returns it again
+		}
+		return queries.Close()
+	})
+	fmt.Println("stored:", err == nil)
+	if err := conn.Close(); err != nil {
+		fmt.Println(err)
+	}
+
+	report, err := dbfile.Verify(ctx, db)
+	fmt.Println("sound:", err == nil && report.OK(), "runs:", len(report.Runs), "schema version:", report.SchemaVersion)
+	fmt.Println("finished:", db.Finalize(ctx) == nil)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		fmt.Println(err)
+	}
+	for _, e := range entries {
+		fmt.Println(e.Name())
+	}
+	// Output:
+	// stored: true
+	// sound: true runs: 0 schema version: 1
+	// finished: true
+	// run.duckdb
+}
