@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -20,9 +19,8 @@ import (
 
 var update = flag.Bool("update", false, "write the outputs in README.md and the figure in docs anew")
 
-// shell runs a line of a document in dir, where ducklens is the program under test, and gives what it wrote to
-// standard output, and to both streams.
-func shell(t *testing.T, dir, line string) (stdout, both string, err error) {
+// shell runs a line of a document in dir, where ducklens is the program under test, and gives what it printed.
+func shell(t *testing.T, dir, line string) (output string, err error) {
 	t.Helper()
 	sh, err := exec.LookPath("sh")
 	if err != nil {
@@ -30,20 +28,8 @@ func shell(t *testing.T, dir, line string) (stdout, both string, err error) {
 	}
 	cmd := exec.CommandContext(t.Context(), sh, "-c", line)
 	cmd.Dir = dir
-	var out, all bytes.Buffer
-	cmd.Stdout = &tee{&out, &all}
-	cmd.Stderr = &all
-	err = cmd.Run()
-	return out.String(), all.String(), err
-}
-
-// tee writes to two buffers. exec.Cmd copies the two streams in goroutines of their own, so that all may mix
-// them up, but a command here writes to one at a time.
-type tee struct{ a, b *bytes.Buffer }
-
-func (t *tee) Write(p []byte) (int, error) {
-	t.a.Write(p)
-	return t.b.Write(p)
+	printed, err := cmd.CombinedOutput()
+	return string(printed), err
 }
 
 // TestExamples runs every example in the help of every command.
@@ -63,7 +49,7 @@ func TestExamples(t *testing.T) {
 		`mkdir my_queries && cp mine.sql my_queries`,
 		`echo '{"text": "Our guests were Evan and Dylan. After dinner, Dylan described the hat in detail to Evan", "IO": "Evan", "S": "Dylan"}' > prompts.jsonl`,
 	} {
-		if _, output, err := shell(t, base, line); err != nil {
+		if output, err := shell(t, base, line); err != nil {
 			t.Fatalf("%s: %v\n%s", line, err, output)
 		}
 	}
@@ -78,10 +64,10 @@ func TestExamples(t *testing.T) {
 				if !strings.Contains(line, "-o run.duckdb") || strings.Contains(line, "--append") {
 					files = append(files, "run.duckdb")
 				}
-				if _, output, err := shell(t, dir, "cp -R "+base+"/"+strings.Join(files, " "+base+"/")+" ."); err != nil {
+				if output, err := shell(t, dir, "cp -R "+base+"/"+strings.Join(files, " "+base+"/")+" ."); err != nil {
 					t.Fatalf("%v\n%s", err, output)
 				}
-				if _, output, err := shell(t, dir, line); err != nil {
+				if output, err := shell(t, dir, line); err != nil {
 					t.Errorf("%v\n%s", err, output)
 				}
 			})
@@ -125,7 +111,7 @@ func transcripts(text string) []transcript {
 // shown. Run with -update to write what they print now, and the figure.
 func TestReadme(t *testing.T) {
 	t.Parallel()
-	const readme, shown = "../README.md", "../docs/key_quadrants.svg"
+	const readme, shown = "../README.md", "../docs/key_components.svg"
 	text, err := os.ReadFile(readme)
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +124,7 @@ func TestReadme(t *testing.T) {
 	var fresh strings.Builder
 	rest := string(text)
 	for _, c := range list {
-		_, got, err := shell(t, dir, c.command)
+		got, err := shell(t, dir, c.command)
 		if err != nil {
 			t.Fatalf("%s:%d: %s: %v\n%s", readme, c.line, c.command, err, got)
 		}
@@ -159,7 +145,7 @@ func TestReadme(t *testing.T) {
 		}
 	}
 	fresh.WriteString(rest)
-	figure, err := os.ReadFile(filepath.Join(dir, "demo-key_quadrants.svg"))
+	figure, err := os.ReadFile(filepath.Join(dir, "demo-key_components.svg"))
 	if err != nil {
 		t.Fatal(err)
 	}
