@@ -56,7 +56,7 @@ type Options struct {
 	Threads int    // DuckDB's threads; 0: 2 for a writer, all cores for a reader
 	Memory  string // DuckDB's memory limit, such as 512MB or 8GB; "": 2GB
 
-	// Replace lets Create take the place of an existing DuckDB file; never of a file of another kind.
+	// Replace lets Create take the place of an existing ducklens file; never of any other file.
 	Replace bool
 
 	// Trusted leaves a reader's access to other files and its settings open. It is for SQL that ducklens itself
@@ -95,6 +95,9 @@ func Create(ctx context.Context, path string, opts Options) (*DB, error) {
 		return nil, Wrap(op, path, err)
 	}
 	dir, base := filepath.Split(abs)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, fail(op, path, &Error{Kind: ErrNotFound, Detail: "there is no folder " + filepath.Clean(dir), hint: "make the folder first, or choose another"})
+	}
 	if err := checkTarget(ctx, abs, opts.Replace); err != nil {
 		return nil, fail(op, path, err)
 	}
@@ -172,16 +175,23 @@ func checkTarget(ctx context.Context, abs string, replace bool) error {
 	if !replace {
 		return &Error{Kind: ErrExists}
 	}
+	const hint = "choose another name, or remove the file yourself; only ducklens files are replaced"
 	if !info.Mode().IsRegular() {
-		return &Error{Kind: ErrNotDatabase, Detail: "not a regular file, left alone"}
+		return &Error{Kind: ErrNotDatabase, Detail: "not a regular file, left alone", hint: hint}
 	}
-	// Reading it tells whether somebody writes it and whether it is a database. A damaged one may be replaced.
+	// Reading it tells whether somebody writes it and whether ducklens made it. A damaged one may be replaced.
 	old, err := attach(ctx, abs, modeRead, Options{})
 	if err == nil {
-		return old.Close()
+		_, err = readVersion(ctx, old.pool)
+		err = errors.Join(err, old.Close())
 	}
-	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrStorageVersion) {
+	switch {
+	case errors.Is(err, ErrDamaged), errors.Is(err, ErrStorageVersion):
 		return nil
+	case errors.Is(err, ErrNotDatabase):
+		return &Error{Kind: ErrNotDatabase, Detail: "left alone", hint: hint, Err: err}
+	case errors.Is(err, ErrNotDucklens):
+		return &Error{Kind: ErrNotDucklens, Detail: "left alone", hint: hint, Err: err}
 	}
 	return err
 }
@@ -253,7 +263,7 @@ func attach(ctx context.Context, path string, m mode, opts Options) (*DB, error)
 }
 
 // connect makes the pool and its first connection, which attaches the file.
-func connect(ctx context.Context, abs string, m mode, opts Options) (*sql.DB, error) {
+func connect(opening context.Context, abs string, m mode, opts Options) (*sql.DB, error) {
 	first, err := setup(abs, m, opts)
 	if err != nil {
 		return nil, err
@@ -263,9 +273,10 @@ func connect(ctx context.Context, abs string, m mode, opts Options) (*sql.DB, er
 	connector, err := duckdb.NewConnector(dsn(m, opts), func(conn driver.ExecerContext) error {
 		mu.Lock()
 		defer mu.Unlock()
-		statements := []string{"USE " + Catalog + ".main"} // the rest is global to the DuckDB
+		// The settings are global to the DuckDB. Later connections may outlive the context of the first.
+		statements, ctx := []string{"USE " + Catalog + ".main"}, context.WithoutCancel(opening)
 		if !attached {
-			statements = first
+			statements, ctx = first, opening
 		}
 		for _, s := range statements {
 			if _, err := conn.ExecContext(ctx, s, nil); err != nil {
@@ -279,7 +290,7 @@ func connect(ctx context.Context, abs string, m mode, opts Options) (*sql.DB, er
 		return nil, err
 	}
 	pool := sql.OpenDB(connector)
-	if err := pool.PingContext(ctx); err != nil {
+	if err := pool.PingContext(opening); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
 	return pool, nil

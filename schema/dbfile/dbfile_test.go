@@ -107,11 +107,12 @@ func TestCreateRefuses(t *testing.T) {
 	}{
 		{"existing", newFile(t), false, dbfile.ErrExists, "file exists"},
 		{"stale log", stale, false, dbfile.ErrExists, "a write-ahead log of this name is left"},
-		{"no folder", filepath.Join(t.TempDir(), "no", "x.duckdb"), false, dbfile.ErrNotFound, "no such file"},
+		{"no folder", filepath.Join(t.TempDir(), "no", "x.duckdb"), false, dbfile.ErrNotFound, "no such file: there is no folder /"},
 		{"folder is a file", filepath.Join(other, "x.duckdb"), false, nil, "not a directory"},
 		{"question mark", filepath.Join(t.TempDir(), "what?.duckdb"), false, dbfile.ErrPath, "question mark"},
 		{"zero byte", filepath.Join(t.TempDir(), "a\x00b"), false, nil, "invalid argument"},
 		{"replace another kind", other, true, dbfile.ErrNotDatabase, "not a DuckDB database"},
+		{"replace another's database", rawFile(t, "CREATE TABLE precious AS SELECT 1 AS x"), true, dbfile.ErrNotDucklens, "not a ducklens file: left alone"},
 		{"replace a folder", t.TempDir(), true, dbfile.ErrNotDatabase, "not a regular file"},
 		{"replace a link", link, true, dbfile.ErrNotDatabase, "not a regular file"},
 	} {
@@ -498,6 +499,29 @@ func BenchmarkCreate(b *testing.B) {
 		}
 		if err := db.Finalize(b.Context()); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// Connections can be made after the context in which the file was opened is done.
+func TestOpeningContextEnds(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	db, err := dbfile.OpenReader(ctx, newFile(t), dbfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	cancel()
+	for range 3 {
+		conn, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		var n int
+		if err := conn.QueryRowContext(t.Context(), "SELECT count(*) FROM run").Scan(&n); err != nil {
+			t.Error(err)
 		}
 	}
 }
