@@ -49,25 +49,43 @@ func newAnalysis[T blas.Float](e *Engine, model *gpt2.Model[T]) *analysis[T] {
 	return a
 }
 
-// run analyses examples in forward passes of bounded size.
+// run analyses examples.
 func (a *analysis[T]) run(ctx context.Context, examples []schema.Example) ([]schema.Result, error) {
 	results := make([]schema.Result, len(examples))
+	err := a.passes(ctx, examples, func(p *pass[T], x schema.Example, seq, i int) (err error) {
+		results[i], err = p.example(x, seq)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// visit looks at example i of a call, which is sequence seq of a pass.
+type visit[T blas.Float] func(p *pass[T], x schema.Example, seq, i int) error
+
+// passes visits every example once, after a forward pass that it shares with others; passes are of bounded size. Visits run
+// beside each other.
+func (a *analysis[T]) passes(ctx context.Context, examples []schema.Example, do visit[T]) error {
 	for from := 0; from < len(examples); {
 		to, tokens := from, 0
 		for to < len(examples) && (to == from || tokens+examples[to].Query+1 <= passTokens) {
 			tokens += examples[to].Query + 1
 			to++
 		}
-		if err := a.pass(ctx, examples[from:to], results[from:to]); err != nil {
-			return nil, err
+		first := from
+		err := a.pass(ctx, examples[from:to], func(p *pass[T], x schema.Example, seq, _ int) error { return do(p, x, seq, first+seq) })
+		if err != nil {
+			return err
 		}
 		from = to
 	}
-	return results, nil
+	return nil
 }
 
-// pass analyses examples with one forward pass.
-func (a *analysis[T]) pass(ctx context.Context, examples []schema.Example, results []schema.Result) error {
+// pass visits examples after one forward pass.
+func (a *analysis[T]) pass(ctx context.Context, examples []schema.Example, do visit[T]) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -90,7 +108,7 @@ func (a *analysis[T]) pass(ctx context.Context, examples []schema.Example, resul
 	errs := make([]error, len(examples))
 	workers.Do(a.engine.options.threads(), len(examples), func(i int) {
 		if errs[i] = ctx.Err(); errs[i] == nil {
-			results[i], errs[i] = p.example(examples[i], i)
+			errs[i] = do(p, examples[i], i, i)
 		}
 	})
 	for _, err := range errs {
@@ -106,8 +124,8 @@ type pass[T blas.Float] struct {
 	*analysis[T]
 	cache *gpt2.Cache[T]
 
-	// Effective embeddings by token, of the key and baseline tokens, where a basis needs them: one product
-	// for all of them costs a fraction of one each.
+	// Effective embeddings by token, of the key and baseline tokens, where a basis or a substitution needs them: one
+	// product for all of them costs a fraction of one each.
 	mlp, attn map[int][]T
 }
 
@@ -115,7 +133,7 @@ var _ decompose.Embeddings[float32] = (*pass[float32])(nil)
 
 func newPass[T blas.Float](a *analysis[T], cache *gpt2.Cache[T], examples []schema.Example) *pass[T] {
 	p := &pass[T]{analysis: a, cache: cache}
-	if !slices.ContainsFunc(a.engine.keyBases, func(d decompose.Definition) bool { return d.NeedsEffective }) {
+	if !a.engine.options.Substitutions && !slices.ContainsFunc(a.engine.keyBases, func(b basis) bool { return b.NeedsEffective }) {
 		return p
 	}
 	p.mlp, p.attn = map[int][]T{}, map[int][]T{}
@@ -147,8 +165,8 @@ func (p *pass[T]) EffectiveEmbedding(token int) (mlp, attn []T) { return p.mlp[t
 // example analyses sequence seq of the pass.
 func (p *pass[T]) example(x schema.Example, seq int) (schema.Result, error) {
 	result := schema.Result{Example: x, Heads: make([]schema.HeadResult, 0, len(p.engine.heads))}
-	for _, head := range p.engine.heads {
-		r, err := p.head(x, seq, head)
+	for i, head := range p.engine.heads {
+		r, err := p.head(x, seq, head, i == 0)
 		if err != nil {
 			return schema.Result{}, err
 		}
@@ -157,8 +175,8 @@ func (p *pass[T]) example(x schema.Example, seq int) (schema.Result, error) {
 	return result, nil
 }
 
-// head analyses one head on one example.
-func (p *pass[T]) head(x schema.Example, seq int, head schema.Head) (schema.HeadResult, error) {
+// head analyses one head on one example. What does not depend on the head is computed for the first.
+func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) (schema.HeadResult, error) {
 	scores, probs := p.cache.Scores(head, seq, atQuery), p.cache.Pattern(head, seq, atQuery)
 	r := schema.HeadResult{Head: head, Attention: make([]schema.Attention, len(scores))}
 	for i := range scores {
@@ -178,7 +196,7 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head) (schema.Head
 	if p.engine.options.AttentionOnly {
 		return r, nil
 	}
-	in, err := p.input(x, seq, head, scores)
+	in, err := p.input(x, seq, head)
 	if err != nil {
 		return r, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
 	}
@@ -197,12 +215,49 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head) (schema.Head
 		}
 	}
 	r.Contributions = p.contributions(out, x.Baseline != schema.NoPosition)
+	if err := p.more(&r, in, x, scores, first); err != nil {
+		return r, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
+	}
 	return r, nil
 }
 
-// input collects what [decompose.Contributions] needs out of the cache.
-func (p *pass[T]) input(x schema.Example, seq int, head schema.Head, scores []T) (decompose.Input[T], error) {
+// more computes what the options ask for beside contributions.
+func (p *pass[T]) more(r *schema.HeadResult, in decompose.Input[T], x schema.Example, scores []T, first bool) error {
+	var err error
+	options := &p.engine.options
+	if options.Factors || options.Pairs {
+		if r.Factors, err = p.factors(in); err != nil {
+			return err
+		}
+	}
+	if options.Pairs {
+		if r.Pairs, err = pairTables(p.engine.provider, r.Factors); err != nil {
+			return err
+		}
+	}
+	if !options.Factors {
+		r.Factors = nil
+	}
+	if options.Substitutions {
+		if r.Substitutions, err = p.substitutions(in, x, scores); err != nil {
+			return err
+		}
+	}
+	if options.Projections {
+		if r.Projections, err = p.projections(in); err != nil {
+			return err
+		}
+		if first {
+			r.Cosines = p.cosines(in)
+		}
+	}
+	return nil
+}
+
+// bareInput collects what [decompose] needs out of the cache, but for bases.
+func (p *pass[T]) bareInput(x schema.Example, seq int, head schema.Head) decompose.Input[T] {
 	model := p.engine.description
+	scores := p.cache.Scores(head, seq, atQuery)
 	in := decompose.Input[T]{
 		Convention: p.engine.options.Convention,
 		Eps:        model.LNEps,
@@ -212,33 +267,40 @@ func (p *pass[T]) input(x schema.Example, seq int, head schema.Head, scores []T)
 		Key:        p.position(seq, atKey, head, p.cache.K(head, seq, atKey)),
 	}
 	in.Key.Score = scores[x.Key]
-	baseline := -1
 	if x.Baseline != schema.NoPosition {
-		baseline = x.Tokens[x.Baseline].ID
 		position := p.position(seq, atBaseline, head, p.cache.K(head, seq, atBaseline))
 		position.Score = scores[x.Baseline]
 		in.Baseline = &position
 	}
-	for _, d := range p.engine.queryBases {
-		basis, err := decompose.QueryBasis(d.Name, p, x.Tokens[x.Key].ID, baseline)
+	return in
+}
+
+// input is bareInput with the bases of the engine.
+func (p *pass[T]) input(x schema.Example, seq int, head schema.Head) (decompose.Input[T], error) {
+	in := p.bareInput(x, seq, head)
+	without := map[int]bool{} // query bases that this example cannot have
+	for i, b := range p.engine.queryBases {
+		made, ok, err := p.queryBasis(b, x)
 		if err != nil {
 			return in, err
 		}
-		in.QueryBases = append(in.QueryBases, basis)
+		without[i] = !ok
+		in.QueryBases = append(in.QueryBases, made)
 	}
-	for _, d := range p.engine.keyBases {
+	for _, b := range p.engine.keyBases {
 		var both decompose.KeyBases
 		var err error
-		if both.AtKey, err = decompose.KeyBasis(d.Name, p, x.Tokens[x.Key].ID, in.Key.Components, model.NHeads); err != nil {
+		if both.AtKey, err = p.keyBasis(b, x, x.Key, in.Key); err != nil {
 			return in, err
 		}
 		if in.Baseline != nil {
-			if both.AtBaseline, err = decompose.KeyBasis(d.Name, p, baseline, in.Baseline.Components, model.NHeads); err != nil {
+			if both.AtBaseline, err = p.keyBasis(b, x, x.Baseline, *in.Baseline); err != nil {
 				return in, err
 			}
 		}
 		in.KeyBases = append(in.KeyBases, both)
 	}
+	in.Pairs = slices.DeleteFunc(pairs(p.engine.queryBases, p.engine.keyBases), func(pair [2]int) bool { return without[pair[0]] })
 	return in, nil
 }
 

@@ -10,14 +10,13 @@ import (
 
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
-	"ducklens/engine/decompose"
 	"ducklens/engine/gpt2"
 	"ducklens/engine/tokenizer"
 	"ducklens/schema"
 )
 
-// Engine is a loaded model with its tokenizer, its target heads and its bases. It is made by [Open] and
-// does not change, so it may be used from several goroutines at once.
+// Engine is a loaded model with its tokenizer, its target heads and its bases. It is made by [Open]; but for
+// [Engine.Prepare], which comes first, nothing changes it, so it may be used from several goroutines at once.
 type Engine struct {
 	options     Options
 	description schema.Model
@@ -27,9 +26,17 @@ type Engine struct {
 	heads       []schema.Head
 	components  []schema.Component
 
-	queryBases, keyBases []decompose.Definition
+	queryBases, keyBases []basis
+	movers               []schema.Head // nil: not chosen yet
+	notices              []string
 
-	analyze func(ctx context.Context, examples []schema.Example) ([]schema.Result, error)
+	compute computation
+}
+
+// computation is an [analysis] of either number type.
+type computation interface {
+	run(ctx context.Context, examples []schema.Example) ([]schema.Result, error)
+	shares(ctx context.Context, examples []schema.Example) ([]float64, error)
 }
 
 // Open loads the model in folder dir. Close it when done.
@@ -50,13 +57,16 @@ func Open(dir string, options Options) (*Engine, error) {
 
 func open(dir string, ckpt *checkpoint.Checkpoint, options Options) (*Engine, error) {
 	e := &Engine{options: options, checkpoint: ckpt}
-	e.queryBases, e.keyBases = options.bases()
+	e.queryBases, e.keyBases = options.bases(schema.Query), options.bases(schema.Key)
 	var err error
 	if e.description, err = describe(dir, ckpt); err != nil {
 		return nil, err
 	}
 	e.components = schema.Components(e.description.NLayers, e.description.NHeads)
-	if e.heads, err = options.targetHeads(e.description); err != nil {
+	if err := errors.Join(e.targetHeads(), e.checkUserBases()); err != nil {
+		return nil, err
+	}
+	if err := e.settleMovers(); err != nil {
 		return nil, err
 	}
 	if e.tokenizer, err = tokenizer.Load(os.DirFS(dir)); err != nil {
@@ -66,9 +76,9 @@ func open(dir string, ckpt *checkpoint.Checkpoint, options Options) (*Engine, er
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	if options.Precision == Float64 {
-		e.analyze, err = load[float64](e)
+		e.compute, err = load[float64](e)
 	} else {
-		e.analyze, err = load[float32](e)
+		e.compute, err = load[float32](e)
 	}
 	if err != nil {
 		return nil, err
@@ -76,13 +86,13 @@ func open(dir string, ckpt *checkpoint.Checkpoint, options Options) (*Engine, er
 	return e, nil
 }
 
-// load reads the weights at one precision and gives the function that analyses with them.
-func load[T blas.Float](e *Engine) (func(context.Context, []schema.Example) ([]schema.Result, error), error) {
+// load reads the weights at one precision.
+func load[T blas.Float](e *Engine) (computation, error) {
 	model, err := gpt2.Load[T](e.checkpoint, e.options.Processing, e.provider, e.options.threads())
 	if err != nil {
 		return nil, fmt.Errorf("engine: model %s: %w", e.description.Name, err)
 	}
-	return newAnalysis(e, model).run, nil
+	return newAnalysis(e, model), nil
 }
 
 // describe fills the row of the model table.
@@ -109,14 +119,29 @@ func (e *Engine) Model() schema.Model { return e.description }
 // Heads lists the target heads, in the order of [schema.Result.Heads].
 func (e *Engine) Heads() []schema.Head { return slices.Clone(e.heads) }
 
-// Bases lists the bases that [schema.Contribution] refers to by index: those of the query side, then those of the
-// key side.
+// Bases lists the bases that results refer to by index: those of the query side, then those of the key side; on each
+// none, the other named ones, the user's, the random ones.
 func (e *Engine) Bases() []schema.Basis {
 	var list []schema.Basis
-	for _, d := range slices.Concat(e.queryBases, e.keyBases) {
-		list = append(list, d.Basis)
+	for _, b := range slices.Concat(e.queryBases, e.keyBases) {
+		list = append(list, b.Basis)
 	}
 	return list
+}
+
+// Notices says, in a sentence each, what the options leave open and the model or the prompts do not allow, such as a
+// default basis that is left out. Ask after [Engine.Prepare].
+func (e *Engine) Notices() []string { return slices.Clone(e.notices) }
+
+// checkUserBases compares the users' directions with the model.
+func (e *Engine) checkUserBases() error {
+	for _, u := range e.options.UserBases {
+		if d := u.dModel(); d != e.description.DModel {
+			return advise(fmt.Sprintf("directions live in the residual stream: the last dimension is d_model = %d", e.description.DModel),
+				"engine: %s basis %s: %w: directions of %d entries from %s, want d_model = %d of %s", u.Side, u.Name, ErrArray, d, u.source(), e.description.DModel, e.description.Name)
+		}
+	}
+	return nil
 }
 
 // Precision is the number type in use, [Float32] or [Float64].
@@ -146,7 +171,10 @@ func (e *Engine) Analyze(ctx context.Context, examples []schema.Example) ([]sche
 			return nil, err
 		}
 	}
-	return e.analyze(ctx, examples)
+	if e.movers == nil && (e.options.Substitutions || e.options.Projections) {
+		return nil, advise("call Prepare with the first examples, or name mover heads", "engine: no mover heads chosen: %w", ErrMover)
+	}
+	return e.compute.run(ctx, examples)
 }
 
 // check refuses an example that did not come from [Engine.Example] and would read outside of something.
@@ -154,6 +182,11 @@ func (e *Engine) check(x schema.Example) error {
 	if x.Query < 0 || x.Query >= len(x.Tokens) || x.Key < 0 || x.Key > x.Query || x.Baseline < schema.NoPosition || x.Baseline > x.Query || x.Query >= e.description.NCtx {
 		return fmt.Errorf("engine: example %d: %w: query %d, key %d, baseline %d of %d tokens in a model that reads %d",
 			x.Index, ErrPrompt, x.Query, x.Key, x.Baseline, len(x.Tokens), e.description.NCtx)
+	}
+	for _, id := range []int{x.RandomName, x.RandomToken} {
+		if id != schema.NoToken && (id < 0 || id >= e.description.DVocab) {
+			return fmt.Errorf("engine: example %d: %w: random token id %d, want 0 to %d, or %d for none", x.Index, ErrPrompt, id, e.description.DVocab-1, schema.NoToken)
+		}
 	}
 	for i, t := range x.Tokens[:x.Query+1] {
 		if t.ID < 0 || t.ID >= e.description.DVocab {

@@ -43,7 +43,7 @@ func TestOpenDescribesTheModel(t *testing.T) {
 	for _, b := range e.Bases() {
 		names = append(names, b.Side.String()+" "+b.Name)
 	}
-	if d := cmp.Diff([]string{"query none", "query unembed", "query unembed+baseline", "key none", "key effective", "key mlp0"}, names); d != "" {
+	if d := cmp.Diff([]string{"query none", "query unembed", "query unembed+baseline", "query sub_unembed", "key none", "key effective", "key mlp0"}, names); d != "" {
 		t.Error(d)
 	}
 	if len(e.Heads()) != 8 || e.Heads()[0] != (schema.Head{Layer: 1}) {
@@ -80,7 +80,7 @@ func TestOpenRefuses(t *testing.T) {
 		"unknown head": {dir, engine.Options{Heads: []schema.Head{{Layer: 12, Index: 3}}}, engine.ErrUnknownHead, "unknown head 12.3: model", "heads of this model are 0.0 to 2.3"},
 		"unknown index": {dir, engine.Options{Heads: []schema.Head{{Layer: 1, Index: 4}}}, engine.ErrUnknownHead,
 			"has 3 layers of 4 heads", "heads of this model are 0.0 to 2.3"},
-		"MLP0 for layer 0": {dir, engine.Options{Heads: []schema.Head{{Layer: 0, Index: 1}}}, engine.ErrBasis,
+		"MLP0 for layer 0": {dir, engine.Options{Heads: []schema.Head{{Layer: 0, Index: 1}}, KeyBases: []string{"mlp0"}}, engine.ErrBasis,
 			"head 0.1: basis does not apply: key basis mlp0", "ask for a head in layer 1 or above, or for key basis none or effective"},
 		"invalid": {dir, engine.Options{Precision: "half"}, engine.ErrOptions, `precision "half", want float32 or float64`, ""},
 	} {

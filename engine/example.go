@@ -9,10 +9,10 @@ import (
 )
 
 // Example makes a prompt ready for the model: its tokens, with BOS in front unless the options say otherwise, and
-// its positions as token indices. The example's Index is left to the caller. Errors are [ErrPrompt] or [ErrBasis], list the tokens
+// its positions as token indices. The example's Index and its random tokens are left to the caller. Errors are [ErrPrompt] or [ErrBasis], list the tokens
 // where a position is at fault, and have a Hint.
 func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
-	example := schema.Example{Prompt: prompt, Baseline: schema.NoPosition}
+	example := schema.Example{Prompt: prompt, Baseline: schema.NoPosition, RandomName: schema.NoToken, RandomToken: schema.NoToken}
 	if !e.options.NoBOS {
 		example.Tokens = append(example.Tokens, e.token(e.tokenizer.EndOfText()))
 	}
@@ -47,7 +47,7 @@ func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 	}
 	if example.Baseline == schema.NoPosition {
 		for _, d := range e.queryBases {
-			if d.NeedsBaseline {
+			if d.NeedsBaseline && !d.byDefault {
 				return schema.Example{}, advise(fmt.Sprintf("give the prompt a baseline, or leave out query basis %s", d.Name),
 					"engine: %w: query basis %s is made from the baseline token, and the prompt has none: %s", ErrBasis, d.Name, excerpt(prompt.Text))
 			}

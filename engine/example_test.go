@@ -56,7 +56,7 @@ func TestExampleFindsPositions(t *testing.T) {
 
 func TestExampleRefuses(t *testing.T) {
 	t.Parallel()
-	e := open(t, modelFolder(t), engine.Options{})
+	e := open(t, modelFolder(t), engine.Options{QueryBases: []string{"unembed", "unembed+baseline"}})
 	const text = "Then Ada and Bo spoke"
 	const tokens = `0 "<|endoftext|>", 1 "Then", 2 " Ada", 3 " and", 4 " Bo", 5 " spoke"`
 	query, key, baseline := schema.AtWord("spoke"), schema.AtWord("Bo"), schema.AtWord("Ada")

@@ -25,8 +25,31 @@ type Options struct {
 	Heads []schema.Head
 
 	// QueryBases and KeyBases name the bases of each side, as [decompose.Definitions] lists them. "none" is always
-	// there and always first. Empty: none, unembed, unembed+baseline, and none, mlp0.
+	// there and always first. Empty: none, unembed, unembed+baseline and sub_unembed; none, mlp0 and sub_mlp0. Of these defaults, those
+	// that the target heads or the prompts cannot have are left out, and [Engine.Notices] says so; a basis that is named is an
+	// error where it cannot be had.
 	QueryBases, KeyBases []string
+
+	// UserBases are bases of your own, beside the named ones: every pair of both kinds is computed.
+	UserBases []UserBasis
+
+	// NullBases is the number of random bases of each side, named random0, random1 and so on, one direction each. Number i of the
+	// query side is paired with number i of the key side only. They are the null that a share along a basis is
+	// compared with: 20 give a rough band of 95 percent. 0: none.
+	NullBases int
+
+	// Seed of the random bases.
+	Seed int64
+
+	// Movers are the heads whose outputs at the query position are substituted for the query and projected, each in a layer below
+	// every target head. Empty: 9.9 and 9.6 where the model has them and they are below every target head, else chosen by [Engine.Prepare].
+	Movers []schema.Head
+
+	// Factors, Pairs, Substitutions and Projections ask for more than contributions: the fields of [schema.HeadResult] with those
+	// names (Projections for Cosines too). Pairs take the most memory, 16 bytes for each pair of components,
+	// pair of bases and position, 650 kB an example for a head of layer 10 of GPT-2 small with the default bases; [PairTables] makes
+	// them from Factors one example at a time.
+	Factors, Pairs, Substitutions, Projections bool
 
 	Convention schema.Convention // exact unless set
 	Processing schema.Processing // processed weights unless set
@@ -44,16 +67,10 @@ type Options struct {
 	// NoBOS leaves out the <|endoftext|> token in front of every prompt.
 	NoBOS bool
 
-	// AttentionOnly leaves out bases and contributions: only scores and attention rows are computed, and Heads empty
-	// means every head. Closure is NaN then: there is nothing to add up.
+	// AttentionOnly leaves out bases, contributions and all that comes with them: only scores and attention rows are computed, and
+	// Heads empty means every head. Closure is NaN then: there is nothing to add up.
 	AttentionOnly bool
 }
-
-// The bases of an [Options] that names none: what the figures of the negative name mover heads are made with.
-var (
-	defaultQueryBases = []string{"none", "unembed", "unembed+baseline"}
-	defaultKeyBases   = []string{"none", "mlp0"}
-)
 
 // Validate returns every fault that can be seen without a model, joined; each is an [ErrOptions].
 func (o Options) Validate() error {
@@ -79,6 +96,28 @@ func (o Options) Validate() error {
 				fault("%s basis %s is there twice", side, name)
 			}
 		}
+	}
+	for i, u := range o.UserBases {
+		if err := u.check(); err != nil {
+			fault("%w", err)
+		}
+		if slices.ContainsFunc(o.UserBases[:i], func(b UserBasis) bool { return b.Side == u.Side && b.Name == u.Name }) {
+			fault("%s basis %s is there twice", u.Side, u.Name)
+		}
+	}
+	if o.NullBases < 0 || o.NullBases > maxNullBases {
+		fault("%d random bases, want 0 to %d", o.NullBases, maxNullBases)
+	}
+	for i, m := range o.Movers {
+		if m.Layer < 0 || m.Index < 0 {
+			fault("mover head %s, want layer and index from 0", m)
+		}
+		if slices.Contains(o.Movers[:i], m) {
+			fault("mover head %s is there twice", m)
+		}
+	}
+	if o.AttentionOnly && (o.Factors || o.Pairs || o.Substitutions || o.Projections) {
+		fault("attention only, and factors, pairs, substitutions or projections as well: want one or the other")
 	}
 	if o.Convention > schema.Notebook {
 		fault("convention number %d, want %d for %s or %d for %s", o.Convention, schema.Exact, schema.Exact, schema.Notebook, schema.Notebook)
@@ -112,28 +151,8 @@ func (o Options) threads() int {
 	return o.Threads
 }
 
-// bases resolves the names of both sides. It expects valid options.
-func (o Options) bases() (query, key []decompose.Definition) {
-	if o.AttentionOnly {
-		return nil, nil
-	}
-	resolve := func(side schema.Side, names, defaults []string) []decompose.Definition {
-		if len(names) == 0 {
-			names = defaults
-		}
-		list := []decompose.Definition{}
-		for _, name := range append([]string{"none"}, names...) {
-			if name == "none" && len(list) > 0 {
-				continue
-			}
-			if d, err := decompose.LookUp(side, name); err == nil {
-				list = append(list, d)
-			}
-		}
-		return list
-	}
-	return resolve(schema.Query, o.QueryBases, defaultQueryBases), resolve(schema.Key, o.KeyBases, defaultKeyBases)
-}
+// maxNullBases bounds the tables of an example.
+const maxNullBases = 1000
 
 // AllHeads lists every head of a model, layer after layer.
 func AllHeads(model schema.Model) []schema.Head {
@@ -146,35 +165,48 @@ func AllHeads(model schema.Model) []schema.Head {
 	return heads
 }
 
-// targetHeads gives the heads of a run on this model, or says which of them it cannot have.
-func (o Options) targetHeads(model schema.Model) ([]schema.Head, error) {
-	var layer0 []string // bases that need what layer 0 wrote
-	_, key := o.bases()
-	for _, d := range key {
-		if d.NeedsLayer0 {
-			layer0 = append(layer0, d.Name)
+// targetHeads settles the heads of the run on this model, or says which of them it cannot have.
+func (e *Engine) targetHeads() error {
+	model := e.description
+	early := func(d decompose.Definition) bool { return d.NeedsLayer0 }
+	var asked, byDefault []string // bases that need what layer 0 wrote
+	for _, b := range e.keyBases {
+		if early(b.Definition) && b.byDefault {
+			byDefault = append(byDefault, b.Name)
+		} else if early(b.Definition) {
+			asked = append(asked, b.Name)
 		}
 	}
-	if len(o.Heads) == 0 {
-		heads := AllHeads(model)
-		if len(layer0) > 0 {
-			heads = heads[min(model.NHeads, len(heads)):]
+	if len(e.options.Heads) == 0 {
+		e.heads = AllHeads(model)
+		needy := append(asked, byDefault...)
+		switch {
+		case len(needy) == 0:
+		case model.NLayers > 1:
+			e.heads = e.heads[model.NHeads:]
+			e.notices = append(e.notices, fmt.Sprintf("heads of layer 0 are left out: key %s made from the output of layer 0", basesAre(needy)))
+		case len(asked) > 0:
+			return advise("ask for key basis none or effective",
+				"engine: %w: key basis %s needs a head in layer 1 or above, and %s has 1 layer", ErrBasis, asked[0], model.Name)
+		default:
+			e.dropDefaults(model.Name+" has no layer after layer 0", early)
 		}
-		if len(heads) == 0 {
-			return nil, advise("ask for key basis none or effective",
-				"engine: %w: key basis %s needs a head in layer 1 or above, and %s has 1 layer", ErrBasis, layer0[0], model.Name)
-		}
-		return heads, nil
+		return nil
 	}
-	for _, h := range o.Heads {
+	for _, h := range e.options.Heads {
 		if h.Layer >= model.NLayers || h.Index >= model.NHeads {
-			return nil, advise(fmt.Sprintf("heads of this model are 0.0 to %s", schema.Head{Layer: model.NLayers - 1, Index: model.NHeads - 1}),
+			return advise(fmt.Sprintf("heads of this model are 0.0 to %s", schema.Head{Layer: model.NLayers - 1, Index: model.NHeads - 1}),
 				"engine: %w %s: model %s has %d layers of %d heads", ErrUnknownHead, h, model.Name, model.NLayers, model.NHeads)
 		}
-		if h.Layer == 0 && len(layer0) > 0 {
-			return nil, advise("ask for a head in layer 1 or above, or for key basis none or effective",
-				"engine: head %s: %w: key basis %s is made from the output of layer 0, which is written after the heads of layer 0 have read the stream", h, ErrBasis, layer0[0])
+		if h.Layer > 0 {
+			continue
 		}
+		if len(asked) > 0 {
+			return advise("ask for a head in layer 1 or above, or for key basis none or effective",
+				"engine: head %s: %w: key basis %s is made from the output of layer 0, which is written after the heads of layer 0 have read the stream", h, ErrBasis, asked[0])
+		}
+		e.dropDefaults(fmt.Sprintf("head %s reads the stream before layer 0 has written", h), early)
 	}
-	return slices.Clone(o.Heads), nil
+	e.heads = slices.Clone(e.options.Heads)
+	return nil
 }

@@ -32,7 +32,7 @@ type Table struct {
 }
 
 // Contributions splits the scores of one example over components and quadrants, for both sides and every
-// pair of bases. It returns [ErrShape] where the parts of the input do not fit each other.
+// wanted pair of bases. It returns [ErrShape] where the parts of the input do not fit each other.
 //
 // A contribution of component c on the key side, with a part f of the query fixed, is
 //
@@ -49,12 +49,7 @@ func Contributions[T blas.Float](in Input[T]) (Output, error) {
 	if err := in.check(); err != nil {
 		return Output{}, err
 	}
-	var out Output
-	for i, c := range in.Components {
-		if in.Convention == schema.Exact || c.Kind != schema.AttnBias {
-			out.Rows = append(out.Rows, i)
-		}
-	}
+	out := Output{Rows: in.rows()}
 	keySide(&in, &out)
 	querySide(&in, &out)
 	return out, nil
@@ -72,28 +67,28 @@ func keySide[T blas.Float](in *Input[T], out *Output) {
 	if in.Baseline != nil {
 		atBaseline = read(maps, in.Baseline, keyAxes(in.KeyBases, true))
 	}
-	for i, query := range in.QueryBases {
-		for j, key := range in.KeyBases {
-			if key.kind() == schema.Replacement {
-				continue
-			}
-			t := Table{Side: schema.Key, QueryBasis: i, KeyBasis: j}
-			t.Score = atKey.contributions(out.Rows, i, j, false)
-			reference := float64(in.Key.Score)
-			if query.kind == schema.Replacement {
-				reference = scoreOf(fixedQueries[i].whole(), in.Key.Vector)
-			}
-			out.close(reference, t.Score)
-			if in.Baseline != nil {
-				t.Baseline = atBaseline.contributions(out.Rows, i, j, false)
-				reference := float64(in.Baseline.Score)
-				if query.kind == schema.Replacement {
-					reference = scoreOf(fixedQueries[i].whole(), in.Baseline.Vector)
-				}
-				out.close(reference, t.Baseline)
-			}
-			out.Tables = append(out.Tables, t)
+	for _, pair := range in.pairs() {
+		i, j := pair[0], pair[1]
+		if in.KeyBases[j].kind() == schema.Replacement {
+			continue
 		}
+		t := Table{Side: schema.Key, QueryBasis: i, KeyBasis: j}
+		t.Score = atKey.contributions(out.Rows, i, j, false)
+		replaced := in.QueryBases[i].kind == schema.Replacement
+		reference := float64(in.Key.Score)
+		if replaced {
+			reference = scoreOf(fixedQueries[i].whole(), in.Key.Vector)
+		}
+		out.close(reference, t.Score)
+		if in.Baseline != nil {
+			t.Baseline = atBaseline.contributions(out.Rows, i, j, false)
+			reference := float64(in.Baseline.Score)
+			if replaced {
+				reference = scoreOf(fixedQueries[i].whole(), in.Baseline.Vector)
+			}
+			out.close(reference, t.Baseline)
+		}
+		out.Tables = append(out.Tables, t)
 	}
 }
 
@@ -114,29 +109,28 @@ func querySide[T blas.Float](in *Input[T], out *Output) {
 	// Key and baseline are read against the same components, those at the query position: one pass does both.
 	maps := newFixedMaps(data[T](in.Maps.WQ), append(append([]fixed(nil), fixedKeys...), fixedBaselines...), in.Maps.BQ)
 	atQuery := read(maps, &in.Query, queryAxes(in.QueryBases))
-	for i, query := range in.QueryBases {
-		if query.kind == schema.Replacement {
+	for _, pair := range in.pairs() {
+		i, j := pair[0], pair[1]
+		if in.QueryBases[i].kind == schema.Replacement {
 			continue
 		}
-		for j, key := range in.KeyBases {
-			t := Table{Side: schema.Query, QueryBasis: i, KeyBasis: j}
-			replaced := key.kind() == schema.Replacement && in.Convention == schema.Exact
-			t.Score = atQuery.contributions(out.Rows, j, i, true)
-			reference := float64(in.Key.Score)
-			if replaced {
-				reference = scoreOf(fixedKeys[j].whole(), in.Query.Vector)
-			}
-			out.close(reference, t.Score)
-			if in.Baseline != nil {
-				t.Baseline = atQuery.contributions(out.Rows, len(fixedKeys)+j, i, true)
-				reference := float64(in.Baseline.Score)
-				if replaced {
-					reference = scoreOf(fixedBaselines[j].whole(), in.Query.Vector)
-				}
-				out.close(reference, t.Baseline)
-			}
-			out.Tables = append(out.Tables, t)
+		t := Table{Side: schema.Query, QueryBasis: i, KeyBasis: j}
+		replaced := in.KeyBases[j].kind() == schema.Replacement && in.Convention == schema.Exact
+		t.Score = atQuery.contributions(out.Rows, j, i, true)
+		reference := float64(in.Key.Score)
+		if replaced {
+			reference = scoreOf(fixedKeys[j].whole(), in.Query.Vector)
 		}
+		out.close(reference, t.Score)
+		if in.Baseline != nil {
+			t.Baseline = atQuery.contributions(out.Rows, len(fixedKeys)+j, i, true)
+			reference := float64(in.Baseline.Score)
+			if replaced {
+				reference = scoreOf(fixedBaselines[j].whole(), in.Query.Vector)
+			}
+			out.close(reference, t.Baseline)
+		}
+		out.Tables = append(out.Tables, t)
 	}
 }
 
@@ -184,15 +178,15 @@ func newFixedMaps[T blas.Float](w []T, vectors []fixed, bias []T) fixedMaps {
 // reading is the products of the components at one position with every map and every axis.
 type reading struct {
 	maps     fixedMaps
+	axes     [][][]float64 // [basis][axis][d_model]
 	products table         // [component, maps then axes]
 	axisOf   []int         // by basis: the column of its first axis in products
-	along    [][][]float64 // [column of maps][basis] dot products of the map with the axes of the basis
 	unit     float64       // sigma sqrt(d_head)
 }
 
 // read multiplies the components at p with the maps and with the axes of each basis of this position.
 func read[T blas.Float](m fixedMaps, p *Position[T], axes [][][]float64) reading {
-	r := reading{maps: m, unit: float64(p.Scale) * math.Sqrt(float64(m.dHead))}
+	r := reading{maps: m, axes: axes, unit: float64(p.Scale) * math.Sqrt(float64(m.dHead))}
 	columns := append([][]float64(nil), m.columns...)
 	for _, basis := range axes {
 		r.axisOf = append(r.axisOf, len(columns))
@@ -200,15 +194,6 @@ func read[T blas.Float](m fixedMaps, p *Position[T], axes [][][]float64) reading
 	}
 	if len(columns) > 0 {
 		r.products = products(data[T](p.Components), len(p.Stream), columns)
-	}
-	for _, column := range m.columns {
-		along := make([][]float64, len(axes))
-		for b, basis := range axes {
-			for _, axis := range basis {
-				along[b] = append(along[b], dot(column, axis))
-			}
-		}
-		r.along = append(r.along, along)
 	}
 	return r
 }
@@ -226,7 +211,10 @@ func (r *reading) contributions(rows []int, vector, basis int, splitQuery bool) 
 		if column < 0 {
 			continue
 		}
-		along := r.along[column][basis]
+		var along []float64 // V^T m
+		for _, axis := range r.axes[basis] {
+			along = append(along, dot(r.maps.columns[column], axis))
+		}
 		axis := r.axisOf[basis]
 		for i, row := range rows {
 			p := r.products.row(row)

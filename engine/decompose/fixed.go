@@ -59,12 +59,8 @@ func splitFixed[T blas.Float](p *Position[T], w []T, bias []T, basis Basis, conv
 		axpy(-1, par, v)
 		return fixed{par: par, perp: v}
 	case schema.Replacement:
-		std := math.Sqrt(variance(basis.replacement, 0) + eps)
-		if convention == schema.Notebook {
-			std = math.Sqrt(variance(basis.replacement, 1))
-		}
 		par := applyTransposed(w, basis.replacement, dHead)
-		scale(par, 1/std)
+		scale(par, 1/layerNormScale(basis.replacement, convention, eps))
 		return fixed{par: par, perp: widen(bias)}
 	}
 	return fixed{perp: v}

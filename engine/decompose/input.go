@@ -29,6 +29,12 @@ type Position[T blas.Float] struct {
 	Score      T             // the model's own score from the query position; unused at the query position
 }
 
+// Component is what component i wrote at the position [d_model], a view of Components.
+func (p *Position[T]) Component(i int) []T {
+	x, d := data[T](p.Components), len(p.Stream)
+	return x[i*d : (i+1)*d : (i+1)*d]
+}
+
 // Input is one example as seen by one head.
 type Input[T blas.Float] struct {
 	Convention schema.Convention
@@ -38,11 +44,38 @@ type Input[T blas.Float] struct {
 	Query, Key Position[T]
 	Baseline   *Position[T] // nil where the example has none
 
-	// QueryBases split the query vector, KeyBases the key vectors. Every pair of them is computed, but
-	// that a replaced vector has no components: a Replacement of the query gives a table for the key side only,
-	// and the other way round.
+	// QueryBases split the query vector, KeyBases the key vectors. Pairs lists which of them are computed together, as indices
+	// [query basis, key basis]; nil means every pair. A replaced vector has no components: a Replacement of the
+	// query gives a table for the key side only, and the other way round.
 	QueryBases []Basis
 	KeyBases   []KeyBases
+	Pairs      [][2]int
+}
+
+// pairs lists the pairs of bases to compute.
+func (in *Input[T]) pairs() [][2]int {
+	if in.Pairs != nil {
+		return in.Pairs
+	}
+	var all [][2]int
+	for i := range in.QueryBases {
+		for j := range in.KeyBases {
+			all = append(all, [2]int{i, j})
+		}
+	}
+	return all
+}
+
+// rows lists the components that have a row: all in the exact convention, all but the attention biases in the
+// notebook's.
+func (in *Input[T]) rows() []int {
+	var list []int
+	for i, c := range in.Components {
+		if in.Convention == schema.Exact || c.Kind != schema.AttnBias {
+			list = append(list, i)
+		}
+	}
+	return list
 }
 
 // KeyBases is one choice of basis on the key side: each position has its own direction.
@@ -100,6 +133,11 @@ func (in *Input[T]) check() error {
 	for _, l := range lengths {
 		if l.got != l.want {
 			return fmt.Errorf("decompose: %s has %d entries, want %d: %w", l.name, l.got, l.want, ErrShape)
+		}
+	}
+	for _, p := range in.Pairs {
+		if p[0] < 0 || p[0] >= len(in.QueryBases) || p[1] < 0 || p[1] >= len(in.KeyBases) {
+			return fmt.Errorf("decompose: pair of bases %v, and there are %d of the query and %d of the key: %w", p, len(in.QueryBases), len(in.KeyBases), ErrShape)
 		}
 	}
 	for i, b := range in.QueryBases {

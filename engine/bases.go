@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ducklens/engine/decompose"
+	"ducklens/schema"
+)
+
+// basis is one choice of basis of an engine: named, a user's, or random.
+type basis struct {
+	decompose.Definition
+	byDefault  bool              // not asked for: left out where it cannot be made
+	user       []decompose.Basis // of a user's basis: one for all examples, or one for each
+	perExample bool              // user has one for each
+	random     bool
+	number     int // of a random basis
+}
+
+// factored tells whether components are stored as factors along the basis: random ones are for means only.
+func (b basis) factored() bool { return b.Kind == schema.Subspace && !b.random }
+
+// The bases of an [Options] that names none: what the figures of the negative name mover heads are made with.
+var (
+	defaultQueryBases = []string{"none", "unembed", "unembed+baseline", "sub_unembed"}
+	defaultKeyBases   = []string{"none", "mlp0", "sub_mlp0"}
+)
+
+// bases resolves the bases of one side: the named ones with none first, the user's, the random ones. It expects valid
+// options.
+func (o Options) bases(side schema.Side) []basis {
+	if o.AttentionOnly {
+		return nil
+	}
+	names, defaults := o.QueryBases, defaultQueryBases
+	if side == schema.Key {
+		names, defaults = o.KeyBases, defaultKeyBases
+	}
+	byDefault := len(names) == 0
+	if byDefault {
+		names = defaults
+	}
+	list := []basis{}
+	for _, name := range append([]string{"none"}, names...) {
+		if name == "none" && len(list) > 0 {
+			continue
+		}
+		if d, err := decompose.LookUp(side, name); err == nil {
+			list = append(list, basis{Definition: d, byDefault: byDefault})
+		}
+	}
+	for _, u := range o.UserBases {
+		if u.Side == side {
+			made, _ := u.bases()
+			list = append(list, basis{Definition: decompose.Definition{Basis: u.describe(made)}, user: made, perExample: u.PerExample})
+		}
+	}
+	for i := range o.NullBases {
+		list = append(list, basis{Definition: decompose.Definition{Basis: schema.Basis{
+			Side: side, Kind: schema.Subspace, Name: fmt.Sprintf("%s%d", randomName, i), Dimension: 1,
+			Description: fmt.Sprintf("null: a gaussian direction for each token, number %d of seed %d; pairs with the other side's of the same number only", i, o.Seed),
+		}}, random: true, number: i})
+	}
+	return list
+}
+
+// pairs lists the pairs of bases that are computed: every pair of bases that are not random, and the random ones number
+// by number.
+func pairs(query, key []basis) [][2]int {
+	list := [][2]int{}
+	for i, q := range query {
+		for j, k := range key {
+			if q.random == k.random && (!q.random || q.number == k.number) {
+				list = append(list, [2]int{i, j})
+			}
+		}
+	}
+	return list
+}
+
+// dropDefaults takes out the default bases that cannot be made, and says so in the notices.
+func (e *Engine) dropDefaults(why string, cannot func(decompose.Definition) bool) {
+	for _, list := range []*[]basis{&e.queryBases, &e.keyBases} {
+		var dropped []string
+		side := schema.Query
+		*list = slices.DeleteFunc(slices.Clone(*list), func(b basis) bool {
+			drop := b.byDefault && cannot(b.Definition)
+			if drop {
+				dropped, side = append(dropped, b.Name), b.Side
+			}
+			return drop
+		})
+		if len(dropped) > 0 {
+			e.notices = append(e.notices, fmt.Sprintf("%s %s left out: %s", side, basesAre(dropped), why))
+		}
+	}
+}
+
+// basesAre writes "basis a is" or "bases a and b are".
+func basesAre(names []string) string {
+	if len(names) == 1 {
+		return "basis " + names[0] + " is"
+	}
+	return "bases " + strings.Join(names, " and ") + " are"
+}
+
+// queryBasis makes basis b for the query of an example; ok is false where b is a default that needs a baseline and
+// the example has none.
+func (p *pass[T]) queryBasis(b basis, x schema.Example) (made decompose.Basis, ok bool, err error) {
+	switch {
+	case b.random:
+		made, err = decompose.Span(p.engine.randomDirection(b, x.Tokens[x.Key].ID))
+		return made, true, err
+	case b.user != nil:
+		made, err = b.of(x)
+		return made, true, err
+	case b.byDefault && b.NeedsBaseline && x.Baseline == schema.NoPosition:
+		return decompose.Basis{}, false, nil
+	}
+	baseline := schema.NoPosition
+	if x.Baseline != schema.NoPosition {
+		baseline = x.Tokens[x.Baseline].ID
+	}
+	made, err = decompose.QueryBasis(b.Name, p, x.Tokens[x.Key].ID, baseline)
+	return made, true, err
+}
+
+// keyBasis makes basis b for one position of an example: a user's is the same at the key and at the baseline, every other is
+// that position's own.
+func (p *pass[T]) keyBasis(b basis, x schema.Example, at int, here decompose.Position[T]) (decompose.Basis, error) {
+	switch {
+	case b.random:
+		return decompose.Span(p.engine.randomDirection(b, x.Tokens[at].ID))
+	case b.user != nil:
+		return b.of(x)
+	}
+	return decompose.KeyBasis(b.Name, p, x.Tokens[at].ID, here.Components, p.engine.description.NHeads)
+}
+
+// of gives a user's basis for an example.
+func (b basis) of(x schema.Example) (decompose.Basis, error) {
+	if !b.perExample {
+		return b.user[0], nil
+	}
+	if x.Index < 0 || x.Index >= len(b.user) {
+		return decompose.Basis{}, advise(fmt.Sprintf("give %s basis %s one subspace for each prompt, or run %d prompts", b.Side, b.Name, len(b.user)),
+			"%w: %s basis %s has %d subspaces, one for each example, and this is example %d, counted from 0", ErrBasis, b.Side, b.Name, len(b.user), x.Index)
+	}
+	return b.user[x.Index], nil
+}

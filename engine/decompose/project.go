@@ -1,0 +1,72 @@
+package decompose
+
+import (
+	"math"
+
+	"ducklens/engine/blas"
+)
+
+// Projected says how a vector at unit length divides between a basis and the rest, and how both parts are turned towards
+// a linear map.
+type Projected struct {
+	ParNorm, PerpNorm float64
+	ParCos, PerpCos   float64 // with the map; NaN where the part, or the map, is zero
+}
+
+// Project splits x/|x| along a basis. The map [d_model] is the Map of a [Linear]. x is centred first, because that is
+// all of it that LayerNorm lets through; outputs of processed weights are centred already.
+//
+// The norm of the parallel part is the square root of the fraction of |x|^2 that the basis explains. A part shorter than
+// parallelTolerance counts as zero: its direction is rounding. A zero x gives zero norms.
+func Project[T blas.Float](basis Basis, x []T, direction []float64) Projected {
+	par, perp := unitParts(basis, x)
+	return projected(par, perp, direction)
+}
+
+// ProjectDiff is [Project] of the difference of two vectors, each at unit length and each split along its own
+// basis: the parts of x less the parts of y.
+func ProjectDiff[T blas.Float](xBasis Basis, x []T, yBasis Basis, y []T, direction []float64) Projected {
+	par, perp := unitParts(xBasis, x)
+	yPar, yPerp := unitParts(yBasis, y)
+	axpy(-1, yPar, par)
+	axpy(-1, yPerp, perp)
+	return projected(par, perp, direction)
+}
+
+// Cosine compares two vectors [d_model] part by part: the cosine of their parallel and of their perpendicular
+// parts. NaN where a part of either is zero.
+func Cosine[T blas.Float](basis Basis, a, b []T) (par, perp float64) {
+	aPar, aPerp := unitParts(basis, a)
+	bPar, bPerp := unitParts(basis, b)
+	return partCosine(aPar, bPar), partCosine(aPerp, bPerp)
+}
+
+// unitParts splits x/|x|; both parts are zero where x is.
+func unitParts[T blas.Float](basis Basis, x []T) (par, perp []float64) {
+	par, perp = Split(basis, x)
+	length := math.Hypot(norm(par), norm(perp))
+	if length > 0 {
+		scale(par, 1/length)
+		scale(perp, 1/length)
+	}
+	return par, perp
+}
+
+func projected(par, perp, direction []float64) Projected {
+	p := Projected{ParNorm: norm(par), PerpNorm: norm(perp), ParCos: math.NaN(), PerpCos: math.NaN()}
+	if length := norm(direction); length > 0 {
+		unit := append([]float64(nil), direction...)
+		scale(unit, 1/length)
+		p.ParCos, p.PerpCos = partCosine(par, unit), partCosine(perp, unit)
+	}
+	return p
+}
+
+// partCosine is the cosine of two parts of unit vectors, or NaN where one is too short to have a direction.
+func partCosine(a, b []float64) float64 {
+	na, nb := norm(a), norm(b)
+	if !(na > parallelTolerance && nb > parallelTolerance) {
+		return math.NaN()
+	}
+	return max(-1, min(1, dot(a, b)/(na*nb)))
+}

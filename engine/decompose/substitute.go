@@ -1,0 +1,133 @@
+package decompose
+
+import (
+	"fmt"
+	"math"
+
+	"ducklens/engine/blas"
+	"ducklens/schema"
+)
+
+// Substitution answers what the scores of one example would be if another vector stood in place of the
+// whole residual stream on one side, the model's own vectors on the other side held fixed. The vector goes through
+// LayerNorm first, at its own scale. It is made by [NewSubstitution].
+type Substitution[T blas.Float] struct {
+	convention          schema.Convention
+	eps                 float64
+	toKey, toBaseline   Linear // of query-side vectors
+	keys                Linear // of key-side vectors
+	row                 []float64
+	key                 int
+	baseline            bool
+	keyOwn, baselineOwn float64 // the model's own scores
+	streams             [3][]T  // at the query, the key and the baseline position
+}
+
+// Substituted is what a substitution gives.
+type Substituted struct {
+	Score    float64 // to the key
+	Baseline float64 // to the baseline position; NaN where the example has none
+	Prob     float64 // softmax of the attention row with only the key's score replaced by Score
+
+	// DiffProb is Prob with Score - Baseline in place of Score. A difference among raw scores has no direct meaning: the
+	// published histograms show it, and only the notebook convention computes it. NaN otherwise.
+	DiffProb float64
+}
+
+// NewSubstitution prepares the substitutions of an example whose attention row from the query position is scores,
+// pre-softmax, the key's at index key.
+func NewSubstitution[T blas.Float](in Input[T], scores []T, key int) (*Substitution[T], error) {
+	if key < 0 || key >= len(scores) {
+		return nil, fmt.Errorf("decompose: key at %d of an attention row of %d: %w", key, len(scores), ErrShape)
+	}
+	s := &Substitution[T]{convention: in.Convention, eps: in.Eps, row: widen(scores), key: key, baseline: in.Baseline != nil,
+		keyOwn: float64(in.Key.Score), baselineOwn: math.NaN()}
+	var err error
+	if s.toKey, s.toBaseline, err = QueryLinear(in); err != nil {
+		return nil, err
+	}
+	if s.keys, err = KeyLinear(in); err != nil {
+		return nil, err
+	}
+	s.streams = [3][]T{in.Query.Stream, in.Key.Stream}
+	if s.baseline {
+		s.streams[2] = in.Baseline.Stream
+		s.baselineOwn = float64(in.Baseline.Score)
+	}
+	return s, nil
+}
+
+// Query puts v [d_model] in place of the stream at the query position, keys fixed.
+func (s *Substitution[T]) Query(v []T) (Substituted, error) {
+	if err := s.check(v); err != nil {
+		return Substituted{}, err
+	}
+	wide, baseline := widen(v), math.NaN()
+	if s.baseline {
+		baseline = s.toBaseline.Score(wide, s.convention, s.eps)
+	}
+	return s.attend(s.toKey.Score(wide, s.convention, s.eps), baseline), nil
+}
+
+// Key puts atKey in place of the stream at the key position, and atBaseline at the baseline position, each [d_model],
+// the query fixed. atBaseline is not used where the example has no baseline.
+func (s *Substitution[T]) Key(atKey, atBaseline []T) (Substituted, error) {
+	if err := s.check(atKey); err != nil {
+		return Substituted{}, err
+	}
+	baseline := math.NaN()
+	if s.baseline {
+		if err := s.check(atBaseline); err != nil {
+			return Substituted{}, err
+		}
+		baseline = s.keys.Score(widen(atBaseline), s.convention, s.eps)
+	}
+	return s.attend(s.keys.Score(widen(atKey), s.convention, s.eps), baseline), nil
+}
+
+// Unpatched puts the stream in its own place. In the exact convention that is the model's own score. The published code
+// normalises by the sample standard deviation here too, and so misses it.
+func (s *Substitution[T]) Unpatched(side schema.Side) (Substituted, error) {
+	switch {
+	case s.convention == schema.Exact:
+		return s.attend(s.keyOwn, s.baselineOwn), nil
+	case side == schema.Query:
+		return s.Query(s.streams[0])
+	}
+	return s.Key(s.streams[1], s.streams[2])
+}
+
+func (s *Substitution[T]) check(v []T) error {
+	if len(v) != len(s.keys.Map) {
+		return fmt.Errorf("decompose: substitute has %d entries, want d_model = %d: %w", len(v), len(s.keys.Map), ErrShape)
+	}
+	return nil
+}
+
+func (s *Substitution[T]) attend(score, baseline float64) Substituted {
+	out := Substituted{Score: score, Baseline: baseline, Prob: s.prob(score), DiffProb: math.NaN()}
+	if s.convention == schema.Notebook {
+		out.DiffProb = s.prob(score - baseline)
+	}
+	return out
+}
+
+// prob is the attention probability of the key if score were its score, the others unchanged.
+func (s *Substitution[T]) prob(score float64) float64 {
+	largest := score
+	for i, v := range s.row {
+		if i != s.key {
+			largest = max(largest, v) // NaN stays NaN
+		}
+	}
+	own := math.Exp(score - largest)
+	sum := 0.0
+	for i, v := range s.row {
+		if i == s.key {
+			sum += own
+		} else {
+			sum += math.Exp(v - largest)
+		}
+	}
+	return own / sum
+}

@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"ducklens/engine/decompose"
+	"ducklens/schema"
+)
+
+// ProbeExamples is how many examples, the first of a run, [Engine.Prepare] should be given: enough for a ranking of heads,
+// few enough to cost nothing beside a run. It is not the batch, so that a run does not depend on its batches.
+const ProbeExamples = 32
+
+// nameMovers are the heads of GPT-2 small whose outputs the published analysis follows (arXiv:2211.00593).
+var nameMovers = []schema.Head{{Layer: 9, Index: 9}, {Layer: 9, Index: 6}}
+
+// chosenMovers is how many movers are chosen where none are named.
+const chosenMovers = 2
+
+// settleMovers takes the movers of the options, or the published ones where they fit. Otherwise they are left to
+// [Engine.Prepare].
+func (e *Engine) settleMovers() error {
+	below := e.heads[0].Layer // what the movers have to be
+	lowest := e.heads[0]
+	for _, h := range e.heads {
+		if h.Layer < below {
+			below, lowest = h.Layer, h
+		}
+	}
+	if len(e.options.Movers) > 0 {
+		for _, m := range e.options.Movers {
+			if m.Layer >= e.description.NLayers || m.Index >= e.description.NHeads {
+				return advise(fmt.Sprintf("heads of this model are 0.0 to %s", schema.Head{Layer: e.description.NLayers - 1, Index: e.description.NHeads - 1}),
+					"engine: mover %w %s: model %s has %d layers of %d heads", ErrUnknownHead, m, e.description.Name, e.description.NLayers, e.description.NHeads)
+			}
+			if m.Layer >= below {
+				return advise(fmt.Sprintf("name a mover in a layer below %d, or leave out head %s", below, lowest),
+					"engine: mover head %s: %w: head %s reads the stream before layer %d, and the mover writes in layer %d", m, ErrMover, lowest, below, m.Layer)
+			}
+		}
+		e.movers = slices.Clone(e.options.Movers)
+		return nil
+	}
+	switch {
+	case below == 0:
+		e.movers = []schema.Head{}
+		if e.options.Substitutions || e.options.Projections {
+			e.notices = append(e.notices, fmt.Sprintf("no mover heads: head %s is in layer 0, and no head writes before it", lowest))
+		}
+	case below > nameMovers[0].Layer && e.description.NHeads > nameMovers[0].Index:
+		e.movers = slices.Clone(nameMovers)
+	}
+	return nil
+}
+
+// Movers lists the heads whose outputs at the query position are substituted and projected. It is nil as long as
+// [Engine.Prepare] has them to choose.
+func (e *Engine) Movers() []schema.Head { return slices.Clone(e.movers) }
+
+// Prepare settles what the options leave to the prompts. Give it the first examples of the run, [ProbeExamples] of them if
+// there are as many; call it once, before [Engine.Analyze] and not beside it.
+//
+//   - Default bases that are made from a baseline are left out if one of the examples has none; [Engine.Notices] says so. (Where a later
+//     example has none, its rows of those bases are missing.)
+//   - Mover heads, where neither the options name them nor the model has 9.9 and 9.6 below every target head, become the
+//     two heads below every target head whose query-side contributions are largest: the mean over examples and
+//     target heads of |contribution to score - baseline|, or to the score where there is no baseline.
+func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
+	for _, x := range probe {
+		if err := e.check(x); err != nil {
+			return err
+		}
+	}
+	if i := slices.IndexFunc(probe, func(x schema.Example) bool { return x.Baseline == schema.NoPosition }); i >= 0 {
+		e.dropDefaults(fmt.Sprintf("example %d has no baseline", probe[i].Index), func(d decompose.Definition) bool { return d.NeedsBaseline })
+	}
+	if e.movers != nil || !e.options.Substitutions && !e.options.Projections {
+		return nil
+	}
+	if len(probe) == 0 {
+		return advise("give Prepare examples, or name mover heads", "engine: no examples to choose mover heads by: %w", ErrMover)
+	}
+	shares, err := e.compute.shares(ctx, probe)
+	if err != nil {
+		return err
+	}
+	below := slices.MinFunc(e.heads, func(a, b schema.Head) int { return a.Layer - b.Layer }).Layer
+	var heads []int // components
+	for i, c := range e.components[:schema.StreamComponents(below, e.description.NHeads)] {
+		if c.Kind == schema.HeadOut {
+			heads = append(heads, i)
+		}
+	}
+	slices.SortStableFunc(heads, func(a, b int) int {
+		switch {
+		case shares[a] > shares[b]:
+			return -1
+		case shares[a] < shares[b]:
+			return 1
+		}
+		return 0
+	})
+	movers := []schema.Head{}
+	for _, i := range heads[:min(chosenMovers, len(heads))] {
+		movers = append(movers, schema.Head{Layer: e.components[i].Layer, Index: e.components[i].Head})
+	}
+	e.movers = movers
+	return nil
+}
+
+// shares gives, by component, the mean over examples and target heads of the size of its query-side contribution.
+func (a *analysis[T]) shares(ctx context.Context, examples []schema.Example) ([]float64, error) {
+	byExample := make([][]float64, len(examples))
+	err := a.passes(ctx, examples, func(p *pass[T], x schema.Example, seq, i int) error {
+		sum := make([]float64, len(a.engine.components))
+		for _, head := range a.engine.heads {
+			in := p.bareInput(x, seq, head)
+			in.QueryBases, in.KeyBases = []decompose.Basis{{}}, []decompose.KeyBases{{}}
+			out, err := decompose.Contributions(in)
+			if err != nil {
+				return fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
+			}
+			for _, t := range out.Tables {
+				if t.Side != schema.Query {
+					continue
+				}
+				for row, component := range out.Rows {
+					share := t.Score[row][schema.PerpPerp] // where a whole vector has all of it
+					if t.Baseline != nil {
+						share -= t.Baseline[row][schema.PerpPerp]
+					}
+					sum[component] += math.Abs(share)
+				}
+			}
+		}
+		byExample[i] = sum
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	mean := make([]float64, len(a.engine.components))
+	for _, sum := range byExample {
+		for c, v := range sum {
+			mean[c] += v / float64(len(examples)*len(a.engine.heads))
+		}
+	}
+	return mean, nil
+}

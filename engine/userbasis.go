@@ -1,0 +1,173 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"ducklens/engine/decompose"
+	"ducklens/engine/internal/npy"
+	"ducklens/schema"
+)
+
+// UserBasis is a basis of your own: directions in the residual stream before the target head, at any scale. Their mean is
+// taken away, as LayerNorm does.
+type UserBasis struct {
+	Side   schema.Side
+	Name   string // letters, digits, _ . + -, beginning with a letter; not the name of another basis of the side
+	Source string // where it came from, for the description; may be empty
+
+	// Subspaces holds the directions [subspace, direction, d_model]: one subspace for all examples, or, PerExample, one
+	// for each in the order of [schema.Example.Index]. On the key side the key and the baseline position share it.
+	Subspaces  [][][]float64
+	PerExample bool
+}
+
+// maxUserBytes bounds a user's array: a hundred thousand directions of GPT-2 small in float64 are 600 MB.
+const maxUserBytes = 1 << 30
+
+// ErrArray is returned for a file that holds no usable directions.
+var ErrArray = errors.New("unusable array of directions")
+
+// ReadUserBasis reads a basis from a NumPy .npy file: [d_model] is one direction and [r, d_model] a subspace, for all
+// examples; with perExample, [n, d_model] is one direction and [n, r, d_model] one subspace for each of n examples. Numbers
+// may be float32 or float64. Every direction is checked; d_model is compared with the model's by [Open].
+func ReadUserBasis(side schema.Side, name, path string, perExample bool) (UserBasis, error) {
+	b := UserBasis{Side: side, Name: name, Source: path, PerExample: perExample}
+	if err := b.read(); err != nil {
+		return UserBasis{}, fmt.Errorf("engine: %s basis %s: %w", side, name, err)
+	}
+	return b, nil
+}
+
+func (b *UserBasis) read() error {
+	const forms = "numpy.save writes one: [d_model] or [r, d_model], with one more dimension in front for one subspace each example"
+	f, err := os.Open(b.Source)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return advise("give the path of a .npy file", "%w: %w", ErrArray, err)
+		}
+		return fmt.Errorf("%w: %w", ErrArray, err)
+	}
+	defer f.Close()
+	array, err := npy.Read(f, maxUserBytes)
+	if err != nil {
+		return advise(forms, "%w: %s: %w", ErrArray, b.Source, err)
+	}
+	numbers, err := array.Float64s()
+	if err != nil {
+		return advise("save it as float32 or float64", "%w: %s: %w", ErrArray, b.Source, err)
+	}
+	shape := array.Shape
+	want := "[d_model] or [r, d_model]"
+	if b.PerExample {
+		want = "[n, d_model] or [n, r, d_model]"
+	}
+	full := shape // [subspace, direction, d_model]
+	if !b.PerExample {
+		full = append([]int{1}, full...)
+	}
+	if len(full) == 2 {
+		full = []int{full[0], 1, full[1]}
+	}
+	if len(full) != 3 {
+		hint := forms
+		if !b.PerExample && len(shape) == 3 {
+			hint = "say that it has one subspace for each example"
+		}
+		return advise(hint, "%w: %s has shape %v, want %s", ErrArray, b.Source, shape, want)
+	}
+	for i, n := range full {
+		if n == 0 || i == 2 && n < 2 {
+			return advise(forms, "%w: %s has shape %v, want %s, none of them zero and d_model at least 2", ErrArray, b.Source, shape, want)
+		}
+	}
+	for ; len(numbers) > 0; numbers = numbers[full[1]*full[2]:] {
+		subspace := make([][]float64, full[1])
+		for i := range subspace {
+			subspace[i] = numbers[i*full[2] : (i+1)*full[2] : (i+1)*full[2]]
+		}
+		b.Subspaces = append(b.Subspaces, subspace)
+	}
+	_, err = b.bases()
+	return err
+}
+
+var (
+	userName       = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.+-]{0,62}$`)
+	userNameOfNull = regexp.MustCompile(`^` + randomName + `[0-9]+$`)
+)
+
+// check says what is wrong with the basis, but for what needs a model.
+func (b UserBasis) check() error {
+	if b.Side != schema.Query && b.Side != schema.Key {
+		return fmt.Errorf("basis %q of side number %d, want %d for %s or %d for %s", b.Name, b.Side, schema.Query, schema.Query, schema.Key, schema.Key)
+	}
+	if !userName.MatchString(b.Name) {
+		return fmt.Errorf("%s basis name %q, want a letter, then letters, digits, _ . + -, 63 at most", b.Side, b.Name)
+	}
+	if _, err := decompose.LookUp(b.Side, b.Name); err == nil || userNameOfNull.MatchString(b.Name) {
+		return fmt.Errorf("%s basis name %s is taken, want another for the directions of %s", b.Side, b.Name, b.source())
+	}
+	if len(b.Subspaces) == 0 || !b.PerExample && len(b.Subspaces) > 1 {
+		return fmt.Errorf("%s basis %s has %d subspaces, want one, or one for each example and PerExample set", b.Side, b.Name, len(b.Subspaces))
+	}
+	if _, err := b.bases(); err != nil {
+		return fmt.Errorf("%s basis %s: %w", b.Side, b.Name, err)
+	}
+	return nil
+}
+
+// bases makes the projections.
+func (b UserBasis) bases() ([]decompose.Basis, error) {
+	list := make([]decompose.Basis, len(b.Subspaces))
+	for i, subspace := range b.Subspaces {
+		var err error
+		if list[i], err = decompose.Span(subspace...); err == nil && len(subspace[0]) != b.dModel() {
+			err = fmt.Errorf("%d entries, want %d as in the first", len(subspace[0]), b.dModel())
+		}
+		if err != nil {
+			where := ""
+			if b.PerExample {
+				where = fmt.Sprintf(", example %d", i)
+			}
+			return nil, advise("take out directions that are zero, constant or not finite", "%w: %s%s: %w", ErrArray, b.source(), where, err)
+		}
+	}
+	return list, nil
+}
+
+// dModel is the length of the directions.
+func (b UserBasis) dModel() int {
+	if len(b.Subspaces) == 0 || len(b.Subspaces[0]) == 0 {
+		return 0
+	}
+	return len(b.Subspaces[0][0])
+}
+
+func (b UserBasis) source() string {
+	if b.Source == "" {
+		return "directions given"
+	}
+	return b.Source
+}
+
+// describe gives the row of the basis table.
+func (b UserBasis) describe(made []decompose.Basis) schema.Basis {
+	dimension := 0
+	for _, m := range made {
+		dimension = max(dimension, m.Dim())
+	}
+	text := []string{"directions of the user, from " + b.source()}
+	if b.Source == "" {
+		text = []string{"directions of the user"}
+	}
+	if b.PerExample {
+		text = append(text, "one subspace for each of "+strconv.Itoa(len(made))+" examples")
+	}
+	return schema.Basis{Side: b.Side, Kind: schema.Subspace, Name: b.Name, Dimension: dimension, Description: strings.Join(text, "; ")}
+}

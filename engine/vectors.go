@@ -1,0 +1,173 @@
+package engine
+
+import (
+	"fmt"
+
+	"ducklens/engine/decompose"
+	"ducklens/schema"
+)
+
+// Names of vectors in [schema.Substitution] and [schema.Projection]. A mover head's output goes by the head's label.
+const (
+	VectorUnembedKey        = "W_U[key]"         // unembedding of the token at the key position
+	VectorUnembedBaseline   = "W_U[baseline]"    // of the token at the baseline position
+	VectorUnembedRandomName = "W_U[random name]" // of the example's random name
+	VectorUnembedRandom     = "W_U[random]"      // of the example's random token
+	VectorUnpatched         = "unpatched"        // the stream itself
+	VectorEmbed             = "W_E"              // embedding of the position's token
+	VectorEffective         = "W_EE"             // effective embedding of the token, W_E + attention + MLP of layer 0
+	VectorEffectiveMLP      = "W_EE0"            // its MLP part
+	VectorMLP0              = "MLP0"             // output of MLP 0 at the position
+	VectorStream            = "resid_pre"        // the stream before the head's layer
+
+	perpSuffix = " perp " + VectorUnembedKey // of a mover's output less its projection on W_U[key]
+)
+
+// substitutions computes the rows of one head on one example.
+func (p *pass[T]) substitutions(in decompose.Input[T], x schema.Example, scores []T) ([]schema.Substitution, error) {
+	s, err := decompose.NewSubstitution(in, scores, x.Key)
+	if err != nil {
+		return nil, err
+	}
+	var rows []schema.Substitution
+	var fault error
+	add := func(side schema.Side, name string, v decompose.Substituted, err error) {
+		if err != nil && fault == nil {
+			fault = fmt.Errorf("substitution %s: %w", name, err)
+		}
+		rows = append(rows, schema.Substitution{Side: side, Vector: name,
+			Score: float32(v.Score), Baseline: float32(v.Baseline), Prob: float32(v.Prob), DiffProb: float32(v.DiffProb)})
+	}
+	query := func(name string, v []T) {
+		out, err := s.Query(v)
+		add(schema.Query, name, out, err)
+	}
+	key, baseline := x.Tokens[x.Key].ID, schema.NoToken
+	unembedKey := p.Unembed(key)
+	query(VectorUnembedKey, unembedKey)
+	if x.Baseline != schema.NoPosition {
+		baseline = x.Tokens[x.Baseline].ID
+		query(VectorUnembedBaseline, p.Unembed(baseline))
+	}
+	if x.RandomName != schema.NoToken {
+		query(VectorUnembedRandomName, p.Unembed(x.RandomName))
+	}
+	if x.RandomToken != schema.NoToken {
+		query(VectorUnembedRandom, p.Unembed(x.RandomToken))
+	}
+	along, err := decompose.Span(unembedKey)
+	if err != nil {
+		return nil, fmt.Errorf("substitution perpendicular to %s: %w", VectorUnembedKey, err)
+	}
+	for _, m := range p.engine.movers {
+		output := p.output(in, m)
+		query(m.String(), output)
+		_, perp := decompose.Split(along, output)
+		query(m.String()+perpSuffix, narrowTo[T](perp))
+	}
+	unpatched, err := s.Unpatched(schema.Query)
+	add(schema.Query, VectorUnpatched, unpatched, err)
+
+	keySide := func(name string, atKey, atBaseline []T) {
+		out, err := s.Key(atKey, atBaseline)
+		add(schema.Key, name, out, err)
+	}
+	embed, effective, effectiveMLP := p.tokenVectors(key)
+	embedB, effectiveB, effectiveMLPB := p.tokenVectors(baseline)
+	keySide(VectorEmbed, embed, embedB)
+	keySide(VectorEffective, effective, effectiveB)
+	keySide(VectorEffectiveMLP, effectiveMLP, effectiveMLPB)
+	if mlp0 := p.engine.mlp0(); mlp0 < len(in.Components) {
+		var atBaseline []T
+		if in.Baseline != nil {
+			atBaseline = in.Baseline.Component(mlp0)
+		}
+		keySide(VectorMLP0, in.Key.Component(mlp0), atBaseline)
+	}
+	unpatched, err = s.Unpatched(schema.Key)
+	add(schema.Key, VectorUnpatched, unpatched, err)
+	return rows, fault
+}
+
+// tokenVectors gives W_E, W_EE and W_EE0 of a token; nil for none.
+func (p *pass[T]) tokenVectors(token int) (embed, effective, effectiveMLP []T) {
+	if token == schema.NoToken {
+		return nil, nil, nil
+	}
+	embed = p.model.Embed(token)
+	mlp, attn := p.EffectiveEmbedding(token)
+	effective = make([]T, len(embed))
+	for i := range effective {
+		effective[i] = embed[i] + attn[i] + mlp[i]
+	}
+	return embed, effective, mlp
+}
+
+// output is what a mover head wrote at the query position [d_model], b_O not included.
+func (p *pass[T]) output(in decompose.Input[T], m schema.Head) []T {
+	return in.Query.Component(schema.StreamComponents(m.Layer, p.engine.description.NHeads) + m.Index)
+}
+
+// mlp0 is the number of the component MLP0.
+func (e *Engine) mlp0() int { return schema.StreamComponents(1, e.description.NHeads) - 1 }
+
+// projections computes the rows of one head on one example: the movers' outputs along the query bases, the stream at
+// the key along the key bases.
+func (p *pass[T]) projections(in decompose.Input[T]) ([]schema.Projection, error) {
+	toKey, toBaseline, err := decompose.QueryLinear(in)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := decompose.KeyLinear(in)
+	if err != nil {
+		return nil, err
+	}
+	toDiff := toKey.Minus(toBaseline)
+	var rows []schema.Projection
+	add := func(side schema.Side, name string, basis int, diff bool, v decompose.Projected) {
+		rows = append(rows, schema.Projection{Side: side, Vector: name, Basis: basis, Diff: diff,
+			ParNorm: float32(v.ParNorm), PerpNorm: float32(v.PerpNorm), ParCos: float32(v.ParCos), PerpCos: float32(v.PerpCos)})
+	}
+	for i, b := range p.engine.queryBases {
+		if !b.factored() || in.QueryBases[i].Kind() != schema.Subspace {
+			continue
+		}
+		for _, m := range p.engine.movers {
+			output := p.output(in, m)
+			add(schema.Query, m.String(), i, false, decompose.Project(in.QueryBases[i], output, toKey.Map))
+			if in.Baseline != nil {
+				add(schema.Query, m.String(), i, true, decompose.Project(in.QueryBases[i], output, toDiff.Map))
+			}
+		}
+	}
+	for i, b := range p.engine.keyBases {
+		if !b.factored() {
+			continue
+		}
+		index, basis := len(p.engine.queryBases)+i, in.KeyBases[i]
+		add(schema.Key, VectorStream, index, false, decompose.Project(basis.AtKey, in.Key.Stream, keys.Map))
+		if in.Baseline != nil {
+			add(schema.Key, VectorStream, index, true,
+				decompose.ProjectDiff(basis.AtKey, in.Key.Stream, basis.AtBaseline, in.Baseline.Stream, keys.Map))
+		}
+	}
+	return rows, nil
+}
+
+// cosines compares the movers' outputs with each other along the query bases.
+func (p *pass[T]) cosines(in decompose.Input[T]) []schema.VectorCosine {
+	var rows []schema.VectorCosine
+	for i, b := range p.engine.queryBases {
+		if !b.factored() || in.QueryBases[i].Kind() != schema.Subspace {
+			continue
+		}
+		for j, first := range p.engine.movers {
+			for _, second := range p.engine.movers[j+1:] {
+				par, perp := decompose.Cosine(in.QueryBases[i], p.output(in, first), p.output(in, second))
+				rows = append(rows, schema.VectorCosine{Side: schema.Query, VectorA: first.String(), VectorB: second.String(), Basis: i,
+					ParCos: float32(par), PerpCos: float32(perp)})
+			}
+		}
+	}
+	return rows
+}
