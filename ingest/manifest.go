@@ -21,9 +21,9 @@ func (w *writer) manifest(ctx context.Context) error {
 	r := &w.opts.Run
 	heads, bases := w.opts.Engine.Heads(), w.opts.Engine.Bases()
 	if err := w.exec(ctx, "run", `INSERT INTO run (run_id, model_id, created_at, ducklens_version, command_line, prompt_source,
-		seed, bos, convention, processing, precision, blas, threads, status, n_heads) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+		seed, bos, convention, processing, precision, blas, threads, factors, pairs, status, n_heads) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
 		w.summary.RunID, w.summary.ModelID, r.CreatedAt.UTC(), r.Version, r.CommandLine, r.PromptSource, r.Seed, r.BOS,
-		r.Convention.String(), r.Processing.String(), r.Precision, r.BLAS, r.Threads, schema.Running.String(), len(heads)); err != nil {
+		r.Convention.String(), r.Processing.String(), r.Precision, r.BLAS, r.Threads, r.Factors, r.Pairs, schema.Running.String(), len(heads)); err != nil {
 		return err
 	}
 	for i, h := range heads {
@@ -33,8 +33,12 @@ func (w *writer) manifest(ctx context.Context) error {
 		}
 	}
 	for i, b := range bases {
-		if err := w.exec(ctx, "basis", "INSERT INTO basis (run_id, basis_id, side, kind, name, dimension, description) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-			w.summary.RunID, i, b.Side.String(), b.Kind.String(), b.Name, b.Dimension, b.Description); err != nil {
+		var null dbfile.Value
+		if number, ok := b.NullNumber(); ok {
+			null = number
+		}
+		if err := w.exec(ctx, "basis", "INSERT INTO basis (run_id, basis_id, side, kind, name, dimension, description, null_number) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+			w.summary.RunID, i, b.Side.String(), b.Kind.String(), b.Name, b.Dimension, b.Description, null); err != nil {
 			return err
 		}
 	}

@@ -127,7 +127,7 @@ func examples(ctx context.Context, opts *Options) func(yield func(schema.Example
 				yield(schema.Example{}, fmt.Errorf("prompt %d of %s: %w", n+1, opts.Run.PromptSource, err))
 				return
 			}
-			e.Index = n
+			e.Index, e.RandomName, e.RandomToken = n, schema.NoToken, schema.NoToken
 			n++
 			if !yield(e, nil) {
 				return

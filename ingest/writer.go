@@ -223,7 +223,8 @@ func appendExample(tables *[tableCount]*dbfile.Appender, run int32, e *schema.Ex
 		baseline, baselineToken = int32(e.Baseline), text(e.Tokens[e.Baseline].Text)
 	}
 	if err := tables[tableExample].AppendRow(run, example, text(e.Prompt.Text), optional(e.Prompt.Template), optional(e.Prompt.Order),
-		text(e.Tokens[e.Key].Text), baselineToken, int32(e.Query), int32(e.Key), baseline, int32(len(e.Tokens))); err != nil {
+		text(e.Tokens[e.Key].Text), baselineToken, int32(e.Query), int32(e.Key), baseline, int32(len(e.Tokens)),
+		drawn(e.RandomName), drawn(e.RandomToken)); err != nil {
 		return err
 	}
 	for pos, t := range e.Tokens {
@@ -263,6 +264,14 @@ func nullable(f float32) dbfile.Value {
 		return nil
 	}
 	return f
+}
+
+// drawn stores a token that was not drawn as NULL.
+func drawn(id int) dbfile.Value {
+	if id == schema.NoToken {
+		return nil
+	}
+	return int32(id)
 }
 
 // optional stores "" as NULL.

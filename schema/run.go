@@ -53,4 +53,6 @@ type Run struct {
 	Precision    string // "float32" or "float64"
 	BLAS         string // name of the matrix-multiply provider
 	Threads      int
+	Factors      bool // whether factors are stored
+	Pairs        bool // whether pair tables are stored for every example, not only their means
 }

@@ -1,5 +1,10 @@
 package schema
 
+import (
+	"strconv"
+	"strings"
+)
+
 // Side says which end of the attention score is split over components: the query vector or the key vector.
 type Side uint8
 
@@ -103,11 +108,44 @@ func ParseBasisKind(s string) (BasisKind, error) {
 	return parseEnum[BasisKind]("basis kind", basisKinds[:], s)
 }
 
+// Measure says of a number whether the baseline is subtracted in it.
+type Measure uint8
+
+// AtKey belongs to the score at the key position; LessBaseline is that minus the same at the baseline position.
+const (
+	AtKey Measure = iota
+	LessBaseline
+)
+
+var measures = [...]string{"score", "diff"}
+
+// String gives the word of the measure enumeration.
+func (m Measure) String() string { return measures[m] }
+
+// ParseMeasure is the inverse of [Measure.String].
+func ParseMeasure(s string) (Measure, error) { return parseEnum[Measure]("measure", measures[:], s) }
+
 // Basis describes one way to split the vectors of one side into parallel and perpendicular parts.
 type Basis struct {
 	Side        Side
 	Kind        BasisKind
-	Name        string // none, unembed, unembed+baseline, mlp0, ...
+	Name        string // none, unembed, unembed+baseline, mlp0, ...; see [NullBasis]
 	Dimension   int    // of the subspace; 0 for none
 	Description string
+}
+
+// NullBasis names the random direction number i, from 0, of a side. The directions of one number, one on each side, are paired
+// with each other alone: one draw of what a basis without meaning explains. No other basis may have such a name.
+func NullBasis(i int) string { return nullPrefix + strconv.Itoa(i) }
+
+const nullPrefix = "random"
+
+// NullNumber gives the number of a random direction, and whether the basis is one.
+func (b Basis) NullNumber() (int, bool) {
+	digits, ok := strings.CutPrefix(b.Name, nullPrefix)
+	if !ok {
+		return 0, false
+	}
+	i, err := strconv.Atoi(digits)
+	return i, err == nil && i >= 0 && NullBasis(i) == b.Name
 }

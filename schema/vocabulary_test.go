@@ -48,6 +48,7 @@ func TestEnumerationsAgreeWithTables(t *testing.T) {
 		"run_status":     words(t, 2, schema.ParseRunStatus),
 		"convention":     words(t, 2, schema.ParseConvention),
 		"processing":     words(t, 2, schema.ParseProcessing),
+		"measure":        words(t, 2, schema.ParseMeasure),
 	}
 	list, err := schema.Migrations()
 	if err != nil {
@@ -242,4 +243,18 @@ func ExampleParseQuadrant() {
 	// Output:
 	// par_perp true <nil>
 	// quadrant "pp", want one of par_par, par_perp, perp_par, perp_perp
+}
+
+func TestNullBasis(t *testing.T) {
+	t.Parallel()
+	for _, i := range []int{0, 7, 19, 123456} {
+		if got, ok := (schema.Basis{Name: schema.NullBasis(i)}).NullNumber(); !ok || got != i {
+			t.Errorf("the number of %s is %d, %v, want %d", schema.NullBasis(i), got, ok, i)
+		}
+	}
+	for _, name := range []string{"", "none", "random", "random-1", "random+1", "random01", "random1x", "Random1", "random1.5", "random99999999999999999999"} {
+		if i, ok := (schema.Basis{Name: name}).NullNumber(); ok {
+			t.Errorf("%q is random direction %d, want none", name, i)
+		}
+	}
 }

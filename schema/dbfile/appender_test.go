@@ -100,7 +100,7 @@ func TestAppenderRefuses(t *testing.T) {
 		{"NaN baseline", "contribution_wide", wide(func(r []dbfile.Value) { r[11], r[12], r[13], r[14] = nan, zero, zero, zero }), dbfile.ErrConstraint, "CHECK constraint failed on table contribution_wide"},
 		{"text that is no UTF-8", "saved_query", []dbfile.Value{"a", "\xff"}, dbfile.ErrConstraint, "NOT NULL constraint failed: saved_query.sql"},
 		{"key twice", "meta", []dbfile.Value{"schema_version", "7"}, dbfile.ErrConstraint, "schema_version"},
-		{"key after query", "example", []dbfile.Value{int32(1), int32(0), "", nil, nil, "", nil, int32(1), int32(2), nil, int32(3)}, dbfile.ErrConstraint, "CHECK constraint failed on table example"},
+		{"key after query", "example", []dbfile.Value{int32(1), int32(0), "", nil, nil, "", nil, int32(1), int32(2), nil, int32(3), nil, nil}, dbfile.ErrConstraint, "CHECK constraint failed on table example"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := map[string]int{"contribution_wide": 0, "saved_query": 0, "example": 0, "meta": 3}[tt.table]

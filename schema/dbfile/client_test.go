@@ -44,7 +44,7 @@ func TestOtherClients(t *testing.T) {
 		{"SELECT count(*), round(sum(pct), 6), count(DISTINCT denominator_is) FROM pct_explained()", `[[64,100,1]]`},
 		{"SELECT count(*) - count(comment) FROM duckdb_columns() WHERE NOT internal", `[[0]]`},
 		{"SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NOT NULL ORDER BY 1",
-			`[["closure"],["contribution"],["contribution_mean"],["contribution_sum"],["contribution_unsplit"],["head_attention"],["head_score"]]`},
+			`[["closure"],["contribution"],["contribution_mean"],["contribution_null"],["contribution_sum"],["contribution_unsplit"],["head_attention"],["head_projection"],["head_score"],["head_substitution"],["pair"],["pair_contribution"],["pair_mean"],["pair_wide"]]`},
 		{"SELECT function_name FROM duckdb_functions() WHERE NOT internal AND comment IS NOT NULL ORDER BY 1",
 			`[["default_head"],["heatmap"],["latest_run"],["pct_explained"]]`},
 	}

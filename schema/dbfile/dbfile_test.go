@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -250,8 +251,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"empty meta", rawFile(t, "CREATE TABLE meta(key VARCHAR, value VARCHAR)"), dbfile.ErrNotDucklens, "has no schema_version", ""},
 		{"strange version", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, 'two' AS value"), dbfile.ErrNotDucklens, `its schema_version is "two", want a number`, ""},
 		{"NULL version", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, NULL::VARCHAR AS value"), dbfile.ErrNotDucklens, `its schema_version is "", want a number`, ""},
-		{"old", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, '0' AS value"), dbfile.ErrSchemaVersion, "schema version 0, older than 1", "make the file again"},
-		{"new", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, 99 AS value"), dbfile.ErrSchemaVersion, "schema version 99, newer than 1", "update ducklens"},
+		{"old", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, '0' AS value"), dbfile.ErrSchemaVersion, fmt.Sprintf("schema version 0, older than %d", schema.Version), "make the file again"},
+		{"new", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, 99 AS value"), dbfile.ErrSchemaVersion, fmt.Sprintf("schema version 99, newer than %d", schema.Version), "update ducklens"},
 	} {
 		for _, opener := range []string{"OpenReader", "OpenWriter"} {
 			t.Run(tt.name+"/"+opener, func(t *testing.T) {

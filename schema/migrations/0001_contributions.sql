@@ -70,6 +70,8 @@ CREATE TABLE run (
   precision            VARCHAR    NOT NULL CHECK (precision IN ('float32', 'float64')),
   blas                 VARCHAR    NOT NULL,
   threads              INTEGER    NOT NULL CHECK (threads > 0),
+  factors              BOOLEAN    NOT NULL,
+  pairs                BOOLEAN    NOT NULL,
   status               run_status NOT NULL,
   n_examples           INTEGER    CHECK (n_examples >= 0),
   n_heads              INTEGER    NOT NULL CHECK (n_heads > 0),
@@ -90,6 +92,8 @@ COMMENT ON COLUMN run.processing IS 'Form of the weights.';
 COMMENT ON COLUMN run.precision IS 'Arithmetic type of the model: float32 or float64. Contributions are stored as FLOAT in both cases.';
 COMMENT ON COLUMN run.blas IS 'Matrix-multiply provider.';
 COMMENT ON COLUMN run.threads IS 'Threads used for computing.';
+COMMENT ON COLUMN run.factors IS 'Whether the run has rows in query_factor and key_factor, which the views pair and pair_wide need.';
+COMMENT ON COLUMN run.pairs IS 'Whether the run has rows in pair_contribution_wide.';
 COMMENT ON COLUMN run.status IS 'complete when all batches are there; a running run holds whole batches only.';
 COMMENT ON COLUMN run.n_examples IS 'Examples in the run; NULL until it is complete.';
 COMMENT ON COLUMN run.n_heads IS 'Target heads of the run (model.n_heads counts the heads of a layer).';
@@ -147,8 +151,10 @@ CREATE TABLE basis (
   name        VARCHAR    NOT NULL,
   dimension   INTEGER    NOT NULL CHECK (dimension >= 0),
   description VARCHAR    NOT NULL,
+  null_number INTEGER    CHECK (null_number >= 0),
   PRIMARY KEY (run_id, basis_id),
-  UNIQUE (run_id, side, name)
+  UNIQUE (run_id, side, name),
+  CHECK ((null_number IS NULL) OR name = 'random' || null_number)
 );
 COMMENT ON TABLE basis IS 'Ways in which a run splits the vectors of a side into a parallel and a perpendicular part.';
 COMMENT ON COLUMN basis.run_id IS 'The run.';
@@ -158,6 +164,7 @@ COMMENT ON COLUMN basis.kind IS 'whole (not split), subspace (projected on it) o
 COMMENT ON COLUMN basis.name IS 'Name, such as none, unembed, unembed+baseline, mlp0.';
 COMMENT ON COLUMN basis.dimension IS 'Dimensions of the subspace; 0 for none.';
 COMMENT ON COLUMN basis.description IS 'What the subspace is spanned by, in words.';
+COMMENT ON COLUMN basis.null_number IS 'Number of a random direction, from 0; else NULL. The directions of one number, one on each side, are paired with each other alone: one draw of what a basis without meaning explains.';
 
 CREATE TABLE example (
   run_id         INTEGER NOT NULL,
@@ -171,6 +178,8 @@ CREATE TABLE example (
   key_pos        INTEGER NOT NULL CHECK (key_pos BETWEEN 0 AND query_pos),
   baseline_pos   INTEGER CHECK (baseline_pos BETWEEN 0 AND query_pos),
   n_tokens       INTEGER NOT NULL CHECK (n_tokens > query_pos),
+  random_name_id INTEGER CHECK (random_name_id >= 0),
+  random_token_id INTEGER CHECK (random_token_id >= 0),
   PRIMARY KEY (run_id, example_id),
   CHECK ((baseline_token IS NULL) = (baseline_pos IS NULL))
 );
@@ -186,6 +195,8 @@ COMMENT ON COLUMN example.query_pos IS 'Position that attends, from 0 (IOI: END,
 COMMENT ON COLUMN example.key_pos IS 'Position attended to, from 0; never after query_pos.';
 COMMENT ON COLUMN example.baseline_pos IS 'Position it is compared with, from 0; NULL if there is none.';
 COMMENT ON COLUMN example.n_tokens IS 'Tokens of the prompt, BOS included.';
+COMMENT ON COLUMN example.random_name_id IS 'Number in the vocabulary of the name that was drawn for the substitution W_U[random name]; NULL if none was.';
+COMMENT ON COLUMN example.random_token_id IS 'Number of the token that was drawn for the substitution W_U[random]; NULL if none was.';
 
 CREATE TABLE token (
   run_id     INTEGER NOT NULL,
@@ -312,7 +323,7 @@ JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
 JOIN component AS c ON c.component_id = w.component_id
 JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
 JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
-WHERE qb.kind <> 'whole' AND kb.kind <> 'whole'
+WHERE qb.kind <> 'whole' AND kb.kind <> 'whole' AND qb.null_number IS NULL
 UNION ALL
 SELECT w.run_id, w.example_id, h.label AS head, w.side, c.label AS component, c.kind, c.layer AS component_layer, c.head AS component_head,
   qb.name AS query_basis, kb.name AS key_basis, 'par_perp'::quadrant AS quadrant,
@@ -322,7 +333,7 @@ JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
 JOIN component AS c ON c.component_id = w.component_id
 JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
 JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
-WHERE qb.kind <> 'whole'
+WHERE qb.kind <> 'whole' AND qb.null_number IS NULL
 UNION ALL
 SELECT w.run_id, w.example_id, h.label AS head, w.side, c.label AS component, c.kind, c.layer AS component_layer, c.head AS component_head,
   qb.name AS query_basis, kb.name AS key_basis, 'perp_par'::quadrant AS quadrant,
@@ -332,7 +343,7 @@ JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
 JOIN component AS c ON c.component_id = w.component_id
 JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
 JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
-WHERE kb.kind <> 'whole'
+WHERE kb.kind <> 'whole' AND qb.null_number IS NULL
 UNION ALL
 SELECT w.run_id, w.example_id, h.label AS head, w.side, c.label AS component, c.kind, c.layer AS component_layer, c.head AS component_head,
   qb.name AS query_basis, kb.name AS key_basis, 'perp_perp'::quadrant AS quadrant,
@@ -341,8 +352,9 @@ FROM contribution_wide AS w
 JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
 JOIN component AS c ON c.component_id = w.component_id
 JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
-JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id;
-COMMENT ON VIEW contribution IS 'One row per prompt, target head, side, pair of bases, component and quadrant. Filter on query_basis and key_basis: each pair of bases splits the same score again. contribution_unsplit is for unsplit values.';
+JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
+WHERE qb.null_number IS NULL;
+COMMENT ON VIEW contribution IS 'One row per prompt, target head, side, pair of bases, component and quadrant. Filter on query_basis and key_basis: each pair of bases splits the same score again. Random directions are left out: contribution_null has them. contribution_unsplit is for unsplit values.';
 COMMENT ON COLUMN contribution.run_id IS 'The run.';
 COMMENT ON COLUMN contribution.example_id IS 'The prompt.';
 COMMENT ON COLUMN contribution.head IS 'The target head, such as 10.7.';
@@ -379,6 +391,53 @@ COMMENT ON COLUMN contribution_unsplit.component_head IS 'Index of the component
 COMMENT ON COLUMN contribution_unsplit.score IS 'Contribution to the attention score at the key position; before softmax, divided by sqrt(d_head).';
 COMMENT ON COLUMN contribution_unsplit.baseline IS 'Contribution to the attention score at the baseline position; NULL if there is none.';
 COMMENT ON COLUMN contribution_unsplit.diff IS 'score - baseline.';
+
+CREATE VIEW contribution_null AS
+SELECT w.run_id, w.example_id, h.label AS head, w.side, c.label AS component, c.kind, c.layer AS component_layer, c.head AS component_head,
+  qb.null_number AS draw, 'par_par'::quadrant AS quadrant, w.score_par_par AS score, w.baseline_par_par AS baseline, w.diff_par_par AS diff
+FROM contribution_wide AS w
+JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
+JOIN component AS c ON c.component_id = w.component_id
+JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
+WHERE qb.null_number IS NOT NULL
+UNION ALL
+SELECT w.run_id, w.example_id, h.label AS head, w.side, c.label AS component, c.kind, c.layer AS component_layer, c.head AS component_head,
+  qb.null_number AS draw, 'par_perp'::quadrant AS quadrant, w.score_par_perp AS score, w.baseline_par_perp AS baseline, w.diff_par_perp AS diff
+FROM contribution_wide AS w
+JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
+JOIN component AS c ON c.component_id = w.component_id
+JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
+WHERE qb.null_number IS NOT NULL
+UNION ALL
+SELECT w.run_id, w.example_id, h.label AS head, w.side, c.label AS component, c.kind, c.layer AS component_layer, c.head AS component_head,
+  qb.null_number AS draw, 'perp_par'::quadrant AS quadrant, w.score_perp_par AS score, w.baseline_perp_par AS baseline, w.diff_perp_par AS diff
+FROM contribution_wide AS w
+JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
+JOIN component AS c ON c.component_id = w.component_id
+JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
+WHERE qb.null_number IS NOT NULL
+UNION ALL
+SELECT w.run_id, w.example_id, h.label AS head, w.side, c.label AS component, c.kind, c.layer AS component_layer, c.head AS component_head,
+  qb.null_number AS draw, 'perp_perp'::quadrant AS quadrant, w.score_perp_perp AS score, w.baseline_perp_perp AS baseline, w.diff_perp_perp AS diff
+FROM contribution_wide AS w
+JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
+JOIN component AS c ON c.component_id = w.component_id
+JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
+WHERE qb.null_number IS NOT NULL;
+COMMENT ON VIEW contribution_null IS 'Contributions split along random directions, for comparison: one row per prompt, target head, side, draw, component and quadrant. Filter on draw or group by it; empty unless the run was asked for random directions.';
+COMMENT ON COLUMN contribution_null.run_id IS 'The run.';
+COMMENT ON COLUMN contribution_null.example_id IS 'The prompt.';
+COMMENT ON COLUMN contribution_null.head IS 'The target head, such as 10.7.';
+COMMENT ON COLUMN contribution_null.side IS 'Which vector is split over components: query or key; the other is held fixed.';
+COMMENT ON COLUMN contribution_null.component IS 'The component that contributes, as in figures: W_E, W_pos, 9.6, b_O3, MLP0, b_Q, b_K.';
+COMMENT ON COLUMN contribution_null.kind IS 'Sort of component: embed, pos_embed, head, attn_bias, mlp, q_bias, k_bias.';
+COMMENT ON COLUMN contribution_null.component_layer IS 'Layer of the component, from 0; NULL for W_E, W_pos, b_Q, b_K.';
+COMMENT ON COLUMN contribution_null.component_head IS 'Index of the component in its layer if it is a head, from 0; else NULL.';
+COMMENT ON COLUMN contribution_null.draw IS 'Number of the pair of random directions, from 0.';
+COMMENT ON COLUMN contribution_null.quadrant IS 'Part of the query vector, then part of the key vector: par_par, par_perp, perp_par, perp_perp.';
+COMMENT ON COLUMN contribution_null.score IS 'Contribution to the attention score at the key position; before softmax, divided by sqrt(d_head).';
+COMMENT ON COLUMN contribution_null.baseline IS 'Contribution to the attention score at the baseline position; NULL if there is none.';
+COMMENT ON COLUMN contribution_null.diff IS 'score - baseline.';
 
 CREATE VIEW contribution_mean AS
 SELECT run_id, head, side, component, kind, component_layer, component_head, query_basis, key_basis, quadrant,
@@ -423,7 +482,7 @@ JOIN head AS h ON h.run_id = t.run_id AND h.head_id = t.head_id
 JOIN basis AS qb ON qb.run_id = t.run_id AND qb.basis_id = t.query_basis_id
 JOIN basis AS kb ON kb.run_id = t.run_id AND kb.basis_id = t.key_basis_id
 WHERE qb.kind <> 'replacement' AND kb.kind <> 'replacement';
-COMMENT ON VIEW contribution_sum IS 'Do the stored contributions add up? Their sum beside the score of the model, per prompt, target head, side and pair of bases. Pairs in which a vector is replaced are left out: they are not meant to add up to it.';
+COMMENT ON VIEW contribution_sum IS 'Do the stored contributions add up? Their sum beside the score of the model, per prompt, target head, side and pair of bases, random directions included. Pairs in which a vector is replaced are left out: they are not meant to add up to it.';
 COMMENT ON COLUMN contribution_sum.run_id IS 'The run.';
 COMMENT ON COLUMN contribution_sum.example_id IS 'The prompt.';
 COMMENT ON COLUMN contribution_sum.head IS 'The target head, such as 10.7.';

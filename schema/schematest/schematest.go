@@ -168,9 +168,9 @@ func (w *writer) manifest() error {
 	if created.IsZero() {
 		created = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	}
-	_, err := w.exec("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', NULL, ?, NULL)", w.runID, w.modelID,
+	_, err := w.exec("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', NULL, ?, NULL)", w.runID, w.modelID,
 		created.UTC(), text(r.Version, "test"), text(r.CommandLine, "go test"), text(r.PromptSource, "test"), r.Seed, r.BOS,
-		r.Convention.String(), r.Processing.String(), text(r.Precision, "float32"), text(r.BLAS, "none"), max(r.Threads, 1), len(r.Heads))
+		r.Convention.String(), r.Processing.String(), text(r.Precision, "float32"), text(r.BLAS, "none"), max(r.Threads, 1), r.Factors, r.Pairs, len(r.Heads))
 	return err
 }
 
@@ -181,8 +181,12 @@ func (w *writer) headsAndBases() error {
 		}
 	}
 	for i, b := range w.run.Bases {
-		if _, err := w.exec("INSERT INTO basis VALUES (?, ?, ?, ?, ?, ?, ?)", w.runID, i, b.Side.String(), b.Kind.String(),
-			b.Name, b.Dimension, b.Description); err != nil {
+		var number any
+		if n, ok := b.NullNumber(); ok {
+			number = n
+		}
+		if _, err := w.exec("INSERT INTO basis VALUES (?, ?, ?, ?, ?, ?, ?, ?)", w.runID, i, b.Side.String(), b.Kind.String(),
+			b.Name, b.Dimension, b.Description, number); err != nil {
 			return err
 		}
 	}
@@ -241,7 +245,15 @@ func (w *writer) example(r schema.Result, add func(...any) error) error {
 		return s
 	}
 	return add(e.Index, e.Prompt.Text, text(e.Prompt.Template), text(e.Prompt.Order), e.Tokens[e.Key].Text, baselineToken,
-		e.Query, e.Key, baselinePos, len(e.Tokens))
+		e.Query, e.Key, baselinePos, len(e.Tokens), drawn(e.RandomName), drawn(e.RandomToken))
+}
+
+// drawn gives NULL for a token that was not drawn.
+func drawn(id int) any {
+	if id == schema.NoToken {
+		return nil
+	}
+	return id
 }
 
 func (w *writer) tokens(r schema.Result, add func(...any) error) error {
