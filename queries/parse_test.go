@@ -242,6 +242,6 @@ SELECT example_id FROM example WHERE n_tokens >= $least ORDER BY example_id
 	fmt.Println(err)
 	// Output:
 	// line 1: no "title" in the header
-	// line 2: unknown key "titel", want one of name, title, subtitle, description, param, chart, x, y, fill, label, facet, frame, error, count, order, x_tick, y_tick, x_title, y_title, fill_title, facet_columns, bins
+	// line 2: unknown key "titel", want one of name, title, subtitle, description, param, chart, x, y, fill, series, category, label, facet, frame, error, count, order, x_tick, y_tick, x_group, y_group, x_title, y_title, fill_title, legend_title, facet_columns, bins
 	// line 5: parameter $least is not in the header, want "-- param: least TYPE = DEFAULT"
 }

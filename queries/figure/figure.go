@@ -2,8 +2,6 @@ package figure
 
 import (
 	"fmt"
-	"math"
-	"slices"
 	"strings"
 
 	"ducklens/queries"
@@ -17,7 +15,9 @@ type Figure struct {
 	Subtitle string
 	Columns  int // panels side by side as the query wants them; 0 leaves it to the drawing
 	Frames   []Frame
-	Scale    Scale
+	Scale    Scale  // heatmap, matrix
+	Legend   Legend // histogram, bar, line
+	Bins     Bins   // histogram
 	Facts    []Fact
 }
 
@@ -28,18 +28,33 @@ type Frame struct {
 	Panels []Panel
 }
 
-// Panel is one set of axes and what is drawn on them. All panels of a heatmap share their axes, so that a
-// place means the same component everywhere; a panel of a frame for which the result had no rows has no cells.
+// Panel is one set of axes and what is drawn on them, in the one of its lists that belongs to the figure's mark.
+// All panels of a figure share their axes, so that a place means the same everywhere; a panel of a frame for which the
+// result had no rows is empty.
 type Panel struct {
-	Name  string
-	X, Y  Axis
-	Cells []Cell // by row, then column
+	Name          string
+	X, Y          Axis           // as the keys x and y of the header; those of bars are drawn turned: names down the page, values across
+	Cells         []Cell         // heatmap, matrix: by row, then column
+	Distributions []Distribution // histogram: in the order of the legend
+	Bars          []Bar          // bar: by place
+	Lines         []Line         // line: in the order of the legend
 }
 
-// Axis is a category axis: its names in order, from the left or from the top.
+// Axis is an axis of names or of numbers.
 type Axis struct {
-	Title string
-	Names []string
+	Title     string
+	Names     []string // in order from the left or from the top; nil for an axis of numbers
+	Groups    []Group  // runs of neighbouring names, all of them in order; nil where the header tells none
+	Low, High float64  // of an axis of numbers: what it has to reach
+}
+
+// Numeric tells whether the axis is one of numbers.
+func (a Axis) Numeric() bool { return a.Names == nil }
+
+// Group is a run of neighbouring places of an axis, such as the components of one layer.
+type Group struct {
+	Name     string
+	First, N int // places First to First+N-1
 }
 
 // Cell is one cell of a heatmap. A place without a Cell has no component and stays empty, which is not the same
@@ -50,6 +65,63 @@ type Cell struct {
 	Label       string
 	Error       float64 // standard error in the unit of Value; NaN where unknown
 	Count       int64   // number of examples behind the value; 0 where unknown
+}
+
+// Distribution is one series of a histogram.
+type Distribution struct {
+	Series int       // index into the legend's names; 0 without a legend
+	Values []float64 // in the order of the rows
+	Counts []int     // of the values in each of the figure's bins
+	Mean   float64
+	Error  float64 // standard error of the mean; NaN for a single value
+	Box    Box
+}
+
+// Box is a summary of a distribution: quartiles (linear between ranks), whiskers that reach to the outermost values
+// within 1.5 times the distance of the quartiles beyond these (Tukey 1977), and the values outside.
+type Box struct {
+	Low, Q1, Median, Q3, High float64
+	Outliers                  []float64 // ascending
+}
+
+// Bins are the bins of a histogram, the same for all series, panels and frames. Bin i holds values from
+// Low + i Width to below the next; the last one holds its upper edge too.
+type Bins struct {
+	Low, Width float64
+	N          int
+}
+
+// Edge is the lower edge of bin i, or for i = N the upper edge of the last.
+func (b Bins) Edge(i int) float64 { return b.Low + float64(i)*b.Width }
+
+// Bar is one bar.
+type Bar struct {
+	Place    int // index into the names of X, from the top
+	Category int // index into the legend's names; 0 without a legend
+	Value    float64
+	Error    float64 // standard error in the unit of Value; NaN where unknown
+	Count    int64   // number of examples behind the value; 0 where unknown
+	Label    string
+}
+
+// Line is one series of points, from left to right.
+type Line struct {
+	Series int // index into the legend's names; 0 without a legend
+	Points []Point
+}
+
+// Point is a point of a line.
+type Point struct {
+	X, Y  float64 // on an axis of names, the index of the name
+	Error float64 // standard error of Y; NaN where unknown
+	Count int64   // number of examples behind Y; 0 where unknown
+}
+
+// Legend names what colour, line style and hatching tell apart: series or categories. It has no names where there is nothing to
+// tell apart.
+type Legend struct {
+	Title string
+	Names []string
 }
 
 // Scale is the diverging colour scale that all panels and frames share: symmetric, white at zero, full
@@ -71,11 +143,18 @@ type Fact struct {
 // An answer that does not fit is an [*Error].
 func New(q queries.Query, r *queries.Result, facts ...Fact) (*Figure, error) {
 	f := &Figure{Name: q.Name, Mark: q.Chart.Mark, Columns: q.Chart.FacetColumns}
-	if f.Mark != queries.Heatmap {
+	fill, ok := map[queries.Mark]func(*table, queries.Chart) error{
+		queries.Heatmap:   f.cells,
+		queries.Matrix:    f.cells,
+		queries.Histogram: f.distributions,
+		queries.Bar:       f.bars,
+		queries.Line:      f.lines,
+	}[f.Mark]
+	if !ok {
 		return nil, &Error{
 			Query: q.Name, Err: ErrMark,
-			Detail: fmt.Sprintf("chart %s, want %s", f.Mark, queries.Heatmap),
-			hint:   "run the query with the query command to see its rows",
+			Detail: fmt.Sprintf("chart %s is not drawn, want heatmap, matrix, histogram, bar or line", f.Mark),
+			hint:   "the query command shows its rows: ducklens query FILE " + q.Name,
 		}
 	}
 	t, err := newTable(q, r)
@@ -98,7 +177,7 @@ func New(q queries.Query, r *queries.Result, facts ...Fact) (*Figure, error) {
 	if q.SQL != "" {
 		f.Facts = append(f.Facts, Fact{Name: "sql", Value: q.SQL, Quiet: true})
 	}
-	if err := f.heatmap(t, q.Chart); err != nil {
+	if err := fill(t, q.Chart); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -113,97 +192,4 @@ func (f *Figure) provenance() string {
 		}
 	}
 	return strings.Join(parts, "  ·  ")
-}
-
-// minLimit keeps the arithmetic of ticks away from the smallest numbers there are.
-const minLimit = 1e-300
-
-// heatmap fills in frames and scale from the rows.
-func (f *Figure) heatmap(t *table, c queries.Chart) error {
-	columns := []struct {
-		key, name string
-		want      bool
-	}{
-		{"x", c.X, true}, {"y", c.Y, true}, {"fill", c.Fill, true}, {"label", c.Label, false},
-		{"facet", c.Facet, false}, {"frame", c.Frame, false}, {"error", c.Error, false},
-		{"count", c.Count, false}, {"order", c.Order, false}, {"x_tick", c.XTick, false}, {"y_tick", c.YTick, false},
-	}
-	for _, col := range columns {
-		if err := t.require(col.key, col.name, col.want); err != nil {
-			return err
-		}
-	}
-	t.sort(c.Order)
-	for _, name := range []string{c.X, c.Y, c.Label, c.Facet, c.Frame} {
-		if err := t.noNulls(name); err != nil {
-			return err
-		}
-	}
-	values, err := t.numbers(c.Fill)
-	if err != nil {
-		return err
-	}
-	x, err := t.axis(c.X, c.XTick)
-	if err != nil {
-		return err
-	}
-	y, err := t.axis(c.Y, c.YTick)
-	if err != nil {
-		return err
-	}
-	facets, frames := t.categories(c.Facet), t.categories(c.Frame)
-
-	xAxis, yAxis := Axis{Title: c.XTitle, Names: x.names}, Axis{Title: c.YTitle, Names: y.names}
-	for _, frame := range frames.names {
-		panels := make([]Panel, len(facets.names))
-		for i, facet := range facets.names {
-			panels[i] = Panel{Name: facet, X: xAxis, Y: yAxis}
-		}
-		f.Frames = append(f.Frames, Frame{Name: frame, Panels: panels})
-	}
-	type place struct{ frame, facet, row, column int }
-	taken := make(map[place]int)
-	for i := range t.rows {
-		at := place{frames.of[i], facets.of[i], y.of[i], x.of[i]}
-		if first, ok := taken[at]; ok {
-			same := []int{first}
-			for j := i; j < len(t.rows); j++ {
-				if (place{frames.of[j], facets.of[j], y.of[j], x.of[j]}) == at {
-					same = append(same, j)
-				}
-			}
-			return t.fail(ErrDuplicate, fmt.Sprintf("%d rows for one cell", len(same)), same,
-				"let the query aggregate, or name the column that tells the rows apart as facet or frame")
-		}
-		taken[at] = i
-		cell := Cell{Row: at.row, Column: at.column, Value: values[i], Label: t.text(i, c.Label), Error: math.NaN()}
-		if se, ok := t.number(i, c.Error); ok {
-			cell.Error = se
-		}
-		if n, ok := t.number(i, c.Count); ok {
-			cell.Count = int64(n)
-		}
-		panel := &f.Frames[at.frame].Panels[at.facet]
-		panel.Cells = append(panel.Cells, cell)
-		f.Scale.Limit = max(f.Scale.Limit, math.Abs(cell.Value))
-	}
-	for _, frame := range f.Frames {
-		for _, panel := range frame.Panels {
-			slices.SortFunc(panel.Cells, func(a, b Cell) int {
-				if a.Row != b.Row {
-					return a.Row - b.Row
-				}
-				return a.Column - b.Column
-			})
-		}
-	}
-	if f.Scale.Limit == 0 {
-		f.Scale.Limit = 1 // every cell is zero; any scale shows that
-	}
-	f.Scale.Limit = max(f.Scale.Limit, minLimit)
-	f.Scale.Title = c.FillTitle
-	if f.Scale.Title == "" {
-		f.Scale.Title = c.Fill
-	}
-	return nil
 }

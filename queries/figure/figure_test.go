@@ -136,7 +136,7 @@ func TestErrors(t *testing.T) {
 		{"title that varies", func(q *queries.Query, _ *queries.Result) { q.Title = "component {component}" },
 			figure.ErrTitle, []string{"component", "same in every row"}, ""},
 		{"not a figure", func(q *queries.Query, _ *queries.Result) { q.Chart.Mark = queries.Scalar },
-			figure.ErrMark, []string{"chart scalar, want heatmap"}, "query"},
+			figure.ErrMark, []string{"chart scalar is not drawn, want heatmap, matrix"}, "query"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 
 	"gonum.org/v1/plot/vg"
 
+	"ducklens/queries"
 	"ducklens/queries/figure/internal/canvas"
 )
 
@@ -85,6 +86,9 @@ func (f *Figure) layout(o Options) (*layout, error) {
 	}
 	if len(f.Frames) == 0 || len(f.Frames[0].Panels) == 0 {
 		return nil, &Error{Query: f.Name, Err: ErrEmpty, Detail: "the figure has no panels"}
+	}
+	if f.Mark != queries.Heatmap {
+		return nil, &Error{Query: f.Name, Err: ErrMark, Detail: fmt.Sprintf("chart %s is not printed", f.Mark)}
 	}
 	return newLayout(f, vg.Length(o.Width)*vg.Inch), nil
 }

@@ -15,6 +15,9 @@ import (
 // little enough that a stray number cannot ask for a huge grid.
 const maxPlaces = 4096
 
+// maxEntries is the largest number of entries of a legend: eight colours in three line styles.
+const maxEntries = 24
+
 // table reads the rows of a result for a figure and phrases what is wrong with them.
 type table struct {
 	query   string
@@ -24,7 +27,8 @@ type table struct {
 	result  *queries.Result
 }
 
-// newTable refuses a result without rows.
+// newTable refuses a result without rows, one that lacks a column which the header names, and a header that names no
+// column for a key which its mark needs. It puts the rows in the order that the header asks for.
 func newTable(q queries.Query, r *queries.Result) (*table, error) {
 	t := &table{query: q.Name, columns: r.Columns, rows: slices.Clone(r.Rows), result: r}
 	if len(t.rows) == 0 {
@@ -35,6 +39,12 @@ func newTable(q queries.Query, r *queries.Result) (*table, error) {
 	for i := range t.rows {
 		t.lines[i] = i + 1
 	}
+	for _, key := range q.Chart.Columns() {
+		if err := t.require(key.Key, key.Column, key.Needed); err != nil {
+			return nil, err
+		}
+	}
+	t.sort(q.Chart.Order)
 	return t, nil
 }
 
@@ -112,23 +122,28 @@ func compare(a, b any) int {
 	return cmp.Compare(queries.String(a), queries.String(b))
 }
 
-// noNulls refuses NULL in a column; an empty name is no column.
-func (t *table) noNulls(column string) error {
-	if column == "" {
-		return nil
-	}
-	j := t.result.Index(column)
-	var bad []int
-	for i, row := range t.rows {
-		if row[j] == nil {
-			bad = append(bad, i)
+// noNulls refuses NULL in columns; an empty name is no column.
+func (t *table) noNulls(columns ...string) error {
+	for _, column := range columns {
+		if column == "" {
+			continue
 		}
-	}
-	if len(bad) > 0 {
-		return t.fail(ErrValue, fmt.Sprintf("NULL in column %s", column), bad, "")
+		j := t.result.Index(column)
+		var bad []int
+		for i, row := range t.rows {
+			if row[j] == nil {
+				bad = append(bad, i)
+			}
+		}
+		if len(bad) > 0 {
+			return t.fail(ErrValue, fmt.Sprintf("NULL in column %s", column), bad, "")
+		}
 	}
 	return nil
 }
+
+// largest is the largest number that is drawn: its square is still one.
+const largest = 1e150
 
 // numbers reads a whole column of finite numbers.
 func (t *table) numbers(column string) ([]float64, error) {
@@ -140,7 +155,7 @@ func (t *table) numbers(column string) ([]float64, error) {
 	var bad []int
 	for i, row := range t.rows {
 		x, ok := queries.Number(row[j])
-		if !ok || math.IsNaN(x) || math.IsInf(x, 0) {
+		if !ok || !(math.Abs(x) <= largest) { // not for NaN either
 			bad = append(bad, i)
 		}
 		values[i] = x
@@ -152,13 +167,52 @@ func (t *table) numbers(column string) ([]float64, error) {
 	return values, nil
 }
 
-// number reads one value of a column that may be missing or hold NULL.
-func (t *table) number(row int, column string) (float64, bool) {
+// optional reads a column of numbers that may be missing or hold NULL, NaN or infinite values; these are NaN.
+func (t *table) optional(column string) ([]float64, error) {
+	values := make([]float64, len(t.rows))
 	if column == "" {
-		return 0, false
+		for i := range values {
+			values[i] = math.NaN()
+		}
+		return values, nil
 	}
-	x, ok := queries.Number(t.rows[row][t.result.Index(column)])
-	return x, ok && !math.IsNaN(x) && !math.IsInf(x, 0)
+	j := t.result.Index(column)
+	if typ := t.columns[j].Type; !typ.Numeric() {
+		return nil, t.fail(ErrColumn, fmt.Sprintf("column %s holds %s, want numbers", column, typ), nil, "")
+	}
+	for i, row := range t.rows {
+		x, ok := queries.Number(row[j])
+		if !ok || math.Abs(x) > largest {
+			x = math.NaN()
+		}
+		values[i] = x
+	}
+	return values, nil
+}
+
+// support reads the standard error and the number of examples behind each row; unknown ones are NaN and 0.
+func (t *table) support(c queries.Chart) (se []float64, n []int64, err error) {
+	if se, err = t.optional(c.Error); err != nil {
+		return nil, nil, err
+	}
+	counts, err := t.optional(c.Count)
+	if err != nil {
+		return nil, nil, err
+	}
+	n = make([]int64, len(counts))
+	var negative []int
+	for i := range se {
+		if se[i] < 0 || counts[i] < 0 {
+			negative = append(negative, i)
+		}
+		if counts[i] == counts[i] {
+			n[i] = int64(counts[i])
+		}
+	}
+	if len(negative) > 0 {
+		return nil, nil, t.fail(ErrValue, "negative standard error or count", negative, "")
+	}
+	return se, n, nil
 }
 
 // text reads one value of a column as text; an empty name gives none.
@@ -193,33 +247,88 @@ func (t *table) categories(column string) places {
 	return p
 }
 
-// axis makes the places of an axis. Whole numbers keep their distances, so that a component that is not in
+// entries are the series or categories of a legend.
+func (t *table) entries(column string) (places, error) {
+	if err := t.noNulls(column); err != nil {
+		return places{}, err
+	}
+	p := t.categories(column)
+	if len(p.names) > maxEntries {
+		return p, t.fail(ErrAxis, fmt.Sprintf("column %s has %d different values, more than colours and line styles can tell apart: want at most %d",
+			column, len(p.names), maxEntries), nil, "let the query choose some, or name the column as facet or frame")
+	}
+	return p, nil
+}
+
+// axis makes an axis of names, with the place of each row. Whole numbers keep their distances, so that a component that is not in
 // the result leaves its place empty; other numbers are in ascending order, text in order of appearance. The
 // names are those of the tick column, where there is one.
-func (t *table) axis(column, tick string) (places, error) {
+func (t *table) axis(column, tick, group, title string) (places, Axis, error) {
 	p, err := t.positions(column)
-	if err != nil || tick == "" {
-		return p, err
+	if err != nil {
+		return p, Axis{}, err
 	}
+	groups, err := t.groups(p, column, group)
+	if err != nil {
+		return p, Axis{}, err
+	}
+	p.names, err = t.ticks(p, column, tick)
+	return p, Axis{Title: title, Names: p.names, Groups: groups}, err
+}
+
+// ticks are the names of places in a tick column, where there is one.
+func (t *table) ticks(p places, column, tick string) ([]string, error) {
+	if tick == "" {
+		return p.names, nil
+	}
+	names := make([]string, len(p.names))
 	first := make([]int, len(p.names))
 	for i := range first {
 		first[i] = -1
-	}
-	for k := range p.names {
-		p.names[k] = ""
 	}
 	for i := range t.rows {
 		k, name := p.of[i], t.text(i, tick)
 		switch {
 		case name == "":
 		case first[k] < 0:
-			first[k], p.names[k] = i, name
-		case p.names[k] != name:
-			return p, t.fail(ErrAxis, fmt.Sprintf("column %s names one place of %s both %q and %q", tick, column, p.names[k], name),
+			first[k], names[k] = i, name
+		case names[k] != name:
+			return nil, t.fail(ErrAxis, fmt.Sprintf("column %s names one place of %s both %q and %q", tick, column, names[k], name),
 				[]int{first[k], i}, "")
 		}
 	}
-	return p, nil
+	return names, nil
+}
+
+// groups are the runs of neighbouring places that share a value of a column; a place without rows belongs to the run before it.
+func (t *table) groups(p places, axis, column string) ([]Group, error) {
+	if column == "" {
+		return nil, nil
+	}
+	if err := t.noNulls(column); err != nil {
+		return nil, err
+	}
+	first := make([]int, len(p.names)) // row that shows the place, plus one
+	for i, k := range p.of {
+		switch {
+		case first[k] == 0:
+			first[k] = i + 1
+		case t.text(first[k]-1, column) != t.text(i, column):
+			return nil, t.fail(ErrAxis, fmt.Sprintf("column %s puts one place of %s in two groups, %q and %q", column, axis,
+				t.text(first[k]-1, column), t.text(i, column)), []int{first[k] - 1, i}, "")
+		}
+	}
+	var groups []Group
+	for k, row := range first {
+		last := len(groups) - 1
+		switch {
+		case row == 0 && last >= 0, row != 0 && last >= 0 && groups[last].Name == t.text(row-1, column):
+			groups[last].N++
+		case row != 0:
+			groups = append(groups, Group{Name: t.text(row-1, column), First: k, N: 1})
+		}
+	}
+	return groups, nil
 }
 
 func (t *table) positions(column string) (places, error) {

@@ -1,0 +1,309 @@
+package plotly
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	"ducklens/queries"
+	"ducklens/queries/figure"
+)
+
+// object is an object of plotly.js's figure format; encoding/json writes its keys in order.
+type object = map[string]any
+
+// Options say what of a figure is drawn. The zero value draws all of it.
+type Options struct {
+	// Bare leaves out the title, the subtitle and the line of provenance: a page says them in its own text. The
+	// metadata keeps them.
+	Bare bool
+}
+
+// Lengths in pixels of a figure on a screen.
+const (
+	left        = 64 // room for the names of rows
+	right       = 24
+	below       = 46 // below the last row of panels: names of columns, title of the axis
+	titleLine   = 24
+	textLine    = 16
+	panelTitle  = 26 // above a panel
+	panelGap    = 40 // between panels side by side, as part of a page of pageWidth
+	sliderRoom  = 78
+	pageWidth   = 1150
+	footColumns = 150 // letters in a line of provenance
+)
+
+// JSON gives the figure as plotly.js reads it: {"data": [...], "layout": {...}, "frames": [...]}. layout.meta has the
+// provenance: the query, its SQL, its parameters and what else the figure's facts say.
+//
+// A mark that plotly.js does not draw here is a [*figure.Error].
+func JSON(f *figure.Figure, o Options) ([]byte, error) {
+	p := &plot{f: f, o: o, layout: object{}}
+	if err := p.build(); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(struct {
+		Data   []object `json:"data"`
+		Layout object   `json:"layout"`
+		Frames []object `json:"frames,omitempty"`
+	}{p.data, p.layout, p.frames})
+	if err != nil {
+		return nil, fmt.Errorf("figure of %s: writing plotly JSON: %w", f.Name, err)
+	}
+	return text, nil
+}
+
+// WriteJSON writes [JSON] and a line end.
+func WriteJSON(w io.Writer, f *figure.Figure) error {
+	text, err := JSON(f, Options{})
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(append(text, '\n')); err != nil {
+		return fmt.Errorf("figure of %s: writing plotly JSON: %w", f.Name, err)
+	}
+	return nil
+}
+
+// plot is a figure on its way to JSON.
+type plot struct {
+	f      *figure.Figure
+	o      Options
+	data   []object // traces of the first frame
+	layout object
+	frames []object
+	notes  []object // annotations: titles of panels, provenance
+	shapes []object
+
+	perRow     int     // panels side by side
+	panelH     float64 // height of one panel, px
+	marginR    float64 // what stands to the right of the panels
+	tall, wide float64 // whole figure, px
+	top        float64 // above the first row of panels
+}
+
+func (p *plot) build() error {
+	if len(p.f.Frames) == 0 || len(p.f.Frames[0].Panels) == 0 {
+		return &figure.Error{Query: p.f.Name, Err: figure.ErrEmpty, Detail: "the figure has no panels"}
+	}
+	var traces func(frame int) []object
+	switch p.f.Mark {
+	case queries.Heatmap:
+		p.heatmapLayout()
+		traces = p.heatmapTraces
+	default:
+		return &figure.Error{Query: p.f.Name, Err: figure.ErrMark, Detail: fmt.Sprintf("chart %s has no interactive figure", p.f.Mark)}
+	}
+	p.data = traces(0)
+	p.addFrames(traces)
+	p.addTexts()
+	p.layout["meta"] = p.meta()
+	p.layout["font"] = object{"family": "system-ui, \"Segoe UI\", \"Helvetica Neue\", Arial, \"DejaVu Sans\", sans-serif", "size": 12, "color": "#1a1a1a"}
+	p.layout["paper_bgcolor"] = "#ffffff"
+	p.layout["hoverlabel"] = object{"bgcolor": "#ffffff", "bordercolor": "#666666", "align": "left", "font": object{"color": "#1a1a1a"}}
+	p.layout["annotations"] = p.notes
+	if p.shapes != nil {
+		p.layout["shapes"] = p.shapes
+	}
+	return nil
+}
+
+// arrange places n panels of a height in a grid and gives each its axes' domains: x from the left, y from the bottom, as
+// fractions of what lies inside the margins.
+func (p *plot) arrange(height float64) (x, y [][2]float64) {
+	n := len(p.f.Frames[0].Panels)
+	p.perRow = p.f.Columns
+	if p.perRow == 0 || p.perRow > n {
+		p.perRow = min(n, []int{1, 1, 2, 3, 2, 3, 3, 3, 4}[min(n, 8)])
+	}
+	rows := (n + p.perRow - 1) / p.perRow
+	p.panelH = height
+	p.top = 12
+	if !p.o.Bare {
+		p.top += titleLine*float64(len(p.title())) + textLine*float64(len(p.subtitle())) + 8
+	}
+	bottom := float64(below)
+	if len(p.f.Frames) > 1 {
+		bottom += sliderRoom
+	}
+	if !p.o.Bare {
+		bottom += textLine * float64(len(p.provenance()))
+	}
+	inner := float64(rows)*(panelTitle+height) + float64(rows-1)*below
+	p.tall = p.top + inner + bottom
+	p.layout["height"] = math.Round(p.tall)
+	p.layout["margin"] = object{"l": left, "r": right + p.marginR, "t": p.top, "b": bottom, "pad": 0}
+	gap := panelGap / (pageWidth - left - right - p.marginR)
+	width := (1 - gap*float64(p.perRow-1)) / float64(p.perRow)
+	for i := range n {
+		row, column := i/p.perRow, i%p.perRow
+		from := float64(column) * (width + gap)
+		above := float64(row)*(panelTitle+height+below) + panelTitle
+		x = append(x, [2]float64{fraction(from), fraction(min(1, from+width))})
+		y = append(y, [2]float64{fraction(max(0, 1-(above+height)/inner)), fraction(1 - above/inner)})
+		if name := p.f.Frames[0].Panels[i].Name; name != "" {
+			p.notes = append(p.notes, object{
+				"text": "<b>" + label(name) + "</b>", "showarrow": false, "xref": "paper", "yref": "paper",
+				"x": x[i][0], "xanchor": "left", "y": y[i][1], "yanchor": "bottom", "yshift": 3, "align": "left", "font": object{"size": 13},
+			})
+		}
+	}
+	return x, y
+}
+
+// fraction rounds a part of the whole to what a pixel needs.
+func fraction(x float64) float64 { return math.Round(x*1e5) / 1e5 }
+
+// axisName is the name of the axis of panel i in a trace, such as x, x2, x3; in the layout it is xaxis, xaxis2.
+func axisName(letter string, i int) string {
+	if i == 0 {
+		return letter
+	}
+	return letter + strconv.Itoa(i+1)
+}
+
+func axisKey(letter string, i int) string {
+	return letter + "axis" + strings.TrimPrefix(axisName(letter, i), letter)
+}
+
+// addFrames adds the frames and the slider that moves through them.
+func (p *plot) addFrames(traces func(int) []object) {
+	if len(p.f.Frames) < 2 {
+		return
+	}
+	numbers := make([]int, len(p.data))
+	for i := range numbers {
+		numbers[i] = i
+	}
+	steps := make([]object, len(p.f.Frames))
+	for i, frame := range p.f.Frames {
+		name := strconv.Itoa(i+1) + ": " + frame.Name
+		p.frames = append(p.frames, object{"name": name, "data": traces(i), "traces": numbers})
+		steps[i] = object{
+			"label": label(frame.Name), "method": "animate",
+			"args": []any{[]string{name}, object{
+				"mode": "immediate", "transition": object{"duration": 0}, "frame": object{"duration": 0, "redraw": true},
+			}},
+		}
+	}
+	p.layout["sliders"] = []object{{
+		"active": 0, "steps": steps, "x": 0, "len": 1, "xanchor": "left", "y": 0, "yanchor": "top",
+		"pad":          object{"t": below - 12, "l": 0, "r": 0, "b": 0},
+		"currentvalue": object{"visible": true, "prefix": "", "xanchor": "left", "font": object{"size": 13}},
+		"transition":   object{"duration": 0},
+	}}
+}
+
+// addTexts adds the title and the line of provenance.
+func (p *plot) addTexts() {
+	if p.o.Bare {
+		return
+	}
+	var text strings.Builder
+	for i, line := range p.title() {
+		if i > 0 {
+			text.WriteString("<br>")
+		}
+		text.WriteString("<b>" + label(line) + "</b>")
+	}
+	for _, line := range p.subtitle() {
+		text.WriteString(`<br><span style="font-size: 13px; color: #555555">` + label(line) + `</span>`)
+	}
+	p.layout["title"] = object{
+		"text": text.String(), "x": 0, "xanchor": "left", "xref": "paper", "y": fraction(1 - 10/p.tall), "yanchor": "top", "yref": "container", "font": object{"size": 17},
+	}
+	lines := p.provenance()
+	for i, line := range lines {
+		lines[i] = literal(line)
+	}
+	if len(lines) == 0 {
+		return
+	}
+	p.notes = append(p.notes, object{
+		"text": strings.Join(lines, "<br>"), "showarrow": false, "xref": "paper", "yref": "paper", "x": 0, "xanchor": "left", "align": "left",
+		"y": 0, "yanchor": "top", "yshift": -float64(p.foot()), "font": object{"size": 11, "color": "#555555"},
+	})
+}
+
+// foot is how far below the panels the line of provenance stands.
+func (p *plot) foot() int {
+	if len(p.f.Frames) > 1 {
+		return below + sliderRoom - 6
+	}
+	return below - 4
+}
+
+func (p *plot) title() []string    { return wrap(p.f.Title, 110) }
+func (p *plot) subtitle() []string { return wrap(p.f.Subtitle, footColumns) }
+
+func (p *plot) provenance() []string {
+	return wrap(Provenance(p.f), footColumns)
+}
+
+// Provenance is the line that says where a figure comes from: its facts but the quiet ones.
+func Provenance(f *figure.Figure) string {
+	var parts []string
+	for _, fact := range f.Facts {
+		if !fact.Quiet {
+			parts = append(parts, fact.Name+" "+fact.Value)
+		}
+	}
+	return strings.Join(parts, "  ·  ")
+}
+
+// wrap breaks a text into lines of at most width letters, at spaces.
+func wrap(s string, width int) []string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(s) {
+		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// meta is the provenance as data.
+func (p *plot) meta() object {
+	facts := object{"title": p.f.Title, "subtitle": p.f.Subtitle}
+	for _, fact := range p.f.Facts {
+		facts[fact.Name] = fact.Value
+	}
+	return facts
+}
+
+// finite is x, or null.
+func finite(x float64) any {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return nil
+	}
+	return x
+}
+
+// number writes x to a few digits, with a true minus sign.
+func number(x float64, digits int) string {
+	return strings.Replace(strconv.FormatFloat(x, 'g', digits, 64), "-", "−", 1)
+}
+
+// measured writes a value as hovering shows it: what it is, its standard error, how many examples are behind it.
+func measured(title string, value, se float64, count int64) string {
+	text := label(title) + ": " + number(value, 5)
+	if finite(se) != nil {
+		text += "<br>standard error: " + number(se, 2)
+	}
+	if count > 0 {
+		text += "<br>n = " + strconv.FormatInt(count, 10)
+	}
+	return text
+}

@@ -1,0 +1,122 @@
+package plotly
+
+import (
+	"fmt"
+
+	"ducklens/queries/figure"
+)
+
+// Lengths of a heatmap in pixels.
+const (
+	cellHeight = 27
+	barRoom    = 88 // the colour bar with its ticks and title
+)
+
+// steps is how many colours the scale has on each side of white; plotly.js goes straight from one to the next.
+const steps = 16
+
+// colorAxis is the one scale of all panels and frames: symmetric, white at zero.
+func (p *plot) colorAxis() object {
+	s := p.f.Scale
+	colors := make([][2]any, 0, 2*steps+1)
+	for i := -steps; i <= steps; i++ {
+		c := s.Color(s.Limit * float64(i) / steps)
+		colors = append(colors, [2]any{float64(i+steps) / (2 * steps), fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B)})
+	}
+	return object{
+		"cmin": -s.Limit, "cmax": s.Limit, "colorscale": colors,
+		"colorbar": object{
+			"title": object{"text": label(s.Title), "side": "right"}, "thickness": 14, "len": min(1, 330/p.panelsHeight()),
+			"y": 1, "yanchor": "top", "x": 1.01, "xanchor": "left", "outlinewidth": 0.5, "outlinecolor": "#888888", "tickfont": object{"size": 11},
+		},
+	}
+}
+
+// panelsHeight is the height of what lies inside the margins, px.
+func (p *plot) panelsHeight() float64 {
+	m := p.layout["margin"].(object)
+	return p.tall - m["t"].(float64) - m["b"].(float64)
+}
+
+// heatmapLayout makes the axes of a heatmap. Places without a component are grey, so that they differ from zero, which is white.
+func (p *plot) heatmapLayout() {
+	first := p.f.Frames[0].Panels[0]
+	p.marginR = barRoom
+	x, y := p.arrange(cellHeight * float64(len(first.Y.Names)))
+	p.layout["coloraxis"] = p.colorAxis()
+	p.layout["plot_bgcolor"] = "#ececec"
+	for i, panel := range p.f.Frames[0].Panels {
+		across, down := categoryAxis(panel.X, x[i], axisName("y", i)), categoryAxis(panel.Y, y[i], axisName("x", i))
+		down["range"] = []float64{float64(len(panel.Y.Names)) - 0.5, -0.5} // the first row at the top
+		if i > 0 {
+			across["matches"], down["matches"] = "x", "y" // zoomed together
+		}
+		if i%p.perRow > 0 {
+			delete(down, "title")
+		}
+		p.layout[axisKey("x", i)], p.layout[axisKey("y", i)] = across, down
+	}
+}
+
+// categoryAxis is an axis whose places are 0, 1, 2, ... with names.
+func categoryAxis(a figure.Axis, domain [2]float64, anchor string) object {
+	at := make([]int, len(a.Names))
+	for i := range at {
+		at[i] = i
+	}
+	axis := object{
+		"domain": domain, "anchor": anchor, "range": []float64{-0.5, float64(len(a.Names)) - 0.5}, "tickmode": "array", "tickvals": at,
+		"ticktext": labels(a.Names), "tickfont": object{"size": 11}, "showgrid": false, "zeroline": false, "ticks": "", "automargin": false,
+	}
+	if a.Title != "" {
+		axis["title"] = object{"text": label(a.Title), "standoff": 6}
+	}
+	return axis
+}
+
+// heatmapTraces makes the cells of one frame: a trace for each panel. customdata has standard error and number of examples.
+func (p *plot) heatmapTraces(frame int) []object {
+	var traces []object
+	for i, panel := range p.f.Frames[frame].Panels {
+		rows, columns := len(panel.Y.Names), len(panel.X.Names)
+		z, more := grid[any](rows, columns), grid[[2]any](rows, columns)
+		text, hover := grid[string](rows, columns), grid[string](rows, columns)
+		for _, c := range panel.Cells {
+			z[c.Row][c.Column] = finite(c.Value)
+			more[c.Row][c.Column] = [2]any{finite(c.Error), nil}
+			if c.Count > 0 {
+				more[c.Row][c.Column][1] = c.Count
+			}
+			text[c.Row][c.Column] = label(c.Label)
+			hover[c.Row][c.Column] = p.hover(panel, c)
+		}
+		traces = append(traces, object{
+			"type": "heatmap", "name": label(panel.Name), "z": z, "customdata": more, "text": text, "texttemplate": "%{text}",
+			"hovertext": hover, "hoverinfo": "text", "coloraxis": "coloraxis", "xgap": 1, "ygap": 1,
+			"xaxis": axisName("x", i), "yaxis": axisName("y", i), "hoverongaps": false,
+		})
+	}
+	return traces
+}
+
+// hover says what a cell shows.
+func (p *plot) hover(panel figure.Panel, c figure.Cell) string {
+	name := c.Label
+	if name == "" {
+		name = panel.Y.Names[c.Row] + ", " + panel.X.Names[c.Column]
+	}
+	text := "<b>" + label(name) + "</b><br>" + measured(p.f.Scale.Title, c.Value, c.Error, c.Count)
+	if panel.Name != "" {
+		text += "<br>" + label(panel.Name)
+	}
+	return text
+}
+
+func grid[T any](rows, columns int) [][]T {
+	all := make([]T, rows*columns)
+	g := make([][]T, rows)
+	for i := range g {
+		g[i] = all[i*columns : (i+1)*columns : (i+1)*columns]
+	}
+	return g
+}

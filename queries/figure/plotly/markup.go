@@ -1,0 +1,47 @@
+package plotly
+
+import (
+	"html"
+	"html/template"
+	"strings"
+
+	"ducklens/queries/figure"
+)
+
+// literal writes text so that plotly.js shows it as it is: no tags, no entities, no %{placeholders}, and no $mathematics$,
+// which a notebook may have switched on. plotly.js decodes the entities last of all.
+func literal(s string) string {
+	return escaper.Replace(s)
+}
+
+var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "$", "&#36;", "%{", "&#37;{", "\n", " ", "\r", " ")
+
+// label is literal with the subscripts of mathematical names: W_U[IO] becomes W<sub>U</sub>[IO].
+func label(s string) string {
+	return subscripts(s, literal)
+}
+
+// Label writes a label as HTML, with the subscripts of mathematical names.
+func Label(s string) template.HTML {
+	return template.HTML(subscripts(s, html.EscapeString))
+}
+
+func subscripts(s string, escape func(string) string) string {
+	var b strings.Builder
+	for text, sub := range figure.Spans(s) {
+		if sub {
+			b.WriteString("<sub>" + escape(text) + "</sub>")
+		} else {
+			b.WriteString(escape(text))
+		}
+	}
+	return b.String()
+}
+
+func labels(list []string) []string {
+	escaped := make([]string, len(list))
+	for i, s := range list {
+		escaped[i] = label(s)
+	}
+	return escaped
+}

@@ -1,0 +1,68 @@
+package plotly
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+
+	"ducklens/queries/figure"
+)
+
+// Policy is the Content-Security-Policy of a page that runs these scripts, as they stand in the page, and nothing else, and that
+// can neither load nor send anything. plotly.js sets styles of its own, and makes pictures for download.
+func Policy(scripts ...string) string {
+	allowed := make([]string, len(scripts))
+	for i, s := range scripts {
+		sum := sha256.Sum256([]byte(s))
+		allowed[i] = "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	}
+	return "default-src 'none'; script-src " + strings.Join(allowed, " ") +
+		"; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+}
+
+//go:embed page.tmpl
+var pageText string
+
+//go:embed page.js
+var pageScript string
+
+//go:embed page.css
+var pageStyle string
+
+var page = template.Must(template.New("page").Funcs(template.FuncMap{"label": Label}).Parse(pageText))
+
+// WriteHTML writes the figure as one page that works from a file, without a network: plotly.js is in it. The query's SQL
+// and everything else that is known about the figure stand below it, behind a fold.
+func WriteHTML(w io.Writer, f *figure.Figure) error {
+	data, err := JSON(f, Options{Bare: true})
+	if err != nil {
+		return err
+	}
+	content := struct {
+		Figure               *figure.Figure
+		Provenance, SQL      string
+		Quiet                []figure.Fact
+		Policy               string
+		Style                template.CSS
+		Data, Plotly, Script template.JS
+	}{
+		Figure: f, Provenance: Provenance(f), Policy: Policy(script, pageScript), Style: template.CSS(pageStyle),
+		Data: template.JS(data), Plotly: template.JS(script), Script: template.JS(pageScript),
+	}
+	for _, fact := range f.Facts {
+		switch {
+		case fact.Name == "sql":
+			content.SQL = fact.Value
+		case fact.Quiet:
+			content.Quiet = append(content.Quiet, fact)
+		}
+	}
+	if err := page.Execute(w, content); err != nil {
+		return fmt.Errorf("figure of %s: writing HTML: %w", f.Name, err)
+	}
+	return nil
+}

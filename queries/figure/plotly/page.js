@@ -1,0 +1,13 @@
+"use strict";
+(() => {
+  const figure = JSON.parse(document.getElementById("figure-data").textContent);
+  const target = document.getElementById("figure");
+  figure.config = {
+    responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"],
+    toImageButtonOptions: { format: "svg", filename: figure.layout.meta.query },
+  };
+  Plotly.newPlot(target, figure);
+  // Paper is narrower than a screen: the figure is drawn anew for it.
+  window.addEventListener("beforeprint", () => Plotly.relayout(target, { width: 680 }));
+  window.addEventListener("afterprint", () => Plotly.relayout(target, { width: null, autosize: true }));
+})();
