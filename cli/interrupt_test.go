@@ -1,0 +1,117 @@
+package cli_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ducklens/cli"
+	"ducklens/cli/demo"
+)
+
+// interrupt starts ducklens, sends it SIGINT when it has read stdin and ready says so, and gives its exit code,
+// what it printed to standard error, and how long it took to stop.
+func interrupt(t *testing.T, stdin string, ready func() bool, args ...string) (code int, stderr string, took time.Duration) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "ducklens", args...) // the one that TestMain puts on the path
+	var errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = io.Discard, &errs
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(in, stdin); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for !ready() {
+		select {
+		case err := <-ended:
+			t.Fatalf("it ended before it was interrupted: %v\n%s", err, errs.String())
+		case <-time.After(time.Millisecond):
+		}
+	}
+	start := time.Now()
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	err = <-ended
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		t.Fatalf("it ended with %v, want an exit code\n%s", err, errs.String())
+	}
+	return exit.ExitCode(), errs.String(), time.Since(start)
+}
+
+// TestInterruptIngest holds that an interrupted ingest leaves a file that opens, with whole batches of a
+// run that is marked as running, and that saved queries say so.
+func TestInterruptIngest(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	model, file := filepath.Join(dir, "model"), filepath.Join(dir, "run.duckdb")
+	if err := demo.Extract(model); err != nil {
+		t.Fatal(err)
+	}
+	// Far more prompts than are done before the signal comes.
+	code, stderr, _ := interrupt(t, "", func() bool { _, err := os.Stat(file); return err == nil },
+		"ingest", "--model", model, "--head", "3.1", "-n", "20000", "--batch", "5", "-o", file)
+	if code != cli.ExitInterrupted {
+		t.Errorf("exit code %d, want %d\n%s", code, cli.ExitInterrupted, stderr)
+	}
+	if !strings.Contains(stderr, "of 20000 examples") || !strings.Contains(stderr, "\nhint: ") {
+		t.Errorf("it says %q, want how far the run came, and a hint", stderr)
+	}
+	code, stdout, stderr := run(t.Context(), "query", file, "--scalar", "-e",
+		"SELECT status || ' ' || (SELECT count(*) % 5 FROM example) || ' ' || (SELECT count(*) > 0 FROM example) FROM run")
+	if code != cli.ExitOK || stdout != "running 0 true\n" {
+		t.Errorf("exit code %d, %q, want a running run with batches of five\n%s", code, stdout, stderr)
+	}
+	code, _, stderr = run(t.Context(), "query", file, "key_components")
+	if code != cli.ExitFailed || !strings.Contains(stderr, "not complete") {
+		t.Errorf("exit code %d, %q, want a saved query to refuse an unfinished run", code, stderr)
+	}
+	code, stdout, _ = run(t.Context(), "verify", file)
+	if code != cli.ExitFailed || !strings.Contains(stdout, "unfinished") {
+		t.Errorf("exit code %d, %q, want verify to name the unfinished run", code, stdout)
+	}
+}
+
+// TestInterruptQuery holds that a query stops soon after it is interrupted.
+func TestInterruptQuery(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	model, file, output := filepath.Join(dir, "model"), filepath.Join(dir, "run.duckdb"), filepath.Join(dir, "output.csv")
+	if err := demo.Extract(model); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := run(t.Context(), "ingest", "--model", model, "--head", "3.1", "-n", "2", "-o", file); code != cli.ExitOK {
+		t.Fatal(stderr)
+	}
+	// A pipe holds 64 kB: when all of this is written, the command is reading it or has read it.
+	sql := strings.Repeat(" ", 128<<10) + "SELECT count(*) FROM range(1000000000) a, range(1000000000) b"
+	code, stderr, took := interrupt(t, sql, func() bool { return true }, "query", file, "-e", "-", "-o", output)
+	if code != cli.ExitInterrupted {
+		t.Errorf("exit code %d, want %d\n%s", code, cli.ExitInterrupted, stderr)
+	}
+	// Two hundred milliseconds are promised; a busy machine may take longer.
+	if took > 5*time.Second {
+		t.Errorf("it stopped after %v", took)
+	}
+	t.Logf("stopped after %v", took)
+	if _, err := os.Stat(output); err == nil {
+		t.Error("an interrupted query left its output")
+	}
+}
