@@ -144,13 +144,32 @@ func (c call) table(tb testing.TB, out decompose.Output) decompose.Table {
 
 // reference is a model of the reference data with the examples its arrays are about.
 type reference[T blas.Float] struct {
-	heads  int
-	head   schema.Head
-	inputs []decompose.Input[T]
+	heads     int
+	head      schema.Head
+	inputs    []decompose.Input[T]
+	model     *gpt2.Model[T]
+	cache     *gpt2.Cache[T]
+	sequences []gpt2.Sequence // positions END, IO, S1
 }
 
 // load runs prompt set A (N=50, seed 42, BOS) through the model in dir, and makes inputs for head.
 func load[T blas.Float](tb testing.TB, dir string, head schema.Head) reference[T] {
+	tb.Helper()
+	arrays := refdata.Npz(tb, filepath.Join(dir, "golden", "forward_A_f64.npz"))
+	toks, positions := arrays["toks"], arrays["positions_end_io_s1"]
+	var sequences []gpt2.Sequence
+	for p := range toks.Shape[0] {
+		end := positions.Ints(0, p)[0]
+		sequences = append(sequences, gpt2.Sequence{
+			Tokens:    toks.Ints(p)[:end+1],
+			Positions: []int{end, positions.Ints(1, p)[0], positions.Ints(2, p)[0]},
+		})
+	}
+	return loadSequences[T](tb, dir, head, sequences)
+}
+
+// loadSequences runs prompts, whose positions are END, IO and S1, through the model in dir.
+func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, sequences []gpt2.Sequence) reference[T] {
 	tb.Helper()
 	ckpt, err := checkpoint.Open(filepath.Join(dir, "model"))
 	if err != nil {
@@ -169,23 +188,13 @@ func load[T blas.Float](tb testing.TB, dir string, head schema.Head) reference[T
 	if err != nil {
 		tb.Fatal(err)
 	}
-	arrays := refdata.Npz(tb, filepath.Join(dir, "golden", "forward_A_f64.npz"))
-	toks, positions := arrays["toks"], arrays["positions_end_io_s1"]
-	var sequences []gpt2.Sequence
-	for p := range toks.Shape[0] {
-		end := positions.Ints(0, p)[0]
-		sequences = append(sequences, gpt2.Sequence{
-			Tokens:    toks.Ints(p)[:end+1],
-			Positions: []int{end, positions.Ints(1, p)[0], positions.Ints(2, p)[0]},
-		})
-	}
 	cache, err := model.Forward(tb.Context(), sequences, []schema.Head{head})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	config := ckpt.Config()
 	below := schema.StreamComponents(head.Layer, config.NHeads)
-	r := reference[T]{heads: config.NHeads, head: head}
+	r := reference[T]{heads: config.NHeads, head: head, model: model, cache: cache, sequences: sequences}
 	qk := model.QK(head)
 	for seq, s := range sequences {
 		scores := cache.Scores(head, seq, 0)
