@@ -87,11 +87,7 @@ func (b builtin) Gemm(threads int, c, a, bm Matrix[float32], add bool) {
 		return
 	}
 	if k == 0 {
-		if !add {
-			for i := range m {
-				clear(c.Row(i))
-			}
-		}
+		c.clearUnless(add)
 		return
 	}
 	if m*n*k < serialWork {

@@ -1,7 +1,6 @@
 package blas_test
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -194,27 +193,6 @@ func TestGemmBitIdentity(t *testing.T) {
 	for _, other := range []string{"builtin/avx2", "builtin/neon"} {
 		if best, c := byKernel["builtin/avx512"], byKernel[other]; best != nil && c != nil && !slices.Equal(best, c) {
 			t.Errorf("builtin/avx512 and %s differ", other)
-		}
-	}
-}
-
-func BenchmarkGemm(b *testing.B) {
-	// The projections of GPT-2 small for 800 tokens, a few tokens, and one attention head of 16 tokens.
-	shapes := [][3]int{{800, 2304, 768}, {800, 768, 768}, {800, 3072, 768}, {800, 768, 3072}, {50, 64, 768}, {16, 16, 64}, {16, 64, 16}}
-	for _, p := range providers(b) {
-		for _, threads := range []int{1, 2} {
-			for _, s := range shapes {
-				m, n, k := s[0], s[1], s[2]
-				b.Run(fmt.Sprintf("%s/threads=%d/%dx%dx%d", p.Name(), threads, m, n, k), func(b *testing.B) {
-					rng := rand.New(rand.NewPCG(1, 1))
-					x, w := randomMatrix[float32](rng, m, k, false, 0), randomMatrix[float32](rng, k, n, false, 0)
-					c := blas.NewMatrix(m, n, make([]float32, m*n))
-					for b.Loop() {
-						p.Gemm(threads, c, x, w, false)
-					}
-					b.ReportMetric(2*float64(m*n*k)*float64(b.N)/1e9/b.Elapsed().Seconds(), "GFLOP/s")
-				})
-			}
 		}
 	}
 }

@@ -38,11 +38,7 @@ func gonumGemm[T Float](threads int, c, a, b Matrix[T], add bool, gemm gemmFunc[
 		return
 	}
 	if a.Cols == 0 { // gonum's length checks do not foresee empty sums
-		if !add {
-			for i := range c.Rows {
-				clear(c.Row(i))
-			}
-		}
+		c.clearUnless(add)
 		return
 	}
 	beta := T(0)

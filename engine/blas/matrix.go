@@ -59,6 +59,16 @@ func (m Matrix[T]) Row(i int) []T {
 	return m.Data[i*m.Stride : i*m.Stride+m.Cols : i*m.Stride+m.Cols]
 }
 
+// clearUnless makes a result of empty sums: zeros, unless they are added.
+func (m Matrix[T]) clearUnless(add bool) {
+	if add {
+		return
+	}
+	for i := range m.Rows {
+		clear(m.Row(i))
+	}
+}
+
 // check panics unless the slice holds every element of the view.
 func (m Matrix[T]) check(name string) {
 	rows, cols := m.Rows, m.Cols

@@ -32,18 +32,24 @@ func Gemm[T Float](p Provider, threads int, c, a, b Matrix[T], add bool) {
 var ErrProvider = errors.New("no such matrix-multiply provider")
 
 // ByName gives the provider called name: "auto" is the fastest there is, "builtin" the C kernel that
-// suits this CPU, "gonum" pure Go. "builtin/avx2" and the like ask for one kernel, so that a
-// machine can repeat what another has computed.
+// suits this CPU, "gonum" pure Go, "openblas" the OpenBLAS of the machine. "builtin/avx2" and the like ask for one
+// kernel, so that a machine can repeat what another has computed; the Name of every provider is understood.
 func ByName(name string) (Provider, error) {
 	known := Providers()
 	switch {
+	case name == "openblas" || strings.HasPrefix(name, "openblas/"):
+		p, err := loadOpenBLAS()
+		if err == nil && name != "openblas" && name != p.Name() {
+			return nil, fmt.Errorf("blas: provider %q, and this machine has %s: %w", name, p.Name(), ErrProvider)
+		}
+		return p, err
 	case name == "auto" || name == "":
 		name = known[0]
 	case name == "builtin" && strings.HasPrefix(known[0], "builtin/"):
 		name = known[0]
 	}
 	if !slices.Contains(known, name) {
-		return nil, fmt.Errorf("blas: provider %q, want auto, builtin or one of %s: %w", name, strings.Join(known, ", "), ErrProvider)
+		return nil, fmt.Errorf("blas: provider %q, want auto, builtin, openblas or one of %s: %w", name, strings.Join(known, ", "), ErrProvider)
 	}
 	if name == "gonum" {
 		return gonumProvider{}, nil
@@ -51,5 +57,6 @@ func ByName(name string) (Provider, error) {
 	return builtinByName(name), nil
 }
 
-// Providers lists the providers of this build that run on this CPU, the fastest first.
+// Providers lists the providers that this build brings along and that run on this CPU, the fastest first. Their results do not
+// depend on the machine, nor on the batch. OpenBLAS is not among them: it has to be installed, and asked for.
 func Providers() []string { return append(builtinNames(), "gonum") }

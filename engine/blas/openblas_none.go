@@ -1,0 +1,9 @@
+//go:build !cgo || !unix
+
+package blas
+
+import "fmt"
+
+func loadOpenBLAS() (Provider, error) {
+	return nil, fmt.Errorf("blas: this build cannot load openblas: %w", ErrProvider)
+}
