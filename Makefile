@@ -1,7 +1,6 @@
-# The targets of ducklens. `make` alone lists them.
+# The targets of ducklens. `make` alone lists them. Works with GNU make 3.81 and later.
 
 SHELL := bash
-.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 
 GO ?= go
@@ -35,7 +34,7 @@ demo: build ## build, run the whole path on the embedded model, leave demo/demo.
 
 .PHONY: test
 test: tools ## run every test; skipped ones are listed with their reasons
-	$(GO) test -v -timeout 20m ./... | awk -f .ci/report.awk
+	set -o pipefail; $(GO) test -v -timeout 20m ./... | awk -f .ci/report.awk
 
 .PHONY: race
 race: tools ## run the tests under the race detector, in random order
@@ -88,7 +87,7 @@ bench-compare: tools ## compare the benchmarks with those of another commit: BAS
 
 .PHONY: cover
 cover: tools ## test coverage, function by function, in cover.out and as a total
-	$(GO) test -coverpkg ./... -coverprofile cover.out -timeout 20m ./... | awk -f .ci/report.awk
+	set -o pipefail; $(GO) test -v -coverpkg ./... -coverprofile cover.out -timeout 20m ./... | awk -f .ci/report.awk
 	@$(GO) tool cover -func cover.out | tail -n 1
 
 .PHONY: tidy

@@ -178,7 +178,8 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 		Progress:      bar.show,
 	}
 	if f.verbose {
-		options.Logger = slog.New(slog.NewTextHandler(stderr, nil))
+		// A bar and a log in one place would draw over each other.
+		options.Logger, options.Progress = slog.New(slog.NewTextHandler(stderr, nil)), nil
 	}
 	summary, err := ingest.Run(ctx, options)
 	bar.stop()
