@@ -86,11 +86,11 @@ func (v *verifier) worst(run *RunReport, runArg any) error {
 
 const (
 	// pairs lists the pairs of bases that a run has on each side: all, but for those that would replace the
-	// vector that is being split.
+	// vector that is being split, and those of a random direction with anything but the one of its number.
 	pairs = `SELECT s.side, q.basis_id AS query_basis_id, k.basis_id AS key_basis_id
 		FROM basis AS q, basis AS k, (SELECT unnest(enum_range(NULL::side)) AS side) AS s
 		WHERE q.run_id = $run AND k.run_id = $run AND q.side = 'query' AND k.side = 'key'
-			AND NOT (s.side = 'query' AND q.kind = 'replacement') AND NOT (s.side = 'key' AND k.kind = 'replacement')`
+			AND q.null_number IS NOT DISTINCT FROM k.null_number AND NOT (s.side = 'query' AND q.kind = 'replacement') AND NOT (s.side = 'key' AND k.kind = 'replacement')`
 
 	// sumContributions makes one row per example, head, side and pair of bases. parts tells sets of
 	// components apart; query_par and key_par are how much is in the parallel parts, absolutely.

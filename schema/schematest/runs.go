@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -102,80 +101,27 @@ func Synthetic(tb testing.TB, db *dbfile.DB, seed uint64, examples int, heads ..
 	return Insert(tb, db, run, Random(run, seed, examples))
 }
 
-// Random makes results for a run: contributions drawn from a normal distribution around a mean per component, so
-// arranged that every side and pair of bases adds up to the same score. Every pair of bases must be of kind Whole or Subspace.
-func Random(run schema.Run, seed uint64, examples int) []schema.Result {
-	rng := rand.New(rand.NewPCG(seed, 1))
-	var results []schema.Result
-	for i := range examples {
-		result := schema.Result{Example: Example(i)}
-		for _, head := range run.Heads {
-			score, baseline := float32(2+rng.NormFloat64()), float32(rng.NormFloat64())
-			var list []schema.Contribution
-			for _, side := range []schema.Side{schema.Query, schema.Key} {
-				list = append(list, randomSide(rng, run, head, side, score, baseline)...)
-			}
-			result.Heads = append(result.Heads, Finish(result.Example, head, score, baseline, list))
-		}
-		results = append(results, result)
-	}
-	return results
+// AllBases lists every sort of basis: those of [Bases], more subspaces, replacements and two random directions.
+func AllBases() []schema.Basis {
+	list := Bases()
+	list = slices.Insert(list, 2,
+		schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: "unembed+baseline", Dimension: 2, Description: "W_U of the key and the baseline token"},
+		schema.Basis{Side: schema.Query, Kind: schema.Replacement, Name: "sub_unembed", Description: "query replaced by W_U of the key token"},
+		schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: schema.NullBasis(0), Dimension: 1, Description: "random"},
+		schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: schema.NullBasis(1), Dimension: 1, Description: "random"})
+	return append(list,
+		schema.Basis{Side: schema.Key, Kind: schema.Replacement, Name: "sub_mlp0", Description: "key replaced by the output of MLP0"},
+		schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: schema.NullBasis(0), Dimension: 1, Description: "random"},
+		schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: schema.NullBasis(1), Dimension: 1, Description: "random"})
 }
 
-// randomSide splits score and baseline over the components of one side, the same for every pair of bases before
-// it is divided among the quadrants.
-func randomSide(rng *rand.Rand, run schema.Run, head schema.Head, side schema.Side, score, baseline float32) []schema.Contribution {
-	components := SideComponents(run.Model, run.Convention, head, side)
-	bias := components[len(components)-1]
-	shares := make(map[int][2]float64, len(components))
-	rest := [2]float64{float64(score), float64(baseline)}
-	for _, c := range components {
-		if c == bias {
-			shares[c] = rest
-			break
-		}
-		for p := range rest {
-			x := rng.NormFloat64() / 10
-			rest[p] -= x
-			v := shares[c]
-			v[p] = x
-			shares[c] = v
-		}
-	}
-	var list []schema.Contribution
-	for qi, q := range run.Bases {
-		for ki, k := range run.Bases {
-			if q.Side != schema.Query || k.Side != schema.Key {
-				continue
-			}
-			for _, c := range components {
-				row := schema.Contribution{Side: side, Component: c, QueryBasis: qi, KeyBasis: ki}
-				row.Score = divide(rng, shares[c][0], q, k)
-				row.Baseline = divide(rng, shares[c][1], q, k)
-				list = append(list, row)
-			}
-		}
-	}
-	return list
-}
-
-// divide spreads x over the quadrants that the bases leave open.
-func divide(rng *rand.Rand, x float64, q, k schema.Basis) (out [4]float32) {
-	rest := x
-	for _, quadrant := range schema.Quadrants() {
-		queryPar := quadrant == schema.ParPar || quadrant == schema.ParPerp
-		keyPar := quadrant == schema.ParPar || quadrant == schema.PerpPar
-		switch {
-		case quadrant == schema.PerpPerp:
-			out[quadrant] = float32(rest)
-		case (queryPar && q.Kind == schema.Whole) || (keyPar && k.Kind == schema.Whole):
-		default:
-			part := x * rng.Float64() / 3
-			out[quadrant] = float32(part)
-			rest -= part
-		}
-	}
-	return out
+// Full inserts a run like that of [Synthetic] with rows in every table: over [AllBases], with factors, all pairs, and
+// the movers 0.1 and 0.0. Target heads must be in layers above 0.
+func Full(tb testing.TB, db *dbfile.DB, seed uint64, examples int, heads ...schema.Head) int {
+	tb.Helper()
+	run := schema.Run{Model: GPT2Small(), Heads: heads, Bases: AllBases(), Movers: []schema.Head{{Layer: 0, Index: 1}, {Layer: 0, Index: 0}},
+		Seed: int64(seed), BOS: true, Factors: true, Pairs: true}
+	return Insert(tb, db, run, Random(run, seed, examples))
 }
 
 // SideComponents lists the components that a run has rows for on one side of a head, the bias last. The notebook

@@ -1,6 +1,6 @@
 // Package schematest gives tests a database file with the tables of package schema, and rows to put into
-// it: [Insert] writes any run, [Synthetic] makes one whose contributions add up, [Panels] one from
-// heatmaps that somebody published.
+// it: [Insert] writes any run, [Synthetic] makes one whose contributions add up, [Full] one with rows in every
+// table, [Panels] one from heatmaps that somebody published.
 package schematest
 
 import (
@@ -102,10 +102,19 @@ func (w *writer) write(results []schema.Result) error {
 		{"score", w.scores},
 		{"attention", w.attention},
 		{"contribution_wide", w.contributions},
+		{"query_factor", w.queryFactors},
+		{"key_factor", w.keyFactors},
+		{"pair_contribution_wide", w.pairs},
+		{"substitution", w.substitutions},
+		{"projection", w.projections},
+		{"vector_cosine", w.cosines},
 	} {
 		if err := w.appendAll(table.name, results, table.rows); err != nil {
 			return err
 		}
+	}
+	if err := w.pairMeans(); err != nil {
+		return err
 	}
 	_, err := w.exec(`UPDATE run SET status = 'complete', n_examples = ?,
 		max_closure_residual = (SELECT max(closure_residual) FROM score AS s WHERE s.run_id = run.run_id) WHERE run_id = ?`,
@@ -177,6 +186,11 @@ func (w *writer) manifest() error {
 func (w *writer) headsAndBases() error {
 	for i, h := range w.run.Heads {
 		if _, err := w.exec("INSERT INTO head VALUES (?, ?, ?, ?, ?, ?)", w.runID, w.headID(h), h.Layer, h.Index, h.String(), i); err != nil {
+			return err
+		}
+	}
+	for i, m := range w.run.Movers {
+		if _, err := w.exec("INSERT INTO mover VALUES (?, ?, ?, ?, ?)", w.runID, i, m.Layer, m.Index, m.String()); err != nil {
 			return err
 		}
 	}

@@ -168,3 +168,17 @@ func ExampleSideComponents() {
 	// exact: W_E W_pos 0.0 0.1 b_O0 MLP0 b_K
 	// notebook: W_E W_pos 0.0 0.1 MLP0 b_K
 }
+
+func TestFullVerifies(t *testing.T) {
+	t.Parallel()
+	db := schematest.NewDB(t)
+	schematest.Full(t, db, 1, 3, schema.Head{Layer: 2, Index: 7}, schema.Head{Layer: 1, Index: 0})
+	report, err := dbfile.Verify(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range report.Problems {
+		t.Error(p)
+	}
+	t.Logf("%+v", report)
+}
