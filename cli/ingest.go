@@ -94,8 +94,8 @@ does not add up is refused. Contributions to a score are not causal effects.`,
 	flags.BoolVar(&f.prompts.sampling.Symmetric, "symmetric", false, "follow each ioi prompt by its copy with the names exchanged")
 	flags.BoolVar(&f.engine.NoBOS, "no-bos", false, "do not put <|endoftext|> in front of prompts")
 
-	flags.StringSliceVar(&f.engine.QueryBases, "query-basis", nil, "`bases` that split query vectors (none,unembed,unembed+baseline unless given), of: "+baseNames(schema.Query))
-	flags.StringSliceVar(&f.engine.KeyBases, "key-basis", nil, "`bases` that split key vectors (none,mlp0 unless given), of: "+baseNames(schema.Key))
+	flags.StringSliceVar(&f.engine.QueryBases, "query-basis", nil, "`bases` that split query vectors (none, unembed, unembed+baseline, sub_unembed unless given), of: "+baseNames(schema.Query))
+	flags.StringSliceVar(&f.engine.KeyBases, "key-basis", nil, "`bases` that split key vectors (none, mlp0, sub_mlp0 unless given), of: "+baseNames(schema.Key))
 	wordVar(flags, &f.engine.Convention, "convention", schema.ParseConvention, "exact adds up; notebook imitates the published research code", schema.Exact, schema.Notebook)
 	wordVar(flags, &f.engine.Processing, "processing", schema.ParseProcessing, "weights with LayerNorm folded and outputs centred, or as stored", schema.Processed, schema.Raw)
 
@@ -185,6 +185,9 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	bar.stop()
 	if err != nil {
 		return err
+	}
+	for _, notice := range e.Notices() {
+		fmt.Fprintf(stderr, "note: %s\n", notice)
 	}
 	fmt.Fprintf(stderr, "%s: run %d, %s, %s, %d rows in %s\n", summary.Path, summary.RunID,
 		plural(summary.Examples, "prompt"), headList(e.Heads()), summary.Rows, round(summary.Elapsed))

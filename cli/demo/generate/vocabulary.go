@@ -22,6 +22,7 @@ type wordLists struct {
 	Three   []string `json:"three"`
 	Other   []string `json:"other"`
 	Openers []string `json:"openers"`
+	Chain   []string `json:"chain"`
 }
 
 // word is a run of letters, with the space before it, or one other character that is not a space.
@@ -38,7 +39,7 @@ func pieces(files ...wordLists) []string {
 		for _, name := range slices.Concat(w.Names, w.Places, w.Objects) {
 			set[" "+name] = true
 		}
-		for _, template := range slices.Concat(w.Templates, w.Two, w.Three, w.Other, w.Openers) {
+		for _, template := range slices.Concat(w.Templates, w.Two, w.Three, w.Other, w.Openers, w.Chain) {
 			for _, text := range []string{template, " " + template} {
 				for _, part := range slot.Split(text, -1) { // a slot takes the space before it along
 					for _, piece := range word.FindAllString(part, -1) {

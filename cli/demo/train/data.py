@@ -15,6 +15,7 @@ NAMES = ("[A]", "[B]", "[C]", "[D]", "[N]", "[M]")
 # The mixture: what share of the sentences is of which kind.
 SHARES = {"two": 0.62, "three": 0.20, "other": 0.12, "new": 0.06}
 OPENER = 0.25  # share of the sentences that come after another one, about other people
+CHAIN = 0.2  # share of the texts that are chains instead: short sentences about the same two or three people
 HELD_OUT_PAIRS = 10  # one pair of names in so many is held out
 
 
@@ -63,8 +64,10 @@ class Sentences:
         values = dict(names, **{"[PLACE]": rng.choice(self.places), "[OBJECT]": rng.choice(self.objects)})
         return SLOT.sub(lambda m: values[m.group()], template)
 
-    def training(self, rng):
+    def training(self, rng, chain=CHAIN):
         """One training text."""
+        if rng.random() < chain:
+            return self.chain(rng)
         kind = rng.choices(list(SHARES), SHARES.values())[0]
         template = shuffle_first(rng, rng.choice(self.two if kind in ("two", "new") else self.more[kind]))
         if kind == "new":  # instead of the indirect object, somebody who was not there
@@ -73,12 +76,25 @@ class Sentences:
             chosen = dict(zip(NAMES, rng.sample(self.names, len(NAMES))))
             opener = ""
             if rng.random() < OPENER:
-                opener = self.fill(rng, rng.choice(self.more["openers"]).replace("[C]", "[N]").replace("[D]", "[M]"), chosen) + ". "
-                chosen["[N]"], chosen["[M]"] = rng.sample(self.names, 2)
+                opener = self.fill(rng, rng.choice(self.more["openers"]), dict(zip(("[C]", "[D]"), rng.sample(self.names, 2)))) + ". "
             text = opener + self.fill(rng, template, chosen) + "."
-            present = [name for name in re.findall("[A-Z][a-z]+", text) if name in self.index]
-            if not any(self.held_out(x, y) for x in present for y in present if x != y):
+            if self.allowed(text):
                 return text
+
+    def chain(self, rng):
+        """Two to four short sentences, each about two of two or three people."""
+        while True:
+            people = rng.sample(self.names, rng.choice((2, 2, 3)))
+            text = ""
+            for template in rng.sample(self.more["chain"], rng.randint(2, 4)):
+                text += self.fill(rng, template, dict(zip(("[A]", "[B]"), rng.sample(people, 2)))) + ". "
+            if self.allowed(text):
+                return text[:-1]
+
+    def allowed(self, text):
+        """Tells whether no two names of a text are a held-out pair."""
+        present = {name for name in re.findall("[A-Z][a-z]+", text) if name in self.index}
+        return not any(self.held_out(x, y) for x in present for y in present if x != y)
 
     def test(self, rng, templates, held_out_pair=True):
         """One test prompt, up to the token before the answer: text, IO, S."""
@@ -109,14 +125,19 @@ def shuffle_first(rng, template):
     return "".join(out)
 
 
-def batches(sentences, tokens, rng, size, pool=16):
-    """Yields lists of size token lists for ever: <|endoftext|>, text, <|endoftext|>. Texts of similar length go together."""
-    while True:
-        texts = [[tokens.end] + tokens.encode(sentences.training(rng)) + [tokens.end] for _ in range(size * pool)]
+def batches(sentences, tokens, rng, size, steps, pool=16):
+    """Yields steps lists of size token lists: <|endoftext|>, text, <|endoftext|>. Texts of similar length go together.
+
+    Chains, in which most names are to be copied, are what a model learns to copy from: at first there is nothing else, and after a
+    third of the steps they have their share.
+    """
+    for step in range(0, steps, pool):
+        chain = max(CHAIN, 1 - (1 - CHAIN) * 3 * step / steps)
+        texts = [[tokens.end] + tokens.encode(sentences.training(rng, chain)) + [tokens.end] for _ in range(size * pool)]
         texts.sort(key=len)
         groups = [texts[i : i + size] for i in range(0, len(texts), size)]
         rng.shuffle(groups)
-        yield from groups
+        yield from groups[: steps - step]
 
 
 def sample(sentences, tokens, seed, templates, n=500, held_out_pair=True):

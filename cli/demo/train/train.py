@@ -65,7 +65,7 @@ def main():
         [{"params": matrices, "weight_decay": o.decay}, {"params": vectors, "weight_decay": 0.0}], betas=(0.9, 0.98), eps=1e-8
     )
     start, total = time.process_time(), 0.0
-    for step, texts in zip(range(o.steps), data.batches(sentences, tokens, rng, o.batch)):
+    for step, texts in enumerate(data.batches(sentences, tokens, rng, o.batch, o.steps)):
         for group in optimizer.param_groups:
             group["lr"] = rate(step, o)
         inputs, targets = pad(texts, tokens.end)
