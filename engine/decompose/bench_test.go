@@ -1,8 +1,12 @@
 package decompose_test
 
 import (
+	"fmt"
 	"testing"
 
+	"gorgonia.org/tensor"
+
+	"ducklens/engine/blas"
 	"ducklens/engine/decompose"
 	"ducklens/schema"
 )
@@ -34,5 +38,92 @@ func BenchmarkDecompose(b *testing.B) {
 			b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
 			b.ReportMetric(float64(len(schema.Quadrants())*2), "numbers/row")
 		})
+	}
+}
+
+// BenchmarkBeyond takes one example of GPT-2 small's size, with a baseline, through what is computed beside contributions.
+func BenchmarkBeyond(b *testing.B) {
+	e := newExample(1, 10, 12, 768, 64, true)
+	e.queryChoices, e.keyChoices, e.baseChoices = e.queryChoices[:3], e.keyChoices[:2], e.baseChoices[:2]
+	in := input[float32](e)
+	engine := tensor.WithEngine(blas.Engine{Provider: provider(b), Threads: 1})
+	for _, t := range []**tensor.Dense{&in.Query.Components, &in.Key.Components, &in.Baseline.Components, &in.Maps.WQ, &in.Maps.WK} {
+		*t = tensor.New(tensor.WithShape((*t).Shape()...), tensor.WithBacking((*t).Data()), engine)
+	}
+	set, err := decompose.AllFactors(in)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("factors", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := decompose.AllFactors(in); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run(fmt.Sprintf("pairs/%dx%dx64", len(set.Query[1].Rows)+1, len(set.Key[1].Rows)+1), func(b *testing.B) {
+		p := provider(b)
+		for b.Loop() {
+			if _, err := decompose.Pairs(p, set.Query[1], set.Key[1]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("substitutions/12", func(b *testing.B) {
+		row := make([]float32, 17)
+		for b.Loop() {
+			s, err := decompose.NewSubstitution(in, row, 3)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for range 7 {
+				if _, err := s.Query(in.Query.Stream); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for range 5 {
+				if _, err := s.Key(in.Key.Stream, in.Baseline.Stream); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	})
+	b.Run("projections", func(b *testing.B) {
+		for b.Loop() {
+			toKey, toBaseline, err := decompose.QueryLinear(in)
+			if err != nil {
+				b.Fatal(err)
+			}
+			diff := toKey.Minus(toBaseline)
+			for _, basis := range in.QueryBases[1:] {
+				decompose.Project(basis, in.Query.Stream, toKey.Map)
+				decompose.Project(basis, in.Query.Stream, diff.Map)
+			}
+		}
+	})
+}
+
+// BenchmarkNull takes one example of GPT-2 small's size through contributions with 20 pairs of random directions beside the
+// default bases.
+func BenchmarkNull(b *testing.B) {
+	e := newExample(1, 10, 12, 768, 64, true)
+	for range 20 {
+		for _, list := range []*[]choice{&e.queryChoices, &e.keyChoices, &e.baseChoices} {
+			*list = append(*list, choice{schema.Subspace, e.query.components[len(*list) : len(*list)+1]})
+		}
+	}
+	in := input[float32](e)
+	for i := range 4 {
+		for j := range 4 {
+			in.Pairs = append(in.Pairs, [2]int{i, j})
+		}
+	}
+	for i := 4; i < len(in.QueryBases); i++ {
+		in.Pairs = append(in.Pairs, [2]int{i, i})
+	}
+	for b.Loop() {
+		if _, err := decompose.Contributions(in); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -20,10 +20,18 @@
 // [Contributions] does the work on an [Input]. A [Basis] is the choice of subspace; [QueryBasis] and
 // [KeyBasis] make the ones that have a name, [Span] and [Replace] make any other.
 //
+// A score is also a sum over pairs of a query component and a key component. [AllFactors] gives what each component
+// adds to q and to k, part by part, and [Pairs] the inner products of the two.
+//
+// With one side held fixed, the score is linear in the normalised vector of the other: [QueryLinear] and [KeyLinear] give the map.
+// [NewSubstitution] puts other vectors in place of the stream and reads score and attention probability; [Project],
+// [ProjectDiff] and [Cosine] say how vectors lie to a basis and to the map.
+//
 // # Precision
 //
-// Inputs are float32 or float64; every sum is accumulated in float64 and results are float64, so that a float32
-// run differs from a float64 run only by what the forward pass rounded.
+// Inputs are float32 or float64. Contributions, substitutions and projections accumulate every sum in float64 and give float64, so
+// that a float32 run differs from a float64 run only by what the forward pass rounded. Factors and pairs are matrix products in the
+// number type of their input: they are many, and their rounding in float32, a few 1e-7 of the largest, is that of the forward pass.
 //
 // # Traps
 //

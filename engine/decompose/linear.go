@@ -54,7 +54,7 @@ func newLinear[T blas.Float](w, bias, fixedVector []T) Linear {
 	return Linear{Map: centre(column), Bias: dot(widen(bias), f)}
 }
 
-// Minus is the map to the difference of two scores.
+// Minus is the map to the difference of two scores; the zero Linear takes nothing away.
 func (l Linear) Minus(other Linear) Linear {
 	diff := append([]float64(nil), l.Map...)
 	axpy(-1, other.Map, diff)
