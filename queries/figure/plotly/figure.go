@@ -24,13 +24,14 @@ type Options struct {
 
 // Lengths in pixels of a figure on a screen.
 const (
-	left        = 64 // room for the names of rows
+	left        = 64 // room for the names of rows, at least
 	right       = 24
-	below       = 46 // below the last row of panels: names of columns, title of the axis
+	below       = 46 // below a row of panels: names of columns, title of the axis
 	titleLine   = 24
 	textLine    = 16
-	panelTitle  = 26 // above a panel
-	panelGap    = 40 // between panels side by side, as part of a page of pageWidth
+	nameLine    = 18 // the name of a panel, above it
+	groupLine   = 15 // the names of groups of columns, below that
+	panelGap    = 28 // between panels side by side on a page of pageWidth
 	sliderRoom  = 78
 	pageWidth   = 1150
 	footColumns = 150 // letters in a line of provenance
@@ -78,11 +79,12 @@ type plot struct {
 	notes  []object // annotations: titles of panels, provenance
 	shapes []object
 
-	perRow     int     // panels side by side
-	panelH     float64 // height of one panel, px
-	marginR    float64 // what stands to the right of the panels
-	tall, wide float64 // whole figure, px
-	top        float64 // above the first row of panels
+	perRow   int     // panels side by side
+	marginL  float64 // what stands to the left of the panels, px; 0 is left
+	marginR  float64 // what stands to the right of them, beside the usual margin
+	tall     float64 // height of the whole figure, px
+	inner    float64 // height of what lies inside the margins, px
+	textSize float64 // of the labels in cells, px
 }
 
 func (p *plot) build() error {
@@ -94,6 +96,18 @@ func (p *plot) build() error {
 	case queries.Heatmap:
 		p.heatmapLayout()
 		traces = p.heatmapTraces
+	case queries.Matrix:
+		p.matrixLayout()
+		traces = p.matrixTraces
+	case queries.Histogram:
+		p.histogramLayout()
+		traces = p.histogramTraces
+	case queries.Bar:
+		p.barLayout()
+		traces = p.barTraces
+	case queries.Line:
+		p.lineLayout()
+		traces = p.lineTraces
 	default:
 		return &figure.Error{Query: p.f.Name, Err: figure.ErrMark, Detail: fmt.Sprintf("chart %s has no interactive figure", p.f.Mark)}
 	}
@@ -120,10 +134,9 @@ func (p *plot) arrange(height float64) (x, y [][2]float64) {
 		p.perRow = min(n, []int{1, 1, 2, 3, 2, 3, 3, 3, 4}[min(n, 8)])
 	}
 	rows := (n + p.perRow - 1) / p.perRow
-	p.panelH = height
-	p.top = 12
+	top := 12.0
 	if !p.o.Bare {
-		p.top += titleLine*float64(len(p.title())) + textLine*float64(len(p.subtitle())) + 8
+		top += titleLine*float64(len(p.title())) + textLine*float64(len(p.subtitle())) + 8
 	}
 	bottom := float64(below)
 	if len(p.f.Frames) > 1 {
@@ -132,27 +145,39 @@ func (p *plot) arrange(height float64) (x, y [][2]float64) {
 	if !p.o.Bare {
 		bottom += textLine * float64(len(p.provenance()))
 	}
-	inner := float64(rows)*(panelTitle+height) + float64(rows-1)*below
-	p.tall = p.top + inner + bottom
+	above, shift := 8.0, 3
+	if p.f.Frames[0].Panels[0].Name != "" {
+		above += nameLine
+	}
+	if p.f.Frames[0].Panels[0].X.Groups != nil {
+		above += groupLine
+		shift += groupLine
+	}
+	p.inner = float64(rows)*(above+height) + float64(rows-1)*below
+	p.tall = top + p.inner + bottom
+	p.marginL = max(p.marginL, left)
 	p.layout["height"] = math.Round(p.tall)
-	p.layout["margin"] = object{"l": left, "r": right + p.marginR, "t": p.top, "b": bottom, "pad": 0}
-	gap := panelGap / (pageWidth - left - right - p.marginR)
+	p.layout["margin"] = object{"l": p.marginL, "r": right + p.marginR, "t": top, "b": bottom, "pad": 0}
+	gap := panelGap / p.innerWidth()
 	width := (1 - gap*float64(p.perRow-1)) / float64(p.perRow)
 	for i := range n {
 		row, column := i/p.perRow, i%p.perRow
 		from := float64(column) * (width + gap)
-		above := float64(row)*(panelTitle+height+below) + panelTitle
+		down := float64(row)*(above+height+below) + above
 		x = append(x, [2]float64{fraction(from), fraction(min(1, from+width))})
-		y = append(y, [2]float64{fraction(max(0, 1-(above+height)/inner)), fraction(1 - above/inner)})
+		y = append(y, [2]float64{fraction(max(0, 1-(down+height)/p.inner)), fraction(1 - down/p.inner)})
 		if name := p.f.Frames[0].Panels[i].Name; name != "" {
 			p.notes = append(p.notes, object{
 				"text": "<b>" + label(name) + "</b>", "showarrow": false, "xref": "paper", "yref": "paper",
-				"x": x[i][0], "xanchor": "left", "y": y[i][1], "yanchor": "bottom", "yshift": 3, "align": "left", "font": object{"size": 13},
+				"x": x[i][0], "xanchor": "left", "y": y[i][1], "yanchor": "bottom", "yshift": shift, "align": "left", "font": object{"size": 13},
 			})
 		}
 	}
 	return x, y
 }
+
+// innerWidth is the width of what lies inside the margins on a page of pageWidth, px.
+func (p *plot) innerWidth() float64 { return pageWidth - p.marginL - right - p.marginR }
 
 // fraction rounds a part of the whole to what a pixel needs.
 func fraction(x float64) float64 { return math.Round(x*1e5) / 1e5 }
@@ -281,29 +306,4 @@ func (p *plot) meta() object {
 		facts[fact.Name] = fact.Value
 	}
 	return facts
-}
-
-// finite is x, or null.
-func finite(x float64) any {
-	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return nil
-	}
-	return x
-}
-
-// number writes x to a few digits, with a true minus sign.
-func number(x float64, digits int) string {
-	return strings.Replace(strconv.FormatFloat(x, 'g', digits, 64), "-", "−", 1)
-}
-
-// measured writes a value as hovering shows it: what it is, its standard error, how many examples are behind it.
-func measured(title string, value, se float64, count int64) string {
-	text := label(title) + ": " + number(value, 5)
-	if finite(se) != nil {
-		text += "<br>standard error: " + number(se, 2)
-	}
-	if count > 0 {
-		text += "<br>n = " + strconv.FormatInt(count, 10)
-	}
-	return text
 }

@@ -2,14 +2,22 @@ package plotly
 
 import (
 	"fmt"
+	"math"
+	"strings"
+	"unicode/utf8"
 
 	"ducklens/queries/figure"
 )
 
 // Lengths of a heatmap in pixels.
 const (
-	cellHeight = 27
-	barRoom    = 88 // the colour bar with its ticks and title
+	leastCell = 27.0 // height of a cell
+	mostCell  = 40.0 // the same in a grid of few rows
+	gridSize  = 200.0
+	barRoom   = 88.0  // the colour bar with its ticks and title
+	barLength = 330.0 // at most
+	barTitle  = 200.0 // a shorter bar has its title above
+	letter    = 0.62  // width of a letter by its size, on average
 )
 
 // steps is how many colours the scale has on each side of white; plotly.js goes straight from one to the next.
@@ -23,26 +31,35 @@ func (p *plot) colorAxis() object {
 		c := s.Color(s.Limit * float64(i) / steps)
 		colors = append(colors, [2]any{float64(i+steps) / (2 * steps), fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B)})
 	}
+	length, title := min(barLength, p.inner), object{"text": label(s.Title), "side": "right"}
+	if length < barTitle {
+		title = object{"text": strings.Join(labels(wrap(s.Title, 14)), "<br>"), "side": "top", "font": object{"size": 11}}
+	}
 	return object{
 		"cmin": -s.Limit, "cmax": s.Limit, "colorscale": colors,
 		"colorbar": object{
-			"title": object{"text": label(s.Title), "side": "right"}, "thickness": 14, "len": min(1, 330/p.panelsHeight()),
+			"title": title, "thickness": 14, "len": length, "lenmode": "pixels",
 			"y": 1, "yanchor": "top", "x": 1.01, "xanchor": "left", "outlinewidth": 0.5, "outlinecolor": "#888888", "tickfont": object{"size": 11},
 		},
 	}
-}
-
-// panelsHeight is the height of what lies inside the margins, px.
-func (p *plot) panelsHeight() float64 {
-	m := p.layout["margin"].(object)
-	return p.tall - m["t"].(float64) - m["b"].(float64)
 }
 
 // heatmapLayout makes the axes of a heatmap. Places without a component are grey, so that they differ from zero, which is white.
 func (p *plot) heatmapLayout() {
 	first := p.f.Frames[0].Panels[0]
 	p.marginR = barRoom
-	x, y := p.arrange(cellHeight * float64(len(first.Y.Names)))
+	rows := float64(len(first.Y.Names))
+	x, y := p.arrange(rows * max(leastCell, min(mostCell, gridSize/rows)))
+	widest := 1
+	for _, frame := range p.f.Frames {
+		for _, panel := range frame.Panels {
+			for _, c := range panel.Cells {
+				widest = max(widest, utf8.RuneCountInString(c.Label))
+			}
+		}
+	}
+	cell := (x[0][1] - x[0][0]) * p.innerWidth() / float64(len(first.X.Names))
+	p.textSize = math.Round(2*max(7, min(12, 0.95*cell/(letter*float64(widest))))) / 2
 	p.layout["coloraxis"] = p.colorAxis()
 	p.layout["plot_bgcolor"] = "#ececec"
 	for i, panel := range p.f.Frames[0].Panels {
@@ -53,6 +70,7 @@ func (p *plot) heatmapLayout() {
 		}
 		if i%p.perRow > 0 {
 			delete(down, "title")
+			down["showticklabels"] = false
 		}
 		p.layout[axisKey("x", i)], p.layout[axisKey("y", i)] = across, down
 	}
@@ -66,7 +84,7 @@ func categoryAxis(a figure.Axis, domain [2]float64, anchor string) object {
 	}
 	axis := object{
 		"domain": domain, "anchor": anchor, "range": []float64{-0.5, float64(len(a.Names)) - 0.5}, "tickmode": "array", "tickvals": at,
-		"ticktext": labels(a.Names), "tickfont": object{"size": 11}, "showgrid": false, "zeroline": false, "ticks": "", "automargin": false,
+		"ticktext": labels(a.Names), "tickfont": object{"size": 11}, "showgrid": false, "zeroline": false, "ticks": "outside", "ticklen": 4, "tickcolor": "rgba(0,0,0,0)",
 	}
 	if a.Title != "" {
 		axis["title"] = object{"text": label(a.Title), "standoff": 6}
@@ -91,7 +109,7 @@ func (p *plot) heatmapTraces(frame int) []object {
 			hover[c.Row][c.Column] = p.hover(panel, c)
 		}
 		traces = append(traces, object{
-			"type": "heatmap", "name": label(panel.Name), "z": z, "customdata": more, "text": text, "texttemplate": "%{text}",
+			"type": "heatmap", "name": label(panel.Name), "z": z, "customdata": more, "text": text, "texttemplate": "%{text}", "textfont": object{"size": p.textSize},
 			"hovertext": hover, "hoverinfo": "text", "coloraxis": "coloraxis", "xgap": 1, "ygap": 1,
 			"xaxis": axisName("x", i), "yaxis": axisName("y", i), "hoverongaps": false,
 		})

@@ -5,7 +5,7 @@ import (
 	"html/template"
 	"strings"
 
-	"ducklens/queries/figure"
+	"ducklens/queries/figure/internal/typeset"
 )
 
 // literal writes text so that plotly.js shows it as it is: no tags, no entities, no %{placeholders}, and no $mathematics$,
@@ -28,11 +28,11 @@ func Label(s string) template.HTML {
 
 func subscripts(s string, escape func(string) string) string {
 	var b strings.Builder
-	for text, sub := range figure.Spans(s) {
-		if sub {
-			b.WriteString("<sub>" + escape(text) + "</sub>")
+	for _, span := range typeset.Spans(s) {
+		if span.Sub {
+			b.WriteString("<sub>" + escape(span.Text) + "</sub>")
 		} else {
-			b.WriteString(escape(text))
+			b.WriteString(escape(span.Text))
 		}
 	}
 	return b.String()

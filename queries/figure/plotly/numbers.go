@@ -1,0 +1,56 @@
+package plotly
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// finite is x, or null.
+func finite(x float64) any {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return nil
+	}
+	return x
+}
+
+// A short number is written to seven digits, which is what a FLOAT holds.
+type short float64
+
+func (x short) MarshalJSON() ([]byte, error) {
+	if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+		return []byte("null"), nil
+	}
+	return strconv.AppendFloat(nil, float64(x), 'g', 7, 64), nil
+}
+
+// A stored number is written with the digits that give back the FLOAT or DOUBLE that it comes from.
+type stored float64
+
+func (x stored) MarshalJSON() ([]byte, error) {
+	if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+		return []byte("null"), nil
+	}
+	bits := 64
+	if float64(float32(x)) == float64(x) {
+		bits = 32
+	}
+	return strconv.AppendFloat(nil, float64(x), 'g', -1, bits), nil
+}
+
+// number writes x to a few digits, with a true minus sign.
+func number(x float64, digits int) string {
+	return strings.Replace(strconv.FormatFloat(x, 'g', digits, 64), "-", "−", 1)
+}
+
+// measured writes a value as hovering shows it: what it is, its standard error, how many examples are behind it.
+func measured(title string, value, se float64, count int64) string {
+	text := label(title) + ": " + number(value, 5)
+	if finite(se) != nil {
+		text += "<br>standard error: " + number(se, 2)
+	}
+	if count > 0 {
+		text += "<br>n = " + strconv.FormatInt(count, 10)
+	}
+	return text
+}

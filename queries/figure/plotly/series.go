@@ -1,0 +1,93 @@
+package plotly
+
+import (
+	"strconv"
+	"unicode/utf8"
+
+	"ducklens/queries/figure"
+)
+
+// palette are the colours of series and categories (Okabe and Ito 2008, without their yellow, which is hard to see on white):
+// colour-blind readers tell them apart. Dashes and hatching do the same in a grey print.
+var (
+	palette = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666", "#000000"}
+	dashes  = []string{"solid", "dash", "dot", "dashdot", "longdash", "longdashdot"}
+	hatches = []string{"", "/", "x", "-", ".", "\\", "+", "|"}
+)
+
+func cycled(list []string, i int) string { return list[i%len(list)] }
+
+// legendRoom makes room for the legend at the right and describes it.
+func (p *plot) legendRoom() {
+	l := p.f.Legend
+	p.layout["showlegend"] = len(l.Names) > 0
+	if len(l.Names) == 0 {
+		return
+	}
+	widest := utf8.RuneCountInString(l.Title)
+	for _, name := range l.Names {
+		widest = max(widest, utf8.RuneCountInString(name))
+	}
+	p.marginR = min(300, 60+7*float64(widest))
+	p.layout["legend"] = object{
+		"title": object{"text": label(l.Title)}, "x": 1.01, "xanchor": "left", "y": 1, "yanchor": "top", "tracegroupgap": 0, "itemsizing": "constant",
+	}
+}
+
+// entry ties a trace to the entry k of the legend: all that has one name is switched on and off together. The entry is that of the
+// traces of the first panel.
+func (p *plot) entry(trace object, k, panel int, shown bool) object {
+	if len(p.f.Legend.Names) > 0 {
+		trace["name"] = label(p.f.Legend.Names[k])
+		trace["legendgroup"] = "entry " + strconv.Itoa(k+1)
+	}
+	trace["showlegend"] = shown && panel == 0 && len(p.f.Legend.Names) > 0
+	return trace
+}
+
+// entries is how many series or categories there are; one without a name where there is nothing to tell apart.
+func (p *plot) entries() int { return max(1, len(p.f.Legend.Names)) }
+
+// entryName names entry k for hovering.
+func (p *plot) entryName(k int) string {
+	if len(p.f.Legend.Names) == 0 {
+		return ""
+	}
+	return "<b>" + label(p.f.Legend.Names[k]) + "</b><br>"
+}
+
+// numberAxis is an axis of numbers with a little room at its ends.
+func numberAxis(a figure.Axis, domain [2]float64, anchor string) object {
+	room := 0.04 * (a.High - a.Low)
+	if room == 0 {
+		room = 0.5
+	}
+	axis := object{
+		"domain": domain, "anchor": anchor, "range": []float64{a.Low - room, a.High + room}, "tickfont": object{"size": 11},
+		"gridcolor": "#e6e6e6", "zeroline": true, "zerolinecolor": "#777777", "zerolinewidth": 1,
+	}
+	if a.Title != "" {
+		axis["title"] = object{"text": label(a.Title), "standoff": 6}
+	}
+	return axis
+}
+
+// placed is an axis of names or of numbers.
+func placed(a figure.Axis, domain [2]float64, anchor string) object {
+	if a.Numeric() {
+		return numberAxis(a, domain, anchor)
+	}
+	return categoryAxis(a, domain, anchor)
+}
+
+// share makes axes zoom together and leaves out what the first column of panels says already.
+func (p *plot) share(i int, across, down object) {
+	if i > 0 {
+		across["matches"], down["matches"] = "x", "y"
+	}
+	if i%p.perRow > 0 {
+		delete(down, "title")
+		down["showticklabels"] = false
+	}
+	p.layout[axisKey("x", i)], p.layout[axisKey("y", i)] = across, down
+}
