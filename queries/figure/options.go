@@ -9,6 +9,8 @@ import (
 
 	"ducklens/queries"
 	"ducklens/queries/figure/internal/canvas"
+	"ducklens/queries/figure/internal/page"
+	"ducklens/queries/figure/internal/palette"
 )
 
 // Widths of a figure in print, in inches: one column of a two-column page, and the whole page.
@@ -17,13 +19,15 @@ const (
 	PageWidth   = 6.75
 )
 
-// Options say how large a figure is drawn. The zero value suits a screen.
+// Options say how large a figure is drawn and in what colours. The zero value suits a wide page or a screen.
 type Options struct {
 	// Width in inches, from 1 to 60; 0 is as wide as the panels need. The height follows.
-	// Panels wrap so that the text in their cells stays readable.
+	// Panels wrap so that what is in them stays readable.
 	Width float64
 	// DPI is the resolution of a PNG in dots per inch, from 36 to 2400; 0 is 200. Use 300 for print.
 	DPI int
+	// Theme is the look; Paper unless given.
+	Theme Theme
 }
 
 // defaultDPI makes a 14 x 12 heatmap about 1000 pixels wide.
@@ -40,57 +44,82 @@ func (o Options) Validate() error {
 	if o.DPI != 0 && (o.DPI < 36 || o.DPI > 2400) {
 		return fmt.Errorf("figure: %w: %d dpi, want 36 to 2400, or 0 for %d", ErrOptions, o.DPI, defaultDPI)
 	}
+	if int(o.Theme) >= len(themes) {
+		return fmt.Errorf("figure: %w: %v, want one of %v", ErrOptions, o.Theme, themes)
+	}
 	return nil
 }
 
 // WriteSVG draws the figure as an SVG document. Text stays text; the font's glyphs are in the file.
 func (f *Figure) WriteSVG(w io.Writer, o Options) error {
-	l, err := f.layout(o)
-	if err != nil {
-		return err
-	}
-	c := canvas.NewSVG(l.w, l.h, f.meta())
-	l.draw(c)
-	if _, err := c.WriteTo(w); err != nil {
-		return fmt.Errorf("figure of %s: writing SVG: %w", f.Name, err)
-	}
-	return nil
+	return f.write(w, o, "SVG", func(size canvas.Size) (vg.CanvasWriterTo, error) {
+		return canvas.NewSVG(size, f.meta()), nil
+	})
 }
 
 // WritePNG draws the figure as a PNG picture.
 func (f *Figure) WritePNG(w io.Writer, o Options) error {
-	l, err := f.layout(o)
+	return f.write(w, o, "PNG", func(size canvas.Size) (vg.CanvasWriterTo, error) {
+		dpi := o.DPI
+		if dpi == 0 {
+			dpi = defaultDPI
+		}
+		width, height := size.Page()
+		if pixels := math.Ceil(width.Dots(float64(dpi))) * math.Ceil(height.Dots(float64(dpi))); pixels > maxPixels {
+			return nil, fmt.Errorf("%w: %.0f million pixels (%.1f x %.1f in at %d dpi), want at most %d million",
+				ErrOptions, pixels/1e6, width/vg.Inch, height/vg.Inch, dpi, maxPixels/1_000_000)
+		}
+		return canvas.NewPNG(size, dpi, f.meta()), nil
+	})
+}
+
+// write arranges the figure once the options are known to be good, and draws it on a canvas of the size that it needs.
+func (f *Figure) write(w io.Writer, o Options, format string, blank func(canvas.Size) (vg.CanvasWriterTo, error)) error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	if len(f.Frames) == 0 || len(f.Frames[0].Panels) == 0 {
+		return &Error{Query: f.Name, Err: ErrEmpty, Detail: "the figure has no panels"}
+	}
+	p, err := f.page(o.Theme.colors())
 	if err != nil {
 		return err
 	}
-	dpi := o.DPI
-	if dpi == 0 {
-		dpi = defaultDPI
+	zoom := o.Theme.zoom()
+	l := p.Arrange(vg.Length(o.Width/zoom) * vg.Inch)
+	size := canvas.Size{Zoom: zoom}
+	size.W, size.H = l.Size()
+	c, err := blank(size)
+	if err != nil {
+		return fmt.Errorf("figure of %s: %w", f.Name, err)
 	}
-	if pixels := math.Ceil(l.w.Dots(float64(dpi))) * math.Ceil(l.h.Dots(float64(dpi))); pixels > maxPixels {
-		return fmt.Errorf("figure of %s: %w: %.0f million pixels (%.1f x %.1f in at %d dpi), want at most %d million",
-			f.Name, ErrOptions, pixels/1e6, l.w/vg.Inch, l.h/vg.Inch, dpi, maxPixels/1_000_000)
-	}
-	c := canvas.NewPNG(l.w, l.h, dpi, f.meta())
-	l.draw(c)
+	l.Draw(c)
 	if _, err := c.WriteTo(w); err != nil {
-		return fmt.Errorf("figure of %s: writing PNG: %w", f.Name, err)
+		return fmt.Errorf("figure of %s: writing %s: %w", f.Name, format, err)
 	}
 	return nil
 }
 
-// layout arranges the figure once the options are known to be good.
-func (f *Figure) layout(o Options) (*layout, error) {
-	if err := o.Validate(); err != nil {
-		return nil, err
+// page describes the figure to the package that arranges it.
+func (f *Figure) page(colors *palette.Palette) (*page.Page, error) {
+	first := &f.Frames[0].Panels[0]
+	p := &page.Page{
+		Title: f.Title, Subtitle: f.Subtitle, Columns: f.Columns, Source: f.provenance(), Colors: colors,
+		XTitle: first.X.Title, YTitle: first.Y.Title,
 	}
-	if len(f.Frames) == 0 || len(f.Frames[0].Panels) == 0 {
-		return nil, &Error{Query: f.Name, Err: ErrEmpty, Detail: "the figure has no panels"}
+	for _, frame := range f.Frames {
+		p.Frames = append(p.Frames, frame.Name)
 	}
-	if f.Mark != queries.Heatmap {
-		return nil, &Error{Query: f.Name, Err: ErrMark, Detail: fmt.Sprintf("chart %s is not printed", f.Mark)}
+	for _, panel := range f.Frames[0].Panels {
+		p.Panels = append(p.Panels, panel.Name)
 	}
-	return newLayout(f, vg.Length(o.Width)*vg.Inch), nil
+	switch f.Mark {
+	case queries.Heatmap:
+		p.Plot, p.Aside = newHeatmapPlot(f, colors), page.ColorBar{Title: f.Scale.Title, Limit: f.Scale.Limit}
+	default:
+		return nil, &Error{Query: f.Name, Err: ErrMark, Detail: fmt.Sprintf("chart %s is not drawn", f.Mark)}
+	}
+	return p, nil
 }
 
 // meta is what the file says about the figure.

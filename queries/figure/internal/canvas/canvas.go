@@ -19,6 +19,15 @@ type Meta struct {
 	Facts       [][2]string // name and value, in order: run, query, convention, ...
 }
 
+// Size is how large a drawing is, in points, and how much larger than that it is on the page.
+type Size struct {
+	W, H vg.Length
+	Zoom float64 // 1 for the size itself
+}
+
+// Page is the size on the page.
+func (s Size) Page() (w, h vg.Length) { return s.W * vg.Length(s.Zoom), s.H * vg.Length(s.Zoom) }
+
 // Grouper is a canvas on which a part of a drawing can carry a text of its own, which a viewer shows when the
 // pointer rests on it.
 type Grouper interface {

@@ -55,7 +55,7 @@ func contains(t *testing.T, doc string, wants ...string) {
 
 func TestSVGElements(t *testing.T) {
 	t.Parallel()
-	c := canvas.NewSVG(100, 50, meta)
+	c := canvas.NewSVG(canvas.Size{W: 100, H: 50, Zoom: 1}, meta)
 	var rect vg.Path
 	rect.Move(vg.Point{X: 10, Y: 10})
 	rect.Line(vg.Point{X: 30, Y: 10})
@@ -98,7 +98,7 @@ func TestSVGElements(t *testing.T) {
 
 func TestSVGWithoutText(t *testing.T) {
 	t.Parallel()
-	if doc := svg(t, canvas.NewSVG(10, 10, meta)); strings.Contains(doc, "@font-face") {
+	if doc := svg(t, canvas.NewSVG(canvas.Size{W: 10, H: 10, Zoom: 1}, meta)); strings.Contains(doc, "@font-face") {
 		t.Error("a font is embedded that nothing uses")
 	}
 }
@@ -106,7 +106,7 @@ func TestSVGWithoutText(t *testing.T) {
 // Arcs become curves that stay on the circle.
 func TestSVGArc(t *testing.T) {
 	t.Parallel()
-	c := canvas.NewSVG(20, 20, meta)
+	c := canvas.NewSVG(canvas.Size{W: 20, H: 20, Zoom: 1}, meta)
 	var p vg.Path
 	p.Arc(vg.Point{X: 10, Y: 10}, 5, 0, math.Pi)
 	c.Fill(p)
@@ -123,10 +123,10 @@ func TestGonumPlot(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Add(line)
-	s := canvas.NewSVG(200, 150, meta)
+	s := canvas.NewSVG(canvas.Size{W: 200, H: 150, Zoom: 1}, meta)
 	p.Draw(draw.New(s))
 	contains(t, svg(t, s), ">gonum</text>", "<path d=\"M")
-	g := canvas.NewPNG(200, 150, 72, meta)
+	g := canvas.NewPNG(canvas.Size{W: 200, H: 150, Zoom: 1}, 72, meta)
 	p.Draw(draw.New(g))
 	var b bytes.Buffer
 	if _, err := g.WriteTo(&b); err != nil {
@@ -137,7 +137,7 @@ func TestGonumPlot(t *testing.T) {
 // A PNG decodes, and its chunks hold resolution and texts with right checksums.
 func TestPNG(t *testing.T) {
 	t.Parallel()
-	c := canvas.NewPNG(72, 36, 300, meta)
+	c := canvas.NewPNG(canvas.Size{W: 72, H: 36, Zoom: 1}, 300, meta)
 	c.SetColor(color.Black)
 	c.FillString(typeface.Bold(30), vg.Point{X: 5, Y: 5}, "H")
 	var b bytes.Buffer

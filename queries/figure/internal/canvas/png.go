@@ -20,12 +20,28 @@ import (
 type PNG struct {
 	*vgimg.Canvas
 	dpi  int
+	zoom vg.Length
 	meta Meta
 }
 
 // NewPNG is an empty picture of the given size and resolution, in dots per inch.
-func NewPNG(w, h vg.Length, dpi int, meta Meta) *PNG {
-	return &PNG{Canvas: vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(dpi)), dpi: dpi, meta: meta}
+func NewPNG(size Size, dpi int, meta Meta) *PNG {
+	w, h := size.Page()
+	c := &PNG{Canvas: vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(dpi)), dpi: dpi, zoom: vg.Length(size.Zoom), meta: meta}
+	c.Scale(size.Zoom, size.Zoom)
+	return c
+}
+
+// SetLineWidth implements vg.Canvas; gonum's does not follow Scale.
+func (c *PNG) SetLineWidth(w vg.Length) { c.Canvas.SetLineWidth(w * c.zoom) }
+
+// SetLineDash implements vg.Canvas; gonum's does not follow Scale.
+func (c *PNG) SetLineDash(pattern []vg.Length, offset vg.Length) {
+	scaled := make([]vg.Length, len(pattern))
+	for i, d := range pattern {
+		scaled[i] = d * c.zoom
+	}
+	c.Canvas.SetLineDash(scaled, offset*c.zoom)
 }
 
 // FillString draws text as filled outlines: gonum's raster text snaps to whole pixels and blurs when turned.

@@ -22,7 +22,7 @@ import (
 // SVG draws to an SVG document. Lengths are points; coordinates are written with two decimals, a
 // hundredth of a point.
 type SVG struct {
-	w, h   vg.Length
+	size   Size
 	meta   Meta
 	body   bytes.Buffer
 	states []state // the last one is current
@@ -61,8 +61,8 @@ func (m matrix) then(n matrix) matrix {
 }
 
 // NewSVG is an empty document of the given size.
-func NewSVG(w, h vg.Length, meta Meta) *SVG {
-	c := &SVG{w: w, h: h, meta: meta, states: []state{{m: matrix{a: 1, d: 1}}}}
+func NewSVG(size Size, meta Meta) *SVG {
+	c := &SVG{size: size, meta: meta, states: []state{{m: matrix{a: 1, d: 1}}}}
 	c.runes = [2]map[rune]struct{}{{}, {}}
 	vg.Initialize(c)
 	return c
@@ -71,7 +71,7 @@ func NewSVG(w, h vg.Length, meta Meta) *SVG {
 func (c *SVG) now() *state { return &c.states[len(c.states)-1] }
 
 // Size implements vg.CanvasSizer.
-func (c *SVG) Size() (w, h vg.Length) { return c.w, c.h }
+func (c *SVG) Size() (w, h vg.Length) { return c.size.W, c.size.H }
 
 // SetLineWidth implements vg.Canvas.
 func (c *SVG) SetLineWidth(w vg.Length) { c.now().width = w }
@@ -206,7 +206,7 @@ func (c *SVG) DrawImage(rect vg.Rectangle, img image.Image) {
 func (c *SVG) place(p vg.Point) (x, y float64) {
 	m := c.now().m
 	px, py := p.X.Points(), p.Y.Points()
-	return m.a*px + m.c*py + m.e, c.h.Points() - (m.b*px + m.d*py + m.f)
+	return m.a*px + m.c*py + m.e, c.size.H.Points() - (m.b*px + m.d*py + m.f)
 }
 
 // rectangle recognises a path that is an upright rectangle on the page.
@@ -287,8 +287,9 @@ func (c *SVG) WriteTo(w io.Writer) (int64, error) {
 		return 0, c.err
 	}
 	var head bytes.Buffer
-	fmt.Fprintf(&head, `<svg xmlns="http://www.w3.org/2000/svg" width="%[1]spt" height="%[2]spt" viewBox="0 0 %[1]s %[2]s" role="img">`+"\n",
-		number(c.w.Points()), number(c.h.Points()))
+	width, height := c.size.Page()
+	fmt.Fprintf(&head, `<svg xmlns="http://www.w3.org/2000/svg" width="%spt" height="%spt" viewBox="0 0 %s %s" role="img">`+"\n",
+		number(width.Points()), number(height.Points()), number(c.size.W.Points()), number(c.size.H.Points()))
 	fmt.Fprintf(&head, "<title>%s</title>\n<desc>%s</desc>\n", escape(c.meta.Title), escape(c.meta.Description))
 	head.WriteString(`<metadata><facts xmlns="urn:ducklens:figure">` + "\n")
 	for _, f := range c.meta.Facts {

@@ -1,0 +1,120 @@
+package page
+
+import (
+	"gonum.org/v1/plot/vg"
+
+	"ducklens/queries/figure/internal/axis"
+)
+
+// ColorBar explains a diverging colour scale: plus at the top, or at the right.
+type ColorBar struct {
+	Title string
+	Limit float64 // positive; what the ends of the scale stand for
+}
+
+var _ Aside = ColorBar{}
+
+const (
+	barWidth = 8.0
+	maxBar   = 220.0
+	barSteps = 100 // number of colours
+)
+
+// ticks are the texts of the bar and their widest; at most most on each side of zero.
+func (b ColorBar) ticks(s *Styles, most int) (at []float64, texts []string, widest vg.Length) {
+	at = axis.Symmetric(b.Limit, most)
+	step := at[len(at)/2+1] // the first above zero
+	for _, x := range at {
+		texts = append(texts, axis.Text(x, step, b.Limit))
+	}
+	return at, texts, s.Tick.Widest(texts)
+}
+
+// thinned are as many ticks as have room in a length.
+func (b ColorBar) thinned(s *Styles, length vg.Length, upright bool) (at []float64, texts []string, widest vg.Length) {
+	for most := 4; ; most-- {
+		at, texts, widest = b.ticks(s, most)
+		each := s.Tick.Line()
+		if !upright {
+			each = widest + 4
+		}
+		if most == 1 || each <= length*vg.Length(at[len(at)/2+1]/(2*b.Limit)) {
+			return at, texts, widest
+		}
+	}
+}
+
+// Beside implements [Aside].
+func (b ColorBar) Beside(s *Styles) vg.Length {
+	_, _, widest := b.ticks(s, 4)
+	return barWidth + 3.5 + widest + 4 + s.Axis.Line()
+}
+
+// Fits implements [Aside]: the title must not stand out much above and below.
+func (b ColorBar) Fits(s *Styles, height vg.Length) bool {
+	return s.Axis.Width(b.Title) <= min(height, maxBar)+14
+}
+
+// Below implements [Aside].
+func (b ColorBar) Below(s *Styles, width vg.Length) vg.Length {
+	return barWidth + 3 + s.Tick.Line() + s.Axis.Line()
+}
+
+// DrawBeside implements [Aside].
+func (b ColorBar) DrawBeside(p Pen, s *Styles, x, y, height vg.Length) {
+	length := min(height, maxBar)
+	_, _, widest := b.ticks(s, 4) // what Beside has left room for
+	at, texts, _ := b.thinned(s, length, true)
+	step := length / barSteps
+	for i := range barSteps { // from the bottom; a colour reaches up below the next
+		reach := step + Seam
+		if i == barSteps-1 {
+			reach = step
+		}
+		p.Rect(p.Colors.Diverging(b.color(i)), x, y+length-vg.Length(i)*step-reach, barWidth, reach)
+	}
+	path := p.Path(true, x, y, x+barWidth, y, x+barWidth, y+length, x, y+length)
+	for _, t := range at {
+		along := length * vg.Length((t/b.Limit+1)/2)
+		path = append(path, p.Path(false, x+barWidth, y+length-along, x+barWidth+2, y+length-along)...)
+	}
+	p.Lines(p.Colors.Edge, 0.5, path)
+	for i, t := range at { // minus signs hang to the left, digits stand below each other
+		along := length * vg.Length((t/b.Limit+1)/2)
+		p.Text(s.Tick, x+barWidth+3.5+widest, y+length-along+s.Tick.Cap()/2, 1, texts[i])
+	}
+	p.TextUp(s.Axis, x+barWidth+3.5+widest+4+s.Axis.Size*0.85, y+length/2, 0.5, b.Title)
+}
+
+// DrawBelow implements [Aside].
+func (b ColorBar) DrawBelow(p Pen, s *Styles, x, y, width vg.Length) {
+	length := min(width, maxBar)
+	x += (width - length) / 2
+	at, texts, _ := b.thinned(s, length, false)
+	step := length / barSteps
+	for i := range barSteps {
+		reach := step + Seam
+		if i == barSteps-1 {
+			reach = step
+		}
+		p.Rect(p.Colors.Diverging(b.color(i)), x+vg.Length(i)*step, y, reach, barWidth)
+	}
+	path := p.Path(true, x, y, x+length, y, x+length, y+barWidth, x, y+barWidth)
+	for _, t := range at {
+		along := x + length*vg.Length((t/b.Limit+1)/2)
+		path = append(path, p.Path(false, along, y+barWidth, along, y+barWidth+2)...)
+	}
+	p.Lines(p.Colors.Edge, 0.5, path)
+	for i, t := range at {
+		half := s.Tick.Width(texts[i])/2 + 2
+		mid := max(half, min(x+length*vg.Length((t/b.Limit+1)/2), p.width-half))
+		p.Text(s.Tick, mid, y+barWidth+3+s.Tick.Size*0.85, 0.5, texts[i])
+	}
+	title := s.Axis.Truncate(b.Title, p.width-2*Edge)
+	half := s.Axis.Width(title) / 2
+	mid := max(Edge+half, min(x+length/2, p.width-Edge-half))
+	p.Text(s.Axis, mid, y+barWidth+3+s.Tick.Line()+s.Axis.Size*0.85, 0.5, title)
+}
+
+// color is the value of step i of the bar, -1 to 1.
+func (b ColorBar) color(i int) float64 { return 2*(float64(i)+0.5)/barSteps - 1 }

@@ -1,0 +1,353 @@
+// Package page arranges a figure: title, frames one below the other, panels in rows, the titles of axes, a colour bar or legend
+// beside the panels or below them, and the notes at the foot. What is drawn in the panels is a [Plot]; what
+// explains it is an [Aside].
+//
+// Lengths are points (1/72 inch). The page measures all text, so that nothing is cut off or overlaps, and wraps panels so that they
+// stay readable.
+package page
+
+import (
+	"gonum.org/v1/plot/vg"
+
+	"ducklens/queries/figure/internal/palette"
+	"ducklens/queries/figure/internal/typeset"
+)
+
+// Page says what a figure shows.
+type Page struct {
+	Title, Subtitle string
+	Frames          []string // names of the frames
+	Panels          []string // names of the panels of each frame
+	Columns         int      // panels side by side at most; 0 leaves it to the page
+	XTitle, YTitle  string
+	Source          string // at the foot
+	Plot            Plot
+	Aside           Aside // nil for none
+	Colors          *palette.Palette
+}
+
+// Plot draws the panels. All panels have the same size and the same axes. A page first asks for Side, then for the width of a panel,
+// then fits and draws it.
+type Plot interface {
+	// Side is how much stands left of a row of panels: names or ticks, without the title of the axis. page is the width
+	// of the page, or 0.
+	Side(s *Styles, page vg.Length) vg.Length
+	// Natural is the width of each of n panels on a page that may be as wide as it likes.
+	Natural(n int) vg.Length
+	// Readable tells whether panels may be as narrow as w.
+	Readable(w vg.Length) bool
+	// Fit settles the panels in a width of at most w.
+	Fit(w vg.Length) (width, height vg.Length)
+	// Below is the height of names or ticks below a panel.
+	Below() vg.Length
+	// Notes are said at the foot.
+	Notes() []string
+	// Draw draws a panel with its upper left corner at x, y.
+	Draw(p Pen, frame, panel int, x, y vg.Length)
+	// DrawSide draws what stands left of a panel at x, y.
+	DrawSide(p Pen, x, y vg.Length)
+	// DrawBelow draws what stands below a panel whose lower left corner is at x, y.
+	DrawBelow(p Pen, x, y vg.Length)
+}
+
+// Aside is a colour bar or a legend.
+type Aside interface {
+	// Beside is its width when it stands right of panels; fits tells whether there is room for it in their height.
+	Beside(s *Styles) (width vg.Length)
+	Fits(s *Styles, height vg.Length) bool
+	// Below is its height when it lies below panels, in a given width.
+	Below(s *Styles, width vg.Length) (height vg.Length)
+	// DrawBeside and DrawBelow draw it with its upper left corner at x, y, in the height of the panels or the width of the page.
+	DrawBeside(p Pen, s *Styles, x, y, height vg.Length)
+	DrawBelow(p Pen, s *Styles, x, y, width vg.Length)
+}
+
+// Styles are the sizes and colours of text.
+type Styles struct {
+	Title, Subtitle, Frame, Panel, Name, Axis, Tick, Foot typeset.Style
+	Narrow                                                bool // a column of a page
+}
+
+func newStyles(c *palette.Palette, narrow bool) Styles {
+	k := vg.Length(1)
+	if narrow {
+		k = 0.87
+	}
+	return Styles{
+		Title:    typeset.Style{Size: 10.5 * k, Bold: true, Color: c.Ink},
+		Subtitle: typeset.Style{Size: 8.2 * k, Color: c.Text},
+		Frame:    typeset.Style{Size: 9.2 * k, Bold: true, Color: c.Ink},
+		Panel:    typeset.Style{Size: 8.2 * k, Bold: true, Color: c.Text},
+		Name:     typeset.Style{Size: 6.8 * k, Color: c.Text},
+		Axis:     typeset.Style{Size: 7.4 * k, Color: c.Text},
+		Tick:     typeset.Style{Size: 6.8 * k, Color: c.Text},
+		Foot:     typeset.Style{Size: 6.2 * k, Plain: true, Color: c.Muted},
+		Narrow:   narrow,
+	}
+}
+
+// Space around a page and between panels.
+const (
+	screenEdge = 9.0  // of a page of natural width
+	Edge       = 4.0  // of one of given width: the paper has its own margins
+	panelGap   = 12.0 // between panels side by side
+	asideGap   = 13.0
+	Seam       = 0.4 // how far a fill reaches below its right and lower neighbours: without it the page shows through where two smoothed edges meet
+)
+
+const (
+	narrow = 4.6 * vg.Inch // the width below which text is smaller and the aside lies below the panels
+	least  = 3.4 * vg.Inch // natural width of the smallest page
+)
+
+// Layout is a page with the place of everything.
+type Layout struct {
+	page   *Page
+	styles Styles
+	w, h   vg.Length
+	edge   vg.Length // empty all around
+
+	titleLines, subtitleLines, xTitleLines, footLines []string
+
+	perRow         int // panels side by side
+	panelW, panelH vg.Length
+	left           vg.Length // of the first panel
+	side           vg.Length // names or ticks left of it
+	blocks         []block
+	xTitle         vg.Length // first baseline of the title of the x axis
+	beside         bool      // the aside stands right of the panels
+	asideX, asideY vg.Length
+	asideLength    vg.Length // height of the panels, or width for what lies below
+	footY          vg.Length // first baseline of the lines below
+}
+
+// block is one frame's panels.
+type block struct {
+	frame int
+	nameY vg.Length // baseline of the frame's name
+	rows  []panelRow
+}
+
+// panelRow is some panels side by side.
+type panelRow struct {
+	first, n int
+	titles   [][]string
+	titleY   vg.Length // first baseline
+	top      vg.Length // of the panels
+}
+
+// Arrange settles a page, with the aside where it serves the panels best; width 0 is as wide as the panels need.
+func (p *Page) Arrange(width vg.Length) *Layout {
+	if p.Aside == nil || width > 0 && width < narrow {
+		return p.arrange(width, false)
+	}
+	l := p.arrange(width, true)
+	if !p.Aside.Fits(&l.styles, l.asideLength) {
+		return p.arrange(width, false)
+	}
+	if width > 0 {
+		perRow := l.perRow
+		if lying := p.arrange(width, false); lying.perRow > perRow {
+			return lying // the aside would take the place of a panel
+		}
+		return p.arrange(width, true)
+	}
+	return l
+}
+
+// Size is how large the page is.
+func (l *Layout) Size() (w, h vg.Length) { return l.w, l.h }
+
+// PerRow is how many panels stand side by side.
+func (l *Layout) PerRow() int { return l.perRow }
+
+// arrange settles a page with the aside beside the panels, or below them.
+func (p *Page) arrange(width vg.Length, beside bool) *Layout {
+	l := &Layout{page: p, edge: screenEdge, beside: beside && p.Aside != nil}
+	if width > 0 {
+		l.edge = Edge
+	}
+	l.styles = newStyles(p.Colors, width > 0 && width < narrow)
+	l.side = p.Plot.Side(&l.styles, width)
+	l.left = l.edge + l.side + 3
+	if p.YTitle != "" {
+		l.left += l.styles.Axis.Line()
+	}
+	right := l.edge
+	if l.beside {
+		right += asideGap + p.Aside.Beside(&l.styles)
+	}
+	l.sizePanels(width, l.left+right)
+	if l.w = width; l.w == 0 {
+		l.w = max(l.left+l.panelsW()+right, least)
+	}
+	if slack := l.w - l.left - l.panelsW() - right; slack > 0 {
+		l.left += slack / 2 // panels have a largest size: centre what is narrower than the page
+	}
+	l.stack()
+	return l
+}
+
+// panelsW is the width of a row of panels.
+func (l *Layout) panelsW() vg.Length { return vg.Length(l.perRow)*(l.panelW+panelGap) - panelGap }
+
+// sizePanels chooses how many panels stand side by side and how large they are. around is the width of all that is not panels.
+func (l *Layout) sizePanels(width, around vg.Length) {
+	p := l.page
+	n, most := len(p.Panels), p.Columns
+	if most == 0 || most > n {
+		most = n
+	}
+	var w vg.Length
+	if width == 0 {
+		if p.Columns == 0 {
+			most = p.naturalColumns()
+		}
+		l.perRow = most
+		w = p.Plot.Natural(n)
+	} else {
+		room := func(k int) vg.Length { return (width - around - vg.Length(k-1)*panelGap) / vg.Length(k) }
+		for l.perRow = most; l.perRow > 1 && !p.Plot.Readable(room(l.perRow)); {
+			l.perRow--
+		}
+		if p.Columns == 0 { // no lonely panel in the last row
+			lines := (n + l.perRow - 1) / l.perRow
+			l.perRow = (n + lines - 1) / lines
+		}
+		w = room(l.perRow)
+	}
+	l.panelW, l.panelH = p.Plot.Fit(w)
+}
+
+// naturalColumns is how many panels stand side by side when there is room for any number.
+func (p *Page) naturalColumns() int {
+	switch n := len(p.Panels); {
+	case n <= 3 || (n == 4 && len(p.Frames) > 1):
+		return n
+	case n == 4:
+		return 2
+	case n <= 9:
+		return 3
+	default:
+		return 4
+	}
+}
+
+// stack sets the vertical places, from the top.
+func (l *Layout) stack() {
+	p, s := l.page, &l.styles
+	width := l.w - 2*l.edge
+	l.titleLines = s.Title.Balance(p.Title, width, 4)
+	l.subtitleLines = s.Subtitle.Wrap(p.Subtitle, width, 4)
+	y := l.edge
+	y += vg.Length(len(l.titleLines))*s.Title.Line() + vg.Length(len(l.subtitleLines))*s.Subtitle.Line() + 3
+	var top, bottom vg.Length
+	for i, name := range p.Frames {
+		b := block{frame: i}
+		if name != "" {
+			y += 5 + s.Frame.Size
+			b.nameY = y
+			y += 4
+		}
+		for first := 0; first < len(p.Panels); first += l.perRow {
+			r := panelRow{first: first, n: min(l.perRow, len(p.Panels)-first)}
+			lines := 0
+			for j := range r.n {
+				titles := s.Panel.Balance(p.Panels[first+j], l.panelW+Edge-1, 3)
+				r.titles = append(r.titles, titles)
+				lines = max(lines, len(titles))
+			}
+			y += 3
+			if lines > 0 {
+				y += 2
+			}
+			r.titleY = y + s.Panel.Size*0.9
+			y += vg.Length(lines)*s.Panel.Line() + 1
+			r.top = y
+			if top == 0 {
+				top = y
+			}
+			y += l.panelH
+			bottom = y
+			y += p.Plot.Below() + 3
+			b.rows = append(b.rows, r)
+		}
+		l.blocks = append(l.blocks, b)
+	}
+	l.xTitleLines = s.Axis.Balance(p.XTitle, width, 2)
+	l.xTitle = y + s.Axis.Size*0.85
+	y += vg.Length(len(l.xTitleLines)) * s.Axis.Line()
+	switch {
+	case l.beside:
+		l.asideX, l.asideY, l.asideLength = l.left+l.panelsW()+asideGap, top, bottom-top
+	case p.Aside != nil:
+		y += 6
+		l.asideX, l.asideY, l.asideLength = l.left, y, l.panelsW()
+		y += p.Aside.Below(s, l.asideLength)
+	}
+	y += 5
+	for _, note := range p.Plot.Notes() {
+		l.footLines = append(l.footLines, s.Foot.Wrap(note, width, 2)...)
+	}
+	l.footLines = append(l.footLines, s.Foot.Wrap(p.Source, width, 8)...)
+	l.footY = y + s.Foot.Size
+	y += vg.Length(len(l.footLines)) * s.Foot.Line()
+	l.h = y + l.edge*0.8
+}
+
+// Draw draws the page.
+func (l *Layout) Draw(c vg.Canvas) {
+	p, s := l.page, &l.styles
+	pen := Pen{Canvas: c, Colors: p.Colors, width: l.w, height: l.h}
+	pen.Rect(p.Colors.Page, 0, 0, l.w, l.h)
+	y := l.edge
+	for _, text := range []struct {
+		style typeset.Style
+		lines []string
+	}{{s.Title, l.titleLines}, {s.Subtitle, l.subtitleLines}} {
+		for _, line := range text.lines {
+			pen.Text(text.style, l.edge, y+text.style.Size, 0, line)
+			y += text.style.Line()
+		}
+	}
+	for _, b := range l.blocks {
+		l.drawBlock(pen, b)
+	}
+	for i, line := range l.xTitleLines { // centred below the panels, where it does not leave the page
+		half := s.Axis.Width(line) / 2
+		mid := max(l.edge+half, min(l.left+l.panelsW()/2, l.w-l.edge-half))
+		pen.Text(s.Axis, mid, l.xTitle+vg.Length(i)*s.Axis.Line(), 0.5, line)
+	}
+	switch {
+	case l.beside:
+		p.Aside.DrawBeside(pen, s, l.asideX, l.asideY, l.asideLength)
+	case p.Aside != nil:
+		p.Aside.DrawBelow(pen, s, l.asideX, l.asideY, l.asideLength)
+	}
+	for i, line := range l.footLines {
+		pen.Text(s.Foot, l.edge, l.footY+vg.Length(i)*s.Foot.Line(), 0, line)
+	}
+}
+
+// drawBlock draws one frame.
+func (l *Layout) drawBlock(pen Pen, b block) {
+	p, s := l.page, &l.styles
+	if name := p.Frames[b.frame]; name != "" {
+		pen.Text(s.Frame, l.edge, b.nameY, 0, s.Frame.Truncate(name, l.w-2*l.edge))
+	}
+	for _, r := range b.rows {
+		if p.YTitle != "" {
+			x := l.left - l.side - 3 - 0.45*s.Axis.Size
+			pen.TextUp(s.Axis, x, r.top+l.panelH/2, 0.5, s.Axis.Truncate(p.YTitle, l.panelH+panelGap))
+		}
+		p.Plot.DrawSide(pen, l.left, r.top)
+		for j := range r.n {
+			x := l.left + vg.Length(j)*(l.panelW+panelGap)
+			for k, line := range r.titles[j] {
+				pen.Text(s.Panel, x, r.titleY+vg.Length(k)*s.Panel.Line(), 0, line)
+			}
+			p.Plot.DrawBelow(pen, x, r.top+l.panelH)
+			p.Plot.Draw(pen, b.frame, r.first+j, x, r.top)
+		}
+	}
+}
