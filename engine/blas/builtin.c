@@ -13,7 +13,8 @@
 // What an instruction set has to offer.
 struct kernel {
     int mr, w, nr; // rows of the tile in registers, floats of a vector, columns of the tile
-    void (*block)(long m, long n, long kc, const float *a, const float *b, float *c, long ldc, int add);
+    void (*block)(long m, long n, long kc, const float *a, const float *b, long width, long depth, long skip, float *c, long ldc,
+                  const float *from, long ldfrom, void (*gelu)(long, float *));
     void (*gelu)(long n, float *x);
     void (*softmax_row)(long n, float scale, float *x);
     void (*layernorm_row)(long n, float eps, float *dst, const float *x, float *scale);
@@ -125,8 +126,11 @@ int dl_usable(int kernel) {
     return 1;
 }
 
-// Columns of a panel of B. The parts of C that different threads work on begin at multiples of it.
-long dl_panel(int kernel) { return kernels[kernel]->nr; }
+// The tile of C that the inner loop keeps in registers, and the floats of a vector. The parts of C that different threads
+// work on begin at multiples of the tile.
+long dl_tile_rows(int kernel) { return kernels[kernel]->mr; }
+long dl_tile_cols(int kernel) { return kernels[kernel]->nr; }
+long dl_vector(int kernel) { return kernels[kernel]->w; }
 
 // Floats of a packed B [k, n]: whole vectors, and for every block of KC rows the same.
 long dl_packed_b(int kernel, long k, long n) {
@@ -187,22 +191,48 @@ static void pack_a(long mr, int trans, long m, long kc, const float *a, long lda
     }
 }
 
-// Columns j0..j1 of C [m, n] = A B, or C += A B where add. B [k, n] is packed, A is not; work has room for
-// dl_packed_a(m). Every element of C is a sum of sums over KC products, in order.
-void dl_gemm(int kernel, int trans, long m, long n, long k, const float *a, long lda, const float *packed, long j0,
-             long j1, float *c, long ldc, int add, float *work) {
+// C [m, j1-j0] = A [m, k1-k0] times rows k0..k1 and columns j0..j1 of the packed B [k, n], plus C where add, plus bias [j1-j0]
+// in every row where there is one (not both); then the GELU of kernel gelu, unless it is
+// -1. j0 is a multiple of the tile. A is not
+// packed; work has room for dl_packed_a(m). Every element of C is a sum of sums over at most KC products, in order.
+void dl_gemm(int kernel, int trans, long m, const float *a, long lda, const float *packed, long k, long n, long k0, long k1, long j0,
+             long j1, float *c, long ldc, int add, const float *bias, int gelu, float *work) {
     const struct kernel *kn = kernels[kernel];
     const long w = kn->w, width = (n + w - 1) / w * w;
-    for (long p0 = 0; p0 < k; p0 += DL_KC) {
-        const long kc = k - p0 < DL_KC ? k - p0 : DL_KC;
-        const float *b = packed + p0 * width + j0 * kc;
+    for (long p = k0; p < k1;) {
+        const long start = p / DL_KC * DL_KC, depth = k - start < DL_KC ? k - start : DL_KC;
+        const long end = start + depth < k1 ? start + depth : k1, kc = end - p;
+        const float *b = packed + start * width + j0 * depth;
         for (long i = 0; i < m; i += MC) {
             const long rows = m - i < MC ? m - i : MC;
-            const float *src = trans ? a + p0 * lda + i : a + i * lda + p0;
-            pack_a(kn->mr, trans, rows, kc, src, lda, work);
-            kn->block(rows, j1 - j0, kc, work, b, c + i * ldc + j0, ldc, add || p0 > 0);
+            float *to = c + i * ldc;
+            const int more = add || p > k0;
+            pack_a(kn->mr, trans, rows, kc, trans ? a + (p - k0) * lda + i : a + i * lda + p - k0, lda, work);
+            kn->block(rows, j1 - j0, kc, work, b, width - j0, depth, p - start, to, ldc, more ? to : bias, more ? ldc : 0,
+                      gelu >= 0 && end == k1 ? kernels[gelu]->gelu : 0);
         }
+        p = end;
     }
+}
+
+// Causal attention of heads beside each other, the way of dl_gemm and of dl_softmax of kernel row: z [rows, heads*dh] from q [rows, heads*dh]
+// and k, v [seen, heads*dh]. Row r looks at the first first+r positions. work has room for
+// dl_attention_work.
+void dl_attention(int kernel, int row, long heads, long dh, long rows, long seen, long first, float scale, const float *q, long ldq,
+                  const float *k, long ldk, const float *v, long ldv, float *z, long ldz, float *work) {
+    float *scores = work, *left = scores + rows * seen, *right = left + dl_packed_a(kernel, rows);
+    for (long h = 0; h < heads; h++, q += dh, k += dh, v += dh, z += dh) {
+        dl_pack_b(kernel, 1, dh, seen, k, ldk, 0, seen, right);
+        dl_gemm(kernel, 0, rows, q, ldq, right, dh, seen, 0, dh, 0, seen, scores, seen, 0, 0, -1, left);
+        dl_softmax(row, rows, seen, seen, first, scale, scores);
+        dl_pack_b(kernel, 0, seen, dh, v, ldv, 0, dh, right);
+        dl_gemm(kernel, 0, rows, scores, seen, right, seen, dh, 0, seen, 0, dh, z, ldz, 0, 0, -1, left);
+    }
+}
+
+long dl_attention_work(int kernel, long dh, long rows, long seen) {
+    const long keys = dl_packed_b(kernel, dh, seen), values = dl_packed_b(kernel, seen, dh);
+    return rows * seen + dl_packed_a(kernel, rows) + (keys > values ? keys : values);
 }
 
 void dl_gelu(int kernel, long n, float *x) { kernels[kernel]->gelu(n, x); }

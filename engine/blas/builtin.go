@@ -9,19 +9,25 @@ package blas
 #cgo nocallback dl_pack_b
 #cgo noescape dl_gemm
 #cgo nocallback dl_gemm
+#cgo noescape dl_attention
+#cgo nocallback dl_attention
 #cgo noescape dl_gelu
 #cgo nocallback dl_gelu
 #cgo noescape dl_softmax
 #cgo nocallback dl_softmax
 #cgo noescape dl_layernorm
 #cgo nocallback dl_layernorm
+#include <stdlib.h>
 #include "builtin.h"
 */
 import "C"
 
 import (
+	"fmt"
+	"runtime"
 	"slices"
 	"sync"
+	"unsafe"
 
 	"ducklens/engine/internal/workers"
 )
@@ -68,9 +74,10 @@ func (builtin) Gemm64(threads int, c, a, b Matrix[float64], add bool) {
 }
 
 const (
-	// partRows and partPanels bound the part of C that one thread takes at a time: 144 rows are what the
-	// C side packs at once.
+	// partRows and partCols bound the part of C that one thread takes at a time: as many rows as the C side packs at
+	// once, and no more than the second-level cache holds beside them.
 	partRows = 144
+	partCols = 1536
 	// serialWork is the number of multiplications below which starting goroutines costs more than they gain
 	// (about 10 microseconds).
 	serialWork = 1 << 19
@@ -93,42 +100,98 @@ func (b builtin) Gemm(threads int, c, a, bm Matrix[float32], add bool) {
 	if m*n*k < serialWork {
 		threads = 1
 	}
-	panel := int(C.dl_panel(b.kernel))
-	strip := max(panel, packedFloats/k/panel*panel)
+	tile := int(C.dl_tile_cols(b.kernel))
+	strip := max(tile, packedFloats/k/tile*tile)
 	for j := 0; j < n; j += strip {
 		end := min(n, j+strip)
-		b.strip(threads, c.Slice(0, m, j, end), a, bm.Slice(0, k, j, end), add, panel)
+		packed := b.panels(k, end-j)
+		buf := scratchFor[float32](packed.len())
+		packed.data = buf.data
+		b.fill(threads, packed, bm.Slice(0, k, j, end))
+		b.multiply(threads, c.Slice(0, m, j, end), a, packed, 0, 0, add, Epilogue[float32]{})
+		buf.release()
 	}
 }
 
-func (b builtin) strip(threads int, c, a, bm Matrix[float32], add bool, panel int) {
-	m, n, k := c.Rows, c.Cols, a.Cols
-	packed := scratchFor[float32](int(C.dl_packed_b(b.kernel, C.long(k), C.long(n))))
-	defer packed.release()
-	panels := (n + panel - 1) / panel
-	colsOf := func(i, parts int) (j0, j1 int) { // part i of the columns, in whole panels
-		return panels * i / parts * panel, min(n, panels*(i+1)/parts*panel)
-	}
-	packParts := min(panels, threads)
-	workers.Do(threads, packParts, func(i int) {
-		j0, j1 := colsOf(i, packParts)
-		C.dl_pack_b(b.kernel, flag(bm.Trans), C.long(k), C.long(n), ptr(bm.Data), C.long(bm.Stride), C.long(j0), C.long(j1), ptr(packed.data))
-	})
+// panels describes a packed matrix [k, n], without its numbers.
+func (b builtin) panels(k, n int) *panels {
+	return &panels{rows: k, cols: n, depth: C.DL_KC, width: int(C.dl_tile_cols(b.kernel)), vector: int(C.dl_vector(b.kernel))}
+}
 
-	rowParts := (m + partRows - 1) / partRows
-	colParts := 1
+func (p *panels) len() int { return panelsLen(p.rows, p.cols, p.vector) }
+
+// fill packs all of m.
+func (b builtin) fill(threads int, p *panels, m Matrix[float32]) {
+	tiles := (p.cols + p.width - 1) / p.width
+	parts := min(tiles, threads)
+	workers.Do(threads, parts, func(i int) {
+		j0, j1 := tiles*i/parts*p.width, min(p.cols, tiles*(i+1)/parts*p.width)
+		C.dl_pack_b(b.kernel, flag(m.Trans), C.long(p.rows), C.long(p.cols), ptr(m.Data), C.long(m.Stride), C.long(j0), C.long(j1), ptr(p.data))
+	})
+}
+
+// multiply takes the part of p that begins at (row, col) and has the shape that a and c call for.
+func (b builtin) multiply(threads int, c, a Matrix[float32], p *panels, row, col int, add bool, e Epilogue[float32]) {
+	m, n, k := c.Rows, c.Cols, a.Cols
+	tileRows := int(C.dl_tile_rows(b.kernel))
+	rowTiles, colTiles := (m+tileRows-1)/tileRows, (n+p.width-1)/p.width
+	rowParts, colParts := (m+partRows-1)/partRows, (n+partCols-1)/partCols
 	if threads > 1 { // several parts for each thread, so that one that is held up does not hold up all
-		colParts = min(panels, max(1, (4*threads+rowParts-1)/rowParts))
+		colParts = min(colTiles, max(colParts, (4*threads+rowParts-1)/rowParts))
+	}
+	gelu := C.int(-1)
+	if e.GELU {
+		gelu = rowKernel()
 	}
 	workers.Do(threads, rowParts*colParts, func(i int) {
-		r0, r1 := m*(i/colParts)/rowParts, m*(i/colParts+1)/rowParts
-		j0, j1 := colsOf(i%colParts, colParts)
-		ap, cp := a.Slice(r0, r1, 0, k), c.Slice(r0, r1, 0, n)
+		r, s := i/colParts, i%colParts
+		r0, r1 := rowTiles*r/rowParts*tileRows, min(m, rowTiles*(r+1)/rowParts*tileRows)
+		j0, j1 := colTiles*s/colParts*p.width, min(n, colTiles*(s+1)/colParts*p.width)
+		ap, cp := a.Slice(r0, r1, 0, k), c.Slice(r0, r1, j0, j1)
+		var bias *C.float
+		if e.Bias != nil {
+			bias = ptr(e.Bias[j0:])
+		}
 		work := scratchFor[float32](int(C.dl_packed_a(b.kernel, C.long(r1-r0))))
-		C.dl_gemm(b.kernel, flag(a.Trans), C.long(r1-r0), C.long(n), C.long(k), ptr(ap.Data), C.long(a.Stride), ptr(packed.data),
-			C.long(j0), C.long(j1), ptr(cp.Data), C.long(c.Stride), flag(add), ptr(work.data))
+		C.dl_gemm(b.kernel, flag(a.Trans), C.long(r1-r0), ptr(ap.Data), C.long(a.Stride), ptr(p.data), C.long(p.rows), C.long(p.cols),
+			C.long(row), C.long(row+k), C.long(col+j0), C.long(col+j1), ptr(cp.Data), C.long(c.Stride), flag(add), bias, gelu, ptr(work.data))
 		work.release()
 	})
+}
+
+// pack copies b into memory outside of the Go heap: weights are most of what a process holds, and the collector would let
+// the heap grow by as much again before it looks for garbage.
+func (b builtin) pack(m Matrix[float32]) *panels {
+	p := b.panels(m.Rows, m.Cols)
+	const line = 64 // bytes; vectors then do not cross cache lines
+	block := C.malloc(C.size_t(4*p.len() + line))
+	if block == nil {
+		panic(fmt.Sprintf("blas: no memory for a matrix [%d %d]", m.Rows, m.Cols))
+	}
+	p.data = unsafe.Slice((*float32)(unsafe.Add(block, -uintptr(block)%line)), p.len())
+	runtime.AddCleanup(p, func(block unsafe.Pointer) { C.free(block) }, block)
+	b.fill(1, p, m)
+	return p
+}
+
+func (b builtin) multiplyPacked(threads int, c, a Matrix[float32], w Packed[float32], e Epilogue[float32]) {
+	switch {
+	case a.Cols == 0 || !w.panels.starts(w.row, w.col, w.Rows):
+		multiplyPlain(b, threads, c, a, w.Unpack(), e)
+	case c.Rows*c.Cols*a.Cols < serialWork:
+		b.multiply(1, c, a, w.panels, w.row, w.col, false, e)
+	default:
+		b.multiply(threads, c, a, w.panels, w.row, w.col, false, e)
+	}
+	runtime.KeepAlive(w.panels)
+}
+
+func (b builtin) attention(z, q, k, v Matrix[float32], heads, first int, scale float32) {
+	dh := z.Cols / heads
+	work := scratchFor[float32](int(C.dl_attention_work(b.kernel, C.long(dh), C.long(q.Rows), C.long(k.Rows))))
+	defer work.release()
+	C.dl_attention(b.kernel, rowKernel(), C.long(heads), C.long(dh), C.long(q.Rows), C.long(k.Rows), C.long(first), C.float(scale), ptr(q.Data), C.long(q.Stride),
+		ptr(k.Data), C.long(k.Stride), ptr(v.Data), C.long(v.Stride), ptr(z.Data), C.long(z.Stride), ptr(work.data))
 }
 
 func flag(b bool) C.int {
@@ -140,19 +203,22 @@ func flag(b bool) C.int {
 
 func ptr(x []float32) *C.float { return (*C.float)(&x[0]) }
 
+// rowKernel is the kernel of the row functions, whatever the provider.
+func rowKernel() C.int { return usable()[0].kernel }
+
 func gelu32(x []float32) bool {
 	if len(x) > 0 {
-		C.dl_gelu(usable()[0].kernel, C.long(len(x)), ptr(x))
+		C.dl_gelu(rowKernel(), C.long(len(x)), ptr(x))
 	}
 	return true
 }
 
 func softmaxCausal32(x []float32, rows, cols, stride, first int, scale float32) bool {
-	C.dl_softmax(usable()[0].kernel, C.long(rows), C.long(cols), C.long(stride), C.long(first), C.float(scale), ptr(x))
+	C.dl_softmax(rowKernel(), C.long(rows), C.long(cols), C.long(stride), C.long(first), C.float(scale), ptr(x))
 	return true
 }
 
 func layerNorm32(dst, x, scales []float32, width int, eps float32) bool {
-	C.dl_layernorm(usable()[0].kernel, C.long(len(scales)), C.long(width), C.float(eps), ptr(dst), ptr(x), ptr(scales))
+	C.dl_layernorm(rowKernel(), C.long(len(scales)), C.long(width), C.float(eps), ptr(dst), ptr(x), ptr(scales))
 	return true
 }

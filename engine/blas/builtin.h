@@ -12,10 +12,15 @@ enum { DL_KC = 256 };
 int dl_usable(int kernel);
 long dl_packed_b(int kernel, long k, long n);
 long dl_packed_a(int kernel, long m);
-long dl_panel(int kernel);
+long dl_tile_rows(int kernel);
+long dl_tile_cols(int kernel);
+long dl_vector(int kernel);
 void dl_pack_b(int kernel, int trans, long k, long n, const float *b, long ldb, long j0, long j1, float *packed);
-void dl_gemm(int kernel, int trans, long m, long n, long k, const float *a, long lda, const float *packed, long j0,
-             long j1, float *c, long ldc, int add, float *work);
+void dl_gemm(int kernel, int trans, long m, const float *a, long lda, const float *packed, long k, long n, long k0, long k1, long j0,
+             long j1, float *c, long ldc, int add, const float *bias, int gelu, float *work);
+long dl_attention_work(int kernel, long dh, long rows, long seen);
+void dl_attention(int kernel, int row, long heads, long dh, long rows, long seen, long first, float scale, const float *q, long ldq,
+                  const float *k, long ldk, const float *v, long ldv, float *z, long ldz, float *work);
 void dl_gelu(int kernel, long n, float *x);
 void dl_softmax(int kernel, long rows, long cols, long stride, long first, float scale, float *x);
 void dl_layernorm(int kernel, long rows, long width, float eps, float *dst, const float *x, float *scales);

@@ -16,15 +16,16 @@
 #define INLINE static inline __attribute__((always_inline))
 
 // The last vector of a row: only its first n lanes are in C.
-TARGET static void F(store_part)(float *c, long n, VEC r, int add) {
+TARGET static void F(store_part)(float *c, long n, VEC r, const float *from) {
     float t[W];
     STORE(t, r);
-    for (long i = 0; i < n; i++) c[i] = add ? c[i] + t[i] : t[i];
+    for (long i = 0; i < n; i++) c[i] = from ? t[i] + from[i] : t[i];
 }
 
-// C[mr][cols] (+)= A[kc][mr] B[kc][nv*W], A and B packed. mr and nv are constants where it is inlined.
+// C[mr][cols] = from[mr][cols] + A[kc][mr] B[kc][nv*W], A and B packed; from may be NULL, C itself, or one row (ldfrom
+// 0). mr and nv are constants where it is inlined.
 TARGET INLINE void F(tile)(const int mr, const int nv, long kc, const float *a, const float *b, float *c, long ldc,
-                           long cols, int add) {
+                           long cols, const float *from, long ldfrom) {
     VEC r[MR][NV];
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++)
@@ -48,7 +49,7 @@ TARGET INLINE void F(tile)(const int mr, const int nv, long kc, const float *a, 
             for (int j = 0; j < nv; j++) {
                 float *p = c + i * ldc + j * W;
                 VEC v = r[i][j];
-                if (add) v = v + LOAD(p);
+                if (from) v = v + LOAD(from + i * ldfrom + j * W);
                 STORE(p, v);
             }
         return;
@@ -58,19 +59,19 @@ TARGET INLINE void F(tile)(const int mr, const int nv, long kc, const float *a, 
 #pragma GCC unroll 4
         for (int j = 0; j < nv; j++) {
             long left = cols - j * W;
-            if (left > 0) F(store_part)(c + i * ldc + j * W, left < W ? left : W, r[i][j], add);
+            const float *f = from ? from + i * ldfrom + j * W : from;
+            if (left > 0) F(store_part)(c + i * ldc + j * W, left < W ? left : W, r[i][j], f);
         }
 }
 
-typedef void F(tile_fn)(long, const float *, const float *, float *, long, long, int);
+typedef void F(tile_fn)(long, const float *, const float *, float *, long, long, const float *, long);
 
-#define TILE(mr)                                                                                                  \
-    TARGET static void F(wide##mr)(long k, const float *a, const float *b, float *c, long ldc, long cols, int add) { \
-        F(tile)(mr, NV, k, a, b, c, ldc, cols, add);                                                              \
-    }                                                                                                             \
-    TARGET static void F(narrow##mr)(long k, const float *a, const float *b, float *c, long ldc, long cols, int add) { \
-        F(tile)(mr, 1, k, a, b, c, ldc, cols, add);                                                               \
+#define TILE_OF(name, mr, nv)                                                                                \
+    TARGET static void F(name##mr)(long kc, const float *a, const float *b, float *c, long ldc, long cols,   \
+                                   const float *from, long ldfrom) {                                         \
+        F(tile)(mr, nv, kc, a, b, c, ldc, cols, from, ldfrom);                                               \
     }
+#define TILE(mr) TILE_OF(wide, mr, NV) TILE_OF(narrow, mr, 1)
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
 #if MR >= 8
 TILE(7) TILE(8)
@@ -79,6 +80,7 @@ TILE(7) TILE(8)
 TILE(9) TILE(10) TILE(11) TILE(12)
 #endif
 #undef TILE
+#undef TILE_OF
 
 static F(tile_fn) *const F(tiles)[2][MR + 1] = {{0, F(narrow1), F(narrow2), F(narrow3), F(narrow4), F(narrow5), F(narrow6),
 #if MR >= 8
@@ -96,19 +98,6 @@ static F(tile_fn) *const F(tiles)[2][MR + 1] = {{0, F(narrow1), F(narrow2), F(na
                                                  F(wide9), F(wide10), F(wide11), F(wide12)
 #endif
                                                 }};
-
-// One block of A and one of B, both packed: every panel of B, in cache, meets every panel of A.
-static void F(block)(long m, long n, long kc, const float *a, const float *b, float *c, long ldc, int add) {
-    const long nr = NV * W;
-    for (long j = 0; j < n; j += nr) {
-        long cols = n - j < nr ? n - j : nr;
-        int wide = cols > W;
-        for (long i = 0; i < m; i += MR) {
-            long rows = m - i < MR ? m - i : MR;
-            F(tiles)[wide][rows](kc, a + i * kc, b + j * kc, c + i * ldc + j, ldc, cols, add);
-        }
-    }
-}
 
 // 2^x e = exp(x), |x| < 87: 2^n times the Taylor polynomial of the rest, |r| <= ln 2 / 2, whose first
 // missing term is below 6e-9.
@@ -147,6 +136,25 @@ TARGET static void F(gelu)(long n, float *x) {
         memcpy(t, x + i, (n - i) * sizeof(float));
         STORE(t, F(gelu1)(LOAD(t)));
         memcpy(x + i, t, (n - i) * sizeof(float));
+    }
+}
+
+// One block of A [m, kc] and columns 0..n of B, both packed: every panel of B, in cache, meets every panel of A. The panels of B
+// are depth rows deep, of which those from skip on are used, and together width columns wide, which is n or more. What
+// a panel has made goes through gelu, if any, before it leaves the cache.
+TARGET static void F(block)(long m, long n, long kc, const float *a, const float *b, long width, long depth, long skip, float *c,
+                            long ldc, const float *from, long ldfrom, void (*gelu)(long, float *)) {
+    const long nr = NV * W;
+    for (long j = 0; j < n; j += nr) {
+        const long cols = n - j < nr ? n - j : nr;
+        const int wide = width - j > W;
+        const float *panel = b + j * depth + skip * (wide ? nr : W);
+        for (long i = 0; i < m; i += MR) {
+            const long rows = m - i < MR ? m - i : MR;
+            F(tiles)[wide][rows](kc, a + i * kc, panel, c + i * ldc + j, ldc, cols, from ? from + i * ldfrom + j : from, ldfrom);
+        }
+        if (gelu)
+            for (long i = 0; i < m; i++) gelu(cols, c + i * ldc + j);
     }
 }
 

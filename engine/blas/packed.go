@@ -1,0 +1,139 @@
+package blas
+
+import (
+	"fmt"
+	"runtime"
+
+	"ducklens/engine/internal/workers"
+)
+
+// Packed is a right operand that is multiplied many times, such as a weight matrix, in the order in which its
+// provider reads it. It is immutable and safe for concurrent use.
+type Packed[T Float] struct {
+	Rows, Cols int
+	provider   Provider
+	plain      Matrix[T] // where the provider has no order of its own
+	panels     *panels   // where it has
+	row, col   int       // of the first element of this view in panels
+}
+
+// packer is a provider that has an order of its own for right operands in float32.
+type packer interface {
+	pack(b Matrix[float32]) *panels
+	multiplyPacked(threads int, c, a Matrix[float32], b Packed[float32], e Epilogue[float32])
+}
+
+// Pack gives b in the order of p. Where p has none it is a view of b, which must not be changed afterwards.
+func Pack[T Float](p Provider, b Matrix[T]) Packed[T] {
+	b.check("B")
+	w := Packed[T]{Rows: b.Rows, Cols: b.Cols, provider: p}
+	own, ok := p.(packer)
+	if single, is := any(b).(Matrix[float32]); ok && is && b.Rows > 0 && b.Cols > 0 {
+		w.panels = own.pack(single)
+	} else {
+		w.plain = b
+	}
+	return w
+}
+
+// Slice is the part of w with rows [r0, r1) and columns [c0, c1); nothing is copied.
+func (w Packed[T]) Slice(r0, r1, c0, c1 int) Packed[T] {
+	if r0 < 0 || r1 < r0 || r1 > w.Rows || c0 < 0 || c1 < c0 || c1 > w.Cols {
+		panic(fmt.Sprintf("blas: slice [%d:%d, %d:%d] of a packed matrix [%d %d]", r0, r1, c0, c1, w.Rows, w.Cols))
+	}
+	w.Rows, w.Cols, w.row, w.col = r1-r0, c1-c0, w.row+r0, w.col+c0
+	if w.panels == nil {
+		w.plain = w.plain.Slice(r0, r1, c0, c1)
+	}
+	return w
+}
+
+// Unpack gives a copy of w, row by row.
+func (w Packed[T]) Unpack() Matrix[T] {
+	m := NewMatrix(w.Rows, w.Cols, make([]T, w.Rows*w.Cols))
+	if w.panels != nil {
+		w.panels.unpack(any(m).(Matrix[float32]), w.row, w.col)
+		runtime.KeepAlive(w.panels) // its numbers are not the collector's
+		return m
+	}
+	for i := range m.Rows {
+		for j := range m.Cols {
+			m.Data[i*m.Cols+j] = w.plain.At(i, j)
+		}
+	}
+	return m
+}
+
+// Epilogue is what happens to a product before it leaves the cache.
+type Epilogue[T Float] struct {
+	Bias []T  // added to every row, where there is one
+	GELU bool // then every element goes through [GELU]
+}
+
+// Multiply sets C = A w, with what e says, on at most threads goroutines. C is not transposed and shares no
+// memory with A. It panics when shapes do not fit.
+func (w Packed[T]) Multiply(threads int, c, a Matrix[T], e Epilogue[T]) {
+	a.check("A")
+	c.check("C")
+	if a.Cols != w.Rows || c.Rows != a.Rows || c.Cols != w.Cols || c.Trans || e.Bias != nil && len(e.Bias) != c.Cols {
+		panic(fmt.Sprintf("blas: C [%d %d] (transposed %t) = A [%d %d] B [%d %d] + bias [%d]",
+			c.Rows, c.Cols, c.Trans, a.Rows, a.Cols, w.Rows, w.Cols, len(e.Bias)))
+	}
+	if c.Rows == 0 || c.Cols == 0 {
+		return
+	}
+	if w.panels == nil {
+		multiplyPlain(w.provider, threads, c, a, w.plain, e)
+		return
+	}
+	own, single := w.provider.(packer), any(w).(Packed[float32])
+	own.multiplyPacked(threads, any(c).(Matrix[float32]), any(a).(Matrix[float32]), single, any(e).(Epilogue[float32]))
+}
+
+// multiplyPlain makes the product and then, step by step, what e says.
+func multiplyPlain[T Float](p Provider, threads int, c, a, b Matrix[T], e Epilogue[T]) {
+	if e.Bias != nil {
+		for i := range c.Rows {
+			copy(c.Row(i), e.Bias)
+		}
+	}
+	Gemm(p, threads, c, a, b, e.Bias != nil)
+	if e.GELU {
+		workers.Do(threads, c.Rows, func(i int) { GELU(c.Row(i)) })
+	}
+}
+
+// panels is a matrix [rows, cols] in the order of a packing provider: for every block of depth rows, for every panel of
+// width columns, row after row; the last panel is filled up with zeros to whole vectors.
+type panels struct {
+	rows, cols           int
+	depth, width, vector int
+	data                 []float32
+}
+
+// panelsLen is the number of floats of a packed matrix [rows, cols].
+func panelsLen(rows, cols, vector int) int { return rows * roundUp(cols, vector) }
+
+func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }
+
+// unpack fills m with the part of p that begins at (row, col).
+func (p *panels) unpack(m Matrix[float32], row, col int) {
+	padded := roundUp(p.cols, p.vector)
+	for i := range m.Rows {
+		block := (row + i) / p.depth * p.depth
+		depth := min(p.depth, p.rows-block)
+		for j := 0; j < m.Cols; {
+			panel := (col + j) / p.width * p.width
+			stored := min(p.width, padded-panel)
+			within := col + j - panel
+			at := block*padded + panel*depth + (row+i-block)*stored + within
+			j += copy(m.Row(i)[j:], p.data[at:at+stored-within])
+		}
+	}
+}
+
+// starts tells whether a view that begins at (row, col) and has that many rows begins with a panel and adds up in the same order
+// as a matrix of its own: all of it in one block of rows, or from the start of one.
+func (p *panels) starts(row, col, rows int) bool {
+	return col%p.width == 0 && (row%p.depth == 0 || row/p.depth == (row+rows-1)/p.depth)
+}

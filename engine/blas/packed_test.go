@@ -1,0 +1,177 @@
+package blas_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"ducklens/engine/blas"
+)
+
+// A packed operand gives the bits of Gemm, plus bias and GELU as separate steps, for every view of it. Views that do not begin with
+// a panel, and rows that are added up in other blocks than those of the whole, are among them.
+func TestPackedGivesTheBitsOfGemm(t *testing.T) {
+	const k, n = 600, 150
+	for _, p := range providers(t) {
+		t.Run(p.Name(), func(t *testing.T) {
+			t.Parallel()
+			checkPacked[float32](t, p, k, n)
+			checkPacked[float64](t, p, k, n)
+		})
+	}
+}
+
+func checkPacked[T blas.Float](t *testing.T, p blas.Provider, k, n int) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	bias := randomMatrix[T](rng, 1, n, false, 0).Data
+	for _, trans := range []bool{false, true} {
+		w := randomMatrix[T](rng, k, n, trans, 3)
+		packed := blas.Pack(p, w)
+		for _, part := range [][4]int{{0, k, 0, n}, {0, k, 32, 96}, {0, k, 32, 49}, {0, k, 96, n}, {256, k, 0, n}, {64, 128, 0, n}, {512, 600, 64, 70},
+			{0, k, 7, 40}, {200, 300, 0, n}, {10, 11, 149, 150}, {3, 3, 0, n}, {0, k, 5, 5}} {
+			view, want := packed.Slice(part[0], part[1], part[2], part[3]), w.Slice(part[0], part[1], part[2], part[3])
+			if view.Rows != want.Rows || view.Cols != want.Cols {
+				t.Fatalf("view %v is [%d %d]", part, view.Rows, view.Cols)
+			}
+			if got := view.Unpack(); !equalMatrix(got, want) {
+				t.Fatalf("%T: unpacking %v (transposed %t) gives other numbers", w.Data, part, trans)
+			}
+			for _, m := range []int{1, 13, 200} {
+				a := randomMatrix[T](rng, m, want.Rows, m == 13, 1)
+				for _, e := range []blas.Epilogue[T]{{}, {Bias: bias[part[2]:part[3]]}, {GELU: true}, {Bias: bias[part[2]:part[3]], GELU: true}} {
+					c, threads := randomMatrix[T](rng, m, want.Cols, false, 2), 1+m%3
+					expect := blas.NewMatrix(m, want.Cols, make([]T, m*want.Cols))
+					for i := range m {
+						copy(expect.Row(i), e.Bias)
+					}
+					blas.Gemm(p, 1, expect, a, want, true)
+					if e.GELU {
+						for i := range m {
+							blas.GELU(expect.Row(i))
+						}
+					}
+					view.Multiply(threads, c, a, e)
+					if !equalMatrix(c, expect) {
+						t.Fatalf("%T: view %v (transposed %t), %d rows, bias %t, GELU %t: other bits than Gemm", w.Data, part, trans, m, e.Bias != nil, e.GELU)
+					}
+				}
+			}
+		}
+	}
+}
+
+func equalMatrix[T blas.Float](x, y blas.Matrix[T]) bool {
+	for i := range x.Rows {
+		for j := range x.Cols {
+			if x.At(i, j) != y.At(i, j) {
+				return false
+			}
+		}
+	}
+	return x.Rows == y.Rows && x.Cols == y.Cols
+}
+
+func TestPackedPanicsOnMisfit(t *testing.T) {
+	for _, p := range providers(t) {
+		w := blas.Pack(p, blas.NewMatrix(2, 3, make([]float32, 6)))
+		square := blas.NewMatrix(2, 2, make([]float32, 4))
+		wide := blas.NewMatrix(2, 3, make([]float32, 6))
+		for name, f := range map[string]func(){
+			"shape":      func() { w.Multiply(1, square, square, blas.Epilogue[float32]{}) },
+			"transposed": func() { w.Multiply(1, blas.NewMatrix(3, 2, make([]float32, 6)).T(), square, blas.Epilogue[float32]{}) },
+			"bias":       func() { w.Multiply(1, wide, square, blas.Epilogue[float32]{Bias: make([]float32, 2)}) },
+			"slice":      func() { w.Slice(0, 3, 0, 3) },
+			"short":      func() { blas.Pack(p, blas.Matrix[float32]{Rows: 2, Cols: 2, Stride: 2, Data: make([]float32, 3)}) },
+		} {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%s: %s: no panic", p.Name(), name)
+					}
+				}()
+				f()
+			}()
+		}
+	}
+}
+
+// Attention gives the bits of its steps, head after head, and whatever rows are computed together.
+func TestAttentionGivesTheBitsOfItsSteps(t *testing.T) {
+	for _, p := range providers(t) {
+		t.Run(p.Name(), func(t *testing.T) {
+			t.Parallel()
+			checkAttention[float32](t, p)
+			checkAttention[float64](t, p)
+		})
+	}
+}
+
+func checkAttention[T blas.Float](t *testing.T, p blas.Provider) {
+	rng := rand.New(rand.NewPCG(6, 6))
+	for _, s := range []struct{ heads, dh, rows, seen int }{{1, 1, 1, 1}, {3, 14, 5, 5}, {12, 64, 17, 17}, {2, 64, 64, 200}, {2, 300, 7, 9}, {1, 8, 20, 600}} {
+		first, d := s.seen-s.rows+1, s.heads*s.dh
+		q, k, v := randomMatrix[T](rng, s.rows, d, false, 5), randomMatrix[T](rng, s.seen, d, false, 2), randomMatrix[T](rng, s.seen, d, false, 0)
+		want := blas.NewMatrix(s.rows, d, make([]T, s.rows*d))
+		for h := range s.heads {
+			head := func(m blas.Matrix[T]) blas.Matrix[T] { return m.Slice(0, m.Rows, h*s.dh, (h+1)*s.dh) }
+			scores := blas.NewMatrix(s.rows, s.seen, make([]T, s.rows*s.seen))
+			blas.Gemm(p, 1, scores, head(q), head(k).T(), false)
+			blas.SoftmaxCausal(scores, first, 0.125)
+			blas.Gemm(p, 1, head(want), scores, head(v), false)
+		}
+		z := randomMatrix[T](rng, s.rows, d, false, 1)
+		outside := slices.Clone(z.Data)
+		blas.Attention(p, z, q, k, v, s.heads, first, 0.125)
+		if !equalMatrix(z, want) {
+			t.Errorf("%T: %+v: other bits than step by step", z.Data, s)
+		}
+		if s.rows > 1 && z.Data[d] != outside[d] {
+			t.Errorf("%T: %+v: wrote between the rows", z.Data, s)
+		}
+		last := blas.NewMatrix(1, d, make([]T, d))
+		blas.Attention(p, last, q.Slice(s.rows-1, s.rows, 0, d), k, v, s.heads, s.seen, 0.125)
+		if !slices.Equal(last.Data, want.Row(s.rows-1)) {
+			t.Errorf("%T: %+v: the last row alone has other bits", z.Data, s)
+		}
+	}
+}
+
+func TestAttentionPanicsOnMisfit(t *testing.T) {
+	m := func(rows, cols int) blas.Matrix[float32] {
+		return blas.NewMatrix(rows, cols, make([]float32, rows*cols))
+	}
+	for _, p := range providers(t) {
+		for name, f := range map[string]func(){
+			"heads":      func() { blas.Attention(p, m(2, 4), m(2, 4), m(2, 4), m(2, 4), 3, 1, 1) },
+			"width":      func() { blas.Attention(p, m(2, 4), m(2, 4), m(2, 6), m(2, 4), 2, 1, 1) },
+			"values":     func() { blas.Attention(p, m(2, 4), m(2, 4), m(3, 4), m(2, 4), 2, 1, 1) },
+			"looks far":  func() { blas.Attention(p, m(2, 4), m(2, 4), m(2, 4), m(2, 4), 2, 2, 1) },
+			"none seen":  func() { blas.Attention(p, m(2, 4), m(2, 4), m(2, 4), m(2, 4), 2, 0, 1) },
+			"transposed": func() { blas.Attention(p, m(2, 2).T(), m(2, 2), m(2, 2), m(2, 2), 1, 1, 1) },
+		} {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%s: %s: no panic", p.Name(), name)
+					}
+				}()
+				f()
+			}()
+		}
+		blas.Attention(p, m(0, 4), m(0, 4), m(2, 4), m(2, 4), 2, 1, 1)
+	}
+}
+
+func ExamplePacked() {
+	p, err := blas.ByName("auto")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	w := blas.Pack(p, blas.NewMatrix(2, 3, []float32{1, 2, 3, 4, 5, 6}))
+	c := blas.NewMatrix(1, 2, make([]float32, 2))
+	w.Slice(0, 2, 1, 3).Multiply(1, c, blas.NewMatrix(1, 2, []float32{10, 1}), blas.Epilogue[float32]{Bias: []float32{100, 200}})
+	fmt.Println(c.Data)
+	// Output: [125 236]
+}
