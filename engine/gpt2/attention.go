@@ -32,7 +32,7 @@ func (r *run[T]) part(section, head, from, to int) blas.Matrix[T] {
 // attention runs the attention of layer l and keeps its results by head.
 func (r *run[T]) attention(l int) {
 	w := &r.layers[l]
-	r.multiply(r.qkv, r.norm, w.qkv, w.qkvBias)
+	w.qkv.Multiply(r.threads, r.qkv, r.norm, blas.Epilogue[T]{Bias: w.qkvBias})
 	for _, h := range r.targets[l] {
 		r.keepHead(h, r.part(queries, h.Index, 0, r.tokens()), r.part(keys, h.Index, 0, r.tokens()), r.cache.token)
 	}
@@ -44,20 +44,16 @@ func (r *run[T]) attention(l int) {
 			blocks = append(blocks, block{r.starts[s], from, min(from+queryBlock, r.starts[s+1])})
 		}
 	}
-	dh := r.config.DHead()
+	d := r.config.DModel
+	scale := T(1 / math.Sqrt(float64(r.config.DHead())))
 	workers.Do(r.threads, len(blocks), func(i int) {
 		b := blocks[i]
-		seen := b.to - b.start
-		scores := blas.NewMatrix(b.to-b.from, seen, make([]T, (b.to-b.from)*seen))
-		for h := range r.config.NHeads {
-			q, k, v := r.part(queries, h, b.from, b.to), r.part(keys, h, b.start, b.to), r.part(values, h, b.start, b.to)
-			blas.Gemm(r.provider, 1, scores, q, k.T(), false)
-			blas.SoftmaxCausal(scores, b.from-b.start+1, T(1/math.Sqrt(float64(dh))))
-			blas.Gemm(r.provider, 1, r.z.Slice(b.from, b.to, h*dh, (h+1)*dh), scores, v, false)
-		}
+		section := func(number, from int) blas.Matrix[T] { return r.qkv.Slice(from, b.to, number*d, (number+1)*d) }
+		blas.Attention(r.provider, r.z.Slice(b.from, b.to, 0, d), section(queries, b.from), section(keys, b.start), section(values, b.start),
+			r.config.NHeads, b.from-b.start+1, scale)
 	})
 
-	r.multiply(r.out, r.z, w.wo, w.bo)
+	w.wo.Multiply(r.threads, r.out, r.z, blas.Epilogue[T]{Bias: w.bo})
 	r.write()
 	r.keepHeadOutputs(l)
 }
@@ -79,7 +75,7 @@ func (r *run[T]) keepHeadOutputs(l int) {
 	stride := schema.StreamComponents(r.cache.stop, heads) * d
 	workers.Do(r.threads, heads, func(h int) {
 		into := blas.Matrix[T]{Rows: kept, Cols: d, Stride: stride, Data: r.cache.components[(index+h)*d:]}
-		blas.Gemm(r.provider, 1, into, z.Slice(0, kept, h*dh, (h+1)*dh), w.wo.Slice(h*dh, (h+1)*dh, 0, d), false)
+		w.wo.Slice(h*dh, (h+1)*dh, 0, d).Multiply(1, into, z.Slice(0, kept, h*dh, (h+1)*dh), blas.Epilogue[T]{})
 	})
 }
 
@@ -101,8 +97,11 @@ func (r *run[T]) lastQK(l int) {
 			n++
 		}
 		from, to := targets[0].Index*dh, (targets[n-1].Index+1)*dh
-		r.multiply(q.Slice(0, kept, from, to), norm, w.qkv.Slice(0, d, from, to), w.qkvBias[from:to])
-		r.multiply(r.qkv.Slice(0, r.tokens(), d+from, d+to), r.norm, w.qkv.Slice(0, d, d+from, d+to), w.qkvBias[d+from:d+to])
+		project := func(into, norm blas.Matrix[T], from, to int) {
+			w.qkv.Slice(0, d, from, to).Multiply(r.threads, into, norm, blas.Epilogue[T]{Bias: w.qkvBias[from:to]})
+		}
+		project(q.Slice(0, kept, from, to), norm, from, to)
+		project(r.qkv.Slice(0, r.tokens(), d+from, d+to), r.norm, d+from, d+to)
 		targets = targets[n:]
 	}
 	rows := make([]int, kept)

@@ -23,19 +23,16 @@ func (m *Model[T]) EffectiveEmbeddings(tokens []int) (mlp, attn [][]T) {
 	scales := make([]T, n)
 	for i, t := range tokens {
 		m.embedInto(stream.Row(i), t)
-		copy(hidden.Row(i), w.bin)
-		copy(mlps.Row(i), w.bout)
 	}
 	blas.LayerNorm(norm.Data, stream.Data, scales, d, m.config.LNEps)
-	blas.Gemm(m.provider, m.threads, values, norm, w.qkv.Slice(0, d, 2*d, 3*d), false)
-	blas.Gemm(m.provider, m.threads, attns, values, w.wo, false)
+	w.qkv.Slice(0, d, 2*d, 3*d).Multiply(m.threads, values, norm, blas.Epilogue[T]{})
+	w.wo.Multiply(m.threads, attns, values, blas.Epilogue[T]{})
 	for i, v := range attns.Data {
 		stream.Data[i] += v
 	}
 	blas.LayerNorm(norm.Data, stream.Data, scales, d, m.config.LNEps)
-	blas.Gemm(m.provider, m.threads, hidden, norm, w.win, true)
-	blas.GELU(hidden.Data)
-	blas.Gemm(m.provider, m.threads, mlps, hidden, w.wout, true)
+	w.win.Multiply(m.threads, hidden, norm, blas.Epilogue[T]{Bias: w.bin, GELU: true})
+	w.wout.Multiply(m.threads, mlps, hidden, blas.Epilogue[T]{Bias: w.bout})
 	return rowsOf(mlps), rowsOf(attns)
 }
 

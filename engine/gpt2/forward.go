@@ -200,16 +200,6 @@ func (r *run[T]) normalise(l int, name string, kept []T) error {
 	return nil
 }
 
-// multiply sets y = x W + b, b in every row.
-func (r *run[T]) multiply(y, x, w blas.Matrix[T], b []T) {
-	workers.Rows(r.threads, y.Rows, rowsAtOnce, func(from, to int) {
-		for i := from; i < to; i++ {
-			copy(y.Row(i), b)
-		}
-	})
-	blas.Gemm(r.provider, r.threads, y, x, w, true)
-}
-
 // write adds out to the stream.
 func (r *run[T]) write() {
 	workers.Rows(r.threads, r.tokens(), rowsAtOnce, func(from, to int) {
@@ -224,11 +214,8 @@ func (r *run[T]) write() {
 
 func (r *run[T]) mlp(l int) {
 	w := &r.layers[l]
-	r.multiply(r.hidden, r.norm, w.win, w.bin)
-	workers.Rows(r.threads, r.tokens(), rowsAtOnce, func(from, to int) {
-		blas.GELU(r.hidden.Data[from*r.config.DMLP : to*r.config.DMLP])
-	})
-	r.multiply(r.out, r.hidden, w.wout, w.bout)
+	w.win.Multiply(r.threads, r.hidden, r.norm, blas.Epilogue[T]{Bias: w.bin, GELU: true})
+	w.wout.Multiply(r.threads, r.out, r.hidden, blas.Epilogue[T]{Bias: w.bout})
 	index := schema.StreamComponents(l+1, r.config.NHeads) - 1
 	for kept, row := range r.cache.token {
 		copy(r.component(kept, index), r.out.Row(row))

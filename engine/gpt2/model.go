@@ -39,13 +39,13 @@ type Model[T blas.Float] struct {
 // layer holds one block. The maps that read the stream have the LayerNorm before them folded in, in
 // both forms of the weights: they act on a vector that is centred and divided by its scale.
 type layer[T blas.Float] struct {
-	qkv     blas.Matrix[T] // W_Q, W_K, W_V [d_model, 3 d_model]: in each, head after head
+	qkv     blas.Packed[T] // W_Q, W_K, W_V [d_model, 3 d_model]: in each, head after head
 	qkvBias []T            // b_Q, b_K, b_V [3 d_model]; b_V is 0 when processed
-	wo      blas.Matrix[T] // W_O [n_heads d_head, d_model]
+	wo      blas.Packed[T] // W_O [n_heads d_head, d_model]
 	bo      []T            // b_O [d_model]
-	win     blas.Matrix[T] // W_in [d_model, d_mlp]
+	win     blas.Packed[T] // W_in [d_model, d_mlp]
 	bin     []T            // b_in [d_mlp]
-	wout    blas.Matrix[T] // W_out [d_mlp, d_model]
+	wout    blas.Packed[T] // W_out [d_mlp, d_model]
 	bout    []T            // b_out [d_model]
 }
 
@@ -84,7 +84,7 @@ func (m *Model[T]) QK(head schema.Head) QK[T] {
 	l := &m.layers[head.Layer]
 	part := func(section int) (*tensor.Dense, []T) {
 		from := section*d + head.Index*dh
-		return m.dense(copyOf(l.qkv.Slice(0, d, from, from+dh))), append([]T(nil), l.qkvBias[from:from+dh]...)
+		return m.dense(l.qkv.Slice(0, d, from, from+dh).Unpack()), append([]T(nil), l.qkvBias[from:from+dh]...)
 	}
 	if head.Index < 0 || head.Index >= m.config.NHeads {
 		panic(fmt.Sprintf("gpt2: head %v of a model with %d heads a layer", head, m.config.NHeads))
@@ -120,13 +120,4 @@ func (m *Model[T]) embedInto(row []T, token int) {
 func (m *Model[T]) dense(x blas.Matrix[T]) *tensor.Dense {
 	return tensor.New(tensor.WithShape(x.Rows, x.Cols), tensor.WithBacking(x.Data[:x.Rows*x.Cols]),
 		tensor.WithEngine(blas.Engine{Provider: m.provider, Threads: 1}))
-}
-
-// copyOf gives the elements of x as a matrix without gaps.
-func copyOf[T blas.Float](x blas.Matrix[T]) blas.Matrix[T] {
-	data := make([]T, 0, x.Rows*x.Cols)
-	for i := range x.Rows {
-		data = append(data, x.Row(i)...)
-	}
-	return blas.NewMatrix(x.Rows, x.Cols, data)
 }

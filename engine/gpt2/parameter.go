@@ -23,7 +23,7 @@ import (
 func (m *Model[T]) Parameter(name string) (*tensor.Dense, error) {
 	unknown := fmt.Errorf("gpt2: no parameter %q: %w", name, ErrInput)
 	if name == "pos_embed.W_pos" {
-		return m.dense(copyOf(m.position)), nil
+		return m.shaped(m.position.Data, m.position.Rows, m.position.Cols), nil
 	}
 	rest, ok := strings.CutPrefix(name, "blocks.")
 	number, rest, found := strings.Cut(rest, ".")
@@ -37,7 +37,7 @@ func (m *Model[T]) Parameter(name string) (*tensor.Dense, error) {
 		var data []T
 		for h := range heads {
 			from := strings.Index("QKV", letter)*d + h*dh
-			data = append(data, copyOf(l.qkv.Slice(0, d, from, from+dh)).Data...)
+			data = append(data, l.qkv.Slice(0, d, from, from+dh).Unpack().Data...)
 		}
 		return m.shaped(data, heads, d, dh), nil
 	}
@@ -47,15 +47,15 @@ func (m *Model[T]) Parameter(name string) (*tensor.Dense, error) {
 	}
 	switch rest {
 	case "attn.W_O":
-		return m.shaped(l.wo.Data, heads, dh, d), nil
+		return m.shaped(l.wo.Unpack().Data, heads, dh, d), nil
 	case "attn.b_O":
 		return m.shaped(l.bo, d), nil
 	case "mlp.W_in":
-		return m.shaped(l.win.Data, d, m.config.DMLP), nil
+		return m.shaped(l.win.Unpack().Data, d, m.config.DMLP), nil
 	case "mlp.b_in":
 		return m.shaped(l.bin, m.config.DMLP), nil
 	case "mlp.W_out":
-		return m.shaped(l.wout.Data, m.config.DMLP, d), nil
+		return m.shaped(l.wout.Unpack().Data, m.config.DMLP, d), nil
 	case "mlp.b_out":
 		return m.shaped(l.bout, d), nil
 	}

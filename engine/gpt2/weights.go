@@ -30,7 +30,7 @@ func (m *Model[T]) load(c *checkpoint.Checkpoint) error {
 	}
 	m.layers = make([]layer[T], m.config.NLayers)
 	faults := make([]error, len(m.layers))
-	workers.Do(m.threads, len(m.layers), func(l int) { m.layers[l], faults[l] = loadLayer[T](c, l, m.processing) })
+	workers.Do(m.threads, len(m.layers), func(l int) { m.layers[l], faults[l] = loadLayer[T](c, l, m.processing, m.provider) })
 	for _, err := range faults {
 		if err != nil {
 			return err
@@ -39,7 +39,7 @@ func (m *Model[T]) load(c *checkpoint.Checkpoint) error {
 	return nil
 }
 
-func loadLayer[T blas.Float](c *checkpoint.Checkpoint, index int, processing schema.Processing) (layer[T], error) {
+func loadLayer[T blas.Float](c *checkpoint.Checkpoint, index int, processing schema.Processing, p blas.Provider) (layer[T], error) {
 	d, dmlp := c.Config().DModel, c.Config().DMLP
 	var fault error
 	get := func(name string) []float64 {
@@ -62,10 +62,10 @@ func loadLayer[T blas.Float](c *checkpoint.Checkpoint, index int, processing sch
 		centre(bo)
 		foldValueBias(qkvBias[2*d:], wo, bo)
 	}
-	l := layer[T]{
-		qkv: blas.NewMatrix(d, 3*d, rounded[T](qkv)), qkvBias: rounded[T](qkvBias),
-		wo: blas.NewMatrix(d, d, rounded[T](wo)), bo: rounded[T](bo),
+	pack := func(rows, cols int, x []float64) blas.Packed[T] {
+		return blas.Pack(p, blas.NewMatrix(rows, cols, rounded[T](x)))
 	}
+	l := layer[T]{qkv: pack(d, 3*d, qkv), qkvBias: rounded[T](qkvBias), wo: pack(d, d, wo), bo: rounded[T](bo)}
 
 	gain, shift = get("ln_2.weight"), get("ln_2.bias")
 	win, bin := get("mlp.c_fc.weight"), get("mlp.c_fc.bias")
@@ -78,8 +78,8 @@ func loadLayer[T blas.Float](c *checkpoint.Checkpoint, index int, processing sch
 		centreRows(wout, d)
 		centre(bout)
 	}
-	l.win, l.bin = blas.NewMatrix(d, dmlp, rounded[T](win)), rounded[T](bin)
-	l.wout, l.bout = blas.NewMatrix(dmlp, d, rounded[T](wout)), rounded[T](bout)
+	l.win, l.bin = pack(d, dmlp, win), rounded[T](bin)
+	l.wout, l.bout = pack(dmlp, d, wout), rounded[T](bout)
 	return l, nil
 }
 
