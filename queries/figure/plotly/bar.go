@@ -1,7 +1,7 @@
 package plotly
 
 import (
-	"unicode/utf8"
+	"fmt"
 
 	"ducklens/queries/figure"
 )
@@ -13,11 +13,7 @@ const barRow = 21
 func (p *plot) barLayout() {
 	p.legendRoom()
 	first := p.f.Frames[0].Panels[0]
-	widest := 1
-	for _, name := range first.X.Names {
-		widest = max(widest, utf8.RuneCountInString(name))
-	}
-	p.marginL = min(420, 24+6.6*float64(widest))
+	p.marginL = namesRoom(first.X.Names, 420)
 	x, y := p.arrange(max(120, barRow*float64(len(first.X.Names))))
 	p.layout["barmode"] = "overlay"
 	for i, panel := range p.f.Frames[0].Panels {
@@ -49,7 +45,7 @@ func (p *plot) barTraces(frame int) []object {
 			}
 			trace := p.entry(object{
 				"type": "bar", "orientation": "h", "y": places, "x": values, "hovertext": hover, "hoverinfo": "text", "width": 0.74,
-				"marker": object{"color": cycled(palette, k), "pattern": object{"shape": cycled(hatches, k), "fgcolor": "#ffffff", "size": 6, "solidity": 0.2}},
+				"marker": object{"color": cycled(palette, k), "pattern": object{"shape": cycled(hatches, k), "fillmode": "overlay", "fgcolor": "#ffffff", "fgopacity": 0.7, "size": 6, "solidity": 0.2}},
 				"xaxis":  axisName("x", i), "yaxis": axisName("y", i),
 			}, k, i, true)
 			if known(errors) {
@@ -120,7 +116,7 @@ func (p *plot) lineTraces(frame int) []object {
 			}
 			color := cycled(palette, k)
 			traces = append(traces, p.entry(object{
-				"type": "scatter", "mode": "lines", "x": around, "y": band, "fill": "toself", "fillcolor": color + "2e", "line": object{"width": 0, "color": color},
+				"type": "scatter", "mode": "lines", "x": around, "y": band, "fill": "toself", "fillcolor": faint(color), "line": object{"width": 0, "color": color},
 				"hoverinfo": "skip", "xaxis": axisName("x", i), "yaxis": axisName("y", i),
 			}, k, i, false), p.entry(object{
 				"type": "scatter", "mode": "lines+markers", "x": x, "y": y, "hovertext": hover, "hoverinfo": "text",
@@ -130,4 +126,13 @@ func (p *plot) lineTraces(frame int) []object {
 		}
 	}
 	return traces
+}
+
+// faint is a colour of the palette that lets most of what is behind it through.
+func faint(color string) string {
+	var r, g, b uint8
+	if _, err := fmt.Sscanf(color, "#%02x%02x%02x", &r, &g, &b); err != nil {
+		panic("plotly: color " + color) // the palette is part of the program
+	}
+	return fmt.Sprintf("rgba(%d,%d,%d,0.18)", r, g, b)
 }

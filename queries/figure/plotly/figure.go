@@ -82,6 +82,8 @@ type plot struct {
 	perRow   int     // panels side by side
 	marginL  float64 // what stands to the left of the panels, px; 0 is left
 	marginR  float64 // what stands to the right of them, beside the usual margin
+	gap      float64 // between panels side by side, px; 0 is panelGap
+	barGap   float64 // between the panels and the colour bar, px
 	tall     float64 // height of the whole figure, px
 	inner    float64 // height of what lies inside the margins, px
 	textSize float64 // of the labels in cells, px
@@ -95,10 +97,10 @@ func (p *plot) build() error {
 	switch p.f.Mark {
 	case queries.Heatmap:
 		p.heatmapLayout()
-		traces = p.heatmapTraces
+		traces = p.cellTraces
 	case queries.Matrix:
 		p.matrixLayout()
-		traces = p.matrixTraces
+		traces = p.cellTraces
 	case queries.Histogram:
 		p.histogramLayout()
 		traces = p.histogramTraces
@@ -158,7 +160,7 @@ func (p *plot) arrange(height float64) (x, y [][2]float64) {
 	p.marginL = max(p.marginL, left)
 	p.layout["height"] = math.Round(p.tall)
 	p.layout["margin"] = object{"l": p.marginL, "r": right + p.marginR, "t": top, "b": bottom, "pad": 0}
-	gap := panelGap / p.innerWidth()
+	gap := max(p.gap, panelGap) / p.innerWidth()
 	width := (1 - gap*float64(p.perRow-1)) / float64(p.perRow)
 	for i := range n {
 		row, column := i/p.perRow, i%p.perRow

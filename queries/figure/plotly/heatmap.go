@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"ducklens/queries"
 	"ducklens/queries/figure"
 )
 
@@ -39,7 +40,7 @@ func (p *plot) colorAxis() object {
 		"cmin": -s.Limit, "cmax": s.Limit, "colorscale": colors,
 		"colorbar": object{
 			"title": title, "thickness": 14, "len": length, "lenmode": "pixels",
-			"y": 1, "yanchor": "top", "x": 1.01, "xanchor": "left", "outlinewidth": 0.5, "outlinecolor": "#888888", "tickfont": object{"size": 11},
+			"y": 1, "yanchor": "top", "x": fraction(1 + p.barGap/p.innerWidth()), "xanchor": "left", "outlinewidth": 0.5, "outlinecolor": "#888888", "tickfont": object{"size": 11},
 		},
 	}
 }
@@ -47,7 +48,8 @@ func (p *plot) colorAxis() object {
 // heatmapLayout makes the axes of a heatmap. Places without a component are grey, so that they differ from zero, which is white.
 func (p *plot) heatmapLayout() {
 	first := p.f.Frames[0].Panels[0]
-	p.marginR = barRoom
+	p.marginR, p.barGap = barRoom, 10
+	p.marginL = namesRoom(first.Y.Names, 220)
 	rows := float64(len(first.Y.Names))
 	x, y := p.arrange(rows * max(leastCell, min(mostCell, gridSize/rows)))
 	widest := 1
@@ -65,14 +67,7 @@ func (p *plot) heatmapLayout() {
 	for i, panel := range p.f.Frames[0].Panels {
 		across, down := categoryAxis(panel.X, x[i], axisName("y", i)), categoryAxis(panel.Y, y[i], axisName("x", i))
 		down["range"] = []float64{float64(len(panel.Y.Names)) - 0.5, -0.5} // the first row at the top
-		if i > 0 {
-			across["matches"], down["matches"] = "x", "y" // zoomed together
-		}
-		if i%p.perRow > 0 {
-			delete(down, "title")
-			down["showticklabels"] = false
-		}
-		p.layout[axisKey("x", i)], p.layout[axisKey("y", i)] = across, down
+		p.share(i, across, down)
 	}
 }
 
@@ -92,42 +87,90 @@ func categoryAxis(a figure.Axis, domain [2]float64, anchor string) object {
 	return axis
 }
 
-// heatmapTraces makes the cells of one frame: a trace for each panel. customdata has standard error and number of examples.
-func (p *plot) heatmapTraces(frame int) []object {
+// cellTraces makes the cells of one frame of a heatmap or a matrix: a trace for each panel. customdata has the standard error and the
+// number of examples of each cell, where the figure knows them.
+func (p *plot) cellTraces(frame int) []object {
 	var traces []object
 	for i, panel := range p.f.Frames[frame].Panels {
 		rows, columns := len(panel.Y.Names), len(panel.X.Names)
-		z, more := grid[any](rows, columns), grid[[2]any](rows, columns)
-		text, hover := grid[string](rows, columns), grid[string](rows, columns)
+		z, text := grid[any](rows, columns), grid[string](rows, columns)
+		labelled := false
 		for _, c := range panel.Cells {
 			z[c.Row][c.Column] = finite(c.Value)
-			more[c.Row][c.Column] = [2]any{finite(c.Error), nil}
-			if c.Count > 0 {
-				more[c.Row][c.Column][1] = c.Count
+			if p.f.Mark == queries.Matrix {
+				z[c.Row][c.Column] = short{c.Value, 7} // there are tens of thousands
 			}
 			text[c.Row][c.Column] = label(c.Label)
-			hover[c.Row][c.Column] = p.hover(panel, c)
+			labelled = labelled || c.Label != ""
 		}
-		traces = append(traces, object{
-			"type": "heatmap", "name": label(panel.Name), "z": z, "customdata": more, "text": text, "texttemplate": "%{text}", "textfont": object{"size": p.textSize},
-			"hovertext": hover, "hoverinfo": "text", "coloraxis": "coloraxis", "xgap": 1, "ygap": 1,
+		trace := object{
+			"type": "heatmap", "name": label(panel.Name), "z": z, "coloraxis": "coloraxis",
 			"xaxis": axisName("x", i), "yaxis": axisName("y", i), "hoverongaps": false,
-		})
+		}
+		if labelled {
+			trace["text"], trace["texttemplate"], trace["textfont"] = text, "%{text}", object{"size": p.textSize}
+		}
+		if p.f.Mark == queries.Heatmap {
+			trace["xgap"], trace["ygap"] = 1, 1
+		} else {
+			if distinct(panel.X.Names) {
+				trace["x"] = labels(panel.X.Names)
+			}
+			if distinct(panel.Y.Names) {
+				trace["y"] = labels(panel.Y.Names)
+			}
+		}
+		data, template := support(panel, rows, columns)
+		if data != nil {
+			trace["customdata"] = data
+		}
+		name := "<b>%{text}</b>"
+		if !labelled {
+			name = "<b>%{y}</b> " + label(panel.Y.Title) + "<br><b>%{x}</b> " + label(panel.X.Title)
+		}
+		hover := name + "<br>" + label(p.f.Scale.Title) + ": %{z:.5g}" + template
+		if panel.Name != "" {
+			hover += "<br>" + label(panel.Name)
+		}
+		trace["hovertemplate"] = hover + "<extra></extra>"
+		traces = append(traces, trace)
 	}
 	return traces
 }
 
-// hover says what a cell shows.
-func (p *plot) hover(panel figure.Panel, c figure.Cell) string {
-	name := c.Label
-	if name == "" {
-		name = panel.Y.Names[c.Row] + ", " + panel.X.Names[c.Column]
+// support gives what is behind each cell, standard error and number of examples, and the template that shows it; nil
+// where no cell of the panel tells.
+func support(panel figure.Panel, rows, columns int) (data [][][]any, template string) {
+	var someError, someCount bool
+	allErrors := true
+	for _, c := range panel.Cells {
+		known := finite(c.Error) != nil
+		someError, allErrors, someCount = someError || known, allErrors && known, someCount || c.Count > 0
 	}
-	text := "<b>" + label(name) + "</b><br>" + measured(p.f.Scale.Title, c.Value, c.Error, c.Count)
-	if panel.Name != "" {
-		text += "<br>" + label(panel.Name)
+	if !someError && !someCount {
+		return nil, ""
 	}
-	return text
+	data = grid[[]any](rows, columns)
+	for _, c := range panel.Cells {
+		var se, n any = short{c.Error, 3}, c.Count
+		if finite(c.Error) == nil {
+			se = "unknown"
+		}
+		if c.Count == 0 {
+			n = "unknown"
+		}
+		data[c.Row][c.Column] = []any{se, n}
+	}
+	switch {
+	case someError && allErrors:
+		template = "<br>standard error: %{customdata[0]:.2g}"
+	case someError: // a format would make a number of "unknown"
+		template = "<br>standard error: %{customdata[0]}"
+	}
+	if someCount {
+		template += "<br>n = %{customdata[1]}"
+	}
+	return data, template
 }
 
 func grid[T any](rows, columns int) [][]T {

@@ -1,10 +1,6 @@
 package plotly
 
-import (
-	"strconv"
-
-	"ducklens/queries/figure"
-)
+import "ducklens/queries/figure"
 
 // Heights in pixels of a histogram: of the bars, and of the row of each box above them.
 const (
@@ -71,10 +67,10 @@ func (p *plot) histogramTraces(frame int) []object {
 				}
 				box["q1"], box["median"], box["q3"] = []any{finite(d.Box.Q1)}, []any{finite(d.Box.Median)}, []any{finite(d.Box.Q3)}
 				box["lowerfence"], box["upperfence"], box["mean"] = []any{finite(d.Box.Low)}, []any{finite(d.Box.High)}, []any{finite(d.Mean)}
-				box["x"], box["boxpoints"] = [][]stored{outside}, "all"
-				box["jitter"], box["pointpos"] = 0, 0
-				box["hoverinfo"] = "x"
-				box["meta"] = strconv.Itoa(len(d.Values))
+				box["boxpoints"], box["hoverinfo"] = false, "x"
+				if len(outside) > 0 { // an empty list would hide the box
+					box["x"], box["boxpoints"], box["jitter"], box["pointpos"] = [][]stored{outside}, "all", 0, 0
+				}
 			}
 			traces = append(traces, counts, box)
 		}

@@ -2,14 +2,17 @@ package plotly
 
 import "ducklens/queries/figure"
 
-// matrixSize is about how high a matrix is, px.
-const matrixSize = 560
+// Lengths of a matrix in pixels.
+const (
+	matrixSize = 560.0 // about how high it is
+	groupRoom  = 38.0  // to the right of a panel, for the names of groups
+)
 
 // matrixLayout makes the axes of a map with more places than a heatmap: names are thinned out to what has room, and come back on
 // zooming; lines mark the borders of groups, whose names stand above and to the right.
 func (p *plot) matrixLayout() {
 	first := p.f.Frames[0].Panels[0]
-	p.marginR = barRoom
+	p.marginR, p.barGap, p.gap = barRoom+groupRoom, groupRoom, groupRoom
 	rows := float64(len(first.Y.Names))
 	x, y := p.arrange(rows * max(2, min(24, matrixSize/rows)))
 	p.layout["coloraxis"] = p.colorAxis()
@@ -80,57 +83,4 @@ func with(a, b object) object {
 		all[k] = v
 	}
 	return all
-}
-
-// matrixTraces makes the maps of one frame: a trace for each panel. Values have seven digits: there are tens of thousands.
-func (p *plot) matrixTraces(frame int) []object {
-	var traces []object
-	for i, panel := range p.f.Frames[frame].Panels {
-		rows, columns := len(panel.Y.Names), len(panel.X.Names)
-		z := grid[any](rows, columns)
-		var more [][][]any
-		var hasError, hasCount bool
-		for _, c := range panel.Cells {
-			hasError = hasError || finite(c.Error) != nil
-			hasCount = hasCount || c.Count > 0
-		}
-		if hasError || hasCount {
-			more = grid[[]any](rows, columns)
-		}
-		for _, c := range panel.Cells {
-			z[c.Row][c.Column] = short(c.Value)
-			if more != nil {
-				se := "unknown"
-				if finite(c.Error) != nil {
-					se = number(c.Error, 2)
-				}
-				more[c.Row][c.Column] = []any{se, c.Count}
-			}
-		}
-		hover := "<b>%{y}</b> " + label(panel.Y.Title) + "<br><b>%{x}</b> " + label(panel.X.Title) + "<br>" + label(p.f.Scale.Title) + ": %{z:.5g}"
-		if hasError {
-			hover += "<br>standard error: %{customdata[0]}"
-		}
-		if hasCount {
-			hover += "<br>n = %{customdata[1]}"
-		}
-		if panel.Name != "" {
-			hover += "<br>" + label(panel.Name)
-		}
-		trace := object{
-			"type": "heatmap", "name": label(panel.Name), "z": z, "hovertemplate": hover + "<extra></extra>", "coloraxis": "coloraxis",
-			"xaxis": axisName("x", i), "yaxis": axisName("y", i), "hoverongaps": false,
-		}
-		if distinct(panel.X.Names) {
-			trace["x"] = labels(panel.X.Names)
-		}
-		if distinct(panel.Y.Names) {
-			trace["y"] = labels(panel.Y.Names)
-		}
-		if more != nil {
-			trace["customdata"] = more
-		}
-		traces = append(traces, trace)
-	}
-	return traces
 }

@@ -14,21 +14,24 @@ func finite(x float64) any {
 	return x
 }
 
-// A short number is written to seven digits, which is what a FLOAT holds.
-type short float64
+// A short number is written to a few digits: seven are what a FLOAT holds.
+type short struct {
+	x      float64
+	digits int
+}
 
-func (x short) MarshalJSON() ([]byte, error) {
-	if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+func (s short) MarshalJSON() ([]byte, error) {
+	if finite(s.x) == nil {
 		return []byte("null"), nil
 	}
-	return strconv.AppendFloat(nil, float64(x), 'g', 7, 64), nil
+	return strconv.AppendFloat(nil, s.x, 'g', s.digits, 64), nil
 }
 
 // A stored number is written with the digits that give back the FLOAT or DOUBLE that it comes from.
 type stored float64
 
 func (x stored) MarshalJSON() ([]byte, error) {
-	if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+	if finite(float64(x)) == nil {
 		return []byte("null"), nil
 	}
 	bits := 64

@@ -17,6 +17,15 @@ var (
 
 func cycled(list []string, i int) string { return list[i%len(list)] }
 
+// namesRoom is how much room the names of rows take at the left of the panels, px; at most most.
+func namesRoom(names []string, most float64) float64 {
+	widest := 1
+	for _, name := range names {
+		widest = max(widest, utf8.RuneCountInString(name))
+	}
+	return min(most, 24+6.6*float64(widest))
+}
+
 // legendRoom makes room for the legend at the right and describes it.
 func (p *plot) legendRoom() {
 	l := p.f.Legend
