@@ -1,0 +1,153 @@
+package vegalite
+
+import (
+	"maps"
+
+	"ducklens/queries/figure"
+)
+
+// palette are the colours of Okabe and Ito (2008) but their yellow: colour-blind readers tell them apart.
+var palette = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666", "#000000"}
+
+// color encodes the legend; nothing where there is none. The order is the figure's.
+func (s *spec) color(encoding object) object {
+	l := s.f.Legend
+	if len(l.Names) == 0 {
+		encoding["color"] = object{"value": palette[0]}
+		return encoding
+	}
+	colors := make([]string, len(l.Names))
+	for i := range colors {
+		colors[i] = palette[i%len(palette)]
+	}
+	encoding["color"] = object{"field": "series", "type": "nominal", "title": titled(l.Title), "scale": object{"domain": l.Names, "range": colors}}
+	return encoding
+}
+
+// picked makes what the legend does not pick faint; the view needs the parameter of [spec.pick].
+func (s *spec) picked(encoding object, opacity float64) object {
+	if len(s.f.Legend.Names) == 0 {
+		encoding["opacity"] = object{"value": opacity}
+		return encoding
+	}
+	encoding["opacity"] = object{"condition": object{"param": "series", "value": opacity}, "value": 0.05}
+	return encoding
+}
+
+// pick is the parameter that a click on the legend sets.
+func (s *spec) pick() []object {
+	if len(s.f.Legend.Names) == 0 {
+		return []object{}
+	}
+	return []object{{"name": "series", "select": object{"type": "point", "fields": []string{"series"}}, "bind": "legend"}}
+}
+
+// series names entry k of the legend.
+func (s *spec) series(row object, k int) object {
+	if k < len(s.f.Legend.Names) {
+		row["series"] = s.f.Legend.Names[k]
+	}
+	return row
+}
+
+// histogram encodes distributions: box plots above bars, in the figure's bins.
+func (s *spec) histogram() object {
+	p := s.f.Frames[0].Panels[0]
+	b := s.f.Bins
+	low, high := b.Low, b.Edge(b.N)
+	box := s.color(object{"x": object{"field": "value", "type": "quantitative", "title": nil, "scale": object{"domain": []float64{low, high}}, "axis": object{"labels": false}}})
+	if len(s.f.Legend.Names) > 0 {
+		box["y"] = object{"field": "series", "type": "nominal", "title": nil, "axis": nil, "scale": object{"domain": s.f.Legend.Names}}
+	}
+	return object{"spacing": 4, "vconcat": []object{
+		{"width": 520, "height": object{"step": 16}, "mark": object{"type": "boxplot", "size": 9, "extent": 1.5}, "encoding": box},
+		{"width": 520, "height": 280, "params": s.pick(), "mark": object{"type": "bar", "binSpacing": 0}, "encoding": s.picked(s.color(object{
+			"x": object{"field": "value", "type": "quantitative", "title": titled(p.X.Title), "scale": object{"domain": []float64{low, high}},
+				"bin": object{"extent": []float64{low, high}, "step": b.Width}},
+			"y": object{"aggregate": "count", "type": "quantitative", "title": titled(p.Y.Title), "stack": nil, "scale": object{"domain": []float64{0, p.Y.High}}},
+		}), 0.5)},
+	}}
+}
+
+func (s *spec) valueRows(p figure.Panel) []object {
+	var rows []object
+	for _, d := range p.Distributions {
+		for _, v := range d.Values {
+			rows = append(rows, s.series(object{"value": finite(v)}, d.Series))
+		}
+	}
+	return rows
+}
+
+// bars encodes bars that lie, with their standard errors.
+func (s *spec) bars() object {
+	p := s.f.Frames[0].Panels[0]
+	tips := append([]object{{"field": "name", "type": "nominal", "title": axisTitle(p.X, "bar")}}, support(axisTitle(p.Y, "value"))...)
+	names := place("name", p.X)
+	names["axis"] = object{"labelLimit": 400}
+	return object{
+		"width": 480, "height": object{"step": 18}, "encoding": object{"y": names},
+		"layer": []object{
+			{"params": s.pick(), "mark": "bar", "encoding": s.picked(s.color(object{"x": measure("value", p.Y), "tooltip": tips}), 1)},
+			{"transform": []object{{"filter": "isValid(datum.low)"}}, "mark": object{"type": "rule", "color": "#222222"},
+				"encoding": object{"x": object{"field": "low", "type": "quantitative"}, "x2": object{"field": "high"}}},
+		},
+	}
+}
+
+func (s *spec) barRows(p figure.Panel) []object {
+	x := names(p.X)
+	var rows []object
+	for _, b := range p.Bars {
+		row := s.series(behind(object{"name": x[b.Place]}, b.Value, b.Error, b.Count), b.Category)
+		rows = append(rows, around(row, b.Value, b.Error))
+	}
+	return rows
+}
+
+// around adds the interval of one standard error to a row.
+func around(row object, value, se float64) object {
+	if finite(se) != nil {
+		row["low"], row["high"] = value-se, value+se
+	}
+	return row
+}
+
+// lines encodes series of points with bands of one standard error.
+func (s *spec) lines() object {
+	p := s.f.Frames[0].Panels[0]
+	x := measure("x", p.X)
+	if !p.X.Numeric() {
+		x = place("x", p.X)
+	}
+	y := measure("value", p.Y)
+	band := maps.Clone(y)
+	band["field"] = "low"
+	return object{
+		"width": 520, "height": 320, "encoding": object{"x": x},
+		"layer": []object{
+			{"mark": "area", "encoding": s.picked(s.color(object{"y": band, "y2": object{"field": "high"}}), 0.18)},
+			{"params": s.pick(), "mark": object{"type": "line", "point": true}, "encoding": s.picked(s.color(object{
+				"y": y, "tooltip": append([]object{{"field": "x", "title": axisTitle(p.X, "x")}}, support(axisTitle(p.Y, "value"))...),
+			}), 1)},
+		},
+	}
+}
+
+func (s *spec) pointRows(p figure.Panel) []object {
+	var x []any
+	if !p.X.Numeric() {
+		x = names(p.X)
+	}
+	var rows []object
+	for _, l := range p.Lines {
+		for _, pt := range l.Points {
+			row := object{"x": finite(pt.X)}
+			if x != nil {
+				row["x"] = x[int(pt.X)]
+			}
+			rows = append(rows, around(s.series(behind(row, pt.Y, pt.Error, pt.Count), l.Series), pt.Y, pt.Error))
+		}
+	}
+	return rows
+}

@@ -1,0 +1,234 @@
+// Package vegalite writes a [figure.Figure] as a Vega-Lite specification: JSON that any Vega-Lite 5 or newer draws, with its data in
+// it and the provenance in usermeta. Frames become a menu, and clicking a legend picks a series. Texts are data or plain titles;
+// none is part of an expression.
+//
+// The same figure gives the same bytes.
+package vegalite
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"ducklens/queries"
+	"ducklens/queries/figure"
+)
+
+// Schema is the version of Vega-Lite that the specifications name.
+const Schema = "https://vega.github.io/schema/vega-lite/v5.json"
+
+// object is an object of a specification; encoding/json writes its keys in order.
+type object = map[string]any
+
+// Write writes the figure as one specification. A mark without an equivalent, or a figure without panels, is a [*figure.Error].
+func Write(w io.Writer, f *figure.Figure) error {
+	if len(f.Frames) == 0 || len(f.Frames[0].Panels) == 0 {
+		return &figure.Error{Query: f.Name, Err: figure.ErrEmpty, Detail: "the figure has no panels"}
+	}
+	s := &spec{f: f}
+	var rows func(figure.Panel) []object
+	var view object
+	switch f.Mark {
+	case queries.Heatmap, queries.Matrix:
+		view, rows = s.cells(), s.cellRows
+	case queries.Histogram:
+		view, rows = s.histogram(), s.valueRows
+	case queries.Bar:
+		view, rows = s.bars(), s.barRows
+	case queries.Line:
+		view, rows = s.lines(), s.pointRows
+	default:
+		return &figure.Error{Query: f.Name, Err: figure.ErrMark, Detail: fmt.Sprintf("chart %s has no equivalent in Vega-Lite", f.Mark)}
+	}
+	text, err := json.Marshal(s.top(view, rows))
+	if err == nil {
+		_, err = w.Write(append(text, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("figure of %s: writing Vega-Lite JSON: %w", f.Name, err)
+	}
+	return nil
+}
+
+// spec is a figure on its way to a specification.
+type spec struct{ f *figure.Figure }
+
+// top puts a view into panels and frames and adds data, title and provenance.
+func (s *spec) top(view object, rows func(figure.Panel) []object) object {
+	values := []object{}
+	var frames, panels []string
+	for i, frame := range s.f.Frames {
+		frames = append(frames, frame.Name)
+		for _, panel := range frame.Panels {
+			if i == 0 {
+				panels = append(panels, panel.Name)
+			}
+			for _, row := range rows(panel) {
+				if len(s.f.Frames) > 1 {
+					row["frame"] = frame.Name
+				}
+				if len(frame.Panels) > 1 {
+					row["panel"] = panel.Name
+				}
+				values = append(values, row)
+			}
+		}
+	}
+	top := view
+	if len(panels) > 1 {
+		columns := s.f.Columns
+		if columns == 0 {
+			columns = 2
+		}
+		top = object{
+			"facet": object{"field": "panel", "type": "nominal", "sort": panels, "title": nil, "header": object{"labelAnchor": "start", "labelFontWeight": "bold"}},
+			"spec":  view, "columns": min(columns, len(panels)),
+		}
+	}
+	title := object{"text": oneLine.Replace(s.f.Title), "anchor": "start"}
+	if s.f.Subtitle != "" {
+		title["subtitle"] = oneLine.Replace(s.f.Subtitle)
+	}
+	facts := object{}
+	for _, fact := range s.f.Facts {
+		facts[fact.Name] = fact.Value
+	}
+	top["$schema"], top["title"], top["usermeta"] = Schema, title, object{"ducklens": facts}
+	top["data"] = object{"values": values}
+	if len(frames) > 1 {
+		top["params"] = []object{{"name": "frame", "value": frames[0], "bind": object{"input": "select", "options": frames, "name": "frame "}}}
+		top["transform"] = []object{{"filter": "datum.frame === frame"}}
+	}
+	return top
+}
+
+// finite is x, or null.
+func finite(x float64) any {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return nil
+	}
+	return x
+}
+
+// oneLine keeps a text off the ends of lines: Vega-Lite makes string literals of titles in expressions of its own, and the
+// parser of these does not know U+2028.
+var oneLine = strings.NewReplacer("\n", " ", "\r", " ", "\u2028", " ", "\u2029", " ")
+
+// titled is a title, or none.
+func titled(s string) any {
+	if s == "" {
+		return nil
+	}
+	return oneLine.Replace(s)
+}
+
+// names are those of an axis. Where two are alike, places are numbers.
+func names(a figure.Axis) []any {
+	seen := make(map[string]bool, len(a.Names))
+	list := make([]any, len(a.Names))
+	for i, name := range a.Names {
+		seen[name] = true
+		list[i] = name
+	}
+	if len(seen) < len(list) {
+		for i := range list {
+			list[i] = i
+		}
+	}
+	return list
+}
+
+// place encodes an axis of names.
+func place(field string, a figure.Axis) object {
+	return object{"field": field, "type": "ordinal", "title": titled(a.Title), "scale": object{"domain": names(a)}, "sort": nil}
+}
+
+// measure encodes an axis of numbers.
+func measure(field string, a figure.Axis) object {
+	return object{"field": field, "type": "quantitative", "title": titled(a.Title), "scale": object{"domain": []float64{a.Low, a.High}}}
+}
+
+// support is the tool tip of what is behind a value.
+func support(title string) []object {
+	return []object{
+		{"field": "value", "type": "quantitative", "title": oneLine.Replace(title), "format": ".5g"}, {"field": "se", "type": "quantitative", "title": "standard error", "format": ".2g"},
+		{"field": "n", "type": "quantitative", "title": "n"},
+	}
+}
+
+// behind adds what is known about a value to a row.
+func behind(row object, value, se float64, n int64) object {
+	row["value"] = finite(value)
+	if v := finite(se); v != nil {
+		row["se"] = v
+	}
+	if n > 0 {
+		row["n"] = n
+	}
+	return row
+}
+
+// steps is how many colours the scale has on each side of white.
+const steps = 8
+
+// cells encodes a heatmap, with its labels, or a matrix.
+func (s *spec) cells() object {
+	p := s.f.Frames[0].Panels[0]
+	domain, colors := []float64{}, []string{}
+	for i := -steps; i <= steps; i++ {
+		v := s.f.Scale.Limit * float64(i) / steps
+		c := s.f.Scale.Color(v)
+		domain, colors = append(domain, v), append(colors, fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B))
+	}
+	step := object{"width": object{"step": 36}, "height": object{"step": 26}}
+	tips := []object{{"field": "row", "type": "nominal", "title": axisTitle(p.Y, "row")}, {"field": "column", "type": "nominal", "title": axisTitle(p.X, "column")}}
+	if s.f.Mark == queries.Heatmap {
+		tips = []object{{"field": "label", "type": "nominal", "title": "component"}}
+	} else {
+		step = object{"width": object{"step": 5}, "height": object{"step": 5}}
+	}
+	layers := []object{{
+		"mark": object{"type": "rect"},
+		"encoding": object{
+			"color": object{
+				"field": "value", "type": "quantitative", "title": titled(s.f.Scale.Title), "scale": object{"domain": domain, "range": colors, "clamp": true},
+			},
+			"tooltip": append(tips, support(s.f.Scale.Title)...),
+		},
+	}}
+	if s.f.Mark == queries.Heatmap {
+		layers = append(layers, object{
+			"mark": object{"type": "text", "fontSize": 10},
+			"encoding": object{
+				"text":  object{"field": "label", "type": "nominal"},
+				"color": object{"condition": object{"test": fmt.Sprintf("abs(datum.value) > %g", 0.62*s.f.Scale.Limit), "value": "white"}, "value": "black"},
+			},
+		})
+	}
+	view := step
+	view["encoding"] = object{"x": place("column", p.X), "y": place("row", p.Y)}
+	view["layer"] = layers
+	return view
+}
+
+func axisTitle(a figure.Axis, other string) string {
+	if a.Title != "" {
+		return oneLine.Replace(a.Title)
+	}
+	return other
+}
+
+func (s *spec) cellRows(p figure.Panel) []object {
+	x, y := names(p.X), names(p.Y)
+	var rows []object
+	for _, c := range p.Cells {
+		row := object{"row": y[c.Row], "column": x[c.Column]}
+		if c.Label != "" {
+			row["label"] = c.Label
+		}
+		rows = append(rows, behind(row, c.Value, c.Error, c.Count))
+	}
+	return rows
+}
