@@ -34,7 +34,7 @@ func (e *Engine) settleMovers() error {
 		for _, m := range e.options.Movers {
 			if m.Layer >= e.description.NLayers || m.Index >= e.description.NHeads {
 				return advise(fmt.Sprintf("heads of this model are 0.0 to %s", schema.Head{Layer: e.description.NLayers - 1, Index: e.description.NHeads - 1}),
-					"engine: mover %w %s: model %s has %d layers of %d heads", ErrUnknownHead, m, e.description.Name, e.description.NLayers, e.description.NHeads)
+					"engine: %w %s as mover: model %s has %d layers of %d heads", ErrUnknownHead, m, e.description.Name, e.description.NLayers, e.description.NHeads)
 			}
 			if m.Layer >= below {
 				return advise(fmt.Sprintf("name a mover in a layer below %d, or leave out head %s", below, lowest),
