@@ -20,8 +20,17 @@ func (s *spec) color(encoding object) object {
 	for i := range colors {
 		colors[i] = palette[i%len(palette)]
 	}
-	encoding["color"] = object{"field": "series", "type": "nominal", "title": titled(l.Title), "scale": object{"domain": l.Names, "range": colors}}
+	encoding["color"] = object{"field": "series", "type": "nominal", "title": titled(l.Title), "scale": object{"domain": s.entries(), "range": colors}}
 	return encoding
+}
+
+// entries are the names of the legend.
+func (s *spec) entries() []string {
+	list := make([]string, len(s.f.Legend.Names))
+	for i, name := range s.f.Legend.Names {
+		list[i] = oneLine.Replace(name)
+	}
+	return list
 }
 
 // picked makes what the legend does not pick faint; the view needs the parameter of [spec.pick].
@@ -45,7 +54,7 @@ func (s *spec) pick() []object {
 // series names entry k of the legend.
 func (s *spec) series(row object, k int) object {
 	if k < len(s.f.Legend.Names) {
-		row["series"] = s.f.Legend.Names[k]
+		row["series"] = oneLine.Replace(s.f.Legend.Names[k])
 	}
 	return row
 }
@@ -57,7 +66,7 @@ func (s *spec) histogram() object {
 	low, high := b.Low, b.Edge(b.N)
 	box := s.color(object{"x": object{"field": "value", "type": "quantitative", "title": nil, "scale": object{"domain": []float64{low, high}}, "axis": object{"labels": false}}})
 	if len(s.f.Legend.Names) > 0 {
-		box["y"] = object{"field": "series", "type": "nominal", "title": nil, "axis": nil, "scale": object{"domain": s.f.Legend.Names}}
+		box["y"] = object{"field": "series", "type": "nominal", "title": nil, "axis": nil, "scale": object{"domain": s.entries()}}
 	}
 	return object{"spacing": 4, "vconcat": []object{
 		{"width": 520, "height": object{"step": 16}, "mark": object{"type": "boxplot", "size": 9, "extent": 1.5}, "encoding": box},

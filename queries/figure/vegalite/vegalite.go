@@ -60,17 +60,17 @@ func (s *spec) top(view object, rows func(figure.Panel) []object) object {
 	values := []object{}
 	var frames, panels []string
 	for i, frame := range s.f.Frames {
-		frames = append(frames, frame.Name)
+		frames = append(frames, oneLine.Replace(frame.Name))
 		for _, panel := range frame.Panels {
 			if i == 0 {
-				panels = append(panels, panel.Name)
+				panels = append(panels, oneLine.Replace(panel.Name))
 			}
 			for _, row := range rows(panel) {
 				if len(s.f.Frames) > 1 {
-					row["frame"] = frame.Name
+					row["frame"] = oneLine.Replace(frame.Name)
 				}
 				if len(frame.Panels) > 1 {
-					row["panel"] = panel.Name
+					row["panel"] = oneLine.Replace(panel.Name)
 				}
 				values = append(values, row)
 			}
@@ -112,7 +112,7 @@ func finite(x float64) any {
 	return x
 }
 
-// oneLine keeps a text off the ends of lines: Vega-Lite makes string literals of titles in expressions of its own, and the
+// oneLine keeps a text off the ends of lines: Vega-Lite makes string literals of titles and names in expressions of its own, and the
 // parser of these does not know U+2028.
 var oneLine = strings.NewReplacer("\n", " ", "\r", " ", "\u2028", " ", "\u2029", " ")
 
@@ -129,6 +129,7 @@ func names(a figure.Axis) []any {
 	seen := make(map[string]bool, len(a.Names))
 	list := make([]any, len(a.Names))
 	for i, name := range a.Names {
+		name = oneLine.Replace(name)
 		seen[name] = true
 		list[i] = name
 	}
@@ -193,7 +194,7 @@ func (s *spec) cells() object {
 		"mark": object{"type": "rect"},
 		"encoding": object{
 			"color": object{
-				"field": "value", "type": "quantitative", "title": titled(s.f.Scale.Title), "scale": object{"domain": domain, "range": colors, "clamp": true},
+				"field": "value", "type": "quantitative", "title": titled(s.f.Scale.Title), "scale": object{"domain": domain, "range": colors, "clamp": true, "interpolate": "rgb"},
 			},
 			"tooltip": append(tips, support(s.f.Scale.Title)...),
 		},
