@@ -32,11 +32,17 @@ func realOptions(t testing.TB, n int, o engine.Options) ingest.Options {
 		}
 	})
 	return ingest.Options{
-		Engine: e, Prompts: prompts.IOI().Prompts(prompts.Sampling{N: n, Seed: 3}), Path: filepath.Join(t.TempDir(), "run.duckdb"),
+		Engine: e, Prompts: prompts.IOI().Prompts(prompts.Sampling{N: n, Seed: 3}), Names: prompts.IOI().Names, Path: filepath.Join(t.TempDir(), "run.duckdb"),
 		Run: schema.Run{CreatedAt: created, Version: "test", CommandLine: "go test", PromptSource: "ioi", Seed: 3, BOS: !o.NoBOS,
 			Convention: o.Convention, Processing: o.Processing, Precision: e.Precision(), BLAS: e.BLAS(), Threads: 1},
 		Database: dbfile.Options{Threads: 1},
 	}
+}
+
+// everything asks for all that an engine can compute.
+func everything(o engine.Options) engine.Options {
+	o.Factors, o.Pairs, o.Substitutions, o.Projections, o.NullBases, o.Seed = true, true, true, true, 2, 3
+	return o
 }
 
 // TestRealBatchesAndThreads: with a real model, too, neither the grouping of examples nor the number of
@@ -46,13 +52,18 @@ func TestRealBatchesAndThreads(t *testing.T) {
 	var first map[string][]string
 	for _, threads := range []int{1, 2} {
 		for _, size := range []int{1, 7, 64} {
-			o := realOptions(t, 30, engine.Options{Threads: threads, Heads: []schema.Head{{Layer: 3, Index: 1}, {Layer: 2, Index: 0}}})
+			o := realOptions(t, 30, everything(engine.Options{Threads: threads, Heads: []schema.Head{{Layer: 3, Index: 1}, {Layer: 2, Index: 0}}}))
 			o.BatchExamples = size
 			mustRun(t, o)
 			got := tables(t, o.Path)
 			if first == nil {
 				first = got
 				verify(t, o.Path)
+				for table, rows := range got {
+					if len(rows) == 0 && table != "saved_query" {
+						t.Errorf("table %s is empty", table)
+					}
+				}
 			}
 			for table := range first {
 				if diff := cmp.Diff(first[table], got[table]); diff != "" {

@@ -23,6 +23,8 @@ type fake struct {
 	model   schema.Model
 	heads   []schema.Head
 	bases   []schema.Basis
+	movers  []schema.Head
+	probe   []schema.Example                                         // what Prepare was given
 	analyze func(ctx context.Context, results []schema.Result) error // sees results before they are returned; may be nil
 }
 
@@ -44,6 +46,13 @@ func newFake(heads ...schema.Head) *fake {
 func (f *fake) Model() schema.Model   { return f.model }
 func (f *fake) Heads() []schema.Head  { return f.heads }
 func (f *fake) Bases() []schema.Basis { return f.bases }
+func (f *fake) Movers() []schema.Head { return f.movers }
+func (f *fake) Notices() []string     { return nil }
+
+func (f *fake) Prepare(_ context.Context, probe []schema.Example) error {
+	f.probe = probe
+	return nil
+}
 
 var errNoWord = errors.New("no such word")
 
@@ -198,7 +207,8 @@ func tables(t *testing.T, path string) map[string][]string {
 	}
 	defer db.Close()
 	all := map[string][]string{}
-	for _, table := range []string{"meta", "model", "run", "component", "head", "basis", "example", "token", "score", "attention", "contribution_wide", "saved_query"} {
+	for _, table := range []string{"meta", "model", "run", "component", "head", "basis", "example", "token", "score", "attention", "contribution_wide", "saved_query",
+		"mover", "query_factor", "key_factor", "pair_contribution_wide", "pair_mean_wide", "substitution", "projection", "vector_cosine"} {
 		rows, err := db.SQL().QueryContext(t.Context(), "SELECT * FROM "+table+" ORDER BY ALL")
 		if err != nil {
 			t.Fatal(err)

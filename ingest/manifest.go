@@ -23,7 +23,7 @@ func (w *writer) manifest(ctx context.Context) error {
 	if err := w.exec(ctx, "run", `INSERT INTO run (run_id, model_id, created_at, ducklens_version, command_line, prompt_source,
 		seed, bos, convention, processing, precision, blas, threads, factors, pairs, status, n_heads) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
 		w.summary.RunID, w.summary.ModelID, r.CreatedAt.UTC(), r.Version, r.CommandLine, r.PromptSource, r.Seed, r.BOS,
-		r.Convention.String(), r.Processing.String(), r.Precision, r.BLAS, r.Threads, r.Factors, r.Pairs, schema.Running.String(), len(heads)); err != nil {
+		r.Convention.String(), r.Processing.String(), r.Precision, r.BLAS, r.Threads, w.factors, w.pairs, schema.Running.String(), len(heads)); err != nil {
 		return err
 	}
 	for i, h := range heads {
@@ -39,6 +39,12 @@ func (w *writer) manifest(ctx context.Context) error {
 		}
 		if err := w.exec(ctx, "basis", "INSERT INTO basis (run_id, basis_id, side, kind, name, dimension, description, null_number) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 			w.summary.RunID, i, b.Side.String(), b.Kind.String(), b.Name, b.Dimension, b.Description, null); err != nil {
+			return err
+		}
+	}
+	for i, m := range w.opts.Engine.Movers() {
+		if err := w.exec(ctx, "mover", "INSERT INTO mover (run_id, ordinal, layer, head, label) VALUES ($1, $2, $3, $4, $5)",
+			w.summary.RunID, i, m.Layer, m.Index, m.String()); err != nil {
 			return err
 		}
 	}
@@ -106,9 +112,17 @@ func (w *writer) components(list []schema.Component, nHeads int) (err error) {
 	return nil
 }
 
-// complete compares the rows in the file with those written, and marks the run complete.
+// complete writes what needs the whole run, compares the rows in the file with those written, and marks the run complete.
 func (w *writer) complete(ctx context.Context) error {
+	tables := &appenders{w: w}
+	err := w.appendPairMeans(tables)
+	appended, cerr := tables.close()
+	if err := errors.Join(err, cerr); err != nil {
+		return err
+	}
 	for i, table := range tableNames {
+		w.rows[i] += appended[i]
+		w.summary.Rows += appended[i]
 		var n int64
 		if err := w.scan(ctx, "count rows of "+table+" in", []any{&n}, "SELECT count(*) FROM "+table+" WHERE run_id = $1", w.summary.RunID); err != nil {
 			return err

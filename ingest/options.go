@@ -16,13 +16,19 @@ import (
 
 // Engine computes the results that a run writes. It is what ingest needs of an engine.Engine.
 type Engine interface {
-	// Model describes the model, Heads lists the target heads and Bases the bases that
-	// contributions refer to by index.
+	// Model describes the model, Heads lists the target heads.
 	Model() schema.Model
 	Heads() []schema.Head
-	Bases() []schema.Basis
 	// Example makes a prompt ready: tokens, BOS included, and positions.
 	Example(schema.Prompt) (schema.Example, error)
+	// Prepare settles what depends on the prompts, from some of them. It is called once, before Analyze, and may
+	// change what the next three methods say.
+	Prepare(context.Context, []schema.Example) error
+	// Bases lists the bases that results refer to by index, Movers the heads whose outputs are substituted and
+	// projected, and Notices, a sentence each, what was left out.
+	Bases() []schema.Basis
+	Movers() []schema.Head
+	Notices() []string
 	// Analyze gives one result for each example, in their order, that does not depend on the others. It is
 	// called again only after it has returned.
 	Analyze(context.Context, []schema.Example) ([]schema.Result, error)
@@ -50,9 +56,14 @@ type Options struct {
 	Append bool   // add a run to the file, which must exist
 	Force  bool   // replace the file if it exists
 
-	// Run is the manifest. Model, Heads and Bases are taken from the engine, whatever is in it; the rest must
-	// be filled in, and be true.
+	// Run is the manifest. Model, Heads, Bases, Movers, Factors and Pairs are taken from the engine and from what it gives,
+	// whatever is in it; the rest must be filled in, and be true.
 	Run schema.Run
+
+	// Names are what the names of the substitution W_U[random name] are drawn from, without a space in front; nil: there is
+	// no such substitution. See [prompts.Draws] for the draws. The exact convention takes the token of a name with a space in
+	// front, as it stands in a prompt; the notebook convention, as the published research code, the first token of the name without.
+	Names []string
 
 	// BatchExamples is the number of examples that are analysed and committed together; 0 chooses one for a
 	// bounded number of rows. Results do not depend on it.
@@ -143,14 +154,38 @@ func (o *Options) batchExamples() int {
 	if o.BatchExamples > 0 {
 		return o.BatchExamples
 	}
-	rows := 0 // of contributions, an example
+	rows := 0 // of contributions, an example; rows of other tables are fewer, or wider and in proportion
 	bases := o.Engine.Bases()
 	for _, h := range o.Engine.Heads() {
 		components := schema.StreamComponents(h.Layer, o.Engine.Model().NHeads) + 1
-		rows += 2 * components * countBases(bases, schema.Query) * countBases(bases, schema.Key)
+		rows += 2 * components * countPairs(bases)
 	}
-	return min(maxBatchExamples, max(1, maxBatchRows/rows))
+	return min(maxBatchExamples, max(1, maxBatchRows/max(1, rows)))
 }
+
+// countPairs bounds the pairs of bases of one side: every one on the query side with every one on the key side, and
+// random ones number by number.
+func countPairs(bases []schema.Basis) int {
+	var named [2]int
+	random := 0
+	for _, b := range bases {
+		if _, null := b.NullNumber(); !null {
+			named[b.Side]++
+		} else if b.Side == schema.Query {
+			random++
+		}
+	}
+	return named[schema.Query]*named[schema.Key] + random
+}
+
+// MaxFactorHeads is the largest number of target heads for which factors should be stored unless somebody says
+// otherwise; see [FactorsByDefault].
+const MaxFactorHeads = 12
+
+// FactorsByDefault tells whether a run with so many target heads should store factors if nobody has said. A head in layer 10 of
+// GPT-2 small, with the default bases, takes 300 kB of them for each prompt, four times as much as its contributions: a dozen heads over
+// 100 prompts are 350 MB, all 144 would be gigabytes for tables of pairs that nobody looks at.
+func FactorsByDefault(heads int) bool { return 0 < heads && heads <= MaxFactorHeads }
 
 // countBases counts the bases of one side.
 func countBases(bases []schema.Basis, side schema.Side) int {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"time"
 
+	"ducklens/engine"
 	"ducklens/schema"
 )
 
@@ -73,8 +74,11 @@ func Run(ctx context.Context, opts Options) (Summary, error) {
 	if err := CheckTarget(ctx, opts.Path, opts.Append, opts.Force); err != nil {
 		return Summary{}, err
 	}
-	total, err := checkPrompts(ctx, &opts)
+	total, probe, err := checkPrompts(ctx, &opts)
 	if err != nil {
+		return Summary{}, err
+	}
+	if err := prepare(ctx, &opts, probe, log); err != nil {
 		return Summary{}, err
 	}
 	w := newWriter(&opts, total)
@@ -94,23 +98,43 @@ func Run(ctx context.Context, opts Options) (Summary, error) {
 	return summary, nil
 }
 
-// checkPrompts makes an example of every prompt and counts them.
-func checkPrompts(ctx context.Context, opts *Options) (int, error) {
-	n := 0
-	for _, err := range examples(ctx, opts) {
+// checkPrompts makes an example of every prompt and counts them. It gives the first few, and if they all have a baseline, the first
+// that has none: what the engine should see before the run.
+func checkPrompts(ctx context.Context, opts *Options) (total int, probe []schema.Example, err error) {
+	bare := false // an example without baseline is among probe
+	for e, err := range examples(ctx, opts, nil) {
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
-		n++
+		if none := e.Baseline == schema.NoPosition; total < engine.ProbeExamples || none && !bare {
+			probe = append(probe, e)
+			bare = bare || none
+		}
+		total++
 	}
-	if n == 0 {
-		return 0, fmt.Errorf("%s: %w", opts.Run.PromptSource, ErrNoPrompts)
+	if total == 0 {
+		return 0, nil, fmt.Errorf("%s: %w", opts.Run.PromptSource, ErrNoPrompts)
 	}
-	return n, nil
+	return total, probe, nil
 }
 
-// examples turns prompts into numbered examples, until the first error.
-func examples(ctx context.Context, opts *Options) func(yield func(schema.Example, error) bool) {
+// prepare lets the engine settle what depends on the prompts.
+func prepare(ctx context.Context, opts *Options, probe []schema.Example, log *slog.Logger) error {
+	if err := opts.Engine.Prepare(ctx, probe); err != nil {
+		if ctx.Err() != nil {
+			return cancelled(ctx)
+		}
+		return err
+	}
+	for _, notice := range opts.Engine.Notices() {
+		log.Warn(notice, keyPath, opts.Path)
+	}
+	return nil
+}
+
+// examples turns prompts into numbered examples, until the first error. Each gets its random name and token if
+// there is a lottery.
+func examples(ctx context.Context, opts *Options, draws *lottery) func(yield func(schema.Example, error) bool) {
 	return func(yield func(schema.Example, error) bool) {
 		n := 0
 		for p, err := range opts.Prompts {
@@ -128,6 +152,7 @@ func examples(ctx context.Context, opts *Options) func(yield func(schema.Example
 				return
 			}
 			e.Index, e.RandomName, e.RandomToken = n, schema.NoToken, schema.NoToken
+			draws.draw(&e)
 			n++
 			if !yield(e, nil) {
 				return
@@ -178,7 +203,11 @@ func compute(ctx context.Context, opts *Options, total int, batches chan<- batch
 			return cancelled(ctx)
 		}
 	}
-	for e, err := range examples(ctx, opts) {
+	draws, err := newLottery(opts)
+	if err != nil {
+		return err
+	}
+	for e, err := range examples(ctx, opts, draws) {
 		if err != nil {
 			return err
 		}

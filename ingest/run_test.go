@@ -82,8 +82,8 @@ func TestRun(t *testing.T) {
 	if got := []string{rows["head"][0], rows["head"][1]}; !slices.Equal(got, []string{"1 | 3 | 1 | 1 | 1.1 | 0", "1 | 4 | 2 | 0 | 2.0 | 1"}) {
 		t.Errorf("heads %q", got)
 	}
-	if e := rows["example"]; e[0] != "1 | 0 | number 0 follows some other number | <nil> | <nil> |  follows | <nil> | 5 | 2 | <nil> | 6 | <nil> | <nil>" ||
-		e[1] != "1 | 1 | number 1 follows some other number | number [A] | ABBA |  follows |  some | 5 | 2 | 3 | 6 | <nil> | <nil>" {
+	if e := rows["example"]; !strings.HasPrefix(e[0], "1 | 0 | number 0 follows some other number | <nil> | <nil> |  follows | <nil> | 5 | 2 | <nil> | 6 | <nil> | ") ||
+		!strings.HasPrefix(e[1], "1 | 1 | number 1 follows some other number | number [A] | ABBA |  follows |  some | 5 | 2 | 3 | 6 | <nil> | ") {
 		t.Errorf("examples %q", e[:2])
 	}
 	if n := len(progress); n != 4 || progress[0] != (ingest.Progress{Total: 10}) || progress[1].Examples != 4 || progress[3] != (ingest.Progress{Examples: 10, Total: 10, Rows: total}) {

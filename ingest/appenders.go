@@ -1,0 +1,55 @@
+package ingest
+
+import (
+	"errors"
+
+	"ducklens/schema/dbfile"
+)
+
+// tables that a run appends to.
+const (
+	tableExample = iota
+	tableToken
+	tableScore
+	tableAttention
+	tableContribution
+	tableQueryFactor
+	tableKeyFactor
+	tablePair
+	tableSubstitution
+	tableProjection
+	tableCosine
+	tablePairMean
+	tableCount
+)
+
+var tableNames = [tableCount]string{"example", "token", "score", "attention", "contribution_wide", "query_factor", "key_factor",
+	"pair_contribution_wide", "substitution", "projection", "vector_cosine", "pair_mean_wide"}
+
+// appenders adds rows to the tables of a run in one transaction.
+type appenders struct {
+	w    *writer
+	open [tableCount]*dbfile.Appender // nil until there is a row
+}
+
+// row adds a row to a table, after run_id; numbers must have the types of their columns.
+func (a *appenders) row(table int, values ...dbfile.Value) error {
+	if a.open[table] == nil {
+		var err error
+		if a.open[table], err = a.w.db.Appender(a.w.conn, tableNames[table]); err != nil {
+			return err
+		}
+	}
+	return a.open[table].AppendRow(values...)
+}
+
+// close writes what is left and counts the rows of each table.
+func (a *appenders) close() (n [tableCount]int64, err error) {
+	for i, table := range a.open {
+		if table != nil {
+			n[i] = table.Rows()
+			err = errors.Join(err, table.Close())
+		}
+	}
+	return n, err
+}

@@ -1,0 +1,60 @@
+package ingest
+
+import (
+	"fmt"
+
+	"ducklens/ingest/prompts"
+	"ducklens/schema"
+)
+
+// lottery draws the random name and the random token of each example of a run, in their order.
+type lottery struct {
+	draws *prompts.Draws
+	names []int // token of each name
+}
+
+// newLottery begins the draws of a run.
+func newLottery(opts *Options) (*lottery, error) {
+	l := &lottery{}
+	for _, name := range opts.Names {
+		id, err := nameToken(opts, name)
+		if err != nil {
+			return nil, fmt.Errorf("name %q, to draw random names from: %w", name, err)
+		}
+		l.names = append(l.names, id)
+	}
+	l.draws = prompts.NewDraws(opts.Run.Seed, len(l.names), opts.Engine.Model().DVocab)
+	return l, nil
+}
+
+// nameToken gives the first token of a name.
+func nameToken(opts *Options, name string) (int, error) {
+	if opts.Run.Convention == schema.Exact {
+		name = " " + name
+	}
+	// As a text of its own, with positions that any text has.
+	at := schema.AtIndex(-1)
+	e, err := opts.Engine.Example(schema.Prompt{Text: name, Query: at, Key: at, Baseline: at})
+	if err != nil {
+		return 0, err
+	}
+	first := 0
+	if opts.Run.BOS {
+		first = 1
+	}
+	if len(e.Tokens) <= first {
+		return 0, fmt.Errorf("it has no tokens")
+	}
+	return e.Tokens[first].ID, nil
+}
+
+// draw gives an example what is drawn next; without a lottery, nothing.
+func (l *lottery) draw(e *schema.Example) {
+	if l == nil {
+		return
+	}
+	name, token := l.draws.Next()
+	if e.RandomToken = token; name >= 0 {
+		e.RandomName = l.names[name]
+	}
+}
