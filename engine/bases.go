@@ -111,7 +111,7 @@ func basesAre(names []string) string {
 func (p *pass[T]) queryBasis(b basis, x schema.Example) (made decompose.Basis, ok bool, err error) {
 	switch {
 	case b.random:
-		made, err = decompose.Span(p.engine.randomDirection(b, x.Tokens[x.Key].ID))
+		made, err = decompose.Span(p.randomDirection(b, x.Tokens[x.Key].ID))
 		return made, true, err
 	case b.user != nil:
 		made, err = b.of(x)
@@ -132,11 +132,16 @@ func (p *pass[T]) queryBasis(b basis, x schema.Example) (made decompose.Basis, o
 func (p *pass[T]) keyBasis(b basis, x schema.Example, at int, here decompose.Position[T]) (decompose.Basis, error) {
 	switch {
 	case b.random:
-		return decompose.Span(p.engine.randomDirection(b, x.Tokens[at].ID))
+		return decompose.Span(p.randomDirection(b, x.Tokens[at].ID))
 	case b.user != nil:
 		return b.of(x)
 	}
 	return decompose.KeyBasis(b.Name, p, x.Tokens[at].ID, here.Components, p.engine.description.NHeads)
+}
+
+// randomDirection gives the direction of a random basis for a token.
+func (p *pass[T]) randomDirection(b basis, token int) []float64 {
+	return randomDirection(p.engine.options.Seed, b.Side, b.number, token, p.engine.description.DModel)
 }
 
 // of gives a user's basis for an example.

@@ -6,7 +6,8 @@ import (
 	"ducklens/engine"
 )
 
-// BenchmarkAnalyze takes 50 prompts of about 17 tokens through model and decomposition with the default bases.
+// BenchmarkAnalyze takes 50 prompts of about 17 tokens through model and decomposition with the default bases, and through everything
+// there is.
 func BenchmarkAnalyze(b *testing.B) {
 	dir := modelFolder(b)
 	examples := referenceExamples(b)
@@ -17,6 +18,8 @@ func BenchmarkAnalyze(b *testing.B) {
 		{"tiny", head(b, engine.Options{})},
 		{"tiny-all-heads", engine.Options{}},
 		{"tiny-attention", engine.Options{AttentionOnly: true}},
+		{"tiny-everything", everything(b, engine.Options{})},
+		{"tiny-null-20", head(b, engine.Options{NullBases: 20})},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			e := open(b, dir, c.options)

@@ -72,6 +72,7 @@ func TestPairsAddUp(t *testing.T) {
 	for _, options := range []engine.Options{
 		{},
 		{Processing: schema.Raw, KeyBases: []string{"effective", "mlp0"}},
+		{Precision: engine.Float64, NullBases: 2},
 		{QueryBases: []string{"none"}, KeyBases: []string{"none"}},
 	} {
 		e := open(t, dir, everything(t, options))

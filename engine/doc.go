@@ -11,7 +11,12 @@
 //	...
 //	results, err := e.Analyze(ctx, []schema.Example{example})
 //
-// Results depend on the model, the options and the example alone: not on the examples beside it, on their order, on the
+// Contributions come always; [Options] asks for more: what each component adds to query and key (Factors), every pair of components
+// (Pairs), the score when another vector stands in for the query or the key (Substitutions), how vectors lie to a basis and to
+// the map that scores them (Projections). [Engine.Prepare] settles, from the first examples, what the options leave open, and
+// [Engine.Notices] says what had to be left out. Bases are named, random ([Options.NullBases]) or a user's ([ReadUserBasis]).
+//
+// Results depend on the model, the options, what Prepare settled and the example alone: not on the examples beside it, on their order, on the
 // number of threads or on how many examples one call gets.
 //
 // Contributions to a score are not causal effects.

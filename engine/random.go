@@ -9,19 +9,15 @@ import (
 // randomName begins the names of random bases.
 const randomName = "random"
 
-// randomDirection gives the direction [d_model] of a random basis for a token: independent standard normal entries. Like
-// the unembedding that it is the null of, it is a function of the token, so that the same token has the same direction in
-// every example, whatever the batch; the key position and the baseline have their own.
-func (e *Engine) randomDirection(b basis, token int) []float64 {
-	side := uint64(1)
-	if b.Side == schema.Key {
-		side = 2
-	}
+// randomDirection gives the direction [d_model] of random basis number of a side for a token: independent standard
+// normal entries. Like the unembedding that it is the null of, it is a function of the token, so that the same token has the
+// same direction in every example, whatever the batch; the key position and the baseline have their own.
+func randomDirection(seed int64, side schema.Side, number, token, dModel int) []float64 {
 	g := gaussian{}
-	for _, word := range []uint64{uint64(e.options.Seed), side, uint64(b.number), uint64(token)} {
+	for _, word := range []uint64{uint64(seed), uint64(side), uint64(number), uint64(token)} {
 		g.state = mix(g.state ^ word)
 	}
-	v := make([]float64, e.description.DModel)
+	v := make([]float64, dModel)
 	for i := range v {
 		v[i] = g.next()
 	}

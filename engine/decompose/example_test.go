@@ -5,6 +5,7 @@ import (
 
 	"gorgonia.org/tensor"
 
+	"ducklens/engine/blas"
 	"ducklens/engine/decompose"
 	"ducklens/schema"
 )
@@ -59,4 +60,73 @@ func ExampleContributions() {
 	// query side, W_pos: 13.00
 	// query side, bias: 6.50
 	// closure 0e+00
+}
+
+// Two query rows and two key rows of a head with d_head 4, the last of each its bias.
+func ExamplePairs() {
+	query := decompose.Factors[float32]{Rows: []int{0}, DHead: 4, Par: []float32{1, 2, 0, 0, 0, 0, 0, 0}, Perp: []float32{0, 0, 3, 0, 1, 1, 1, 1}}
+	key := decompose.Factors[float32]{Rows: []int{0}, DHead: 4, Par: []float32{4, 0, 0, 0, 0, 0, 0, 0}, Perp: []float32{0, 1, 2, 0, 0, 0, 0, 2}}
+	provider, err := blas.ByName("gonum")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	pairs, err := decompose.Pairs(provider, query, key)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i, pair := range pairs {
+		fmt.Printf("query row %d, key row %d: %v\n", i/2, i%2, pair)
+	}
+	// Output:
+	// query row 0, key row 0: [2 1 0 3]
+	// query row 0, key row 1: [0 0 0 0]
+	// query row 1, key row 0: [0 0 2 1.5]
+	// query row 1, key row 1: [0 0 0 1]
+}
+
+func ExampleProject() {
+	basis, err := decompose.Span([]float64{1, -1, 0, 0})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// Half of the vector's square lies along the basis, and points away from the map.
+	p := decompose.Project(basis, []float64{3, -3, 3, -3}, []float64{-1, 1, 0, 0})
+	fmt.Printf("norms %.3f and %.3f, cosines %.1f and %.1f\n", p.ParNorm, p.PerpNorm, p.ParCos, p.PerpCos)
+	// Output: norms 0.707 and 0.707, cosines -1.0 and 0.0
+}
+
+// What the head of ExampleContributions would score with another vector in place of the query's stream.
+func ExampleSubstitution() {
+	matrix := func(rows int, x ...float64) *tensor.Dense {
+		return tensor.New(tensor.WithShape(rows, len(x)/rows), tensor.WithBacking(x))
+	}
+	in := decompose.Input[float64]{
+		Components: schema.Components(1, 1)[:2],
+		Maps:       decompose.Maps[float64]{WQ: matrix(2, 1, -1), WK: matrix(2, 3, -3), BQ: []float64{1}, BK: []float64{0.5}},
+		Query:      decompose.Position[float64]{Components: matrix(2, 1, 1, 2, -2), Stream: []float64{3, -1}, Scale: 2, Vector: []float64{3}},
+		Key:        decompose.Position[float64]{Components: matrix(2, 1, -1, 0, -6), Stream: []float64{1, -7}, Scale: 4, Vector: []float64{6.5}, Score: 19.5},
+	}
+	s, err := decompose.NewSubstitution(in, []float64{18.5, 19.5}, 1)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	unpatched, err := s.Unpatched(schema.Query)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	turned, err := s.Query([]float64{-3, 1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("unpatched: score %.1f, probability %.3f\n", unpatched.Score, unpatched.Prob)
+	fmt.Printf("turned round: score %.1f, probability %.3f\n", turned.Score, turned.Prob)
+	// Output:
+	// unpatched: score 19.5, probability 0.731
+	// turned round: score -6.5, probability 0.000
 }

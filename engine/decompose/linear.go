@@ -71,8 +71,6 @@ func (l Linear) Score(v []float64, convention schema.Convention, eps float64) fl
 //
 //	exact      sqrt(|c|^2 / d_model + eps), as the model's LayerNorm has it
 //	notebook   sqrt(|c|^2 / (d_model - 1)), the sample standard deviation
-//
-// A vector that is constant has scale zero in the notebook's arithmetic, and a score of NaN.
 func layerNormScale(centred []float64, convention schema.Convention, eps float64) float64 {
 	if convention == schema.Notebook {
 		return math.Sqrt(variance(centred, 1))

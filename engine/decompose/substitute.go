@@ -10,7 +10,8 @@ import (
 
 // Substitution answers what the scores of one example would be if another vector stood in place of the
 // whole residual stream on one side, the model's own vectors on the other side held fixed. The vector goes through
-// LayerNorm first, at its own scale. It is made by [NewSubstitution].
+// LayerNorm first, at its own scale. It is made by [NewSubstitution]. In the notebook convention, which divides by a standard
+// deviation without eps, a vector that is zero or constant is [ErrDegenerate].
 type Substitution[T blas.Float] struct {
 	convention          schema.Convention
 	eps                 float64
@@ -100,6 +101,11 @@ func (s *Substitution[T]) Unpatched(side schema.Side) (Substituted, error) {
 func (s *Substitution[T]) check(v []T) error {
 	if len(v) != len(s.keys.Map) {
 		return fmt.Errorf("decompose: substitute has %d entries, want d_model = %d: %w", len(v), len(s.keys.Map), ErrShape)
+	}
+	if s.convention == schema.Notebook {
+		if _, err := centredDirection(v); err != nil {
+			return fmt.Errorf("decompose: substitute has no standard deviation to divide by: %w", err)
+		}
 	}
 	return nil
 }

@@ -174,6 +174,15 @@ func TestSubstitutesScaleAndMean(t *testing.T) {
 	if err != nil || math.IsNaN(zero.Score) {
 		t.Errorf("a zero vector gives %+v, %v; want the score of the bias alone", zero, err)
 	}
+	in := input[float64](e)
+	in.Convention = schema.Notebook
+	notebook, err := decompose.NewSubstitution(in, []float64{0}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := notebook.Query(make([]float64, e.dModel)); !errors.Is(err, decompose.ErrDegenerate) {
+		t.Errorf("notebook: a zero vector gives %v, want ErrDegenerate", err)
+	}
 	k := add(transposedTimes(e.wk, e.own(e.key.stream)), e.bk)
 	if want := naiveDot(e.bq, k) / math.Sqrt(float64(e.dHead)); !(math.Abs(zero.Score-want) <= tolerance64) {
 		t.Errorf("a zero vector gives %g, want b_Q . k / sqrt(d_head) = %g", zero.Score, want)

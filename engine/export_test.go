@@ -1,0 +1,4 @@
+package engine
+
+// RandomDirection is the generator of random bases.
+var RandomDirection = randomDirection
