@@ -129,7 +129,7 @@ func (h *hub) add(file string, e entry, data []byte) error {
 	if !e.dtype.isParameter() {
 		return fault(ErrTensor, "tensor %q has type %s, want F32, F16 or BF16", e.name, e.dtype)
 	}
-	h.tensors[name] = View{Name: name, DType: e.dtype, Shape: e.shape, data: data}
+	h.tensors[name] = View{Name: name, DType: e.dtype, Shape: e.shape, data: data, file: true}
 	return nil
 }
 
@@ -192,6 +192,8 @@ func (h *hub) checkHead() error {
 			}
 		}
 	}
+	head.Release(0, head.Len())
+	embedding.Release(0, embedding.Len())
 	return nil
 }
 

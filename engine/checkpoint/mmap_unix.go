@@ -5,6 +5,7 @@ package checkpoint
 import (
 	"fmt"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,4 +36,13 @@ func mapFile(path string) ([]byte, func() error, error) {
 		return nil, nil, fmt.Errorf("map %s: %w", path, err)
 	}
 	return data, func() error { return unix.Munmap(data) }, nil
+}
+
+// releasePages gives back the whole pages of a part of a mapping. That a system does not care is no fault.
+func releasePages(part []byte) {
+	page := os.Getpagesize()
+	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(part))) % uintptr(page))
+	if whole := (len(part) - skip) / page * page; whole > 0 {
+		_ = unix.Madvise(part[skip:skip+whole], unix.MADV_DONTNEED)
+	}
 }

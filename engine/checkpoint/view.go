@@ -42,6 +42,7 @@ type View struct {
 	DType DType  // of the bytes
 	Shape []int
 	data  []byte // little endian
+	file  bool   // data is a part of a mapped file
 }
 
 // Bytes gives the stored bytes, little endian. They must not be written to.
@@ -94,6 +95,14 @@ func Copy[T Float](dst []T, v View, from int) {
 		}
 	default:
 		panic(fmt.Sprintf("checkpoint: tensor %q has type %s, want F32, F16 or BF16", v.Name, v.DType))
+	}
+}
+
+// Release tells the system that the memory behind elements [from, to) of v is not needed for now: pages of a mapped file stop
+// counting as the process's own. They can be read again all the same, from the file.
+func (v View) Release(from, to int) {
+	if size := int(v.DType.size()); v.file && from < to {
+		releasePages(v.data[size*from : size*to])
 	}
 }
 

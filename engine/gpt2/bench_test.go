@@ -1,12 +1,18 @@
 package gpt2_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
 	"ducklens/engine/blas"
+	"ducklens/engine/checkpoint"
 	"ducklens/engine/gpt2"
 	"ducklens/engine/gpt2/gpt2test"
 	"ducklens/schema"
@@ -65,7 +71,7 @@ func BenchmarkForward(b *testing.B) {
 
 func benchmarkForward(b *testing.B, m *gpt2.Model[float32], head schema.Head, threads int) {
 	seqs, tokens := benchSequences(m.Config())
-	products := newProducts(m.Config(), head.Layer, tokens)
+	products := newProducts(m.Provider(), m.Config(), head.Layer, tokens)
 	best, bound := time.Duration(1<<62), time.Duration(1<<62)
 	for b.Loop() {
 		start := time.Now()
@@ -75,7 +81,7 @@ func benchmarkForward(b *testing.B, m *gpt2.Model[float32], head schema.Head, th
 		best = min(best, time.Since(start))
 		b.StopTimer()
 		start = time.Now()
-		products.run(m.Provider(), threads)
+		products.run(threads)
 		bound = min(bound, time.Since(start))
 		b.StartTimer()
 	}
@@ -86,14 +92,14 @@ func benchmarkForward(b *testing.B, m *gpt2.Model[float32], head schema.Head, th
 
 // products are the large products of a pass: for every layer q, k and v; W_O; W_in; W_out.
 type products struct {
-	weights [][4]blas.Matrix[float32] // of its own in every layer, as a model has them: caches do not hold them
+	weights [][4]blas.Packed[float32] // of its own in every layer, as a model has them: caches do not hold them
 	in, out [4]blas.Matrix[float32]
 	flops   float64
 }
 
-func newProducts(c gpt2.Config, layers, tokens int) *products {
+func newProducts(provider blas.Provider, c gpt2.Config, layers, tokens int) *products {
 	shapes := [4][2]int{{c.DModel, 3 * c.DModel}, {c.DModel, c.DModel}, {c.DModel, c.DMLP}, {c.DMLP, c.DModel}}
-	p := &products{weights: make([][4]blas.Matrix[float32], layers)}
+	p := &products{weights: make([][4]blas.Packed[float32], layers)}
 	random := func(rows, cols int) blas.Matrix[float32] {
 		x := blas.NewMatrix(rows, cols, make([]float32, rows*cols))
 		for i := range x.Data {
@@ -104,17 +110,125 @@ func newProducts(c gpt2.Config, layers, tokens int) *products {
 	for i, s := range shapes {
 		p.in[i], p.out[i] = random(tokens, s[0]), random(tokens, s[1])
 		for l := range p.weights {
-			p.weights[l][i] = random(s[0], s[1])
+			p.weights[l][i] = blas.Pack(provider, random(s[0], s[1]))
 		}
 		p.flops += 2 * float64(layers*tokens*s[0]*s[1])
 	}
 	return p
 }
 
-func (p *products) run(provider blas.Provider, threads int) {
+func (p *products) run(threads int) {
 	for l := range p.weights {
 		for i, w := range p.weights[l] {
-			provider.Gemm(threads, p.out[i], p.in[i], w, false)
+			w.Multiply(threads, p.out[i], p.in[i], blas.Epilogue[float32]{})
 		}
 	}
+}
+
+// BenchmarkLoad reads and processes the weights of GPT-2 small's sizes. finite is the share of the time that one thread needs to see
+// that every number is finite.
+func BenchmarkLoad(b *testing.B) {
+	if testing.Short() {
+		b.Skip("writes a model of 0.5 GB")
+	}
+	c := gpt2test.Open(b, gpt2test.Small(), 1)
+	provider, err := blas.ByName("auto")
+	if err != nil {
+		b.Fatal(err)
+	}
+	best := time.Duration(1 << 62)
+	for b.Loop() {
+		start := time.Now()
+		if _, err := gpt2.Load[float32](c, schema.Processed, provider, 1); err != nil {
+			b.Fatal(err)
+		}
+		best = min(best, time.Since(start))
+	}
+	start := time.Now()
+	for _, info := range c.Infos() {
+		v, err := c.Tensor(info.Name)
+		if err == nil {
+			err = v.CheckFinite()
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(time.Since(start).Seconds()/best.Seconds(), "finite")
+	b.ReportMetric(float64(c.Parameters())*4/1e6/best.Seconds(), "MB/s")
+}
+
+// memoryFolder names the model that a process of [BenchmarkMemory] is to run.
+const memoryFolder = "DUCKLENS_MEMORY_FOLDER"
+
+// BenchmarkMemory runs 50 prompts to the last layer's head 10.7 in a process of its own and reports the most memory that was resident
+// in it: peak-MB, and x-weights, that over the size of the weights. The process of a test run is what is measured, so
+// that what it has beside the model is in it too.
+func BenchmarkMemory(b *testing.B) {
+	if dir := os.Getenv(memoryFolder); dir != "" {
+		runForMemory(b, dir)
+		return
+	}
+	if _, err := peakMemory(); err != nil {
+		b.Skipf("peak memory: %v", err)
+	}
+	if testing.Short() {
+		b.Skip("writes a model of 0.5 GB")
+	}
+	c := gpt2test.Open(b, gpt2test.Small(), 1)
+	peak := 0.0
+	for b.Loop() {
+		cmd := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkMemory$", "-test.benchtime=1x")
+		cmd.Env = append(os.Environ(), memoryFolder+"="+c.Dir())
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			b.Fatalf("%v: %s", err, out)
+		}
+		found := regexp.MustCompile(`([0-9.]+) peak-MB`).FindSubmatch(out)
+		if found == nil {
+			b.Fatalf("no peak in %s", out)
+		}
+		mb, err := strconv.ParseFloat(string(found[1]), 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		peak = max(peak, mb)
+	}
+	b.ReportMetric(peak, "peak-MB")
+	b.ReportMetric(peak*1e6/float64(c.Parameters()*4), "x-weights")
+}
+
+func runForMemory(b *testing.B, dir string) {
+	c, err := checkpoint.Open(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	m := load[float32](b, c, schema.Processed)
+	seqs, _ := benchSequences(m.Config())
+	for range 3 {
+		if _, err := m.Forward(b.Context(), seqs, []schema.Head{{Layer: 10, Index: 7}}); err != nil {
+			b.Fatal(err)
+		}
+		m.Unembed(5)
+	}
+	peak, err := peakMemory()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(peak, "peak-MB")
+}
+
+// peakMemory is the most memory that was ever resident in this process, in MB.
+func peakMemory() (float64, error) {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(text)
+	if found == nil {
+		return 0, errors.New("no VmHWM in /proc/self/status")
+	}
+	kb, err := strconv.ParseFloat(string(found[1]), 64)
+	return kb * 1024 / 1e6, err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -234,19 +235,41 @@ func TestForwardStopsWhenCancelled(t *testing.T) {
 	}
 }
 
+// Numbers too large for their squares make a scale that is infinite.
 func TestForwardNamesWhatIsNotFinite(t *testing.T) {
 	c := gpt2test.Open(t, gpt2test.Tiny(), 4)
-	const bad = 7
-	poisoned := poison(t, c, "wte.weight", bad*c.Config().DModel+5, float32(math.NaN()))
+	const bad, huge = 7, 3e38
+	poisoned := poison(t, c, "wte.weight", bad*c.Config().DModel+5, huge)
 	seqs := []gpt2.Sequence{{Tokens: []int{1, 2}, Positions: []int{1}}, {Tokens: []int{1, 2, bad, 3}, Positions: []int{3}}}
 	_, err := load[float32](t, poisoned, schema.Processed).Forward(t.Context(), seqs, []schema.Head{{Layer: 3}})
 	if want := "sequence 1, position 2: residual stream at ln1 of layer 0"; !errors.Is(err, gpt2.ErrNotFinite) || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want ErrNotFinite with %q", err, want)
 	}
-	poisoned = poison(t, c, "h.1.mlp.c_proj.bias", 0, float32(math.Inf(1)))
+	poisoned = poison(t, c, "h.1.mlp.c_proj.bias", 0, huge)
 	_, err = load[float32](t, poisoned, schema.Raw).Forward(t.Context(), seqs, []schema.Head{{Layer: 3}})
 	if want := "sequence 0, position 0: residual stream at ln1 of layer 2"; !errors.Is(err, gpt2.ErrNotFinite) || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want ErrNotFinite with %q", err, want)
+	}
+}
+
+func TestLoadRefusesWhatIsNotFinite(t *testing.T) {
+	c := gpt2test.Open(t, gpt2test.Tiny(), 4)
+	provider, err := blas.ByName("auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias", "h.0.ln_1.weight", "h.3.ln_2.bias", "h.1.attn.c_attn.weight",
+		"h.1.attn.c_attn.bias", "h.2.attn.c_proj.weight", "h.2.attn.c_proj.bias", "h.0.mlp.c_fc.weight", "h.0.mlp.c_fc.bias", "h.3.mlp.c_proj.weight", "h.3.mlp.c_proj.bias"} {
+		value := float32(math.Inf(1 - 2*(i%2)))
+		if i%3 == 0 {
+			value = float32(math.NaN())
+		}
+		for _, processing := range []schema.Processing{schema.Processed, schema.Raw} {
+			_, err := gpt2.Load[float32](poison(t, c, name, 11, value), processing, provider, 2)
+			if want := fmt.Sprintf("tensor %q element 11 is %v", name, value); !errors.Is(err, checkpoint.ErrTensor) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want ErrTensor with %q", processing, err, want)
+			}
+		}
 	}
 }
 

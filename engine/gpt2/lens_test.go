@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/gpt2"
 	"ducklens/engine/internal/refdata"
@@ -34,6 +35,16 @@ func TestStateDictGivesTheSameModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lens.Close()
+
+	provider, err := blas.ByName("auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = gpt2.Load[float32](lens, schema.Raw, provider, 1)
+	var advice interface{ Hint() string }
+	if !errors.Is(err, gpt2.ErrFolded) || !errors.As(err, &advice) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("raw weights of a processed state dict: %v, want ErrFolded with the folder and advice", err)
+	}
 
 	seqs := []gpt2.Sequence{{Tokens: []int{1014, 7, 42, 7, 300}, Positions: []int{4, 1}}}
 	head := schema.Head{Layer: 2, Index: 1}

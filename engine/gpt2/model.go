@@ -20,7 +20,21 @@ var (
 	ErrInput = errors.New("unsuitable input")
 	// ErrNotFinite is returned when the residual stream has become NaN or infinite.
 	ErrNotFinite = errors.New("not finite")
+	// ErrFolded is returned for raw processing of a checkpoint whose weights are already processed: a TransformerLens state dict
+	// with LayerNorm folded in. What it stores is not raw, and what was raw is lost.
+	ErrFolded error = folded{}
 )
+
+type folded struct{}
+
+func (folded) Error() string {
+	return "weights are a processed state dict (LayerNorm folded in), want stored ones for raw processing"
+}
+
+// Hint says what to do instead.
+func (folded) Hint() string {
+	return "use processed weights, which give the same scores, or the folder that the state dict was made from"
+}
 
 // Model is a GPT-2 with its weights. It is immutable and safe for concurrent use. It reads the embedding
 // tables from its checkpoint, which must stay open as long as the model is used.
@@ -51,7 +65,8 @@ type layer[T blas.Float] struct {
 
 // Load processes the weights of c. With [schema.Processed] they take the form that TransformerLens gives
 // them by default (fold_ln, center_writing_weights, center_unembed, fold_value_biases); with [schema.Raw] what writes
-// into the stream stays as stored. Scores are the same either way. The provider multiplies, on at most threads
+// into the stream stays as stored; that of an already processed state dict is an [ErrFolded]. A tensor with a number that is NaN or
+// infinite is an error that names it. Scores are the same either way. The provider multiplies, on at most threads
 // goroutines (0 means 1); neither threads nor the batch changes a result.
 func Load[T blas.Float](c *checkpoint.Checkpoint, processing schema.Processing, provider blas.Provider, threads int) (*Model[T], error) {
 	m := &Model[T]{config: c.Config(), processing: processing, provider: provider, threads: max(1, threads)}

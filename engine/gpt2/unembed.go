@@ -35,11 +35,15 @@ func (u *unembedding[T]) load(c *checkpoint.Checkpoint, processing schema.Proces
 	if u.bias, err = c.UnembeddingBias(); err != nil {
 		return err
 	}
+	if err := checkFinite(c, u.bias); err != nil {
+		return err
+	}
 	u.mean = sync.OnceValue(u.vocabularyMean)
 	return nil
 }
 
 func (u *unembedding[T]) vocabularyMean() []float64 {
+	const strip = 4096 // tokens whose rows stay in memory together
 	d := u.config.DModel
 	mean, row := make([]float64, d), make([]float64, d)
 	for t := range u.config.DVocab {
@@ -47,7 +51,11 @@ func (u *unembedding[T]) vocabularyMean() []float64 {
 		for i, v := range row {
 			mean[i] += v
 		}
+		if (t+1)%strip == 0 {
+			u.table.Release((t+1-strip)*d, (t+1)*d)
+		}
 	}
+	u.table.Release(0, u.table.Len())
 	for i := range mean {
 		mean[i] *= u.gain[i] / float64(u.config.DVocab)
 	}

@@ -10,8 +10,12 @@ import (
 )
 
 // load reads and processes every parameter. The order of the steps is that of TransformerLens'
-// HookedTransformer.process_weights_: fold_layer_norm, center_writing_weights, center_unembed, fold_value_biases.
+// HookedTransformer.process_weights_: fold_layer_norm, center_writing_weights, center_unembed, fold_value_biases. A tensor is read
+// row by row, widened to float64, and let go: beside what the model keeps, a thread holds one matrix.
 func (m *Model[T]) load(c *checkpoint.Checkpoint) error {
+	if m.processing == schema.Raw && c.Folded() {
+		return fmt.Errorf("checkpoint %s: %w", c.Dir(), ErrFolded)
+	}
 	var err error
 	if m.embedding, err = c.Tensor("wte.weight"); err != nil {
 		return err
@@ -29,8 +33,21 @@ func (m *Model[T]) load(c *checkpoint.Checkpoint) error {
 		return err
 	}
 	m.layers = make([]layer[T], m.config.NLayers)
-	faults := make([]error, len(m.layers))
-	workers.Do(m.threads, len(m.layers), func(l int) { m.layers[l], faults[l] = loadLayer[T](c, l, m.processing, m.provider) })
+	tables := []checkpoint.View{m.embedding}
+	if !m.config.Tied {
+		tables = append(tables, m.unembed.table)
+	}
+	faults := make([]error, len(tables)+len(m.layers))
+	workers.Do(m.threads, len(faults), func(i int) {
+		if i < len(tables) {
+			faults[i] = checkFinite(c, tables[i])
+			tables[i].Release(0, tables[i].Len())
+			return
+		}
+		l := i - len(tables)
+		w := &weights[T]{checkpoint: c, prefix: fmt.Sprintf("h.%d.", l), processing: m.processing, provider: m.provider}
+		m.layers[l], faults[i] = w.layer()
+	})
 	for _, err := range faults {
 		if err != nil {
 			return err
@@ -39,85 +56,124 @@ func (m *Model[T]) load(c *checkpoint.Checkpoint) error {
 	return nil
 }
 
-func loadLayer[T blas.Float](c *checkpoint.Checkpoint, index int, processing schema.Processing, p blas.Provider) (layer[T], error) {
-	d, dmlp := c.Config().DModel, c.Config().DMLP
-	var fault error
-	get := func(name string) []float64 {
-		if fault != nil {
-			return nil
-		}
-		var x []float64
-		x, fault = wide(c, fmt.Sprintf("h.%d.%s", index, name))
-		return x
-	}
-	gain, shift := get("ln_1.weight"), get("ln_1.bias")
-	qkv, qkvBias := get("attn.c_attn.weight"), get("attn.c_attn.bias")
-	wo, bo := get("attn.c_proj.weight"), get("attn.c_proj.bias")
-	if fault != nil {
-		return layer[T]{}, fault
-	}
-	foldLayerNorm(qkv, qkvBias, gain, shift)
-	if processing == schema.Processed {
-		centreRows(wo, d)
-		centre(bo)
-		foldValueBias(qkvBias[2*d:], wo, bo)
-	}
-	pack := func(rows, cols int, x []float64) blas.Packed[T] {
-		return blas.Pack(p, blas.NewMatrix(rows, cols, rounded[T](x)))
-	}
-	l := layer[T]{qkv: pack(d, 3*d, qkv), qkvBias: rounded[T](qkvBias), wo: pack(d, d, wo), bo: rounded[T](bo)}
-
-	gain, shift = get("ln_2.weight"), get("ln_2.bias")
-	win, bin := get("mlp.c_fc.weight"), get("mlp.c_fc.bias")
-	wout, bout := get("mlp.c_proj.weight"), get("mlp.c_proj.bias")
-	if fault != nil {
-		return layer[T]{}, fault
-	}
-	foldLayerNorm(win, bin, gain, shift)
-	if processing == schema.Processed {
-		centreRows(wout, d)
-		centre(bout)
-	}
-	l.win, l.bin = pack(d, dmlp, win), rounded[T](bin)
-	l.wout, l.bout = pack(dmlp, d, wout), rounded[T](bout)
-	return l, nil
+// weights reads the parameters of one layer. The first fault stays, and everything after it is empty.
+type weights[T blas.Float] struct {
+	checkpoint *checkpoint.Checkpoint
+	prefix     string
+	processing schema.Processing
+	provider   blas.Provider
+	fault      error
 }
 
-// foldLayerNorm moves gain and bias of a LayerNorm into the map w [len(gain), len(bias)] that reads from it:
-// b += ln.b W, W <- diag(ln.w) W, and every column of W loses its mean over d_model. The last changes no product
-// with a centred vector; it makes W blind to what LayerNorm removes.
-func foldLayerNorm(w, bias, gain, shift []float64) {
+func (w *weights[T]) layer() (layer[T], error) {
+	var l layer[T]
+	gain, shift := w.vector("ln_1.weight"), w.vector("ln_1.bias")
+	qkvBias := w.vector("attn.c_attn.bias")
+	l.qkv = w.reading("attn.c_attn.weight", gain, shift, qkvBias)
+	bo := w.vector("attn.c_proj.bias")
+	if w.processing == schema.Processed {
+		centre(bo)
+	}
+	l.wo = w.writing("attn.c_proj.weight", func(i int, row []float64) {
+		if w.processing == schema.Processed {
+			foldValueBias(&qkvBias[2*len(row)+i], row, bo)
+		}
+	})
+	l.qkvBias, l.bo = rounded[T](qkvBias), rounded[T](bo)
+
+	gain, shift = w.vector("ln_2.weight"), w.vector("ln_2.bias")
+	bin, bout := w.vector("mlp.c_fc.bias"), w.vector("mlp.c_proj.bias")
+	l.win = w.reading("mlp.c_fc.weight", gain, shift, bin)
+	if w.processing == schema.Processed {
+		centre(bout)
+	}
+	l.wout = w.writing("mlp.c_proj.weight", func(int, []float64) {})
+	l.bin, l.bout = rounded[T](bin), rounded[T](bout)
+	return l, w.fault
+}
+
+func (w *weights[T]) vector(name string) []float64 {
+	if w.fault != nil {
+		return nil
+	}
+	var x []float64
+	x, w.fault = wide(w.checkpoint, w.prefix+name)
+	return x
+}
+
+// matrix opens a weight matrix that is to be read row by row.
+func (w *weights[T]) matrix(name string) (v checkpoint.View, ok bool) {
+	if w.fault != nil {
+		return v, false
+	}
+	v, w.fault = finite(w.checkpoint, w.prefix+name)
+	return v, w.fault == nil
+}
+
+// reading gives a map that reads from a LayerNorm [len(gain), len(bias)], with the gain and bias of the latter moved into it:
+// b += ln.b W, W <- diag(ln.w) W, and every column of W loses its mean over d_model. The last changes no product with a centred
+// vector; it makes W blind to what LayerNorm removes.
+func (w *weights[T]) reading(name string, gain, shift, bias []float64) blas.Packed[T] {
+	v, ok := w.matrix(name)
+	if !ok {
+		return blas.Packed[T]{}
+	}
 	n := len(bias)
-	mean := make([]float64, n)
-	for i := range gain {
-		row := w[i*n : (i+1)*n]
+	mean, out := make([]float64, n), make([]T, len(gain)*n)
+	rows(v, n, func(i int, row []float64) {
 		for j, v := range row {
 			bias[j] += shift[i] * v
-			row[j] = gain[i] * v
-			mean[j] += row[j]
+			mean[j] += float64(gain[i] * v)
 		}
-	}
+	})
 	for j := range mean {
 		mean[j] /= float64(len(gain))
 	}
-	for i := range gain {
-		row := w[i*n : (i+1)*n]
-		for j := range row {
-			row[j] -= mean[j]
+	rows(v, n, func(i int, row []float64) {
+		for j, v := range row {
+			row[j] = float64(gain[i]*v) - mean[j]
 		}
+		round(out[i*n:(i+1)*n], row)
+	})
+	v.Release(0, v.Len())
+	return blas.Pack(w.provider, blas.NewMatrix(len(gain), n, out))
+}
+
+// writing gives a map that writes into the stream; processed, every row loses its mean. each sees the rows after that.
+func (w *weights[T]) writing(name string, each func(i int, row []float64)) blas.Packed[T] {
+	v, ok := w.matrix(name)
+	if !ok {
+		return blas.Packed[T]{}
+	}
+	d := v.Shape[1]
+	out := make([]T, v.Len())
+	rows(v, d, func(i int, row []float64) {
+		if w.processing == schema.Processed {
+			centre(row)
+		}
+		each(i, row)
+		round(out[i*d:(i+1)*d], row)
+	})
+	v.Release(0, v.Len())
+	return blas.Pack(w.provider, blas.NewMatrix(v.Shape[0], d, out))
+}
+
+// rows calls f on every row of a matrix of n columns, widened, in memory that f may change.
+func rows(v checkpoint.View, n int, f func(i int, row []float64)) {
+	row := make([]float64, n)
+	for i := range v.Len() / n {
+		checkpoint.Copy(row, v, i*n)
+		f(i, row)
 	}
 }
 
-// foldValueBias moves b_V through W_O: b_O += sum_h b_V,h W_O,h, b_V = 0. Attention probabilities add up to
+// foldValueBias moves one number of b_V through its row of W_O: b_O += b_V W_O, b_V = 0. Attention probabilities add up to
 // one, so every position gets all of it.
-func foldValueBias(bv, wo, bo []float64) {
-	d := len(bo)
-	for i, v := range bv {
-		for j, o := range wo[i*d : (i+1)*d] {
-			bo[j] += v * o
-		}
-		bv[i] = 0
+func foldValueBias(bv *float64, row, bo []float64) {
+	for j, o := range row {
+		bo[j] += *bv * o
 	}
+	*bv = 0
 }
 
 // centreRows takes from each row of x [rows, d] its mean.
@@ -138,9 +194,25 @@ func centre(x []float64) {
 	}
 }
 
+// finite gives a parameter all of whose numbers are finite.
+func finite(c *checkpoint.Checkpoint, name string) (checkpoint.View, error) {
+	v, err := c.Tensor(name)
+	if err == nil {
+		err = checkFinite(c, v)
+	}
+	return v, err
+}
+
+func checkFinite(c *checkpoint.Checkpoint, v checkpoint.View) error {
+	if err := v.CheckFinite(); err != nil {
+		return fmt.Errorf("checkpoint %s: %w", c.Dir(), err)
+	}
+	return nil
+}
+
 // wide gives a parameter in float64, as a copy of its own.
 func wide(c *checkpoint.Checkpoint, name string) ([]float64, error) {
-	v, err := c.Tensor(name)
+	v, err := finite(c, name)
 	if err != nil {
 		return nil, err
 	}
