@@ -261,6 +261,62 @@ func TestCheckFinite(t *testing.T) {
 	}
 }
 
+// Every 16-bit pattern, and as the upper half of 32 bits with and without lower ones, at every place of a word and in the odd numbers at the
+// end, is judged as its value is.
+func TestCheckFiniteOfEveryPattern(t *testing.T) {
+	t.Parallel()
+	for _, dtype := range []checkpoint.DType{checkpoint.F16, checkpoint.BF16, checkpoint.F32} {
+		size := 2
+		if dtype == checkpoint.F32 {
+			size = 4
+		}
+		for bits := range 1 << 16 {
+			place := bits % 7
+			data := make([]byte, 7*size)
+			for i := range data {
+				data[i] = 0x7b // large and finite
+			}
+			at := data[place*size:]
+			if size == 4 {
+				at[0], at[1] = byte(bits&1), byte(bits&1)
+			}
+			at[size-2], at[size-1] = byte(bits), byte(bits>>8)
+			v := checkpoint.ViewOf(dtype, data)
+			value := checkpoint.Values[float64](v)[place]
+			err := v.CheckFinite()
+			if finite := !math.IsNaN(value) && !math.IsInf(value, 0); finite != (err == nil) {
+				t.Fatalf("%s %#04x at %d is %v: %v", dtype, bits, place, value, err)
+			}
+			if err != nil && !strings.Contains(err.Error(), fmt.Sprintf("element %d is %v,", place, value)) {
+				t.Fatalf("%s %#04x at %d is %v: %v", dtype, bits, place, value, err)
+			}
+		}
+	}
+}
+
+// What is released can be read again, and its neighbours are not touched.
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	c := fixture(t)
+	for _, info := range c.Infos() {
+		v, err := c.Tensor(info.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := bytes.Clone(v.Bytes())
+		v.Release(0, v.Len())
+		v.Release(v.Len()/2, v.Len()/2)
+		if !bytes.Equal(v.Bytes(), want) {
+			t.Errorf("%s changed", info.Name)
+		}
+	}
+	own := checkpoint.ViewOf(checkpoint.F32, bytes.Repeat([]byte{1}, 1<<16))
+	own.Release(0, own.Len())
+	if !bytes.Equal(own.Bytes(), bytes.Repeat([]byte{1}, 1<<16)) {
+		t.Error("memory of our own was given back")
+	}
+}
+
 func ExampleOpen() {
 	c, err := checkpoint.Open(filepath.Join("..", "..", "testdata", "m2", "model"))
 	if err != nil {

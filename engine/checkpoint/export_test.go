@@ -15,3 +15,8 @@ func ParseSafetensors(file []byte) (names []string, bytes int, err error) {
 	}
 	return names, bytes, nil
 }
+
+// ViewOf makes a view of bytes.
+func ViewOf(dtype DType, data []byte) View {
+	return View{Name: "x", DType: dtype, Shape: []int{len(data) / int(dtype.size())}, data: data}
+}

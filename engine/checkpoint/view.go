@@ -106,26 +106,30 @@ func (v View) Release(from, to int) {
 	}
 }
 
-// CheckFinite gives an error that names the first element of v that is NaN or infinite.
+// CheckFinite gives an error that names the first element of v that is NaN or infinite: whose exponent is all ones.
 func (v View) CheckFinite() error {
-	width, exponent := 4, uint32(0x7f800000)
+	// Of each number in a word of eight bytes: the exponent, one in its last place, the sign. An exponent of ones plus one
+	// carries into the sign's place and no further.
+	exponent, one, sign := uint64(0x7f800000_7f800000), uint64(0x00800000_00800000), uint64(0x80000000_80000000)
 	switch v.DType {
 	case F16:
-		width, exponent = 2, 0x7c00
+		exponent, one, sign = 0x7c00_7c00_7c00_7c00, 0x0400_0400_0400_0400, 0x8000_8000_8000_8000
 	case BF16:
-		width, exponent = 2, 0x7f80
+		exponent, one, sign = 0x7f80_7f80_7f80_7f80, 0x0080_0080_0080_0080, 0x8000_8000_8000_8000
 	}
-	for i := 0; i+width <= len(v.data); i += width {
-		var bits uint32
-		if width == 4 {
-			bits = binary.LittleEndian.Uint32(v.data[i:])
-		} else {
-			bits = uint32(binary.LittleEndian.Uint16(v.data[i:]))
+	data := v.data
+	for ; len(data) >= 8; data = data[8:] {
+		if (binary.LittleEndian.Uint64(data)&exponent+one)&sign != 0 {
+			break
 		}
-		if bits&exponent == exponent {
-			var x [1]float32
-			Copy(x[:], v, i/width)
-			return fault(ErrTensor, "tensor %q element %d is %v, want a finite number", v.Name, i/width, x[0])
+	}
+	if len(data) == 0 {
+		return nil
+	}
+	for i := (len(v.data) - len(data)) / int(v.DType.size()); i < v.Len(); i++ {
+		var x [1]float64
+		if Copy(x[:], v, i); math.IsNaN(x[0]) || math.IsInf(x[0], 0) {
+			return fault(ErrTensor, "tensor %q element %d is %v, want a finite number", v.Name, i, x[0])
 		}
 	}
 	return nil

@@ -120,21 +120,22 @@ func (w *weights[T]) reading(name string, gain, shift, bias []float64) blas.Pack
 	}
 	n := len(bias)
 	mean, out := make([]float64, n), make([]T, len(gain)*n)
-	rows(v, n, func(i int, row []float64) {
-		for j, v := range row {
-			bias[j] += shift[i] * v
-			mean[j] += float64(gain[i] * v)
+	checkpoint.Copy(out, v, 0) // exact
+	for i := range gain {
+		for j, v := range out[i*n : (i+1)*n] {
+			bias[j] += float64(shift[i] * float64(v))
+			mean[j] += float64(gain[i] * float64(v))
 		}
-	})
+	}
 	for j := range mean {
 		mean[j] /= float64(len(gain))
 	}
-	rows(v, n, func(i int, row []float64) {
+	for i := range gain {
+		row := out[i*n : (i+1)*n]
 		for j, v := range row {
-			row[j] = float64(gain[i]*v) - mean[j]
+			row[j] = T(float64(gain[i]*float64(v)) - mean[j])
 		}
-		round(out[i*n:(i+1)*n], row)
-	})
+	}
 	v.Release(0, v.Len())
 	return blas.Pack(w.provider, blas.NewMatrix(len(gain), n, out))
 }
@@ -147,24 +148,17 @@ func (w *weights[T]) writing(name string, each func(i int, row []float64)) blas.
 	}
 	d := v.Shape[1]
 	out := make([]T, v.Len())
-	rows(v, d, func(i int, row []float64) {
+	row := make([]float64, d)
+	for i := range v.Shape[0] {
+		checkpoint.Copy(row, v, i*d)
 		if w.processing == schema.Processed {
 			centre(row)
 		}
 		each(i, row)
 		round(out[i*d:(i+1)*d], row)
-	})
+	}
 	v.Release(0, v.Len())
 	return blas.Pack(w.provider, blas.NewMatrix(v.Shape[0], d, out))
-}
-
-// rows calls f on every row of a matrix of n columns, widened, in memory that f may change.
-func rows(v checkpoint.View, n int, f func(i int, row []float64)) {
-	row := make([]float64, n)
-	for i := range v.Len() / n {
-		checkpoint.Copy(row, v, i*n)
-		f(i, row)
-	}
 }
 
 // foldValueBias moves one number of b_V through its row of W_O: b_O += b_V W_O, b_V = 0. Attention probabilities add up to
