@@ -1,0 +1,344 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ducklens/queries"
+	"ducklens/queries/figure"
+)
+
+// Asker asks saved queries of a run file; a session is one.
+type Asker interface {
+	Run(ctx context.Context, q queries.Query, set map[string]string) (*queries.Result, error)
+}
+
+// Options say what a report is about. The zero value is the last complete run, its first head, and the queries that ship with
+// ducklens.
+type Options struct {
+	Run, Head  string // empty: the last complete run, its first head
+	Queries    []queries.Query
+	Prompts    int    // how many prompts are listed at least, those behind cells beside them; 0 is 200
+	Drivers    int    // how many prompts are listed for a cell; 0 is 8
+	Provenance []Fact // what else is known about the file, such as its fingerprint
+}
+
+// Numbers of the zero [Options].
+const (
+	usualPrompts = 200
+	usualDrivers = 8
+)
+
+//go:embed prompts.sql
+var promptsText string
+
+//go:embed drivers.sql
+var driversText string
+
+// Queries that every report asks, beside those of its options.
+const (
+	closureQuery = "closure"
+	drillQuery   = "drill_down" // asked for every cell at once instead
+)
+
+// Collect asks a run file for all that a report says. A query that the run cannot answer, because it was made without what the
+// query needs, is left out and named with the reason; but the file must have the run and the head.
+func Collect(ctx context.Context, file Asker, o Options) (Input, error) {
+	c := &collector{file: file, options: o}
+	if c.options.Queries == nil {
+		c.options.Queries = queries.Embedded()
+	}
+	if c.options.Prompts == 0 {
+		c.options.Prompts = usualPrompts
+	}
+	if c.options.Drivers == 0 {
+		c.options.Drivers = usualDrivers
+	}
+	if err := c.collect(ctx); err != nil {
+		return Input{}, fmt.Errorf("report: %w", err)
+	}
+	return c.in, nil
+}
+
+// collector is a report that is being collected.
+type collector struct {
+	file    Asker
+	options Options
+	in      Input
+	prompts []Prompt // all of the run
+	facts   []figure.Fact
+}
+
+func (c *collector) collect(ctx context.Context) error {
+	if err := c.collectPrompts(ctx); err != nil {
+		return err
+	}
+	for _, q := range c.options.Queries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if q.Name == drillQuery {
+			continue
+		}
+		if err := c.add(ctx, q); err != nil {
+			if ctx.Err() != nil || q.Name == closureQuery {
+				return err
+			}
+			c.in.LeftOut = append(c.in.LeftOut, Note{Title: q.Name, Text: err.Error()})
+		}
+	}
+	c.in.Provenance = c.options.Provenance
+	c.choosePrompts()
+	return nil
+}
+
+// set gives a query the report's run and head, and others, as far as it has such parameters.
+func (c *collector) set(q queries.Query, more map[string]string) map[string]string {
+	values := map[string]string{}
+	for _, p := range q.Params {
+		switch {
+		case p.Name == "run" && c.options.Run != "":
+			values["run"] = c.options.Run
+		case p.Name == "head" && c.options.Head != "":
+			values["head"] = c.options.Head
+		}
+		if v, ok := more[p.Name]; ok {
+			values[p.Name] = v
+		}
+	}
+	return values
+}
+
+// ask asks a query and says how it was asked.
+func (c *collector) ask(ctx context.Context, q queries.Query, more map[string]string) (*queries.Result, Source, error) {
+	set := c.set(q, more)
+	source := Source{Name: q.Name, Description: q.Description, SQL: q.SQL}
+	result, err := c.file.Run(ctx, q, set)
+	if err != nil {
+		return nil, source, err
+	}
+	bound, err := q.Bind(set)
+	if err != nil {
+		return nil, source, err
+	}
+	for _, p := range q.Params {
+		value := "NULL"
+		if bound[p.Name] != nil {
+			value = queries.Printable(queries.String(bound[p.Name]))
+		}
+		source.Parameters = append(source.Parameters, Fact{p.Name, value})
+	}
+	return result, source, nil
+}
+
+// add asks a query and puts its answer where its mark belongs.
+func (c *collector) add(ctx context.Context, q queries.Query) error {
+	result, source, err := c.ask(ctx, q, nil)
+	if err != nil {
+		return err
+	}
+	if q.Name == closureQuery {
+		return c.addClosure(result, source)
+	}
+	title, err := result.Expand(q.Title)
+	if err != nil {
+		return err
+	}
+	switch q.Chart.Mark {
+	case queries.Table:
+		if len(result.Rows) == 0 {
+			return errors.New("the answer has no rows")
+		}
+		c.in.Tables = append(c.in.Tables, Table{Title: title, Result: result, Source: source})
+		return nil
+	case queries.Scalar:
+		return c.addHeadline(q, title, result, source)
+	}
+	var parameters []string
+	for _, p := range source.Parameters {
+		parameters = append(parameters, p.Name+" = "+p.Value)
+	}
+	facts := slices.Concat(c.facts, []figure.Fact{{Name: "parameters", Value: strings.Join(parameters, ", "), Quiet: true}})
+	f, err := figure.New(q, result, facts...)
+	if err != nil {
+		return err
+	}
+	entry := Figure{Figure: f, Source: source}
+	if entry.Drill, err = c.drill(ctx, q.Name, f, source); err != nil {
+		return err
+	}
+	c.in.Figures = append(c.in.Figures, entry)
+	return nil
+}
+
+// cell reads fields of a row by the names of their columns.
+type cell struct {
+	result *queries.Result
+	row    int
+}
+
+// number is NaN for NULL and for a column that is not there.
+func (c cell) number(column string) float64 {
+	if i := c.result.Index(column); i >= 0 {
+		if x, ok := queries.Number(c.result.Rows[c.row][i]); ok {
+			return x
+		}
+	}
+	return math.NaN()
+}
+
+// whole is 0 for NULL and for a column that is not there.
+func (c cell) whole(column string) int64 {
+	x := c.number(column)
+	if !known(x) {
+		return 0
+	}
+	return int64(x)
+}
+
+func (c cell) text(column string) string {
+	if i := c.result.Index(column); i >= 0 {
+		return queries.Printable(queries.String(c.result.Rows[c.row][i]))
+	}
+	return ""
+}
+
+// addClosure reads the row of the report's run.
+func (c *collector) addClosure(result *queries.Result, source Source) error {
+	for i := range result.Rows {
+		row := cell{result, i}
+		if row.text("run_id") != c.options.Run {
+			continue
+		}
+		ok := row.text("ok")
+		c.in.Closure = Closure{
+			Judged: ok != "", OK: ok == "true", Scores: row.whole("n_scores"), Worst: row.number("worst_residual"),
+			Relative: row.number("worst_relative"), Tolerance: row.number("tolerance"), WorstPrompt: row.whole("worst_example_id"),
+			WorstHead: row.text("worst_head"), Source: source,
+		}
+		return nil
+	}
+	return fmt.Errorf("query %s: no row for run %s", closureQuery, c.options.Run)
+}
+
+// addHeadline reads the one row of a percentage. Another scalar becomes a table.
+func (c *collector) addHeadline(q queries.Query, title string, result *queries.Result, source Source) error {
+	if len(result.Rows) != 1 {
+		return fmt.Errorf("a number in %d rows, want 1", len(result.Rows))
+	}
+	row := cell{result, 0}
+	if !strings.HasPrefix(q.Chart.Y, "pct") {
+		c.in.Tables = append(c.in.Tables, Table{Title: title, Result: result, Source: source})
+		return nil
+	}
+	h := Headline{
+		Title: title, Percent: row.number(q.Chart.Y), Error: row.number(q.Chart.Error), Low: row.number("low"), High: row.number("high"),
+		NullLow: row.number("null_low"), NullHigh: row.number("null_high"), Level: math.NaN(), Count: row.whole(q.Chart.Count),
+		NullCount: row.whole("null_n"), Denominator: row.text("denominator_is"), Source: source,
+	}
+	for _, p := range source.Parameters {
+		if x, err := strconv.ParseFloat(p.Value, 64); p.Name == "level" && err == nil {
+			h.Level = x
+		}
+	}
+	if !known(h.Percent) {
+		return errors.New("the percentage is NULL: the run lacks what it is made of")
+	}
+	c.in.Headlines = append(c.in.Headlines, h)
+	return nil
+}
+
+// collectPrompts reads the prompts, and from the facts about them which run and head the report is about.
+func (c *collector) collectPrompts(ctx context.Context) error {
+	q, err := queries.Parse(promptsText)
+	if err != nil {
+		return err
+	}
+	result, _, err := c.ask(ctx, q, nil)
+	if err != nil {
+		return err
+	}
+	about := map[string]string{}
+	for _, f := range result.Facts {
+		value := queries.Printable(f.Value)
+		about[f.Name] = value
+		c.in.Run = append(c.in.Run, Fact{f.Name, value})
+		quiet := slices.Contains([]string{"sha256", "created", "version", "seed", "bos", "processing", "precision", "source"}, f.Name)
+		c.facts = append(c.facts, figure.Fact{Name: f.Name, Value: value, Quiet: quiet})
+	}
+	for _, f := range c.options.Provenance {
+		c.facts = append(c.facts, figure.Fact{Name: f.Name, Value: f.Value, Quiet: true})
+	}
+	c.options.Run, c.options.Head = about["run"], about["head"]
+	c.in.Title = "Head " + about["head"] + ": what its attention is made of"
+	c.in.Subtitle = fmt.Sprintf("%s, %s prompts (%s), %s convention, run %s", about["model"], about["prompts"], about["source"], about["convention"], about["run"])
+	c.in.PromptCount = int64(len(result.Rows))
+	for i := range result.Rows {
+		p, err := prompt(cell{result, i})
+		if err != nil {
+			return err
+		}
+		c.prompts = append(c.prompts, p)
+	}
+	return nil
+}
+
+// prompt reads one prompt.
+func prompt(row cell) (Prompt, error) {
+	p := Prompt{ID: row.whole("example_id"), Score: row.number("score"), Baseline: row.number("baseline"), Prob: row.number("prob")}
+	texts, textsOK := row.result.Rows[row.row][row.result.Index("tokens")].([]any)
+	probs, probsOK := row.result.Rows[row.row][row.result.Index("probs")].([]any)
+	if !textsOK || !probsOK || len(texts) != len(probs) {
+		return p, fmt.Errorf("prompt %d: tokens and attention are not lists of the same length", p.ID)
+	}
+	roles := map[int64]Role{row.whole("query_pos"): QueryRole}
+	if x := row.number("baseline_pos"); known(x) {
+		roles[int64(x)] = BaselineRole
+	}
+	roles[row.whole("key_pos")] = KeyRole
+	for i := range texts {
+		prob, ok := queries.Number(probs[i])
+		if !ok {
+			prob = math.NaN()
+		}
+		p.Tokens = append(p.Tokens, Token{Text: visible(queries.String(texts[i])), Prob: prob, Role: roles[int64(i)]})
+	}
+	return p, nil
+}
+
+// visible is [queries.Printable] for tokens, whose line ends have a sign of their own on the page.
+func visible(s string) string {
+	return strings.ReplaceAll(queries.Printable(s), `\n`, "\n")
+}
+
+// choosePrompts keeps the first prompts and those behind a cell.
+func (c *collector) choosePrompts() {
+	needed := make(map[int64]bool)
+	for _, f := range c.in.Figures {
+		for _, panels := range f.Drill {
+			for _, d := range panels {
+				if d == nil {
+					continue
+				}
+				for _, drivers := range d.Cells {
+					for _, driver := range drivers {
+						needed[driver.Prompt] = true
+					}
+				}
+			}
+		}
+	}
+	for i, p := range c.prompts {
+		if i < c.options.Prompts || needed[p.ID] {
+			c.in.Prompts = append(c.in.Prompts, p)
+		}
+	}
+	slices.SortFunc(c.in.Prompts, func(a, b Prompt) int { return cmp.Compare(a.ID, b.ID) })
+}

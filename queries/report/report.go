@@ -1,0 +1,317 @@
+// Package report writes one page about a run: what was run, whether it adds up, the headline percentages, every figure with its
+// SQL, and the prompts, which a click on a cell of a heatmap leads to. The page holds its data and plotly.js, works from a file, and asks the network for
+// nothing.
+//
+// [Write] makes a page of plain values, an [Input]. [Collect] makes an Input by asking saved queries of a run file.
+//
+// Texts come from run files and saved queries of strangers and stay text: html/template escapes what is in the page,
+// and the scripts of the page put data into it as text. The same Input gives the same bytes.
+package report
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	"ducklens/queries"
+	"ducklens/queries/figure"
+	"ducklens/queries/figure/plotly"
+)
+
+// Input is all that a report says.
+type Input struct {
+	Title, Subtitle string
+	Run             []Fact // what was run
+	Closure         Closure
+	Headlines       []Headline
+	Figures         []Figure
+	Tables          []Table
+	Prompts         []Prompt
+	PromptCount     int64 // of the run; Prompts may be fewer
+	Notes           []Note
+	LeftOut         []Note // what was asked for and could not be shown, with the reason
+	Provenance      []Fact // below the page: the file's fingerprint, for example
+}
+
+// Fact is one thing to know about a run.
+type Fact struct{ Name, Value string }
+
+// Note is a text with a heading.
+type Note struct{ Title, Text string }
+
+// Source says how an answer was got.
+type Source struct {
+	Name        string // of the saved query
+	Description string
+	SQL         string
+	Parameters  []Fact // as they were bound
+}
+
+// Closure says whether the contributions add up to the scores.
+type Closure struct {
+	Judged      bool    // whether the run's convention promises it
+	OK          bool    // whether every score is within the tolerance
+	Scores      int64   // how many were compared: prompts x target heads
+	Worst       float64 // largest distance, score units
+	Relative    float64 // largest distance / max(1, |score|, |baseline|)
+	Tolerance   float64 // bound for Relative
+	WorstPrompt int64
+	WorstHead   string
+	Source      Source
+}
+
+// Headline is a percentage with what bounds it. Numbers that are not known are NaN.
+type Headline struct {
+	Title             string
+	Percent           float64
+	Error             float64 // standard error, percentage points
+	Low, High         float64 // interval of the value at Level
+	NullLow, NullHigh float64 // the same for random directions
+	Level             float64 // such as 0.95
+	Count             int64   // prompts
+	NullCount         int64   // pairs of random directions
+	Denominator       string  // what is 100 %
+	Source            Source
+}
+
+// Figure is a figure with the query that it answers.
+type Figure struct {
+	Figure *figure.Figure
+	Source Source
+	// Drill gives, for each frame and panel of a heatmap, the prompts that drive its cells; nil, or nil for a panel, where there
+	// are none.
+	Drill [][]*Drill
+}
+
+// Drill lists the prompts that contribute most to each cell of a panel, largest first.
+type Drill struct {
+	Cells map[string][]Driver // by the label of the cell
+}
+
+// Driver is one prompt behind a cell.
+type Driver struct {
+	Prompt int64   // its ID
+	Value  float64 // its contribution, in the unit of the cell
+	Share  float64 // percent of the sum over all prompts; NaN where that is zero
+}
+
+// Table is an answer in rows.
+type Table struct {
+	Title  string
+	Result *queries.Result
+	Source Source
+}
+
+// Prompt is a prompt with what the target head attends to from its query position. Numbers that are not known are NaN.
+type Prompt struct {
+	ID              int64
+	Tokens          []Token
+	Score, Baseline float64 // attention score to the key and to the baseline position
+	Prob            float64 // attention probability of the key position
+}
+
+// Token is a token of a prompt.
+type Token struct {
+	Text string
+	Prob float64 // attention that it gets, 0 to 1
+	Role Role
+}
+
+// Role says which position of a prompt a token stands at.
+type Role uint8
+
+// The roles.
+const (
+	NoRole Role = iota
+	KeyRole
+	BaselineRole
+	QueryRole
+)
+
+//go:embed page.tmpl
+var pageText string
+
+//go:embed page.css
+var style string
+
+//go:embed page.js
+var script string
+
+var page = template.Must(template.New("report").Funcs(template.FuncMap{
+	"label": plotly.Label, "percent": percent, "known": known, "number": number, "strip": strip, "scientific": scientific,
+	"level": func(x float64) string { return strconv.FormatFloat(100*x, 'g', 4, 64) },
+}).Parse(pageText))
+
+// Write writes the report.
+func Write(w io.Writer, in Input) error {
+	data, err := embedded(in)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	content := struct {
+		Input
+		Policy               string
+		Style                template.CSS
+		Tables               []tableRows
+		Data, Plotly, Script template.JS
+	}{
+		Input: in, Policy: plotly.Policy(plotly.Script(), script), Style: template.CSS(style), Data: template.JS(data),
+		Plotly: template.JS(plotly.Script()), Script: template.JS(script),
+	}
+	for _, t := range in.Tables {
+		content.Tables = append(content.Tables, newTableRows(t))
+	}
+	if err := page.Execute(w, content); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return nil
+}
+
+// pageData is what the scripts of the page read. Its JSON has no <, > and &, so that it may stand in a script element.
+type pageData struct {
+	Figures []figureData `json:"figures"`
+	Prompts []promptData `json:"prompts"`
+}
+
+type figureData struct {
+	Plot   json.RawMessage            `json:"plot"`
+	Labels []map[string]string        `json:"labels,omitempty"` // for each panel, by "row,column"
+	Drill  [][]map[string][][3]digits `json:"drill,omitempty"`  // for each frame and panel, by "row,column": place in prompts, value, share
+}
+
+type promptData struct {
+	ID       int64     `json:"id"`
+	Tokens   []string  `json:"tokens"`
+	Probs    []float64 `json:"probs"` // to three decimals
+	Roles    []Role    `json:"roles"`
+	Score    digits    `json:"score"`
+	Baseline digits    `json:"baseline"`
+	Diff     digits    `json:"diff"`
+	Prob     digits    `json:"prob"`
+}
+
+// digits is a number as it is written in JSON.
+type digits string
+
+func (d digits) MarshalJSON() ([]byte, error) { return []byte(d), nil }
+
+// null stands for what is not known.
+const null = digits("null")
+
+// short writes a number to six digits.
+func short(x float64) digits {
+	if !known(x) {
+		return null
+	}
+	return digits(strconv.FormatFloat(x, 'g', 6, 64))
+}
+
+// embedded makes the page's data.
+func embedded(in Input) ([]byte, error) {
+	data := pageData{Figures: []figureData{}, Prompts: []promptData{}}
+	places := make(map[int64]int, len(in.Prompts))
+	for i, p := range in.Prompts {
+		if _, twice := places[p.ID]; twice {
+			return nil, fmt.Errorf("prompt %d is given twice", p.ID)
+		}
+		places[p.ID] = i
+		d := promptData{ID: p.ID, Score: short(p.Score), Baseline: short(p.Baseline), Diff: short(p.Score - p.Baseline), Prob: short(p.Prob)}
+		for _, t := range p.Tokens {
+			prob := t.Prob
+			if !known(prob) {
+				prob = 0
+			}
+			d.Tokens, d.Probs, d.Roles = append(d.Tokens, t.Text), append(d.Probs, math.Round(prob*1000)/1000), append(d.Roles, t.Role)
+		}
+		data.Prompts = append(data.Prompts, d)
+	}
+	for _, f := range in.Figures {
+		plot, err := plotly.JSON(f.Figure, plotly.Options{Bare: true})
+		if err != nil {
+			return nil, err
+		}
+		d := figureData{Plot: plot}
+		if err := d.drill(f, places); err != nil {
+			return nil, fmt.Errorf("figure %s: %w", f.Source.Name, err)
+		}
+		data.Figures = append(data.Figures, d)
+	}
+	return json.Marshal(data)
+}
+
+// drill ties the drivers of a figure to its cells.
+func (d *figureData) drill(f Figure, places map[int64]int) error {
+	if f.Drill == nil {
+		return nil
+	}
+	if len(f.Drill) != len(f.Figure.Frames) {
+		return fmt.Errorf("drivers of %d frames, want %d", len(f.Drill), len(f.Figure.Frames))
+	}
+	for i, frame := range f.Figure.Frames {
+		if len(f.Drill[i]) != len(frame.Panels) {
+			return fmt.Errorf("drivers of %d panels, want %d", len(f.Drill[i]), len(frame.Panels))
+		}
+		var panels []map[string][][3]digits
+		for j, panel := range frame.Panels {
+			cells := map[string][][3]digits{}
+			names := map[string]string{}
+			for _, c := range panel.Cells {
+				at := strconv.Itoa(c.Row) + "," + strconv.Itoa(c.Column)
+				names[at] = c.Label
+				if f.Drill[i][j] == nil {
+					continue
+				}
+				for _, driver := range f.Drill[i][j].Cells[c.Label] {
+					place, ok := places[driver.Prompt]
+					if !ok {
+						return fmt.Errorf("cell %s: prompt %d is not among the prompts of the report", c.Label, driver.Prompt)
+					}
+					share := null
+					if known(driver.Share) {
+						share = digits(strconv.FormatFloat(driver.Share, 'f', 1, 64))
+					}
+					cells[at] = append(cells[at], [3]digits{digits(strconv.Itoa(place)), short(driver.Value), share})
+				}
+			}
+			if i == 0 {
+				d.Labels = append(d.Labels, names)
+			}
+			panels = append(panels, cells)
+		}
+		d.Drill = append(d.Drill, panels)
+	}
+	return nil
+}
+
+// known tells whether a number is one.
+func known(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// percent writes a percentage with one decimal, or two where it is small, and a true minus sign.
+func percent(x float64) string {
+	decimals := 1
+	if math.Abs(x) < 1 {
+		decimals = 2
+	}
+	return strings.Replace(strconv.FormatFloat(x, 'f', decimals, 64), "-", "−", 1)
+}
+
+// number writes a value to four digits.
+func number(x float64) string {
+	return strings.Replace(strconv.FormatFloat(x, 'g', 4, 64), "-", "−", 1)
+}
+
+// scientific writes a small distance, such as 2.4e-06, as 2.4×10⁻⁶.
+func scientific(x float64) string {
+	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(x, 'e', 1, 64), "e")
+	n, err := strconv.Atoi(exponent)
+	if err != nil || n == 0 {
+		return mantissa
+	}
+	return mantissa + "×10" + strings.NewReplacer("-", "⁻", "0", "⁰", "1", "¹", "2", "²", "3", "³", "4", "⁴",
+		"5", "⁵", "6", "⁶", "7", "⁷", "8", "⁸", "9", "⁹").Replace(strconv.Itoa(n))
+}
