@@ -24,11 +24,12 @@ func (f *Figure) cells(t *table, c queries.Chart) error {
 	if err != nil {
 		return err
 	}
-	x, xAxis, err := t.axis(c.X, c.XTick, c.XGroup, c.XTitle)
+	dense := f.Mark == queries.Matrix // its numbers are an order, those of a heatmap are places
+	x, xAxis, err := t.axis(c.X, c.XTick, c.XGroup, c.XTitle, dense)
 	if err != nil {
 		return err
 	}
-	y, yAxis, err := t.axis(c.Y, c.YTick, c.YGroup, c.YTitle)
+	y, yAxis, err := t.axis(c.Y, c.YTick, c.YGroup, c.YTitle, dense)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func (t *table) abscissa(c queries.Chart) ([]float64, Axis, error) {
 		}
 		return values, Axis{Title: titleOr(c.XTitle, c.X), Low: slices.Min(values), High: slices.Max(values)}, nil
 	}
-	p, axis, err := t.axis(c.X, c.XTick, "", c.XTitle)
+	p, axis, err := t.axis(c.X, c.XTick, "", c.XTitle, false)
 	at := make([]float64, len(p.of))
 	for i, k := range p.of {
 		at[i] = float64(k)

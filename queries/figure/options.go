@@ -73,6 +73,13 @@ func (f *Figure) WritePNG(w io.Writer, o Options) error {
 	})
 }
 
+// WritePDF draws the figure as a PDF document of one page. Text stays text; the fonts' glyphs are in the file.
+func (f *Figure) WritePDF(w io.Writer, o Options) error {
+	return f.write(w, o, "PDF", func(size canvas.Size) (vg.CanvasWriterTo, error) {
+		return canvas.NewPDF(size, f.meta()), nil
+	})
+}
+
 // write arranges the figure once the options are known to be good, and draws it on a canvas of the size that it needs.
 func (f *Figure) write(w io.Writer, o Options, format string, blank func(canvas.Size) (vg.CanvasWriterTo, error)) error {
 	if err := o.Validate(); err != nil {
@@ -116,6 +123,18 @@ func (f *Figure) page(colors *palette.Palette) (*page.Page, error) {
 	switch f.Mark {
 	case queries.Heatmap:
 		p.Plot, p.Aside = newHeatmapPlot(f, colors), page.ColorBar{Title: f.Scale.Title, Limit: f.Scale.Limit}
+	case queries.Histogram:
+		m := newHistogramPlot(f, colors)
+		p.Plot, p.Aside = m, m.legend()
+	case queries.Line:
+		m := newLinePlot(f, colors)
+		p.Plot, p.Aside = m, m.legend()
+	case queries.Bar:
+		m := newBarPlot(f, colors)
+		p.Plot, p.Aside = m, m.legend()
+		p.XTitle, p.YTitle = first.Y.Title, first.X.Title // bars lie
+	case queries.Matrix:
+		p.Plot, p.Aside = newMatrixPlot(f, colors), page.ColorBar{Title: f.Scale.Title, Limit: f.Scale.Limit}
 	default:
 		return nil, &Error{Query: f.Name, Err: ErrMark, Detail: fmt.Sprintf("chart %s is not drawn", f.Mark)}
 	}

@@ -260,11 +260,11 @@ func (t *table) entries(column string) (places, error) {
 	return p, nil
 }
 
-// axis makes an axis of names, with the place of each row. Whole numbers keep their distances, so that a component that is not in
-// the result leaves its place empty; other numbers are in ascending order, text in order of appearance. The
-// names are those of the tick column, where there is one.
-func (t *table) axis(column, tick, group, title string) (places, Axis, error) {
-	p, err := t.positions(column)
+// axis makes an axis of names, with the place of each row. Whole numbers keep their distances unless the axis is dense, so that a
+// component that is not in the result leaves its place empty; other numbers are in ascending order, text in order of
+// appearance. The names are those of the tick column, where there is one.
+func (t *table) axis(column, tick, group, title string, dense bool) (places, Axis, error) {
+	p, err := t.positions(column, dense)
 	if err != nil {
 		return p, Axis{}, err
 	}
@@ -331,7 +331,7 @@ func (t *table) groups(p places, axis, column string) ([]Group, error) {
 	return groups, nil
 }
 
-func (t *table) positions(column string) (places, error) {
+func (t *table) positions(column string, dense bool) (places, error) {
 	j := t.result.Index(column)
 	if !t.columns[j].Type.Numeric() {
 		p := t.categories(column)
@@ -349,7 +349,7 @@ func (t *table) positions(column string) (places, error) {
 		low, high, whole = min(low, x), max(high, x), whole && x == math.Trunc(x)
 	}
 	p := places{of: make([]int, len(values))}
-	if whole {
+	if whole && !dense {
 		if high-low >= maxPlaces {
 			return p, t.tooMany(column, high-low+1)
 		}

@@ -9,6 +9,9 @@
 package canvas
 
 import (
+	"image"
+	"image/color"
+
 	"gonum.org/v1/plot/vg"
 )
 
@@ -40,3 +43,36 @@ var (
 	_ vg.CanvasWriterTo = (*PNG)(nil)
 	_ Grouper           = (*SVG)(nil)
 )
+
+// enlarge is the least width and height of an image in a file, in pixels: viewers that smooth an image then blur its pixels
+// at their edges alone.
+const enlarge = 1024
+
+// enlarged repeats the pixels of a small image.
+func enlarged(img image.Image) image.Image {
+	b := img.Bounds()
+	k := max(1, (enlarge+max(b.Dx(), b.Dy())-1)/max(b.Dx(), b.Dy(), 1))
+	if k == 1 {
+		return img
+	}
+	large := image.NewNRGBA(image.Rect(0, 0, k*b.Dx(), k*b.Dy()))
+	for y := range b.Dy() {
+		for x := range b.Dx() {
+			c := color.NRGBAModel.Convert(img.At(b.Min.X+x, b.Min.Y+y)).(color.NRGBA)
+			for i := range k {
+				large.SetNRGBA(k*x+i, k*y, c)
+			}
+		}
+		first := large.Pix[k*y*large.Stride : (k*y+1)*large.Stride]
+		for i := 1; i < k; i++ {
+			copy(large.Pix[(k*y+i)*large.Stride:], first)
+		}
+	}
+	return large
+}
+
+// empty tells a colour that shows nothing.
+func empty(c color.Color) bool {
+	_, _, _, a := c.RGBA()
+	return a == 0
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"image"
 	"image/png"
 	"io"
 	"math"
@@ -22,12 +23,16 @@ type PNG struct {
 	dpi  int
 	zoom vg.Length
 	meta Meta
+	m    []matrix // to points of the picture; the last is current
 }
 
 // NewPNG is an empty picture of the given size and resolution, in dots per inch.
 func NewPNG(size Size, dpi int, meta Meta) *PNG {
 	w, h := size.Page()
-	c := &PNG{Canvas: vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(dpi)), dpi: dpi, zoom: vg.Length(size.Zoom), meta: meta}
+	c := &PNG{
+		Canvas: vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(dpi)), dpi: dpi, zoom: vg.Length(size.Zoom), meta: meta,
+		m: []matrix{{a: 1, d: 1}},
+	}
 	c.Scale(size.Zoom, size.Zoom)
 	return c
 }
@@ -42,6 +47,64 @@ func (c *PNG) SetLineDash(pattern []vg.Length, offset vg.Length) {
 		scaled[i] = d * c.zoom
 	}
 	c.Canvas.SetLineDash(scaled, offset*c.zoom)
+}
+
+func (c *PNG) now() *matrix { return &c.m[len(c.m)-1] }
+
+// Push implements vg.Canvas.
+func (c *PNG) Push() {
+	c.Canvas.Push()
+	c.m = append(c.m, *c.now())
+}
+
+// Pop implements vg.Canvas.
+func (c *PNG) Pop() {
+	c.Canvas.Pop()
+	c.m = c.m[:len(c.m)-1]
+}
+
+// Translate implements vg.Canvas.
+func (c *PNG) Translate(pt vg.Point) {
+	c.Canvas.Translate(pt)
+	*c.now() = c.now().then(matrix{a: 1, d: 1, e: pt.X.Points(), f: pt.Y.Points()})
+}
+
+// Scale implements vg.Canvas.
+func (c *PNG) Scale(x, y float64) {
+	c.Canvas.Scale(x, y)
+	*c.now() = c.now().then(matrix{a: x, d: y})
+}
+
+// Rotate implements vg.Canvas.
+func (c *PNG) Rotate(rad float64) {
+	c.Canvas.Rotate(rad)
+	*c.now() = c.now().turned(rad)
+}
+
+// DrawImage implements vg.Canvas. The pixels of an upright image stay sharp: each is a rectangle of the picture, where gonum's
+// would run into each other. The image is opaque where it is not empty.
+func (c *PNG) DrawImage(rect vg.Rectangle, img image.Image) {
+	m := c.now()
+	if m.b != 0 || m.c != 0 || m.a <= 0 || m.d <= 0 {
+		c.Canvas.DrawImage(rect, img)
+		return
+	}
+	dots := float64(c.dpi) / 72
+	height := float64(c.Image().Bounds().Dy())
+	x0, y0 := m.at(rect.Min.X.Points(), rect.Max.Y.Points())
+	x1, y1 := m.at(rect.Max.X.Points(), rect.Min.Y.Points())
+	x0, x1, y0, y1 = x0*dots, x1*dots, height-y0*dots, height-y1*dots
+	from := img.Bounds()
+	to := image.Rect(int(math.Round(x0)), int(math.Round(y0)), int(math.Round(x1)), int(math.Round(y1))).Intersect(c.Image().Bounds())
+	for y := to.Min.Y; y < to.Max.Y; y++ {
+		row := from.Min.Y + min(from.Dy()-1, max(0, int((float64(y)+0.5-y0)/(y1-y0)*float64(from.Dy()))))
+		for x := to.Min.X; x < to.Max.X; x++ {
+			column := from.Min.X + min(from.Dx()-1, max(0, int((float64(x)+0.5-x0)/(x1-x0)*float64(from.Dx()))))
+			if color := img.At(column, row); !empty(color) {
+				c.Image().Set(x, y, color)
+			}
+		}
+	}
 }
 
 // FillString draws text as filled outlines: gonum's raster text snaps to whole pixels and blurs when turned.

@@ -56,7 +56,7 @@ func (b ColorBar) Fits(s *Styles, height vg.Length) bool {
 }
 
 // Below implements [Aside].
-func (b ColorBar) Below(s *Styles, width vg.Length) vg.Length {
+func (b ColorBar) Below(s *Styles, _ Strip) vg.Length {
 	return barWidth + 3 + s.Tick.Line() + s.Axis.Line()
 }
 
@@ -87,9 +87,9 @@ func (b ColorBar) DrawBeside(p Pen, s *Styles, x, y, height vg.Length) {
 }
 
 // DrawBelow implements [Aside].
-func (b ColorBar) DrawBelow(p Pen, s *Styles, x, y, width vg.Length) {
-	length := min(width, maxBar)
-	x += (width - length) / 2
+func (b ColorBar) DrawBelow(p Pen, s *Styles, strip Strip, y vg.Length) {
+	length := min(strip.PanelsW, maxBar)
+	x := strip.PanelsX + (strip.PanelsW-length)/2
 	at, texts, _ := b.thinned(s, length, false)
 	step := length / barSteps
 	for i := range barSteps {

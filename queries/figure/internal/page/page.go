@@ -55,11 +55,17 @@ type Aside interface {
 	// Beside is its width when it stands right of panels; fits tells whether there is room for it in their height.
 	Beside(s *Styles) (width vg.Length)
 	Fits(s *Styles, height vg.Length) bool
-	// Below is its height when it lies below panels, in a given width.
-	Below(s *Styles, width vg.Length) (height vg.Length)
-	// DrawBeside and DrawBelow draw it with its upper left corner at x, y, in the height of the panels or the width of the page.
+	// Below is its height when it lies below panels.
+	Below(s *Styles, strip Strip) (height vg.Length)
+	// DrawBeside draws it with its upper left corner at x, y, in the height of the panels; DrawBelow with its upper side at y.
 	DrawBeside(p Pen, s *Styles, x, y, height vg.Length)
-	DrawBelow(p Pen, s *Styles, x, y, width vg.Length)
+	DrawBelow(p Pen, s *Styles, strip Strip, y vg.Length)
+}
+
+// Strip is a part of the page from its left to its right edge, and where the panels above it are.
+type Strip struct {
+	X, W             vg.Length
+	PanelsX, PanelsW vg.Length
 }
 
 // Styles are the sizes and colours of text.
@@ -96,6 +102,8 @@ const (
 )
 
 const (
+	naturalPage = 18 * vg.Inch // panels of natural width are not wider together
+
 	narrow = 4.6 * vg.Inch // the width below which text is smaller and the aside lies below the panels
 	least  = 3.4 * vg.Inch // natural width of the smallest page
 )
@@ -117,7 +125,7 @@ type Layout struct {
 	xTitle         vg.Length // first baseline of the title of the x axis
 	beside         bool      // the aside stands right of the panels
 	asideX, asideY vg.Length
-	asideLength    vg.Length // height of the panels, or width for what lies below
+	asideLength    vg.Length // height of the panels
 	footY          vg.Length // first baseline of the lines below
 }
 
@@ -200,11 +208,11 @@ func (l *Layout) sizePanels(width, around vg.Length) {
 	}
 	var w vg.Length
 	if width == 0 {
+		w = p.Plot.Natural(n)
 		if p.Columns == 0 {
-			most = p.naturalColumns()
+			most = p.naturalColumns(w)
 		}
 		l.perRow = most
-		w = p.Plot.Natural(n)
 	} else {
 		room := func(k int) vg.Length { return (width - around - vg.Length(k-1)*panelGap) / vg.Length(k) }
 		for l.perRow = most; l.perRow > 1 && !p.Plot.Readable(room(l.perRow)); {
@@ -219,17 +227,18 @@ func (l *Layout) sizePanels(width, around vg.Length) {
 	l.panelW, l.panelH = p.Plot.Fit(w)
 }
 
-// naturalColumns is how many panels stand side by side when there is room for any number.
-func (p *Page) naturalColumns() int {
-	switch n := len(p.Panels); {
-	case n <= 3 || (n == 4 && len(p.Frames) > 1):
+// naturalColumns is how many panels of width w stand side by side when there is room for any number.
+func (p *Page) naturalColumns(w vg.Length) int {
+	n, most := len(p.Panels), max(1, int(naturalPage/w))
+	switch {
+	case n <= min(3, most) || (n == 4 && len(p.Frames) > 1 && most >= 4):
 		return n
-	case n == 4:
-		return 2
+	case n <= 4:
+		return min(2, most)
 	case n <= 9:
-		return 3
+		return min(3, most)
 	default:
-		return 4
+		return min(4, most)
 	}
 }
 
@@ -282,8 +291,8 @@ func (l *Layout) stack() {
 		l.asideX, l.asideY, l.asideLength = l.left+l.panelsW()+asideGap, top, bottom-top
 	case p.Aside != nil:
 		y += 6
-		l.asideX, l.asideY, l.asideLength = l.left, y, l.panelsW()
-		y += p.Aside.Below(s, l.asideLength)
+		l.asideY = y
+		y += p.Aside.Below(s, l.strip())
 	}
 	y += 5
 	for _, note := range p.Plot.Notes() {
@@ -293,6 +302,11 @@ func (l *Layout) stack() {
 	l.footY = y + s.Foot.Size
 	y += vg.Length(len(l.footLines)) * s.Foot.Line()
 	l.h = y + l.edge*0.8
+}
+
+// strip is the part of the page below the panels.
+func (l *Layout) strip() Strip {
+	return Strip{X: l.edge, W: l.w - 2*l.edge, PanelsX: l.left, PanelsW: l.panelsW()}
 }
 
 // Draw draws the page.
@@ -322,7 +336,7 @@ func (l *Layout) Draw(c vg.Canvas) {
 	case l.beside:
 		p.Aside.DrawBeside(pen, s, l.asideX, l.asideY, l.asideLength)
 	case p.Aside != nil:
-		p.Aside.DrawBelow(pen, s, l.asideX, l.asideY, l.asideLength)
+		p.Aside.DrawBelow(pen, s, l.strip(), l.asideY)
 	}
 	for i, line := range l.footLines {
 		pen.Text(s.Foot, l.edge, l.footY+vg.Length(i)*s.Foot.Line(), 0, line)

@@ -9,8 +9,10 @@ import (
 
 	"codeberg.org/go-fonts/dejavu/dejavusanscondensed"
 	"codeberg.org/go-fonts/dejavu/dejavusanscondensedbold"
+	xfont "golang.org/x/image/font"
 	"golang.org/x/image/font/opentype"
 	"golang.org/x/image/font/sfnt"
+	"golang.org/x/image/math/fixed"
 )
 
 // Flags of a component in a composite glyph (OpenType specification, table glyf).
@@ -246,4 +248,33 @@ func names(face *opentype.Font) []byte {
 		b = binary.BigEndian.AppendUint16(b, v)
 	}
 	return slices.Concat(b, records, text)
+}
+
+// Glyph is a glyph of a font file.
+type Glyph struct {
+	Index   uint16
+	Advance float64 // by the size of the font
+}
+
+// Glyphs finds the glyphs of characters in a file made by [Subset]; a character that the font lacks has glyph 0.
+func Glyphs(subset []byte, runes []rune) ([]Glyph, error) {
+	face, err := sfnt.Parse(subset)
+	if err != nil {
+		return nil, fmt.Errorf("typeface: %w", err)
+	}
+	var buf sfnt.Buffer
+	units := fixed.Int26_6(face.UnitsPerEm())
+	list := make([]Glyph, len(runes))
+	for i, r := range runes {
+		index, err := face.GlyphIndex(&buf, Substitute(r))
+		if err != nil {
+			return nil, fmt.Errorf("typeface: glyph of %q: %w", r, err)
+		}
+		advance, err := face.GlyphAdvance(&buf, index, units, xfont.HintingNone)
+		if err != nil {
+			return nil, fmt.Errorf("typeface: advance of %q: %w", r, err)
+		}
+		list[i] = Glyph{Index: uint16(index), Advance: float64(advance) / float64(units)}
+	}
+	return list, nil
 }

@@ -1,0 +1,241 @@
+package figure
+
+import (
+	"cmp"
+	"image"
+	"math"
+	"slices"
+
+	"gonum.org/v1/plot/vg"
+
+	"ducklens/queries/figure/internal/page"
+	"ducklens/queries/figure/internal/palette"
+	"ducklens/queries/figure/internal/typeset"
+)
+
+// matrixPlot draws panels of more cells than can be labelled. Along the axes it names the rows and columns that have strong
+// cells, as many as have room, strongest first, and the groups of all.
+type matrixPlot struct {
+	f      *Figure
+	colors *palette.Palette
+	x, y   scape
+	cell   vg.Length
+}
+
+// scape is one axis of a matrix.
+type scape struct {
+	axis     Axis
+	strength []float64 // of the strongest cell of each place, by the limit of the scale
+	style    typeset.Style
+	names    []string  // shortened
+	depth    vg.Length // of the names
+	named    []int     // places whose names are printed
+	groups   []int     // groups whose names are printed
+}
+
+// Measures of a matrix.
+const (
+	mostCell  = 12.0
+	leastCell = 1.2  // smallest side of a cell that is seen in print; panels wrap to keep it
+	usualSide = 380  // of a matrix on a page of any width
+	leastSeen = 2.2  // smallest side of a cell there
+	named     = 0.08 // part of the scale from which on a place is strong
+	bracket   = 3.0  // room for the line along a group
+)
+
+func newMatrixPlot(f *Figure, colors *palette.Palette) *matrixPlot {
+	first := &f.Frames[0].Panels[0]
+	m := &matrixPlot{f: f, colors: colors}
+	m.x = scape{axis: first.X, strength: make([]float64, len(first.X.Names))}
+	m.y = scape{axis: first.Y, strength: make([]float64, len(first.Y.Names))}
+	for p := range f.panels() {
+		for _, c := range p.Cells {
+			v := math.Abs(c.Value) / f.Scale.Limit
+			m.x.strength[c.Column] = max(m.x.strength[c.Column], v)
+			m.y.strength[c.Row] = max(m.y.strength[c.Row], v)
+		}
+	}
+	return m
+}
+
+// measure settles the depth of an axis: that of the names it may print, and of its groups.
+func (a *scape) measure(style typeset.Style, turned bool) vg.Length {
+	a.style = style
+	a.names = truncated(style, a.axis.Names, vg.Inch)
+	a.depth = 0
+	for i, name := range a.names {
+		if a.strength[i] >= named {
+			a.depth = max(a.depth, style.Width(name))
+		}
+	}
+	groups := vg.Length(0)
+	for _, g := range a.axis.Groups {
+		groups = max(groups, bracket+style.Width(g.Name))
+		if turned {
+			groups = bracket + style.Line()
+		}
+	}
+	return a.depth + tickMark + groups
+}
+
+// thin chooses the names that have room, on cells of a side: first the strong, then, where all have room, all.
+func (a *scape) thin(cell vg.Length) {
+	least := a.style.Cap() * 1.3
+	var candidates []int
+	for i := range a.names {
+		if a.strength[i] >= named || cell >= least {
+			candidates = append(candidates, i)
+		}
+	}
+	slices.SortStableFunc(candidates, func(i, j int) int { return cmp.Compare(a.strength[j], a.strength[i]) })
+	a.named = spaced(candidates, least, func(i int) (vg.Length, vg.Length) {
+		return (vg.Length(i) + 0.5) * cell, 0
+	})
+}
+
+// thinGroups chooses the groups whose names have room: the large ones first. width is what a name takes along the axis.
+func (a *scape) thinGroups(cell, gap vg.Length, width func(string) vg.Length) {
+	order := make([]int, len(a.axis.Groups))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return a.axis.Groups[j].N - a.axis.Groups[i].N })
+	a.groups = spaced(order, gap, func(i int) (vg.Length, vg.Length) {
+		w := width(a.axis.Groups[i].Name)
+		return a.middle(i, cell, w), w
+	})
+}
+
+// middle is where the name of group i stands, which is w wide along the axis and does not reach far past its ends.
+func (a *scape) middle(i int, cell, w vg.Length) vg.Length {
+	g, end := a.axis.Groups[i], vg.Length(len(a.names))*cell
+	return max(w/2-overhang, min((vg.Length(g.First)+vg.Length(g.N)/2)*cell, end+overhang-w/2))
+}
+
+// spaced keeps of candidates, best first, those that have a gap to all better ones; place gives middle and length of one.
+func spaced(candidates []int, gap vg.Length, place func(int) (mid, length vg.Length)) []int {
+	var kept []int
+	for _, i := range candidates {
+		mid, length := place(i)
+		free := !slices.ContainsFunc(kept, func(j int) bool {
+			other, l := place(j)
+			return vg.Length(math.Abs(float64(mid-other))) < gap+(length+l)/2
+		})
+		if free {
+			kept = append(kept, i)
+		}
+	}
+	return kept
+}
+
+// Side implements page.Plot.
+func (m *matrixPlot) Side(s *page.Styles, _ vg.Length) vg.Length {
+	m.x.measure(s.Tick, true)
+	return m.y.measure(s.Tick, false)
+}
+
+// Natural implements page.Plot.
+func (m *matrixPlot) Natural(int) vg.Length {
+	n := vg.Length(len(m.x.names))
+	return n * min(mostCell, max(leastSeen, usualSide/n))
+}
+
+// Readable implements page.Plot.
+func (m *matrixPlot) Readable(w vg.Length) bool { return w >= leastCell*vg.Length(len(m.x.names)) }
+
+// Fit implements page.Plot.
+func (m *matrixPlot) Fit(w vg.Length) (width, height vg.Length) {
+	m.cell = max(min(mostCell, w/vg.Length(len(m.x.names))), 0.05)
+	m.x.thin(m.cell)
+	m.y.thin(m.cell)
+	m.x.thinGroups(m.cell, 3, m.x.style.Width)
+	m.y.thinGroups(m.cell, m.y.style.Cap()*1.3, func(string) vg.Length { return 0 })
+	return m.cell * vg.Length(len(m.x.names)), m.cell * vg.Length(len(m.y.names))
+}
+
+// Below implements page.Plot.
+func (m *matrixPlot) Below() vg.Length {
+	below := m.x.depth + tickMark + 2
+	if len(m.x.axis.Groups) > 0 {
+		below += bracket + m.x.style.Line()
+	}
+	return below
+}
+
+// Notes implements page.Plot.
+func (m *matrixPlot) Notes() []string {
+	if len(m.x.named) == len(m.x.names) && len(m.y.named) == len(m.y.names) {
+		return nil
+	}
+	return []string{"named: the rows and columns with the strongest cells, as far as there is room"}
+}
+
+// DrawSide implements page.Plot.
+func (m *matrixPlot) DrawSide(p page.Pen, x, y vg.Length) {
+	var ticks, brackets vg.Path
+	for _, i := range m.y.named {
+		mid := y + (vg.Length(i)+0.5)*m.cell
+		ticks = append(ticks, p.Path(false, x, mid, x-tickMark, mid)...)
+		p.Text(m.y.style, x-tickMark-1, mid+m.y.style.Cap()/2, 1, m.y.names[i])
+	}
+	at := x - tickMark - 1 - m.y.depth - bracket/2
+	for _, g := range m.y.axis.Groups {
+		from, to := y+vg.Length(g.First)*m.cell, y+vg.Length(g.First+g.N)*m.cell
+		brackets = append(brackets, p.Path(false, at, from+0.25*m.cell, at, to-0.25*m.cell)...)
+	}
+	for _, i := range m.y.groups {
+		g := m.y.axis.Groups[i]
+		p.Text(m.y.style, at-bracket/2, y+(vg.Length(g.First)+vg.Length(g.N)/2)*m.cell+m.y.style.Cap()/2, 1, g.Name)
+	}
+	p.Lines(m.colors.Edge, 0.4, ticks)
+	p.Lines(m.colors.Edge, 0.8, brackets)
+}
+
+// DrawBelow implements page.Plot.
+func (m *matrixPlot) DrawBelow(p page.Pen, x, y vg.Length) {
+	var ticks, brackets vg.Path
+	for _, i := range m.x.named {
+		mid := x + (vg.Length(i)+0.5)*m.cell
+		ticks = append(ticks, p.Path(false, mid, y, mid, y+tickMark)...)
+		p.TextUp(m.x.style, mid+m.x.style.Cap()/2, y+tickMark+1, 1, m.x.names[i])
+	}
+	at := y + tickMark + 1 + m.x.depth + bracket/2
+	for _, g := range m.x.axis.Groups {
+		from, to := x+vg.Length(g.First)*m.cell, x+vg.Length(g.First+g.N)*m.cell
+		brackets = append(brackets, p.Path(false, from+0.25*m.cell, at, to-0.25*m.cell, at)...)
+	}
+	for _, i := range m.x.groups {
+		g := m.x.axis.Groups[i]
+		mid := x + m.x.middle(i, m.cell, m.x.style.Width(g.Name))
+		p.Text(m.x.style, mid, at+bracket/2+m.x.style.Size*0.85, 0.5, g.Name)
+	}
+	p.Lines(m.colors.Edge, 0.4, ticks)
+	p.Lines(m.colors.Edge, 0.8, brackets)
+}
+
+// Draw implements page.Plot.
+func (m *matrixPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
+	cells := m.f.Frames[frame].Panels[panel].Cells
+	rows, columns := len(m.y.names), len(m.x.names)
+	w, h := m.cell*vg.Length(columns), m.cell*vg.Length(rows)
+	if len(cells) == 0 {
+		noRows(p, m.x.style, x+w/2, y+h/2)
+		return
+	}
+	img := image.NewNRGBA(image.Rect(0, 0, columns, rows))
+	for _, c := range cells {
+		img.SetNRGBA(c.Column, c.Row, m.colors.Diverging(c.Value/m.f.Scale.Limit))
+	}
+	p.DrawImage(vg.Rectangle{Min: p.At(x, y+h), Max: p.At(x+w, y)}, img)
+	var path vg.Path
+	for _, g := range m.x.axis.Groups[min(1, len(m.x.axis.Groups)):] {
+		at := x + vg.Length(g.First)*m.cell
+		path = append(path, p.Path(false, at, y, at, y+h)...)
+	}
+	for _, g := range m.y.axis.Groups[min(1, len(m.y.axis.Groups)):] {
+		at := y + vg.Length(g.First)*m.cell
+		path = append(path, p.Path(false, x, at, x+w, at)...)
+	}
+	p.Lines(sheer(m.colors.Edge, 0.35), 0.3, path)
+	p.Lines(m.colors.Edge, 0.5, outline(p, cells, presence(cells), x, y, m.cell, m.cell))
+}
