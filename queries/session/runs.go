@@ -15,7 +15,7 @@ const (
 	headSQL = `SELECT label FROM head
 		WHERE run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY ordinal`
 	basisSQL = `SELECT name FROM basis
-		WHERE side = $side AND run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY basis_id`
+		WHERE side = $side AND null_number IS NULL AND run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY basis_id`
 	componentSQL = `SELECT label FROM component JOIN run ON run.model_id = component.model_id
 		WHERE run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY component_id`
 	// The facts of a run, in the order in which a figure shows them.

@@ -12,15 +12,13 @@ import (
 	"ducklens/schema/schematest"
 )
 
-// small is a run of a model of three layers with two heads each. Its contributions add up.
+// small is a run of a model of three layers with two heads each, with rows in every table. Its contributions add up.
 func small() schema.Run {
 	model := schematest.GPT2Small()
-	model.Name, model.NLayers, model.NHeads, model.DModel = "small", 3, 2, 8
-	bases := schematest.Bases()
-	span := schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: "unembed+baseline", Dimension: 2, Description: "W_U of the key token and of the baseline token"}
+	model.Name, model.NLayers, model.NHeads, model.DModel, model.DHead = "small", 3, 2, 8, 4
 	return schema.Run{
 		Model: model, Heads: []schema.Head{{Layer: 2, Index: 1}, {Layer: 2, Index: 0}}, Seed: 42, BOS: true, PromptSource: "ioi",
-		Bases: []schema.Basis{bases[0], bases[1], span, bases[2], bases[3]},
+		Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 1, Index: 1}, {Layer: 0, Index: 0}}, Factors: true, Pairs: true,
 	}
 }
 
@@ -57,6 +55,9 @@ func sampleWith(t *testing.T, complete ...uint64) string {
 	}
 	if _, err := db.SQL().ExecContext(t.Context(), `UPDATE run SET status = 'running', n_examples = NULL, max_closure_residual = NULL
 		WHERE run_id = (SELECT max(r.run_id) FROM run AS r)`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.SQL().ExecContext(t.Context(), `DELETE FROM pair_mean_wide WHERE run_id = (SELECT max(r.run_id) FROM run AS r)`); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Finalize(t.Context()); err != nil {

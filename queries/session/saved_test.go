@@ -20,6 +20,9 @@ func TestEmbedded(t *testing.T) {
 		"key_components": false, "query_components": false, "key_quadrants": false, "query_quadrants": false,
 		"pct_explained_mlp0": false, "pct_explained_all_mlps": false, "pct_explained_name_movers": false,
 		"closure": false, "top_heads": false, "drill_down": false,
+		"query_substitution_scores": false, "query_substitution_probs": false, "key_substitution_scores": false,
+		"key_substitution_probs": false, "key_substitution_diff": false, "key_components_unembed_query": false,
+		"pair_matrix": false, "top_pairs": false, "unembed_fraction": false, "map_cosines": false, "head_cosines": false, "mlp0_norms": false,
 	}
 	for _, q := range queries.Embedded() {
 		shipped[q.Name] = true
@@ -62,14 +65,14 @@ func TestEmbedded(t *testing.T) {
 						t.Errorf("%v: %v", set, err)
 					}
 				}
-				if q.Chart.Mark == queries.Heatmap {
+				if q.Chart.Mark != queries.Table && q.Chart.Mark != queries.Scalar {
 					if _, err := figure.New(q, result); err != nil {
 						t.Errorf("%v: figure: %v", set, err)
 					}
 				}
-				for _, name := range []string{q.Chart.X, q.Chart.Y, q.Chart.Fill, q.Chart.Label, q.Chart.Facet, q.Chart.Frame, q.Chart.Error, q.Chart.Count, q.Chart.Order, q.Chart.XTick, q.Chart.YTick} {
-					if name != "" && result.Index(name) < 0 {
-						t.Errorf("chart column %q is not in %v", name, result.Names())
+				for _, c := range q.Chart.Columns() {
+					if c.Column != "" && result.Index(c.Column) < 0 {
+						t.Errorf("%s: column %q is not in %v", c.Key, c.Column, result.Names())
 					}
 				}
 			}
@@ -314,13 +317,25 @@ func TestNameMovers(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})
 	q := embedded(t, "pct_explained_name_movers")
-	largest, err := ask(t.Context(), s, `SELECT string_agg(component, ' + ' ORDER BY mean_diff DESC) AS heads FROM (
-		SELECT component, mean_diff FROM contribution_mean WHERE run_id = 2 AND head = '2.1' AND side = 'query' AND kind = 'head'
+	if got := ran(t, s, q, nil).text(0, "heads"); got != "1.1 + 0.0" && got != "0.0 + 1.1" {
+		t.Errorf("heads %q, want the movers of the run, 1.1 and 0.0", got)
+	}
+	// A run without movers: the two largest.
+	db := schematest.NewDB(t)
+	run := small()
+	run.Movers = nil
+	schematest.Insert(t, db, run, schematest.Random(run, 5, 3))
+	if err := db.Finalize(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	without := openFile(t, db.Path(), session.Options{})
+	largest, err := ask(t.Context(), without, `SELECT string_agg(component, ' + ' ORDER BY mean_diff DESC) AS heads FROM (
+		SELECT component, mean_diff FROM contribution_mean WHERE run_id = 1 AND head = '2.1' AND side = 'query' AND kind = 'head'
 		AND query_basis = 'unembed' AND key_basis = 'mlp0' AND quadrant = 'par_par' ORDER BY mean_diff DESC LIMIT 2)`, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := ran(t, s, q, nil).text(0, "heads"), queries.String(largest.Rows[0][0]); got != want {
+	if got, want := ran(t, without, q, nil).text(0, "heads"), queries.String(largest.Rows[0][0]); got != want {
 		t.Errorf("heads %q, want the two largest, %q", got, want)
 	}
 	if got := ran(t, s, q, map[string]string{"heads": "0.1,0.1"}).text(0, "heads"); got != "0.1" {

@@ -1,13 +1,19 @@
 -- name: pct_explained_all_mlps
 -- title: Head {head}: share of all MLPs, parallel to the output of MLP0 and to the unembedding
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: How much of the mean attention score, baseline subtracted, is the key-side contribution of all MLPs together in the
---   quadrant where both vectors are parallel to their basis. The denominator is the sum over all key-side components and quadrants
---   but b_K, which cancels. se is the standard error of the ratio (first order). Terms of a score are not causal effects.
+-- description: How much of the mean attention score, baseline subtracted, is the key-side contribution of all MLPs
+--   together in the quadrant where both vectors are parallel to their basis. The denominator is the sum over all
+--   key-side components and quadrants but b_K, which cancels. se is the standard error of the ratio (first order); low
+--   and high bound it with a percentile bootstrap over prompts, seeded and the same in every DuckDB. null_low and
+--   null_high enclose the same share of the mean percentages that random directions explain, one on each side, where the
+--   run has null_n pairs of them. Score terms are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
 -- param: query_basis TEXT = 'unembed', basis that splits query vectors
 -- param: key_basis TEXT = 'mlp0', basis that splits key vectors
+-- param: resamples INTEGER = 1000, how often the bootstrap draws as many prompts as there are, with replacement
+-- param: seed INTEGER = 0, seed of the bootstrap
+-- param: level DOUBLE = 0.95, share of the resamples between low and high, and of the random directions between null_low and null_high
 -- chart: scalar
 -- y: pct
 -- error: se
@@ -15,27 +21,66 @@
 -- y_title: percent of the mean score, baseline subtracted
 
 WITH target AS (
-  SELECT r.run_id, coalesce($head, default_head(r.run_id)) AS head
-  FROM run AS r
-  WHERE r.run_id = coalesce($run, latest_run())
-), share AS (
-  SELECT q.example_id,
-    sum(q.diff) FILTER (WHERE q.quadrant = 'par_par' AND q.kind = 'mlp') AS part,
-    sum(q.diff) FILTER (WHERE q.kind <> 'k_bias') AS whole
+  SELECT h.run_id, h.head_id, qb.basis_id AS query_basis_id, kb.basis_id AS key_basis_id, qb.kind <> 'whole' AND kb.kind <> 'whole' AS split
+  FROM head AS h JOIN basis AS qb ON qb.run_id = h.run_id JOIN basis AS kb ON kb.run_id = h.run_id
+  WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+    AND qb.side = 'query'::side AND qb.name = $query_basis AND qb.null_number IS NULL
+    AND kb.side = 'key'::side AND kb.name = $key_basis AND kb.null_number IS NULL
+), share AS ( -- the part and the whole, prompt by prompt
+  SELECT w.example_id, sum(CASE WHEN t.split THEN w.diff_par_par END) FILTER (WHERE c.kind = 'mlp'::component_kind) AS part,
+    sum(w.diff_par_par::DOUBLE + w.diff_par_perp + w.diff_perp_par + w.diff_perp_perp) FILTER (WHERE c.kind <> 'k_bias'::component_kind) AS whole
   FROM target AS t
-  JOIN contribution AS q ON q.run_id = t.run_id AND q.head = t.head
-  WHERE q.side = 'key' AND q.query_basis = $query_basis AND q.key_basis = $key_basis
-  GROUP BY q.example_id
+  JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id AND w.query_basis_id = t.query_basis_id AND w.key_basis_id = t.key_basis_id
+  JOIN component AS c ON c.component_id = w.component_id
+  WHERE w.side = 'key'::side
+  GROUP BY w.example_id
+  HAVING whole IS NOT NULL
 ), ratio AS (
-  SELECT avg(s.part) AS explained, avg(s.whole) AS denominator
+  SELECT avg(s.part) AS explained, avg(s.whole) AS denominator, count(s.whole) AS n
   FROM share AS s
-  WHERE s.whole IS NOT NULL
+), spread AS (
+  SELECT 100 * stddev_samp(s.part - r.explained / nullif(r.denominator, 0) * s.whole) / sqrt(any_value(r.n))
+    / nullif(abs(any_value(r.denominator)), 0) AS se
+  FROM share AS s CROSS JOIN ratio AS r
+), numbered AS (
+  SELECT row_number() OVER (ORDER BY s.example_id) - 1 AS place, s.part, s.whole
+  FROM share AS s
+), counter AS ( -- one number for each draw of each resample
+  SELECT b.resample, r.n, (b.resample * 2654435761 + i.draw * 40503 + ($seed & 65535) * 97) & 4294967295 AS x
+  FROM range($resamples) AS b(resample) CROSS JOIN ratio AS r CROSS JOIN range((SELECT k.n FROM ratio AS k)) AS i(draw)
+), mixed AS ( -- shift and multiply twice in 32 bits: plain arithmetic, as random() and hash() differ between versions
+  SELECT m.resample, m.n, (xor(m.y, m.y >> 16) * 73244475) & 4294967295 AS z
+  FROM (SELECT c.resample, c.n, (xor(c.x, c.x >> 16) * 73244475) & 4294967295 AS y FROM counter AS c) AS m
+), drawn AS (
+  SELECT m.resample, (xor(m.z, m.z >> 16) * m.n) >> 32 AS place
+  FROM mixed AS m
+), resampled AS (
+  SELECT 100 * sum(s.part) / nullif(sum(s.whole), 0) AS pct
+  FROM drawn AS d JOIN numbered AS s ON s.place = d.place
+  GROUP BY d.resample
+), bound AS ( -- one prompt says nothing about the spread
+  SELECT CASE WHEN r.n > 1 THEN quantile_cont(p.pct, (1 - $level) / 2) END AS low,
+    CASE WHEN r.n > 1 THEN quantile_cont(p.pct, (1 + $level) / 2) END AS high
+  FROM ratio AS r CROSS JOIN resampled AS p
+  GROUP BY r.n
+), null_pct AS ( -- quadrants add up to the same for every pair of bases, so the denominator is shared
+  SELECT 100 * avg(d.part) / nullif(any_value(r.denominator), 0) AS pct
+  FROM (
+    SELECT b.null_number, w.example_id, sum(w.diff_par_par) AS part
+    FROM target AS t
+    JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id
+    JOIN basis AS b ON b.run_id = w.run_id AND b.basis_id = w.query_basis_id AND b.null_number IS NOT NULL
+    JOIN component AS c ON c.component_id = w.component_id
+    WHERE w.side = 'key'::side AND c.kind = 'mlp'::component_kind
+    GROUP BY b.null_number, w.example_id
+  ) AS d CROSS JOIN ratio AS r
+  GROUP BY d.null_number
+), null_band AS (
+  SELECT quantile_cont(p.pct, (1 - $level) / 2) AS low, quantile_cont(p.pct, (1 + $level) / 2) AS high, count(p.pct) AS n
+  FROM null_pct AS p
 )
-SELECT 100 * r.explained / nullif(r.denominator, 0) AS pct,
-  100 * stddev_samp(s.part - r.explained / nullif(r.denominator, 0) * s.whole) / sqrt(count(s.whole)) / nullif(abs(r.denominator), 0) AS se,
-  count(s.whole) AS n, r.explained, r.denominator,
-  'mean score difference over all key-side components and quadrants but b_K' AS denominator_is
-FROM share AS s CROSS JOIN ratio AS r
-WHERE s.whole IS NOT NULL
-GROUP BY r.explained, r.denominator
+SELECT 100 * r.explained / nullif(r.denominator, 0) AS pct, e.se, r.n, b.low, b.high, v.low AS null_low, v.high AS null_high, v.n AS null_n,
+  r.explained, r.denominator, 'mean score difference over all key-side components and quadrants but b_K' AS denominator_is
+FROM ratio AS r CROSS JOIN spread AS e CROSS JOIN null_band AS v LEFT JOIN bound AS b ON true
+WHERE r.n > 0
 ORDER BY pct

@@ -1,16 +1,22 @@
 -- name: pct_explained_name_movers
 -- title: Head {head}: share of heads {heads}, parallel to the unembedding
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: How much of the mean attention score, baseline subtracted, is the query-side contribution of a few earlier heads
---   in the quadrant where both vectors are parallel to their basis. The heads are 9.9 and 9.6, the name movers of GPT-2 small, where
---   both are below the target head; else the two heads with the largest such contribution. The denominator is the sum over
---   all query-side components and quadrants, b_Q included. se is the standard error of the ratio (first order). Terms of a
---   score are not causal effects.
+-- description: How much of the mean attention score, baseline subtracted, is the query-side contribution of a few
+--   earlier heads in the quadrant where both vectors are parallel to their basis. The heads are those that the run calls
+--   movers (9.9 and 9.6, the name movers of GPT-2 small, if it was not told otherwise), or in a run without any the two
+--   heads with the largest such contribution. The denominator is the sum over all query-side components and quadrants,
+--   b_Q included. se is the standard error of the ratio (first order); low and high bound it with a percentile bootstrap
+--   over prompts, seeded and the same in every DuckDB. null_low and null_high enclose the same share of the mean
+--   percentages that random directions explain, one on each side, where the run has null_n pairs of them. Score terms
+--   are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
 -- param: heads TEXT = NULL, heads to add up, such as '9.9,9.6'; NULL chooses as described
 -- param: query_basis TEXT = 'unembed', basis that splits query vectors
 -- param: key_basis TEXT = 'mlp0', basis that splits key vectors
+-- param: resamples INTEGER = 1000, how often the bootstrap draws as many prompts as there are, with replacement
+-- param: seed INTEGER = 0, seed of the bootstrap
+-- param: level DOUBLE = 0.95, share of the resamples between low and high, and of the random directions between null_low and null_high
 -- chart: scalar
 -- y: pct
 -- error: se
@@ -18,52 +24,93 @@
 -- y_title: percent of the mean score, baseline subtracted
 
 WITH target AS (
-  SELECT r.run_id, coalesce($head, default_head(r.run_id)) AS head
-  FROM run AS r
-  WHERE r.run_id = coalesce($run, latest_run())
-), term AS (
-  SELECT q.example_id, q.component, q.kind, q.quadrant, q.diff
-  FROM target AS t
-  JOIN contribution AS q ON q.run_id = t.run_id AND q.head = t.head
-  WHERE q.side = 'query' AND q.query_basis = $query_basis AND q.key_basis = $key_basis
+  SELECT h.run_id, h.head_id, qb.basis_id AS query_basis_id, kb.basis_id AS key_basis_id, qb.kind <> 'whole' AND kb.kind <> 'whole' AS split
+  FROM head AS h JOIN basis AS qb ON qb.run_id = h.run_id JOIN basis AS kb ON kb.run_id = h.run_id
+  WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+    AND qb.side = 'query'::side AND qb.name = $query_basis AND qb.null_number IS NULL
+    AND kb.side = 'key'::side AND kb.name = $key_basis AND kb.null_number IS NULL
 ), candidate AS (
-  SELECT term.component, avg(term.diff) AS mean,
-    count(*) FILTER (WHERE term.component IN ('9.9', '9.6')) OVER () AS known
-  FROM term
-  WHERE term.kind = 'head' AND term.quadrant = 'par_par'
-  GROUP BY term.component
-), ranked AS (
-  SELECT c.component, row_number() OVER (ORDER BY c.mean DESC, c.component) AS place, c.known
-  FROM candidate AS c
+  SELECT w.component_id, c.label, avg(w.diff_par_par) AS mean
+  FROM target AS t
+  JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id AND w.query_basis_id = t.query_basis_id AND w.key_basis_id = t.key_basis_id
+  JOIN component AS c ON c.component_id = w.component_id
+  WHERE w.side = 'query'::side AND c.kind = 'head'::component_kind
+  GROUP BY w.component_id, c.label
 ), given AS (
-  SELECT DISTINCT trim(g.name) AS component
+  SELECT DISTINCT trim(g.name) AS label
   FROM (SELECT unnest(string_split($heads::VARCHAR, ',')) AS name) AS g
+), mover_of_run AS (
+  SELECT m.label FROM target AS t JOIN mover AS m ON m.run_id = t.run_id
 ), chosen AS (
-  SELECT g.component FROM given AS g
+  SELECT g.label FROM given AS g
   UNION ALL
-  SELECT r.component FROM ranked AS r
-  WHERE $heads::VARCHAR IS NULL AND CASE WHEN r.known = 2 THEN r.component IN ('9.9', '9.6') ELSE r.place <= 2 END
+  SELECT m.label FROM mover_of_run AS m
+  WHERE $heads::VARCHAR IS NULL
+  UNION ALL
+  SELECT k.label FROM (SELECT a.label, row_number() OVER (ORDER BY a.mean DESC, a.label) AS place FROM candidate AS a) AS k
+  WHERE $heads::VARCHAR IS NULL AND NOT EXISTS (SELECT 1 FROM mover_of_run AS m) AND k.place <= 2
 ), checked AS (
-  SELECT string_agg(c.component, ' + ' ORDER BY k.mean DESC, c.component) AS heads,
-    string_agg(c.component, ', ' ORDER BY c.component) FILTER (WHERE k.component IS NULL) AS unknown
-  FROM chosen AS c LEFT JOIN candidate AS k ON k.component = c.component
-), share AS (
-  SELECT term.example_id,
-    sum(term.diff) FILTER (WHERE term.quadrant = 'par_par' AND term.component IN (SELECT c.component FROM chosen AS c)) AS part,
-    sum(term.diff) AS whole
-  FROM term
-  GROUP BY term.example_id
+  SELECT string_agg(h.label, ' + ' ORDER BY k.mean DESC, h.label) AS heads,
+    string_agg(h.label, ', ' ORDER BY h.label) FILTER (WHERE k.label IS NULL) AS unknown
+  FROM chosen AS h LEFT JOIN candidate AS k ON k.label = h.label
+), share AS ( -- the part and the whole, prompt by prompt
+  SELECT w.example_id, sum(CASE WHEN t.split THEN w.diff_par_par END) FILTER (WHERE h.label IS NOT NULL) AS part,
+    sum(w.diff_par_par::DOUBLE + w.diff_par_perp + w.diff_perp_par + w.diff_perp_perp) AS whole
+  FROM target AS t
+  JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id AND w.query_basis_id = t.query_basis_id AND w.key_basis_id = t.key_basis_id
+  JOIN component AS c ON c.component_id = w.component_id
+  LEFT JOIN chosen AS h ON h.label = c.label
+  WHERE w.side = 'query'::side
+  GROUP BY w.example_id
+  HAVING whole IS NOT NULL
 ), ratio AS (
-  SELECT avg(s.part) AS explained, avg(s.whole) AS denominator
+  SELECT avg(s.part) AS explained, avg(s.whole) AS denominator, count(s.whole) AS n
   FROM share AS s
-  WHERE s.whole IS NOT NULL
+), spread AS (
+  SELECT 100 * stddev_samp(s.part - r.explained / nullif(r.denominator, 0) * s.whole) / sqrt(any_value(r.n))
+    / nullif(abs(any_value(r.denominator)), 0) AS se
+  FROM share AS s CROSS JOIN ratio AS r
+), numbered AS (
+  SELECT row_number() OVER (ORDER BY s.example_id) - 1 AS place, s.part, s.whole
+  FROM share AS s
+), counter AS ( -- one number for each draw of each resample
+  SELECT b.resample, r.n, (b.resample * 2654435761 + i.draw * 40503 + ($seed & 65535) * 97) & 4294967295 AS x
+  FROM range($resamples) AS b(resample) CROSS JOIN ratio AS r CROSS JOIN range((SELECT k.n FROM ratio AS k)) AS i(draw)
+), mixed AS ( -- shift and multiply twice in 32 bits: plain arithmetic, as random() and hash() differ between versions
+  SELECT m.resample, m.n, (xor(m.y, m.y >> 16) * 73244475) & 4294967295 AS z
+  FROM (SELECT c.resample, c.n, (xor(c.x, c.x >> 16) * 73244475) & 4294967295 AS y FROM counter AS c) AS m
+), drawn AS (
+  SELECT m.resample, (xor(m.z, m.z >> 16) * m.n) >> 32 AS place
+  FROM mixed AS m
+), resampled AS (
+  SELECT 100 * sum(s.part) / nullif(sum(s.whole), 0) AS pct
+  FROM drawn AS d JOIN numbered AS s ON s.place = d.place
+  GROUP BY d.resample
+), bound AS ( -- one prompt says nothing about the spread
+  SELECT CASE WHEN r.n > 1 THEN quantile_cont(p.pct, (1 - $level) / 2) END AS low,
+    CASE WHEN r.n > 1 THEN quantile_cont(p.pct, (1 + $level) / 2) END AS high
+  FROM ratio AS r CROSS JOIN resampled AS p
+  GROUP BY r.n
+), null_pct AS ( -- quadrants add up to the same for every pair of bases, so the denominator is shared
+  SELECT 100 * avg(d.part) / nullif(any_value(r.denominator), 0) AS pct
+  FROM (
+    SELECT b.null_number, w.example_id, sum(w.diff_par_par) AS part
+    FROM target AS t
+    JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id
+    JOIN basis AS b ON b.run_id = w.run_id AND b.basis_id = w.query_basis_id AND b.null_number IS NOT NULL
+    JOIN component AS c ON c.component_id = w.component_id
+    WHERE w.side = 'query'::side AND c.label IN (SELECT h.label FROM chosen AS h)
+    GROUP BY b.null_number, w.example_id
+  ) AS d CROSS JOIN ratio AS r
+  GROUP BY d.null_number
+), null_band AS (
+  SELECT quantile_cont(p.pct, (1 - $level) / 2) AS low, quantile_cont(p.pct, (1 + $level) / 2) AS high, count(p.pct) AS n
+  FROM null_pct AS p
 )
 SELECT CASE WHEN k.unknown IS NOT NULL THEN error('parameter heads: ' || k.unknown || ' is not a head below the target head')
     ELSE 100 * r.explained / nullif(r.denominator, 0) END AS pct,
-  100 * stddev_samp(s.part - r.explained / nullif(r.denominator, 0) * s.whole) / sqrt(count(s.whole)) / nullif(abs(r.denominator), 0) AS se,
-  count(s.whole) AS n, k.heads, r.explained, r.denominator,
-  'mean score difference over all query-side components and quadrants, b_Q included' AS denominator_is
-FROM share AS s CROSS JOIN ratio AS r CROSS JOIN checked AS k
-WHERE s.whole IS NOT NULL
-GROUP BY r.explained, r.denominator, k.heads, k.unknown
+  e.se, r.n, b.low, b.high, v.low AS null_low, v.high AS null_high, v.n AS null_n, k.heads,
+  r.explained, r.denominator, 'mean score difference over all query-side components and quadrants, b_Q included' AS denominator_is
+FROM ratio AS r CROSS JOIN spread AS e CROSS JOIN null_band AS v CROSS JOIN checked AS k LEFT JOIN bound AS b ON true
+WHERE r.n > 0
 ORDER BY pct

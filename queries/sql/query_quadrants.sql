@@ -1,10 +1,10 @@
 -- name: query_quadrants
 -- title: Head {head}: query-side components by quadrant
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: The contributions of query_components, split by what part of the query vector meets what part of the key
---   vector: ∥ is the part along the basis of its side, ⊥ the rest. Frames: baseline subtracted; subtracted, with the query
---   vectors split along the unembeddings of both the key and the baseline token; not subtracted. The quadrants of a frame
---   add up to the unsplit contributions.
+-- description: The contributions of query_components, split by what part of the query vector meets what part of the
+--   key vector: ∥ is the part along the basis of its side, ⊥ the rest. Frames: baseline subtracted; subtracted, with
+--   the query vectors split along the unembeddings of both the key and the baseline token; not subtracted. The
+--   quadrants of a frame add up to the unsplit contributions.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
 -- param: query_basis TEXT = 'unembed', basis that splits query vectors in the first and the third frame
@@ -25,33 +25,51 @@
 -- facet_columns: 2
 
 WITH target AS (
-  SELECT r.run_id, r.model_id, m.n_heads, coalesce($head, default_head(r.run_id)) AS head
-  FROM run AS r JOIN model AS m ON m.model_id = r.model_id
-  WHERE r.run_id = coalesce($run, latest_run())
+  SELECT r.run_id, h.head_id, m.n_heads
+  FROM run AS r JOIN model AS m ON m.model_id = r.model_id JOIN head AS h ON h.run_id = r.run_id
+  WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
 ), frames AS (
-  SELECT f.place, f.frame, f.query_basis, f.subtract
-  FROM (VALUES
+  SELECT f.place, f.frame, f.subtract, qb.basis_id AS query_basis_id, qb.kind <> 'whole' AS query_split
+  FROM target AS t
+  CROSS JOIN (VALUES
     (1, 'baseline subtracted', $query_basis, true),
     (2, 'baseline subtracted, query split along both unembeddings', 'unembed+baseline', true),
     (3, 'baseline not subtracted', $query_basis, false)
   ) AS f(place, frame, query_basis, subtract)
-), cell AS (
-  SELECT f.place, f.frame, q.quadrant, q.component, any_value(t.model_id) AS model_id, any_value(t.n_heads) AS n_heads,
-    avg(CASE WHEN f.subtract THEN q.diff ELSE q.score END) AS mean,
-    stddev_samp(CASE WHEN f.subtract THEN q.diff ELSE q.score END) AS sd,
-    count(CASE WHEN f.subtract THEN q.diff ELSE q.score END) AS n
+  JOIN basis AS qb ON qb.run_id = t.run_id AND qb.side = 'query'::side AND qb.name = f.query_basis
+), moment AS ( -- lists have the quadrants in the order of the corners below
+  SELECT w.query_basis_id, kb.kind <> 'whole' AS key_split, w.component_id, any_value(t.n_heads) AS n_heads,
+    [avg(w.score_par_par), avg(w.score_par_perp), avg(w.score_perp_par), avg(w.score_perp_perp)] AS mean_score,
+    [stddev_samp(w.score_par_par), stddev_samp(w.score_par_perp), stddev_samp(w.score_perp_par), stddev_samp(w.score_perp_perp)] AS sd_score,
+    count(w.score_par_par) AS n_score,
+    [avg(w.diff_par_par), avg(w.diff_par_perp), avg(w.diff_perp_par), avg(w.diff_perp_perp)] AS mean_diff,
+    [stddev_samp(w.diff_par_par), stddev_samp(w.diff_par_perp), stddev_samp(w.diff_perp_par), stddev_samp(w.diff_perp_perp)] AS sd_diff,
+    count(w.diff_par_par) AS n_diff
   FROM target AS t
-  JOIN contribution AS q ON q.run_id = t.run_id AND q.head = t.head
-  JOIN frames AS f ON f.query_basis = q.query_basis
-  WHERE q.side = 'query' AND q.key_basis = $key_basis
-  GROUP BY f.place, f.frame, q.quadrant, q.component
+  JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id
+  JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id AND kb.name = $key_basis
+  WHERE w.side = 'query'::side AND w.query_basis_id IN (SELECT f.query_basis_id FROM frames AS f)
+  GROUP BY w.query_basis_id, kb.kind, w.component_id
+), corner AS (
+  SELECT q.corner, q.quadrant, q.panel, q.query_par, q.key_par
+  FROM (VALUES
+    (1, 'par_par', 'query ∥, key ∥', true, true),
+    (2, 'par_perp', 'query ∥, key ⊥', true, false),
+    (3, 'perp_par', 'query ⊥, key ∥', false, true),
+    (4, 'perp_perp', 'query ⊥, key ⊥', false, false)
+  ) AS q(corner, quadrant, panel, query_par, key_par)
+), cell AS ( -- a side that is not split has no parallel part
+  SELECT f.place, f.frame, q.corner, q.quadrant, q.panel, d.component_id, d.n_heads,
+    CASE WHEN f.subtract THEN d.mean_diff[q.corner] ELSE d.mean_score[q.corner] END AS mean,
+    CASE WHEN f.subtract THEN d.sd_diff[q.corner] ELSE d.sd_score[q.corner] END AS sd,
+    CASE WHEN f.subtract THEN d.n_diff ELSE d.n_score END AS n
+  FROM moment AS d
+  JOIN frames AS f ON f.query_basis_id = d.query_basis_id
+  JOIN corner AS q ON (f.query_split OR NOT q.query_par) AND (d.key_split OR NOT q.key_par)
 )
-SELECT d.frame, d.quadrant,
-  CASE d.quadrant WHEN 'par_par' THEN 'query ∥, key ∥' WHEN 'par_perp' THEN 'query ∥, key ⊥'
-    WHEN 'perp_par' THEN 'query ⊥, key ∥' ELSE 'query ⊥, key ⊥' END AS panel,
-  c.label AS component, c.grid_row, c.grid_column, d.mean, d.sd / sqrt(d.n) AS se, d.n,
+SELECT d.frame, d.quadrant, d.panel, c.label AS component, c.grid_row, c.grid_column, d.mean, d.sd / sqrt(d.n) AS se, d.n,
   CASE WHEN c.grid_row = 0 THEN 'other' ELSE (c.grid_row - 1)::VARCHAR END AS row_name,
   CASE WHEN c.grid_column < d.n_heads THEN 'H' || c.grid_column WHEN c.grid_column = d.n_heads THEN 'MLP' ELSE 'b_O' END AS column_name
-FROM cell AS d JOIN component AS c ON c.model_id = d.model_id AND c.label = d.component
+FROM cell AS d JOIN component AS c ON c.component_id = d.component_id
 WHERE d.n > 0
-ORDER BY d.place, d.quadrant, c.component_id
+ORDER BY d.place, d.corner, c.component_id

@@ -1,0 +1,66 @@
+-- name: key_components_unembed_query
+-- title: Head {head}: key-side components, with the model's query and with an unembedding as query
+-- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- description: The contributions of key_components, once with the model's own query vectors, once with the query
+--   vector of every prompt replaced by the unembedding of its key token, normalised by LayerNorm: how would the head
+--   attend if all that stood at the query position were a prediction of that token? Each with the score at the
+--   baseline position subtracted and not. b_K has a cell, b_Q is part of the query. Terms of a score are not causal
+--   effects.
+-- param: run INTEGER = NULL, number of the run; NULL is the last complete one
+-- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
+-- param: query_basis TEXT = 'sub_unembed', what replaces the query vector: a basis of the kind replacement
+-- chart: heatmap
+-- x: grid_column
+-- y: grid_row
+-- fill: mean
+-- label: component
+-- facet: panel
+-- error: se
+-- count: n
+-- x_tick: column_name
+-- y_tick: row_name
+-- y_title: layer
+-- fill_title: mean contribution to the score
+-- facet_columns: 2
+
+WITH target AS (
+  SELECT r.run_id, h.head_id, m.n_heads
+  FROM run AS r JOIN model AS m ON m.model_id = r.model_id JOIN head AS h ON h.run_id = r.run_id
+  WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+), query_vector AS (
+  SELECT qb.basis_id,
+    CASE WHEN qb.kind = 'whole' THEN 'own query'
+      WHEN qb.kind <> 'replacement' THEN error('parameter query_basis: ' || qb.name || ' splits query vectors and does not replace them')
+      WHEN qb.name = 'sub_unembed' THEN 'query W_U[' || CASE WHEN e.ioi THEN 'IO' ELSE 'key' END || ']'
+      ELSE 'query ' || qb.name END AS label
+  FROM target AS t
+  JOIN basis AS qb ON qb.run_id = t.run_id AND qb.side = 'query'::side AND (qb.kind = 'whole' OR qb.name = $query_basis)
+  CROSS JOIN (SELECT count(x.prompt_order) > 0 AS ioi FROM target AS y JOIN example AS x ON x.run_id = y.run_id) AS e
+), total AS ( -- a query that replaces another has its bias in the perpendicular part: add both
+  SELECT w.query_basis_id, w.component_id, any_value(t.n_heads) AS n_heads,
+    avg(w.score_par_perp::DOUBLE + w.score_perp_perp) AS mean_score,
+    stddev_samp(w.score_par_perp::DOUBLE + w.score_perp_perp) AS sd_score, count(w.score_perp_perp) AS n_score,
+    avg(w.diff_par_perp::DOUBLE + w.diff_perp_perp) AS mean_diff,
+    stddev_samp(w.diff_par_perp::DOUBLE + w.diff_perp_perp) AS sd_diff, count(w.diff_perp_perp) AS n_diff
+  FROM target AS t
+  JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id
+  JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id AND kb.kind = 'whole'
+  WHERE w.side = 'key'::side AND w.query_basis_id IN (SELECT v.basis_id FROM query_vector AS v)
+  GROUP BY w.query_basis_id, w.component_id
+), cell AS (
+  SELECT 1 AS place, 'baseline subtracted' AS panel, u.query_basis_id, u.component_id, u.n_heads,
+    u.mean_diff AS mean, u.sd_diff AS sd, u.n_diff AS n
+  FROM total AS u
+  UNION ALL
+  SELECT 2 AS place, 'baseline not subtracted' AS panel, u.query_basis_id, u.component_id, u.n_heads,
+    u.mean_score AS mean, u.sd_score AS sd, u.n_score AS n
+  FROM total AS u
+)
+SELECT d.panel || ', ' || v.label AS panel, c.label AS component, c.grid_row, c.grid_column, d.mean, d.sd / sqrt(d.n) AS se, d.n,
+  CASE WHEN c.grid_row = 0 THEN 'other' ELSE (c.grid_row - 1)::VARCHAR END AS row_name,
+  CASE WHEN c.grid_column < d.n_heads THEN 'H' || c.grid_column WHEN c.grid_column = d.n_heads THEN 'MLP' ELSE 'b_O' END AS column_name
+FROM cell AS d
+JOIN query_vector AS v ON v.basis_id = d.query_basis_id
+JOIN component AS c ON c.component_id = d.component_id
+WHERE d.n > 0
+ORDER BY d.place, d.query_basis_id, c.component_id

@@ -1,0 +1,43 @@
+-- name: key_substitution_probs
+-- title: Head {head}: attention probability with another vector as key
+-- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- description: The probability with which the head would attend to the key position if its score, and no other of the
+--   row, came from another vector there. The vectors are made of the token at the key position: its embedding W_E; the
+--   effective embedding W_EE0, what MLP0 writes when the first layer attends from the token to itself alone; W_EE, the
+--   whole stream after that; the real output of MLP0; and the residual stream itself (unpatched). The notebook
+--   convention normalises every vector by its sample standard deviation without epsilon, unpatched too. One row per
+--   prompt and vector; mean, se and n are those of the vector.
+-- param: run INTEGER = NULL, number of the run; NULL is the last complete one
+-- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
+-- param: subtract BOOLEAN = false, whether the score difference takes the place of the score in the softmax, as in the notebook convention
+-- chart: histogram
+-- x: prob
+-- series: series
+-- x_title: attention probability of the key position
+-- y_title: prompts
+-- legend_title: key vector
+
+WITH target AS (
+  SELECT r.run_id, h.head_id, r.convention,
+    CASE WHEN e.ioi THEN '[IO]' ELSE '[key]' END AS key_name, CASE WHEN e.ioi THEN '[S]' ELSE '[baseline]' END AS baseline_name
+  FROM run AS r JOIN head AS h ON h.run_id = r.run_id
+  CROSS JOIN (SELECT count(x.prompt_order) > 0 AS ioi FROM example AS x WHERE x.run_id = coalesce($run, latest_run())) AS e
+  WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+), value AS (
+  SELECT s.example_id, s.vector,
+    CASE WHEN s.vector LIKE 'W!_%' ESCAPE '!' THEN s.vector || t.key_name ELSE replace(s.vector, 'MLP0', 'MLP0 output') END AS series,
+    CASE WHEN NOT $subtract THEN s.prob
+      WHEN t.convention = 'notebook'::convention THEN s.diff_prob -- quirk: a difference of scores stands beside scores
+      ELSE error('parameter subtract: the probability of a score difference has no meaning, '
+        || 'and exists in the notebook convention only') END AS prob
+  FROM target AS t JOIN substitution AS s ON s.run_id = t.run_id AND s.head_id = t.head_id
+  WHERE s.side = 'key'::side
+), summary AS (
+  SELECT v.vector, avg(v.prob) AS mean, stddev_samp(v.prob) / sqrt(count(v.prob)) AS se, count(v.prob) AS n
+  FROM value AS v
+  GROUP BY v.vector
+)
+SELECT v.series, v.vector, v.example_id, v.prob, s.mean, s.se, s.n
+FROM value AS v JOIN summary AS s ON s.vector = v.vector
+WHERE v.prob IS NOT NULL
+ORDER BY s.mean DESC, v.vector, v.example_id

@@ -1,0 +1,24 @@
+-- name: map_cosines
+-- title: Head {head}: cosines with the linear map to the score
+-- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- description: With one side held fixed the score is a linear map of the vector at the other: W_Q k / sqrt(d_head) of
+--   a query-side vector, W_K q / sqrt(d_head) of a key-side vector. Mean over the prompts of the cosines of that map
+--   with the parallel and the perpendicular part of the outputs of the movers (query side), and of the residual stream
+--   at the key (key side). With the baseline subtracted, the map is that of the difference of the two keys on the query
+--   side; on the key side the parts at the baseline position are subtracted from those at the key position. A part that
+--   is zero has no cosine; par_n and perp_n count those that have one.
+-- param: run INTEGER = NULL, number of the run; NULL is the last complete one
+-- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
+-- chart: table
+
+SELECT p.side, p.vector, b.name AS basis, p.measure = 'diff'::measure AS subtract,
+  avg(p.par_cos) AS par_cos, stddev_samp(p.par_cos) / sqrt(count(p.par_cos)) AS par_se, count(p.par_cos) AS par_n,
+  avg(p.perp_cos) AS perp_cos, stddev_samp(p.perp_cos) / sqrt(count(p.perp_cos)) AS perp_se, count(p.perp_cos) AS perp_n
+FROM run AS r
+JOIN head AS h ON h.run_id = r.run_id
+JOIN projection AS p ON p.run_id = r.run_id AND p.head_id = h.head_id
+JOIN basis AS b ON b.run_id = p.run_id AND b.basis_id = p.basis_id
+WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+  AND b.null_number IS NULL AND b.kind = 'subspace'::basis_kind
+GROUP BY p.side, p.vector, b.basis_id, b.name, p.measure
+ORDER BY p.side, (SELECT m.ordinal FROM mover AS m WHERE m.run_id = coalesce($run, latest_run()) AND m.label = p.vector), p.vector, b.basis_id, p.measure

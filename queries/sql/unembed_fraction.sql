@@ -1,0 +1,31 @@
+-- name: unembed_fraction
+-- title: Outputs of movers: how much lies along the unembeddings
+-- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- description: How much of the output of each mover head at the query position, brought to unit length, is explained
+--   by a basis of the query side: by the unembedding of the key token, or by the plane of the unembeddings of key and
+--   baseline token. Mean over the prompts of the lengths of the parallel and the perpendicular part, and the fractions
+--   of the squared length. In the notebook convention a fraction is the square of the mean length, and the two do not
+--   add up to 1; in the exact convention it is the mean of the squared lengths, and they do.
+-- param: run INTEGER = NULL, number of the run; NULL is the last complete one
+-- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
+-- chart: table
+
+SELECT p.vector, b.name AS basis,
+  -- Notebook: the square of a mean length, so that the two parts do not add up to 1. Exact: the mean of squares.
+  CASE WHEN any_value(r.convention) = 'notebook'::convention THEN avg(p.par_norm) ** 2 ELSE avg(p.par_norm::DOUBLE ** 2) END AS par_fraction,
+  CASE WHEN any_value(r.convention) = 'notebook'::convention THEN 2 * avg(p.par_norm) * stddev_samp(p.par_norm)
+    ELSE stddev_samp(p.par_norm::DOUBLE ** 2) END / sqrt(count(p.par_norm)) AS par_fraction_se,
+  CASE WHEN any_value(r.convention) = 'notebook'::convention THEN avg(p.perp_norm) ** 2 ELSE avg(p.perp_norm::DOUBLE ** 2) END AS perp_fraction,
+  CASE WHEN any_value(r.convention) = 'notebook'::convention THEN 2 * avg(p.perp_norm) * stddev_samp(p.perp_norm)
+    ELSE stddev_samp(p.perp_norm::DOUBLE ** 2) END / sqrt(count(p.perp_norm)) AS perp_fraction_se,
+  avg(p.par_norm) AS par_norm, stddev_samp(p.par_norm) / sqrt(count(p.par_norm)) AS par_norm_se,
+  avg(p.perp_norm) AS perp_norm, stddev_samp(p.perp_norm) / sqrt(count(p.perp_norm)) AS perp_norm_se,
+  count(p.par_norm) AS n
+FROM run AS r
+JOIN head AS h ON h.run_id = r.run_id
+JOIN projection AS p ON p.run_id = r.run_id AND p.head_id = h.head_id
+JOIN basis AS b ON b.run_id = p.run_id AND b.basis_id = p.basis_id
+WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+  AND b.null_number IS NULL AND p.side = 'query'::side AND p.measure = 'score'::measure
+GROUP BY p.vector, b.basis_id, b.name
+ORDER BY (SELECT m.ordinal FROM mover AS m WHERE m.run_id = coalesce($run, latest_run()) AND m.label = p.vector), p.vector, b.basis_id
