@@ -78,8 +78,8 @@ func (r Report) OK() bool { return len(r.Problems) == 0 }
 
 // Verify checks a whole file: that every value can be read and is finite, that tables, views and macros are those of the
 // schema, that runs are complete and have all their rows once, that no row refers to nothing, that tables agree with
-// each other, and that the stored contributions of every example, head, side and pair of bases add up to the score of
-// the model. What is wrong with the file is in the report; an error means that the check could not be made.
+// each other, that the stored contributions of every example, head, side and pair of bases add up to the score of
+// the model, and, in exact runs, that factors and pairs of components add up to the contributions. What is wrong with the file is in the report; an error means that the check could not be made.
 func Verify(ctx context.Context, db *DB) (Report, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -87,7 +87,7 @@ func Verify(ctx context.Context, db *DB) (Report, error) {
 	}
 	defer conn.Close()
 	v := verifier{ctx: ctx, conn: conn, report: Report{SchemaVersion: db.version}}
-	steps := []func() error{v.definitions, v.values, v.runs, v.components, v.rules, v.closure}
+	steps := []func() error{v.definitions, v.values, v.runs, v.components, v.rules, v.closure, v.margins}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return v.report, Wrap("verify", db.path, err)
@@ -186,7 +186,20 @@ func readInventory(ctx context.Context, q queryer) (map[string]string, error) {
 type column struct {
 	table, name string
 	required    bool // NOT NULL
-	float       bool
+	kind        string
+}
+
+// wrong gives a condition for a value that is no finite number; false for a column of anything but numbers.
+func (c column) wrong() string {
+	name := quoteName(c.name)
+	switch c.kind {
+	case "FLOAT", "DOUBLE":
+		return "NOT isfinite(" + name + ")"
+	case "FLOAT[]":
+		// The product of a list with itself is not finite if a number in it is not; it cannot be had with a NULL in it.
+		return "CASE WHEN list_count(" + name + ") <> len(" + name + ") THEN true ELSE NOT isfinite(list_inner_product(" + name + ", " + name + ")) END"
+	}
+	return "false"
 }
 
 // values reads every value of every table: damage inside a block shows only when the block is read.
@@ -205,7 +218,7 @@ func (v *verifier) values() error {
 
 // columns lists the columns of all tables in the file, those that were added to it as well.
 func (v *verifier) columns() (map[string][]column, error) {
-	rows, err := v.conn.QueryContext(v.ctx, `SELECT c.table_name, c.column_name, NOT c.is_nullable, c.data_type IN ('FLOAT', 'DOUBLE')
+	rows, err := v.conn.QueryContext(v.ctx, `SELECT c.table_name, c.column_name, NOT c.is_nullable, c.data_type
 		FROM duckdb_columns() AS c JOIN duckdb_tables() AS t USING (database_name, schema_name, table_name)
 		WHERE c.database_name = $catalog AND c.schema_name = 'main' ORDER BY c.table_name, c.column_index`, sql.Named("catalog", Catalog))
 	if err != nil {
@@ -215,7 +228,7 @@ func (v *verifier) columns() (map[string][]column, error) {
 	list := map[string][]column{}
 	for rows.Next() {
 		var c column
-		if err := rows.Scan(&c.table, &c.name, &c.required, &c.float); err != nil {
+		if err := rows.Scan(&c.table, &c.name, &c.required, &c.kind); err != nil {
 			return nil, err
 		}
 		list[c.table] = append(list[c.table], c)
@@ -225,7 +238,8 @@ func (v *verifier) columns() (map[string][]column, error) {
 
 // requiredColumns are those that must have a value, whatever the table in the file says about NULL.
 var requiredColumns = []string{"score", "prob", "closure_residual", "query_scale", "key_scale",
-	"score_par_par", "score_par_perp", "score_perp_par", "score_perp_perp"}
+	"score_par_par", "score_par_perp", "score_perp_par", "score_perp_perp", "par", "perp", "par_norm", "perp_norm",
+	"mean_score_par_par", "mean_score_par_perp", "mean_score_perp_par", "mean_score_perp_perp"}
 
 // valuesOf reads one table in one pass and counts the values that may not be.
 func (v *verifier) valuesOf(table string, columns []column) error {
@@ -234,10 +248,7 @@ func (v *verifier) valuesOf(table string, columns []column) error {
 	for _, c := range columns {
 		name := quoteName(c.name)
 		hashed = append(hashed, name)
-		wrong := "false"
-		if c.float {
-			wrong = "NOT isfinite(" + name + ")"
-		}
+		wrong := c.wrong()
 		if c.required || slices.Contains(requiredColumns, c.name) {
 			wrong += " OR " + name + " IS NULL"
 		}
@@ -361,7 +372,7 @@ func (v *verifier) components() error {
 
 // rules asks the questions of verify_rules.go.
 func (v *verifier) rules() error {
-	for _, r := range verifyRules {
+	for _, r := range slices.Concat(verifyRules, pairRules, vectorRules) {
 		found, err := v.ask(r)
 		if err != nil {
 			return err

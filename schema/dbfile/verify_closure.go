@@ -120,13 +120,17 @@ const (
 		JOIN score AS s ON s.run_id = g.run_id AND s.example_id = g.example_id AND s.head_id = g.head_id
 		WHERE g.query_kind <> 'replacement' AND g.key_kind <> 'replacement'`
 
-	// wanted lists the sets of components that the sides of a head are split over.
-	wanted = `SELECT h.head_id, s.side, count(*) AS n, sum(hash(c.component_id)) AS parts
+	// wantedSets lists the sets of components that the sides of a head are split over, for all runs; wanted for one.
+	wantedSets = `SELECT h.run_id, h.head_id, s.side, count(*) AS n, sum(hash(c.component_id)) AS parts
 		FROM head AS h JOIN run AS r ON r.run_id = h.run_id JOIN component AS c ON c.model_id = r.model_id,
 			(SELECT unnest(enum_range(NULL::side)) AS side) AS s
-		WHERE h.run_id = $run AND (c.kind IN ('embed', 'pos_embed') OR (c.kind = 'q_bias' AND s.side = 'query') OR (c.kind = 'k_bias' AND s.side = 'key')
-			OR (c.layer < h.layer AND NOT (c.kind = 'attn_bias' AND r.convention = 'notebook')))
-		GROUP BY h.head_id, s.side`
+		WHERE ` + splitOver + `
+		GROUP BY h.run_id, h.head_id, s.side`
+	wanted = "SELECT * FROM (" + wantedSets + ") WHERE run_id = $run"
+
+	// splitOver tells whether side s of head h in run r is split over component c.
+	splitOver = `(c.kind IN ('embed', 'pos_embed') OR (c.kind = 'q_bias' AND s.side = 'query') OR (c.kind = 'k_bias' AND s.side = 'key')
+			OR (c.layer < h.layer AND NOT (c.kind = 'attn_bias' AND r.convention = 'notebook')))`
 )
 
 // closureRule is a rule about verify_sum; its query takes the first args of $run, $first, $last.

@@ -39,15 +39,58 @@ func wholeFile(t *testing.T) []byte {
 	return data
 }
 
+// damage is something done to a whole file, and what Verify should say about it.
+type damage struct {
+	name   string
+	damage []string
+	kind   dbfile.ProblemKind
+	text   string // in the problem
+}
+
+// findDamages does each to a file of its own.
+func findDamages(t *testing.T, whole []byte, list []damage) {
+	t.Helper()
+	for _, tt := range list {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ctx := t.Context()
+			path := filepath.Join(t.TempDir(), "x.duckdb")
+			if err := os.WriteFile(path, whole, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			db, err := dbfile.OpenWriter(ctx, path, dbfile.Options{Threads: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			for _, s := range tt.damage {
+				if _, err := db.SQL().ExecContext(ctx, s); err != nil {
+					t.Fatalf("%s: %v", s, err)
+				}
+			}
+			report, err := dbfile.Verify(ctx, db)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if report.OK() {
+				t.Fatal("no problem was found")
+			}
+			for _, p := range report.Problems {
+				if p.Kind == tt.kind && strings.Contains(p.Text, tt.text) {
+					return
+				}
+			}
+			t.Errorf("no problem is %q with %q; found:", tt.kind, tt.text)
+			for _, p := range report.Problems {
+				t.Log(p)
+			}
+		})
+	}
+}
+
 func TestVerifyFindsDamage(t *testing.T) {
 	t.Parallel()
-	whole := wholeFile(t)
-	for _, tt := range []struct {
-		name   string
-		damage []string
-		kind   dbfile.ProblemKind
-		text   string // in the problem
-	}{
+	findDamages(t, wholeFile(t), []damage{
 		{"one contribution", []string{"UPDATE contribution_wide SET score_perp_perp = score_perp_perp + 0.01 WHERE example_id = 1 AND component_id = 9 AND side = 'key' AND query_basis_id = 0 AND key_basis_id = 3"},
 			dbfile.NotClosed, "1 sum of contributions is not the score; first: example 1, head 1.0, key side, bases none and mlp0: contributions add up to"},
 		{"one baseline", []string{"UPDATE contribution_wide SET baseline_perp_perp = baseline_perp_perp - 0.01 WHERE example_id = 1 AND component_id = 9 AND side = 'query' AND query_basis_id = 1 AND key_basis_id = 2"},
@@ -124,42 +167,7 @@ func TestVerifyFindsDamage(t *testing.T) {
 		{"other macro", []string{"CREATE OR REPLACE MACRO default_head(a, b) AS a"}, dbfile.Altered, `macro default_head is "a, b", want "run"`},
 		{"lost table", []string{"DROP TABLE attention"}, dbfile.Altered, "column attention.prob is missing"},
 		{"rules gone", loosen("attention"), dbfile.Altered, `column attention.prob is "FLOAT", want "FLOAT NOT NULL"`},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			ctx := t.Context()
-			path := filepath.Join(t.TempDir(), "x.duckdb")
-			if err := os.WriteFile(path, whole, 0o644); err != nil {
-				t.Fatal(err)
-			}
-			db, err := dbfile.OpenWriter(ctx, path, dbfile.Options{Threads: 1})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer db.Close()
-			for _, s := range tt.damage {
-				if _, err := db.SQL().ExecContext(ctx, s); err != nil {
-					t.Fatalf("%s: %v", s, err)
-				}
-			}
-			report, err := dbfile.Verify(ctx, db)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if report.OK() {
-				t.Fatal("no problem was found")
-			}
-			for _, p := range report.Problems {
-				if p.Kind == tt.kind && strings.Contains(p.Text, tt.text) {
-					return
-				}
-			}
-			t.Errorf("no problem is %q with %q; found:", tt.kind, tt.text)
-			for _, p := range report.Problems {
-				t.Log(p)
-			}
-		})
-	}
+	})
 }
 
 // A table added by a user is read, but no problem.
