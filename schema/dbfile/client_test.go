@@ -26,7 +26,7 @@ func TestOtherClients(t *testing.T) {
 		}
 	}
 	db := schematest.NewDB(t)
-	schematest.Synthetic(t, db, 1, 2, schema.Head{Layer: 1, Index: 0})
+	schematest.Full(t, db, 1, 2, schema.Head{Layer: 1, Index: 0})
 	if err := db.Finalize(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -36,12 +36,20 @@ func TestOtherClients(t *testing.T) {
 		{"SELECT count(*) FROM contribution WHERE query_basis = 'none' AND key_basis = 'none' AND quadrant <> 'perp_perp'", `[[0]]`},
 		{"SELECT count(*) FROM contribution_unsplit", `[[68]]`},
 		{"SELECT component, n FROM contribution_mean WHERE side = 'query' AND query_basis = 'none' AND key_basis = 'none' AND kind = 'mlp'", `[["MLP0",2]]`},
-		{"SELECT max(score_residual) < 1e-5, count(*) FROM contribution_sum", `[[true,16]]`},
+		{"SELECT max(score_residual) < 1e-5, count(*) FROM contribution_sum", `[[true,32]]`},
 		{"SELECT ok, tolerance FROM closure", `[[true,0.0001]]`},
 		{"SELECT count(*), sum(prob) > 1.9999 FROM head_attention", `[[10,true]]`},
 		{"SELECT text, key_token FROM head_score WHERE example_id = 1", `[[" Mary John gave to"," Mary"]]`},
 		{"SELECT component, kind, n FROM heatmap(quadrant := 'perp_perp') WHERE grid_row = 1 AND grid_column = 13", `[["b_O0","attn_bias",2]]`},
 		{"SELECT count(*), round(sum(pct), 6), count(DISTINCT denominator_is) FROM pct_explained()", `[[64,100,1]]`},
+		{"SELECT quadrant, count(*), count(diff) FROM contribution_null WHERE draw = 1 AND component = 'W_E' AND side = 'key' GROUP BY ALL ORDER BY 1",
+			`[["par_par",2,2],["par_perp",2,2],["perp_par",2,2],["perp_perp",2,2]]`},
+		{"SELECT round(max(abs(p.score - s.score) + abs(p.diff - s.diff)), 4), count(*) FROM pair AS p JOIN pair_contribution AS s USING (example_id, query_component, key_component, query_basis, quadrant)", `[[0,4624]]`},
+		{"SELECT count(*) FROM pair WHERE query_component = 'b_Q' AND key_component = 'MLP0' AND quadrant = 'perp_par'", `[[4]]`},
+		{"SELECT count(*), min(n), count(se_diff) FROM pair_mean WHERE query_basis = 'unembed' AND quadrant = 'par_par'", `[[289,2,289]]`},
+		{"SELECT count(*), count(DISTINCT vector) FROM head_substitution WHERE side = 'key'", `[[10,5]]`},
+		{"SELECT count(*), round(avg(par_fraction + perp_fraction), 4) FROM head_projection WHERE basis = 'mlp0'", `[[4,1]]`},
+		{"SELECT vector_a, vector_b, count(*) FROM vector_cosine GROUP BY ALL", `[["0.1","0.0",4]]`},
 		{"SELECT count(*) - count(comment) FROM duckdb_columns() WHERE NOT internal", `[[0]]`},
 		{"SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NOT NULL ORDER BY 1",
 			`[["closure"],["contribution"],["contribution_mean"],["contribution_null"],["contribution_sum"],["contribution_unsplit"],["head_attention"],["head_projection"],["head_score"],["head_substitution"],["pair"],["pair_contribution"],["pair_mean"],["pair_wide"]]`},
