@@ -85,6 +85,10 @@ bench-compare: tools ## compare the benchmarks with those of another commit: BAS
 	done; \
 	$(GO) run $(BENCHSTAT) "$$dir/old.txt" "$$dir/new.txt"
 
+.PHONY: conformance
+conformance: tools ## compare with numbers published about GPT-2 small: DUCKLENS_GPT2_DIR=folder DUCKLENS_IOI_TEMPLATES=file
+	@$(GO) run ./cli/conformance/run
+
 .PHONY: cover
 cover: tools ## test coverage, function by function, in cover.out and as a total
 	set -o pipefail; $(GO) test -v -coverpkg ./... -coverprofile cover.out -timeout 20m ./... | awk -f .ci/report.awk

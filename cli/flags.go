@@ -42,6 +42,27 @@ func wordVar[T fmt.Stringer](flags *pflag.FlagSet, value *T, name string, parse 
 	flags.Var(&word[T]{value, parse, strings.Join(names, "|")}, name, usage)
 }
 
+// onOff is a choice that may be left to the program.
+type onOff uint8
+
+const (
+	auto onOff = iota
+	on
+	off
+)
+
+func (o onOff) String() string { return [...]string{"auto", "on", "off"}[o] }
+
+// parseOnOff reads an onOff.
+func parseOnOff(s string) (onOff, error) {
+	for _, o := range []onOff{auto, on, off} {
+		if s == o.String() {
+			return o, nil
+		}
+	}
+	return auto, fmt.Errorf("%q, want %s, %s or %s", s, auto, on, off)
+}
+
 // targetHeads reads the values of --head: heads, or the one word all, for which it gives nil.
 func targetHeads(values []string) ([]schema.Head, error) {
 	if len(values) == 1 && values[0] == "all" {

@@ -40,8 +40,13 @@ func rules() []rule {
 		{path: "queries/session", internal: []string{"schema", "schema/dbfile", "queries"}, outside: []string{driver, "github.com/jedib0t/go-pretty/v6"}, never: []string{tensor, cobra}},
 		{path: "queries/output", internal: []string{"schema", "queries"}, outside: []string{driver, "github.com/jedib0t/go-pretty/v6"}, never: []string{tensor, cobra}},
 		{path: "queries/figure", internal: []string{"queries", "queries/figure/..."}, outside: []string{"gonum.org/v1/plot", "gonum.org/v1/gonum", "golang.org/x/image", "codeberg.org/go-fonts"}, never: append(sql, tensor, cobra)},
+		{path: "queries/figure/internal", internal: []string{"queries", "queries/figure/internal/..."}, outside: []string{"gonum.org/v1/plot", "gonum.org/v1/gonum", "golang.org/x/image", "codeberg.org/go-fonts"}, never: append(sql, tensor, cobra)},
+		{path: "queries/figure/plotly", internal: []string{"queries", "queries/figure", "queries/figure/internal/..."}, outside: []string{}, never: append(sql, tensor, cobra)},
+		{path: "queries/figure/vegalite", internal: []string{"queries", "queries/figure", "queries/figure/internal/..."}, outside: []string{}, never: append(sql, tensor, cobra)},
+		{path: "queries/report", internal: []string{"queries", "queries/figure", "queries/figure/plotly", "queries/session"}, outside: []string{}, never: []string{tensor, cobra}},
 		{path: "queries/internal/sample", internal: []string{"schema", "schema/dbfile"}},
 		{path: "cli", internal: []string{"schema/...", "engine/...", "ingest/...", "queries/...", "cli/..."}},
+		{path: "cli/conformance", internal: []string{"cli", "cli/conformance"}, outside: []string{}},
 		{path: "cli/demo", outside: []string{}},
 		{path: "cli/demo/generate", internal: []string{"engine/...", "ingest/prompts", "cli/demo"}},
 	}

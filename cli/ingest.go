@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"log/slog"
 	"strings"
@@ -24,6 +26,9 @@ import (
 type ingestFlags struct {
 	model, output string
 	heads         []string
+	movers        []string
+	bases         baseFlags
+	factors       onOff
 	engine        engine.Options
 	prompts       promptFlags
 	batch         int
@@ -78,33 +83,50 @@ does not add up is refused. Contributions to a score are not causal effects.`,
 			return f.run(cmd.Context(), call, cmd.ErrOrStderr())
 		},
 	}
-	flags := cmd.Flags()
-	flags.SortFlags = false
+	group(cmd, f.flags()...)
+	return cmd
+}
+
+// flags defines the flags, in the groups of the help.
+func (f *ingestFlags) flags() []flagGroup {
+	what := newFlagGroup("What to run")
+	flags := what.flags
 	flags.StringVar(&f.model, "model", "", "model `folder`")
 	flags.StringSliceVar(&f.heads, "head", nil, "target `heads`, such as 10.7 or 10.7,11.10, or all")
 	flags.StringVarP(&f.output, "output", "o", "", "`file` to write, such as run.duckdb")
 	flags.BoolVar(&f.add, "append", false, "add a run to the file")
 	flags.BoolVar(&f.force, "force", false, "replace the file if it exists")
 
+	texts := newFlagGroup("Prompts")
+	flags = texts.flags
 	flags.StringVar(&f.prompts.source, "prompts", ioi, "ioi, or a `file`: .jsonl, .csv, .tsv, .parquet")
 	flags.StringVar(&f.prompts.templates, "templates", "", "JSON `file` of templates for the ioi generator")
 	flags.IntVarP(&f.prompts.sampling.N, "number", "n", defaultPrompts, "number of prompts; of a file, the first n (all unless given)")
-	flags.Int64Var(&f.prompts.sampling.Seed, "seed", 42, "seed of the ioi generator")
+	flags.Int64Var(&f.prompts.sampling.Seed, "seed", 42, "seed of the ioi generator, of random vectors and of --null")
 	wordVar(flags, &f.prompts.sampling.Order, "order", prompts.ParseOrder, "which name comes first: the indirect object (ABBA), the subject (BABA)", prompts.Mixed, prompts.ABBA, prompts.BABA)
 	flags.BoolVar(&f.prompts.sampling.Symmetric, "symmetric", false, "follow each ioi prompt by its copy with the names exchanged")
 	flags.BoolVar(&f.engine.NoBOS, "no-bos", false, "do not put <|endoftext|> in front of prompts")
 
-	flags.StringSliceVar(&f.engine.QueryBases, "query-basis", nil, "`bases` that split query vectors (none, unembed, unembed+baseline, sub_unembed unless given), of: "+baseNames(schema.Query))
-	flags.StringSliceVar(&f.engine.KeyBases, "key-basis", nil, "`bases` that split key vectors (none, mlp0, sub_mlp0 unless given), of: "+baseNames(schema.Key))
+	split := newFlagGroup("How scores are split")
+	flags = split.flags
+	const own = "; or your own directions, NAME=FILE.npy: [d_model] or [r, d_model]; NAME=FILE.npy" + perExample + ": [n, d_model] or [n, r, d_model]"
+	flags.StringSliceVar(&f.bases.query, "query-basis", nil, "`bases` that split query vectors (none, unembed, unembed+baseline, sub_unembed unless given), of: "+baseNames(schema.Query)+own)
+	flags.StringSliceVar(&f.bases.key, "key-basis", nil, "`bases` that split key vectors (none, mlp0, sub_mlp0 unless given), of: "+baseNames(schema.Key)+"; or your own")
+	flags.IntVar(&f.engine.NullBases, "null", 0, "`number` of random directions to compare shares with; 20 give a rough 95 % band")
+	flags.StringSliceVar(&f.movers, "mover", nil, "`heads` whose output is put in place of the query and projected (9.9 and 9.6 where the model has them below every target, else the two that contribute most); may come again")
+	wordVar(flags, &f.factors, "factors", parseOnOff, fmt.Sprintf("store what pairs of components are made from (auto: with up to %d target heads)", ingest.MaxFactorHeads), auto, on, off)
+	flags.BoolVar(&f.engine.Pairs, "pairs", false, "store every pair of components for every prompt, not only their means: large")
+
+	numbers := newFlagGroup("How numbers are made")
+	flags = numbers.flags
 	wordVar(flags, &f.engine.Convention, "convention", schema.ParseConvention, "exact adds up; notebook imitates the published research code", schema.Exact, schema.Notebook)
 	wordVar(flags, &f.engine.Processing, "processing", schema.ParseProcessing, "weights with LayerNorm folded and outputs centred, or as stored", schema.Processed, schema.Raw)
-
 	flags.StringVar(&f.engine.Precision, "precision", engine.Float32, "float32 or float64")
 	flags.StringVar(&f.engine.BLAS, "blas", "auto", "matrix multiply: auto, "+strings.Join(blas.Providers(), ", "))
 	flags.IntVar(&f.engine.Threads, "threads", 0, "threads; 0 is one for each CPU")
 	flags.IntVar(&f.batch, "batch", 0, "prompts in a transaction; 0 chooses")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log what is done to standard error")
-	return cmd
+	return []flagGroup{what, texts, split, numbers}
 }
 
 // check gives all that is wrong with the command line before anything is opened.
@@ -126,7 +148,7 @@ func (f *ingestFlags) check(flags *pflag.FlagSet) error {
 		return usagef("--append keeps the file and --force replaces it: give one of them")
 	}
 	if f.prompts.source != ioi {
-		for _, name := range []string{"templates", "seed", "order", "symmetric"} {
+		for _, name := range []string{"templates", "order", "symmetric"} {
 			if flags.Changed(name) {
 				return usagef("--%s is for the ioi generator, and --prompts %s is a file", name, f.prompts.source)
 			}
@@ -138,7 +160,26 @@ func (f *ingestFlags) check(flags *pflag.FlagSet) error {
 	if f.batch < 0 {
 		return usagef("--batch %d, want at least 1, or 0 to choose", f.batch)
 	}
-	return asUsage(f.engine.Validate())
+	return f.settle()
+}
+
+// settle makes the engine's options of what the flags say.
+func (f *ingestFlags) settle() (err error) {
+	o := &f.engine
+	for _, v := range f.movers {
+		h, err := schema.ParseHead(v)
+		if err != nil {
+			return usagef("--mover: %w", err)
+		}
+		o.Movers = append(o.Movers, h)
+	}
+	if o.QueryBases, o.KeyBases, o.UserBases, err = f.bases.split(); err != nil {
+		return err
+	}
+	o.Seed = f.prompts.sampling.Seed
+	o.Substitutions, o.Projections = true, true
+	o.Factors = f.factors == on || f.factors == auto && ingest.FactorsByDefault(len(o.Heads))
+	return asUsage(o.Validate())
 }
 
 // isAre writes a list of one or two with its verb.
@@ -155,21 +196,21 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	if err := ingest.CheckTarget(ctx, f.output, f.add, f.force); err != nil {
 		return err
 	}
-	source, name, err := f.prompts.open(ctx)
+	source, err := f.prompts.open(ctx)
 	if err != nil {
 		return err
 	}
 	e, err := engine.Open(f.model, f.engine)
 	if err != nil {
-		return err
+		return withFlags(atModel(err))
 	}
 	defer closing(e, &err)
 	bar := newProgressBar(stderr)
 	defer bar.stop()
 	options := ingest.Options{
-		Engine: e, Prompts: source, Path: f.output, Append: f.add, Force: f.force,
+		Engine: e, Prompts: source.prompts, Names: source.names, Path: f.output, Append: f.add, Force: f.force,
 		Run: schema.Run{
-			CreatedAt: time.Now(), Version: Version(), CommandLine: call.line(), PromptSource: name, Seed: f.prompts.sampling.Seed,
+			CreatedAt: time.Now(), Version: Version(), CommandLine: call.line(), PromptSource: source.name, Seed: f.prompts.sampling.Seed,
 			BOS: !f.engine.NoBOS, Convention: f.engine.Convention, Processing: f.engine.Processing,
 			Precision: e.Precision(), BLAS: e.BLAS(), Threads: e.Threads(),
 		},
@@ -184,34 +225,61 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	summary, err := ingest.Run(ctx, options)
 	bar.stop()
 	if err != nil {
-		return err
+		return withFlags(err)
 	}
-	for _, notice := range e.Notices() {
-		fmt.Fprintf(stderr, "note: %s\n", notice)
-	}
+	f.tell(e, stderr)
 	fmt.Fprintf(stderr, "%s: run %d, %s, %s, %d rows in %s\n", summary.Path, summary.RunID,
 		plural(summary.Examples, "prompt"), headList(e.Heads()), summary.Rows, round(summary.Elapsed))
 	fmt.Fprintf(stderr, "largest closure residual %.1e; ask it: %s query %s key_components\n", summary.MaxClosure, call.program, quote(summary.Path))
 	return nil
 }
 
-// open gives the prompts and what the manifest calls their source.
-func (f *promptFlags) open(ctx context.Context) (iter.Seq2[schema.Prompt, error], string, error) {
-	if f.source != ioi {
-		source := prompts.File(ctx, f.source)
-		if f.limit {
-			source = first(source, f.sampling.N)
+// tell says what the run does without although nobody said so, and which flag would have it otherwise.
+func (f *ingestFlags) tell(e *engine.Engine, stderr io.Writer) {
+	for _, notice := range e.Notices() {
+		if strings.Contains(notice, " basis ") || strings.Contains(notice, " bases ") {
+			notice += " (named with --query-basis or --key-basis, this would be an error)"
 		}
-		return source, f.source, nil
+		fmt.Fprintf(stderr, "note: %s\n", notice)
 	}
-	if f.templates == "" {
-		return prompts.IOI().Prompts(f.sampling), ioi, nil
+	if f.factors == auto && !f.engine.Factors && !f.engine.Pairs {
+		fmt.Fprintf(stderr, "note: with %s nothing is stored about pairs of components; --factors on stores it\n", plural(len(e.Heads()), "target head"))
 	}
-	templates, err := prompts.ReadTemplates(f.templates)
-	if err != nil {
-		return nil, "", err
+}
+
+// atModel says what --model wants, where its folder is not there.
+func atModel(err error) error {
+	if errors.Is(err, fs.ErrNotExist) && advice(err) == "" {
+		return &hinted{err, "--model is a folder with config.json, model.safetensors, vocab.json and merges.txt, as Hugging Face's gpt2 has them; ducklens model inspect DIR looks into one"}
 	}
-	return templates.Prompts(f.sampling), f.templates, nil
+	return err
+}
+
+// A promptSource is where prompts come from.
+type promptSource struct {
+	prompts iter.Seq2[schema.Prompt, error]
+	name    string   // in the manifest
+	names   []string // to draw random names from; nil if it has none
+}
+
+// open gives the prompts.
+func (f *promptFlags) open(ctx context.Context) (promptSource, error) {
+	if f.source != ioi {
+		source := promptSource{prompts: prompts.File(ctx, f.source), name: f.source}
+		if f.limit {
+			source.prompts = first(source.prompts, f.sampling.N)
+		}
+		return source, nil
+	}
+	templates, name := prompts.IOI(), ioi
+	if f.templates != "" {
+		var err error
+		if templates, err = prompts.ReadTemplates(f.templates); err != nil {
+			return promptSource{}, err
+		}
+		name = f.templates
+	}
+	return promptSource{prompts: templates.Prompts(f.sampling), name: name, names: templates.Names}, nil
 }
 
 // first ends a source after n prompts.
