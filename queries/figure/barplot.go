@@ -113,6 +113,9 @@ func (m *barPlot) Fit(w vg.Length) (width, height vg.Length) {
 	return m.w, m.pitch * vg.Length(len(m.names))
 }
 
+// Middle implements page.Plot.
+func (m *barPlot) Middle() vg.Length { return m.pitch * vg.Length(len(m.names)) / 2 }
+
 // Below implements page.Plot.
 func (m *barPlot) Below() vg.Length { return m.x.depth() }
 

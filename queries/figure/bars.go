@@ -30,7 +30,7 @@ func (f *Figure) bars(t *table, c queries.Chart) error {
 	if x.names, err = t.ticks(x, c.X, c.XTick); err != nil {
 		return err
 	}
-	y := Axis{Title: titleOr(c.YTitle, c.Y)}
+	y := Axis{Title: orElse(c.YTitle, c.Y)}
 	y.cover(0, 0)
 	for i, v := range values {
 		y.cover(v, se[i])

@@ -21,6 +21,7 @@ import (
 // drawing is what an SVG holds, read back.
 type drawing struct {
 	w, h  float64
+	zoom  float64 // of a point of the drawing on the page
 	rects []box
 	texts []box
 	all   string // all text, in order, without spaces
@@ -81,7 +82,13 @@ func read(t testing.TB, svg []byte) drawing {
 		}
 		switch start.Name.Local {
 		case "svg":
-			d.w, d.h = number(strings.TrimSuffix(attr["width"], "pt")), number(strings.TrimSuffix(attr["height"], "pt"))
+			size := strings.Fields(attr["viewBox"])
+			d.w, d.h = number(size[2]), number(size[3])
+			d.zoom = number(strings.TrimSuffix(attr["width"], "pt")) / d.w
+		case "image":
+			place := strings.Fields(strings.Trim(attr["transform"], "matrix()"))
+			x, y := number(place[4]), number(place[5])
+			d.rects = append(d.rects, box{x0: x, y0: y, x1: x + number(attr["width"]), y1: y + number(attr["height"]), fill: "image"})
 		case "rect":
 			x, y := number(attr["x"]), number(attr["y"])
 			d.rects = append(d.rects, box{x0: x, y0: y, x1: x + number(attr["width"]), y1: y + number(attr["height"]), fill: attr["fill"]})
@@ -163,7 +170,7 @@ func TestNothingClippedOrOverlapping(t *testing.T) {
 		for _, width := range []float64{0, figure.ColumnWidth, 5, figure.PageWidth, 12} {
 			t.Run(fmt.Sprintf("%s at %g in", name, width), func(t *testing.T) {
 				d := read(t, svg(t, f, figure.Options{Width: width}))
-				if width != 0 && math.Abs(d.w-72*width) > 0.01 {
+				if width != 0 && math.Abs(d.w*d.zoom-72*width) > 0.01 {
 					t.Errorf("%.2f pt wide, want %.2f", d.w, 72*width)
 				}
 				check(t, d)

@@ -134,6 +134,9 @@ func (m *heatmapPlot) sizeValues() {
 	m.values = m.value.Size >= minValue && m.label.Cap()+m.value.Cap()+3*1.5 <= m.h
 }
 
+// Middle implements page.Plot.
+func (m *heatmapPlot) Middle() vg.Length { return m.h * vg.Length(m.rows) / 2 }
+
 // Below implements page.Plot.
 func (m *heatmapPlot) Below() vg.Length {
 	if m.turned {

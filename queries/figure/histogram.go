@@ -19,8 +19,12 @@ func (f *Figure) distributions(t *table, c queries.Chart) error {
 		return err
 	}
 	series = byMean(series, values)
-	f.Bins = bins(slices.Min(values), slices.Max(values), c.Bins)
-	g, err := f.grid(t, c, Axis{Title: titleOr(c.XTitle, c.X), Low: f.Bins.Low, High: f.Bins.Edge(f.Bins.N)}, Axis{})
+	n := c.Bins
+	if n == 0 {
+		n = usualBins(series, values)
+	}
+	f.Bins = bins(slices.Min(values), slices.Max(values), n)
+	g, err := f.grid(t, c, Axis{Title: orElse(c.XTitle, c.X), Low: f.Bins.Low, High: f.Bins.Edge(f.Bins.N)}, Axis{})
 	if err != nil {
 		return err
 	}
@@ -45,7 +49,7 @@ func (f *Figure) distributions(t *table, c queries.Chart) error {
 		}
 	}
 	for panel := range f.panels() {
-		panel.Y = Axis{Title: titleOr(c.YTitle, "count"), High: float64(most)}
+		panel.Y = Axis{Title: orElse(c.YTitle, "count"), High: float64(most)}
 	}
 	return nil
 }
@@ -73,17 +77,36 @@ func byMean(p places, values []float64) places {
 	return sorted
 }
 
-// Number of bins where the header names none, and at most.
+// usualBins is how many bins suit values: as wide as Freedman and Diaconis (1981) have it, twice the distance of the quartiles by the
+// cube root of the number of values, for the series in the middle; within limits.
+func usualBins(p places, values []float64) int {
+	lists := make([][]float64, len(p.names))
+	for i, k := range p.of {
+		lists[k] = append(lists[k], values[i])
+	}
+	var widths []float64
+	for _, list := range lists {
+		slices.Sort(list)
+		b := box(list)
+		widths = append(widths, 2*(b.Q3-b.Q1)/math.Cbrt(float64(len(list))))
+	}
+	slices.Sort(widths)
+	spread := slices.Max(values) - slices.Min(values)
+	n := spread / widths[len(widths)/2] // not a number or infinite where a width is zero
+	if !(n < mostBins) {
+		return mostBins
+	}
+	return max(leastBins, int(n))
+}
+
+// Limits of the number of bins where the header names none.
 const (
-	usualBins = 60
-	mostBins  = 4096
+	leastBins = 10
+	mostBins  = 80
 )
 
 // bins covers low to high with about n bins whose edges are round: multiples of 1, 2 or 5 times a power of ten.
 func bins(low, high float64, n int) Bins {
-	if n == 0 {
-		n = usualBins
-	}
 	spread := high - low
 	if spread < 1e-9*max(math.Abs(low), math.Abs(high), minLimit) {
 		spread = max(math.Abs(low), math.Abs(high)) // one value: one bin, with some room
@@ -96,7 +119,7 @@ func bins(low, high float64, n int) Bins {
 	width := roundStep(spread / float64(n))
 	first := math.Floor(low/width + 1e-9)
 	count := int(math.Ceil(high/width-1e-9) - first)
-	return Bins{Low: first * width, Width: width, N: min(max(count, 1), mostBins)}
+	return Bins{Low: first * width, Width: width, N: max(count, 1)}
 }
 
 // roundStep is the step of 1, 2 or 5 times a power of ten nearest to x by ratio.
@@ -162,12 +185,4 @@ func legend(title, column string, p places) Legend {
 		return Legend{}
 	}
 	return Legend{Title: title, Names: p.names}
-}
-
-// titleOr is the title of an axis of numbers, which by default names the column or what is counted.
-func titleOr(title, other string) string {
-	if title != "" {
-		return title
-	}
-	return other
 }

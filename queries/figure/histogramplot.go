@@ -72,6 +72,9 @@ func (m *histogramPlot) Fit(w vg.Length) (width, height vg.Length) {
 // boxes is the height of all boxes with the gap below.
 func (m *histogramPlot) boxes() vg.Length { return vg.Length(m.series)*m.boxH + boxGap }
 
+// Middle implements page.Plot.
+func (m *histogramPlot) Middle() vg.Length { return m.boxes() + m.h/2 }
+
 // Below implements page.Plot.
 func (m *histogramPlot) Below() vg.Length { return m.x.depth() }
 
@@ -195,9 +198,8 @@ func (m *histogramPlot) legend() page.Aside {
 	}
 	if len(m.f.Frames) == 1 && len(m.f.Frames[0].Panels) == 1 {
 		l.NoteTitle = "mean"
-		decimals := min(6, axis.Decimals(m.x.high-m.x.low, 4))
 		for _, d := range m.f.Frames[0].Panels[0].Distributions {
-			l.Entries[d.Series].Note = axis.Plain(d.Mean, decimals)
+			l.Entries[d.Series].Note = axis.Plain(d.Mean, m.f.meanDecimals())
 		}
 	}
 	return l

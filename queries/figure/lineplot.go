@@ -3,6 +3,7 @@ package figure
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot/vg"
 
@@ -74,10 +75,25 @@ func (m *linePlot) Fit(w vg.Length) (width, height vg.Length) {
 	if m.names != nil {
 		m.x.names(m.names)
 	} else {
-		m.x.numbers(12, true, false)
+		m.x.numbers(12, true, m.whole())
 	}
 	return m.w, m.h
 }
+
+// whole tells whether all points are at whole numbers, such as layers.
+func (m *linePlot) whole() bool {
+	for p := range m.f.panels() {
+		for _, l := range p.Lines {
+			if slices.ContainsFunc(l.Points, func(pt Point) bool { return pt.X != math.Trunc(pt.X) }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Middle implements page.Plot.
+func (m *linePlot) Middle() vg.Length { return m.h / 2 }
 
 // Below implements page.Plot.
 func (m *linePlot) Below() vg.Length { return m.x.depth() }

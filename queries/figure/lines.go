@@ -29,7 +29,7 @@ func (f *Figure) lines(t *table, c queries.Chart) error {
 	if err != nil {
 		return err
 	}
-	y := Axis{Title: titleOr(c.YTitle, c.Y), Low: values[0], High: values[0]}
+	y := Axis{Title: orElse(c.YTitle, c.Y), Low: values[0], High: values[0]}
 	for i, v := range values {
 		y.cover(v, se[i])
 	}
@@ -69,7 +69,7 @@ func (t *table) abscissa(c queries.Chart) ([]float64, Axis, error) {
 		if err != nil {
 			return nil, Axis{}, err
 		}
-		return values, Axis{Title: titleOr(c.XTitle, c.X), Low: slices.Min(values), High: slices.Max(values)}, nil
+		return values, Axis{Title: orElse(c.XTitle, c.X), Low: slices.Min(values), High: slices.Max(values)}, nil
 	}
 	p, axis, err := t.axis(c.X, c.XTick, "", c.XTitle, false)
 	at := make([]float64, len(p.of))

@@ -153,6 +153,9 @@ func (m *matrixPlot) Fit(w vg.Length) (width, height vg.Length) {
 	return m.cell * vg.Length(len(m.x.names)), m.cell * vg.Length(len(m.y.names))
 }
 
+// Middle implements page.Plot.
+func (m *matrixPlot) Middle() vg.Length { return m.cell * vg.Length(len(m.y.names)) / 2 }
+
 // Below implements page.Plot.
 func (m *matrixPlot) Below() vg.Length {
 	below := m.x.depth + tickMark + 2

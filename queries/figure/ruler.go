@@ -33,27 +33,43 @@ const (
 	overhang = 2.4 // how far the text of a tick may reach past the end of an axis
 )
 
-// numbers sets ticks at round numbers. along is the direction of the texts: as many ticks as have room side by side, or one below
+// numbers sets ticks at round numbers. There are as many as have room, side by side or one below
 // the other. whole is for counts.
 func (r *ruler) numbers(most int, side bool, whole bool) {
 	limit := max(math.Abs(r.low), math.Abs(r.high))
 	for ; ; most-- {
 		at, step := axis.Ticks(r.low, r.high, most, whole)
 		r.at, r.texts = at, r.texts[:0]
-		var widest vg.Length
 		for _, x := range at {
-			text := axis.Text(x, step, limit)
-			r.texts = append(r.texts, text)
-			widest = max(widest, r.style.Width(text))
+			r.texts = append(r.texts, axis.Text(x, step, limit))
 		}
-		each := widest + tickGap
-		if !side {
-			each = r.style.Line()
+		free := r.length*vg.Length(step/(r.high-r.low)) >= r.style.Line()
+		if side {
+			free = r.apart()
 		}
-		if most <= 2 || r.length*vg.Length(step/(r.high-r.low)) >= each {
+		if most <= 2 || free {
 			return
 		}
 	}
+}
+
+// apart tells whether the texts of the ticks have room side by side.
+func (r *ruler) apart() bool {
+	end := -vg.Inch
+	for i := range r.at {
+		mid, half := r.middle(i)
+		if mid-half < end+tickGap {
+			return false
+		}
+		end = mid + half
+	}
+	return true
+}
+
+// middle is where the text of tick i stands along the ruler, and half its width. It does not reach far past the ends.
+func (r *ruler) middle(i int) (mid, half vg.Length) {
+	half = r.style.Width(r.texts[i]) / 2
+	return max(half-overhang, min(r.along(r.at[i]), r.length+overhang-half)), half
 }
 
 // names sets ticks at the places of names: all of them, side by side or turned, or as many as have room turned.
@@ -89,9 +105,8 @@ func (r *ruler) drawBelow(p page.Pen, x, y vg.Length) {
 			p.TextUp(r.style, at+r.style.Cap()/2, y+tickMark+2, 1, r.texts[i])
 			continue
 		}
-		half := r.style.Width(r.texts[i]) / 2
-		mid := max(x-overhang+half, min(at, x+r.length+overhang-half))
-		p.Text(r.style, mid, y+tickMark+1+r.style.Size*0.85, 0.5, r.texts[i])
+		mid, _ := r.middle(i)
+		p.Text(r.style, x+mid, y+tickMark+1+r.style.Size*0.85, 0.5, r.texts[i])
 	}
 	p.Lines(p.Colors.Edge, 0.5, path)
 }

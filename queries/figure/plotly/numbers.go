@@ -43,6 +43,9 @@ func (x stored) MarshalJSON() ([]byte, error) {
 
 // number writes x to a few digits, with a true minus sign.
 func number(x float64, digits int) string {
+	if finite(x) == nil {
+		return "unknown"
+	}
 	return strings.Replace(strconv.FormatFloat(x, 'g', digits, 64), "-", "−", 1)
 }
 

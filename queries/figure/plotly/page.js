@@ -4,6 +4,8 @@
   const target = document.getElementById("figure");
   figure.config = {
     responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"],
+    // Left alone, plotly.js offers to send the figure to a company.
+    showSendToCloud: false, plotlyServerURL: "",
     toImageButtonOptions: { format: "svg", filename: figure.layout.meta.query },
   };
   Plotly.newPlot(target, figure);

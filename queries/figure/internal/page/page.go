@@ -38,6 +38,8 @@ type Plot interface {
 	Readable(w vg.Length) bool
 	// Fit settles the panels in a width of at most w.
 	Fit(w vg.Length) (width, height vg.Length)
+	// Middle is how far below the top of a panel the middle of its vertical axis is.
+	Middle() vg.Length
 	// Below is the height of names or ticks below a panel.
 	Below() vg.Length
 	// Notes are said at the foot.
@@ -352,7 +354,7 @@ func (l *Layout) drawBlock(pen Pen, b block) {
 	for _, r := range b.rows {
 		if p.YTitle != "" {
 			x := l.left - l.side - 3 - 0.45*s.Axis.Size
-			pen.TextUp(s.Axis, x, r.top+l.panelH/2, 0.5, s.Axis.Truncate(p.YTitle, l.panelH+panelGap))
+			pen.TextUp(s.Axis, x, r.top+p.Plot.Middle(), 0.5, s.Axis.Truncate(p.YTitle, l.panelH+panelGap))
 		}
 		p.Plot.DrawSide(pen, l.left, r.top)
 		for j := range r.n {

@@ -1,0 +1,175 @@
+package figure
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"ducklens/queries"
+	"ducklens/queries/figure/internal/axis"
+)
+
+// Caption says in sentences what the figure shows, how it is to be read and where it comes from, to go below it in a paper. Names are
+// written as in the query: W_U[IO]. A figure without panels has none.
+func (f *Figure) Caption() string {
+	if len(f.Frames) == 0 || len(f.Frames[0].Panels) == 0 {
+		return ""
+	}
+	parts := []string{f.Title, f.Subtitle}
+	first := &f.Frames[0].Panels[0]
+	switch f.Mark {
+	case queries.Heatmap, queries.Matrix:
+		parts = append(parts, f.captionCells(first))
+	case queries.Histogram:
+		parts = append(parts, f.captionHistogram(first))
+	case queries.Bar:
+		parts = append(parts, "Bars show "+first.Y.Title+f.captionError("error bars are"))
+	case queries.Line:
+		parts = append(parts, fmt.Sprintf("Lines show %s over %s", first.Y.Title, orElse(first.X.Title, "the places named"))+f.captionError("bands are"))
+	}
+	if f.Mark == queries.Bar || f.Mark == queries.Line {
+		if names := f.Legend.Names; len(names) > 1 {
+			parts = append(parts, orElse(upperFirst(f.Legend.Title), "Colours")+": "+list(names))
+		}
+	}
+	var panels, frames []string
+	for _, p := range f.Frames[0].Panels {
+		panels = append(panels, p.Name)
+	}
+	for _, frame := range f.Frames {
+		frames = append(frames, frame.Name)
+	}
+	if len(panels) > 1 {
+		parts = append(parts, "Panels: "+strings.Join(panels, "; "))
+	}
+	if len(frames) > 1 {
+		parts = append(parts, "From top to bottom: "+strings.Join(frames, "; "))
+	}
+	var source []string
+	for _, fact := range f.Facts {
+		if !fact.Quiet {
+			source = append(source, fact.Name+" "+fact.Value)
+		}
+	}
+	parts = append(parts, "Made by ducklens: "+strings.Join(source, ", "))
+	var b strings.Builder
+	for _, part := range parts {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(part)
+		if !strings.ContainsAny(part[len(part)-1:], ".?!") {
+			b.WriteByte('.')
+		}
+	}
+	return b.String()
+}
+
+func (f *Figure) captionCells(first *Panel) string {
+	limit := f.Scale.Limit
+	text := fmt.Sprintf("Colour shows the %s, red above and blue below zero, on one scale from %s to %s", f.Scale.Title,
+		axis.Text(-limit, limit/100, limit), axis.Text(limit, limit/100, limit))
+	if len(f.Frames)*len(f.Frames[0].Panels) > 1 {
+		text += " for all panels"
+	}
+	if f.Mark == queries.Matrix {
+		text += fmt.Sprintf("; rows: %s, columns: %s", orElse(first.Y.Title, "as named"), orElse(first.X.Title, "as named"))
+		if first.X.Groups != nil || first.Y.Groups != nil {
+			text += ", with lines between groups"
+		}
+	}
+	return text
+}
+
+func (f *Figure) captionHistogram(first *Panel) string {
+	text := fmt.Sprintf("Histograms of %s in bins of %s", first.X.Title, axis.Text(f.Bins.Width, f.Bins.Width, f.Bins.Width))
+	if n := len(f.Legend.Names); n > 1 {
+		text += fmt.Sprintf(", %d series in order of their means", n)
+		if len(f.Frames)*len(f.Frames[0].Panels) == 1 {
+			var means []string
+			for _, d := range first.Distributions {
+				means = append(means, f.Legend.Names[d.Series]+" "+axis.Plain(d.Mean, f.meanDecimals()))
+			}
+			text += ": " + list(means)
+		}
+	}
+	if n := f.sameCount(); n > 0 {
+		text += fmt.Sprintf(" (n = %d each)", n)
+	}
+	return text + "; boxes show quartiles, median and mean, whiskers reach to the outermost values within 1.5 times the interquartile range"
+}
+
+// meanDecimals is how many decimals show a mean in a hundredth of a bin or better.
+func (f *Figure) meanDecimals() int { return min(8, axis.Decimals(f.Bins.Width, 2)) }
+
+// sameCount is the number of values of every distribution, or 0 where they differ.
+func (f *Figure) sameCount() int {
+	n := -1
+	for p := range f.panels() {
+		for _, d := range p.Distributions {
+			if n >= 0 && n != len(d.Values) {
+				return 0
+			}
+			n = len(d.Values)
+		}
+	}
+	return max(n, 0)
+}
+
+// captionError says what error bars or bands are, where there are some, and behind how many examples.
+func (f *Figure) captionError(are string) string {
+	known, low, high := false, int64(math.MaxInt64), int64(0)
+	see := func(se float64, n int64) {
+		known = known || se > 0
+		low, high = min(low, n), max(high, n)
+	}
+	for p := range f.panels() {
+		for _, b := range p.Bars {
+			see(b.Error, b.Count)
+		}
+		for _, l := range p.Lines {
+			for _, pt := range l.Points {
+				see(pt.Error, pt.Count)
+			}
+		}
+	}
+	text := ""
+	if known {
+		text = "; " + are + " one standard error"
+	}
+	switch {
+	case high == 0:
+	case low == high:
+		text += fmt.Sprintf(" (n = %d)", high)
+	default:
+		text += fmt.Sprintf(" (n = %d to %d)", low, high)
+	}
+	return text
+}
+
+// orElse is s, or another text where s is empty.
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// upperFirst begins s with a capital where it begins with an ASCII letter.
+func upperFirst(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// list joins names as a sentence does.
+func list(names []string) string {
+	if n := len(names); n > 1 {
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
+	return strings.Join(names, "")
+}
