@@ -52,7 +52,7 @@ func TestRealBatchesAndThreads(t *testing.T) {
 	var first map[string][]string
 	for _, threads := range []int{1, 2} {
 		for _, size := range []int{1, 7, 64} {
-			o := realOptions(t, 30, everything(engine.Options{Threads: threads, Heads: []schema.Head{{Layer: 3, Index: 1}, {Layer: 2, Index: 0}}}))
+			o := realOptions(t, 18, everything(engine.Options{Threads: threads, Heads: []schema.Head{{Layer: 3, Index: 1}, {Layer: 2, Index: 0}}}))
 			o.BatchExamples = size
 			mustRun(t, o)
 			got := tables(t, o.Path)
@@ -172,21 +172,4 @@ func BenchmarkIngest(b *testing.B) {
 			b.ReportMetric(float64(examples)/b.Elapsed().Seconds(), "examples/s")
 		})
 	}
-}
-
-// BenchmarkWrite measures the writer: the engine gives the same results again and again.
-func BenchmarkWrite(b *testing.B) {
-	e := newFake(head1, head2)
-	o := options(b, e, 500)
-	dir := b.TempDir()
-	var rows int64
-	for i := 0; b.Loop(); i++ {
-		o.Path = filepath.Join(dir, fmt.Sprintf("%d.duckdb", i))
-		s, err := ingest.Run(b.Context(), o)
-		if err != nil {
-			b.Fatal(err)
-		}
-		rows += s.Rows
-	}
-	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
 }

@@ -192,7 +192,7 @@ func options(t testing.TB, e ingest.Engine, n int) ingest.Options {
 	return ingest.Options{
 		Engine: e, Prompts: numbered(n), Path: filepath.Join(t.TempDir(), "run.duckdb"),
 		Run: schema.Run{CreatedAt: created, Version: "test", CommandLine: "go test", PromptSource: "numbers",
-			Seed: 7, BOS: true, Precision: "float32", BLAS: "none", Threads: 1},
+			Seed: 7, BOS: true, Precision: "float32", BLAS: "auto", Threads: 1},
 		Database: dbfile.Options{Threads: 1},
 	}
 }

@@ -1,0 +1,77 @@
+package ingest_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"ducklens/ingest"
+	"ducklens/schema"
+	"ducklens/schema/schematest"
+)
+
+// replay is an engine that gives the same results again and again, under other numbers.
+type replay struct {
+	*fake
+	run     schema.Run
+	results []schema.Result
+}
+
+func (r *replay) Model() schema.Model   { return r.run.Model }
+func (r *replay) Heads() []schema.Head  { return r.run.Heads }
+func (r *replay) Bases() []schema.Basis { return r.run.Bases }
+func (r *replay) Movers() []schema.Head { return r.run.Movers }
+
+func (r *replay) Analyze(_ context.Context, examples []schema.Example) ([]schema.Result, error) {
+	list := make([]schema.Result, len(examples))
+	for i, e := range examples {
+		list[i] = r.results[e.Index%len(r.results)]
+		random := list[i].Example
+		list[i].Example = schematest.Example(e.Index)
+		list[i].Example.RandomName, list[i].Example.RandomToken = random.RandomName, random.RandomToken
+	}
+	return list, nil
+}
+
+// BenchmarkWrite measures everything but the engine, new file and checkpoint included: the writer and the means of pairs. A new
+// file alone takes 0.2 s.
+func BenchmarkWrite(b *testing.B) {
+	tall := schema.Head{Layer: 10, Index: 7}
+	for _, c := range []struct {
+		name string
+		n    int
+		run  schema.Run
+	}{
+		{"layer-1", 2000, schema.Run{Heads: []schema.Head{{Layer: 1, Index: 0}}, Bases: schematest.Bases()}},
+		{"gpt2-small", 400, schema.Run{Heads: []schema.Head{tall}, Bases: schematest.Bases()}},
+		{"gpt2-small/all-bases", 200, schema.Run{Heads: []schema.Head{tall}, Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 9, Index: 9}, {Layer: 9, Index: 6}}}},
+		{"gpt2-small/factors", 200, schema.Run{Heads: []schema.Head{tall}, Bases: schematest.AllBases(), Factors: true, Movers: []schema.Head{{Layer: 9, Index: 9}, {Layer: 9, Index: 6}}}},
+		{"gpt2-small/pairs", 50, schema.Run{Heads: []schema.Head{tall}, Bases: schematest.AllBases(), Pairs: true}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			c.run.Model = schematest.GPT2Small()
+			e := &replay{newFake(), c.run, schematest.Random(c.run, 1, 8)}
+			o := options(b, e, c.n)
+			dir := b.TempDir()
+			var rows, bytes int64
+			examples := 0
+			for i := 0; b.Loop(); i++ {
+				o.Path = filepath.Join(dir, fmt.Sprintf("%d.duckdb", i))
+				s, err := ingest.Run(b.Context(), o)
+				if err != nil {
+					b.Fatal(err)
+				}
+				info, err := os.Stat(o.Path)
+				if err != nil {
+					b.Fatal(err)
+				}
+				rows, bytes, examples = rows+s.Rows, bytes+info.Size(), examples+s.Examples
+			}
+			b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
+			b.ReportMetric(float64(examples)/b.Elapsed().Seconds(), "examples/s")
+			b.ReportMetric(float64(bytes)/float64(examples)/1000, "kB/example")
+		})
+	}
+}

@@ -1,0 +1,402 @@
+package ingest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ducklens/engine"
+	"ducklens/ingest"
+	"ducklens/ingest/prompts"
+	"ducklens/schema"
+	"ducklens/schema/dbfile"
+)
+
+// twoHeads are two heads of the demo model, in layers of different depth.
+var twoHeads = []schema.Head{{Layer: 3, Index: 1}, {Layer: 2, Index: 0}}
+
+// quadrantColumns names the columns of four quadrants, each in a form such as avg(score_%s).
+func quadrantColumns(forms ...string) string {
+	var list []string
+	for _, form := range forms {
+		for _, q := range schema.Quadrants() {
+			list = append(list, fmt.Sprintf(form, q))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// TestPairMeans: the means are those of the pairs, stored or multiplied out, and do not depend on which of them the run has.
+func TestPairMeans(t *testing.T) {
+	t.Parallel()
+	var first []string
+	for name, o := range map[string]engine.Options{"factors": {Factors: true}, "pairs": {Pairs: true}, "both": {Factors: true, Pairs: true}} {
+		o.Heads = twoHeads
+		run := realOptions(t, 12, o)
+		mustRun(t, run)
+		verify(t, run.Path)
+		rows := tables(t, run.Path)
+		means := rows["pair_mean_wide"]
+		// Layer 3 of the demo model has 2 + 3*6 writers below it, layer 2 2 + 2*6; two query bases, one key basis.
+		if want := 2 * (21*21 + 15*15); len(means) != want {
+			t.Errorf("%s: %d means, want %d", name, len(means), want)
+		}
+		if (len(rows["query_factor"]) > 0) != o.Factors || (len(rows["pair_contribution_wide"]) > 0) != o.Pairs {
+			t.Errorf("%s: %d factors, %d pairs", name, len(rows["query_factor"]), len(rows["pair_contribution_wide"]))
+		}
+		if first == nil {
+			first = means
+		}
+		if diff := cmp.Diff(first, means); diff != "" {
+			t.Errorf("%s changes the means:\n%.2000s", name, diff)
+		}
+
+		source := "pair_contribution_wide"
+		if !o.Pairs {
+			source = "pair_wide"
+		}
+		db, err := dbfile.OpenReader(t.Context(), run.Path, dbfile.Options{Threads: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		var worst float64
+		var n int
+		if err := db.SQL().QueryRowContext(t.Context(), `SELECT count(*), max(greatest(`+quadrantColumns("abs(p.mean_score_%[1]s - s.mean_score_%[1]s)", "abs(p.mean_diff_%[1]s - s.mean_diff_%[1]s)",
+			"abs(p.se_score_%[1]s - s.se_score_%[1]s)", "abs(p.se_diff_%[1]s - s.se_diff_%[1]s)")+`))
+			FROM pair_mean_wide AS p JOIN (SELECT head_id, query_component_id, key_component_id, query_basis_id, key_basis_id, count(score_perp_perp) AS n, count(diff_perp_perp) AS n_baseline,
+				`+quadrantColumns("avg(score_%[1]s) AS mean_score_%[1]s", "avg(diff_%[1]s) AS mean_diff_%[1]s",
+			"stddev_samp(score_%[1]s) / sqrt(count(*)) AS se_score_%[1]s", "stddev_samp(diff_%[1]s) / sqrt(count(*)) AS se_diff_%[1]s")+`
+				FROM `+source+` GROUP BY ALL) AS s USING (head_id, query_component_id, key_component_id, query_basis_id, key_basis_id, n, n_baseline)`).Scan(&n, &worst); err != nil {
+			t.Fatal(err)
+		}
+		if n != len(means) || !(worst <= 1e-6) {
+			t.Errorf("%s: %d means are of pairs, want %d; largest difference %g", name, n, len(means), worst)
+		}
+		t.Logf("%s: largest difference from SQL's means %.2g", name, worst)
+	}
+}
+
+// TestPairMeansFromStoredFactors: fed with the factors of the file, in example order, the means come out bit for bit the same.
+func TestPairMeansFromStoredFactors(t *testing.T) {
+	t.Parallel()
+	o := realOptions(t, 9, engine.Options{Heads: twoHeads, Factors: true})
+	o.BatchExamples = 4
+	mustRun(t, o)
+	db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	means := ingest.NewPairMeans(&o)
+	for example := range 9 {
+		for _, head := range twoHeads {
+			h := schema.HeadResult{Head: head, Factors: storedFactors(t, db, example, head)}
+			if err := means.Add(&h); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	rows, err := db.SQL().QueryContext(t.Context(), "SELECT "+quadrantColumns("mean_score_%s", "se_score_%s", "mean_diff_%s", "se_diff_%s")+" FROM pair_mean_wide ORDER BY rowid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	want := means.Rows()
+	n := 0
+	for rows.Next() {
+		values, into := make([]dbfile.Value, 16), make([]any, 16)
+		for i := range into {
+			into[i] = &values[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		if n < len(want) && !slices.Equal(values, want[n]) {
+			t.Fatalf("mean %d is %v, from stored factors %v", n, values, want[n])
+		}
+		n++
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if n != len(want) || n == 0 {
+		t.Errorf("%d means stored, %d from stored factors", n, len(want))
+	}
+}
+
+// storedFactors reads the factors of one head on one example, in an order of its own.
+func storedFactors(t *testing.T, db *dbfile.DB, example int, head schema.Head) (list []schema.Factor) {
+	t.Helper()
+	rows, err := db.SQL().QueryContext(t.Context(), `SELECT f.side::VARCHAR, f.at_baseline, f.component_id, f.basis_id, f.par, f.perp FROM (
+		SELECT 'query' AS side, false AS at_baseline, * FROM query_factor
+		UNION ALL SELECT 'key', false, * EXCLUDE (baseline_par, baseline_perp) FROM key_factor
+		UNION ALL SELECT 'key', true, * EXCLUDE (par, perp) FROM key_factor) AS f
+		JOIN head AS h USING (run_id, head_id) WHERE f.example_id = ? AND h.label = ? ORDER BY f.component_id DESC, f.side`, example, head.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var f schema.Factor
+		var side string
+		var par, perp []any
+		if err := rows.Scan(&side, &f.AtBaseline, &f.Component, &f.Basis, (*anyList)(&par), (*anyList)(&perp)); err != nil {
+			t.Fatal(err)
+		}
+		if f.Side, err = schema.ParseSide(side); err != nil {
+			t.Fatal(err)
+		}
+		for i := range par {
+			f.Par, f.Perp = append(f.Par, par[i].(float32)), append(f.Perp, perp[i].(float32))
+		}
+		list = append(list, f)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// anyList takes a list from the driver.
+type anyList []any
+
+func (l *anyList) Scan(src any) error {
+	list, ok := src.([]any)
+	if !ok {
+		return fmt.Errorf("a %T, want a list", src)
+	}
+	*l = list
+	return nil
+}
+
+// mixed gives n ioi prompts, of which those at the indices have no baseline.
+func mixed(o *ingest.Options, n int, bare ...int) {
+	o.Prompts = func(yield func(schema.Prompt, error) bool) {
+		i := 0
+		for p, err := range prompts.IOI().Prompts(prompts.Sampling{N: n, Seed: 1}) {
+			if slices.Contains(bare, i) {
+				p.Baseline = schema.Position{}
+			}
+			i++
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestBaselineMissingLate: one prompt without a baseline, behind those that the engine is shown, costs the run the default bases
+// that need one, and its differences their row.
+func TestBaselineMissingLate(t *testing.T) {
+	t.Parallel()
+	o := realOptions(t, 0, everything(engine.Options{Heads: twoHeads}))
+	mixed(&o, 50, 45, 47)
+	mustRun(t, o)
+	verify(t, o.Path)
+	rows := tables(t, o.Path)
+	for _, basis := range rows["basis"] {
+		if strings.Contains(basis, "baseline") {
+			t.Errorf("basis %s is there", basis)
+		}
+	}
+	if e := o.Engine.(*engine.Engine); len(e.Notices()) == 0 || !strings.Contains(e.Notices()[0], "example 45 has no baseline") {
+		t.Errorf("notices %q, want one about example 45", e.Notices())
+	}
+	for _, mean := range rows["pair_mean_wide"] {
+		if !strings.Contains(mean, " | 50 | 48 | ") {
+			t.Fatalf("mean %s, want n 50 and 48", mean)
+		}
+	}
+}
+
+// TestNoBaselines: without any, there are scores but no differences.
+func TestNoBaselines(t *testing.T) {
+	t.Parallel()
+	o := realOptions(t, 0, everything(engine.Options{Heads: twoHeads}))
+	mixed(&o, 2, 0, 1)
+	mustRun(t, o)
+	verify(t, o.Path)
+	db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var means, differences, errs, baselines int
+	if err := db.SQL().QueryRowContext(t.Context(), `SELECT count(mean_score_par_par), count(mean_diff_par_par) + count(se_diff_perp_perp), count(se_score_par_par),
+		(SELECT count(baseline_par) + count(baseline_perp) FROM key_factor) + (SELECT count(baseline) FROM substitution) + (SELECT count(*) FROM projection WHERE measure = 'diff')
+		FROM pair_mean_wide`).Scan(&means, &differences, &errs, &baselines); err != nil {
+		t.Fatal(err)
+	}
+	if means == 0 || errs != means || differences != 0 || baselines != 0 {
+		t.Errorf("%d means, %d of differences, %d standard errors, %d baselines", means, differences, errs, baselines)
+	}
+}
+
+// TestOnePrompt: a mean of one has no standard error.
+func TestOnePrompt(t *testing.T) {
+	t.Parallel()
+	o := realOptions(t, 1, engine.Options{Heads: twoHeads, Factors: true})
+	mustRun(t, o)
+	verify(t, o.Path)
+	for _, mean := range tables(t, o.Path)["pair_mean_wide"] {
+		if n := strings.Count(mean, "<nil>"); n != 8 {
+			t.Fatalf("mean %s has %d NULLs, want the 8 standard errors", mean, n)
+		}
+	}
+}
+
+// TestRandomNames: names are drawn if there are any; the convention decides on the space in front.
+func TestRandomNames(t *testing.T) {
+	t.Parallel()
+	names := prompts.IOI().Names
+	for _, convention := range []schema.Convention{schema.Exact, schema.Notebook} {
+		o := realOptions(t, 8, engine.Options{Heads: twoHeads, Substitutions: true, Convention: convention})
+		mustRun(t, o)
+		verify(t, o.Path)
+		db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{Threads: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		e := o.Engine.(*engine.Engine)
+		draws := prompts.NewDraws(o.Run.Seed, len(names), e.Model().DVocab)
+		got := column(t, db, "SELECT unnest([random_name_id, random_token_id]) FROM example ORDER BY example_id")
+		for i := range 8 {
+			name, token := draws.Next()
+			text := names[name]
+			if convention == schema.Exact {
+				text = " " + text
+			}
+			example, err := e.Example(schema.Prompt{Text: text, Query: schema.AtIndex(-1), Key: schema.AtIndex(-1), Baseline: schema.AtIndex(-1)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := []float64{float64(example.Tokens[1].ID), float64(token)}; !slices.Equal(got[2*i:2*i+2], want) {
+				t.Errorf("%s, example %d: %v, want %v, the name %q", convention, i, got[2*i:2*i+2], want, text)
+			}
+			if convention == schema.Exact && len(example.Tokens) != 2 {
+				t.Errorf("%q is %d tokens", text, len(example.Tokens)-1)
+			}
+		}
+	}
+	o := realOptions(t, 3, engine.Options{Heads: twoHeads, Substitutions: true})
+	o.Names = nil
+	mustRun(t, o)
+	verify(t, o.Path)
+	for _, row := range tables(t, o.Path)["substitution"] {
+		if strings.Contains(row, "random name") {
+			t.Errorf("row %s without names", row)
+		}
+	}
+	o = realOptions(t, 3, engine.Options{Heads: twoHeads, Substitutions: true})
+	o.Names, o.Path = []string{"Mary", strings.Repeat("too long ", 100)}, o.Path+"2"
+	if _, err := ingest.Run(t.Context(), o); !errors.Is(err, engine.ErrPrompt) || !strings.Contains(err.Error(), "to draw random names from") {
+		t.Errorf("a name of 200 tokens: %v", err)
+	}
+	nothingBeside(t, o.Path)
+}
+
+// TestProbe: the engine is shown the first examples, whatever the batches, and the first one without a baseline.
+func TestProbe(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		n    int
+		want []int // the last indices
+	}{{3, []int{0, 1, 2}}, {100, []int{29, 30, 31}}} {
+		e := newFake(head1)
+		o := options(t, e, c.n)
+		o.BatchExamples = 2
+		mustRun(t, o)
+		var got []int
+		for _, x := range e.probe {
+			got = append(got, x.Index)
+		}
+		if len(got) != min(c.n, engine.ProbeExamples) || !slices.Equal(got[len(got)-len(c.want):], c.want) {
+			t.Errorf("%d examples: shown %v", c.n, got)
+		}
+	}
+	e := newFake(head1)
+	o := options(t, e, 0)
+	o.Prompts = func(yield func(schema.Prompt, error) bool) {
+		for i := range 60 {
+			p := schema.Prompt{Text: fmt.Sprintf("a b c %d", i), Query: schema.AtIndex(-1), Key: schema.AtIndex(0), Baseline: schema.AtIndex(1)}
+			if i == 40 || i == 50 {
+				p.Baseline = schema.Position{}
+			}
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}
+	mustRun(t, o)
+	if n := len(e.probe); n != 33 || e.probe[32].Index != 40 {
+		t.Errorf("shown %d examples, the last number %d, want 33 and 40", n, e.probe[n-1].Index)
+	}
+}
+
+// TestBadRows: rows that cannot be are refused, with the example and the head.
+func TestBadRows(t *testing.T) {
+	t.Parallel()
+	factors := func(value float32) []schema.Factor {
+		var list []schema.Factor
+		for _, side := range []schema.Side{schema.Query, schema.Key} {
+			for c := range 2 {
+				list = append(list, schema.Factor{Side: side, Component: c, Basis: 2 * int(side), Par: []float32{0, 0}, Perp: []float32{1, value}})
+			}
+		}
+		return list
+	}
+	for name, c := range map[string]struct {
+		spoil func(*schema.HeadResult)
+		want  error
+		text  string
+	}{
+		"NaN":       {func(h *schema.HeadResult) { h.Factors = factors(float32(math.NaN())) }, dbfile.ErrConstraint, "factor of component 0 in basis 0"},
+		"infinite":  {func(h *schema.HeadResult) { h.Factors = factors(float32(math.Inf(-1))) }, dbfile.ErrConstraint, "factor of component 0 in basis 0"},
+		"half":      {func(h *schema.HeadResult) { h.Factors = factors(1)[:2] }, engine.ErrFactors, "want some of both"},
+		"other set": {func(h *schema.HeadResult) { h.Factors = factors(1); h.Factors[1].Component = 3 }, nil, "pair table of 2 and 2 components"},
+		"sure":      {func(h *schema.HeadResult) { h.Substitutions = []schema.Substitution{{Vector: "x", Prob: 2}} }, dbfile.ErrConstraint, "substitution"},
+		"too far":   {func(h *schema.HeadResult) { h.Projections = []schema.Projection{{Vector: "x", ParCos: 2}} }, dbfile.ErrConstraint, "projection"},
+		"too alike": {func(h *schema.HeadResult) { h.Cosines = []schema.VectorCosine{{VectorA: "x", PerpCos: -2}} }, dbfile.ErrConstraint, "vector_cosine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newFake(head1)
+			e.analyze = func(_ context.Context, results []schema.Result) error {
+				for i := range results {
+					h := &results[i].Heads[0]
+					if h.Factors = factors(1); results[i].Example.Index == 3 {
+						c.spoil(h)
+					}
+				}
+				return nil
+			}
+			o := options(t, e, 6)
+			o.BatchExamples = 2
+			_, err := ingest.Run(t.Context(), o)
+			var incomplete *ingest.Incomplete
+			if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) || !errors.As(err, &incomplete) || incomplete.Examples != 2 {
+				t.Errorf("error %v, want %v with %q after 2 examples", err, c.want, c.text)
+			}
+			if got := tables(t, o.Path); len(got["pair_mean_wide"]) != 0 || len(got["query_factor"]) != 4 {
+				t.Errorf("%d means and %d factors of an incomplete run, want 0 and 4", len(got["pair_mean_wide"]), len(got["query_factor"]))
+			}
+		})
+	}
+}
+
+func TestFactorsByDefault(t *testing.T) {
+	t.Parallel()
+	for heads, want := range map[int]bool{0: false, 1: true, 12: true, 13: false, 144: false} {
+		if got := ingest.FactorsByDefault(heads); got != want {
+			t.Errorf("%d heads: %v, want %v", heads, got, want)
+		}
+	}
+}
