@@ -29,13 +29,17 @@ WITH target AS (
   WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
     AND qb.side = 'query'::side AND qb.name = $query_basis AND qb.null_number IS NULL
     AND kb.side = 'key'::side AND kb.name = $key_basis AND kb.null_number IS NULL
-), candidate AS (
-  SELECT w.component_id, c.label, avg(w.diff_par_par) AS mean
+), term AS MATERIALIZED (
+  SELECT w.example_id, w.component_id, CASE WHEN t.split THEN w.diff_par_par END AS par_par,
+    w.diff_par_par::DOUBLE + w.diff_par_perp + w.diff_perp_par + w.diff_perp_perp AS diff
   FROM target AS t
   JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id AND w.query_basis_id = t.query_basis_id AND w.key_basis_id = t.key_basis_id
-  JOIN component AS c ON c.component_id = w.component_id
-  WHERE w.side = 'query'::side AND c.kind = 'head'::component_kind
-  GROUP BY w.component_id, c.label
+  WHERE w.side = 'query'::side
+), candidate AS (
+  SELECT d.component_id, c.label, avg(d.par_par) AS mean
+  FROM term AS d JOIN component AS c ON c.component_id = d.component_id
+  WHERE c.kind = 'head'::component_kind
+  GROUP BY d.component_id, c.label
 ), given AS (
   SELECT DISTINCT trim(g.name) AS label
   FROM (SELECT unnest(string_split($heads::VARCHAR, ',')) AS name) AS g
@@ -54,14 +58,9 @@ WITH target AS (
     string_agg(h.label, ', ' ORDER BY h.label) FILTER (WHERE k.label IS NULL) AS unknown
   FROM chosen AS h LEFT JOIN candidate AS k ON k.label = h.label
 ), share AS ( -- the part and the whole, prompt by prompt
-  SELECT w.example_id, sum(CASE WHEN t.split THEN w.diff_par_par END) FILTER (WHERE h.label IS NOT NULL) AS part,
-    sum(w.diff_par_par::DOUBLE + w.diff_par_perp + w.diff_perp_par + w.diff_perp_perp) AS whole
-  FROM target AS t
-  JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id AND w.query_basis_id = t.query_basis_id AND w.key_basis_id = t.key_basis_id
-  JOIN component AS c ON c.component_id = w.component_id
-  LEFT JOIN chosen AS h ON h.label = c.label
-  WHERE w.side = 'query'::side
-  GROUP BY w.example_id
+  SELECT d.example_id, sum(d.par_par) FILTER (WHERE k.label IN (SELECT h.label FROM chosen AS h)) AS part, sum(d.diff) AS whole
+  FROM term AS d LEFT JOIN candidate AS k ON k.component_id = d.component_id
+  GROUP BY d.example_id
   HAVING whole IS NOT NULL
 ), ratio AS (
   SELECT avg(s.part) AS explained, avg(s.whole) AS denominator, count(s.whole) AS n
