@@ -34,8 +34,8 @@ const visit = async (browser, path) => {
   await page.mouse.click(plot.x + plot.width * 0.31, plot.y + plot.height * 0.6);
   await page.waitForTimeout(400);
   seen.clicked = await page.evaluate(() => window.clicked);
-  const rail = await page.locator(".slider-rail-touch-rect").first().boundingBox().catch(() => null);
-  if (await page.locator(".slider-group").count() > 0 && rail) {
+  if (await page.locator(".slider-rail-touch-rect").count() > 0) {
+    const rail = await page.locator(".slider-rail-touch-rect").first().boundingBox();
     await page.mouse.click(rail.x + rail.width - 4, rail.y + rail.height / 2);
     await page.waitForTimeout(400);
     seen.slid = (await state()).first !== before.first;
