@@ -26,6 +26,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/duckdb/duckdb-go/v2"
@@ -196,8 +197,23 @@ func checkTarget(ctx context.Context, abs string, replace bool) error {
 	return err
 }
 
-// makeDraft writes an empty database with the current schema to path and closes it.
+// empty holds a database file with the current schema and no rows, once one has been made: running a thousand
+// statements takes 0.2 s, copying a megabyte nothing.
+var empty atomic.Pointer[[]byte]
+
+// makeDraft writes an empty database with the current schema to path.
 func makeDraft(ctx context.Context, path string, opts Options) (err error) {
+	if file := empty.Load(); file != nil {
+		if err := writeSynced(path, *file); err != nil {
+			return err
+		}
+		// Nothing must be replaced by a file that cannot be opened with these options in this place.
+		db, err := attach(ctx, path, modeWrite, opts)
+		if err != nil {
+			return err
+		}
+		return db.Close()
+	}
 	db, err := attach(ctx, path, modeCreate, opts)
 	if err != nil {
 		return err
@@ -205,7 +221,28 @@ func makeDraft(ctx context.Context, path string, opts Options) (err error) {
 	if err := migrate(ctx, db); err != nil {
 		return errors.Join(err, db.Close())
 	}
-	return db.Finalize(ctx)
+	if err := db.Finalize(ctx); err != nil {
+		return err
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	empty.Store(&file)
+	return nil
+}
+
+// writeSynced writes a file and waits until it is on disk.
+func writeSynced(path string, data []byte) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 // moveInto gives the finished file its name. Without replace, a file that came into being meanwhile is kept.
