@@ -201,4 +201,7 @@ func TestWriteErrors(t *testing.T) {
 	if err := f.WritePNG(full{}, figure.Options{DPI: 50}); !errors.Is(err, errFull) {
 		t.Errorf("PNG: error %v, want %v", err, errFull)
 	}
+	if err := f.WritePDF(full{}, figure.Options{}); !errors.Is(err, errFull) {
+		t.Errorf("PDF: error %v, want %v", err, errFull)
+	}
 }

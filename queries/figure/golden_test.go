@@ -2,12 +2,17 @@ package figure_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"flag"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
+	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"sync"
 	"testing"
@@ -20,12 +25,46 @@ var update = flag.Bool("update", false, "write the golden figures in place of co
 // goldens are the figures that are compared, each with a size.
 var goldens = []struct {
 	name    string
-	grid    grid
+	sample  sample
 	options figure.Options
 }{
-	{"heatmap_screen", grid{heads: 12, stop: 10}, figure.Options{DPI: 100}},
-	{"heatmap_column", grid{heads: 12, stop: 10}, figure.Options{Width: figure.ColumnWidth, DPI: 150}},
-	{"heatmap_facets_frames", grid{heads: 4, stop: 3, facets: quadrants, frames: baselines[:2]}, figure.Options{Width: figure.PageWidth, DPI: 100}},
+	{"heatmap_screen", grid{heads: 12, stop: 10}.sample(), figure.Options{DPI: 100}},
+	{"heatmap_column", grid{heads: 12, stop: 10}.sample(), figure.Options{Width: figure.ColumnWidth, DPI: 150}},
+	{"heatmap_facets_frames", grid{heads: 4, stop: 3, facets: quadrants, frames: baselines[:2]}.sample(), figure.Options{Width: figure.PageWidth, DPI: 100}},
+	{"heatmap_dark", grid{heads: 4, stop: 3}.sample(), figure.Options{Theme: figure.Dark, DPI: 100}},
+	{"histogram_column", substitutions(1200, nil), figure.Options{Width: figure.ColumnWidth, DPI: 150}},
+	{"histogram_facets", substitutions(300, []string{"score at IO", "score at IO minus score at S1"}), figure.Options{Theme: figure.Screen, DPI: 72}},
+	{"bar_column", pairs(40), figure.Options{Width: figure.ColumnWidth, DPI: 150}},
+	{"bar_dark", pairs(10), figure.Options{Theme: figure.Dark, DPI: 72}},
+	{"matrix_page", pairMap(12, 10, quadrants, nil), figure.Options{Width: figure.PageWidth, DPI: 110}},
+	{"matrix_column", pairMap(4, 3, nil, nil), figure.Options{Width: figure.ColumnWidth, DPI: 150}},
+	{"line_column", curves([]string{"W_U[IO]", "9.9", "MLP0", "rest"}, 12), figure.Options{Width: figure.ColumnWidth, DPI: 150}},
+}
+
+// picture is an image inside an SVG.
+var picture = regexp.MustCompile(`data:image/png;base64,([^"]*)`)
+
+// unpacked replaces the images of an SVG by the hash of their pixels, which does not depend on how they are compressed.
+func unpacked(t *testing.T, svg []byte) []byte {
+	t.Helper()
+	return picture.ReplaceAllFunc(svg, func(uri []byte) []byte {
+		data, err := base64.StdEncoding.DecodeString(string(picture.FindSubmatch(uri)[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := png.Decode(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.New()
+		for y := range img.Bounds().Dy() {
+			for x := range img.Bounds().Dx() {
+				c := color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA)
+				sum.Write([]byte{c.R, c.G, c.B, c.A})
+			}
+		}
+		return fmt.Appendf(nil, "pixels:%v:%x", img.Bounds().Size(), sum.Sum(nil))
+	})
 }
 
 // TestGoldenSVG compares text with text; a change is seen in the diff of the files.
@@ -35,7 +74,7 @@ func TestGoldenSVG(t *testing.T) {
 	}
 	for _, g := range goldens {
 		t.Run(g.name, func(t *testing.T) {
-			got := svg(t, mustNew(t, g.grid), g.options)
+			got := unpacked(t, svg(t, made(t, g.sample), g.options))
 			want := golden(t, g.name+".svg", got)
 			if bytes.Equal(got, want) {
 				return
@@ -57,7 +96,7 @@ func TestGoldenPNG(t *testing.T) {
 	for _, g := range goldens {
 		t.Run(g.name, func(t *testing.T) {
 			var b bytes.Buffer
-			if err := mustNew(t, g.grid).WritePNG(&b, g.options); err != nil {
+			if err := made(t, g.sample).WritePNG(&b, g.options); err != nil {
 				t.Fatal(err)
 			}
 			want := golden(t, g.name+".png", b.Bytes())
@@ -116,37 +155,41 @@ func golden(t *testing.T, name string, got []byte) []byte {
 // The same data give the same bytes, also when figures are drawn at the same time.
 func TestSameBytes(t *testing.T) {
 	t.Parallel()
-	g := grid{heads: 4, stop: 3, facets: quadrants, frames: baselines}
-	draw := func() [2][]byte {
-		f, err := figure.New(g.query(), g.result(), figure.Fact{Name: "run", Value: "1"})
-		if err != nil {
-			t.Error(err)
-			return [2][]byte{}
-		}
-		var s, p bytes.Buffer
-		if err := f.WriteSVG(&s, figure.Options{}); err != nil {
-			t.Error(err)
-		}
-		if err := f.WritePNG(&p, figure.Options{DPI: 60}); err != nil {
-			t.Error(err)
-		}
-		return [2][]byte{s.Bytes(), p.Bytes()}
+	samples := map[string]sample{
+		"heatmap": grid{heads: 4, stop: 3, facets: quadrants, frames: baselines}.sample(), "histogram": substitutions(100, nil), "bar": pairs(20),
+		"matrix": pairMap(4, 3, quadrants, nil), "line": curves([]string{"a", "b"}, 9),
 	}
-	var (
-		first = draw()
-		more  [4][2][]byte
-		wg    sync.WaitGroup
-	)
-	for i := range more {
-		wg.Go(func() { more[i] = draw() })
+	formats := map[string]func(*figure.Figure, io.Writer, figure.Options) error{
+		"SVG": (*figure.Figure).WriteSVG, "PNG": (*figure.Figure).WritePNG, "PDF": (*figure.Figure).WritePDF,
 	}
-	wg.Wait()
-	for _, m := range more {
-		if !bytes.Equal(m[0], first[0]) {
-			t.Error("two SVGs of the same data differ")
-		}
-		if !bytes.Equal(m[1], first[1]) {
-			t.Error("two PNGs of the same data differ")
+	for name, s := range samples {
+		for format, write := range formats {
+			draw := func() []byte {
+				f, err := s.figure()
+				if err != nil {
+					t.Error(err)
+					return nil
+				}
+				var b bytes.Buffer
+				if err := write(f, &b, figure.Options{DPI: 60}); err != nil {
+					t.Error(err)
+				}
+				return b.Bytes()
+			}
+			var (
+				first = draw()
+				more  [3][]byte
+				wg    sync.WaitGroup
+			)
+			for i := range more {
+				wg.Go(func() { more[i] = draw() })
+			}
+			wg.Wait()
+			for _, m := range more {
+				if !bytes.Equal(m, first) {
+					t.Errorf("%s: two %ss of the same data differ", name, format)
+				}
+			}
 		}
 	}
 }

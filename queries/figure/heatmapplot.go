@@ -150,13 +150,15 @@ func (m *heatmapPlot) Notes() []string {
 	for p := range m.f.panels() {
 		for _, c := range p.Cells {
 			if m.marked(c) {
-				limit := m.f.Scale.Limit
-				return []string{"− in a cell's corner: below " + axis.Text(-strong*limit, strong*limit/10, limit)}
+				return []string{"− in a cell's corner: below " + signLimit(m.f.Scale.Limit)}
 			}
 		}
 	}
 	return nil
 }
+
+// signLimit writes the value below which cells have a minus.
+func signLimit(limit float64) string { return axis.Text(-strong*limit, strong*limit/10, limit) }
 
 // marked tells whether c has a minus in its corner.
 func (m *heatmapPlot) marked(c Cell) bool {

@@ -54,7 +54,7 @@ func layouts() map[string]sample {
 		"bar tiny values":        changed(pairs(5), func(_ int, row []any) { row[1], row[2] = row[1].(float64)*1e-30, nil }),
 		"matrix":                 pairMap(12, 10, quadrants, nil),
 		"matrix demo":            pairMap(4, 3, quadrants, baselines),
-		"matrix xl":              pairMap(25, 12, nil, nil),
+		"matrix xl":              pairMap(25, 7, nil, nil),
 		"matrix no groups":       with(pairMap(4, 3, nil, nil), func(c *queries.Chart) { c.XGroup, c.YGroup = "", "" }),
 		"matrix long groups": changed(pairMap(4, 3, quadrants, nil), func(_ int, row []any) {
 			row[6], row[7] = "the components of layer "+row[6].(string), "layer "+row[7].(string)

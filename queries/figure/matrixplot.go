@@ -41,6 +41,7 @@ const (
 	leastSeen = 2.2  // smallest side of a cell there
 	named     = 0.08 // part of the scale from which on a place is strong
 	bracket   = 3.0  // room for the line along a group
+	leastSign = 2.4  // smallest side of a cell that has room for a minus
 )
 
 func newMatrixPlot(f *Figure, colors *palette.Palette) *matrixPlot {
@@ -167,10 +168,21 @@ func (m *matrixPlot) Below() vg.Length {
 
 // Notes implements page.Plot.
 func (m *matrixPlot) Notes() []string {
-	if len(m.x.named) == len(m.x.names) && len(m.y.named) == len(m.y.names) {
-		return nil
+	var notes []string
+	if len(m.x.named) < len(m.x.names) || len(m.y.named) < len(m.y.names) {
+		notes = append(notes, "named: the rows and columns with the strongest cells, as far as there is room")
 	}
-	return []string{"named: the rows and columns with the strongest cells, as far as there is room"}
+	for p := range m.f.panels() {
+		if slices.ContainsFunc(p.Cells, m.marked) {
+			return append(notes, "− in a cell: below "+signLimit(m.f.Scale.Limit))
+		}
+	}
+	return notes
+}
+
+// marked tells whether c has a minus in it, for prints in grey.
+func (m *matrixPlot) marked(c Cell) bool {
+	return m.cell >= leastSign && c.Value <= -strong*m.f.Scale.Limit
 }
 
 // DrawSide implements page.Plot.
@@ -230,6 +242,13 @@ func (m *matrixPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 		img.SetNRGBA(c.Column, c.Row, m.colors.Diverging(c.Value/m.f.Scale.Limit))
 	}
 	p.DrawImage(vg.Rectangle{Min: p.At(x, y+h), Max: p.At(x+w, y)}, img)
+	for _, c := range cells {
+		if !m.marked(c) {
+			continue
+		}
+		height := max(0.4, 0.1*m.cell)
+		p.Rect(palette.On(img.NRGBAAt(c.Column, c.Row)), x+(vg.Length(c.Column)+0.25)*m.cell, y+(vg.Length(c.Row)+0.5)*m.cell-height/2, m.cell/2, height)
+	}
 	var path vg.Path
 	for _, g := range m.x.axis.Groups[min(1, len(m.x.axis.Groups)):] {
 		at := x + vg.Length(g.First)*m.cell

@@ -103,3 +103,6 @@ var (
 	quadrants = []string{"query ∥ W_U[IO], key ∥ MLP0", "query ∥ W_U[IO], key ⟂ MLP0", "query ⟂ W_U[IO], key ∥ MLP0", "query ⟂ W_U[IO], key ⟂ MLP0"}
 	baselines = []string{"IO minus S1", "IO minus S1, query in span(W_U[IO], W_U[S])", "IO, no baseline"}
 )
+
+// sample is the answer with its query.
+func (g grid) sample() sample { return sample{query: g.query(), result: g.result()} }
