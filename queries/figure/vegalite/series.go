@@ -116,7 +116,7 @@ func (s *spec) barRows(p figure.Panel) []object {
 
 // around adds the interval of one standard error to a row.
 func around(row object, value, se float64) object {
-	if finite(se) != nil {
+	if finite(value-se) != nil {
 		row["low"], row["high"] = value-se, value+se
 	}
 	return row
