@@ -5,6 +5,10 @@
 // that a prompt that cannot be used is an error before anything is computed or written; the second
 // analyses them. While one batch is written by the only writer, the next is computed.
 //
+// Before the second pass the engine is shown the first examples, to settle what depends on them; each example gets a random name and a random
+// token, drawn as the published research code draws them ([prompts.Draws]). Means of pairs of components are gathered
+// on the way, in the order of the examples, and written with the mark of completion.
+//
 // A batch is one transaction, and the manifest of the run (model, components, heads, bases) is part of
 // the first. So a file holds whole batches only, whenever the process dies: the rows of example are the mark of
 // how far a run has come, and its status stays running until the last batch is there and

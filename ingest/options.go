@@ -65,6 +65,10 @@ type Options struct {
 	// front, as it stands in a prompt; the notebook convention, as the published research code, the first token of the name without.
 	Names []string
 
+	// MadeFor names what has something for each example, such as "query basis mine" with one subspace each, and for how many
+	// examples it was made: a run over another number is refused with a [MadeForError] before it begins.
+	MadeFor map[string]int
+
 	// BatchExamples is the number of examples that are analysed and committed together; 0 chooses one for a
 	// bounded number of rows. Results do not depend on it.
 	BatchExamples int

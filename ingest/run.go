@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"ducklens/engine"
@@ -56,6 +58,25 @@ func (e *Incomplete) Hint() string {
 	return fmt.Sprintf("the file is sound; run %d in it is marked running and holds the first %d examples", e.RunID, e.Examples)
 }
 
+// MadeForError is the error of a run over another number of examples than something was made for; see [Options.MadeFor].
+type MadeForError struct {
+	What     string
+	Examples int // it was made for
+	Total    int // in the run
+}
+
+func (e *MadeForError) Error() string {
+	return fmt.Sprintf("%s is made for %d examples, one part for each, and the run has %d", e.What, e.Examples, e.Total)
+}
+
+// Hint says how to make them agree.
+func (e *MadeForError) Hint() string {
+	if e.Examples < e.Total {
+		return fmt.Sprintf("run the first %d prompts only, or give a part for each of the %d", e.Examples, e.Total)
+	}
+	return fmt.Sprintf("give %d prompts, or one part for each of the %d", e.Examples, e.Total)
+}
+
 // batch is what goes from the computing to the writing goroutine.
 type batch struct{ results []schema.Result }
 
@@ -77,6 +98,11 @@ func Run(ctx context.Context, opts Options) (Summary, error) {
 	total, probe, err := checkPrompts(ctx, &opts)
 	if err != nil {
 		return Summary{}, err
+	}
+	for _, what := range slices.Sorted(maps.Keys(opts.MadeFor)) {
+		if n := opts.MadeFor[what]; n != total {
+			return Summary{}, &MadeForError{What: what, Examples: n, Total: total}
+		}
 	}
 	if err := prepare(ctx, &opts, probe, log); err != nil {
 		return Summary{}, err

@@ -469,6 +469,25 @@ func TestForeignText(t *testing.T) {
 	}
 }
 
+// TestMadeFor: what has a part for each example must have as many as there are.
+func TestMadeFor(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{4, 5, 6} {
+		o := options(t, newFake(head1), 5)
+		o.MadeFor = map[string]int{"key basis other": 5, "query basis mine": n}
+		_, err := ingest.Run(t.Context(), o)
+		var made *ingest.MadeForError
+		switch {
+		case n == 5 && err != nil:
+			t.Error(err)
+		case n != 5 && (!errors.As(err, &made) || *made != ingest.MadeForError{What: "query basis mine", Examples: n, Total: 5} || !strings.Contains(made.Hint(), fmt.Sprint(n))):
+			t.Errorf("made for %d: error %v, want a MadeForError", n, err)
+		case n != 5:
+			nothingBeside(t, o.Path)
+		}
+	}
+}
+
 func TestValidate(t *testing.T) {
 	t.Parallel()
 	o := ingest.Options{Append: true, Force: true, BatchExamples: -1}

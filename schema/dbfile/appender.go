@@ -10,7 +10,7 @@ import (
 	"github.com/duckdb/duckdb-go/v2"
 )
 
-// Value is one value of a row: nil, bool, an integer, float or string type, or time.Time.
+// Value is one value of a row: nil, bool, an integer, float or string type, a slice of those for a list, or time.Time.
 type Value = driver.Value
 
 // Appender adds rows to one table, far faster than INSERT does. Rows become visible when it is closed and its
@@ -41,7 +41,7 @@ func (db *DB) Appender(conn *sql.Conn, table string) (*Appender, error) {
 }
 
 // AppendRow adds one row: the columns in the order of the table, without generated ones. Enumerations are
-// passed as text, NULL as nil, numbers in the exact type of their column (int32 for INTEGER, float32 for FLOAT). After
+// passed as text, NULL as nil, numbers in the exact type of their column (int32 for INTEGER, float32 for FLOAT, []float32 for FLOAT[]). After
 // an error the row is missing, so Close reports the error again and the transaction must not commit.
 func (a *Appender) AppendRow(values ...Value) error {
 	if err := a.inner.AppendRow(values...); err != nil {
