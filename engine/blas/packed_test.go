@@ -113,13 +113,7 @@ func checkAttention[T blas.Float](t *testing.T, p blas.Provider) {
 		first, d := s.seen-s.rows+1, s.heads*s.dh
 		q, k, v := randomMatrix[T](rng, s.rows, d, false, 5), randomMatrix[T](rng, s.seen, d, false, 2), randomMatrix[T](rng, s.seen, d, false, 0)
 		want := blas.NewMatrix(s.rows, d, make([]T, s.rows*d))
-		for h := range s.heads {
-			head := func(m blas.Matrix[T]) blas.Matrix[T] { return m.Slice(0, m.Rows, h*s.dh, (h+1)*s.dh) }
-			scores := blas.NewMatrix(s.rows, s.seen, make([]T, s.rows*s.seen))
-			blas.Gemm(p, 1, scores, head(q), head(k).T(), false)
-			blas.SoftmaxCausal(scores, first, 0.125)
-			blas.Gemm(p, 1, head(want), scores, head(v), false)
-		}
+		attentionInSteps(p, want, q, k, v, s.heads, first, 0.125)
 		z := randomMatrix[T](rng, s.rows, d, false, 1)
 		outside := slices.Clone(z.Data)
 		blas.Attention(p, z, q, k, v, s.heads, first, 0.125)
@@ -134,6 +128,18 @@ func checkAttention[T blas.Float](t *testing.T, p blas.Provider) {
 		if !slices.Equal(last.Data, want.Row(s.rows-1)) {
 			t.Errorf("%T: %+v: the last row alone has other bits", z.Data, s)
 		}
+	}
+}
+
+// attentionInSteps is the oracle: head after head, with calls for the products and the softmax.
+func attentionInSteps[T blas.Float](p blas.Provider, z, q, k, v blas.Matrix[T], heads, first int, scale T) {
+	dh := z.Cols / heads
+	scores := blas.NewMatrix(q.Rows, k.Rows, make([]T, q.Rows*k.Rows))
+	for h := range heads {
+		head := func(m blas.Matrix[T]) blas.Matrix[T] { return m.Slice(0, m.Rows, h*dh, (h+1)*dh) }
+		blas.Gemm(p, 1, scores, head(q), head(k).T(), false)
+		blas.SoftmaxCausal(scores, first, scale)
+		blas.Gemm(p, 1, head(z), scores, head(v), false)
 	}
 }
 

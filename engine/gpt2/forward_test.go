@@ -121,6 +121,40 @@ func checkBatches[T blas.Float](t *testing.T, c *checkpoint.Checkpoint, name str
 	}
 }
 
+// The kernels of all CPUs give the same bits.
+func TestResultsDoNotDependOnCPU(t *testing.T) {
+	c := gpt2test.Open(t, gpt2test.Tiny(), 1)
+	seqs := randomSequences(c.Config(), 5)
+	heads := []schema.Head{{Layer: 3, Index: 0}, {Layer: 3, Index: 2}}
+	var first []float32
+	for _, name := range blas.Providers() {
+		if name == "gonum" || name == "builtin/portable" { // another order of sums; no fused multiply-add
+			continue
+		}
+		p, err := blas.ByName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := gpt2.Load[float32](c, schema.Processed, p, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cache := mustForward(t, m, seqs, heads)
+		var all []float32
+		for s := range seqs {
+			all = append(all, everything(cache, heads, s, 3)...)
+		}
+		if first == nil {
+			first = all
+		} else if !slices.Equal(all, first) {
+			t.Errorf("%s gives other bits than %s", name, blas.Providers()[0])
+		}
+	}
+	if first == nil {
+		t.Skip("this build has no kernel of a CPU")
+	}
+}
+
 // Processing does not change scores; what the stream holds it does.
 func TestRawAndProcessedScoresAgree(t *testing.T) {
 	c := gpt2test.Open(t, gpt2test.Tiny(), 2)
@@ -235,20 +269,21 @@ func TestForwardStopsWhenCancelled(t *testing.T) {
 	}
 }
 
-// Numbers too large for their squares make a scale that is infinite.
+// Two numbers close to the largest there is add up to infinity.
 func TestForwardNamesWhatIsNotFinite(t *testing.T) {
 	c := gpt2test.Open(t, gpt2test.Tiny(), 4)
 	const bad, huge = 7, 3e38
-	poisoned := poison(t, c, "wte.weight", bad*c.Config().DModel+5, huge)
+	d := c.Config().DModel
+	poisoned := poison(t, poison(t, c, "wte.weight", bad*d+5, huge), "wpe.weight", 2*d+5, huge)
 	seqs := []gpt2.Sequence{{Tokens: []int{1, 2}, Positions: []int{1}}, {Tokens: []int{1, 2, bad, 3}, Positions: []int{3}}}
 	_, err := load[float32](t, poisoned, schema.Processed).Forward(t.Context(), seqs, []schema.Head{{Layer: 3}})
 	if want := "sequence 1, position 2: residual stream at ln1 of layer 0"; !errors.Is(err, gpt2.ErrNotFinite) || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want ErrNotFinite with %q", err, want)
 	}
-	poisoned = poison(t, c, "h.1.mlp.c_proj.bias", 0, huge)
+	poisoned = poison(t, poison(t, c, "h.1.mlp.c_proj.bias", 0, huge), "h.2.attn.c_proj.bias", 0, huge)
 	_, err = load[float32](t, poisoned, schema.Raw).Forward(t.Context(), seqs, []schema.Head{{Layer: 3}})
-	if want := "sequence 0, position 0: residual stream at ln1 of layer 2"; !errors.Is(err, gpt2.ErrNotFinite) || !strings.Contains(err.Error(), want) {
-		t.Errorf("%v, want ErrNotFinite with %q", err, want)
+	if !errors.Is(err, gpt2.ErrNotFinite) || !strings.Contains(err.Error(), "sequence 0, position 0: residual stream at ln") || !strings.Contains(err.Error(), "of layer 2 has scale") {
+		t.Errorf("%v, want ErrNotFinite in layer 2", err)
 	}
 }
 
