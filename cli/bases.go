@@ -71,6 +71,11 @@ func withFlags(err error) error {
 		line = "--mover names mover heads, --head the heads that are split"
 	case errors.Is(err, engine.ErrArray), errors.Is(err, engine.ErrBasis):
 		line = "--query-basis and --key-basis choose bases"
+		for _, side := range []string{"query", "key"} {
+			if strings.Contains(err.Error(), side+" basis") {
+				line = "--" + side + "-basis chooses bases"
+			}
+		}
 	default:
 		return err
 	}

@@ -247,11 +247,11 @@ func (d *demonstration) draw(ctx context.Context, s *session.Session, head strin
 		}
 		path := filepath.Join(d.dir, "demo-"+name)
 		for _, ending := range []string{".svg", ".png"} {
-			write, err := drawing(path + ending)
+			format, err := formatOfFigure(path + ending)
 			if err != nil {
 				return err
 			}
-			if err := writeFile(path+ending, func(w io.Writer) error { return write(f, w, figure.Options{}) }); err != nil {
+			if err := writeFile(path+ending, func(w io.Writer) error { return format.write(f, w, figure.Options{}) }); err != nil {
 				return err
 			}
 		}

@@ -20,8 +20,10 @@ const infoSQL = `SELECT r.run_id, r.status, r.created_at, r.ducklens_version, m.
   m.n_layers || ' layers, ' || m.n_heads || ' heads, d_model ' || m.d_model AS size, m.sha256,
   (SELECT count(*) FROM example AS e WHERE e.run_id = r.run_id) AS prompts, r.prompt_source, r.seed, r.bos,
   (SELECT string_agg(h.label, ', ' ORDER BY h.ordinal) FROM head AS h WHERE h.run_id = r.run_id) AS heads,
-  (SELECT string_agg(b.name, ', ' ORDER BY b.basis_id) FROM basis AS b WHERE b.run_id = r.run_id AND b.side = 'query') AS query_bases,
-  (SELECT string_agg(b.name, ', ' ORDER BY b.basis_id) FROM basis AS b WHERE b.run_id = r.run_id AND b.side = 'key') AS key_bases,
+  (SELECT string_agg(b.name, ', ' ORDER BY b.basis_id) FROM basis AS b WHERE b.run_id = r.run_id AND b.side = 'query' AND b.null_number IS NULL) AS query_bases,
+  (SELECT string_agg(b.name, ', ' ORDER BY b.basis_id) FROM basis AS b WHERE b.run_id = r.run_id AND b.side = 'key' AND b.null_number IS NULL) AS key_bases,
+  (SELECT count(*) FROM basis AS b WHERE b.run_id = r.run_id AND b.side = 'query' AND b.null_number IS NOT NULL) AS random_bases,
+  (SELECT string_agg(v.label, ', ' ORDER BY v.ordinal) FROM mover AS v WHERE v.run_id = r.run_id) AS movers, r.factors, r.pairs,
   r.convention, r.processing, r.precision, r.blas, r.threads, r.max_closure_residual, r.command_line
 FROM run AS r JOIN model AS m ON m.model_id = r.model_id
 ORDER BY r.run_id`

@@ -71,6 +71,8 @@ does not add up is refused. Contributions to a score are not causal effects.`,
 		Example: `  ducklens ingest --model gpt2 --head 10.7 -o run.duckdb
   ducklens ingest --model gpt2 --head 10.7,11.10 -n 200 --seed 1 -o two_heads.duckdb
   ducklens ingest --model gpt2 --head 10.7 --prompts prompts.jsonl -o mine.duckdb
+  ducklens ingest --model gpt2 --head 10.7 --null 20 --mover 9.9,9.6 -o with_null.duckdb
+  ducklens ingest --model gpt2 --head 10.7 --convention notebook -o notebook.duckdb
   ducklens ingest --model gpt2 --head all --query-basis none --key-basis none -n 10 -o all_heads.duckdb
   ducklens ingest --model gpt2 --head 10.7 --processing raw --append -o run.duckdb`,
 		GroupID: groupMake,

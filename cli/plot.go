@@ -11,15 +11,18 @@ import (
 
 	"ducklens/queries"
 	"ducklens/queries/figure"
+	"ducklens/queries/figure/plotly"
+	"ducklens/queries/figure/vegalite"
 	"ducklens/queries/session"
 )
 
 // newPlot builds `ducklens plot`.
 func newPlot() *cobra.Command {
 	var (
-		ask    question
-		size   figure.Options
-		output string
+		ask     question
+		look    figure.Options
+		output  string
+		caption bool
 	)
 	cmd := &cobra.Command{
 		Use:   "plot FILE NAME",
@@ -27,11 +30,13 @@ func newPlot() *cobra.Command {
 		Long: `Runs a saved query on a run file and draws its answer, as the query's header says. NAME is a query that
 ships with ducklens or that the file carries (ducklens queries list), or a .sql file of your own.
 
-The figure is written to NAME.svg unless -o names another file; its ending, .svg or .png, decides the
-format. The same data gives the same bytes.`,
+The figure is written to NAME.svg unless -o names another file; its ending decides the format:
+` + formatList() + `
+The same data gives the same bytes. The query's SQL, its parameters and what there is to know about the run are in every file.`,
 		Example: `  ducklens plot run.duckdb key_components
   ducklens plot run.duckdb key_quadrants -o quadrants.png --width 6.75 --dpi 300
-  ducklens plot run.duckdb query_components --set head=10.7 -o query.svg`,
+  ducklens plot run.duckdb query_substitution_scores --set head=10.7 -o scores.html
+  ducklens plot run.duckdb top_pairs --theme screen --caption -o pairs.pdf`,
 		GroupID:           groupAsk,
 		Args:              exactly("FILE", "NAME"),
 		ValidArgsFunction: completeQuery,
@@ -40,11 +45,16 @@ format. The same data gives the same bytes.`,
 			if path == "" {
 				path = strings.TrimSuffix(filepath.Base(args[1]), ".sql") + ".svg"
 			}
-			draw, err := drawing(path)
+			format, err := formatOfFigure(path)
 			if err != nil {
 				return err
 			}
-			if err := size.Validate(); err != nil {
+			for _, name := range []string{"width", "dpi", "theme"} {
+				if given := cmd.Flags().Changed(name); given && (!format.print || name == "dpi" && format.ending != ".png") {
+					return usagef("--%s has no effect on a %s file", name, format.ending)
+				}
+			}
+			if err := look.Validate(); err != nil {
 				return asUsage(err)
 			}
 			set, err := ask.values()
@@ -64,8 +74,11 @@ format. The same data gives the same bytes.`,
 			if err != nil {
 				return err
 			}
-			if err := writeFile(path, func(w io.Writer) error { return draw(f, w, size) }); err != nil {
+			if err := writeFile(path, func(w io.Writer) error { return format.write(f, w, look) }); err != nil {
 				return err
+			}
+			if caption {
+				fmt.Fprintln(cmd.OutOrStdout(), queries.Printable(f.Caption()))
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s\n", path)
 			return nil
@@ -73,22 +86,57 @@ format. The same data gives the same bytes.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&output, "output", "o", "", "`file` to write, .svg or .png (NAME.svg unless given)")
-	flags.Float64Var(&size.Width, "width", 0, fmt.Sprintf("width in inches: %g is one column, %g a page; 0 is as wide as the panels need", figure.ColumnWidth, figure.PageWidth))
-	flags.IntVar(&size.DPI, "dpi", 0, "resolution of a .png, dots per inch; 0 is for a screen, 300 for print")
+	flags.StringVarP(&output, "output", "o", "", "`file` to write (NAME.svg unless given)")
+	flags.Float64Var(&look.Width, "width", 0, fmt.Sprintf("width in inches: %g is one column, %g a page; 0 is as wide as the panels need", figure.ColumnWidth, figure.PageWidth))
+	flags.IntVar(&look.DPI, "dpi", 0, "resolution of a .png, dots per inch; 0 is for a screen, 300 for print")
+	wordVar(flags, &look.Theme, "theme", figure.ParseTheme, "colours and sizes of .svg, .png and .pdf", figure.Paper, figure.Screen, figure.Dark)
+	flags.BoolVar(&caption, "caption", false, "print a caption for a paper to standard output")
 	ask.addTo(flags)
 	return cmd
 }
 
-// drawing chooses the writer of a figure by the ending of a file's name.
-func drawing(path string) (func(*figure.Figure, io.Writer, figure.Options) error, error) {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".svg":
-		return (*figure.Figure).WriteSVG, nil
-	case ".png":
-		return (*figure.Figure).WritePNG, nil
+// A figureFormat is a kind of file that figures are written to.
+type figureFormat struct {
+	ending string
+	what   string
+	print  bool // its look can be chosen
+	write  func(*figure.Figure, io.Writer, figure.Options) error
+}
+
+// figureFormats lists the formats. An ending that ends like another stands before it.
+func figureFormats() []figureFormat {
+	plain := func(write func(io.Writer, *figure.Figure) error) func(*figure.Figure, io.Writer, figure.Options) error {
+		return func(f *figure.Figure, w io.Writer, _ figure.Options) error { return write(w, f) }
 	}
-	return nil, usagef("-o %s: figures are written as .svg or .png", path)
+	return []figureFormat{
+		{".svg", "vector graphics, text stays text", true, (*figure.Figure).WriteSVG},
+		{".png", "a picture", true, (*figure.Figure).WritePNG},
+		{".pdf", "vector graphics for a paper", true, (*figure.Figure).WritePDF},
+		{".html", "interactive, one file that needs no network", false, plain(plotly.WriteHTML)},
+		{".vl.json", "a Vega-Lite specification", false, plain(vegalite.Write)},
+		{".json", "a plotly figure, for plotly.io.read_json", false, plain(plotly.WriteJSON)},
+	}
+}
+
+// formatList is the list of formats in the help.
+func formatList() string {
+	var b strings.Builder
+	for _, f := range figureFormats() {
+		fmt.Fprintf(&b, "  %-9s %s\n", f.ending, f.what)
+	}
+	return b.String()
+}
+
+// formatOfFigure chooses the format of a figure by the ending of a file's name.
+func formatOfFigure(path string) (figureFormat, error) {
+	var endings []string
+	for _, f := range figureFormats() {
+		if strings.HasSuffix(strings.ToLower(path), f.ending) {
+			return f, nil
+		}
+		endings = append(endings, f.ending)
+	}
+	return figureFormat{}, &usageError{err: fmt.Errorf("-o %s: figures are not written in this format", path), hint: "known endings: " + strings.Join(endings, ", ")}
 }
 
 // makeFigure asks a query and makes a figure of the answer, with what there is to know about its run.
@@ -101,7 +149,28 @@ func makeFigure(ctx context.Context, s *session.Session, q queries.Query, set ma
 	if err != nil {
 		return nil, err
 	}
-	return figure.New(q, result, facts...)
+	bound, err := parameters(q, set)
+	if err != nil {
+		return nil, err
+	}
+	return figure.New(q, result, append(facts, bound)...)
+}
+
+// parameters says what the parameters of a query were bound to.
+func parameters(q queries.Query, set map[string]string) (figure.Fact, error) {
+	bound, err := q.Bind(set)
+	if err != nil {
+		return figure.Fact{}, err
+	}
+	var list []string
+	for _, p := range q.Params {
+		value := "NULL"
+		if bound[p.Name] != nil {
+			value = queries.Printable(queries.String(bound[p.Name]))
+		}
+		list = append(list, p.Name+" = "+value)
+	}
+	return figure.Fact{Name: "parameters", Value: strings.Join(list, ", "), Quiet: true}, nil
 }
 
 // factsSQL describes the run that a query with the parameter run is about.

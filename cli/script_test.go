@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -67,6 +68,7 @@ func params(t *testing.T, dir string) testscript.Params {
 			"overwrite": overwriteCommand,
 			"lock":      lockCommand,
 			"sql":       sqlCommand,
+			"npy":       npyCommand,
 			"code":      codeCommand,
 		},
 	}
@@ -213,6 +215,38 @@ func sqlCommand(ts *testscript.TestScript, neg bool, args []string) {
 	_, err = db.Exec(args[1])
 	ts.Check(err)
 	ts.Check(db.Close())
+}
+
+// npy FILE RULE DIMENSION...: writes an array of float32. The entries follow the rule: varied, zero, or nan in one place.
+func npyCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: npy FILE varied|zero|nan DIMENSION...")
+	}
+	n := 1
+	for _, a := range args[2:] {
+		d, err := strconv.Atoi(a)
+		ts.Check(err)
+		n *= d
+	}
+	values := make([]float32, n)
+	for i := range values {
+		if args[1] != "zero" {
+			values[i] = float32(math.Sin(float64(i * i)))
+		}
+	}
+	if args[1] == "nan" {
+		values[n/2] = float32(math.NaN())
+	}
+	shape := strings.Join(args[2:], ", ")
+	if len(args) == 3 {
+		shape += ","
+	}
+	header := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }", shape)
+	header += strings.Repeat(" ", 63-(len(header)+10)%64) + "\n"
+	file := append([]byte("\x93NUMPY\x01\x00"), binary.LittleEndian.AppendUint16(nil, uint16(len(header)))...)
+	file, err := binary.Append(append(file, header...), binary.LittleEndian, values)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), file, 0o644))
 }
 
 // code N COMMAND...: runs a command and wants exit code N.

@@ -11,7 +11,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Subject is the model that is measured, with the heads in the roles that 10.7, 9.9 and 9.6 have in GPT-2 small.
@@ -38,6 +40,7 @@ const (
 // Reference holds the numbers to compare with.
 type Reference struct {
 	Source     string // what they are, for the heading of the table
+	Column     string // what they are called in it, such as published
 	Scalars    []ScalarReference
 	Heatmaps   []HeatmapReference
 	Histograms []HistogramReference
@@ -94,6 +97,7 @@ func (c Check) Pass() bool { return math.Abs(c.Difference()) <= c.Allowed }
 // Report is what a comparison found.
 type Report struct {
 	Source  string
+	Column  string
 	Checks  []Check
 	Without []string // what was measured and has no reference, with the value
 	Left    []Left   // references that ducklens does not measure
@@ -126,12 +130,13 @@ func Ingest(ctx context.Context, subject Subject, dir string, progress func(stri
 // Compare asks the files in folder dir for what is in ref.
 func Compare(ctx context.Context, subject Subject, ref Reference, dir string) (Report, error) {
 	b := &bench{ctx: ctx, subject: subject, dir: dir}
-	report := Report{Source: ref.Source}
+	report := Report{Source: ref.Source, Column: ref.Column}
 	for _, step := range []func(*bench, Reference, *Report) error{compareScalars, compareHeatmaps, compareHistograms} {
 		if err := step(b, ref, &report); err != nil {
 			return Report{}, err
 		}
 	}
+	slices.SortStableFunc(report.Left, func(a, b Left) int { return strings.Compare(a.Why, b.Why) })
 	return report, nil
 }
 

@@ -61,7 +61,7 @@ func reference(t *testing.T, dir string) (conformance.Subject, conformance.Refer
 		Head: label(notebook.Head), Movers: [2]string{label(notebook.Movers[0]), label(notebook.Movers[1])},
 		Seeds: []conformance.Seed{{Seed: 0, N: 40}, {Seed: 1, N: 40}},
 	}
-	ref := conformance.Reference{Source: filepath.Base(dir) + ": numbers of the public research code"}
+	ref := conformance.Reference{Column: "reference", Source: filepath.Base(dir) + ": numbers of the public research code"}
 	for name, key := range map[string]string{
 		"frac_9.9_par_IO":                "In14/io_component_fraction_explained",
 		"frac_9.9_perp_IO":               "In14/io_perp_component_fraction_explained",

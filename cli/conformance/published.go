@@ -11,7 +11,7 @@ import (
 
 // Published reads the reference numbers of GPT-2 small from a folder in the form of testdata/published.
 func Published(dir string) (Reference, error) {
-	ref := Reference{Source: "GPT-2 small: numbers published by others (" + filepath.ToSlash(dir) + "), and as ducklens measures them"}
+	ref := Reference{Column: "published", Source: "GPT-2 small: numbers published by others (" + filepath.ToSlash(dir) + "), and as ducklens measures them"}
 	err := errors.Join(
 		eachRow(filepath.Join(dir, "scalars.csv"), []string{"name", "value", "allowed"}, func(row []string, number func(int) float64) {
 			ref.Scalars = append(ref.Scalars, ScalarReference{Name: row[0], Value: number(1), Allowed: number(2)})

@@ -12,7 +12,7 @@ import (
 func (r Report) Print(out io.Writer) error {
 	fmt.Fprintf(out, "%s\n\n", r.Source)
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "what\treference\tmeasured\tdifference\tallowed\t")
+	fmt.Fprintf(w, "what\t%s\tmeasured\tdifference\tallowed\t\n", r.Column)
 	kind := Scalar
 	for _, c := range r.Checks {
 		if c.Kind != kind {
