@@ -58,6 +58,8 @@
       const { plot, drill } = data.figures[index];
       plot.config = {
         responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"],
+        // Left alone, plotly.js offers to send the figure to a company.
+        showSendToCloud: false, plotlyServerURL: "",
         toImageButtonOptions: { format: "svg", filename: plot.layout.meta.query },
       };
       await Plotly.newPlot(target, plot);

@@ -188,7 +188,7 @@ type promptData struct {
 	ID       int64     `json:"id"`
 	Tokens   []string  `json:"tokens"`
 	Probs    []float64 `json:"probs"` // to three decimals
-	Roles    []Role    `json:"roles"`
+	Roles    []int     `json:"roles"` // a list of Role would be one text, in base64
 	Score    digits    `json:"score"`
 	Baseline digits    `json:"baseline"`
 	Diff     digits    `json:"diff"`
@@ -226,7 +226,7 @@ func embedded(in Input) ([]byte, error) {
 			if !known(prob) {
 				prob = 0
 			}
-			d.Tokens, d.Probs, d.Roles = append(d.Tokens, t.Text), append(d.Probs, math.Round(prob*1000)/1000), append(d.Roles, t.Role)
+			d.Tokens, d.Probs, d.Roles = append(d.Tokens, t.Text), append(d.Probs, math.Round(prob*1000)/1000), append(d.Roles, int(t.Role))
 		}
 		data.Prompts = append(data.Prompts, d)
 	}

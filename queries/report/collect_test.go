@@ -1,0 +1,187 @@
+package report_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ducklens/queries"
+	"ducklens/queries/figure/figuretest"
+	"ducklens/queries/report"
+	"ducklens/queries/session"
+	"ducklens/schema"
+	"ducklens/schema/schematest"
+)
+
+// open makes a file with a run of made-up values that has rows in every table, and opens it.
+func open(t *testing.T) *session.Session {
+	t.Helper()
+	db := schematest.NewDB(t)
+	schematest.Full(t, db, 5, 6, schema.Head{Layer: 2, Index: 1}, schema.Head{Layer: 2, Index: 0})
+	if err := db.Finalize(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := session.Open(t.Context(), db.Path(), session.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// TestCollect holds that the report has every shipped query, and behind every cell of a shipped heatmap prompts that add up.
+func TestCollect(t *testing.T) {
+	s := open(t)
+	in, err := report.Collect(t.Context(), s, report.Options{Head: "2.0", Provenance: []report.Fact{{Name: "fingerprint", Value: "abc"}}, Drivers: 6})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, left := range in.LeftOut {
+		t.Logf("left out: %s: %s", left.Title, left.Text)
+	}
+	if !strings.HasPrefix(in.Title, "Head 2.0") || len(in.Prompts) != 6 || in.PromptCount != 6 {
+		t.Errorf("%s: %d of %d prompts", in.Title, len(in.Prompts), in.PromptCount)
+	}
+	if !in.Closure.Judged || !in.Closure.OK || in.Closure.Scores != 12 {
+		t.Errorf("closure %+v", in.Closure)
+	}
+	headlines := map[string]report.Headline{}
+	for _, h := range in.Headlines {
+		headlines[h.Source.Name] = h
+	}
+	if h := headlines["pct_explained_mlp0"]; !(h.Low <= h.Percent && h.Percent <= h.High) || math.IsNaN(h.NullLow) || h.Level != 0.95 || h.NullCount != 2 || h.Count != 6 {
+		t.Errorf("pct_explained_mlp0: %+v", h)
+	}
+	drilled := map[string]bool{}
+	for _, f := range in.Figures {
+		for i := range f.Drill {
+			for j, drill := range f.Drill[i] {
+				panel := f.Figure.Frames[i].Panels[j]
+				if drill == nil {
+					t.Errorf("%s, %q, %q: no drivers", f.Source.Name, f.Figure.Frames[i].Name, panel.Name)
+					continue
+				}
+				drilled[f.Source.Name] = true
+				for _, c := range panel.Cells {
+					// All six prompts are listed, so that their mean is the cell.
+					list, sum := drill.Cells[c.Label], 0.0
+					for _, d := range list {
+						sum += d.Value
+					}
+					if mean := sum / float64(len(list)); int64(len(list)) != c.Count || math.Abs(mean-c.Value) > 1e-6 {
+						t.Fatalf("%s, %q, %q, %s: %d prompts with the mean %v, want %d and %v",
+							f.Source.Name, f.Figure.Frames[i].Name, panel.Name, c.Label, len(list), mean, c.Count, c.Value)
+					}
+				}
+			}
+		}
+		if f.Figure.Facts[len(f.Figure.Facts)-1].Name != "sql" || len(f.Source.Parameters) == 0 {
+			t.Errorf("%s: facts %v, parameters %v", f.Source.Name, f.Figure.Facts, f.Source.Parameters)
+		}
+	}
+	for _, name := range []string{"key_components", "query_components", "key_components_unembed_query", "key_quadrants", "query_quadrants"} {
+		if !drilled[name] {
+			t.Errorf("%s has no prompts behind its cells", name)
+		}
+	}
+	answered := len(in.Figures) + len(in.Tables) + len(in.Headlines) + len(in.LeftOut) + 2 // closure and drill_down
+	if answered != len(queries.Embedded()) {
+		t.Errorf("%d queries answered or left out, want %d", answered, len(queries.Embedded()))
+	}
+}
+
+// TestCollectLeavesOut holds that a broken query of a stranger costs itself and not the report, and that an unknown head costs it.
+func TestCollectLeavesOut(t *testing.T) {
+	s := open(t)
+	broken, err := queries.Parse("-- name: broken\n-- title: Broken\n-- description: asks for what is not there\n-- chart: table\n\nSELECT no_such_column FROM run\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := report.Collect(t.Context(), s, report.Options{Queries: []queries.Query{broken}})
+	if err != nil || len(in.LeftOut) != 1 || in.LeftOut[0].Title != "broken" || !strings.Contains(in.LeftOut[0].Text, "no_such_column") {
+		t.Errorf("left out %v, %v", in.LeftOut, err)
+	}
+	if _, err := report.Collect(t.Context(), s, report.Options{Head: "9.9"}); !errors.Is(err, session.ErrUnknown) {
+		t.Errorf("an unknown head gives %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := report.Collect(ctx, s, report.Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled report gives %v", err)
+	}
+}
+
+// TestBrowser reads a report in a browser, from a file: moves the slider, toggles the legend, clicks a cell, sorts and finds
+// prompts. Nothing may be wrong on the console, and nothing may be asked of the network.
+func TestBrowser(t *testing.T) {
+	in, err := report.Collect(t.Context(), open(t), report.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Title = figuretest.Hostile
+	in.Prompts[0].Tokens[0].Text = figuretest.Hostile
+	in.Figures = append(in.Figures, report.Figure{Figure: figuretest.Histogram(t, 30), Source: report.Source{Name: "legend"}})
+	path := filepath.Join(t.TempDir(), "report.html")
+	w, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := report.Write(w, in); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Errors, Requests, Buttons  []string
+		Dialogs, Plots, Toggled    int
+		Slid                       bool
+		Heading, Drill, DrillAfter string
+		Roles, Rows, Found         int
+		First, Sorted              string
+	}
+	figuretest.Browse(t, &got, "testdata/browse.cjs", path)
+	if len(got.Errors) > 0 || len(got.Requests) > 0 || got.Dialogs > 0 {
+		t.Errorf("console %q, requests %q, %d dialogs; want none", got.Errors, got.Requests, got.Dialogs)
+	}
+	for _, title := range got.Buttons {
+		if strings.Contains(strings.ToLower(title), "share") {
+			t.Errorf("there is a button %q, which would send the figure away", title)
+		}
+	}
+	if got.Plots != len(in.Figures) {
+		t.Errorf("%d figures are drawn, want %d", got.Plots, len(in.Figures))
+	}
+	if !got.Slid {
+		t.Error("the slider changes nothing")
+	}
+	if got.Toggled != 2 {
+		t.Errorf("a click on the legend switches %d traces off, want 2", got.Toggled)
+	}
+	if !strings.Contains(got.Drill, "The prompts behind") || !strings.Contains(got.Drill, "share of the sum") {
+		t.Errorf("a click on a cell shows %.200q", got.Drill)
+	}
+	if got.DrillAfter == "" || got.DrillAfter == got.Drill {
+		t.Errorf("the same cell in another frame shows %.200q again", got.DrillAfter)
+	}
+	if got.Roles == 0 {
+		t.Error("no token is marked as key, baseline or query")
+	}
+	if got.Rows != len(in.Prompts) || got.Found != 1 {
+		t.Errorf("%d prompts, %d found; want %d and 1", got.Rows, got.Found, len(in.Prompts))
+	}
+	if got.First == got.Sorted {
+		t.Errorf("a click on a column leaves prompt %s first", got.First)
+	}
+	if !strings.Contains(got.Heading, "<script>alert(1)</script>") {
+		t.Errorf("the heading is %q", got.Heading)
+	}
+}

@@ -1,0 +1,64 @@
+// Reads a report in a Chromium, from a file, and tells as JSON what happened. Arguments: the browser, the page.
+const { chromium } = require("playwright-core");
+const { pathToFileURL } = require("url");
+
+(async () => {
+  const [executablePath, path] = process.argv.slice(2);
+  const args = process.getuid && process.getuid() === 0 ? ["--no-sandbox"] : [];
+  const browser = await chromium.launch({ executablePath, args });
+  try {
+    const page = await browser.newPage({ viewport: { width: 1366, height: 900 } });
+    const url = pathToFileURL(path).href;
+    const seen = { errors: [], requests: [], dialogs: 0 };
+    page.on("console", (m) => { if (["error", "warning"].includes(m.type())) seen.errors.push(m.text()); });
+    page.on("pageerror", (e) => seen.errors.push(e.message));
+    page.on("request", (r) => { if (r.url() !== url && !r.url().startsWith("data:") && !r.url().startsWith("blob:")) seen.requests.push(r.url()); });
+    page.on("dialog", (d) => { seen.dialogs++; d.dismiss(); });
+    await page.goto(url);
+    await page.waitForSelector("html[data-ready]", { timeout: 120000 });
+    seen.plots = await page.locator(".plot .main-svg").count() && await page.locator(".plot.js-plotly-plot").count();
+    seen.buttons = await page.$$eval(".modebar-btn", (list) => list.map((b) => b.getAttribute("data-title") || ""));
+    seen.heading = await page.locator("h1").textContent();
+
+    // A cell, the slider, and the same cell again.
+    const figure = page.locator("#figure-key_quadrants");
+    await figure.scrollIntoViewIfNeeded();
+    const values = () => figure.locator(".plot").evaluate((e) => JSON.stringify(e.data.map((t) => t.z)));
+    const cell = async () => {
+      const box = await figure.locator(".nsewdrag").first().boundingBox();
+      await page.mouse.move(box.x + box.width * 0.1, box.y + box.height * 0.5);
+      await page.waitForTimeout(200);
+      await page.mouse.click(box.x + box.width * 0.1 + 1, box.y + box.height * 0.5);
+      await page.waitForTimeout(500);
+      return figure.locator(".drill").innerText();
+    };
+    seen.drill = await cell();
+    seen.roles = await figure.locator(".drill .role-1, .drill .role-2, .drill .role-3").count();
+    const before = await values();
+    const rail = figure.locator(".slider-rail-touch-rect");
+    await rail.scrollIntoViewIfNeeded();
+    const box = await rail.boundingBox();
+    await page.mouse.click(box.x + box.width - 4, box.y + box.height / 2);
+    await page.waitForTimeout(500);
+    seen.slid = (await values()) !== before;
+    await figure.scrollIntoViewIfNeeded();
+    seen.drillAfter = await cell();
+
+    const legend = page.locator("#figure-legend");
+    await legend.scrollIntoViewIfNeeded();
+    await legend.locator(".legendtoggle").first().click();
+    await page.waitForTimeout(800);
+    seen.toggled = await legend.locator(".plot").evaluate((e) => e.data.filter((t) => t.visible === "legendonly").length);
+
+    const rows = page.locator("#prompt-table tbody tr");
+    seen.rows = await rows.count();
+    seen.first = await rows.first().locator("td").first().innerText();
+    await page.locator("#prompt-table th button").first().click();
+    seen.sorted = await rows.first().locator("td").first().innerText();
+    await page.locator("#find").fill("alert(1)");
+    seen.found = await rows.count();
+    console.log(JSON.stringify(seen));
+  } finally {
+    await browser.close();
+  }
+})().catch((e) => { console.error(e); process.exit(1); });
