@@ -59,16 +59,11 @@ func newMatrixPlot(f *Figure, colors *palette.Palette) *matrixPlot {
 	return m
 }
 
-// measure settles the depth of an axis: that of the names it may print, and of its groups.
+// measure settles the depth of an axis: that of its names and of its groups.
 func (a *scape) measure(style typeset.Style, turned bool) vg.Length {
 	a.style = style
 	a.names = truncated(style, a.axis.Names, vg.Inch)
-	a.depth = 0
-	for i, name := range a.names {
-		if a.strength[i] >= named {
-			a.depth = max(a.depth, style.Width(name))
-		}
-	}
+	a.depth = style.Widest(a.names)
 	groups := vg.Length(0)
 	for _, g := range a.axis.Groups {
 		groups = max(groups, bracket+style.Width(g.Name))

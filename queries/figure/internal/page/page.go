@@ -100,6 +100,7 @@ const (
 	Edge       = 4.0  // of one of given width: the paper has its own margins
 	panelGap   = 12.0 // between panels side by side
 	asideGap   = 13.0
+	maxTitle   = 3   // lines of a name or title, at most
 	Seam       = 0.4 // how far a fill reaches below its right and lower neighbours: without it the page shows through where two smoothed edges meet
 )
 
@@ -117,7 +118,7 @@ type Layout struct {
 	w, h   vg.Length
 	edge   vg.Length // empty all around
 
-	titleLines, subtitleLines, xTitleLines, footLines []string
+	titleLines, subtitleLines, xTitleLines, yTitleLines, footLines []string
 
 	perRow         int // panels side by side
 	panelW, panelH vg.Length
@@ -134,7 +135,8 @@ type Layout struct {
 // block is one frame's panels.
 type block struct {
 	frame int
-	nameY vg.Length // baseline of the frame's name
+	name  []string  // lines of the frame's name
+	nameY vg.Length // their first baseline
 	rows  []panelRow
 }
 
@@ -178,16 +180,23 @@ func (p *Page) arrange(width vg.Length, beside bool) *Layout {
 		l.edge = Edge
 	}
 	l.styles = newStyles(p.Colors, width > 0 && width < narrow)
-	l.side = p.Plot.Side(&l.styles, width)
-	l.left = l.edge + l.side + 3
-	if p.YTitle != "" {
-		l.left += l.styles.Axis.Line()
-	}
 	right := l.edge
 	if l.beside {
 		right += asideGap + p.Aside.Beside(&l.styles)
 	}
-	l.sizePanels(width, l.left+right)
+	for lines := 1; ; lines++ { // of the title of the vertical axis: as many as the height of the panels makes it
+		l.side = p.Plot.Side(&l.styles, width)
+		l.left = l.edge + l.side + 3
+		if p.YTitle != "" {
+			l.left += vg.Length(lines) * l.styles.Axis.Line()
+		}
+		l.sizePanels(width, l.left+right)
+		room := l.panelH + panelGap
+		l.yTitleLines = l.styles.Axis.Balance(p.YTitle, room, lines)
+		if lines == maxTitle || len(l.styles.Axis.Wrap(p.YTitle, room, lines+1)) <= lines {
+			break
+		}
+	}
 	if l.w = width; l.w == 0 {
 		l.w = max(l.left+l.panelsW()+right, least)
 	}
@@ -256,9 +265,9 @@ func (l *Layout) stack() {
 	for i, name := range p.Frames {
 		b := block{frame: i}
 		if name != "" {
-			y += 5 + s.Frame.Size
-			b.nameY = y
-			y += 4
+			b.name = s.Frame.Balance(name, width, maxTitle)
+			b.nameY = y + 5 + s.Frame.Size
+			y = b.nameY + vg.Length(len(b.name)-1)*s.Frame.Line() + 4
 		}
 		for first := 0; first < len(p.Panels); first += l.perRow {
 			r := panelRow{first: first, n: min(l.perRow, len(p.Panels)-first)}
@@ -348,13 +357,16 @@ func (l *Layout) Draw(c vg.Canvas) {
 // drawBlock draws one frame.
 func (l *Layout) drawBlock(pen Pen, b block) {
 	p, s := l.page, &l.styles
-	if name := p.Frames[b.frame]; name != "" {
-		pen.Text(s.Frame, l.edge, b.nameY, 0, s.Frame.Truncate(name, l.w-2*l.edge))
+	for i, line := range b.name {
+		pen.Text(s.Frame, l.edge, b.nameY+vg.Length(i)*s.Frame.Line(), 0, line)
 	}
 	for _, r := range b.rows {
 		if p.YTitle != "" {
 			x := l.left - l.side - 3 - 0.45*s.Axis.Size
-			pen.TextUp(s.Axis, x, r.top+p.Plot.Middle(), 0.5, s.Axis.Truncate(p.YTitle, l.panelH+panelGap))
+			for i, line := range l.yTitleLines {
+				back := vg.Length(len(l.yTitleLines)-1-i) * s.Axis.Line()
+				pen.TextUp(s.Axis, x-back, r.top+p.Plot.Middle(), 0.5, line)
+			}
 		}
 		p.Plot.DrawSide(pen, l.left, r.top)
 		for j := range r.n {
