@@ -131,7 +131,6 @@ func TestBarsInPlace(t *testing.T) {
 	t.Parallel()
 	s := pairs(8)
 	d := read(t, svg(t, made(t, s), figure.Options{}))
-	zero := math.NaN()
 	var bars []box
 	for _, r := range d.rects[1:] {
 		if r.x1-r.x0 > 20 {
@@ -144,7 +143,7 @@ func TestBarsInPlace(t *testing.T) {
 	slices.SortFunc(bars, func(a, b box) int { return int(10 * (a.y0 - b.y0)) })
 	first := s.result.Rows[0][1].(float64)
 	unit := (bars[0].x1 - bars[0].x0) / first
-	zero = bars[0].x0
+	zero := bars[0].x0
 	for i, b := range bars {
 		value := s.result.Rows[i][1].(float64)
 		if math.Abs(b.x1-b.x0-unit*math.Abs(value)) > 0.05 || (value > 0) != (math.Abs(b.x0-zero) < 0.02) || (value < 0) != (math.Abs(b.x1-zero) < 0.02) {
