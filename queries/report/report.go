@@ -203,12 +203,12 @@ func (d digits) MarshalJSON() ([]byte, error) { return []byte(d), nil }
 // null stands for what is not known.
 const null = digits("null")
 
-// short writes a number to six digits.
+// short writes a number to four digits: there are thousands, and the page shows three.
 func short(x float64) digits {
 	if !known(x) {
 		return null
 	}
-	return digits(strconv.FormatFloat(x, 'g', 6, 64))
+	return digits(strconv.FormatFloat(x, 'g', 4, 64))
 }
 
 // embedded makes the page's data.

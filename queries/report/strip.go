@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"strconv"
+	"strings"
 )
 
 // A stripChart draws a headline's number on a line: the value, its interval, and the band of random directions. Places are of
@@ -50,7 +51,7 @@ func strip(h Headline) stripChart {
 		step *= 2
 	}
 	for x := math.Ceil(low/step) * step; x <= high; x += step {
-		s.Ticks = append(s.Ticks, stripTick{at(x), strconv.FormatFloat(x, 'f', -1, 64) + " %"})
+		s.Ticks = append(s.Ticks, stripTick{at(x), strings.Replace(strconv.FormatFloat(x, 'f', -1, 64), "-", "−", 1) + " %"})
 	}
 	return s
 }

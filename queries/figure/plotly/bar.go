@@ -8,7 +8,7 @@ func (p *plot) barLayout() {
 	p.legendRoom()
 	first := p.f.Frames[0].Panels[0]
 	p.marginL = namesRoom(first.X.Names, 420)
-	x, y := p.arrange(max(120, barRow*float64(len(first.X.Names))))
+	x, y := p.arrange(max(2*barRow, barRow*float64(len(first.X.Names))))
 	p.layout["barmode"] = "overlay"
 	for i, panel := range p.f.Frames[0].Panels {
 		across, down := numberAxis(panel.Y, x[i], axisName("y", i)), categoryAxis(panel.X, y[i], axisName("x", i))

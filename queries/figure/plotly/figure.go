@@ -82,6 +82,7 @@ type plot struct {
 	perRow   int     // panels side by side
 	marginL  float64 // what stands to the left of the panels, px; 0 is left
 	marginR  float64 // what stands to the right of them, beside the usual margin
+	below    float64 // below a row of panels, px; at least the constant below
 	gap      float64 // between panels side by side, px; 0 is panelGap
 	barGap   float64 // between the panels and the colour bar, px
 	tall     float64 // height of the whole figure, px
@@ -140,7 +141,8 @@ func (p *plot) arrange(height float64) (x, y [][2]float64) {
 	if !p.o.Bare {
 		top += titleLine*float64(len(p.title())) + textLine*float64(len(p.subtitle())) + 8
 	}
-	bottom := float64(below)
+	p.below = max(p.below, below)
+	bottom := p.below
 	if len(p.f.Frames) > 1 {
 		bottom += sliderRoom
 	}
@@ -155,7 +157,7 @@ func (p *plot) arrange(height float64) (x, y [][2]float64) {
 		above += groupLine
 		shift += groupLine
 	}
-	p.inner = float64(rows)*(above+height) + float64(rows-1)*below
+	p.inner = float64(rows)*(above+height) + float64(rows-1)*p.below
 	p.tall = top + p.inner + bottom
 	p.marginL = max(p.marginL, left)
 	p.layout["height"] = math.Round(p.tall)
@@ -165,7 +167,7 @@ func (p *plot) arrange(height float64) (x, y [][2]float64) {
 	for i := range n {
 		row, column := i/p.perRow, i%p.perRow
 		from := float64(column) * (width + gap)
-		down := float64(row)*(above+height+below) + above
+		down := float64(row)*(above+height+p.below) + above
 		x = append(x, [2]float64{fraction(from), fraction(min(1, from+width))})
 		y = append(y, [2]float64{fraction(max(0, 1-(down+height)/p.inner)), fraction(1 - down/p.inner)})
 		if name := p.f.Frames[0].Panels[i].Name; name != "" {
@@ -218,7 +220,7 @@ func (p *plot) addFrames(traces func(int) []object) {
 	}
 	p.layout["sliders"] = []object{{
 		"active": 0, "steps": steps, "x": 0, "len": 1, "xanchor": "left", "y": 0, "yanchor": "top",
-		"pad":          object{"t": below - 12, "l": 0, "r": 0, "b": 0},
+		"pad":          object{"t": p.below - 12, "l": 0, "r": 0, "b": 0},
 		"currentvalue": object{"visible": true, "prefix": "", "xanchor": "left", "font": object{"size": 13}},
 		"transition":   object{"duration": 0},
 	}}
@@ -251,16 +253,16 @@ func (p *plot) addTexts() {
 	}
 	p.notes = append(p.notes, object{
 		"text": strings.Join(lines, "<br>"), "showarrow": false, "xref": "paper", "yref": "paper", "x": 0, "xanchor": "left", "align": "left",
-		"y": 0, "yanchor": "top", "yshift": -float64(p.foot()), "font": object{"size": 11, "color": "#555555"},
+		"y": 0, "yanchor": "top", "yshift": -p.foot(), "font": object{"size": 11, "color": "#555555"},
 	})
 }
 
 // foot is how far below the panels the line of provenance stands.
-func (p *plot) foot() int {
+func (p *plot) foot() float64 {
 	if len(p.f.Frames) > 1 {
-		return below + sliderRoom - 6
+		return p.below + sliderRoom - 6
 	}
-	return below - 4
+	return p.below - 4
 }
 
 func (p *plot) title() []string    { return wrap(p.f.Title, 110) }

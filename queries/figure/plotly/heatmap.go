@@ -88,7 +88,7 @@ func categoryAxis(a figure.Axis, domain [2]float64, anchor string) object {
 }
 
 // cellTraces makes the cells of one frame of a heatmap or a matrix: a trace for each panel. customdata has the standard error and the
-// number of examples of each cell, where the figure knows them.
+// number of examples of each cell, where they are known and differ.
 func (p *plot) cellTraces(frame int) []object {
 	var traces []object
 	for i, panel := range p.f.Frames[frame].Panels {
@@ -98,7 +98,7 @@ func (p *plot) cellTraces(frame int) []object {
 		for _, c := range panel.Cells {
 			z[c.Row][c.Column] = finite(c.Value)
 			if p.f.Mark == queries.Matrix {
-				z[c.Row][c.Column] = short{c.Value, 7} // there are tens of thousands
+				z[c.Row][c.Column] = short{c.Value, 5} // there are tens of thousands
 			}
 			text[c.Row][c.Column] = label(c.Label)
 			labelled = labelled || c.Label != ""
@@ -139,36 +139,51 @@ func (p *plot) cellTraces(frame int) []object {
 }
 
 // support gives what is behind each cell, standard error and number of examples, and the template that shows it; nil
-// where no cell of the panel tells.
-func support(panel figure.Panel, rows, columns int) (data [][][]any, template string) {
+// where no cell of the panel tells. A number of examples that all cells have in common is said in the template alone.
+func support(panel figure.Panel, rows, columns int) (data [][]any, template string) {
 	var someError, someCount bool
-	allErrors := true
+	allErrors, sameCount := true, true
 	for _, c := range panel.Cells {
 		known := finite(c.Error) != nil
-		someError, allErrors, someCount = someError || known, allErrors && known, someCount || c.Count > 0
+		someError, allErrors = someError || known, allErrors && known
+		someCount, sameCount = someCount || c.Count > 0, sameCount && c.Count == panel.Cells[0].Count
 	}
-	if !someError && !someCount {
-		return nil, ""
+	errorAt, countAt := "%{customdata}", "%{customdata}"
+	both := someError && someCount && !sameCount
+	if both {
+		errorAt, countAt = "%{customdata[0]}", "%{customdata[1]}"
 	}
-	data = grid[[]any](rows, columns)
-	for _, c := range panel.Cells {
-		var se, n any = short{c.Error, 3}, c.Count
-		if finite(c.Error) == nil {
-			se = "unknown"
+	if someError || !sameCount {
+		data = grid[any](rows, columns)
+		for _, c := range panel.Cells {
+			var se, n any = short{c.Error, 3}, c.Count
+			if finite(c.Error) == nil {
+				se = "unknown"
+			}
+			if c.Count == 0 {
+				n = "unknown"
+			}
+			switch at := &data[c.Row][c.Column]; {
+			case both:
+				*at = []any{se, n}
+			case someError:
+				*at = se
+			default:
+				*at = n
+			}
 		}
-		if c.Count == 0 {
-			n = "unknown"
+	}
+	if someError {
+		if allErrors { // a format would make a number of "unknown"
+			errorAt = strings.Replace(errorAt, "}", ":.2g}", 1)
 		}
-		data[c.Row][c.Column] = []any{se, n}
+		template = "<br>standard error: " + errorAt
 	}
 	switch {
-	case someError && allErrors:
-		template = "<br>standard error: %{customdata[0]:.2g}"
-	case someError: // a format would make a number of "unknown"
-		template = "<br>standard error: %{customdata[0]}"
-	}
-	if someCount {
-		template += "<br>n = %{customdata[1]}"
+	case someCount && sameCount:
+		template += fmt.Sprintf("<br>n = %d", panel.Cells[0].Count)
+	case someCount:
+		template += "<br>n = " + countAt
 	}
 	return data, template
 }

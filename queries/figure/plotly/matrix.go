@@ -4,8 +4,9 @@ import "ducklens/queries/figure"
 
 // Lengths of a matrix in pixels.
 const (
-	matrixSize = 560.0 // about how high it is
-	groupRoom  = 38.0  // to the right of a panel, for the names of groups
+	matrixSize  = 560.0 // about how high it is
+	turnedNames = 72.0  // below a panel: names of columns, which are turned, and the title
+	groupRoom   = 38.0  // to the right of a panel, for the names of groups
 )
 
 // matrixLayout makes the axes of a map with more places than a heatmap: names are thinned out to what has room, and come back on
@@ -13,6 +14,7 @@ const (
 func (p *plot) matrixLayout() {
 	first := p.f.Frames[0].Panels[0]
 	p.marginR, p.barGap, p.gap = barRoom+groupRoom, groupRoom, groupRoom
+	p.below = turnedNames
 	rows := float64(len(first.Y.Names))
 	x, y := p.arrange(rows * max(2, min(24, matrixSize/rows)))
 	p.layout["coloraxis"] = p.colorAxis()

@@ -173,13 +173,52 @@ func TestHeatmap(t *testing.T) {
 		}
 	}
 	hover := p.Data[0]["hovertemplate"].(string)
-	for _, want := range []string{"%{text}", "mean contribution to the score: %{z", "standard error: %{customdata[0]", "n = %{customdata[1]}"} {
+	for _, want := range []string{"%{text}", "mean contribution to the score: %{z", "standard error: %{customdata:", "n = 50<"} {
 		if !strings.Contains(hover, want) {
 			t.Errorf("hovering shows %q, want %q in it", hover, want)
 		}
 	}
 	if title := p.Layout["annotations"].([]any)[0].(map[string]any)["text"]; title != "<b>query ∥ W<sub>U</sub>[IO], key ∥ MLP0</b>" {
 		t.Errorf("the first panel is called %v", title)
+	}
+}
+
+// TestSupport holds that hovering tells what is known about each cell, and does not make numbers of what is not.
+func TestSupport(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func([]figure.Cell)
+		want  string
+		data  string
+	}{
+		"all known":     {func([]figure.Cell) {}, "standard error: %{customdata:.2g}<br>n = 50", "0.08"},
+		"no error":      {func(cells []figure.Cell) { each(cells, func(c *figure.Cell) { c.Error = math.NaN() }) }, "n = 50", "<nil>"},
+		"nothing":       {func(cells []figure.Cell) { each(cells, func(c *figure.Cell) { c.Error, c.Count = math.NaN(), 0 }) }, "", "<nil>"},
+		"some errors":   {func(cells []figure.Cell) { cells[0].Error = math.NaN() }, "standard error: %{customdata}<br>n = 50", "0.08"},
+		"counts differ": {func(cells []figure.Cell) { cells[0].Count = 3 }, "standard error: %{customdata[0]:.2g}<br>n = %{customdata[1]}", "[0.08 50]"},
+		"counts differ only": {func(cells []figure.Cell) {
+			each(cells, func(c *figure.Cell) { c.Error = math.NaN() })
+			cells[0].Count = 0
+		}, "n = %{customdata}", "50"},
+	} {
+		f := figuretest.Heatmap(t, 4, 3, figuretest.Quadrants[:1], []string{""})
+		c.spoil(f.Frames[0].Panels[0].Cells)
+		trace := parse(t, f).Data[0]
+		if hover := trace["hovertemplate"].(string); !strings.Contains(hover, c.want) || c.want == "" && (strings.Contains(hover, "n =") || strings.Contains(hover, "customdata")) {
+			t.Errorf("%s: %q, want %q in it", name, hover, c.want)
+		}
+		got := "<nil>"
+		if data, ok := trace["customdata"].([]any); ok {
+			got = fmt.Sprint(data[1].([]any)[4]) // MLP0
+		}
+		if got != c.data {
+			t.Errorf("%s: MLP0 has %s, want %s", name, got, c.data)
+		}
+	}
+}
+
+func each(cells []figure.Cell, f func(*figure.Cell)) {
+	for i := range cells {
+		f(&cells[i])
 	}
 }
 
