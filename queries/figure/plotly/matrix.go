@@ -22,6 +22,9 @@ func (p *plot) matrixLayout() {
 	for i, panel := range p.f.Frames[0].Panels {
 		across, down := namedAxis(panel.X, x[i], axisName("y", i)), namedAxis(panel.Y, y[i], axisName("x", i))
 		down["range"] = []float64{float64(len(panel.Y.Names)) - 0.5, -0.5}
+		for _, axis := range []object{across, down} { // a frame: zero is as white as the page
+			axis["showline"], axis["mirror"], axis["linecolor"], axis["linewidth"] = true, true, "#555555", 1
+		}
 		p.share(i, across, down)
 		p.borders(i, panel)
 	}
