@@ -73,8 +73,8 @@
     document.documentElement.dataset.ready = "yes";
   };
   draw();
-  // Paper is narrower than a screen: figures are drawn anew for it.
-  window.addEventListener("beforeprint", () => plots.forEach((p) => Plotly.relayout(p, { width: 680 })));
+  // Figures are drawn for a width that the style sheet makes fit on paper, so that names keep their room.
+  window.addEventListener("beforeprint", () => plots.forEach((p) => Plotly.relayout(p, { width: 1150 })));
   window.addEventListener("afterprint", () => plots.forEach((p) => Plotly.relayout(p, { width: null, autosize: true })));
 
   // The table of prompts.

@@ -9,7 +9,7 @@
     toImageButtonOptions: { format: "svg", filename: figure.layout.meta.query },
   };
   Plotly.newPlot(target, figure);
-  // Paper is narrower than a screen: the figure is drawn anew for it.
-  window.addEventListener("beforeprint", () => Plotly.relayout(target, { width: 680 }));
+  // The figure is drawn for a width that the style sheet makes fit on paper, so that names keep their room.
+  window.addEventListener("beforeprint", () => Plotly.relayout(target, { width: 1150 }));
   window.addEventListener("afterprint", () => Plotly.relayout(target, { width: null, autosize: true }));
 })();
