@@ -25,13 +25,14 @@ import (
 
 // Of the demo: how many prompts it runs, and from which seed they are made.
 const (
-	demoPrompts = 300
+	demoPrompts = 200
 	demoSeed    = 42
+	demoNull    = 20 // random directions, for a rough 95 % band
 )
 
 // demoFigures are the saved queries that the demo draws.
 func demoFigures() []string {
-	return []string{"key_components", "query_components", "key_quadrants", "query_quadrants"}
+	return []string{"key_components", "query_components", "key_quadrants", "query_quadrants", "query_substitution_scores", "top_pairs"}
 }
 
 // newDemo builds `ducklens demo`.
@@ -101,6 +102,7 @@ func (d *demonstration) run(ctx context.Context, out, stderr io.Writer) (err err
 	for _, args := range []string{
 		fmt.Sprintf("heads %s", file),
 		fmt.Sprintf("query %s pct_explained_mlp0 --set head=%s", file, head),
+		fmt.Sprintf("plot %s query_substitution_probs --set head=%s -o probs.html", file, head),
 		fmt.Sprintf(`query %s -e "SELECT text, score, prob FROM head_score WHERE head = '%s' ORDER BY prob DESC LIMIT 5"`, file, head),
 	} {
 		fmt.Fprintf(out, "  %s %s\n", quote(d.program), args)
@@ -117,7 +119,7 @@ func (d *demonstration) ingest(ctx context.Context, model string, out, stderr io
 	if err != nil {
 		return err
 	}
-	e, err := engine.Open(model, engine.Options{Heads: heads})
+	e, err := engine.Open(model, engine.Options{Heads: heads, NullBases: demoNull, Seed: demoSeed, Factors: true, Substitutions: true, Projections: true})
 	if err != nil {
 		return err
 	}
@@ -133,7 +135,7 @@ func (d *demonstration) ingest(ctx context.Context, model string, out, stderr io
 	bar := newProgressBar(stderr)
 	defer bar.stop()
 	summary, err := ingest.Run(ctx, ingest.Options{
-		Engine: e, Prompts: prompts.IOI().Prompts(sampling), Path: d.file, Force: true,
+		Engine: e, Prompts: prompts.IOI().Prompts(sampling), Names: prompts.IOI().Names, Path: d.file, Force: true,
 		Run: schema.Run{
 			CreatedAt: time.Now(), Version: Version(), CommandLine: d.line, PromptSource: ioi, Seed: sampling.Seed,
 			BOS: true, Precision: e.Precision(), BLAS: e.BLAS(), Threads: e.Threads(),

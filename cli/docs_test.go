@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -176,6 +177,94 @@ func steady(output string) string {
 	output = regexp.MustCompile(`\b[0-9.]+m?s\b`).ReplaceAllString(output, "(time)")
 	output = regexp.MustCompile(`\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:[0-9.]+`).ReplaceAllString(output, "(date)")
 	return regexp.MustCompile(`-dev\+[0-9a-f]+`).ReplaceAllString(output, "-dev")
+}
+
+// notebookRows are the rows of the table in README.md about conventions: what is measured, what the notebook printed for GPT-2
+// small, on how many prompts, the SQL that gives the number, and why the conventions differ.
+func notebookRows() []struct{ what, printed, prompts, sql, why string } {
+	const (
+		share      = "SELECT pct AS value FROM (SELECT 100 * sum(diff) FILTER (quadrant = 'par_par' AND %s) / sum(diff) AS pct FROM contribution WHERE side = '%s' AND query_basis = 'unembed' AND key_basis = 'mlp0')"
+		projection = "SELECT avg(%s) AS value FROM head_projection WHERE vector = '%s' AND basis = '%s' AND measure = '%s'"
+		own        = "the projected fixed side is divided by a standard deviation over d_model - 1 without eps, which scales it by f; b_O is in the whole"
+		squares    = "the square of the mean length, not the mean of the squares: the two parts do not add up to 1"
+		none       = "-"
+	)
+	return []struct{ what, printed, prompts, sql, why string }{
+		{"share of MLP0, both parts parallel, %", "23.48", "50", fmt.Sprintf(share, "component = 'MLP0'", "key"), own},
+		{"share of all MLPs, both parts parallel, %", "41.95", "50", fmt.Sprintf(share, "kind = 'mlp'", "key"), own},
+		{"share of the two mover heads, both parts parallel, %", "29.42", "50", fmt.Sprintf(share, "component IN (SELECT label FROM mover)", "query"), own},
+		{"sum of the key-side cells, baseline subtracted", "3.349", "50", "SELECT sum(diff) / count(DISTINCT example_id) AS value FROM contribution_unsplit WHERE side = 'key'", "b_O has no cells; exact is the model's score difference"},
+		{"sum of the query-side cells, baseline subtracted", "3.445", "50", "SELECT sum(diff) / count(DISTINCT example_id) AS value FROM contribution_unsplit WHERE side = 'query'", "the same; at two key positions b_O nearly cancels, at the query it does not"},
+		{"mean score with nothing replaced, query histogram", "4.407", "50", "SELECT avg(score) AS value FROM head_substitution WHERE side = 'query' AND vector = 'unpatched'", "the stream is divided by a standard deviation over d_model - 1 without eps: not the model's score"},
+		{"probability of a score difference", "", "50", "SELECT avg(diff_prob) AS value FROM head_substitution WHERE side = 'query' AND vector = 'unpatched'", "a difference of scores in a softmax beside scores has no meaning: NULL in exact"},
+		{"fraction of mover 1 along W_U[IO]", "0.1492", "100", fmt.Sprintf(strings.Replace(projection, "avg(%s)", "%s", 1), "CASE WHEN any_value(r.convention) = 'notebook' THEN avg(par_norm) ^ 2 ELSE avg(par_norm ^ 2) END", "$mover", "unembed", "score"), squares},
+		{"the rest of it", "0.8488", "100", fmt.Sprintf(strings.Replace(projection, "avg(%s)", "%s", 1), "CASE WHEN any_value(r.convention) = 'notebook' THEN avg(perp_norm) ^ 2 ELSE avg(perp_norm ^ 2) END", "$mover", "unembed", "score"), squares},
+		{"its fraction in span(W_U[IO], W_U[S])", "0.1590", "100", fmt.Sprintf(strings.Replace(projection, "avg(%s)", "%s", 1), "CASE WHEN any_value(r.convention) = 'notebook' THEN avg(par_norm) ^ 2 ELSE avg(par_norm ^ 2) END", "$mover", "unembed+baseline", "score"), squares},
+		{"cosine of its part along W_U[IO] with the map to the score", "0.2794", "100", fmt.Sprintf(projection, "par_cos", "$mover", "unembed", "score"), none},
+		{"the same with the baseline subtracted", "0.2001", "100", fmt.Sprintf(projection, "par_cos", "$mover", "unembed", "diff"), none},
+		{"cosine of the movers' parts outside of the span", "-0.0341", "100", "SELECT avg(perp_cos) AS value FROM vector_cosine JOIN basis AS b USING (run_id, basis_id) WHERE b.name = 'unembed+baseline'", none},
+		{"length of resid_pre at IO along MLP0", "0.6732", "100", fmt.Sprintf(projection, "par_norm", "resid_pre", "mlp0", "score"), none},
+	}
+}
+
+// TestReadmeNotebook measures the table of README.md about conventions. Run with -update to write it.
+func TestReadmeNotebook(t *testing.T) {
+	if !*update { // else TestReadme, which writes the file too, is to come after it
+		t.Parallel()
+	}
+	goldens := filepath.Join("..", "..", "shared", "goldens")
+	if _, err := os.Stat(goldens); err != nil {
+		t.Skip("there is no reference data beside the checkout (../shared/goldens)")
+	}
+	dir := t.TempDir()
+	models := []struct{ dir, head, movers string }{{"m1", "10.7", "9.9,9.6"}, {"m2", "2.1", "1.2,1.3"}}
+	for _, m := range models {
+		for _, convention := range []string{"notebook", "exact"} {
+			for _, n := range []string{"50", "100"} {
+				code, _, stderr := run(t.Context(), "ingest", "--model", filepath.Join(goldens, m.dir, "model"), "--templates", filepath.Join(goldens, "prompts", "lists.json"),
+					"--head", m.head, "--mover", m.movers, "--convention", convention, "-n", n, "--factors", "off", "-o", filepath.Join(dir, m.dir+convention+n))
+				if code != cli.ExitOK {
+					t.Fatal(stderr)
+				}
+			}
+		}
+	}
+	var table strings.Builder
+	table.WriteString("| what | GPT-2 small, printed | A, notebook | A, exact | B, notebook | B, exact | why they differ |\n|---|---|---|---|---|---|---|\n")
+	for _, row := range notebookRows() {
+		fmt.Fprintf(&table, "| %s | %s |", row.what, row.printed)
+		for _, m := range models {
+			for _, convention := range []string{"notebook", "exact"} {
+				first, _, _ := strings.Cut(m.movers, ",")
+				sql := strings.ReplaceAll(row.sql, "$mover", first)
+				sql = strings.Replace(sql, "FROM head_projection WHERE", "FROM head_projection JOIN run AS r USING (run_id) WHERE", 1)
+				code, value, stderr := run(t.Context(), "query", filepath.Join(dir, m.dir+convention+row.prompts), "--scalar", "-e", "SELECT coalesce(printf('%.4f', value), 'NULL') FROM ("+sql+")")
+				if code != cli.ExitOK {
+					t.Fatalf("%s: %s", sql, stderr)
+				}
+				fmt.Fprintf(&table, " %s |", strings.TrimSpace(value))
+			}
+		}
+		fmt.Fprintf(&table, " %s |\n", row.why)
+	}
+	const readme = "../README.md"
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile(`(?s)(<!-- notebook table[^\n]*\n)(.*?)(<!-- end -->)`)
+	shown := block.FindSubmatch(text)
+	switch {
+	case shown == nil:
+		t.Fatal("README.md has no place for the table")
+	case *update:
+		fresh := block.ReplaceAllLiteral(text, slices.Concat(shown[1], []byte(table.String()), shown[3]))
+		if err := os.WriteFile(readme, fresh, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	case string(shown[2]) != table.String():
+		t.Errorf("README.md shows\n%s\nand it is\n%s", shown[2], table.String())
+	}
 }
 
 // TestReadmeNames holds that README.md mentions every command and every saved query.
