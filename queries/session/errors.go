@@ -25,6 +25,7 @@ var (
 	ErrIncomplete = errors.New("run is not complete")   // ingest was stopped, or is still at work
 	ErrUnknown    = errors.New("not in this file")      // a run, head or basis
 	errEmpty      = errors.New("empty query, want SQL") // nothing to run
+	errZero       = errors.New("a zero byte in the query")
 )
 
 // RefusedError says what the gate did not let through. errors.Is finds [ErrRefused].

@@ -3,135 +3,14 @@ package session_test
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"ducklens/queries"
 	"ducklens/queries/session"
 	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
 )
-
-// TestGateRefuses tries ways out of the file. Each must be an error of its kind, and afterwards the session
-// still answers and nothing has been written.
-func TestGateRefuses(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	secret := filepath.Join(dir, "secret.csv")
-	if err := os.WriteFile(secret, []byte("word\nopensesame\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out := filepath.Join(dir, "out")
-	s := open(t, session.Options{Time: 10 * time.Second})
-	var syntax *session.SQLError // what DuckDB itself does not know
-	for _, c := range []struct {
-		sql  string
-		want any // a sentinel, or a pointer to an error type
-	}{
-		// Files.
-		{"SELECT * FROM read_csv('SECRET')", session.ErrRefused},
-		{"SELECT * FROM read_text('SECRET')", session.ErrRefused},
-		{"SELECT * FROM read_blob('SECRET')", session.ErrRefused},
-		{"SELECT * FROM read_json('SECRET')", session.ErrRefused},
-		{"SELECT * FROM read_parquet('SECRET')", session.ErrRefused},
-		{"SELECT * FROM sniff_csv('SECRET')", session.ErrRefused},
-		{"SELECT * FROM glob('DIR/*')", session.ErrRefused},
-		{"SELECT * FROM 'SECRET'", session.ErrRefused},
-		{"SELECT * FROM read_csv('https://example.org/x.csv')", session.ErrRefused},
-		{"COPY run TO 'OUT'", session.ErrRefused},
-		{"COPY (SELECT 1) TO 'OUT' (FORMAT parquet)", session.ErrRefused},
-		{"EXPORT DATABASE 'OUT'", session.ErrRefused},
-		{"IMPORT DATABASE 'DIR'", session.ErrRefused},
-		{"ATTACH 'OUT' AS x", session.ErrRefused},
-		{"ATTACH ':memory:' AS x", session.ErrRefused},
-		// Writing.
-		{"CREATE TABLE x AS SELECT 1", session.ErrRefused},
-		{"CREATE TEMP TABLE x AS SELECT 1", session.ErrRefused},
-		{"CREATE OR REPLACE MACRO latest_run() AS 1", session.ErrRefused},
-		{"INSERT INTO saved_query VALUES ('a', 'b')", session.ErrRefused},
-		{"UPDATE run SET status = 'complete'", session.ErrRefused},
-		{"DELETE FROM run", session.ErrRefused},
-		{"DROP VIEW closure", session.ErrRefused},
-		{"BEGIN TRANSACTION", session.ErrRefused},
-		{"VACUUM", session.ErrRefused},
-		{"CHECKPOINT", session.ErrRefused},
-		// Settings and extensions.
-		{"SET memory_limit = '100GB'", session.ErrRefused},
-		{"SET VARIABLE x = 1", session.ErrRefused},
-		{"RESET memory_limit", session.ErrRefused},
-		{"PRAGMA enable_profiling", session.ErrRefused},
-		{"PRAGMA database_list", session.ErrRefused},
-		{"USE memory", session.ErrRefused},
-		{"INSTALL httpfs", session.ErrRefused},
-		{"LOAD httpfs", session.ErrRefused},
-		{"SELECT getenv('HOME')", &syntax},
-		// Functions that act on the process.
-		{"CALL enable_logging()", session.ErrRefused},
-		{"SELECT * FROM enable_logging(storage = 'file', storage_path = 'OUT')", session.ErrRefused},
-		{"FROM enable_logging(storage = 'stdout')", session.ErrRefused},
-		{"SELECT * FROM disable_logging()", session.ErrRefused},
-		{"SELECT * FROM truncate_duckdb_logs()", session.ErrRefused},
-		{"SELECT * FROM enable_profiling()", session.ErrRefused},
-		{"SELECT * FROM checkpoint()", session.ErrRefused},
-		{"SELECT * FROM force_checkpoint()", session.ErrRefused},
-		{"SELECT * FROM enable_peg_parser()", session.ErrRefused},
-		{"SELECT * FROM duckdb_secrets()", session.ErrRefused},
-		{"SELECT * FROM which_secret('x', 's3')", session.ErrRefused},
-		{"SELECT * FROM arrow_scan(NULL, NULL, NULL)", &syntax},
-		// The same, hidden.
-		{"SELECT * FROM query('FROM enable_logging()')", session.ErrRefused},
-		{"SELECT * FROM json_execute_serialized_sql(json_serialize_sql('FROM enable_logging()'))", session.ErrRefused},
-		{"WITH x AS (FROM enable_logging()) SELECT * FROM x, run", session.ErrRefused},
-		{"WITH x AS MATERIALIZED (FROM enable_logging()) SELECT (SELECT count(*) FROM x) FROM run", session.ErrRefused},
-		{"SELECT * FROM run WHERE EXISTS (SELECT 1 FROM enable_logging())", session.ErrRefused},
-		{"SELECT 1 UNION ALL SELECT count(*) FROM enable_logging()", session.ErrRefused},
-		{"EXPLAIN FROM enable_logging()", session.ErrRefused},
-		{"EXPLAIN (FORMAT json) FROM enable_logging()", session.ErrRefused},
-		{"EXPLAIN ANALYZE SELECT 1", session.ErrRefused},
-		{"EXPLAIN /* ; */ ANALYZE SELECT 1", session.ErrRefused},
-		{"EXPLAIN (ANALYZE, FORMAT json) SELECT 1", session.ErrRefused},
-		{"EXPLAIN COPY run TO 'OUT'", session.ErrRefused},
-		{"PREPARE p AS FROM enable_logging()", session.ErrRefused},
-		{"EXECUTE p", nil},
-		// More than one statement.
-		{"SELECT 1; SELECT 2", session.ErrRefused},
-		{"SELECT 1; COPY run TO 'OUT'", session.ErrRefused},
-		{"SELECT '; COPY run TO ''OUT''", nil}, // no end: not even a query
-		{"PIVOT run ON blas USING count(*)", session.ErrRefused},
-		{"", nil},
-		{" -- nothing", nil},
-		{";", nil},
-	} {
-		statement := strings.NewReplacer("SECRET", secret, "OUT", out, "DIR", dir).Replace(c.sql)
-		result, err := ask(t.Context(), s, statement, nil)
-		switch want := c.want.(type) {
-		case error:
-			if !errors.Is(err, want) {
-				t.Errorf("%s: error %v, want %v", c.sql, err, want)
-			}
-		case nil:
-			if err == nil {
-				t.Errorf("%s: rows %v, want an error", c.sql, result.Rows)
-			}
-		default:
-			if !errors.As(err, want) {
-				t.Errorf("%s: error %v, want a %T", c.sql, err, want)
-			}
-		}
-		if err != nil && strings.Contains(err.Error(), "opensesame") {
-			t.Errorf("%s: the error shows the file: %v", c.sql, err)
-		}
-		if _, err := ask(t.Context(), s, "SELECT 1", nil); err != nil {
-			t.Fatalf("after %s the session is broken: %v", c.sql, err)
-		}
-	}
-	if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a statement has written %s", out)
-	}
-}
 
 func TestGateAdmits(t *testing.T) {
 	t.Parallel()
@@ -152,6 +31,9 @@ func TestGateAdmits(t *testing.T) {
 		"EXPLAIN SELECT 1",
 		"EXPLAIN (FORMAT json) (SELECT 1)",
 		"EXPLAIN (SELECT 1)",
+		"EXPLAIN(SELECT 1)",
+		"-- why\n/* a /* b */ */ explain\nSELECT 1",
+		"-- why\rEXPLAIN ( format 'text' ) SELECT 1",
 		"PIVOT run ON status IN ('complete', 'running') USING count(*)",
 		"UNPIVOT (SELECT 1 AS a, 2 AS b) ON a, b",
 		"SELECT * FROM range(3), generate_series(1, 2), unnest([1])",
