@@ -33,6 +33,7 @@ type ingestFlags struct {
 	prompts       promptFlags
 	batch         int
 	add, force    bool
+	resume        bool
 	verbose       bool
 }
 
@@ -98,6 +99,7 @@ func (f *ingestFlags) flags() []flagGroup {
 	flags.StringVarP(&f.output, "output", "o", "", "`file` to write, such as run.duckdb")
 	flags.BoolVar(&f.add, "append", false, "add a run to the file")
 	flags.BoolVar(&f.force, "force", false, "replace the file if it exists")
+	flags.BoolVar(&f.resume, "resume", false, "continue the run in the file that was interrupted; all other flags as they were")
 
 	texts := newFlagGroup("Prompts")
 	flags = texts.flags
@@ -149,6 +151,9 @@ func (f *ingestFlags) check(flags *pflag.FlagSet) error {
 	if f.add && f.force {
 		return usagef("--append keeps the file and --force replaces it: give one of them")
 	}
+	if f.resume && (f.add || f.force) {
+		return usagef("--resume continues the run that the file has: give it without --append and --force")
+	}
 	if f.prompts.source != ioi {
 		for _, name := range []string{"templates", "order", "symmetric"} {
 			if flags.Changed(name) {
@@ -195,7 +200,7 @@ func isAre(list []string) string {
 // run does the ingest.
 func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer) (err error) {
 	// Before the model is loaded, which takes longest.
-	if err := ingest.CheckTarget(ctx, f.output, f.add, f.force); err != nil {
+	if err := ingest.CheckTarget(ctx, f.output, f.add || f.resume, f.force); err != nil {
 		return err
 	}
 	source, err := f.prompts.open(ctx)
@@ -210,7 +215,7 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	bar := newProgressBar(stderr)
 	defer bar.stop()
 	options := ingest.Options{
-		Engine: e, Prompts: source.prompts, Names: source.names, Path: f.output, Append: f.add, Force: f.force,
+		Engine: e, Prompts: source.prompts, Names: source.names, Path: f.output, Append: f.add, Force: f.force, Resume: f.resume,
 		Run: schema.Run{
 			CreatedAt: time.Now(), Version: Version(), CommandLine: call.line(), PromptSource: source.name, Seed: f.prompts.sampling.Seed,
 			BOS: !f.engine.NoBOS, Convention: f.engine.Convention, Processing: f.engine.Processing,

@@ -1,9 +1,13 @@
 package engine
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"regexp"
 	"strconv"
@@ -169,5 +173,22 @@ func (b UserBasis) describe(made []decompose.Basis) schema.Basis {
 	if b.PerExample {
 		text = append(text, "one subspace for each of "+strconv.Itoa(len(made))+" examples")
 	}
+	text = append(text, "SHA-256 "+b.fingerprint())
 	return schema.Basis{Side: b.Side, Kind: schema.Subspace, Name: b.Name, Dimension: dimension, Description: strings.Join(text, "; ")}
+}
+
+// fingerprint is the beginning of the SHA-256 of the directions: 16 hexadecimal digits that tell one array from another.
+func (b UserBasis) fingerprint() string {
+	h := sha256.New()
+	var number [8]byte
+	for _, subspace := range b.Subspaces {
+		fmt.Fprintf(h, "subspace of %d\n", len(subspace))
+		for _, direction := range subspace {
+			for _, x := range direction {
+				binary.LittleEndian.PutUint64(number[:], math.Float64bits(x))
+				h.Write(number[:])
+			}
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
 }

@@ -5,6 +5,7 @@ const (
 	keyPath     = "path"
 	keyRun      = "run"
 	keyExamples = "examples"
+	keyResumed  = "resumed_examples"
 	keyHeads    = "heads"
 	keyBatch    = "batch_examples"
 	keyRows     = "rows"

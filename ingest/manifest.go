@@ -21,9 +21,10 @@ func (w *writer) manifest(ctx context.Context) error {
 	r := &w.opts.Run
 	heads, bases := w.opts.Engine.Heads(), w.opts.Engine.Bases()
 	if err := w.exec(ctx, "run", `INSERT INTO run (run_id, model_id, created_at, ducklens_version, command_line, prompt_source,
-		seed, bos, convention, processing, precision, blas, threads, factors, pairs, status, n_heads) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+		seed, bos, convention, processing, precision, blas, threads, factors, pairs, status, n_heads, n_prompts, prompts_sha256)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
 		w.summary.RunID, w.summary.ModelID, r.CreatedAt.UTC(), r.Version, r.CommandLine, r.PromptSource, r.Seed, r.BOS,
-		r.Convention.String(), r.Processing.String(), r.Precision, r.BLAS, r.Threads, w.factors, w.pairs, schema.Running.String(), len(heads)); err != nil {
+		r.Convention.String(), r.Processing.String(), r.Precision, r.BLAS, r.Threads, w.factors, w.pairs, schema.Running.String(), len(heads), w.source.total, w.source.sha256); err != nil {
 		return err
 	}
 	for i, h := range heads {

@@ -56,6 +56,10 @@ type Options struct {
 	Append bool   // add a run to the file, which must exist
 	Force  bool   // replace the file if it exists
 
+	// Resume continues the last unfinished run of the file that was begun with the same model, prompts and options, and refuses with a
+	// [DifferentError] if there is none. A file without any run gets one.
+	Resume bool
+
 	// Run is the manifest. Model, Heads, Bases, Movers, Factors and Pairs are taken from the engine and from what it gives,
 	// whatever is in it; the rest must be filled in, and be true.
 	Run schema.Run
@@ -103,6 +107,7 @@ func (o *Options) Validate() error {
 	fault(o.Prompts == nil, "no prompts")
 	fault(o.Path == "", "no file to write to")
 	fault(o.Append && o.Force, "both append and force, want at most one: append keeps the file, force replaces it")
+	fault(o.Resume && (o.Append || o.Force), "resume together with append or force, want it alone: it continues a run that the file has")
 	fault(o.BatchExamples < 0, "batches of %d examples, want at least 1, or 0 to choose", o.BatchExamples)
 	fault(o.Run.Threads < 1, "%d threads in the manifest, want at least 1", o.Run.Threads)
 	fault(o.Run.Precision != "float32" && o.Run.Precision != "float64", "precision %q in the manifest, want float32 or float64", o.Run.Precision)

@@ -2,8 +2,11 @@ package ingest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"log/slog"
 	"maps"
 	"math"
@@ -29,9 +32,10 @@ type Summary struct {
 	Path       string
 	RunID      int
 	ModelID    int
-	Examples   int
-	Batches    int
-	Rows       int64   // in all tables
+	Examples   int     // of the run, in the file
+	Resumed    int     // of these, those that were there already: 0 unless the run was resumed
+	Batches    int     // written now
+	Rows       int64   // of the run, in all tables
 	MaxClosure float64 // largest closure residual, in score units
 	Elapsed    time.Duration
 }
@@ -53,9 +57,10 @@ func (e *Incomplete) Error() string {
 // Unwrap gives the reason.
 func (e *Incomplete) Unwrap() error { return e.Err }
 
-// Hint says what is left of the run.
+// Hint says what is left of the run, and how to go on.
 func (e *Incomplete) Hint() string {
-	return fmt.Sprintf("the file is sound; run %d in it is marked running and holds the first %d examples", e.RunID, e.Examples)
+	return fmt.Sprintf("the file is sound; run %d in it is marked running and holds the first %d examples: the same command with --resume computes the other %d",
+		e.RunID, e.Examples, e.Total-e.Examples)
 }
 
 // MadeForError is the error of a run over another number of examples than something was made for; see [Options.MadeFor].
@@ -92,23 +97,29 @@ func Run(ctx context.Context, opts Options) (Summary, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	if err := CheckTarget(ctx, opts.Path, opts.Append, opts.Force); err != nil {
+	if err := CheckTarget(ctx, opts.Path, opts.Append || opts.Resume, opts.Force); err != nil {
 		return Summary{}, err
 	}
-	total, probe, err := checkPrompts(ctx, &opts)
+	source, err := checkPrompts(ctx, &opts)
 	if err != nil {
 		return Summary{}, err
 	}
+	total := source.total
 	for _, what := range slices.Sorted(maps.Keys(opts.MadeFor)) {
 		if n := opts.MadeFor[what]; n != total {
 			return Summary{}, &MadeForError{What: what, Examples: n, Total: total}
 		}
 	}
-	if err := prepare(ctx, &opts, probe, log); err != nil {
+	if err := prepare(ctx, &opts, source.probe, log); err != nil {
 		return Summary{}, err
 	}
-	w := newWriter(&opts, total)
-	log.Info("run started", keyPath, opts.Path, keyExamples, total, keyHeads, len(opts.Engine.Heads()), keyBatch, opts.batchExamples())
+	w := newWriter(&opts, source)
+	if opts.Resume {
+		if err := w.resume(ctx); err != nil {
+			return Summary{}, err
+		}
+	}
+	log.Info("run started", keyPath, opts.Path, keyExamples, total, keyResumed, w.summary.Resumed, keyHeads, len(opts.Engine.Heads()), keyBatch, opts.batchExamples())
 	w.report()
 	if err := pipe(ctx, &opts, w, log); err != nil {
 		return Summary{}, w.abandon(err)
@@ -124,24 +135,43 @@ func Run(ctx context.Context, opts Options) (Summary, error) {
 	return summary, nil
 }
 
-// checkPrompts makes an example of every prompt and counts them. It gives the first few, and if they all have a baseline, the first
-// that has none: what the engine should see before the run.
-func checkPrompts(ctx context.Context, opts *Options) (total int, probe []schema.Example, err error) {
-	bare := false // an example without baseline is among probe
+// prompted is what is known of the prompts before the run.
+type prompted struct {
+	total  int
+	sha256 string           // see [fingerprint]
+	probe  []schema.Example // the first few and, if they all have a baseline, the first that has none
+}
+
+// checkPrompts makes an example of every prompt, and gives what the manifest says of them and what the engine should see before the run.
+func checkPrompts(ctx context.Context, opts *Options) (p prompted, err error) {
+	bare := false // an example without baseline is in the probe
+	print := sha256.New()
 	for e, err := range examples(ctx, opts, nil) {
 		if err != nil {
-			return 0, nil, err
+			return prompted{}, err
 		}
-		if none := e.Baseline == schema.NoPosition; total < engine.ProbeExamples || none && !bare {
-			probe = append(probe, e)
+		if none := e.Baseline == schema.NoPosition; p.total < engine.ProbeExamples || none && !bare {
+			p.probe = append(p.probe, e)
 			bare = bare || none
 		}
-		total++
+		fingerprint(print, &e)
+		p.total++
 	}
-	if total == 0 {
-		return 0, nil, fmt.Errorf("%s: %w", opts.Run.PromptSource, ErrNoPrompts)
+	if p.total == 0 {
+		return prompted{}, fmt.Errorf("%s: %w", opts.Run.PromptSource, ErrNoPrompts)
 	}
-	return total, probe, nil
+	fmt.Fprintf(print, "names %q\n", opts.Names)
+	p.sha256 = hex.EncodeToString(print.Sum(nil))
+	return p, nil
+}
+
+// fingerprint adds an example to a hash: a line of its text, tokens, positions and origin.
+func fingerprint(h hash.Hash, e *schema.Example) {
+	fmt.Fprintf(h, "%q", e.Prompt.Text)
+	for _, t := range e.Tokens {
+		fmt.Fprintf(h, " %d", t.ID)
+	}
+	fmt.Fprintf(h, " query %d key %d baseline %d %q %q\n", e.Query, e.Key, e.Baseline, e.Prompt.Template, e.Prompt.Order)
 }
 
 // prepare lets the engine settle what depends on the prompts.
@@ -202,7 +232,7 @@ func pipe(ctx context.Context, opts *Options, w *writer, log *slog.Logger) error
 		}
 		written <- err
 	}()
-	err := compute(computing, opts, w.total, batches)
+	err := compute(computing, opts, w, batches)
 	close(batches)
 	if werr := <-written; werr != nil {
 		return werr
@@ -210,14 +240,17 @@ func pipe(ctx context.Context, opts *Options, w *writer, log *slog.Logger) error
 	return err
 }
 
-// compute analyses the prompts batch by batch.
-func compute(ctx context.Context, opts *Options, total int, batches chan<- batch) error {
+// compute analyses the prompts batch by batch, but for those that a resumed run has already.
+func compute(ctx context.Context, opts *Options, w *writer, batches chan<- batch) error {
 	size := opts.batchExamples()
-	pending := make([]schema.Example, 0, min(size, total))
-	done := 0
+	pending := make([]schema.Example, 0, min(size, w.source.total))
+	done, old := 0, w.resumed
 	flush := func() error {
 		results, err := analyze(ctx, opts, pending)
 		if err != nil {
+			return err
+		}
+		if err := old.check(opts.Path, results); err != nil {
 			return err
 		}
 		done += len(pending)
@@ -237,6 +270,10 @@ func compute(ctx context.Context, opts *Options, total int, batches chan<- batch
 		if err != nil {
 			return err
 		}
+		if e.Index < old.count() {
+			done++
+			continue
+		}
 		if pending = append(pending, e); len(pending) == size {
 			if err := flush(); err != nil {
 				return err
@@ -248,8 +285,8 @@ func compute(ctx context.Context, opts *Options, total int, batches chan<- batch
 			return err
 		}
 	}
-	if done != total {
-		return fmt.Errorf("%s gave %d prompts, and %d when they were checked: it changed in between", opts.Run.PromptSource, done, total)
+	if done != w.source.total {
+		return fmt.Errorf("%s gave %d prompts, and %d when they were checked: it changed in between", opts.Run.PromptSource, done, w.source.total)
 	}
 	return nil
 }

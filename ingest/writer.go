@@ -19,8 +19,9 @@ const componentsPerModel = 10_000
 // writer owns the database while a run is written. Its methods are called from one goroutine at a time.
 type writer struct {
 	opts    *Options
-	total   int // examples of the run
-	nHeads  int // of a layer, for head ids
+	source  prompted
+	resumed *resumed // what the file has of the run already; nil for a new run
+	nHeads  int      // of a layer, for head ids
 	db      *dbfile.DB
 	conn    *sql.Conn
 	old     *kept             // the file that is replaced, until the first commit
@@ -31,14 +32,14 @@ type writer struct {
 	summary Summary
 }
 
-func newWriter(opts *Options, total int) *writer {
-	return &writer{opts: opts, total: total, nHeads: opts.Engine.Model().NHeads, means: newPairMeans(opts), summary: Summary{Path: opts.Path}}
+func newWriter(opts *Options, source prompted) *writer {
+	return &writer{opts: opts, source: source, nHeads: opts.Engine.Model().NHeads, means: newPairMeans(opts), summary: Summary{Path: opts.Path}}
 }
 
 // report tells the caller how far the run is.
 func (w *writer) report() {
 	if w.opts.Progress != nil {
-		w.opts.Progress(Progress{Examples: w.summary.Examples, Total: w.total, Rows: w.summary.Rows})
+		w.opts.Progress(Progress{Examples: w.summary.Examples, Total: w.source.total, Rows: w.summary.Rows})
 	}
 }
 
@@ -127,7 +128,7 @@ func (w *writer) finish(ctx context.Context) error {
 		err = errors.Join(err, w.conn.Close(), w.db.Close())
 	}
 	if err != nil {
-		return &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Examples: w.summary.Examples, Total: w.total, Err: err}
+		return &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Examples: w.summary.Examples, Total: w.source.total, Err: err}
 	}
 	return nil
 }
@@ -143,7 +144,7 @@ func (w *writer) abandon(cause error) error {
 	if w.db == nil {
 		return cause
 	}
-	if w.summary.Batches == 0 {
+	if w.summary.Batches == 0 && w.resumed == nil {
 		var err error
 		if w.conn != nil {
 			err = w.conn.Close()
@@ -151,7 +152,7 @@ func (w *writer) abandon(cause error) error {
 		return errors.Join(cause, err, w.db.Discard(), w.old.restore())
 	}
 	// The file must be closed well even if the failure was a cancelled context.
-	incomplete := &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Examples: w.summary.Examples, Total: w.total, Err: cause}
+	incomplete := &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Examples: w.summary.Examples, Total: w.source.total, Err: cause}
 	return errors.Join(incomplete, w.close(context.Background()))
 }
 

@@ -13,7 +13,7 @@ import (
 var migrationFiles embed.FS
 
 // Version is the schema version that this program reads and writes: the number of its last migration.
-const Version = 2
+const Version = 3
 
 // ClosureTolerance bounds the closure residual of an exact run: |score - sum of contributions| may be
 // at most this times max(1, |score|, |baseline|). Contributions are stored as float32 (relative error

@@ -177,7 +177,8 @@ func (w *writer) manifest() error {
 	if created.IsZero() {
 		created = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	}
-	_, err := w.exec("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', NULL, ?, NULL)", w.runID, w.modelID,
+	_, err := w.exec(`INSERT INTO run (run_id, model_id, created_at, ducklens_version, command_line, prompt_source, seed, bos, convention, processing,
+		precision, blas, threads, factors, pairs, n_heads, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')`, w.runID, w.modelID,
 		created.UTC(), text(r.Version, "test"), text(r.CommandLine, "go test"), text(r.PromptSource, "test"), r.Seed, r.BOS,
 		r.Convention.String(), r.Processing.String(), text(r.Precision, "float32"), text(r.BLAS, "none"), max(r.Threads, 1), r.Factors, r.Pairs, len(r.Heads))
 	return err

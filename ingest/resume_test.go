@@ -1,0 +1,278 @@
+package ingest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ducklens/engine"
+	"ducklens/ingest"
+	"ducklens/ingest/prompts"
+	"ducklens/schema"
+	"ducklens/schema/dbfile"
+)
+
+// stopAfter runs until n batches are committed, and leaves an unfinished run.
+func stopAfter(t *testing.T, o ingest.Options, n int) *ingest.Incomplete {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	batches := -1 // the first report is before any
+	o.Progress = func(ingest.Progress) {
+		if batches++; batches == n {
+			stop()
+		}
+	}
+	_, err := ingest.Run(ctx, o)
+	var incomplete *ingest.Incomplete
+	if !errors.As(err, &incomplete) || !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v, want an incomplete, cancelled run", err)
+	}
+	if !strings.Contains(incomplete.Hint(), "--resume") {
+		t.Errorf("hint %q does not say how to resume", incomplete.Hint())
+	}
+	verify(t, o.Path, dbfile.Unfinished)
+	return incomplete
+}
+
+// sameTables fails if two files differ in anything but when and by which command their runs began.
+func sameTables(t *testing.T, got, want string) {
+	t.Helper()
+	a, b := tables(t, got), tables(t, want)
+	for table := range b {
+		if diff := cmp.Diff(b[table], a[table]); diff != "" {
+			t.Errorf("table %s differs from that of an uninterrupted run:\n%.2000s", table, diff)
+		}
+	}
+}
+
+// TestResume: a run that is continued, even twice and with other batches and threads, ends with the rows of one that was never stopped, with means of pairs
+// from stored factors, from stored pairs and from both.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	for name, with := range map[string]engine.Options{
+		"all":     everything(engine.Options{}),
+		"factors": {Factors: true},
+		"pairs":   {Pairs: true},
+		"neither": {Substitutions: true, Projections: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			with.Heads, with.Threads = twoHeads, 1
+			whole := realOptions(t, 13, with)
+			mixed(&whole, 13, 0, 5)
+			mustRun(t, whole)
+
+			parts := realOptions(t, 13, with)
+			mixed(&parts, 13, 0, 5)
+			parts.BatchExamples = 3
+			first := stopAfter(t, parts, 1)
+			if first.Examples%3 != 0 || first.Examples == 0 || first.Total != 13 {
+				t.Errorf("stopped after %d of %d examples, want batches of 3", first.Examples, first.Total)
+			}
+			with.Threads = 2
+			again := realOptions(t, 13, with)
+			mixed(&again, 13, 0, 5)
+			again.Path, again.Resume, again.BatchExamples = parts.Path, true, 2
+			second := stopAfter(t, again, 1)
+			if second.Examples <= first.Examples || second.RunID != first.RunID {
+				t.Errorf("stopped at %d of run %d, then at %d of run %d", first.Examples, first.RunID, second.Examples, second.RunID)
+			}
+			again.BatchExamples = 0
+			s := mustRun(t, again)
+			if s.Resumed != second.Examples || s.Examples != 13 || s.RunID != 1 {
+				t.Errorf("summary %+v, want 13 examples, %d of them from before", s, second.Examples)
+			}
+			sameTables(t, parts.Path, whole.Path)
+			verify(t, parts.Path)
+			nothingBeside(t, parts.Path, "run.duckdb")
+
+			// Now it is complete.
+			_, err := ingest.Run(t.Context(), again)
+			if !errors.Is(err, ingest.ErrNotResumable) || !strings.Contains(err.Error(), "complete") {
+				t.Errorf("resuming a complete run: %v", err)
+			}
+		})
+	}
+}
+
+// TestResumeRefuses: a run is continued only with what it was begun with, and the error names what differs.
+func TestResumeRefuses(t *testing.T) {
+	t.Parallel()
+	begin := options(t, newFake(head1, head2), 9)
+	begin.BatchExamples = 2
+	begin.Run.CommandLine = "ducklens ingest --as-it-was"
+	stopAfter(t, begin, 2)
+	before := tables(t, begin.Path)
+	for name, c := range map[string]struct {
+		change func(*ingest.Options, *fake)
+		want   string
+	}{
+		"model":        {func(_ *ingest.Options, f *fake) { f.model.SHA256 = strings.Repeat("1e", 32) }, "model fake with SHA-256 0f0f"},
+		"more prompts": {func(o *ingest.Options, _ *fake) { o.Prompts = numbered(10) }, "prompts 9, now 10"},
+		"other prompts": {func(o *ingest.Options, _ *fake) {
+			o.Prompts = func(yield func(schema.Prompt, error) bool) {
+				i := 0
+				for p, err := range numbered(9) {
+					if i++; i == 9 { // the last, which the file does not have yet
+						p.Text = "number 8 follows some another number"
+					}
+					if !yield(p, err) {
+						return
+					}
+				}
+			}
+		}, "prompts with SHA-256 "},
+		"position": {func(o *ingest.Options, _ *fake) {
+			o.Prompts = func(yield func(schema.Prompt, error) bool) {
+				for p, err := range numbered(9) {
+					p.Key = schema.AtIndex(1)
+					if !yield(p, err) {
+						return
+					}
+				}
+			}
+		}, "prompts with SHA-256 "},
+		"names":      {func(o *ingest.Options, _ *fake) { o.Names = []string{"Mary"} }, "prompts with SHA-256 "},
+		"seed":       {func(o *ingest.Options, _ *fake) { o.Run.Seed = 8 }, "seed 7, now 8"},
+		"bos":        {func(o *ingest.Options, _ *fake) { o.Run.BOS = false }, "bos true, now false"},
+		"convention": {func(o *ingest.Options, _ *fake) { o.Run.Convention = schema.Notebook }, "convention exact, now notebook"},
+		"processing": {func(o *ingest.Options, _ *fake) { o.Run.Processing = schema.Raw }, "processing processed, now raw"},
+		"precision":  {func(o *ingest.Options, _ *fake) { o.Run.Precision = "float64" }, "precision float32, now float64"},
+		"blas":       {func(o *ingest.Options, _ *fake) { o.Run.BLAS = "gonum" }, "blas auto, now gonum"},
+		"version":    {func(o *ingest.Options, _ *fake) { o.Run.Version = "next" }, "ducklens version test, now next"},
+		"heads":      {func(_ *ingest.Options, f *fake) { f.heads = f.heads[:1] }, "heads 1.1, 2.0, now 1.1"},
+		"movers":     {func(_ *ingest.Options, f *fake) { f.movers = []schema.Head{{Layer: 0, Index: 1}} }, "movers , now 0.1"},
+		"fewer bases": {func(_ *ingest.Options, f *fake) { f.bases = f.bases[:3] },
+			"bases key mlp0 (subspace of 1: the output of MLP 0), now without them"},
+		"other basis": {func(_ *ingest.Options, f *fake) { f.bases[1].Description = "another" }, "bases query unembed (subspace of 1: the key token's unembedding), now query unembed (subspace of 1: another)"},
+		"null": {func(_ *ingest.Options, f *fake) {
+			f.bases = append(f.bases, schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: schema.NullBasis(0), Dimension: 1, Description: "null"})
+		}, "bases without them, now query random0"},
+		"factors": {func(_ *ingest.Options, f *fake) {
+			f.analyze = func(_ context.Context, results []schema.Result) error {
+				results[0].Heads[0].Factors = make([]schema.Factor, 1)
+				return nil
+			}
+		}, "factors false, now true"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newFake(head1, head2)
+			o := options(t, e, 9)
+			o.Path, o.Resume = begin.Path, true
+			c.change(&o, e)
+			_, err := ingest.Run(t.Context(), o)
+			var different *ingest.DifferentError
+			if !errors.As(err, &different) || !errors.Is(err, ingest.ErrNotResumable) || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("error %v, want a difference with %q", err, c.want)
+			}
+			if len(different.Differences) != 1 {
+				t.Errorf("%d differences, want 1: %v", len(different.Differences), different.Differences)
+			}
+			if name != "factors" && !strings.Contains(different.Hint(), begin.Run.CommandLine) {
+				t.Errorf("hint %q does not give the command", different.Hint())
+			}
+		})
+	}
+	if diff := cmp.Diff(before, tables(t, begin.Path)); diff != "" {
+		t.Errorf("a refused resumption has changed the file:\n%s", diff)
+	}
+	for _, wrong := range []func(*ingest.Options){func(o *ingest.Options) { o.Append = true }, func(o *ingest.Options) { o.Force = true }} {
+		o := options(t, newFake(head1, head2), 9)
+		o.Path, o.Resume = begin.Path, true
+		wrong(&o)
+		if _, err := ingest.Run(t.Context(), o); !errors.Is(err, ingest.ErrOptions) {
+			t.Errorf("resume with append or force: %v", err)
+		}
+	}
+}
+
+// TestResumeAmong: of several runs the one that matches is continued, the others stay as they are.
+func TestResumeAmong(t *testing.T) {
+	t.Parallel()
+	done := options(t, newFake(head2), 3)
+	mustRun(t, done)
+	left := options(t, newFake(head1), 9)
+	left.Path, left.Append, left.BatchExamples = done.Path, true, 2
+	stopAfter(t, left, 1)
+	other := options(t, newFake(head1, head2), 6)
+	other.Path, other.Append, other.BatchExamples = done.Path, true, 2
+	stopAfter(t, other, 1)
+
+	left.Append, left.Resume = false, true
+	left.Run.CreatedAt = created.Add(time.Hour)
+	if s := mustRun(t, left); s.RunID != 2 || s.Examples != 9 {
+		t.Errorf("summary %+v, want run 2 with 9 examples", s)
+	}
+	rows := tables(t, done.Path)["run"]
+	for i, want := range []string{"complete | 3", "complete | 9", "running | <nil>"} {
+		if !strings.Contains(rows[i], want) || !strings.Contains(rows[i], fmt.Sprint(created)) {
+			t.Errorf("run %d is %s, want %s, begun at %v", i+1, rows[i], want, created)
+		}
+	}
+	verify(t, done.Path, dbfile.Unfinished)
+}
+
+// TestResumeEmpty: a file without runs, as a process leaves it that is killed before its first batch, gets its run; without a file there is an error.
+func TestResumeEmpty(t *testing.T) {
+	t.Parallel()
+	whole := options(t, newFake(head1), 5)
+	mustRun(t, whole)
+	o := options(t, newFake(head1), 5)
+	o.Resume = true
+	if _, err := ingest.Run(t.Context(), o); !errors.Is(err, dbfile.ErrNotFound) {
+		t.Errorf("no file: %v", err)
+	}
+	if _, err := os.Stat(o.Path); err == nil {
+		t.Fatal("a refused resumption has made a file")
+	}
+	db, err := dbfile.Create(t.Context(), o.Path, dbfile.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s := mustRun(t, o); s.RunID != 1 || s.Resumed != 0 {
+		t.Errorf("summary %+v, want run 1 from its beginning", s)
+	}
+	sameTables(t, o.Path, whole.Path)
+}
+
+// TestPromptsFingerprint: the fingerprint is in the manifest and belongs to the prompts alone.
+func TestPromptsFingerprint(t *testing.T) {
+	t.Parallel()
+	print := func(o ingest.Options) (n int, sha string) {
+		t.Helper()
+		mustRun(t, o)
+		db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{Threads: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if err := db.SQL().QueryRowContext(t.Context(), "SELECT n_prompts, prompts_sha256 FROM run").Scan(&n, &sha); err != nil {
+			t.Fatal(err)
+		}
+		return n, sha
+	}
+	a := realOptions(t, 6, engine.Options{})
+	n, sha := print(a)
+	if n != 6 || len(sha) != 64 {
+		t.Errorf("%d prompts, SHA-256 %q", n, sha)
+	}
+	b := realOptions(t, 6, engine.Options{Convention: schema.Notebook})
+	if _, again := print(b); again != sha {
+		t.Error("another convention changes the fingerprint of the prompts")
+	}
+	c := realOptions(t, 6, engine.Options{})
+	c.Prompts = prompts.IOI().Prompts(prompts.Sampling{N: 6, Seed: 4})
+	if _, other := print(c); other == sha {
+		t.Error("other prompts have the same fingerprint")
+	}
+}
