@@ -72,7 +72,7 @@ The same data gives the same bytes. The query's SQL, its parameters and what the
 			}
 			f, err := makeFigure(cmd.Context(), s, q, set)
 			if err != nil {
-				return err
+				return withRemedy(cmd.Context(), s, q, set, err)
 			}
 			if err := writeFile(path, func(w io.Writer) error { return format.write(f, w, look) }); err != nil {
 				return err

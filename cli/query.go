@@ -93,7 +93,12 @@ func (f *queryFlags) run(ctx context.Context, args []string, stdin io.Reader, st
 	}
 	result, err := s.Run(ctx, q, set)
 	if err != nil {
-		return err
+		return withRemedy(ctx, s, q, set, err)
+	}
+	if len(result.Rows) == 0 {
+		if why := whyEmpty(ctx, s, q, set); why != "" {
+			fmt.Fprintf(stderr, "note: no rows: %s\n", why)
+		}
 	}
 	if f.output == "" {
 		return f.write(ctx, stdout, q, result)

@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"ducklens/queries"
+	"ducklens/queries/figure"
+	"ducklens/queries/session"
+)
+
+// storedSQL says what a run stores beside contributions: whether there are factors, how many movers, and how many subspace bases
+// of each side.
+const storedSQL = `SELECT r.factors OR r.pairs AS pairs, (SELECT count(*) FROM mover AS v WHERE v.run_id = r.run_id) AS movers,
+  (SELECT count(DISTINCT b.side) FROM basis AS b WHERE b.run_id = r.run_id AND b.kind = 'subspace' AND b.null_number IS NULL) AS sides
+FROM run AS r WHERE r.run_id = coalesce($run::INTEGER, latest_run())`
+
+// Patterns for tables whose rows a run may lack, and for a basis in a message.
+const (
+	pairTables       = `\b(pair|pair_wide|pair_mean|pair_mean_wide|query_factor|key_factor)\b`
+	pairRowTables    = `\b(pair_contribution|pair_contribution_wide)\b`
+	moverTables      = `\b(vector_cosine|projection|head_projection)\b`
+	basisFromMessage = `\b(query|key) basis "([^"]*)"`
+)
+
+// whyEmpty says, in terms of flags of ingest, why a run has no answer to a query; "" where that is not known.
+func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[string]string) string {
+	about := map[string]string{}
+	if run, ok := set["run"]; ok {
+		about["run"] = run
+	}
+	stored, err := queries.AdHoc(storedSQL)
+	if err != nil {
+		return ""
+	}
+	result, err := s.Run(ctx, stored, about)
+	if err != nil || len(result.Rows) != 1 {
+		return "" // what was asked first says more
+	}
+	movers, _ := queries.Number(result.Rows[0][1])
+	sides, _ := queries.Number(result.Rows[0][2])
+	pairs, _ := result.Rows[0][0].(bool)
+	asks := func(tables string) bool { return regexp.MustCompile(tables).MatchString(q.SQL) }
+	switch {
+	case asks(pairTables) && !pairs:
+		return "the run stores nothing about pairs of components: ducklens ingest --factors on"
+	case asks(pairRowTables):
+		return "the run stores no pairs for every prompt: ducklens ingest --pairs"
+	case asks(moverTables) && movers == 0:
+		return "the run has no mover heads: ducklens ingest --mover names them, in layers below every target head"
+	case asks(moverTables) && sides < 2:
+		return "the run has no basis to project on, on one side or both: ducklens ingest --query-basis, --key-basis"
+	}
+	return ""
+}
+
+// withRemedy adds to an error about an answer what would make the run have one.
+func withRemedy(ctx context.Context, s *session.Session, q queries.Query, set map[string]string, err error) error {
+	if errors.Is(err, figure.ErrEmpty) {
+		if why := whyEmpty(ctx, s, q, set); why != "" {
+			return &hinted{err, why}
+		}
+	}
+	if errors.Is(err, session.ErrUnknown) {
+		if m := regexp.MustCompile(basisFromMessage).FindStringSubmatch(err.Error()); m != nil {
+			return &hinted{err, fmt.Sprintf("%s\nducklens ingest --%s-basis %s stores that one", advice(err), m[1], m[2])}
+		}
+	}
+	return err
+}
