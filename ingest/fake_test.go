@@ -191,10 +191,14 @@ func options(t testing.TB, e ingest.Engine, n int) ingest.Options {
 	t.Helper()
 	return ingest.Options{
 		Engine: e, Prompts: numbered(n), Path: filepath.Join(t.TempDir(), "run.duckdb"),
-		Run: schema.Run{CreatedAt: created, Version: "test", CommandLine: "go test", PromptSource: "numbers",
-			Seed: 7, BOS: true, Precision: "float32", BLAS: "auto", Threads: 1},
-		Database: dbfile.Options{Threads: 1},
+		Run: manifest(), Database: dbfile.Options{Threads: 1},
 	}
+}
+
+// manifest is what runs of the fake engine say of themselves.
+func manifest() schema.Run {
+	return schema.Run{CreatedAt: created, Version: "test", CommandLine: "go test", PromptSource: "numbers",
+		Seed: 7, BOS: true, Precision: "float32", BLAS: "auto", Threads: 1}
 }
 
 // tables reads every stored table of a file as text, row by row in the order of their values: two files with the

@@ -57,9 +57,14 @@ func (e *Incomplete) Error() string {
 // Unwrap gives the reason.
 func (e *Incomplete) Unwrap() error { return e.Err }
 
-// Hint says what is left of the run, and how to go on.
+// Hint says what to do about the reason, what is left of the run, and how to go on.
 func (e *Incomplete) Hint() string {
-	return fmt.Sprintf("the file is sound; run %d in it is marked running and holds the first %d examples: the same command with --resume computes the other %d",
+	var advice interface{ Hint() string }
+	first := ""
+	if errors.As(e.Err, &advice) && advice.Hint() != "" {
+		first = advice.Hint() + "\n"
+	}
+	return first + fmt.Sprintf("the file is sound; run %d in it is marked running and holds the first %d examples: the same command with --resume computes the other %d",
 		e.RunID, e.Examples, e.Total-e.Examples)
 }
 

@@ -37,6 +37,8 @@ var (
 	ErrPermission = errors.New("permission denied")
 	// ErrNoSpace: the disk is full.
 	ErrNoSpace = errors.New("no space left on device")
+	// ErrFileSize: the file would be larger than a limit on the size of files allows.
+	ErrFileSize = errors.New("file-size limit reached")
 	// ErrMemory: a statement needs more than the memory limit.
 	ErrMemory = errors.New("memory limit reached")
 	// ErrConstraint: a row breaks a rule of its table.
@@ -114,6 +116,8 @@ func (e *Error) Hint() string {
 		return "fetch or copy the file again, together with its .wal if it has one; else make it again"
 	case ErrNoSpace:
 		return "free some space, or write to another disk"
+	case ErrFileSize:
+		return "raise the limit (ulimit -f), or write to a file system that takes larger files"
 	case ErrMemory:
 		return "ask for less at a time, or raise the memory limit"
 	}
@@ -168,6 +172,7 @@ var (
 		{"Failed to load metadata pointer", ErrDamaged},
 		{"replaying WAL", ErrDamaged},
 		{"No space left on device", ErrNoSpace},
+		{"File too large", ErrFileSize},
 		{"Permission denied", ErrPermission},
 		{"Read-only file system", ErrPermission},
 		{"read-only mode", ErrPermission},
@@ -200,6 +205,8 @@ func Wrap(op, path string, err error) error {
 		e.Kind = ErrPermission
 	case errors.Is(err, syscall.ENOSPC):
 		e.Kind = ErrNoSpace
+	case errors.Is(err, syscall.EFBIG):
+		e.Kind = ErrFileSize
 	case errors.As(err, &duck):
 		e.Kind = duckdbKind(duck)
 		if match := lockHolder.FindStringSubmatch(duck.Msg); match != nil && e.Kind == ErrLocked {
