@@ -32,15 +32,24 @@ type appenders struct {
 	open [tableCount]*dbfile.Appender // nil until there is a row
 }
 
-// row adds a row to a table, after run_id; numbers must have the types of their columns.
-func (a *appenders) row(table int, values ...dbfile.Value) error {
+// table gives the appender of a table, to put rows into one after the other. The numbers of a row must have the types of their columns.
+func (a *appenders) table(table int) (*dbfile.Appender, error) {
 	if a.open[table] == nil {
 		var err error
 		if a.open[table], err = a.w.db.Appender(a.w.conn, tableNames[table]); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return a.open[table].AppendRow(values...)
+	return a.open[table], nil
+}
+
+// row adds a row to a table; numbers must have the types of their columns.
+func (a *appenders) row(table int, values ...dbfile.Value) error {
+	to, err := a.table(table)
+	if err != nil {
+		return err
+	}
+	return to.AppendRow(values...)
 }
 
 // close writes what is left and counts the rows of each table.

@@ -1,15 +1,17 @@
 package ingest
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
 )
 
-// appendResult appends the rows of one example.
+// appendResult appends the rows of one example, but for contributions.
 func (w *writer) appendResult(tables *appenders, r *schema.Result, closure *float64) error {
 	if err := w.appendExample(tables, &r.Example); err != nil {
 		return err
@@ -18,7 +20,7 @@ func (w *writer) appendResult(tables *appenders, r *schema.Result, closure *floa
 		h := &r.Heads[i]
 		*closure = max(*closure, h.Score.Closure)
 		for _, rows := range []func(*appenders, int32, *schema.HeadResult) error{
-			w.appendScore, w.appendContributions, w.appendFactors, w.appendPairs, w.appendVectors} {
+			w.appendScore, w.appendFactors, w.appendPairs, w.appendVectors} {
 			if err := rows(tables, int32(r.Example.Index), h); err != nil {
 				return fmt.Errorf("head %s: %w", h.Head, err)
 			}
@@ -65,29 +67,58 @@ func (w *writer) appendScore(tables *appenders, example int32, h *schema.HeadRes
 	return nil
 }
 
-// appendContributions appends the wide rows of one head.
-func (w *writer) appendContributions(tables *appenders, example int32, h *schema.HeadResult) error {
-	// What is the same in every row is boxed once; the rest is overwritten from row to row.
-	row := []dbfile.Value{w.runID(), example, w.headID(h.Head), nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil}
-	const side, component, queryBasis, keyBasis, score = 3, 4, 5, 6, 7
-	for i := range h.Contributions {
-		c := &h.Contributions[i]
-		row[side] = c.Side.String()
-		row[component] = w.componentID(c.Component)
-		row[queryBasis], row[keyBasis] = int32(c.QueryBasis), int32(c.KeyBasis)
-		quadrants(row[score:], c.Score, c.Baseline)
-		if err := tables.row(tableContribution, row...); err != nil {
+// segment is the contributions of one head on one example to one side under one pair of bases.
+type segment struct {
+	head    schema.Head
+	example int
+	rows    []schema.Contribution
+}
+
+// segments cuts contributions where side or bases change.
+func segments(list []segment, example int, h *schema.HeadResult) []segment {
+	for rest := h.Contributions; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].Side == rest[0].Side && rest[n].QueryBasis == rest[0].QueryBasis && rest[n].KeyBasis == rest[0].KeyBasis {
+			n++
+		}
+		list, rest = append(list, segment{h.Head, example, rest[:n]}), rest[n:]
+	}
+	return list
+}
+
+// appendContributions appends the wide rows of a batch in the order head, side, query basis, key basis, example, component. Questions
+// are about one head, one side and one pair of bases over all examples: in this order DuckDB finds them in few places.
+func (w *writer) appendContributions(tables *appenders, results []schema.Result) error {
+	var list []segment
+	for i := range results {
+		for j := range results[i].Heads {
+			list = segments(list, results[i].Example.Index, &results[i].Heads[j])
+		}
+	}
+	slices.SortStableFunc(list, func(a, b segment) int {
+		x, y := &a.rows[0], &b.rows[0]
+		return cmp.Or(cmp.Compare(w.headID(a.head), w.headID(b.head)), cmp.Compare(x.Side, y.Side),
+			cmp.Compare(x.QueryBasis, y.QueryBasis), cmp.Compare(x.KeyBasis, y.KeyBasis))
+	})
+	for _, s := range list {
+		table, err := tables.table(tableContribution)
+		if err != nil {
 			return err
+		}
+		run, example, head := w.runID(), int32(s.example), w.headID(s.head)
+		for i := range s.rows {
+			c := &s.rows[i]
+			table.PutInt32(run, example, head)
+			table.PutText(c.Side.String())
+			table.PutInt32(w.componentID(c.Component), int32(c.QueryBasis), int32(c.KeyBasis))
+			table.PutFloat32(c.Score[:]...)
+			table.PutNullable(c.Baseline[:]...)
+			if err := table.EndRow(); err != nil {
+				return fmt.Errorf("example %d: head %s: %w", s.example, s.head, err)
+			}
 		}
 	}
 	return nil
-}
-
-// quadrants fills in the columns score_par_par to baseline_perp_perp.
-func quadrants(row []dbfile.Value, score, baseline [4]float32) {
-	for q := range score {
-		row[q], row[len(score)+q] = score[q], nullable(baseline[q])
-	}
 }
 
 // appendFactors appends the factors of one head. Those of the baseline go beside those of the key.
@@ -105,21 +136,30 @@ func (w *writer) appendFactors(tables *appenders, example int32, h *schema.HeadR
 			baseline[place{f.Basis, f.Component}] = f
 		}
 	}
-	run, head := w.runID(), w.headID(h.Head)
 	for i := range h.Factors {
 		f := &h.Factors[i]
-		component, basis := w.componentID(f.Component), int32(f.Basis)
-		var err error
-		switch b := baseline[place{f.Basis, f.Component}]; {
-		case f.AtBaseline:
-		case f.Side == schema.Query:
-			err = tables.row(tableQueryFactor, run, example, head, component, basis, f.Par, f.Perp)
-		case b == nil:
-			err = tables.row(tableKeyFactor, run, example, head, component, basis, f.Par, f.Perp, nil, nil)
-		default:
-			err = tables.row(tableKeyFactor, run, example, head, component, basis, f.Par, f.Perp, b.Par, b.Perp)
+		if f.AtBaseline {
+			continue
 		}
+		number := tableQueryFactor
+		if f.Side == schema.Key {
+			number = tableKeyFactor
+		}
+		table, err := tables.table(number)
 		if err != nil {
+			return err
+		}
+		table.PutInt32(w.runID(), example, w.headID(h.Head), w.componentID(f.Component), int32(f.Basis))
+		table.PutFloats(f.Par)
+		table.PutFloats(f.Perp)
+		if b := baseline[place{f.Basis, f.Component}]; f.Side == schema.Key && b != nil {
+			table.PutFloats(b.Par)
+			table.PutFloats(b.Perp)
+		} else if f.Side == schema.Key {
+			table.PutNull()
+			table.PutNull()
+		}
+		if err := table.EndRow(); err != nil {
 			return err
 		}
 	}
@@ -138,20 +178,27 @@ func finite(list []float32) bool {
 
 // appendPairs appends the pair tables of one head.
 func (w *writer) appendPairs(tables *appenders, example int32, h *schema.HeadResult) error {
-	row := []dbfile.Value{w.runID(), example, w.headID(h.Head), nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil}
-	const queryComponent, keyComponent, queryBasis, keyBasis, score = 3, 4, 5, 6, 7
+	if len(h.Pairs) == 0 {
+		return nil
+	}
+	table, err := tables.table(tablePair)
+	if err != nil {
+		return err
+	}
+	run, head := w.runID(), w.headID(h.Head)
 	nan := float32(math.NaN())
+	none := [4]float32{nan, nan, nan, nan}
 	for _, t := range h.Pairs {
-		row[queryBasis], row[keyBasis] = int32(t.QueryBasis), int32(t.KeyBasis)
 		for i, s := range t.Score {
-			row[queryComponent] = w.componentID(t.QueryComponents[i/len(t.KeyComponents)])
-			row[keyComponent] = w.componentID(t.KeyComponents[i%len(t.KeyComponents)])
-			baseline := [4]float32{nan, nan, nan, nan}
+			baseline := &none
 			if t.Baseline != nil {
-				baseline = t.Baseline[i]
+				baseline = &t.Baseline[i]
 			}
-			quadrants(row[score:], s, baseline)
-			if err := tables.row(tablePair, row...); err != nil {
+			table.PutInt32(run, example, head, w.componentID(t.QueryComponents[i/len(t.KeyComponents)]), w.componentID(t.KeyComponents[i%len(t.KeyComponents)]),
+				int32(t.QueryBasis), int32(t.KeyBasis))
+			table.PutFloat32(s[:]...)
+			table.PutNullable(baseline[:]...)
+			if err := table.EndRow(); err != nil {
 				return err
 			}
 		}

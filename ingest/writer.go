@@ -165,6 +165,9 @@ func (w *writer) appendRows(results []schema.Result, closure *float64) (n [table
 			break
 		}
 	}
+	if err == nil {
+		err = w.appendContributions(tables, results)
+	}
 	n, cerr := tables.close()
 	return n, errors.Join(err, cerr)
 }

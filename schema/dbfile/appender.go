@@ -6,49 +6,241 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math"
 
-	"github.com/duckdb/duckdb-go/v2"
+	"github.com/duckdb/duckdb-go/v2/mapping"
 )
 
-// Value is one value of a row: nil, bool, an integer, float or string type, a slice of those for a list, or time.Time.
+// Value is one value of a row: nil, int32, float32, float64, string or []float32.
 type Value = driver.Value
 
 // Appender adds rows to one table, far faster than INSERT does. Rows become visible when it is closed and its
 // transaction commits. It belongs to one goroutine.
+//
+// A row is either given whole to [Appender.AppendRow], or value by value to the Put methods, in the order of the columns without
+// generated ones, and ended with [Appender.EndRow]. Both write into the vectors of DuckDB; the Put methods make no garbage.
 type Appender struct {
-	inner *duckdb.Appender
-	db    *DB
-	table string
-	rows  int64
-	err   error
+	handle  mapping.Appender
+	chunk   mapping.DataChunk
+	types   []mapping.LogicalType
+	columns []vectorWriter
+	filled  int // rows in the chunk
+	next    int // column of the next value
+	db      *DB
+	table   string
+	rows    int64
+	err     error
 }
 
 // Appender starts appending to a table on conn, which should be inside [DB.InTx]. Close it in any case.
 func (db *DB) Appender(conn *sql.Conn, table string) (*Appender, error) {
-	var inner *duckdb.Appender
-	err := conn.Raw(func(c any) (err error) {
-		raw, ok := c.(driver.Conn)
-		if !ok {
-			return fmt.Errorf("connection is a %T, want a driver.Conn", c)
-		}
-		inner, err = duckdb.NewAppender(raw, Catalog, "main", table)
-		return err
-	})
-	if err != nil {
-		return nil, Wrap("append to "+table+" of", db.path, err)
+	a := &Appender{db: db, table: table}
+	if err := conn.Raw(a.open); err != nil {
+		return nil, a.wrap(err)
 	}
-	return &Appender{inner: inner, db: db, table: table}, nil
+	return a, nil
+}
+
+// open makes the appender of a driver's connection and a chunk for its rows.
+func (a *Appender) open(driverConn any) error {
+	conn, err := handleOf(driverConn)
+	if err != nil {
+		return err
+	}
+	if mapping.AppenderCreateExt(conn, Catalog, "main", a.table, &a.handle) == mapping.StateError {
+		return errors.Join(a.fault(), a.destroy())
+	}
+	for i := range mapping.AppenderColumnCount(a.handle) {
+		t := mapping.AppenderColumnType(a.handle, i)
+		a.types = append(a.types, t)
+		c, err := newVectorWriter(t)
+		if err != nil {
+			return errors.Join(fmt.Errorf("column %d: %w", i+1, err), a.destroy())
+		}
+		a.columns = append(a.columns, c)
+	}
+	a.chunk = mapping.CreateDataChunk(a.types)
+	a.aim()
+	return nil
+}
+
+// aim points the columns at the vectors of the empty chunk.
+func (a *Appender) aim() {
+	for i := range a.columns {
+		a.columns[i].aim(mapping.DataChunkGetVector(a.chunk, mapping.IdxT(i)))
+	}
+	a.filled = 0
 }
 
 // AppendRow adds one row: the columns in the order of the table, without generated ones. Enumerations are
 // passed as text, NULL as nil, numbers in the exact type of their column (int32 for INTEGER, float32 for FLOAT, []float32 for FLOAT[]). After
 // an error the row is missing, so Close reports the error again and the transaction must not commit.
 func (a *Appender) AppendRow(values ...Value) error {
-	if err := a.inner.AppendRow(values...); err != nil {
-		a.err = Wrap("append to "+a.table+" of", a.db.path, err)
+	if a.next == 0 && len(values) != len(a.columns) {
+		return a.refuse(fmt.Errorf("%d values in a row, want %d", len(values), len(a.columns)))
+	}
+	for _, v := range values {
+		switch v := v.(type) {
+		case nil:
+			a.PutNull()
+		case int32:
+			a.PutInt32(v)
+		case float32:
+			a.PutFloat32(v)
+		case float64:
+			a.PutFloat64(v)
+		case string:
+			a.PutText(v)
+		case []float32:
+			a.PutFloats(v)
+		default:
+			a.mismatch(v)
+		}
+	}
+	return a.EndRow()
+}
+
+// PutInt32 puts integers into the next columns of the row.
+func (a *Appender) PutInt32(values ...int32) {
+	for _, v := range values {
+		if c := a.column(kindInteger, v); c != nil {
+			*at[int32](c, a.filled) = v
+		}
+	}
+}
+
+// PutFloat32 puts numbers into the next FLOAT columns of the row.
+func (a *Appender) PutFloat32(values ...float32) {
+	for _, v := range values {
+		if c := a.column(kindFloat, v); c != nil {
+			*at[float32](c, a.filled) = v
+		}
+	}
+}
+
+// PutNullable puts numbers into the next FLOAT columns of the row, NULL for each NaN.
+func (a *Appender) PutNullable(values ...float32) {
+	for _, v := range values {
+		if math.IsNaN(float64(v)) {
+			a.PutNull()
+		} else {
+			a.PutFloat32(v)
+		}
+	}
+}
+
+// PutFloat64 puts a number into the next DOUBLE column of the row.
+func (a *Appender) PutFloat64(v float64) {
+	if c := a.column(kindDouble, v); c != nil {
+		*at[float64](c, a.filled) = v
+	}
+}
+
+// PutText puts text, or the name of a value of an enumeration, into the next column of the row.
+func (a *Appender) PutText(v string) {
+	if a.next < len(a.columns) && a.columns[a.next].kind == kindEnum {
+		c := &a.columns[a.next]
+		number, ok := c.words[v]
+		if !ok {
+			a.fail(fmt.Errorf("%q in column %d, want a value of its enumeration", v, a.next+1))
+		}
+		*at[uint8](c, a.filled) = number
+		a.next++
+		return
+	}
+	if c := a.column(kindText, v); c != nil {
+		mapping.VectorAssignStringElement(c.vector, mapping.IdxT(a.filled), v)
+	}
+}
+
+// PutFloats puts a list into the next FLOAT[] column of the row.
+func (a *Appender) PutFloats(list []float32) {
+	if c := a.column(kindFloats, list); c != nil {
+		if err := c.putList(a.filled, list); err != nil {
+			a.fail(err)
+		}
+	}
+}
+
+// PutNull puts NULL into the next column of the row.
+func (a *Appender) PutNull() {
+	if a.next < len(a.columns) {
+		a.columns[a.next].putNull(a.filled)
+	}
+	a.next++
+}
+
+// column gives the column of the next value, or nil if v does not belong there.
+func (a *Appender) column(k kind, v Value) *vectorWriter {
+	if a.next >= len(a.columns) {
+		a.next++ // counted, for EndRow to refuse
+		return nil
+	}
+	c := &a.columns[a.next]
+	if c.kind != k {
+		a.mismatch(v)
+		return nil
+	}
+	a.next++
+	return c
+}
+
+func (a *Appender) mismatch(v Value) {
+	if a.next < len(a.columns) {
+		a.fail(fmt.Errorf("a %T in column %d, want %s", v, a.next+1, a.columns[a.next].kind))
+	}
+	a.next++
+}
+
+// fail notes the first fault of a row that EndRow will refuse.
+func (a *Appender) fail(err error) {
+	if a.err == nil {
+		a.err = a.wrap(err)
+	}
+}
+
+// EndRow ends the row that the Put methods have filled. After an error the row is missing, as after one of AppendRow.
+func (a *Appender) EndRow() error {
+	values := a.next
+	a.next = 0
+	if a.err != nil {
 		return a.err
 	}
+	if values != len(a.columns) {
+		return a.refuse(fmt.Errorf("%d values in a row, want %d", values, len(a.columns)))
+	}
 	a.rows++
+	if a.filled++; a.filled == chunkRows {
+		if err := a.flush(); err != nil {
+			return a.refuse(err)
+		}
+	}
+	return nil
+}
+
+// refuse makes err the error of the appender.
+func (a *Appender) refuse(err error) error {
+	a.next = 0
+	a.fail(err)
+	return a.err
+}
+
+// flush hands the rows of the chunk to DuckDB.
+func (a *Appender) flush() error {
+	if a.filled == 0 {
+		return nil
+	}
+	for i := range a.columns {
+		if err := a.columns[i].finish(); err != nil {
+			return err
+		}
+	}
+	mapping.DataChunkSetSize(a.chunk, mapping.IdxT(a.filled))
+	if mapping.AppendDataChunk(a.handle, a.chunk) == mapping.StateError {
+		return a.fault()
+	}
+	mapping.DataChunkReset(a.chunk)
+	a.aim()
 	return nil
 }
 
@@ -57,9 +249,33 @@ func (a *Appender) Rows() int64 { return a.rows }
 
 // Close writes the remaining rows. Violated constraints appear here, not at AppendRow.
 func (a *Appender) Close() error {
-	err := Wrap("append to "+a.table+" of", a.db.path, a.inner.Close())
-	return errors.Join(a.err, err)
+	if a.handle.Ptr == nil {
+		return a.wrap(errors.New("the appender is closed already"))
+	}
+	err := a.flush()
+	if mapping.AppenderFlush(a.handle) == mapping.StateError {
+		err = errors.Join(err, a.fault())
+		mapping.AppenderClear(a.handle) // else closing would try again
+	}
+	return errors.Join(a.err, a.wrap(errors.Join(err, a.destroy())))
 }
+
+// destroy gives the memory of DuckDB back.
+func (a *Appender) destroy() error {
+	mapping.DestroyDataChunk(&a.chunk)
+	for i := range a.types {
+		mapping.DestroyLogicalType(&a.types[i])
+	}
+	if mapping.AppenderDestroy(&a.handle) == mapping.StateError {
+		return errors.New("DuckDB could not close the appender")
+	}
+	return nil
+}
+
+func (a *Appender) wrap(err error) error { return Wrap("append to "+a.table+" of", a.db.path, err) }
+
+// fault is what DuckDB says went wrong.
+func (a *Appender) fault() error { return driverError(mapping.AppenderErrorData(a.handle)) }
 
 // InTx runs f inside a transaction on conn: it commits when f returns nil and rolls back otherwise, also when f
 // panics. f must close the appenders it opened, and return what their Close says.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -121,7 +122,7 @@ func TestAppenderRefuses(t *testing.T) {
 	}
 }
 
-// An error at AppendRow that the caller forgets comes back at Close.
+// A fault that the caller forgets comes back with every later row, and at Close.
 func TestAppenderRemembers(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t)
@@ -134,8 +135,8 @@ func TestAppenderRemembers(t *testing.T) {
 		if a.AppendRow("only one") == nil {
 			t.Error("half a row is accepted")
 		}
-		if err := a.AppendRow("x", "y"); err != nil {
-			t.Error(err)
+		if a.AppendRow("x", "y") == nil {
+			t.Error("a row after a fault is accepted")
 		}
 		return a.Close()
 	})
@@ -225,4 +226,58 @@ func BenchmarkAppender(b *testing.B) {
 		example += 64
 	}
 	b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// TestPut: rows put value by value, over several chunks, are the rows that were meant: NULLs, lists and text included.
+func TestPut(t *testing.T) {
+	t.Parallel()
+	db := schematest.NewDB(t, dbfile.Orphan, dbfile.Incomplete)
+	conn := connect(t, db)
+	const rows = 5000
+	list := func(i int) []float32 { // of other lengths, so that they move about
+		l := make([]float32, i%7*40)
+		for j := range l {
+			l[j] = float32(i + j)
+		}
+		return l
+	}
+	err := db.InTx(t.Context(), conn, func() error {
+		a, err := db.Appender(conn, "key_factor")
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			a.PutInt32(1, int32(i), 2, 3, 4)
+			a.PutFloats(list(i))
+			a.PutFloats(list(i + 1))
+			if i%3 == 0 {
+				a.PutNull()
+				a.PutNull()
+			} else {
+				a.PutFloats(list(i + 2))
+				a.PutFloats(list(i + 3))
+			}
+			if err := a.EndRow(); err != nil {
+				return errors.Join(err, a.Close())
+			}
+		}
+		return a.Close()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wrong, n, nulls int
+	const want = "list_transform(range(((example_id + %d) %% 7) * 40), lambda j: (example_id + %d + j)::FLOAT)"
+	var parts []string
+	for k, column := range []string{"par", "perp", "baseline_par", "baseline_perp"} {
+		differs := column + " <> " + fmt.Sprintf(want, k, k)
+		if k >= 2 {
+			differs = "CASE WHEN example_id % 3 = 0 THEN " + column + " IS NOT NULL ELSE " + column + " IS NULL OR " + differs + " END"
+		}
+		parts = append(parts, differs)
+	}
+	q := "SELECT count(*) FILTER (" + strings.Join(parts, " OR ") + "), count(*), count(*) FILTER (baseline_par IS NULL) FROM key_factor"
+	if err := db.SQL().QueryRowContext(t.Context(), q).Scan(&wrong, &n, &nulls); err != nil || wrong != 0 || n != rows || nulls != (rows+2)/3 {
+		t.Errorf("%d of %d rows wrong, %d with NULL, %v; want 0 of %d, %d", wrong, n, nulls, err, rows, (rows+2)/3)
+	}
 }

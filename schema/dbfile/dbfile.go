@@ -35,9 +35,19 @@ import (
 // Catalog is the name under which a DB attaches its file.
 const Catalog = "data"
 
-// storageVersion is the format that files are created in; every DuckDB from 1.0 on reads it. Later
+// storageVersion is the format that files are created in; with blocks of blockSize, every DuckDB from 1.1 on reads it. Later
 // formats have nothing that the tables need.
 const storageVersion = "v1.0.0"
+
+const (
+	// blockSize is DuckDB's smallest. A column takes a block at least: with the usual 256 kB, two prompts make a file of 8 MB.
+	// A thousand prompts take 5 % more with small blocks than with those.
+	blockSize = 16384
+	// rowGroupSize is the number of rows that are compressed together. A transaction of so many rows goes to its place in the file at
+	// once and not into the log first; and questions about one head, side and pair of bases skip row groups in which
+	// there are none, and share the others among threads. DuckDB's own 122,880 is more than a batch of an ingest has.
+	rowGroupSize = 8192
+)
 
 const (
 	// defaultWriterThreads leaves the cores to the model: compressing rows is a small part of an ingest.
@@ -375,8 +385,9 @@ func setup(abs string, m mode, opts Options) ([]string, error) {
 			spill = ""
 		}
 		if m == modeCreate {
-			option = ", STORAGE_VERSION '" + storageVersion + "'"
+			option = fmt.Sprintf(", STORAGE_VERSION '%s', BLOCK_SIZE %d", storageVersion, blockSize)
 		}
+		option += fmt.Sprintf(", ROW_GROUP_SIZE %d", rowGroupSize)
 		return []string{
 			"SET temp_directory=" + quoteText(spill),
 			"SET checkpoint_threshold='" + checkpointThreshold + "'",
