@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"ducklens/queries"
 )
 
 // Exit codes of [Run].
@@ -46,6 +48,9 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	switch {
 	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, ctx.Err())):
 		code = ExitInterrupted
+		if err == ctx.Err() { // nothing more to say
+			err = errors.New("interrupted")
+		}
 	case errors.As(err, &usage):
 		code = ExitUsage
 		if usage.hint == "" {
@@ -56,13 +61,23 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return code
 }
 
-// report writes an error for a person: what is wrong, then what to do about it where the error knows.
+// report writes an error for a person: what is wrong, then what to do about it where the error knows. Names and values in it may
+// come from a stranger's file; no line of it does more than show text.
 func report(w io.Writer, err error) {
-	fmt.Fprintf(w, "ducklens: %s\n", strings.TrimPrefix(err.Error(), "ducklens: "))
+	fmt.Fprintf(w, "ducklens: %s\n", printableLines(strings.TrimPrefix(err.Error(), "ducklens: ")))
 	var advice interface{ Hint() string }
 	if errors.As(err, &advice) && advice.Hint() != "" {
-		fmt.Fprintf(w, "hint: %s\n", strings.ReplaceAll(advice.Hint(), "\n", "\nhint: "))
+		fmt.Fprintf(w, "hint: %s\n", strings.ReplaceAll(printableLines(advice.Hint()), "\n", "\nhint: "))
 	}
+}
+
+// printableLines is [queries.Printable] of every line of s.
+func printableLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = queries.Printable(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // A usageError is a command line that cannot be understood; [Run] answers it with [ExitUsage].

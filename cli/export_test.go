@@ -1,6 +1,12 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"ducklens/queries/session"
+)
 
 // NewRoot is the command tree.
 func NewRoot() *cobra.Command { return newRoot(invocation{program: "ducklens"}) }
@@ -10,3 +16,14 @@ var (
 	VersionOf = versionOf
 	Release   = release
 )
+
+// Wedge behaves as a command does that asks a query which never stops. It calls ready when the process is guarded.
+func Wedge(ctx context.Context, stuck bool, ready func()) {
+	p := ownProcess(ctx)
+	p.guard(ctx, session.DefaultMemory, 0)
+	if stuck {
+		go p.stuck()(make(chan struct{}))
+	}
+	ready()
+	select {}
+}

@@ -29,9 +29,14 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"ducklens": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-			code := cli.Run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
+			code := cli.Run(cli.OwnProcess(ctx), os.Args, os.Stdin, os.Stdout, os.Stderr)
 			stop()
 			os.Exit(code)
+		},
+		"wedge": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+			defer stop()
+			wedge(ctx)
 		},
 	})
 }

@@ -33,7 +33,7 @@ func (q *question) addTo(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&q.set, "set", nil, "give a parameter of the query a `name=value`, such as head=10.7; may come again")
 	q.memory = session.DefaultMemory
 	flags.Var(&q.memory, "memory", "most memory that the query may use")
-	flags.DurationVar(&q.timeout, "timeout", 0, "most time that the query may take, such as 30s; 0 is no limit")
+	flags.DurationVar(&q.timeout, "timeout", defaultTimeout, "most time that a query may take, such as 30s; 0 is no limit")
 	flags.IntVar(&q.limits.Threads, "threads", 0, "threads of the query; 0 is 1, which adds sums up in one order")
 }
 
@@ -43,7 +43,10 @@ func (q *question) open(ctx context.Context, path string) (*session.Session, err
 	if err := q.limits.Validate(); err != nil {
 		return nil, asUsage(err)
 	}
-	return session.Open(ctx, path, q.limits)
+	p := ownProcess(ctx)
+	p.guard(ctx, q.limits.Memory, q.limits.Answer)
+	q.limits.Stuck = p.stuck()
+	return p.watch(q.timeout, func() (*session.Session, error) { return session.Open(ctx, path, q.limits) })
 }
 
 // values reads --set.

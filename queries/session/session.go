@@ -23,6 +23,10 @@ type Options struct {
 	Time    time.Duration // for one query; 0 is no limit
 	Threads int           // 0 is 1: sums are added in one order, so that the same data gives the same bytes
 	Answer  int64         // bytes an answer may take in memory; 0 is DefaultAnswer
+
+	// Stuck is called, in a goroutine of its own, when a query has not stopped soon after its time was over or its context has ended. It
+	// goes on using a processor and memory until stopped is closed; only the end of the process ends it before. nil does nothing.
+	Stuck func(stopped <-chan struct{})
 }
 
 // Limits of the zero [Options].
@@ -158,9 +162,10 @@ func named(q queries.Query, values map[string]any) []any {
 	return args
 }
 
-// grace is how long a query may take to stop after its time is over or the user has interrupted it. Most stop within 3 ms;
-// one long call of a scalar function never does, and is then left behind.
-const grace = 150 * time.Millisecond
+// grace is how long a query may take to stop after its time is over or the user has interrupted it. Most stop within 3 ms, a join of
+// large ranges takes up to 100 ms; one long call of a scalar function never does, and is then left behind. The process needs up to 60 ms
+// more to end, and an interrupt is to be answered within 200 ms.
+const grace = 100 * time.Millisecond
 
 // guard runs f under the time limit and returns soon after it is over, whether f does or not.
 func (s *Session) guard(ctx context.Context, f func(context.Context) (*queries.Result, error)) (*queries.Result, error) {
@@ -176,8 +181,9 @@ func (s *Session) guard(ctx context.Context, f func(context.Context) (*queries.R
 		result *queries.Result
 		err    error
 	}
-	done := make(chan outcome, 1)
+	done, stopped := make(chan outcome, 1), make(chan struct{})
 	go func() {
+		defer close(stopped)
 		result, err := f(ctx)
 		done <- outcome{result, err}
 	}()
@@ -189,6 +195,9 @@ func (s *Session) guard(ctx context.Context, f func(context.Context) (*queries.R
 		case out = <-done:
 		case <-time.After(grace):
 			s.abandoned = true
+			if s.options.Stuck != nil {
+				go s.options.Stuck(stopped)
+			}
 			out.err = ctx.Err()
 		}
 	}

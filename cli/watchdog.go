@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"ducklens/queries/session"
+)
+
+const (
+	// defaultTimeout ends a query that a stranger made to run for ever. Queries on the files of runs of days take seconds; one that
+	// takes minutes is told about --timeout.
+	defaultTimeout = 5 * time.Minute
+
+	// patience is how long a query, or a command that is interrupted, may go on after its end before the process is ended for
+	// it. A single call of some scalar functions of DuckDB takes that long, and one of them may never return.
+	patience = 5 * time.Second
+)
+
+// A process is the one that a command runs in, where it has one to itself. Its methods do nothing on a nil process.
+type process struct {
+	once     sync.Once
+	terminal *term.State // as it was found; nil where standard input is none
+}
+
+type processKey struct{}
+
+// OwnProcess tells [Run] that it has the process to itself. Commands that run SQL then limit the address space, since DuckDB does not count
+// all memory against its own limit, and end the process if DuckDB does not stop when it is told to.
+func OwnProcess(ctx context.Context) context.Context {
+	p := &process{}
+	if state, err := term.GetState(int(os.Stdin.Fd())); err == nil {
+		p.terminal = state
+	}
+	return context.WithValue(ctx, processKey{}, p)
+}
+
+// ownProcess gives the process of [OwnProcess], or nil.
+func ownProcess(ctx context.Context) *process {
+	p, _ := ctx.Value(processKey{}).(*process)
+	return p
+}
+
+// guard limits what SQL can do to the process, before a file is opened: memory and answer are what a query may use, in bytes. The
+// first call counts.
+func (p *process) guard(ctx context.Context, memory, answer int64) {
+	if p == nil {
+		return
+	}
+	p.once.Do(func() {
+		limitAddressSpace(budget(memory, answer))
+		context.AfterFunc(ctx, func() {
+			time.AfterFunc(patience, func() {
+				p.end(ExitInterrupted, fmt.Sprintf("interrupted, and did not stop within %v", patience))
+			})
+		})
+	})
+}
+
+// stuck is [session.Options].Stuck: it ends the process unless the query stops after all.
+func (p *process) stuck() func(stopped <-chan struct{}) {
+	if p == nil {
+		return nil
+	}
+	return func(stopped <-chan struct{}) {
+		select {
+		case <-stopped:
+		case <-time.After(patience):
+			p.end(ExitFailed, fmt.Sprintf("a query did not stop within %v after its end", patience))
+		}
+	}
+}
+
+// watch ends the process if open takes longer than limit and patience.
+func (p *process) watch(limit time.Duration, open func() (*session.Session, error)) (*session.Session, error) {
+	if p == nil || limit <= 0 {
+		return open()
+	}
+	timer := time.AfterFunc(limit+patience, func() {
+		p.end(ExitFailed, fmt.Sprintf("the file was not open within %v; --timeout gives it more time", limit))
+	})
+	defer timer.Stop()
+	return open()
+}
+
+// end ends the process at once. Nothing is lost: what commands write appears when it is whole.
+func (p *process) end(code int, why string) {
+	if p.terminal != nil {
+		_ = term.Restore(int(os.Stdin.Fd()), p.terminal) // there is nobody left to tell
+	}
+	_, _ = io.WriteString(os.Stderr, "ducklens: "+why+"; the process is ended\n")
+	os.Exit(code)
+}
+
+// budget is how much the address space may grow: twice the memory of a query, because sorting and aggregating take up to that much where
+// DuckDB counts half; twice the answer, for Go's garbage; and what the threads reserve and libraries need.
+func budget(memory, answer int64) int64 {
+	const spare, perThread = 1 << 30, 128 << 20
+	if answer == 0 {
+		answer = session.DefaultAnswer
+	}
+	return 2*memory + 2*answer + spare + perThread*int64(runtime.GOMAXPROCS(0))
+}
