@@ -102,6 +102,9 @@ func (a *analysis[T]) pass(ctx context.Context, examples []schema.Example, do vi
 	}
 	cache, err := a.model.Forward(ctx, sequences, a.engine.heads)
 	if err != nil {
+		if named := finitePass(err, examples); named != err {
+			return named
+		}
 		return fmt.Errorf("engine: examples %d to %d: %w", examples[0].Index, examples[len(examples)-1].Index, err)
 	}
 	p := newPass(a, cache, examples)
@@ -193,8 +196,9 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) 
 		r.Score.Baseline, r.Score.BaselineProb = float32(scores[x.Baseline]), float32(probs[x.Baseline])
 		r.Score.BaselineScale = float32(p.cache.LN1Scale(head.Layer, seq, atBaseline))
 	}
-	if p.engine.options.AttentionOnly {
-		return r, nil
+	// Before anything is computed from them: a basis of what is not finite has no direction, and would be blamed for it.
+	if err := p.finite(x, &r); err != nil || p.engine.options.AttentionOnly {
+		return r, err
 	}
 	in, err := p.input(x, seq, head)
 	if err != nil {
@@ -205,6 +209,10 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) 
 		return r, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
 	}
 	r.Score.Closure = out.Closure
+	r.Contributions = p.contributions(out, x.Baseline != schema.NoPosition)
+	if err := p.finite(x, &r); err != nil {
+		return r, err
+	}
 	if p.engine.options.Convention == schema.Exact {
 		tolerance := closureTolerance32
 		if p.engine.options.Precision == Float64 {
@@ -214,11 +222,12 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) 
 			return r, &ClosureError{Example: x.Index, Head: head, Residual: out.RelativeClosure, Tolerance: tolerance}
 		}
 	}
-	r.Contributions = p.contributions(out, x.Baseline != schema.NoPosition)
 	if err := p.more(&r, in, x, scores, first); err != nil {
 		return r, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
 	}
-	return r, nil
+	f := finder{baseline: x.Baseline != schema.NoPosition}
+	p.finiteVectors(&f, &r)
+	return r, f.fault(x, head)
 }
 
 // more computes what the options ask for beside contributions.

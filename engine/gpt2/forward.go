@@ -189,8 +189,9 @@ func (r *run[T]) normalise(l int, name string, kept []T) error {
 	})
 	for s := range len(r.starts) - 1 {
 		for i, v := range r.scale[r.starts[s]:r.starts[s+1]] {
-			if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
-				return fmt.Errorf("gpt2: sequence %d, position %d: residual stream at %s of layer %d has scale %v: %w", s, i, name, l, v, ErrNotFinite)
+			// A scale of zero is one of a constant stream where eps is zero: what it divides is 0/0.
+			if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) || f == 0 {
+				return &ScaleError{Sequence: s, Position: i, Layer: l, Norm: name, Scale: f}
 			}
 		}
 	}

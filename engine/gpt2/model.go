@@ -18,12 +18,32 @@ type Config = checkpoint.Config
 var (
 	// ErrInput is returned for sequences, positions or heads that the model does not have room for.
 	ErrInput = errors.New("unsuitable input")
-	// ErrNotFinite is returned when the residual stream has become NaN or infinite.
+	// ErrNotFinite is returned when the residual stream has become NaN or infinite, or cannot be normalised. See [ScaleError].
 	ErrNotFinite = errors.New("not finite")
 	// ErrFolded is returned for raw processing of a checkpoint whose weights are already processed: a TransformerLens state dict
 	// with LayerNorm folded in. What it stores is not raw, and what was raw is lost.
 	ErrFolded error = folded{}
 )
+
+// ScaleError says where LayerNorm has nothing to divide by: the residual stream is not finite there, or it is constant and eps is
+// zero. It is an [ErrNotFinite].
+type ScaleError struct {
+	Sequence, Position int    // of the call's sequences, and in it
+	Layer              int    // of the LayerNorm
+	Norm               string // ln1 or ln2
+	Scale              float64
+}
+
+func (e *ScaleError) Error() string {
+	why := ErrNotFinite.Error()
+	if e.Scale == 0 {
+		why = "constant, and eps is zero"
+	}
+	return fmt.Sprintf("gpt2: sequence %d, position %d: residual stream at %s of layer %d has scale %v: %s", e.Sequence, e.Position, e.Norm, e.Layer, e.Scale, why)
+}
+
+// Is makes a ScaleError an [ErrNotFinite].
+func (e *ScaleError) Is(target error) bool { return target == ErrNotFinite }
 
 type folded struct{}
 

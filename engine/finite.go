@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"ducklens/engine/gpt2"
+	"ducklens/schema"
+)
+
+// ErrNotFinite is returned where a number of a result is NaN or infinite and does not stand for something that is not there. See
+// [NotFiniteError].
+var ErrNotFinite = errors.New("not a finite number")
+
+// NotFiniteError says where a number that a result needs was lost: the weights are finite, so it was too large for float32, or
+// something was divided by zero. It is an [ErrNotFinite].
+type NotFiniteError struct {
+	Example int          // index of the example
+	Layer   int          // in which it was found
+	Head    *schema.Head // nil where it was in the residual stream
+	What    string       // such as: key contribution of component MLP0 to the score
+	Value   float64
+}
+
+func (e *NotFiniteError) Error() string {
+	where := fmt.Sprintf("layer %d", e.Layer)
+	if e.Head != nil {
+		where = "head " + e.Head.String()
+	}
+	return fmt.Sprintf("engine: example %d, %s: %s is %v, want %v", e.Example, where, e.What, e.Value, wantOf(e.Value))
+}
+
+func wantOf(v float64) string {
+	if v == 0 {
+		return "a number above zero"
+	}
+	return "a finite number"
+}
+
+// Is makes a NotFiniteError an [ErrNotFinite].
+func (e *NotFiniteError) Is(target error) bool { return target == ErrNotFinite }
+
+// Hint says what to look at.
+func (e *NotFiniteError) Hint() string {
+	if e.Value == 0 {
+		return "the vector that LayerNorm divides is constant, and the model's layer_norm_epsilon is zero"
+	}
+	return "the weights, or the activations in float32, have numbers that are too large; try precision float64"
+}
+
+// finitePass turns the error of a forward pass over examples into one that names the example.
+func finitePass(err error, examples []schema.Example) error {
+	var lost *gpt2.ScaleError
+	if !errors.As(err, &lost) {
+		return err
+	}
+	return &NotFiniteError{Example: examples[lost.Sequence].Index, Layer: lost.Layer, Value: lost.Scale,
+		What: fmt.Sprintf("scale of %s at token %d", lost.Norm, lost.Position)}
+}
+
+// finite checks the score, the attention row and the contributions of one head: every number is finite, but those of a baseline that is
+// not there.
+func (p *pass[T]) finite(x schema.Example, r *schema.HeadResult) error {
+	f := finder{baseline: x.Baseline != schema.NoPosition}
+	s := &r.Score
+	f.look(s.QueryScale, "LayerNorm scale at the query")
+	f.look(s.KeyScale, "LayerNorm scale at the key")
+	f.look(s.Score, "score")
+	f.look(s.Prob, "attention probability")
+	f.lookBaseline(s.BaselineScale, "LayerNorm scale at the baseline")
+	f.lookBaseline(s.Baseline, "score to the baseline")
+	f.lookBaseline(s.BaselineProb, "attention probability of the baseline")
+	for pos, a := range r.Attention {
+		if f.found == "" && (!isFinite(a.Score) || !isFinite(a.Prob)) {
+			f.look(a.Score, fmt.Sprintf("score to token %d", pos))
+			f.look(a.Prob, fmt.Sprintf("attention probability of token %d", pos))
+		}
+	}
+	for i := range r.Contributions {
+		c := &r.Contributions[i]
+		for q := range c.Score {
+			if f.found != "" || isFinite(c.Score[q]) && (!f.baseline || isFinite(c.Baseline[q])) {
+				continue
+			}
+			what := fmt.Sprintf("%s contribution %s of component %s to ", c.Side, schema.Quadrant(q), p.label(c.Component))
+			f.look(c.Score[q], what+"the score")
+			f.lookBaseline(c.Baseline[q], what+"the score of the baseline")
+		}
+	}
+	return f.fault(x, r.Head)
+}
+
+// finiteVectors looks at what options add to a result. NaN stays where it stands for something that is not there: the direction of a
+// part that is zero, an attention probability that the convention does not have.
+func (p *pass[T]) finiteVectors(f *finder, r *schema.HeadResult) {
+	for i := range r.Factors {
+		for _, part := range [][]float32{r.Factors[i].Par, r.Factors[i].Perp} {
+			for _, v := range part {
+				if f.found == "" && !isFinite(v) {
+					f.look(v, fmt.Sprintf("%s factor of component %s", r.Factors[i].Side, p.label(r.Factors[i].Component)))
+				}
+			}
+		}
+	}
+	for _, t := range r.Pairs {
+		for _, table := range [][][4]float32{t.Score, t.Baseline} {
+			for i, row := range table {
+				for _, v := range row {
+					if f.found == "" && !isFinite(v) {
+						f.look(v, fmt.Sprintf("pair of components %s and %s", p.label(t.QueryComponents[i/len(t.KeyComponents)]), p.label(t.KeyComponents[i%len(t.KeyComponents)])))
+					}
+				}
+			}
+		}
+	}
+	for _, s := range r.Substitutions {
+		what := fmt.Sprintf("%s substitution %s: ", s.Side, s.Vector)
+		f.look(s.Score, what+"score")
+		f.look(s.Prob, what+"attention probability")
+		f.lookBaseline(s.Baseline, what+"score to the baseline")
+		if p.engine.options.Convention == schema.Notebook {
+			f.lookBaseline(s.DiffProb, what+"attention probability of the difference")
+		}
+	}
+	for _, v := range r.Projections { // a part that is zero has no cosine
+		what := fmt.Sprintf("%s projection of %s: ", v.Side, v.Vector)
+		f.look(v.ParNorm, what+"parallel norm")
+		f.look(v.PerpNorm, what+"perpendicular norm")
+	}
+}
+
+// label names a component of [schema.Components], or one of the biases behind those of the stream.
+func (p *pass[T]) label(component int) string { return p.engine.components[component].Label() }
+
+// A finder keeps the first number that is not finite.
+type finder struct {
+	baseline bool // the example has one
+	found    string
+	value    float64
+}
+
+// fault is the error about what was found; nil if nothing was.
+func (f *finder) fault(x schema.Example, head schema.Head) error {
+	if f.found == "" {
+		return nil
+	}
+	return &NotFiniteError{Example: x.Index, Layer: head.Layer, Head: &head, What: f.found, Value: f.value}
+}
+
+func (f *finder) look(v float32, what string) {
+	if f.found == "" && !isFinite(v) {
+		f.found, f.value = what, float64(v)
+	}
+}
+
+func (f *finder) lookBaseline(v float32, what string) {
+	if f.baseline {
+		f.look(v, what)
+	}
+}
+
+func isFinite(v float32) bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }
