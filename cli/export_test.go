@@ -27,3 +27,12 @@ func Wedge(ctx context.Context, stuck bool, ready func()) {
 	ready()
 	select {}
 }
+
+// ComparePNG says how two pictures differ.
+func ComparePNG(before, after []byte) (string, error) {
+	change, err := comparePNG(before, after)
+	if change == nil {
+		return "", err
+	}
+	return change.String(), err
+}
