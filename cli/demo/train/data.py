@@ -14,8 +14,8 @@ NAMES = ("[A]", "[B]", "[C]", "[D]", "[N]", "[M]")
 
 # The mixture: what share of the sentences is of which kind.
 SHARES = {"two": 0.62, "three": 0.20, "other": 0.12, "new": 0.06}
-OPENER = 0.25  # share of the sentences that come after another one, about other people
-CHAIN = 0.2  # share of the texts that are chains instead: short sentences about the same two or three people
+OPENER = 0.4  # share of the sentences that come after another one, about other people
+CHAIN = 0.2  # share of the texts that are chains instead: short sentences about the same two people
 HELD_OUT_PAIRS = 10  # one pair of names in so many is held out
 
 
@@ -82,11 +82,13 @@ class Sentences:
                 return text
 
     def chain(self, rng):
-        """Two to four short sentences, each about two of two or three people."""
+        """Two to five short sentences about the same two people, or the first one or two about two others."""
         while True:
-            people = rng.sample(self.names, rng.choice((2, 2, 3)))
+            pairs = [rng.sample(self.names, 2) for _ in range(2)]
+            others = rng.choice((0, 0, 0, 1))
             text = ""
-            for template in rng.sample(self.more["chain"], rng.randint(2, 4)):
+            for i, template in enumerate(rng.sample(self.more["chain"], others + rng.randint(2, 3))):
+                people = pairs[i < others]
                 text += self.fill(rng, template, dict(zip(("[A]", "[B]"), rng.sample(people, 2)))) + ". "
             if self.allowed(text):
                 return text[:-1]
@@ -128,11 +130,11 @@ def shuffle_first(rng, template):
 def batches(sentences, tokens, rng, size, steps, pool=16):
     """Yields steps lists of size token lists: <|endoftext|>, text, <|endoftext|>. Texts of similar length go together.
 
-    Chains, in which most names are to be copied, are what a model learns to copy from: at first there is nothing else, and after a
-    third of the steps they have their share.
+    Chains, in which most names are to be copied, are what a model learns to copy from: in the first two fifths of the steps there is
+    nothing else, and from three fifths on they have their share.
     """
     for step in range(0, steps, pool):
-        chain = max(CHAIN, 1 - (1 - CHAIN) * 3 * step / steps)
+        chain = min(1, max(CHAIN, 1 - (1 - CHAIN) * (5 * step / steps - 2)))
         texts = [[tokens.end] + tokens.encode(sentences.training(rng, chain)) + [tokens.end] for _ in range(size * pool)]
         texts.sort(key=len)
         groups = [texts[i : i + size] for i in range(0, len(texts), size)]

@@ -112,6 +112,18 @@ class Heads:
         return query, key
 
 
+def most_selective(p, config, prompts):
+    """The head of the second half of the layers that attends to IO most beyond S1, and its two mean probabilities."""
+    with torch.no_grad():
+        heads = Heads(p, config, prompts)
+    found = []
+    for layer in range(config["n_layer"] // 2, config["n_layer"]):
+        for i in range(config["n_head"]):
+            to_io, to_s1 = (x.mean().item() for x in heads.attention(layer, i))
+            found.append((to_io - to_s1, f"{layer}.{i}", to_io, to_s1))
+    return max(found)[1:]
+
+
 def largest(side):
     """The three largest contributions, and their share in the sum of absolute values."""
     top = sorted(side, key=lambda name: -abs(side[name]))[:3]

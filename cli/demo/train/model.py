@@ -9,9 +9,15 @@ import torch.nn.functional as F
 
 
 def initial(config, generator):
-    """Random parameters, as GPT-2's (Radford et al. 2019): N(0, 0.02), what writes into the stream smaller. Embeddings are larger, for they are narrower."""
+    """Random normal parameters; what writes into the stream is smaller, as in GPT-2 (Radford et al. 2019, section 2.3).
+
+    Three things give learning a start, all of which training may undo. Position embeddings begin as sines and cosines (Vaswani et
+    al. 2017, section 3.5), in which nearby positions are alike. In the first half of the layers each head's keys are its queries: it
+    attends to what is alike, that is near or the same word. In the second half each head writes what it reads, W_O = 0.3 W_V^T: it
+    copies, a little, wherever it attends.
+    """
     d, layers = config["n_embd"], config["n_layer"]
-    shapes = {"wte.weight": ((config["vocab_size"], d), 0.06), "wpe.weight": ((config["n_positions"], d), 0.06)}
+    shapes = {"wte.weight": ((config["vocab_size"], d), 0.06)}
     for l in range(layers):
         h = f"h.{l}."
         inner = config.get("n_inner") or 4 * d
@@ -32,6 +38,15 @@ def initial(config, generator):
     out = {}
     for name, (shape, std) in shapes.items():
         out[name] = torch.ones(shape) if std is None else torch.randn(shape, generator=generator) * std
+        if name == "wte.weight":
+            angles = torch.arange(config["n_positions"])[:, None] / 100 ** (torch.arange(d // 2) / (d // 2))
+            out["wpe.weight"] = 0.08 * torch.cat([angles.sin(), angles.cos()], 1)
+    for l in range(layers):
+        weight = out[f"h.{l}.attn.c_attn.weight"]  # queries, keys, values
+        if l < layers / 2:
+            weight[:, d : 2 * d] = weight[:, :d]
+        else:
+            out[f"h.{l}.attn.c_proj.weight"].copy_(0.3 * weight[:, 2 * d :].T)
     return out
 
 

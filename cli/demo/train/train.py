@@ -41,8 +41,8 @@ def main():
     a.add_argument("--seed", type=int, required=True)
     a.add_argument("--model", type=pathlib.Path, default=HERE.parent / "model", help="folder with config.json and vocab.json")
     a.add_argument("--out", type=pathlib.Path, required=True, help="safetensors file to write")
-    a.add_argument("--steps", type=int, default=2000)
-    a.add_argument("--batch", type=int, default=128)
+    a.add_argument("--steps", type=int, default=2400)
+    a.add_argument("--batch", type=int, default=32)
     a.add_argument("--rate", type=float, default=3e-3)
     a.add_argument("--warmup", type=int, default=100)
     a.add_argument("--decay", type=float, default=0.1)
@@ -76,8 +76,13 @@ def main():
         optimizer.step()
         total += loss.item()
         if (step + 1) % 100 == 0:
-            found = evaluate.answers(p, config, data.sample(sentences, tokens, 1, sentences.trained_templates, 200))
-            print(f"step {step + 1}: loss {total / 100:.4f}, held-out pairs: accuracy {found['accuracy']:.3f}, logit difference {found['difference']:.2f}, {time.process_time() - start:.0f} s", flush=True)
+            prompts = data.sample(sentences, tokens, 1, sentences.trained_templates, 200)
+            found = evaluate.answers(p, config, prompts)
+            head, to_io, to_s1 = evaluate.most_selective(p, config, prompts)
+            print(
+                f"step {step + 1}: loss {total / 100:.4f}, held-out pairs: accuracy {found['accuracy']:.3f}, logit difference {found['difference']:.2f}, head {head} attends to IO {to_io:.2f}, S1 {to_s1:.2f}, {time.process_time() - start:.0f} s",
+                flush=True,
+            )
             total = 0.0
     model.save(p, o.out)
 
