@@ -46,6 +46,7 @@ func TestExamples(t *testing.T) {
 	}
 	for _, line := range []string{
 		`ducklens ingest --model gpt2 --head 10.7 -n 3 -o run.duckdb`,
+		`cp run.duckdb other.duckdb`,
 		`ducklens queries show key_components | sed 's/name: key_components/name: mine/' > mine.sql`,
 		`mkdir my_queries && cp mine.sql my_queries`,
 		`echo '{"text": "Our guests were Evan and Dylan. After dinner, Dylan described the hat in detail to Evan", "IO": "Evan", "S": "Dylan"}' > prompts.jsonl`,
@@ -61,7 +62,7 @@ func TestExamples(t *testing.T) {
 			t.Run(line, func(t *testing.T) {
 				t.Parallel()
 				dir := t.TempDir()
-				files := []string{"gpt2", "mine.sql", "my_queries", "prompts.jsonl"}
+				files := []string{"gpt2", "mine.sql", "my_queries", "other.duckdb", "prompts.jsonl"}
 				if !strings.Contains(line, "-o run.duckdb") || strings.Contains(line, "--append") {
 					files = append(files, "run.duckdb")
 				}

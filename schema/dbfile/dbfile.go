@@ -150,6 +150,22 @@ func OpenReader(ctx context.Context, path string, opts Options) (*DB, error) {
 // openChecked opens a file that must exist and must have the schema version of this program.
 func openChecked(ctx context.Context, path string, m mode, opts Options) (*DB, error) {
 	const op = "open"
+	db, err := attachExisting(ctx, op, path, m, opts)
+	if err != nil {
+		return nil, err
+	}
+	db.version, err = readVersion(ctx, db.pool)
+	if err == nil {
+		err = checkVersion(ctx, db.pool, db.version)
+	}
+	if err != nil {
+		return nil, errors.Join(fail(op, path, err), db.Close())
+	}
+	return db, nil
+}
+
+// attachExisting attaches a file that must exist.
+func attachExisting(ctx context.Context, op, path string, m mode, opts Options) (*DB, error) {
 	info, err := os.Stat(path) // attaching a missing file would create it
 	if err != nil {
 		return nil, fail(op, path, err)
@@ -160,13 +176,6 @@ func openChecked(ctx context.Context, path string, m mode, opts Options) (*DB, e
 	db, err := attach(ctx, path, m, opts)
 	if err != nil {
 		return nil, fail(op, path, err)
-	}
-	db.version, err = readVersion(ctx, db.pool)
-	if err == nil {
-		err = checkVersion(db.version)
-	}
-	if err != nil {
-		return nil, errors.Join(fail(op, path, err), db.Close())
 	}
 	return db, nil
 }

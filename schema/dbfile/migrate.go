@@ -86,14 +86,75 @@ func readVersion(ctx context.Context, q queryer) (int, error) {
 }
 
 // checkVersion compares the schema version of a file with that of this program.
-func checkVersion(version int) error {
+func checkVersion(ctx context.Context, q queryer, version int) error {
 	switch {
-	case version < schema.Version:
+	case version < firstVersion:
 		return &Error{Kind: ErrSchemaVersion, Detail: fmt.Sprintf("schema version %d, older than %d, which this ducklens reads and writes", version, schema.Version),
 			hint: "make the file again with this ducklens, or read it with the release that made it"}
+	case version < schema.Version:
+		return &Error{Kind: ErrSchemaVersion, Detail: fmt.Sprintf("schema version %d, older than %d, which this ducklens reads and writes", version, schema.Version),
+			hint: "ducklens migrate brings the file to the new version, in place; releases before this one cannot read it then"}
 	case version > schema.Version:
-		return &Error{Kind: ErrSchemaVersion, Detail: fmt.Sprintf("schema version %d, newer than %d, which this ducklens reads and writes", version, schema.Version),
-			hint: "update ducklens"}
+		// Whatever a later release has changed, this is worth a try.
+		by := ""
+		var text sql.NullString
+		const last = "SELECT arg_max(ducklens_version, run_id)::VARCHAR FROM " + Catalog + ".main.run"
+		if err := q.QueryRowContext(ctx, last).Scan(&text); err == nil && text.Valid {
+			by = "; its last run was made by ducklens " + text.String
+		}
+		return &Error{Kind: ErrSchemaVersion, Detail: fmt.Sprintf("schema version %d, newer than %d, which this ducklens reads and writes%s", version, schema.Version, by),
+			hint: fmt.Sprintf("update ducklens to a release with schema version %d", version)}
 	}
 	return nil
+}
+
+// firstVersion is the oldest schema version that [Migrate] brings to the present one.
+const firstVersion = 1
+
+// Migrate brings a file of an older schema version to that of this program, in place and in one transaction: it is wholly migrated or
+// as it was. It gives the version that the file had; a file that has the present one is left alone.
+func Migrate(ctx context.Context, path string, opts Options) (from int, err error) {
+	const op = "migrate"
+	db, err := attachExisting(ctx, op, path, modeWrite, opts)
+	if err != nil {
+		return 0, err
+	}
+	done := false
+	defer func() {
+		if !done {
+			err = errors.Join(err, db.Close())
+		}
+	}()
+	if from, err = readVersion(ctx, db.pool); err != nil {
+		return 0, fail(op, path, err)
+	}
+	if from < firstVersion || from >= schema.Version {
+		return from, fail(op, path, checkVersion(ctx, db.pool, from))
+	}
+	if err := upgrade(ctx, db, from); err != nil {
+		return from, fail(op, path, err)
+	}
+	done = true
+	return from, db.Finalize(ctx)
+}
+
+// upgrade applies the migrations after a version.
+func upgrade(ctx context.Context, db *DB, from int) error {
+	list, err := schema.Migrations()
+	if err != nil {
+		return err
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return db.InTx(ctx, conn, func() error {
+		for _, m := range list[from:] {
+			if err := apply(ctx, conn, m); err != nil {
+				return fmt.Errorf("migration %s: %w", m.Name, err)
+			}
+		}
+		return nil
+	})
 }
