@@ -71,8 +71,8 @@ fuzz: tools ## run each fuzz target for FUZZTIME (20s)
 	done
 
 .PHONY: bench
-bench: tools ## run the benchmarks: BENCH=pattern BENCHTIME=1s
-	$(GO) test ./... -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 60m
+bench: tools ## run the benchmarks and compare with the targets: BENCH=pattern BENCHTIME=1s
+	set -o pipefail; $(GO) test -p 1 ./... -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 90m | awk -f .ci/targets.awk
 
 .PHONY: bench-compare
 bench-compare: tools ## compare the benchmarks with those of another commit: BASE=ref [BENCH=pattern] [BENCHCOUNT=10]

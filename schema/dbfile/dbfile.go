@@ -52,8 +52,11 @@ const (
 const (
 	// defaultWriterThreads leaves the cores to the model: compressing rows is a small part of an ingest.
 	defaultWriterThreads = 2
-	// defaultMemory holds a transaction of 64 examples many times over; queries that need more can say so.
+	// defaultMemory is for questions; those that need more can say so.
 	defaultMemory = "2GB"
+	// defaultWriterMemory holds a transaction of 64 examples several times over. With more, DuckDB keeps the blocks that it has
+	// written, which nobody reads: an ingest would grow with its file until the limit.
+	defaultWriterMemory = "256MB"
 	// checkpointThreshold bounds the write-ahead log. DuckDB's own 16 MB makes ingests 1.6 times slower
 	// and files twice as large; beyond 256 MB, recovery after a kill takes seconds for little gain.
 	checkpointThreshold = "256MB"
@@ -65,7 +68,7 @@ const (
 // Options says how to open a file. The zero value is ready for use.
 type Options struct {
 	Threads int    // DuckDB's threads; 0: 2 for a writer, all cores for a reader
-	Memory  string // DuckDB's memory limit, such as 512MB or 8GB; "": 2GB
+	Memory  string // DuckDB's memory limit, such as 512MB or 8GB; "": 256MB for a writer, 2GB for a reader
 
 	// Replace lets Create take the place of an existing ducklens file; never of any other file.
 	Replace bool
@@ -364,7 +367,10 @@ func dsn(m mode, opts Options) string {
 	}
 	memory := opts.Memory
 	if memory == "" {
-		memory = defaultMemory
+		memory = defaultWriterMemory
+		if m == modeRead {
+			memory = defaultMemory
+		}
 	}
 	return "?" + url.Values{
 		"autoinstall_known_extensions": {"false"},

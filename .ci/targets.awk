@@ -1,0 +1,32 @@
+# Passes the output of `go test -bench` on, and at the end compares what was measured with the targets.
+function target(bench, unit, bound, limit, what) { n++; B[n] = bench; U[n] = unit; least[n] = bound == "at least"; L[n] = limit; W[n] = what }
+BEGIN {
+  target("BenchmarkGemm", "x-openblas", "at least", 0.90, "matrix products, of OpenBLAS's speed (slowest shape)")
+  target("BenchmarkForward/small", "gemm-bound", "at least", 0.80, "forward pass, of its matrix products' bound")
+  target("BenchmarkAgainstPyTorch", "x-torch", "at least", 1, "forward pass, times as fast as PyTorch's")
+  target("BenchmarkTargets/ingest", "x-forward", "at most", 1.25, "ingest of 1,200 prompts, wall time of the forward pass alone")
+  target("BenchmarkTargets/writer", "x-insert", "at least", 0.70, "writer alone, of the speed of INSERT ... SELECT from memory")
+  target("BenchmarkTargets/ingest", "bytes/float", "at most", 4.5, "file, bytes for each stored float")
+  target("BenchmarkTargets/memory", "peak-MB", "at most", 1200, "peak memory at 50 prompts, MB")
+  target("BenchmarkTargets/memory", "x-peak", "at most", 1.10, "peak memory at 1,200 prompts, of that at 50")
+  target("BenchmarkTargets/memory", "s/50-prompts", "at most", 1.4, "50 prompts, everything, model loading included, s")
+  target("BenchmarkTargets/growth", "x-linear", "at most", 1.10, "processor time a prompt at 50, 200, 800: largest of smallest")
+  target("BenchmarkTargets/queries", "slowest-query-ms", "at most", 150, "slowest saved query but of pairs, ms")
+  target("BenchmarkTargets/queries", "slowest-pair-ms", "at most", 1500, "slowest saved query of pairs, ms")
+  target("BenchmarkTargets/start", "help-ms", "at most", 100, "ducklens --help, ms")
+  target("BenchmarkTargets/start", "query-ms", "at most", 100, "ducklens query on a small file, ms")
+}
+{ print; fflush() }
+/^Benchmark/ {
+  for (i = 1; i <= n; i++) {
+    if (index($1, B[i]) != 1) continue
+    for (f = 4; f <= NF; f += 2) if ($f == U[i] && (!(i in M) || (least[i] ? $(f - 1) < M[i] : $(f - 1) > M[i]))) M[i] = $(f - 1) + 0 # the worst
+  }
+}
+END {
+  for (i = 1; i <= n; i++) measured += i in M
+  if (!measured) exit
+  printf "\n%-66s %9s %9s\n", "", "target", "measured"
+  for (i = 1; i <= n; i++)
+    printf "%-66s %s %6g %9s  %s\n", W[i], least[i] ? ">=" : "<=", L[i], i in M ? sprintf("%.3g", M[i]) : "-", !(i in M) ? "not run" : (least[i] ? M[i] >= L[i] : M[i] <= L[i]) ? "met" : "missed"
+}
