@@ -139,6 +139,7 @@ drawn from saved questions.`,
 	root.SetHelpCommandGroupID(groupOther)
 	root.AddCommand(
 		newDemo(call),
+		newDiff(),
 		newFigures(),
 		newIngest(call),
 		newHeads(),

@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"ducklens/queries"
+	"ducklens/schema/dbfile"
+)
+
+// newDiff builds `ducklens diff`.
+func newDiff() *cobra.Command {
+	var opts dbfile.DiffOptions
+	memory := bytesFlag(2 << 30)
+	cmd := &cobra.Command{
+		Use:   "diff FILE FILE",
+		Short: "Compare two runs cell by cell",
+		Long: `Compares a run of the first file with one of the second, the last complete ones unless --run and --with name others. Rows
+belong together by prompt number, position, side and the names of heads, components and bases. The largest differences
+come first; a row, number or text that only one run has differs by infinity. What the manifests say (seed, options,
+time) is shown where it differs, and is no difference of the runs.
+
+The exit code is 0 when no cell differs by more than the tolerance and 1 when one does.`,
+		Example: `  ducklens diff run.duckdb other.duckdb
+  ducklens diff run.duckdb other.duckdb --tolerance 1e-5 -n 3`,
+		GroupID: groupAsk,
+		Args:    exactly("FILE", "FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !(opts.Tolerance >= 0) || opts.Limit < 0 || opts.RunA < 0 || opts.RunB < 0 {
+				return usagef("--tolerance, -n, --run and --with want numbers of at least 0")
+			}
+			opts.Database.Memory = strconv.FormatInt(int64(memory), 10) + "B"
+			c, err := dbfile.Diff(cmd.Context(), args[0], args[1], opts)
+			if err != nil {
+				return err
+			}
+			if err := printDiff(cmd.OutOrStdout(), args, &c); err != nil {
+				return err
+			}
+			if !c.Same() {
+				return fmt.Errorf("diff %s %s: %s, %s", args[0], args[1], plural(int(c.Different), "different cell"), plural(int(c.OnlyA+c.OnlyB), "row")+" of one run only")
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.Float64Var(&opts.Tolerance, "tolerance", 0, "largest difference that is none")
+	flags.IntVarP(&opts.Limit, "number", "n", 20, "most cells to list")
+	flags.IntVar(&opts.RunA, "run", 0, "run of the first file; 0 is the last complete one")
+	flags.IntVar(&opts.RunB, "with", 0, "run of the second file; 0 is the last complete one")
+	flags.Var(&memory, "memory", "most memory that the comparison may use")
+	return cmd
+}
+
+// printDiff writes a comparison for a person. Texts come from the files.
+func printDiff(out io.Writer, files []string, c *dbfile.Comparison) error {
+	fmt.Fprintf(out, "run %d of %s and run %d of %s: %d cells in %d rows, the largest difference is %s\n", c.RunA, files[0], c.RunB, files[1], c.Cells, c.Rows, distance(c.Largest))
+	for _, m := range c.Manifest {
+		fmt.Fprintf(out, "%s: %s and %s\n", m.Column, queries.Printable(m.A), queries.Printable(m.B))
+	}
+	for i, n := range []int64{c.OnlyA, c.OnlyB} {
+		if n > 0 {
+			fmt.Fprintf(out, "%s only in %s\n", plural(int(n), "row"), files[i])
+		}
+	}
+	if c.Same() {
+		_, err := fmt.Fprintln(out, "no cell differs by more than the tolerance")
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprint(w, "\ndifference\ttable\trow\tcolumn\tfirst\tsecond\n")
+	for _, cell := range c.Worst {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", distance(cell.Difference), cell.Table, queries.Printable(cell.Row), cell.Column, short(cell.A), short(cell.B))
+	}
+	return w.Flush()
+}
+
+// distance writes a difference.
+func distance(d float64) string {
+	if math.IsInf(d, 0) {
+		return "infinite"
+	}
+	return strconv.FormatFloat(d, 'g', 4, 64)
+}
+
+// short makes a value of a file fit into a column.
+func short(s string) string {
+	const most = 40
+	r := []rune(queries.Printable(s))
+	if len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return string(r)
+}
