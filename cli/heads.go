@@ -9,7 +9,7 @@ import (
 
 // newHeads builds `ducklens heads`.
 func newHeads() *cobra.Command {
-	var ask question
+	ask := question{timeout: defaultTimeout}
 	cmd := &cobra.Command{
 		Use:   "heads FILE",
 		Short: "Rank the heads of a run by how much they attend from query to key",

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"ducklens/queries"
-	"ducklens/queries/session"
 )
 
 // infoSQL lists the runs of a file.
@@ -86,7 +85,7 @@ func printInfo(out io.Writer, path string, runs *queries.Result) error {
 
 // askOnce opens a file, asks it one question that ducklens itself wrote, and closes it.
 func askOnce(ctx context.Context, path, sql string) (result *queries.Result, err error) {
-	s, err := session.Open(ctx, path, session.Options{})
+	s, err := openToAsk(ctx, path)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"ducklens/queries"
-	"ducklens/queries/session"
 )
 
 // newQueries builds `ducklens queries`.
@@ -110,7 +109,7 @@ file, without running it: does it only read, do its tables, columns and paramete
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			list, faults := readAll(args)
 			if against != "" {
-				s, err := session.Open(cmd.Context(), against, session.Options{})
+				s, err := openToAsk(cmd.Context(), against)
 				if err != nil {
 					return errors.Join(faults, err)
 				}
@@ -166,7 +165,7 @@ func collect(cmd *cobra.Command, args []string) (list []queries.Query, err error
 	if info, err := os.Stat(args[0]); err == nil && (info.IsDir() || filepath.Ext(args[0]) == ".sql") {
 		return readAll(args[:1])
 	}
-	s, err := session.Open(cmd.Context(), args[0], session.Options{})
+	s, err := openToAsk(cmd.Context(), args[0])
 	if err != nil {
 		return nil, err
 	}

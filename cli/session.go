@@ -49,6 +49,11 @@ func (q *question) open(ctx context.Context, path string) (*session.Session, err
 	return p.watch(q.timeout, func() (*session.Session, error) { return session.Open(ctx, path, q.limits) })
 }
 
+// openToAsk opens the file for questions that ducklens itself asks: within the limits that flags have where they are not given.
+func openToAsk(ctx context.Context, path string) (*session.Session, error) {
+	return (&question{timeout: defaultTimeout}).open(ctx, path)
+}
+
 // values reads --set.
 func (q *question) values() (map[string]string, error) {
 	values := make(map[string]string, len(q.set))

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ducklens/queries"
+	"ducklens/queries/session"
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
 )
@@ -28,6 +29,7 @@ The exit code is 0 when nothing is wrong and 1 when something is.`,
 		GroupID: groupAsk,
 		Args:    exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			ownProcess(cmd.Context()).guard(cmd.Context(), session.DefaultMemory, 0)
 			db, err := dbfile.OpenReader(cmd.Context(), args[0], dbfile.Options{})
 			if err != nil {
 				return err

@@ -103,6 +103,9 @@ func (p *process) end(code int, why string) {
 // DuckDB counts half; twice the answer, for Go's garbage; and what the threads reserve and libraries need.
 func budget(memory, answer int64) int64 {
 	const spare, perThread = 1 << 30, 128 << 20
+	if memory == 0 {
+		memory = session.DefaultMemory
+	}
 	if answer == 0 {
 		answer = session.DefaultAnswer
 	}
