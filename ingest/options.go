@@ -85,10 +85,11 @@ type Options struct {
 
 // A batch holds at most maxBatchExamples examples and, as far as single examples allow it, maxBatchRows
 // contribution rows. Smaller batches spend more time on commits and on short matrix products; larger
-// ones lose more when the process dies and hold more memory (a row is 64 bytes while it waits). A transaction
-// should also stay below one row group of 122,880 rows: measured, one slightly above it doubles the file.
+// ones lose more when the process dies and hold more memory (a row is 64 bytes while it waits).
+// 48 prompts of some 20 tokens are
+// one forward pass of the engine; of 64 the last eight would be a short one of their own.
 const (
-	maxBatchExamples = 64
+	maxBatchExamples = 48
 	maxBatchRows     = 100_000
 )
 

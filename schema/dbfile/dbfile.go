@@ -43,9 +43,8 @@ const (
 	// blockSize is DuckDB's smallest. A column takes a block at least: with the usual 256 kB, two prompts make a file of 8 MB.
 	// A thousand prompts take 5 % more with small blocks than with those.
 	blockSize = 16384
-	// rowGroupSize is the number of rows that are compressed together. A transaction of so many rows goes to its place in the file at
-	// once and not into the log first; and questions about one head, side and pair of bases skip row groups in which
-	// there are none, and share the others among threads. DuckDB's own 122,880 is more than a batch of an ingest has.
+	// rowGroupSize is the number of rows that are compressed together. Questions about one head, side and pair of bases skip row groups in
+	// which there are none, and share the others among threads. DuckDB's own 122,880 is more than a batch of an ingest has.
 	rowGroupSize = 8192
 )
 
@@ -54,8 +53,8 @@ const (
 	defaultWriterThreads = 2
 	// defaultMemory is for questions; those that need more can say so.
 	defaultMemory = "2GB"
-	// defaultWriterMemory holds a transaction of 64 examples several times over. With more, DuckDB keeps the blocks that it has
-	// written, which nobody reads: an ingest would grow with its file until the limit.
+	// defaultWriterMemory holds a transaction of 48 examples several times over, and bounds the blocks that DuckDB keeps after
+	// writing them, which nobody reads.
 	defaultWriterMemory = "256MB"
 	// checkpointThreshold bounds the write-ahead log. DuckDB's own 16 MB makes ingests 1.6 times slower
 	// and files twice as large; beyond 256 MB, recovery after a kill takes seconds for little gain.
