@@ -43,11 +43,11 @@ func Parse(text string) (Query, error) {
 	if len(text) > MaxLength {
 		return Query{}, fmt.Errorf("saved query of %d bytes, want at most %d", len(text), MaxLength)
 	}
+	text = strings.ReplaceAll(text, "\r\n", "\n")
 	if at := strings.IndexFunc(text, forbidden); at >= 0 {
 		r, _ := utf8.DecodeRuneInString(text[at:])
 		return Query{}, &SyntaxError{1 + strings.Count(text[:at], "\n"), fmt.Sprintf("character %U, want UTF-8 text without control characters", r)}
 	}
-	text = strings.ReplaceAll(text, "\r\n", "\n")
 	p := parser{seen: map[string]int{}}
 	body := p.header(text)
 	p.query.SQL = strings.TrimSpace(body)
@@ -70,7 +70,7 @@ func Parse(text string) (Query, error) {
 // tab, bytes that are not UTF-8, and marks that reorder or hide text.
 func forbidden(r rune) bool {
 	switch r {
-	case '\n', '\t', '\r':
+	case '\n', '\t':
 		return false
 	case utf8.RuneError:
 		return true

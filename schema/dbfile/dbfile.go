@@ -40,8 +40,8 @@ const Catalog = "data"
 const storageVersion = "v1.0.0"
 
 const (
-	// blockSize is DuckDB's smallest. A column takes a block at least: with the usual 256 kB, two prompts make a file of 8 MB.
-	// A thousand prompts take 5 % more with small blocks than with those.
+	// blockSize is DuckDB's smallest. A column takes a block at least, and with the usual 256 kB the columns of a file of few prompts
+	// are mostly empty. Measured on 200 synthetic prompts of GPT-2 small's shape, small blocks take 5 % more.
 	blockSize = 16384
 	// rowGroupSize is the number of rows that are compressed together. Questions about one head, side and pair of bases skip row groups in
 	// which there are none, and share the others among threads. DuckDB's own 122,880 is more than a batch of an ingest has.

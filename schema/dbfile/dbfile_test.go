@@ -248,6 +248,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"changed", changedFile(t, func(b []byte) []byte { b[4200] ^= 0xff; return b }), dbfile.ErrDamaged, "file is damaged", ""},
 		{"no meta", rawFile(t, "CREATE TABLE a AS SELECT 1 AS x"), dbfile.ErrNotDucklens, "it has no table meta", "give a .duckdb file that ducklens ingest made"},
 		{"other meta", rawFile(t, "CREATE TABLE meta AS SELECT 1 AS x"), dbfile.ErrNotDucklens, "it has no table meta", ""},
+		{"meta is a view", rawFile(t, "CREATE VIEW meta AS SELECT 'schema_version' AS key, '1' AS value"), dbfile.ErrNotDucklens, "its meta is a view, want a table", ""},
+		{"run is a view", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, '1' AS value", "CREATE VIEW Run AS SELECT 1 AS run_id"), dbfile.ErrNotDucklens, "its Run is a view, want a table", ""},
 		{"empty meta", rawFile(t, "CREATE TABLE meta(key VARCHAR, value VARCHAR)"), dbfile.ErrNotDucklens, "has no schema_version", ""},
 		{"strange version", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, 'two' AS value"), dbfile.ErrNotDucklens, `its schema_version is "two", want a number`, ""},
 		{"NULL version", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, NULL::VARCHAR AS value"), dbfile.ErrNotDucklens, `its schema_version is "", want a number`, ""},

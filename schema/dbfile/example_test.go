@@ -55,7 +55,7 @@ func ExampleCreate() {
 	}
 	// Output:
 	// stored: true
-	// sound: true runs: 0 schema version: 2
+	// sound: true runs: 0 schema version: 3
 	// finished: true
 	// run.duckdb
 }

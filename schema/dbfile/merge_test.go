@@ -164,7 +164,7 @@ func TestMergeRefuses(t *testing.T) {
 		{"older", oldFile(t, 2), dbfile.ErrSchemaVersion, "schema version 2"},
 		{"unfinished", unfinished, dbfile.ErrUnfinished, "run 1 is running"},
 		{"other model", other, dbfile.ErrConstraint, "another configuration"},
-		{"view for a table", planted, dbfile.ErrNotDucklens, "no table projection"},
+		{"view for a table", planted, dbfile.ErrNotDucklens, "its projection is a view"},
 		{"missing", filepath.Join(t.TempDir(), "x.duckdb"), dbfile.ErrNotFound, ""},
 	} {
 		into := filepath.Join(t.TempDir(), "c.duckdb")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"ducklens/schema"
 )
@@ -61,13 +62,16 @@ var (
 
 // readVersion gives the schema version that the file records; a database without one is [ErrNotDucklens].
 func readVersion(ctx context.Context, q queryer) (int, error) {
-	var tables int
-	const find = "SELECT count(*) FROM duckdb_columns() WHERE database_name = '" + Catalog + "' AND schema_name = 'main'" +
-		" AND table_name = 'meta' AND column_name IN ('key', 'value')"
-	if err := q.QueryRowContext(ctx, find).Scan(&tables); err != nil {
+	if err := checkViews(ctx, q); err != nil {
 		return 0, err
 	}
-	if tables != 2 {
+	var columns int
+	const find = "SELECT count(*) FROM system.main.duckdb_columns() WHERE database_name = '" + Catalog + "' AND schema_name = 'main'" +
+		" AND table_name = 'meta' AND column_name IN ('key', 'value')"
+	if err := q.QueryRowContext(ctx, find).Scan(&columns); err != nil {
+		return 0, err
+	}
+	if columns != 2 {
 		return 0, &Error{Kind: ErrNotDucklens, Detail: "it has no table meta"}
 	}
 	var text sql.NullString
@@ -83,6 +87,47 @@ func readVersion(ctx context.Context, q queryer) (int, error) {
 		return 0, &Error{Kind: ErrNotDucklens, Detail: fmt.Sprintf("its schema_version is %q, want a number", text.String)}
 	}
 	return version, nil
+}
+
+// tableNames finds the tables that the migrations make.
+var tableNames = sync.OnceValues(func() (map[string]bool, error) {
+	migrations, err := schema.Migrations()
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for _, m := range migrations {
+		for _, statement := range m.Statements {
+			if name, ok := strings.CutPrefix(statement, "CREATE TABLE "); ok {
+				names[strings.ToLower(strings.Fields(name)[0])] = true
+			}
+		}
+	}
+	return names, nil
+})
+
+// checkViews refuses a file that has a view where this program wants a table: reading it would run whatever the view says, before
+// any query is looked at. The functions are qualified, so that no macro of the file can take their place.
+func checkViews(ctx context.Context, q queryer) error {
+	tables, err := tableNames()
+	if err != nil {
+		return err
+	}
+	rows, err := q.QueryContext(ctx, "SELECT view_name FROM system.main.duckdb_views() WHERE database_name = '"+Catalog+"' AND schema_name = 'main' ORDER BY view_name")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return err
+		}
+		if tables[strings.ToLower(name)] {
+			return &Error{Kind: ErrNotDucklens, Detail: fmt.Sprintf("its %s is a view, want a table", name)}
+		}
+	}
+	return rows.Err()
 }
 
 // checkVersion compares the schema version of a file with that of this program.
