@@ -130,11 +130,11 @@ def shuffle_first(rng, template):
 def batches(sentences, tokens, rng, size, steps, pool=16):
     """Yields steps lists of size token lists: <|endoftext|>, text, <|endoftext|>. Texts of similar length go together.
 
-    Chains, in which most names are to be copied, are what a model learns to copy from: in the first two fifths of the steps there is
-    nothing else, and from three fifths on they have their share.
+    Chains, in which most names are to be copied, are what a model learns to copy from: in the first three tenths of the steps there is
+    nothing else, and from the middle on they have their share.
     """
     for step in range(0, steps, pool):
-        chain = min(1, max(CHAIN, 1 - (1 - CHAIN) * (5 * step / steps - 2)))
+        chain = min(1, max(CHAIN, 1 - (1 - CHAIN) * (5 * step / steps - 1.5)))
         texts = [[tokens.end] + tokens.encode(sentences.training(rng, chain)) + [tokens.end] for _ in range(size * pool)]
         texts.sort(key=len)
         groups = [texts[i : i + size] for i in range(0, len(texts), size)]

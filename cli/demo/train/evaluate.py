@@ -31,7 +31,7 @@ def answers(p, config, prompts, keep=None):
     s = torch.tensor([x[2] for x in prompts])
     rows = torch.arange(len(prompts))
     return {
-        "accuracy": (logits.argmax(-1) == io).float().mean().item(),
+        "accuracy": (logits.argmax(-1) == io).sum().item() / len(prompts),
         "difference": (logits[rows, io] - logits[rows, s]).mean().item(),
     }
 
@@ -41,7 +41,7 @@ def centre(x):
 
 
 class Heads:
-    """What the heads of a model do on prompts: positions END, IO and S1 of each."""
+    """What the heads of a model do on prompts: positions END, IO, S1 and S2 (the last mention of the subject) of each."""
 
     def __init__(self, p, config, prompts):
         self.p, self.config, self.keep = p, config, {}
@@ -50,6 +50,7 @@ class Heads:
         self.end = padded(prompts)[1]
         self.io = torch.tensor([ids.index(io) for ids, io, _ in prompts])
         self.s1 = torch.tensor([ids.index(s) for ids, _, s in prompts])
+        self.s2 = torch.tensor([len(ids) - 1 - ids[::-1].index(s) for ids, _, s in prompts])
         unembed = p["wte.weight"] * p["ln_f.weight"]
         self.unembed = centre(unembed - unembed.mean(0))  # [vocabulary, d_model]
         self.io_token = torch.tensor([x[1] for x in prompts])
@@ -70,9 +71,13 @@ class Heads:
         return (x.var(-1, unbiased=False, keepdim=True) + self.config["layer_norm_epsilon"]).sqrt()
 
     def attention(self, layer, head):
-        """Probability from END to IO and to S1, each [prompt]."""
+        """Probability from END to IO, to S1 and to S2, each [prompt]."""
         pattern = self.keep[f"pattern{layer}"][self.rows, head, self.end]
-        return pattern[self.rows, self.io], pattern[self.rows, self.s1]
+        return pattern[self.rows, self.io], pattern[self.rows, self.s1], pattern[self.rows, self.s2]
+
+    def own(self, layer, head):
+        """Probability from IO to itself [prompt]."""
+        return self.keep[f"pattern{layer}"][self.rows, head, self.io, self.io]
 
     def direct(self, layer, head):
         """What the head at END adds to the logit of IO, and to that of S, in nats [prompt]; the mean of all logits is 0."""
@@ -119,7 +124,7 @@ def most_selective(p, config, prompts):
     found = []
     for layer in range(config["n_layer"] // 2, config["n_layer"]):
         for i in range(config["n_head"]):
-            to_io, to_s1 = (x.mean().item() for x in heads.attention(layer, i))
+            to_io, to_s1, _ = (x.mean().item() for x in heads.attention(layer, i))
             found.append((to_io - to_s1, f"{layer}.{i}", to_io, to_s1))
     return max(found)[1:]
 
@@ -148,7 +153,7 @@ def report(path, config, sentences, tokens):
     heads, candidates = Heads(p, config, sets["selection"]), []
     for layer in range(config["n_layer"]):
         for i in range(config["n_head"]):
-            to_io, to_s1 = heads.attention(layer, i)
+            to_io, to_s1, to_s2 = heads.attention(layer, i)
             more = (to_io > to_s1).float().mean().item()
             on_io, on_s = heads.direct(layer, i)
             query, key = heads.contributions(layer, i)
@@ -157,7 +162,7 @@ def report(path, config, sentences, tokens):
             negative = on_io.mean() <= -0.1 and (on_io < 0).float().mean() >= 0.8
             (top_query, query_share), (top_key, key_share) = largest(query), largest(key)
             print(
-                f"  {layer}.{i}: attends to IO {to_io.mean():.3f}, S1 {to_s1.mean():.3f}, IO more on {more:.0%}; direct effect on logit IO {on_io.mean():+.2f} (< 0 on {(on_io < 0).float().mean():.0%}), S {on_s.mean():+.2f}; score difference {sum(key.values()):+.2f}"
+                f"  {layer}.{i}: attends to IO {to_io.mean():.3f}, S1 {to_s1.mean():.3f}, S2 {to_s2.mean():.3f}, IO more than S1 on {more:.1%}, from IO to itself {heads.own(layer, i).mean():.3f}; direct effect on logit IO {on_io.mean():+.2f} (< 0 on {(on_io < 0).float().mean():.0%}), S {on_s.mean():+.2f}; score difference {sum(key.values()):+.2f}"
             )
             if good:
                 for side, values, top, share in (("query", query, top_query, query_share), ("key", key, top_key, key_share)):

@@ -41,7 +41,7 @@ def main():
     a.add_argument("--seed", type=int, required=True)
     a.add_argument("--model", type=pathlib.Path, default=HERE.parent / "model", help="folder with config.json and vocab.json")
     a.add_argument("--out", type=pathlib.Path, required=True, help="safetensors file to write")
-    a.add_argument("--steps", type=int, default=2400)
+    a.add_argument("--steps", type=int, default=4000)
     a.add_argument("--batch", type=int, default=32)
     a.add_argument("--rate", type=float, default=3e-3)
     a.add_argument("--warmup", type=int, default=100)
