@@ -5,6 +5,9 @@ import (
 	"ducklens/schema/dbfile"
 )
 
+// BatchSize makes the size of batches visible to the tests.
+func (o *Options) BatchSize() int { return o.batchExamples() }
+
 // PairMeans makes the means of pairs visible to the tests.
 type PairMeans = pairMeans
 
@@ -17,7 +20,13 @@ func (p *pairMeans) Rows() (rows [][]dbfile.Value) {
 	for _, head := range p.heads {
 		for _, m := range p.means[head] {
 			for i := range m.score {
-				rows = append(rows, m.diff[i].columns(m.score[i].columns(nil, m.n), m.nBaseline))
+				var row []dbfile.Value
+				for _, of := range [][8]float32{m.score[i].columns(m.n), m.diff[i].columns(m.nBaseline)} {
+					for _, x := range of {
+						row = append(row, nullable(x))
+					}
+				}
+				rows = append(rows, row)
 			}
 		}
 	}

@@ -7,7 +7,6 @@ import (
 
 	"ducklens/engine"
 	"ducklens/schema"
-	"ducklens/schema/dbfile"
 )
 
 // pairMeans averages pair tables over the examples of a run. Fed with the heads of the examples in their order, it gives the same
@@ -108,35 +107,33 @@ func (w *writer) appendPairMeans(tables *appenders) error {
 }
 
 func (w *writer) appendPairMean(tables *appenders, head int32, m *pairMean) error {
-	row := []dbfile.Value{w.runID(), head, nil, nil, int32(m.queryBasis), int32(m.keyBasis), int32(m.n), int32(m.nBaseline)}
-	const queryComponent, keyComponent = 2, 3
-	fixed := len(row)
+	table, err := tables.table(tablePairMean)
+	if err != nil {
+		return err
+	}
 	for i := range m.score {
-		row[queryComponent] = w.componentID(m.queryComponents[i/len(m.keyComponents)])
-		row[keyComponent] = w.componentID(m.keyComponents[i%len(m.keyComponents)])
-		row = m.score[i].columns(row[:fixed], m.n)
-		row = m.diff[i].columns(row, m.nBaseline)
-		if err := tables.row(tablePairMean, row...); err != nil {
+		table.PutInt32(w.runID(), head, w.componentID(m.queryComponents[i/len(m.keyComponents)]), w.componentID(m.keyComponents[i%len(m.keyComponents)]),
+			int32(m.queryBasis), int32(m.keyBasis), int32(m.n), int32(m.nBaseline))
+		score, diff := m.score[i].columns(m.n), m.diff[i].columns(m.nBaseline)
+		table.PutNullable(score[:]...)
+		table.PutNullable(diff[:]...)
+		if err := table.EndRow(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// columns appends the means and the standard errors of n numbers to a row: NULL where there are too few.
-func (m *moments) columns(row []dbfile.Value, n int) []dbfile.Value {
-	for _, mean := range m.mean {
-		if n < 1 {
-			row = append(row, nil)
-		} else {
-			row = append(row, float32(mean))
+// columns gives the means of n numbers, then their standard errors: NaN where there are too few.
+func (m *moments) columns(n int) [8]float32 {
+	nan := float32(math.NaN())
+	row := [8]float32{nan, nan, nan, nan, nan, nan, nan, nan}
+	for q := range m.mean {
+		if n >= 1 {
+			row[q] = float32(m.mean[q])
 		}
-	}
-	for _, squares := range m.squares {
-		if n < 2 {
-			row = append(row, nil)
-		} else {
-			row = append(row, float32(math.Sqrt(squares/float64(n-1)/float64(n))))
+		if n >= 2 {
+			row[4+q] = float32(math.Sqrt(m.squares[q] / float64(n-1) / float64(n)))
 		}
 	}
 	return row

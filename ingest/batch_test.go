@@ -1,0 +1,44 @@
+package ingest_test
+
+import (
+	"testing"
+
+	"ducklens/schema"
+	"ducklens/schema/dbfile"
+	"ducklens/schema/schematest"
+)
+
+// TestBatchesLeaveNoHoles: whatever the head and the bases, batches of the size that is chosen are not stored twice, so that next to nothing of
+// the file is free.
+func TestBatchesLeaveNoHoles(t *testing.T) {
+	t.Parallel()
+	for name, run := range map[string]schema.Run{
+		"layer 10":           {Heads: []schema.Head{{Layer: 10, Index: 7}}, Bases: schematest.AllBases()},
+		"layer 5":            {Heads: []schema.Head{{Layer: 5, Index: 0}}, Bases: schematest.AllBases()},
+		"two heads":          {Heads: []schema.Head{{Layer: 6, Index: 1}, {Layer: 6, Index: 2}}, Bases: schematest.AllBases()},
+		"one pair of bases":  {Heads: []schema.Head{{Layer: 10, Index: 7}}, Bases: schematest.Bases()},
+		"layer 1, few bases": {Heads: []schema.Head{{Layer: 1, Index: 0}}, Bases: schematest.Bases()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run.Model, run.Factors = schematest.GPT2Small(), true
+			e := &replay{newFake(), run, schematest.Random(run, 1, 4)}
+			o := options(t, e, 110)
+			mustRun(t, o)
+			db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			var free, total int
+			if err := db.SQL().QueryRowContext(t.Context(), "SELECT free_blocks, total_blocks FROM pragma_database_size() WHERE database_name = $1", dbfile.Catalog).Scan(&free, &total); err != nil {
+				t.Fatal(err)
+			}
+			// An empty file has some 40 free ones.
+			t.Logf("batches of %d: %d of %d blocks are free", o.BatchSize(), free, total)
+			if free > 60+total/20 {
+				t.Errorf("with batches of %d, %d of %d blocks are free", o.BatchSize(), free, total)
+			}
+		})
+	}
+}
