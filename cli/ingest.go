@@ -35,6 +35,7 @@ type ingestFlags struct {
 	add, force    bool
 	resume        bool
 	verbose       bool
+	profile       profileFlags
 }
 
 // promptFlags are the choices about prompts.
@@ -130,7 +131,7 @@ func (f *ingestFlags) flags() []flagGroup {
 	flags.IntVar(&f.engine.Threads, "threads", 0, "threads; 0 is one for each CPU")
 	flags.IntVar(&f.batch, "batch", 0, "prompts in a transaction; 0 chooses")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log what is done to standard error")
-	return []flagGroup{what, texts, split, numbers}
+	return []flagGroup{what, texts, split, numbers, f.profile.flags()}
 }
 
 // check gives all that is wrong with the command line before anything is opened.
@@ -207,6 +208,11 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	if err != nil {
 		return err
 	}
+	stop, err := f.profile.start()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
 	e, err := engine.Open(f.model, f.engine)
 	if err != nil {
 		return withFlags(atModel(err))

@@ -1,12 +1,15 @@
 package cli_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"database/sql"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"os/signal"
@@ -75,6 +78,7 @@ func params(t *testing.T, dir string) testscript.Params {
 			"sql":       sqlCommand,
 			"npy":       npyCommand,
 			"code":      codeCommand,
+			"profile":   profileCommand,
 		},
 	}
 }
@@ -252,6 +256,22 @@ func npyCommand(ts *testscript.TestScript, neg bool, args []string) {
 	file, err := binary.Append(append(file, header...), binary.LittleEndian, values)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), file, 0o644))
+}
+
+// profile FILE WORD: wants a profile, which is compressed, with a word in it.
+func profileCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: profile FILE WORD")
+	}
+	file, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	unzipped, err := gzip.NewReader(bytes.NewReader(file))
+	ts.Check(err)
+	text, err := io.ReadAll(unzipped)
+	ts.Check(err)
+	if !bytes.Contains(text, []byte(args[1])) {
+		ts.Fatalf("%s, a profile of %d bytes, does not have %s", args[0], len(text), args[1])
+	}
 }
 
 // code N COMMAND...: runs a command and wants exit code N.
