@@ -163,6 +163,7 @@ func BenchmarkTargets(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Run("ingest", func(b *testing.B) { benchmarkIngest(b, model, file) })
+	b.Run("engine", func(b *testing.B) { benchmarkEngine(b, model) })
 	b.Run("queries", func(b *testing.B) { benchmarkQueries(b, file) })
 	b.Run("writer", func(b *testing.B) { benchmarkWriter(b, model) })
 	b.Run("memory", func(b *testing.B) { benchmarkMemory(b, model) })
@@ -191,6 +192,38 @@ func benchmarkIngest(b *testing.B, model, file string) {
 	b.ReportMetric(run.cpu.Seconds()/float64(b.N**many)*1000, "cpu-ms/prompt")
 	b.ReportMetric(float64(*many*b.N)/run.wall.Seconds(), "prompts/s")
 	reportSize(b, file)
+}
+
+// benchmarkEngine analyses 50 prompts in different ways, in turns, without writing anything. The least processor time of each counts.
+// decomposition is that of everything for head 10.7 over that of the forward pass with its scores and attention rows; 144-heads
+// that of every head, one-sided (no bases beside none), over that of head 10.7 as the same options have it.
+func benchmarkEngine(b *testing.B, model string) {
+	oneSided := everything()
+	oneSided.Factors, oneSided.QueryBases, oneSided.KeyBases = false, []string{"none"}, []string{"none"}
+	all := oneSided
+	all.Heads = nil
+	ways := []engine.Options{{Heads: []schema.Head{head()}, AttentionOnly: true}, everything(), oneSided, all}
+	engines, best := make([]*engine.Engine, len(ways)), make([]time.Duration, len(ways))
+	var list []schema.Example
+	for i, o := range ways {
+		o.Threads = 1 // so that processor time is not spent on waiting for a thread that others hold up
+		engines[i], best[i] = open(b, model, o), time.Hour
+		if list == nil {
+			list = examples(b, engines[i], 50)
+		}
+		if err := engines[i].Prepare(b.Context(), list[:engine.ProbeExamples]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		for i, e := range engines {
+			u := measure(b, func() error { _, err := e.Analyze(b.Context(), list); return err })
+			best[i] = min(best[i], u.cpu)
+		}
+	}
+	b.ReportMetric(best[0].Seconds()*1000, "forward-cpu-ms")
+	b.ReportMetric(best[1].Seconds()/best[0].Seconds(), "decomposition")
+	b.ReportMetric(best[3].Seconds()/best[2].Seconds(), "144-heads")
 }
 
 // reportSize reports the bytes of a file by the floats in it: rows times FLOAT columns, and the lengths of lists.

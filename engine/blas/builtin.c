@@ -18,6 +18,8 @@ struct kernel {
     void (*gelu)(long n, float *x);
     void (*softmax_row)(long n, float scale, float *x);
     void (*layernorm_row)(long n, float eps, float *dst, const float *x, float *scale);
+    void (*dots)(long rows, long d, const float *x, long cols, const double *g, double *out);
+    void (*combine)(long rows, long cols, const float *w, const double *x, double *out);
 };
 
 #define CAT2(a, b) a##_##b
@@ -35,6 +37,13 @@ static inline portable_vec portable_load(const float *p) {
     return v;
 }
 static inline void portable_store(float *p, portable_vec v) { memcpy(p, &v, sizeof v); }
+typedef double portable_dvec __attribute__((vector_size(16)));
+static inline portable_dvec portable_dload(const double *p) {
+    portable_dvec v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline void portable_dstore(double *p, portable_dvec v) { memcpy(p, &v, sizeof v); }
 static inline portable_vec portable_max(portable_vec a, portable_vec b) {
     portable_int mask = a > b;
     return (portable_vec)((mask & (portable_int)a) | (~mask & (portable_int)b));
@@ -50,6 +59,14 @@ static inline portable_vec portable_max(portable_vec a, portable_vec b) {
 #define FMA(a, b, c) ((a) * (b) + (c))
 #define MAX(a, b) portable_max(a, b)
 #define EXP2I(t) ((VEC)(((portable_int)(t) << 23) + 0x3f800000))
+#define DVEC portable_dvec
+#define DW 2
+#define DSPLAT(x) ((DVEC){(x), (x)})
+#define DLOAD(p) portable_dload(p)
+#define DWIDEN(p) ((DVEC){(p)[0], (p)[1]})
+#define DSTORE(p, v) portable_dstore(p, v)
+#define DFMA(a, b, c) ((a) * (b) + (c))
+#define DFMA1(a, b, c) ((a) * (b) + (c))
 #define MR 6
 #define NV 2
 #include "kernel.h"
@@ -68,6 +85,14 @@ static inline portable_vec portable_max(portable_vec a, portable_vec b) {
 #define MAX(a, b) _mm256_max_ps(a, b)
 #define EXP2I(t) \
     _mm256_castsi256_ps(_mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(t), 23), _mm256_set1_epi32(0x3f800000)))
+#define DVEC __m256d
+#define DW 4
+#define DSPLAT(x) _mm256_set1_pd(x)
+#define DLOAD(p) _mm256_loadu_pd(p)
+#define DWIDEN(p) _mm256_cvtps_pd(_mm_loadu_ps(p))
+#define DSTORE(p, v) _mm256_storeu_pd(p, v)
+#define DFMA(a, b, c) _mm256_fmadd_pd(a, b, c)
+#define DFMA1(a, b, c) fma(a, b, c)
 #define MR 6
 #define NV 2
 #include "kernel.h"
@@ -83,6 +108,14 @@ static inline portable_vec portable_max(portable_vec a, portable_vec b) {
 #define MAX(a, b) _mm512_max_ps(a, b)
 #define EXP2I(t) \
     _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(t), 23), _mm512_set1_epi32(0x3f800000)))
+#define DVEC __m512d
+#define DW 8
+#define DSPLAT(x) _mm512_set1_pd(x)
+#define DLOAD(p) _mm512_loadu_pd(p)
+#define DWIDEN(p) _mm512_cvtps_pd(_mm256_loadu_ps(p))
+#define DSTORE(p, v) _mm512_storeu_pd(p, v)
+#define DFMA(a, b, c) _mm512_fmadd_pd(a, b, c)
+#define DFMA1(a, b, c) fma(a, b, c)
 #define MR 12
 #define NV 2
 #include "kernel.h"
@@ -101,6 +134,14 @@ static inline portable_vec portable_max(portable_vec a, portable_vec b) {
 #define MAX(a, b) vmaxq_f32(a, b)
 #define EXP2I(t) \
     vreinterpretq_f32_s32(vaddq_s32(vshlq_n_s32(vreinterpretq_s32_f32(t), 23), vdupq_n_s32(0x3f800000)))
+#define DVEC float64x2_t
+#define DW 2
+#define DSPLAT(x) vdupq_n_f64(x)
+#define DLOAD(p) vld1q_f64(p)
+#define DWIDEN(p) vcvt_f64_f32(vld1_f32(p))
+#define DSTORE(p, v) vst1q_f64(p, v)
+#define DFMA(a, b, c) vfmaq_f64(c, a, b)
+#define DFMA1(a, b, c) fma(a, b, c)
 #define MR 8
 #define NV 2
 #include "kernel.h"
@@ -271,4 +312,14 @@ void dl_softmax(int kernel, long rows, long cols, long stride, long first, float
 
 void dl_layernorm(int kernel, long rows, long width, float eps, float *dst, const float *x, float *scales) {
     for (long r = 0; r < rows; r++) kernels[kernel]->layernorm_row(width, eps, dst + r * width, x + r * width, scales + r);
+}
+
+// out[r][j] = x[r] . g[j] in double, of rows of d floats and cols columns of d doubles.
+void dl_dots(int kernel, long rows, long d, const float *x, long cols, const double *g, double *out) {
+    kernels[kernel]->dots(rows, d, x, cols, g, out);
+}
+
+// out[j] = sum over rows i of x[i] w[i][j] in double.
+void dl_combine(int kernel, long rows, long cols, const float *w, const double *x, double *out) {
+    kernels[kernel]->combine(rows, cols, w, x, out);
 }

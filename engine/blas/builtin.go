@@ -17,6 +17,10 @@ package blas
 #cgo nocallback dl_softmax
 #cgo noescape dl_layernorm
 #cgo nocallback dl_layernorm
+#cgo noescape dl_dots
+#cgo nocallback dl_dots
+#cgo noescape dl_combine
+#cgo nocallback dl_combine
 #include <stdlib.h>
 #include "builtin.h"
 */
@@ -220,5 +224,15 @@ func softmaxCausal32(x []float32, rows, cols, stride, first int, scale float32) 
 
 func layerNorm32(dst, x, scales []float32, width int, eps float32) bool {
 	C.dl_layernorm(rowKernel(), C.long(len(scales)), C.long(width), C.float(eps), ptr(dst), ptr(x), ptr(scales))
+	return true
+}
+
+func dots32(out []float64, x []float32, d int, columns []float64) bool {
+	C.dl_dots(rowKernel(), C.long(len(x)/d), C.long(d), ptr(x), C.long(len(columns)/d), (*C.double)(&columns[0]), (*C.double)(&out[0]))
+	return true
+}
+
+func combine32(out []float64, w []float32, x []float64) bool {
+	C.dl_combine(rowKernel(), C.long(len(x)), C.long(len(out)), ptr(w), (*C.double)(&x[0]), (*C.double)(&out[0]))
 	return true
 }

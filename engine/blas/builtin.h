@@ -24,5 +24,7 @@ void dl_attention(int kernel, int row, long heads, long dh, long rows, long seen
 void dl_gelu(int kernel, long n, float *x);
 void dl_softmax(int kernel, long rows, long cols, long stride, long first, float scale, float *x);
 void dl_layernorm(int kernel, long rows, long width, float eps, float *dst, const float *x, float *scales);
+void dl_dots(int kernel, long rows, long d, const float *x, long cols, const double *g, double *out);
+void dl_combine(int kernel, long rows, long cols, const float *w, const double *x, double *out);
 
 #endif

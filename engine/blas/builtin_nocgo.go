@@ -13,3 +13,7 @@ func gelu32(x []float32) bool { return false }
 func softmaxCausal32(x []float32, rows, cols, stride, first int, scale float32) bool { return false }
 
 func layerNorm32(dst, x, scales []float32, width int, eps float32) bool { return false }
+
+func dots32(out []float64, x []float32, d int, columns []float64) bool { return false }
+
+func combine32(out []float64, w []float32, x []float64) bool { return false }

@@ -8,6 +8,9 @@
 //   FMA(a, b, c)        a*b + c, rounded once (portable: twice)
 //   MAX(a, b)           the larger; b where a lane of b is NaN
 //   EXP2I(t)            2^n for the integers n whose bits are the low bits of the lanes of t
+//   DVEC, DW            vector of double and its width; 8 is a multiple of it
+//   DSPLAT, DLOAD, DSTORE, DFMA  the same of doubles; DFMA1 of single numbers
+//   DWIDEN              a vector of doubles from floats in memory
 //   MR, NV              the tile of C that a loop keeps in registers: MR rows of NV vectors
 //
 // Products are written with FMA and never as x*y + z, which some compilers fuse and some do not: the same
@@ -222,7 +225,66 @@ TARGET static void F(layernorm_row)(long n, float eps, float *dst, const float *
     for (long i = 0; i < n; i++) dst[i] = (x[i] - mean) * inverse;
 }
 
-static const struct kernel F(kernel) = {MR, W, NV * W, F(block), F(gelu), F(softmax_row), F(layernorm_row)};
+enum { F(LANES) = 8 / DW }; // vectors of the eight lanes in which a sum of doubles runs, whatever their width
+
+// The dot products of two rows of floats with two columns of doubles. The lanes are added up in one order.
+TARGET INLINE void F(dots4)(long d, const float *xa, const float *xb, const double *ga, const double *gb, double *out) {
+    DVEC s[4][F(LANES)];
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++)
+#pragma GCC unroll 4
+        for (int l = 0; l < F(LANES); l++) s[k][l] = DSPLAT(0.0);
+    const long whole = d - d % 8;
+    for (long i = 0; i < whole; i += 8)
+#pragma GCC unroll 4
+        for (int l = 0; l < F(LANES); l++) {
+            const DVEC a = DWIDEN(xa + i + l * DW), b = DWIDEN(xb + i + l * DW);
+            const DVEC p = DLOAD(ga + i + l * DW), q = DLOAD(gb + i + l * DW);
+            s[0][l] = DFMA(a, p, s[0][l]);
+            s[1][l] = DFMA(a, q, s[1][l]);
+            s[2][l] = DFMA(b, p, s[2][l]);
+            s[3][l] = DFMA(b, q, s[3][l]);
+        }
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        const float *x = k < 2 ? xa : xb;
+        const double *g = k % 2 ? gb : ga;
+        double t[8];
+#pragma GCC unroll 4
+        for (int l = 0; l < F(LANES); l++) DSTORE(t + l * DW, s[k][l]);
+        for (long i = whole; i < d; i++) t[i - whole] = DFMA1((double)x[i], g[i], t[i - whole]);
+        for (int i = 0; i < 4; i++) t[i] += t[i + 4];
+        out[k] = (t[0] + t[2]) + (t[1] + t[3]);
+    }
+}
+
+// Of an odd number of rows or columns the last is computed twice.
+TARGET static void F(dots)(long rows, long d, const float *x, long cols, const double *g, double *out) {
+    for (long r = 0; r < rows; r += 2) {
+        const long s = r + 1 < rows ? r + 1 : r;
+        for (long j = 0; j < cols; j += 2) {
+            const long k = j + 1 < cols ? j + 1 : j;
+            double p[4];
+            F(dots4)(d, x + r * d, x + s * d, g + j * d, g + k * d, p);
+            out[r * cols + j] = p[0];
+            out[r * cols + k] = p[1];
+            out[s * cols + j] = p[2];
+            out[s * cols + k] = p[3];
+        }
+    }
+}
+
+TARGET static void F(combine)(long rows, long cols, const float *w, const double *x, double *out) {
+    memset(out, 0, cols * sizeof(double));
+    for (long i = 0; i < rows; i++, w += cols) {
+        const DVEC v = DSPLAT(x[i]);
+        long j = 0;
+        for (; j + DW <= cols; j += DW) DSTORE(out + j, DFMA(v, DWIDEN(w + j), DLOAD(out + j)));
+        for (; j < cols; j++) out[j] = DFMA1(x[i], (double)w[j], out[j]);
+    }
+}
+
+static const struct kernel F(kernel) = {MR,     W, NV * W, F(block), F(gelu), F(softmax_row), F(layernorm_row), F(dots), F(combine)};
 
 #undef INLINE
 #undef ISA
@@ -235,5 +297,13 @@ static const struct kernel F(kernel) = {MR, W, NV * W, F(block), F(gelu), F(soft
 #undef FMA
 #undef MAX
 #undef EXP2I
+#undef DVEC
+#undef DW
+#undef DSPLAT
+#undef DLOAD
+#undef DWIDEN
+#undef DSTORE
+#undef DFMA
+#undef DFMA1
 #undef MR
 #undef NV

@@ -146,14 +146,7 @@ func variance(centred []float64, ddof int) float64 {
 	return dot(centred, centred) / float64(len(centred)-ddof)
 }
 
-func dot(a, b []float64) float64 {
-	b = b[:len(a)]
-	sum := 0.0
-	for i, v := range a {
-		sum += v * b[i]
-	}
-	return sum
-}
+func dot(a, b []float64) float64 { return blas.Dot(a, b) }
 
 func norm(a []float64) float64 { return math.Sqrt(dot(a, a)) }
 

@@ -68,13 +68,7 @@ func splitFixed[T blas.Float](p *Position[T], w []T, bias []T, basis Basis, conv
 
 // applyTransposed gives w^T x [d_head], w being [d_model, d_head].
 func applyTransposed[T blas.Float](w []T, x []float64, dHead int) []float64 {
-	out := make([]float64, dHead)
-	for i, xi := range x {
-		for j, v := range w[i*dHead : (i+1)*dHead] {
-			out[j] += xi * float64(v)
-		}
-	}
-	return out
+	return blas.Combine(w, x, dHead)
 }
 
 func widen[T blas.Float](x []T) []float64 {

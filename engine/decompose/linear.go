@@ -44,14 +44,7 @@ func KeyLinear[T blas.Float](in Input[T]) (Linear, error) {
 func newLinear[T blas.Float](w, bias, fixedVector []T) Linear {
 	f := widen(fixedVector)
 	scale(f, 1/math.Sqrt(float64(len(f))))
-	column := make([]float64, len(w)/len(f))
-	for i := range column {
-		row := w[i*len(f) : (i+1)*len(f)]
-		for j, v := range f {
-			column[i] += float64(row[j]) * v
-		}
-	}
-	return Linear{Map: centre(column), Bias: dot(widen(bias), f)}
+	return Linear{Map: centre(products(w, len(f), [][]float64{f}).Data), Bias: dot(widen(bias), f)}
 }
 
 // Minus is the map to the difference of two scores; the zero Linear takes nothing away.

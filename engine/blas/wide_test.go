@@ -1,0 +1,96 @@
+package blas_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"ducklens/engine/blas"
+)
+
+// Dots and Combine agree with sums in plain order, and an entry has the same bits whatever else is computed with it.
+func TestWideProducts(t *testing.T) {
+	checkWide[float32](t)
+	checkWide[float64](t)
+}
+
+func checkWide[T blas.Float](t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	for _, d := range widths {
+		for _, size := range [][2]int{{1, 1}, {2, 3}, {5, 4}, {0, 3}, {3, 0}} {
+			rows, cols := size[0], size[1]
+			x := randomMatrix[T](rng, rows, d, false, 0).Data
+			columns := make([][]float64, cols)
+			for j := range columns {
+				columns[j] = randomMatrix[float64](rng, 1, d, false, 0).Data
+			}
+			dots := blas.Dots(x, d, columns)
+			if dots.Rows != rows || dots.Cols != cols {
+				t.Fatalf("%d rows and %d columns give [%d %d]", rows, cols, dots.Rows, dots.Cols)
+			}
+			for r := range rows {
+				row := x[r*d : (r+1)*d]
+				for j, c := range columns {
+					sum, size := 0.0, 0.0
+					for i, v := range row {
+						sum += float64(v) * c[i]
+						size += math.Abs(float64(v) * c[i])
+					}
+					if got := dots.At(r, j); math.Abs(got-sum) > 1e-15*float64(d)*size {
+						t.Errorf("%T: row %d, column %d of length %d: %v, want %v", x, r, j, d, got, sum)
+					}
+					if alone := blas.Dots(row, d, columns[j:j+1]).At(0, 0); alone != dots.At(r, j) {
+						t.Errorf("%T: row %d, column %d of length %d: %v alone, %v among others", x, r, j, d, alone, dots.At(r, j))
+					}
+				}
+			}
+			factors := randomMatrix[float64](rng, 1, rows, false, 0).Data
+			combined := blas.Combine(x, factors, d)
+			for i, got := range combined {
+				sum, size := 0.0, 0.0
+				for r, f := range factors {
+					sum += f * float64(x[r*d+i])
+					size += math.Abs(f * float64(x[r*d+i]))
+				}
+				if math.Abs(got-sum) > 1e-15*float64(rows)*size {
+					t.Errorf("%T: %d rows of %d combined: entry %d is %v, want %v", x, rows, d, i, got, sum)
+				}
+			}
+		}
+	}
+}
+
+// The bits do not depend on the processor: these were computed with AVX2, and every kernel with fused multiply-add has them.
+func TestWideProductsBits(t *testing.T) {
+	if p := blas.Providers()[0]; p != "builtin/avx2" && p != "builtin/avx512" && p != "builtin/neon" {
+		t.Skipf("needs a processor with AVX2, AVX-512 or NEON, and cgo: the best here is %s", p)
+	}
+	rng := rand.New(rand.NewPCG(8, 8))
+	x := randomMatrix[float32](rng, 3, 45, false, 0).Data
+	g := randomMatrix[float64](rng, 1, 45, false, 0).Data
+	dots, combined := blas.Dots(x, 45, [][]float64{g}), blas.Combine(x, g[:3], 45)
+	hash := uint64(0)
+	for _, v := range append(dots.Data, combined...) {
+		hash = hash*31 + math.Float64bits(v)
+	}
+	if want := uint64(0x5f45247c89819044); hash != want {
+		t.Errorf("bits %#x, want %#x", hash, want)
+	}
+}
+
+func TestWideProductsPanicOnMisfit(t *testing.T) {
+	for name, f := range map[string]func(){
+		"rows":    func() { blas.Dots(make([]float32, 7), 3, nil) },
+		"column":  func() { blas.Dots(make([]float32, 6), 3, [][]float64{make([]float64, 2)}) },
+		"combine": func() { blas.Combine(make([]float32, 7), make([]float64, 3), 2) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			f()
+		}()
+	}
+}
