@@ -11,6 +11,7 @@ import (
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/gpt2"
+	"ducklens/engine/internal/workers"
 	"ducklens/engine/tokenizer"
 	"ducklens/schema"
 )
@@ -69,45 +70,64 @@ func open(dir string, ckpt *checkpoint.Checkpoint, options Options) (*Engine, er
 	if err := e.settleMovers(); err != nil {
 		return nil, err
 	}
-	if e.tokenizer, err = tokenizer.Load(os.DirFS(dir)); err != nil {
-		return nil, fmt.Errorf("engine: tokenizer of %s: %w", dir, err)
-	}
 	if e.provider, err = blas.ByName(options.blasName()); err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
-	if options.Precision == Float64 {
-		e.compute, err = load[float64](e)
-	} else {
-		e.compute, err = load[float32](e)
+	// Beside each other: a digest is made by one thread, and takes about as long as all the rest does on two.
+	steps := []func() error{
+		func() (err error) {
+			if e.description.SHA256, err = ckpt.SHA256(); err != nil {
+				return fmt.Errorf("engine: digest of %s: %w", dir, err)
+			}
+			return nil
+		},
+		func() (err error) {
+			if e.tokenizer, err = tokenizer.Load(os.DirFS(dir)); err != nil {
+				return fmt.Errorf("engine: tokenizer of %s: %w", dir, err)
+			}
+			return nil
+		},
+		func() (err error) {
+			if options.Precision == Float64 {
+				e.compute, err = load[float64](e)
+			} else {
+				e.compute, err = load[float32](e)
+			}
+			return err
+		},
 	}
-	if err != nil {
-		return nil, err
+	faults := make([]error, len(steps))
+	workers.Do(options.threads(), len(steps), func(i int) { faults[i] = steps[i]() })
+	for _, err := range faults {
+		if err != nil {
+			return nil, err // the first in this order, whichever was found first
+		}
 	}
 	return e, nil
 }
 
 // load reads the weights at one precision.
 func load[T blas.Float](e *Engine) (computation, error) {
-	model, err := gpt2.Load[T](e.checkpoint, e.options.Processing, e.provider, e.options.threads())
+	reach := 0
+	for _, h := range e.heads {
+		reach = max(reach, h.Layer)
+	}
+	model, err := gpt2.LoadTo[T](e.checkpoint, reach, e.options.Processing, e.provider, e.options.threads())
 	if err != nil {
 		return nil, fmt.Errorf("engine: model %s: %w", e.description.Name, err)
 	}
 	return newAnalysis(e, model), nil
 }
 
-// describe fills the row of the model table.
+// describe fills the row of the model table, but for the digest.
 func describe(dir string, ckpt *checkpoint.Checkpoint) (schema.Model, error) {
-	digest, err := ckpt.SHA256()
-	if err != nil {
-		return schema.Model{}, fmt.Errorf("engine: digest of %s: %w", dir, err)
-	}
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
 		return schema.Model{}, fmt.Errorf("engine: folder %s: %w", dir, err)
 	}
 	c := ckpt.Config()
 	return schema.Model{
-		Name: filepath.Base(absolute), SHA256: digest,
+		Name:    filepath.Base(absolute),
 		NLayers: c.NLayers, NHeads: c.NHeads, DModel: c.DModel, DHead: c.DHead(), DMLP: c.DMLP, DVocab: c.DVocab, NCtx: c.NCtx,
 		LNEps: c.LNEps, Activation: c.Activation,
 	}, nil

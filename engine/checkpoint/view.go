@@ -57,6 +57,16 @@ func (v View) Len() int {
 	return n
 }
 
+// Rows is the part of a matrix with rows [from, to); nothing is copied.
+func (v View) Rows(from, to int) View {
+	if len(v.Shape) != 2 || from < 0 || to < from || to > v.Shape[0] {
+		panic(fmt.Sprintf("checkpoint: rows [%d, %d) of tensor %q of shape %v", from, to, v.Name, v.Shape))
+	}
+	size := int(v.DType.size()) * v.Shape[1]
+	v.Shape, v.data = []int{to - from, v.Shape[1]}, v.data[from*size:to*size:to*size]
+	return v
+}
+
 // Float is the type that stored numbers are widened to.
 type Float interface{ float32 | float64 }
 

@@ -31,6 +31,9 @@ func (m *Model[T]) forward(ctx context.Context, seqs []Sequence, heads []schema.
 	if err := m.checkInput(seqs, heads); err != nil {
 		return nil, err
 	}
+	if stop > m.reach {
+		return nil, fmt.Errorf("gpt2: a pass to layer %d of a model that was loaded up to layer %d: %w", stop, m.reach, ErrInput)
+	}
 	r := &run[T]{
 		Model:   m,
 		cache:   newCache(m, stop, seqs, heads),

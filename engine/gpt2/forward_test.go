@@ -308,6 +308,45 @@ func TestLoadRefusesWhatIsNotFinite(t *testing.T) {
 	}
 }
 
+// A model that is loaded up to a layer gives the bits of a whole one as far as it goes, refuses to go further, and does not look
+// at what it does not need.
+func TestLoadTo(t *testing.T) {
+	whole := gpt2test.Open(t, gpt2test.Tiny(), 6)
+	heads := []schema.Head{{Layer: 2, Index: 1}, {Layer: 1, Index: 0}}
+	seqs := randomSequences(whole.Config(), 5)
+	full := load[float32](t, whole, schema.Processed)
+	want := mustForward(t, full, seqs, heads)
+	wantMLP, wantAttn := full.EffectiveEmbedding(7)
+	damaged := poison(t, whole, "h.3.ln_1.weight", 0, float32(math.NaN()))
+	for threads := range 3 {
+		m, err := gpt2.LoadTo[float32](damaged, 2, schema.Processed, full.Provider(), threads)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := mustForward(t, m, seqs, heads)
+		for i := range seqs {
+			if !slices.Equal(everything(got, heads, i, 3), everything(want, heads, i, 3)) {
+				t.Errorf("%d threads, sequence %d: other bits than the whole model", threads, i)
+			}
+		}
+		if mlp, attn := m.EffectiveEmbedding(7); !slices.Equal(mlp, wantMLP) || !slices.Equal(attn, wantAttn) {
+			t.Errorf("%d threads: another effective embedding than that of the whole model", threads)
+		}
+		if !slices.Equal(m.Unembed(3), full.Unembed(3)) {
+			t.Errorf("%d threads: another unembedding than that of the whole model", threads)
+		}
+		if _, err := m.Forward(t.Context(), seqs, []schema.Head{{Layer: 3, Index: 0}}); !errors.Is(err, gpt2.ErrInput) {
+			t.Errorf("a layer too far: %v, want ErrInput", err)
+		}
+		if _, err := m.ForwardAll(t.Context(), seqs, nil); !errors.Is(err, gpt2.ErrInput) {
+			t.Errorf("all layers: %v, want ErrInput", err)
+		}
+	}
+	if _, err := gpt2.LoadTo[float32](poison(t, whole, "h.2.attn.c_attn.weight", 5, float32(math.NaN())), 2, schema.Processed, full.Provider(), 1); !errors.Is(err, checkpoint.ErrTensor) {
+		t.Errorf("a NaN in what is needed: %v, want ErrTensor", err)
+	}
+}
+
 func TestCachePanicsOnWhatItDoesNotHold(t *testing.T) {
 	m := load[float32](t, gpt2test.Open(t, gpt2test.Tiny(), 4), schema.Processed)
 	c := mustForward(t, m, []gpt2.Sequence{{Tokens: []int{1, 2}, Positions: []int{1}}}, []schema.Head{{Layer: 2}})

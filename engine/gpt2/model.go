@@ -63,6 +63,7 @@ type Model[T blas.Float] struct {
 	processing schema.Processing
 	provider   blas.Provider
 	threads    int
+	reach      int // the last layer whose queries and keys it can compute; NLayers: it runs to the end
 	layers     []layer[T]
 	position   blas.Matrix[T]  // W_pos [n_ctx, d_model]
 	embedding  checkpoint.View // W_E as stored [d_vocab, d_model]
@@ -89,7 +90,13 @@ type layer[T blas.Float] struct {
 // infinite is an error that names it. Scores are the same either way. The provider multiplies, on at most threads
 // goroutines (0 means 1); neither threads nor the batch changes a result.
 func Load[T blas.Float](c *checkpoint.Checkpoint, processing schema.Processing, provider blas.Provider, threads int) (*Model[T], error) {
-	m := &Model[T]{config: c.Config(), processing: processing, provider: provider, threads: max(1, threads)}
+	return LoadTo[T](c, c.Config().NLayers, processing, provider, threads)
+}
+
+// LoadTo is [Load] of what [Model.Forward] to heads in layers up to reach needs, of [Model.EffectiveEmbedding], and of the embedding
+// tables. What comes after, most of the weights of the last layer among it, is not looked at: not its numbers either.
+func LoadTo[T blas.Float](c *checkpoint.Checkpoint, reach int, processing schema.Processing, provider blas.Provider, threads int) (*Model[T], error) {
+	m := &Model[T]{config: c.Config(), processing: processing, provider: provider, threads: max(1, threads), reach: reach}
 	if err := m.load(c); err != nil {
 		return nil, fmt.Errorf("gpt2: %w", err)
 	}

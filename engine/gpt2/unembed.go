@@ -15,14 +15,15 @@ import (
 type unembedding[T blas.Float] struct {
 	config      Config
 	processing  schema.Processing
+	threads     int
 	table       checkpoint.View  // [d_vocab, d_model]
 	bias        checkpoint.View  // b_U [d_vocab], or no elements
 	gain, shift []float64        // ln_final [d_model]
 	mean        func() []float64 // mean over the vocabulary of W_U with ln_final folded [d_model]
 }
 
-func (u *unembedding[T]) load(c *checkpoint.Checkpoint, processing schema.Processing) (err error) {
-	u.config, u.processing = c.Config(), processing
+func (u *unembedding[T]) load(c *checkpoint.Checkpoint, processing schema.Processing, threads int) (err error) {
+	u.config, u.processing, u.threads = c.Config(), processing, threads
 	if u.gain, err = wide(c, "ln_f.weight"); err != nil {
 		return err
 	}
@@ -42,22 +43,24 @@ func (u *unembedding[T]) load(c *checkpoint.Checkpoint, processing schema.Proces
 	return nil
 }
 
+// vocabularyMean adds up strips of the table beside each other, and then the strips in their order.
 func (u *unembedding[T]) vocabularyMean() []float64 {
-	const strip = 4096 // tokens whose rows stay in memory together
-	d := u.config.DModel
-	mean, row := make([]float64, d), make([]float64, d)
-	for t := range u.config.DVocab {
-		checkpoint.Copy(row, u.table, t*d)
-		for i, v := range row {
+	const strip = 1024 // tokens whose rows stay in memory together
+	d, n := u.config.DModel, u.config.DVocab
+	sums := make([][]float64, (n+strip-1)/strip)
+	workers.Rows(u.threads, n, strip, func(from, to int) {
+		rows := u.table.Rows(from, to)
+		sums[from/strip] = blas.Combine(checkpoint.Values[T](rows), ones(to-from), d)
+		rows.Release(0, rows.Len())
+	})
+	mean := make([]float64, d)
+	for _, sum := range sums {
+		for i, v := range sum {
 			mean[i] += v
 		}
-		if (t+1)%strip == 0 {
-			u.table.Release((t+1-strip)*d, (t+1)*d)
-		}
 	}
-	u.table.Release(0, u.table.Len())
 	for i := range mean {
-		mean[i] *= u.gain[i] / float64(u.config.DVocab)
+		mean[i] *= u.gain[i] / float64(n)
 	}
 	centre(mean)
 	return mean

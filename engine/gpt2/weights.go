@@ -29,7 +29,7 @@ func (m *Model[T]) load(c *checkpoint.Checkpoint) error {
 		centreRows(position, d)
 	}
 	m.position = blas.NewMatrix(m.config.NCtx, d, rounded[T](position))
-	if err := m.unembed.load(c, m.processing); err != nil {
+	if err := m.unembed.load(c, m.processing, m.threads); err != nil {
 		return err
 	}
 	m.layers = make([]layer[T], m.config.NLayers)
@@ -37,7 +37,7 @@ func (m *Model[T]) load(c *checkpoint.Checkpoint) error {
 	if !m.config.Tied {
 		tables = append(tables, m.unembed.table)
 	}
-	faults := make([]error, len(tables)+len(m.layers))
+	faults := make([]error, len(tables)+min(len(m.layers), m.reach+1))
 	workers.Do(m.threads, len(faults), func(i int) {
 		if i < len(tables) {
 			faults[i] = checkFinite(c, tables[i])
@@ -46,7 +46,7 @@ func (m *Model[T]) load(c *checkpoint.Checkpoint) error {
 		}
 		l := i - len(tables)
 		w := &weights[T]{checkpoint: c, prefix: fmt.Sprintf("h.%d.", l), processing: m.processing, provider: m.provider}
-		m.layers[l], faults[i] = w.layer()
+		m.layers[l], faults[i] = w.layer(l > 0 && l == m.reach)
 	})
 	for _, err := range faults {
 		if err != nil {
@@ -65,20 +65,26 @@ type weights[T blas.Float] struct {
 	fault      error
 }
 
-func (w *weights[T]) layer() (layer[T], error) {
+// layer reads a layer, or of the last one that a model needs what makes queries, keys and values.
+func (w *weights[T]) layer(last bool) (layer[T], error) {
 	var l layer[T]
 	gain, shift := w.vector("ln_1.weight"), w.vector("ln_1.bias")
 	qkvBias := w.vector("attn.c_attn.bias")
 	l.qkv = w.reading("attn.c_attn.weight", gain, shift, qkvBias)
+	if last {
+		l.qkvBias = rounded[T](qkvBias)
+		return l, w.fault
+	}
 	bo := w.vector("attn.c_proj.bias")
 	if w.processing == schema.Processed {
 		centre(bo)
 	}
-	l.wo = w.writing("attn.c_proj.weight", func(i int, row []float64) {
-		if w.processing == schema.Processed {
-			foldValueBias(&qkvBias[2*len(row)+i], row, bo)
-		}
-	})
+	var values []float64
+	if w.processing == schema.Processed && w.fault == nil {
+		// Attention probabilities add up to one, so every position gets all of b_V W_O: it moves to b_O.
+		values = qkvBias[2*len(bo):]
+	}
+	l.wo = w.writing("attn.c_proj.weight", values, bo)
 	l.qkvBias, l.bo = rounded[T](qkvBias), rounded[T](bo)
 
 	gain, shift = w.vector("ln_2.weight"), w.vector("ln_2.bias")
@@ -87,7 +93,7 @@ func (w *weights[T]) layer() (layer[T], error) {
 	if w.processing == schema.Processed {
 		centre(bout)
 	}
-	l.wout = w.writing("mlp.c_proj.weight", func(int, []float64) {})
+	l.wout = w.writing("mlp.c_proj.weight", nil, nil)
 	l.bin, l.bout = rounded[T](bin), rounded[T](bout)
 	return l, w.fault
 }
@@ -118,56 +124,61 @@ func (w *weights[T]) reading(name string, gain, shift, bias []float64) blas.Pack
 	if !ok {
 		return blas.Packed[T]{}
 	}
-	n := len(bias)
-	mean, out := make([]float64, n), make([]T, len(gain)*n)
-	checkpoint.Copy(out, v, 0) // exact
-	for i := range gain {
-		for j, v := range out[i*n : (i+1)*n] {
-			bias[j] += float64(shift[i] * float64(v))
-			mean[j] += float64(gain[i] * float64(v))
-		}
+	n, stored := len(bias), checkpoint.Values[T](v) // exact
+	for j, b := range blas.Combine(stored, shift, n) {
+		bias[j] += b
 	}
+	mean, out := blas.Combine(stored, gain, n), make([]T, len(gain)*n)
 	for j := range mean {
 		mean[j] /= float64(len(gain))
 	}
-	for i := range gain {
-		row := out[i*n : (i+1)*n]
-		for j, v := range row {
-			row[j] = T(float64(gain[i]*float64(v)) - mean[j])
+	for i, g := range gain {
+		row := out[i*n:][:n]
+		for j, v := range stored[i*n:][:n] {
+			row[j] = T(float64(g*float64(v)) - mean[j])
 		}
 	}
 	v.Release(0, v.Len())
 	return blas.Pack(w.provider, blas.NewMatrix(len(gain), n, out))
 }
 
-// writing gives a map that writes into the stream; processed, every row loses its mean. each sees the rows after that.
-func (w *weights[T]) writing(name string, each func(i int, row []float64)) blas.Packed[T] {
+// writing gives a map that writes into the stream; processed, every row loses its mean. from, if any, is the bias [rows] of
+// what the map reads: what it adds in every position, whatever the row, moves to bias [d_model].
+func (w *weights[T]) writing(name string, from, bias []float64) blas.Packed[T] {
 	v, ok := w.matrix(name)
 	if !ok {
 		return blas.Packed[T]{}
 	}
-	d := v.Shape[1]
+	rows, d, stored := v.Shape[0], v.Shape[1], checkpoint.Values[T](v)
+	mean := make([]float64, rows)
+	if w.processing == schema.Processed {
+		mean = blas.Dots(stored, d, [][]float64{ones(d)}).Data
+	}
 	out := make([]T, v.Len())
-	row := make([]float64, d)
-	for i := range v.Shape[0] {
-		checkpoint.Copy(row, v, i*d)
-		if w.processing == schema.Processed {
-			centre(row)
+	for i := range mean {
+		mean[i] /= float64(d)
+		row := out[i*d:][:d]
+		for j, v := range stored[i*d:][:d] {
+			row[j] = T(float64(v) - mean[i])
 		}
-		each(i, row)
-		round(out[i*d:(i+1)*d], row)
+	}
+	if from != nil {
+		offset := blas.Dot(from, mean)
+		for j, o := range blas.Combine(stored, from, d) {
+			bias[j] += o - offset
+		}
+		clear(from)
 	}
 	v.Release(0, v.Len())
-	return blas.Pack(w.provider, blas.NewMatrix(v.Shape[0], d, out))
+	return blas.Pack(w.provider, blas.NewMatrix(rows, d, out))
 }
 
-// foldValueBias moves one number of b_V through its row of W_O: b_O += b_V W_O, b_V = 0. Attention probabilities add up to
-// one, so every position gets all of it.
-func foldValueBias(bv *float64, row, bo []float64) {
-	for j, o := range row {
-		bo[j] += *bv * o
+func ones(n int) []float64 {
+	x := make([]float64, n)
+	for i := range x {
+		x[i] = 1
 	}
-	*bv = 0
+	return x
 }
 
 // centreRows takes from each row of x [rows, d] its mean.
