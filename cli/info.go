@@ -38,7 +38,7 @@ func newInfo() *cobra.Command {
 		GroupID: groupAsk,
 		Args:    exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			result, err := askOnce(cmd.Context(), args[0], infoSQL)
+			result, err := describeRuns(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -60,6 +60,35 @@ func newInfo() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return cmd
+}
+
+// describeRuns gives a row for each run of a file, with what identifies its data last; NULL while it is not complete.
+func describeRuns(ctx context.Context, path string) (result *queries.Result, err error) {
+	s, err := openToAsk(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer closing(s, &err)
+	q, err := queries.AdHoc(infoSQL)
+	if err != nil {
+		return nil, err
+	}
+	if result, err = s.Run(ctx, q, nil); err != nil {
+		return nil, err
+	}
+	data, err := s.Run(ctx, queries.Fingerprint(), nil)
+	if err != nil {
+		return nil, err
+	}
+	of := map[any]any{}
+	for _, row := range data.Rows {
+		of[row[0]] = row[1]
+	}
+	result.Columns = append(result.Columns, queries.Column{Name: "data_sha256", Type: queries.Text})
+	for i, row := range result.Rows {
+		result.Rows[i] = append(row, of[row[0]])
+	}
+	return result, nil
 }
 
 // printInfo writes the runs one below the other, each as lines of name and value.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,7 +33,8 @@ ships with ducklens or that the file carries (ducklens queries list), or a .sql 
 
 The figure is written to NAME.svg unless -o names another file; its ending decides the format:
 ` + formatList() + `
-The same data gives the same bytes. The query's SQL, its parameters and what there is to know about the run are in every file.`,
+The same data gives the same bytes. The query's SQL, its parameters, what there is to know about the run
+and a fingerprint of its data (also in ducklens info) are in every file.`,
 		Example: `  ducklens plot run.duckdb key_components
   ducklens plot run.duckdb key_quadrants -o quadrants.png --width 6.75 --dpi 300
   ducklens plot run.duckdb query_substitution_scores --set head=10.7 -o scores.html
@@ -182,14 +184,8 @@ WHERE r.run_id = coalesce($run::INTEGER, (SELECT max(run_id) FROM run WHERE stat
 // runFacts says which run a figure shows. A query without the parameter run is about the whole file.
 func runFacts(ctx context.Context, s *session.Session, q queries.Query, set map[string]string) ([]figure.Fact, error) {
 	about := map[string]string{}
-	found := false
-	for _, p := range q.Params {
-		if p.Name == "run" {
-			found = true
-		}
-	}
-	if !found {
-		return nil, nil
+	if !slices.ContainsFunc(q.Params, func(p queries.Param) bool { return p.Name == "run" }) {
+		return fingerprints(ctx, s, about)
 	}
 	if run, ok := set["run"]; ok {
 		about["run"] = run
@@ -204,11 +200,26 @@ func runFacts(ctx context.Context, s *session.Session, q queries.Query, set map[
 	}
 	var list []figure.Fact
 	for _, row := range result.Rows {
+		about["run"] = queries.String(row[0])
 		for i, c := range result.Columns {
 			// What the subtitle says is not said again below the figure.
 			quiet := strings.Contains(c.Name, " ") || c.Name == "command" || strings.Contains(q.Title+q.Subtitle, "{"+c.Name+"}")
 			list = append(list, figure.Fact{Name: c.Name, Value: queries.Printable(queries.String(row[i])), Quiet: quiet})
 		}
 	}
-	return list, nil
+	data, err := fingerprints(ctx, s, about)
+	return append(list, data...), err
+}
+
+// fingerprints says which data a figure shows: those of a run, or of every complete run of the file.
+func fingerprints(ctx context.Context, s *session.Session, about map[string]string) ([]figure.Fact, error) {
+	result, err := s.Run(ctx, queries.Fingerprint(), about)
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	for _, row := range result.Rows {
+		list = append(list, queries.String(row[1]))
+	}
+	return []figure.Fact{{Name: "data SHA-256", Value: strings.Join(list, ", "), Quiet: true}}, nil
 }

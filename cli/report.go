@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
@@ -69,11 +67,7 @@ needs, is named at its end with the reason.`,
 				return err
 			}
 			defer closing(s, &err)
-			fingerprint, err := fingerprint(args[0])
-			if err != nil {
-				return err
-			}
-			about.Provenance = []page.Fact{{Name: "file", Value: queries.Printable(filepath.Base(args[0]))}, {Name: "file SHA-256", Value: fingerprint}}
+			about.Provenance = []page.Fact{{Name: "file", Value: queries.Printable(filepath.Base(args[0]))}}
 			in, err := page.Collect(cmd.Context(), s, about)
 			if err != nil {
 				return err
@@ -113,18 +107,4 @@ func reportQueries(folder string) ([]queries.Query, error) {
 		return nil, err
 	}
 	return append(list, q), nil
-}
-
-// fingerprint is the SHA-256 of a file, in hexadecimal.
-func fingerprint(path string) (_ string, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("fingerprint: %w", err)
-	}
-	defer closing(f, &err)
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("fingerprint of %s: %w", path, pathless(err))
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -27,7 +27,7 @@ type Options struct {
 	Queries    []queries.Query
 	Prompts    int    // how many prompts are listed at least, those behind cells beside them; 0 is 200
 	Drivers    int    // how many prompts are listed for a cell; 0 is 8
-	Provenance []Fact // what else is known about the file, such as its fingerprint
+	Provenance []Fact // what else is known about the file, such as its name
 }
 
 // Numbers of the zero [Options].
@@ -94,7 +94,6 @@ func (c *collector) collect(ctx context.Context) error {
 			c.in.LeftOut = append(c.in.LeftOut, Note{Title: q.Name, Text: err.Error()})
 		}
 	}
-	c.in.Provenance = c.options.Provenance
 	c.choosePrompts()
 	return nil
 }
@@ -273,7 +272,15 @@ func (c *collector) collectPrompts(ctx context.Context) error {
 		quiet := slices.Contains([]string{"sha256", "created", "version", "seed", "bos", "processing", "precision", "source"}, f.Name)
 		c.facts = append(c.facts, figure.Fact{Name: f.Name, Value: value, Quiet: quiet})
 	}
-	for _, f := range c.options.Provenance {
+	data, err := c.file.Run(ctx, queries.Fingerprint(), map[string]string{"run": about["run"]})
+	if err != nil {
+		return err
+	}
+	c.in.Provenance = slices.Clone(c.options.Provenance)
+	for _, row := range data.Rows {
+		c.in.Provenance = append(c.in.Provenance, Fact{"data SHA-256", queries.String(row[1])})
+	}
+	for _, f := range c.in.Provenance {
 		c.facts = append(c.facts, figure.Fact{Name: f.Name, Value: f.Value, Quiet: true})
 	}
 	c.options.Run, c.options.Head = about["run"], about["head"]
