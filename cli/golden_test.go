@@ -1,0 +1,214 @@
+package cli_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"image/png"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"ducklens/cli"
+	"ducklens/queries"
+)
+
+// TestGoldenFigures draws every shipped query that has a drawing on the demo's file, about the head that attends most, and compares with
+// testdata/figures, text with text and picture with picture; the answers of the others are compared as text. With -update it writes those
+// files anew.
+func TestGoldenFigures(t *testing.T) {
+	t.Parallel()
+	const folder, about = "testdata/figures", "README.md"
+	dir := t.TempDir()
+	file := filepath.Join(dir, "demo.duckdb")
+	do := func(args ...string) string {
+		t.Helper()
+		code, stdout, stderr := run(t.Context(), args...)
+		if code != 0 {
+			t.Fatalf("%q: exit code %d: %s%s", args, code, stdout, stderr)
+		}
+		return stdout
+	}
+	do("demo", "--dir", dir)
+	head := do("query", file, "-e", "SELECT head FROM head_score GROUP BY head ORDER BY avg(prob) DESC, head LIMIT 1", "--format", "csv")
+	head = "head=" + strings.TrimSpace(strings.TrimPrefix(head, "head\n"))
+
+	drawings := filepath.Join(dir, "figures")
+	do("figures", "build", file, "--dir", drawings, "--set", head, "--width", "6.75", "--dpi", "72")
+	got := map[string][]byte{}
+	for _, q := range queries.Embedded() {
+		if q.Name == "closure" {
+			continue // its numbers are rounding alone
+		}
+		if q.Chart.Mark == queries.Table || q.Chart.Mark == queries.Scalar {
+			args := []string{"query", file, q.Name}
+			if slices.ContainsFunc(q.Params, func(p queries.Param) bool { return p.Name == "head" }) {
+				args = append(args, "--set", head)
+			}
+			got[q.Name+".txt"] = []byte(do(args...))
+			continue
+		}
+		for _, ending := range []string{".svg", ".png"} {
+			content, err := os.ReadFile(filepath.Join(drawings, q.Name+ending))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[q.Name+ending] = bare(t, ending, content)
+		}
+	}
+	if *update {
+		stale, err := filepath.Glob(filepath.Join(folder, "*.*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range stale {
+			if filepath.Base(path) != about {
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for name, content := range got {
+			if err := os.WriteFile(filepath.Join(folder, name), content, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if got[e.Name()] == nil && e.Name() != about {
+			t.Errorf("%s: no shipped query gives it (make golden)", filepath.Join(folder, e.Name()))
+		}
+	}
+	for name, content := range got {
+		want, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Errorf("%v (make golden, then look at it)", err)
+			continue
+		}
+		change := ""
+		if filepath.Ext(name) == ".png" {
+			if change, err = cli.ComparePNG(want, content); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		} else {
+			change = compareDrawings(string(want), string(content))
+		}
+		if change != "" {
+			t.Errorf("%s: %s (make golden, then look at it)", filepath.Join(folder, name), change)
+		}
+	}
+}
+
+var (
+	facts = regexp.MustCompile(`(?s)<metadata>.*?</metadata>\n?`)
+	font  = regexp.MustCompile(`data:font/[a-z0-9]+;base64,[A-Za-z0-9+/=]+`)
+)
+
+// bare takes out of a figure what differs between builds, or takes much room and is tested with the package figure: metadata, and fonts, of which a
+// hash stays.
+func bare(t *testing.T, ending string, figure []byte) []byte {
+	t.Helper()
+	if ending == ".svg" {
+		figure = facts.ReplaceAll(figure, nil)
+		return font.ReplaceAllFunc(figure, func(data []byte) []byte { return fmt.Appendf(nil, "font:%x", sha256.Sum256(data)) })
+	}
+	picture, err := png.Decode(bytes.NewReader(figure))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, picture); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// Another processor gives other last bits of the numbers in the file, about a millionth of them, which can round a printed number to its neighbour: a
+// coordinate in hundredths of a point, a value with five digits, a channel of a colour. A change that somebody makes moves more.
+const (
+	nearRelative = 2e-4  // of a value
+	nearZero     = 2e-6  // of a value that is left of the difference of two scores
+	nearPoints   = 0.011 // of a number with two decimals, or one
+	nearChannel  = 1
+)
+
+var measured = regexp.MustCompile(`data:image/png;base64,[A-Za-z0-9+/=]+|#[0-9a-f]{6}\b|\d+(?:\.\d+)?(?:e[-+]?\d+)?`)
+
+// compareDrawings says where two texts differ by more than rounding, or "".
+func compareDrawings(want, got string) string {
+	if want == got {
+		return ""
+	}
+	a, b := measured.FindAllStringIndex(want, -1), measured.FindAllStringIndex(got, -1)
+	i, j := 0, 0
+	for k := range min(len(a), len(b)) {
+		before, after := want[i:a[k][0]], got[j:b[k][0]]
+		x, y := want[a[k][0]:a[k][1]], got[b[k][0]:b[k][1]]
+		if before != after || !near(x, y) {
+			line := 1 + strings.Count(want[:a[k][0]], "\n")
+			return fmt.Sprintf("line %d: %.80q, was %.80q", line, after+y, before+x)
+		}
+		i, j = a[k][1], b[k][1]
+	}
+	if len(a) != len(b) || want[i:] != got[j:] {
+		return fmt.Sprintf("%d numbers, was %d", len(b), len(a))
+	}
+	return ""
+}
+
+// near tells whether two numbers, colours or pictures are the same but for rounding.
+func near(x, y string) bool {
+	const picture = "data:image/png;base64,"
+	switch {
+	case x == y:
+		return true
+	case strings.HasPrefix(x, picture) && strings.HasPrefix(y, picture):
+		a, errA := base64.StdEncoding.DecodeString(x[len(picture):])
+		b, errB := base64.StdEncoding.DecodeString(y[len(picture):])
+		change, err := cli.ComparePNG(a, b)
+		return errA == nil && errB == nil && err == nil && change == ""
+	case x[0] == '#' && y[0] == '#':
+		for c := 1; c < 7; c += 2 {
+			p, _ := strconv.ParseInt(x[c:c+2], 16, 0)
+			q, _ := strconv.ParseInt(y[c:c+2], 16, 0)
+			if max(p-q, q-p) > nearChannel {
+				return false
+			}
+		}
+		return true
+	}
+	p, errP := strconv.ParseFloat(x, 64)
+	q, errQ := strconv.ParseFloat(y, 64)
+	tolerance := max(nearZero, nearRelative*math.Abs(p))
+	if _, decimals, found := strings.Cut(x, "."); found && len(decimals) <= 2 {
+		tolerance = max(tolerance, nearPoints)
+	}
+	return errP == nil && errQ == nil && math.Abs(p-q) <= tolerance
+}
+
+func TestCompareDrawings(t *testing.T) {
+	t.Parallel()
+	const drawing = `<rect x="12.34" fill="#0a0b0c"/><title>MLP0: 0.12345 ± 0.01 (n = 200)</title>`
+	for _, c := range []struct {
+		from, to string
+		same     bool
+	}{
+		{"12.34", "12.34", true}, {"12.34", "12.35", true}, {"0.12345", "0.12346", true}, {"0b", "0c", true}, {"0.12345", "0.123450e+00", true},
+		{"12.34", "12.37", false}, {"0.12345", "0.12355", false}, {"0.12345", "0.12345e-1", false}, {"0b", "0d", false}, {"200", "201", false}, {"MLP0", "MLP1", false}, {"rect", "path", false}, {`"/>`, `" y="1"/>`, false},
+	} {
+		change := compareDrawings(drawing, strings.Replace(drawing, c.from, c.to, 1))
+		if (change == "") != c.same {
+			t.Errorf("%s for %s: %q", c.to, c.from, change)
+		}
+	}
+}
