@@ -147,6 +147,13 @@ func TestBrowser(t *testing.T) {
 		Heading, Drill, DrillAfter string
 		Roles, Rows, Found         int
 		First, Sorted              string
+		Pages                      int
+		Paper                      struct {
+			Wide, Tall, Breaks []string
+			Colours            string
+			Folds              int
+			Shown              bool
+		}
 	}
 	figuretest.Browse(t, &got, "testdata/browse.cjs", path)
 	if len(got.Errors) > 0 || len(got.Requests) > 0 || got.Dialogs > 0 {
@@ -180,6 +187,19 @@ func TestBrowser(t *testing.T) {
 	}
 	if got.First == got.Sorted {
 		t.Errorf("a click on a column leaves prompt %s first", got.First)
+	}
+	paper := got.Paper
+	if len(paper.Wide) > 0 || len(paper.Tall) > 0 || len(paper.Breaks) > 0 {
+		t.Errorf("on paper, cut off at the right: %q; higher than a page: %q; may be cut by the end of a page: %q; want none", paper.Wide, paper.Tall, paper.Breaks)
+	}
+	if paper.Colours != "exact" || !paper.Shown {
+		t.Errorf("on paper, colours %q, want exact; says how many prompts are shown: %t", paper.Colours, paper.Shown)
+	}
+	if paper.Folds != 1 {
+		t.Errorf("on paper, %d folds are seen, want the one that is open", paper.Folds)
+	}
+	if got.Pages < 5 {
+		t.Errorf("%d pages of paper, want one for every few figures", got.Pages)
 	}
 	if !strings.Contains(got.Heading, "<script>alert(1)</script>") {
 		t.Errorf("the heading is %q", got.Heading)

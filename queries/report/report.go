@@ -143,7 +143,7 @@ var style string
 var script string
 
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
-	"label": plotly.Label, "percent": percent, "known": known, "number": number, "strip": strip, "scientific": scientific,
+	"label": plotly.Label, "percent": percent, "known": known, "number": number, "strip": strip, "scientific": scientific, "breakable": breakable,
 	"level": func(x float64) string { return strconv.FormatFloat(100*x, 'g', 4, 64) },
 }).Parse(pageText))
 
@@ -286,6 +286,11 @@ func (d *figureData) drill(f Figure, places map[int64]int) error {
 		d.Drill = append(d.Drill, panels)
 	}
 	return nil
+}
+
+// breakable writes the name of a column, which may go on in another line after each _.
+func breakable(name string) template.HTML {
+	return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(name), "_", "_<wbr>"))
 }
 
 // known tells whether a number is one.

@@ -57,6 +57,36 @@ const { pathToFileURL } = require("url");
     seen.sorted = await rows.first().locator("td").first().innerText();
     await page.locator("#find").fill("alert(1)");
     seen.found = await rows.count();
+    await page.locator("#find").fill("");
+
+    // On paper: A4 between margins of 14 mm, in pixels of which an inch has 96.
+    const paper = { width: Math.round((210 - 28) / 25.4 * 96), height: Math.round((297 - 28) / 25.4 * 96) };
+    await page.locator("#figure-key_quadrants details.source summary").click();
+    await page.emulateMedia({ media: "print" });
+    await page.setViewportSize(paper);
+    await page.evaluate(() => window.dispatchEvent(new Event("beforeprint")));
+    await page.waitForTimeout(2000);
+    seen.paper = await page.evaluate((paper) => {
+      const wide = [], tall = [], breaks = [];
+      for (const e of document.querySelectorAll("main *")) {
+        if (e.closest("svg") || e.closest("pre") || e.getClientRects().length === 0) continue;
+        if (e.getBoundingClientRect().right > paper.width + 1) wide.push(e.tagName + " " + (e.closest("article, section") || {}).id);
+      }
+      for (const e of document.querySelectorAll(".figure")) {
+        const plot = e.querySelector(".plot").getBoundingClientRect();
+        if (plot.height > paper.height) tall.push(e.id);
+        if (getComputedStyle(e.querySelector(".plot")).breakInside !== "avoid") breaks.push(e.id);
+      }
+      const token = document.querySelector(".token");
+      return {
+        wide, tall, breaks, colours: getComputedStyle(token).printColorAdjust,
+        folds: [...document.querySelectorAll("details.source")].filter((e) => e.getClientRects().length > 0).length,
+        shown: document.getElementById("shown").getClientRects().length > 0,
+      };
+    }, paper);
+    await page.evaluate(() => window.dispatchEvent(new Event("afterprint")));
+    const pdf = await page.pdf({ preferCSSPageSize: true });
+    seen.pages = (pdf.toString("latin1").match(/\/Type\s*\/Page\b/g) || []).length;
     console.log(JSON.stringify(seen));
   } finally {
     await browser.close();
