@@ -42,7 +42,10 @@ func (f *Figure) Caption() string {
 	if len(panels) > 1 {
 		parts = append(parts, "Panels: "+strings.Join(panels, "; "))
 	}
-	if len(frames) > 1 {
+	switch {
+	case f.serial():
+		parts = append(parts, "Panels: "+strings.Join(frames, "; "))
+	case len(frames) > 1:
 		parts = append(parts, "From top to bottom: "+strings.Join(frames, "; "))
 	}
 	var source []string

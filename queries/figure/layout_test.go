@@ -3,6 +3,7 @@ package figure_test
 import (
 	"bytes"
 	"fmt"
+	"image/png"
 	"math"
 	"slices"
 	"strings"
@@ -58,6 +59,7 @@ func layouts() map[string]sample {
 		"bar tiny values":    changed(pairs(5), func(_ int, row []any) { row[1], row[2] = row[1].(float64)*1e-30, nil }),
 		"matrix":             pairMap(12, 10, quadrants, nil),
 		"matrix demo":        pairMap(4, 3, quadrants, baselines),
+		"matrix frames":      pairMap(4, 3, nil, quadrants),
 		"matrix xl":          pairMap(25, 7, nil, nil),
 		"matrix no groups":   with(pairMap(4, 3, nil, nil), func(c *queries.Chart) { c.XGroup, c.YGroup = "", "" }),
 		"matrix long groups": changed(pairMap(4, 3, quadrants, nil), func(_ int, row []any) {
@@ -71,6 +73,28 @@ func layouts() map[string]sample {
 		"line long series":  curves([]string{long, "b"}, 5),
 		"line flat":         changed(curves([]string{"a"}, 5), func(_ int, row []any) { row[2], row[3] = 7.0, 0.0 }),
 		"line flat at zero": changed(curves([]string{"a"}, 5), func(_ int, row []any) { row[2], row[3] = 0.0, 0.0 }),
+	}
+}
+
+// Frames of one matrix stand side by side on a page, unless its names would lose their room.
+func TestFramesSideBySide(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		heads, stop int
+		rows        int // of four frames
+	}{{4, 3, 2}, {12, 10, 4}} {
+		var b bytes.Buffer
+		if err := made(t, pairMap(c.heads, c.stop, nil, quadrants)).WritePNG(&b, figure.Options{Width: figure.PageWidth, DPI: 36}); err != nil {
+			t.Fatal(err)
+		}
+		size, err := png.DecodeConfig(&b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		side := float64(size.Width) * float64(c.rows) / 4 // of a frame, about
+		if rows := float64(size.Height) / side; math.Abs(rows-float64(c.rows)) > 0.5 {
+			t.Errorf("%d heads in %d layers: a page of %d x %d has about %.1f rows of frames, want %d", c.heads, c.stop, size.Width, size.Height, rows, c.rows)
+		}
 	}
 }
 

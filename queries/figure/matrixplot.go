@@ -74,9 +74,12 @@ func (a *scape) measure(style typeset.Style, turned bool) vg.Length {
 	return a.depth + tickMark + groups
 }
 
+// spacing is the least distance of two names.
+func (a *scape) spacing() vg.Length { return a.style.Cap() * 1.3 }
+
 // thin chooses the names that have room, on cells of a side: first the strong, then, where all have room, all.
 func (a *scape) thin(cell vg.Length) {
-	least := a.style.Cap() * 1.3
+	least := a.spacing()
 	var candidates []int
 	for i := range a.names {
 		if a.strength[i] >= named || cell >= least {
@@ -136,8 +139,14 @@ func (m *matrixPlot) Natural(int) vg.Length {
 	return n * min(mostCell, max(leastSeen, usualSide/n))
 }
 
-// Readable implements page.Plot.
-func (m *matrixPlot) Readable(w vg.Length) bool { return w >= leastCell*vg.Length(len(m.x.names)) }
+// Readable implements page.Plot. Frames stand side by side only where every row and column keeps its name.
+func (m *matrixPlot) Readable(w vg.Length) bool {
+	least := vg.Length(leastCell)
+	if m.f.serial() {
+		least = m.x.spacing()
+	}
+	return w >= least*vg.Length(len(m.x.names))
+}
 
 // Fit implements page.Plot.
 func (m *matrixPlot) Fit(w vg.Length) (width, height vg.Length) {

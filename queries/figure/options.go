@@ -138,8 +138,25 @@ func (f *Figure) page(colors *palette.Palette) (*page.Page, error) {
 	default:
 		return nil, &Error{Query: f.Name, Err: ErrMark, Detail: fmt.Sprintf("chart %s is not drawn", f.Mark)}
 	}
+	if f.serial() {
+		p.Panels, p.Frames = p.Frames, []string{""}
+		p.Plot = serialPlot{p.Plot}
+	}
 	return p, nil
 }
+
+// serial tells whether the frames are drawn as if they were panels, side by side where they have room: heatmaps and matrices of one
+// panel, which would be a long strip below each other.
+func (f *Figure) serial() bool {
+	cells := f.Mark == queries.Heatmap || f.Mark == queries.Matrix
+	return cells && len(f.Frames) > 1 && len(f.Frames[0].Panels) == 1 && f.Frames[0].Panels[0].Name == ""
+}
+
+// serialPlot draws frames as panels.
+type serialPlot struct{ page.Plot }
+
+// Draw implements page.Plot.
+func (s serialPlot) Draw(p page.Pen, _, panel int, x, y vg.Length) { s.Plot.Draw(p, panel, 0, x, y) }
 
 // meta is what the file says about the figure.
 func (f *Figure) meta() canvas.Meta {

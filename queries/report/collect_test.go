@@ -142,6 +142,7 @@ func TestBrowser(t *testing.T) {
 	}
 	var got struct {
 		Errors, Requests, Buttons  []string
+		Covered                    []string
 		Dialogs, Plots, Toggled    int
 		Slid                       bool
 		Heading, Drill, DrillAfter string
@@ -163,6 +164,9 @@ func TestBrowser(t *testing.T) {
 		if strings.Contains(strings.ToLower(title), "share") {
 			t.Errorf("there is a button %q, which would send the figure away", title)
 		}
+	}
+	if len(got.Covered) > 0 {
+		t.Errorf("buttons lie on %q, want none", got.Covered)
 	}
 	if got.Plots != len(in.Figures) {
 		t.Errorf("%d figures are drawn, want %d", got.Plots, len(in.Figures))

@@ -26,7 +26,8 @@ type Options struct {
 const (
 	left        = 64 // room for the names of rows, at least
 	right       = 24
-	below       = 46 // below a row of panels: names of columns, title of the axis
+	below       = 46   // below a row of panels: names of columns, title of the axis
+	buttonRoom  = 32.0 // above the panels, for the buttons that come with the pointer, where no title gives room
 	titleLine   = 24
 	textLine    = 16
 	nameLine    = 18 // the name of a panel, above it
@@ -137,9 +138,9 @@ func (p *plot) arrange(height float64) (x, y [][2]float64) {
 		p.perRow = min(n, []int{1, 1, 2, 3, 2, 3, 3, 3, 4}[min(n, 8)])
 	}
 	rows := (n + p.perRow - 1) / p.perRow
-	top := 12.0
+	top := buttonRoom
 	if !p.o.Bare {
-		top += titleLine*float64(len(p.title())) + textLine*float64(len(p.subtitle())) + 8
+		top = 12 + titleLine*float64(len(p.title())) + textLine*float64(len(p.subtitle())) + 8
 	}
 	p.below = max(p.below, below)
 	bottom := p.below

@@ -55,7 +55,7 @@ func distinct(names []string) bool {
 
 // borders draws the lines between groups of panel i and writes their names.
 func (p *plot) borders(i int, panel figure.Panel) {
-	line := object{"color": "#555555", "width": 0.6}
+	line := object{"color": "#c4c4c4", "width": 1} // where most cells are weak, darker lines are all one sees
 	x, y := axisName("x", i), axisName("y", i)
 	note := object{"showarrow": false, "font": object{"size": 10, "color": "#555555"}}
 	for k, g := range panel.X.Groups {

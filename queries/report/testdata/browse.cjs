@@ -20,6 +20,15 @@ const { pathToFileURL } = require("url");
     seen.buttons = await page.$$eval(".modebar-btn", (list) => list.map((b) => b.getAttribute("data-title") || ""));
     seen.heading = await page.locator("h1").textContent();
 
+    // What plotly.js's buttons, which come with the pointer, lie on.
+    seen.covered = await page.$$eval(".plot", (plots) => plots.flatMap((plot) => {
+      const buttons = plot.querySelector(".modebar").getBoundingClientRect();
+      return [...plot.querySelectorAll("svg text, .legend rect.legendtoggle, .nsewdrag, .cbfill")].filter((e) => {
+        const box = e.getBoundingClientRect();
+        return box.left < buttons.right && box.right > buttons.left && box.top < buttons.bottom && box.bottom > buttons.top;
+      }).map((e) => plot.parentNode.id + ": " + (e.textContent || e.getAttribute("class")));
+    }));
+
     // A cell, the slider, and the same cell again.
     const figure = page.locator("#figure-key_quadrants");
     await figure.scrollIntoViewIfNeeded();
