@@ -53,7 +53,7 @@ command line of the run, may differ. Files in other formats must be the same byt
 
 ` + formatList(),
 		Example: `  ducklens figures build run.duckdb
-  ducklens figures build run.duckdb --dir paper --format pdf,png --width 6.75 --dpi 300
+  ducklens figures build run.duckdb --dir paper --format pdf,png --width 6.75in --dpi 300
   ducklens figures build run.duckdb --queries my_queries --set head=10.7
   ducklens figures build run.duckdb --dir figures && ducklens figures build run.duckdb --dir figures --check`,
 		Args: exactly("FILE"),
@@ -71,7 +71,7 @@ command line of the run, may differ. Files in other formats must be the same byt
 	flags.StringVar(&b.folder, "queries", "", "`folder` of saved queries to draw in place of those that ship with ducklens")
 	flags.StringSliceVar(&b.endings, "format", []string{"svg", "png"}, "`formats` to write")
 	flags.BoolVar(&b.check, "check", false, "write nothing but differences: compare with the figures in the folder")
-	flags.Float64Var(&b.look.Width, "width", 0, fmt.Sprintf("width in inches: %g is one column, %g a page; 0 is as wide as the panels need", figure.ColumnWidth, figure.PageWidth))
+	widthVar(flags, &b.look.Width)
 	flags.IntVar(&b.look.DPI, "dpi", 0, "resolution of .png files, dots per inch; 0 is for a screen, 300 for print")
 	wordVar(flags, &b.look.Theme, "theme", figure.ParseTheme, "colours and sizes of .svg, .png and .pdf", figure.Paper, figure.Screen, figure.Dark)
 	b.question.addTo(flags)

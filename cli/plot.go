@@ -6,9 +6,11 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"ducklens/queries"
 	"ducklens/queries/figure"
@@ -36,7 +38,7 @@ The figure is written to NAME.svg unless -o names another file; its ending decid
 The same data gives the same bytes. The query's SQL, its parameters, what there is to know about the run
 and a fingerprint of its data (also in ducklens info) are in every file.`,
 		Example: `  ducklens plot run.duckdb key_components
-  ducklens plot run.duckdb key_quadrants -o quadrants.png --width 6.75 --dpi 300
+  ducklens plot run.duckdb key_quadrants -o quadrants.png --width 6.75in --dpi 300
   ducklens plot run.duckdb query_substitution_scores --set head=10.7 -o scores.html
   ducklens plot run.duckdb top_pairs --theme screen --caption -o pairs.pdf`,
 		GroupID:           groupAsk,
@@ -89,13 +91,44 @@ and a fingerprint of its data (also in ducklens info) are in every file.`,
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVarP(&output, "output", "o", "", "`file` to write (NAME.svg unless given)")
-	flags.Float64Var(&look.Width, "width", 0, fmt.Sprintf("width in inches: %g is one column, %g a page; 0 is as wide as the panels need", figure.ColumnWidth, figure.PageWidth))
+	widthVar(flags, &look.Width)
 	flags.IntVar(&look.DPI, "dpi", 0, "resolution of a .png, dots per inch; 0 is for a screen, 300 for print")
 	wordVar(flags, &look.Theme, "theme", figure.ParseTheme, "colours and sizes of .svg, .png and .pdf", figure.Paper, figure.Screen, figure.Dark)
 	flags.BoolVar(&caption, "caption", false, "print a caption for a paper to standard output")
 	ask.addTo(flags)
 	return cmd
 }
+
+// widthVar adds the flag for the width of figures.
+func widthVar(flags *pflag.FlagSet, width *float64) {
+	flags.Var((*inches)(width), "width", fmt.Sprintf("width such as 3.25in, 8.25cm or 82mm; a bare number is in inches: %g is one column, %g a page; 0 is as wide as the panels need",
+		figure.ColumnWidth, figure.PageWidth))
+}
+
+// inches is a length on paper as a flag.
+type inches float64
+
+// String implements pflag.Value.
+func (l *inches) String() string { return strconv.FormatFloat(float64(*l), 'g', -1, 64) }
+
+// Set implements pflag.Value.
+func (l *inches) Set(s string) error {
+	number, perInch := strings.TrimSuffix(s, "in"), 1.0
+	if mm, ok := strings.CutSuffix(s, "mm"); ok {
+		number, perInch = mm, 25.4
+	} else if cm, ok := strings.CutSuffix(s, "cm"); ok {
+		number, perInch = cm, 2.54
+	}
+	x, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if err != nil {
+		return fmt.Errorf("%q is no length, want inches such as 3.25 or 3.25in, or 8.25cm, or 82mm", s)
+	}
+	*l = inches(x / perInch)
+	return nil
+}
+
+// Type implements pflag.Value.
+func (l *inches) Type() string { return "length" }
 
 // A figureFormat is a kind of file that figures are written to.
 type figureFormat struct {

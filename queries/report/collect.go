@@ -268,9 +268,13 @@ func (c *collector) collectPrompts(ctx context.Context) error {
 	for _, f := range result.Facts {
 		value := queries.Printable(f.Value)
 		about[f.Name] = value
-		c.in.Run = append(c.in.Run, Fact{f.Name, value})
+		name := f.Name
+		if name == "sha256" { // beside that of the data
+			name = "model SHA-256"
+		}
+		c.in.Run = append(c.in.Run, Fact{name, value})
 		quiet := slices.Contains([]string{"sha256", "created", "version", "seed", "bos", "processing", "precision", "source"}, f.Name)
-		c.facts = append(c.facts, figure.Fact{Name: f.Name, Value: value, Quiet: quiet})
+		c.facts = append(c.facts, figure.Fact{Name: name, Value: value, Quiet: quiet})
 	}
 	data, err := c.file.Run(ctx, queries.Fingerprint(), map[string]string{"run": about["run"]})
 	if err != nil {
