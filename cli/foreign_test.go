@@ -11,11 +11,9 @@ import (
 	"ducklens/cli/demo"
 )
 
-// TestForeignClient opens a finished file in a DuckDB client that shares no code with ducklens, npm's
-// @duckdb/node-api, and looks for what a colleague without ducklens needs: comments, views, macros, and parts that
-// add up. It needs node, and DUCKLENS_NODE_MODULES set to the node_modules folder with that package (.ci/run does both).
-func TestForeignClient(t *testing.T) {
-	t.Parallel()
+// foreignClient gives what runs a program in Node.js, with the packages that DUCKLENS_NODE_MODULES names, or skips the test.
+func foreignClient(t *testing.T) func(args ...string) []byte {
+	t.Helper()
 	modules := os.Getenv("DUCKLENS_NODE_MODULES")
 	if modules == "" {
 		t.Skip("DUCKLENS_NODE_MODULES is not set: npm install @duckdb/node-api somewhere, and name its node_modules")
@@ -24,6 +22,24 @@ func TestForeignClient(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no node")
 	}
+	return func(args ...string) []byte {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), node, args...)
+		cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
+		output, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, output)
+		}
+		return output
+	}
+}
+
+// TestForeignClient opens a finished file in a DuckDB client that shares no code with ducklens, npm's
+// @duckdb/node-api, and looks for what a colleague without ducklens needs: comments, views, macros, and parts that
+// add up. It needs node, and DUCKLENS_NODE_MODULES set to the node_modules folder with that package (.ci/run does both).
+func TestForeignClient(t *testing.T) {
+	t.Parallel()
+	foreign := foreignClient(t)
 	dir := t.TempDir()
 	model, file := filepath.Join(dir, "model"), filepath.Join(dir, "run.duckdb")
 	if err := demo.Extract(model); err != nil {
@@ -46,12 +62,7 @@ func TestForeignClient(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	cmd := exec.CommandContext(t.Context(), node, "testdata/foreign.cjs", file)
-	cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
-	output, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
+	output := foreign("testdata/foreign.cjs", file)
 	type named struct {
 		Name    string
 		Comment string
@@ -100,5 +111,50 @@ func TestForeignClient(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(shared); err != nil || len(entries) != 1 {
 		t.Errorf("beside the file lies %v (%v), want nothing", entries, err)
+	}
+}
+
+// TestForeignParquet reads a folder of export with the same client.
+func TestForeignParquet(t *testing.T) {
+	t.Parallel()
+	foreign := foreignClient(t)
+	dir := t.TempDir()
+	model, file, folder := filepath.Join(dir, "model"), filepath.Join(dir, "run.duckdb"), filepath.Join(dir, "run")
+	if err := demo.Extract(model); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"ingest", "--model", model, "--head", "3.1,3.2", "-n", "7", "-o", file},
+		{"ingest", "--model", model, "--head", "2.0", "-n", "3", "--append", "-o", file},
+		{"export", file, "--parquet", folder},
+	} {
+		if code, _, stderr := run(t.Context(), args...); code != 0 {
+			t.Fatal(stderr)
+		}
+	}
+	var found struct {
+		Client   string
+		Rows     map[string]int
+		Runs     []int
+		Residual float64
+	}
+	output := foreign("testdata/parquet.cjs", folder)
+	if err := json.Unmarshal(output, &found); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	total := 0
+	for table, rows := range storedTables(t, file) {
+		total += len(rows)
+		if found.Rows[table] != len(rows) {
+			t.Errorf("table %s has %d rows as Parquet, want %d", table, found.Rows[table], len(rows))
+		}
+	}
+	t.Logf("DuckDB %s reads %d rows of %d tables", found.Client, total, len(found.Rows))
+	if !slices.Equal(found.Runs, []int{1, 2}) {
+		t.Errorf("runs %v, want 1 and 2", found.Runs)
+	}
+	// Float32 parts of scores of order 1, some hundred of them: rounding stays far below this.
+	if !(found.Residual < 1e-5) {
+		t.Errorf("contributions miss the score by %g", found.Residual)
 	}
 }

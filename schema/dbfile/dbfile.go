@@ -108,16 +108,12 @@ func Create(ctx context.Context, path string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, Wrap(op, path, err)
 	}
-	dir, base := filepath.Split(abs)
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil, fail(op, path, &Error{Kind: ErrNotFound, Detail: "there is no folder " + filepath.Clean(dir), hint: "make the folder first, or choose another"})
-	}
 	if err := checkTarget(ctx, abs, opts.Replace); err != nil {
 		return nil, fail(op, path, err)
 	}
 
 	// A folder of its own keeps the write-ahead log of a creation that is killed away from the final name.
-	workshop, err := os.MkdirTemp(dir, "."+base+".new-")
+	workshop, err := newWorkshop(abs)
 	if err != nil {
 		return nil, fail(op, path, err)
 	}
@@ -217,6 +213,15 @@ func checkTarget(ctx context.Context, abs string, replace bool) error {
 		return &Error{Kind: ErrNotDucklens, Detail: "left alone", hint: hint, Err: err}
 	}
 	return err
+}
+
+// newWorkshop makes a folder beside a file or folder that is to be made, so that renaming gives it its name when it is whole.
+func newWorkshop(abs string) (string, error) {
+	dir, base := filepath.Split(abs)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return "", &Error{Kind: ErrNotFound, Detail: "there is no folder " + filepath.Clean(dir), hint: "make the folder first, or choose another"}
+	}
+	return os.MkdirTemp(dir, "."+base+".new-")
 }
 
 // empty holds a database file with the current schema and no rows, once one has been made: running a thousand

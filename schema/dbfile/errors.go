@@ -27,6 +27,8 @@ var (
 	ErrNotDatabase = errors.New("not a DuckDB database")
 	// ErrNotDucklens: a DuckDB database, but not one that ducklens made.
 	ErrNotDucklens = errors.New("not a ducklens file")
+	// ErrNotExport: not a folder that an export made, or not as it made it.
+	ErrNotExport = errors.New("not a folder of ducklens export")
 	// ErrSchemaVersion: made by a ducklens with other tables.
 	ErrSchemaVersion = errors.New("another schema version")
 	// ErrStorageVersion: written in a storage format that this DuckDB does not read.
@@ -110,6 +112,8 @@ func (e *Error) Hint() string {
 		return "wait until the other program is done with the file or close it there; many may read a file at a time, or one may write"
 	case ErrNotDatabase, ErrNotDucklens:
 		return "give a .duckdb file that ducklens ingest made"
+	case ErrNotExport:
+		return "give a folder that ducklens export --parquet made, as it was made"
 	case ErrStorageVersion:
 		return "update ducklens, or have the file written again with STORAGE_VERSION 'v1.0.0'"
 	case ErrDamaged:

@@ -116,10 +116,10 @@ func (v *verifier) problem(kind ProblemKind, runID int, format string, args ...a
 // macros is not in it: DuckDB prints the same view differently before and after it was on disk.
 const inventory = `
 SELECT 'column ' || table_name || '.' || column_name, data_type || CASE WHEN is_nullable THEN '' ELSE ' NOT NULL' END
-FROM duckdb_columns() WHERE database_name = $catalog AND schema_name = 'main'
+FROM system.main.duckdb_columns() WHERE database_name = $catalog AND schema_name = 'main'
 UNION ALL
 SELECT 'macro ' || function_name, array_to_string(parameters, ', ')
-FROM duckdb_functions() WHERE database_name = $catalog AND schema_name = 'main' AND NOT internal`
+FROM system.main.duckdb_functions() WHERE database_name = $catalog AND schema_name = 'main' AND NOT internal`
 
 // definitions compares the catalog of the file with that of an empty database of the same version. What
 // somebody added to the file is none of its business.
@@ -150,19 +150,28 @@ func (v *verifier) definitions() error {
 }
 
 // freshInventory describes an empty database of this version; it is made once.
-var freshInventory = sync.OnceValues(func() (_ map[string]string, err error) {
-	ctx := context.Background() // not that of the first caller
+var freshInventory = sync.OnceValues(func() (list map[string]string, err error) {
+	err = inFresh(func(ctx context.Context, db *DB) error {
+		list, err = readInventory(ctx, db.pool)
+		return err
+	})
+	return list, err
+})
+
+// inFresh looks at an empty database of this version, in memory.
+func inFresh(look func(context.Context, *DB) error) (err error) {
+	ctx := context.Background() // what is seen is kept for others than the first caller
 	pool, err := connect(ctx, ":memory:", modeWrite, Options{})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	db := &DB{path: ":memory:", pool: pool, release: func() {}}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if err := migrate(ctx, db); err != nil {
-		return nil, err
+		return err
 	}
-	return readInventory(ctx, pool)
-})
+	return look(ctx, db)
+}
 
 func readInventory(ctx context.Context, q queryer) (map[string]string, error) {
 	rows, err := q.QueryContext(ctx, inventory, sql.Named("catalog", Catalog))
