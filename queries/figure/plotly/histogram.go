@@ -1,6 +1,10 @@
 package plotly
 
-import "ducklens/queries/figure"
+import (
+	"math"
+
+	"ducklens/queries/figure"
+)
 
 // Heights in pixels of a histogram: of the bars, and of the row of each box above them.
 const (
@@ -42,11 +46,11 @@ func (p *plot) histogramTraces(frame int) []object {
 					d = &panel.Distributions[j]
 				}
 			}
-			color := cycled(palette, k)
+			color := cycled(colors, k)
 			counts := p.entry(object{
 				"type": "histogram", "x": []any{nil}, "xbins": object{"start": b.Low, "end": b.Edge(b.N), "size": b.Width}, "autobinx": false,
-				"opacity": 0.5, "marker": object{"color": color, "line": object{"color": color, "width": 1}},
-				"xaxis": axisName("x", i), "yaxis": axisName("y", i),
+				"marker": object{"color": sheer(color, p.fillOpacity()), "line": object{"color": color, "width": 1}},
+				"xaxis":  axisName("x", i), "yaxis": axisName("y", i),
 			}, k, i, true)
 			box := p.entry(object{
 				"type": "box", "orientation": "h", "q1": []any{}, "median": []any{}, "q3": []any{}, "y": []int{k},
@@ -77,3 +81,6 @@ func (p *plot) histogramTraces(frame int) []object {
 	}
 	return traces
 }
+
+// fillOpacity is that of a series in print: the more there are, the less each hides.
+func (p *plot) fillOpacity() float64 { return max(0.16, 0.5/math.Sqrt(float64(p.entries()))) }

@@ -50,9 +50,9 @@ func (p *plot) lineTraces(frame int) []object {
 			if len(x) == 0 {
 				x, y = []any{nil}, []any{nil}
 			}
-			color := cycled(palette, k)
+			color := cycled(colors, k)
 			traces = append(traces, p.entry(object{
-				"type": "scatter", "mode": "lines", "x": around, "y": band, "fill": "toself", "fillcolor": faint(color), "line": object{"width": 0, "color": color},
+				"type": "scatter", "mode": "lines", "x": around, "y": band, "fill": "toself", "fillcolor": sheer(color, 0.18), "line": object{"width": 0, "color": color},
 				"hoverinfo": "skip", "xaxis": axisName("x", i), "yaxis": axisName("y", i),
 			}, k, i, false), p.entry(object{
 				"type": "scatter", "mode": "lines+markers", "x": x, "y": y, "hovertext": hover, "hoverinfo": "text",
@@ -64,11 +64,11 @@ func (p *plot) lineTraces(frame int) []object {
 	return traces
 }
 
-// faint is a colour of the palette that lets most of what is behind it through.
-func faint(color string) string {
+// sheer is a colour of series with an opacity.
+func sheer(color string, alpha float64) string {
 	var r, g, b uint8
 	if _, err := fmt.Sscanf(color, "#%02x%02x%02x", &r, &g, &b); err != nil {
-		panic("plotly: color " + color) // the palette is part of the program
+		panic("plotly: color " + color) // the colours are part of the program
 	}
-	return fmt.Sprintf("rgba(%d,%d,%d,0.18)", r, g, b)
+	return fmt.Sprintf("rgba(%d,%d,%d,%.2f)", r, g, b, alpha)
 }

@@ -5,12 +5,13 @@ import (
 	"unicode/utf8"
 
 	"ducklens/queries/figure"
+	"ducklens/queries/figure/internal/palette"
 )
 
-// palette are the colours of series and categories (Okabe and Ito 2008, without their yellow, which is hard to see on white):
-// colour-blind readers tell them apart. Dashes and hatching do the same in a grey print.
+// colors are those of series and categories in print: colour-blind readers tell them apart. Dashes and hatching do the same in a grey
+// print.
 var (
-	palette = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666", "#000000"}
+	colors  = palette.Light.Lines()
 	dashes  = []string{"solid", "dash", "dot", "dashdot", "longdash", "longdashdot"}
 	hatches = []string{"", "/", "x", "-", ".", "\\", "+", "|"}
 )

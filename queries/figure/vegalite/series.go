@@ -4,23 +4,24 @@ import (
 	"maps"
 
 	"ducklens/queries/figure"
+	"ducklens/queries/figure/internal/palette"
 )
 
-// palette are the colours of Okabe and Ito (2008) but their yellow: colour-blind readers tell them apart.
-var palette = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666", "#000000"}
+// colors are those of series in print: colour-blind readers tell them apart.
+var colors = palette.Light.Lines()
 
 // color encodes the legend; nothing where there is none. The order is the figure's.
 func (s *spec) color(encoding object) object {
 	l := s.f.Legend
 	if len(l.Names) == 0 {
-		encoding["color"] = object{"value": palette[0]}
+		encoding["color"] = object{"value": colors[0]}
 		return encoding
 	}
-	colors := make([]string, len(l.Names))
-	for i := range colors {
-		colors[i] = palette[i%len(palette)]
+	own := make([]string, len(l.Names))
+	for i := range own {
+		own[i] = colors[i%len(colors)]
 	}
-	encoding["color"] = object{"field": "series", "type": "nominal", "title": titled(l.Title), "scale": object{"domain": s.entries(), "range": colors}}
+	encoding["color"] = object{"field": "series", "type": "nominal", "title": titled(l.Title), "scale": object{"domain": s.entries(), "range": own}}
 	return encoding
 }
 

@@ -5,6 +5,7 @@
 package palette
 
 import (
+	"fmt"
 	"image/color"
 	"math"
 )
@@ -82,6 +83,16 @@ func (p *Palette) CategoryLine(i int) color.NRGBA {
 
 // Categories is the number of different colours of categories.
 func (p *Palette) Categories() int { return len(p.categories) }
+
+// Lines are the colours of all their lines as the web writes them, such as #0072b2.
+func (p *Palette) Lines() []string {
+	list := make([]string, p.Categories())
+	for i := range list {
+		c := p.CategoryLine(i)
+		list[i] = fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B)
+	}
+	return list
+}
 
 // Diverging is the colour of a signed value, from -1 through 0, the page, to 1; beyond, it is that of the end.
 func (p *Palette) Diverging(x float64) color.NRGBA {
