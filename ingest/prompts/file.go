@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"maps"
 	"os"
@@ -59,7 +60,7 @@ func readFile(ctx context.Context, path string, each func(schema.Prompt) bool) (
 	// The plain look first: its errors are clearer than a database's.
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return bare(err)
 	}
 	info, err := f.Stat()
 	if err := errors.Join(err, f.Close()); err != nil {
@@ -78,6 +79,15 @@ func readFile(ctx context.Context, path string, each func(schema.Prompt) bool) (
 		return err
 	}
 	return s.records(ctx, fields, each)
+}
+
+// bare takes the path out of an error of package os, for an error that names the file already.
+func bare(err error) error {
+	var e *fs.PathError
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
 }
 
 // session is an in-memory database that may read one file.
@@ -233,7 +243,7 @@ const maxHeader = 1 << 20
 func csvHeader(path string, delimiter rune) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", err
+		return "", bare(err)
 	}
 	defer f.Close()
 	r := csv.NewReader(io.LimitReader(f, maxHeader))

@@ -288,3 +288,18 @@ func BenchmarkFile(b *testing.B) {
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "prompts/s")
 }
+
+// An error about a file names it once.
+func TestErrorsNameTheFileOnce(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "missing.jsonl")
+	var err error
+	for _, err = range prompts.File(t.Context(), missing) {
+	}
+	_, terr := prompts.ReadTemplates(missing)
+	for _, err := range []error{err, terr} {
+		if !errors.Is(err, fs.ErrNotExist) || strings.Count(err.Error(), missing) != 1 {
+			t.Errorf("%v, want fs.ErrNotExist that names %s once", err, missing)
+		}
+	}
+}
