@@ -35,6 +35,7 @@ type processKey struct{}
 // OwnProcess tells [Run] that it has the process to itself. Commands that run SQL then limit the address space, since DuckDB does not count
 // all memory against its own limit, and end the process if DuckDB does not stop when it is told to.
 func OwnProcess(ctx context.Context) context.Context {
+	ignoreFileSize()
 	p := &process{}
 	if state, err := term.GetState(int(os.Stdin.Fd())); err == nil {
 		p.terminal = state
