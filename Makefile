@@ -6,11 +6,16 @@ SHELL := bash
 GO ?= go
 BIN := bin/ducklens
 FUZZTIME ?= 20s
+FUZZJOBS ?= 2
 BENCH ?= .
 BENCHTIME ?= 1s
 BENCHCOUNT ?= 10
 # benchstat is run at a fixed version and kept out of go.mod: nothing in the program needs it.
 BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
+# So is govulncheck.
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+# The packages in which goroutines share something.
+RACED := ./engine ./engine/blas/... ./engine/gpt2 ./queries/session
 
 .PHONY: help
 help: ## list the targets
@@ -33,18 +38,23 @@ demo: build ## build, run the whole path on the embedded model, leave demo/demo.
 	@$(BIN) demo --dir demo
 
 .PHONY: test
-test: tools ## run every test; skipped ones are listed with their reasons
-	set -o pipefail; $(GO) test -v -timeout 20m ./... | awk -f .ci/report.awk
+test: tools ## run every test, in random order; skipped ones are listed with their reasons
+	set -o pipefail; $(GO) test -v -shuffle on -timeout 30m $(if $(COVER),-coverpkg ./... -coverprofile $(COVER)) ./... | awk -f .ci/report.awk
+	@$(if $(COVER),$(GO) tool cover -func $(COVER) | tail -n 1)
 
 .PHONY: race
 race: tools ## run the tests under the race detector, in random order
 	$(GO) test -race -shuffle on -timeout 40m ./...
 
+.PHONY: race-short
+race-short: tools ## run the shorter tests of the packages that share memory under the race detector
+	$(GO) test -race -short -shuffle on -timeout 20m $(RACED)
+
 .PHONY: lint
 lint: tools ## gofmt, vet, staticcheck, and a build without cgo of what must not need it
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "not gofmt-ed (make fmt):"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet ./...
+	$(GO) vet ./... ./.ci/licences
 	$(GO) tool staticcheck ./...
 	CGO_ENABLED=0 $(GO) build ./schema ./engine/...
 
@@ -61,14 +71,8 @@ golden: tools ## write golden files anew from what the code gives now; read the 
 	$(GO) test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -update
 
 .PHONY: fuzz
-fuzz: tools ## run each fuzz target for FUZZTIME (20s)
-	@grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . >/dev/null || { echo "no fuzz targets"; exit 1; }
-	@for file in $$(grep -rlE --include='*_test.go' '^func Fuzz' . | sort); do \
-	  for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' $$file); do \
-	    echo "$$target ($$(dirname $$file))"; \
-	    $(GO) test $$(dirname $$file) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit 1; \
-	  done; \
-	done
+fuzz: tools ## run each fuzz target for FUZZTIME (20s), FUZZJOBS (2) at a time
+	@GO='$(GO)' bash .ci/fuzz $(FUZZTIME) $(FUZZJOBS)
 
 # OpenBLAS is compared with as it chooses for this processor.
 .PHONY: bench
@@ -91,9 +95,20 @@ conformance: tools ## compare with numbers published about GPT-2 small: DUCKLENS
 	@$(GO) run ./cli/conformance/run
 
 .PHONY: cover
-cover: tools ## test coverage, function by function, in cover.out and as a total
-	set -o pipefail; $(GO) test -v -coverpkg ./... -coverprofile cover.out -timeout 20m ./... | awk -f .ci/report.awk
-	@$(GO) tool cover -func cover.out | tail -n 1
+cover: ## make test, with coverage, function by function, in cover.out and as a total
+	@$(MAKE) --no-print-directory test COVER=cover.out
+
+.PHONY: licences
+licences: ## list the licences of what is linked into ducklens; fail for one that is not accepted
+	@$(GO) test ./.ci/licences
+	@$(GO) run ./.ci/licences
+
+.PHONY: vulncheck
+vulncheck: ## look for known vulnerabilities in what ducklens calls; skipped where their list cannot be had
+	@if said=$$($(GO) run $(GOVULNCHECK) ./... 2>&1); then echo "$$said"; \
+	elif [[ "$$said" == *"fetching vulnerabilities"* || "$$said" == *"no such host"* || "$$said" == *"module lookup disabled"* ]]; then \
+	  printf '%s\n' "skipped: govulncheck, because it cannot reach its data:" "$$(grep -v '^exit status' <<<"$$said" | tail -n 1)"; \
+	else echo "$$said"; exit 1; fi
 
 .PHONY: tidy
 tidy: ## bring go.mod and go.sum in order
