@@ -14,8 +14,8 @@ BENCHCOUNT ?= 10
 BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 # So is govulncheck.
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
-# The packages in which goroutines share something.
-RACED := ./engine ./engine/blas/... ./engine/gpt2 ./queries/session
+# The packages whose goroutines share memory most, and whose tests are done in a minute; make race has all.
+RACED := ./engine ./engine/blas/... ./engine/gpt2
 
 .PHONY: help
 help: ## list the targets
