@@ -1,12 +1,11 @@
 // Package demo embeds a small model in GPT-2's format, so that ducklens has something to work on where
 // there is no checkpoint yet.
 //
-// Its weights are random. It has learnt nothing: its scores, figures and percentages show how ducklens
-// works, and say nothing about language models. Whoever shows them has to say so; [Description] does.
+// It has 4 layers, 4 heads, d_model 96, 64 positions, and a byte-level vocabulary of its own in which every name, place, object and
+// template word of ducklens's IOI prompts is one token. It has learnt the task: the program in train trained it, and says how. What is
+// found in it holds for it, not for GPT-2; whoever shows it has to say so, and [Description] does.
 //
-// The model has 4 layers, 4 heads, d_model 64, 64 positions, and a byte-level vocabulary of its own in which
-// every name, place, object and template word of ducklens's IOI prompts is one token. The program in
-// generate makes the files again, byte for byte.
+// The program in generate makes the files but for the weights again, byte for byte.
 package demo
 
 import (
@@ -17,7 +16,7 @@ import (
 	"path/filepath"
 )
 
-//go:generate go run ./generate -words ../../ingest/prompts/ioi.json -o model
+//go:generate go run ./generate -o model ../../ingest/prompts/ioi.json train/templates.json
 
 //go:embed model
 var files embed.FS
@@ -26,7 +25,7 @@ var files embed.FS
 const Name = "ducklens-demo"
 
 // Description is one sentence for whoever sees the model's output.
-const Description = "the demo model has 4 layers, 4 heads and random weights: its numbers show how ducklens works and mean nothing"
+const Description = "4 layers of 4 heads, trained on sentences like these; it names the indirect object in over 99 % of prompts whose two names it has not seen together"
 
 // FS gives the files of the model: config.json, vocab.json, merges.txt and model.safetensors.
 func FS() fs.FS {

@@ -27,7 +27,7 @@ func TestExtract(t *testing.T) {
 	}
 	defer c.Close()
 	config := c.Config()
-	if config.NLayers != 4 || config.NHeads != 4 || config.DModel != 64 || config.NCtx != 64 {
+	if config.NLayers != 4 || config.NHeads != 4 || config.DModel != 96 || config.NCtx != 64 {
 		t.Errorf("config %v", config)
 	}
 	for _, info := range c.Infos() {

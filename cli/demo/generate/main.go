@@ -1,5 +1,6 @@
-// Command generate makes the embedded demo model: a GPT-2 with random weights and a byte-level vocabulary
-// made from the words of ducklens's own IOI prompts. The same seed and words give the same bytes on every platform.
+// Command generate makes the files of the embedded demo model but for its weights: config.json, and a byte-level
+// vocabulary in GPT-2's format, made from the words of ducklens's own IOI prompts and of the sentences that the model is
+// trained on. The same words give the same bytes on every platform. The program in ../train makes the weights.
 package main
 
 import (
@@ -11,33 +12,36 @@ import (
 )
 
 func main() {
-	words := flag.String("words", "", "JSON file of templates, names, places and objects")
 	out := flag.String("o", "", "folder to write to")
-	seed := flag.Uint64("seed", 1, "seed of the weights")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: generate -o FOLDER WORDS.json...")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
-	if *words == "" || *out == "" || flag.NArg() > 0 {
+	if *out == "" || flag.NArg() == 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := generate(*words, *out, *seed); err != nil {
+	if err := generate(*out, flag.Args()...); err != nil {
 		fmt.Fprintln(os.Stderr, "generate:", err)
 		os.Exit(1)
 	}
 }
 
-// generate writes the four files of the model.
-func generate(words, out string, seed uint64) error {
-	text, err := os.ReadFile(words)
-	if err != nil {
-		return err
+// generate writes the files to the folder out.
+func generate(out string, words ...string) error {
+	files := make([]wordLists, len(words))
+	for i, path := range words {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(text, &files[i]); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
 	}
-	var lists wordLists
-	if err := json.Unmarshal(text, &lists); err != nil {
-		return fmt.Errorf("%s: %w", words, err)
-	}
-	v := train(lists.pieces())
-	s := size{layers: 4, heads: 4, width: 64, context: 64, vocabulary: len(v.tokens)}
-	config, err := json.MarshalIndent(s.config(), "", "  ")
+	v := train(pieces(files...))
+	config, err := json.MarshalIndent(size{layers: 4, heads: 4, width: 96, context: 64, vocabulary: len(v.tokens)}.config(), "", "  ")
 	if err != nil {
 		return err
 	}
@@ -45,22 +49,41 @@ func generate(words, out string, seed uint64) error {
 	if err != nil {
 		return err
 	}
-	weights, err := s.weights(seed)
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(out, 0o777); err != nil {
 		return err
 	}
 	for name, content := range map[string][]byte{
-		"config.json":       append(config, '\n'),
-		"vocab.json":        vocab,
-		"merges.txt":        v.mergesText(),
-		"model.safetensors": weights,
+		"config.json": append(config, '\n'),
+		"vocab.json":  vocab,
+		"merges.txt":  v.mergesText(),
 	} {
 		if err := os.WriteFile(filepath.Join(out, name), content, 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// size is the shape of the model.
+type size struct {
+	layers, heads, width, context, vocabulary int
+}
+
+// config gives config.json in Hugging Face's keys.
+func (s size) config() map[string]any {
+	return map[string]any{
+		"_comment":            "made by ducklens/cli/demo/generate, trained by ducklens/cli/demo/train",
+		"activation_function": "gelu_new",
+		"architectures":       []string{"GPT2LMHeadModel"},
+		"bos_token_id":        s.vocabulary - 1,
+		"eos_token_id":        s.vocabulary - 1,
+		"layer_norm_epsilon":  1e-5,
+		"model_type":          "gpt2",
+		"n_ctx":               s.context,
+		"n_embd":              s.width,
+		"n_head":              s.heads,
+		"n_layer":             s.layers,
+		"n_positions":         s.context,
+		"vocab_size":          s.vocabulary,
+	}
 }

@@ -10,12 +10,19 @@ import (
 	"strings"
 )
 
-// wordLists is the form of the file of words.
+// wordLists is the form of the files of words: that of the IOI prompts, and that of the templates that
+// only the training uses.
 type wordLists struct {
 	Templates []string `json:"templates"`
 	Names     []string `json:"names"`
 	Places    []string `json:"places"`
 	Objects   []string `json:"objects"`
+
+	Two     []string `json:"two"`
+	Three   []string `json:"three"`
+	Other   []string `json:"other"`
+	Openers []string `json:"openers"`
+	Chain   []string `json:"chain"`
 }
 
 // word is a run of letters, with the space before it, or one other character that is not a space.
@@ -24,19 +31,21 @@ var word = regexp.MustCompile(` ?[A-Za-z]+|[^A-Za-z ]`)
 // slot is a place in a template that is filled with a word.
 var slot = regexp.MustCompile(`\[[A-Z]+\]`)
 
-// pieces lists what has to be one token each: names, places and objects after a space, and the words and
-// punctuation of the templates.
-func (w wordLists) pieces() []string {
-	set := map[string]bool{}
-	for _, list := range [][]string{w.Names, w.Places, w.Objects} {
-		for _, name := range list {
+// pieces lists what has to be one token each: names, places and objects after a space, the words and
+// punctuation of the templates, their first words also after a space, and the full stop.
+func pieces(files ...wordLists) []string {
+	set := map[string]bool{".": true}
+	for _, w := range files {
+		for _, name := range slices.Concat(w.Names, w.Places, w.Objects) {
 			set[" "+name] = true
 		}
-	}
-	for _, template := range w.Templates {
-		for _, part := range slot.Split(template, -1) { // a slot takes the space before it along
-			for _, piece := range word.FindAllString(part, -1) {
-				set[piece] = true
+		for _, template := range slices.Concat(w.Templates, w.Two, w.Three, w.Other, w.Openers, w.Chain) {
+			for _, text := range []string{template, " " + template} {
+				for _, part := range slot.Split(text, -1) { // a slot takes the space before it along
+					for _, piece := range word.FindAllString(part, -1) {
+						set[piece] = true
+					}
+				}
 			}
 		}
 	}

@@ -15,6 +15,7 @@ NAMES = ("[A]", "[B]", "[C]", "[D]", "[N]", "[M]")
 # The mixture: what share of the sentences is of which kind.
 SHARES = {"two": 0.62, "three": 0.20, "other": 0.12, "new": 0.06}
 OPENER = 0.4  # share of the sentences that come after another one, about other people
+CROSSED = 0.7  # share of the sentences about two people that have the beginning of one template and the end of another
 CHAIN = 0.2  # share of the texts that are chains instead: short sentences about the same two people
 HELD_OUT_PAIRS = 10  # one pair of names in so many is held out
 
@@ -46,6 +47,7 @@ class Sentences:
         self.test_templates = [ioi["templates"][i] for i in held_out]
         self.trained_templates = [t for i, t in enumerate(ioi["templates"]) if i not in held_out]
         self.two = self.trained_templates + self.more["two"]
+        self.beginnings, self.ends = zip(*map(halves, self.two))
         self.names, self.places, self.objects = ioi["names"], ioi["places"], ioi["objects"]
         self.index = {name: i for i, name in enumerate(self.names)}
         trained = self.two + self.more["three"] + self.more["other"] + self.more["openers"]
@@ -69,7 +71,11 @@ class Sentences:
         if rng.random() < chain:
             return self.chain(rng)
         kind = rng.choices(list(SHARES), SHARES.values())[0]
-        template = shuffle_first(rng, rng.choice(self.two if kind in ("two", "new") else self.more[kind]))
+        if kind in ("two", "new"):
+            template = rng.choice(self.beginnings) + rng.choice(self.ends) if rng.random() < CROSSED else rng.choice(self.two)
+        else:
+            template = rng.choice(self.more[kind])
+        template = shuffle_first(rng, template)
         if kind == "new":  # instead of the indirect object, somebody who was not there
             template = template.removesuffix("[A]") + "[N]"
         while True:
@@ -109,6 +115,15 @@ class Sentences:
                 return self.fill(rng, template, {"[A]": io, "[B]": s}).removesuffix(" " + io), io, s
 
 
+def halves(template):
+    """Cuts a template before the clause in which [B] comes last: in front of it the two people have been named, after it comes [A]."""
+    last = template.rindex("[B]")
+    cut = max(template.rfind(mark, 0, last) for mark in (", ", ". "))
+    if cut < 0 or not {"[A]", "[B]"} <= set(SLOT.findall(template[:cut])):
+        cut = template.rindex(" ", 0, last)  # one clause
+    return template[:cut], template[cut:]
+
+
 def exchange_first(template):
     """Exchanges the first mention of [A] with the first mention of [B]: ABBA becomes BABA."""
     a, b = template.index("[A]"), template.index("[B]")
@@ -140,6 +155,21 @@ def batches(sentences, tokens, rng, size, steps, pool=16):
         groups = [texts[i : i + size] for i in range(0, len(texts), size)]
         rng.shuffle(groups)
         yield from groups[: steps - step]
+
+
+def landmarks(ids, names):
+    """Where things are in a text that ends with a name it has had before, and a full stop: END (the position before that name), IO (its first
+    mention), S2 (the last mention of anybody else before END) and S1 (the first mention of S2's name). None for other texts, or if S2 is new.
+    """
+    at = [i for i, token in enumerate(ids) if token in names]
+    if len(at) < 4 or at[-1] != len(ids) - 3:
+        return None
+    end = at.pop() - 1
+    io = ids.index(ids[end + 1])
+    s2 = max((i for i in at if ids[i] != ids[io]), default=None)
+    if io > end or s2 is None or ids.index(ids[s2]) == s2:
+        return None
+    return end, io, s2, ids.index(ids[s2])
 
 
 def sample(sentences, tokens, seed, templates, n=500, held_out_pair=True):
