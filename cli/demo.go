@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -318,10 +319,14 @@ func (d *demonstration) route(ctx context.Context, s *session.Session) error {
 	if err != nil {
 		return err
 	}
+	shares := slices.Concat(layer0, mlps)
+	for i, x := range shares {
+		shares[i] = math.Round(10*x)/10 + 0 // + 0 makes -0 a 0
+	}
 	d.say(`Is it the name itself that is recognised? Of the difference, with 95 %% intervals over prompts:
   %5.1f %%  [%.1f, %.1f]  comes from the part of the key along what layer 0 makes of the word; along %d random directions, %.1f to %.1f %%
   %5.1f %%  [%.1f, %.1f]  from MLPs along MLP0's output, met by a query along the word's unembedding, as in GPT-2's negative heads; random: %.1f to %.1f %%
-`, layer0[0], layer0[1], layer0[2], demoNull, layer0[3], layer0[4], mlps[0], mlps[1], mlps[2], mlps[3], mlps[4])
+`, shares[0], shares[1], shares[2], demoNull, shares[3], shares[4], shares[5], shares[6], shares[7], shares[8], shares[9])
 	return nil
 }
 

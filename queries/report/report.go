@@ -302,6 +302,8 @@ func percent(x float64) string {
 	if math.Abs(x) < 1 {
 		decimals = 2
 	}
+	unit := math.Pow10(decimals)
+	x = math.Round(x*unit)/unit + 0 // + 0 makes -0 a 0
 	return strings.Replace(strconv.FormatFloat(x, 'f', decimals, 64), "-", "−", 1)
 }
 

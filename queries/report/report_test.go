@@ -210,3 +210,16 @@ func ExampleWrite() {
 	// Output:
 	// <nil> true
 }
+
+// A share a little below zero is 0 where it is rounded, and so is the tick at zero.
+func TestNothingIsMinusZero(t *testing.T) {
+	in := input(t)
+	in.Headlines[0].Percent, in.Headlines[0].Low = -0.004, -0.003
+	page := write(t, in)
+	if strings.Contains(page, "−0 %") || strings.Contains(page, "−0.00") {
+		t.Error("the page has a −0")
+	}
+	if !strings.Contains(page, ">0 %<") {
+		t.Error("the page has no tick at 0 %")
+	}
+}

@@ -50,7 +50,7 @@ func strip(h Headline) stripChart {
 	for (high-low)/step > 6 {
 		step *= 2
 	}
-	for x := math.Ceil(low/step) * step; x <= high; x += step {
+	for x := math.Ceil(low/step)*step + 0; x <= high; x += step { // + 0 makes -0 a 0
 		s.Ticks = append(s.Ticks, stripTick{at(x), strings.Replace(strconv.FormatFloat(x, 'f', -1, 64), "-", "−", 1) + " %"})
 	}
 	return s
