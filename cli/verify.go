@@ -47,7 +47,7 @@ The exit code is 0 when nothing is wrong and 1 when something is.`,
 				err = printReport(cmd.OutOrStdout(), args[0], report)
 			}
 			if err == nil && !report.OK() {
-				err = fmt.Errorf("verify %s: %s", args[0], plural(len(report.Problems), "problem"))
+				err = &hinted{fmt.Errorf("verify %s: %s", args[0], plural(len(report.Problems), "problem")), report.Hint()}
 			}
 			return err
 		},

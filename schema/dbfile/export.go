@@ -271,9 +271,10 @@ func (e *exporter) table(ctx context.Context, t tableLayout) error {
 	return nil
 }
 
-// runs lists the runs that have rows in a table.
+// runs lists the runs of the file that have rows in a table. Rows without a run, which a torn log can leave (see mend), stay behind.
 func (e *exporter) runs(ctx context.Context, table string) (list []int, err error) {
-	rows, err := e.conn.QueryContext(ctx, "SELECT DISTINCT run_id FROM "+Catalog+".main."+quoteName(table)+" ORDER BY run_id")
+	rows, err := e.conn.QueryContext(ctx, "SELECT DISTINCT run_id FROM "+Catalog+".main."+quoteName(table)+
+		" WHERE run_id IN (SELECT run_id FROM "+Catalog+".main.run) ORDER BY run_id")
 	if err != nil {
 		return nil, err
 	}

@@ -176,6 +176,9 @@ func Migrate(ctx context.Context, path string, opts Options) (from int, err erro
 	if from < firstVersion || from >= schema.Version {
 		return from, fail(op, path, checkVersion(ctx, db.pool, from))
 	}
+	if err := db.mend(ctx, opts); err != nil {
+		return from, fail(op, path, err)
+	}
 	if err := upgrade(ctx, db, from); err != nil {
 		return from, fail(op, path, err)
 	}

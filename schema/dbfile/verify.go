@@ -71,10 +71,21 @@ type Report struct {
 	Rows          int64 // rows of all tables, every value of which was read
 	Runs          []RunReport
 	Problems      []Problem
+
+	log bool // a write-ahead log lies beside the file
 }
 
 // OK tells whether nothing is wrong.
 func (r Report) OK() bool { return len(r.Problems) == 0 }
+
+// Hint says what to do about rows that a write which was cut off can leave for readers of the file, or "".
+func (r Report) Hint() string {
+	if !r.log || !slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Kind == Orphan }) {
+		return ""
+	}
+	return "a write-ahead log lies beside the file: rows that belong to nothing can be left of a write that was cut off; " +
+		"ducklens ingest with --resume or --append removes them"
+}
 
 // Verify checks a whole file: that every value can be read and is finite, that tables, views and macros are those of the
 // schema, that runs are complete and have all their rows once, that no row refers to nothing, that tables agree with
@@ -86,7 +97,7 @@ func Verify(ctx context.Context, db *DB) (Report, error) {
 		return Report{}, err
 	}
 	defer conn.Close()
-	v := verifier{ctx: ctx, conn: conn, report: Report{SchemaVersion: db.version}}
+	v := verifier{ctx: ctx, conn: conn, report: Report{SchemaVersion: db.version, log: db.hasLog()}}
 	steps := []func() error{v.definitions, v.values, v.runs, v.components, v.rules, v.closure, v.margins}
 	for _, step := range steps {
 		if err := step(); err != nil {
