@@ -225,7 +225,8 @@ func (r *escapeRun) try(t *testing.T) task {
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Dir = filepath.Join(r.dir, "work")
 	cmd.Env = []string{childVariable + "=" + file, "HOME=" + filepath.Join(r.dir, "home"), "TMPDIR=" + filepath.Join(r.dir, "tmp"),
-		"PATH=" + os.Getenv("PATH"), "HTTP_PROXY=" + r.url, "http_proxy=" + r.url}
+		"PATH=" + os.Getenv("PATH"), "HTTP_PROXY=" + r.url, "http_proxy=" + r.url,
+		"GOCOVERDIR=" + t.TempDir()} // else a child that measures its coverage warns
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader("SELECT 'from standard input'"), &stdout, &stderr
 	if err := cmd.Run(); err != nil {
