@@ -49,7 +49,16 @@ func TestFingerprint(t *testing.T) {
 	}
 	do("ingest", "--model", model, "--head", "3.2", "-n", "5", "--threads", "1", "--batch", "2", "-o", in("a.duckdb"))
 	do("ingest", "--model", model, "--head", "3.2", "-n", "5", "--threads", "2", "-o", in("b.duckdb"))
+	// Two directions of the user under one name.
+	for i, name := range []string{"one.npy", "other.npy"} {
+		values := make([]float32, 96)
+		values[i] = 1
+		if err := os.WriteFile(in(name), npyFile([]int{len(values)}, values), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, other := range [][]string{
+		{"--head", "3.2", "-n", "5", "--query-basis", "none,mine=" + in("one.npy")}, {"--head", "3.2", "-n", "5", "--query-basis", "none,mine=" + in("other.npy")},
 		{"--head", "3.1", "-n", "5"}, {"--head", "3.2", "-n", "4"}, {"--head", "3.2", "-n", "5", "--seed", "7"},
 		{"--head", "3.2", "-n", "5", "--convention", "notebook"}, {"--head", "3.2", "-n", "5", "--null", "2"},
 	} {
@@ -61,6 +70,13 @@ func TestFingerprint(t *testing.T) {
 	}
 	if different := slices.Compact(slices.Sorted(slices.Values(b))); len(different) != len(b) {
 		t.Errorf("runs of different data have the fingerprints %q", b)
+	}
+	if err := os.Rename(in("one.npy"), in("moved.npy")); err != nil {
+		t.Fatal(err)
+	}
+	do("ingest", "--model", model, "--head", "3.2", "-n", "5", "--query-basis", "none,mine="+in("moved.npy"), "-o", in("moved.duckdb"))
+	if moved := of("moved.duckdb"); moved[0] != b[1] {
+		t.Errorf("the same directions from a file of another name: %s, want %s", moved[0], b[1])
 	}
 	do("merge", in("b.duckdb"), in("a.duckdb"), "-o", in("c.duckdb"))
 	if c := of("c.duckdb"); !slices.Equal(c[:len(b)], b) {
@@ -95,5 +111,17 @@ func TestFingerprint(t *testing.T) {
 	}
 	if changed := of("a.duckdb"); changed[0] == a[0] {
 		t.Error("a changed score does not change the fingerprint")
+	}
+	if db, err = sql.Open("duckdb", in("moved.duckdb")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("UPDATE example SET random_name_id = random_name_id + 1 WHERE example_id = 3"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if changed := of("moved.duckdb"); changed[0] == b[1] {
+		t.Error("another random name does not change the fingerprint")
 	}
 }

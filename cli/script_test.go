@@ -231,11 +231,11 @@ func npyCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: npy FILE varied|zero|nan DIMENSION...")
 	}
-	n := 1
-	for _, a := range args[2:] {
+	n, shape := 1, make([]int, len(args)-2)
+	for i, a := range args[2:] {
 		d, err := strconv.Atoi(a)
 		ts.Check(err)
-		n *= d
+		n, shape[i] = n*d, d
 	}
 	values := make([]float32, n)
 	for i := range values {
@@ -246,16 +246,23 @@ func npyCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if args[1] == "nan" {
 		values[n/2] = float32(math.NaN())
 	}
-	shape := strings.Join(args[2:], ", ")
-	if len(args) == 3 {
-		shape += ","
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), npyFile(shape, values), 0o644))
+}
+
+// npyFile is the content of a NumPy file with an array of float32.
+func npyFile(shape []int, values []float32) []byte {
+	sizes := strings.Trim(strings.ReplaceAll(fmt.Sprint(shape), " ", ", "), "[]")
+	if len(shape) == 1 {
+		sizes += ","
 	}
-	header := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }", shape)
+	header := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }", sizes)
 	header += strings.Repeat(" ", 63-(len(header)+10)%64) + "\n"
 	file := append([]byte("\x93NUMPY\x01\x00"), binary.LittleEndian.AppendUint16(nil, uint16(len(header)))...)
-	file, err := binary.Append(append(file, header...), binary.LittleEndian, values)
-	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), file, 0o644))
+	file = append(file, header...)
+	for _, v := range values {
+		file = binary.LittleEndian.AppendUint32(file, math.Float32bits(v))
+	}
+	return file
 }
 
 // profile FILE WORD: wants a profile, which is compressed, with a word in it.

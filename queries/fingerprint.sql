@@ -1,9 +1,10 @@
 -- name: fingerprint
 -- title: What identifies the data of a run
 -- description: For each complete run, SHA-256 over a text of lines: the model and the settings that say what the numbers mean, the
---   target heads, bases and mover heads, every prompt with its tokens and positions, and every score of the model as it is stored. Contributions
---   are not read, which keeps it cheap in a large file: they add up to the scores, and ducklens verify checks that they do. What is
---   left out changes no number: dates, versions, command lines, threads, and the number of the run in its file.
+--   target heads, bases (of a user's, the digest in its description) and mover heads, every prompt with its tokens, positions and
+--   random draws, and every score of the model as it is stored. Contributions are not read, which keeps it cheap in a large
+--   file: they add up to the scores, and ducklens verify checks that they do. What is left out changes no number: dates,
+--   versions, command lines, threads, names of files, and the number of the run in its file.
 -- param: run INTEGER = NULL, number of the run; NULL is every complete one
 -- chart: table
 
@@ -13,11 +14,12 @@ WITH line AS (
   UNION ALL
   SELECT h.run_id, 2, h.ordinal, 0, h.label FROM head AS h
   UNION ALL
-  SELECT s.run_id, 3, s.basis_id, 0, concat_ws(' ', s.side, s.kind, s.dimension, s.name) FROM basis AS s
+  SELECT s.run_id, 3, s.basis_id, 0, concat_ws(' ', s.side, s.kind, s.dimension, s.name, split_part(s.description, 'SHA-256 ', 2)) FROM basis AS s
   UNION ALL
   SELECT v.run_id, 4, v.ordinal, 0, v.label FROM mover AS v
   UNION ALL
-  SELECT e.run_id, 5, e.example_id, 0, format('{} {} {} {}', e.query_pos, e.key_pos, coalesce(e.baseline_pos::VARCHAR, '-'), e.text) FROM example AS e
+  SELECT e.run_id, 5, e.example_id, 0, format('{} {} {} {} {} {}', e.query_pos, e.key_pos, coalesce(e.baseline_pos::VARCHAR, '-'),
+    coalesce(e.random_name_id::VARCHAR, '-'), coalesce(e.random_token_id::VARCHAR, '-'), e.text) FROM example AS e
   UNION ALL
   SELECT t.run_id, 6, t.example_id, t.pos, t.token_id::VARCHAR FROM token AS t
   UNION ALL
