@@ -257,11 +257,7 @@ func (d *demonstration) explain(ctx context.Context, s *session.Session) error {
 		{"Key side, the query held fixed: what each component wrote at IO rather than at S", sideSQL, map[string]string{"side": schema.Key.String()}},
 		{"Both at once: a component of the query meets one of the key", pairSQL, nil},
 	} {
-		q, err := queries.AdHoc(part.sql)
-		if err != nil {
-			return err
-		}
-		result, err := s.Run(ctx, q, part.set)
+		result, err := ask(ctx, s, part.sql, part.set)
 		if err != nil {
 			return err
 		}
@@ -299,11 +295,7 @@ WHERE s.draw IS NULL`
 
 // route says how much of the difference goes through two routes, and how much through random directions.
 func (d *demonstration) route(ctx context.Context, s *session.Session) error {
-	q, err := queries.AdHoc(routeSQL)
-	if err != nil {
-		return err
-	}
-	result, err := s.Run(ctx, q, nil)
+	result, err := ask(ctx, s, routeSQL, nil)
 	if err != nil {
 		return err
 	}

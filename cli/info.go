@@ -69,11 +69,7 @@ func describeRuns(ctx context.Context, path string) (result *queries.Result, err
 		return nil, err
 	}
 	defer closing(s, &err)
-	q, err := queries.AdHoc(infoSQL)
-	if err != nil {
-		return nil, err
-	}
-	if result, err = s.Run(ctx, q, nil); err != nil {
+	if result, err = ask(ctx, s, infoSQL, nil); err != nil {
 		return nil, err
 	}
 	data, err := s.Run(ctx, queries.Fingerprint(), nil)
@@ -119,9 +115,5 @@ func askOnce(ctx context.Context, path, sql string) (result *queries.Result, err
 		return nil, err
 	}
 	defer closing(s, &err)
-	q, err := queries.AdHoc(sql)
-	if err != nil {
-		return nil, err
-	}
-	return s.Run(ctx, q, nil)
+	return ask(ctx, s, sql, nil)
 }

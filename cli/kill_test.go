@@ -17,6 +17,7 @@ import (
 	"ducklens/cli"
 	"ducklens/cli/demo"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/schematest"
 )
 
 var killSeed = flag.Uint64("kill-seed", 0, "seed of the moments at which ingests are killed; 0 takes one from the clock")
@@ -165,7 +166,7 @@ func storedTables(t *testing.T, path string) map[string][]string {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	names := column(t, db, "SELECT table_name FROM duckdb_tables() WHERE database_name = 'data' ORDER BY table_name")
+	names := schematest.Texts(t, db.SQL(), "SELECT table_name FROM duckdb_tables() WHERE database_name = 'data' ORDER BY table_name")
 	if len(names) < 15 {
 		t.Fatalf("%d tables, want all", len(names))
 	}
@@ -175,30 +176,9 @@ func storedTables(t *testing.T, path string) map[string][]string {
 		if name == "run" {
 			columns = "* EXCLUDE (created_at, command_line)"
 		}
-		all[name] = column(t, db, "SELECT t::VARCHAR AS r FROM (SELECT "+columns+" FROM "+name+") AS t ORDER BY r")
+		all[name] = schematest.Texts(t, db.SQL(), "SELECT t::VARCHAR AS r FROM (SELECT "+columns+" FROM "+name+") AS t ORDER BY r")
 	}
 	return all
-}
-
-// column reads a query for one column of text.
-func column(t *testing.T, db *dbfile.DB, query string) (list []string) {
-	t.Helper()
-	rows, err := db.SQL().QueryContext(t.Context(), query)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, s)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return list
 }
 
 // compareTables compares tables row by row.

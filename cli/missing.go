@@ -31,11 +31,7 @@ func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[
 	if run, ok := set["run"]; ok {
 		about["run"] = run
 	}
-	stored, err := queries.AdHoc(storedSQL)
-	if err != nil {
-		return ""
-	}
-	result, err := s.Run(ctx, stored, about)
+	result, err := ask(ctx, s, storedSQL, about)
 	if err != nil || len(result.Rows) != 1 {
 		return "" // what was asked first says more
 	}

@@ -223,11 +223,7 @@ func runFacts(ctx context.Context, s *session.Session, q queries.Query, set map[
 	if run, ok := set["run"]; ok {
 		about["run"] = run
 	}
-	facts, err := queries.AdHoc(factsSQL)
-	if err != nil {
-		return nil, err
-	}
-	result, err := s.Run(ctx, facts, about)
+	result, err := ask(ctx, s, factsSQL, about)
 	if err != nil {
 		return nil, err
 	}

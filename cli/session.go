@@ -173,3 +173,12 @@ func pathless(err error) error {
 	}
 	return err
 }
+
+// ask asks a question that ducklens itself wrote.
+func ask(ctx context.Context, s *session.Session, sql string, set map[string]string) (*queries.Result, error) {
+	q, err := queries.AdHoc(sql)
+	if err != nil {
+		return nil, err
+	}
+	return s.Run(ctx, q, set)
+}

@@ -127,11 +127,7 @@ func plotTo(ctx context.Context, s *session.Session, q queries.Query, set map[st
 
 // schemaOf prints the documentation of a file, or of what is called name.
 func schemaOf(ctx context.Context, s *session.Session, w io.Writer, name string) error {
-	q, err := queries.AdHoc(schemaSQL)
-	if err != nil {
-		return err
-	}
-	result, err := s.Run(ctx, q, nil)
+	result, err := ask(ctx, s, schemaSQL, nil)
 	if err != nil {
 		return err
 	}

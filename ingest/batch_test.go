@@ -14,7 +14,7 @@ func TestBatchesLeaveNoHoles(t *testing.T) {
 	t.Parallel()
 	for name, run := range map[string]schema.Run{
 		"layer 10":           {Heads: []schema.Head{{Layer: 10, Index: 7}}, Bases: schematest.AllBases()},
-		"layer 5":            {Heads: []schema.Head{{Layer: 5, Index: 0}}, Bases: schematest.AllBases()},
+		"layer 6":            {Heads: []schema.Head{{Layer: 6, Index: 0}}, Bases: schematest.AllBases()}, // 48 prompts have 8,352 query factors
 		"two heads":          {Heads: []schema.Head{{Layer: 6, Index: 1}, {Layer: 6, Index: 2}}, Bases: schematest.AllBases()},
 		"one pair of bases":  {Heads: []schema.Head{{Layer: 10, Index: 7}}, Bases: schematest.Bases()},
 		"layer 1, few bases": {Heads: []schema.Head{{Layer: 1, Index: 0}}, Bases: schematest.Bases()},

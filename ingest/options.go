@@ -185,7 +185,7 @@ func (o *Options) batchExamples() int {
 // leavesHoles tells whether batches of so many rows make DuckDB write a table twice. A batch larger than a row group is stored in row groups of
 // its own, and when the file is closed up to three neighbours become one less if their rows fit: batches of one or two
 // row groups and at most half of another are all written again, and the file keeps the holes. Measured on 200 prompts of GPT-2 small's
-// shape: batches of 29 with 8,294 query factors each, a quarter of the file is holes; of 24 or 48, a hundredth.
+// shape: batches of 29 with 8,294 query factors each, a fifth of the file is holes; of 24 or 48, a hundredth.
 func leavesHoles(rows int) bool {
 	groups, rest := rows/dbfile.RowGroupRows, rows%dbfile.RowGroupRows
 	return (groups == 1 || groups == 2) && 0 < rest && rest <= dbfile.RowGroupRows/2

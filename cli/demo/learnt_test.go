@@ -20,14 +20,38 @@ import (
 	"ducklens/schema"
 )
 
-// The model has learnt its task: on prompts of the generator, from a seed that the demo does not use, the most likely of all
-// tokens is the indirect object, well above the subject. cli/demo/train has the numbers on names and templates that were held out.
-func TestModelHasLearntIOI(t *testing.T) {
-	t.Parallel()
+// extracted is a folder with the model.
+func extracted(t *testing.T) string {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "model")
 	if err := demo.Extract(dir); err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// examples makes n prompts ready, from a seed that the demo does not use.
+func examples(t *testing.T, e *engine.Engine, n int) (list []schema.Example) {
+	t.Helper()
+	for p, err := range prompts.IOI().Prompts(prompts.Sampling{N: n, Seed: 5}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := e.Example(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Index = len(list)
+		list = append(list, x)
+	}
+	return list
+}
+
+// The model has learnt its task: on prompts of the generator, from a seed that the demo does not use, the most likely of all
+// tokens is the indirect object, well above the subject. cli/demo/train has the numbers on names and templates that were held out.
+func TestModelHasLearntIOI(t *testing.T) {
+	t.Parallel()
+	dir := extracted(t)
 	c, err := checkpoint.Open(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -49,14 +73,7 @@ func TestModelHasLearntIOI(t *testing.T) {
 	const n, wantAccuracy, wantDifference = 300, 0.97, 3 // of the issue: 97 %, 3 nats
 	var seqs []gpt2.Sequence
 	var io, s []int // the tokens of both names
-	for p, err := range prompts.IOI().Prompts(prompts.Sampling{N: n, Seed: 5}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		x, err := e.Example(p)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, x := range examples(t, e, n) {
 		var ids []int
 		for _, token := range x.Tokens[:x.Query+1] {
 			ids = append(ids, token.ID)
@@ -114,14 +131,12 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// What the demo says about the head that attends to the indirect object most (IO; the subject's first mention is S1): it attends to IO far more than to S1, and the largest contributions to the
-// difference are those of heads of layer 2, which look at the second mention of the subject, on the query side, and of heads of layer 0, which look at their own word, on the key side.
+// What the demo says about the head that attends to the indirect object most (IO; the subject's first mention is S1): it attends to IO far more
+// than to S1, and the largest contributions to the difference are those of heads of layer 2, which look at the second mention of the
+// subject, on the query side, and of heads of layer 0, which look at their own word, on the key side.
 func TestHeadOfTheDemo(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "model")
-	if err := demo.Extract(dir); err != nil {
-		t.Fatal(err)
-	}
+	dir := extracted(t)
 	head := schema.Head{Layer: 3, Index: 0}
 	e, err := engine.Open(dir, engine.Options{Heads: []schema.Head{head}, QueryBases: []string{"none"}, KeyBases: []string{"none"}})
 	if err != nil {
@@ -129,19 +144,7 @@ func TestHeadOfTheDemo(t *testing.T) {
 	}
 	defer e.Close()
 	const n = 200
-	var list []schema.Example
-	for p, err := range prompts.IOI().Prompts(prompts.Sampling{N: n, Seed: 5}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		x, err := e.Example(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		x.Index = len(list)
-		list = append(list, x)
-	}
-	results, err := e.Analyze(t.Context(), list)
+	results, err := e.Analyze(t.Context(), examples(t, e, n))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/schematest"
 )
 
 // stored reads every column of every table of a file, in the order of rows.
@@ -28,31 +29,10 @@ func stored(t *testing.T, path string) map[string][]string {
 	}
 	defer db.Close()
 	all := map[string][]string{}
-	for _, name := range texts(t, db.SQL(), "SELECT table_name FROM duckdb_tables() WHERE database_name = 'data'") {
-		all[name] = texts(t, db.SQL(), "SELECT t::VARCHAR FROM (SELECT * FROM "+name+") AS t")
+	for _, name := range schematest.Texts(t, db.SQL(), "SELECT table_name FROM duckdb_tables() WHERE database_name = 'data'") {
+		all[name] = schematest.Texts(t, db.SQL(), "SELECT t::VARCHAR FROM (SELECT * FROM "+name+") AS t")
 	}
 	return all
-}
-
-// texts reads a query for one column of text.
-func texts(t *testing.T, db *sql.DB, query string) (list []string) {
-	t.Helper()
-	rows, err := db.QueryContext(t.Context(), query)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, s)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return list
 }
 
 // copyOf copies a file.

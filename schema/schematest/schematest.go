@@ -313,3 +313,24 @@ func (w *writer) contributions(r schema.Result, add func(...any) error) error {
 	}
 	return nil
 }
+
+// Texts reads a query for one column of text.
+func Texts(tb testing.TB, db *sql.DB, query string, args ...any) (list []string) {
+	tb.Helper()
+	rows, err := db.QueryContext(tb.Context(), query, args...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			tb.Fatal(err)
+		}
+		list = append(list, s)
+	}
+	if err := rows.Err(); err != nil {
+		tb.Fatal(err)
+	}
+	return list
+}

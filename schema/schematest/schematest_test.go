@@ -131,23 +131,8 @@ func TestPanels(t *testing.T) {
 		{Side: schema.Key, QueryBasis: "unembed", KeyBasis: "mlp0", Quadrant: schema.ParPar, Values: map[string]float32{"MLP0": 2}},
 		{Side: schema.Key, QueryBasis: "unembed", KeyBasis: "mlp0", Quadrant: schema.PerpPar, Values: map[string]float32{"MLP0": 3}},
 	})
-	rows, err := db.SQL().QueryContext(t.Context(), `SELECT format('{} {} {} {} {} {} {}', component, query_basis, key_basis, quadrant, score, baseline, diff)
+	got := schematest.Texts(t, db.SQL(), `SELECT format('{} {} {} {} {} {} {}', component, query_basis, key_basis, quadrant, score, baseline, diff)
 		FROM contribution WHERE run_id = ? AND diff <> 0 ORDER BY ALL`, id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	var got []string
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, s)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
 	want := "9.9 none none perp_perp -1.0 0.0 -1.0\nMLP0 unembed mlp0 par_par 2.0 0.0 2.0\nMLP0 unembed mlp0 perp_par 3.0 0.0 3.0\nW_E none none perp_perp 0.25 0.0 0.25"
 	if strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
