@@ -176,6 +176,26 @@ func TestFactorsOfWhichBases(t *testing.T) {
 	}
 }
 
+// pairTables multiplies factors in memory that was used before, for more of them and for fewer.
+func pairTables(factors []schema.Factor, blasName string) ([]schema.PairTable, error) {
+	pairs, err := engine.NewPairMaker(blasName)
+	if err != nil {
+		return nil, err
+	}
+	two := func(side schema.Side, value float32) []schema.Factor {
+		return []schema.Factor{
+			{Side: side, Component: 7, Par: []float32{value}, Perp: []float32{value}},
+			{Side: side, Component: 8, Par: []float32{value}, Perp: []float32{value}},
+		}
+	}
+	for _, before := range [][]schema.Factor{append(two(schema.Query, 1), two(schema.Key, 2)...), factors, append(two(schema.Query, 3), two(schema.Key, 4)[1:]...)} {
+		if _, err := pairs.Tables(before); err != nil {
+			return nil, err
+		}
+	}
+	return pairs.Tables(factors)
+}
+
 // Rows read back from a file, in whatever order, give the same table to the bit.
 func TestPairTablesOfRows(t *testing.T) {
 	t.Parallel()
@@ -185,7 +205,7 @@ func TestPairTablesOfRows(t *testing.T) {
 		"as they are": func(f []schema.Factor) []schema.Factor { return f },
 		"backwards":   func(f []schema.Factor) []schema.Factor { slices.Reverse(f); return f },
 	} {
-		tables, err := engine.PairTables(spoil(slices.Clone(h.Factors)), e.BLAS())
+		tables, err := pairTables(spoil(slices.Clone(h.Factors)), e.BLAS())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +217,7 @@ func TestPairTablesOfRows(t *testing.T) {
 		spoil func([]schema.Factor) []schema.Factor
 		want  string
 	}{
-		"none":        {func([]schema.Factor) []schema.Factor { return nil }, "0 of the query and 0 of the key, want some of both"},
+		"none":        {func([]schema.Factor) []schema.Factor { return nil }, "0 bases of the query and 0 of the key, want some of both"},
 		"half a side": {func(f []schema.Factor) []schema.Factor { return f[:len(f)-1] }, "of 14 and 15 components"},
 		"twice":       {func(f []schema.Factor) []schema.Factor { return append(f, f[0]) }, "component 0 is there twice in basis 1"},
 		"cut": {func(f []schema.Factor) []schema.Factor {
@@ -220,12 +240,12 @@ func TestPairTablesOfRows(t *testing.T) {
 			return append(f, g...)
 		}, "1 bases at the baseline, want the 2 of the key or none"},
 	} {
-		_, err := engine.PairTables(c.spoil(slices.Clone(h.Factors)), "")
+		_, err := pairTables(c.spoil(slices.Clone(h.Factors)), "")
 		if !errors.Is(err, engine.ErrFactors) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one that says %q", name, err, c.want)
 		}
 	}
-	if _, err := engine.PairTables(h.Factors, "abacus"); !errors.Is(err, blas.ErrProvider) {
+	if _, err := pairTables(h.Factors, "abacus"); !errors.Is(err, blas.ErrProvider) {
 		t.Errorf("error %v, want ErrProvider", err)
 	}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -86,95 +87,111 @@ func narrowTo[To, From blas.Float](x []From) []To {
 	return out
 }
 
-// PairTables computes the pair decomposition of one head on one example from its factors, given in any order: as [Engine.Analyze]
-// gave them or as read back from a file, with the same result. There is one table for each query basis and key basis among
-// them. blasName is the multiply provider as [blas.ByName] knows it, such as that of the run; empty is auto. Sums of 2 d_head
-// products are in float32.
-func PairTables(factors []schema.Factor, blasName string) ([]schema.PairTable, error) {
+// PairMaker multiplies factors to pair tables, again and again in the same memory. It belongs to one goroutine.
+type PairMaker struct {
+	provider blas.Provider
+	space    decompose.PairSpace[float32]
+	vectors  [3][]vectorFactors // query, key, baseline; in the order of their bases
+	tables   []schema.PairTable
+}
+
+// NewPairMaker takes the multiply provider by the name that [blas.ByName] knows it by, such as that of the run; empty is auto.
+func NewPairMaker(blasName string) (*PairMaker, error) {
 	provider, err := blas.ByName(Options{BLAS: blasName}.blasName())
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
-	return pairTables(provider, factors)
+	return &PairMaker{provider: provider}, nil
 }
 
-// vectorFactors are the factors of one vector: of the query, the key, or the key at the baseline.
+// vectorFactors are the factors of one vector under one basis: of the query, the key, or the key at the baseline.
 type vectorFactors struct {
 	basis      int
 	components []int
 	factors    decompose.Factors[float32]
 }
 
-func pairTables(provider blas.Provider, factors []schema.Factor) ([]schema.PairTable, error) {
-	var vectors [3][]vectorFactors // query, key, baseline
-	const query, key, baseline = 0, 1, 2
-	byVector := [3]map[int][]schema.Factor{{}, {}, {}}
-	for _, f := range factors {
-		at := query
-		switch {
-		case f.Side == schema.Key && f.AtBaseline:
-			at = baseline
-		case f.Side == schema.Key:
-			at = key
+// Tables computes the pair decomposition of one head on one example from its factors, given in any order: as [Engine.Analyze]
+// gave them or as read back from a file, with the same result. There is one table for each query basis and key basis among
+// them. Sums of 2 d_head products are in float32. The tables are good until the next call.
+func (p *PairMaker) Tables(factors []schema.Factor) ([]schema.PairTable, error) {
+	if err := p.gather(factors); err != nil {
+		return nil, err
+	}
+	query, key, baseline := p.vectors[atQuery], p.vectors[atKey], p.vectors[atBaseline]
+	if len(query) == 0 || len(key) == 0 {
+		return nil, fmt.Errorf("engine: %w: %d bases of the query and %d of the key, want some of both", ErrFactors, len(query), len(key))
+	}
+	if n := len(baseline); n != 0 && n != len(key) {
+		return nil, fmt.Errorf("engine: %w: %d bases at the baseline, want the %d of the key or none", ErrFactors, n, len(key))
+	}
+	p.tables = resized(p.tables, len(query)*len(key))
+	for i := range p.tables {
+		t, q, k := &p.tables[i], &query[i/len(key)], &key[i%len(key)]
+		t.QueryBasis, t.KeyBasis, t.QueryComponents, t.KeyComponents = q.basis, k.basis, slices.Clone(q.components), slices.Clone(k.components)
+		var err error
+		if t.Score, err = p.space.Pairs(t.Score, p.provider, q.factors, k.factors); err != nil {
+			return nil, fmt.Errorf("engine: %w: %w", ErrFactors, err)
 		}
-		byVector[at][f.Basis] = append(byVector[at][f.Basis], f)
-	}
-	for at, byBasis := range byVector {
-		for basis, rows := range byBasis {
-			v, err := gather(basis, rows)
-			if err != nil {
-				return nil, err
-			}
-			vectors[at] = append(vectors[at], v)
+		if len(baseline) == 0 {
+			t.Baseline = nil
+			continue
 		}
-		slices.SortFunc(vectors[at], func(a, b vectorFactors) int { return a.basis - b.basis })
-	}
-	if len(vectors[query]) == 0 || len(vectors[key]) == 0 {
-		return nil, fmt.Errorf("engine: %w: %d of the query and %d of the key, want some of both", ErrFactors, len(byVector[query]), len(byVector[key]))
-	}
-	if n := len(vectors[baseline]); n != 0 && n != len(vectors[key]) {
-		return nil, fmt.Errorf("engine: %w: %d bases at the baseline, want the %d of the key or none", ErrFactors, n, len(vectors[key]))
-	}
-	var tables []schema.PairTable
-	for _, q := range vectors[query] {
-		for i, k := range vectors[key] {
-			t := schema.PairTable{QueryBasis: q.basis, KeyBasis: k.basis, QueryComponents: q.components, KeyComponents: k.components}
-			var err error
-			if t.Score, err = decompose.Pairs(provider, q.factors, k.factors); err != nil {
-				return nil, fmt.Errorf("engine: %w: %w", ErrFactors, err)
-			}
-			if len(vectors[baseline]) > 0 {
-				b := vectors[baseline][i]
-				if b.basis != k.basis || !slices.Equal(b.components, k.components) {
-					return nil, fmt.Errorf("engine: %w: bases %d at the baseline and %d at the key, of %d and %d components, want the same",
-						ErrFactors, b.basis, k.basis, len(b.components), len(k.components))
-				}
-				if t.Baseline, err = decompose.Pairs(provider, q.factors, b.factors); err != nil {
-					return nil, fmt.Errorf("engine: %w: %w", ErrFactors, err)
-				}
-			}
-			tables = append(tables, t)
+		b := &baseline[i%len(key)]
+		if b.basis != k.basis || !slices.Equal(b.components, k.components) {
+			return nil, fmt.Errorf("engine: %w: bases %d at the baseline and %d at the key, of %d and %d components, want the same",
+				ErrFactors, b.basis, k.basis, len(b.components), len(k.components))
+		}
+		if t.Baseline, err = p.space.Pairs(t.Baseline, p.provider, q.factors, b.factors); err != nil {
+			return nil, fmt.Errorf("engine: %w: %w", ErrFactors, err)
 		}
 	}
-	return tables, nil
+	return p.tables, nil
 }
 
-// gather puts the rows of one vector and basis in the order of their components: the bias, which has the highest
-// number, comes last.
-func gather(basis int, rows []schema.Factor) (vectorFactors, error) {
-	slices.SortFunc(rows, func(a, b schema.Factor) int { return a.Component - b.Component })
-	v := vectorFactors{basis: basis, factors: decompose.Factors[float32]{DHead: len(rows[0].Par)}}
-	for i, f := range rows {
-		if len(f.Par) != v.factors.DHead || len(f.Perp) != v.factors.DHead {
-			return v, fmt.Errorf("engine: %w: component %d has %d parallel and %d perpendicular numbers, want %d", ErrFactors, f.Component, len(f.Par), len(f.Perp), v.factors.DHead)
+// gather sorts factors into vectors, and the rows of each by component: the bias, which has the highest number, comes last.
+func (p *PairMaker) gather(factors []schema.Factor) error {
+	place := func(f *schema.Factor) int {
+		switch {
+		case f.Side == schema.Query:
+			return atQuery
+		case f.AtBaseline:
+			return atBaseline
+		default:
+			return atKey
 		}
-		if i > 0 && f.Component == rows[i-1].Component {
-			return v, fmt.Errorf("engine: %w: component %d is there twice in basis %d", ErrFactors, f.Component, basis)
+	}
+	sorted := make([]*schema.Factor, len(factors))
+	for i := range factors {
+		sorted[i] = &factors[i]
+	}
+	slices.SortFunc(sorted, func(a, b *schema.Factor) int {
+		return cmp.Or(place(a)-place(b), a.Basis-b.Basis, a.Component-b.Component)
+	})
+	for at := range p.vectors {
+		p.vectors[at] = p.vectors[at][:0]
+	}
+	for i, f := range sorted {
+		list := &p.vectors[place(f)]
+		if i == 0 || place(f) != place(sorted[i-1]) || f.Basis != sorted[i-1].Basis {
+			*list = resized(*list, len(*list)+1)
+			v := &(*list)[len(*list)-1]
+			*v = vectorFactors{basis: f.Basis, components: v.components[:0],
+				factors: decompose.Factors[float32]{DHead: len(f.Par), Par: v.factors.Par[:0], Perp: v.factors.Perp[:0]}}
+		} else if f.Component == sorted[i-1].Component {
+			return fmt.Errorf("engine: %w: component %d is there twice in basis %d", ErrFactors, f.Component, f.Basis)
+		}
+		v := &(*list)[len(*list)-1]
+		if len(f.Par) != v.factors.DHead || len(f.Perp) != v.factors.DHead {
+			return fmt.Errorf("engine: %w: component %d has %d parallel and %d perpendicular numbers, want %d", ErrFactors, f.Component, len(f.Par), len(f.Perp), v.factors.DHead)
 		}
 		v.components = append(v.components, f.Component)
+		v.factors.Rows = v.components[:len(v.components)-1]
 		v.factors.Par = append(v.factors.Par, f.Par...)
 		v.factors.Perp = append(v.factors.Perp, f.Perp...)
 	}
-	v.factors.Rows = v.components[:len(rows)-1]
-	return v, nil
+	return nil
 }
+
+// resized gives a list another length, and keeps what lies in its memory to be used again.
+func resized[E any](list []E, n int) []E { return slices.Grow(list, max(0, n-len(list)))[:n] }

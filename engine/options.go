@@ -47,7 +47,7 @@ type Options struct {
 
 	// Factors, Pairs, Substitutions and Projections ask for more than contributions: the fields of [schema.HeadResult] with those
 	// names (Projections for Cosines too). Pairs take the most memory, 16 bytes for each pair of components,
-	// pair of bases and position, 1.3 MB an example for a head of layer 10 of GPT-2 small with the default bases; [PairTables] makes
+	// pair of bases and position, 1.3 MB an example for a head of layer 10 of GPT-2 small with the default bases; [PairMaker] makes
 	// them from Factors one example at a time.
 	Factors, Pairs, Substitutions, Projections bool
 

@@ -74,7 +74,7 @@ type Options struct {
 	// examples it was made: a run over another number is refused with a [MadeForError] before it begins.
 	MadeFor map[string]int
 
-	// BatchExamples is the number of examples that are analysed and committed together; 0 chooses one for a
+	// BatchExamples is the number of examples that are committed together; 0 chooses one for a
 	// bounded number of rows. Results do not depend on it.
 	BatchExamples int
 
@@ -85,9 +85,8 @@ type Options struct {
 }
 
 // A batch holds at most maxBatchExamples examples and, as far as single examples allow it, maxBatchRows
-// contribution rows. Smaller batches spend more time on commits and on short matrix products; larger
-// ones lose more when the process dies and hold more memory (a row is 64 bytes while it waits).
-// 48 prompts of some 20 tokens are one forward pass of the engine; of 64 the last eight would be a short one of their own.
+// contribution rows. Smaller batches spend more time on commits, and on short matrix products where there are few examples for a
+// forward pass; larger ones lose more when the process dies. 48 prompts of some 20 tokens are two passes of the engine.
 // The default bases of a head in layer 10 of GPT-2 small make 165,000 rows of 48 prompts.
 const (
 	maxBatchExamples = 48

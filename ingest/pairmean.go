@@ -12,7 +12,8 @@ import (
 // pairMeans averages pair tables over the examples of a run. Fed with the heads of the examples in their order, it gives the same
 // bits whatever the batches were, and whether it is fed with what the engine gave or with factors that were stored.
 type pairMeans struct {
-	blas  string // multiplies factors
+	blas  string            // multiplies factors
+	pairs *engine.PairMaker // nil until there are factors
 	heads []schema.Head
 	means map[schema.Head][]*pairMean // in the order of the first example's tables
 }
@@ -50,7 +51,12 @@ func (p *pairMeans) add(h *schema.HeadResult) error {
 			return nil
 		}
 		var err error
-		if tables, err = engine.PairTables(h.Factors, p.blas); err != nil {
+		if p.pairs == nil {
+			if p.pairs, err = engine.NewPairMaker(p.blas); err != nil {
+				return err
+			}
+		}
+		if tables, err = p.pairs.Tables(h.Factors); err != nil {
 			return err
 		}
 	}

@@ -86,7 +86,7 @@ func segments(list []segment, example int, h *schema.HeadResult) []segment {
 	return list
 }
 
-// appendContributions appends the wide rows of a batch in the order head, side, query basis, key basis, example, component. Questions
+// appendContributions appends the wide rows of a part in the order head, side, query basis, key basis, example, component. Questions
 // are about one head, one side and one pair of bases over all examples: in this order DuckDB finds them in few places.
 func (w *writer) appendContributions(tables *appenders, results []schema.Result) error {
 	var list []segment

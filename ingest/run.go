@@ -87,10 +87,13 @@ func (e *MadeForError) Hint() string {
 	return fmt.Sprintf("give %d prompts, or one part for each of the %d", e.Examples, e.Total)
 }
 
-// batch is what goes from the computing to the writing goroutine.
-type batch struct{ results []schema.Result }
+// part is what goes from the computing to the writing goroutine: the results of one forward pass.
+type part struct {
+	results []schema.Result
+	last    bool // of its batch, which is what is committed together
+}
 
-// Run writes one run. When ctx is cancelled it stops: a batch that is being written is finished, one that is being computed is
+// Run writes one run. When ctx is cancelled it stops: what is computed of a batch is written, what is being computed is
 // dropped, and the error wraps the context's.
 // The file is complete, with nothing beside it, whenever Run returns a nil error; after an error see [Incomplete].
 func Run(ctx context.Context, opts Options) (Summary, error) {
@@ -222,23 +225,23 @@ func examples(ctx context.Context, opts *Options, draws *lottery) func(yield fun
 	}
 }
 
-// pipe computes batches and hands them to the writer, which works on the one before meanwhile. It
+// pipe computes batches, part by part, and hands the parts to the writer, which works on the one before meanwhile. It
 // returns when both are done.
 func pipe(ctx context.Context, opts *Options, w *writer, log *slog.Logger) error {
 	computing, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	batches := make(chan batch)
+	parts := make(chan part)
 	written := make(chan error, 1)
 	go func() {
 		// A transaction that has begun is finished, whatever happens to ctx.
-		err := w.writeAll(context.WithoutCancel(ctx), batches, log)
+		err := w.writeAll(context.WithoutCancel(ctx), parts, log)
 		if err != nil {
 			stop(err)
 		}
 		written <- err
 	}()
-	err := compute(computing, opts, w, batches)
-	close(batches)
+	err := compute(computing, opts, w, parts)
+	close(parts)
 	if werr := <-written; werr != nil {
 		return werr
 	}
@@ -246,26 +249,29 @@ func pipe(ctx context.Context, opts *Options, w *writer, log *slog.Logger) error
 }
 
 // compute analyses the prompts batch by batch, but for those that a resumed run has already.
-func compute(ctx context.Context, opts *Options, w *writer, batches chan<- batch) error {
+func compute(ctx context.Context, opts *Options, w *writer, parts chan<- part) error {
 	size := opts.batchExamples()
 	pending := make([]schema.Example, 0, min(size, w.source.total))
 	done, old := 0, w.resumed
 	flush := func() error {
-		results, err := analyze(ctx, opts, pending)
-		if err != nil {
-			return err
-		}
-		if err := old.check(opts.Path, results); err != nil {
-			return err
+		passes := engine.Passes(pending)
+		for i, pass := range passes {
+			results, err := analyze(ctx, opts, pass)
+			if err != nil {
+				return err
+			}
+			if err := old.check(opts.Path, results); err != nil {
+				return err
+			}
+			select {
+			case parts <- part{results, i == len(passes)-1}:
+			case <-ctx.Done():
+				return cancelled(ctx)
+			}
 		}
 		done += len(pending)
 		pending = pending[:0]
-		select {
-		case batches <- batch{results}:
-			return nil
-		case <-ctx.Done():
-			return cancelled(ctx)
-		}
+		return nil
 	}
 	draws, err := newLottery(opts)
 	if err != nil {
@@ -296,8 +302,8 @@ func compute(ctx context.Context, opts *Options, w *writer, batches chan<- batch
 	return nil
 }
 
-// analyze has a batch analysed and checks what comes back. The results own their examples: the
-// batch may be reused.
+// analyze has examples analysed and checks what comes back. The results own their examples: the
+// slice may be reused.
 func analyze(ctx context.Context, opts *Options, pending []schema.Example) ([]schema.Result, error) {
 	results, err := opts.Engine.Analyze(ctx, pending)
 	if err != nil {

@@ -3,6 +3,7 @@ package decompose
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"ducklens/engine/blas"
 )
@@ -16,41 +17,34 @@ import (
 // table are contributions of the sides, its sum is the score. Factors read back from a file do as well as computed
 // ones. It returns [ErrShape] where the factors do not fit each other.
 func Pairs[T blas.Float](provider blas.Provider, query, key Factors[T]) ([][4]T, error) {
-	q, err := query.stacked()
+	return new(PairSpace[T]).Pairs(nil, provider, query, key)
+}
+
+// PairSpace is memory for [PairSpace.Pairs] to use again from call to call. The zero value is ready.
+type PairSpace[T blas.Float] struct{ query, key, products []T }
+
+// Pairs is the function [Pairs], with the table in the memory of out where that is large enough.
+func (s *PairSpace[T]) Pairs(out [][4]T, provider blas.Provider, query, key Factors[T]) ([][4]T, error) {
+	q, err := query.stacked(&s.query)
 	if err != nil {
 		return nil, fmt.Errorf("decompose: query factors: %w", err)
 	}
-	k, err := key.stacked()
+	k, err := key.stacked(&s.key)
 	if err != nil {
 		return nil, fmt.Errorf("decompose: key factors: %w", err)
 	}
 	if query.DHead != key.DHead {
 		return nil, fmt.Errorf("decompose: query factors have d_head %d, key factors %d: %w", query.DHead, key.DHead, ErrShape)
 	}
-	return pairs(provider, q, k), nil
-}
-
-// stacked gives Par above Perp, [2 rows, d_head].
-func (f *Factors[T]) stacked() (blas.Matrix[T], error) {
-	rows := len(f.Rows) + 1
-	if f.DHead < 1 || len(f.Par) != rows*f.DHead || len(f.Perp) != rows*f.DHead {
-		return blas.Matrix[T]{}, fmt.Errorf("%d parallel and %d perpendicular numbers for %d rows of d_head %d: %w",
-			len(f.Par), len(f.Perp), rows, f.DHead, ErrShape)
+	unit := T(1 / math.Sqrt(float64(query.DHead)))
+	for i := range q.Data {
+		q.Data[i] *= unit
 	}
-	all := make([]T, 0, 2*len(f.Par))
-	return blas.NewMatrix(2*rows, f.DHead, append(append(all, f.Par...), f.Perp...)), nil
-}
-
-// pairs multiplies the stacked factors of both sides and sorts the products into quadrants.
-func pairs[T blas.Float](provider blas.Provider, query, key blas.Matrix[T]) [][4]T {
-	unit := T(1 / math.Sqrt(float64(query.Cols)))
-	for i := range query.Data {
-		query.Data[i] *= unit
-	}
-	products := blas.NewMatrix(query.Rows, key.Rows, make([]T, query.Rows*key.Rows))
-	blas.Gemm(provider, 1, products, query, key.T(), false)
-	rows, columns := query.Rows/2, key.Rows/2
-	out := make([][4]T, rows*columns)
+	s.products = slices.Grow(s.products[:0], q.Rows*k.Rows)[:q.Rows*k.Rows]
+	products := blas.NewMatrix(q.Rows, k.Rows, s.products)
+	blas.Gemm(provider, 1, products, q, k.T(), false)
+	rows, columns := q.Rows/2, k.Rows/2
+	out = slices.Grow(out[:0], rows*columns)[:rows*columns]
 	for i := range rows {
 		par, perp := products.Row(i), products.Row(rows+i)
 		to := out[i*columns : (i+1)*columns]
@@ -58,5 +52,16 @@ func pairs[T blas.Float](provider blas.Provider, query, key blas.Matrix[T]) [][4
 			to[j] = [4]T{par[j], par[columns+j], perp[j], perp[columns+j]} // in the order of schema.Quadrants
 		}
 	}
-	return out
+	return out, nil
+}
+
+// stacked puts Par above Perp [2 rows, d_head], in the memory of space.
+func (f *Factors[T]) stacked(space *[]T) (blas.Matrix[T], error) {
+	rows := len(f.Rows) + 1
+	if f.DHead < 1 || len(f.Par) != rows*f.DHead || len(f.Perp) != rows*f.DHead {
+		return blas.Matrix[T]{}, fmt.Errorf("%d parallel and %d perpendicular numbers for %d rows of d_head %d: %w",
+			len(f.Par), len(f.Perp), rows, f.DHead, ErrShape)
+	}
+	*space = append(append((*space)[:0], f.Par...), f.Perp...)
+	return blas.NewMatrix(2*rows, f.DHead, *space), nil
 }

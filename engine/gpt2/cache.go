@@ -16,7 +16,7 @@ type Sequence struct {
 }
 
 // Cache is what a forward pass keeps. It is memory of its own, independent of the model and of later passes,
-// and is read-only: the slices and tensors it gives are views of it, good as long as the caller holds them. A
+// and is read-only: the slices and tensors it gives are views of it, good as long as the caller holds them, or until [Model.Recycle]. A
 // position is named by the number of its sequence and by its index i in [Sequence.Positions].
 //
 // Methods panic on a layer, head or position that the pass was not asked for.
@@ -53,8 +53,11 @@ func newCache[T blas.Float](m *Model[T], stop int, seqs []Sequence, heads []sche
 		start += used(s)
 	}
 	kept, d, dh := len(c.position), m.config.DModel, m.config.DHead()
-	c.components = make([]T, kept*schema.StreamComponents(stop, m.config.NHeads)*d)
-	c.resid = make([]T, kept*(stop+1)*d)
+	if old := m.caches.take(); old != nil {
+		c.components, c.resid = old.components, old.resid
+	}
+	c.components = fitted(c.components, kept*schema.StreamComponents(stop, m.config.NHeads)*d)
+	c.resid = fitted(c.resid, kept*(stop+1)*d)
 	for range stop + 1 {
 		c.ln1 = append(c.ln1, make([]T, kept))
 	}

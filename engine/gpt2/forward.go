@@ -47,7 +47,7 @@ func (m *Model[T]) forward(ctx context.Context, seqs []Sequence, heads []schema.
 		r.starts = append(r.starts, r.starts[len(r.starts)-1]+used(s))
 	}
 	r.workspace = m.workspace(r.tokens())
-	defer m.pool.Put(r.workspace)
+	defer m.workspaces.put(r.workspace)
 
 	r.embed(seqs)
 	for l := range stop {
@@ -123,27 +123,19 @@ type workspace[T blas.Float] struct {
 }
 
 func (m *Model[T]) workspace(tokens int) *workspace[T] {
-	w, _ := m.pool.Get().(*workspace[T])
+	w := m.workspaces.take()
 	if w == nil {
 		w = &workspace[T]{}
 	}
 	d := m.config.DModel
-	fit := func(x *blas.Matrix[T], cols int) {
-		if cap(x.Data) < tokens*cols {
-			x.Data = make([]T, tokens*cols)
-		}
-		*x = blas.NewMatrix(tokens, cols, x.Data[:tokens*cols])
-	}
+	fit := func(x *blas.Matrix[T], cols int) { *x = blas.NewMatrix(tokens, cols, fitted(x.Data, tokens*cols)) }
 	fit(&w.stream, d)
 	fit(&w.norm, d)
 	fit(&w.qkv, 3*d)
 	fit(&w.z, d)
 	fit(&w.hidden, m.config.DMLP)
 	fit(&w.out, d)
-	if cap(w.scale) < tokens {
-		w.scale = make([]T, tokens)
-	}
-	w.scale = w.scale[:tokens]
+	w.scale = fitted(w.scale, tokens)
 	return w
 }
 
@@ -172,6 +164,7 @@ func (r *run[T]) embed(seqs []Sequence) {
 			r.embedInto(r.component(kept, 0), seqs[s].Tokens[p])
 			copy(r.component(kept, 1), r.position.Row(p))
 		}
+		r.ReleaseTables()
 	})
 	r.keepStream(0)
 }

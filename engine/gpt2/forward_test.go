@@ -121,6 +121,47 @@ func checkBatches[T blas.Float](t *testing.T, c *checkpoint.Checkpoint, name str
 	}
 }
 
+// A pass in the memory of another, that was longer and left other numbers there, gives the same bits, in both forms of the weights.
+func TestRecycledMemory(t *testing.T) {
+	c := gpt2test.Open(t, gpt2test.Tiny(), 1)
+	seqs := randomSequences(c.Config(), 9)
+	heads := []schema.Head{{Layer: 3, Index: 0}, {Layer: 3, Index: 2}, {Layer: 1, Index: 1}}
+	p, err := blas.ByName("auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, processing := range []schema.Processing{schema.Processed, schema.Raw} {
+		m, err := gpt2.Load[float32](c, processing, p, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := everything(mustForward(t, m, seqs[:2], heads), heads, 1, 3)
+		long := mustForward(t, m, seqs, heads)
+		nan := float32(math.NaN())
+		for s := range seqs {
+			for i := range 3 {
+				numbers := [][]float32{long.Components(s, i).Data().([]float32)}
+				for l := range long.Stop() + 1 {
+					numbers = append(numbers, long.ResidPre(l, s, i))
+				}
+				for _, list := range numbers {
+					for j := range list {
+						list[j] = nan
+					}
+				}
+			}
+		}
+		m.Recycle(long)
+		again := mustForward(t, m, seqs[:2], heads)
+		if got := everything(again, heads, 1, 3); !slices.Equal(got, want) {
+			t.Errorf("%s: other bits in recycled memory", processing)
+		}
+		if !math.IsNaN(float64(long.Components(8, 0).Data().([]float32)[0])) || &again.Components(0, 0).Data().([]float32)[0] != &long.Components(0, 0).Data().([]float32)[0] {
+			t.Errorf("%s: the memory was not used again", processing)
+		}
+	}
+}
+
 // The kernels of all CPUs give the same bits.
 func TestResultsDoNotDependOnCPU(t *testing.T) {
 	c := gpt2test.Open(t, gpt2test.Tiny(), 1)

@@ -68,7 +68,8 @@ type Model[T blas.Float] struct {
 	position   blas.Matrix[T]  // W_pos [n_ctx, d_model]
 	embedding  checkpoint.View // W_E as stored [d_vocab, d_model]
 	unembed    unembedding[T]
-	pool       sync.Pool // *workspace[T]
+	workspaces spares[*workspace[T]]
+	caches     spares[*Cache[T]]
 }
 
 // layer holds one block. The maps that read the stream have the LayerNorm before them folded in, in
@@ -140,6 +141,48 @@ func (m *Model[T]) QK(head schema.Head) QK[T] {
 // BO is b_O of a layer [d_model], what its attention adds at every position; the folded value biases are in it
 // when processed. The caller must not change it.
 func (m *Model[T]) BO(layer int) []T { return m.layers[layer].bo }
+
+// ReleaseTables tells the system that the rows of W_E and W_U that were read are not needed for now. A row of 3 kB may bring up to half a
+// megabyte of the file with it, which counts as the process's memory.
+func (m *Model[T]) ReleaseTables() {
+	for _, table := range []checkpoint.View{m.embedding, m.unembed.table} {
+		table.Release(0, table.Len())
+	}
+}
+
+// Recycle gives the memory of a cache to the next pass. Nothing that the cache gave may be used afterwards. A cache that is not
+// recycled is garbage one day.
+func (m *Model[T]) Recycle(c *Cache[T]) { m.caches.put(c) }
+
+// spares keeps what one pass has done with for another. (A sync.Pool would let it go with the garbage of a pass or two.)
+type spares[X any] struct {
+	mu   sync.Mutex
+	list []X
+}
+
+func (s *spares[X]) put(x X) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = append(s.list, x)
+}
+
+// take gives one, or the zero value.
+func (s *spares[X]) take() (x X) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if last := len(s.list) - 1; last >= 0 {
+		x, s.list = s.list[last], s.list[:last]
+	}
+	return x
+}
+
+// fitted gives a list of n numbers, whatever they are, in the memory of x where that is large enough.
+func fitted[T blas.Float](x []T, n int) []T {
+	if cap(x) < n {
+		return make([]T, n)
+	}
+	return x[:n]
+}
 
 // Embed is W_E[token] [d_model], the component that the token embedding writes.
 func (m *Model[T]) Embed(token int) []T {

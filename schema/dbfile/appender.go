@@ -94,7 +94,7 @@ func (a *Appender) AppendRow(values ...Value) error {
 		case []float32:
 			a.PutFloats(v)
 		default:
-			a.mismatch(v)
+			a.mismatch(kind(fmt.Sprintf("a %T", v)))
 		}
 	}
 	return a.EndRow()
@@ -103,7 +103,7 @@ func (a *Appender) AppendRow(values ...Value) error {
 // PutInt32 puts integers into the next columns of the row.
 func (a *Appender) PutInt32(values ...int32) {
 	for _, v := range values {
-		if c := a.column(kindInteger, v); c != nil {
+		if c := a.column(kindInteger); c != nil {
 			*at[int32](c, a.filled) = v
 		}
 	}
@@ -112,7 +112,7 @@ func (a *Appender) PutInt32(values ...int32) {
 // PutFloat32 puts numbers into the next FLOAT columns of the row.
 func (a *Appender) PutFloat32(values ...float32) {
 	for _, v := range values {
-		if c := a.column(kindFloat, v); c != nil {
+		if c := a.column(kindFloat); c != nil {
 			*at[float32](c, a.filled) = v
 		}
 	}
@@ -131,7 +131,7 @@ func (a *Appender) PutNullable(values ...float32) {
 
 // PutFloat64 puts a number into the next DOUBLE column of the row.
 func (a *Appender) PutFloat64(v float64) {
-	if c := a.column(kindDouble, v); c != nil {
+	if c := a.column(kindDouble); c != nil {
 		*at[float64](c, a.filled) = v
 	}
 }
@@ -148,14 +148,14 @@ func (a *Appender) PutText(v string) {
 		a.next++
 		return
 	}
-	if c := a.column(kindText, v); c != nil {
+	if c := a.column(kindText); c != nil {
 		mapping.VectorAssignStringElement(c.vector, mapping.IdxT(a.filled), v)
 	}
 }
 
 // PutFloats puts a list into the next FLOAT[] column of the row.
 func (a *Appender) PutFloats(list []float32) {
-	if c := a.column(kindFloats, list); c != nil {
+	if c := a.column(kindFloats); c != nil {
 		if err := c.putList(a.filled, list); err != nil {
 			a.fail(err)
 		}
@@ -170,24 +170,24 @@ func (a *Appender) PutNull() {
 	a.next++
 }
 
-// column gives the column of the next value, or nil if v does not belong there.
-func (a *Appender) column(k kind, v Value) *vectorWriter {
+// column gives the column of the next value, or nil if a value of this kind does not belong there.
+func (a *Appender) column(k kind) *vectorWriter {
 	if a.next >= len(a.columns) {
 		a.next++ // counted, for EndRow to refuse
 		return nil
 	}
 	c := &a.columns[a.next]
 	if c.kind != k {
-		a.mismatch(v)
+		a.mismatch(k)
 		return nil
 	}
 	a.next++
 	return c
 }
 
-func (a *Appender) mismatch(v Value) {
+func (a *Appender) mismatch(k kind) {
 	if a.next < len(a.columns) {
-		a.fail(fmt.Errorf("a %T in column %d, want %s", v, a.next+1, a.columns[a.next].kind))
+		a.fail(fmt.Errorf("%s in column %d, want %s", k, a.next+1, a.columns[a.next].kind))
 	}
 	a.next++
 }
