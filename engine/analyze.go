@@ -129,7 +129,6 @@ func (a *analysis[T]) pass(ctx context.Context, examples []schema.Example, do vi
 	workers.Do(a.engine.options.threads(), len(examples), func(i int) {
 		if errs[i] = ctx.Err(); errs[i] == nil {
 			errs[i] = do(p, examples[i], i, i)
-			a.model.ReleaseTables()
 		}
 	})
 	for _, err := range errs {
@@ -145,43 +144,69 @@ type pass[T blas.Float] struct {
 	*analysis[T]
 	cache *gpt2.Cache[T]
 
-	// Effective embeddings by token, of the key and baseline tokens, where a basis or a substitution needs them: one
-	// product for all of them costs a fraction of one each.
-	mlp, attn map[int][]T
+	// By token: what heads and bases of many examples ask for again and again.
+	tokens map[int]*tokenVectors[T]
+}
+
+// tokenVectors are the vectors of a token [d_model]. Those of its effective embedding are only there for key and baseline tokens of
+// the pass, where a basis or a substitution needs them: one product for all of them costs a fraction of one each.
+type tokenVectors[T blas.Float] struct {
+	unembed []T // W_U[:, token]
+
+	embed     []T // W_E[token]
+	mlp, attn []T // parts of the effective embedding
+	effective []T // embed + attn + mlp
 }
 
 var _ decompose.Embeddings[float32] = (*pass[float32])(nil)
 
 func newPass[T blas.Float](a *analysis[T], cache *gpt2.Cache[T], examples []schema.Example) *pass[T] {
-	p := &pass[T]{analysis: a, cache: cache}
-	if !a.engine.options.Substitutions && !slices.ContainsFunc(a.engine.keyBases, func(b basis) bool { return b.NeedsEffective }) {
+	p := &pass[T]{analysis: a, cache: cache, tokens: map[int]*tokenVectors[T]{}}
+	options := &a.engine.options
+	if options.AttentionOnly {
 		return p
 	}
-	p.mlp, p.attn = map[int][]T{}, map[int][]T{}
-	var tokens []int
+	var list []int
+	add := func(id int) {
+		if id != schema.NoToken && p.tokens[id] == nil {
+			p.tokens[id] = &tokenVectors[T]{}
+			list = append(list, id)
+		}
+	}
 	for _, x := range examples {
-		for _, at := range []int{x.Key, x.Baseline} {
-			if at == schema.NoPosition {
-				continue
-			}
-			if id := x.Tokens[at].ID; p.mlp[id] == nil {
-				p.mlp[id] = []T{} // seen
-				tokens = append(tokens, id)
+		add(x.Tokens[x.Key].ID)
+		if x.Baseline != schema.NoPosition {
+			add(x.Tokens[x.Baseline].ID)
+		}
+	}
+	if options.Substitutions || slices.ContainsFunc(a.engine.keyBases, func(b basis) bool { return b.NeedsEffective }) {
+		mlps, attns := a.model.EffectiveEmbeddings(list)
+		for i, id := range list {
+			v := p.tokens[id]
+			v.embed, v.mlp, v.attn = a.model.Embed(id), mlps[i], attns[i]
+			v.effective = make([]T, len(v.embed))
+			for j := range v.effective {
+				v.effective[j] = v.embed[j] + v.attn[j] + v.mlp[j]
 			}
 		}
 	}
-	mlps, attns := a.model.EffectiveEmbeddings(tokens)
-	for i, id := range tokens {
-		p.mlp[id], p.attn[id] = mlps[i], attns[i]
+	if options.Substitutions {
+		for _, x := range examples {
+			add(x.RandomName)
+			add(x.RandomToken)
+		}
 	}
+	workers.Do(options.threads(), len(list), func(i int) { p.tokens[list[i]].unembed = a.model.Unembed(list[i]) })
 	return p
 }
 
-// Unembed gives W_U[:, token].
-func (p *pass[T]) Unembed(token int) []T { return p.model.Unembed(token) }
+// Unembed gives W_U[:, token] of a token of the pass.
+func (p *pass[T]) Unembed(token int) []T { return p.tokens[token].unembed }
 
 // EffectiveEmbedding gives the MLP and the attention part of the effective embedding of a token of the pass.
-func (p *pass[T]) EffectiveEmbedding(token int) (mlp, attn []T) { return p.mlp[token], p.attn[token] }
+func (p *pass[T]) EffectiveEmbedding(token int) (mlp, attn []T) {
+	return p.tokens[token].mlp, p.tokens[token].attn
+}
 
 // example analyses sequence seq of the pass.
 func (p *pass[T]) example(x schema.Example, seq int) (schema.Result, error) {
@@ -265,15 +290,20 @@ func (p *pass[T]) more(r *schema.HeadResult, in decompose.Input[T], x schema.Exa
 	if !options.Factors {
 		r.Factors = nil
 	}
+	if !options.Substitutions && !options.Projections {
+		return nil
+	}
+	s, err := decompose.NewSubstitution(in, scores, x.Key)
+	if err != nil {
+		return err
+	}
 	if options.Substitutions {
-		if r.Substitutions, err = p.substitutions(in, x, scores); err != nil {
+		if r.Substitutions, err = p.substitutions(s, in, x); err != nil {
 			return err
 		}
 	}
 	if options.Projections {
-		if r.Projections, err = p.projections(in); err != nil {
-			return err
-		}
+		r.Projections = p.projections(s, in)
 		if first {
 			r.Cosines = p.cosines(in)
 		}

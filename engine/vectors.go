@@ -24,11 +24,7 @@ const (
 )
 
 // substitutions computes the rows of one head on one example.
-func (p *pass[T]) substitutions(in decompose.Input[T], x schema.Example, scores []T) ([]schema.Substitution, error) {
-	s, err := decompose.NewSubstitution(in, scores, x.Key)
-	if err != nil {
-		return nil, err
-	}
+func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input[T], x schema.Example) ([]schema.Substitution, error) {
 	var rows []schema.Substitution
 	var fault error
 	add := func(side schema.Side, name string, v decompose.Substituted, err error) {
@@ -72,11 +68,13 @@ func (p *pass[T]) substitutions(in decompose.Input[T], x schema.Example, scores 
 		out, err := s.Key(atKey, atBaseline)
 		add(schema.Key, name, out, err)
 	}
-	embed, effective, effectiveMLP := p.tokenVectors(key)
-	embedB, effectiveB, effectiveMLPB := p.tokenVectors(baseline)
-	keySide(VectorEmbed, embed, embedB)
-	keySide(VectorEffective, effective, effectiveB)
-	keySide(VectorEffectiveMLP, effectiveMLP, effectiveMLPB)
+	atKey, atBaseline := p.tokens[key], &tokenVectors[T]{}
+	if x.Baseline != schema.NoPosition {
+		atBaseline = p.tokens[baseline]
+	}
+	keySide(VectorEmbed, atKey.embed, atBaseline.embed)
+	keySide(VectorEffective, atKey.effective, atBaseline.effective)
+	keySide(VectorEffectiveMLP, atKey.mlp, atBaseline.mlp)
 	if mlp0 := p.engine.mlp0(); mlp0 < len(in.Components) {
 		var atBaseline []T
 		if in.Baseline != nil {
@@ -89,20 +87,6 @@ func (p *pass[T]) substitutions(in decompose.Input[T], x schema.Example, scores 
 	return rows, fault
 }
 
-// tokenVectors gives W_E, W_EE and W_EE0 of a token; nil for none.
-func (p *pass[T]) tokenVectors(token int) (embed, effective, effectiveMLP []T) {
-	if token == schema.NoToken {
-		return nil, nil, nil
-	}
-	embed = p.model.Embed(token)
-	mlp, attn := p.EffectiveEmbedding(token)
-	effective = make([]T, len(embed))
-	for i := range effective {
-		effective[i] = embed[i] + attn[i] + mlp[i]
-	}
-	return embed, effective, mlp
-}
-
 // output is what a mover head wrote at the query position [d_model], b_O not included.
 func (p *pass[T]) output(in decompose.Input[T], m schema.Head) []T {
 	return in.Query.Component(schema.StreamComponents(m.Layer, p.engine.description.NHeads) + m.Index)
@@ -113,16 +97,8 @@ func (e *Engine) mlp0() int { return schema.StreamComponents(1, e.description.NH
 
 // projections computes the rows of one head on one example: the movers' outputs along the query bases, the stream at
 // the key along the key bases.
-func (p *pass[T]) projections(in decompose.Input[T]) ([]schema.Projection, error) {
-	toKey, toBaseline, err := decompose.QueryLinear(in)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := decompose.KeyLinear(in)
-	if err != nil {
-		return nil, err
-	}
-	toDiff := toKey.Minus(toBaseline)
+func (p *pass[T]) projections(s *decompose.Substitution[T], in decompose.Input[T]) []schema.Projection {
+	toDiff := s.ToKey.Minus(s.ToBaseline)
 	var rows []schema.Projection
 	add := func(side schema.Side, name string, basis int, diff bool, v decompose.Projected) {
 		rows = append(rows, schema.Projection{Side: side, Vector: name, Basis: basis, Diff: diff,
@@ -134,7 +110,7 @@ func (p *pass[T]) projections(in decompose.Input[T]) ([]schema.Projection, error
 		}
 		for _, m := range p.engine.movers {
 			output := p.output(in, m)
-			add(schema.Query, m.String(), i, false, decompose.Project(in.QueryBases[i], output, toKey.Map))
+			add(schema.Query, m.String(), i, false, decompose.Project(in.QueryBases[i], output, s.ToKey.Map))
 			if in.Baseline != nil {
 				add(schema.Query, m.String(), i, true, decompose.Project(in.QueryBases[i], output, toDiff.Map))
 			}
@@ -145,13 +121,13 @@ func (p *pass[T]) projections(in decompose.Input[T]) ([]schema.Projection, error
 			continue
 		}
 		index, basis := len(p.engine.queryBases)+i, in.KeyBases[i]
-		add(schema.Key, VectorStream, index, false, decompose.Project(basis.AtKey, in.Key.Stream, keys.Map))
+		add(schema.Key, VectorStream, index, false, decompose.Project(basis.AtKey, in.Key.Stream, s.Keys.Map))
 		if in.Baseline != nil {
 			add(schema.Key, VectorStream, index, true,
-				decompose.ProjectDiff(basis.AtKey, in.Key.Stream, basis.AtBaseline, in.Baseline.Stream, keys.Map))
+				decompose.ProjectDiff(basis.AtKey, in.Key.Stream, basis.AtBaseline, in.Baseline.Stream, s.Keys.Map))
 		}
 	}
-	return rows, nil
+	return rows
 }
 
 // cosines compares the movers' outputs with each other along the query bases.

@@ -60,31 +60,40 @@ func AllFactors[T blas.Float](in Input[T]) (FactorSet[T], error) {
 // factorsAt computes the factors at one position for each basis; w [d_model, d_head], bias [d_head].
 func factorsAt[T blas.Float](p *Position[T], w *tensor.Dense, bias []T, rows []int, bases []Basis) ([]Factors[T], error) {
 	dModel, dHead := len(p.Stream), len(bias)
+	x, maps := data[T](p.Components), data[T](w)
 	whole, err := p.Components.MatMul(w)
 	if err != nil {
 		return nil, fmt.Errorf("product of %v and %v: %w", p.Components.Shape(), w.Shape(), err)
 	}
-	f := append([]T(nil), whole.Data().([]T)...) // X W [component, d_head]
-	removeMeans(f, data[T](p.Components), data[T](w), dModel, dHead)
+	f := whole.Data().([]T) // X W [component, d_head]
 
-	var axes [][]float64
+	ones := make([]float64, dModel)
+	for i := range ones {
+		ones[i] = 1
+	}
+	axes := [][]float64{ones}
 	for _, b := range bases {
 		axes = append(axes, b.axes...)
 	}
-	var along table // [component, axis] X V
-	if len(axes) > 0 {
-		along = products(data[T](p.Components), dModel, axes)
+	along := products(x, dModel, axes) // [component, axis] X V, after the sum of each component
+	// centre(X) W is X W without mean(x_c) times the sum of the rows of W. Processed weights have neither means nor sums, up to rounding.
+	rowSum := applyTransposed(maps, ones, dHead)
+	for r := range along.Rows {
+		mean := along.row(r)[0] / float64(dModel)
+		for j, v := range f[r*dHead : (r+1)*dHead] {
+			f[r*dHead+j] = T(float64(v) - mean*rowSum[j])
+		}
 	}
 	sigma := float64(p.Scale)
 	out := make([]Factors[T], len(bases))
-	axis := 0
+	axis := 1
 	for i, b := range bases {
 		if b.kind == schema.Replacement {
 			continue
 		}
 		mapped := make([][]float64, len(b.axes)) // W^T V
 		for a, v := range b.axes {
-			mapped[a] = applyTransposed(data[T](w), v, dHead)
+			mapped[a] = applyTransposed(maps, v, dHead)
 		}
 		n := (len(rows) + 1) * dHead
 		out[i] = Factors[T]{Rows: rows, DHead: dHead, Par: make([]T, n), Perp: make([]T, n)}
@@ -104,26 +113,4 @@ func factorsAt[T blas.Float](p *Position[T], w *tensor.Dense, bias []T, rows []i
 		axis += len(b.axes)
 	}
 	return out, nil
-}
-
-// removeMeans turns X W into centre(X) W: it takes mean(x_c) times the sum of the rows of W from each row c. Processed
-// weights have neither means nor sums, up to rounding.
-func removeMeans[T blas.Float](f, x, w []T, dModel, dHead int) {
-	sums := make([]float64, dHead)
-	for i := range dModel {
-		for j, v := range w[i*dHead : (i+1)*dHead] {
-			sums[j] += float64(v)
-		}
-	}
-	for r := range len(x) / dModel {
-		mean := 0.0
-		for _, v := range x[r*dModel : (r+1)*dModel] {
-			mean += float64(v)
-		}
-		mean /= float64(dModel)
-		row := f[r*dHead : (r+1)*dHead]
-		for j, s := range sums {
-			row[j] = T(float64(row[j]) - mean*s)
-		}
-	}
 }

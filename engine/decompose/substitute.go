@@ -13,10 +13,11 @@ import (
 // LayerNorm first, at its own scale. It is made by [NewSubstitution]. In the notebook convention, which divides by a standard
 // deviation without eps, a vector that is zero or constant is [ErrDegenerate].
 type Substitution[T blas.Float] struct {
+	ToKey, ToBaseline Linear // of query-side vectors, as [QueryLinear] has them
+	Keys              Linear // of key-side vectors, as [KeyLinear] has it
+
 	convention          schema.Convention
 	eps                 float64
-	toKey, toBaseline   Linear // of query-side vectors
-	keys                Linear // of key-side vectors
 	row                 []float64
 	key                 int
 	baseline            bool
@@ -44,10 +45,10 @@ func NewSubstitution[T blas.Float](in Input[T], scores []T, key int) (*Substitut
 	s := &Substitution[T]{convention: in.Convention, eps: in.Eps, row: widen(scores), key: key, baseline: in.Baseline != nil,
 		keyOwn: float64(in.Key.Score), baselineOwn: math.NaN()}
 	var err error
-	if s.toKey, s.toBaseline, err = QueryLinear(in); err != nil {
+	if s.ToKey, s.ToBaseline, err = QueryLinear(in); err != nil {
 		return nil, err
 	}
-	if s.keys, err = KeyLinear(in); err != nil {
+	if s.Keys, err = KeyLinear(in); err != nil {
 		return nil, err
 	}
 	s.streams = [3][]T{in.Query.Stream, in.Key.Stream}
@@ -65,9 +66,9 @@ func (s *Substitution[T]) Query(v []T) (Substituted, error) {
 	}
 	wide, baseline := widen(v), math.NaN()
 	if s.baseline {
-		baseline = s.toBaseline.Score(wide, s.convention, s.eps)
+		baseline = s.ToBaseline.Score(wide, s.convention, s.eps)
 	}
-	return s.attend(s.toKey.Score(wide, s.convention, s.eps), baseline), nil
+	return s.attend(s.ToKey.Score(wide, s.convention, s.eps), baseline), nil
 }
 
 // Key puts atKey in place of the stream at the key position, and atBaseline at the baseline position, each [d_model],
@@ -81,9 +82,9 @@ func (s *Substitution[T]) Key(atKey, atBaseline []T) (Substituted, error) {
 		if err := s.check(atBaseline); err != nil {
 			return Substituted{}, err
 		}
-		baseline = s.keys.Score(widen(atBaseline), s.convention, s.eps)
+		baseline = s.Keys.Score(widen(atBaseline), s.convention, s.eps)
 	}
-	return s.attend(s.keys.Score(widen(atKey), s.convention, s.eps), baseline), nil
+	return s.attend(s.Keys.Score(widen(atKey), s.convention, s.eps), baseline), nil
 }
 
 // Unpatched puts the stream in its own place. In the exact convention that is the model's own score. The published code
@@ -99,8 +100,8 @@ func (s *Substitution[T]) Unpatched(side schema.Side) (Substituted, error) {
 }
 
 func (s *Substitution[T]) check(v []T) error {
-	if len(v) != len(s.keys.Map) {
-		return fmt.Errorf("decompose: substitute has %d entries, want d_model = %d: %w", len(v), len(s.keys.Map), ErrShape)
+	if len(v) != len(s.Keys.Map) {
+		return fmt.Errorf("decompose: substitute has %d entries, want d_model = %d: %w", len(v), len(s.Keys.Map), ErrShape)
 	}
 	if s.convention == schema.Notebook {
 		if _, err := centredDirection(v); err != nil {

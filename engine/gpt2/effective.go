@@ -23,7 +23,7 @@ func (m *Model[T]) EffectiveEmbeddings(tokens []int) (mlp, attn [][]T) {
 	scales := make([]T, n)
 	for i, t := range tokens {
 		m.embedInto(stream.Row(i), t)
-		m.ReleaseTables()
+		m.releaseTables()
 	}
 	blas.LayerNorm(norm.Data, stream.Data, scales, d, m.config.LNEps)
 	w.qkv.Slice(0, d, 2*d, 3*d).Multiply(m.threads, values, norm, blas.Epilogue[T]{})

@@ -164,7 +164,7 @@ func (r *run[T]) embed(seqs []Sequence) {
 			r.embedInto(r.component(kept, 0), seqs[s].Tokens[p])
 			copy(r.component(kept, 1), r.position.Row(p))
 		}
-		r.ReleaseTables()
+		r.releaseTables()
 	})
 	r.keepStream(0)
 }

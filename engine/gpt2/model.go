@@ -142,9 +142,9 @@ func (m *Model[T]) QK(head schema.Head) QK[T] {
 // when processed. The caller must not change it.
 func (m *Model[T]) BO(layer int) []T { return m.layers[layer].bo }
 
-// ReleaseTables tells the system that the rows of W_E and W_U that were read are not needed for now. A row of 3 kB may bring up to half a
+// releaseTables tells the system that the rows of W_E and W_U that were read are not needed for now. A row of 3 kB may bring up to half a
 // megabyte of the file with it, which counts as the process's memory.
-func (m *Model[T]) ReleaseTables() {
+func (m *Model[T]) releaseTables() {
 	for _, table := range []checkpoint.View{m.embedding, m.unembed.table} {
 		table.Release(0, table.Len())
 	}
@@ -188,6 +188,7 @@ func fitted[T blas.Float](x []T, n int) []T {
 func (m *Model[T]) Embed(token int) []T {
 	row := make([]T, m.config.DModel)
 	m.embedInto(row, token)
+	m.releaseTables()
 	return row
 }
 

@@ -74,6 +74,7 @@ func (m *Model[T]) Unembed(token int) []T {
 	d := u.config.DModel
 	row, out := make([]float64, d), make([]T, d)
 	checkpoint.Copy(row, u.table, token*d)
+	m.releaseTables()
 	if u.processing == schema.Processed {
 		for i := range row {
 			row[i] *= u.gain[i]
