@@ -2,6 +2,9 @@ package engine
 
 import "ducklens/schema"
 
+// PassTokens bounds the tokens of a pass.
+const PassTokens = passTokens
+
 // RandomDirection is the generator of random bases.
 var RandomDirection = randomDirection
 

@@ -536,3 +536,47 @@ func ExampleRun() {
 	// 10 of 10
 	// run 1: 10 examples, 700 rows
 }
+
+// TestPartsOfABatch: a batch of long prompts is computed in several forward passes. What fails in one leaves the passes before it in the
+// file, in the batch that was begun as well, and the rest of the run makes the file that it would have been.
+func TestPartsOfABatch(t *testing.T) {
+	t.Parallel()
+	long := func(yield func(schema.Prompt, error) bool) {
+		for p, err := range numbered(20) {
+			p.Text = strings.Repeat("word ", 300) + p.Text // two of them fit in a pass
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+	whole := options(t, newFake(head1), 20)
+	whole.Prompts, whole.BatchExamples = long, 20
+	if s := mustRun(t, whole); s.Batches != 1 {
+		t.Fatalf("%d batches, want 1", s.Batches)
+	}
+	e := newFake(head1)
+	broken := errors.New("broken")
+	e.analyze = func(_ context.Context, results []schema.Result) error {
+		if len(results) != 2 {
+			return fmt.Errorf("a pass of %d prompts, want 2", len(results))
+		}
+		if results[1].Example.Index == 9 {
+			return broken
+		}
+		return nil
+	}
+	o := options(t, e, 20)
+	o.Prompts, o.BatchExamples = long, 6
+	_, err := ingest.Run(t.Context(), o)
+	var incomplete *ingest.Incomplete
+	if !errors.Is(err, broken) || !errors.As(err, &incomplete) || incomplete.Examples != 8 {
+		t.Fatalf("error %v, want broken after 8 examples", err)
+	}
+	e.analyze, o.Resume = nil, true
+	if s := mustRun(t, o); s.Resumed != 8 || s.Batches != 2 {
+		t.Errorf("%d examples resumed, then %d batches, want 8 and 2", s.Resumed, s.Batches)
+	}
+	if d := cmp.Diff(tables(t, whole.Path), tables(t, o.Path)); d != "" {
+		t.Errorf("the resumed run differs from one in one go: %.1000s", d)
+	}
+}
