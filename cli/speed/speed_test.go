@@ -237,6 +237,9 @@ func benchmarkEngine(b *testing.B, model string) {
 		if err := engines[i].Prepare(b.Context(), list[:engine.ProbeExamples]); err != nil {
 			b.Fatal(err)
 		}
+		if _, err := engines[i].Analyze(b.Context(), list); err != nil { // the first call makes what later ones use again
+			b.Fatal(err)
+		}
 	}
 	for b.Loop() {
 		for i, e := range engines {
