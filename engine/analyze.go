@@ -17,8 +17,8 @@ import (
 // run takes 6 % more processor time); its memory, about 100 kB a token for GPT-2 small, grows all the way.
 const passTokens = 640
 
-// Passes cuts examples into what one forward pass takes each: as few parts as its bound allows, of about the same number of
-// examples. Results do not depend on it; memory and, where parts become short, speed do.
+// Passes cuts examples into what one forward pass takes each: parts within its bound, of about the same number of
+// examples. Only an example that is beyond the bound by itself makes a longer pass. Results do not depend on it; memory and, where parts become short, speed do.
 func Passes(examples []schema.Example) [][]schema.Example {
 	tokens := 0
 	for _, x := range examples {

@@ -40,7 +40,7 @@ type Summary struct {
 	Elapsed    time.Duration
 }
 
-// Incomplete is the error of a run that stopped after its first batch: the file holds whole batches, and the
+// Incomplete is the error of a run that stopped after its first batch: the file holds whole examples, and the
 // run is marked running.
 type Incomplete struct {
 	Path     string
