@@ -94,7 +94,7 @@ func TestPairMeansFromStoredFactors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	means := ingest.NewPairMeans(&o)
+	means := engine.NewPairMeans(o.Run.BLAS)
 	for example := range 9 {
 		for _, head := range twoHeads {
 			h := schema.HeadResult{Head: head, Factors: storedFactors(t, db, example, head)}
@@ -108,7 +108,19 @@ func TestPairMeansFromStoredFactors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	want := means.Rows()
+	var want [][]dbfile.Value
+	for _, head := range twoHeads {
+		for _, m := range means.Of(head) {
+			for i := range len(m.QueryComponents) * len(m.KeyComponents) {
+				var row []dbfile.Value
+				score, diff := m.Entry(i)
+				for _, x := range slices.Concat(score[:], diff[:]) {
+					row = append(row, x)
+				}
+				want = append(want, row)
+			}
+		}
+	}
 	n := 0
 	for rows.Next() {
 		values, into := make([]dbfile.Value, 16), make([]any, 16)

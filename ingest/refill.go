@@ -36,7 +36,7 @@ func (w *writer) refillMeans(ctx context.Context) error {
 				return fmt.Errorf("%s %s: %w: none for head %s on example %d", op, w.opts.Path, ErrCounts, head, example)
 			}
 			h.Head = head
-			if err := w.means.add(h); err != nil {
+			if err := w.means.Add(h); err != nil {
 				return fmt.Errorf("%s %s: example %d, head %s: %w", op, w.opts.Path, example, head, err)
 			}
 		}

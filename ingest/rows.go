@@ -25,7 +25,7 @@ func (w *writer) appendResult(tables *appenders, r *schema.Result, closure *floa
 				return fmt.Errorf("head %s: %w", h.Head, err)
 			}
 		}
-		if err := w.means.add(h); err != nil {
+		if err := w.means.Add(h); err != nil {
 			return fmt.Errorf("head %s: %w", h.Head, err)
 		}
 	}

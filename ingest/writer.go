@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 
+	"ducklens/engine"
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
 )
@@ -31,14 +32,14 @@ type writer struct {
 	conn    *sql.Conn
 	old     *kept             // the file that is replaced, until the first commit
 	rows    [tableCount]int64 // committed
-	means   *pairMeans
+	means   *engine.PairMeans
 	factors bool // whether the run has factors, and pairs
 	pairs   bool
 	summary Summary
 }
 
 func newWriter(opts *Options, source prompted) *writer {
-	return &writer{opts: opts, source: source, nHeads: opts.Engine.Model().NHeads, means: newPairMeans(opts), summary: Summary{Path: opts.Path}}
+	return &writer{opts: opts, source: source, nHeads: opts.Engine.Model().NHeads, means: engine.NewPairMeans(opts.Run.BLAS), summary: Summary{Path: opts.Path}}
 }
 
 // report tells the caller how far the run is.

@@ -20,6 +20,7 @@ struct kernel {
     void (*layernorm_row)(long n, float eps, float *dst, const float *x, float *scale);
     void (*dots)(long rows, long d, const float *x, long cols, const double *g, double *out);
     void (*combine)(long rows, long cols, const float *w, const double *x, double *out);
+    void (*moments)(long n, double share, const float *x, const float *less, double *mean, double *squares);
 };
 
 #define CAT2(a, b) a##_##b
@@ -322,4 +323,9 @@ void dl_dots(int kernel, long rows, long d, const float *x, long cols, const dou
 // out[j] = sum over rows i of x[i] w[i][j] in double.
 void dl_combine(int kernel, long rows, long cols, const float *w, const double *x, double *out) {
     kernels[kernel]->combine(rows, cols, w, x, out);
+}
+
+// Welford's running mean and squares, place by place.
+void dl_moments(int kernel, long n, double share, const float *x, const float *less, double *mean, double *squares) {
+    kernels[kernel]->moments(n, share, x, less, mean, squares);
 }

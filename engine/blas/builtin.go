@@ -21,6 +21,8 @@ package blas
 #cgo nocallback dl_dots
 #cgo noescape dl_combine
 #cgo nocallback dl_combine
+#cgo noescape dl_moments
+#cgo nocallback dl_moments
 #include <stdlib.h>
 #include "builtin.h"
 */
@@ -234,5 +236,14 @@ func dots32(out []float64, x []float32, d int, columns []float64) bool {
 
 func combine32(out []float64, w []float32, x []float64) bool {
 	C.dl_combine(rowKernel(), C.long(len(x)), C.long(len(out)), ptr(w), (*C.double)(&x[0]), (*C.double)(&out[0]))
+	return true
+}
+
+func moments32(mean, squares []float64, x, less []float32, share float64) bool {
+	var from *C.float
+	if less != nil {
+		from = ptr(less)
+	}
+	C.dl_moments(rowKernel(), C.long(len(x)), C.double(share), ptr(x), from, (*C.double)(&mean[0]), (*C.double)(&squares[0]))
 	return true
 }

@@ -26,5 +26,6 @@ void dl_softmax(int kernel, long rows, long cols, long stride, long first, float
 void dl_layernorm(int kernel, long rows, long width, float eps, float *dst, const float *x, float *scales);
 void dl_dots(int kernel, long rows, long d, const float *x, long cols, const double *g, double *out);
 void dl_combine(int kernel, long rows, long cols, const float *w, const double *x, double *out);
+void dl_moments(int kernel, long n, double share, const float *x, const float *less, double *mean, double *squares);
 
 #endif

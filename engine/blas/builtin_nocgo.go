@@ -17,3 +17,5 @@ func layerNorm32(dst, x, scales []float32, width int, eps float32) bool { return
 func dots32(out []float64, x []float32, d int, columns []float64) bool { return false }
 
 func combine32(out []float64, w []float32, x []float64) bool { return false }
+
+func moments32(mean, squares []float64, x, less []float32, share float64) bool { return false }

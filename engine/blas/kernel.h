@@ -284,7 +284,26 @@ TARGET static void F(combine)(long rows, long cols, const float *w, const double
     }
 }
 
-static const struct kernel F(kernel) = {MR,     W, NV * W, F(block), F(gelu), F(softmax_row), F(layernorm_row), F(dots), F(combine)};
+// Number x - less, less being NULL for nothing, of every place goes into its mean and its squares; share is 1 / how many have.
+TARGET static void F(moments)(long n, double share, const float *x, const float *less, double *mean, double *squares) {
+    const DVEC s = DSPLAT(share);
+    long i = 0;
+    for (; i + DW <= n; i += DW) {
+        DVEC v = DWIDEN(x + i);
+        if (less) v = v - DWIDEN(less + i);
+        const DVEC old = DLOAD(mean + i), d = v - old, m = DFMA(d, s, old);
+        DSTORE(mean + i, m);
+        DSTORE(squares + i, DFMA(d, v - m, DLOAD(squares + i)));
+    }
+    for (; i < n; i++) {
+        const double v = less ? (double)x[i] - (double)less[i] : (double)x[i], d = v - mean[i];
+        mean[i] = DFMA1(d, share, mean[i]);
+        squares[i] = DFMA1(d, v - mean[i], squares[i]);
+    }
+}
+
+static const struct kernel F(kernel) = {MR,      W,          NV * W,  F(block), F(gelu), F(softmax_row), F(layernorm_row),
+                                        F(dots), F(combine), F(moments)};
 
 #undef INLINE
 #undef ISA
