@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
@@ -27,30 +29,52 @@ func (w *writer) manifest(ctx context.Context) error {
 		r.Convention.String(), r.Processing.String(), r.Precision, r.BLAS, r.Threads, w.factors, w.pairs, schema.Running.String(), len(heads), w.source.total, w.source.sha256); err != nil {
 		return err
 	}
+	var list [][]any
 	for i, h := range heads {
-		if err := w.exec(ctx, "head", "INSERT INTO head (run_id, head_id, layer, head, label, ordinal) VALUES ($1, $2, $3, $4, $5, $6)",
-			w.summary.RunID, w.headID(h), h.Layer, h.Index, h.String(), i); err != nil {
-			return err
-		}
+		list = append(list, []any{w.summary.RunID, w.headID(h), h.Layer, h.Index, h.String(), i})
 	}
+	if err := w.insert(ctx, "INSERT INTO", "head", "run_id, head_id, layer, head, label, ordinal", list); err != nil {
+		return err
+	}
+	list = nil
 	for i, b := range bases {
 		var null dbfile.Value
 		if number, ok := b.NullNumber(); ok {
 			null = number
 		}
-		if err := w.exec(ctx, "basis", "INSERT INTO basis (run_id, basis_id, side, kind, name, dimension, description, null_number) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-			w.summary.RunID, i, b.Side.String(), b.Kind.String(), b.Name, b.Dimension, b.Description, null); err != nil {
-			return err
-		}
+		list = append(list, []any{w.summary.RunID, i, b.Side.String(), b.Kind.String(), b.Name, b.Dimension, b.Description, null})
 	}
+	if err := w.insert(ctx, "INSERT INTO", "basis", "run_id, basis_id, side, kind, name, dimension, description, null_number", list); err != nil {
+		return err
+	}
+	list = nil
 	for i, m := range w.opts.Engine.Movers() {
-		if err := w.exec(ctx, "mover", "INSERT INTO mover (run_id, ordinal, layer, head, label) VALUES ($1, $2, $3, $4, $5)",
-			w.summary.RunID, i, m.Layer, m.Index, m.String()); err != nil {
-			return err
-		}
+		list = append(list, []any{w.summary.RunID, i, m.Layer, m.Index, m.String()})
 	}
+	if err := w.insert(ctx, "INSERT INTO", "mover", "run_id, ordinal, layer, head, label", list); err != nil {
+		return err
+	}
+	list = nil
 	for _, q := range w.opts.SavedQueries {
-		if err := w.exec(ctx, "saved_query", "INSERT OR IGNORE INTO saved_query (name, sql) VALUES ($1, $2)", q.Name, q.SQL); err != nil {
+		list = append(list, []any{q.Name, q.SQL})
+	}
+	return w.insert(ctx, "INSERT OR IGNORE INTO", "saved_query", "name, sql", list)
+}
+
+// insert adds rows to a table, many with one statement: a statement takes a millisecond, whatever is in it.
+func (w *writer) insert(ctx context.Context, insertInto, table, columns string, list [][]any) error {
+	for part := range slices.Chunk(list, 100) {
+		var rows []string
+		var args []any
+		for _, row := range part {
+			var numbers []string
+			for _, value := range row {
+				args = append(args, value)
+				numbers = append(numbers, fmt.Sprintf("$%d", len(args)))
+			}
+			rows = append(rows, "("+strings.Join(numbers, ", ")+")")
+		}
+		if err := w.exec(ctx, table, fmt.Sprintf("%s %s (%s) VALUES %s", insertInto, table, columns, strings.Join(rows, ", ")), args...); err != nil {
 			return err
 		}
 	}

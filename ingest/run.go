@@ -250,8 +250,11 @@ func pipe(ctx context.Context, opts *Options, w *writer, log *slog.Logger) error
 
 // compute analyses the prompts batch by batch, but for those that a resumed run has already.
 func compute(ctx context.Context, opts *Options, w *writer, parts chan<- part) error {
-	size := opts.batchExamples()
-	pending := make([]schema.Example, 0, min(size, w.source.total))
+	size, more := opts.batchExamples(), 0
+	if opts.BatchExamples == 0 {
+		more = size / 4 // the last few examples join the batch before: in a forward pass of their own, two take as long as four
+	}
+	pending := make([]schema.Example, 0, min(size+more, w.source.total))
 	done, old := 0, w.resumed
 	flush := func() error {
 		passes := engine.Passes(pending)
@@ -285,7 +288,8 @@ func compute(ctx context.Context, opts *Options, w *writer, parts chan<- part) e
 			done++
 			continue
 		}
-		if pending = append(pending, e); len(pending) == size {
+		pending = append(pending, e)
+		if left := w.source.total - done - len(pending); len(pending) >= size && (left > more || left < 0) {
 			if err := flush(); err != nil {
 				return err
 			}
