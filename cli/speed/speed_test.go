@@ -418,7 +418,6 @@ func benchmarkMemory(b *testing.B, model string) {
 // largest over the smallest.
 func benchmarkGrowth(b *testing.B, model string) {
 	e := open(b, model, everything())
-	file := filepath.Join(b.TempDir(), "run.duckdb")
 	var each []float64
 	for b.Loop() {
 		each = nil
@@ -426,6 +425,7 @@ func benchmarkGrowth(b *testing.B, model string) {
 			if n > *many {
 				continue
 			}
+			file := filepath.Join(b.TempDir(), "run.duckdb")
 			u := measure(b, func() error { _, err := ingest.Run(b.Context(), options(e, file, n)); return err })
 			each = append(each, u.cpu.Seconds()*1000/float64(n))
 		}
