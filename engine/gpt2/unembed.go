@@ -2,7 +2,6 @@ package gpt2
 
 import (
 	"fmt"
-	"sync"
 
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
@@ -16,10 +15,10 @@ type unembedding[T blas.Float] struct {
 	config      Config
 	processing  schema.Processing
 	threads     int
-	table       checkpoint.View  // [d_vocab, d_model]
-	bias        checkpoint.View  // b_U [d_vocab], or no elements
-	gain, shift []float64        // ln_final [d_model]
-	mean        func() []float64 // mean over the vocabulary of W_U with ln_final folded [d_model]
+	table       checkpoint.View // [d_vocab, d_model]
+	bias        checkpoint.View // b_U [d_vocab], or no elements
+	gain, shift []float64       // ln_final [d_model]
+	mean        []float64       // mean over the vocabulary of W_U with ln_final folded [d_model]; of processed weights
 }
 
 func (u *unembedding[T]) load(c *checkpoint.Checkpoint, processing schema.Processing, threads int) (err error) {
@@ -36,34 +35,32 @@ func (u *unembedding[T]) load(c *checkpoint.Checkpoint, processing schema.Proces
 	if u.bias, err = c.UnembeddingBias(); err != nil {
 		return err
 	}
-	if err := checkFinite(c, u.bias); err != nil {
-		return err
-	}
-	u.mean = sync.OnceValue(u.vocabularyMean)
-	return nil
+	return checkFinite(c, u.bias)
 }
 
-// vocabularyMean adds up strips of the table beside each other, and then the strips in their order.
-func (u *unembedding[T]) vocabularyMean() []float64 {
-	const strip = 1024 // tokens whose rows stay in memory together
+// readTable looks at every number of the table once: it has to be finite, and processing takes their mean away. Only a strip of tokens
+// stays in memory at a time.
+func (u *unembedding[T]) readTable(c *checkpoint.Checkpoint) error {
+	const strip = 1024
 	d, n := u.config.DModel, u.config.DVocab
-	sums := make([][]float64, (n+strip-1)/strip)
-	workers.Rows(u.threads, n, strip, func(from, to int) {
-		rows := u.table.Rows(from, to)
-		sums[from/strip] = blas.Combine(checkpoint.Values[T](rows), ones(to-from), d)
-		rows.Release(0, rows.Len())
-	})
-	mean := make([]float64, d)
-	for _, sum := range sums {
-		for i, v := range sum {
-			mean[i] += v
+	u.mean = make([]float64, d)
+	for from := 0; from < n; from += strip {
+		rows := u.table.Rows(from, min(n, from+strip))
+		if checkFinite(c, rows) != nil {
+			return checkFinite(c, u.table) // which says where it is in the table
 		}
+		if u.processing == schema.Processed {
+			for i, v := range blas.Combine(checkpoint.Values[T](rows), ones(rows.Shape[0]), d) {
+				u.mean[i] += v
+			}
+		}
+		rows.Release(0, rows.Len())
 	}
-	for i := range mean {
-		mean[i] *= u.gain[i] / float64(n)
+	for i := range u.mean {
+		u.mean[i] *= u.gain[i] / float64(n)
 	}
-	centre(mean)
-	return mean
+	centre(u.mean)
+	return nil
 }
 
 // Unembed is W_U[:, token] [d_model], the direction in the stream that the token's logit reads. Processed, it
@@ -80,7 +77,7 @@ func (m *Model[T]) Unembed(token int) []T {
 			row[i] *= u.gain[i]
 		}
 		centre(row)
-		for i, v := range u.mean() {
+		for i, v := range u.mean {
 			row[i] -= v
 		}
 	}

@@ -33,15 +33,17 @@ func (m *Model[T]) load(c *checkpoint.Checkpoint) error {
 		return err
 	}
 	m.layers = make([]layer[T], m.config.NLayers)
-	tables := []checkpoint.View{m.embedding}
+	tables := []func() error{func() error { return m.unembed.readTable(c) }}
 	if !m.config.Tied {
-		tables = append(tables, m.unembed.table)
+		tables = append(tables, func() error {
+			defer m.embedding.Release(0, m.embedding.Len())
+			return checkFinite(c, m.embedding)
+		})
 	}
 	faults := make([]error, len(tables)+min(len(m.layers), m.reach+1))
 	workers.Do(m.threads, len(faults), func(i int) {
 		if i < len(tables) {
-			faults[i] = checkFinite(c, tables[i])
-			tables[i].Release(0, tables[i].Len())
+			faults[i] = tables[i]()
 			return
 		}
 		l := i - len(tables)
