@@ -46,8 +46,9 @@ WITH target AS (
   SELECT row_number() OVER (ORDER BY s.example_id) - 1 AS place, s.part, s.whole
   FROM share AS s
 ), counter AS ( -- one number for each draw of each resample
-  SELECT b.resample, r.n, (b.resample * 2654435761 + i.draw * 40503 + ($seed & 65535) * 97) & 4294967295 AS x
-  FROM range($resamples) AS b(resample) CROSS JOIN ratio AS r CROSS JOIN range((SELECT k.n FROM ratio AS k)) AS i(draw)
+  SELECT b.resample, r.n, (b.start + i.step) & 4294967295 AS x
+  FROM (SELECT k.range AS resample, k.range * 2654435761 + ($seed & 65535) * 97 AS start FROM range($resamples) AS k) AS b
+  CROSS JOIN ratio AS r CROSS JOIN (SELECT k.place * 40503 AS step FROM numbered AS k) AS i
 ), mixed AS ( -- shift and multiply twice in 32 bits: plain arithmetic, as random() and hash() differ between versions
   SELECT m.resample, m.n, (xor(m.y, m.y >> 16) * 73244475) & 4294967295 AS z
   FROM (SELECT c.resample, c.n, (xor(c.x, c.x >> 16) * 73244475) & 4294967295 AS y FROM counter AS c) AS m
@@ -63,13 +64,15 @@ WITH target AS (
     CASE WHEN r.n > 1 THEN quantile_cont(p.pct, (1 + $level) / 2) END AS high
   FROM ratio AS r CROSS JOIN resampled AS p
   GROUP BY r.n
+), random_basis AS MATERIALIZED ( -- by itself: where there is none, contributions are not looked at again
+  SELECT b.run_id, t.head_id, b.basis_id, b.null_number
+  FROM target AS t JOIN basis AS b ON b.run_id = t.run_id AND b.side = 'query'::side AND b.null_number IS NOT NULL
 ), null_pct AS ( -- quadrants add up to the same for every pair of bases, so the denominator is shared
   SELECT 100 * avg(d.part) / nullif(any_value(r.denominator), 0) AS pct
   FROM (
     SELECT b.null_number, w.example_id, sum(w.diff_par_par) AS part
-    FROM target AS t
-    JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id
-    JOIN basis AS b ON b.run_id = w.run_id AND b.basis_id = w.query_basis_id AND b.null_number IS NOT NULL
+    FROM contribution_wide AS w
+    JOIN random_basis AS b ON b.run_id = w.run_id AND b.head_id = w.head_id AND b.basis_id = w.query_basis_id
     JOIN component AS c ON c.component_id = w.component_id
     WHERE w.side = 'key'::side AND c.label = 'MLP0'
     GROUP BY b.null_number, w.example_id
