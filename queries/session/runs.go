@@ -27,13 +27,21 @@ const (
 	savedSQL = `SELECT name, sql FROM saved_query ORDER BY name`
 )
 
-// lookup asks one of them.
+// lookup asks one of them, once: nobody writes the file while it is open here. The caller must not change the result.
 func (s *Session) lookup(ctx context.Context, sql string, params map[string]any) (*queries.Result, error) {
+	key := fmt.Sprint(sql, params) // a map prints in the order of its keys
+	if known := s.lookedUp[key]; known != nil {
+		return known, nil
+	}
 	q := queries.Query{SQL: sql, Line: 1}
 	for name := range params {
 		q.Params = append(q.Params, queries.Param{Name: name})
 	}
-	return s.ask(ctx, q, params)
+	result, err := s.ask(ctx, q, params)
+	if err == nil {
+		s.lookedUp[key] = result
+	}
+	return result, err
 }
 
 // Run numbers of the file, in order.

@@ -59,7 +59,8 @@ type Session struct {
 	options   Options
 	db        *dbfile.DB
 	conn      *sql.Conn
-	abandoned bool // a query did not stop; the connection is lost
+	abandoned bool                       // a query did not stop; the connection is lost
+	lookedUp  map[string]*queries.Result // see [Session.lookup]
 }
 
 // Open opens the run file at path. The caller closes the session.
@@ -84,7 +85,7 @@ func Open(ctx context.Context, path string, options Options) (*Session, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Session{path: path, options: options, db: db, conn: conn}, nil
+	return &Session{path: path, options: options, db: db, conn: conn, lookedUp: map[string]*queries.Result{}}, nil
 }
 
 // Close ends the session. A query that was given up is left to the end of the process.
