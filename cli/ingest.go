@@ -201,8 +201,8 @@ func isAre(list []string) string {
 }
 
 // garbagePercent is how much garbage a run leaves lying beside what it needs. What it needs is large blocks of numbers, which are
-// collected fast: with Go's 100, a run takes 60 MB more and no less time.
-const garbagePercent = 30
+// collected fast: with Go's 100, a run takes 70 MB more and no less time.
+const garbagePercent = 15
 
 // run does the ingest.
 func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer) (err error) {
