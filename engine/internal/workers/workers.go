@@ -2,6 +2,7 @@
 package workers
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -36,6 +37,9 @@ func Do(threads, n int, f func(i int)) {
 				return
 			}
 			f(i)
+			// Go's monitor takes a goroutine that has not been scheduled for 10 ms, as one that goes from one C call to the next, for
+			// one that blocks, and then looks 20,000 times a second whether others do: 7 % of the time of two cores.
+			runtime.Gosched()
 		}
 	}
 	for range threads - 1 {
