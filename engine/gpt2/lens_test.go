@@ -65,6 +65,33 @@ func TestStateDictGivesTheSameModel(t *testing.T) {
 	refdata.Compare(t, "W_U and W_E rows", direction, wantDirection, tolerance)
 }
 
+// A state dict has its W_E and W_U apart, and both are looked at.
+func TestStateDictRefusesWhatIsNotFinite(t *testing.T) {
+	source := refdata.M2(t)
+	config := open(t, source).ConfigJSON()
+	provider, err := blas.ByName("auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"embed.W_E": `tensor "wte.weight" element 11 is NaN`, "unembed.W_U": `tensor "lm_head.weight" element`} {
+		arrays := refdata.Npz(t, filepath.Join(source, "golden", "processed_weights_f64.npz"))
+		arrays[name].Float64[11] = math.NaN()
+		dir := t.TempDir()
+		writeStateDict(t, filepath.Join(dir, "model.npz"), arrays)
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), config, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c, err := checkpoint.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := gpt2.Load[float32](c, schema.Processed, provider, 2); !errors.Is(err, checkpoint.ErrTensor) || !strings.Contains(err.Error(), want) {
+			t.Errorf("NaN in %s: %v, want ErrTensor with %q", name, err, want)
+		}
+	}
+}
+
 // writeStateDict writes arrays as float32 into a .npz file: a zip of .npy files, each a header of fixed form, padded to a
 // multiple of 64 bytes, and the numbers.
 func writeStateDict(t *testing.T, path string, arrays map[string]refdata.Array) {

@@ -145,10 +145,14 @@ func (m *Model[T]) BO(layer int) []T { return m.layers[layer].bo }
 // releaseTables tells the system that the rows of W_E and W_U that were read are not needed for now. A row of 3 kB may bring up to half a
 // megabyte of the file with it, which counts as the process's memory.
 func (m *Model[T]) releaseTables() {
-	for _, table := range []checkpoint.View{m.embedding, m.unembed.table} {
-		table.Release(0, table.Len())
+	m.embedding.Release(0, m.embedding.Len())
+	if !m.oneTable() {
+		m.unembed.table.Release(0, m.unembed.table.Len())
 	}
 }
+
+// oneTable tells whether W_E and W_U are the same numbers in memory, as where Hugging Face's file ties them.
+func (m *Model[T]) oneTable() bool { return &m.embedding.Bytes()[0] == &m.unembed.table.Bytes()[0] }
 
 // Recycle gives the memory of a cache to the next pass. Nothing that the cache gave may be used afterwards. A cache that is not
 // recycled is garbage one day.

@@ -34,7 +34,7 @@ func (m *Model[T]) load(c *checkpoint.Checkpoint) error {
 	}
 	m.layers = make([]layer[T], m.config.NLayers)
 	tables := []func() error{func() error { return m.unembed.readTable(c) }}
-	if !m.config.Tied {
+	if !m.oneTable() {
 		tables = append(tables, func() error {
 			defer m.embedding.Release(0, m.embedding.Len())
 			return checkFinite(c, m.embedding)
