@@ -537,6 +537,48 @@ func ExampleRun() {
 	// run 1: 10 examples, 700 rows
 }
 
+// TestLastExamplesJoin: where nobody chose the size of batches, a last batch of up to a quarter of it joins the one before.
+func TestLastExamplesJoin(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ n, chosen, batches int }{{48, 0, 1}, {60, 0, 1}, {61, 0, 2}, {108, 0, 2}, {109, 0, 3}, {60, 48, 2}} {
+		o := options(t, newFake(head1), c.n)
+		if size := o.BatchSize(); size != 48 {
+			t.Fatalf("batches of %d, want 48 for this test", size)
+		}
+		o.BatchExamples = c.chosen
+		if s := mustRun(t, o); s.Batches != c.batches || s.Examples != c.n {
+			t.Errorf("%d examples, size %d: %d examples in %d batches, want %d", c.n, c.chosen, s.Examples, s.Batches, c.batches)
+		}
+	}
+}
+
+// TestManyBases: a run has all its bases, in their order, however many statements they take.
+func TestManyBases(t *testing.T) {
+	t.Parallel()
+	e := newFake(head1)
+	for i := range 250 {
+		e.bases = append(e.bases, schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: fmt.Sprintf("mine%d", i), Dimension: 1, Description: "one of many"})
+	}
+	o := options(t, e, 1)
+	mustRun(t, o)
+	db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var names string
+	if err := db.SQL().QueryRowContext(t.Context(), "SELECT string_agg(name, ' ' ORDER BY basis_id) FROM basis").Scan(&names); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, b := range e.bases {
+		want = append(want, b.Name)
+	}
+	if names != strings.Join(want, " ") {
+		t.Errorf("bases %s, want %s", names, want)
+	}
+}
+
 // TestPartsOfABatch: a batch of long prompts is computed in several forward passes. What fails in one leaves the passes before it in the
 // file, in the batch that was begun as well, and the rest of the run makes the file that it would have been.
 func TestPartsOfABatch(t *testing.T) {

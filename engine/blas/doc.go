@@ -10,7 +10,7 @@
 // [Engine] puts a provider behind MatMul of gorgonia.org/tensor.
 //
 // The row functions use C wherever the build has it, whatever the provider. So do [Dots] and [Combine], products with sums in
-// float64 that a decomposition is made of.
+// float64 that a decomposition is made of, and [Moments], running means over examples.
 //
 // Results never depend on the number of threads, nor on the other rows and columns of the matrices: row i
 // of A B is the same bits whether A has one row or a thousand. So the numbers of an example do not depend

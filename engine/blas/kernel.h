@@ -302,8 +302,7 @@ TARGET static void F(moments)(long n, double share, const float *x, const float 
     }
 }
 
-static const struct kernel F(kernel) = {MR,      W,          NV * W,  F(block), F(gelu), F(softmax_row), F(layernorm_row),
-                                        F(dots), F(combine), F(moments)};
+static const struct kernel F(kernel) = {MR, W, NV * W, F(block), F(gelu), F(softmax_row), F(layernorm_row), F(dots), F(combine), F(moments)};
 
 #undef INLINE
 #undef ISA

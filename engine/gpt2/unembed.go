@@ -14,15 +14,14 @@ import (
 type unembedding[T blas.Float] struct {
 	config      Config
 	processing  schema.Processing
-	threads     int
 	table       checkpoint.View // [d_vocab, d_model]
 	bias        checkpoint.View // b_U [d_vocab], or no elements
 	gain, shift []float64       // ln_final [d_model]
 	mean        []float64       // mean over the vocabulary of W_U with ln_final folded [d_model]; of processed weights
 }
 
-func (u *unembedding[T]) load(c *checkpoint.Checkpoint, processing schema.Processing, threads int) (err error) {
-	u.config, u.processing, u.threads = c.Config(), processing, threads
+func (u *unembedding[T]) load(c *checkpoint.Checkpoint, processing schema.Processing) (err error) {
+	u.config, u.processing = c.Config(), processing
 	if u.gain, err = wide(c, "ln_f.weight"); err != nil {
 		return err
 	}

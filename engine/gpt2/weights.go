@@ -29,7 +29,7 @@ func (m *Model[T]) load(c *checkpoint.Checkpoint) error {
 		centreRows(position, d)
 	}
 	m.position = blas.NewMatrix(m.config.NCtx, d, rounded[T](position))
-	if err := m.unembed.load(c, m.processing, m.threads); err != nil {
+	if err := m.unembed.load(c, m.processing); err != nil {
 		return err
 	}
 	m.layers = make([]layer[T], m.config.NLayers)

@@ -60,7 +60,7 @@ WITH target AS (
 ), share AS ( -- the part and the whole, prompt by prompt
   SELECT d.example_id, sum(d.par_par) FILTER (WHERE k.component_id IS NOT NULL) AS part, sum(d.diff) AS whole
   FROM term AS d
-  LEFT JOIN (SELECT c.component_id FROM candidate AS c JOIN chosen AS h ON h.label = c.label) AS k ON k.component_id = d.component_id
+  LEFT JOIN (SELECT c.component_id FROM candidate AS c WHERE c.label IN (SELECT h.label FROM chosen AS h)) AS k ON k.component_id = d.component_id
   GROUP BY d.example_id
   HAVING whole IS NOT NULL
 ), ratio AS (
