@@ -143,17 +143,21 @@ TARGET static void F(gelu)(long n, float *x) {
 }
 
 // One block of A [m, kc] and columns 0..n of B, both packed: every panel of B, in cache, meets every panel of A. The panels of B
-// are depth rows deep, of which those from skip on are used, and together width columns wide, which is n or more. What
+// are depth rows deep, of which those from skip on are used, and together width columns wide, which is n or more. While
+// a tile is made, its part of C and a share of the next panel of B come into the cache, which the processor does not foresee. What
 // a panel has made goes through gelu, if any, before it leaves the cache.
 TARGET static void F(block)(long m, long n, long kc, const float *a, const float *b, long width, long depth, long skip, float *c,
                             long ldc, const float *from, long ldfrom, void (*gelu)(long, float *)) {
-    const long nr = NV * W;
+    const long nr = NV * W, line = 64 / sizeof(float), all = kc * nr / ((m + MR - 1) / MR), share = all < 1024 ? all : 1024;
     for (long j = 0; j < n; j += nr) {
         const long cols = n - j < nr ? n - j : nr;
         const int wide = width - j > W;
-        const float *panel = b + j * depth + skip * (wide ? nr : W);
+        const float *panel = b + j * depth + skip * (wide ? nr : W), *next = panel + depth * nr;
         for (long i = 0; i < m; i += MR) {
             const long rows = m - i < MR ? m - i : MR;
+            for (long r = 0; r < rows; r++) __builtin_prefetch(c + (i + r) * ldc + j, 1);
+            if (j + nr < n)
+                for (const float *end = next + share; next < end; next += line) __builtin_prefetch(next, 0, 2);
             F(tiles)[wide][rows](kc, a + i * kc, panel, c + i * ldc + j, ldc, cols, from ? from + i * ldfrom + j : from, ldfrom);
         }
         if (gelu)
