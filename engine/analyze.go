@@ -13,29 +13,39 @@ import (
 	"ducklens/schema"
 )
 
-// passTokens bounds the tokens of one forward pass. The products of a pass are as fast as they get from some 500 rows on (with 256 a
-// run takes 6 % more processor time); its memory, about 100 kB a token for GPT-2 small, grows all the way.
-const passTokens = 640
+// passRows bounds the rows of one forward pass: its tokens, but that the same beginning of several examples counts once. The products
+// of a pass are as fast as they get from some 500 rows on (with 256 a run takes 6 % more processor time); its memory, about 100 kB a token
+// for GPT-2 small, grows all the way.
+const passRows = 640
 
-// Passes cuts examples into what one forward pass takes each: parts within its bound, of about the same number of
+// Passes cuts examples into what one forward pass takes each: as few parts as its bound allows, of about the same number of
 // examples. Only an example that is beyond the bound by itself makes a longer pass. Results do not depend on it; memory and, where parts become short, speed do.
 func Passes(examples []schema.Example) [][]schema.Example {
-	tokens := 0
-	for _, x := range examples {
-		tokens += x.Query + 1
-	}
-	even := (tokens + passTokens - 1) / passTokens // parts
-	most := (len(examples) + even - 1) / max(1, even)
-	var parts [][]schema.Example
+	fewest := len(cut(examples, len(examples)))
+	return cut(examples, (len(examples)+fewest-1)/max(1, fewest))
+}
+
+// cut makes passes of at most so many examples.
+func cut(examples []schema.Example, most int) (passes [][]schema.Example) {
 	for len(examples) > 0 {
-		n, tokens := 0, 0
-		for n < min(most, len(examples)) && (n == 0 || tokens+examples[n].Query+1 <= passTokens) {
-			tokens += examples[n].Query + 1
-			n++
+		n := 0
+		for rows := (gpt2.Rows{}); n < min(most, len(examples)); n++ {
+			if rows.Add(tokens(&examples[n])); n > 0 && rows.N > passRows {
+				break
+			}
 		}
-		parts, examples = append(parts, examples[:n]), examples[n:]
+		passes, examples = append(passes, examples[:n]), examples[n:]
 	}
-	return parts
+	return passes
+}
+
+// tokens gives the numbers of the tokens that an example's scores depend on: up to its query position.
+func tokens(x *schema.Example) []int {
+	list := make([]int, x.Query+1)
+	for i, t := range x.Tokens[:x.Query+1] {
+		list[i] = t.ID
+	}
+	return list
 }
 
 // Largest relative residual of the exact convention: float32 forward passes leave a few 1e-6, float64 ones 1e-14.
@@ -107,10 +117,7 @@ func (a *analysis[T]) pass(ctx context.Context, examples []schema.Example, do vi
 	}
 	sequences := make([]gpt2.Sequence, len(examples))
 	for i, x := range examples {
-		s := gpt2.Sequence{Tokens: make([]int, x.Query+1), Positions: []int{atQuery: x.Query, atKey: x.Key}}
-		for j, t := range x.Tokens[:x.Query+1] {
-			s.Tokens[j] = t.ID
-		}
+		s := gpt2.Sequence{Tokens: tokens(&x), Positions: []int{atQuery: x.Query, atKey: x.Key}}
 		if x.Baseline != schema.NoPosition {
 			s.Positions = append(s.Positions, x.Baseline)
 		}

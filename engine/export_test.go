@@ -2,8 +2,8 @@ package engine
 
 import "ducklens/schema"
 
-// PassTokens bounds the tokens of a pass.
-const PassTokens = passTokens
+// PassRows bounds the rows of a pass.
+const PassRows = passRows
 
 // RandomDirection is the generator of random bases.
 var RandomDirection = randomDirection

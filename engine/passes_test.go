@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"fmt"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -9,33 +10,50 @@ import (
 	"ducklens/schema"
 )
 
-// tokens counts those of a pass.
-func tokens(examples []schema.Example) (n int) {
+// beginningsOf counts the different beginnings of examples.
+func beginningsOf(examples []schema.Example) int {
+	beginnings := map[string]bool{}
 	for _, x := range examples {
-		n += x.Query + 1
+		beginning := ""
+		for _, t := range x.Tokens[:x.Query+1] {
+			beginning += fmt.Sprint(t.ID, " ")
+			beginnings[beginning] = true
+		}
 	}
-	return n
+	return len(beginnings)
 }
 
-// Passes keep the order, are no longer than their bound but for an example that is.
+// alike makes an example of tokens 0, 1, ... up to a length, in which the first shared are those of every example and the others its own.
+func alike(index, shared, query int) schema.Example {
+	x := schema.Example{Index: index, Query: query, Tokens: make([]schema.Token, query+2)} // what follows the query position does not count
+	for i := range x.Tokens {
+		x.Tokens[i].ID = i
+		if i >= shared {
+			x.Tokens[i].ID += 1000 * (index + 1)
+		}
+	}
+	return x
+}
+
+// Passes keep the order, and have no more rows than their bound but for an example that has by itself.
 func TestPasses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		queries := rapid.SliceOfN(rapid.IntRange(0, 900), 0, 120).Draw(t, "query positions")
+		shared := rapid.SampledFrom([]int{0, 1, 5, 300, 700}).Draw(t, "shared")
+		queries := rapid.SliceOfN(rapid.IntRange(0, 900), 0, 60).Draw(t, "query positions")
 		examples := make([]schema.Example, len(queries))
 		for i, q := range queries {
-			examples[i] = schema.Example{Index: i, Query: q}
+			examples[i] = alike(i, shared, q)
 		}
 		next := 0
-		passes := engine.Passes(examples)
-		for _, part := range passes {
+		for _, part := range engine.Passes(examples) {
 			for _, x := range part {
 				if x.Index != next {
 					t.Fatalf("example %d after %d", x.Index, next-1)
 				}
 				next++
 			}
-			if n := tokens(part); len(part) == 0 || len(part) > 1 && n > engine.PassTokens {
-				t.Errorf("a pass of %d examples and %d tokens, want at most %d", len(part), n, engine.PassTokens)
+			if n := beginningsOf(part); len(part) == 0 || len(part) > 1 && n > engine.PassRows {
+				t.Errorf("a pass of %d examples and %d rows, want at most %d", len(part), n, engine.PassRows)
 			}
 		}
 		if next != len(examples) {
@@ -44,20 +62,22 @@ func TestPasses(t *testing.T) {
 	})
 }
 
-// Examples of one length make passes of about one size: none is left with a few at the end.
+// Examples of one length make as few passes as there can be, of about one size: none is left with a few at the end.
 func TestPassesAreEven(t *testing.T) {
-	for n := 1; n < 200; n++ {
-		examples := make([]schema.Example, n)
-		for i := range examples {
-			examples[i].Query = 21
-		}
-		passes := engine.Passes(examples)
-		fewest := (tokens(examples) + engine.PassTokens - 1) / engine.PassTokens
-		if len(passes) != fewest {
-			t.Errorf("%d examples: %d passes, want %d", n, len(passes), fewest)
-		}
-		if most, last := len(passes[0]), len(passes[len(passes)-1]); most-last >= len(passes) {
-			t.Errorf("%d examples in %d passes: the first has %d, the last %d", n, len(passes), most, last)
+	for _, shared := range []int{0, 1, 10} {
+		for n := 1; n < 200; n++ {
+			examples := make([]schema.Example, n)
+			for i := range examples {
+				examples[i] = alike(i, shared, 21)
+			}
+			passes := engine.Passes(examples)
+			most := (engine.PassRows - shared) / (22 - shared)
+			if want := (n + most - 1) / most; len(passes) != want {
+				t.Errorf("%d examples that share %d tokens: %d passes, want %d", n, shared, len(passes), want)
+			}
+			if most, last := len(passes[0]), len(passes[len(passes)-1]); most-last >= len(passes) {
+				t.Errorf("%d examples in %d passes: the first has %d, the last %d", n, len(passes), most, last)
+			}
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // queryBlock is the number of query positions whose attention is computed at once: a block looks at
 // the keys up to its last position, so a short sequence is one block and a long one computes little
-// more than the triangle that it needs. Blocks are counted from the start of the sequence, so that they do
+// more than the triangle that it needs. Blocks are counted from the start of the sequence, so that where they end does
 // not depend on the batch.
 const queryBlock = 64
 
@@ -34,23 +34,35 @@ func (r *run[T]) attention(l int) {
 	w := &r.layers[l]
 	w.qkv.Multiply(r.threads, r.qkv, r.norm, blas.Epilogue[T]{Bias: w.qkvBias})
 	for _, h := range r.targets[l] {
-		r.keepHead(h, r.part(queries, h.Index, 0, r.tokens()), r.part(keys, h.Index, 0, r.tokens()), r.cache.token)
+		r.keepHead(h, r.part(queries, h.Index, 0, r.qkv.Rows), r.part(keys, h.Index, 0, r.qkv.Rows), r.cache.row)
 	}
 
-	type block struct{ start, from, to int } // rows of the sequence's start and of the block
+	type block struct{ sequence, from, to int } // positions
 	var blocks []block
-	for s := range len(r.starts) - 1 {
-		for from := r.starts[s]; from < r.starts[s+1]; from += queryBlock {
-			blocks = append(blocks, block{r.starts[s], from, min(from+queryBlock, r.starts[s+1])})
+	for s, rows := range r.rows {
+		for from, to := r.shared[s], 0; from < len(rows); from = to {
+			to = min((from/queryBlock+1)*queryBlock, len(rows))
+			blocks = append(blocks, block{s, from, to})
 		}
 	}
 	d := r.config.DModel
 	scale := T(1 / math.Sqrt(float64(r.config.DHead())))
 	workers.Do(r.threads, len(blocks), func(i int) {
 		b := blocks[i]
-		section := func(number, from int) blas.Matrix[T] { return r.qkv.Slice(from, b.to, number*d, (number+1)*d) }
-		blas.Attention(r.provider, r.z.Slice(b.from, b.to, 0, d), section(queries, b.from), section(keys, b.start), section(values, b.start),
-			r.config.NHeads, b.from-b.start+1, scale)
+		rows := r.rows[b.sequence][:b.to]
+		first, end := rows[b.from], rows[b.from]+b.to-b.from
+		var kv blas.Matrix[T] // keys and values [to, 2 d_model]
+		if r.shared[b.sequence] == 0 {
+			kv = r.qkv.Slice(rows[0], end, keys*d, (values+1)*d)
+		} else { // they do not lie together
+			kv = blas.NewMatrix(b.to, 2*d, fitted(r.gathered.take(), b.to*2*d))
+			defer r.gathered.put(kv.Data)
+			for p, row := range rows {
+				copy(kv.Row(p), r.qkv.Row(row)[keys*d:])
+			}
+		}
+		blas.Attention(r.provider, r.z.Slice(first, end, 0, d), r.qkv.Slice(first, end, queries*d, (queries+1)*d), kv.Slice(0, b.to, 0, d), kv.Slice(0, b.to, d, 2*d),
+			r.config.NHeads, b.from+1, scale)
 	})
 
 	w.wo.Multiply(r.threads, r.out, r.z, blas.Epilogue[T]{Bias: w.bo})
@@ -63,12 +75,12 @@ func (r *run[T]) attention(l int) {
 func (r *run[T]) keepHeadOutputs(l int) {
 	w := &r.layers[l]
 	d, dh, heads := r.config.DModel, r.config.DHead(), r.config.NHeads
-	kept, index := len(r.cache.token), schema.StreamComponents(l, heads)
+	kept, index := len(r.cache.row), schema.StreamComponents(l, heads)
 	if kept == 0 {
 		return
 	}
 	z := blas.NewMatrix(kept, d, make([]T, kept*d))
-	for i, row := range r.cache.token {
+	for i, row := range r.cache.row {
 		copy(z.Row(i), r.z.Row(row))
 		copy(r.component(i, index+heads), w.bo)
 	}
@@ -85,9 +97,9 @@ func (r *run[T]) lastQK(l int) {
 	d, dh := r.config.DModel, r.config.DHead()
 	targets := r.targets[l]
 	slices.SortFunc(targets, func(a, b schema.Head) int { return a.Index - b.Index })
-	kept := len(r.cache.token)
+	kept := len(r.cache.row)
 	norm := blas.NewMatrix(kept, d, make([]T, kept*d))
-	for i, row := range r.cache.token {
+	for i, row := range r.cache.row {
 		copy(norm.Row(i), r.norm.Row(row))
 	}
 	q := blas.NewMatrix(kept, d, make([]T, kept*d))
@@ -101,7 +113,7 @@ func (r *run[T]) lastQK(l int) {
 			w.qkv.Slice(0, d, from, to).Multiply(r.threads, into, norm, blas.Epilogue[T]{Bias: w.qkvBias[from:to]})
 		}
 		project(q.Slice(0, kept, from, to), norm, from, to)
-		project(r.qkv.Slice(0, r.tokens(), d+from, d+to), r.norm, d+from, d+to)
+		project(r.qkv.Slice(0, r.qkv.Rows, d+from, d+to), r.norm, d+from, d+to)
 		targets = targets[n:]
 	}
 	rows := make([]int, kept)
@@ -109,7 +121,7 @@ func (r *run[T]) lastQK(l int) {
 		rows[i] = i
 	}
 	for _, h := range r.targets[l] {
-		r.keepHead(h, q.Slice(0, kept, h.Index*dh, (h.Index+1)*dh), r.part(keys, h.Index, 0, r.tokens()), rows)
+		r.keepHead(h, q.Slice(0, kept, h.Index*dh, (h.Index+1)*dh), r.part(keys, h.Index, 0, r.qkv.Rows), rows)
 	}
 }
 
@@ -119,15 +131,14 @@ func (r *run[T]) keepHead(h schema.Head, q, k blas.Matrix[T], rows []int) {
 	c := r.cache
 	into, dh := c.heads[h], r.config.DHead()
 	scale := 1 / math.Sqrt(float64(dh))
-	workers.Do(r.threads, len(c.token), func(i int) {
+	workers.Do(r.threads, len(c.row), func(i int) {
 		query := into.q[i*dh : (i+1)*dh]
 		copy(query, q.Row(rows[i]))
-		copy(into.k[i*dh:(i+1)*dh], k.Row(c.token[i]))
+		copy(into.k[i*dh:(i+1)*dh], k.Row(c.row[i]))
 		scores, pattern := into.scores[c.rowStart[i]:c.rowStart[i+1]], into.pattern[c.rowStart[i]:c.rowStart[i+1]]
-		start := c.token[i] - c.position[i]
-		for j := range scores {
+		for j, row := range c.seen[i] {
 			sum := 0.0
-			for x, v := range k.Row(start + j) {
+			for x, v := range k.Row(row) {
 				sum += float64(query[x]) * float64(v)
 			}
 			scores[j] = T(sum * scale)

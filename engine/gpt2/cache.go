@@ -21,11 +21,11 @@ type Sequence struct {
 //
 // Methods panic on a layer, head or position that the pass was not asked for.
 type Cache[T blas.Float] struct {
-	model    *Model[T]
-	stop     int   // layers that ran; the stream before layer stop is the last there is
-	first    []int // number of the first kept position of each sequence, and of all at the end
-	position []int // token position of each kept one
-	token    []int // its row in the packed batch
+	model *Model[T]
+	stop  int     // layers that ran; the stream before layer stop is the last there is
+	first []int   // number of the first kept position of each sequence, and of all at the end
+	row   []int   // of each kept position in the matrices of the pass
+	seen  [][]int // the rows of the positions that it attends to: 0 to itself
 
 	components []T   // [kept, StreamComponents(stop), d_model]
 	resid      []T   // [kept, stop+1, d_model]
@@ -40,19 +40,18 @@ type headRows[T blas.Float] struct {
 	scores, pattern []T // [rowStart], one row of position+1 after the other
 }
 
-func newCache[T blas.Float](m *Model[T], stop int, seqs []Sequence, heads []schema.Head) *Cache[T] {
+// newCache takes the rows of each sequence's tokens.
+func newCache[T blas.Float](m *Model[T], stop int, seqs []Sequence, rows [][]int, heads []schema.Head) *Cache[T] {
 	c := &Cache[T]{model: m, stop: stop, first: []int{0}, rowStart: []int{0}, heads: map[schema.Head]*headRows[T]{}}
-	start := 0
-	for _, s := range seqs {
+	for i, s := range seqs {
 		for _, p := range s.Positions {
-			c.position = append(c.position, p)
-			c.token = append(c.token, start+p)
+			c.row = append(c.row, rows[i][p])
+			c.seen = append(c.seen, rows[i][:p+1])
 			c.rowStart = append(c.rowStart, c.rowStart[len(c.rowStart)-1]+p+1)
 		}
-		c.first = append(c.first, len(c.position))
-		start += used(s)
+		c.first = append(c.first, len(c.row))
 	}
-	kept, d, dh := len(c.position), m.config.DModel, m.config.DHead()
+	kept, d, dh := len(c.row), m.config.DModel, m.config.DHead()
 	if old := m.caches.take(); old != nil {
 		c.components, c.resid = old.components, old.resid
 	}

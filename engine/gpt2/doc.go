@@ -1,7 +1,7 @@
 // Package gpt2 runs GPT-2-style transformers and keeps what a decomposition of attention scores needs.
 //
 // [Load] takes the weights from a checkpoint and processes them; [Model.Forward] runs a batch of sequences
-// of different lengths, packed without padding, up to the layer of the heads asked for, and gives a [Cache]: at the positions
+// of different lengths, packed without padding and with common beginnings computed once ([Rows]), up to the layer of the heads asked for, and gives a [Cache]: at the positions
 // asked for, what every component wrote into the residual stream, the stream before each layer, the LayerNorm
 // scales, and the queries, keys and attention rows of those heads.
 //

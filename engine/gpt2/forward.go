@@ -34,19 +34,16 @@ func (m *Model[T]) forward(ctx context.Context, seqs []Sequence, heads []schema.
 	if stop > m.reach {
 		return nil, fmt.Errorf("gpt2: a pass to layer %d of a model that was loaded up to layer %d: %w", stop, m.reach, ErrInput)
 	}
-	r := &run[T]{
-		Model:   m,
-		cache:   newCache(m, stop, seqs, heads),
-		targets: make([][]schema.Head, stop+1),
-		starts:  []int{0},
+	r := &run[T]{Model: m, targets: make([][]schema.Head, stop+1), rows: make([][]int, len(seqs)), shared: make([]int, len(seqs))}
+	var rows Rows
+	for i, s := range seqs {
+		r.rows[i], r.shared[i] = rows.Add(s.Tokens[:used(s)])
 	}
+	r.cache = newCache(m, stop, seqs, r.rows, heads)
 	for h := range r.cache.heads { // each once
 		r.targets[h.Layer] = append(r.targets[h.Layer], h)
 	}
-	for _, s := range seqs {
-		r.starts = append(r.starts, r.starts[len(r.starts)-1]+used(s))
-	}
-	r.workspace = m.workspace(r.tokens())
+	r.workspace = m.workspace(rows.N)
 	defer m.workspaces.put(r.workspace)
 
 	r.embed(seqs)
@@ -101,45 +98,44 @@ func (m *Model[T]) checkInput(seqs []Sequence, heads []schema.Head) error {
 	return nil
 }
 
-// run is one forward pass in progress. All its matrices have one row for each token of the batch, sequence
-// after sequence.
+// run is one forward pass in progress. All its matrices have the rows of [Rows]: those of a token of a sequence, after those of the
+// sequences before it.
 type run[T blas.Float] struct {
 	*Model[T]
 	*workspace[T]
 	cache   *Cache[T]
 	targets [][]schema.Head // by layer
-	starts  []int           // first row of each sequence, and the number of rows
+	rows    [][]int         // by sequence: the row of each of its tokens
+	shared  []int           // by sequence: how many of its first tokens have their rows with sequences before it
 }
 
 // workspace holds the matrices of a pass; passes share them one after the other.
 type workspace[T blas.Float] struct {
-	stream blas.Matrix[T] // the residual stream [tokens, d_model]
-	norm   blas.Matrix[T] // LayerNorm of the stream [tokens, d_model]
-	scale  []T            // its scale [tokens]
-	qkv    blas.Matrix[T] // [tokens, 3 d_model]
-	z      blas.Matrix[T] // attention-weighted values [tokens, n_heads d_head]
-	hidden blas.Matrix[T] // MLP neurons [tokens, d_mlp]
-	out    blas.Matrix[T] // what attention or MLP writes [tokens, d_model]
+	stream blas.Matrix[T] // the residual stream [rows, d_model]
+	norm   blas.Matrix[T] // LayerNorm of the stream [rows, d_model]
+	scale  []T            // its scale [rows]
+	qkv    blas.Matrix[T] // [rows, 3 d_model]
+	z      blas.Matrix[T] // attention-weighted values [rows, n_heads d_head]
+	hidden blas.Matrix[T] // MLP neurons [rows, d_mlp]
+	out    blas.Matrix[T] // what attention or MLP writes [rows, d_model]
 }
 
-func (m *Model[T]) workspace(tokens int) *workspace[T] {
+func (m *Model[T]) workspace(rows int) *workspace[T] {
 	w := m.workspaces.take()
 	if w == nil {
 		w = &workspace[T]{}
 	}
 	d := m.config.DModel
-	fit := func(x *blas.Matrix[T], cols int) { *x = blas.NewMatrix(tokens, cols, fitted(x.Data, tokens*cols)) }
+	fit := func(x *blas.Matrix[T], cols int) { *x = blas.NewMatrix(rows, cols, fitted(x.Data, rows*cols)) }
 	fit(&w.stream, d)
 	fit(&w.norm, d)
 	fit(&w.qkv, 3*d)
 	fit(&w.z, d)
 	fit(&w.hidden, m.config.DMLP)
 	fit(&w.out, d)
-	w.scale = fitted(w.scale, tokens)
+	w.scale = fitted(w.scale, rows)
 	return w
 }
-
-func (r *run[T]) tokens() int { return r.starts[len(r.starts)-1] }
 
 // rowsAtOnce is the share of a row-wise step that one goroutine takes at a time.
 const rowsAtOnce = 32
@@ -152,9 +148,9 @@ func (r *run[T]) component(kept, index int) []T {
 
 func (r *run[T]) embed(seqs []Sequence) {
 	workers.Do(r.threads, len(seqs), func(s int) {
-		for p, t := range seqs[s].Tokens[:used(seqs[s])] {
-			row := r.stream.Row(r.starts[s] + p)
-			r.embedInto(row, t)
+		for p := r.shared[s]; p < len(r.rows[s]); p++ {
+			row := r.stream.Row(r.rows[s][p])
+			r.embedInto(row, seqs[s].Tokens[p])
 			for i, v := range r.position.Row(p) {
 				row[i] += v
 			}
@@ -172,7 +168,7 @@ func (r *run[T]) embed(seqs []Sequence) {
 // keepStream copies the stream before layer l into the cache.
 func (r *run[T]) keepStream(l int) {
 	d := r.config.DModel
-	for kept, row := range r.cache.token {
+	for kept, row := range r.cache.row {
 		copy(r.cache.resid[(kept*(r.cache.stop+1)+l)*d:][:d], r.stream.Row(row))
 	}
 }
@@ -180,18 +176,18 @@ func (r *run[T]) keepStream(l int) {
 // normalise fills norm and scale, and keeps the scales of the kept positions.
 func (r *run[T]) normalise(l int, name string, kept []T) error {
 	d := r.config.DModel
-	workers.Rows(r.threads, r.tokens(), rowsAtOnce, func(from, to int) {
+	workers.Rows(r.threads, r.stream.Rows, rowsAtOnce, func(from, to int) {
 		blas.LayerNorm(r.norm.Data[from*d:to*d], r.stream.Data[from*d:to*d], r.scale[from:to], d, r.config.LNEps)
 	})
-	for s := range len(r.starts) - 1 {
-		for i, v := range r.scale[r.starts[s]:r.starts[s+1]] {
+	for s, rows := range r.rows {
+		for p := r.shared[s]; p < len(rows); p++ {
 			// A scale of zero is one of a constant stream where eps is zero: what it divides is 0/0.
-			if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) || f == 0 {
-				return &ScaleError{Sequence: s, Position: i, Layer: l, Norm: name, Scale: f}
+			if f := float64(r.scale[rows[p]]); math.IsNaN(f) || math.IsInf(f, 0) || f == 0 {
+				return &ScaleError{Sequence: s, Position: p, Layer: l, Norm: name, Scale: f}
 			}
 		}
 	}
-	for i, row := range r.cache.token {
+	for i, row := range r.cache.row {
 		kept[i] = r.scale[row]
 	}
 	return nil
@@ -199,7 +195,7 @@ func (r *run[T]) normalise(l int, name string, kept []T) error {
 
 // write adds out to the stream.
 func (r *run[T]) write() {
-	workers.Rows(r.threads, r.tokens(), rowsAtOnce, func(from, to int) {
+	workers.Rows(r.threads, r.stream.Rows, rowsAtOnce, func(from, to int) {
 		for i := from; i < to; i++ {
 			row := r.stream.Row(i)
 			for j, v := range r.out.Row(i) {
@@ -214,7 +210,7 @@ func (r *run[T]) mlp(l int) {
 	w.win.Multiply(r.threads, r.hidden, r.norm, blas.Epilogue[T]{Bias: w.bin, GELU: true})
 	w.wout.Multiply(r.threads, r.out, r.hidden, blas.Epilogue[T]{Bias: w.bout})
 	index := schema.StreamComponents(l+1, r.config.NHeads) - 1
-	for kept, row := range r.cache.token {
+	for kept, row := range r.cache.row {
 		copy(r.component(kept, index), r.out.Row(row))
 	}
 	r.write()

@@ -39,6 +39,21 @@ func randomSequences(c gpt2.Config, n int) []gpt2.Sequence {
 	return seqs
 }
 
+// sharedBeginnings gives sequences that begin as seq does: itself, a part of it, and ones that leave it before, at and after the end of a block
+// of queries, and once more from one of these.
+func sharedBeginnings(c gpt2.Config, seq gpt2.Sequence) []gpt2.Sequence {
+	rng := rand.New(rand.NewPCG(6, 6))
+	leave := func(from gpt2.Sequence, at int) gpt2.Sequence {
+		tokens := slices.Clone(from.Tokens[:at])
+		for range 80 {
+			tokens = append(tokens, rng.IntN(c.DVocab))
+		}
+		return gpt2.Sequence{Tokens: tokens, Positions: []int{at + 79, at - 1, at}}
+	}
+	late := leave(seq, 100)
+	return []gpt2.Sequence{seq, {Tokens: seq.Tokens[:30], Positions: []int{29, 0, 12}}, leave(seq, 1), leave(seq, 64), late, leave(late, 120)}
+}
+
 // everything gives all numbers that a cache holds about one sequence.
 func everything[T blas.Float](c *gpt2.Cache[T], heads []schema.Head, seq, positions int) []T {
 	var all []T
@@ -67,11 +82,12 @@ func mustForward[T blas.Float](t *testing.T, m *gpt2.Model[T], seqs []gpt2.Seque
 	return c
 }
 
-// The numbers of a sequence are the same bits alone, in a batch, in another order, with what follows the kept
+// The numbers of a sequence are the same bits alone, in a batch with others that begin alike, in another order, with what follows the kept
 // positions cut off, and with any number of threads, for every provider.
 func TestResultsDoNotDependOnBatchOrThreads(t *testing.T) {
 	c := gpt2test.Open(t, gpt2test.Tiny(), 1)
 	seqs := randomSequences(c.Config(), 9)
+	seqs = append(seqs, sharedBeginnings(c.Config(), seqs[4])...)
 	heads := []schema.Head{{Layer: 3, Index: 0}, {Layer: 3, Index: 2}, {Layer: 1, Index: 1}}
 	for _, name := range blas.Providers() {
 		t.Run(name, func(t *testing.T) {

@@ -70,6 +70,7 @@ type Model[T blas.Float] struct {
 	unembed    unembedding[T]
 	workspaces spares[*workspace[T]]
 	caches     spares[*Cache[T]]
+	gathered   spares[[]T] // keys and values of a block of attention
 }
 
 // layer holds one block. The maps that read the stream have the LayerNorm before them folded in, in
