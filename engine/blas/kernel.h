@@ -231,51 +231,65 @@ TARGET static void F(layernorm_row)(long n, float eps, float *dst, const float *
 
 enum { F(LANES) = 8 / DW }; // vectors of the eight lanes in which a sum of doubles runs, whatever their width
 
-// The dot products of two rows of floats with two columns of doubles. The lanes are added up in one order.
-TARGET INLINE void F(dots4)(long d, const float *xa, const float *xb, const double *ga, const double *gb, double *out) {
-    DVEC s[4][F(LANES)];
-#pragma GCC unroll 4
-    for (int k = 0; k < 4; k++)
+// The dot products of nr rows of d floats with nc columns of d doubles; the lanes are added up in one order. nr and nc are constants where it
+// is inlined.
+TARGET INLINE void F(dots_tile)(const int nr, const int nc, long d, const float *x, const double *g, double *out, long ldout) {
+    DVEC s[6][F(LANES)];
+#pragma GCC unroll 6
+    for (int k = 0; k < nr * nc; k++)
 #pragma GCC unroll 4
         for (int l = 0; l < F(LANES); l++) s[k][l] = DSPLAT(0.0);
     const long whole = d - d % 8;
-    for (long i = 0; i < whole; i += 8)
+    for (long p = 0; p < whole; p += 8)
 #pragma GCC unroll 4
         for (int l = 0; l < F(LANES); l++) {
-            const DVEC a = DWIDEN(xa + i + l * DW), b = DWIDEN(xb + i + l * DW);
-            const DVEC p = DLOAD(ga + i + l * DW), q = DLOAD(gb + i + l * DW);
-            s[0][l] = DFMA(a, p, s[0][l]);
-            s[1][l] = DFMA(a, q, s[1][l]);
-            s[2][l] = DFMA(b, p, s[2][l]);
-            s[3][l] = DFMA(b, q, s[3][l]);
+            DVEC column[3];
+#pragma GCC unroll 3
+            for (int j = 0; j < nc; j++) column[j] = DLOAD(g + j * d + p + l * DW);
+#pragma GCC unroll 4
+            for (int i = 0; i < nr; i++) {
+                const DVEC row = DWIDEN(x + i * d + p + l * DW);
+#pragma GCC unroll 3
+                for (int j = 0; j < nc; j++) s[i * nc + j][l] = DFMA(row, column[j], s[i * nc + j][l]);
+            }
         }
 #pragma GCC unroll 4
-    for (int k = 0; k < 4; k++) {
-        const float *x = k < 2 ? xa : xb;
-        const double *g = k % 2 ? gb : ga;
-        double t[8];
+    for (int i = 0; i < nr; i++)
+#pragma GCC unroll 3
+        for (int j = 0; j < nc; j++) {
+            double t[8];
+            if (whole == d && F(LANES) > 1) { // the same sums, as vectors
 #pragma GCC unroll 4
-        for (int l = 0; l < F(LANES); l++) DSTORE(t + l * DW, s[k][l]);
-        for (long i = whole; i < d; i++) t[i - whole] = DFMA1((double)x[i], g[i], t[i - whole]);
-        for (int i = 0; i < 4; i++) t[i] += t[i + 4];
-        out[k] = (t[0] + t[2]) + (t[1] + t[3]);
-    }
+                for (int l = 0; l < F(LANES) / 2; l++) DSTORE(t + l * DW, s[i * nc + j][l] + s[i * nc + j][l + F(LANES) / 2]);
+            } else {
+#pragma GCC unroll 4
+                for (int l = 0; l < F(LANES); l++) DSTORE(t + l * DW, s[i * nc + j][l]);
+                for (long p = whole; p < d; p++) t[p - whole] = DFMA1((double)x[i * d + p], g[j * d + p], t[p - whole]);
+                for (int l = 0; l < 4; l++) t[l] += t[l + 4];
+            }
+            out[i * ldout + j] = (t[0] + t[2]) + (t[1] + t[3]);
+        }
 }
 
-// Of an odd number of rows or columns the last is computed twice.
 TARGET static void F(dots)(long rows, long d, const float *x, long cols, const double *g, double *out) {
-    for (long r = 0; r < rows; r += 2) {
-        const long s = r + 1 < rows ? r + 1 : r;
-        for (long j = 0; j < cols; j += 2) {
-            const long k = j + 1 < cols ? j + 1 : j;
-            double p[4];
-            F(dots4)(d, x + r * d, x + s * d, g + j * d, g + k * d, p);
-            out[r * cols + j] = p[0];
-            out[r * cols + k] = p[1];
-            out[s * cols + j] = p[2];
-            out[s * cols + k] = p[3];
+#define DOTS(nr, nc)                                                                                         \
+    for (; r + nr <= rows; r += nr) F(dots_tile)(nr, nc, d, x + r * d, g + j * d, out + r * cols + j, cols)
+    for (long j = 0, nc; j < cols; j += nc) {
+        const long left = cols - j;
+        long r = 0;
+        nc = left == 3 || left > 4 ? 3 : left > 1 ? 2 : 1;
+        if (nc == 3) {
+            DOTS(2, 3);
+            DOTS(1, 3);
+        } else if (nc == 2) {
+            DOTS(2, 2);
+            DOTS(1, 2);
+        } else {
+            DOTS(4, 1);
+            DOTS(1, 1);
         }
     }
+#undef DOTS
 }
 
 TARGET static void F(combine)(long rows, long cols, const float *w, const double *x, double *out) {

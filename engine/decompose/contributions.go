@@ -166,9 +166,9 @@ func newFixedMaps[T blas.Float](w []T, vectors []fixed, bias []T) fixedMaps {
 	// components themselves need not be centred.
 	wf := products(w, m.dHead, parts)
 	for j := range parts {
-		column := make([]float64, len(w)/m.dHead)
+		column := make([]float64, wf.Rows)
 		for i := range column {
-			column[i] = wf.row(i)[j]
+			column[i] = wf.Data[i*wf.Cols+j]
 		}
 		m.columns = append(m.columns, centre(column))
 	}
