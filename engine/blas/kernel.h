@@ -152,11 +152,12 @@ TARGET static void F(block)(long m, long n, long kc, const float *a, const float
     for (long j = 0; j < n; j += nr) {
         const long cols = n - j < nr ? n - j : nr;
         const int wide = width - j > W;
-        const float *panel = b + j * depth + skip * (wide ? nr : W), *next = panel + depth * nr;
+        const float *panel = b + j * depth + skip * (wide ? nr : W), *next = j + nr < n ? panel + depth * nr : 0;
         for (long i = 0; i < m; i += MR) {
             const long rows = m - i < MR ? m - i : MR;
-            for (long r = 0; r < rows; r++) __builtin_prefetch(c + (i + r) * ldc + j, 1);
-            if (j + nr < n)
+            for (long r = 0; r < rows; r++)
+                for (long l = 0; l < cols; l += line) __builtin_prefetch(c + (i + r) * ldc + j + l, 1);
+            if (next)
                 for (const float *end = next + share; next < end; next += line) __builtin_prefetch(next, 0, 2);
             F(tiles)[wide][rows](kc, a + i * kc, panel, c + i * ldc + j, ldc, cols, from ? from + i * ldfrom + j : from, ldfrom);
         }
@@ -271,6 +272,7 @@ TARGET INLINE void F(dots_tile)(const int nr, const int nc, long d, const float 
         }
 }
 
+// Columns go by threes, and four by twos: more do not fit the registers.
 TARGET static void F(dots)(long rows, long d, const float *x, long cols, const double *g, double *out) {
 #define DOTS(nr, nc)                                                                                         \
     for (; r + nr <= rows; r += nr) F(dots_tile)(nr, nc, d, x + r * d, g + j * d, out + r * cols + j, cols)

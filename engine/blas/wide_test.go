@@ -17,7 +17,7 @@ func TestWideProducts(t *testing.T) {
 func checkWide[T blas.Float](t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	for _, d := range widths {
-		for _, size := range [][2]int{{1, 1}, {2, 3}, {5, 4}, {0, 3}, {3, 0}} {
+		for _, size := range [][2]int{{1, 1}, {4, 1}, {7, 1}, {3, 2}, {2, 3}, {5, 4}, {5, 5}, {3, 7}, {0, 3}, {3, 0}} {
 			rows, cols := size[0], size[1]
 			x := randomMatrix[T](rng, rows, d, false, 0).Data
 			columns := make([][]float64, cols)
@@ -67,29 +67,31 @@ func TestWideProductsBits(t *testing.T) {
 		t.Skipf("needs a processor with AVX2, AVX-512 or NEON, and cgo: the best here is %s", p)
 	}
 	rng := rand.New(rand.NewPCG(8, 8))
-	const rows, d = 3, 45
-	x := randomMatrix[float32](rng, rows, d, false, 0).Data
-	g := randomMatrix[float64](rng, 1, d, false, 0).Data
-	dots := blas.Dots(x, d, [][]float64{g})
-	for r := range rows {
-		var lane [8]float64
-		for i, v := range x[r*d : (r+1)*d] {
-			lane[i%8] = math.FMA(float64(v), g[i], lane[i%8])
+	const rows = 3
+	for _, d := range []int{45, 48} { // with and without a rest that fills no vector
+		x := randomMatrix[float32](rng, rows, d, false, 0).Data
+		g := randomMatrix[float64](rng, 1, d, false, 0).Data
+		dots := blas.Dots(x, d, [][]float64{g})
+		for r := range rows {
+			var lane [8]float64
+			for i, v := range x[r*d : (r+1)*d] {
+				lane[i%8] = math.FMA(float64(v), g[i], lane[i%8])
+			}
+			for i := range 4 {
+				lane[i] += lane[i+4]
+			}
+			if want := (lane[0] + lane[2]) + (lane[1] + lane[3]); dots.At(r, 0) != want {
+				t.Errorf("row %d of %d: %v, want %v to the bit", r, d, dots.At(r, 0), want)
+			}
 		}
-		for i := range 4 {
-			lane[i] += lane[i+4]
-		}
-		if want := (lane[0] + lane[2]) + (lane[1] + lane[3]); dots.At(r, 0) != want {
-			t.Errorf("row %d: %v, want %v to the bit", r, dots.At(r, 0), want)
-		}
-	}
-	for j, got := range blas.Combine(x, g[:rows], d) {
-		want := 0.0
-		for i, f := range g[:rows] {
-			want = math.FMA(f, float64(x[i*d+j]), want)
-		}
-		if got != want {
-			t.Errorf("column %d: %v, want %v to the bit", j, got, want)
+		for j, got := range blas.Combine(x, g[:rows], d) {
+			want := 0.0
+			for i, f := range g[:rows] {
+				want = math.FMA(f, float64(x[i*d+j]), want)
+			}
+			if got != want {
+				t.Errorf("column %d of %d: %v, want %v to the bit", j, d, got, want)
+			}
 		}
 	}
 }
