@@ -14,14 +14,17 @@ import (
 )
 
 // passRows bounds the rows of one forward pass: its tokens, but that the same beginning of several examples counts once. The products
-// of a pass are as fast as they get from some 500 rows on (with 256 a run takes 6 % more processor time); its memory, about 100 kB a token
-// for GPT-2 small, grows all the way.
-const passRows = 640
+// of a pass are as fast as they get from some 500 rows on (with 256 a run takes 6 % more processor time); its memory, about 40 kB a row
+// for GPT-2 small, grows all the way. So does what is kept of an example, 1.3 MB in layer 10, however many rows are its own: passExamples bounds that.
+const (
+	passRows     = 640
+	passExamples = 48
+)
 
-// Passes cuts examples into what one forward pass takes each: as few parts as its bound allows, of about the same number of
+// Passes cuts examples into what one forward pass takes each: as few parts as its bounds allow, of about the same number of
 // examples. Only an example that is beyond the bound by itself makes a longer pass. Results do not depend on it; memory and, where parts become short, speed do.
 func Passes(examples []schema.Example) [][]schema.Example {
-	fewest := len(cut(examples, len(examples)))
+	fewest := len(cut(examples, passExamples))
 	return cut(examples, (len(examples)+fewest-1)/max(1, fewest))
 }
 

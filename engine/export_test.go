@@ -2,8 +2,11 @@ package engine
 
 import "ducklens/schema"
 
-// PassRows bounds the rows of a pass.
-const PassRows = passRows
+// Bounds of a pass.
+const (
+	PassRows     = passRows
+	PassExamples = passExamples
+)
 
 // RandomDirection is the generator of random bases.
 var RandomDirection = randomDirection

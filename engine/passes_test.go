@@ -35,11 +35,11 @@ func alike(index, shared, query int) schema.Example {
 	return x
 }
 
-// Passes keep the order, and have no more rows than their bound but for an example that has by itself.
+// Passes keep the order, and have no more examples and rows than their bounds, but for an example that has more rows by itself.
 func TestPasses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		shared := rapid.SampledFrom([]int{0, 1, 5, 300, 700}).Draw(t, "shared")
-		queries := rapid.SliceOfN(rapid.IntRange(0, 900), 0, 60).Draw(t, "query positions")
+		queries := rapid.SliceOfN(rapid.IntRange(0, 900), 0, 150).Draw(t, "query positions")
 		examples := make([]schema.Example, len(queries))
 		for i, q := range queries {
 			examples[i] = alike(i, shared, q)
@@ -52,8 +52,8 @@ func TestPasses(t *testing.T) {
 				}
 				next++
 			}
-			if n := beginningsOf(part); len(part) == 0 || len(part) > 1 && n > engine.PassRows {
-				t.Errorf("a pass of %d examples and %d rows, want at most %d", len(part), n, engine.PassRows)
+			if n := beginningsOf(part); len(part) == 0 || len(part) > engine.PassExamples || len(part) > 1 && n > engine.PassRows {
+				t.Errorf("a pass of %d examples and %d rows, want at most %d and %d", len(part), n, engine.PassExamples, engine.PassRows)
 			}
 		}
 		if next != len(examples) {
@@ -64,14 +64,14 @@ func TestPasses(t *testing.T) {
 
 // Examples of one length make as few passes as there can be, of about one size: none is left with a few at the end.
 func TestPassesAreEven(t *testing.T) {
-	for _, shared := range []int{0, 1, 10} {
+	for _, shared := range []int{0, 1, 10, 20} {
 		for n := 1; n < 200; n++ {
 			examples := make([]schema.Example, n)
 			for i := range examples {
 				examples[i] = alike(i, shared, 21)
 			}
 			passes := engine.Passes(examples)
-			most := (engine.PassRows - shared) / (22 - shared)
+			most := min(engine.PassExamples, (engine.PassRows-shared)/(22-shared))
 			if want := (n + most - 1) / most; len(passes) != want {
 				t.Errorf("%d examples that share %d tokens: %d passes, want %d", n, shared, len(passes), want)
 			}

@@ -98,8 +98,7 @@ func (m *Model[T]) checkInput(seqs []Sequence, heads []schema.Head) error {
 	return nil
 }
 
-// run is one forward pass in progress. All its matrices have the rows of [Rows]: those of a token of a sequence, after those of the
-// sequences before it.
+// run is one forward pass in progress. All its matrices have the rows that [Rows] gives to the tokens of its sequences.
 type run[T blas.Float] struct {
 	*Model[T]
 	*workspace[T]
