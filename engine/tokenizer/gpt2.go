@@ -73,7 +73,7 @@ func (b *builder) mergesFromRanks() error {
 		for i := range len(token) {
 			ids[i] = uint32(b.ids[token[i:i+1]])
 		}
-		if n := table.mergeLong(ids); n != 2 {
+		if n := table.mergePiece(ids); n != 2 {
 			return fault("token %q is made of %d tokens before it, want 2", token, n)
 		}
 		b.merges = append(b.merges, merge{ids[0], ids[1], uint32(id)})

@@ -57,8 +57,16 @@ func (t *pairTable) merge(left, right uint32) uint64 {
 // merge. That is quadratic, and fastest for words; longer pieces go through a heap.
 const shortPiece = 64
 
-// mergeShort merges the tokens of a piece of at most shortPiece bytes in place: always the pair of lowest
-// rank, the leftmost of several. It gives the number of tokens left.
+// mergePiece merges the tokens of a piece in place: always the pair of lowest rank, the leftmost of several. It gives the number
+// of tokens left.
+func (t *pairTable) mergePiece(ids []uint32) int {
+	if len(ids) <= shortPiece {
+		return t.mergeShort(ids)
+	}
+	return t.mergeLong(ids)
+}
+
+// mergeShort is mergePiece for at most shortPiece tokens.
 func (t *pairTable) mergeShort(ids []uint32) int {
 	var merges [shortPiece]uint64 // of ids[i] and ids[i+1]
 	n := len(ids)
@@ -89,7 +97,7 @@ func (t *pairTable) mergeShort(ids []uint32) int {
 	return n
 }
 
-// mergeLong does the same as mergeShort in n log n time for a piece of any length.
+// mergeLong is mergePiece in n log n time, for a piece of any length.
 func (t *pairTable) mergeLong(ids []uint32) int {
 	n := len(ids)
 	next, prev := make([]int, n+1), make([]int, n+1) // a list of the tokens that remain; n ends it

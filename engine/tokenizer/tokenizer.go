@@ -92,12 +92,7 @@ func (t *Tokenizer) appendPiece(ids []int, piece string, buffer []uint32) []int 
 	for i := range len(piece) {
 		buffer = append(buffer, t.ofByte[piece[i]])
 	}
-	if len(piece) <= shortPiece {
-		buffer = buffer[:t.pairs.mergeShort(buffer)]
-	} else {
-		buffer = buffer[:t.pairs.mergeLong(buffer)]
-	}
-	for _, id := range buffer {
+	for _, id := range buffer[:t.pairs.mergePiece(buffer)] {
 		ids = append(ids, int(id))
 	}
 	return ids
