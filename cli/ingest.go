@@ -206,7 +206,7 @@ const garbagePercent = 30
 
 // run does the ingest.
 func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer) (err error) {
-	ingest.PreferThroughput()
+	PreferThroughput()
 	// Before the model is loaded, which takes longest.
 	if err := ingest.CheckTarget(ctx, f.output, f.add || f.resume, f.force); err != nil {
 		return err

@@ -1,4 +1,4 @@
-package ingest_test
+package cli_test
 
 import (
 	"runtime"
@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ducklens/ingest"
+	"ducklens/cli"
 )
 
 // Threads that are there and threads that they make take turns; what else was said of a thread stays.
@@ -31,7 +31,7 @@ func TestPreferThroughput(t *testing.T) {
 		return func() *unix.SchedAttr { close(may); return <-attr }
 	}
 	plain, nice, idle := thread(unix.SCHED_NORMAL, 0), thread(unix.SCHED_NORMAL, 5), thread(unix.SCHED_IDLE, 0)
-	ingest.PreferThroughput()
+	cli.PreferThroughput()
 	if a := plain(); a.Policy != unix.SCHED_BATCH || a.Nice != 0 {
 		t.Errorf("a thread has policy %d at nice %d, want SCHED_BATCH at 0", a.Policy, a.Nice)
 	}
