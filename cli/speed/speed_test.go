@@ -39,7 +39,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	cli.PreferThroughput() // as the program does; here for what is measured in this process
+	cli.PreferThroughput() // as the program does: for what is measured in this process, and for PyTorch, which it starts
 	if lines, ok := os.LookupEnv(childArguments); ok {
 		code := cli.Run(context.Background(), append([]string{"ducklens"}, strings.Split(lines, "\n")...), os.Stdin, os.Stdout, os.Stderr)
 		if status, err := os.ReadFile("/proc/self/status"); err == nil {
