@@ -8,7 +8,7 @@ import (
 
 	"ducklens/engine/blas"
 	"ducklens/engine/decompose"
-	"ducklens/engine/gpt2"
+	"ducklens/engine/model"
 	"ducklens/engine/internal/workers"
 	"ducklens/schema"
 )
@@ -32,7 +32,7 @@ func Passes(examples []schema.Example) [][]schema.Example {
 func cut(examples []schema.Example, most int) (passes [][]schema.Example) {
 	for len(examples) > 0 {
 		n := 0
-		for rows := (gpt2.Rows{}); n < min(most, len(examples)); n++ {
+		for rows := (model.Rows{}); n < min(most, len(examples)); n++ {
 			if rows.Add(tokens(&examples[n])); n > 0 && rows.N > passRows {
 				break
 			}
@@ -67,11 +67,11 @@ const (
 // analysis is the part of an engine that knows its number type.
 type analysis[T blas.Float] struct {
 	engine *Engine
-	model  *gpt2.Model[T]
+	model  *model.Model[T]
 	maps   map[schema.Head]decompose.Maps[T]
 }
 
-func newAnalysis[T blas.Float](e *Engine, model *gpt2.Model[T]) *analysis[T] {
+func newAnalysis[T blas.Float](e *Engine, model *model.Model[T]) *analysis[T] {
 	a := &analysis[T]{engine: e, model: model, maps: map[schema.Head]decompose.Maps[T]{}}
 	if e.options.AttentionOnly {
 		return a
@@ -118,9 +118,9 @@ func (a *analysis[T]) pass(ctx context.Context, examples []schema.Example, do vi
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	sequences := make([]gpt2.Sequence, len(examples))
+	sequences := make([]model.Sequence, len(examples))
 	for i, x := range examples {
-		s := gpt2.Sequence{Tokens: tokens(&x), Positions: []int{atQuery: x.Query, atKey: x.Key}}
+		s := model.Sequence{Tokens: tokens(&x), Positions: []int{atQuery: x.Query, atKey: x.Key}}
 		if x.Baseline != schema.NoPosition {
 			s.Positions = append(s.Positions, x.Baseline)
 		}
@@ -152,7 +152,7 @@ func (a *analysis[T]) pass(ctx context.Context, examples []schema.Example, do vi
 // pass is one forward pass with what its examples share. It gives token vectors to [decompose].
 type pass[T blas.Float] struct {
 	*analysis[T]
-	cache *gpt2.Cache[T]
+	cache *model.Cache[T]
 
 	// By token: what heads and bases of many examples ask for again and again.
 	tokens map[int]*tokenVectors[T]
@@ -170,7 +170,7 @@ type tokenVectors[T blas.Float] struct {
 
 var _ decompose.Embeddings[float32] = (*pass[float32])(nil)
 
-func newPass[T blas.Float](a *analysis[T], cache *gpt2.Cache[T], examples []schema.Example) *pass[T] {
+func newPass[T blas.Float](a *analysis[T], cache *model.Cache[T], examples []schema.Example) *pass[T] {
 	p := &pass[T]{analysis: a, cache: cache, tokens: map[int]*tokenVectors[T]{}}
 	options := &a.engine.options
 	if options.AttentionOnly {

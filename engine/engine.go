@@ -10,7 +10,7 @@ import (
 
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
-	"ducklens/engine/gpt2"
+	"ducklens/engine/model"
 	"ducklens/engine/internal/workers"
 	"ducklens/engine/tokenizer"
 	"ducklens/schema"
@@ -112,7 +112,7 @@ func load[T blas.Float](e *Engine) (computation, error) {
 	for _, h := range e.heads {
 		reach = max(reach, h.Layer)
 	}
-	model, err := gpt2.LoadTo[T](e.checkpoint, reach, e.options.Processing, e.provider, e.options.threads())
+	model, err := model.LoadTo[T](e.checkpoint, reach, e.options.Processing, e.provider, e.options.threads())
 	if err != nil {
 		return nil, fmt.Errorf("engine: model %s: %w", e.description.Name, err)
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"ducklens/engine/gpt2"
+	"ducklens/engine/model"
 	"ducklens/schema"
 )
 
@@ -51,7 +51,7 @@ func (e *NotFiniteError) Hint() string {
 
 // finitePass turns the error of a forward pass over examples into one that names the example.
 func finitePass(err error, examples []schema.Example) error {
-	var lost *gpt2.ScaleError
+	var lost *model.ScaleError
 	if !errors.As(err, &lost) {
 		return err
 	}

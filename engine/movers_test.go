@@ -12,7 +12,7 @@ import (
 
 	"ducklens/engine"
 	"ducklens/engine/checkpoint"
-	"ducklens/engine/gpt2/gpt2test"
+	"ducklens/engine/model/modeltest"
 	"ducklens/engine/internal/refdata"
 	"ducklens/schema"
 )
@@ -87,7 +87,7 @@ func TestDefaultMovers(t *testing.T) {
 	dir := t.TempDir()
 	// Head 9.9 is there, in small.
 	config := checkpoint.Config{NLayers: 12, NHeads: 10, DModel: 20, DMLP: 20, NCtx: 48, DVocab: vocabulary, LNEps: 1e-5}
-	if err := gpt2test.Write(dir, config, 1); err != nil {
+	if err := modeltest.Write(dir, config, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := writeVocabulary(dir); err != nil {

@@ -12,7 +12,7 @@ import (
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/decompose"
-	"ducklens/engine/gpt2"
+	"ducklens/engine/model"
 	"ducklens/engine/internal/refdata"
 	"ducklens/schema"
 )
@@ -147,9 +147,9 @@ type reference[T blas.Float] struct {
 	heads     int
 	head      schema.Head
 	inputs    []decompose.Input[T]
-	model     *gpt2.Model[T]
-	cache     *gpt2.Cache[T]
-	sequences []gpt2.Sequence // positions END, IO, S1
+	model     *model.Model[T]
+	cache     *model.Cache[T]
+	sequences []model.Sequence // positions END, IO, S1
 }
 
 // load runs prompt set A (N=50, seed 42, BOS) through the model in dir, and makes inputs for head.
@@ -157,10 +157,10 @@ func load[T blas.Float](tb testing.TB, dir string, head schema.Head) reference[T
 	tb.Helper()
 	arrays := refdata.Npz(tb, filepath.Join(dir, "golden", "forward_A_f64.npz"))
 	toks, positions := arrays["toks"], arrays["positions_end_io_s1"]
-	var sequences []gpt2.Sequence
+	var sequences []model.Sequence
 	for p := range toks.Shape[0] {
 		end := positions.Ints(0, p)[0]
-		sequences = append(sequences, gpt2.Sequence{
+		sequences = append(sequences, model.Sequence{
 			Tokens:    toks.Ints(p)[:end+1],
 			Positions: []int{end, positions.Ints(1, p)[0], positions.Ints(2, p)[0]},
 		})
@@ -169,7 +169,7 @@ func load[T blas.Float](tb testing.TB, dir string, head schema.Head) reference[T
 }
 
 // loadSequences runs prompts, whose positions are END, IO and S1, through the model in dir.
-func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, sequences []gpt2.Sequence) reference[T] {
+func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, sequences []model.Sequence) reference[T] {
 	tb.Helper()
 	ckpt, err := checkpoint.Open(filepath.Join(dir, "model"))
 	if err != nil {
@@ -184,7 +184,7 @@ func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, se
 	if err != nil {
 		tb.Fatal(err)
 	}
-	model, err := gpt2.Load[T](ckpt, schema.Processed, provider, 1)
+	model, err := model.Load[T](ckpt, schema.Processed, provider, 1)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package gpt2_test
+package model_test
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
-	"ducklens/engine/gpt2"
 	"ducklens/engine/internal/refdata"
+	"ducklens/engine/model"
 	"ducklens/schema"
 )
 
@@ -49,13 +49,13 @@ func open(tb testing.TB, dir string) *checkpoint.Checkpoint {
 	return c
 }
 
-func load[T blas.Float](tb testing.TB, c *checkpoint.Checkpoint, p schema.Processing) *gpt2.Model[T] {
+func load[T blas.Float](tb testing.TB, c *checkpoint.Checkpoint, p schema.Processing) *model.Model[T] {
 	tb.Helper()
 	provider, err := blas.ByName("auto")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	m, err := gpt2.Load[T](c, p, provider, 2)
+	m, err := model.Load[T](c, p, provider, 2)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func checkForward[T blas.Float](t *testing.T, ref reference, set string, tol tol
 	config := c.Config()
 	toks, positions := want["toks"], want["positions_end_io_s1"]
 	n := toks.Shape[0]
-	seqs := make([]gpt2.Sequence, n)
+	seqs := make([]model.Sequence, n)
 	for i := range seqs {
 		seqs[i].Tokens = toks.Ints(i)
 		for p := range 3 { // END, IO, S1
@@ -135,7 +135,7 @@ func checkForward[T blas.Float](t *testing.T, ref reference, set string, tol tol
 		}
 		refdata.Compare(t, name, got, w.Float64, tol)
 	}
-	row := func(cache *gpt2.Cache[T], index, s, i int) []T {
+	row := func(cache *model.Cache[T], index, s, i int) []T {
 		d := config.DModel
 		return cache.Components(s, i).Data().([]T)[index*d : (index+1)*d]
 	}
@@ -161,7 +161,7 @@ func checkForward[T blas.Float](t *testing.T, ref reference, set string, tol tol
 	each("ln1_scale", config.NLayers, tol.values, func(l, s, i int) []T { return []T{all.LN1Scale(l, s, i)} })
 	each("ln2_scale", config.NLayers, tol.values, func(l, s, i int) []T { return []T{all.LN2Scale(l, s, i)} })
 	each("ln_final_scale", 0, tol.values, func(_, s, i int) []T { return []T{all.LN1Scale(config.NLayers, s, i)} })
-	for _, cache := range []*gpt2.Cache[T]{all, short} {
+	for _, cache := range []*model.Cache[T]{all, short} {
 		each("target_q", 0, tol.values, func(_, s, i int) []T { return cache.Q(ref.target, s, i) })
 		each("target_k", 0, tol.values, func(_, s, i int) []T { return cache.K(ref.target, s, i) })
 	}
@@ -213,7 +213,7 @@ func checkForward[T blas.Float](t *testing.T, ref reference, set string, tol tol
 }
 
 // checkLogits compares the logits at END with whatever of them the reference holds.
-func checkLogits[T blas.Float](t *testing.T, m *gpt2.Model[T], cache *gpt2.Cache[T], want map[string]refdata.Array, prefix string, full bool, tol tolerances) {
+func checkLogits[T blas.Float](t *testing.T, m *model.Model[T], cache *model.Cache[T], want map[string]refdata.Array, prefix string, full bool, tol tolerances) {
 	t.Helper()
 	if want[prefix+"logits_end_sel"].Shape == nil && want[prefix+"logits_end"].Shape == nil && full {
 		t.Errorf("no reference array %slogits_end", prefix)
@@ -270,7 +270,7 @@ func checkLogits[T blas.Float](t *testing.T, m *gpt2.Model[T], cache *gpt2.Cache
 
 // checkValues compares value vectors and the attention-weighted ones, which the cache does not keep, but which
 // follow from what it keeps when it keeps every position.
-func checkValues[T blas.Float](t *testing.T, m *gpt2.Model[T], ref reference, seqs []gpt2.Sequence, want map[string]refdata.Array, tol tolerances) {
+func checkValues[T blas.Float](t *testing.T, m *model.Model[T], ref reference, seqs []model.Sequence, want map[string]refdata.Array, tol tolerances) {
 	t.Helper()
 	ends := make([]int, len(seqs))
 	whole := slices.Clone(seqs)
@@ -332,7 +332,7 @@ func checkValues[T blas.Float](t *testing.T, m *gpt2.Model[T], ref reference, se
 }
 
 // checkSums compares, before every layer, the sum of the components with the stream itself.
-func checkSums[T blas.Float](t *testing.T, cache *gpt2.Cache[T], seqs, positions int, tol refdata.Tolerance) {
+func checkSums[T blas.Float](t *testing.T, cache *model.Cache[T], seqs, positions int, tol refdata.Tolerance) {
 	t.Helper()
 	var got, want []float64
 	for s := range seqs {
@@ -405,7 +405,7 @@ func TestProcessedWeights(t *testing.T) {
 }
 
 // parameter gives any parameter, the embedding tables row by row.
-func parameter(t *testing.T, m *gpt2.Model[float64], name string) []float64 {
+func parameter(t *testing.T, m *model.Model[float64], name string) []float64 {
 	t.Helper()
 	c := m.Config()
 	switch name {

@@ -1,4 +1,4 @@
-package gpt2
+package model
 
 // Rows numbers the rows of a pass, one for each different beginning of its sequences: what a model computes at a token depends on the
 // token and those before it, and is the same in every sequence that begins with them. The zero value is ready for use.

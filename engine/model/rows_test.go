@@ -1,4 +1,4 @@
-package gpt2_test
+package model_test
 
 import (
 	"slices"
@@ -6,14 +6,14 @@ import (
 
 	"pgregory.net/rapid"
 
-	"ducklens/engine/gpt2"
+	"ducklens/engine/model"
 )
 
 // Tokens have the same row where their sequences are the same up to them, and nowhere else; rows are numbered as they come.
 func TestRows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seqs := rapid.SliceOfN(rapid.SliceOfN(rapid.IntRange(0, 2), 0, 8), 0, 8).Draw(t, "sequences")
-		var rows gpt2.Rows
+		var rows model.Rows
 		var beginnings [][]int // by row
 		for _, seq := range seqs {
 			got, shared := rows.Add(seq)

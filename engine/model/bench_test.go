@@ -1,4 +1,4 @@
-package gpt2_test
+package model_test
 
 import (
 	"errors"
@@ -13,16 +13,16 @@ import (
 
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
-	"ducklens/engine/gpt2"
-	"ducklens/engine/gpt2/gpt2test"
+	"ducklens/engine/model"
+	"ducklens/engine/model/modeltest"
 	"ducklens/schema"
 )
 
 // benchSequences are like 50 prompts of the indirect object task: 50 times 15 to 19 tokens, of which three
 // positions are kept.
-func benchSequences(c gpt2.Config) (seqs []gpt2.Sequence, tokens int) {
+func benchSequences(c model.Config) (seqs []model.Sequence, tokens int) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	seqs = make([]gpt2.Sequence, 50)
+	seqs = make([]model.Sequence, 50)
 	for i := range seqs {
 		length := 15 + i%5
 		for range length {
@@ -41,24 +41,24 @@ func benchSequences(c gpt2.Config) (seqs []gpt2.Sequence, tokens int) {
 func BenchmarkForward(b *testing.B) {
 	for _, size := range []struct {
 		name   string
-		config gpt2.Config
+		config model.Config
 		head   schema.Head
 	}{
-		{"tiny", gpt2test.Tiny(), schema.Head{Layer: 3, Index: 1}},
-		{"small", gpt2test.Small(), schema.Head{Layer: 10, Index: 7}},
+		{"tiny", modeltest.Tiny(), schema.Head{Layer: 3, Index: 1}},
+		{"small", modeltest.Small(), schema.Head{Layer: 10, Index: 7}},
 	} {
 		b.Run(size.name, func(b *testing.B) {
 			if testing.Short() && size.name == "small" {
 				b.Skip("writes a model of 0.5 GB")
 			}
-			c := gpt2test.Open(b, size.config, 1)
+			c := modeltest.Open(b, size.config, 1)
 			provider, err := blas.ByName("auto")
 			if err != nil {
 				b.Fatal(err)
 			}
 			for _, threads := range []int{1, 2} {
 				b.Run(fmt.Sprintf("threads=%d", threads), func(b *testing.B) {
-					m, err := gpt2.Load[float32](c, schema.Processed, provider, threads)
+					m, err := model.Load[float32](c, schema.Processed, provider, threads)
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -69,7 +69,7 @@ func BenchmarkForward(b *testing.B) {
 	}
 }
 
-func benchmarkForward(b *testing.B, m *gpt2.Model[float32], head schema.Head, threads int) {
+func benchmarkForward(b *testing.B, m *model.Model[float32], head schema.Head, threads int) {
 	seqs, tokens := benchSequences(m.Config())
 	products := newProducts(m.Provider(), m.Config(), head.Layer, tokens)
 	best, bound := time.Duration(1<<62), time.Duration(1<<62)
@@ -97,7 +97,7 @@ type products struct {
 	flops   float64
 }
 
-func newProducts(provider blas.Provider, c gpt2.Config, layers, tokens int) *products {
+func newProducts(provider blas.Provider, c model.Config, layers, tokens int) *products {
 	shapes := [4][2]int{{c.DModel, 3 * c.DModel}, {c.DModel, c.DModel}, {c.DModel, c.DMLP}, {c.DMLP, c.DModel}}
 	p := &products{weights: make([][4]blas.Packed[float32], layers)}
 	random := func(rows, cols int) blas.Matrix[float32] {
@@ -131,7 +131,7 @@ func BenchmarkLoad(b *testing.B) {
 	if testing.Short() {
 		b.Skip("writes a model of 0.5 GB")
 	}
-	c := gpt2test.Open(b, gpt2test.Small(), 1)
+	c := modeltest.Open(b, modeltest.Small(), 1)
 	provider, err := blas.ByName("auto")
 	if err != nil {
 		b.Fatal(err)
@@ -139,7 +139,7 @@ func BenchmarkLoad(b *testing.B) {
 	best := time.Duration(1 << 62)
 	for b.Loop() {
 		start := time.Now()
-		if _, err := gpt2.Load[float32](c, schema.Processed, provider, 1); err != nil {
+		if _, err := model.Load[float32](c, schema.Processed, provider, 1); err != nil {
 			b.Fatal(err)
 		}
 		best = min(best, time.Since(start))
@@ -175,7 +175,7 @@ func BenchmarkMemory(b *testing.B) {
 	if testing.Short() {
 		b.Skip("writes a model of 0.5 GB")
 	}
-	c := gpt2test.Open(b, gpt2test.Small(), 1)
+	c := modeltest.Open(b, modeltest.Small(), 1)
 	peak := 0.0
 	for b.Loop() {
 		cmd := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkMemory$", "-test.benchtime=1x")

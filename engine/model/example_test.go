@@ -1,4 +1,4 @@
-package gpt2_test
+package model_test
 
 import (
 	"context"
@@ -6,7 +6,7 @@ import (
 
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
-	"ducklens/engine/gpt2"
+	"ducklens/engine/model"
 	"ducklens/schema"
 )
 
@@ -23,13 +23,13 @@ func ExampleModel_Forward() {
 		fmt.Println(err)
 		return
 	}
-	m, err := gpt2.Load[float32](c, schema.Processed, provider, 1)
+	m, err := model.Load[float32](c, schema.Processed, provider, 1)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	head := schema.Head{Layer: 2, Index: 1}
-	cache, err := m.Forward(context.Background(), []gpt2.Sequence{{Tokens: []int{1014, 7, 42, 7}, Positions: []int{3}}}, []schema.Head{head})
+	cache, err := m.Forward(context.Background(), []model.Sequence{{Tokens: []int{1014, 7, 42, 7}, Positions: []int{3}}}, []schema.Head{head})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -1,5 +1,5 @@
-// Package gpt2test makes random GPT-2 models for tests and benchmarks.
-package gpt2test
+// Package modeltest makes random GPT-2 models for tests and benchmarks.
+package modeltest
 
 import (
 	"bufio"
@@ -56,17 +56,17 @@ func Write(dir string, c checkpoint.Config, seed uint64) error {
 	}
 	text, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
-		return fmt.Errorf("gpt2test: %w", err)
+		return fmt.Errorf("modeltest: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), append(text, '\n'), 0o644); err != nil {
-		return fmt.Errorf("gpt2test: %w", err)
+		return fmt.Errorf("modeltest: %w", err)
 	}
 	f, err := os.Create(filepath.Join(dir, "model.safetensors"))
 	if err != nil {
-		return fmt.Errorf("gpt2test: %w", err)
+		return fmt.Errorf("modeltest: %w", err)
 	}
 	if err := errors.Join(writeWeights(f, parameters(c), seed), f.Close()); err != nil {
-		return fmt.Errorf("gpt2test: %w", err)
+		return fmt.Errorf("modeltest: %w", err)
 	}
 	return nil
 }

@@ -1,14 +1,14 @@
-package gpt2test_test
+package modeltest_test
 
 import (
 	"testing"
 
-	"ducklens/engine/gpt2/gpt2test"
+	"ducklens/engine/model/modeltest"
 )
 
 func TestWriteIsReproducible(t *testing.T) {
 	sum := func(seed uint64) string {
-		s, err := gpt2test.Open(t, gpt2test.Tiny(), seed).SHA256()
+		s, err := modeltest.Open(t, modeltest.Tiny(), seed).SHA256()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package gpt2_test
+package model_test
 
 import (
 	"archive/zip"
@@ -15,8 +15,8 @@ import (
 
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
-	"ducklens/engine/gpt2"
 	"ducklens/engine/internal/refdata"
+	"ducklens/engine/model"
 	"ducklens/schema"
 )
 
@@ -40,13 +40,13 @@ func TestStateDictGivesTheSameModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = gpt2.Load[float32](lens, schema.Raw, provider, 1)
+	_, err = model.Load[float32](lens, schema.Raw, provider, 1)
 	var advice interface{ Hint() string }
-	if !errors.Is(err, gpt2.ErrFolded) || !errors.As(err, &advice) || !strings.Contains(err.Error(), dir) {
+	if !errors.Is(err, model.ErrFolded) || !errors.As(err, &advice) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("raw weights of a processed state dict: %v, want ErrFolded with the folder and advice", err)
 	}
 
-	seqs := []gpt2.Sequence{{Tokens: []int{1014, 7, 42, 7, 300}, Positions: []int{4, 1}}}
+	seqs := []model.Sequence{{Tokens: []int{1014, 7, 42, 7, 300}, Positions: []int{4, 1}}}
 	head := schema.Head{Layer: 2, Index: 1}
 	run := func(c *checkpoint.Checkpoint) (stream, scores, logits, direction []float64) {
 		m := load[float64](t, c, schema.Processed)
@@ -86,7 +86,7 @@ func TestStateDictRefusesWhatIsNotFinite(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		if _, err := gpt2.Load[float32](c, schema.Processed, provider, 2); !errors.Is(err, checkpoint.ErrTensor) || !strings.Contains(err.Error(), want) {
+		if _, err := model.Load[float32](c, schema.Processed, provider, 2); !errors.Is(err, checkpoint.ErrTensor) || !strings.Contains(err.Error(), want) {
 			t.Errorf("NaN in %s: %v, want ErrTensor with %q", name, err, want)
 		}
 	}

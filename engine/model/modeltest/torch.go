@@ -1,4 +1,4 @@
-package gpt2test
+package modeltest
 
 import (
 	"bufio"

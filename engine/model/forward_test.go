@@ -1,4 +1,4 @@
-package gpt2_test
+package model_test
 
 import (
 	"context"
@@ -16,16 +16,16 @@ import (
 
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
-	"ducklens/engine/gpt2"
-	"ducklens/engine/gpt2/gpt2test"
+	"ducklens/engine/model"
+	"ducklens/engine/model/modeltest"
 	"ducklens/schema"
 )
 
 // randomSequences gives sequences of mixed lengths, one of them longer than a block of queries, each with three
 // kept positions that lie anywhere.
-func randomSequences(c gpt2.Config, n int) []gpt2.Sequence {
+func randomSequences(c model.Config, n int) []model.Sequence {
 	rng := rand.New(rand.NewPCG(5, 5))
-	seqs := make([]gpt2.Sequence, n)
+	seqs := make([]model.Sequence, n)
 	for i := range seqs {
 		length := 1 + rng.IntN(20)
 		if i == n/2 {
@@ -41,21 +41,21 @@ func randomSequences(c gpt2.Config, n int) []gpt2.Sequence {
 
 // sharedBeginnings gives sequences that begin as seq does: itself, a part of it, and ones that leave it before, at and after the end of a block
 // of queries, and once more from one of these.
-func sharedBeginnings(c gpt2.Config, seq gpt2.Sequence) []gpt2.Sequence {
+func sharedBeginnings(c model.Config, seq model.Sequence) []model.Sequence {
 	rng := rand.New(rand.NewPCG(6, 6))
-	leave := func(from gpt2.Sequence, at int) gpt2.Sequence {
+	leave := func(from model.Sequence, at int) model.Sequence {
 		tokens := slices.Clone(from.Tokens[:at])
 		for range 80 {
 			tokens = append(tokens, rng.IntN(c.DVocab))
 		}
-		return gpt2.Sequence{Tokens: tokens, Positions: []int{at + 79, at - 1, at}}
+		return model.Sequence{Tokens: tokens, Positions: []int{at + 79, at - 1, at}}
 	}
 	late := leave(seq, 100)
-	return []gpt2.Sequence{seq, {Tokens: seq.Tokens[:30], Positions: []int{29, 0, 12}}, leave(seq, 1), leave(seq, 64), late, leave(late, 120)}
+	return []model.Sequence{seq, {Tokens: seq.Tokens[:30], Positions: []int{29, 0, 12}}, leave(seq, 1), leave(seq, 64), late, leave(late, 120)}
 }
 
 // everything gives all numbers that a cache holds about one sequence.
-func everything[T blas.Float](c *gpt2.Cache[T], heads []schema.Head, seq, positions int) []T {
+func everything[T blas.Float](c *model.Cache[T], heads []schema.Head, seq, positions int) []T {
 	var all []T
 	for i := range positions {
 		all = append(all, c.Components(seq, i).Data().([]T)...)
@@ -73,7 +73,7 @@ func everything[T blas.Float](c *gpt2.Cache[T], heads []schema.Head, seq, positi
 	return all
 }
 
-func mustForward[T blas.Float](t *testing.T, m *gpt2.Model[T], seqs []gpt2.Sequence, heads []schema.Head) *gpt2.Cache[T] {
+func mustForward[T blas.Float](t *testing.T, m *model.Model[T], seqs []model.Sequence, heads []schema.Head) *model.Cache[T] {
 	t.Helper()
 	c, err := m.Forward(t.Context(), seqs, heads)
 	if err != nil {
@@ -85,7 +85,7 @@ func mustForward[T blas.Float](t *testing.T, m *gpt2.Model[T], seqs []gpt2.Seque
 // The numbers of a sequence are the same bits alone, in a batch with others that begin alike, in another order, with what follows the kept
 // positions cut off, and with any number of threads, for every provider.
 func TestResultsDoNotDependOnBatchOrThreads(t *testing.T) {
-	c := gpt2test.Open(t, gpt2test.Tiny(), 1)
+	c := modeltest.Open(t, modeltest.Tiny(), 1)
 	seqs := randomSequences(c.Config(), 9)
 	seqs = append(seqs, sharedBeginnings(c.Config(), seqs[4])...)
 	heads := []schema.Head{{Layer: 3, Index: 0}, {Layer: 3, Index: 2}, {Layer: 1, Index: 1}}
@@ -98,16 +98,16 @@ func TestResultsDoNotDependOnBatchOrThreads(t *testing.T) {
 	}
 }
 
-func checkBatches[T blas.Float](t *testing.T, c *checkpoint.Checkpoint, name string, seqs []gpt2.Sequence, heads []schema.Head) {
+func checkBatches[T blas.Float](t *testing.T, c *checkpoint.Checkpoint, name string, seqs []model.Sequence, heads []schema.Head) {
 	p, err := blas.ByName(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	one, err := gpt2.Load[T](c, schema.Processed, p, 1)
+	one, err := model.Load[T](c, schema.Processed, p, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	three, err := gpt2.Load[T](c, schema.Processed, p, 3)
+	three, err := model.Load[T](c, schema.Processed, p, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,13 +120,13 @@ func checkBatches[T blas.Float](t *testing.T, c *checkpoint.Checkpoint, name str
 		if got := everything(backwards, heads, len(seqs)-1-s, 3); !slices.Equal(got, want) {
 			t.Errorf("sequence %d: other bits in reverse order on three threads", s)
 		}
-		alone := gpt2.Sequence{Tokens: seq.Tokens[:slices.Max(seq.Positions)+1], Positions: seq.Positions}
-		if got := everything(mustForward(t, three, []gpt2.Sequence{alone}, heads), heads, 0, 3); !slices.Equal(got, want) {
+		alone := model.Sequence{Tokens: seq.Tokens[:slices.Max(seq.Positions)+1], Positions: seq.Positions}
+		if got := everything(mustForward(t, three, []model.Sequence{alone}, heads), heads, 0, 3); !slices.Equal(got, want) {
 			t.Errorf("sequence %d: other bits alone", s)
 		}
 		// A pass that stops earlier, or runs on, gives the same for the earlier head.
 		early := []schema.Head{{Layer: 1, Index: 1}}
-		short := mustForward(t, one, []gpt2.Sequence{seq}, early)
+		short := mustForward(t, one, []model.Sequence{seq}, early)
 		for i := range 3 {
 			if !slices.Equal(short.Q(early[0], 0, i), batch.Q(early[0], s, i)) || !slices.Equal(short.K(early[0], 0, i), batch.K(early[0], s, i)) ||
 				!slices.Equal(short.Scores(early[0], 0, i), batch.Scores(early[0], s, i)) ||
@@ -139,7 +139,7 @@ func checkBatches[T blas.Float](t *testing.T, c *checkpoint.Checkpoint, name str
 
 // A pass in the memory of another, that was longer and left other numbers there, gives the same bits, in both forms of the weights.
 func TestRecycledMemory(t *testing.T) {
-	c := gpt2test.Open(t, gpt2test.Tiny(), 1)
+	c := modeltest.Open(t, modeltest.Tiny(), 1)
 	seqs := randomSequences(c.Config(), 9)
 	heads := []schema.Head{{Layer: 3, Index: 0}, {Layer: 3, Index: 2}, {Layer: 1, Index: 1}}
 	p, err := blas.ByName("auto")
@@ -147,7 +147,7 @@ func TestRecycledMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, processing := range []schema.Processing{schema.Processed, schema.Raw} {
-		m, err := gpt2.Load[float32](c, processing, p, 2)
+		m, err := model.Load[float32](c, processing, p, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +180,7 @@ func TestRecycledMemory(t *testing.T) {
 
 // The kernels of all CPUs give the same bits.
 func TestResultsDoNotDependOnCPU(t *testing.T) {
-	c := gpt2test.Open(t, gpt2test.Tiny(), 1)
+	c := modeltest.Open(t, modeltest.Tiny(), 1)
 	seqs := randomSequences(c.Config(), 5)
 	heads := []schema.Head{{Layer: 3, Index: 0}, {Layer: 3, Index: 2}}
 	var first []float32
@@ -192,7 +192,7 @@ func TestResultsDoNotDependOnCPU(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := gpt2.Load[float32](c, schema.Processed, p, 2)
+		m, err := model.Load[float32](c, schema.Processed, p, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +214,7 @@ func TestResultsDoNotDependOnCPU(t *testing.T) {
 
 // Processing does not change scores; what the stream holds it does.
 func TestRawAndProcessedScoresAgree(t *testing.T) {
-	c := gpt2test.Open(t, gpt2test.Tiny(), 2)
+	c := modeltest.Open(t, modeltest.Tiny(), 2)
 	seqs := randomSequences(c.Config(), 4)
 	heads := []schema.Head{{Layer: 3, Index: 1}, {Layer: 0, Index: 0}}
 	processed := mustForward(t, load[float64](t, c, schema.Processed), seqs, heads)
@@ -239,7 +239,7 @@ func TestRawAndProcessedScoresAgree(t *testing.T) {
 
 // The folded maps, applied to the cached stream, give the cached vectors.
 func TestQKGivesCachedVectors(t *testing.T) {
-	c := gpt2test.Open(t, gpt2test.Tiny(), 3)
+	c := modeltest.Open(t, modeltest.Tiny(), 3)
 	for _, processing := range []schema.Processing{schema.Processed, schema.Raw} {
 		m := load[float64](t, c, processing)
 		head := schema.Head{Layer: 2, Index: 2}
@@ -267,36 +267,36 @@ func TestQKGivesCachedVectors(t *testing.T) {
 }
 
 func TestForwardRefuses(t *testing.T) {
-	c := gpt2test.Open(t, gpt2test.Tiny(), 4)
+	c := modeltest.Open(t, modeltest.Tiny(), 4)
 	m := load[float32](t, c, schema.Processed)
-	ok := gpt2.Sequence{Tokens: []int{1, 2}, Positions: []int{1}}
+	ok := model.Sequence{Tokens: []int{1, 2}, Positions: []int{1}}
 	for name, test := range map[string]struct {
-		seq  gpt2.Sequence
+		seq  model.Sequence
 		head schema.Head
 		want string
 	}{
 		"layer":     {ok, schema.Head{Layer: 4}, "head 4.0 of a model with 4 layers of 3 heads"},
 		"head":      {ok, schema.Head{Index: 3}, "head 0.3"},
-		"empty":     {gpt2.Sequence{}, schema.Head{}, "sequence 1 has 0 tokens, want 1 to 300"},
-		"long":      {gpt2.Sequence{Tokens: make([]int, 301)}, schema.Head{}, "sequence 1 has 301 tokens, want 1 to 300"},
-		"token":     {gpt2.Sequence{Tokens: []int{0, 101}}, schema.Head{}, "token 101 at position 1, want 0 to 100"},
-		"negative":  {gpt2.Sequence{Tokens: []int{-1}}, schema.Head{}, "token -1"},
-		"position":  {gpt2.Sequence{Tokens: []int{1}, Positions: []int{1}}, schema.Head{}, "position 1 to keep"},
-		"position-": {gpt2.Sequence{Tokens: []int{1}, Positions: []int{-1}}, schema.Head{}, "position -1 to keep"},
+		"empty":     {model.Sequence{}, schema.Head{}, "sequence 1 has 0 tokens, want 1 to 300"},
+		"long":      {model.Sequence{Tokens: make([]int, 301)}, schema.Head{}, "sequence 1 has 301 tokens, want 1 to 300"},
+		"token":     {model.Sequence{Tokens: []int{0, 101}}, schema.Head{}, "token 101 at position 1, want 0 to 100"},
+		"negative":  {model.Sequence{Tokens: []int{-1}}, schema.Head{}, "token -1"},
+		"position":  {model.Sequence{Tokens: []int{1}, Positions: []int{1}}, schema.Head{}, "position 1 to keep"},
+		"position-": {model.Sequence{Tokens: []int{1}, Positions: []int{-1}}, schema.Head{}, "position -1 to keep"},
 	} {
-		_, err := m.Forward(t.Context(), []gpt2.Sequence{ok, test.seq}, []schema.Head{test.head})
-		if !errors.Is(err, gpt2.ErrInput) || !strings.Contains(err.Error(), test.want) {
+		_, err := m.Forward(t.Context(), []model.Sequence{ok, test.seq}, []schema.Head{test.head})
+		if !errors.Is(err, model.ErrInput) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want ErrInput with %q", name, err, test.want)
 		}
 	}
 }
 
 func TestForwardOfNothing(t *testing.T) {
-	m := load[float32](t, gpt2test.Open(t, gpt2test.Tiny(), 4), schema.Processed)
+	m := load[float32](t, modeltest.Open(t, modeltest.Tiny(), 4), schema.Processed)
 	head := []schema.Head{{Layer: 2, Index: 0}}
 	mustForward(t, m, nil, head)
-	mustForward(t, m, []gpt2.Sequence{{Tokens: []int{1, 2}}}, head)
-	c := mustForward(t, m, []gpt2.Sequence{{Tokens: []int{1, 2}}, {Tokens: []int{3}, Positions: []int{0, 0}}}, head)
+	mustForward(t, m, []model.Sequence{{Tokens: []int{1, 2}}}, head)
+	c := mustForward(t, m, []model.Sequence{{Tokens: []int{1, 2}}, {Tokens: []int{3}, Positions: []int{0, 0}}}, head)
 	if got := c.Pattern(head[0], 1, 1); !slices.Equal(got, []float32{1}) {
 		t.Errorf("pattern of a single token is %v", got)
 	}
@@ -316,8 +316,8 @@ func (a *after) Err() error {
 }
 
 func TestForwardStopsWhenCancelled(t *testing.T) {
-	m := load[float32](t, gpt2test.Open(t, gpt2test.Tiny(), 4), schema.Processed)
-	seqs := []gpt2.Sequence{{Tokens: []int{1, 2}, Positions: []int{1}}}
+	m := load[float32](t, modeltest.Open(t, modeltest.Tiny(), 4), schema.Processed)
+	seqs := []model.Sequence{{Tokens: []int{1, 2}, Positions: []int{1}}}
 	for n := range 4 {
 		_, err := m.Forward(&after{t.Context(), n}, seqs, []schema.Head{{Layer: 3}})
 		if !errors.Is(err, context.Canceled) {
@@ -328,24 +328,24 @@ func TestForwardStopsWhenCancelled(t *testing.T) {
 
 // Two numbers close to the largest there is add up to infinity.
 func TestForwardNamesWhatIsNotFinite(t *testing.T) {
-	c := gpt2test.Open(t, gpt2test.Tiny(), 4)
+	c := modeltest.Open(t, modeltest.Tiny(), 4)
 	const bad, huge = 7, 3e38
 	d := c.Config().DModel
 	poisoned := poison(t, poison(t, c, "wte.weight", bad*d+5, huge), "wpe.weight", 2*d+5, huge)
-	seqs := []gpt2.Sequence{{Tokens: []int{1, 2}, Positions: []int{1}}, {Tokens: []int{1, 2, bad, 3}, Positions: []int{3}}}
+	seqs := []model.Sequence{{Tokens: []int{1, 2}, Positions: []int{1}}, {Tokens: []int{1, 2, bad, 3}, Positions: []int{3}}}
 	_, err := load[float32](t, poisoned, schema.Processed).Forward(t.Context(), seqs, []schema.Head{{Layer: 3}})
-	if want := "sequence 1, position 2: residual stream at ln1 of layer 0"; !errors.Is(err, gpt2.ErrNotFinite) || !strings.Contains(err.Error(), want) {
+	if want := "sequence 1, position 2: residual stream at ln1 of layer 0"; !errors.Is(err, model.ErrNotFinite) || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want ErrNotFinite with %q", err, want)
 	}
 	poisoned = poison(t, poison(t, c, "h.1.mlp.c_proj.bias", 0, huge), "h.2.attn.c_proj.bias", 0, huge)
 	_, err = load[float32](t, poisoned, schema.Raw).Forward(t.Context(), seqs, []schema.Head{{Layer: 3}})
-	if !errors.Is(err, gpt2.ErrNotFinite) || !strings.Contains(err.Error(), "sequence 0, position 0: residual stream at ln") || !strings.Contains(err.Error(), "of layer 2 has scale") {
+	if !errors.Is(err, model.ErrNotFinite) || !strings.Contains(err.Error(), "sequence 0, position 0: residual stream at ln") || !strings.Contains(err.Error(), "of layer 2 has scale") {
 		t.Errorf("%v, want ErrNotFinite in layer 2", err)
 	}
 }
 
 func TestLoadRefusesWhatIsNotFinite(t *testing.T) {
-	c := gpt2test.Open(t, gpt2test.Tiny(), 4)
+	c := modeltest.Open(t, modeltest.Tiny(), 4)
 	provider, err := blas.ByName("auto")
 	if err != nil {
 		t.Fatal(err)
@@ -357,7 +357,7 @@ func TestLoadRefusesWhatIsNotFinite(t *testing.T) {
 			value = float32(math.NaN())
 		}
 		for _, processing := range []schema.Processing{schema.Processed, schema.Raw} {
-			_, err := gpt2.Load[float32](poison(t, c, name, 11, value), processing, provider, 2)
+			_, err := model.Load[float32](poison(t, c, name, 11, value), processing, provider, 2)
 			if want := fmt.Sprintf("tensor %q element 11 is %v", name, value); !errors.Is(err, checkpoint.ErrTensor) || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v, want ErrTensor with %q", processing, err, want)
 			}
@@ -368,7 +368,7 @@ func TestLoadRefusesWhatIsNotFinite(t *testing.T) {
 // A model that is loaded up to a layer gives the bits of a whole one as far as it goes, refuses to go further, and does not look
 // at what it does not need.
 func TestLoadTo(t *testing.T) {
-	whole := gpt2test.Open(t, gpt2test.Tiny(), 6)
+	whole := modeltest.Open(t, modeltest.Tiny(), 6)
 	heads := []schema.Head{{Layer: 2, Index: 1}, {Layer: 1, Index: 0}}
 	seqs := randomSequences(whole.Config(), 5)
 	full := load[float32](t, whole, schema.Processed)
@@ -376,7 +376,7 @@ func TestLoadTo(t *testing.T) {
 	wantMLP, wantAttn := full.EffectiveEmbedding(7)
 	damaged := poison(t, whole, "h.3.ln_1.weight", 0, float32(math.NaN()))
 	for threads := range 3 {
-		m, err := gpt2.LoadTo[float32](damaged, 2, schema.Processed, full.Provider(), threads)
+		m, err := model.LoadTo[float32](damaged, 2, schema.Processed, full.Provider(), threads)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -392,21 +392,21 @@ func TestLoadTo(t *testing.T) {
 		if !slices.Equal(m.Unembed(3), full.Unembed(3)) {
 			t.Errorf("%d threads: another unembedding than that of the whole model", threads)
 		}
-		if _, err := m.Forward(t.Context(), seqs, []schema.Head{{Layer: 3, Index: 0}}); !errors.Is(err, gpt2.ErrInput) {
+		if _, err := m.Forward(t.Context(), seqs, []schema.Head{{Layer: 3, Index: 0}}); !errors.Is(err, model.ErrInput) {
 			t.Errorf("a layer too far: %v, want ErrInput", err)
 		}
-		if _, err := m.ForwardAll(t.Context(), seqs, nil); !errors.Is(err, gpt2.ErrInput) {
+		if _, err := m.ForwardAll(t.Context(), seqs, nil); !errors.Is(err, model.ErrInput) {
 			t.Errorf("all layers: %v, want ErrInput", err)
 		}
 	}
-	if _, err := gpt2.LoadTo[float32](poison(t, whole, "h.2.attn.c_attn.weight", 5, float32(math.NaN())), 2, schema.Processed, full.Provider(), 1); !errors.Is(err, checkpoint.ErrTensor) {
+	if _, err := model.LoadTo[float32](poison(t, whole, "h.2.attn.c_attn.weight", 5, float32(math.NaN())), 2, schema.Processed, full.Provider(), 1); !errors.Is(err, checkpoint.ErrTensor) {
 		t.Errorf("a NaN in what is needed: %v, want ErrTensor", err)
 	}
 }
 
 func TestCachePanicsOnWhatItDoesNotHold(t *testing.T) {
-	m := load[float32](t, gpt2test.Open(t, gpt2test.Tiny(), 4), schema.Processed)
-	c := mustForward(t, m, []gpt2.Sequence{{Tokens: []int{1, 2}, Positions: []int{1}}}, []schema.Head{{Layer: 2}})
+	m := load[float32](t, modeltest.Open(t, modeltest.Tiny(), 4), schema.Processed)
+	c := mustForward(t, m, []model.Sequence{{Tokens: []int{1, 2}, Positions: []int{1}}}, []schema.Head{{Layer: 2}})
 	for name, f := range map[string]func(){
 		"layer":    func() { c.ResidPre(3, 0, 0) },
 		"scale":    func() { c.LN2Scale(2, 0, 0) },

@@ -1,4 +1,4 @@
-package gpt2_test
+package model_test
 
 import (
 	"math/rand/v2"
@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"ducklens/engine/blas"
-	"ducklens/engine/gpt2"
-	"ducklens/engine/gpt2/gpt2test"
+	"ducklens/engine/model"
+	"ducklens/engine/model/modeltest"
 	"ducklens/schema"
 )
 
@@ -18,19 +18,19 @@ func BenchmarkAgainstPyTorch(b *testing.B) {
 	if testing.Short() {
 		b.Skip("writes a model of 0.5 GB")
 	}
-	const prompts, length, threads = gpt2test.TorchSequences, gpt2test.TorchLength, gpt2test.TorchThreads
-	torch := gpt2test.StartTorch(b)
-	c := gpt2test.Open(b, gpt2test.Small(), 1)
+	const prompts, length, threads = modeltest.TorchSequences, modeltest.TorchLength, modeltest.TorchThreads
+	torch := modeltest.StartTorch(b)
+	c := modeltest.Open(b, modeltest.Small(), 1)
 	provider, err := blas.ByName("auto")
 	if err != nil {
 		b.Fatal(err)
 	}
-	m, err := gpt2.Load[float32](c, schema.Processed, provider, threads)
+	m, err := model.Load[float32](c, schema.Processed, provider, threads)
 	if err != nil {
 		b.Fatal(err)
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
-	seqs := make([]gpt2.Sequence, prompts)
+	seqs := make([]model.Sequence, prompts)
 	for i := range seqs {
 		for range length {
 			seqs[i].Tokens = append(seqs[i].Tokens, rng.IntN(c.Config().DVocab))

@@ -1,0 +1,123 @@
+package model
+
+import "ducklens/schema"
+
+// Spec is everything about a decoder that is not a weight: its sizes, and what is computed in which order. Package
+// family makes one from a configuration; [Load] and the forward pass know no family.
+type Spec struct {
+	Family                                                    string // such as gpt2, llama
+	Layers, Heads, KVHeads, DModel, DHead, DMLP, DVocab, NCtx int    // NCtx: most tokens of a prompt
+
+	Norm       Norm    // before attention, before the MLP, and before the unembedding
+	PreNorm    bool    // false: attention and MLP read the stream as it is; Norm is that of post-norms and the last one
+	PostNorm   bool    // what attention and what the MLP write goes through a norm of its own before it is added
+	Parallel   bool    // the MLP reads the stream that attention read, not the one it wrote to
+	SharedNorm bool    // with Parallel: it reads it through the norm of attention
+	EmbedScale float64 // W_E[token] times this is the embedding component; 1 in most families
+
+	Position       bool // learned position embeddings W_pos are added to the stream
+	PositionOffset int  // row of the stored table for position 0
+
+	Rotary    []Rotary // by layer; a layer with Dims 0 does not turn. nil: none does
+	Window    []int    // by layer: positions a query sees, its own included; 0: all. nil: all in every layer
+	QKNorm    QKNorm
+	QKNormEps float64
+	AttnScale float64 // scores are q . k / AttnScale: sqrt(d_head) in most families (TransformerLens: attn_scale)
+	SoftCap   float64 // scores s become cap tanh(s / cap) before softmax; 0: they do not
+	LogitCap  float64 // the same for logits
+	Sinks     bool    // softmax has one more column, a logit of the head, which is dropped afterwards
+
+	Activation Activation
+	Gated      bool     // MLP: W_out (act(W_gate x) * W_in x), else W_out act(W_in x)
+	Experts    *Experts // nil: one MLP a layer
+
+	Bias Biases
+	Tied bool // the unembedding is the transposed token embedding
+}
+
+// Norm is the norm of a model: (x - mean) / sqrt(mean((x - mean)^2) + eps) for LN, x / sqrt(mean(x^2) + eps) for RMS.
+// Gains and shifts are weights.
+type Norm struct {
+	Centre bool // LN: the mean is taken away
+	Eps    float64
+}
+
+// Rotary turns the first Dims dimensions of q and k by position * frequency (arXiv:2104.09864).
+type Rotary struct {
+	Dims        int       // even, at most d_head
+	Pairs       bool      // dimensions 2i and 2i+1 turn together (GPT-J); else i and i + Dims/2
+	Frequencies []float64 // [Dims/2] radians a position
+	Factor      float64   // cos and sin times this; 1 but for yarn and longrope
+
+	// Longrope: LongFrequencies take the place of Frequencies in a prompt of more than LongFrom tokens. nil: never.
+	LongFrequencies []float64
+	LongFrom        int
+}
+
+// QKNorm says whether q and k are normalised (RMS, with a gain) before they turn.
+type QKNorm uint8
+
+// PerHead normalises each head's vector by itself, FullWidth all heads of a position together.
+const (
+	NoQKNorm QKNorm = iota
+	PerHead
+	FullWidth
+)
+
+// Activation is the nonlinearity of the MLPs.
+type Activation uint8
+
+// GELUTanh is the tanh form (gelu_new, gelu_pytorch_tanh), GELU the erf form.
+const (
+	GELUTanh Activation = iota
+	GELU
+	SiLU
+	ReLU
+)
+
+// Experts is a mixture of experts: each position goes through the Top experts of Count whose router logits are
+// largest, weighted by the softmax of those logits. An expert computes, with gate and up interleaved in its first map,
+// W_out (min(gate, Limit) sigmoid(Alpha gate) (clip(up, Limit) + 1)) + b (gpt-oss).
+type Experts struct {
+	Count, Top   int
+	Alpha, Limit float64
+}
+
+// Biases says which biases the checkpoint stores.
+type Biases struct {
+	QKV  bool // b_Q, b_K, b_V
+	O    bool // b_O of attention
+	Norm bool // shifts of the norms
+	MLP  bool
+	U    bool // of the unembedding
+}
+
+// Layout gives the components of the model, with weights of that form. Processed, value biases and what the norm's
+// shift adds to values are part of b_O, except where rows of attention do not add up to one.
+func (s *Spec) Layout(form schema.Processing) schema.Layout {
+	shifted := s.Bias.QKV || s.Bias.Norm && s.PreNorm
+	return schema.Layout{
+		Layers: s.Layers, Heads: s.Heads, Position: s.Position,
+		AttnBias: s.Bias.O || form == schema.Processed && !s.Sinks && shifted,
+		QKBias:   shifted,
+	}
+}
+
+// KVHead is the key-value head that a query head reads.
+func (s *Spec) KVHead(head int) int { return head * s.KVHeads / s.Heads }
+
+// WindowOf is the attention window of a layer, its own position included; 0: all positions before it.
+func (s *Spec) WindowOf(layer int) int {
+	if s.Window == nil {
+		return 0
+	}
+	return s.Window[layer]
+}
+
+// RotaryOf is the rotation of a layer; Dims is 0 where it does not turn.
+func (s *Spec) RotaryOf(layer int) Rotary {
+	if s.Rotary == nil {
+		return Rotary{}
+	}
+	return s.Rotary[layer]
+}
