@@ -1,6 +1,9 @@
 package model
 
-import "ducklens/schema"
+import (
+	"ducklens/engine/rotary"
+	"ducklens/schema"
+)
 
 // Spec is everything about a decoder that is not a weight: its sizes, and what is computed in which order. Package
 // family makes one from a configuration; [Load] and the forward pass know no family.
@@ -18,8 +21,8 @@ type Spec struct {
 	Position       bool // learned position embeddings W_pos are added to the stream
 	PositionOffset int  // row of the stored table for position 0
 
-	Rotary    []Rotary // by layer; a layer with Dims 0 does not turn. nil: none does
-	Window    []int    // by layer: positions a query sees, its own included; 0: all. nil: all in every layer
+	Rotary    []rotary.Rotary // by layer; a layer with Dims 0 does not turn. nil: none does
+	Window    []int           // by layer: positions a query sees, its own included; 0: all. nil: all in every layer
 	QKNorm    QKNorm
 	QKNormEps float64
 	AttnScale float64 // scores are q . k / AttnScale: sqrt(d_head) in most families (TransformerLens: attn_scale)
@@ -40,18 +43,6 @@ type Spec struct {
 type Norm struct {
 	Centre bool // LN: the mean is taken away
 	Eps    float64
-}
-
-// Rotary turns the first Dims dimensions of q and k by position * frequency (arXiv:2104.09864).
-type Rotary struct {
-	Dims        int       // even, at most d_head
-	Pairs       bool      // dimensions 2i and 2i+1 turn together (GPT-J); else i and i + Dims/2
-	Frequencies []float64 // [Dims/2] radians a position
-	Factor      float64   // cos and sin times this; 1 but for yarn and longrope
-
-	// Longrope: LongFrequencies take the place of Frequencies in a prompt of more than LongFrom tokens. nil: never.
-	LongFrequencies []float64
-	LongFrom        int
 }
 
 // QKNorm says whether q and k are normalised (RMS, with a gain) before they turn.
@@ -115,9 +106,9 @@ func (s *Spec) WindowOf(layer int) int {
 }
 
 // RotaryOf is the rotation of a layer; Dims is 0 where it does not turn.
-func (s *Spec) RotaryOf(layer int) Rotary {
+func (s *Spec) RotaryOf(layer int) rotary.Rotary {
 	if s.Rotary == nil {
-		return Rotary{}
+		return rotary.Rotary{}
 	}
 	return s.Rotary[layer]
 }
