@@ -1,6 +1,9 @@
 package schema
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // Prompt is one text with its positions of interest, as a prompt source gives it.
 type Prompt struct {
@@ -15,7 +18,7 @@ type Prompt struct {
 // Position names a token of a prompt, by index or by word. The zero value names none.
 type Position struct {
 	word  string
-	index int
+	index int   // of an index; of a word: which occurrence, counted from 1, or 0 for the one that its role takes
 	kind  uint8 // 0 none, 1 index, 2 word
 }
 
@@ -27,21 +30,52 @@ func AtIndex(i int) Position { return Position{index: i, kind: 1} }
 // for a key or a baseline, the last for a query.
 func AtWord(word string) Position { return Position{word: word, kind: 2} }
 
+// AtOccurrence is the n-th token, counted from 1, that spells word, with or without the space before it.
+func AtOccurrence(word string, n int) Position { return Position{word: word, index: n, kind: 2} }
+
+// ParseWord reads a word as people write it in a prompt file: Mary is [AtWord], Mary#2 is [AtOccurrence]. A word that ends like
+// an occurrence needs one of its own: C#2#1 is the first C#2.
+func ParseWord(s string) Position {
+	if at := strings.LastIndexByte(s, '#'); at > 0 {
+		if n, err := strconv.Atoi(s[at+1:]); err == nil && n > 0 && strconv.Itoa(n) == s[at+1:] {
+			return AtOccurrence(s[:at], n)
+		}
+	}
+	return AtWord(s)
+}
+
 // IsNone tells whether the position names no token.
 func (p Position) IsNone() bool { return p.kind == 0 }
 
 // Index gives the index, and whether the position is one.
-func (p Position) Index() (int, bool) { return p.index, p.kind == 1 }
+func (p Position) Index() (int, bool) {
+	if p.kind != 1 {
+		return 0, false
+	}
+	return p.index, true
+}
 
 // Word gives the word, and whether the position is one.
 func (p Position) Word() (string, bool) { return p.word, p.kind == 2 }
 
-// String spells the position as an error message should: 12, "Mary" or none.
+// Occurrence says which of the tokens that spell the word is meant, counted from 1; 0: the first for a key or a baseline,
+// the last for a query.
+func (p Position) Occurrence() int {
+	if p.kind != 2 {
+		return 0
+	}
+	return p.index
+}
+
+// String spells the position as an error message should: 12, "Mary", "Mary#2" or none.
 func (p Position) String() string {
 	switch p.kind {
 	case 1:
 		return strconv.Itoa(p.index)
 	case 2:
+		if p.index > 0 {
+			return strconv.Quote(p.word + "#" + strconv.Itoa(p.index))
+		}
 		return strconv.Quote(p.word)
 	}
 	return "none"
