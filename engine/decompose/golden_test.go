@@ -12,8 +12,8 @@ import (
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/decompose"
-	"ducklens/engine/model"
 	"ducklens/engine/internal/refdata"
+	"ducklens/engine/model"
 	"ducklens/schema"
 )
 
@@ -214,14 +214,15 @@ func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, se
 		baseline := at(2)
 		in := decompose.Input[T]{
 			Convention: schema.Notebook,
-			Eps:        config.LNEps,
+			Norm:       decompose.Norm{Eps: config.LNEps},
+			AttnScale:  math.Sqrt(float64(config.DHead())),
 			Components: schema.Components(config.NLayers, config.NHeads)[:below],
 			Maps:       decompose.Maps[T]{WQ: qk.WQ, WK: qk.WK, BQ: qk.BQ, BK: qk.BK},
 			Query:      at(0), Key: at(1), Baseline: &baseline,
 		}
 		io, s1 := s.Tokens[s.Positions[1]], s.Tokens[s.Positions[2]]
 		for _, name := range goldenQueryBases {
-			b, err := decompose.QueryBasis(name, model, io, s1)
+			b, err := decompose.QueryBasis(ln, name, model, io, s1)
 			if err != nil {
 				tb.Fatal(err)
 			}
@@ -229,10 +230,10 @@ func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, se
 		}
 		for _, name := range goldenKeyBases {
 			var b decompose.KeyBases
-			if b.AtKey, err = decompose.KeyBasis(name, model, io, in.Key.Components, config.NHeads); err != nil {
+			if b.AtKey, err = decompose.KeyBasis(ln, name, model, io, in.Key.Components, gpt2(config.NLayers, config.NHeads)); err != nil {
 				tb.Fatal(err)
 			}
-			if b.AtBaseline, err = decompose.KeyBasis(name, model, s1, in.Baseline.Components, config.NHeads); err != nil {
+			if b.AtBaseline, err = decompose.KeyBasis(ln, name, model, s1, in.Baseline.Components, gpt2(config.NLayers, config.NHeads)); err != nil {
 				tb.Fatal(err)
 			}
 			in.KeyBases = append(in.KeyBases, b)
