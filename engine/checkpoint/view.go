@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 	"unsafe"
 )
 
@@ -18,27 +19,39 @@ const (
 )
 
 // size is the bytes of one number, or 0 for an unknown type. Types other than the three above are
-// known so that buffers that are not parameters, such as attention masks, can be skipped.
+// known so that tensors that are no parameters, such as attention masks, can be skipped or read as bytes.
 func (t DType) size() uint64 {
 	switch t {
-	case "BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0":
+	case "BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E5M2FNUZ", "F8_E4M3FNUZ":
 		return 1
 	case F16, BF16, "I16", "U16":
 		return 2
 	case F32, "I32", "U32":
 		return 4
-	case "F64", "I64", "U64":
+	case "F64", "I64", "U64", "C64":
 		return 8
 	}
 	return 0
 }
 
-func (t DType) isParameter() bool { return t == F32 || t == F16 || t == BF16 }
+// CheckType refuses a tensor whose numbers do not widen to float32 exactly.
+func (i Info) CheckType() error {
+	switch t := i.DType; {
+	case t == F32 || t == F16 || t == BF16:
+		return nil
+	case t == "F64":
+		return WithHint("save the model in float32", fault(ErrTensor, "tensor %q has type F64, which float32 would round; want F32, F16 or BF16", i.Name))
+	case strings.HasPrefix(string(t), "F8_"):
+		return WithHint("save the model in BF16 or float32, or take the published version that is not in 8 bits",
+			fault(ErrTensor, "tensor %q has type %s, whose numbers mean something only with scales that lie elsewhere; want F32, F16 or BF16", i.Name, t))
+	}
+	return fault(ErrTensor, "tensor %q has type %s, want F32, F16 or BF16", i.Name, i.DType)
+}
 
 // View is one tensor, in C order. Its bytes may belong to a memory-mapped file: they are read-only and
 // valid until the checkpoint is closed.
 type View struct {
-	Name  string // as asked for, without prefix
+	Name  string // as the file has it
 	DType DType  // of the bytes
 	Shape []int
 	data  []byte // little endian
@@ -57,13 +70,17 @@ func (v View) Len() int {
 	return n
 }
 
-// Rows is the part of a matrix with rows [from, to); nothing is copied.
+// Rows is the part of a matrix with rows [from, to), and of an array of more dimensions the part with these places along the
+// first; nothing is copied.
 func (v View) Rows(from, to int) View {
-	if len(v.Shape) != 2 || from < 0 || to < from || to > v.Shape[0] {
+	if len(v.Shape) < 2 || from < 0 || to < from || to > v.Shape[0] {
 		panic(fmt.Sprintf("checkpoint: rows [%d, %d) of tensor %q of shape %v", from, to, v.Name, v.Shape))
 	}
-	size := int(v.DType.size()) * v.Shape[1]
-	v.Shape, v.data = []int{to - from, v.Shape[1]}, v.data[from*size:to*size:to*size]
+	size := 0
+	if v.Shape[0] > 0 {
+		size = len(v.data) / v.Shape[0]
+	}
+	v.Shape, v.data = append([]int{to - from}, v.Shape[1:]...), v.data[from*size:to*size:to*size]
 	return v
 }
 
@@ -158,20 +175,6 @@ func (v View) float32s() []float32 {
 }
 
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
-
-// float32View makes a view of numbers that were computed here.
-func float32View(name string, shape []int, x []float32) View {
-	v := View{Name: name, DType: F32, Shape: shape}
-	if littleEndian && len(x) > 0 {
-		v.data = unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
-		return v
-	}
-	v.data = make([]byte, 0, 4*len(x))
-	for _, f := range x {
-		v.data = binary.LittleEndian.AppendUint32(v.data, math.Float32bits(f))
-	}
-	return v
-}
 
 // widenHalf converts an IEEE 754 binary16 to binary32, exactly: sign 1, exponent 5 (bias 15), fraction 10
 // against sign 1, exponent 8 (bias 127), fraction 23. NaN payloads are kept.
