@@ -31,10 +31,11 @@ func (c *Checkpoint) openFiles() error {
 	if err := regular.Check(c.path, info.Mode()); err != nil {
 		return fault(ErrNoCheckpoint, "%w", err)
 	}
-	if filepath.Ext(c.path) != ".gguf" {
+	if !isGGUF(c.path) {
 		return WithHint("give the folder that holds config.json, not a file in it", fault(ErrNoCheckpoint, "neither a folder nor a .gguf file"))
 	}
-	return fault(ErrUnsupported, "GGUF")
+	c.folder = filepath.Dir(c.path)
+	return c.openGGUF(filepath.Base(c.path))
 }
 
 // openFolder opens the form of the weights that the folder holds. Other files in it do not count.
@@ -42,7 +43,14 @@ func (c *Checkpoint) openFolder() (err error) {
 	found := present(c.folder, singleFile, indexFile, lensFile)
 	switch {
 	case len(found) == 0:
-		return noWeights(c.folder)
+		model, err := ggufIn(c.folder)
+		if err != nil {
+			return err
+		}
+		if model == "" {
+			return noWeights(c.folder)
+		}
+		return c.openGGUF(model)
 	case len(found) > 1:
 		return WithHint("keep one form of the weights in a folder", fault(ErrNoCheckpoint, "both %s and %s, want one of them", found[0], found[1]))
 	}
