@@ -61,14 +61,6 @@ func isPunctuation(r rune) bool {
 	return unicode.IsPunct(r) || r < utf8.RuneSelf && unicode.IsSymbol(r)
 }
 
-// category gives the characters of a general category, or of those that a single letter stands for.
-func category(name string) func(rune) bool {
-	table := unicode.Categories[name]
-	return func(r rune) bool { return unicode.Is(table, r) }
-}
-
-var isLetter, isMark, isNumber, isDigit = category("L"), category("M"), category("N"), category("Nd")
-
 // property finds what \p{name} means: a general category or a script, by its short or long name.
 func property(name string) (func(rune) bool, bool) {
 	plain := func(s string) string {

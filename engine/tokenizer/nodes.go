@@ -199,7 +199,7 @@ func (p *parts) readPreTokenizer(raw json.RawMessage) error {
 			if f.flag("individual_digits", false) {
 				b = isolated
 			}
-			c = &splitCutter{matches: each(newSet(isNumber)), behavior: b}
+			c = &splitCutter{matches: each(newSet(isNumeric)), behavior: b}
 		case "Punctuation":
 			c = &splitCutter{matches: each(newSet(isPunctuation)), behavior: f.behavior(isolated)}
 		case "WhitespaceSplit":

@@ -3,7 +3,6 @@ package tokenizer
 import (
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -73,7 +72,7 @@ func lowercase(text string) string {
 			b.WriteString("i̇")
 			return
 		}
-		b.WriteRune(unicode.ToLower(r))
+		b.WriteRune(toLower(r))
 	})
 }
 
@@ -187,9 +186,6 @@ func (f form) decomposed(r rune) []mark {
 
 const hangul = 0xac00
 
-// inert tells whether the reference's normalizer, of Unicode 9, does not know r, so that no mark moves past it.
-func inert(rune) bool { return false }
-
 // composed joins the marks of a run with its starter, where they make one character and nothing between them bars it.
 func composed(run []mark) []mark {
 	if len(run) == 0 || run[0].class != 0 {
@@ -220,5 +216,5 @@ func pair(a, b rune) (rune, bool) {
 	}
 	text := norm.NFC.String(string(a) + string(b))
 	one, width := utf8.DecodeRuneInString(text)
-	return one, width == len(text)
+	return one, width == len(text) && !inert(one)
 }
