@@ -74,11 +74,18 @@ func permuted(s *model.Spec) func(i int) int {
 
 // wants collects which tensors a model calls for, and their shapes.
 type wants struct {
-	c      *checkpoint.Checkpoint
+	c      stored
 	n      names
 	prefix string
 	shapes map[string][]int
 	order  []string // of the names, as wanted
+}
+
+// stored is what a checkpoint tells of its tensors.
+type stored interface {
+	Has(name string) bool
+	Info(name string) (checkpoint.Info, bool)
+	Names() []string
 }
 
 // want notes a tensor and gives its source.
@@ -253,7 +260,7 @@ func (m *Model) place(c *checkpoint.Checkpoint, n names) error {
 }
 
 // prefix is what stands before the names of the layers.
-func (n names) prefix(c *checkpoint.Checkpoint) string {
+func (n names) prefix(c stored) string {
 	for _, p := range n.prefixes {
 		begin := p + fmt.Sprintf(n.layer, 0)
 		if slices.ContainsFunc(c.Names(), func(name string) bool { return strings.HasPrefix(name, begin) }) {
