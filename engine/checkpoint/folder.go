@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"ducklens/engine/internal/regular"
 )
@@ -41,6 +42,9 @@ func (c *Checkpoint) openFiles() error {
 // openFolder opens the form of the weights that the folder holds. Other files in it do not count.
 func (c *Checkpoint) openFolder() (err error) {
 	found := present(c.folder, singleFile, indexFile, lensFile)
+	if slices.Equal(found, []string{singleFile, indexFile}) && isIndexOf(filepath.Join(c.folder, indexFile), singleFile) {
+		found = found[1:]
+	}
 	switch {
 	case len(found) == 0:
 		model, err := ggufIn(c.folder)
@@ -61,6 +65,17 @@ func (c *Checkpoint) openFolder() (err error) {
 		return c.openLens()
 	}
 	return c.openHub(found[0])
+}
+
+// isIndexOf tells whether an index knows no file but this one.
+func isIndexOf(index, file string) bool {
+	shardOf, err := readIndex(index)
+	for _, shard := range shardOf {
+		if shard != file {
+			return false
+		}
+	}
+	return err == nil
 }
 
 // noWeights says what is there in place of weights that are read.
