@@ -27,6 +27,14 @@ const (
 	HeadOutIn
 )
 
+// OutputOf gives the output in the stored tensor of output i of the parameter.
+func (s Source) OutputOf(i int) int {
+	if s.Out == nil {
+		return i
+	}
+	return s.Out(i)
+}
+
 // Stored reports whether the parameter is there.
 func (s Source) Stored() bool { return s.Tensor != "" }
 
@@ -60,7 +68,7 @@ type LayerSources struct {
 	Experts             func(expert int) ExpertSources
 }
 
-// ExpertSources say where one expert lies.
+// ExpertSources say where one expert lies. Without Gate, gate and up lie interleaved in In [d_model -> 2 d_mlp].
 type ExpertSources struct {
-	In, InBias, Out, OutBias Source
+	Gate, GateBias, In, InBias, Out, OutBias Source
 }

@@ -11,12 +11,13 @@ type Spec struct {
 	Family                                                    string // such as gpt2, llama
 	Layers, Heads, KVHeads, DModel, DHead, DMLP, DVocab, NCtx int    // NCtx: most tokens of a prompt
 
-	Norm       Norm    // before attention, before the MLP, and before the unembedding
-	PreNorm    bool    // false: attention and MLP read the stream as it is; Norm is that of post-norms and the last one
-	PostNorm   bool    // what attention and what the MLP write goes through a norm of its own before it is added
-	Parallel   bool    // the MLP reads the stream that attention read, not the one it wrote to
-	SharedNorm bool    // with Parallel: it reads it through the norm of attention
-	EmbedScale float64 // W_E[token] times this is the embedding component; 1 in most families
+	Norm        Norm    // before attention, before the MLP, and before the unembedding
+	PreNorm     bool    // false: attention and MLP read the stream as it is; Norm is that of post-norms and the last one
+	NoFinalNorm bool    // nor is there a norm before the unembedding (TransformerLens: normalization_type null)
+	PostNorm    bool    // what attention and what the MLP write goes through a norm of its own before it is added
+	Parallel    bool    // the MLP reads the stream that attention read, not the one it wrote to
+	SharedNorm  bool    // with Parallel: it reads it through the norm of attention
+	EmbedScale  float64 // W_E[token] times this is the embedding component; 1 in most families
 
 	Position       bool // learned position embeddings W_pos are added to the stream
 	PositionOffset int  // row of the stored table for position 0
