@@ -24,12 +24,15 @@ type packer interface {
 	multiplyGated(threads int, c, a Matrix[float32], gate, up Packed[float32], e Gated[float32])
 }
 
-// Pack gives b in the order of p. Where p has none it is a view of b, which must not be changed afterwards; [Packs] tells.
+// Pack gives b in the order of p. Where p has none, which [Packs] tells, it is a view of b, which must not be changed afterwards, or of a
+// copy where b is transposed.
 func Pack[T Float](p Provider, b Matrix[T]) Packed[T] {
 	b.check("B")
 	w := Packed[T]{Rows: b.Rows, Cols: b.Cols, provider: p}
 	if Packs[T](p) && b.Rows > 0 && b.Cols > 0 {
 		w.panels = p.(packer).pack(any(b).(Matrix[float32]))
+	} else if b.Trans {
+		w.plain = transposed(1, b, make([]T, b.Rows*b.Cols))
 	} else {
 		w.plain = b
 	}
