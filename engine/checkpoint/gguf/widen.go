@@ -272,15 +272,18 @@ func widenMXFP4(dst *[32]float32, src *[17]byte) {
 // Half converts an IEEE 754 binary16 to binary32, exactly: sign 1, exponent 5 (bias 15), fraction 10
 // against sign 1, exponent 8 (bias 127), fraction 23. NaN payloads are kept.
 func Half(h uint16) float32 {
-	sign := uint32(h>>15) << 31
-	exponent := uint32(h>>10) & 0x1f
-	fraction := uint32(h) & 0x3ff
-	switch exponent {
-	case 0: // zero or subnormal: fraction * 2^-24, which float32 holds exactly
-		f := float32(fraction) * (1.0 / (1 << 24))
-		return math.Float32frombits(sign | math.Float32bits(f))
-	case 0x1f:
-		return math.Float32frombits(sign | 0x7f800000 | fraction<<13)
+	bits := uint32(int32(int16(h))<<13) & 0x8fffffff // sign and fraction in place
+	if (h+0x400)&0x7800 != 0 {                       // an exponent of 1 to 30, written so that the function is inlined
+		return math.Float32frombits(bits + (127-15)<<23)
 	}
-	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
+	return unusual(bits)
+}
+
+// unusual is Half for a number whose sign and fraction are in place and whose exponent is all zeros or all ones.
+func unusual(bits uint32) float32 {
+	if bits&0x0f800000 == 0 { // zero or subnormal: fraction * 2^-24, which float32 holds exactly
+		f := float32(bits&0x7fffff>>13) * (1.0 / (1 << 24))
+		return math.Float32frombits(bits&(1<<31) | math.Float32bits(f))
+	}
+	return math.Float32frombits(bits | 0x7f800000)
 }
