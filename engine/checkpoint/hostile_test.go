@@ -50,6 +50,7 @@ func hostileSafetensors(tb testing.TB) []damaged {
 	add("header longer than the file", claim(uint64(len(good))), format, "claims")
 	add("header cut short", claim(100), format, "header")
 	add("data cut short", good[:len(good)-1], format, "ends at byte", "truncated")
+	add("pointer of Git LFS", []byte("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"), format, "Git LFS")
 	add("data too long", append(bytes.Clone(good), 0), format, "end at byte")
 	add("large header", raw(strings.Repeat(" ", 17<<20), nil), format, "want at most")
 	add("no JSON", raw("hello", nil), format, "header")

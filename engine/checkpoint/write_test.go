@@ -137,8 +137,8 @@ func float32Bytes(x []float32) []byte {
 	return b
 }
 
-// lensArrays is a small TransformerLens folder. Matrices are written column-major, which is how numpy saves the transposed views
-// of a state dict.
+// lensArrays is a small TransformerLens folder. Matrices are written column-major, which is how numpy saves
+// the transposed views of a state dict.
 func lensArrays() (members files, config []byte) {
 	numbers := func(n int) []byte {
 		x := make([]float32, n)

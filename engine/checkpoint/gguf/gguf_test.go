@@ -52,7 +52,8 @@ func parse(tb testing.TB, f gguftest.File) *gguf.File {
 func TestMetadata(t *testing.T) {
 	t.Parallel()
 	m := parse(t, small()).Metadata
-	// check compares what a method gives for each key; a key that is not listed must not be of the method's type.
+	// check compares what a method gives for each key; a key that is not listed must not be of the method's
+	// type.
 	check := func(method string, get func(string) (any, bool), want map[string]any) {
 		for _, key := range append(m.Keys(), "absent") {
 			got, ok := get(key)

@@ -58,8 +58,8 @@ func TestWiden(t *testing.T) {
 	}
 }
 
-// A block whose numbers are not all finite is always told, whatever its bytes; the scales that do the telling are tried with all
-// their values.
+// A block whose numbers are not all finite is always told, whatever its bytes; the scales that do the telling
+// are tried with all their values.
 func TestMayOverflow(t *testing.T) {
 	t.Parallel()
 	for kind := range digests {

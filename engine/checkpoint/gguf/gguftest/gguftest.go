@@ -18,7 +18,8 @@ type File struct {
 	Tensors   []Tensor
 }
 
-// Key is a key and its value: a number of Go's sized types, a bool, a string, or a slice of these, or of []any with arrays in it.
+// Key is a key and its value: a number of Go's sized types, a bool, a string, or a slice of these, or of
+// []any with arrays in it.
 type Key struct {
 	Name  string
 	Value any
