@@ -418,11 +418,11 @@ func (r *ggufReader) leftOver() {
 }
 
 // ggufExpert is a part of tensors that hold all experts: [experts, out, in], gate and up apart.
-func ggufExpert(w *wants, base string, s *model.Spec, expert int) model.ExpertSources {
+func ggufExpert(w *wants, base string, s *model.Spec) model.ExpertSources {
 	n := s.Experts.Count
 	part := func(name string, shape ...int) model.Source {
 		src := w.want(base+name, append([]int{n}, shape...)...)
-		src.Expert, src.Experts = expert, n
+		src.Experts = n
 		return src
 	}
 	return model.ExpertSources{
