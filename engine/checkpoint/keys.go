@@ -1,0 +1,66 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"regexp"
+
+	"ducklens/engine/internal/regular"
+)
+
+const maxConfigBytes = 1 << 20
+
+// Keys is a configuration: the values of config.json by key, as they are written there. Of a key that is
+// there twice, the last value counts. Python's NaN, Infinity and -Infinity, which are no JSON, are the texts
+// "NaN", "Infinity" and "-Infinity" here.
+type Keys map[string]json.RawMessage
+
+// ParseKeys reads the text of a config.json.
+func ParseKeys(text []byte) (Keys, error) {
+	if len(text) > maxConfigBytes {
+		return nil, fault(ErrConfig, "%s has %d bytes, want at most %d", configFile, len(text), maxConfigBytes)
+	}
+	var keys Keys
+	if err := json.Unmarshal(quoteNumbers(text), &keys); err != nil {
+		return nil, fault(ErrConfig, "%s: %w", configFile, err)
+	}
+	if keys == nil {
+		return nil, fault(ErrConfig, "%s is null, want an object", configFile)
+	}
+	return keys, nil
+}
+
+// pythonNumber finds the numbers that Python writes and JSON does not know. It takes texts as a whole, so
+// that nothing in them is found.
+var pythonNumber = regexp.MustCompile(`"(?:[^"\\]|\\(?s:.))*"|NaN|-?Infinity`)
+
+func quoteNumbers(text []byte) []byte {
+	return pythonNumber.ReplaceAllFunc(text, func(found []byte) []byte {
+		if found[0] == '"' {
+			return found
+		}
+		return bytes.Join([][]byte{nil, found, nil}, []byte(`"`))
+	})
+}
+
+func readKeys(path string) (Keys, []byte, error) {
+	f, err := regular.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil, WithHint("point at a folder with config.json and model.safetensors, as the Hugging Face hub "+
+			"has them, or at a .gguf file",
+			fault(ErrNoCheckpoint, "no %s: %w", configFile, err))
+	}
+	if err != nil {
+		return nil, nil, fault(ErrConfig, "%w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
+	if err != nil {
+		return nil, nil, fault(ErrConfig, "%s: %w", configFile, err)
+	}
+	keys, err := ParseKeys(text)
+	return keys, text, err
+}
