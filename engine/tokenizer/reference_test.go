@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/fstest"
 
+	"ducklens/engine/checkpoint"
 	"ducklens/engine/internal/refdata"
 	"ducklens/engine/tokenizer"
 )
@@ -140,4 +142,125 @@ func compareReference(t *testing.T, tok *tokenizer.Tokenizer, texts []referenceT
 		n++
 	}
 	t.Logf("%d texts compared", n)
+}
+
+// fakeMetadata are values of a GGUF file.
+type fakeMetadata map[string]any
+
+func value[T any](m fakeMetadata, key string) (T, bool) {
+	v, ok := m[key].(T)
+	return v, ok
+}
+
+func (m fakeMetadata) Text(key string) (string, bool)      { return value[string](m, key) }
+func (m fakeMetadata) Texts(key string) ([]string, bool)   { return value[[]string](m, key) }
+func (m fakeMetadata) Number(key string) (int64, bool)     { return value[int64](m, key) }
+func (m fakeMetadata) Numbers(key string) ([]int64, bool)  { return value[[]int64](m, key) }
+func (m fakeMetadata) Floats(key string) ([]float64, bool) { return value[[]float64](m, key) }
+func (m fakeMetadata) Flag(key string) (bool, bool)        { return value[bool](m, key) }
+
+// referenceMetadata writes a tokenizer.json as llama.cpp's converter would, with scores in the order of the merges.
+func referenceMetadata(tb testing.TB, file []byte) fakeMetadata {
+	var j struct {
+		Added []struct {
+			ID      int
+			Content string
+			Special bool
+		} `json:"added_tokens"`
+		Model struct {
+			Vocab  map[string]int
+			Merges []json.RawMessage
+		}
+	}
+	unmarshal(tb, file, &j)
+	n := len(j.Model.Vocab)
+	for _, a := range j.Added {
+		n = max(n, a.ID+1)
+	}
+	tokens, types, scores := make([]string, n), make([]int64, n), make([]float64, n)
+	for token, id := range j.Model.Vocab {
+		tokens[id], types[id] = token, 1
+		if len(token) == 6 && strings.HasPrefix(token, "<0x") {
+			types[id] = 6
+		}
+	}
+	for _, a := range j.Added {
+		tokens[a.ID], types[a.ID] = a.Content, 4
+		if a.Special {
+			types[a.ID] = 3
+		}
+	}
+	var merges []string
+	for rank, raw := range j.Model.Merges {
+		var line string
+		var pair []string
+		if json.Unmarshal(raw, &line) != nil {
+			unmarshal(tb, raw, &pair)
+			line = strings.Join(pair, " ")
+		}
+		merges = append(merges, line)
+		if id, ok := j.Model.Vocab[strings.Replace(line, " ", "", 1)]; ok && scores[id] == 0 {
+			scores[id] = -float64(rank + 1)
+		}
+	}
+	return fakeMetadata{
+		"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": types,
+		"tokenizer.ggml.merges": merges, "tokenizer.ggml.scores": scores,
+	}
+}
+
+// The same tokenizers in the metadata of a GGUF file give the same ids.
+func TestReferenceMetadata(t *testing.T) {
+	dir := referenceDir(t)
+	var texts []referenceText
+	refdata.JSON(t, filepath.Join(dir, "texts.json"), &texts)
+	for name, set := range map[string]fakeMetadata{
+		"gpt2":       {"tokenizer.ggml.pre": "gpt-2"},
+		"smollm2":    {"tokenizer.ggml.pre": "smollm"},
+		"llama3":     {"tokenizer.ggml.pre": "llama-bpe", "tokenizer.ggml.add_bos_token": false, "tokenizer.ggml.bos_token_id": int64(128000)},
+		"llama3-bos": {"tokenizer.ggml.pre": "llama-bpe", "tokenizer.ggml.bos_token_id": int64(128000)},
+		"qwen3":      {"tokenizer.ggml.pre": "qwen2"},
+		"gptoss":     {"tokenizer.ggml.pre": "gpt-4o"},
+		"mistral":    {"tokenizer.ggml.model": "llama", "tokenizer.ggml.bos_token_id": int64(1), "tokenizer.ggml.unknown_token_id": int64(0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var want reference
+			refdata.JSON(t, filepath.Join(dir, name, "ids.json"), &want)
+			m := referenceMetadata(t, referenceFile(t, dir, name))
+			for key, value := range set {
+				m[key] = value
+			}
+			tok, err := tokenizer.FromMetadata(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareReference(t, tok, texts, &want)
+		})
+	}
+}
+
+// SmolLM2 from its GGUF file gives the ids of its tokenizer.json.
+func TestSmolLM2(t *testing.T) {
+	dir := referenceDir(t)
+	files, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), "models", "smollm2-135m", "*.gguf"))
+	if len(files) == 0 {
+		t.Skip("no SmolLM2 beside the reference tokenizers")
+	}
+	c, err := checkpoint.Open(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	tok, err := tokenizer.FromMetadata(c.Metadata())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []referenceText
+	refdata.JSON(t, filepath.Join(dir, "texts.json"), &texts)
+	var want reference
+	refdata.JSON(t, filepath.Join(dir, "smollm2", "ids.json"), &want)
+	compareReference(t, tok, texts, &want)
+	if bos, ok := tok.BOS(); !ok || tok.Token(bos) != "<|im_start|>" || tok.AddsBOS() {
+		t.Errorf("BOS %d %v, added %v", bos, ok, tok.AddsBOS())
+	}
 }

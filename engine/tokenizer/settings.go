@@ -254,6 +254,7 @@ func (s *settings) nodes(b *builder, config *modelConfig) (kind string, err erro
 const (
 	contractions  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)`
 	qwen2Pattern  = contractions + `|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	qwen35Pattern = contractions + `|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 	llama3Pattern = contractions + `|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 	upper         = `\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}`
 	lower         = `\p{Ll}\p{Lm}\p{Lo}\p{M}`
