@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"ducklens/engine"
 	"ducklens/engine/checkpoint"
@@ -235,7 +236,7 @@ func TestAnalyzeDependsOnTheExampleAlone(t *testing.T) {
 	same := func(what string, got, want []schema.Result) {
 		t.Helper()
 		if !reflect.DeepEqual(want, got) {
-			d := cmp.Diff(want, got, cmp.Comparer(func(a, b schema.Position) bool { return a == b }))
+			d := cmp.Diff(want, got, cmpopts.EquateNaNs(), cmp.Comparer(func(a, b schema.Position) bool { return a == b }))
 			t.Errorf("%s: %.2000s", what, d)
 		}
 	}
@@ -278,7 +279,7 @@ func TestAttentionOnly(t *testing.T) {
 			}
 			want := whole[i].Heads[j]
 			h.Contributions, h.Score.Closure = want.Contributions, want.Score.Closure
-			if d := cmp.Diff(want, h); d != "" {
+			if d := cmp.Diff(want, h, cmpopts.EquateNaNs()); d != "" {
 				t.Errorf("head %s differs from the whole analysis: %.500s", h.Head, d)
 			}
 		}

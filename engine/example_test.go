@@ -28,7 +28,7 @@ func TestExampleFindsPositions(t *testing.T) {
 		"words":            {withBOS, schema.AtWord("to"), schema.AtWord("Bo"), schema.AtWord("Ada"), [3]int{11, 4, 2}},
 		"leading space":    {withBOS, schema.AtWord(" to"), schema.AtWord(" Bo"), schema.AtWord(" Ada"), [3]int{11, 4, 2}},
 		"last query":       {withBOS, schema.AtWord("Ada"), schema.AtWord("Ada"), schema.AtWord("Bo"), [3]int{7, 2, 4}},
-		"first occurrence": {withBOS, schema.AtOccurrence("Ada", 1), schema.AtOccurrence("Ada", 1), schema.AtOccurrence("Bo", 1), [3]int{2, 2, 4}},
+		"first occurrence": {withBOS, schema.AtOccurrence("Ada", 2), schema.AtOccurrence("Ada", 1), schema.AtOccurrence("Bo", 1), [3]int{7, 2, 4}},
 		"occurrences":      {withBOS, schema.AtOccurrence("Bo", 2), schema.AtOccurrence("Ada", 2), schema.ParseWord("Bo#1"), [3]int{12, 7, 4}},
 		"indices":          {withBOS, schema.AtIndex(-2), schema.AtIndex(4), schema.AtIndex(0), [3]int{11, 4, 0}},
 		"key at the query": {withBOS, schema.AtIndex(5), schema.AtIndex(5), schema.AtIndex(5), [3]int{5, 5, 5}},

@@ -29,6 +29,7 @@ type familyGolden struct {
 	ScoreScale    float64 `json:"score_scale"`
 	SoftCap       float64 `json:"soft_cap"`
 	Sinks         bool
+	BOS           *string
 	Prompts       []struct {
 		Text                 string
 		Query, Key, Baseline int
@@ -90,6 +91,9 @@ func (g *familyGolden) engine(options engine.Options) *engine.Engine {
 			g.Fatal(err)
 		}
 		options.Heads = append(options.Heads, h)
+	}
+	if g.BOS == nil {
+		options.BOS = engine.BOSOff // GPT-2's own files have no policy, and get one as always
 	}
 	options.QueryBases, options.KeyBases = []string{"none", "unembed", "unembed+baseline"}, []string{"none", "mlp0", "mlp0+attn0"}
 	return open(g.T, filepath.Join(g.dir, "model"), options)
