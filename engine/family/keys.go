@@ -50,17 +50,13 @@ func (k *keys) begin(s *model.Spec) {
 
 // finish checks what is left over and what only sizes together can tell, and gives all faults.
 func (k *keys) finish(s *model.Spec) error {
-	for _, f := range []struct {
-		key    string
-		active bool
-		why    string
-	}{
-		{"quantization_config", true, "weights in fewer bits need scales that lie elsewhere; save the model in BF16 or float32"},
-		{"add_cross_attention", false, "there is one stream"},
-		{"is_encoder_decoder", false, "there is one stream"},
-		{"pruned_heads", true, "pruned heads are not read"},
+	for _, f := range []struct{ key, why string }{
+		{"quantization_config", "weights in fewer bits need scales that lie elsewhere; save the model in BF16 or float32"},
+		{"add_cross_attention", "there is one stream"},
+		{"is_encoder_decoder", "there is one stream"},
+		{"pruned_heads", "pruned heads are not read"},
 	} {
-		if k.isSet(f.key) {
+		if !k.taken[f.key] && k.isSet(f.key) {
 			k.refuse("%s is %s: %s", f.key, brief(k.values[f.key]), f.why)
 		}
 	}
@@ -76,7 +72,7 @@ func (k *keys) finish(s *model.Spec) error {
 		}
 	}
 	if left := k.left(); len(left) > 0 {
-		k.faults = append(k.faults, unknownKeys(left))
+		k.faults = append(k.faults, unknownKeys(k.path, left))
 	}
 	return errors.Join(k.faults...)
 }
@@ -93,9 +89,9 @@ func (k *keys) left() []string {
 	return left
 }
 
-func unknownKeys(keys []string) error {
+func unknownKeys(path string, keys []string) error {
 	return checkpoint.WithHint("a key is read or refused, never skipped: if these change nothing in the model, take them out of the configuration",
-		fault(checkpoint.ErrUnsupported, "config.json: unknown keys %s", checkpoint.SomeOf(keys)))
+		fault(checkpoint.ErrUnsupported, "%sunknown keys %s", path, checkpoint.SomeOf(keys)))
 }
 
 func (k *keys) fail(format string, args ...any) {

@@ -78,7 +78,8 @@ type wants struct {
 	n      names
 	prefix string
 	shapes map[string][]int
-	order  []string // of the names, as wanted
+	bytes  map[string]bool // tensors of U8
+	order  []string        // of the names, as wanted
 }
 
 // stored is what a checkpoint tells of its tensors.
@@ -95,6 +96,12 @@ func (w *wants) want(name string, shape ...int) model.Source {
 	}
 	w.shapes[name] = shape
 	return model.Source{Tensor: name}
+}
+
+// wantBytes notes a tensor of U8.
+func (w *wants) wantBytes(name string, shape ...int) model.Source {
+	w.bytes[name] = true
+	return w.want(name, shape...)
 }
 
 // matrix is the weight of base with those outputs and inputs, or nothing where the family has no such base.
@@ -250,7 +257,7 @@ func (w *wants) attention(s *model.Spec, a *model.LayerSources, at func(string) 
 // place finds the tensors of a spec in a checkpoint, and checks that each is there, of its shape and of a type that can be
 // read, and that nothing is left over.
 func (m *Model) place(c *checkpoint.Checkpoint, n names) error {
-	w := &wants{c: c, n: n, prefix: n.prefix(c), shapes: map[string][]int{}}
+	w := &wants{c: c, n: n, prefix: n.prefix(c), shapes: map[string][]int{}, bytes: map[string]bool{}}
 	if n.all != nil {
 		m.Sources = n.all(m.Spec, w)
 	} else {
@@ -292,7 +299,10 @@ func (w *wants) check(m *Model) error {
 		if err := checkShape(name, info.Shape, w.shapes[name]); err != nil {
 			return err
 		}
-		if err := info.CheckType(); err != nil {
+		if w.bytes[name] && info.DType != "U8" {
+			return fault(checkpoint.ErrUnsupported, "tensor %q has type %s, want U8", name, info.DType)
+		}
+		if err := info.CheckType(); err != nil && !w.bytes[name] {
 			return err
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"ducklens/engine/blas"
-	"ducklens/engine/checkpoint"
 	"ducklens/engine/model"
 	"ducklens/engine/model/modeltest"
 	"ducklens/schema"
@@ -20,7 +19,7 @@ import (
 
 // benchSequences are like 50 prompts of the indirect object task: 50 times 15 to 19 tokens, of which three
 // positions are kept.
-func benchSequences(c model.Config) (seqs []model.Sequence, tokens int) {
+func benchSequences(c *model.Spec) (seqs []model.Sequence, tokens int) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	seqs = make([]model.Sequence, 50)
 	for i := range seqs {
@@ -41,7 +40,7 @@ func benchSequences(c model.Config) (seqs []model.Sequence, tokens int) {
 func BenchmarkForward(b *testing.B) {
 	for _, size := range []struct {
 		name   string
-		config model.Config
+		config modeltest.Config
 		head   schema.Head
 	}{
 		{"tiny", modeltest.Tiny(), schema.Head{Layer: 3, Index: 1}},
@@ -58,7 +57,7 @@ func BenchmarkForward(b *testing.B) {
 			}
 			for _, threads := range []int{1, 2} {
 				b.Run(fmt.Sprintf("threads=%d", threads), func(b *testing.B) {
-					m, err := model.Load[float32](c, schema.Processed, provider, threads)
+					m, err := model.Load[float32](c.Checkpoint, c.Spec, c.Sources, schema.Processed, provider, threads)
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -70,8 +69,8 @@ func BenchmarkForward(b *testing.B) {
 }
 
 func benchmarkForward(b *testing.B, m *model.Model[float32], head schema.Head, threads int) {
-	seqs, tokens := benchSequences(m.Config())
-	products := newProducts(m.Provider(), m.Config(), head.Layer, tokens)
+	seqs, tokens := benchSequences(m.Spec())
+	products := newProducts(m.Provider(), m.Spec(), head.Layer, tokens)
 	best, bound := time.Duration(1<<62), time.Duration(1<<62)
 	for b.Loop() {
 		start := time.Now()
@@ -97,7 +96,7 @@ type products struct {
 	flops   float64
 }
 
-func newProducts(provider blas.Provider, c model.Config, layers, tokens int) *products {
+func newProducts(provider blas.Provider, c *model.Spec, layers, tokens int) *products {
 	shapes := [4][2]int{{c.DModel, 3 * c.DModel}, {c.DModel, c.DModel}, {c.DModel, c.DMLP}, {c.DMLP, c.DModel}}
 	p := &products{weights: make([][4]blas.Packed[float32], layers)}
 	random := func(rows, cols int) blas.Matrix[float32] {
@@ -139,7 +138,7 @@ func BenchmarkLoad(b *testing.B) {
 	best := time.Duration(1 << 62)
 	for b.Loop() {
 		start := time.Now()
-		if _, err := model.Load[float32](c, schema.Processed, provider, 1); err != nil {
+		if _, err := model.Load[float32](c.Checkpoint, c.Spec, c.Sources, schema.Processed, provider, 1); err != nil {
 			b.Fatal(err)
 		}
 		best = min(best, time.Since(start))
@@ -179,7 +178,7 @@ func BenchmarkMemory(b *testing.B) {
 	peak := 0.0
 	for b.Loop() {
 		cmd := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkMemory$", "-test.benchtime=1x")
-		cmd.Env = append(os.Environ(), memoryFolder+"="+c.Dir())
+		cmd.Env = append(os.Environ(), memoryFolder+"="+c.Path())
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			b.Fatalf("%v: %s", err, out)
@@ -199,13 +198,8 @@ func BenchmarkMemory(b *testing.B) {
 }
 
 func runForMemory(b *testing.B, dir string) {
-	c, err := checkpoint.Open(dir)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer c.Close()
-	m := load[float32](b, c, schema.Processed)
-	seqs, _ := benchSequences(m.Config())
+	m := load[float32](b, modeltest.OpenPath(b, dir), schema.Processed)
+	seqs, _ := benchSequences(m.Spec())
 	for range 3 {
 		if _, err := m.Forward(b.Context(), seqs, []schema.Head{{Layer: 10, Index: 7}}); err != nil {
 			b.Fatal(err)

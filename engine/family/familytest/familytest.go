@@ -144,7 +144,7 @@ func Write(dir string, c Config, seed uint64) error {
 	return WriteTensors(filepath.Join(dir, "model.safetensors"), tensors, seed)
 }
 
-// WriteTensors makes a safetensors file with random numbers of four bytes, of type F32 where the list has none.
+// WriteTensors makes a safetensors file with random numbers: of type F32 where the list has none, U8, or others of four bytes.
 func WriteTensors(path string, tensors []checkpoint.Info, seed uint64) error {
 	f, err := os.Create(path)
 	if err != nil {
@@ -165,11 +165,14 @@ func write(w *bufio.Writer, tensors []checkpoint.Info, seed uint64) error {
 	}
 	header, offset := map[string]entry{}, int64(0)
 	for _, t := range tensors {
-		end := offset + 4*t.Elements()
-		kind := "F32"
+		kind, width := "F32", int64(4)
 		if t.DType != "" {
 			kind = string(t.DType)
 		}
+		if kind == "U8" {
+			width = 1
+		}
+		end := offset + width*t.Elements()
 		header[t.Name] = entry{kind, append([]int{}, t.Shape...), [2]int64{offset, end}}
 		offset = end
 	}
@@ -189,6 +192,12 @@ func write(w *bufio.Writer, tensors []checkpoint.Info, seed uint64) error {
 	for _, t := range tensors {
 		mean, spread := scale(t)
 		for range t.Elements() {
+			if t.DType == "U8" {
+				if err := w.WriteByte(octet(t, rng)); err != nil {
+					return err
+				}
+				continue
+			}
 			x := mean + spread*(float64(rng.Uint32())/(1<<31)-1)
 			binary.LittleEndian.PutUint32(number[:4], math.Float32bits(float32(x)))
 			if _, err := w.Write(number[:4]); err != nil {
@@ -197,6 +206,14 @@ func write(w *bufio.Writer, tensors []checkpoint.Info, seed uint64) error {
 		}
 	}
 	return w.Flush()
+}
+
+// octet is a byte of a tensor of U8: an exponent of numbers of order one, or anything.
+func octet(t checkpoint.Info, rng *rand.Rand) byte {
+	if strings.HasSuffix(t.Name, "_scales") {
+		return byte(121 + rng.IntN(5))
+	}
+	return byte(rng.Uint32())
 }
 
 // scale gives mean and spread of a tensor's numbers: gains are about one, biases small, matrices keep lengths.

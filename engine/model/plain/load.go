@@ -6,8 +6,8 @@ import (
 	"ducklens/engine/model"
 )
 
-// Read gives a stored tensor, widened to float64.
-type Read func(name string) (shape []int, values []float64, err error)
+// Read gives the tensor that a source lies in, or of one with experts its own part, widened to float64.
+type Read func(src model.Source) (shape []int, values []float64, err error)
 
 // Model is a decoder with its weights as stored.
 type Model struct {
@@ -201,18 +201,13 @@ func (l *loader) zeros(src model.Source, outputs int) []float64 {
 	return make([]float64, outputs)
 }
 
-// tensor reads the part of a tensor that belongs to the source: all of it, or one expert's share.
 func (l *loader) tensor(src model.Source) ([]int, []float64) {
-	shape, x, err := l.read(src.Tensor)
+	shape, x, err := l.read(src)
 	if err != nil {
 		l.fail(err)
 	}
 	if l.err != nil {
 		return nil, nil
-	}
-	if src.Experts > 0 {
-		n := len(x) / src.Experts
-		return shape[1:], x[src.Expert*n : (src.Expert+1)*n]
 	}
 	return shape, x
 }
