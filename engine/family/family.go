@@ -191,7 +191,7 @@ func textConfig(values checkpoint.Keys) (checkpoint.Keys, error) {
 	}
 	if len(left) > 0 {
 		slices.Sort(left)
-		return nil, unknownKeys(left)
+		return nil, unknownKeys("config.json: ", left)
 	}
 	return inner, nil
 }

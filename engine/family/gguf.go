@@ -51,7 +51,7 @@ var architectures = []architecture{
 	{name: "gpt-oss", family: gptoss, set: `"hidden_act": "silu"`, more: map[string]string{"attention.sliding_window": "sliding_window",
 		"expert_count": "num_local_experts", "expert_used_count": "num_experts_per_tok", "expert_feed_forward_length": "intermediate_size"},
 		change: func(n *names) {
-			n.mlpNorm, n.sink, n.router, n.experts = "post_attention_norm", "attn_sinks", "ffn_gate_inp", ggufExpert
+			n.mlpNorm, n.sink, n.router, n.experts = "post_attention_norm", "attn_sinks.weight", "ffn_gate_inp", ggufExpert
 		}},
 }
 
@@ -104,6 +104,9 @@ func openGGUF(c *checkpoint.Checkpoint) (*Model, error) {
 	m := &Model{Spec: &model.Spec{Family: a.family.Types[0]}, Name: a.family.Name, BOS: -1}
 	k.begin(m.Spec)
 	a.family.read(k, m.Spec)
+	if m.Spec.Norm.Centre && k.has("layer_norm_eps") {
+		m.Spec.Norm.Eps = k.epsilon("layer_norm_eps")
+	}
 	if a.adjust != nil {
 		a.adjust(m.Spec)
 	}
@@ -418,11 +421,11 @@ func (r *ggufReader) leftOver() {
 }
 
 // ggufExpert is a part of tensors that hold all experts: [experts, out, in], gate and up apart.
-func ggufExpert(w *wants, base string, s *model.Spec, expert int) model.ExpertSources {
+func ggufExpert(w *wants, base string, s *model.Spec) model.ExpertSources {
 	n := s.Experts.Count
 	part := func(name string, shape ...int) model.Source {
 		src := w.want(base+name, append([]int{n}, shape...)...)
-		src.Expert, src.Experts = expert, n
+		src.Experts = n
 		return src
 	}
 	return model.ExpertSources{

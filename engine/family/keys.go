@@ -76,7 +76,7 @@ func (k *keys) finish(s *model.Spec) error {
 		}
 	}
 	if left := k.left(); len(left) > 0 {
-		k.faults = append(k.faults, unknownKeys(left))
+		k.faults = append(k.faults, unknownKeys(k.path, left))
 	}
 	return errors.Join(k.faults...)
 }
@@ -93,9 +93,9 @@ func (k *keys) left() []string {
 	return left
 }
 
-func unknownKeys(keys []string) error {
+func unknownKeys(path string, keys []string) error {
 	return checkpoint.WithHint("a key is read or refused, never skipped: if these change nothing in the model, take them out of the configuration",
-		fault(checkpoint.ErrUnsupported, "config.json: unknown keys %s", checkpoint.SomeOf(keys)))
+		fault(checkpoint.ErrUnsupported, "%sunknown keys %s", path, checkpoint.SomeOf(keys)))
 }
 
 func (k *keys) fail(format string, args ...any) {

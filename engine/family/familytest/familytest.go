@@ -144,7 +144,7 @@ func Write(dir string, c Config, seed uint64) error {
 	return WriteTensors(filepath.Join(dir, "model.safetensors"), tensors, seed)
 }
 
-// WriteTensors makes a safetensors file with random numbers.
+// WriteTensors makes a safetensors file with random numbers of four bytes, of type F32 where the list has none.
 func WriteTensors(path string, tensors []checkpoint.Info, seed uint64) error {
 	f, err := os.Create(path)
 	if err != nil {
@@ -166,7 +166,11 @@ func write(w *bufio.Writer, tensors []checkpoint.Info, seed uint64) error {
 	header, offset := map[string]entry{}, int64(0)
 	for _, t := range tensors {
 		end := offset + 4*t.Elements()
-		header[t.Name] = entry{"F32", t.Shape, [2]int64{offset, end}}
+		kind := "F32"
+		if t.DType != "" {
+			kind = string(t.DType)
+		}
+		header[t.Name] = entry{kind, append([]int{}, t.Shape...), [2]int64{offset, end}}
 		offset = end
 	}
 	text, err := json.Marshal(header)

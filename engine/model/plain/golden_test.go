@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 
 	"ducklens/engine/checkpoint"
@@ -135,6 +133,15 @@ func largest(worst map[string]float64) string {
 	return slices.MaxFunc(slices.Collect(maps.Keys(worst)), func(a, b string) int { return cmp.Compare(worst[a], worst[b]) })
 }
 
+// headOf reads a label such as 2.1.
+func headOf(label string) schema.Head {
+	var h schema.Head
+	if _, err := fmt.Sscanf(label, "%d.%d", &h.Layer, &h.Index); err != nil {
+		panic(err)
+	}
+	return h
+}
+
 type prompt struct{ Query, Key, Baseline int }
 
 func checkFolder(t *testing.T, dir string) map[string]float64 {
@@ -167,10 +174,7 @@ func checkFolder(t *testing.T, dir string) map[string]float64 {
 	g := &golden{T: t, arrays: refdata.Npz(t, filepath.Join(dir, "golden.npz")), seen: map[string]bool{}, worst: map[string]float64{}}
 	var heads []schema.Head
 	for _, label := range facts.Heads {
-		layer, index, _ := strings.Cut(label, ".")
-		l, _ := strconv.Atoi(layer)
-		h, _ := strconv.Atoi(index)
-		heads = append(heads, schema.Head{Layer: l, Index: h})
+		heads = append(heads, headOf(label))
 	}
 	for i, p := range facts.Prompts {
 		r := m.Forward(g.arrays[fmt.Sprintf("%d/tokens", i)].Ints())

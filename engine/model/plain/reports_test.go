@@ -4,7 +4,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -67,9 +66,7 @@ func checkReport(t *testing.T, path string, x expected) {
 	if x.Score == nil {
 		t.Fatalf("read, want a refusal with one of %q", x.Refuse)
 	}
-	layer, index, _ := strings.Cut(x.Head, ".")
-	l, _ := strconv.Atoi(layer)
-	h, _ := strconv.Atoi(index)
+	l, h := headOf(x.Head).Layer, headOf(x.Head).Index
 	r := m.Forward(x.Tokens)
 	tolerance := 1e-9
 	if x.File != "" && x.SameAs != "" { // eps and the divisors of frequencies are float32 in a GGUF
