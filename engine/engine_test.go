@@ -33,7 +33,7 @@ func TestOpenDescribesTheModel(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)
 	e := open(t, dir, engine.Options{Threads: 3, KeyBases: []string{"effective", "none", "mlp0"}})
-	want := schema.Model{Name: filepath.Base(dir), NLayers: 3, NHeads: 4, DModel: 32, DHead: 8, DMLP: 128, DVocab: 1015, NCtx: 48, LNEps: 1e-4, Activation: "gelu_new",
+	want := schema.Model{Name: filepath.Base(dir), Family: "gpt2", ConfigSHA: e.Model().ConfigSHA, NLayers: 3, NHeads: 4, NKVHeads: 4, DModel: 32, DHead: 8, DMLP: 128, DVocab: 1015, NCtx: 48, Norm: "LN", LNEps: 1e-4, Activation: "gelu_new",
 		// testdata/README.md
 		SHA256: "96a8a85fb4331af009565ddfbd7d479efed052e40c9816fb86f20e7380d449bd"}
 	if d := cmp.Diff(want, e.Model()); d != "" {
@@ -144,7 +144,7 @@ func TestAnalyzeAgreesWithTheReference(t *testing.T) {
 					t.Errorf("example %d: scale %d is %g, want %g", p, i, got, scales[i])
 				}
 			}
-			components := schema.Components(3, 4)
+			components := e.Components()
 			for _, c := range h.Contributions {
 				if c.Side != schema.Key || e.Bases()[c.QueryBasis].Name != "none" || e.Bases()[c.KeyBasis].Name != "none" {
 					continue

@@ -2,22 +2,21 @@ package engine
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"ducklens/schema"
 )
 
-// Example makes a prompt ready for the model: its tokens, with BOS in front unless the options say otherwise, and
+// Example makes a prompt ready for the model: its tokens, with BOS in front as the options say, and
 // its positions as token indices. The example's Index and its random tokens are left to the caller. Errors are [ErrPrompt] or [ErrBasis], list the tokens
 // where a position is at fault, and have a Hint.
 func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 	example := schema.Example{Prompt: prompt, Baseline: schema.NoPosition, RandomName: schema.NoToken, RandomToken: schema.NoToken}
-	if !e.options.NoBOS {
-		example.Tokens = append(example.Tokens, e.token(e.tokenizer.EndOfText()))
-	}
-	for _, id := range e.tokenizer.Encode(prompt.Text) {
+	for _, id := range e.tokenizer.EncodeBOS(prompt.Text, e.bos) {
 		example.Tokens = append(example.Tokens, e.token(id))
+	}
+	if e.BOS() && e.tokenizer.BeginsWithBOS(prompt.Text) {
+		example.Notice = fmt.Sprintf("the text begins with %s, and another one stands in front of it", example.Tokens[0].Text)
 	}
 	if len(example.Tokens) > e.description.NCtx {
 		return schema.Example{}, advise("cut the text after the query position: later tokens are not used",
@@ -45,6 +44,9 @@ func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 				"engine: %w: %s %s is token %d, after query %s at token %d; tokens: %s", ErrPrompt, p.role, p.given, p.at, prompt.Query, example.Query, list(example.Tokens))
 		}
 	}
+	if err := e.inWindows(example); err != nil {
+		return schema.Example{}, err
+	}
 	if example.Baseline == schema.NoPosition {
 		for _, d := range e.queryBases {
 			if d.NeedsBaseline && !d.byDefault {
@@ -56,11 +58,40 @@ func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 	return example, nil
 }
 
+// inWindows refuses a key or a baseline that a target head cannot see from the query: there is no score.
+func (e *Engine) inWindows(x schema.Example) error {
+	for _, h := range e.heads {
+		first := e.firstKey(h.Layer, x.Query)
+		for _, p := range []struct {
+			role  string
+			given schema.Position
+			at    int
+		}{{"key", x.Prompt.Key, x.Key}, {"baseline", x.Prompt.Baseline, x.Baseline}} {
+			if p.at == schema.NoPosition || p.at >= first {
+				continue
+			}
+			return advise(fmt.Sprintf("name a %s from token %d on, an earlier query, or heads of layers that see further", p.role, first),
+				"engine: %w: %s %s is token %d, and head %s has an attention window of %d: from query token %d it sees tokens %d to %d",
+				ErrPrompt, p.role, p.given, p.at, h, e.spec.WindowOf(h.Layer), x.Query, first, x.Query)
+		}
+	}
+	return nil
+}
+
+// firstKey is the first position that heads of a layer see from a query position.
+func (e *Engine) firstKey(layer, query int) int {
+	if w := e.spec.WindowOf(layer); w > 0 {
+		return max(0, query-w+1)
+	}
+	return 0
+}
+
 func (e *Engine) token(id int) schema.Token {
 	return schema.Token{ID: id, Text: e.tokenizer.Token(id)}
 }
 
-// resolve finds the token that a position names: the last one that spells its word for a query, the first one otherwise.
+// resolve finds the token that a position names: of those that spell its word the occurrence it asks for, else the last one for a
+// query and the first one otherwise.
 func (e *Engine) resolve(role string, p schema.Position, tokens []schema.Token) (int, error) {
 	if i, ok := p.Index(); ok {
 		at := i
@@ -79,13 +110,23 @@ func (e *Engine) resolve(role string, p schema.Position, tokens []schema.Token) 
 			"engine: %w: no %s position; tokens: %s", ErrPrompt, role, list(tokens))
 	}
 	spells := func(t schema.Token) bool { return t.Text == word || t.Text == " "+word }
-	at := slices.IndexFunc(tokens, spells)
-	if role == "query" {
-		for at = len(tokens) - 1; at >= 0 && !spells(tokens[at]); at-- {
+	var found []int
+	for i, t := range tokens {
+		if spells(t) {
+			found = append(found, i)
 		}
 	}
-	if at >= 0 {
-		return at, nil
+	switch n := p.Occurrence(); {
+	case n > len(found) && len(found) > 0:
+		return 0, advise(fmt.Sprintf("count occurrences from 1; #%d is the last one", len(found)),
+			"engine: %w: %s %s, and %q is there %d times; tokens: %s", ErrPrompt, role, p, word, len(found), list(tokens))
+	case len(found) == 0:
+	case n > 0:
+		return found[n-1], nil
+	case role == "query":
+		return found[len(found)-1], nil
+	default:
+		return found[0], nil
 	}
 	// Say why: the word is there but in pieces, or it is not there at all.
 	if pieces := e.tokenizer.Encode(" " + strings.TrimPrefix(word, " ")); len(pieces) > 1 {

@@ -18,7 +18,7 @@ func TestExampleFindsPositions(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)
 	withBOS := open(t, dir, engine.Options{})
-	without := open(t, dir, engine.Options{NoBOS: true, QueryBases: []string{"none", "unembed"}})
+	without := open(t, dir, engine.Options{BOS: engine.BOSOff, QueryBases: []string{"none", "unembed"}})
 	// With BOS: 0 <|endoftext|>, 1 Then, 2 " Ada", 3 " and", 4 " Bo", 5 " spoke", 6 ".", 7 " Ada", 8 " gave", 9 " the", 10 " key", 11 " to", 12 " Bo".
 	const text = "Then Ada and Bo spoke. Ada gave the key to Bo"
 	for name, c := range map[string]struct {
@@ -29,6 +29,8 @@ func TestExampleFindsPositions(t *testing.T) {
 		"words":            {withBOS, schema.AtWord("to"), schema.AtWord("Bo"), schema.AtWord("Ada"), [3]int{11, 4, 2}},
 		"leading space":    {withBOS, schema.AtWord(" to"), schema.AtWord(" Bo"), schema.AtWord(" Ada"), [3]int{11, 4, 2}},
 		"last query":       {withBOS, schema.AtWord("Ada"), schema.AtWord("Ada"), schema.AtWord("Bo"), [3]int{7, 2, 4}},
+		"first occurrence": {withBOS, schema.AtOccurrence("Ada", 1), schema.AtOccurrence("Ada", 1), schema.AtOccurrence("Bo", 1), [3]int{2, 2, 4}},
+		"occurrences":      {withBOS, schema.AtOccurrence("Bo", 2), schema.AtOccurrence("Ada", 2), schema.ParseWord("Bo#1"), [3]int{12, 7, 4}},
 		"indices":          {withBOS, schema.AtIndex(-2), schema.AtIndex(4), schema.AtIndex(0), [3]int{11, 4, 0}},
 		"key at the query": {withBOS, schema.AtIndex(5), schema.AtIndex(5), schema.AtIndex(5), [3]int{5, 5, 5}},
 		"first word":       {withBOS, schema.AtIndex(-1), schema.AtWord("Then"), schema.AtWord("."), [3]int{12, 1, 6}},
@@ -126,7 +128,7 @@ func Example() {
 	}
 	head := results[0].Heads[0]
 	fmt.Printf("head %s: score %.3f to the key, %.3f to the baseline\n", head.Head, head.Score.Score, head.Score.Baseline)
-	components := schema.Components(e.Model().NLayers, e.Model().NHeads)
+	components := e.Components()
 	sum := float32(0)
 	for _, c := range head.Contributions {
 		if c.Side != schema.Key || e.Bases()[c.QueryBasis].Name != "none" || e.Bases()[c.KeyBasis].Name != "mlp0" {

@@ -176,6 +176,8 @@ type Example struct {
 	Key      int
 	Baseline int // or NoPosition
 
+	Notice string // what the author of the prompt should know about it; mostly ""
+
 	// Tokens drawn for this example, whose unembeddings stand in for the query; NoToken where none was drawn.
 	RandomName, RandomToken int
 }

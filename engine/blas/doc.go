@@ -1,5 +1,5 @@
-// Package blas multiplies matrices, and holds the three row functions of a transformer that cost time
-// beside it: GELU, softmax and LayerNorm.
+// Package blas multiplies matrices, and holds the row functions of a transformer that cost time beside it: activations,
+// softmax, LayerNorm and RMSNorm, rotations.
 //
 // A [Provider] does the multiplying, on plain slices described by a [Matrix]; [ByName] chooses one:
 //

@@ -15,8 +15,8 @@ import (
 // Form is how a model is stored.
 type Form uint8
 
-// HuggingFace is config.json with model.safetensors or its shards, TransformerLens is config.json with model.npz, GGUF a file
-// of llama.cpp's.
+// HuggingFace is config.json with model.safetensors or its shards, TransformerLens is config.json with
+// model.npz, GGUF a file of llama.cpp's.
 const (
 	HuggingFace Form = iota
 	TransformerLens
@@ -28,7 +28,8 @@ func (f Form) String() string {
 	return [...]string{"Hugging Face safetensors", "TransformerLens npz", "GGUF"}[f]
 }
 
-// Checkpoint is an open model, the headers of whose files have been checked. It may be read from several goroutines at once.
+// Checkpoint is an open model, the headers of whose files have been checked. It may be read from several
+// goroutines at once.
 type Checkpoint struct {
 	path     string
 	form     Form
@@ -102,7 +103,8 @@ func (c *Checkpoint) Keys() Keys { return c.keys }
 // ConfigJSON gives the text of config.json, or nil for a GGUF.
 func (c *Checkpoint) ConfigJSON() []byte { return slices.Clone(c.text) }
 
-// Metadata gives the metadata of a GGUF, of the first file where there are several, or nil for the other forms.
+// Metadata gives the metadata of a GGUF, of the first file where there are several, or nil for the other
+// forms.
 func (c *Checkpoint) Metadata() *gguf.Metadata { return c.metadata }
 
 // Names lists the stored tensors in the order of the files.
@@ -132,8 +134,8 @@ func (c *Checkpoint) Has(name string) bool {
 	return ok
 }
 
-// Tensor gives the tensor called name, as the file calls it and in the file's layout. It refuses types that do not widen to
-// float32 exactly; see [Info.CheckType].
+// Tensor gives the tensor called name, as the file calls it and in the file's layout. It refuses types that
+// do not widen to float32 exactly; see [Info.CheckType].
 func (c *Checkpoint) Tensor(name string) (View, error) { return c.tensor(name, Info.CheckType) }
 
 // Raw gives the tensor called name whatever its type is: [View.Bytes] are those of the file.
@@ -157,8 +159,9 @@ func (c *Checkpoint) tensor(name string, check func(Info) error) (View, error) {
 	return v, nil
 }
 
-// Parameters counts the numbers in all tensors of the types that [Checkpoint.Tensor] gives. Buffers of these types, such as the
-// causal masks in the official GPT-2 files, are among them: who knows the architecture knows better.
+// Parameters counts the numbers in all tensors of the types that [Checkpoint.Tensor] gives. Buffers of these
+// types, such as the causal masks in the official GPT-2 files, are among them: who knows the architecture
+// knows better.
 func (c *Checkpoint) Parameters() int64 {
 	var n int64
 	for _, i := range c.infos {

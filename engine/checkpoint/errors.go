@@ -17,7 +17,8 @@ var (
 	ErrUnsupported = errors.New("unsupported model")
 	// ErrFormat: a weight file is damaged, truncated or hostile.
 	ErrFormat = errors.New("damaged weight file")
-	// ErrTensor: a tensor is missing, unknown, or of a shape or type that the configuration does not call for.
+	// ErrTensor: a tensor is missing, unknown, or of a shape or type that the configuration does not call
+	// for.
 	ErrTensor = errors.New("tensors do not fit the configuration")
 )
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"ducklens/engine/internal/regular"
 )
@@ -32,7 +33,8 @@ func (c *Checkpoint) openFiles() error {
 		return fault(ErrNoCheckpoint, "%w", err)
 	}
 	if !isGGUF(c.path) {
-		return WithHint("give the folder that holds config.json, not a file in it", fault(ErrNoCheckpoint, "neither a folder nor a .gguf file"))
+		return WithHint("give the folder that holds config.json, not a file in it",
+			fault(ErrNoCheckpoint, "neither a folder nor a .gguf file"))
 	}
 	c.folder = filepath.Dir(c.path)
 	return c.openGGUF(filepath.Base(c.path))
@@ -41,6 +43,10 @@ func (c *Checkpoint) openFiles() error {
 // openFolder opens the form of the weights that the folder holds. Other files in it do not count.
 func (c *Checkpoint) openFolder() (err error) {
 	found := present(c.folder, singleFile, indexFile, lensFile)
+	both := slices.Equal(found, []string{singleFile, indexFile})
+	if both && isIndexOf(filepath.Join(c.folder, indexFile), singleFile) {
+		found = found[1:]
+	}
 	switch {
 	case len(found) == 0:
 		model, err := ggufIn(c.folder)
@@ -52,7 +58,8 @@ func (c *Checkpoint) openFolder() (err error) {
 		}
 		return c.openGGUF(model)
 	case len(found) > 1:
-		return WithHint("keep one form of the weights in a folder", fault(ErrNoCheckpoint, "both %s and %s, want one of them", found[0], found[1]))
+		return WithHint("keep one form of the weights in a folder",
+			fault(ErrNoCheckpoint, "both %s and %s, want one of them", found[0], found[1]))
 	}
 	if c.keys, c.text, err = readKeys(filepath.Join(c.folder, configFile)); err != nil {
 		return err
@@ -63,19 +70,34 @@ func (c *Checkpoint) openFolder() (err error) {
 	return c.openHub(found[0])
 }
 
+// isIndexOf tells whether an index knows no file but this one.
+func isIndexOf(index, file string) bool {
+	shardOf, err := readIndex(index)
+	for _, shard := range shardOf {
+		if shard != file {
+			return false
+		}
+	}
+	return err == nil
+}
+
 // noWeights says what is there in place of weights that are read.
 func noWeights(dir string) error {
 	err := fault(ErrNoCheckpoint, "no %s, %s, %s or .gguf file", singleFile, indexFile, lensFile)
-	others := present(dir, adapterFile, "adapter_model.bin", "pytorch_model.bin", "pytorch_model.bin.index.json", mistralFile)
+	others := present(dir, adapterFile, "adapter_model.bin", "pytorch_model.bin", "pytorch_model.bin.index.json",
+		mistralFile)
 	if len(others) == 0 {
 		return err
 	}
 	err = fmt.Errorf("%w, but %s", err, others[0])
 	switch others[0] {
 	case adapterFile, "adapter_model.bin":
-		return WithHint("an adapter holds the changes to a model and not the model: merge it into its base model (peft: merge_and_unload) and save that", err)
+		return WithHint("an adapter holds the changes to a model and not the model: merge it into its base model "+
+			"(peft: merge_and_unload) and save that", err)
 	case mistralFile:
-		return WithHint("consolidated.safetensors has Mistral's own names: take the files with Hugging Face's (model.safetensors, config.json) from the same place", err)
+		return WithHint("consolidated.safetensors has Mistral's own names: take the files with Hugging Face's "+
+			"(model.safetensors, config.json) from the same place", err)
 	}
-	return WithHint("pytorch_model.bin is a pickle, which can run code when it is opened; save the model as safetensors instead", err)
+	return WithHint("pytorch_model.bin is a pickle, which can run code when it is opened; save the model as "+
+		"safetensors instead", err)
 }

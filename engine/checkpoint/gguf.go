@@ -43,7 +43,8 @@ func partsOf(file string) ([]string, error) {
 	number, _ := strconv.Atoi(found[2])
 	count, _ := strconv.Atoi(found[3])
 	if number < 1 || number > count || count > maxParts {
-		return nil, fault(ErrNoCheckpoint, "%s is part %d of %d, want a part from 1 on, of at most %d", file, number, count, maxParts)
+		return nil, fault(ErrNoCheckpoint, "%s is part %d of %d, want a part from 1 on, of at most %d",
+			file, number, count, maxParts)
 	}
 	parts := make([]string, count)
 	for i := range parts {
@@ -64,7 +65,8 @@ func (c *Checkpoint) loadGGUF(m *mapped) error {
 		}
 		switch {
 		case errors.Is(err, gguf.ErrUnsupported):
-			return fault(ErrUnsupported, "%s: %w", file, err)
+			return WithHint("most models are published in several types: take one that is read",
+				fault(ErrUnsupported, "%s: %w", file, err))
 		case err != nil:
 			return fault(ErrFormat, "%s: %w", file, err)
 		}
@@ -76,7 +78,7 @@ func (c *Checkpoint) loadGGUF(m *mapped) error {
 				return fault(ErrFormat, "%s: tensor %q is in a part before it as well", file, t.Name)
 			}
 			m.data[t.Name] = t.Data
-			c.infos = append(c.infos, Info{Name: t.Name, DType: DType(t.Type.String()), Shape: t.Shape, Bytes: int64(len(t.Data)), File: file})
+			c.infos = append(c.infos, Info{t.Name, DType(t.Type.String()), t.Shape, int64(len(t.Data)), file})
 		}
 	}
 	const total = "split.tensors.count"
@@ -89,7 +91,8 @@ func (c *Checkpoint) loadGGUF(m *mapped) error {
 // checkPart holds what a file says about its place among others against its name.
 func checkPart(m *gguf.Metadata, part, parts int) error {
 	if n, ok := m.Number("split.count"); ok && n != int64(parts) && n > 1 {
-		return WithHint("keep the names that the files were published with, NAME-00001-of-00003.gguf and so on, in one folder",
+		return WithHint("keep the files in one folder, under the names that they were published with "+
+			"(NAME-00001-of-00003.gguf and so on)",
 			fmt.Errorf("split.count is %d, and the name makes it %d", n, parts))
 	}
 	if n, ok := m.Number("split.no"); ok && n != int64(part) {
@@ -98,8 +101,8 @@ func checkPart(m *gguf.Metadata, part, parts int) error {
 	return nil
 }
 
-// ggufIn gives the model in a folder that holds nothing else that is read: the name of its file, or of the first of its parts. It is
-// empty where there is none.
+// ggufIn gives the model in a folder that holds nothing else that is read: the name of its file, or of the
+// first of its parts. It is empty where there is none.
 func ggufIn(dir string) (string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -124,10 +127,12 @@ func ggufIn(dir string) (string, error) {
 	case 1:
 		return models[0], nil
 	}
-	return "", WithHint("name the file", fault(ErrNoCheckpoint, "%d GGUF models in the folder: %s", len(models), SomeOf(models)))
+	return "", WithHint("name the file",
+		fault(ErrNoCheckpoint, "%d GGUF models in the folder: %s", len(models), SomeOf(models)))
 }
 
-// isGGUF tells whether the file at path is one of llama.cpp's, by its name or, where that says nothing, by its first bytes.
+// isGGUF tells whether the file at path is one of llama.cpp's, by its name or, where that says nothing, by
+// its first bytes.
 func isGGUF(path string) bool {
 	if filepath.Ext(path) == ".gguf" {
 		return true

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,10 @@ func (m *mapped) file(path string) ([]byte, error) {
 		return nil, fault(ErrFormat, "%w", err)
 	}
 	m.unmap = append(m.unmap, unmap)
+	if bytes.HasPrefix(data, []byte("version https://git-lfs")) {
+		return nil, WithHint("fetch the files themselves: git lfs pull",
+			fault(ErrFormat, "%s is a pointer to a file that Git LFS keeps, not the file", filepath.Base(path)))
+	}
 	return data, nil
 }
 
@@ -108,11 +113,11 @@ func readIndex(path string) (map[string]string, error) {
 func (c *Checkpoint) loadHub(m *mapped, shardOf map[string]string) error {
 	unlisted := maps.Clone(shardOf)
 	for _, file := range c.files {
-		bytes, err := m.file(filepath.Join(c.folder, file))
+		content, err := m.file(filepath.Join(c.folder, file))
 		if err != nil {
 			return err
 		}
-		entries, data, err := parseSafetensors(bytes)
+		entries, data, err := parseSafetensors(content)
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
@@ -124,7 +129,7 @@ func (c *Checkpoint) loadHub(m *mapped, shardOf map[string]string) error {
 				delete(unlisted, e.name)
 			}
 			m.data[e.name] = data[e.begin:e.end:e.end]
-			c.infos = append(c.infos, Info{Name: e.name, DType: e.dtype, Shape: e.shape, Bytes: int64(e.end - e.begin), File: file})
+			c.infos = append(c.infos, Info{e.name, e.dtype, e.shape, int64(e.end - e.begin), file})
 		}
 	}
 	if len(unlisted) > 0 {

@@ -13,8 +13,9 @@ import (
 
 const maxConfigBytes = 1 << 20
 
-// Keys is a configuration: the values of config.json by key, as they are written there. Of a key that is there twice, the last
-// value counts. Python's NaN, Infinity and -Infinity, which are no JSON, are the texts "NaN", "Infinity" and "-Infinity" here.
+// Keys is a configuration: the values of config.json by key, as they are written there. Of a key that is
+// there twice, the last value counts. Python's NaN, Infinity and -Infinity, which are no JSON, are the texts
+// "NaN", "Infinity" and "-Infinity" here.
 type Keys map[string]json.RawMessage
 
 // ParseKeys reads the text of a config.json.
@@ -32,8 +33,8 @@ func ParseKeys(text []byte) (Keys, error) {
 	return keys, nil
 }
 
-// pythonNumber finds the numbers that Python writes and JSON does not know. It takes texts as a whole, so that nothing in them
-// is found.
+// pythonNumber finds the numbers that Python writes and JSON does not know. It takes texts as a whole, so
+// that nothing in them is found.
 var pythonNumber = regexp.MustCompile(`"(?:[^"\\]|\\(?s:.))*"|NaN|-?Infinity`)
 
 func quoteNumbers(text []byte) []byte {
@@ -48,7 +49,8 @@ func quoteNumbers(text []byte) []byte {
 func readKeys(path string) (Keys, []byte, error) {
 	f, err := regular.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, WithHint("point at a folder with config.json and model.safetensors, as the Hugging Face hub has them, or at a .gguf file",
+		return nil, nil, WithHint("point at a folder with config.json and model.safetensors, as the Hugging Face hub "+
+			"has them, or at a .gguf file",
 			fault(ErrNoCheckpoint, "no %s: %w", configFile, err))
 	}
 	if err != nil {

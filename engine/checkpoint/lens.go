@@ -18,7 +18,7 @@ func (c *Checkpoint) openLens() error {
 	c.form, c.files, c.weights = TransformerLens, []string{lensFile}, archive{a}
 	for _, name := range a.Names() {
 		h, _ := a.Header(name)
-		c.infos = append(c.infos, Info{Name: name, DType: lensDType(h.DType), Shape: h.Shape, Bytes: h.Bytes(), File: lensFile})
+		c.infos = append(c.infos, Info{name, lensDType(h.DType), h.Shape, h.Bytes(), lensFile})
 	}
 	return nil
 }
@@ -26,7 +26,8 @@ func (c *Checkpoint) openLens() error {
 // lensDType spells NumPy's name of a type as safetensors does.
 func lensDType(numpy string) DType {
 	known := map[string]DType{
-		"|b1": "BOOL", "|u1": "U8", "|i1": "I8", "<u2": "U16", "<i2": "I16", "<u4": "U32", "<i4": "I32", "<u8": "U64", "<i8": "I64",
+		"|b1": "BOOL", "|u1": "U8", "<u2": "U16", "<u4": "U32", "<u8": "U64",
+		"|i1": "I8", "<i2": "I16", "<i4": "I32", "<i8": "I64",
 		"<f2": F16, "<f4": F32, "<f8": "F64",
 	}
 	return known[numpy] // npy reads no others

@@ -10,8 +10,8 @@ import (
 	"ducklens/engine/checkpoint/gguf"
 )
 
-// DType is the type of a stored number, spelt as in safetensors headers ("F32", "F16", "BF16", "U8", ...) or, for the types that
-// store a block of numbers together, as llama.cpp does ("Q4_1", "Q6_K", ...).
+// DType is the type of a stored number, spelt as in safetensors headers ("F32", "F16", "BF16", "U8", ...) or,
+// for the types that store a block of numbers together, as llama.cpp does ("Q4_1", "Q6_K", ...).
 type DType string
 
 // The types that parameters may have, beside those of blocks. They widen to float32 without rounding.
@@ -44,12 +44,14 @@ func (i Info) CheckType() error {
 	case blocks || t == F32 || t == F16 || t == BF16:
 		return nil
 	case t == "F64":
-		return WithHint("save the model in float32", fault(ErrTensor, "tensor %q has type F64, which float32 would round; want F32, F16 or BF16", i.Name))
+		return WithHint("save the model in float32",
+			fault(ErrUnsupported, "tensor %q has type F64, which float32 would round; want F32, F16 or BF16", i.Name))
 	case strings.HasPrefix(string(t), "F8_"):
 		return WithHint("save the model in BF16 or float32, or take the published version that is not in 8 bits",
-			fault(ErrTensor, "tensor %q has type %s, whose numbers mean something only with scales that lie elsewhere; want F32, F16 or BF16", i.Name, t))
+			fault(ErrUnsupported, "tensor %q has type %s, whose numbers mean something only with scales that lie "+
+				"elsewhere; want F32, F16 or BF16", i.Name, t))
 	}
-	return fault(ErrTensor, "tensor %q has type %s, want F32, F16 or BF16", i.Name, i.DType)
+	return fault(ErrUnsupported, "tensor %q has type %s, want F32, F16 or BF16", i.Name, i.DType)
 }
 
 // View is one tensor, in C order. Its bytes may belong to a memory-mapped file: they are read-only and
@@ -74,8 +76,8 @@ func (v View) Len() int {
 	return n
 }
 
-// Rows is the part of a matrix with rows [from, to), and of an array of more dimensions the part with these places along the
-// first; nothing is copied.
+// Rows is the part of a matrix with rows [from, to), and of an array of more dimensions the part with these
+// places along the first; nothing is copied.
 func (v View) Rows(from, to int) View {
 	if len(v.Shape) < 2 || from < 0 || to < from || to > v.Shape[0] {
 		panic(fmt.Sprintf("checkpoint: rows [%d, %d) of tensor %q of shape %v", from, to, v.Name, v.Shape))
@@ -106,7 +108,8 @@ func Values[T Float](v View) []T {
 // [n, m] is Copy(dst[:m], v, r*m). It panics when the elements asked for are not all in v.
 func Copy[T Float](dst []T, v View, from int) {
 	if from < 0 || from+len(dst) > v.Len() {
-		panic(fmt.Sprintf("checkpoint: elements [%d, %d) of tensor %q of %d elements", from, from+len(dst), v.Name, v.Len()))
+		panic(fmt.Sprintf("checkpoint: elements [%d, %d) of tensor %q of %d elements",
+			from, from+len(dst), v.Name, v.Len()))
 	}
 	switch v.DType {
 	case F32:
@@ -153,8 +156,8 @@ func copyBlocks[T Float](dst []T, t gguf.Type, data []byte, from int) {
 	}
 }
 
-// Release tells the system that the memory behind elements [from, to) of v is not needed for now: pages of a mapped file stop
-// counting as the process's own. They can be read again all the same, from the file.
+// Release tells the system that the memory behind elements [from, to) of v is not needed for now: pages of a
+// mapped file stop counting as the process's own. They can be read again all the same, from the file.
 func (v View) Release(from, to int) {
 	if !v.file || from >= to {
 		return
@@ -171,8 +174,8 @@ func (v View) CheckFinite() error {
 	if t, ok := gguf.Blocks(string(v.DType)); ok {
 		return v.checkBlocks(t)
 	}
-	// Such a number has an exponent of ones. Of each number in a word of eight bytes: the exponent, one in its last place, the
-	// sign. An exponent of ones plus one carries into the sign's place and no further.
+	// Such a number has an exponent of ones. Of each number in a word of eight bytes: the exponent, one in
+	// its last place, the sign. An exponent of ones plus one carries into the sign's place and no further.
 	exponent, one, sign := uint64(0x7f800000_7f800000), uint64(0x00800000_00800000), uint64(0x80000000_80000000)
 	switch v.DType {
 	case F16:

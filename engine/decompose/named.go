@@ -20,6 +20,7 @@ var ErrNoBaseline = errors.New("no baseline")
 // Definition is a basis that has a name.
 type Definition struct {
 	schema.Basis
+	NeedsUnembed   bool // made from the unembedding
 	NeedsBaseline  bool // made from the baseline token
 	NeedsLayer0    bool // made from what layer 0 wrote, so the head must be in layer 1 or above
 	NeedsEffective bool // made from the effective embedding of the token
@@ -30,11 +31,11 @@ var definitions = []Definition{
 	{Basis: schema.Basis{Side: schema.Query, Kind: schema.Whole, Name: "none",
 		Description: "query vector left whole: everything is in the perpendicular part"}},
 	{Basis: schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: "unembed", Dimension: 1,
-		Description: "W_U[key token], the unembedding of the token at the key position"}},
+		Description: "W_U[key token], the unembedding of the token at the key position"}, NeedsUnembed: true},
 	{Basis: schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: "unembed+baseline", Dimension: 2,
-		Description: "span of W_U[key token] and W_U[baseline token]; dimension 1 where they are the same token"}, NeedsBaseline: true},
+		Description: "span of W_U[key token] and W_U[baseline token]; dimension 1 where they are the same token"}, NeedsUnembed: true, NeedsBaseline: true},
 	{Basis: schema.Basis{Side: schema.Query, Kind: schema.Replacement, Name: "sub_unembed",
-		Description: "query replaced: W_U[key token], normalised anew, in place of the stream; its part is parallel, b_Q perpendicular"}},
+		Description: "query replaced: W_U[key token], normalised anew, in place of the stream; its part is parallel, b_Q perpendicular"}, NeedsUnembed: true},
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Whole, Name: "none",
 		Description: "key vector left whole: everything is in the perpendicular part"}},
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: "mlp0", Dimension: 1,

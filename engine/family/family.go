@@ -54,16 +54,8 @@ func open(c *checkpoint.Checkpoint) (*Model, error) {
 	if c.Form() == checkpoint.GGUF {
 		return openGGUF(c)
 	}
-	f, values, err := find(c.Keys())
+	f, m, err := configure(c.Keys())
 	if err != nil {
-		return nil, err
-	}
-	k := newKeys(values, f.defaults)
-	m := &Model{Spec: &model.Spec{Family: f.Types[0]}, Name: f.Name}
-	k.begin(m.Spec)
-	f.read(k, m.Spec)
-	m.Class, m.BOS, m.EOS = k.class(), k.tokenID("bos_token_id"), k.tokenIDs("eos_token_id")
-	if err := k.finish(m.Spec); err != nil {
 		return nil, err
 	}
 	n := f.names(m.Spec)
@@ -75,6 +67,44 @@ func open(c *checkpoint.Checkpoint) (*Model, error) {
 	}
 	return m, m.place(c, n)
 }
+
+// configure reads config.json: all of a model but where its weights lie.
+func configure(values checkpoint.Keys) (Family, *Model, error) {
+	f, values, err := find(values)
+	if err != nil {
+		return f, nil, err
+	}
+	k := newKeys(values, f.defaults)
+	m := &Model{Spec: &model.Spec{Family: f.Types[0]}, Name: f.Name}
+	k.begin(m.Spec)
+	f.read(k, m.Spec)
+	m.Class, m.BOS, m.EOS = k.class(), k.tokenID("bos_token_id"), k.tokenIDs("eos_token_id")
+	return f, m, k.finish(m.Spec)
+}
+
+// Tensors gives the names and shapes that a Hugging Face checkpoint of a configuration holds, in the order of the layers.
+// Tests make checkpoints by it.
+func Tensors(values checkpoint.Keys) ([]checkpoint.Info, error) {
+	f, m, err := configure(values)
+	if err != nil {
+		return nil, err
+	}
+	n := f.names(m.Spec)
+	w := &wants{c: nothing{untied: !m.Spec.Tied}, n: n, prefix: n.prefixes[0], shapes: map[string][]int{}}
+	w.sources(m.Spec)
+	var list []checkpoint.Info
+	for _, name := range w.order {
+		list = append(list, checkpoint.Info{Name: name, Shape: w.shapes[name]})
+	}
+	return list, nil
+}
+
+// nothing is a checkpoint that is still to be made; it says only whether it will have an unembedding.
+type nothing struct{ untied bool }
+
+func (n nothing) Has(string) bool                   { return n.untied }
+func (nothing) Info(string) (checkpoint.Info, bool) { return checkpoint.Info{}, false }
+func (nothing) Names() []string                     { return nil }
 
 // find gives the family of a configuration, and the values that describe the text model.
 func find(values checkpoint.Keys) (Family, checkpoint.Keys, error) {

@@ -51,11 +51,11 @@ func (k *keys) either(key, other string) string {
 }
 
 // gptossExpert is a part of tensors that hold all experts: [experts, in, out].
-func gptossExpert(w *wants, base string, s *model.Spec, expert int) model.ExpertSources {
+func gptossExpert(w *wants, base string, s *model.Spec) model.ExpertSources {
 	n, p := s.Experts.Count, base+"mlp.experts."
 	part := func(name string, shape ...int) model.Source {
 		src := w.want(p+name, append([]int{n}, shape...)...)
-		src.Order, src.Expert, src.Experts = model.InOut, expert, n
+		src.Order, src.Experts = model.InOut, n
 		return src
 	}
 	return model.ExpertSources{

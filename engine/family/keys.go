@@ -160,10 +160,11 @@ func (k *keys) decode(key string, dst any) bool {
 
 // brief is a value for a message.
 func brief(raw json.RawMessage) string {
-	if len(raw) > 60 {
-		return string(raw[:60]) + "..."
+	text := strings.Join(strings.Fields(string(raw)), " ")
+	if len(text) > 60 {
+		return strings.ToValidUTF8(text[:60], "") + "..."
 	}
-	return string(raw)
+	return text
 }
 
 func (k *keys) text(key string) string {

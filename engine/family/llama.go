@@ -1,6 +1,9 @@
 package family
 
-import "ducklens/engine/model"
+import (
+	"ducklens/engine/model"
+	"ducklens/engine/rotary"
+)
 
 // llama is the shape that most families share: RMSNorm, rotary embedding, key-value heads, a gated MLP. SmolLM and SmolLM2
 // are of this type too.
@@ -65,7 +68,7 @@ var smollm3 = Family{
 		k.turn(s, rope{theta: "rope_theta"}, types)
 		for i, turns := range turns {
 			if !turns {
-				s.Rotary[i].Dims = 0
+				s.Rotary[i] = rotary.Rotary{}
 			}
 		}
 		k.take("sliding_window")

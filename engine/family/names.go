@@ -30,7 +30,7 @@ type names struct {
 	gate, in, out      string
 	gateIn             string // gate and in, one after the other
 	router             string
-	experts            func(w *wants, base string, s *model.Spec, expert int) model.ExpertSources
+	experts            func(w *wants, base string, s *model.Spec) model.ExpertSources // the first one
 
 	order   model.Order // of the layers' matrices
 	split   split       // of qkv
@@ -74,11 +74,18 @@ func permuted(s *model.Spec) func(i int) int {
 
 // wants collects which tensors a model calls for, and their shapes.
 type wants struct {
-	c      *checkpoint.Checkpoint
+	c      stored
 	n      names
 	prefix string
 	shapes map[string][]int
 	order  []string // of the names, as wanted
+}
+
+// stored is what a checkpoint tells of its tensors.
+type stored interface {
+	Has(name string) bool
+	Info(name string) (checkpoint.Info, bool)
+	Names() []string
 }
 
 // want notes a tensor and gives its source.
@@ -185,11 +192,14 @@ func (w *wants) layer(s *model.Spec, p string) model.LayerSources {
 	}
 	w.attention(s, &a, at)
 	if s.Experts != nil {
-		experts := make([]model.ExpertSources, s.Experts.Count)
-		for e := range experts {
-			experts[e] = n.experts(w, p, s, e)
+		first := n.experts(w, p, s)
+		a.Experts = func(expert int) model.ExpertSources {
+			x := first
+			for _, src := range []*model.Source{&x.Gate, &x.GateBias, &x.In, &x.InBias, &x.Out, &x.OutBias} {
+				src.Expert = expert
+			}
+			return x
 		}
-		a.Experts = func(expert int) model.ExpertSources { return experts[expert] }
 		a.Router = w.want(at(n.router)+".weight", s.Experts.Count, s.DModel)
 		a.RouterBias = w.vector(true, at(n.router)+".bias", s.Experts.Count)
 		return a
@@ -253,7 +263,7 @@ func (m *Model) place(c *checkpoint.Checkpoint, n names) error {
 }
 
 // prefix is what stands before the names of the layers.
-func (n names) prefix(c *checkpoint.Checkpoint) string {
+func (n names) prefix(c stored) string {
 	for _, p := range n.prefixes {
 		begin := p + fmt.Sprintf(n.layer, 0)
 		if slices.ContainsFunc(c.Names(), func(name string) bool { return strings.HasPrefix(name, begin) }) {

@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"gorgonia.org/tensor"
@@ -12,26 +13,26 @@ import (
 	"ducklens/schema"
 )
 
-// Config holds the sizes of a model: any GPT-2 (small, medium, large, xl, distilgpt2) is only a Config.
-type Config = checkpoint.Config
-
 var (
 	// ErrInput is returned for sequences, positions or heads that the model does not have room for.
 	ErrInput = errors.New("unsuitable input")
 	// ErrNotFinite is returned when the residual stream has become NaN or infinite, or cannot be normalised. See [ScaleError].
 	ErrNotFinite = errors.New("not finite")
+	// ErrNoUnembedding is returned where a checkpoint does not hold W_U.
+	ErrNoUnembedding = errors.New("no unembedding")
 	// ErrFolded is returned for raw processing of a checkpoint whose weights are already processed: a TransformerLens state dict
 	// with LayerNorm folded in. What it stores is not raw, and what was raw is lost.
 	ErrFolded error = folded{}
 )
 
-// ScaleError says where LayerNorm has nothing to divide by: the residual stream is not finite there, or it is constant and eps is
+// ScaleError says where a norm has nothing to divide by: what it reads is not finite there, or it is constant and eps is
 // zero. It is an [ErrNotFinite].
 type ScaleError struct {
-	Sequence, Position int    // of the call's sequences, and in it
-	Layer              int    // of the LayerNorm
-	Norm               string // ln1 or ln2
-	Scale              float64
+	Sequence, Position int // of the call's sequences, and in it
+	Layer              int // of the norm
+	// Norm is ln1 or ln2 (before attention and MLP), ln1_post or ln2_post (after them), q_norm or k_norm.
+	Norm  string
+	Scale float64
 }
 
 func (e *ScaleError) Error() string {
@@ -39,7 +40,8 @@ func (e *ScaleError) Error() string {
 	if e.Scale == 0 {
 		why = "constant, and eps is zero"
 	}
-	return fmt.Sprintf("gpt2: sequence %d, position %d: residual stream at %s of layer %d has scale %v: %s", e.Sequence, e.Position, e.Norm, e.Layer, e.Scale, why)
+	return fmt.Sprintf("model: sequence %d, position %d: residual stream at %s of layer %d has scale %v: %s",
+		e.Sequence, e.Position, e.Norm, e.Layer, e.Scale, why)
 }
 
 // Is makes a ScaleError an [ErrNotFinite].
@@ -56,34 +58,23 @@ func (folded) Hint() string {
 	return "use processed weights, which give the same scores, or the folder that the state dict was made from"
 }
 
-// Model is a GPT-2 with its weights. It is immutable and safe for concurrent use. It reads the embedding
+// Model is a decoder with its weights. It is immutable and safe for concurrent use. It reads the embedding
 // tables from its checkpoint, which must stay open as long as the model is used.
 type Model[T blas.Float] struct {
-	config     Config
+	spec       *Spec
 	processing schema.Processing
+	layout     schema.Layout
 	provider   blas.Provider
 	threads    int
-	reach      int // the last layer whose queries and keys it can compute; NLayers: it runs to the end
+	reach      int // the last layer whose queries and keys it can compute; Layers: it runs to the end
 	layers     []layer[T]
-	position   blas.Matrix[T]  // W_pos [n_ctx, d_model]
-	embedding  checkpoint.View // W_E as stored [d_vocab, d_model]
+	position   blas.Matrix[T] // W_pos [rows, d_model], the first PositionOffset of which belong to no position
+	embedding  table          // W_E as stored [d_vocab, d_model]
 	unembed    unembedding[T]
+	turns      []*turns[T] // the different rotations of the layers
 	workspaces spares[*workspace[T]]
 	caches     spares[*Cache[T]]
 	gathered   spares[[]T] // keys and values of a block of attention
-}
-
-// layer holds one block. The maps that read the stream have the LayerNorm before them folded in, in
-// both forms of the weights: they act on a vector that is centred and divided by its scale.
-type layer[T blas.Float] struct {
-	qkv     blas.Packed[T] // W_Q, W_K, W_V [d_model, 3 d_model]: in each, head after head
-	qkvBias []T            // b_Q, b_K, b_V [3 d_model]; b_V is 0 when processed
-	wo      blas.Packed[T] // W_O [n_heads d_head, d_model]
-	bo      []T            // b_O [d_model]
-	win     blas.Packed[T] // W_in [d_model, d_mlp]
-	bin     []T            // b_in [d_mlp]
-	wout    blas.Packed[T] // W_out [d_mlp, d_model]
-	bout    []T            // b_out [d_model]
 }
 
 // Load processes the weights of c. With [schema.Processed] they take the form that TransformerLens gives
@@ -91,22 +82,25 @@ type layer[T blas.Float] struct {
 // into the stream stays as stored; that of an already processed state dict is an [ErrFolded]. A tensor with a number that is NaN or
 // infinite is an error that names it. Scores are the same either way. The provider multiplies, on at most threads
 // goroutines (0 means 1); neither threads nor the batch changes a result.
-func Load[T blas.Float](c *checkpoint.Checkpoint, processing schema.Processing, provider blas.Provider, threads int) (*Model[T], error) {
-	return LoadTo[T](c, c.Config().NLayers, processing, provider, threads)
+func Load[T blas.Float](c *checkpoint.Checkpoint, spec *Spec, sources *Sources, processing schema.Processing, provider blas.Provider, threads int) (*Model[T], error) {
+	return LoadTo[T](c, spec, sources, spec.Layers, processing, provider, threads)
 }
 
 // LoadTo is [Load] of what [Model.Forward] to heads in layers up to reach needs, of [Model.EffectiveEmbedding], and of the embedding
 // tables. What comes after, most of the weights of the last layer among it, is not looked at: not its numbers either.
-func LoadTo[T blas.Float](c *checkpoint.Checkpoint, reach int, processing schema.Processing, provider blas.Provider, threads int) (*Model[T], error) {
-	m := &Model[T]{config: c.Config(), processing: processing, provider: provider, threads: max(1, threads), reach: reach}
-	if err := m.load(c); err != nil {
-		return nil, fmt.Errorf("gpt2: %w", err)
+func LoadTo[T blas.Float](c *checkpoint.Checkpoint, spec *Spec, sources *Sources, reach int, processing schema.Processing, provider blas.Provider, threads int) (*Model[T], error) {
+	m := &Model[T]{spec: spec, processing: processing, layout: spec.Layout(processing), provider: provider, threads: max(1, threads), reach: reach}
+	if err := m.load(c, sources); err != nil {
+		return nil, fmt.Errorf("model: %w", err)
 	}
 	return m, nil
 }
 
-// Config gives the sizes of the model.
-func (m *Model[T]) Config() Config { return m.config }
+// Spec is what the model was loaded by. It must not be changed.
+func (m *Model[T]) Spec() *Spec { return m.spec }
+
+// Layout gives the components of the model in the form that its weights have.
+func (m *Model[T]) Layout() schema.Layout { return m.layout }
 
 // Processing tells which form the weights have.
 func (m *Model[T]) Processing() schema.Processing { return m.processing }
@@ -114,46 +108,108 @@ func (m *Model[T]) Processing() schema.Processing { return m.processing }
 // Provider gives the matrix multiply the model uses.
 func (m *Model[T]) Provider() blas.Provider { return m.provider }
 
-// QK is the query and key map of one head, with the LayerNorm before it folded in:
-// q = W_Q^T centre(x)/sigma + b_Q, k = W_K^T centre(x)/sigma + b_K.
+// centres tells whether processed weights that write into the stream lose their mean: nothing but LayerNorms reads it.
+func (m *Model[T]) centres() bool {
+	return m.processing == schema.Processed && m.spec.Norm.Centre && m.spec.PreNorm && !m.spec.PostNorm
+}
+
+// QK is the query and key map of one head, with the norm before attention folded in:
+// q = W_Q^T n(x)/sigma + b_Q, k = W_K^T n(x)/sigma + b_K, where n takes the mean away for LayerNorm. QK-norm, its gain and the rotation
+// come after it.
 type QK[T blas.Float] struct {
-	WQ, WK *tensor.Dense // [d_model, d_head]
-	BQ, BK []T           // [d_head]
+	WQ, WK       *tensor.Dense // [d_model, d_head]
+	BQ, BK       []T           // [d_head]; zeros where the model has none
+	QGain, KGain []T           // of QK-norm [d_head], or nil
 }
 
 // QK gives the maps of a head, the same for processed and raw weights. The arrays are the caller's own.
 // It panics when the model has no such head.
 func (m *Model[T]) QK(head schema.Head) QK[T] {
-	d, dh := m.config.DModel, m.config.DHead()
-	l := &m.layers[head.Layer]
-	part := func(section int) (*tensor.Dense, []T) {
-		from := section*d + head.Index*dh
-		return m.dense(l.qkv.Slice(0, d, from, from+dh).Unpack()), append([]T(nil), l.qkvBias[from:from+dh]...)
+	if head.Layer < 0 || head.Layer >= len(m.layers) || head.Index < 0 || head.Index >= m.spec.Heads {
+		panic(fmt.Sprintf("model: head %v of a model with %d layers of %d heads", head, len(m.layers), m.spec.Heads))
 	}
-	if head.Index < 0 || head.Index >= m.config.NHeads {
-		panic(fmt.Sprintf("gpt2: head %v of a model with %d heads a layer", head, m.config.NHeads))
+	l, kv := &m.layers[head.Layer], m.spec.KVHead(head.Index)
+	part := func(section, index int) (*tensor.Dense, []T) {
+		w, bias := l.part(m.spec, section, index, index+1)
+		b := make([]T, m.spec.DHead)
+		copy(b, bias)
+		return m.dense(w.Unpack()), b
 	}
 	var qk QK[T]
-	qk.WQ, qk.BQ = part(0)
-	qk.WK, qk.BK = part(1)
+	qk.WQ, qk.BQ = part(queries, head.Index)
+	qk.WK, qk.BK = part(keys, kv)
+	qk.QGain, qk.KGain = m.headGain(l.qGain, head.Index), m.headGain(l.kGain, kv)
 	return qk
 }
 
-// BO is b_O of a layer [d_model], what its attention adds at every position; the folded value biases are in it
-// when processed. The caller must not change it.
+// headGain is the part of a gain of QK-norm that belongs to a head [d_head], or nil.
+func (m *Model[T]) headGain(gain []T, head int) []T {
+	if gain == nil {
+		return nil
+	}
+	if m.spec.QKNorm == FullWidth {
+		gain = gain[head*m.spec.DHead:]
+	}
+	return append([]T(nil), gain[:m.spec.DHead]...)
+}
+
+// QKNormScale is the scale that QK-norm divides by where a vector stands in place of the stream: normalised is the vector after the norm
+// before attention, its gain and shift apart [d_model]. It is 1 where the model has no QK-norm.
+func (m *Model[T]) QKNormScale(head schema.Head, side schema.Side, normalised []float64) float64 {
+	if m.spec.QKNorm == NoQKNorm {
+		return 1
+	}
+	section, from, to := queries, head.Index, head.Index+1
+	if side == schema.Key {
+		section, from, to = keys, m.spec.KVHead(head.Index), m.spec.KVHead(head.Index)+1
+	}
+	if m.spec.QKNorm == FullWidth {
+		from, to = 0, m.spec.sectionHeads(section)
+	}
+	w, bias := m.layers[head.Layer].part(m.spec, section, from, to)
+	x, y := make([]T, len(normalised)), make([]T, w.Cols)
+	round(x, normalised)
+	w.Multiply(1, blas.NewMatrix(1, w.Cols, y), blas.NewMatrix(1, w.Rows, x), blas.Epilogue[T]{Bias: bias})
+	squares := 0.0
+	for _, v := range y {
+		squares += float64(v) * float64(v)
+	}
+	return math.Sqrt(squares/float64(len(y)) + m.spec.QKNormEps)
+}
+
+// Sink is the logit of a head's sink, which stands beside its scores in the softmax, or -Inf where there is none.
+func (m *Model[T]) Sink(head schema.Head) float64 {
+	sinks := m.layers[head.Layer].sinks
+	if sinks == nil {
+		return math.Inf(-1)
+	}
+	return float64(sinks[head.Index])
+}
+
+// BO is b_O of a layer [d_model], what its attention adds at every position before a norm after it; the folded value biases are in it
+// when processed. It is nil where the layout has no such component. The caller must not change it.
 func (m *Model[T]) BO(layer int) []T { return m.layers[layer].bo }
+
+// PassBytes tells what memory a pass up to a layer takes beside the weights, as far as it grows with its size: for each position
+// that it keeps, and for each of its rows while it runs.
+func (m *Model[T]) PassBytes(stop int) (position, row int) {
+	s, size := m.spec, 8
+	if _, single := any(T(0)).(float32); single {
+		size = 4
+	}
+	position = (m.layout.Below(stop) + stop + 1) * s.DModel
+	row = 3*s.DModel + (2*s.Heads+2*s.KVHeads)*s.DHead + s.DMLP
+	return size * position, size * row
+}
 
 // releaseTables tells the system that the rows of W_E and W_U that were read are not needed for now. A row of 3 kB may bring up to half a
 // megabyte of the file with it, which counts as the process's memory.
 func (m *Model[T]) releaseTables() {
-	m.embedding.Release(0, m.embedding.Len())
-	if !m.oneTable() {
-		m.unembed.table.Release(0, m.unembed.table.Len())
+	m.embedding.release()
+	if m.unembed.stored && !m.unembed.tied {
+		m.unembed.table.release()
 	}
 }
-
-// oneTable tells whether W_E and W_U are the same numbers in memory, as where Hugging Face's file ties them.
-func (m *Model[T]) oneTable() bool { return &m.embedding.Bytes()[0] == &m.unembed.table.Bytes()[0] }
 
 // Recycle gives the memory of a cache to the next pass. Nothing that the cache gave may be used afterwards. A cache that is not
 // recycled is garbage one day.
@@ -187,23 +243,6 @@ func fitted[T blas.Float](x []T, n int) []T {
 		return make([]T, n)
 	}
 	return x[:n]
-}
-
-// Embed is W_E[token] [d_model], the component that the token embedding writes.
-func (m *Model[T]) Embed(token int) []T {
-	row := make([]T, m.config.DModel)
-	m.embedInto(row, token)
-	m.releaseTables()
-	return row
-}
-
-func (m *Model[T]) embedInto(row []T, token int) {
-	wide := make([]float64, len(row))
-	checkpoint.Copy(wide, m.embedding, token*len(row))
-	if m.processing == schema.Processed {
-		centre(wide)
-	}
-	round(row, wide)
 }
 
 // dense makes a tensor of a matrix without gaps. A product with it runs on one goroutine: whoever has

@@ -7,17 +7,20 @@ type Rows struct {
 	known map[beginning]int
 }
 
-// beginning is that of a sequence up to a token: the row of what comes before it, -1 for nothing, and the token.
+// beginning is that of a sequence up to a token: the row of what comes before it, a number below 0 for nothing, and the token.
 type beginning struct{ before, token int }
 
 // Add gives the row of each token of a sequence. The first shared of them are rows of sequences before it; the others are new, and
 // follow each other.
-func (r *Rows) Add(tokens []int) (rows []int, shared int) {
+func (r *Rows) Add(tokens []int) (rows []int, shared int) { return r.add(tokens, 0) }
+
+// add is Add for a sequence that shares no rows with those of another class.
+func (r *Rows) add(tokens []int, class int) (rows []int, shared int) {
 	if r.known == nil {
 		r.known = map[beginning]int{}
 	}
 	rows = make([]int, len(tokens))
-	before := -1
+	before := -1 - class
 	for i, t := range tokens {
 		row, ok := r.known[beginning{before, t}]
 		if ok {

@@ -1,6 +1,9 @@
 package model
 
 import (
+	"fmt"
+	"slices"
+
 	"ducklens/engine/rotary"
 	"ducklens/schema"
 )
@@ -112,4 +115,28 @@ func (s *Spec) RotaryOf(layer int) rotary.Rotary {
 		return rotary.Rotary{}
 	}
 	return s.Rotary[layer]
+}
+
+// check refuses sizes that do not belong together, which no checkpoint can be blamed for.
+func (s *Spec) check() error {
+	sizes := []int{s.Layers, s.Heads, s.KVHeads, s.DModel, s.DHead, s.DMLP, s.DVocab, s.NCtx}
+	switch {
+	case slices.Min(sizes) < 1:
+		return fmt.Errorf("specification of %s has a size below 1 among %v", s.Family, sizes)
+	case s.Heads%s.KVHeads != 0:
+		return fmt.Errorf("specification of %s has %d heads, want a multiple of its %d key-value heads", s.Family, s.Heads, s.KVHeads)
+	case s.Rotary != nil && len(s.Rotary) != s.Layers || s.Window != nil && len(s.Window) != s.Layers:
+		return fmt.Errorf("specification of %s has %d rotations and %d windows, want one for each of %d layers or none",
+			s.Family, len(s.Rotary), len(s.Window), s.Layers)
+	case !(s.AttnScale > 0):
+		return fmt.Errorf("specification of %s divides scores by %v, want more than 0", s.Family, s.AttnScale)
+	}
+	for l, r := range s.Rotary {
+		long := r.LongFrequencies
+		if r.Dims%2 != 0 || r.Dims > s.DHead || len(r.Frequencies) != r.Dims/2 || long != nil && len(long) != r.Dims/2 {
+			return fmt.Errorf("specification of %s turns %d of %d dimensions by %d frequencies in layer %d, want two each",
+				s.Family, r.Dims, s.DHead, len(r.Frequencies), l)
+		}
+	}
+	return nil
 }

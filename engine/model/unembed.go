@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
@@ -12,70 +13,85 @@ import (
 // unembedding is W_U in the form the checkpoint has it, with what processing does to it: the matrix of processed
 // rows is never made.
 type unembedding[T blas.Float] struct {
-	config      Config
-	processing  schema.Processing
-	table       checkpoint.View // [d_vocab, d_model]
-	bias        checkpoint.View // b_U [d_vocab], or no elements
-	gain, shift []float64       // ln_final [d_model]
-	mean        []float64       // mean over the vocabulary of W_U with ln_final folded [d_model]; of processed weights
+	stored      bool // the checkpoint holds it
+	tied        bool // it is the table of the embedding
+	table       table
+	processed   bool // the last norm's gain is folded in, and its mean over d_model is taken away for LayerNorm
+	less        bool // the mean over the vocabulary is taken away
+	centre      bool // the last norm is a LayerNorm
+	gain, shift []float64
+	bias        []T       // b_U [d_vocab], or nil
+	mean        []float64 // of the processed rows over the vocabulary [d_model]
 }
 
-func (u *unembedding[T]) load(c *checkpoint.Checkpoint, processing schema.Processing) (err error) {
-	u.config, u.processing = c.Config(), processing
-	if u.gain, err = wide(c, "ln_f.weight"); err != nil {
-		return err
+// open reads the last norm, and opens W_U where the checkpoint holds it.
+func (u *unembedding[T]) open(r *reader[T], m *Model[T], src *Sources) (err error) {
+	s := m.spec
+	u.processed = m.processing == schema.Processed
+	u.less = u.processed && s.LogitCap == 0 // a cap is not blind to what all logits have in common
+	u.centre = s.Norm.Centre && !s.NoFinalNorm
+	if u.gain = r.vector(src.FinalGain, s.DModel); u.gain == nil {
+		u.gain = ones(s.DModel)
 	}
-	if u.shift, err = wide(c, "ln_f.bias"); err != nil {
-		return err
+	u.shift = r.zeros(src.FinalShift, s.DModel)
+	u.bias = rounded[T](r.vector(src.UnembedBias, s.DVocab))
+	if u.stored = src.Unembed.Stored(); !u.stored || r.fault != nil {
+		return r.fault
 	}
-	if u.table, err = c.Unembedding(); err != nil {
-		return err
-	}
-	if u.bias, err = c.UnembeddingBias(); err != nil {
-		return err
-	}
-	return checkFinite(c, u.bias)
+	u.tied = src.Unembed.Tensor == src.Embed.Tensor
+	u.table, err = openTable(r.checkpoint, src.Unembed, s.DVocab, s.DModel)
+	return err
 }
 
-// readTable looks at every number of the table once: it has to be finite, and processing takes their mean away. Only a strip of tokens
-// stays in memory at a time.
-func (u *unembedding[T]) readTable(c *checkpoint.Checkpoint) error {
-	const strip = 1024
-	d, n := u.config.DModel, u.config.DVocab
+// read looks at every number of the table once: it has to be finite, and processing takes their mean away.
+func (u *unembedding[T]) read(c *checkpoint.Checkpoint) error {
+	d, n := u.table.d, u.table.rows
+	if !u.less {
+		return u.table.visit(c, func(int, int) {})
+	}
 	u.mean = make([]float64, d)
-	for from := 0; from < n; from += strip {
-		rows := u.table.Rows(from, min(n, from+strip))
-		if checkFinite(c, rows) != nil {
-			return checkFinite(c, u.table) // which says where it is in the table
+	rows := make([]T, min(n, strip)*d)
+	err := u.table.visit(c, func(from, to int) {
+		part := rows[:(to-from)*d]
+		tableRows(part, u.table, from)
+		for i, v := range blas.Combine(part, ones(to-from), d) {
+			u.mean[i] += v
 		}
-		if u.processing == schema.Processed {
-			for i, v := range blas.Combine(checkpoint.Values[T](rows), ones(rows.Shape[0]), d) {
-				u.mean[i] += v
-			}
-		}
-		rows.Release(0, rows.Len())
-	}
+	})
 	for i := range u.mean {
 		u.mean[i] *= u.gain[i] / float64(n)
 	}
-	centre(u.mean)
-	return nil
+	if u.centre {
+		centre(u.mean)
+	}
+	return err
+}
+
+// CheckUnembedding is nil where the model can give [Model.Unembed] and [Model.Logits], which panic where it cannot: an
+// [ErrNoUnembedding] that says what is missing.
+func (m *Model[T]) CheckUnembedding() error {
+	if m.unembed.stored {
+		return nil
+	}
+	return fmt.Errorf("model: the checkpoint holds no W_U, and the configuration does not tie it to W_E: %w", ErrNoUnembedding)
 }
 
 // Unembed is W_U[:, token] [d_model], the direction in the stream that the token's logit reads. Processed, it
-// has ln_final folded in and loses its mean over d_model and the mean of all tokens' directions; raw, it is as
-// stored.
+// has the last norm's gain folded in and loses its mean over d_model, where that norm does, and the mean of all tokens' directions, unless
+// logits are capped; raw, it is as stored.
 func (m *Model[T]) Unembed(token int) []T {
+	m.mustUnembed()
 	u := &m.unembed
-	d := u.config.DModel
-	row, out := make([]float64, d), make([]T, d)
-	checkpoint.Copy(row, u.table, token*d)
+	row, out := make([]float64, u.table.d), make([]T, u.table.d)
+	tableRows(row, u.table, token)
 	m.releaseTables()
-	if u.processing == schema.Processed {
+	if u.processed {
 		for i := range row {
 			row[i] *= u.gain[i]
 		}
-		centre(row)
+		if u.centre {
+			centre(row)
+		}
 		for i, v := range u.mean {
 			row[i] -= v
 		}
@@ -84,52 +100,65 @@ func (m *Model[T]) Unembed(token int) []T {
 	return out
 }
 
+func (m *Model[T]) mustUnembed() {
+	if err := m.CheckUnembedding(); err != nil {
+		panic(err)
+	}
+}
+
 // Logits reads the logits [d_vocab] of each final residual stream [d_model], after the last layer and before
-// ln_final. Processed logits have mean zero over the vocabulary, which changes no probability.
+// the last norm. Processed logits have mean zero over the vocabulary, unless they are capped; that changes no probability.
 func (m *Model[T]) Logits(final ...[]T) [][]T {
-	const strip = 1024 // tokens at a time: the widened rows stay in cache
-	u := &m.unembed
-	d, vocab := u.config.DModel, u.config.DVocab
-	x := blas.NewMatrix(len(final), d, make([]T, len(final)*d))
+	m.mustUnembed()
+	u, s := &m.unembed, m.spec
+	x := blas.NewMatrix(len(final), s.DModel, make([]T, len(final)*s.DModel))
 	for i, f := range final {
-		if len(f) != d {
-			panic(fmt.Sprintf("gpt2: logits of a stream of %d numbers, want d_model = %d", len(f), d))
+		if len(f) != s.DModel {
+			panic(fmt.Sprintf("model: logits of a stream of %d numbers, want d_model = %d", len(f), s.DModel))
 		}
 		copy(x.Row(i), f)
 	}
-	blas.LayerNorm(x.Data, x.Data, make([]T, len(final)), d, m.config.LNEps)
+	m.lastNorm().apply(x, x, make([]T, len(final)))
 	for i := range final {
 		row := x.Row(i)
 		for j, v := range row {
 			row[j] = T(float64(v)*u.gain[j] + u.shift[j])
 		}
 	}
-	logits := blas.NewMatrix(len(final), vocab, make([]T, len(final)*vocab))
-	workers.Rows(m.threads, vocab, strip, func(from, to int) {
-		rows := make([]T, (to-from)*d)
-		checkpoint.Copy(rows, u.table, from*d)
-		blas.Gemm(m.provider, 1, logits.Slice(0, len(final), from, to), x, blas.NewMatrix(to-from, d, rows).T(), false)
+	logits := blas.NewMatrix(len(final), s.DVocab, make([]T, len(final)*s.DVocab))
+	workers.Rows(m.threads, s.DVocab, strip, func(from, to int) {
+		rows := make([]T, (to-from)*s.DModel)
+		tableRows(rows, u.table, from)
+		blas.Gemm(m.provider, 1, logits.Slice(0, len(final), from, to), x, blas.NewMatrix(to-from, s.DModel, rows).T(), false)
 	})
-	var bias []T
-	if u.bias.Len() == vocab {
-		bias = checkpoint.Values[T](u.bias)
-	}
+	m.releaseTables()
 	out := make([][]T, len(final))
 	for i := range out {
 		out[i] = logits.Row(i)
-		for j, b := range bias {
-			out[i][j] += b
-		}
-		if u.processing == schema.Processed {
-			mean := 0.0
-			for _, v := range out[i] {
-				mean += float64(v)
-			}
-			mean /= float64(vocab)
-			for j, v := range out[i] {
-				out[i][j] = T(float64(v) - mean)
-			}
-		}
+		u.finish(out[i], s.LogitCap)
 	}
 	return out
+}
+
+// finish adds the bias to logits, caps them, and takes their mean away where processing does.
+func (u *unembedding[T]) finish(logits []T, limit float64) {
+	for j, b := range u.bias {
+		logits[j] += b
+	}
+	if limit > 0 {
+		for j, v := range logits {
+			logits[j] = T(limit * math.Tanh(float64(v)/limit))
+		}
+	}
+	if !u.less {
+		return
+	}
+	mean := 0.0
+	for _, v := range logits {
+		mean += float64(v)
+	}
+	mean /= float64(len(logits))
+	for j, v := range logits {
+		logits[j] = T(float64(v) - mean)
+	}
 }

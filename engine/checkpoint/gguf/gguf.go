@@ -1,17 +1,19 @@
-// Package gguf reads model files of llama.cpp's format: metadata by key, tensors by name, and the block types that tensors are
-// stored in. What a key or a tensor means is not its business.
+// Package gguf reads model files of llama.cpp's format: metadata by key, tensors by name, and the block types
+// that tensors are stored in. What a key or a tensor means is not its business.
 //
 // The format is that of ggml-org/ggml:docs/gguf.md, versions 2 and 3, little endian:
 //
 //	"GGUF", version uint32, number of tensors uint64, number of keys uint64
 //	for each key: name, type uint32, value
-//	for each tensor: name, number of dimensions uint32, dimensions uint64 (the one that runs fastest first), type uint32,
-//	    offset uint64 in the data
+//	for each tensor: name, number of dimensions uint32, dimensions uint64 (the one that runs fastest first),
+//	    type uint32, offset uint64 in the data
 //	the data, from the next multiple of general.alignment on (32 where the key is absent)
 //
-// A text is its length, uint64, and its bytes; an array is the type of its elements, their number, uint64, and the elements.
+// A text is its length, uint64, and its bytes; an array is the type of its elements, their number, uint64,
+// and the elements.
 //
-// Files come from strangers: every number in one is held against the bytes that are there before it decides an allocation.
+// Files come from strangers: every number in one is held against the bytes that are there before it decides
+// an allocation.
 package gguf
 
 import (
@@ -73,7 +75,8 @@ func Parse(file []byte) (*File, error) {
 	case r.err != nil:
 		return nil, r.err
 	case version != 0 && version&0xffff == 0:
-		return nil, fmt.Errorf("%w: version %d: the file is big-endian (version %d there), want little-endian", ErrUnsupported, version, bits.ReverseBytes32(version))
+		return nil, fmt.Errorf("%w: version %d: the file is big-endian (version %d there), want little-endian",
+			ErrUnsupported, version, bits.ReverseBytes32(version))
 	case version != 2 && version != 3:
 		return nil, fmt.Errorf("%w: version %d, want 2 or 3", ErrUnsupported, version)
 	}
@@ -165,7 +168,8 @@ func place(infos []info, file []byte, end int, m *Metadata) ([]Tensor, error) {
 	if m.Has(alignmentKey) {
 		n, ok := m.Number(alignmentKey)
 		if !ok || n < 1 || n > maxAlignment || n&(n-1) != 0 {
-			return nil, fmt.Errorf("%w: %s is %s, want a power of two up to %d", ErrFormat, alignmentKey, m.Describe(alignmentKey), maxAlignment)
+			return nil, fmt.Errorf("%w: %s is %s, want a power of two up to %d",
+				ErrFormat, alignmentKey, m.Describe(alignmentKey), maxAlignment)
 		}
 		alignment = uint64(n)
 	}
@@ -175,10 +179,11 @@ func place(infos []info, file []byte, end int, m *Metadata) ([]Tensor, error) {
 	for i, t := range infos {
 		switch {
 		case t.offset%alignment != 0:
-			return nil, fmt.Errorf("%w: tensor %q begins at byte %d of the data, want a multiple of %d", ErrFormat, t.Name, t.offset, alignment)
+			return nil, fmt.Errorf("%w: tensor %q begins at byte %d of the data, want a multiple of %d",
+				ErrFormat, t.Name, t.offset, alignment)
 		case start > size || t.offset > size-start || t.size > size-start-t.offset:
-			return nil, fmt.Errorf("%w: tensor %q takes %d bytes from byte %d of the data on, which begin at byte %d of a file of %d (truncated file?)",
-				ErrFormat, t.Name, t.size, t.offset, start, size)
+			return nil, fmt.Errorf("%w: tensor %q takes %d bytes from byte %d of the data on, which begin at byte %d "+
+				"of a file of %d (truncated file?)", ErrFormat, t.Name, t.size, t.offset, start, size)
 		}
 		from, to := start+t.offset, start+t.offset+t.size
 		t.Data = file[from:to:to]
@@ -195,7 +200,8 @@ func apart(infos []info) error {
 	})
 	for i := 1; i < len(infos); i++ {
 		if a, b := infos[i-1], infos[i]; b.offset < a.offset+a.size {
-			return fmt.Errorf("%w: tensor %q begins at byte %d of the data, inside %q, which ends at %d", ErrFormat, b.Name, b.offset, a.Name, a.offset+a.size)
+			return fmt.Errorf("%w: tensor %q begins at byte %d of the data, inside %q, which ends at %d",
+				ErrFormat, b.Name, b.offset, a.Name, a.offset+a.size)
 		}
 	}
 	return nil

@@ -45,7 +45,8 @@ func (k kind) width() int {
 }
 
 func (k kind) String() string {
-	names := []string{"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "truth values", "texts", "arrays", "uint64", "int64", "float64"}
+	names := []string{"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "truth values", "texts",
+		"arrays", "uint64", "int64", "float64"}
 	if k < kind(len(names)) {
 		return names[k]
 	}

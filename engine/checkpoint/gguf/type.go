@@ -5,10 +5,12 @@ import (
 	"strings"
 )
 
-// Type is how the numbers of a tensor are stored, numbered as in ggml-org/ggml:include/ggml.h (enum ggml_type).
+// Type is how the numbers of a tensor are stored, numbered as in ggml-org/ggml:include/ggml.h (enum
+// ggml_type).
 type Type uint32
 
-// The types that are read. The integers and F64 are known so that their place in a file can be checked; they do not widen.
+// The types that are read. The integers and F64 are known so that their place in a file can be checked; they
+// do not widen.
 const (
 	F32    Type = 0
 	F16    Type = 1
@@ -97,7 +99,8 @@ func (t Type) String() string {
 	return fmt.Sprintf("number %d", uint32(t))
 }
 
-// Block gives how many numbers are stored together, and in how many bytes; 0 and 0 for a type that is not read.
+// Block gives how many numbers are stored together, and in how many bytes; 0 and 0 for a type that is not
+// read.
 func (t Type) Block() (elements, bytes int) {
 	if t < Type(len(layouts)) {
 		return layouts[t].elements, layouts[t].bytes

@@ -5,10 +5,12 @@ import (
 	"math"
 )
 
-// Widen gives the numbers of whole blocks, of a type that [Blocks] knows: len(dst) of them, from the blocks that src begins with.
+// Widen gives the numbers of whole blocks, of a type that [Blocks] knows: len(dst) of them, from the blocks
+// that src begins with.
 //
-// A number is what ggml-org/ggml:src/ggml-quants.c (dequantize_row_q4_0 and so on) makes of it: float32 products and sums in that
-// order, each rounded. float32(x*y) keeps a compiler from rounding a product and its sum together.
+// A number is what ggml-org/ggml:src/ggml-quants.c (dequantize_row_q4_0 and so on) makes of it: float32
+// products and sums in that order, each rounded. float32(x*y) keeps a compiler from rounding a product and
+// its sum together.
 func Widen(t Type, dst []float32, src []byte) {
 	elements, bytes := t.Block()
 	for ; len(dst) > 0; dst, src = dst[elements:], src[bytes:] {
@@ -45,8 +47,8 @@ func Widen(t Type, dst []float32, src []byte) {
 	}
 }
 
-// MayOverflow tells whether a block may hold a number that is NaN or infinite. Where its scales are finite, so are its numbers:
-// they are at most 65,504 times 63 times 31. MXFP4's largest number is 12 times 2^(e-128).
+// MayOverflow tells whether a block may hold a number that is NaN or infinite. Where its scales are finite,
+// so are its numbers: the largest is Q6_K's, 65,504 times 128 times 32. MXFP4's largest is 12 times 2^(e-128).
 func (t Type) MayOverflow(block []byte) bool {
 	if t == MXFP4 {
 		return block[0] > 252
@@ -88,7 +90,8 @@ func widenQ4_1(dst *[32]float32, src *[20]byte) {
 	nibbles(dst[:], src[4:], &values)
 }
 
-// fives gives 32 codes of five bits: 16 bytes hold the lower four bits, those of the lower halves first, 32 bits the fifth.
+// fives gives 32 codes of five bits: 16 bytes hold the lower four bits, those of the lower halves first, 32
+// bits the fifth.
 func fives(src []byte) (codes [32]uint8) {
 	fifth := binary.LittleEndian.Uint32(src)
 	for i, c := range src[4:20] {
@@ -119,8 +122,8 @@ func widenQ8_0(dst *[32]float32, src *[34]byte) {
 	}
 }
 
-// widenQ2_K: 16 bytes of a scale and a minimum for 16 numbers each (4 bits each), 64 bytes of codes, d, dmin. A byte holds the
-// codes of four numbers that are 32 apart.
+// widenQ2_K: 16 bytes of a scale and a minimum for 16 numbers each (4 bits each), 64 bytes of codes, d, dmin.
+// A byte holds the codes of four numbers that are 32 apart.
 func widenQ2_K(dst *[256]float32, src *[84]byte) {
 	scales, codes := src[:16], src[16:80]
 	d, dmin := scale(src[80:]), scale(src[82:])
@@ -138,8 +141,8 @@ func widenQ2_K(dst *[256]float32, src *[84]byte) {
 	}
 }
 
-// widenQ3_K: 32 bytes with the third bit of eight numbers each, 64 bytes with the others as in Q2_K, 16 scales of 6 bits in 12
-// bytes, d.
+// widenQ3_K: 32 bytes with the third bit of eight numbers each, 64 bytes with the others as in Q2_K, 16
+// scales of 6 bits in 12 bytes, d.
 func widenQ3_K(dst *[256]float32, src *[110]byte) {
 	high, codes, scales, d := src[:32], src[32:96], src[96:108], scale(src[108:])
 	for part := range 16 { // of 16 numbers
@@ -158,7 +161,8 @@ func widenQ3_K(dst *[256]float32, src *[110]byte) {
 	}
 }
 
-// scaleAndMinimum takes the scale and the minimum of part (of 32 numbers) from the 12 bytes that hold eight of each, of 6 bits.
+// scaleAndMinimum takes the scale and the minimum of part (of 32 numbers) from the 12 bytes that hold eight
+// of each, of 6 bits.
 func scaleAndMinimum(packed []byte, part int) (s, m uint8) {
 	if part < 4 {
 		return packed[part] & 63, packed[part+4] & 63
@@ -166,7 +170,8 @@ func scaleAndMinimum(packed []byte, part int) (s, m uint8) {
 	return packed[part+4]&15 | packed[part-4]>>6<<4, packed[part+4]>>4 | packed[part]>>6<<4
 }
 
-// widenQ4_K: d, dmin, scales and minima, 128 bytes of codes. 32 bytes hold 64 numbers, those of the lower halves first.
+// widenQ4_K: d, dmin, scales and minima, 128 bytes of codes. 32 bytes hold 64 numbers, those of the lower
+// halves first.
 func widenQ4_K(dst *[256]float32, src *[144]byte) {
 	d, dmin, packed, codes := scale(src[:]), scale(src[2:]), src[4:16], src[16:]
 	for part := range 8 { // of 32 numbers
@@ -183,7 +188,8 @@ func widenQ4_K(dst *[256]float32, src *[144]byte) {
 	}
 }
 
-// widenQ5_K: as Q4_K, with 32 bytes of the fifth bits before the codes, where a byte has those of eight numbers that are 32 apart.
+// widenQ5_K: as Q4_K, with 32 bytes of the fifth bits before the codes, where a byte has those of eight
+// numbers that are 32 apart.
 func widenQ5_K(dst *[256]float32, src *[176]byte) {
 	d, dmin, packed, high, codes := scale(src[:]), scale(src[2:]), src[4:16], src[16:48], src[48:]
 	for part := range 8 { // of 32 numbers
@@ -200,9 +206,9 @@ func widenQ5_K(dst *[256]float32, src *[176]byte) {
 	}
 }
 
-// widenQ6_K: 128 bytes with the lower four bits of the codes, 64 with the upper two, 16 scales of 8 bits, d. In each half of the
-// block 64 bytes hold the lower bits of 128 numbers, those of the lower halves first, and 32 bytes the upper bits of four numbers
-// that are 32 apart.
+// widenQ6_K: 128 bytes with the lower four bits of the codes, 64 with the upper two, 16 scales of 8 bits, d.
+// In each half of the block 64 bytes hold the lower bits of 128 numbers, those of the lower halves first, and
+// 32 bytes the upper bits of four numbers that are 32 apart.
 func widenQ6_K(dst *[256]float32, src *[210]byte) {
 	lower, upper, scales, d := src[:128], src[128:192], src[192:208], scale(src[208:])
 	for part, s := range scales { // of 16 numbers
@@ -230,7 +236,8 @@ func widenIQ4_NL(dst *[32]float32, src *[18]byte) {
 	nibbles(dst[:], src[2:], &values)
 }
 
-// widenIQ4_XS: d, the upper two bits of eight scales in 2 bytes, the lower four in 4, and for each scale 16 bytes of codes.
+// widenIQ4_XS: d, the upper two bits of eight scales in 2 bytes, the lower four in 4, and for each scale 16
+// bytes of codes.
 func widenIQ4_XS(dst *[256]float32, src *[136]byte) {
 	d, upper, lower := scale(src[:]), binary.LittleEndian.Uint16(src[2:]), src[4:8]
 	for part := range 8 { // of 32 numbers
@@ -244,10 +251,12 @@ func widenIQ4_XS(dst *[256]float32, src *[136]byte) {
 	}
 }
 
-// Twice the values of the codes of E2M1, of the OCP Microscaling Formats (MX) Specification 1.0, section 5.3.3.
+// Twice the values of the codes of E2M1, of the OCP Microscaling Formats (MX) Specification 1.0, section
+// 5.3.3.
 var doubled = [16]float32{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}
 
-// widenMXFP4: an exponent e that scales by 2^(e-127), halved because the values are doubled, and 16 bytes of codes.
+// widenMXFP4: an exponent e that scales by 2^(e-127), halved because the values are doubled, and 16 bytes of
+// codes.
 func widenMXFP4(dst *[32]float32, src *[17]byte) {
 	d := math.Float32frombits(uint32(src[0]-1) << 23)
 	if src[0] < 2 { // subnormal
@@ -263,15 +272,18 @@ func widenMXFP4(dst *[32]float32, src *[17]byte) {
 // Half converts an IEEE 754 binary16 to binary32, exactly: sign 1, exponent 5 (bias 15), fraction 10
 // against sign 1, exponent 8 (bias 127), fraction 23. NaN payloads are kept.
 func Half(h uint16) float32 {
-	sign := uint32(h>>15) << 31
-	exponent := uint32(h>>10) & 0x1f
-	fraction := uint32(h) & 0x3ff
-	switch exponent {
-	case 0: // zero or subnormal: fraction * 2^-24, which float32 holds exactly
-		f := float32(fraction) * (1.0 / (1 << 24))
-		return math.Float32frombits(sign | math.Float32bits(f))
-	case 0x1f:
-		return math.Float32frombits(sign | 0x7f800000 | fraction<<13)
+	bits := uint32(int32(int16(h))<<13) & 0x8fffffff // sign and fraction in place
+	if (h+0x400)&0x7800 != 0 {                       // an exponent of 1 to 30, written so that the function is inlined
+		return math.Float32frombits(bits + (127-15)<<23)
 	}
-	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
+	return unusual(bits)
+}
+
+// unusual is Half for a number whose sign and fraction are in place and whose exponent is all zeros or all ones.
+func unusual(bits uint32) float32 {
+	if bits&0x0f800000 == 0 { // zero or subnormal: fraction * 2^-24, which float32 holds exactly
+		f := float32(bits&0x7fffff>>13) * (1.0 / (1 << 24))
+		return math.Float32frombits(bits&(1<<31) | math.Float32bits(f))
+	}
+	return math.Float32frombits(bits | 0x7f800000)
 }

@@ -1,7 +1,7 @@
 // Package regular opens regular files and nothing else.
 //
-// A model folder comes from strangers. Opening a named pipe in it would wait for somebody to write, and opening a device may do
-// anything; what is not a file is refused before it is opened.
+// A model folder comes from strangers. Opening a named pipe in it would wait for somebody to write, and
+// opening a device may do anything; what is not a file is refused before it is opened.
 package regular
 
 import (
