@@ -68,13 +68,11 @@ func parseObject(data []byte) (fields schema.Fields, offset int, f *fault) {
 		return nil, -1, badFile("%s, want a JSON object", describe(strings.TrimSpace(string(text)))).advise(adviceJSONL)
 	}
 	for d.More() {
-		name, err := d.Token()
-		var value json.RawMessage
-		var flat bytes.Buffer
-		if err = errors.Join(err, d.Decode(&value), json.Compact(&flat, value)); err != nil {
+		field, err := member(d)
+		if err != nil {
 			return nil, -1, badFile("not JSON").because(err) // cannot be: it has been checked
 		}
-		field := schema.Field{Name: columnName(name.(string), len(fields)), Value: flat.String()}
+		field.Name = columnName(field.Name, len(fields))
 		if slices.ContainsFunc(fields, func(f schema.Field) bool { return f.Name == field.Name }) {
 			return nil, -1, badFile("%s is there twice", clipped(field.Name)).advise("give one of the two another name")
 		}
@@ -83,6 +81,21 @@ func parseObject(data []byte) (fields schema.Fields, offset int, f *fault) {
 		}
 	}
 	return fields, 0, nil
+}
+
+// member reads the next member of an object.
+func member(d *json.Decoder) (schema.Field, error) {
+	name, err := d.Token()
+	if err != nil {
+		return schema.Field{}, err
+	}
+	var value json.RawMessage
+	if err := d.Decode(&value); err != nil {
+		return schema.Field{}, err
+	}
+	var flat bytes.Buffer
+	err = json.Compact(&flat, value)
+	return schema.Field{Name: name.(string), Value: flat.String()}, err // a name is a string in all that Token takes
 }
 
 const adviceJSONL = "a .jsonl file has one JSON object a line; pandas writes it with to_json(path, orient='records', lines=True)"

@@ -177,13 +177,13 @@ func (v value) word(name string) (string, *fault) {
 	if v.absent() {
 		return "", nil
 	}
-	if v.number != "" && !v.isText {
+	switch {
+	case v.isText:
+		return v.text, nil
+	case v.number != "":
 		return "", badRecord("%s is the number %s, want text", name, v)
 	}
-	if !v.isText {
-		return "", badRecord("%s is %s, want text", name, v)
-	}
-	return v.text, nil
+	return "", badRecord("%s is %s, want text", name, v).advise(adviceJSONL)
 }
 
 // label gives the text of a field that may be a number too.

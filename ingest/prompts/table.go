@@ -191,11 +191,10 @@ func (t *table) quoted() (b byte, ok bool, err error) {
 // next reads a byte and counts lines: \r\n, \n and \r end one.
 func (t *table) next() (byte, bool) {
 	b, err := t.in.ReadByte()
-	if err == io.EOF || t.err != nil {
-		return 0, false
-	}
 	t.size++
 	switch {
+	case err == io.EOF:
+		return 0, false
 	case err != nil:
 		t.err = placed(err, fmt.Sprintf("line %d", t.line))
 	case b == 0:
