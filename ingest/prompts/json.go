@@ -48,9 +48,9 @@ func readLines(file io.Reader, each func(row) bool) error {
 	}
 }
 
-// parseObject reads a JSON object, its members in their order and their values on one line. Where it finds a fault it gives the
-// offset of it, or -1. What Python's json and pandas write beyond JSON is read as well: NaN, their word for a missing value, as null,
-// and Infinity as a string, which SQL can make a number again.
+// parseObject reads a JSON object, its members in their order and their values on one line. Where it finds a
+// fault it gives the offset of it, or -1. What Python's json and pandas write beyond JSON is read as well:
+// NaN, their word for a missing value, as null, and Infinity as a string, which SQL can make a number again.
 func parseObject(data []byte) (fields schema.Fields, offset int, f *fault) {
 	if at := notUTF8(data); at >= 0 {
 		return nil, at, badByte(data[at])
@@ -185,8 +185,8 @@ func standard(data []byte) []byte {
 	return append(out, data[done:]...)
 }
 
-// loneSurrogate gives the offset of an escape of half a surrogate pair without the other half, or -1. Go would read it as another
-// character.
+// loneSurrogate gives the offset of an escape of half a surrogate pair without the other half, or -1. Go
+// would read it as another character.
 func loneSurrogate(text []byte) int {
 	unit := func(i int) (uint64, bool) {
 		if i+6 > len(text) || text[i] != '\\' || text[i+1] != 'u' {
@@ -242,7 +242,8 @@ func describe(value string) string {
 	return clip(value)
 }
 
-// columnName gives a column without a name, such as the index that pandas writes, the name of its place, counted from 1.
+// columnName gives a column without a name, such as the index that pandas writes, the name of its place,
+// counted from 1.
 func columnName(name string, i int) string {
 	if name == "" {
 		return fmt.Sprintf("column %d", i+1)
