@@ -34,7 +34,7 @@ var falcon = Family{
 		norms := k.countOr("num_ln_in_parallel_attn", 2, 2)
 		s.Parallel = newer || k.flag("parallel_attn")
 		s.SharedNorm = s.Parallel && !(newer && norms == 2)
-		k.take("parallel_attn")
+		k.take("parallel_attn", "ff_factor")
 		k.turn(s, rope{theta: "rope_theta"}, allFull(s))
 		s.Activation = k.activation("activation")
 		biased := k.flag("bias")

@@ -89,11 +89,7 @@ var gemma3 = Family{
 		k.gemma(s)
 		k.gemmaNorms(s)
 		s.QKNorm, s.QKNormEps = model.PerHead, s.Norm.Eps
-		pattern := "sliding_window_pattern"
-		if k.absent(pattern) && k.has("_"+pattern) {
-			pattern = "_" + pattern
-		}
-		every := k.count(pattern, maxLayers)
+		every := k.count(k.either("sliding_window_pattern", "_sliding_window_pattern"), maxLayers)
 		types := k.layerTypes(s, func(layer int) bool { return (layer+1)%every != 0 })
 		k.turn(s, rope{theta: "rope_theta", local: "rope_local_base_freq"}, types)
 		k.window(s, "sliding_window", types)

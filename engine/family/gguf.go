@@ -55,6 +55,15 @@ var architectures = []architecture{
 		}},
 }
 
+// Architectures lists what may stand in general.architecture of a GGUF that is read.
+func Architectures() []string {
+	var list []string
+	for _, a := range architectures {
+		list = append(list, a.name)
+	}
+	return list
+}
+
 // ggufNotRead are architectures that people meet, and why they are not read.
 var ggufNotRead = map[string]string{
 	"gptneox": "whether its GELU is the erf or the tanh form does not stand in the file; take the safetensors",
@@ -137,16 +146,12 @@ func openGGUF(c *checkpoint.Checkpoint) (*Model, error) {
 }
 
 func unknownArchitecture(name string) error {
-	var known []string
-	for _, a := range architectures {
-		known = append(known, a.name)
-	}
 	reason := ""
 	if why, ok := ggufNotRead[name]; ok {
 		reason = ": " + why
 	}
 	return checkpoint.WithHint("`ducklens model families` lists what is read",
-		fault(checkpoint.ErrUnsupported, "general.architecture is %q, want one of %s%s", name, strings.Join(known, ", "), reason))
+		fault(checkpoint.ErrUnsupported, "general.architecture is %q, want one of %s%s", name, strings.Join(Architectures(), ", "), reason))
 }
 
 // ggufReader turns metadata into keys.

@@ -11,7 +11,7 @@ import (
 var gpt2 = Family{
 	Name:    "GPT-2",
 	Types:   []string{"gpt2"},
-	Models:  []string{"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2", "stanford-crfm/alias-gpt2-small-x21", "dialogpt"},
+	Models:  []string{"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2", "microsoft/DialoGPT"},
 	Refused: []string{"scale_attn_by_inverse_layer_idx: the scale of scores would differ by layer", "add_cross_attention: there is one stream"},
 	defaults: `"n_inner": null, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "scale_attn_weights": true,
 		"tie_word_embeddings": true`,

@@ -19,6 +19,7 @@ var harmless = words(`
 	max_length min_length do_sample early_stopping num_beams num_beam_groups diversity_penalty temperature top_k top_p typical_p
 	repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids num_return_sequences
 	remove_invalid_values exponential_decay_length_penalty suppress_tokens begin_suppress_tokens use_return_dict
+	is_llama_config transformers.js_config _num_labels output_past model_max_length _commit_hash trust_remote_code license
 	pretraining_tp model_parallel max_sequence_length language unsloth_fixed unsloth_version parallel_size
 `)
 

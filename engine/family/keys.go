@@ -64,17 +64,28 @@ func (k *keys) finish(s *model.Spec) error {
 		if s.Heads%s.KVHeads != 0 {
 			k.fail("%d heads do not divide by %d key-value heads", s.Heads, s.KVHeads)
 		}
-		for _, r := range s.Rotary {
-			if r.Dims%2 != 0 || r.Dims > s.DHead {
-				k.fail("%d rotary dimensions, want an even number of at most %d", r.Dims, s.DHead)
-				break
-			}
-		}
+		k.checkRotary(s)
 	}
 	if left := k.left(); len(left) > 0 {
 		k.faults = append(k.faults, unknownKeys(k.path, left))
 	}
 	return errors.Join(k.faults...)
+}
+
+// checkRotary finds what unreasonable numbers make of a rotation.
+func (k *keys) checkRotary(s *model.Spec) {
+	for _, r := range s.Rotary {
+		if r.Dims%2 != 0 || r.Dims > s.DHead {
+			k.fail("%d rotary dimensions, want an even number of at most %d", r.Dims, s.DHead)
+			return
+		}
+		for _, x := range slices.Concat(r.Frequencies, r.LongFrequencies, []float64{r.Factor}) {
+			if math.IsNaN(x) || math.IsInf(x, 0) || x < 0 {
+				k.fail("the rotary embedding has a frequency or a factor of %v", x)
+				return
+			}
+		}
+	}
 }
 
 // left gives the keys that nobody took and that may mean something.

@@ -20,6 +20,7 @@ var llama = Family{
 		k.turn(s, rope{theta: "rope_theta"}, allFull(s))
 		biased := k.flag("attention_bias")
 		s.Bias = model.Biases{QKV: biased, O: biased, MLP: k.flag("mlp_bias")}
+		k.want("rope_interleaved", false, "rotations of neighbouring dimensions are not read here")
 	},
 	names: func(*model.Spec) names { return llamaNames },
 }
@@ -71,7 +72,7 @@ var smollm3 = Family{
 				s.Rotary[i] = rotary.Rotary{}
 			}
 		}
-		k.take("sliding_window")
+		k.take("sliding_window", "max_window_layers") // the second is in the published file, and read by nobody
 		if windowed {
 			k.window(s, "sliding_window", types)
 		}
