@@ -275,7 +275,9 @@ type draws struct {
 
 func (d *draws) is(name string) bool { return rapid.Bool().Draw(d.T, name) }
 
-func (d *draws) number(name string, from, to int) int { return rapid.IntRange(from, to).Draw(d.T, name) }
+func (d *draws) number(name string, from, to int) int {
+	return rapid.IntRange(from, to).Draw(d.T, name)
+}
 
 // tensor adds a tensor to the file.
 func (d *draws) tensor(name string, shape ...int) {
