@@ -41,7 +41,10 @@ func TestGPT2KeepsItsBits(t *testing.T) {
 	models := map[string]modeltest.Opened{"tiny": modeltest.Open(t, modeltest.Tiny(), 1), "m2": open(t, refdata.M2(t))}
 	for name, want := range bitsOfGPT2 {
 		words := strings.Fields(name)
-		form := schema.Processing(words[2])
+		form, err := schema.ParseProcessing(words[2])
+		if err != nil {
+			t.Fatal(err)
+		}
 		got := ""
 		if words[3] == "float32" {
 			got = digest[float32](t, models[words[0]], words[1], form)

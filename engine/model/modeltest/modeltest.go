@@ -15,6 +15,7 @@ import (
 
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/family"
+	"ducklens/engine/family/familytest"
 	"ducklens/engine/model"
 )
 
@@ -47,6 +48,22 @@ func Open(tb testing.TB, c Config, seed uint64) Opened {
 	tb.Helper()
 	dir := tb.TempDir()
 	if err := Write(dir, c, seed); err != nil {
+		tb.Fatal(err)
+	}
+	return OpenPath(tb, dir)
+}
+
+// SmolLM2 is the configuration of SmolLM2-135M, but for its vocabulary, on which no layer depends.
+func SmolLM2() familytest.Config {
+	return familytest.Config{"model_type": "llama", "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "hidden_size": 576,
+		"intermediate_size": 1536, "max_position_embeddings": 8192, "vocab_size": 5000, "rope_theta": 100000, "rms_norm_eps": 1e-5, "tie_word_embeddings": true}
+}
+
+// OpenFamily writes a random model of a family to a temporary folder and opens it for the length of the test.
+func OpenFamily(tb testing.TB, c familytest.Config, seed uint64) Opened {
+	tb.Helper()
+	dir := tb.TempDir()
+	if err := familytest.Write(dir, c, seed); err != nil {
 		tb.Fatal(err)
 	}
 	return OpenPath(tb, dir)
