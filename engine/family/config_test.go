@@ -69,7 +69,7 @@ func TestSpellings(t *testing.T) {
 		"an unknown key that is null": {llama, llama.With("something", nil)},
 		"no model_type":               {llama, llama.Without("model_type").With("architectures", []string{"LlamaForCausalLM"})},
 		"architectures of another":    {tiny("mistral"), tiny("mistral").With("architectures", []string{"LlamaForCausalLM"})},
-		"mistral without a window":    {tiny("mistral").With("sliding_window", nil), tiny("mistral").With("layer_types", []string{whole, whole, whole})},
+		"mistral without a window":    {tiny("mistral").With("sliding_window", nil), tiny("mistral").With("sliding_window", nil, "rope_scaling", nil)},
 		"mistral's own window":        {tiny("mistral").Without("sliding_window"), tiny("mistral").With("sliding_window", 4096)},
 		"window not used":             {tiny("qwen2").With("use_sliding_window", false), tiny("qwen2").With("use_sliding_window", nil, "sliding_window", nil)},
 		"windows by layer":            {tiny("qwen2"), tiny("qwen2").With("layer_types", []string{whole, slides, slides})},
@@ -125,7 +125,7 @@ func TestMeanings(t *testing.T) {
 		"gpt2": {"n_inner": 41, "activation_function": "relu", "layer_norm_epsilon": 1e-3, "scale_attn_weights": false, "tie_word_embeddings": false, "n_positions": 299},
 		"llama": {"rope_theta": 2.0, "rms_norm_eps": 1e-3, "hidden_act": "gelu", "attention_bias": false, "mlp_bias": false, "head_dim": 8,
 			"num_key_value_heads": 1, "rope_scaling": nil, "tie_word_embeddings": true},
-		"mistral":     {"sliding_window": 8, "layer_types": []string{whole, slides, slides}},
+		"mistral":     {"sliding_window": 8},
 		"qwen2":       {"max_window_layers": 0, "use_sliding_window": false, "sliding_window": 4},
 		"gemma":       {"head_dim": 10, "hidden_activation": "relu"},
 		"gemma2":      {"query_pre_attn_scalar": 7, "attn_logit_softcapping": nil, "final_logit_softcapping": nil, "sliding_window": nil},
@@ -147,7 +147,7 @@ func TestMeanings(t *testing.T) {
 			}
 		}
 	}
-	for key, value := range (config{"normalization_type": nil, "attn_scores_soft_cap": 3.0, "output_logits_soft_cap": 3.0, "attn_scale": 4.0, "act_fn": "relu", "d_head": 7, "d_mlp": 5, "eps": 0.1}) {
+	for key, value := range (config{"normalization_type": nil, "attn_scores_soft_cap": 3.0, "output_logits_soft_cap": 3.0, "attn_scale": 4.0, "act_fn": "relu", "parallel_attn_mlp": true, "d_head": 7, "d_mlp": 5, "eps": 0.1}) {
 		if digest(t, lensConfig().With(key, value)) == digest(t, lensConfig()) {
 			t.Errorf("TransformerLens: %s %v changes nothing", key, value)
 		}
@@ -207,8 +207,9 @@ func TestRefusals(t *testing.T) {
 		{"llama", "rope_scaling", config{"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 1}, invalid, "low_freq_factor"},
 		{"llama", "rope_parameters", config{"rope_theta": 1}, invalid, "rope_parameters|rope_scaling"},
 		{"llama", "rope_scaling", 3, invalid, "rope_scaling"},
-		{"mistral", "layer_types", []string{whole, whole}, invalid, "layer_types|3 layers"},
-		{"mistral", "layer_types", []string{whole, whole, "linear_attention"}, unsupported, "layer_types|linear_attention"},
+		{"mistral", "layer_types", []string{whole, whole, whole}, unsupported, "layer_types"},
+		{"qwen2", "layer_types", []string{whole, whole}, invalid, "layer_types|3 layers"},
+		{"qwen2", "layer_types", []string{whole, whole, "linear_attention"}, unsupported, "layer_types|linear_attention"},
 		{"mistral", "sliding_window", 0, invalid, "sliding_window"},
 		{"qwen2", "use_mrope", true, unsupported, "use_mrope"},
 		{"gemma2", "use_bidirectional_attention", true, unsupported, "use_bidirectional_attention"},

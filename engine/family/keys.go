@@ -167,6 +167,9 @@ func (k *keys) decode(key string, dst any) bool {
 
 // brief is a value for a message.
 func brief(raw json.RawMessage) string {
+	if raw == nil {
+		return "null"
+	}
 	text := strings.Join(strings.Fields(string(raw)), " ")
 	if len(text) > 60 {
 		return strings.ToValidUTF8(text[:60], "") + "..."

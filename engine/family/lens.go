@@ -14,7 +14,7 @@ var lens = Family{
 	Name:    "TransformerLens",
 	Types:   []string{"transformer_lens"},
 	Models:  []string{"state dicts of HookedTransformer models of GPT-2's shape, raw or processed, with or without norms"},
-	Refused: []string{"positional_embedding_type other than standard", "attn_only, gated_mlp, parallel_attn_mlp, use_local_attn, use_qk_norm, post_embedding_ln", "normalization_type RMS"},
+	Refused: []string{"positional_embedding_type other than standard", "attn_only, gated_mlp, use_local_attn, use_qk_norm, post_embedding_ln", "normalization_type RMS"},
 	defaults: `"d_mlp": null, "d_head": null, "act_fn": "gelu_new", "eps": 1e-5, "normalization_type": "LN", "positional_embedding_type": "standard",
 		"attention_dir": "causal", "use_attn_scale": true, "attn_scale": -1.0, "attn_scores_soft_cap": -1.0, "output_logits_soft_cap": -1.0`,
 	read: func(k *keys, s *model.Spec) {
@@ -33,7 +33,7 @@ var lens = Family{
 			s.AttnScale = scale
 		}
 		s.SoftCap, s.LogitCap = max(k.number("attn_scores_soft_cap", -1, 1e6), 0), max(k.number("output_logits_soft_cap", -1, 1e6), 0)
-		s.Position = true
+		s.Position, s.Parallel = true, k.flag("parallel_attn_mlp")
 		s.Activation = k.activation("act_fn")
 		s.Bias = model.Biases{QKV: true, O: true, Norm: true, MLP: true}
 		k.lensNorm(s)
@@ -61,7 +61,7 @@ func (k *keys) lensRefusals(s *model.Spec) {
 	if direction := k.text("attention_dir"); direction != "causal" {
 		k.refuse("attention_dir is %q, want \"causal\"", direction)
 	}
-	for _, key := range strings.Fields("attn_only gated_mlp parallel_attn_mlp use_local_attn use_qk_norm post_embedding_ln scale_attn_by_inverse_layer_idx use_normalization_before_and_after") {
+	for _, key := range strings.Fields("attn_only gated_mlp use_local_attn use_qk_norm post_embedding_ln scale_attn_by_inverse_layer_idx use_normalization_before_and_after") {
 		k.want(key, false, "such models are not read in TransformerLens's form")
 	}
 	if n := k.countOr("n_key_value_heads", maxWidth, s.Heads); n != s.Heads {

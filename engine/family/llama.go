@@ -1,6 +1,8 @@
 package family
 
 import (
+	"slices"
+
 	"ducklens/engine/model"
 	"ducklens/engine/rotary"
 )
@@ -34,7 +36,7 @@ var mistral = Family{
 		"head_dim": null, "tie_word_embeddings": false, "sliding_window": 4096`,
 	read: func(k *keys, s *model.Spec) {
 		k.gated(s)
-		types := k.layerTypes(s, func(int) bool { return true })
+		types := slices.Repeat([]string{local}, s.Layers)
 		k.turn(s, rope{theta: "rope_theta"}, types)
 		k.window(s, "sliding_window", types)
 		k.want("attention_bias", false, "Mistral has no biases")

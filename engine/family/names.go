@@ -157,7 +157,7 @@ func (w *wants) sources(s *model.Spec) *model.Sources {
 func (w *wants) embeddings(s *model.Spec, src *model.Sources) {
 	embed := w.prefix + w.n.embed + ".weight"
 	unembed := ""
-	for _, base := range w.n.unembed {
+	for _, base := range w.n.wrapped(w.n.unembed) {
 		if w.c.Has(base + ".weight") {
 			unembed = base
 			break
@@ -271,7 +271,7 @@ func (m *Model) place(c *checkpoint.Checkpoint, n names) error {
 
 // prefix is what stands before the names of the layers.
 func (n names) prefix(c stored) string {
-	for _, p := range n.prefixes {
+	for _, p := range n.wrapped(n.prefixes) {
 		begin := p + fmt.Sprintf(n.layer, 0)
 		if slices.ContainsFunc(c.Names(), func(name string) bool { return strings.HasPrefix(name, begin) }) {
 			return p
@@ -280,8 +280,20 @@ func (n names) prefix(c stored) string {
 	return n.prefixes[0]
 }
 
+// wrapped gives names as they are, and as they are saved from within what trains or compiles a model.
+func (n names) wrapped(list []string) []string {
+	all := slices.Clone(list)
+	for _, wrapper := range []string{"module.", "_orig_mod.", "base_model.model."} {
+		for _, name := range list {
+			all = append(all, wrapper+name)
+		}
+	}
+	return all
+}
+
 // someBuffer finds what models of all families carry beside their parameters: causal masks and rotary frequencies.
-var someBuffer = regexp.MustCompile(`\.(attn|attention|self_attn|self_attention)\.(bias|masked_bias)$|rotary_emb\.(inv_freq|cos_cached|sin_cached)$`)
+var someBuffer = regexp.MustCompile(`\.(attn|attention|self_attn|self_attention)\.(bias|masked_bias)$|` +
+	`rotary_emb[a-z_]*\.[a-z_]*(inv_freq|cos_cached|sin_cached)$|(^|\.)position_ids$`)
 
 // check compares what is there with what is wanted.
 func (w *wants) check(m *Model) error {
@@ -345,7 +357,7 @@ func (w *wants) ignores(name string) bool {
 // twin gives the name of a wanted tensor that differs from name by a prefix only.
 func (w *wants) twin(name string) (string, bool) {
 	bare := name
-	for _, p := range w.n.prefixes {
+	for _, p := range w.n.wrapped(w.n.prefixes) {
 		bare = strings.TrimPrefix(bare, p)
 	}
 	for _, wanted := range slices.Sorted(maps.Keys(w.shapes)) {

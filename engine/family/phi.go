@@ -1,6 +1,10 @@
 package family
 
-import "ducklens/engine/model"
+import (
+	"slices"
+
+	"ducklens/engine/model"
+)
 
 // phi turns a part of each head; attention and MLP read the stream through one norm, beside each other. All maps have
 // biases, the unembedding too.
@@ -37,7 +41,7 @@ var phi3 = Family{
 		"original_max_position_embeddings": 4096, "partial_rotary_factor": 1.0, "sliding_window": null, "tie_word_embeddings": false`,
 	read: func(k *keys, s *model.Spec) {
 		k.gated(s)
-		types := k.layerTypes(s, func(int) bool { return true })
+		types := slices.Repeat([]string{local}, s.Layers)
 		k.turn(s, rope{theta: "rope_theta", part: "partial_rotary_factor", aliases: map[string]string{"su": "longrope", "yarn": "longrope"}}, types)
 		k.window(s, "sliding_window", types)
 		for _, key := range []string{"attention_bias", "mlp_bias", "lm_head_bias"} {

@@ -44,10 +44,12 @@ var qwen3 = Family{
 // qwen reads what both share: layers from max_window_layers on have a window, if use_sliding_window says so.
 func (k *keys) qwen(s *model.Spec) {
 	k.gated(s)
-	windowed, from := k.flag("use_sliding_window"), k.whole("max_window_layers")
+	windowed, from := k.flag("use_sliding_window"), 0
+	if k.take("max_window_layers", "sliding_window"); windowed {
+		from = k.whole("max_window_layers")
+	}
 	types := k.layerTypes(s, func(layer int) bool { return windowed && k.has("sliding_window") && layer >= from })
 	k.turn(s, rope{theta: "rope_theta"}, types)
-	k.take("sliding_window")
 	if windowed {
 		k.window(s, "sliding_window", types)
 	}

@@ -56,7 +56,7 @@ func (k *keys) rotaryOf(s *model.Spec, r rope, kind string) rotary.Rotary {
 		return rotary.Rotary{}
 	}
 	turn := plainRotary(base, dims)
-	p.take("original_max_position_embeddings", "max_position_embeddings")
+	p.take("original_max_position_embeddings", "max_position_embeddings", "finetuned")
 	name := p.kind(r)
 	switch name {
 	case "default":

@@ -105,6 +105,8 @@ func TestTensors(t *testing.T) {
 		"more layers":              {gpt2, []change{drop("h.2.ln_1.weight")}, "h.2.ln_1.weight|missing"},
 		"prefix":                   {gpt2, []change{rename("", "transformer.")}, ""},
 		"no prefix":                {llama, []change{rename("model.", "")}, ""},
+		"module":                   {llama, []change{rename("", "module.")}, ""},
+		"local rotary frequencies": {gemma3, []change{put("model.rotary_emb_local.inv_freq", "", 3), put("model.rotary_emb.original_inv_freq", "", 3)}, ""},
 		"language model":           {gemma3, []change{rename("model.", "language_model.model."), put("vision_tower.x", "", 3), put("multi_modal_projector.y", "", 3)}, ""},
 		"tied, one name":           {gpt2, []change{rename("wte.", "lm_head.")}, ""},
 		"tied, the other's name":   {gemma3, []change{rename("model.embed_tokens.", "lm_head.")}, ""},
