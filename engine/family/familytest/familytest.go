@@ -91,6 +91,48 @@ func Tiny(kind string) Config {
 	return groups // olmo, olmo2
 }
 
+// Random gives a model of a random family, of random sizes and options.
+func Random(rng *rand.Rand) Config {
+	kinds := Types()
+	c := Tiny(kinds[rng.IntN(len(kinds))])
+	groups, perGroup, width := 1+rng.IntN(3), 1+rng.IntN(3), 4*(1+rng.IntN(3))
+	heads, layers := groups*perGroup, 2+rng.IntN(3)
+	set := func(key string, value any) {
+		if _, ok := c[key]; ok {
+			c[key] = value
+		}
+	}
+	for _, key := range []string{"num_hidden_layers", "n_layer"} {
+		set(key, layers)
+	}
+	delete(c, "layer_types")
+	for _, key := range []string{"sliding_window", "query_pre_attn_scalar", "attn_logit_softcapping", "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"} {
+		set(key, 3+rng.IntN(30))
+	}
+	set("rope_theta", 10.0)
+	set("use_parallel_residual", rng.IntN(2) == 0)
+	for _, key := range []string{"attention_bias", "mlp_bias", "bias"} {
+		set(key, rng.IntN(2) == 0)
+	}
+	if c["model_type"] == "phi3" { // its lists of factors have the length of half a head
+		return c
+	}
+	for _, key := range []string{"rotary_pct", "partial_rotary_factor"} {
+		set(key, []float64{0.5, 1}[rng.IntN(2)])
+	}
+	set("rotary_dim", min(4, width))
+	set("num_key_value_heads", groups)
+	set("num_kv_heads", groups)
+	for _, key := range []string{"num_attention_heads", "n_head"} {
+		set(key, heads)
+	}
+	for _, key := range []string{"hidden_size", "n_embd"} {
+		set(key, heads*width)
+	}
+	set("head_dim", 4*(1+rng.IntN(3)))
+	return c
+}
+
 // Types lists the types that Tiny makes: all that a config.json of Hugging Face may name.
 func Types() []string {
 	var list []string
