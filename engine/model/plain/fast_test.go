@@ -91,7 +91,8 @@ func (x *fastCheck) run(rng *rand.Rand) {
 	short[4] = (short[4] + 1) % s.DVocab
 	var seqs []model.Sequence
 	for _, tokens := range [][]int{long, short} {
-		seqs = append(seqs, model.Sequence{Tokens: tokens, Positions: []int{len(tokens) - 1, rng.IntN(len(tokens))}})
+		seqs = append(seqs, model.Sequence{Tokens: tokens,
+			Positions: []int{len(tokens) - 1, rng.IntN(len(tokens))}})
 	}
 	var heads []schema.Head
 	for l := range s.Layers {
@@ -130,8 +131,10 @@ func (x *fastCheck) stream(cache *model.Cache[float64], r *plain.Run, seq, at, p
 	}
 	for l := range s.Layers {
 		o := &r.Layer[l]
-		got := []float64{cache.NormScale(l, seq, at), cache.MLPNormScale(l, seq, at), cache.PostAttnScale(l, seq, at), cache.PostMLPScale(l, seq, at)}
-		x.near(fmt.Sprintf("scales of layer %d", l), got, []float64{o.Scale[pos], o.MLPScale[pos], o.PostScale[pos], o.PostMLPScale[pos]})
+		got := []float64{cache.NormScale(l, seq, at), cache.MLPNormScale(l, seq, at),
+			cache.PostAttnScale(l, seq, at), cache.PostMLPScale(l, seq, at)}
+		x.near(fmt.Sprintf("scales of layer %d", l), got,
+			[]float64{o.Scale[pos], o.MLPScale[pos], o.PostScale[pos], o.PostMLPScale[pos]})
 	}
 }
 
@@ -150,5 +153,6 @@ func (x *fastCheck) head(cache *model.Cache[float64], r *plain.Run, h schema.Hea
 	if x.slow.Sinks {
 		x.near(what("sink"), []float64{cache.SinkProb(h, seq, at)}, []float64{o.SinkProb[h.Index][pos]})
 	}
-	x.near(what("QK-norm"), []float64{cache.QNormScale(h, seq, at), cache.KNormScale(h, seq, at)}, []float64{o.QScale[pos][h.Index], o.KScale[pos][kv]})
+	x.near(what("QK-norm"), []float64{cache.QNormScale(h, seq, at), cache.KNormScale(h, seq, at)},
+		[]float64{o.QScale[pos][h.Index], o.KScale[pos][kv]})
 }
