@@ -1,4 +1,4 @@
-package dbfile
+package verify
 
 import (
 	"context"
@@ -91,7 +91,7 @@ func (r Report) Hint() string {
 // schema, that runs are complete and have all their rows once, that no row refers to nothing, that tables agree with
 // each other, that the stored contributions of every example, head, side and pair of bases add up to the score of
 // the model, and, in exact runs, that factors and pairs of components add up to the contributions. What is wrong with the file is in the report; an error means that the check could not be made.
-func Verify(ctx context.Context, db *DB) (Report, error) {
+func Verify(ctx context.Context, db *dbfile.DB) (Report, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return Report{}, err
@@ -101,7 +101,7 @@ func Verify(ctx context.Context, db *DB) (Report, error) {
 	steps := []func() error{v.definitions, v.values, v.runs, v.components, v.rules, v.closure, v.margins}
 	for _, step := range steps {
 		if err := step(); err != nil {
-			return v.report, Wrap("verify", db.path, err)
+			return v.report, dbfile.Wrap("verify", db.path, err)
 		}
 		// Where tables are missing or cannot be read, the other questions have no answer.
 		if v.blocked {
@@ -162,7 +162,7 @@ func (v *verifier) definitions() error {
 
 // freshInventory describes an empty database of this version; it is made once.
 var freshInventory = sync.OnceValues(func() (list map[string]string, err error) {
-	err = inFresh(func(ctx context.Context, db *DB) error {
+	err = inFresh(func(ctx context.Context, db *dbfile.DB) error {
 		list, err = readInventory(ctx, db.pool)
 		return err
 	})
@@ -170,9 +170,9 @@ var freshInventory = sync.OnceValues(func() (list map[string]string, err error) 
 })
 
 // inFresh looks at an empty database of this version, in memory.
-func inFresh(look func(context.Context, *DB) error) (err error) {
+func inFresh(look func(context.Context, *dbfile.DB) error) (err error) {
 	ctx := context.Background() // what is seen is kept for others than the first caller
-	pool, err := connect(ctx, ":memory:", modeWrite, Options{})
+	pool, err := connect(ctx, ":memory:", modeWrite, dbfile.Options{})
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func inFresh(look func(context.Context, *DB) error) (err error) {
 }
 
 func readInventory(ctx context.Context, q queryer) (map[string]string, error) {
-	rows, err := q.QueryContext(ctx, inventory, sql.Named("catalog", Catalog))
+	rows, err := q.QueryContext(ctx, inventory, sql.Named("catalog", dbfile.Catalog))
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +211,7 @@ type column struct {
 
 // wrong gives a condition for a value that is no finite number; false for a column of anything but numbers.
 func (c column) wrong() string {
-	name := quoteName(c.name)
+	name := dbfile.QuoteName(c.name)
 	switch c.kind {
 	case "FLOAT", "DOUBLE":
 		return "NOT isfinite(" + name + ")"
@@ -240,7 +240,7 @@ func (v *verifier) values() error {
 func (v *verifier) columns() (map[string][]column, error) {
 	rows, err := v.conn.QueryContext(v.ctx, `SELECT c.table_name, c.column_name, NOT c.is_nullable, c.data_type
 		FROM duckdb_columns() AS c JOIN duckdb_tables() AS t USING (database_name, schema_name, table_name)
-		WHERE c.database_name = $catalog AND c.schema_name = 'main' ORDER BY c.table_name, c.column_index`, sql.Named("catalog", Catalog))
+		WHERE c.database_name = $catalog AND c.schema_name = 'main' ORDER BY c.table_name, c.column_index`, sql.Named("catalog", dbfile.Catalog))
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +266,7 @@ func (v *verifier) valuesOf(table string, columns []column) error {
 	fields := []string{"count(*)"}
 	var hashed []string
 	for _, c := range columns {
-		name := quoteName(c.name)
+		name := dbfile.QuoteName(c.name)
 		hashed = append(hashed, name)
 		wrong := c.wrong()
 		if c.required || slices.Contains(requiredColumns, c.name) {
@@ -281,9 +281,9 @@ func (v *verifier) valuesOf(table string, columns []column) error {
 	for i := range counts {
 		targets = append(targets, &counts[i])
 	}
-	query := "SELECT " + strings.Join(fields, ", ") + " FROM " + Catalog + ".main." + quoteName(table)
+	query := "SELECT " + strings.Join(fields, ", ") + " FROM " + dbfile.Catalog + ".main." + dbfile.QuoteName(table)
 	if err := v.conn.QueryRowContext(v.ctx, query).Scan(append(targets, &hash)...); err != nil {
-		if v.ctx.Err() != nil || !errors.Is(Wrap("read", table, err), ErrDamaged) {
+		if v.ctx.Err() != nil || !errors.Is(dbfile.Wrap("read", table, err), dbfile.ErrDamaged) {
 			return err
 		}
 		v.problem(Damaged, 0, "table %s cannot be read: %v", table, err)
