@@ -92,9 +92,13 @@ func readDefinitions(name, text string) (list []string, err error) {
 }
 
 // Expand executes the template in a text of SQL: quadrants is the list of the four, and list, sum and wide of a prefix are
-// their columns with commas, added up, and added up as DOUBLE.
-func Expand(name, text string) (string, error) {
-	t, err := template.New(name).Funcs(templateFunctions).Parse(text)
+// their columns with commas, added up, and added up as DOUBLE; more are further functions.
+func Expand(name, text string, more ...template.FuncMap) (string, error) {
+	t := template.New(name).Funcs(templateFunctions)
+	for _, functions := range more {
+		t = t.Funcs(functions)
+	}
+	t, err := t.Parse(text)
 	if err != nil {
 		return "", err
 	}
