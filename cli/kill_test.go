@@ -18,6 +18,7 @@ import (
 	"ducklens/cli/demo"
 	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
+	"ducklens/schema/verify"
 )
 
 var killSeed = flag.Uint64("kill-seed", 0, "seed of the moments at which ingests are killed; 0 takes one from the clock")
@@ -146,7 +147,7 @@ func killedFile(t *testing.T, path string, batch, total int) (status string, exa
 	if examples%batch != 0 && examples != total || status != "" && examples == 0 {
 		t.Errorf("%d examples in a %q run, want whole batches of %d", examples, status, batch)
 	}
-	report, err := dbfile.Verify(t.Context(), db)
+	report, err := verify.File(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
 	}
