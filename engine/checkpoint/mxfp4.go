@@ -2,9 +2,9 @@ package checkpoint
 
 import "slices"
 
-// MXFP4 gives part i of a tensor of four-bit numbers as gpt-oss's safetensors have it, apart from their exponents: blocks
-// [parts, rows, n, 16] and scales [parts, rows, n], both U8. Byte j of a block holds numbers 2j, in its lower half, and
-// 2j + 1. The view is a copy, [rows, 32 n] in the layout of a GGUF.
+// MXFP4 gives part i of a tensor of four-bit numbers as gpt-oss's safetensors have it, apart from their
+// exponents: blocks [parts, rows, n, 16] and scales [parts, rows, n], both U8. Byte j of a block holds
+// numbers 2j, in its lower half, and 2j + 1. The view is a copy, [rows, 32 n] in the layout of a GGUF.
 func (c *Checkpoint) MXFP4(blocks, scales string, i int) (View, error) {
 	b, err := c.Raw(blocks)
 	if err != nil {
@@ -21,7 +21,8 @@ func (c *Checkpoint) MXFP4(blocks, scales string, i int) (View, error) {
 		return View{}, fault(ErrTensor, "tensor %q has %d parts, want part %d", blocks, b.Shape[0], i)
 	}
 	b, s = b.Rows(i, i+1), s.Rows(i, i+1)
-	return View{Name: blocks, DType: "MXFP4", Shape: []int{b.Shape[1], 32 * b.Shape[2]}, data: repack(b.data, s.data)}, nil
+	return View{Name: blocks, DType: "MXFP4", Shape: []int{b.Shape[1], 32 * b.Shape[2]},
+		data: repack(b.data, s.data)}, nil
 }
 
 func checkMXFP4(b, s View) error {
@@ -31,12 +32,14 @@ func checkMXFP4(b, s View) error {
 		}
 	}
 	if len(b.Shape) != 4 || b.Shape[3] != 16 || !slices.Equal(b.Shape[:3], s.Shape) {
-		return fault(ErrTensor, "tensors %q and %q have shapes %v and %v, want [parts, rows, n, 16] and [parts, rows, n]", b.Name, s.Name, b.Shape, s.Shape)
+		return fault(ErrTensor, "tensors %q and %q have shapes %v and %v, want "+
+			"[parts, rows, n, 16] and [parts, rows, n]", b.Name, s.Name, b.Shape, s.Shape)
 	}
 	return nil
 }
 
-// repack puts each exponent before its 16 bytes, of which byte j then holds numbers j, in its lower half, and 16 + j.
+// repack puts each exponent before its 16 bytes, of which byte j then holds numbers j, in its lower half, and
+// 16 + j.
 func repack(blocks, scales []byte) []byte {
 	out := make([]byte, 0, 17*len(scales))
 	number := func(block []byte, i int) byte { return block[i/2] >> (4 * (i % 2)) & 0xf }

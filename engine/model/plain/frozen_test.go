@@ -14,12 +14,13 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/frozen.json anew")
 
-// frozen are numbers of a random model: the scores of head 2.1 at the last position, key-side contributions to the score
-// of position 20, and the first logits.
+// frozen are numbers of a random model: the scores of head 2.1 at the last position, key-side contributions
+// to the score of position 20, and the first logits.
 type frozen struct{ Scores, KeySide, Logits []float64 }
 
-// The random model of every family keeps the numbers that it had when this package agreed with the reference numbers of
-// all families, which a clone by itself does not have; and contributions add up to scores in both forms of the weights.
+// The random model of every family keeps the numbers that it had when this package agreed with the reference
+// numbers of all families, which a clone by itself does not have; and contributions add up to scores in both
+// forms of the weights.
 func TestFrozen(t *testing.T) {
 	const file, layer, head, key = "testdata/frozen.json", 2, 1, 20
 	stored := map[string]frozen{}

@@ -15,7 +15,8 @@ import (
 
 // Experts as gpt-oss is published with them, in four bits, are the numbers that the format means.
 func TestMXFP4(t *testing.T) {
-	config := familytest.Tiny("gpt_oss").With("hidden_size", 64, "intermediate_size", 32, "quantization_config",
+	config := familytest.Tiny("gpt_oss").With("hidden_size", 64, "intermediate_size", 32,
+		"quantization_config",
 		familytest.Config{"quant_method": "mxfp4", "modules_to_not_convert": []string{"lm_head"}})
 	dir := t.TempDir()
 	text, err := json.Marshal(config)
@@ -37,7 +38,8 @@ func TestMXFP4(t *testing.T) {
 			continue
 		}
 		experts, in, out := info.Shape[0], info.Shape[1], info.Shape[2]
-		packed = append(packed, checkpoint.Info{Name: info.Name + "_blocks", DType: "U8", Shape: []int{experts, out, in / 32, 16}},
+		packed = append(packed, checkpoint.Info{Name: info.Name + "_blocks", DType: "U8",
+			Shape: []int{experts, out, in / 32, 16}},
 			checkpoint.Info{Name: info.Name + "_scales", DType: "U8", Shape: []int{experts, out, in / 32}})
 	}
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), text, 0o600); err != nil {
