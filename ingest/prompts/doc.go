@@ -23,8 +23,8 @@
 // column like any other. All other columns are the author's own and are kept with the prompt
 // ([schema.Prompt.Fields]), as JSON and in the order of the file: numbers as they are written, text as text,
 // lists and objects as they are. They may have 1 MiB a record. A column without a name, such as the index
-// that pandas writes, gets the name of its place: column 1. Nothing is left out but NaN, pandas' missing
-// value, which is null. No two columns may have one name.
+// that pandas writes, gets the name of its place: column 1. NaN, pandas' missing value, is null, and an infinite
+// number is text, as JSON has neither. No two columns may have one name.
 //
 // # Positions
 //
