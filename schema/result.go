@@ -14,6 +14,7 @@ type Result struct {
 type Logits struct {
 	Key, Baseline         float32 // before any cap
 	KeyBias, BaselineBias float32 // shift of the last norm seen through the unembedding, and the unembedding's own bias
+	Scale                 float32 // scale of the last norm at the query position
 	Cap                   float64 // a logit l becomes cap tanh(l / cap) at last; 0: it does not
 	Effects               []LogitEffect
 	Closure               float64 // largest |logit - sum of effects - bias| of both tokens
