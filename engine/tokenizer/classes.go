@@ -39,10 +39,12 @@ func (s *set) first(text string) int {
 
 func not(holds func(rune) bool) func(rune) bool { return func(r rune) bool { return !holds(r) } }
 
-// isSpace is the White_Space property, 25 characters: \s of Oniguruma and of Rust, whose ASCII namesake in Go is smaller.
+// isSpace is the White_Space property, 25 characters: \s of Oniguruma and of Rust, whose ASCII namesake in Go
+// is smaller.
 func isSpace(r rune) bool { return unicode.IsSpace(r) }
 
-// isWord is \w of Oniguruma by itself. By its table for Latin-1 it has ² ³ ¹ ¼ ½ ¾, which \w in a class has not.
+// isWord is \w of Oniguruma by itself. By its table for Latin-1 it has ² ³ ¹ ¼ ½ ¾, which \w in a class has
+// not.
 func isWord(r rune) bool {
 	if r <= unicode.MaxLatin1 && unicode.IsNumber(r) {
 		return true
