@@ -97,8 +97,8 @@ func unmarshal(tb testing.TB, text []byte, value any) {
 	}
 }
 
-// Published tokenizers give the ids of Hugging Face's tokenizers for texts that break tokenizers, and their tokens stand for
-// the same bytes.
+// Published tokenizers give the ids of Hugging Face's tokenizers for texts that break tokenizers, and their
+// tokens stand for the same bytes.
 func TestReferenceTokenizers(t *testing.T) {
 	dir := referenceDir(t)
 	var texts []referenceText
@@ -160,7 +160,8 @@ func (m fakeMetadata) Numbers(key string) ([]int64, bool)  { return value[[]int6
 func (m fakeMetadata) Floats(key string) ([]float64, bool) { return value[[]float64](m, key) }
 func (m fakeMetadata) Flag(key string) (bool, bool)        { return value[bool](m, key) }
 
-// referenceMetadata writes a tokenizer.json as llama.cpp's converter would, with scores in the order of the merges.
+// referenceMetadata writes a tokenizer.json as llama.cpp's converter would, with scores in the order of the
+// merges.
 func referenceMetadata(tb testing.TB, file []byte) fakeMetadata {
 	var j struct {
 		Added []struct {

@@ -2,6 +2,7 @@ package tokenizer_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -10,8 +11,8 @@ import (
 	"ducklens/engine/tokenizer"
 )
 
-// Files beside the vocabulary count as they do for transformers. The vocabulary is that of small: bytes, Ġa, Ġab, bb and the
-// end of text, 259.
+// Files beside the vocabulary count as they do for transformers. The vocabulary is that of small: bytes, Ġa,
+// Ġab, bb and the end of text, 259.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	const gpt2 = `{"model_type": "gpt2", "vocab_size": 260}`
@@ -325,4 +326,42 @@ func FuzzFromMetadata(f *testing.F) {
 		}
 		checkIDs(t, tok)
 	})
+}
+
+func ExampleTokenizer_EncodeBOS() {
+	gpt, err := tokenizer.GPT2()
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(gpt.EncodeBOS(" Mary", tokenizer.AutoBOS))
+	fmt.Println(gpt.EncodeBOS(" Mary", tokenizer.WithoutBOS))
+	fmt.Println(gpt.BeginsWithBOS("<|endoftext|> Mary"))
+	// Output:
+	// [50256 5335]
+	// [5335]
+	// true
+}
+
+func ExampleLoad() {
+	const file = `{
+		"added_tokens": [{"content": "<s>", "special": true}],
+		"normalizer": {"type": "Sequence", "normalizers": [
+			{"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
+		"decoder": {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+		"model": {"type": "BPE", "vocab": {"<s>": 0, "▁": 1, "a": 2, "b": 3, "ab": 4, "▁ab": 5}, "merges": ["a b", "▁ ab"]}
+	}`
+	tok, err := tokenizer.Load(fstest.MapFS{"tokenizer.json": {Data: []byte(file)}})
+	if err != nil {
+		panic(err)
+	}
+	for _, id := range tok.Encode("ab <s>ba") {
+		fmt.Printf("%d %q\n", id, tok.Token(id))
+	}
+	// Output:
+	// 5 " ab"
+	// 1 " "
+	// 0 "<s>"
+	// 1 " "
+	// 3 "b"
+	// 2 "a"
 }
