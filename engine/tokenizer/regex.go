@@ -8,10 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// The regular expressions of a tokenizer.json are Oniguruma's. Go's package regexp has no lookahead, and its \s is
-// ASCII; regexp2 has a lookahead, but .NET's classes, and takes as long as a hostile pattern wants. So this is a reader
-// of the part that tokenizers use, and what it does not know it refuses by name: classes, groups, alternatives,
-// greedy, lazy and possessive repetition, (?i:...), lookahead, atomic groups, and the anchors ^ $ \A \z \b.
+// The regular expressions of a tokenizer.json are Oniguruma's. Go's package regexp has no lookahead, and its
+// \s is ASCII; regexp2 has a lookahead, but .NET's classes, and takes as long as a hostile pattern wants. So
+// this is a reader of the part that tokenizers use, and what it does not know it refuses by name: classes,
+// groups, alternatives, greedy, lazy and possessive repetition, (?i:...), lookahead, atomic groups, and the
+// anchors ^ $ \A \z \b.
 
 // opcode is what an instruction does. One that fails goes back to the last choice.
 type opcode uint8
@@ -52,7 +53,7 @@ const (
 
 func compile(expression string) (*pattern, error) {
 	if len(expression) > maxPattern || !utf8.ValidString(expression) {
-		return nil, fault("pattern %.80q has %d bytes, want at most %d, in UTF-8", expression, len(expression), maxPattern)
+		return nil, fault("pattern %.80q, want UTF-8 of at most %d bytes", expression, maxPattern)
 	}
 	p := &parser{rest: expression}
 	tree, err := p.alternatives(0)
@@ -265,7 +266,8 @@ func (p *parser) atom(depth int) (*node, error) {
 	return &node{set: newSet(p.char(r))}, nil
 }
 
-// char holds one character, and in (?i) those that differ from it in case only: for k the Kelvin sign, for s U+017F.
+// char holds one character, and in (?i) those that differ from it in case only: for k the Kelvin sign, for s
+// U+017F.
 func (p *parser) char(r rune) func(rune) bool {
 	return p.folded(func(c rune) bool { return c == r })
 }
