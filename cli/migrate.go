@@ -2,7 +2,7 @@ package cli
 
 import (
 	"fmt"
-	"strconv"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,56 +17,38 @@ func newMigrate() *cobra.Command {
 	return &cobra.Command{
 		Use:   "migrate FILE",
 		Short: "Bring a file of an older ducklens to the tables of this one",
-		Long: `Makes the new file beside the old one and puts it in its place when it is whole: an interrupted migration leaves
-the old file. Releases that know only the older tables cannot read the new file, so keep a copy if you need one.
-Everything is kept but what pairs of components are made from (factors), which older files store in another form;
-means of pairs are kept. Saved queries that ducklens shipped become those of this release, your own stay. A file
-that has the tables of this ducklens is left alone; a newer one is refused.`,
+		Long: `Changes the file in place, in one transaction: it is migrated wholly or left as it was. Releases that know only
+the older tables cannot read it afterwards, so keep a copy if you need one. A file that has the tables of this
+ducklens is left alone; a newer one is refused.`,
 		Example: `  ducklens migrate run.duckdb`,
 		GroupID: groupMake,
 		Args:    exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := transfer.Migrate(cmd.Context(), args[0], transfer.MigrateOptions{Shipped: shipped(queries.Embedded())})
+			var shipped []transfer.SavedQuery
+			for _, q := range travelling(queries.Embedded()) {
+				shipped = append(shipped, transfer.SavedQuery(q))
+			}
+			done, err := transfer.Migrate(cmd.Context(), args[0], transfer.MigrateOptions{Shipped: shipped})
 			if err != nil {
 				return err
 			}
-			out := cmd.ErrOrStderr()
-			if m.From == schema.Version {
-				_, err = fmt.Fprintf(out, "%s: has schema version %d already\n", args[0], m.From)
-				return err
-			}
-			fmt.Fprintf(out, "%s: migrated from schema version %d to %d\n", args[0], m.From, schema.Version)
-			for _, note := range migrationNotes(m) {
-				fmt.Fprintf(out, "note: %s\n", note)
-			}
-			return nil
+			return printMigrated(cmd.ErrOrStderr(), args[0], done)
 		},
 	}
 }
 
-// migrationNotes says what of a file did not stay as it was.
-func migrationNotes(m transfer.Migrated) (notes []string) {
-	if len(m.Factors) > 0 {
-		runs := make([]string, len(m.Factors))
-		for i, run := range m.Factors {
-			runs[i] = strconv.Itoa(run)
-		}
-		notes = append(notes, fmt.Sprintf("factors of run %s are left out: queries about single pairs of components need a new ingest; means of pairs are kept", strings.Join(runs, ", ")))
+// printMigrated says what became of a file.
+func printMigrated(w io.Writer, path string, done transfer.Migrated) error {
+	if done.From == schema.Version {
+		_, err := fmt.Fprintf(w, "%s: has schema version %d already\n", path, done.From)
+		return err
 	}
-	if len(m.Replaced) > 0 {
-		notes = append(notes, "saved queries of this release take the place of older ones: "+queries.Printable(strings.Join(m.Replaced, ", ")))
+	fmt.Fprintf(w, "%s: migrated from schema version %d to %d\n", path, done.From, schema.Version)
+	for _, run := range done.Factors {
+		fmt.Fprintf(w, "run %d: its factors are left out, because those of this version cannot be made from them; means of pairs are kept\n", run)
 	}
-	if len(m.Kept) > 0 {
-		notes = append(notes, "your saved queries stay as they are, and may need another form of heads, L10H7: "+queries.Printable(strings.Join(m.Kept, ", ")))
+	if len(done.Kept) > 0 {
+		fmt.Fprintf(w, "saved queries kept as they are: %s; they may name columns of the older version\n", strings.Join(done.Kept, ", "))
 	}
-	return notes
-}
-
-// shipped are the saved queries in the form in which a migration takes them.
-func shipped(list []queries.Query) []transfer.SavedQuery {
-	var saved []transfer.SavedQuery
-	for _, q := range list {
-		saved = append(saved, transfer.SavedQuery{Name: q.Name, SQL: q.String()})
-	}
-	return saved
+	return nil
 }
