@@ -112,7 +112,12 @@ func TestReferenceTokenizers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var want reference
 			refdata.JSON(t, path, &want)
-			tok, err := tokenizer.Load(fstest.MapFS{"tokenizer.json": {Data: referenceFile(t, dir, name)}})
+			fsys := fstest.MapFS{"tokenizer.json": {Data: referenceFile(t, dir, name)}}
+			config := filepath.Join(filepath.Dir(path), "tokenizer_config.json.gz")
+			if _, err := os.Stat(config); err == nil {
+				fsys["tokenizer_config.json"] = &fstest.MapFile{Data: unzip(t, config)}
+			}
+			tok, err := tokenizer.Load(fsys)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -85,15 +85,17 @@ func (b *builder) put(token string, id int) error {
 // reference.
 func (b *builder) merge(left, right string) error {
 	b.buffer = append(append(b.buffer[:0], left...), right...)
-	l, okLeft := b.ids[left]
-	r, okRight := b.ids[right]
-	both, okBoth := b.ids[string(b.buffer)]
-	if !okLeft || !okRight || !okBoth {
-		for token, ok := range map[string]bool{left: okLeft, right: okRight, string(b.buffer): okBoth} {
-			if !ok {
-				return fault("merge of %q and %q: %q is not in the vocabulary", left, right, token)
-			}
-		}
+	l, ok := b.ids[left]
+	if !ok {
+		return fault("merge of %q and %q: %q is not in the vocabulary", left, right, left)
+	}
+	r, ok := b.ids[right]
+	if !ok {
+		return fault("merge of %q and %q: %q is not in the vocabulary", left, right, right)
+	}
+	both, ok := b.ids[string(b.buffer)]
+	if !ok {
+		return fault("merge of %q and %q: %q is not in the vocabulary", left, right, b.buffer)
 	}
 	b.pairs.add(l, r, b.ranks, both)
 	b.ranks++
