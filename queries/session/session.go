@@ -114,6 +114,7 @@ func (s *Session) Run(ctx context.Context, q queries.Query, set map[string]strin
 	if result.Facts, err = s.facts(ctx, values); err != nil {
 		return nil, queryError(q, err)
 	}
+	result.Bound = values
 	return result, nil
 }
 
