@@ -232,7 +232,7 @@ func (c *Chart) Infer(r *Result) {
 		if k.use[c.Mark] != needed || k.column == nil || *k.column(c) != "" {
 			continue
 		}
-		wanted, either := c.number(k.name), c.Mark == Line && k.name == "x"
+		wanted, either := c.Numbers(k.name), c.Mark == Line && k.name == "x"
 		i := slices.IndexFunc(r.Columns, func(column Column) bool { return !used[column.Name] && (either || wanted == column.Type.Numeric()) })
 		if i < 0 && !wanted { // a number may be a name too
 			i = slices.IndexFunc(r.Columns, func(column Column) bool { return !used[column.Name] })
@@ -244,15 +244,15 @@ func (c *Chart) Infer(r *Result) {
 	}
 }
 
-// number tells whether the mark wants numbers for a key.
-func (c *Chart) number(key string) bool {
-	switch c.Mark {
-	case Histogram, Scatter:
+// Numbers tells whether the mark wants numbers in the column of a key.
+func (c *Chart) Numbers(key string) bool {
+	switch {
+	case key == "error" || key == "count" || key == "whole" || key == "fill":
+		return true
+	case c.Mark == Histogram || c.Mark == Scatter:
 		return key == "x" || key == "y"
-	case Bar, Line:
-		return key == "y"
 	}
-	return key == "fill"
+	return key == "y" && (c.Mark == Bar || c.Mark == Line)
 }
 
 // Set puts the text of a header key, such as x_title, into its field.

@@ -284,16 +284,13 @@ func named(tokens []token) map[string]bool {
 // texts checks that what stands in braces in titles can be filled in: a fact of the run, a parameter, or a word of the SQL.
 func (p *parser) texts() {
 	q := &p.query
-	for _, t := range []struct{ key, text string }{
-		{"title", q.Title}, {"subtitle", q.Subtitle}, {"x_title", q.Chart.XTitle}, {"y_title", q.Chart.YTitle},
-		{"fill_title", q.Chart.FillTitle}, {"legend_title", q.Chart.LegendTitle},
-	} {
+	for _, t := range q.texts() {
 		list, err := placeholders(t.text)
 		if err != nil || p.words == nil {
 			continue // told where the key is read
 		}
 		for _, h := range list {
-			if q.has(h.name) || p.words[h.name] || q.has("run") && slices.Contains(runFacts, h.name) {
+			if p.words[h.name] || slices.Contains(q.Known(), h.name) {
 				continue
 			}
 			advice := "want the name of a column or of a parameter"
@@ -303,6 +300,45 @@ func (p *parser) texts() {
 			p.fault(p.seen[t.key], "{%s} in the %s: neither the SQL nor the header has that name; %s", h.name, t.key, advice)
 		}
 	}
+}
+
+// A headerText is a text of the header that may hold names in braces.
+type headerText struct{ key, text string }
+
+func (q *Query) texts() []headerText {
+	c := &q.Chart
+	return []headerText{
+		{"title", q.Title}, {"subtitle", q.Subtitle}, {"x_title", c.XTitle}, {"y_title", c.YTitle}, {"fill_title", c.FillTitle}, {"legend_title", c.LegendTitle},
+	}
+}
+
+// Placeholders lists the names in braces in all texts of the header.
+func (q *Query) Placeholders() []string {
+	var names []string
+	for _, t := range q.texts() {
+		list, err := placeholders(t.text)
+		if err != nil {
+			continue // of a query that was not parsed
+		}
+		for _, p := range list {
+			if !slices.Contains(names, p.name) {
+				names = append(names, p.name)
+			}
+		}
+	}
+	return names
+}
+
+// Known lists what may stand in braces beside the columns of the answer: parameters, and the facts of the run.
+func (q *Query) Known() []string {
+	var names []string
+	for _, p := range q.Params {
+		names = append(names, p.Name)
+	}
+	if q.has("run") {
+		names = append(names, runFacts...)
+	}
+	return names
 }
 
 // runFacts are what a query with the parameter run is about; one with the parameter head too has the fact head.

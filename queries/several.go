@@ -11,7 +11,7 @@ import (
 // alone. A parameter whose name is plural, such as heads, takes a list itself.
 func (q *Query) Several(set map[string]string) (param string, sets []map[string]string, err error) {
 	for _, p := range q.Params {
-		if strings.Contains(set[p.Name], ",") && !strings.HasSuffix(p.Name, "s") {
+		if strings.Contains(set[p.Name], ",") && !plural(p.Name) {
 			if param != "" {
 				return "", nil, fmt.Errorf("parameters %s and %s have several values each, want one that has", param, p.Name)
 			}
@@ -29,6 +29,11 @@ func (q *Query) Several(set map[string]string) (param string, sets []map[string]
 		sets = append(sets, one)
 	}
 	return param, sets, nil
+}
+
+// plural tells names such as heads from basis.
+func plural(name string) bool {
+	return strings.HasSuffix(name, "s") && !strings.HasSuffix(name, "is") && !strings.HasSuffix(name, "ss")
 }
 
 // sideColumn is the column that tells the answers apart that [Query.SideBySide] unites.
@@ -60,6 +65,12 @@ func (q Query) SideBySide(param string, results []*Result) (Query, *Result, erro
 	}
 	all.Facts = unite(results)
 	all.Bound[param] = strings.Join(values, ",")
+	q.Params = slices.Clone(q.Params)
+	for i := range q.Params {
+		if q.Params[i].Name == param { // the panels say what it is: nothing else need be said of it
+			q.Params[i].Default = all.Bound[param]
+		}
+	}
 	switch {
 	case frame >= 0, q.Chart.Facet != "":
 		q.Chart.Frame = sideColumn

@@ -278,7 +278,11 @@ func (p *Panel) largestCells(most int) []string {
 	slices.SortStableFunc(cells, func(a, b Cell) int { return cmp.Compare(math.Abs(b.Value), math.Abs(a.Value)) })
 	var texts []string
 	for _, c := range cells[:min(most, len(cells))] {
-		texts = append(texts, p.cellName(c)+" "+short(c.Value))
+		name := c.Label
+		if name == "" {
+			name = p.Y.Names[c.Row] + " × " + p.X.Names[c.Column]
+		}
+		texts = append(texts, name+" "+short(c.Value))
 	}
 	return texts
 }

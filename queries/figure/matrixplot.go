@@ -5,6 +5,7 @@ import (
 	"image"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/plot/vg"
 
@@ -184,6 +185,9 @@ func (m *matrixPlot) Below() vg.Length {
 // Notes implements page.Plot.
 func (m *matrixPlot) Notes() []string {
 	var notes []string
+	if m.f.Scale.Beyond > 0 {
+		notes = m.f.largestCells()
+	}
 	if len(m.x.named) < len(m.x.names) || len(m.y.named) < len(m.y.names) {
 		notes = append(notes, "named: the rows and columns with the strongest cells, as far as there is room")
 	}
@@ -195,9 +199,20 @@ func (m *matrixPlot) Notes() []string {
 	return notes
 }
 
-// marked tells whether c has a minus in it, for prints in grey.
+// beyondText is the value of a cell as it has room there, or nothing.
+func (m *matrixPlot) beyondText(c Cell) string {
+	style := typeset.Style{Size: minText}
+	text := strings.Replace(digits(c.Value, 2), "0.", ".", 1)
+	if style.Width(text) > m.cell-0.6 || style.Cap()+2 > m.cell {
+		return ""
+	}
+	return text
+}
+
+// marked tells whether c has a minus in it, for prints in grey. A number has its own.
 func (m *matrixPlot) marked(p *Panel, c Cell) bool {
-	return m.cell >= leastSign && p.shade(c) <= -strong
+	numbered := p.shade(c) < -1 && m.beyondText(c) != ""
+	return m.cell >= leastSign && p.shade(c) <= -strong && !numbered
 }
 
 // DrawSide implements page.Plot.
@@ -265,6 +280,7 @@ func (m *matrixPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 		height := max(0.4, 0.1*m.cell)
 		p.Rect(palette.On(img.NRGBAAt(c.Column, c.Row)), x+(vg.Length(c.Column)+0.25)*m.cell, y+(vg.Length(c.Row)+0.5)*m.cell-height/2, m.cell/2, height)
 	}
+	m.drawBeyond(p, shown, x, y)
 	var path vg.Path
 	for _, g := range m.x.axis.Groups[min(1, len(m.x.axis.Groups)):] {
 		at := x + vg.Length(g.First)*m.cell
@@ -276,4 +292,17 @@ func (m *matrixPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 	}
 	p.Lines(sheer(m.colors.Edge, 0.35), 0.3, path)
 	p.Lines(m.colors.Edge, 0.5, outline(p, cells, presence(cells), x, y, m.cell, m.cell))
+}
+
+// drawBeyond writes the values of cells that are beyond the colour scale into them, where they have room.
+func (m *matrixPlot) drawBeyond(p page.Pen, shown *Panel, x, y vg.Length) {
+	style := typeset.Style{Size: minText}
+	for _, c := range shown.Cells {
+		text := m.beyondText(c)
+		if math.Abs(shown.shade(c)) <= 1 || text == "" {
+			continue
+		}
+		style.Color = palette.On(m.colors.Diverging(shown.Shade(c)))
+		p.Text(style, x+(vg.Length(c.Column)+0.5)*m.cell, y+(vg.Length(c.Row)+0.5)*m.cell+style.Cap()/2, 0.5, text)
+	}
 }

@@ -11,13 +11,14 @@ func (f *Figure) Lead() []string {
 	if f.Subtitle != "" {
 		lines = append(lines, f.Subtitle)
 	}
-	var remarks []string
+	var settings []string
 	for _, s := range f.Settings {
-		remarks = append(remarks, s.Text)
+		settings = append(settings, s.Text)
 	}
-	remarks = append(remarks, f.shown()...)
-	if len(remarks) > 0 {
-		lines = append(lines, upperFirst(strings.Join(remarks, "; ")))
+	for _, remarks := range [][]string{settings, f.shown()} {
+		if len(remarks) > 0 {
+			lines = append(lines, strings.Join(remarks, "; "))
+		}
 	}
 	return lines
 }
@@ -26,9 +27,9 @@ func (f *Figure) Lead() []string {
 func (f *Figure) shown() []string {
 	var remarks []string
 	if p := f.Part; p.OfRows > 0 {
-		text := fmt.Sprintf("%s and %s that carry most are shown", portion(p.Rows, p.OfRows, "row"), portion(p.Columns, p.OfColumns, "column"))
+		text := fmt.Sprintf("shown are %s and %s, those that carry most", portion(p.Rows, p.OfRows, "row"), portion(p.Columns, p.OfColumns, "column"))
 		if p.Rows == p.OfRows && p.Columns == p.OfColumns {
-			text = "some of a larger matrix is shown"
+			text = "shown is a part of a larger matrix"
 		}
 		if p.Share > 0 {
 			text += fmt.Sprintf(": %s %% of the sum of the sizes of all values", percentage(p.Share))
@@ -50,7 +51,7 @@ func portion(n, of int, what string) string {
 	if n == of {
 		return fmt.Sprintf("all %d %ss", of, what)
 	}
-	return fmt.Sprintf("the %d of %d %ss", n, of, what)
+	return fmt.Sprintf("%d of %d %ss", n, of, what)
 }
 
 // percentage writes a share in per cent, so that less than all is not rounded to it.

@@ -169,7 +169,7 @@ func TestHide(t *testing.T) {
 		if err := f.WriteSVG(&b, figure.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		if lead := strings.Join(f.Lead(), "\n"); !strings.Contains(lead, "ot shown: "+test.hide) {
+		if lead := strings.Join(f.Lead(), "\n"); !strings.Contains(lead, "not shown: "+test.hide) {
 			t.Errorf("%s: below the title %q", name, lead)
 		}
 		if strings.Contains(b.String(), ">"+test.hide+"<") || strings.Contains(b.String(), "<title>"+test.hide+":") {

@@ -209,7 +209,7 @@ func TestPartThatMatters(t *testing.T) {
 	if math.Abs(f.Part.Share-shown/all) > 1e-12 {
 		t.Errorf("share %g, want %g", f.Part.Share, shown/all)
 	}
-	want := fmt.Sprintf("The 28 of 301 rows and the 28 of 301 columns that carry most are shown: %.0f %% of the sum of the sizes of all values", 100*f.Part.Share)
+	want := fmt.Sprintf("shown are 28 of 301 rows and 28 of 301 columns, those that carry most: %.0f %% of the sum of the sizes of all values", 100*f.Part.Share)
 	if lead := f.Lead(); lead[len(lead)-1] != want {
 		t.Errorf("below the title %q, want %q", lead, want)
 	}
