@@ -242,7 +242,7 @@ func TestMigrateRefuses(t *testing.T) {
 			dbfile.ErrNotDucklens, "it has no stored column saved_query.sql", ""},
 		{"other type", oldFile(t, 3, "ALTER TABLE token ALTER text TYPE BLOB"), dbfile.ErrNotDucklens, "its column token.text is BLOB, want VARCHAR", ""},
 		{"row that breaks a rule", oldFile(t, 3, "CREATE TABLE loose AS SELECT * FROM substitution", "DROP TABLE substitution CASCADE", "UPDATE loose SET prob = NULL", "ALTER TABLE loose RENAME TO substitution"),
-			dbfile.ErrNotDucklens, "substitution", ""},
+			dbfile.ErrConstraint, "NOT NULL constraint failed: substitution.prob", ""},
 	} {
 		before, _ := os.ReadFile(tt.path)
 		_, err := transfer.Migrate(t.Context(), tt.path, transfer.MigrateOptions{Database: dbfile.Options{Threads: 1}})
