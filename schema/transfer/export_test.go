@@ -56,7 +56,7 @@ func TestExportImport(t *testing.T) {
 	whole := runFile(t, "", 1, 2)
 	file := copyOf(t, whole)
 	execIn(t, file, "INSERT INTO saved_query VALUES ('mine', 'SELECT ''\u00e4\n'' -- \"')",
-		"UPDATE score SET baseline = NULL WHERE example_id = 1", "UPDATE key_factor SET baseline_par = NULL, baseline_perp = NULL, perp = list_concat(perp, perp) WHERE example_id = 1 AND run_id = 2")
+		"UPDATE score SET baseline = NULL WHERE example_id = 1", "UPDATE key_factor SET baseline = NULL, vector = list_concat(vector, vector) WHERE example_id = 1 AND run_id = 2")
 	for _, name := range []string{"out", "it's [1]*? {a,b}", "run_id=7", "äß\n"} {
 		folder, again := filepath.Join(t.TempDir(), name), filepath.Join(t.TempDir(), name+".duckdb")
 		out, err := transfer.Export(t.Context(), file, folder, dbfile.Options{})
@@ -102,7 +102,7 @@ func TestExportImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	verified(t, again)
-	for _, name := range []string{"contribution_wide/run_id=1/data.parquet", "contribution_wide/run_id=2/data.parquet", "example/data.parquet", "ducklens.json"} {
+	for _, name := range []string{"contribution_wide/run_id=1/data.parquet", "contribution_wide/run_id=2/data.parquet", "edge/data.parquet", "prompt/data.parquet", "ducklens.json"} {
 		if _, err := os.Stat(filepath.Join(folder, name)); err != nil {
 			t.Error(err)
 		}
@@ -117,7 +117,7 @@ func TestExportRefuses(t *testing.T) {
 	view := copyOf(t, good)
 	execIn(t, view, "ALTER TABLE projection RENAME TO p", "CREATE VIEW projection AS SELECT * FROM read_csv('/etc/passwd')")
 	column := copyOf(t, good)
-	execIn(t, column, "ALTER TABLE token ALTER COLUMN text DROP NOT NULL")
+	execIn(t, column, "ALTER TABLE prompt_token ALTER COLUMN text DROP NOT NULL")
 	macro := copyOf(t, good)
 	execIn(t, macro, "CREATE MACRO duckdb_columns() AS TABLE SELECT * FROM read_csv('/etc/passwd')", "CREATE MACRO count(x) AS error('macro')")
 	export := func(into string) string {
@@ -149,7 +149,7 @@ func TestExportRefuses(t *testing.T) {
 		{"older", oldFile(t, 2), "", false, dbfile.ErrSchemaVersion, "schema version 2"},
 		{"unfinished", unfinished, "", false, dbfile.ErrUnfinished, "run 1 is running"},
 		{"view for a table", view, "", false, dbfile.ErrNotDucklens, "its projection is a view"},
-		{"altered column", column, "", false, dbfile.ErrNotDucklens, "column token.text is VARCHAR, want VARCHAR NOT NULL"},
+		{"altered column", column, "", false, dbfile.ErrNotDucklens, "column prompt_token.text is VARCHAR, want VARCHAR NOT NULL"},
 		{"macros in place of functions", macro, "", false, nil, ""},
 		{"missing", filepath.Join(foreign, "x.duckdb"), "", false, dbfile.ErrNotFound, "x.duckdb"},
 	} {
@@ -259,7 +259,7 @@ func TestImportRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	parquet := func(e exported, table string) string {
-		return filepath.Join(e.folder, table, map[bool]string{true: "run_id=1", false: "."}[table == "score" || table == "token"], "data.parquet")
+		return filepath.Join(e.folder, table, map[bool]string{true: "run_id=1", false: "."}[table == "score" || table == "prompt_token"], "data.parquet")
 	}
 	outside := filepath.Join(t.TempDir(), "outside.parquet")
 	content, err := os.ReadFile(filepath.Join(whole, "score", "run_id=1", "data.parquet"))
@@ -309,7 +309,7 @@ func TestImportRefuses(t *testing.T) {
 			e.manifest(func(m map[string]any) { m["tables"] = append(m["tables"].([]any), map[string]any{"name": "x\x1b[2J"}) })
 		}, dbfile.ErrNotExport, `lists a table "x\x1b[2J"`},
 		{"path out of the folder", setFile("path", "../outside.parquet"), dbfile.ErrNotExport, `a file "../outside.parquet", want score/run_id=NUMBER/data.parquet`},
-		{"path of another table", setFile("path", "token/run_id=1/data.parquet"), dbfile.ErrNotExport, "want score/run_id=NUMBER/data.parquet"},
+		{"path of another table", setFile("path", "prompt_token/run_id=1/data.parquet"), dbfile.ErrNotExport, "want score/run_id=NUMBER/data.parquet"},
 		{"path with a wildcard", setFile("path", "score/run_id=*/data.parquet"), dbfile.ErrNotExport, "want score/run_id=NUMBER/data.parquet"},
 		{"run that is no number", setFile("path", "score/run_id=+1/data.parquet"), dbfile.ErrNotExport, "want score/run_id=NUMBER/data.parquet"},
 		{"run out of range", setFile("path", "score/run_id=4294967297/data.parquet"), dbfile.ErrNotExport, "want score/run_id=NUMBER/data.parquet"},
@@ -320,7 +320,7 @@ func TestImportRefuses(t *testing.T) {
 			})
 		}, dbfile.ErrNotExport, "once"},
 		{"file missing", func(e exported) { must(e, os.Remove(parquet(e, "score"))) }, dbfile.ErrNotExport, "score/run_id=1/data.parquet is missing"},
-		{"file cut short", func(e exported) { must(e, os.Truncate(parquet(e, "token"), 100)) }, dbfile.ErrNotExport, "token/run_id=1/data.parquet has 100 bytes, want"},
+		{"file cut short", func(e exported) { must(e, os.Truncate(parquet(e, "prompt_token"), 100)) }, dbfile.ErrNotExport, "prompt_token/run_id=1/data.parquet has 100 bytes, want"},
 		{"bit flipped", func(e exported) {
 			b, err := os.ReadFile(parquet(e, "score"))
 			must(e, err)
@@ -341,11 +341,11 @@ func TestImportRefuses(t *testing.T) {
 		{"column missing", func(e exported) { e.rewrite("score", "SELECT * EXCLUDE prob FROM old") }, dbfile.ErrNotExport, "has no column prob, want one of type FLOAT"},
 		{"column too many", func(e exported) { e.rewrite("score", "SELECT *, 1 AS run_id FROM old") }, dbfile.ErrNotExport, `has a column "run_id"`},
 		{"column of another type", func(e exported) { e.rewrite("score", "SELECT * REPLACE (prob::DOUBLE AS prob) FROM old") }, dbfile.ErrNotExport, "column prob of score/run_id=1/data.parquet has the type DOUBLE, want FLOAT"},
-		{"nested type", func(e exported) { e.rewrite("query_factor", "SELECT * REPLACE ([par] AS par) FROM old") }, dbfile.ErrNotExport, "has the type FLOAT[][], want FLOAT[]"},
+		{"nested type", func(e exported) { e.rewrite("query_factor", "SELECT * REPLACE ([vector] AS vector) FROM old") }, dbfile.ErrNotExport, "has the type FLOAT[][], want FLOAT[]"},
 		{"word that is none", func(e exported) { e.rewrite("basis", "SELECT * REPLACE ('left' AS side) FROM old") }, dbfile.ErrNotExport, "table basis: basis/data.parquet: Conversion Error: Could not convert string 'left'"},
 		{"not finite", func(e exported) { e.rewrite("score", "SELECT * REPLACE ('nan'::FLOAT AS score) FROM old") }, dbfile.ErrConstraint, "isfinite"},
 		{"missing value", func(e exported) { e.rewrite("score", "SELECT * REPLACE (NULL::FLOAT AS score) FROM old") }, dbfile.ErrConstraint, "NOT NULL constraint failed: score.score"},
-		{"two of a key", func(e exported) { e.rewrite("example", "SELECT * REPLACE (0::INTEGER AS example_id) FROM old") }, dbfile.ErrConstraint, "duplicate key"},
+		{"two of a key", func(e exported) { e.rewrite("edge", "SELECT * REPLACE (0::INTEGER AS example_id) FROM old") }, dbfile.ErrConstraint, "duplicate key"},
 		{"folder of a table missing", func(e exported) { must(e, os.RemoveAll(filepath.Join(e.folder, "score"))) }, dbfile.ErrNotExport, "score/run_id=1/data.parquet is missing"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -26,8 +26,8 @@ func runFile(t *testing.T, sha string, seeds ...uint64) string {
 	}
 	for _, seed := range seeds {
 		run := schema.Run{Model: model, Heads: schematest.Targets(schema.Head{Layer: 1, Index: 2}), Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 0, Index: 1}, {Layer: 0, Index: 0}},
-			Seed: int64(seed), BOS: true, Factors: true, Pairs: true}
-		schematest.Insert(t, db, run, schematest.Random(run, seed, 3))
+			Seed: int64(seed), BOS: true, Factors: true, Pairs: true, Logits: true}
+		schematest.Insert(t, db, run, schematest.AddLayerScales(schematest.Random(run, seed, 3)))
 	}
 	if err := db.Finalize(t.Context()); err != nil {
 		t.Fatal(err)
@@ -57,6 +57,16 @@ func dump(t *testing.T, path string, run int) (list []string) {
 		"SELECT 'head ' || head_id || label || ordinal FROM head WHERE run_id = $1",
 		"SELECT 'basis ' || basis_id || name || dimension FROM basis WHERE run_id = $1",
 		"SELECT 'mover ' || ordinal || label FROM mover WHERE run_id = $1",
+		"SELECT 'component ' || ordinal || key FROM run_component JOIN component USING (component_id) WHERE run_id = $1",
+		"SELECT 'prompt ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM prompt WHERE run_id = $1) AS t",
+		"SELECT 'edge ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM edge WHERE run_id = $1) AS t",
+		"SELECT 'layer scale ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM layer_scale WHERE run_id = $1) AS t",
+		"SELECT 'query axis ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM query_axis WHERE run_id = $1) AS t",
+		"SELECT 'key axis ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM key_axis WHERE run_id = $1) AS t",
+		"SELECT 'query coordinate ' || t::VARCHAR FROM (SELECT w.* EXCLUDE (run_id, component_id), c.label FROM query_coordinate AS w JOIN component AS c USING (component_id) WHERE w.run_id = $1) AS t",
+		"SELECT 'key coordinate ' || t::VARCHAR FROM (SELECT w.* EXCLUDE (run_id, component_id), c.label FROM key_coordinate AS w JOIN component AS c USING (component_id) WHERE w.run_id = $1) AS t",
+		"SELECT 'logit ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM logit WHERE run_id = $1) AS t",
+		"SELECT 'logit effect ' || t::VARCHAR FROM (SELECT w.* EXCLUDE (run_id, component_id), c.label FROM logit_effect AS w JOIN component AS c USING (component_id) WHERE w.run_id = $1) AS t",
 		"SELECT 'token ' || example_id || pos || text FROM token WHERE run_id = $1",
 		"SELECT 'score ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM score WHERE run_id = $1) AS t",
 		"SELECT 'attention ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM attention WHERE run_id = $1) AS t",
@@ -165,7 +175,7 @@ func TestMergeRefuses(t *testing.T) {
 	}{
 		{"older", oldFile(t, 2), dbfile.ErrSchemaVersion, "schema version 2"},
 		{"unfinished", unfinished, dbfile.ErrUnfinished, "run 1 is running"},
-		{"other model", other, dbfile.ErrConstraint, "another configuration"},
+		{"other model", other, dbfile.ErrConstraint, "another description"},
 		{"view for a table", planted, dbfile.ErrNotDucklens, "its projection is a view"},
 		{"missing", filepath.Join(t.TempDir(), "x.duckdb"), dbfile.ErrNotFound, ""},
 	} {
