@@ -8,15 +8,16 @@ import (
 	"testing"
 
 	"ducklens/schema/dbfile"
+	"ducklens/schema/transfer"
 )
 
 func TestDiff(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	options := dbfile.DiffOptions{Limit: 5, Database: dbfile.Options{Threads: 1}}
-	diff := func(a, b string) dbfile.Comparison {
+	options := transfer.DiffOptions{Limit: 5, Database: dbfile.Options{Threads: 1}}
+	diff := func(a, b string) transfer.Comparison {
 		t.Helper()
-		c, err := dbfile.Diff(ctx, a, b, options)
+		c, err := transfer.Diff(ctx, a, b, options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +34,7 @@ func TestDiff(t *testing.T) {
 
 	// Another model, numbered apart: components go by name.
 	merged := filepath.Join(t.TempDir(), "merged.duckdb")
-	if _, err := dbfile.Merge(ctx, merged, []string{runFile(t, strings.Repeat("cd", 32), 7), a}, options.Database); err != nil {
+	if _, err := transfer.Merge(ctx, merged, []string{runFile(t, strings.Repeat("cd", 32), 7), a}, options.Database); err != nil {
 		t.Fatal(err)
 	}
 	if c := diff(a, merged); !c.Same() || c.RunB != 2 {
@@ -100,7 +101,7 @@ func TestDiffRefuses(t *testing.T) {
 		{a, planted, 0, dbfile.ErrNotDucklens},
 		{planted, a, 0, dbfile.ErrNotDucklens},
 	} {
-		if _, err := dbfile.Diff(t.Context(), tt.a, tt.b, dbfile.DiffOptions{RunB: tt.runB}); !errors.Is(err, tt.want) {
+		if _, err := transfer.Diff(t.Context(), tt.a, tt.b, transfer.DiffOptions{RunB: tt.runB}); !errors.Is(err, tt.want) {
 			t.Errorf("%v, want %v", err, tt.want)
 		}
 	}

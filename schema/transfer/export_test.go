@@ -18,6 +18,7 @@ import (
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
+	"ducklens/schema/transfer"
 )
 
 // stored reads every column of every table of a file, in the order of rows.
@@ -58,14 +59,14 @@ func TestExportImport(t *testing.T) {
 		"UPDATE score SET baseline = NULL WHERE example_id = 1", "UPDATE key_factor SET baseline_par = NULL, baseline_perp = NULL, perp = list_concat(perp, perp) WHERE example_id = 1 AND run_id = 2")
 	for _, name := range []string{"out", "it's [1]*? {a,b}", "run_id=7", "äß\n"} {
 		folder, again := filepath.Join(t.TempDir(), name), filepath.Join(t.TempDir(), name+".duckdb")
-		out, err := dbfile.Export(t.Context(), file, folder, dbfile.Options{})
+		out, err := transfer.Export(t.Context(), file, folder, dbfile.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if strings.Contains(name, "?") {
 			again = filepath.Join(t.TempDir(), "x.duckdb") // DuckDB cannot write to it
 		}
-		in, err := dbfile.Import(t.Context(), folder, again, dbfile.Options{Threads: 1})
+		in, err := transfer.Import(t.Context(), folder, again, dbfile.Options{Threads: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,11 +94,11 @@ func TestExportImport(t *testing.T) {
 		}
 	}
 	folder := filepath.Join(t.TempDir(), "out")
-	if _, err := dbfile.Export(t.Context(), whole, folder, dbfile.Options{}); err != nil {
+	if _, err := transfer.Export(t.Context(), whole, folder, dbfile.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	again := filepath.Join(t.TempDir(), "again.duckdb")
-	if _, err := dbfile.Import(t.Context(), folder, again, dbfile.Options{}); err != nil {
+	if _, err := transfer.Import(t.Context(), folder, again, dbfile.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	verified(t, again)
@@ -121,7 +122,7 @@ func TestExportRefuses(t *testing.T) {
 	execIn(t, macro, "CREATE MACRO duckdb_columns() AS TABLE SELECT * FROM read_csv('/etc/passwd')", "CREATE MACRO count(x) AS error('macro')")
 	export := func(into string) string {
 		path := filepath.Join(t.TempDir(), into)
-		if _, err := dbfile.Export(t.Context(), good, path, dbfile.Options{}); err != nil {
+		if _, err := transfer.Export(t.Context(), good, path, dbfile.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		return path
@@ -156,7 +157,7 @@ func TestExportRefuses(t *testing.T) {
 		if into == "" {
 			into = filepath.Join(t.TempDir(), "out")
 		}
-		_, err := dbfile.Export(t.Context(), tt.source, into, dbfile.Options{Threads: 1, Replace: tt.force})
+		_, err := transfer.Export(t.Context(), tt.source, into, dbfile.Options{Threads: 1, Replace: tt.force})
 		if !errors.Is(err, tt.want) || err != nil && !strings.Contains(err.Error(), tt.text) {
 			t.Errorf("%s: %v, want %v with %q", tt.name, err, tt.want, tt.text)
 		} else {
@@ -254,7 +255,7 @@ func (e exported) rewrite(table, query string) {
 func TestImportRefuses(t *testing.T) {
 	t.Parallel()
 	whole := filepath.Join(t.TempDir(), "whole")
-	if _, err := dbfile.Export(t.Context(), runFile(t, "", 1), whole, dbfile.Options{}); err != nil {
+	if _, err := transfer.Export(t.Context(), runFile(t, "", 1), whole, dbfile.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	parquet := func(e exported, table string) string {
@@ -355,7 +356,7 @@ func TestImportRefuses(t *testing.T) {
 			}
 			tt.change(e)
 			into := filepath.Join(t.TempDir(), "new.duckdb")
-			_, err := dbfile.Import(t.Context(), e.folder, into, dbfile.Options{Threads: 1})
+			_, err := transfer.Import(t.Context(), e.folder, into, dbfile.Options{Threads: 1})
 			if tt.want == nil && tt.text == "" {
 				if err != nil {
 					t.Error(err)
@@ -377,19 +378,19 @@ func TestImportRefuses(t *testing.T) {
 func TestImportKeepsFiles(t *testing.T) {
 	t.Parallel()
 	file, folder := runFile(t, "", 1), filepath.Join(t.TempDir(), "out")
-	if _, err := dbfile.Export(t.Context(), file, folder, dbfile.Options{}); err != nil {
+	if _, err := transfer.Export(t.Context(), file, folder, dbfile.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dbfile.Import(t.Context(), folder, file, dbfile.Options{}); !errors.Is(err, dbfile.ErrExists) {
+	if _, err := transfer.Import(t.Context(), folder, file, dbfile.Options{}); !errors.Is(err, dbfile.ErrExists) {
 		t.Errorf("%v, want ErrExists", err)
 	}
-	if _, err := dbfile.Import(t.Context(), file, file+"2", dbfile.Options{}); !errors.Is(err, dbfile.ErrNotExport) {
+	if _, err := transfer.Import(t.Context(), file, file+"2", dbfile.Options{}); !errors.Is(err, dbfile.ErrNotExport) {
 		t.Errorf("%v, want ErrNotExport", err)
 	}
-	if _, err := dbfile.Import(t.Context(), folder+"2", file+"2", dbfile.Options{}); !errors.Is(err, dbfile.ErrNotFound) {
+	if _, err := transfer.Import(t.Context(), folder+"2", file+"2", dbfile.Options{}); !errors.Is(err, dbfile.ErrNotFound) {
 		t.Errorf("%v, want ErrNotFound", err)
 	}
-	if _, err := dbfile.Import(t.Context(), folder, file, dbfile.Options{Replace: true}); err != nil {
+	if _, err := transfer.Import(t.Context(), folder, file, dbfile.Options{Replace: true}); err != nil {
 		t.Error(err)
 	}
 	verified(t, file)
@@ -399,7 +400,7 @@ func TestImportKeepsFiles(t *testing.T) {
 func TestImportSurvivesDamage(t *testing.T) {
 	t.Parallel()
 	whole := filepath.Join(t.TempDir(), "whole")
-	if _, err := dbfile.Export(t.Context(), runFile(t, "", 1), whole, dbfile.Options{}); err != nil {
+	if _, err := transfer.Export(t.Context(), runFile(t, "", 1), whole, dbfile.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	const seed, tries = 1, 24
@@ -431,7 +432,7 @@ func TestImportSurvivesDamage(t *testing.T) {
 		}
 		e.put(name, content)
 		into := filepath.Join(t.TempDir(), "new.duckdb")
-		if _, err := dbfile.Import(t.Context(), e.folder, into, dbfile.Options{Threads: 1}); err != nil {
+		if _, err := transfer.Import(t.Context(), e.folder, into, dbfile.Options{Threads: 1}); err != nil {
 			refused++
 			if _, serr := os.Stat(into); !errors.Is(serr, fs.ErrNotExist) {
 				t.Errorf("try %d: refused with %v, and the file is there", n, err)

@@ -12,6 +12,8 @@ import (
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
+	"ducklens/schema/transfer"
+	"ducklens/schema/verify"
 )
 
 // runFile makes a finished file with full runs of the given seeds.
@@ -23,7 +25,7 @@ func runFile(t *testing.T, sha string, seeds ...uint64) string {
 		model.SHA256 = sha
 	}
 	for _, seed := range seeds {
-		run := schema.Run{Model: model, Heads: []schema.Head{{Layer: 1, Index: 2}}, Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 0, Index: 1}, {Layer: 0, Index: 0}},
+		run := schema.Run{Model: model, Heads: schematest.Targets(schema.Head{Layer: 1, Index: 2}), Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 0, Index: 1}, {Layer: 0, Index: 0}},
 			Seed: int64(seed), BOS: true, Factors: true, Pairs: true}
 		schematest.Insert(t, db, run, schematest.Random(run, seed, 3))
 	}
@@ -98,7 +100,7 @@ func verified(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	report, err := dbfile.Verify(t.Context(), db)
+	report, err := verify.File(t.Context(), db)
 	if err != nil || !report.OK() {
 		t.Errorf("%s does not verify: %v, %v", path, report.Problems, err)
 	}
@@ -110,7 +112,7 @@ func TestMerge(t *testing.T) {
 	a, b := runFile(t, "", 1, 2), runFile(t, strings.Repeat("ab", 32), 3)
 	both := runFile(t, "", 2, 4) // run 1 of it is run 2 of a
 	into := filepath.Join(t.TempDir(), "c.duckdb")
-	runs, err := dbfile.Merge(ctx, into, []string{a, b, both}, options)
+	runs, err := transfer.Merge(ctx, into, []string{a, b, both}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +132,7 @@ func TestMerge(t *testing.T) {
 
 	// Merging again adds nothing.
 	again := filepath.Join(t.TempDir(), "d.duckdb")
-	runs, err = dbfile.Merge(ctx, again, []string{into, a, into, b, both}, options)
+	runs, err = transfer.Merge(ctx, again, []string{into, a, into, b, both}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +170,7 @@ func TestMergeRefuses(t *testing.T) {
 		{"missing", filepath.Join(t.TempDir(), "x.duckdb"), dbfile.ErrNotFound, ""},
 	} {
 		into := filepath.Join(t.TempDir(), "c.duckdb")
-		_, err := dbfile.Merge(t.Context(), into, []string{a, tt.source}, dbfile.Options{Threads: 1})
+		_, err := transfer.Merge(t.Context(), into, []string{a, tt.source}, dbfile.Options{Threads: 1})
 		if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) {
 			t.Errorf("%s: %v, want %v with %q", tt.name, err, tt.want, tt.text)
 		}
@@ -177,7 +179,7 @@ func TestMergeRefuses(t *testing.T) {
 		}
 	}
 	for _, replace := range []bool{false, true} {
-		if _, err := dbfile.Merge(t.Context(), a, []string{a}, dbfile.Options{Threads: 1, Replace: replace}); !errors.Is(err, dbfile.ErrExists) {
+		if _, err := transfer.Merge(t.Context(), a, []string{a}, dbfile.Options{Threads: 1, Replace: replace}); !errors.Is(err, dbfile.ErrExists) {
 			t.Errorf("into a source: %v, want ErrExists", err)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
+	"ducklens/schema/transfer"
+	"ducklens/schema/verify"
 )
 
 // oldFile makes a file with the tables of an older schema version and a run in it, and runs more statements there.
@@ -42,11 +44,11 @@ func TestMigrate(t *testing.T) {
 				t.Fatalf("%s of a file of version %d: %v, want ErrSchemaVersion with a hint to migrate", opener, version, err)
 			}
 		}
-		from, err := dbfile.Migrate(ctx, path, dbfile.Options{Threads: 1})
+		from, err := transfer.Migrate(ctx, path, dbfile.Options{Threads: 1})
 		if err != nil || from != version {
 			t.Fatalf("migrate: from %d, %v, want from %d", from, err, version)
 		}
-		if from, err = dbfile.Migrate(ctx, path, dbfile.Options{Threads: 1}); err != nil || from != schema.Version {
+		if from, err = transfer.Migrate(ctx, path, dbfile.Options{Threads: 1}); err != nil || from != schema.Version {
 			t.Errorf("migrate again: from %d, %v, want from %d", from, err, schema.Version)
 		}
 		if entries := listing(path); len(entries) != len(listing(newFile(t))) {
@@ -62,12 +64,12 @@ func TestMigrate(t *testing.T) {
 		if err := db.SQL().QueryRowContext(ctx, "SELECT seed, prompts_sha256 FROM run").Scan(&seed, &hash); err != nil || seed != 42 || hash != nil {
 			t.Errorf("the run has seed %d, fingerprint %v, %v; want 42, none", seed, hash, err)
 		}
-		report, err := dbfile.Verify(ctx, db)
+		report, err := verify.File(ctx, db)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range report.Problems {
-			if p.Kind == dbfile.Altered || p.Kind == dbfile.Damaged {
+			if p.Kind == verify.Altered || p.Kind == verify.Damaged {
 				t.Errorf("a migrated file: %v", p)
 			}
 		}
@@ -92,7 +94,7 @@ func TestMigrateRefuses(t *testing.T) {
 		{"altered", half, dbfile.ErrSQL, "migration 0002", ""},
 	} {
 		before, _ := os.ReadFile(tt.path)
-		_, err := dbfile.Migrate(t.Context(), tt.path, dbfile.Options{Threads: 1})
+		_, err := transfer.Migrate(t.Context(), tt.path, dbfile.Options{Threads: 1})
 		if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) || !strings.HasPrefix(err.Error(), "migrate "+tt.path) {
 			t.Errorf("%s: %v, want %v with %q", tt.name, err, tt.want, tt.text)
 			continue
@@ -111,7 +113,7 @@ func TestMigrateRefuses(t *testing.T) {
 func TestMigrateLocked(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t)
-	if _, err := dbfile.Migrate(t.Context(), db.Path(), dbfile.Options{Threads: 1}); !errors.Is(err, dbfile.ErrLocked) {
+	if _, err := transfer.Migrate(t.Context(), db.Path(), dbfile.Options{Threads: 1}); !errors.Is(err, dbfile.ErrLocked) {
 		t.Errorf("error %v, want ErrLocked", err)
 	}
 }
