@@ -41,11 +41,15 @@ func advise(hint, format string, args ...any) error {
 type ClosureError struct {
 	Example   int // index of the example
 	Head      schema.Head
+	Logits    bool    // it was in the logits, and not in the scores of the head
 	Residual  float64 // |score - sum of contributions|, relative to max(1, |score|); NaN where a number is not finite
 	Tolerance float64 // what it may be at most
 }
 
 func (e *ClosureError) Error() string {
+	if e.Logits {
+		return fmt.Sprintf("engine: example %d: %v: direct effects miss a logit by %.3g of it, want at most %g", e.Example, ErrClosure, e.Residual, e.Tolerance)
+	}
 	return fmt.Sprintf("engine: example %d, head %s: %v: relative residual %.3g, want at most %g", e.Example, e.Head, ErrClosure, e.Residual, e.Tolerance)
 }
 

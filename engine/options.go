@@ -17,6 +17,13 @@ const (
 	Float64 = "float64"
 )
 
+// Words of [Options.BOS].
+const (
+	BOSAuto = "auto"
+	BOSOn   = "on"
+	BOSOff  = "off"
+)
+
 // Options says what to compute. The zero value decomposes every head that the default bases apply to, in
 // the exact convention, in float32.
 type Options struct {
@@ -42,7 +49,7 @@ type Options struct {
 	Seed int64
 
 	// Movers are the heads whose outputs at the query position are substituted for the query and projected, each in a layer below
-	// every target head. Empty: 9.9 and 9.6 where the model has them and they are below every target head, else chosen by [Engine.Prepare].
+	// every target head. Empty: those that [Engine.Prepare] chooses by measure; of GPT-2 small 9.9 and 9.6, if they are below every target head.
 	Movers []schema.Head
 
 	// Factors, Pairs, Substitutions and Projections ask for more than contributions: the fields of [schema.HeadResult] with those
@@ -64,8 +71,12 @@ type Options struct {
 	// Threads is the number of threads to compute on; 0 is one for each CPU. Results do not depend on it.
 	Threads int
 
-	// NoBOS leaves out the <|endoftext|> token in front of every prompt.
-	NoBOS bool
+	// BOS says whether the token that begins a text stands in front of every prompt: [BOSOn], [BOSOff], or what the model's own
+	// tokenizer does, [BOSAuto], which is meant by an empty string too. GPT-2's own files have no policy; there it is on.
+	BOS string
+
+	// Logits runs all layers, and asks for the field of [schema.Result] with this name.
+	Logits bool
 
 	// AttentionOnly leaves out bases, contributions and all that comes with them: only scores and attention rows are computed, and
 	// Heads empty means every head. Closure is NaN then: there is nothing to add up.
@@ -116,8 +127,11 @@ func (o Options) Validate() error {
 			fault("mover head %s is there twice", m)
 		}
 	}
-	if o.AttentionOnly && (o.Factors || o.Pairs || o.Substitutions || o.Projections) {
-		fault("attention only, and factors, pairs, substitutions or projections as well: want one or the other")
+	if o.AttentionOnly && (o.Factors || o.Pairs || o.Substitutions || o.Projections || o.Logits) {
+		fault("attention only, and factors, pairs, substitutions, projections or logits as well: want one or the other")
+	}
+	if !slices.Contains([]string{"", BOSAuto, BOSOn, BOSOff}, o.BOS) {
+		fault("BOS %q, want %s, %s or %s", o.BOS, BOSAuto, BOSOn, BOSOff)
 	}
 	if o.Convention > schema.Notebook {
 		fault("convention number %d, want %d for %s or %d for %s", o.Convention, schema.Exact, schema.Exact, schema.Notebook, schema.Notebook)

@@ -19,7 +19,7 @@ import (
 )
 
 // UserBasis is a basis of your own: directions in the residual stream before the target head, at any scale. Their mean is
-// taken away, as LayerNorm does.
+// taken away where the model's norm does so.
 type UserBasis struct {
 	Side   schema.Side
 	Name   string // letters, digits, _ . + -, beginning with a letter; not the name of another basis of the side
@@ -97,7 +97,7 @@ func (b *UserBasis) read() error {
 		}
 		b.Subspaces = append(b.Subspaces, subspace)
 	}
-	_, err = b.bases()
+	_, err = b.bases(noNorm)
 	return err
 }
 
@@ -120,18 +120,21 @@ func (b UserBasis) check() error {
 	if len(b.Subspaces) == 0 || !b.PerExample && len(b.Subspaces) > 1 {
 		return fmt.Errorf("%s basis %s has %d subspaces, want one, or one for each example and PerExample set", b.Side, b.Name, len(b.Subspaces))
 	}
-	if _, err := b.bases(); err != nil {
+	if _, err := b.bases(noNorm); err != nil {
 		return fmt.Errorf("%s basis %s: %w", b.Side, b.Name, err)
 	}
 	return nil
 }
 
-// bases makes the projections.
-func (b UserBasis) bases() ([]decompose.Basis, error) {
+// noNorm stands for the norm of a model that is not known yet: it finds what no model can use.
+var noNorm = decompose.Norm{Kind: decompose.NoNorm}
+
+// bases makes the projections for a model with that norm.
+func (b UserBasis) bases(norm decompose.Norm) ([]decompose.Basis, error) {
 	list := make([]decompose.Basis, len(b.Subspaces))
 	for i, subspace := range b.Subspaces {
 		var err error
-		if list[i], err = decompose.Span(subspace...); err == nil && len(subspace[0]) != b.dModel() {
+		if list[i], err = decompose.Span(norm, subspace...); err == nil && len(subspace[0]) != b.dModel() {
 			err = fmt.Errorf("%d entries, want %d as in the first", len(subspace[0]), b.dModel())
 		}
 		if err != nil {
@@ -139,7 +142,11 @@ func (b UserBasis) bases() ([]decompose.Basis, error) {
 			if b.PerExample {
 				where = fmt.Sprintf(", example %d", i)
 			}
-			return nil, advise("take out directions that are zero, constant or not finite", "%w: %s%s: %w", ErrArray, b.source(), where, err)
+			hint := "take out directions that are zero or not finite"
+			if norm.Kind == decompose.LN {
+				hint = "take out directions that are zero, constant or not finite"
+			}
+			return nil, advise(hint, "%w: %s%s: %w", ErrArray, b.source(), where, err)
 		}
 	}
 	return list, nil

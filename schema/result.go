@@ -5,6 +5,26 @@ type Result struct {
 	Example     Example
 	Heads       []HeadResult // in the order of the run's heads
 	LayerScales []LayerScale // empty for a model without post-norms
+	Logits      *Logits      // nil unless the run asked for logits
+}
+
+// Logits holds the model's own logits of the key's and the baseline's token at the query position, and what adds up to
+// them once the scale of the last norm is held: the effects of the components, and the bias. Baseline numbers are NaN where the
+// example has no baseline.
+type Logits struct {
+	Key, Baseline         float32 // before any cap
+	KeyBias, BaselineBias float32 // shift of the last norm seen through the unembedding, and the unembedding's own bias
+	Scale                 float32 // scale of the last norm at the query position
+	Cap                   float64 // a logit l becomes cap tanh(l / cap) at last; 0: it does not
+	Effects               []LogitEffect
+	Closure               float64 // largest |logit - sum of effects - bias| of both tokens
+}
+
+// LogitEffect is what one component adds to the logits of the two tokens: its vector at the query position, through the last norm
+// with its scale held, times the token's column of W_U.
+type LogitEffect struct {
+	Component     int
+	Key, Baseline float32
 }
 
 // LayerScale holds the frozen scales of the norms after attention and after the MLP of one layer at one kept position:

@@ -53,22 +53,28 @@ func ParseRunStatus(s string) (RunStatus, error) {
 
 // Run is the manifest of an ingest: everything needed to make the same rows again.
 type Run struct {
-	Model        Model
-	Heads        []Target
-	Components   []Component // results refer to them by index
-	Bases        []Basis     // contributions refer to them by index
-	Movers       []Head      // heads whose outputs are substituted and projected
-	CreatedAt    time.Time
-	Version      string // of ducklens
-	CommandLine  string
-	PromptSource string // "ioi", or the path of a prompt or template file
-	Seed         int64
-	BOS          bool
-	Convention   Convention
-	Processing   Processing
-	Precision    string // "float32" or "float64"
-	BLAS         string // name of the matrix-multiply provider
-	Threads      int
-	Factors      bool // whether factors are stored
-	Pairs        bool // whether pair tables are stored for every example, not only their means
+	Model         Model
+	Heads         []Target
+	Components    []Component // results refer to them by index
+	Bases         []Basis     // contributions refer to them by index
+	Movers        []Head      // heads whose outputs are substituted and projected
+	CreatedAt     time.Time
+	Version       string // of ducklens
+	CommandLine   string
+	PromptSource  string // "ioi", or the path of a prompt or template file
+	Prompts       int    // how many
+	PromptsSHA256 string // over their texts, tokens and positions, in hexadecimal
+	Seed          int64
+	BOS           bool
+	BOSPolicy     string // who decided about BOS: auto, on or off
+	Convention    Convention
+	Processing    Processing
+	Precision     string // "float32" or "float64"
+	BLAS          string // name of the matrix-multiply provider
+	Threads       int
+	Factors       bool   // whether factors are stored
+	Pairs         bool   // whether pair tables are stored for every example, not only their means
+	PairMeans     bool   // whether means of pairs are stored
+	Logits        bool   // whether logits are stored
+	Options       string // further things that the run was asked for, as a JSON object; "" if none
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"ducklens/engine/model"
 	"ducklens/engine/internal/refdata"
+	"ducklens/engine/model"
 )
 
 // promptSet gives the tokens and the positions END, IO, S1 of a reference prompt set, such as mixed_n40_seed0_nobos, in

@@ -129,7 +129,7 @@ func TestQuirkUnbiasedVarianceOfTheFixedSide(t *testing.T) {
 				// f = sqrt((d-1)/d) sqrt(1 + eps/var)
 				d := float64(len(in.Query.Stream))
 				centred := naiveCentre(in.Query.Stream)
-				factor := math.Sqrt((d-1)/d) * math.Sqrt(1+in.Eps/(naiveDot(centred, centred)/d))
+				factor := math.Sqrt((d-1)/d) * math.Sqrt(1+in.Norm.Eps/(naiveDot(centred, centred)/d))
 				if c.side == "keys" && !c.subtract {
 					want := 0.0
 					for j, q := range in.Query.Vector {
@@ -252,7 +252,7 @@ func TestQuirkBaselineHasItsOwnDirection(t *testing.T) {
 				t.Errorf("prompt %d: cell of MLP0 across MLP0 is %g, want 0", i, got)
 			}
 			// Along the key's direction at the baseline it would not be.
-			_, perp := decompose.Split(r.inputs[i].KeyBases[1].AtKey, r.inputs[i].Baseline.Component(schema.StreamComponents(1, r.heads)-1))
+			_, perp := decompose.Split(ln, r.inputs[i].KeyBases[1].AtKey, r.inputs[i].Baseline.Component(r.layout.MLP(0)))
 			if naiveDot(perp, perp) < 1e-3 {
 				t.Errorf("prompt %d: both positions have the same direction", i)
 			}
@@ -270,7 +270,7 @@ func TestQuirkPairsLeaveTheBiasAlone(t *testing.T) {
 		c := fullCall(t, "sub1/ee0/l00/inclS11")
 		for i, in := range r.inputs {
 			table := r.pairTable(t, c, in, sets[i])
-			n := len(sets[i].Query[0].Rows) + 1
+			n := len(sets[i].Query.Rows) + 1
 			for cell := 0; cell < len(table); cell += n { // the bias is the first key
 				if table[cell] != 0 {
 					t.Fatalf("prompt %d: pair with b_K is %g with the baseline subtracted, want exactly 0", i, table[cell])
@@ -322,10 +322,10 @@ func TestQuirkEffectiveEmbeddingHasNoBias(t *testing.T) {
 		basis := func(name string) decompose.Basis {
 			return in.KeyBases[slices.Index(goldenKeyBases, name)].AtKey
 		}
-		if _, perp := decompose.Split(basis("effective+attn0"), direction); naiveDot(perp, perp) > 1e-20 {
+		if _, perp := decompose.Split(ln, basis("effective+attn0"), direction); naiveDot(perp, perp) > 1e-20 {
 			t.Error("effective+attn0 is not MLP + attention of the effective embedding")
 		}
-		if _, perp := decompose.Split(basis("effective+attn0"), add(direction, r.model.BO(0))); naiveDot(perp, perp) < 1e-3 {
+		if _, perp := decompose.Split(ln, basis("effective+attn0"), add(direction, r.model.BO(0))); naiveDot(perp, perp) < 1e-3 {
 			t.Error("b_O of layer 0 makes no difference to effective+attn0")
 		}
 		cached := make([]float64, len(direction))
@@ -334,7 +334,7 @@ func TestQuirkEffectiveEmbeddingHasNoBias(t *testing.T) {
 				cached = add(cached, in.Key.Component(row)) // heads, b_O, MLP
 			}
 		}
-		if _, perp := decompose.Split(basis("mlp0+attn0"), cached); naiveDot(perp, perp) > 1e-20 {
+		if _, perp := decompose.Split(ln, basis("mlp0+attn0"), cached); naiveDot(perp, perp) > 1e-20 {
 			t.Error("mlp0+attn0 is not MLP + attention with b_O")
 		}
 	})
@@ -348,7 +348,7 @@ func TestQuirkFractionsAreSquaresOfMeans(t *testing.T) {
 		r := loadSequences[float64](t, f.dir, head, promptSet(t, f.dir, "mixed_n100_seed42_bos"))
 		var par, perp, parSquares, perpSquares float64
 		for _, in := range r.inputs {
-			p := decompose.Project(in.QueryBases[1], r.output(in, n.Movers[0]), in.Query.Stream)
+			p := decompose.Project(ln, in.QueryBases[1], r.output(in, n.Movers[0]), in.Query.Stream)
 			share := 1 / float64(len(r.inputs))
 			par, perp = par+p.ParNorm*share, perp+p.PerpNorm*share
 			parSquares, perpSquares = parSquares+p.ParNorm*p.ParNorm*share, perpSquares+p.PerpNorm*p.PerpNorm*share

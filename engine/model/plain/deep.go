@@ -6,7 +6,8 @@ import (
 	"ducklens/schema"
 )
 
-// Rows gives key-side contributions to the score of every position, biases last: [C+1][n]; NaN where the query does not see.
+// Rows gives key-side contributions to the score of every position, biases last: [C+1][n]; NaN where the
+// query does not see.
 func (m *Model) Rows(r *Run, layer, head, query int) [][]float64 {
 	q := m.total(r, Query, layer, head, query)
 	rows := grid(len(m.Components(r, schema.Processed, layer, query))+1, len(r.Tokens))
@@ -31,8 +32,8 @@ func (m *Model) total(r *Run, side Side, layer, head, pos int) []float64 {
 	return v
 }
 
-// Contrasts takes a mean of contributions away from those to the key: over all other positions that the query sees, and
-// weighted by its attention to them. [C+1] each
+// Contrasts takes a mean of contributions away from those to the key: over all other positions that the query
+// sees, and weighted by its attention to them. [C+1] each
 func (m *Model) Contrasts(r *Run, rows [][]float64, layer, head, query, key int) (mean, weighted []float64) {
 	for _, row := range rows {
 		sum, count, weightedSum, weight := 0.0, 0.0, 0.0, 0.0
@@ -48,8 +49,8 @@ func (m *Model) Contrasts(r *Run, rows [][]float64, layer, head, query, key int)
 	return mean, weighted
 }
 
-// Without takes each component away from the stream before the layer, with every norm made anew: the score to the key when
-// it is away at the query, at the key, at both, and the key's probability in these cases. [C][6]
+// Without takes each component away from the stream before the layer, with every norm made anew: the score to
+// the key when it is away at the query, at the key, at both, and the key's probability in these cases. [C][6]
 func (m *Model) Without(r *Run, layer, head, query, key int) [][]float64 {
 	o, n, g := &r.Layer[layer], len(r.Tokens), m.KVHead(head)
 	var list [][]float64
@@ -77,8 +78,8 @@ func (m *Model) Without(r *Run, layer, head, query, key int) [][]float64 {
 	return list
 }
 
-// SourcesOf splits the key-side contribution of every earlier head by the position that it read from: [layer H][n]. Norms
-// are frozen; value biases are apart.
+// SourcesOf splits the key-side contribution of every earlier head by the position that it read from: [layer
+// H][n]. Norms are frozen; value biases are apart.
 func (m *Model) SourcesOf(r *Run, layer, head, query, key int) [][]float64 {
 	q := m.total(r, Query, layer, head, query)
 	list := grid(layer*m.Heads, len(r.Tokens))
@@ -99,8 +100,9 @@ func (m *Model) SourcesOf(r *Run, layer, head, query, key int) [][]float64 {
 	return list
 }
 
-// Ablate takes each component away at all positions, when it is written, and runs the model on: score to the key, to the
-// baseline, probability of the key, and the logits of both tokens at the query position. [C][5]; NaN for embeddings and b_O.
+// Ablate takes each component away at all positions, when it is written, and runs the model on: score to the
+// key, to the baseline, probability of the key, and the logits of both tokens at the query position. [C][5];
+// NaN for embeddings and b_O.
 func (m *Model) Ablate(r *Run, layer, head, query, key, baseline int) [][]float64 {
 	var list [][]float64
 	for _, c := range m.Layout(schema.Processed).Components()[:m.Layout(schema.Processed).Below(layer)] {
@@ -112,7 +114,8 @@ func (m *Model) Ablate(r *Run, layer, head, query, key, baseline int) [][]float6
 		run := m.ForwardWithout(r.Tokens, &away)
 		o := &run.Layer[layer]
 		logits := m.LogitsAt(run, query)
-		list = append(list, []float64{o.Score[head][query][key], o.Score[head][query][baseline], o.Pattern[head][query][key],
+		list = append(list, []float64{o.Score[head][query][key], o.Score[head][query][baseline],
+			o.Pattern[head][query][key],
 			logits[r.Tokens[key]], logits[r.Tokens[baseline]]})
 	}
 	return list

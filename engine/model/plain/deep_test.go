@@ -16,7 +16,8 @@ func TestDeep(t *testing.T) {
 	root := refdata.Families(t)
 	for _, name := range []string{"gpt2", "llama3", "qwen3", "gemma2"} {
 		t.Run(name, func(t *testing.T) {
-			checkDeep(t, filepath.Join(root, name), filepath.Join(root, name, "model"), func(*plain.Model) bool { return true })
+			checkDeep(t, filepath.Join(root, name), filepath.Join(root, name, "model"),
+				func(*plain.Model) bool { return true })
 		})
 	}
 }
@@ -37,7 +38,8 @@ func checkDeep(t *testing.T, dir, path string, ablate func(*plain.Model) bool) {
 		t.Fatal(err)
 	}
 	goldens := refdata.Npz(t, filepath.Join(dir, "golden.npz"))
-	g := &golden{T: t, arrays: refdata.Npz(t, filepath.Join(dir, "deep.npz")), seen: map[string]bool{}, worst: map[string]float64{}}
+	g := &golden{T: t, arrays: refdata.Npz(t, filepath.Join(dir, "deep.npz")), seen: map[string]bool{},
+		worst: map[string]float64{}}
 	for i, p := range facts.Prompts {
 		var r *plain.Run
 		for _, label := range facts.Heads {

@@ -41,8 +41,8 @@ type LayerRun struct {
 // Forward runs the model over tokens.
 func (m *Model) Forward(tokens []int) *Run { return m.ForwardWithout(tokens, nil) }
 
-// ForwardWithout runs the model with one component taken away from the stream at all positions, when it is written: a head,
-// or the MLP of a layer (index -1). nil takes nothing away.
+// ForwardWithout runs the model with one component taken away from the stream at all positions, when it is
+// written: a head, or the MLP of a layer (index -1). nil takes nothing away.
 func (m *Model) ForwardWithout(tokens []int, away *schema.Head) *Run {
 	r := &Run{Tokens: tokens}
 	x := make([][]float64, len(tokens))
@@ -161,7 +161,8 @@ func (m *Model) Attend(layer, head int, scores []float64) (pattern []float64, si
 	return row[:len(scores)], row[len(scores)]
 }
 
-// query and key give the vectors [heads][dh] of a normed stream x [d] at a position, and the scales of QK-norm [heads].
+// query and key give the vectors [heads][dh] of a normed stream x [d] at a position, and the scales of
+// QK-norm [heads].
 func (m *Model) query(l int, x []float64, pos, n int) ([][]float64, []float64) {
 	a := &m.Layer[l]
 	return m.qk(l, a.Q, a.BQ, a.QGain, x, pos, n)
@@ -172,7 +173,8 @@ func (m *Model) key(l int, x []float64, pos, n int) ([][]float64, []float64) {
 	return m.qk(l, a.K, a.BK, a.KGain, x, pos, n)
 }
 
-func (m *Model) qk(l int, w [][][]float64, b, gain [][]float64, x []float64, pos, n int) ([][]float64, []float64) {
+func (m *Model) qk(l int, w [][][]float64, b, gain [][]float64, x []float64, pos, n int) ([][]float64,
+	[]float64) {
 	y, scales := make([][]float64, len(w)), make([]float64, len(w))
 	whole := 0.0
 	for h := range w {
@@ -236,7 +238,8 @@ func (m *Model) write(l int, o *LayerRun) {
 			heads[h], raw[h] = a.PostAttn.Linear(heads[h], s), a.PostAttn.Linear(raw[h], s)
 		}
 		o.Head, o.HeadRaw = append(o.Head, heads), append(o.HeadRaw, raw)
-		o.Bias, o.BiasRaw = append(o.Bias, a.PostAttn.Linear(bias, s)), append(o.BiasRaw, a.PostAttn.Linear(plain, s))
+		o.Bias, o.BiasRaw = append(o.Bias, a.PostAttn.Linear(bias, s)), append(o.BiasRaw,
+			a.PostAttn.Linear(plain, s))
 		o.PostScale = append(o.PostScale, s)
 		o.Attn = append(o.Attn, a.PostAttn.Linear(total, s))
 	}

@@ -23,9 +23,12 @@ func TestGGUF(t *testing.T) {
 	if err := exec.Command(python, "-c", "import gguf, numpy").Run(); err != nil {
 		t.Skipf("no Python with gguf (pip install gguf; DUCKLENS_PYTHON names another interpreter): %v", err)
 	}
-	for name, scale := range map[string]float64{ // that of scores where the file does not say it; 0: the model's own
-		"llama2": 0, "llama3": 0, "smollm2": 0, "qwen2": 0, "qwen2-yarn": 0, "qwen3": 0, "gemma1": 0, "gemma2": 4, "gemma3": 4,
-		"smollm3": 0, "olmo1": 0, "olmo2": 0, "olmo3": 0, "phi2": 0, "phi3-longrope": 0, "gpt2": 0, "gpt-oss": 0,
+	// that of scores where the file does not say it; 0: the model's own
+	for name, scale := range map[string]float64{
+		"llama2": 0, "llama3": 0, "smollm2": 0, "qwen2": 0, "qwen2-yarn": 0,
+		"qwen3": 0, "gemma1": 0, "gemma2": 4, "gemma3": 4,
+		"smollm3": 0, "olmo1": 0, "olmo2": 0, "olmo3": 0, "phi2": 0,
+		"phi3-longrope": 0, "gpt2": 0, "gpt-oss": 0,
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := filepath.Join(root, name, "model")
@@ -33,7 +36,8 @@ func TestGGUF(t *testing.T) {
 				folder = published(t, folder)
 			}
 			file := filepath.Join(t.TempDir(), "model.gguf")
-			if out, err := exec.Command(python, "testdata/togguf.py", folder, file).CombinedOutput(); err != nil {
+			if out, err := exec.Command(python, "testdata/togguf.py", folder,
+				file).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
 			want, got := openPlain(t, folder), openPlain(t, file)

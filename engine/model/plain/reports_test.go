@@ -27,10 +27,12 @@ type expected struct {
 	SameAs               string `json:"same_as"`
 }
 
-// Models rebuilt from bug reports of other tools give the right numbers, or are refused by the name of what is wrong.
+// Models rebuilt from bug reports of other tools give the right numbers, or are refused by the name of what
+// is wrong.
 func TestReports(t *testing.T) {
 	root := refdata.Reports(t)
-	refusable := map[string][]string{"tl-no-norm": {"normalization_type"}, "hf-scale-null": {"scale_attn_weights"}}
+	refusable := map[string][]string{"tl-no-norm": {"normalization_type"},
+		"hf-scale-null": {"scale_attn_weights"}}
 	for _, pattern := range []string{"*/expected.json", "checkpoints/*/expected.json"} {
 		paths, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil || len(paths) == 0 {
@@ -83,7 +85,8 @@ func checkReport(t *testing.T, path string, x expected) {
 		near("probability", r.Layer[l].Pattern[h][x.Query][x.Key], *x.Prob)
 	}
 	if x.UnembedScore != nil {
-		score, _ := m.Substitute(r, plain.Query, l, h, x.Query, x.Key, m.UnembedDirection(x.Tokens[x.Key], schema.Processed))
+		score, _ := m.Substitute(r, plain.Query, l, h, x.Query, x.Key,
+			m.UnembedDirection(x.Tokens[x.Key], schema.Processed))
 		near("score with W_U[key] in place of the query", score, *x.UnembedScore)
 	}
 }
