@@ -3,6 +3,7 @@ package model
 import (
 	"math"
 	"slices"
+	"sort"
 
 	"ducklens/engine/blas"
 	"ducklens/engine/internal/workers"
@@ -14,6 +15,10 @@ import (
 // more than the triangle that it needs. Blocks are counted from the start of the sequence, so that where they end does
 // not depend on the batch.
 const queryBlock = 64
+
+// keyBlock divides the position from which a block looks at keys, where it does not look at all: sums over them are made in parts of as many,
+// and where these begin must not depend on the batch either.
+const keyBlock = 256
 
 // section is the part of qkv for some heads of one kind [rows, n d_head].
 func (r *run[T]) section(section, from, to int) blas.Matrix[T] {
@@ -106,6 +111,18 @@ func (r *run[T]) checkQKNorm(l int, q, k headScales[T]) error {
 	return nil
 }
 
+// checkKept looks at the scales of queries at the kept positions only.
+func (r *run[T]) checkKept(q headScales[T], l int) error {
+	for i := range q.scales {
+		if f := float64(q.scales[i]); badScale(f) {
+			kept := i / q.each
+			s := sort.Search(len(r.rows), func(s int) bool { return r.cache.first[s+1] > kept })
+			return &ScaleError{Sequence: s, Position: len(r.cache.seen[kept]) - 1, Layer: l, Norm: "q_norm", Scale: f}
+		}
+	}
+	return nil
+}
+
 // keepQKNorm keeps the scales of a target head; those of its queries are in rows[i] for kept position i.
 func (r *run[T]) keepQKNorm(h schema.Head, q, k func(row int) T, rows []int) {
 	c := r.cache
@@ -131,9 +148,9 @@ func (r *run[T]) attend(l int) {
 	causal := blas.Causal[T]{Window: window, Scale: T(1 / s.AttnScale), Cap: T(s.SoftCap)}
 	workers.Do(r.threads, len(blocks), func(i int) {
 		b, c := blocks[i], causal
-		begin := 0 // the first position that a query of the block sees
+		begin := 0 // the first position that a query of the block sees, or one before it
 		if window > 0 {
-			begin = max(0, b.from+1-window)
+			begin = max(0, b.from+1-window) / keyBlock * keyBlock
 		}
 		rows := r.rows[b.sequence][begin:b.to]
 		firstRow, end := r.rows[b.sequence][b.from], r.rows[b.sequence][b.from]+b.to-b.from
@@ -220,6 +237,9 @@ func (r *run[T]) lastQK(l int) error {
 	}
 	for _, heads := range r.together(indices, s.Heads) {
 		scales := project(queries, q, in, heads, at)
+		if err := r.checkKept(scales, l); err != nil {
+			return err
+		}
 		for h := heads.from; h < heads.to; h++ {
 			qOf[h] = scales.of(h)
 		}

@@ -190,18 +190,6 @@ func (m *Model[T]) Sink(head schema.Head) float64 {
 // when processed. It is nil where the layout has no such component. The caller must not change it.
 func (m *Model[T]) BO(layer int) []T { return m.layers[layer].bo }
 
-// PassBytes tells what memory a pass up to a layer takes beside the weights, as far as it grows with its size: for each position
-// that it keeps, and for each of its rows while it runs.
-func (m *Model[T]) PassBytes(stop int) (position, row int) {
-	s, size := m.spec, 8
-	if _, single := any(T(0)).(float32); single {
-		size = 4
-	}
-	position = (m.layout.Below(stop) + stop + 1) * s.DModel
-	row = 3*s.DModel + (2*s.Heads+2*s.KVHeads)*s.DHead + s.DMLP
-	return size * position, size * row
-}
-
 // releaseTables tells the system that the rows of W_E and W_U that were read are not needed for now. A row of 3 kB may bring up to half a
 // megabyte of the file with it, which counts as the process's memory.
 func (m *Model[T]) releaseTables() {

@@ -100,8 +100,7 @@ func (r *run[T]) checkScales(scales []T, each, layer int, name string) error {
 	for s, rows := range r.rows {
 		for p := r.shared[s]; p < len(rows); p++ {
 			for _, v := range scales[rows[p]*each:][:each] {
-				// A scale of zero is one of a constant stream where eps is zero: what it divides is 0/0.
-				if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) || f == 0 {
+				if f := float64(v); badScale(f) {
 					return &ScaleError{Sequence: s, Position: p, Layer: layer, Norm: name, Scale: f}
 				}
 			}
@@ -109,3 +108,6 @@ func (r *run[T]) checkScales(scales []T, each, layer int, name string) error {
 	}
 	return nil
 }
+
+// badScale tells whether nothing can be divided by a scale. Zero is that of a constant stream where eps is zero: what it divides is 0/0.
+func badScale(f float64) bool { return math.IsNaN(f) || math.IsInf(f, 0) || f == 0 }
