@@ -150,7 +150,7 @@ func describe(path string, ckpt *checkpoint.Checkpoint, options Options) (*Engin
 	e.description = schema.Model{
 		Name: nameOf(absolute, ckpt.Form()), Family: s.Family, ConfigSHA: configSHA(s),
 		NLayers: s.Layers, NHeads: s.Heads, NKVHeads: s.KVHeads, DModel: s.DModel, DHead: s.DHead, DMLP: s.DMLP, DVocab: s.DVocab, NCtx: s.NCtx,
-		Norm: e.norm.Kind.String(), LNEps: s.Norm.Eps, Activation: activations[s.Activation],
+		Norm: e.norm.Kind.String(), LNEps: s.Norm.Eps, Activation: s.Activation.String(),
 	}
 	if options.Convention == schema.Notebook && !likeGPT2(s) {
 		return nil, advise("use convention exact", "engine: %w: the notebook convention imitates published code for GPT-2 (LayerNorm and biases, learned positions, no rotary embedding), and %s is %s",
@@ -185,9 +185,6 @@ func (e *Engine) checkUnembedding() error {
 	e.dropDefaults(e.description.Name+" has no unembedding", func(d decompose.Definition) bool { return d.NeedsUnembed })
 	return nil
 }
-
-// activations are the names that configurations have for them.
-var activations = map[model.Activation]string{model.GELUTanh: "gelu_new", model.GELU: "gelu", model.SiLU: "silu", model.ReLU: "relu"}
 
 // configSHA is a digest of all that a configuration says of a model's arithmetic, in whatever spelling: of the spec, without what is zero
 // in it, so that a field that a later version adds changes nothing for models that do not have it.

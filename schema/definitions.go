@@ -54,7 +54,7 @@ func definitions(folder string) (list []string, err error) {
 // SQL in which the lines of a comment directly above a statement, or above a column of a table, are the comment that the file
 // keeps of it, as in Go. A statement ends with a semicolon at the end of a line.
 func readDefinitions(name, text string) (list []string, err error) {
-	if text, err = expand(name, text); err != nil {
+	if text, err = Expand(name, text); err != nil {
 		return nil, err
 	}
 	var comment, statement, comments []string
@@ -91,9 +91,14 @@ func readDefinitions(name, text string) (list []string, err error) {
 	return list, nil
 }
 
-// expand executes the template in a file.
-func expand(name, text string) (string, error) {
-	t, err := template.New(name).Funcs(templateFunctions).Parse(text)
+// Expand executes the template in a text of SQL: quadrants is the list of the four, and list, sum and wide of a prefix are
+// their columns with commas, added up, and added up as DOUBLE; more are further functions.
+func Expand(name, text string, more ...template.FuncMap) (string, error) {
+	t := template.New(name).Funcs(templateFunctions)
+	for _, functions := range more {
+		t = t.Funcs(functions)
+	}
+	t, err := t.Parse(text)
 	if err != nil {
 		return "", err
 	}
@@ -135,19 +140,21 @@ var templateFunctions = template.FuncMap{
 		}
 		return list
 	},
-	"sum":       func(prefix string, list []corner) string { return addUp(prefix, "", list) },
-	"wide":      func(prefix string, list []corner) string { return addUp(prefix, "::DOUBLE", list) },
-	"tolerance": func() string { return "1e-4" },
+	// the columns of the four quadrants: listed, added up, added up as DOUBLE
+	"list":      func(prefix string) string { return joined(prefix, "", ", ") },
+	"sum":       func(prefix string) string { return joined(prefix, "", " + ") },
+	"wide":      func(prefix string) string { return joined(prefix, "::DOUBLE", " + ") },
+	"tolerance": func() string { return fmt.Sprint(ClosureTolerance) },
 }
 
-// addUp adds the columns of the four quadrants, the first of them in another type.
-func addUp(prefix, cast string, list []corner) string {
-	columns := make([]string, len(list))
-	for i, q := range list {
-		columns[i] = prefix + q.String()
+// joined joins the columns of the four quadrants, the first of them in another type.
+func joined(prefix, cast, by string) string {
+	var columns []string
+	for _, q := range Quadrants() {
+		columns = append(columns, prefix+q.String())
 	}
 	columns[0] += cast
-	return strings.Join(columns, " + ")
+	return strings.Join(columns, by)
 }
 
 // corner is a quadrant as the templates see it.
@@ -177,7 +184,7 @@ func ViewComments() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := expand(name, string(file))
+	text, err := Expand(name, string(file))
 	if err != nil {
 		return nil, err
 	}
@@ -196,4 +203,20 @@ func ViewComments() (map[string]string, error) {
 		}
 	}
 	return list, nil
+}
+
+// Statements cuts a text of SQL at the semicolons that end a line, and drops lines that are comments.
+func Statements(text string) (list []string) {
+	var lines []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, " \t\r\n")
+		if line == "" || strings.HasPrefix(strings.TrimSpace(line), "--") {
+			continue
+		}
+		body, last := strings.CutSuffix(line, ";")
+		if lines = append(lines, body); last {
+			list, lines = append(list, strings.Join(lines, "\n")), nil
+		}
+	}
+	return list
 }

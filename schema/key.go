@@ -56,3 +56,7 @@ func PromptKey(tokens []Token) string {
 	}
 	return key("prompt", ids.String())
 }
+
+// OtherRunKey is the key of a run whose question another run of its file has the key of, and which holds other rows; content is
+// a hash of them.
+func OtherRunKey(taken, content string) string { return key("other run", taken, content) }

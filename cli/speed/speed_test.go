@@ -148,7 +148,7 @@ func examples(b *testing.B, e *engine.Engine, n int) []schema.Example {
 func options(e ingest.Engine, file string, n int) ingest.Options {
 	return ingest.Options{
 		Engine: e, Prompts: ioi(n), Names: prompts.IOI().Names, Path: file, Force: true,
-		Run: schema.Run{CreatedAt: time.Unix(0, 0), Version: "speed", PromptSource: "ioi", Seed: 1, BOS: true, Precision: engine.Float32, BLAS: "auto", Threads: 2},
+		CreatedAt: time.Unix(0, 0), Version: "speed", PromptSource: "ioi", Seed: 1,
 	}
 }
 

@@ -70,6 +70,9 @@ const (
 	ReLU
 )
 
+// String is the name that configurations have for it.
+func (a Activation) String() string { return [...]string{"gelu_new", "gelu", "silu", "relu"}[a] }
+
 // Experts is a mixture of experts: each position goes through the Top experts of Count whose router logits are
 // largest, weighted by the softmax of those logits. An expert computes, with gate and up interleaved in its first map,
 // W_out (min(gate, Limit) sigmoid(Alpha gate) (clip(up, Limit) + 1)) + b (gpt-oss).

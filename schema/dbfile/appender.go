@@ -140,7 +140,7 @@ func (a *Appender) PutFloat64(v float64) {
 
 // PutBool puts a truth value into the next BOOLEAN column of the row.
 func (a *Appender) PutBool(v bool) {
-	if c := a.column(kindBoolean); c != nil {
+	if c := a.column(kindBool); c != nil {
 		*at[bool](c, a.filled) = v
 	}
 }

@@ -22,9 +22,9 @@ const (
 	kindInteger kind = "an int32"
 	kindFloat   kind = "a float32"
 	kindDouble  kind = "a float64"
-	kindBoolean kind = "a bool"
 	kindText    kind = "a string"
 	kindEnum    kind = "a string of an enumeration"
+	kindBool    kind = "a bool"
 	kindFloats  kind = "a []float32"
 )
 
@@ -53,7 +53,7 @@ func newVectorWriter(t mapping.LogicalType) (vectorWriter, error) {
 	case id == duckdb.TYPE_DOUBLE:
 		return vectorWriter{kind: kindDouble}, nil
 	case id == duckdb.TYPE_BOOLEAN:
-		return vectorWriter{kind: kindBoolean}, nil
+		return vectorWriter{kind: kindBool}, nil
 	case id == duckdb.TYPE_VARCHAR:
 		return vectorWriter{kind: kindText}, nil
 	case id == duckdb.TYPE_ENUM && mapping.EnumInternalType(t) == duckdb.TYPE_UTINYINT:

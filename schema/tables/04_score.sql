@@ -100,6 +100,6 @@ CREATE TABLE contribution_wide (
   -- score_{{.}} - baseline_{{.}}.
   diff_{{.}} FLOAT GENERATED ALWAYS AS (score_{{.}} - baseline_{{.}}) VIRTUAL,
 {{end}}
-  CHECK (isfinite({{sum "score_" quadrants}})),
-  CHECK (isfinite({{sum "baseline_" quadrants}}))
+  CHECK (isfinite({{sum "score_"}})),
+  CHECK (isfinite({{sum "baseline_"}}))
 );

@@ -142,8 +142,8 @@ CREATE TABLE pair_contribution_wide (
   -- score_{{.}} - baseline_{{.}}.
   diff_{{.}} FLOAT GENERATED ALWAYS AS (score_{{.}} - baseline_{{.}}) VIRTUAL,
 {{end}}
-  CHECK (isfinite({{sum "score_" quadrants}})),
-  CHECK (isfinite({{sum "baseline_" quadrants}}))
+  CHECK (isfinite({{sum "score_"}})),
+  CHECK (isfinite({{sum "baseline_"}}))
 );
 
 -- Contributions of pairs of components, averaged over the examples of a complete run, the quadrants side by side. The view
@@ -178,6 +178,6 @@ CREATE TABLE pair_mean_wide (
   -- Standard error of mean_diff_{{.}}; NULL for fewer than two baselines.
   se_diff_{{.}} FLOAT,
 {{end}}
-  CHECK (isfinite({{sum "mean_score_" quadrants}})),
-  CHECK (isfinite({{sum "mean_diff_" quadrants}}))
+  CHECK (isfinite({{sum "mean_score_"}})),
+  CHECK (isfinite({{sum "mean_diff_"}}))
 );

@@ -54,8 +54,8 @@ SELECT t.run_id, t.example_id, h.label AS head, t.side, qb.name AS query_basis, 
   t.total_baseline AS baseline_sum, s.baseline, abs(t.total_baseline - s.baseline) AS baseline_residual
 FROM (
   SELECT run_id, example_id, head_id, side, query_basis_id, key_basis_id,
-    sum({{wide "score_" quadrants}}) AS total,
-    sum({{wide "baseline_" quadrants}}) AS total_baseline
+    sum({{wide "score_"}}) AS total,
+    sum({{wide "baseline_"}}) AS total_baseline
   FROM contribution_wide
   GROUP BY run_id, example_id, head_id, side, query_basis_id, key_basis_id
 ) AS t

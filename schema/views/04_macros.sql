@@ -17,7 +17,7 @@ CREATE MACRO head_label(name) AS (CASE
 -- head_name(label): the name of a head in figures, 10.7, for its label in tables, L10H7.
 CREATE MACRO head_name(label) AS regexp_replace(label, '^L([0-9]+)H([0-9]+)$', '\1.\2');
 
-{{define "pick"}}avg(CASE WHEN quadrant IS NULL THEN {{wide (print "w." . "_") quadrants}}
+{{define "pick"}}avg(CASE WHEN quadrant IS NULL THEN {{wide (print "w." . "_")}}
 {{- $of := .}}{{range quadrants}}
     WHEN quadrant = '{{.}}' THEN w.{{$of}}_{{.}}{{end}}
     ELSE error('quadrant ' || quadrant || ', want par_par, par_perp, perp_par, perp_perp or NULL for their sum') END){{end}}

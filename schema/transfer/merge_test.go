@@ -1,4 +1,4 @@
-package dbfile_test
+package transfer_test
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package dbfile
+package transfer
 
 import (
 	"context"
@@ -15,9 +15,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 
 	"ducklens/schema"
+	"ducklens/schema/dbfile"
 )
 
 // A folder of Parquet files has, for every table with rows, a folder of its name. A table of facts, which is one that has rows of runs and no key, is
@@ -80,36 +80,36 @@ func (m *manifest) count() (e Exported) {
 
 // Export writes the tables of a file, all of whose runs must be complete, into a new folder of Parquet files, which appears when it is whole. With
 // opts.Replace it takes the place of an earlier export; never of any other folder. Views and macros are not in it: [Import] has them.
-func Export(ctx context.Context, from, into string, opts Options) (_ Exported, err error) {
+func Export(ctx context.Context, from, into string, opts dbfile.Options) (_ Exported, err error) {
 	const op = "export to"
 	abs, err := filepath.Abs(into)
 	if err != nil {
-		return Exported{}, Wrap(op, into, err)
+		return Exported{}, dbfile.Wrap(op, into, err)
 	}
 	if err := checkFolder(abs, opts.Replace); err != nil {
-		return Exported{}, fail(op, into, err)
+		return Exported{}, dbfile.Fail(op, into, err)
 	}
 	opts.Trusted = true // until the folder is named
-	db, err := OpenReader(ctx, from, opts)
+	db, err := dbfile.OpenReader(ctx, from, opts)
 	if err != nil {
 		return Exported{}, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	workshop, err := newWorkshop(abs)
+	workshop, err := dbfile.NewWorkshop(abs)
 	if err != nil {
-		return Exported{}, fail(op, into, err)
+		return Exported{}, dbfile.Fail(op, into, err)
 	}
 	defer os.RemoveAll(workshop)
 	draft := filepath.Join(workshop, "draft")
 	if err := os.Mkdir(draft, 0o777); err != nil {
-		return Exported{}, fail(op, into, err)
+		return Exported{}, dbfile.Fail(op, into, err)
 	}
 	e := exporter{db: db, folder: draft}
 	if err := e.export(ctx); err != nil {
 		return Exported{}, failOnce(op, into, err)
 	}
 	if err := moveFolder(draft, abs, filepath.Join(workshop, "old")); err != nil {
-		return Exported{}, fail(op, into, err)
+		return Exported{}, dbfile.Fail(op, into, err)
 	}
 	return e.manifest.count(), nil
 }
@@ -124,13 +124,13 @@ func checkFolder(abs string, replace bool) error {
 	case err != nil:
 		return err
 	case !replace:
-		return &Error{Kind: ErrExists, hint: "choose another name, or replace the export with --force"}
+		return &dbfile.Error{Kind: dbfile.ErrExists, Advice: "choose another name, or replace the export with --force"}
 	case !info.IsDir():
-		return &Error{Kind: ErrNotExport, Detail: "not a folder, left alone", hint: hint}
+		return &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: "not a folder, left alone", Advice: hint}
 	}
 	m, err := readManifest(abs)
 	if err != nil {
-		return &Error{Kind: ErrNotExport, Detail: "left alone", hint: hint, Err: err}
+		return &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: "left alone", Advice: hint, Err: err}
 	}
 	entries, err := os.ReadDir(abs)
 	if err != nil {
@@ -138,7 +138,7 @@ func checkFolder(abs string, replace bool) error {
 	}
 	for _, e := range entries {
 		if e.Name() != manifestName && m.byName[e.Name()] == nil {
-			return &Error{Kind: ErrNotExport, Detail: fmt.Sprintf("left alone: it also holds %q", e.Name()), hint: hint}
+			return &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: fmt.Sprintf("left alone: it also holds %q", e.Name()), Advice: hint}
 		}
 	}
 	return nil
@@ -162,7 +162,7 @@ func moveFolder(draft, abs, old string) error {
 
 // exporter writes one export.
 type exporter struct {
-	db       *DB
+	db       *dbfile.DB
 	conn     *sql.Conn
 	folder   string // absolute
 	manifest manifest
@@ -173,81 +173,71 @@ func (e *exporter) export(ctx context.Context) (err error) {
 		return err
 	}
 	defer e.conn.Close()
-	if err := reachOnly(ctx, e.conn, e.folder); err != nil {
+	if err := dbfile.ReachOnly(ctx, e.conn, e.folder); err != nil {
 		return err
 	}
-	layout, err := freshLayout()
+	tables, err := layouts()
 	if err != nil {
 		return err
 	}
-	if err := e.check(ctx, layout); err != nil {
+	if err := e.check(ctx, tables); err != nil {
 		return err
 	}
 	e.manifest = manifest{Format: manifestFormat, SchemaVersion: schema.Version, About: "Tables of a ducklens file; ducklens import reads them back. " +
 		"In DuckDB: FROM read_parquet('contribution_wide/*/*.parquet', hive_partitioning = true). A table without files has no rows."}
-	for _, t := range layout {
+	for _, t := range tables {
 		if err := e.table(ctx, t); err != nil {
-			return fmt.Errorf("table %s: %w", t.name, err)
+			return fmt.Errorf("table %s: %w", t.Name, err)
 		}
 	}
 	text, err := json.MarshalIndent(e.manifest, "", " ")
 	if err != nil {
 		return err
 	}
-	return writeSynced(filepath.Join(e.folder, manifestName), append(text, '\n'))
-}
-
-// reachOnly leaves a session no files but those of one folder, beside the database that it has attached.
-func reachOnly(ctx context.Context, conn *sql.Conn, folder string) error {
-	for _, s := range []string{"SET allowed_directories=[" + quoteText(folder) + "]", "SET enable_external_access=false", "SET lock_configuration=true"} {
-		if _, err := conn.ExecContext(ctx, s); err != nil {
-			return err
-		}
-	}
-	return nil
+	return dbfile.WriteSynced(filepath.Join(e.folder, manifestName), append(text, '\n'))
 }
 
 // check demands that the file has our tables with their columns, and complete runs only. The file is a stranger's: what it says its functions
 // are must not be run, so no query on it calls any.
-func (e *exporter) check(ctx context.Context, layout []tableLayout) error {
-	got, err := readInventory(ctx, e.conn)
+func (e *exporter) check(ctx context.Context, tables []layout) error {
+	got, err := dbfile.ReadInventory(ctx, e.conn)
 	if err != nil {
 		return err
 	}
-	want, err := freshInventory()
+	want, err := dbfile.Inventory()
 	if err != nil {
 		return err
 	}
-	for _, t := range layout {
-		for _, c := range t.columns {
-			name := "column " + t.name + "." + c.name
+	for _, t := range tables {
+		for _, c := range t.Columns {
+			name := "column " + t.Name + "." + c.Name
 			switch definition, ok := got[name]; {
 			case !ok:
-				return &Error{Op: "export", Path: e.db.path, Kind: ErrNotDucklens, Detail: "it has no " + name}
+				return &dbfile.Error{Op: "export", Path: e.db.Path(), Kind: dbfile.ErrNotDucklens, Detail: "it has no " + name}
 			case definition != want[name]:
-				return &Error{Op: "export", Path: e.db.path, Kind: ErrNotDucklens, Detail: fmt.Sprintf("its %s is %s, want %s", name, definition, want[name])}
+				return &dbfile.Error{Op: "export", Path: e.db.Path(), Kind: dbfile.ErrNotDucklens, Detail: fmt.Sprintf("its %s is %s, want %s", name, definition, want[name])}
 			}
 		}
 	}
 	var run int
-	err = e.conn.QueryRowContext(ctx, "SELECT run_id FROM "+Catalog+".main.run WHERE status <> 'complete' ORDER BY run_id LIMIT 1").Scan(&run)
+	err = e.conn.QueryRowContext(ctx, "SELECT run_id FROM "+dbfile.Catalog+".main.run WHERE status <> 'complete' ORDER BY run_id LIMIT 1").Scan(&run)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return &Error{Op: "export", Path: e.db.path, Kind: ErrUnfinished, Detail: fmt.Sprintf("run %d is running", run), hint: "complete it with ducklens ingest --resume"}
+	return &dbfile.Error{Op: "export", Path: e.db.Path(), Kind: dbfile.ErrUnfinished, Detail: fmt.Sprintf("run %d is running", run), Advice: "complete it with ducklens ingest --resume"}
 }
 
 // table writes one table. Rows keep their order.
-func (e *exporter) table(ctx context.Context, t tableLayout) error {
-	about := exportedTable{Name: t.name, Comment: t.comment, Columns: []exportedColumn{}, Files: []exportedFile{}}
-	for _, c := range t.columns {
-		about.Columns = append(about.Columns, exportedColumn{c.name, c.dataType, c.comment})
+func (e *exporter) table(ctx context.Context, t layout) error {
+	about := exportedTable{Name: t.Name, Comment: t.Comment, Columns: []exportedColumn{}, Files: []exportedFile{}}
+	for _, c := range t.Columns {
+		about.Columns = append(about.Columns, exportedColumn{c.Name, c.Type, c.Comment})
 	}
 	if !t.partitioned {
-		f, err := e.file(ctx, path.Join(t.name, dataName), t.names(), "", t.name)
+		f, err := e.file(ctx, path.Join(t.Name, dataName), t.names(), "", t.Name)
 		if err != nil {
 			return err
 		}
@@ -255,12 +245,12 @@ func (e *exporter) table(ctx context.Context, t tableLayout) error {
 			about.Files = append(about.Files, f)
 		}
 	} else {
-		runs, err := e.runs(ctx, t.name)
+		runs, err := e.runs(ctx, t.Name)
 		if err != nil {
 			return err
 		}
 		for _, run := range runs {
-			f, err := e.file(ctx, path.Join(t.name, partitionName+strconv.Itoa(run), dataName), t.names(), " WHERE run_id = "+strconv.Itoa(run), t.name)
+			f, err := e.file(ctx, path.Join(t.Name, partitionName+strconv.Itoa(run), dataName), t.names(), " WHERE run_id = "+strconv.Itoa(run), t.Name)
 			if err != nil {
 				return err
 			}
@@ -273,8 +263,8 @@ func (e *exporter) table(ctx context.Context, t tableLayout) error {
 
 // runs lists the runs of the file that have rows in a table. Rows without a run, which a torn log can leave (see mend), stay behind.
 func (e *exporter) runs(ctx context.Context, table string) (list []int, err error) {
-	rows, err := e.conn.QueryContext(ctx, "SELECT DISTINCT run_id FROM "+Catalog+".main."+quoteName(table)+
-		" WHERE run_id IN (SELECT run_id FROM "+Catalog+".main.run) ORDER BY run_id")
+	rows, err := e.conn.QueryContext(ctx, "SELECT DISTINCT run_id FROM "+dbfile.Catalog+".main."+dbfile.QuoteName(table)+
+		" WHERE run_id IN (SELECT run_id FROM "+dbfile.Catalog+".main.run) ORDER BY run_id")
 	if err != nil {
 		return nil, err
 	}
@@ -295,7 +285,7 @@ func (e *exporter) file(ctx context.Context, name string, columns []string, wher
 	if err := os.MkdirAll(filepath.Dir(full), 0o777); err != nil {
 		return exportedFile{}, err
 	}
-	result, err := e.conn.ExecContext(ctx, "COPY (SELECT "+strings.Join(columns, ", ")+" FROM "+Catalog+".main."+quoteName(table)+where+") TO "+quoteText(full)+
+	result, err := e.conn.ExecContext(ctx, "COPY (SELECT "+strings.Join(columns, ", ")+" FROM "+dbfile.Catalog+".main."+dbfile.QuoteName(table)+where+") TO "+dbfile.QuoteText(full)+
 		" (FORMAT parquet, COMPRESSION zstd)")
 	if err != nil {
 		return exportedFile{}, err
@@ -331,68 +321,38 @@ func digest(ctx context.Context, r io.Reader) (n int64, sum string, err error) {
 	}
 }
 
-// tableLayout is a table with the columns that are stored.
-type tableLayout struct {
-	name, comment string
-	partitioned   bool // by run
-	columns       []columnLayout
+// layout is a table, and whether it is partitioned by run: a table of facts.
+type layout struct {
+	dbfile.Table
+	partitioned bool
 }
 
-type columnLayout struct{ name, dataType, comment string }
+// layouts lists the tables of a file.
+func layouts() (list []layout, err error) {
+	tables, err := dbfile.Tables()
+	for _, t := range tables {
+		list = append(list, layout{t, t.ByRun() && !t.Keyed})
+	}
+	return list, err
+}
 
 // names lists the quoted columns that are in the table's files.
-func (t *tableLayout) names() (list []string) {
-	for _, c := range t.columns {
-		if !t.partitioned || c.name != "run_id" {
-			list = append(list, quoteName(c.name))
+func (t *layout) names() (list []string) {
+	for _, c := range t.Columns {
+		if !t.partitioned || c.Name != "run_id" {
+			list = append(list, dbfile.QuoteName(c.Name))
 		}
 	}
 	return list
 }
 
 // parquetType is the type that DuckDB reads from a Parquet file which it wrote from a column of this type.
-func (c *columnLayout) parquetType() string {
-	if strings.HasPrefix(c.dataType, "ENUM(") {
+func parquetType(c dbfile.Column) string {
+	if strings.HasPrefix(c.Type, "ENUM(") {
 		return "VARCHAR"
 	}
-	if i := strings.LastIndex(c.dataType, "["); i > 0 {
-		return c.dataType[:i] + "[]" // FLOAT[64] is a list
+	if i := strings.LastIndex(c.Type, "["); i > 0 {
+		return c.Type[:i] + "[]" // FLOAT[64] is a list
 	}
-	return c.dataType
-}
-
-// freshLayout describes the tables of an empty database of this version.
-var freshLayout = sync.OnceValues(func() (list []tableLayout, err error) {
-	err = inFresh(func(ctx context.Context, db *DB) error {
-		list, err = readLayout(ctx, db.pool)
-		return err
-	})
-	return list, err
-})
-
-// readLayout describes the tables of a database that this program made.
-func readLayout(ctx context.Context, q queryer) (list []tableLayout, err error) {
-	// A generated column has its expression for a default.
-	rows, err := q.QueryContext(ctx, `SELECT t.table_name, coalesce(t.comment, ''), t.has_primary_key, c.column_name, c.data_type, coalesce(c.comment, '')
-		FROM system.main.duckdb_columns() AS c JOIN system.main.duckdb_tables() AS t USING (database_name, schema_name, table_oid)
-		WHERE database_name = '`+Catalog+`' AND schema_name = 'main' AND c.column_default IS NULL ORDER BY table_oid, c.column_index`)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var t tableLayout
-		var c columnLayout
-		var keyed bool
-		if err := rows.Scan(&t.name, &t.comment, &keyed, &c.name, &c.dataType, &c.comment); err != nil {
-			return nil, err
-		}
-		if n := len(list); n == 0 || list[n-1].name != t.name {
-			list = append(list, t)
-		}
-		last := &list[len(list)-1]
-		last.columns = append(last.columns, c)
-		last.partitioned = last.partitioned || c.name == "run_id" && !keyed
-	}
-	return list, rows.Err()
+	return c.Type
 }

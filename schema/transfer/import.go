@@ -1,4 +1,4 @@
-package dbfile
+package transfer
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"ducklens/schema"
+	"ducklens/schema/dbfile"
 )
 
 // maxRowsPerByte bounds the rows of a Parquet file by its size. Encodings of repeated values make it possible to claim any number of rows in a
@@ -24,35 +25,35 @@ const maxRowsPerByte = 8
 // Import makes a new file from a folder that [Export] made; opts are those of [Create]. The folder may be a stranger's: no file is read but those that follow from
 // the names of our tables, each must be what the manifest says, with the columns of its table, and the rules of the tables hold as ever.
 // The file appears when it has all of it.
-func Import(ctx context.Context, from, into string, opts Options) (_ Exported, err error) {
+func Import(ctx context.Context, from, into string, opts dbfile.Options) (_ Exported, err error) {
 	const op = "import into"
 	abs, err := filepath.Abs(into)
 	if err != nil {
-		return Exported{}, Wrap(op, into, err)
+		return Exported{}, dbfile.Wrap(op, into, err)
 	}
-	if err := checkTarget(ctx, abs, opts.Replace); err != nil {
-		return Exported{}, fail(op, into, err)
+	if err := dbfile.CheckTarget(ctx, abs, opts.Replace); err != nil {
+		return Exported{}, dbfile.Fail(op, into, err)
 	}
 	folder, err := filepath.Abs(from)
 	if err != nil {
-		return Exported{}, Wrap("import", from, err)
+		return Exported{}, dbfile.Wrap("import", from, err)
 	}
 	m, err := readManifest(folder)
 	if err != nil {
-		return Exported{}, fail("import", from, err)
+		return Exported{}, dbfile.Fail("import", from, err)
 	}
-	workshop, err := newWorkshop(abs)
+	workshop, err := dbfile.NewWorkshop(abs)
 	if err != nil {
-		return Exported{}, fail(op, into, err)
+		return Exported{}, dbfile.Fail(op, into, err)
 	}
 	defer os.RemoveAll(workshop)
 	if opts.Memory == "" {
-		opts.Memory = defaultMemory // readers of Parquet hold row groups, and do not spill
+		opts.Memory = dbfile.DefaultMemory // readers of Parquet hold row groups, and do not spill
 	}
 	draft := filepath.Join(workshop, "draft")
-	db, err := Create(ctx, draft, opts)
+	db, err := dbfile.Create(ctx, draft, opts)
 	if err != nil {
-		return Exported{}, fail(op, into, err)
+		return Exported{}, dbfile.Fail(op, into, err)
 	}
 	i := importer{db: db, path: from, folder: folder, manifest: m}
 	if err := i.importAll(ctx); err != nil {
@@ -60,21 +61,21 @@ func Import(ctx context.Context, from, into string, opts Options) (_ Exported, e
 		return Exported{}, failOnce(op, into, err)
 	}
 	if err := db.Finalize(ctx); err != nil {
-		return Exported{}, fail(op, into, err)
+		return Exported{}, dbfile.Fail(op, into, err)
 	}
-	if err := moveInto(draft, abs, opts.Replace); err != nil {
-		return Exported{}, fail(op, into, err)
+	if err := dbfile.MoveInto(draft, abs, opts.Replace); err != nil {
+		return Exported{}, dbfile.Fail(op, into, err)
 	}
 	return m.count(), nil
 }
 
 // failOnce is [fail] for an error that may say already which file or folder it is about.
 func failOnce(op, path string, err error) error {
-	var e *Error
+	var e *dbfile.Error
 	if errors.As(err, &e) && e.Path != "" {
 		return err
 	}
-	return fail(op, path, err)
+	return dbfile.Fail(op, path, err)
 }
 
 // readManifest reads and checks the manifest of a folder, but for its tables.
@@ -84,7 +85,7 @@ func readManifest(folder string) (*manifest, error) {
 		return nil, err
 	}
 	if !info.IsDir() {
-		return nil, &Error{Kind: ErrNotExport, Detail: "it is not a folder"}
+		return nil, &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: "it is not a folder"}
 	}
 	root, err := os.OpenRoot(folder)
 	if err != nil {
@@ -93,14 +94,14 @@ func readManifest(folder string) (*manifest, error) {
 	defer root.Close()
 	f, size, err := openRegular(root, manifestName)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &Error{Kind: ErrNotExport, Detail: "it has no file " + manifestName}
+		return nil, &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: "it has no file " + manifestName}
 	}
 	if err != nil {
-		return nil, &Error{Kind: ErrNotExport, Detail: manifestName + ": " + err.Error()}
+		return nil, &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: manifestName + ": " + err.Error()}
 	}
 	defer f.Close()
 	if size > maxManifest {
-		return nil, &Error{Kind: ErrNotExport, Detail: fmt.Sprintf("its %s has %d bytes, want at most %d", manifestName, size, maxManifest)}
+		return nil, &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: fmt.Sprintf("its %s has %d bytes, want at most %d", manifestName, size, maxManifest)}
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxManifest))
 	if err != nil {
@@ -108,10 +109,10 @@ func readManifest(folder string) (*manifest, error) {
 	}
 	m := &manifest{byName: map[string][]int{}}
 	if err := json.Unmarshal(text, m); err != nil {
-		return nil, &Error{Kind: ErrNotExport, Detail: manifestName + ": " + err.Error()}
+		return nil, &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: manifestName + ": " + err.Error()}
 	}
 	if m.Format != manifestFormat {
-		return nil, &Error{Kind: ErrNotExport, Detail: fmt.Sprintf("%s: ducklens_parquet is %d, want %d", manifestName, m.Format, manifestFormat)}
+		return nil, &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: fmt.Sprintf("%s: ducklens_parquet is %d, want %d", manifestName, m.Format, manifestFormat)}
 	}
 	for i, t := range m.Tables {
 		m.byName[t.Name] = append(m.byName[t.Name], i)
@@ -134,7 +135,7 @@ func openRegular(root *os.Root, name string) (_ *os.File, size int64, err error)
 
 // importer reads one export.
 type importer struct {
-	db       *DB
+	db       *dbfile.DB
 	conn     *sql.Conn
 	path     string // the folder, as it was given
 	folder   string // absolute
@@ -143,16 +144,16 @@ type importer struct {
 
 // wrong makes an error about the folder.
 func (i *importer) wrong(format string, args ...any) error {
-	return &Error{Op: "import", Path: i.path, Kind: ErrNotExport, Detail: fmt.Sprintf(format, args...)}
+	return &dbfile.Error{Op: "import", Path: i.path, Kind: dbfile.ErrNotExport, Detail: fmt.Sprintf(format, args...)}
 }
 
 // unreadable makes an error of what DuckDB says about a file of the folder.
-func (i *importer) unreadable(t tableLayout, f exportedFile, err error) error {
-	e := &Error{Op: "import " + f.Path + " of", Path: i.path, Err: err}
-	errors.As(Wrap(e.Op, i.path, err), &e)
-	if e.Kind == ErrSQL || e.Kind == nil { // of the bytes that it is about
+func (i *importer) unreadable(t layout, f exportedFile, err error) error {
+	e := &dbfile.Error{Op: "import " + f.Path + " of", Path: i.path, Err: err}
+	errors.As(dbfile.Wrap(e.Op, i.path, err), &e)
+	if e.Kind == dbfile.ErrSQL || e.Kind == nil { // of the bytes that it is about
 		text, _, _ := strings.Cut(err.Error(), "\n")
-		return i.wrong("table %s: %s: %s", t.name, f.Path, text)
+		return i.wrong("table %s: %s: %s", t.Name, f.Path, text)
 	}
 	return e
 }
@@ -167,17 +168,17 @@ func (i *importer) importAll(ctx context.Context) (err error) {
 		if v > schema.Version {
 			hint = fmt.Sprintf("update ducklens to a release with schema version %d", v)
 		}
-		return &Error{Op: "import", Path: i.path, Kind: ErrSchemaVersion, Detail: fmt.Sprintf("schema version %d, want %d", v, schema.Version), hint: hint}
+		return &dbfile.Error{Op: "import", Path: i.path, Kind: dbfile.ErrSchemaVersion, Detail: fmt.Sprintf("schema version %d, want %d", v, schema.Version), Advice: hint}
 	}
-	layout, err := readLayout(ctx, i.conn)
+	tables, err := layouts()
 	if err != nil {
 		return err
 	}
 	known := map[string]bool{}
-	for _, t := range layout {
-		known[t.name] = true
-		if n := len(i.manifest.byName[t.name]); n != 1 {
-			return i.wrong("%s lists table %s %d times, want once", manifestName, t.name, n)
+	for _, t := range tables {
+		known[t.Name] = true
+		if n := len(i.manifest.byName[t.Name]); n != 1 {
+			return i.wrong("%s lists table %s %d times, want once", manifestName, t.Name, n)
 		}
 	}
 	for _, t := range i.manifest.Tables {
@@ -185,42 +186,42 @@ func (i *importer) importAll(ctx context.Context) (err error) {
 			return i.wrong("%s lists a table %q, which ducklens does not have", manifestName, t.Name)
 		}
 	}
-	if err := i.files(ctx, layout); err != nil {
+	if err := i.files(ctx, tables); err != nil {
 		return err
 	}
-	if err := reachOnly(ctx, i.conn, i.folder); err != nil {
+	if err := dbfile.ReachOnly(ctx, i.conn, i.folder); err != nil {
 		return err
 	}
-	for _, t := range layout {
-		for _, f := range i.manifest.Tables[i.manifest.byName[t.name][0]].Files {
+	for _, t := range tables {
+		for _, f := range i.manifest.Tables[i.manifest.byName[t.Name][0]].Files {
 			if err := i.file(ctx, t, f); err != nil {
 				return err
 			}
 		}
 	}
-	version, err := readVersion(ctx, i.conn)
+	version, err := dbfile.ReadVersion(ctx, i.conn)
 	if err != nil {
 		return err
 	}
-	return checkVersion(ctx, i.conn, version)
+	return dbfile.CheckVersion(ctx, i.conn, version)
 }
 
 // files checks that the files of the manifest have the names that they must have, are there and are what they were.
-func (i *importer) files(ctx context.Context, layout []tableLayout) error {
+func (i *importer) files(ctx context.Context, tables []layout) error {
 	root, err := os.OpenRoot(i.folder)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	for _, t := range layout {
+	for _, t := range tables {
 		seen := map[string]bool{}
-		for _, f := range i.manifest.Tables[i.manifest.byName[t.name][0]].Files {
+		for _, f := range i.manifest.Tables[i.manifest.byName[t.Name][0]].Files {
 			if want, ok := t.fileName(f.Path); !ok || seen[f.Path] {
-				return i.wrong("table %s: a file %q, want %s, once", t.name, f.Path, want)
+				return i.wrong("table %s: a file %q, want %s, once", t.Name, f.Path, want)
 			}
 			seen[f.Path] = true
 			if f.Bytes < 0 || f.Rows < 0 || f.Rows > maxRowsPerByte*f.Bytes {
-				return i.wrong("table %s: %s has %d rows in %d bytes, want at most %d rows a byte", t.name, f.Path, f.Rows, f.Bytes, maxRowsPerByte)
+				return i.wrong("table %s: %s has %d rows in %d bytes, want at most %d rows a byte", t.Name, f.Path, f.Rows, f.Bytes, maxRowsPerByte)
 			}
 			if err := i.compare(ctx, root, f); err != nil {
 				return err
@@ -231,15 +232,15 @@ func (i *importer) files(ctx context.Context, layout []tableLayout) error {
 }
 
 // fileName tells whether a path is that of a file of the table, and what such a path looks like.
-func (t *tableLayout) fileName(name string) (want string, ok bool) {
+func (t *layout) fileName(name string) (want string, ok bool) {
 	if !t.partitioned {
-		want = path.Join(t.name, dataName)
+		want = path.Join(t.Name, dataName)
 		return want, name == want
 	}
 	run, _ := strings.CutPrefix(path.Base(path.Dir(name)), partitionName)
 	n, err := strconv.ParseInt(run, 10, 32)
-	want = path.Join(t.name, partitionName+"NUMBER", dataName)
-	return want, err == nil && n >= 0 && name == path.Join(t.name, partitionName+strconv.FormatInt(n, 10), dataName)
+	want = path.Join(t.Name, partitionName+"NUMBER", dataName)
+	return want, err == nil && n >= 0 && name == path.Join(t.Name, partitionName+strconv.FormatInt(n, 10), dataName)
 }
 
 // compare compares a file with what the manifest says about it.
@@ -257,7 +258,7 @@ func (i *importer) compare(ctx context.Context, root *os.Root, f exportedFile) e
 	}
 	_, sum, err := digest(ctx, file)
 	if err != nil {
-		return Wrap("import", i.path, err)
+		return dbfile.Wrap("import", i.path, err)
 	}
 	if sum != f.SHA256 {
 		return i.wrong("%s is not the file that was exported: its SHA-256 is %s, want %s", f.Path, sum, f.SHA256)
@@ -266,21 +267,21 @@ func (i *importer) compare(ctx context.Context, root *os.Root, f exportedFile) e
 }
 
 // file copies the rows of one file into its table.
-func (i *importer) file(ctx context.Context, t tableLayout, f exportedFile) error {
-	source := quoteText(filepath.Join(i.folder, filepath.FromSlash(f.Path)))
+func (i *importer) file(ctx context.Context, t layout, f exportedFile) error {
+	source := dbfile.QuoteText(filepath.Join(i.folder, filepath.FromSlash(f.Path)))
 	var rows int64
 	if err := i.conn.QueryRowContext(ctx, "SELECT num_rows FROM parquet_file_metadata("+source+")").Scan(&rows); err != nil {
 		return i.unreadable(t, f, err)
 	}
 	if rows != f.Rows {
-		return i.wrong("table %s: %s has %d rows, want %d", t.name, f.Path, rows, f.Rows)
+		return i.wrong("table %s: %s has %d rows, want %d", t.Name, f.Path, rows, f.Rows)
 	}
 	source = "read_parquet(" + source + ", hive_partitioning = false, filename = false, union_by_name = false)"
 	if err := i.columns(ctx, t, f, source); err != nil {
 		return err
 	}
 	insert := "INSERT INTO "
-	if t.name == "meta" {
+	if t.Name == "meta" {
 		insert = "INSERT OR REPLACE INTO " // a new file has rows in it
 	}
 	into, values := t.names(), t.names()
@@ -288,18 +289,18 @@ func (i *importer) file(ctx context.Context, t tableLayout, f exportedFile) erro
 		run := strings.TrimPrefix(path.Base(path.Dir(f.Path)), partitionName)
 		into, values = append(into, "run_id"), append(values, run)
 	}
-	result, err := i.conn.ExecContext(ctx, insert+Catalog+".main."+quoteName(t.name)+" ("+strings.Join(into, ", ")+") SELECT "+strings.Join(values, ", ")+" FROM "+source)
+	result, err := i.conn.ExecContext(ctx, insert+dbfile.Catalog+".main."+dbfile.QuoteName(t.Name)+" ("+strings.Join(into, ", ")+") SELECT "+strings.Join(values, ", ")+" FROM "+source)
 	if err != nil {
 		return i.unreadable(t, f, err)
 	}
 	if rows, err = result.RowsAffected(); err != nil || rows != f.Rows {
-		return errors.Join(err, i.wrong("table %s: %s gave %d rows, want %d", t.name, f.Path, rows, f.Rows))
+		return errors.Join(err, i.wrong("table %s: %s gave %d rows, want %d", t.Name, f.Path, rows, f.Rows))
 	}
 	return nil
 }
 
 // columns compares the columns of a file with those of its table.
-func (i *importer) columns(ctx context.Context, t tableLayout, f exportedFile, source string) error {
+func (i *importer) columns(ctx context.Context, t layout, f exportedFile, source string) error {
 	rows, err := i.conn.QueryContext(ctx, "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM "+source+")")
 	if err != nil {
 		return i.unreadable(t, f, err)
@@ -316,21 +317,21 @@ func (i *importer) columns(ctx context.Context, t tableLayout, f exportedFile, s
 	if err := rows.Err(); err != nil {
 		return i.unreadable(t, f, err)
 	}
-	for _, c := range t.columns {
-		if t.partitioned && c.name == "run_id" {
+	for _, c := range t.Columns {
+		if t.partitioned && c.Name == "run_id" {
 			continue
 		}
-		kind, ok := got[c.name]
+		kind, ok := got[c.Name]
 		switch {
 		case !ok:
-			return i.wrong("table %s: %s has no column %s, want one of type %s", t.name, f.Path, c.name, c.parquetType())
-		case kind != c.parquetType():
-			return i.wrong("table %s: column %s of %s has the type %s, want %s", t.name, c.name, f.Path, kind, c.parquetType())
+			return i.wrong("table %s: %s has no column %s, want one of type %s", t.Name, f.Path, c.Name, parquetType(c))
+		case kind != parquetType(c):
+			return i.wrong("table %s: column %s of %s has the type %s, want %s", t.Name, c.Name, f.Path, kind, parquetType(c))
 		}
-		delete(got, c.name)
+		delete(got, c.Name)
 	}
 	for name := range got {
-		return i.wrong("table %s: %s has a column %q, which the table does not have", t.name, f.Path, name)
+		return i.wrong("table %s: %s has a column %q, which the table does not have", t.Name, f.Path, name)
 	}
 	return nil
 }

@@ -1,4 +1,5 @@
-package dbfile
+// Package verify checks that what is in a database file is whole and adds up: see [File]. Its rules are in the folder rules.
+package verify
 
 import (
 	"context"
@@ -8,12 +9,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"ducklens/schema"
+	"ducklens/schema/dbfile"
 )
 
-// ProblemKind sorts what [Verify] finds.
+// ProblemKind sorts what [File] finds.
 type ProblemKind string
 
 // The kinds of problems.
@@ -65,7 +66,7 @@ type RunReport struct {
 	Judged bool
 }
 
-// Report is what [Verify] found.
+// Report is what [File] found.
 type Report struct {
 	SchemaVersion int
 	Rows          int64 // rows of all tables, every value of which was read
@@ -87,21 +88,25 @@ func (r Report) Hint() string {
 		"ducklens ingest with --resume or --append removes them"
 }
 
-// Verify checks a whole file: that every value can be read and is finite, that tables, views and macros are those of the
+// File checks a whole file: that every value can be read and is finite, that tables, views and macros are those of the
 // schema, that runs are complete and have all their rows once, that no row refers to nothing, that tables agree with
 // each other, that the stored contributions of every example, head, side and pair of bases add up to the score of
 // the model, and, in exact runs, that factors and pairs of components add up to the contributions. What is wrong with the file is in the report; an error means that the check could not be made.
-func Verify(ctx context.Context, db *DB) (Report, error) {
+func File(ctx context.Context, db *dbfile.DB) (Report, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return Report{}, err
 	}
 	defer conn.Close()
-	v := verifier{ctx: ctx, conn: conn, report: Report{SchemaVersion: db.version, log: db.hasLog()}}
-	steps := []func() error{v.definitions, v.values, v.runs, v.components, v.rules, v.closure, v.margins}
+	files, err := readRules()
+	if err != nil {
+		return Report{}, err
+	}
+	v := verifier{ctx: ctx, conn: conn, files: files, report: Report{SchemaVersion: db.SchemaVersion(), log: db.HasLog()}}
+	steps := []func() error{v.definitions, v.values, v.runs, v.keys, v.rules, v.closure, v.margins}
 	for _, step := range steps {
 		if err := step(); err != nil {
-			return v.report, Wrap("verify", db.path, err)
+			return v.report, dbfile.Wrap("verify", db.Path(), err)
 		}
 		// Where tables are missing or cannot be read, the other questions have no answer.
 		if v.blocked {
@@ -115,6 +120,7 @@ func Verify(ctx context.Context, db *DB) (Report, error) {
 type verifier struct {
 	ctx     context.Context
 	conn    *sql.Conn
+	files   map[string]ruleFile
 	report  Report
 	blocked bool
 }
@@ -123,23 +129,14 @@ func (v *verifier) problem(kind ProblemKind, runID int, format string, args ...a
 	v.report.Problems = append(v.report.Problems, Problem{kind, runID, fmt.Sprintf(format, args...)})
 }
 
-// inventory describes what a catalog holds, as pairs of name and definition. The text of views and
-// macros is not in it: DuckDB prints the same view differently before and after it was on disk.
-const inventory = `
-SELECT 'column ' || table_name || '.' || column_name, data_type || CASE WHEN is_nullable THEN '' ELSE ' NOT NULL' END
-FROM system.main.duckdb_columns() WHERE database_name = $catalog AND schema_name = 'main'
-UNION ALL
-SELECT 'macro ' || function_name, array_to_string(parameters, ', ')
-FROM system.main.duckdb_functions() WHERE database_name = $catalog AND schema_name = 'main' AND NOT internal`
-
 // definitions compares the catalog of the file with that of an empty database of the same version. What
 // somebody added to the file is none of its business.
 func (v *verifier) definitions() error {
-	want, err := freshInventory()
+	want, err := dbfile.Inventory()
 	if err != nil {
 		return err
 	}
-	got, err := readInventory(v.ctx, v.conn)
+	got, err := dbfile.ReadInventory(v.ctx, v.conn)
 	if err != nil {
 		return err
 	}
@@ -160,58 +157,16 @@ func (v *verifier) definitions() error {
 	return nil
 }
 
-// freshInventory describes an empty database of this version; it is made once.
-var freshInventory = sync.OnceValues(func() (list map[string]string, err error) {
-	err = inFresh(func(ctx context.Context, db *DB) error {
-		list, err = readInventory(ctx, db.pool)
-		return err
-	})
-	return list, err
-})
-
-// inFresh looks at an empty database of this version, in memory.
-func inFresh(look func(context.Context, *DB) error) (err error) {
-	ctx := context.Background() // what is seen is kept for others than the first caller
-	pool, err := connect(ctx, ":memory:", modeWrite, Options{})
-	if err != nil {
-		return err
-	}
-	db := &DB{path: ":memory:", pool: pool, release: func() {}}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := migrate(ctx, db); err != nil {
-		return err
-	}
-	return look(ctx, db)
-}
-
-func readInventory(ctx context.Context, q queryer) (map[string]string, error) {
-	rows, err := q.QueryContext(ctx, inventory, sql.Named("catalog", Catalog))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	list := map[string]string{}
-	for rows.Next() {
-		var name string
-		var definition sql.NullString
-		if err := rows.Scan(&name, &definition); err != nil {
-			return nil, err
-		}
-		list[name] = definition.String
-	}
-	return list, rows.Err()
-}
-
 // column is one column of a base table, as the schema wants it.
 type column struct {
 	table, name string
-	required    bool // NOT NULL
+	required    bool // NOT NULL, in the file or in the schema
 	kind        string
 }
 
 // wrong gives a condition for a value that is no finite number; false for a column of anything but numbers.
 func (c column) wrong() string {
-	name := quoteName(c.name)
+	name := dbfile.QuoteName(c.name)
 	switch c.kind {
 	case "FLOAT", "DOUBLE":
 		return "NOT isfinite(" + name + ")"
@@ -239,37 +194,38 @@ func (v *verifier) values() error {
 // columns lists the columns of all tables in the file, those that were added to it as well.
 func (v *verifier) columns() (map[string][]column, error) {
 	rows, err := v.conn.QueryContext(v.ctx, `SELECT c.table_name, c.column_name, NOT c.is_nullable, c.data_type
-		FROM duckdb_columns() AS c JOIN duckdb_tables() AS t USING (database_name, schema_name, table_name)
-		WHERE c.database_name = $catalog AND c.schema_name = 'main' ORDER BY c.table_name, c.column_index`, sql.Named("catalog", Catalog))
+		FROM system.main.duckdb_columns() AS c JOIN system.main.duckdb_tables() AS t USING (database_name, schema_name, table_name)
+		WHERE c.database_name = $catalog AND c.schema_name = 'main' ORDER BY c.table_name, c.column_index`, sql.Named("catalog", dbfile.Catalog))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
+	want, err := dbfile.Inventory()
+	if err != nil {
+		return nil, err
+	}
 	list := map[string][]column{}
 	for rows.Next() {
 		var c column
 		if err := rows.Scan(&c.table, &c.name, &c.required, &c.kind); err != nil {
 			return nil, err
 		}
+		// Whatever the table in the file says about NULL.
+		c.required = c.required || strings.HasSuffix(want["column "+c.table+"."+c.name], " NOT NULL")
 		list[c.table] = append(list[c.table], c)
 	}
 	return list, rows.Err()
 }
-
-// requiredColumns are those that must have a value, whatever the table in the file says about NULL.
-var requiredColumns = []string{"score", "prob", "closure_residual", "query_scale", "key_scale",
-	"score_par_par", "score_par_perp", "score_perp_par", "score_perp_perp", "par", "perp", "par_norm", "perp_norm",
-	"mean_score_par_par", "mean_score_par_perp", "mean_score_perp_par", "mean_score_perp_perp"}
 
 // valuesOf reads one table in one pass and counts the values that may not be.
 func (v *verifier) valuesOf(table string, columns []column) error {
 	fields := []string{"count(*)"}
 	var hashed []string
 	for _, c := range columns {
-		name := quoteName(c.name)
+		name := dbfile.QuoteName(c.name)
 		hashed = append(hashed, name)
 		wrong := c.wrong()
-		if c.required || slices.Contains(requiredColumns, c.name) {
+		if c.required {
 			wrong += " OR " + name + " IS NULL"
 		}
 		fields = append(fields, "count(*) FILTER ("+wrong+")")
@@ -281,9 +237,9 @@ func (v *verifier) valuesOf(table string, columns []column) error {
 	for i := range counts {
 		targets = append(targets, &counts[i])
 	}
-	query := "SELECT " + strings.Join(fields, ", ") + " FROM " + Catalog + ".main." + quoteName(table)
+	query := "SELECT " + strings.Join(fields, ", ") + " FROM " + dbfile.Catalog + ".main." + dbfile.QuoteName(table)
 	if err := v.conn.QueryRowContext(v.ctx, query).Scan(append(targets, &hash)...); err != nil {
-		if v.ctx.Err() != nil || !errors.Is(Wrap("read", table, err), ErrDamaged) {
+		if v.ctx.Err() != nil || !errors.Is(dbfile.Wrap("read", table, err), dbfile.ErrDamaged) {
 			return err
 		}
 		v.problem(Damaged, 0, "table %s cannot be read: %v", table, err)
@@ -310,7 +266,7 @@ func plural(n int64, one, many string) string {
 // runs reads the manifests.
 func (v *verifier) runs() error {
 	rows, err := v.conn.QueryContext(v.ctx, `SELECT r.run_id, r.status::VARCHAR, r.convention::VARCHAR,
-		(SELECT count(*) FROM example AS e WHERE e.run_id = r.run_id), (SELECT count(*) FROM head AS h WHERE h.run_id = r.run_id),
+		(SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id), (SELECT count(*) FROM head AS h WHERE h.run_id = r.run_id),
 		(SELECT count(*) FROM contribution_wide AS w WHERE w.run_id = r.run_id)
 		FROM run AS r ORDER BY r.run_id`)
 	if err != nil {
@@ -339,60 +295,15 @@ func (v *verifier) runs() error {
 	return rows.Err()
 }
 
-// components compares the component table with the vocabulary, per model.
-func (v *verifier) components() error {
-	models, err := v.conn.QueryContext(v.ctx, "SELECT model_id, n_layers, n_heads FROM model ORDER BY model_id")
-	if err != nil {
-		return err
-	}
-	want := map[int]string{} // component_id -> how it should read
-	for models.Next() {
-		var id, layers, heads int
-		if err := models.Scan(&id, &layers, &heads); err != nil {
-			return errors.Join(err, models.Close())
-		}
-		if layers > 1000 || heads > 1000 || schema.StreamComponents(layers, heads) > 9990 {
-			v.problem(Conflicting, 0, "model %d claims %d layers of %d heads: more than component numbers allow", id, layers, heads)
-			continue
-		}
-		for i, c := range schema.Components(layers, heads) {
-			row, column := c.Grid(heads)
-			want[id*10000+i] = fmt.Sprintf("%s, layer %d, head %d, %s, %s, at row %d, column %d", c.Kind, c.Layer, c.Head, c.Label(), c.TLName(), row, column)
-		}
-	}
-	if err := errors.Join(models.Err(), models.Close()); err != nil {
-		return err
-	}
-	rows, err := v.conn.QueryContext(v.ctx, `SELECT component_id, kind::VARCHAR, coalesce(layer, -1), coalesce(head, -1), label, tl_name, grid_row, grid_column
-		FROM component ORDER BY component_id`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id, layer, head, row, column int
-		var kind, label, name string
-		if err := rows.Scan(&id, &kind, &layer, &head, &label, &name, &row, &column); err != nil {
-			return err
-		}
-		got := fmt.Sprintf("%s, layer %d, head %d, %s, %s, at row %d, column %d", kind, layer, head, label, name, row, column)
-		switch expected, ok := want[id]; {
-		case !ok:
-			v.problem(Orphan, 0, "component %d (%s) is part of no model", id, label)
-		case got != expected:
-			v.problem(Conflicting, 0, "component %d is %s, want %s", id, got, expected)
-		}
-		delete(want, id)
-	}
-	for _, id := range slices.Sorted(maps.Keys(want)) {
-		v.problem(Incomplete, 0, "component %d (%s) is missing", id, want[id])
-	}
-	return rows.Err()
-}
-
-// rules asks the questions of verify_rules.go.
+// rules asks what does not need a table of its own: the files of rules whose names begin with a number.
 func (v *verifier) rules() error {
-	for _, r := range slices.Concat(verifyRules, pairRules, vectorRules) {
+	list := orphans()
+	for _, name := range slices.Sorted(maps.Keys(v.files)) {
+		if name[0] >= '0' && name[0] <= '9' {
+			list = append(list, v.files[name].rules...)
+		}
+	}
+	for _, r := range list {
 		found, err := v.ask(r)
 		if err != nil {
 			return err
@@ -418,7 +329,7 @@ func (v *verifier) cases(r rule, c found) {
 
 // ask gives what a rule finds.
 func (v *verifier) ask(r rule, args ...any) ([]found, error) {
-	rows, err := v.conn.QueryContext(v.ctx, r.query, args...)
+	rows, err := v.conn.QueryContext(v.ctx, r.counted(), args...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.one, err)
 	}

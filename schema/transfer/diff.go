@@ -1,4 +1,4 @@
-package dbfile
+package transfer
 
 import (
 	"cmp"
@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"ducklens/schema/dbfile"
 )
 
 // DiffOptions says what [Diff] compares.
@@ -17,7 +19,7 @@ type DiffOptions struct {
 	RunA, RunB int     // 0: the last complete run of the file
 	Tolerance  float64 // largest difference that is none; 0: numbers must be equal
 	Limit      int     // most cells that are listed; 0: none
-	Database   Options
+	Database   dbfile.Options
 }
 
 // Cell is a value that two runs do not share.
@@ -48,7 +50,11 @@ func (c *Comparison) Same() bool { return c.Different == 0 && c.OnlyA == 0 && c.
 // basis, so that runs of different files, heads and bases can be compared. Numbers differ by the distance between them, lists of numbers by their
 // largest, anything else by infinity. Columns that are computed from others are left out.
 func Diff(ctx context.Context, a, b string, opts DiffOptions) (result Comparison, err error) {
-	other, err := OpenReader(ctx, b, opts.Database)
+	tables, err := tableNames()
+	if err != nil {
+		return Comparison{}, err
+	}
+	other, err := dbfile.OpenReader(ctx, b, opts.Database)
 	if err != nil {
 		return Comparison{}, err
 	}
@@ -57,7 +63,7 @@ func Diff(ctx context.Context, a, b string, opts DiffOptions) (result Comparison
 	}
 	database := opts.Database
 	database.Trusted = true // to attach the second file; closed below
-	db, err := OpenReader(ctx, a, database)
+	db, err := dbfile.OpenReader(ctx, a, database)
 	if err != nil {
 		return Comparison{}, err
 	}
@@ -71,19 +77,17 @@ func Diff(ctx context.Context, a, b string, opts DiffOptions) (result Comparison
 		return Comparison{}, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	d := differ{conn: conn, names: [2]string{Catalog, "other"}, opts: opts}
+	d := differ{conn: conn, names: [2]string{dbfile.Catalog, "other"}, opts: opts}
 	if sameFile(a, b) {
-		d.names[1] = Catalog // DuckDB attaches a file once
-	} else if release, err = attachOther(ctx, conn, b, d.names[1]); err != nil {
+		d.names[1] = dbfile.Catalog // DuckDB attaches a file once
+	} else if release, err = dbfile.AttachOther(ctx, conn, b, d.names[1], tables); err != nil {
 		release = func() {}
 		return Comparison{}, err
 	}
-	for _, s := range []string{"SET enable_external_access=false", "SET lock_configuration=true"} {
-		if _, err := conn.ExecContext(ctx, s); err != nil {
-			return Comparison{}, Wrap("compare", a, err)
-		}
+	if err := dbfile.ReachOnly(ctx, conn, ""); err != nil {
+		return Comparison{}, dbfile.Wrap("compare", a, err)
 	}
-	if err := checkTables(ctx, conn, a, Catalog); err != nil {
+	if err := dbfile.CheckTables(ctx, conn, a, dbfile.Catalog, tables); err != nil {
 		return Comparison{}, err
 	}
 	for i, want := range []int{opts.RunA, opts.RunB} {
@@ -92,7 +96,7 @@ func Diff(ctx context.Context, a, b string, opts DiffOptions) (result Comparison
 		}
 	}
 	if err := d.compare(ctx); err != nil {
-		return Comparison{}, Wrap("compare "+a+" with", b, err)
+		return Comparison{}, dbfile.Wrap("compare "+a+" with", b, err)
 	}
 	return d.result, nil
 }
@@ -111,10 +115,10 @@ func findRun(ctx context.Context, conn *sql.Conn, name, path string, want int) (
 	if want == 0 {
 		var last sql.NullInt64
 		if err := conn.QueryRowContext(ctx, "SELECT max(run_id) FROM "+name+".main.run WHERE status = 'complete'").Scan(&last); err != nil {
-			return 0, Wrap("compare", path, err)
+			return 0, dbfile.Wrap("compare", path, err)
 		}
 		if !last.Valid {
-			return 0, &Error{Op: "compare", Path: path, Kind: ErrUnfinished, Detail: "it has no complete run"}
+			return 0, &dbfile.Error{Op: "compare", Path: path, Kind: dbfile.ErrUnfinished, Detail: "it has no complete run"}
 		}
 		return int(last.Int64), nil
 	}
@@ -122,11 +126,11 @@ func findRun(ctx context.Context, conn *sql.Conn, name, path string, want int) (
 	err := conn.QueryRowContext(ctx, "SELECT status::VARCHAR FROM "+name+".main.run WHERE run_id = $1", want).Scan(&status)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return 0, &Error{Op: "compare", Path: path, Kind: ErrNotFound, Detail: fmt.Sprintf("there is no run %d in it", want), hint: "ducklens info lists the runs of a file"}
+		return 0, &dbfile.Error{Op: "compare", Path: path, Kind: dbfile.ErrNotFound, Detail: fmt.Sprintf("there is no run %d in it", want), Advice: "ducklens info lists the runs of a file"}
 	case err != nil:
-		return 0, Wrap("compare", path, err)
+		return 0, dbfile.Wrap("compare", path, err)
 	case status != "complete":
-		return 0, &Error{Op: "compare", Path: path, Kind: ErrUnfinished, Detail: fmt.Sprintf("run %d is %s", want, status), hint: "complete it with ducklens ingest --resume"}
+		return 0, &dbfile.Error{Op: "compare", Path: path, Kind: dbfile.ErrUnfinished, Detail: fmt.Sprintf("run %d is %s", want, status), Advice: "complete it with ducklens ingest --resume"}
 	}
 	return want, nil
 }
@@ -141,26 +145,26 @@ type differ struct {
 }
 
 // keyColumns name a row within a run; the numbers of heads, components and bases are replaced by names.
-var keyColumns = map[string]bool{"example_id": true, "pos": true, "head_id": true, "side": true, "component_id": true, "query_component_id": true, "key_component_id": true,
+var keyColumns = map[string]bool{"example_id": true, "prompt_id": true, "query_pos": true, "pos": true, "axis": true, "token": true, "head_id": true, "side": true, "component_id": true, "query_component_id": true, "key_component_id": true,
 	"basis_id": true, "query_basis_id": true, "key_basis_id": true, "vector": true, "vector_a": true, "vector_b": true, "measure": true}
 
 // keyOf gives the columns that name a row of a table, where these are others.
-var keyOf = map[string][]string{"head": {"label"}, "mover": {"ordinal"}, "basis": {"side", "name"}}
+var keyOf = map[string][]string{"head": {"label"}, "mover": {"ordinal"}, "basis": {"side", "name"}, "edge": {"example_id"}, "layer_scale": {"prompt_id", "layer", "pos"}}
 
 func (d *differ) compare(ctx context.Context) error {
 	d.result.RunA, d.result.RunB = d.runs[0], d.runs[1]
-	tables, err := runTables(ctx, d.conn)
+	tables, err := runTables()
 	if err != nil {
 		return err
 	}
 	for _, t := range tables {
-		if t.name == "run" {
+		if t.Name == "run" {
 			err = d.manifest(ctx, t)
 		} else {
 			err = d.table(ctx, t)
 		}
 		if err != nil {
-			return fmt.Errorf("table %s: %w", t.name, err)
+			return fmt.Errorf("table %s: %w", t.Name, err)
 		}
 	}
 	slices.SortStableFunc(d.result.Worst, func(a, b Cell) int { return cmp.Compare(b.Difference, a.Difference) })
@@ -169,12 +173,12 @@ func (d *differ) compare(ctx context.Context) error {
 }
 
 // manifest notes in what the manifests differ.
-func (d *differ) manifest(ctx context.Context, t table) error {
+func (d *differ) manifest(ctx context.Context, t dbfile.Table) error {
 	columns := []string{"m.sha256::VARCHAR"}
 	names := []string{"model sha256"}
-	for _, c := range t.columns {
-		if c.name != "run_id" && c.name != "model_id" {
-			columns, names = append(columns, "r."+quoteName(c.name)+"::VARCHAR"), append(names, c.name)
+	for _, c := range t.Columns {
+		if c.Name != "run_id" && c.Name != "model_id" {
+			columns, names = append(columns, "r."+dbfile.QuoteName(c.Name)+"::VARCHAR"), append(names, c.Name)
 		}
 	}
 	values := [2][]sql.NullString{make([]sql.NullString, len(names)), make([]sql.NullString, len(names))}
@@ -203,14 +207,15 @@ func orNull(s sql.NullString) string {
 }
 
 // table compares the rows of one table.
-func (d *differ) table(ctx context.Context, t table) error {
-	var keys, values []storedColumn
-	for _, c := range t.columns {
-		own, special := keyOf[t.name]
+func (d *differ) table(ctx context.Context, t dbfile.Table) error {
+	var keys, values []dbfile.Column
+	for _, c := range t.Columns {
+		own, special := keyOf[t.Name]
 		switch {
-		case c.name == "run_id", special && strings.HasSuffix(c.name, "_id"):
-		case special && slices.Contains(own, c.name), !special && keyColumns[c.name]:
+		case c.Name == "run_id":
+		case special && slices.Contains(own, c.Name), !special && keyColumns[c.Name]:
 			keys = append(keys, c)
+		case special && strings.HasSuffix(c.Name, "_id"): // a number that means nothing outside of the run
 		default:
 			values = append(values, c)
 		}
@@ -219,16 +224,16 @@ func (d *differ) table(ctx context.Context, t table) error {
 	on := make([]string, len(keys))
 	row := make([]string, len(keys))
 	for i, k := range keys {
-		name := quoteName(k.name)
+		name := dbfile.QuoteName(k.Name)
 		on[i] = "a." + name + " = b." + name
-		row[i] = quoteText(strings.TrimSuffix(k.name, "_id")+" ") + " || coalesce(a." + name + ", b." + name + ")::VARCHAR"
+		row[i] = dbfile.QuoteText(strings.TrimSuffix(k.Name, "_id")+" ") + " || coalesce(a." + name + ", b." + name + ")::VARCHAR"
 	}
 	differences := make([]string, len(values))
 	cells := make([]string, len(values))
 	beyond := make([]string, len(values))
 	for i, v := range values {
 		differences[i] = difference(v)
-		cells[i] = fmt.Sprintf("{'c': %s, 'x': coalesce(a.%[2]s::VARCHAR, 'NULL'), 'y': coalesce(b.%[2]s::VARCHAR, 'NULL'), 'd': %s}", quoteText(v.name), quoteName(v.name), differences[i])
+		cells[i] = fmt.Sprintf("{'c': %s, 'x': coalesce(a.%[2]s::VARCHAR, 'NULL'), 'y': coalesce(b.%[2]s::VARCHAR, 'NULL'), 'd': %s}", dbfile.QuoteText(v.Name), dbfile.QuoteName(v.Name), differences[i])
 		beyond[i] = fmt.Sprintf("(%s > $1::DOUBLE)::BIGINT", differences[i])
 	}
 	from := "FROM a FULL JOIN b ON " + strings.Join(on, " AND ")
@@ -252,7 +257,7 @@ func (d *differ) table(ctx context.Context, t table) error {
 		return err
 	}
 	for rows.Next() {
-		c := Cell{Table: t.name}
+		c := Cell{Table: t.Name}
 		if err := rows.Scan(&c.Row, &c.Column, &c.A, &c.B, &c.Difference); err != nil {
 			return errors.Join(err, rows.Close())
 		}
@@ -262,19 +267,19 @@ func (d *differ) table(ctx context.Context, t table) error {
 }
 
 // side selects the rows of one run, with names in place of numbers.
-func (d *differ) side(i int, t table, keys, values []storedColumn) string {
+func (d *differ) side(i int, t dbfile.Table, keys, values []dbfile.Column) string {
 	name := d.names[i] + ".main."
 	columns := []string{"true AS here"}
 	joins := ""
 	for n, k := range keys {
-		column, alias := quoteName(k.name), fmt.Sprintf("k%d", n)
+		column, alias := dbfile.QuoteName(k.Name), fmt.Sprintf("k%d", n)
 		join := ""
 		switch {
-		case k.name == "head_id":
+		case k.Name == "head_id":
 			join = "head AS %[1]s ON %[1]s.run_id = t.run_id AND %[1]s.head_id = t.%[2]s"
-		case strings.HasSuffix(k.name, "component_id"):
+		case strings.HasSuffix(k.Name, "component_id"):
 			join = "component AS %[1]s ON %[1]s.component_id = t.%[2]s"
-		case strings.HasSuffix(k.name, "basis_id"):
+		case strings.HasSuffix(k.Name, "basis_id"):
 			columns = append(columns, fmt.Sprintf("coalesce(%s.side || ' ' || %[1]s.name, t.%s::VARCHAR) AS %[2]s", alias, column))
 			joins += fmt.Sprintf(" LEFT JOIN "+name+"basis AS %[1]s ON %[1]s.run_id = t.run_id AND %[1]s.basis_id = t.%[2]s", alias, column)
 			continue
@@ -287,20 +292,20 @@ func (d *differ) side(i int, t table, keys, values []storedColumn) string {
 		joins += fmt.Sprintf(" LEFT JOIN "+name+join, alias, column)
 	}
 	for _, v := range values {
-		columns = append(columns, "t."+quoteName(v.name))
+		columns = append(columns, "t."+dbfile.QuoteName(v.Name))
 	}
-	return "SELECT " + strings.Join(columns, ", ") + " FROM " + name + quoteName(t.name) + " AS t" + joins + fmt.Sprintf(" WHERE t.run_id = %d", d.runs[i])
+	return "SELECT " + strings.Join(columns, ", ") + " FROM " + name + dbfile.QuoteName(t.Name) + " AS t" + joins + fmt.Sprintf(" WHERE t.run_id = %d", d.runs[i])
 }
 
 // difference is the distance of the values of a column, a number that is not NULL.
-func difference(c storedColumn) string {
+func difference(c dbfile.Column) string {
 	form := "CASE WHEN a.%[1]s IS NOT DISTINCT FROM b.%[1]s THEN 0 ELSE 'inf'::DOUBLE END"
-	switch c.dataType {
+	switch c.Type {
 	case "FLOAT", "DOUBLE", "INTEGER", "BIGINT":
 		form = "CASE WHEN a.%[1]s IS NOT DISTINCT FROM b.%[1]s THEN 0 ELSE coalesce(abs(a.%[1]s::DOUBLE - b.%[1]s::DOUBLE), 'inf'::DOUBLE) END"
 	case "FLOAT[]":
 		form = "CASE WHEN a.%[1]s IS NOT DISTINCT FROM b.%[1]s THEN 0 WHEN len(a.%[1]s) = len(b.%[1]s) THEN " +
 			"list_max(list_transform(list_zip(a.%[1]s, b.%[1]s), lambda p: coalesce(abs(p[1]::DOUBLE - p[2]::DOUBLE), 'inf'::DOUBLE))) ELSE 'inf'::DOUBLE END"
 	}
-	return fmt.Sprintf(form, quoteName(c.name))
+	return fmt.Sprintf(form, dbfile.QuoteName(c.Name))
 }

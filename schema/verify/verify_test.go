@@ -1,4 +1,4 @@
-package dbfile_test
+package verify_test
 
 import (
 	"context"
