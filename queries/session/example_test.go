@@ -64,7 +64,7 @@ func ExampleSession_Run() {
 	fmt.Println(err)
 	// Output:
 	// column_name  comment
-	// ──────────────────────────────────────────────────────────────────────────────
+	// ─────────────────────────────────────────────────────────────────────────────────
 	// run_id       The run.
 	// ordinal      Place in the order in which they were asked for or chosen, from 0.
 	// SQL line 2, column 3: Referenced column "nmae" not found in FROM clause

@@ -112,7 +112,8 @@ func (s *Session) parseExplain(ctx context.Context, statement string) (*tree, er
 	}
 	// As many lines in front as there were, for the places of faults.
 	lines := strings.Count(statement[:len(statement)-len(inner)], "\n")
-	t.statement, t.explains = strings.Repeat("\n", lines)+explain+inner, true
+	t.statement = strings.Repeat("\n", lines) + explain + inner
+	t.offset = len(t.statement) - len(inner)
 	return t, nil
 }
 
@@ -148,7 +149,7 @@ func afterBlanks(s string) string {
 type tree struct {
 	statement string // what to run
 	root      map[string]any
-	explains  bool
+	offset    int             // of what was parsed, in the statement
 	known     map[string]bool // names of views and macros that the session has or can make
 
 	names   []string // of tables and functions, in lower case
