@@ -6,10 +6,12 @@ import (
 	"math"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"ducklens/engine"
 	"ducklens/engine/checkpoint"
@@ -222,6 +224,19 @@ func TestAnalyzeAddsUp(t *testing.T) {
 	refdata.Compare(t, "scores of raw weights against processed", scores[1], scores[0], refdata.Float32)
 }
 
+// there gives results without the numbers that GPT-2 does not have, whose NaN is not equal to itself.
+func there(results []schema.Result) []schema.Result {
+	results = slices.Clone(results)
+	for i := range results {
+		results[i].Heads = slices.Clone(results[i].Heads)
+		for j := range results[i].Heads {
+			s := &results[i].Heads[j].Score
+			s.SinkProb, s.QueryNormScale, s.KeyNormScale, s.BaselineNormScale = 0, 0, 0, 0
+		}
+	}
+	return results
+}
+
 // Neither the batch nor the threads nor later tokens may change a bit.
 func TestAnalyzeDependsOnTheExampleAlone(t *testing.T) {
 	t.Parallel()
@@ -234,8 +249,8 @@ func TestAnalyzeDependsOnTheExampleAlone(t *testing.T) {
 	e := open(t, dir, options)
 	same := func(what string, got, want []schema.Result) {
 		t.Helper()
-		if !reflect.DeepEqual(want, got) {
-			d := cmp.Diff(want, got, cmp.Comparer(func(a, b schema.Position) bool { return a == b }))
+		if !reflect.DeepEqual(there(want), there(got)) {
+			d := cmp.Diff(want, got, cmpopts.EquateNaNs(), cmp.Comparer(func(a, b schema.Position) bool { return a == b }))
 			t.Errorf("%s: %.2000s", what, d)
 		}
 	}
@@ -278,7 +293,7 @@ func TestAttentionOnly(t *testing.T) {
 			}
 			want := whole[i].Heads[j]
 			h.Contributions, h.Score.Closure = want.Contributions, want.Score.Closure
-			if d := cmp.Diff(want, h); d != "" {
+			if d := cmp.Diff(want, h, cmpopts.EquateNaNs()); d != "" {
 				t.Errorf("head %s differs from the whole analysis: %.500s", h.Head, d)
 			}
 		}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"ducklens/schema"
@@ -90,9 +91,21 @@ func (e *Engine) token(id int) schema.Token {
 	return schema.Token{ID: id, Text: e.tokenizer.Token(id)}
 }
 
-// resolve finds the token that a position names: of those that spell its word the occurrence it asks for, else the last one for a
-// query and the first one otherwise.
+// resolve finds the token that a position names.
 func (e *Engine) resolve(role string, p schema.Position, tokens []schema.Token) (int, error) {
+	at, err := e.find(role, p, tokens)
+	if err != nil || !p.IsBefore() {
+		return at, err
+	}
+	if at == 0 {
+		return 0, advise(fmt.Sprintf("name a later %s", role), "engine: %w: %s %s: there is no token before the first one; tokens: %s", ErrPrompt, role, p, list(tokens))
+	}
+	return at - 1, nil
+}
+
+// find does so for a position as if it were not before another one: of what spells its word the occurrence it asks for, else the last
+// one for a query and the first one otherwise.
+func (e *Engine) find(role string, p schema.Position, tokens []schema.Token) (int, error) {
 	if i, ok := p.Index(); ok {
 		at := i
 		if i < 0 {
@@ -109,12 +122,10 @@ func (e *Engine) resolve(role string, p schema.Position, tokens []schema.Token) 
 		return 0, advise(fmt.Sprintf("give the %s as a token index or as a word of the text", role),
 			"engine: %w: no %s position; tokens: %s", ErrPrompt, role, list(tokens))
 	}
-	spells := func(t schema.Token) bool { return t.Text == word || t.Text == " "+word }
-	var found []int
-	for i, t := range tokens {
-		if spells(t) {
-			found = append(found, i)
-		}
+	several := spans(word, tokens)
+	found := several
+	if p.Part() == schema.OnlyToken {
+		found = slices.DeleteFunc(slices.Clone(several), func(s span) bool { return s.first != s.last })
 	}
 	switch n := p.Occurrence(); {
 	case n > len(found) && len(found) > 0:
@@ -122,23 +133,56 @@ func (e *Engine) resolve(role string, p schema.Position, tokens []schema.Token) 
 			"engine: %w: %s %s, and %q is there %d times; tokens: %s", ErrPrompt, role, p, word, len(found), list(tokens))
 	case len(found) == 0:
 	case n > 0:
-		return found[n-1], nil
+		return found[n-1].token(p.Part()), nil
 	case role == "query":
-		return found[len(found)-1], nil
+		return found[len(found)-1].token(p.Part()), nil
 	default:
-		return found[0], nil
+		return found[0].token(p.Part()), nil
 	}
 	// Say why: the word is there but in pieces, or it is not there at all.
-	if pieces := e.tokenizer.Encode(" " + strings.TrimPrefix(word, " ")); len(pieces) > 1 {
-		var texts []string
-		for _, id := range pieces {
-			texts = append(texts, fmt.Sprintf("%q", e.tokenizer.Token(id)))
+	if len(several) > 0 {
+		var pieces []string
+		for _, t := range tokens[several[0].first : several[0].last+1] {
+			pieces = append(pieces, fmt.Sprintf("%q", t.Text))
 		}
-		return 0, advise(fmt.Sprintf("give the %s as the index of one token, or choose a word that is a single token", role),
-			"engine: %w: %s %q is %d tokens, %s, want a single one; tokens: %s", ErrPrompt, role, word, len(pieces), strings.Join(texts, " "), list(tokens))
+		return 0, advise(fmt.Sprintf("say which one: %q or %q; or give its index", "first of "+word, "last of "+word),
+			"engine: %w: %s %q is %d tokens, %s, want a single one; tokens: %s", ErrPrompt, role, word, len(pieces), strings.Join(pieces, " "), list(tokens))
 	}
-	return 0, advise("spell the word as one of the tokens, or give an index; upper and lower case differ",
+	return 0, advise("spell the word as the tokens have it, or give an index; upper and lower case differ",
 		"engine: %w: %s %q is not among the tokens: %s", ErrPrompt, role, word, list(tokens))
+}
+
+// span is a word in a list of tokens.
+type span struct{ first, last int }
+
+// token gives the token of the word that is meant.
+func (s span) token(part schema.Part) int {
+	if part == schema.LastToken {
+		return s.last
+	}
+	return s.first
+}
+
+// spans finds where one token, or several in a row, spell a word, with or without the space before it. Where that space is a token
+// of its own, it is not part of the word.
+func spans(word string, tokens []schema.Token) []span {
+	spaced := " " + word
+	var found []span
+	for first := 0; first < len(tokens); first++ {
+		text := ""
+		for last := first; last < len(tokens) && len(text) < len(spaced); last++ {
+			text += tokens[last].Text
+			if (text == word || text == spaced) && (tokens[first].Text != " " || word == " ") {
+				found = append(found, span{first, last})
+				first = last
+				break
+			}
+			if !strings.HasPrefix(spaced, text) && !strings.HasPrefix(word, text) {
+				break
+			}
+		}
+	}
+	return found
 }
 
 // maxListed bounds how many tokens an error message lists.

@@ -29,6 +29,7 @@ type familyGolden struct {
 	ScoreScale    float64 `json:"score_scale"`
 	SoftCap       float64 `json:"soft_cap"`
 	Sinks         bool
+	BOS           *string
 	Prompts       []struct {
 		Text                 string
 		Query, Key, Baseline int
@@ -90,6 +91,9 @@ func (g *familyGolden) engine(options engine.Options) *engine.Engine {
 			g.Fatal(err)
 		}
 		options.Heads = append(options.Heads, h)
+	}
+	if g.BOS == nil {
+		options.BOS = engine.BOSOff // GPT-2's own files have no policy, and get one as always
 	}
 	options.QueryBases, options.KeyBases = []string{"none", "unembed", "unembed+baseline"}, []string{"none", "mlp0", "mlp0+attn0"}
 	return open(g.T, filepath.Join(g.dir, "model"), options)
@@ -238,21 +242,8 @@ func (g *familyGolden) processed(precision string) {
 			}
 			g.pairs(e, h, prefix)
 			g.rows(r.Example, h, prefix)
-			for vector, name := range map[string]string{engine.VectorUnembedKey: "sub_query_unembed", engine.VectorMLP0: "sub_key_mlp0"} {
-				for _, s := range h.Substitutions {
-					if s.Vector == vector && (s.Side == schema.Query) == strings.HasPrefix(name, "sub_query") {
-						g.compare(prefix+name, "substitutions", []float64{float64(s.Score), float64(s.Prob)})
-					}
-				}
-			}
-			scales := []float32{h.Score.QueryScale, h.Score.KeyScale, h.Score.BaselineScale, h.Score.QueryNormScale, h.Score.KeyNormScale, h.Score.BaselineNormScale}
-			wide := make([]float64, len(scales))
-			for j, v := range scales {
-				if wide[j] = float64(v); math.IsNaN(wide[j]) {
-					wide[j] = 1 // there is no QK-norm
-				}
-			}
-			g.compare(prefix+"scales", "scales", wide)
+			g.substitutions(h, prefix)
+			g.scales(h, prefix)
 			g.closure(fmt.Sprintf("%s: closure", prefix), h.Score.Closure)
 		}
 		g.logits(r, fmt.Sprintf("%d/", i))
@@ -263,6 +254,31 @@ func (g *familyGolden) processed(precision string) {
 			}
 		}
 	}
+}
+
+// substitutions compares the unembedding in the place of the query, and MLP 0's output in that of the key.
+func (g *familyGolden) substitutions(h schema.HeadResult, prefix string) {
+	g.Helper()
+	for vector, name := range map[string]string{engine.VectorUnembedKey: "sub_query_unembed", engine.VectorMLP0: "sub_key_mlp0"} {
+		for _, s := range h.Substitutions {
+			if s.Vector == vector && (s.Side == schema.Query) == strings.HasPrefix(name, "sub_query") {
+				g.compare(prefix+name, "substitutions", []float64{float64(s.Score), float64(s.Prob)})
+			}
+		}
+	}
+}
+
+// scales compares the scales of the norm and of QK-norm at the three positions.
+func (g *familyGolden) scales(h schema.HeadResult, prefix string) {
+	g.Helper()
+	scales := []float32{h.Score.QueryScale, h.Score.KeyScale, h.Score.BaselineScale, h.Score.QueryNormScale, h.Score.KeyNormScale, h.Score.BaselineNormScale}
+	wide := make([]float64, len(scales))
+	for i, v := range scales {
+		if wide[i] = float64(v); math.IsNaN(wide[i]) {
+			wide[i] = 1 // there is no QK-norm
+		}
+	}
+	g.compare(prefix+"scales", "scales", wide)
 }
 
 func (g *familyGolden) closure(what string, closure float64) {

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ducklens/engine"
-	"ducklens/engine/checkpoint"
 	"ducklens/engine/internal/refdata"
 	"ducklens/engine/model/modeltest"
 	"ducklens/schema"
@@ -86,7 +85,7 @@ func TestDefaultMovers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	// Head 9.9 is there, in small.
-	config := checkpoint.Config{NLayers: 12, NHeads: 12, DModel: 24, DMLP: 20, NCtx: 48, DVocab: vocabulary, LNEps: 1e-5}
+	config := modeltest.Config{NLayers: 12, NHeads: 12, DModel: 24, DMLP: 20, NCtx: 48, DVocab: vocabulary, LNEps: 1e-5}
 	if err := modeltest.Write(dir, config, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +120,7 @@ func TestDefaultMovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := analyze(t, first, []schema.Example{x})[0].Heads[0]
-	if len(h.Substitutions) != 3+4 || len(h.Projections) != 0 || len(h.Pairs) != 2 {
+	if len(h.Substitutions) != 3+4 || len(h.Projections) != 0 || len(h.Pairs) != 3 {
 		t.Errorf("%d substitutions, %d projections, %d pair tables", len(h.Substitutions), len(h.Projections), len(h.Pairs))
 	}
 

@@ -142,7 +142,11 @@ func (b UserBasis) bases(norm decompose.Norm) ([]decompose.Basis, error) {
 			if b.PerExample {
 				where = fmt.Sprintf(", example %d", i)
 			}
-			return nil, advise("take out directions that are zero or not finite, and constant ones where the norm takes the mean away", "%w: %s%s: %w", ErrArray, b.source(), where, err)
+			hint := "take out directions that are zero or not finite"
+			if norm.Kind == decompose.LN {
+				hint = "take out directions that are zero, constant or not finite"
+			}
+			return nil, advise(hint, "%w: %s%s: %w", ErrArray, b.source(), where, err)
 		}
 	}
 	return list, nil

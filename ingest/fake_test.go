@@ -15,6 +15,7 @@ import (
 	"ducklens/ingest"
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/verify"
 )
 
 // fake is an engine whose numbers are made up but add up, so that files it fills verify. Words are
@@ -243,14 +244,14 @@ func tables(t *testing.T, path string) map[string][]string {
 }
 
 // verify checks a file as ducklens verify does.
-func verify(t *testing.T, path string, tolerated ...dbfile.ProblemKind) {
+func verify(t *testing.T, path string, tolerated ...verify.ProblemKind) {
 	t.Helper()
 	db, err := dbfile.OpenReader(t.Context(), path, dbfile.Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	report, err := dbfile.Verify(t.Context(), db)
+	report, err := verify.File(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
 	}

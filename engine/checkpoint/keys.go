@@ -1,12 +1,10 @@
 package checkpoint
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"os"
-	"regexp"
 
 	"ducklens/engine/internal/regular"
 )
@@ -33,17 +31,37 @@ func ParseKeys(text []byte) (Keys, error) {
 	return keys, nil
 }
 
-// pythonNumber finds the numbers that Python writes and JSON does not know. It takes texts as a whole, so
-// that nothing in them is found.
-var pythonNumber = regexp.MustCompile(`"(?:[^"\\]|\\(?s:.))*"|NaN|-?Infinity`)
-
+// quoteNumbers makes texts of the numbers that Python writes and JSON does not know. Inside texts it finds none.
 func quoteNumbers(text []byte) []byte {
-	return pythonNumber.ReplaceAllFunc(text, func(found []byte) []byte {
-		if found[0] == '"' {
-			return found
+	out := make([]byte, 0, len(text)+64)
+	inText := false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inText && c == '\\' && i+1 < len(text): // what follows does not end the text
+			out = append(out, c)
+			i++
+		case c == '"':
+			inText = !inText
+		case !inText:
+			if name := pythonNumber(text[i:]); name != "" {
+				out = append(out, `"`+name+`"`...)
+				i += len(name) - 1
+				continue
+			}
 		}
-		return bytes.Join([][]byte{nil, found, nil}, []byte(`"`))
-	})
+		out = append(out, text[i])
+	}
+	return out
+}
+
+// pythonNumber gives that one of Python's numbers that text begins with, or nothing.
+func pythonNumber(text []byte) string {
+	for _, name := range []string{"NaN", "Infinity", "-Infinity"} {
+		if len(text) >= len(name) && string(text[:len(name)]) == name {
+			return name
+		}
+	}
+	return ""
 }
 
 func readKeys(path string) (Keys, []byte, error) {

@@ -209,7 +209,7 @@ type notebookNumbers struct {
 
 // output is what a head wrote at the query position.
 func (r reference[T]) output(in decompose.Input[T], head [2]int) []T {
-	return in.Query.Component(schema.StreamComponents(head[0], r.heads) + head[1])
+	return in.Query.Component(r.layout.Head(schema.Head{Layer: head[0], Index: head[1]}))
 }
 
 // The substitution of each row of the reference's histograms, and its label there: for scores and probabilities, for scores with
@@ -359,7 +359,7 @@ func (r reference[T]) histogram(t *testing.T, in decompose.Input[T], seq int, ro
 	enter("keys/W_E[IO]")(s.Key(embed, embedS))
 	enter("keys/W_EE[IO]")(s.Key(effective, effectiveS))
 	enter("keys/W_EE_subE[IO]")(s.Key(mlp, mlpS))
-	mlp0 := schema.StreamComponents(1, r.heads) - 1
+	mlp0 := r.layout.MLP(0)
 	enter("keys/MLP0_out")(s.Key(in.Key.Component(mlp0), in.Baseline.Component(mlp0)))
 	enter("keys/No_patching")(s.Unpatched(schema.Key))
 	return out

@@ -12,6 +12,7 @@ import (
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/decompose"
+	"ducklens/engine/family"
 	"ducklens/engine/internal/refdata"
 	"ducklens/engine/model"
 	"ducklens/schema"
@@ -144,6 +145,7 @@ func (c call) table(tb testing.TB, out decompose.Output) decompose.Table {
 
 // reference is a model of the reference data with the examples its arrays are about.
 type reference[T blas.Float] struct {
+	layout    schema.Layout
 	heads     int
 	head      schema.Head
 	inputs    []decompose.Input[T]
@@ -184,7 +186,11 @@ func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, se
 	if err != nil {
 		tb.Fatal(err)
 	}
-	model, err := model.Load[T](ckpt, schema.Processed, provider, 1)
+	read, err := family.Open(ckpt)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	model, err := model.Load[T](ckpt, read.Spec, read.Sources, schema.Processed, provider, 1)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -192,9 +198,8 @@ func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, se
 	if err != nil {
 		tb.Fatal(err)
 	}
-	config := ckpt.Config()
-	below := schema.StreamComponents(head.Layer, config.NHeads)
-	r := reference[T]{heads: config.NHeads, head: head, model: model, cache: cache, sequences: sequences}
+	spec, layout := read.Spec, model.Layout()
+	r := reference[T]{layout: layout, heads: spec.Heads, head: head, model: model, cache: cache, sequences: sequences}
 	qk := model.QK(head)
 	for seq, s := range sequences {
 		scores := cache.Scores(head, seq, 0)
@@ -202,7 +207,7 @@ func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, se
 			p := decompose.Position[T]{
 				Components: cache.ComponentsBefore(head.Layer, seq, i),
 				Stream:     cache.ResidPre(head.Layer, seq, i),
-				Scale:      cache.LN1Scale(head.Layer, seq, i),
+				Scale:      cache.NormScale(head.Layer, seq, i),
 				Score:      scores[s.Positions[i]],
 				Vector:     cache.K(head, seq, i),
 			}
@@ -214,9 +219,9 @@ func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, se
 		baseline := at(2)
 		in := decompose.Input[T]{
 			Convention: schema.Notebook,
-			Norm:       decompose.Norm{Eps: config.LNEps},
-			AttnScale:  math.Sqrt(float64(config.DHead())),
-			Components: schema.Components(config.NLayers, config.NHeads)[:below],
+			Norm:       decompose.Norm{Eps: spec.Norm.Eps},
+			AttnScale:  spec.AttnScale,
+			Components: layout.Components()[:layout.Below(head.Layer)],
 			Maps:       decompose.Maps[T]{WQ: qk.WQ, WK: qk.WK, BQ: qk.BQ, BK: qk.BK},
 			Query:      at(0), Key: at(1), Baseline: &baseline,
 		}
@@ -230,10 +235,10 @@ func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, se
 		}
 		for _, name := range goldenKeyBases {
 			var b decompose.KeyBases
-			if b.AtKey, err = decompose.KeyBasis(ln, name, model, io, in.Key.Components, gpt2(config.NLayers, config.NHeads)); err != nil {
+			if b.AtKey, err = decompose.KeyBasis(ln, name, model, io, in.Key.Components, layout); err != nil {
 				tb.Fatal(err)
 			}
-			if b.AtBaseline, err = decompose.KeyBasis(ln, name, model, s1, in.Baseline.Components, gpt2(config.NLayers, config.NHeads)); err != nil {
+			if b.AtBaseline, err = decompose.KeyBasis(ln, name, model, s1, in.Baseline.Components, layout); err != nil {
 				tb.Fatal(err)
 			}
 			in.KeyBases = append(in.KeyBases, b)

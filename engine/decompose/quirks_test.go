@@ -252,7 +252,7 @@ func TestQuirkBaselineHasItsOwnDirection(t *testing.T) {
 				t.Errorf("prompt %d: cell of MLP0 across MLP0 is %g, want 0", i, got)
 			}
 			// Along the key's direction at the baseline it would not be.
-			_, perp := decompose.Split(ln, r.inputs[i].KeyBases[1].AtKey, r.inputs[i].Baseline.Component(schema.StreamComponents(1, r.heads)-1))
+			_, perp := decompose.Split(ln, r.inputs[i].KeyBases[1].AtKey, r.inputs[i].Baseline.Component(r.layout.MLP(0)))
 			if naiveDot(perp, perp) < 1e-3 {
 				t.Errorf("prompt %d: both positions have the same direction", i)
 			}

@@ -10,15 +10,16 @@ import (
 	"ducklens/engine/model"
 )
 
-// ConfigSHA is a digest of a configuration's arithmetic: two models with one digest compute the same with the same weights,
-// however their files spell it. It is the SHA-256 of [Canonical].
+// ConfigSHA is a digest of a configuration's arithmetic: two models with one digest compute the same with the
+// same weights, however their files spell it. It is the SHA-256 of [Canonical].
 func ConfigSHA(s *model.Spec) string {
 	sum := sha256.Sum256([]byte(Canonical(s)))
 	return hex.EncodeToString(sum[:])
 }
 
-// Canonical is a text that says all of a spec: a line for each field that is not zero, with floats in the fewest digits
-// that tell them apart. A field that is added later changes no text of a model without it. The family's name is left out.
+// Canonical is a text that says all of a spec: a line for each field that is not zero, with floats in the
+// fewest digits that tell them apart. A field that is added later changes no text of a model without it. The
+// family's name is left out.
 func Canonical(s *model.Spec) string {
 	var b strings.Builder
 	canonical(&b, "", reflect.ValueOf(*s))

@@ -15,7 +15,8 @@ func TestEveryType(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if m.Spec.Layers != 3 || m.Spec.DModel != 24 || m.Spec.Heads != 4 || m.Spec.DVocab != 101 || len(m.Unread) > 0 {
+			if m.Spec.Layers != 3 || m.Spec.DModel != 24 || m.Spec.Heads != 4 || m.Spec.DVocab != 101 ||
+				len(m.Unread) > 0 {
 				t.Errorf("%+v", m.Spec)
 			}
 		})

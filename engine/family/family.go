@@ -24,7 +24,8 @@ type Family struct {
 
 // All lists the families that are read.
 func All() []Family {
-	return []Family{gpt2, neox, llama, mistral, qwen2, qwen3, gemma1, gemma2, gemma3, olmo1, olmo2, olmo3, smollm3, phi, phi3, gptoss,
+	return []Family{gpt2, neox, llama, mistral, qwen2, qwen3, gemma1, gemma2, gemma3, olmo1, olmo2, olmo3,
+		smollm3, phi, phi3, gptoss,
 		gptj, opt, falcon, lens}
 }
 
@@ -33,15 +34,15 @@ type Model struct {
 	Spec    *model.Spec
 	Sources *model.Sources
 	Name    string   // of the family
-	Class   string   // architectures[0], original_architecture or general.name; "" where the checkpoint does not say
+	Class   string   // architectures[0], original_architecture, general.name, or ""
 	BOS     int      // bos_token_id, or -1
 	EOS     []int    // eos_token_id
 	Unread  []string // tensors that are no parameters, or parameters that no run needs
 }
 
-// Open reads the configuration of a checkpoint and checks that every tensor it calls for is there, of the right shape and
-// of a type that can be read. No weights are read, except to compare an unembedding with the embedding it is tied to, and
-// the rotary frequencies of a GGUF.
+// Open reads the configuration of a checkpoint and checks that every tensor it calls for is there, of the
+// right shape and of a type that can be read. No weights are read, except to compare an unembedding with the
+// embedding it is tied to, and the rotary frequencies of a GGUF.
 func Open(c *checkpoint.Checkpoint) (*Model, error) {
 	m, err := open(c)
 	if err != nil {
@@ -61,7 +62,9 @@ func open(c *checkpoint.Checkpoint) (*Model, error) {
 	n := f.names(m.Spec)
 	if c.Form() == checkpoint.TransformerLens {
 		if f.Name != gpt2.Name && f.Name != lens.Name {
-			return nil, fault(checkpoint.ErrUnsupported, "config.json: model_type is %q, want \"gpt2\", or a configuration of TransformerLens, beside model.npz", f.Types[0])
+			return nil, fault(checkpoint.ErrUnsupported,
+				"config.json: model_type is %q, want \"gpt2\" or TransformerLens's keys beside model.npz",
+				f.Types[0])
 		}
 		n = lensNames(m.Spec, c)
 	}
@@ -82,8 +85,8 @@ func configure(values checkpoint.Keys) (Family, *Model, error) {
 	return f, m, k.finish(m.Spec)
 }
 
-// Tensors gives the names and shapes that a Hugging Face checkpoint of a configuration holds, in the order of the layers.
-// Tests make checkpoints by it.
+// Tensors gives the names and shapes that a Hugging Face checkpoint of a configuration holds, in the order of
+// the layers. Tests make checkpoints by it.
 func Tensors(values checkpoint.Keys) ([]checkpoint.Info, error) {
 	f, m, err := configure(values)
 	if err != nil {
@@ -136,7 +139,8 @@ func find(values checkpoint.Keys) (Family, checkpoint.Keys, error) {
 		reason = ": " + why
 	}
 	return Family{}, nil, checkpoint.WithHint("`ducklens model families` lists what is read",
-		fault(checkpoint.ErrUnsupported, "config.json: model_type is %q, want one of %s%s", kind, strings.Join(types, ", "), reason))
+		fault(checkpoint.ErrUnsupported, "config.json: model_type is %q, want one of %s%s", kind,
+			strings.Join(types, ", "), reason))
 }
 
 // kindOf gives model_type; the oldest files of GPT-2 have only its keys, some others only the class.
@@ -161,22 +165,30 @@ func kindOf(values checkpoint.Keys) string {
 	return ""
 }
 
-// nested are model types whose text model is described under text_config, with the keys of a family of this list.
+// nested are model types whose text model is described under text_config, with the keys of a family of this
+// list.
 var nested = []string{"gemma3", "mistral3", "llava"}
 
 // outside are the keys beside text_config that are the text model's too, unless that says otherwise.
-var outside = []string{"tie_word_embeddings", "bos_token_id", "eos_token_id", "architectures", "quantization_config"}
+var outside = []string{"tie_word_embeddings", "bos_token_id", "eos_token_id", "architectures",
+	"quantization_config"}
 
-// textConfig gives the keys of the text model in a model of text and images. The keys beside it that concern images only
-// are harmless; any other has to be understood.
+// ofImages are the keys beside text_config that concern images only.
+var ofImages = words(`text_config vision_config model_type mm_tokens_per_image boi_token_index eoi_token_index
+	boi_token_id eoi_token_id image_token_index image_token_id multimodal_projector_bias projector_hidden_act
+	vision_feature_layer vision_feature_select_strategy spatial_merge_size image_seq_length vocab_size
+	ignore_index`)
+
+// textConfig gives the keys of the text model in a model of text and images. The keys beside it that concern
+// images only are harmless; any other has to be understood.
 func textConfig(values checkpoint.Keys) (checkpoint.Keys, error) {
 	var inner checkpoint.Keys
 	if err := json.Unmarshal(values["text_config"], &inner); err != nil {
 		return nil, fault(checkpoint.ErrConfig, "config.json: text_config: %w", err)
 	}
-	images := []string{"text_config", "vision_config", "model_type", "mm_tokens_per_image", "boi_token_index", "eoi_token_index", "boi_token_id",
-		"eoi_token_id", "image_token_index", "image_token_id", "multimodal_projector_bias", "projector_hidden_act", "vision_feature_layer",
-		"vision_feature_select_strategy", "spatial_merge_size", "image_seq_length", "vocab_size", "ignore_index"}
+	if inner == nil {
+		return nil, fault(checkpoint.ErrConfig, "config.json: text_config is null, want an object")
+	}
 	var left []string
 	for key, value := range values {
 		_, there := inner[key]
@@ -185,62 +197,15 @@ func textConfig(values checkpoint.Keys) (checkpoint.Keys, error) {
 			if !there {
 				inner[key] = value
 			}
-		case !slices.Contains(images, key) && !isHarmless(key) && string(value) != "null":
+		case !ofImages[key] && !isHarmless(key) && string(value) != "null":
 			left = append(left, key)
 		}
 	}
 	if len(left) > 0 {
 		slices.Sort(left)
-		return nil, unknownKeys(left)
+		return nil, unknownKeys("config.json: ", left)
 	}
 	return inner, nil
-}
-
-// notRead are model types that people meet, and why they are not read.
-var notRead = map[string]string{
-	"bloom":           "ALiBi adds a bias by distance to its scores",
-	"mpt":             "ALiBi adds a bias by distance to its scores",
-	"mixtral":         "its mixture of experts is not read yet",
-	"qwen2_moe":       "its mixture of experts is not read yet",
-	"qwen3_moe":       "its mixture of experts is not read yet",
-	"deepseek_v2":     "its attention is MLA: keys are made from a latent vector, with a rotary part of their own",
-	"deepseek_v3":     "its attention is MLA: keys are made from a latent vector, with a rotary part of their own",
-	"gemma3n":         "it adds embeddings of its own to every layer (per-layer embeddings)",
-	"gemma3n_text":    "it adds embeddings of its own to every layer (per-layer embeddings)",
-	"qwen3_next":      "most of its layers have linear attention, which has no scores",
-	"qwen3_5":         "most of its layers have linear attention, which has no scores",
-	"qwen3_5_text":    "most of its layers have linear attention, which has no scores",
-	"llama4":          "its layers differ in more than is read yet (chunked attention, temperature by position)",
-	"llama4_text":     "its layers differ in more than is read yet (chunked attention, temperature by position)",
-	"ministral3":      "its queries are scaled by position",
-	"gpt_neo":         "its scores are not scaled and its windows alternate by a list of its own",
-	"gpt_bigcode":     "it is not read yet",
-	"starcoder2":      "it is not read yet",
-	"stablelm":        "it is not read yet",
-	"cohere":          "it is not read yet",
-	"cohere2":         "it is not read yet",
-	"granite":         "it is not read yet: it multiplies residuals, embeddings and scores by numbers of its own",
-	"phi3small":       "it is not read yet",
-	"phimoe":          "its mixture of experts is not read yet",
-	"glm4":            "it is not read yet",
-	"mamba":           "it has no attention",
-	"mamba2":          "it has no attention",
-	"bert":            "it is an encoder: its tokens see what comes after them",
-	"roberta":         "it is an encoder: its tokens see what comes after them",
-	"t5":              "it has an encoder and cross attention",
-	"bart":            "it has an encoder and cross attention",
-	"paligemma":       "its text model sees the prompt in both directions",
-	"recurrent_gemma": "most of its layers are recurrent",
-}
-
-// NotRead lists model types that are refused, with the reason, in the order of their names.
-func NotRead() []string {
-	var list []string
-	for kind, why := range notRead {
-		list = append(list, kind+": "+why)
-	}
-	slices.Sort(list)
-	return list
 }
 
 // fault is an error of a kind of package checkpoint.

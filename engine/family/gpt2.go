@@ -9,11 +9,13 @@ import (
 
 // gpt2 has LayerNorm, learned positions, all biases, and weights stored as (in, out).
 var gpt2 = Family{
-	Name:    "GPT-2",
-	Types:   []string{"gpt2"},
-	Models:  []string{"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2", "stanford-crfm/alias-gpt2-small-x21", "dialogpt"},
-	Refused: []string{"scale_attn_by_inverse_layer_idx: the scale of scores would differ by layer", "add_cross_attention: there is one stream"},
-	defaults: `"n_inner": null, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "scale_attn_weights": true,
+	Name:   "GPT-2",
+	Types:  []string{"gpt2"},
+	Models: []string{"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2", "microsoft/DialoGPT"},
+	Refused: []string{"scale_attn_by_inverse_layer_idx: the scale of scores would differ by layer",
+		"add_cross_attention: there is one stream"},
+	defaults: `"n_inner": null, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5,
+		"scale_attn_weights": true,
 		"tie_word_embeddings": true`,
 	read: func(k *keys, s *model.Spec) {
 		k.gpt2Class()
@@ -54,7 +56,8 @@ func (k *keys) gpt2Class() {
 		return
 	}
 	if !slices.ContainsFunc(classes, func(n string) bool { return slices.Contains(known, n) }) {
-		k.faults = append(k.faults, fault(checkpoint.ErrUnsupported, "config.json: architectures is %q, want %s or %s", classes, known[0], known[1]))
+		k.faults = append(k.faults, fault(checkpoint.ErrUnsupported,
+			"config.json: architectures is %q, want %s or %s", classes, known[0], known[1]))
 	}
 }
 
@@ -72,12 +75,14 @@ func (k *keys) context() int {
 	return n
 }
 
-// gptj turns neighbouring pairs of the first dimensions, with base 10,000, and runs attention and MLP beside each other.
+// gptj turns neighbouring pairs of the first dimensions, with base 10,000, and runs attention and MLP beside
+// each other.
 var gptj = Family{
 	Name:   "GPT-J",
 	Types:  []string{"gptj"},
 	Models: []string{"EleutherAI/gpt-j-6b"},
-	defaults: `"n_inner": null, "rotary_dim": 64, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "tie_word_embeddings": false,
+	defaults: `"n_inner": null, "rotary_dim": 64, "activation_function": "gelu_new",
+		"layer_norm_epsilon": 1e-5, "tie_word_embeddings": false,
 		"n_positions": 2048, "vocab_size": 50400`,
 	read: func(k *keys, s *model.Spec) {
 		s.Layers = k.count("n_layer", maxLayers)
@@ -102,7 +107,8 @@ var gptj = Family{
 		return names{
 			prefixes: []string{"transformer.", ""},
 			embed:    "wte", final: "ln_f", unembed: []string{"lm_head"},
-			layer: "h.%d.", norm: "ln_1", q: "attn.q_proj", k: "attn.k_proj", v: "attn.v_proj", o: "attn.out_proj",
+			layer: "h.%d.", norm: "ln_1",
+			q: "attn.q_proj", k: "attn.k_proj", v: "attn.v_proj", o: "attn.out_proj",
 			in: "mlp.fc_in", out: "mlp.fc_out",
 			buffers: []string{".attn.embed_positions"},
 		}

@@ -2,17 +2,19 @@ package family
 
 import "ducklens/engine/model"
 
-// gptoss has a sink in the softmax of every head, biases of q, k, v and o, windows in every other layer, and a mixture of
-// experts.
+// gptoss has a sink in the softmax of every head, biases of q, k, v and o, windows in every other layer, and
+// a mixture of experts.
 var gptoss = Family{
 	Name:    "gpt-oss",
 	Types:   []string{"gpt_oss"},
-	Models:  []string{"openai/gpt-oss-20b, openai/gpt-oss-120b with experts in BF16"},
-	Refused: []string{"experts in MXFP4 as the published files have them (*_blocks, *_scales)"},
-	defaults: `"max_position_embeddings": 131072, "num_key_value_heads": 8, "head_dim": 64, "rms_norm_eps": 1e-5, "rope_theta": 150000.0,
-		"rope_parameters": {"rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": false, "original_max_position_embeddings": 4096},
-		"sliding_window": 128, "attention_bias": true, "num_local_experts": 128, "num_experts_per_tok": 4, "swiglu_alpha": 1.702, "swiglu_limit": 7.0,
-		"hidden_act": "silu", "tie_word_embeddings": false`,
+	Models:  []string{"openai/gpt-oss-20b", "openai/gpt-oss-120b"},
+	Refused: []string{"quantization_config other than mxfp4"},
+	defaults: `"max_position_embeddings": 131072, "num_key_value_heads": 8, "head_dim": 64,
+		"rms_norm_eps": 1e-5, "rope_theta": 150000.0,
+		"rope_parameters": {"rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0,
+			"truncate": false, "original_max_position_embeddings": 4096},
+		"sliding_window": 128, "attention_bias": true, "num_local_experts": 128, "num_experts_per_tok": 4,
+		"swiglu_alpha": 1.702, "swiglu_limit": 7.0, "hidden_act": "silu", "tie_word_embeddings": false`,
 	read: func(k *keys, s *model.Spec) {
 		k.gated(s)
 		if s.Activation != model.SiLU {
@@ -27,12 +29,23 @@ var gptoss = Family{
 		s.Sinks = true
 		biased := k.flag("attention_bias")
 		s.Bias = model.Biases{QKV: biased, O: biased, MLP: true}
-		s.Experts = &model.Experts{Count: k.count(k.either("num_local_experts", "num_experts"), maxWidth),
-			Top: k.count(k.either("num_experts_per_tok", "experts_per_token"), maxWidth), Alpha: k.positive("swiglu_alpha"), Limit: k.positive("swiglu_limit")}
+		s.Experts = &model.Experts{
+			Count: k.count(k.either("num_local_experts", "num_experts"), maxWidth),
+			Top:   k.count(k.either("num_experts_per_tok", "experts_per_token"), maxWidth),
+			Alpha: k.positive("swiglu_alpha"), Limit: k.positive("swiglu_limit"),
+		}
 		if s.Experts.Top > s.Experts.Count {
-			k.fail("num_experts_per_tok is %d, want at most the number of experts, %d", s.Experts.Top, s.Experts.Count)
+			k.fail("num_experts_per_tok is %d, want at most the number of experts, %d", s.Experts.Top,
+				s.Experts.Count)
 		}
 		k.take("initial_context_length")
+		var packed struct {
+			Method string `json:"quant_method"`
+		}
+		if k.has("quantization_config") && k.decode("quantization_config", &packed) &&
+			packed.Method != "mxfp4" {
+			k.refuse("quantization_config has quant_method %q, want \"mxfp4\"", packed.Method)
+		}
 	},
 	names: func(*model.Spec) names {
 		n := llamaNames
@@ -50,16 +63,34 @@ func (k *keys) either(key, other string) string {
 	return key
 }
 
-// gptossExpert is a part of tensors that hold all experts: [experts, in, out].
+// gptossExpert is a part of tensors that hold all experts: [experts, in, out], or, as published, four-bit
+// numbers [experts, out, in/32, 16] with their exponents beside them.
 func gptossExpert(w *wants, base string, s *model.Spec) model.ExpertSources {
 	n, p := s.Experts.Count, base+"mlp.experts."
-	part := func(name string, shape ...int) model.Source {
-		src := w.want(p+name, append([]int{n}, shape...)...)
+	matrix := func(name string, in, out int) model.Source {
+		if w.packed(p + name + "_blocks") {
+			w.wantBytes(p+name+"_scales", n, out, in/32)
+			src := w.wantBytes(p+name+"_blocks", n, out, in/32, 16)
+			src.Scales, src.Experts = p+name+"_scales", n
+			return src
+		}
+		src := w.want(p+name, n, in, out)
 		src.Order, src.Experts = model.InOut, n
 		return src
 	}
-	return model.ExpertSources{
-		In: part("gate_up_proj", s.DModel, 2*s.DMLP), InBias: part("gate_up_proj_bias", 2*s.DMLP),
-		Out: part("down_proj", s.DMLP, s.DModel), OutBias: part("down_proj_bias", s.DModel),
+	bias := func(name string, out int) model.Source {
+		src := w.want(p+name, n, out)
+		src.Experts = n
+		return src
 	}
+	return model.ExpertSources{
+		In: matrix("gate_up_proj", s.DModel, 2*s.DMLP), InBias: bias("gate_up_proj_bias", 2*s.DMLP),
+		Out: matrix("down_proj", s.DMLP, s.DModel), OutBias: bias("down_proj_bias", s.DModel),
+	}
+}
+
+// packed tells that a tensor is there, and made of bytes.
+func (w *wants) packed(name string) bool {
+	info, ok := w.c.Info(name)
+	return ok && info.DType == "U8"
 }

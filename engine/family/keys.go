@@ -14,8 +14,8 @@ import (
 	"ducklens/engine/model"
 )
 
-// Bounds of the values of a configuration. They are far above any model and keep every product of two of them inside an
-// int64.
+// Bounds of the values of a configuration. They are far above any model and keep every product of two of them
+// inside an int64.
 const (
 	maxLayers     = 1 << 12
 	maxWidth      = 1 << 18 // d_model, d_mlp, heads
@@ -23,19 +23,20 @@ const (
 	maxVocabulary = 1 << 26
 )
 
-// keys takes values out of a configuration, remembers which, and collects every fault in it. As in Python, an absent key
-// has the default of the family's class and null is a value: no number, no text, and false.
+// keys takes values out of a configuration, remembers which, and collects every fault in it. As in Python, an
+// absent key has the default of the family's class and null is a value: no number, no text, and false.
 type keys struct {
 	values   checkpoint.Keys
 	defaults checkpoint.Keys
 	taken    map[string]bool
 	faults   []error
-	path     string                  // what stands before a key in messages: "config.json: " or "config.json: rope_scaling."
+	path     string                  // what stands before a key in messages, such as "config.json: "
 	spell    func(key string) string // how the file spells a key
 }
 
 func newKeys(values checkpoint.Keys, defaults string) *keys {
-	k := &keys{values: values, taken: map[string]bool{}, path: "config.json: ", spell: func(key string) string { return key }}
+	k := &keys{values: values, taken: map[string]bool{}, path: "config.json: ",
+		spell: func(key string) string { return key }}
 	if err := json.Unmarshal([]byte("{"+defaults+"}"), &k.defaults); err != nil {
 		panic(fmt.Sprintf("family: defaults {%s}: %v", defaults, err)) // a page is wrong
 	}
@@ -50,17 +51,13 @@ func (k *keys) begin(s *model.Spec) {
 
 // finish checks what is left over and what only sizes together can tell, and gives all faults.
 func (k *keys) finish(s *model.Spec) error {
-	for _, f := range []struct {
-		key    string
-		active bool
-		why    string
-	}{
-		{"quantization_config", true, "weights in fewer bits need scales that lie elsewhere; save the model in BF16 or float32"},
-		{"add_cross_attention", false, "there is one stream"},
-		{"is_encoder_decoder", false, "there is one stream"},
-		{"pruned_heads", true, "pruned heads are not read"},
+	for _, f := range []struct{ key, why string }{
+		{"quantization_config", "such weights need scales from elsewhere; save the model in BF16 or float32"},
+		{"add_cross_attention", "there is one stream"},
+		{"is_encoder_decoder", "there is one stream"},
+		{"pruned_heads", "pruned heads are not read"},
 	} {
-		if k.isSet(f.key) {
+		if !k.taken[f.key] && k.isSet(f.key) {
 			k.refuse("%s is %s: %s", f.key, brief(k.values[f.key]), f.why)
 		}
 	}
@@ -68,17 +65,28 @@ func (k *keys) finish(s *model.Spec) error {
 		if s.Heads%s.KVHeads != 0 {
 			k.fail("%d heads do not divide by %d key-value heads", s.Heads, s.KVHeads)
 		}
-		for _, r := range s.Rotary {
-			if r.Dims%2 != 0 || r.Dims > s.DHead {
-				k.fail("%d rotary dimensions, want an even number of at most %d", r.Dims, s.DHead)
-				break
+		k.checkRotary(s)
+	}
+	if left := k.left(); len(left) > 0 {
+		k.faults = append(k.faults, unknownKeys(k.path, left))
+	}
+	return errors.Join(k.faults...)
+}
+
+// checkRotary finds what unreasonable numbers make of a rotation.
+func (k *keys) checkRotary(s *model.Spec) {
+	for _, r := range s.Rotary {
+		if r.Dims%2 != 0 || r.Dims > s.DHead {
+			k.fail("%d rotary dimensions, want an even number of at most %d", r.Dims, s.DHead)
+			return
+		}
+		for _, x := range slices.Concat(r.Frequencies, r.LongFrequencies, []float64{r.Factor}) {
+			if math.IsNaN(x) || math.IsInf(x, 0) || x < 0 {
+				k.fail("the rotary embedding has a frequency or a factor of %v", x)
+				return
 			}
 		}
 	}
-	if left := k.left(); len(left) > 0 {
-		k.faults = append(k.faults, unknownKeys(left))
-	}
-	return errors.Join(k.faults...)
 }
 
 // left gives the keys that nobody took and that may mean something.
@@ -93,9 +101,9 @@ func (k *keys) left() []string {
 	return left
 }
 
-func unknownKeys(keys []string) error {
-	return checkpoint.WithHint("a key is read or refused, never skipped: if these change nothing in the model, take them out of the configuration",
-		fault(checkpoint.ErrUnsupported, "config.json: unknown keys %s", checkpoint.SomeOf(keys)))
+func unknownKeys(path string, keys []string) error {
+	return checkpoint.WithHint("no key is skipped: if these change nothing, take them out of the file",
+		fault(checkpoint.ErrUnsupported, "%sunknown keys %s", path, checkpoint.SomeOf(keys)))
 }
 
 func (k *keys) fail(format string, args ...any) {
@@ -104,7 +112,8 @@ func (k *keys) fail(format string, args ...any) {
 
 // refuse is for what is understood and cannot be computed exactly.
 func (k *keys) refuse(format string, args ...any) {
-	k.faults = append(k.faults, checkpoint.WithHint("`ducklens model families` lists what is read", fault(checkpoint.ErrUnsupported, k.path+format, args...)))
+	k.faults = append(k.faults, checkpoint.WithHint("`ducklens model families` lists what is read",
+		fault(checkpoint.ErrUnsupported, k.path+format, args...)))
 }
 
 // take marks keys as read.
@@ -160,6 +169,9 @@ func (k *keys) decode(key string, dst any) bool {
 
 // brief is a value for a message.
 func brief(raw json.RawMessage) string {
+	if raw == nil {
+		return "null"
+	}
 	text := strings.Join(strings.Fields(string(raw)), " ")
 	if len(text) > 60 {
 		return strings.ToValidUTF8(text[:60], "") + "..."
@@ -361,7 +373,8 @@ func (k *keys) gated(s *model.Spec) {
 	s.Activation, s.Gated = k.activation("hidden_act"), true
 }
 
-// layerTypes reads layer_types, or makes it: sliding tells which layers have a window where the key is absent.
+// layerTypes reads layer_types, or makes it: sliding tells which layers have a window where the key is
+// absent.
 func (k *keys) layerTypes(s *model.Spec, sliding func(layer int) bool) []string {
 	list := make([]string, s.Layers)
 	for i := range list {

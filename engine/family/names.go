@@ -12,8 +12,8 @@ import (
 	"ducklens/engine/model"
 )
 
-// names say how the tensors of a family are called, without prefix, and without the .weight and .bias at the end. What a
-// family does not have is left out.
+// names say how the tensors of a family are called, without prefix, and without the .weight and .bias at the
+// end. What a family does not have is left out.
 type names struct {
 	prefixes []string // the first one with which layer 0 is there is that of all names but the unembedding's
 	embed    string
@@ -37,7 +37,8 @@ type names struct {
 	permute bool        // rows of q and k are permuted for a rotation in pairs
 	plus    float64     // added to the gains of norms
 
-	buffers []string                                     // ends of names that are no parameters; besides those of all families
+	// ends of names that are no parameters; besides those of all families
+	buffers []string
 	unread  []string                                     // beginnings of names of parts that no run needs
 	all     func(s *model.Spec, w *wants) *model.Sources // in place of the table
 	folded  bool                                         // norms are in the weights already
@@ -63,7 +64,8 @@ func byGroup(s *model.Spec, part, i int) int {
 	return (head/g*(g+2)+head%g)*s.DHead + e
 }
 
-// permuted gives the row of a permuted q or k that holds row i: in each head 0, d_head/2, 1, d_head/2 + 1, and so on.
+// permuted gives the row of a permuted q or k that holds row i: in each head 0, d_head/2, 1, d_head/2 + 1,
+// and so on.
 func permuted(s *model.Spec) func(i int) int {
 	half := s.DHead / 2
 	return func(i int) int {
@@ -78,7 +80,8 @@ type wants struct {
 	n      names
 	prefix string
 	shapes map[string][]int
-	order  []string // of the names, as wanted
+	bytes  map[string]bool // tensors of U8
+	order  []string        // of the names, as wanted
 }
 
 // stored is what a checkpoint tells of its tensors.
@@ -95,6 +98,12 @@ func (w *wants) want(name string, shape ...int) model.Source {
 	}
 	w.shapes[name] = shape
 	return model.Source{Tensor: name}
+}
+
+// wantBytes notes a tensor of U8.
+func (w *wants) wantBytes(name string, shape ...int) model.Source {
+	w.bytes[name] = true
+	return w.want(name, shape...)
 }
 
 // matrix is the weight of base with those outputs and inputs, or nothing where the family has no such base.
@@ -145,12 +154,13 @@ func (w *wants) sources(s *model.Spec) *model.Sources {
 	return src
 }
 
-// embeddings finds the token embedding and the unembedding. Where they are tied, the one tensor may be stored under either
-// name, or under both. An untied model without an unembedding can still be read: its scores do not need one.
+// embeddings finds the token embedding and the unembedding. Where they are tied, the one tensor may be stored
+// under either name, or under both. An untied model without an unembedding can still be read: its scores do
+// not need one.
 func (w *wants) embeddings(s *model.Spec, src *model.Sources) {
 	embed := w.prefix + w.n.embed + ".weight"
 	unembed := ""
-	for _, base := range w.n.unembed {
+	for _, base := range w.n.wrapped(w.n.unembed) {
 		if w.c.Has(base + ".weight") {
 			unembed = base
 			break
@@ -188,7 +198,8 @@ func (w *wants) layer(s *model.Spec, p string) model.LayerSources {
 		Sink:         w.vector(s.Sinks, at(n.sink), s.Heads),
 	}
 	if !s.SharedNorm {
-		a.MLPGain, a.MLPShift = w.gain(at(n.mlpNorm), s.DModel), w.vector(s.Bias.Norm, at(n.mlpNorm)+".bias", s.DModel)
+		a.MLPGain, a.MLPShift = w.gain(at(n.mlpNorm), s.DModel), w.vector(s.Bias.Norm, at(n.mlpNorm)+".bias",
+			s.DModel)
 	}
 	w.attention(s, &a, at)
 	if s.Experts != nil {
@@ -204,7 +215,8 @@ func (w *wants) layer(s *model.Spec, p string) model.LayerSources {
 		a.RouterBias = w.vector(true, at(n.router)+".bias", s.Experts.Count)
 		return a
 	}
-	a.Out, a.OutBias = w.matrix(at(n.out), s.DModel, s.DMLP), w.vector(s.Bias.MLP, at(n.out)+".bias", s.DModel)
+	a.Out, a.OutBias = w.matrix(at(n.out), s.DModel, s.DMLP), w.vector(s.Bias.MLP, at(n.out)+".bias",
+		s.DModel)
 	if n.gateIn != "" {
 		a.Gate = w.matrix(at(n.gateIn), 2*s.DMLP, s.DModel)
 		a.In = a.Gate
@@ -213,7 +225,8 @@ func (w *wants) layer(s *model.Spec, p string) model.LayerSources {
 	}
 	a.In, a.InBias = w.matrix(at(n.in), s.DMLP, s.DModel), w.vector(s.Bias.MLP, at(n.in)+".bias", s.DMLP)
 	if s.Gated {
-		a.Gate, a.GateBias = w.matrix(at(n.gate), s.DMLP, s.DModel), w.vector(s.Bias.MLP, at(n.gate)+".bias", s.DMLP)
+		a.Gate, a.GateBias = w.matrix(at(n.gate), s.DMLP, s.DModel), w.vector(s.Bias.MLP, at(n.gate)+".bias",
+			s.DMLP)
 	}
 	return a
 }
@@ -233,7 +246,8 @@ func (w *wants) attention(s *model.Spec, a *model.LayerSources, at func(string) 
 			base, outputs = n.qkv, (s.Heads+2*s.KVHeads)*s.DHead
 			place = func(i int) int { return n.split(s, part, i) }
 		}
-		*weights[part], *biases[part] = w.matrix(at(base), outputs, s.DModel), w.vector(s.Bias.QKV, at(base)+".bias", outputs)
+		*weights[part], *biases[part] = w.matrix(at(base), outputs, s.DModel), w.vector(s.Bias.QKV,
+			at(base)+".bias", outputs)
 		weights[part].Out = place
 		if biases[part].Stored() {
 			biases[part].Out = place
@@ -247,10 +261,10 @@ func (w *wants) attention(s *model.Spec, a *model.LayerSources, at func(string) 
 	}
 }
 
-// place finds the tensors of a spec in a checkpoint, and checks that each is there, of its shape and of a type that can be
-// read, and that nothing is left over.
+// place finds the tensors of a spec in a checkpoint, and checks that each is there, of its shape and of a
+// type that can be read, and that nothing is left over.
 func (m *Model) place(c *checkpoint.Checkpoint, n names) error {
-	w := &wants{c: c, n: n, prefix: n.prefix(c), shapes: map[string][]int{}}
+	w := &wants{c: c, n: n, prefix: n.prefix(c), shapes: map[string][]int{}, bytes: map[string]bool{}}
 	if n.all != nil {
 		m.Sources = n.all(m.Spec, w)
 	} else {
@@ -264,7 +278,7 @@ func (m *Model) place(c *checkpoint.Checkpoint, n names) error {
 
 // prefix is what stands before the names of the layers.
 func (n names) prefix(c stored) string {
-	for _, p := range n.prefixes {
+	for _, p := range n.wrapped(n.prefixes) {
 		begin := p + fmt.Sprintf(n.layer, 0)
 		if slices.ContainsFunc(c.Names(), func(name string) bool { return strings.HasPrefix(name, begin) }) {
 			return p
@@ -273,12 +287,26 @@ func (n names) prefix(c stored) string {
 	return n.prefixes[0]
 }
 
-// someBuffer finds what models of all families carry beside their parameters: causal masks and rotary frequencies.
-var someBuffer = regexp.MustCompile(`\.(attn|attention|self_attn|self_attention)\.(bias|masked_bias)$|rotary_emb\.(inv_freq|cos_cached|sin_cached)$`)
+// wrapped gives names as they are, and as they are saved from within what trains or compiles a model.
+func (n names) wrapped(list []string) []string {
+	all := slices.Clone(list)
+	for _, wrapper := range []string{"module.", "_orig_mod.", "base_model.model."} {
+		for _, name := range list {
+			all = append(all, wrapper+name)
+		}
+	}
+	return all
+}
+
+// someBuffer finds what models of all families carry beside their parameters: causal masks and rotary
+// frequencies.
+var someBuffer = regexp.MustCompile(`\.(attn|attention|self_attn|self_attention)\.(bias|masked_bias)$|` +
+	`rotary_emb[a-z_]*\.[a-z_]*(inv_freq|cos_cached|sin_cached)$|(^|\.)position_ids$`)
 
 // check compares what is there with what is wanted.
 func (w *wants) check(m *Model) error {
-	hint, what := "does the configuration belong to these weights?", fmt.Sprintf("%s of %d layers", m.Name, m.Spec.Layers)
+	hint, what := "does the configuration belong to these weights?", fmt.Sprintf("%s of %d layers", m.Name,
+		m.Spec.Layers)
 	if w.n.what != "" {
 		hint, what = w.n.hint, w.n.what
 	}
@@ -292,7 +320,10 @@ func (w *wants) check(m *Model) error {
 		if err := checkShape(name, info.Shape, w.shapes[name]); err != nil {
 			return err
 		}
-		if err := info.CheckType(); err != nil {
+		if w.bytes[name] && info.DType != "U8" {
+			return fault(checkpoint.ErrUnsupported, "tensor %q has type %s, want U8", name, info.DType)
+		}
+		if err := info.CheckType(); err != nil && !w.bytes[name] {
 			return err
 		}
 	}
@@ -310,17 +341,20 @@ func (w *wants) check(m *Model) error {
 	if len(missing) > 0 {
 		err := fault(checkpoint.ErrTensor, "%s missing", checkpoint.SomeOf(missing))
 		if len(left) > 0 {
-			err = fault(checkpoint.ErrTensor, "%s missing; found %s instead", checkpoint.SomeOf(missing), checkpoint.SomeOf(left))
+			err = fault(checkpoint.ErrTensor, "%s missing; found %s instead", checkpoint.SomeOf(missing),
+				checkpoint.SomeOf(left))
 		}
 		return checkpoint.WithHint(hint, err)
 	}
 	for _, name := range left {
 		if other, ok := w.twin(name); ok {
-			return fault(checkpoint.ErrTensor, "tensor %q is there twice, with and without its prefix: also as %q", name, other)
+			return fault(checkpoint.ErrTensor, "tensor %q is there twice, with and without its prefix: %q",
+				name, other)
 		}
 	}
 	if len(left) > 0 {
-		return checkpoint.WithHint(hint, fault(checkpoint.ErrTensor, "%s unknown in a %s", checkpoint.SomeOf(left), what))
+		return checkpoint.WithHint(hint, fault(checkpoint.ErrTensor, "%s unknown in a %s",
+			checkpoint.SomeOf(left), what))
 	}
 	return nil
 }
@@ -335,7 +369,7 @@ func (w *wants) ignores(name string) bool {
 // twin gives the name of a wanted tensor that differs from name by a prefix only.
 func (w *wants) twin(name string) (string, bool) {
 	bare := name
-	for _, p := range w.n.prefixes {
+	for _, p := range w.n.wrapped(w.n.prefixes) {
 		bare = strings.TrimPrefix(bare, p)
 	}
 	for _, wanted := range slices.Sorted(maps.Keys(w.shapes)) {
@@ -353,7 +387,8 @@ func checkShape(name string, got, want []int) error {
 	}
 	err := fault(checkpoint.ErrTensor, "tensor %q has shape %v, want %v", name, got, want)
 	if len(got) == 2 && len(want) == 2 && got[0] == want[1] && got[1] == want[0] {
-		return checkpoint.WithHint("the matrix is transposed: GPT-2 files keep linear weights as (in, out), all others as (out, in)", err)
+		return checkpoint.WithHint("the matrix is transposed: GPT-2's weights are (in, out), others (out, in)",
+			err)
 	}
 	return err
 }
@@ -386,8 +421,10 @@ func sameTied(c *checkpoint.Checkpoint, m *Model) error {
 		checkpoint.Copy(b, embed, row*len(b))
 		for i := range a {
 			if a[i] != b[i] && (a[i] == a[i] || b[i] == b[i]) {
-				return checkpoint.WithHint(`if the model really has an unembedding of its own, say "tie_word_embeddings": false in config.json`,
-					fault(checkpoint.ErrTensor, "%q differs from %s at [%d %d]: %v and %v, want them equal because the configuration ties them",
+				return checkpoint.WithHint(`if the model really has an unembedding of its own,
+					say "tie_word_embeddings": false in config.json`,
+					fault(checkpoint.ErrTensor, "%q differs from %s at [%d %d]: %v and %v, "+
+						"want them equal because the configuration ties them",
 						src.Unembed.Tensor, src.Embed.Tensor, row, i, a[i], b[i]))
 			}
 		}

@@ -2,7 +2,8 @@ package family
 
 import "ducklens/engine/model"
 
-const olmoDefaults = `"max_position_embeddings": 2048, "num_key_value_heads": null, "hidden_act": "silu", "attention_bias": false,
+const olmoDefaults = `"max_position_embeddings": 2048, "num_key_value_heads": null, "hidden_act": "silu",
+	"attention_bias": false,
 	"tie_word_embeddings": false`
 
 // olmo1 is Llama with a LayerNorm that has no weights, of eps 1e-5.
@@ -20,7 +21,8 @@ var olmo1 = Family{
 		biased := k.flag("attention_bias")
 		s.Bias = model.Biases{QKV: biased, O: biased}
 		if k.has("clip_qkv") {
-			k.refuse("clip_qkv is %s, want null: a clipped vector is no sum of components", k.value("clip_qkv"))
+			k.refuse("clip_qkv is %s, want null: a clipped vector is no sum of components",
+				k.value("clip_qkv"))
 		}
 	},
 	names: func(*model.Spec) names {
@@ -30,8 +32,8 @@ var olmo1 = Family{
 	},
 }
 
-// olmo2 has no norms before attention and MLP, but after them, and one over all queries and one over all keys of a
-// position.
+// olmo2 has no norms before attention and MLP, but after them, and one over all queries and one over all keys
+// of a position.
 var olmo2 = Family{
 	Name:     "OLMo 2",
 	Types:    []string{"olmo2"},

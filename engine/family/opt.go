@@ -7,9 +7,11 @@ var opt = Family{
 	Name:    "OPT",
 	Types:   []string{"opt"},
 	Models:  []string{"facebook/opt-125m", "facebook/opt-1.3b to 66b", "facebook/galactica"},
-	Refused: []string{"opt-350m: norms stand after the maps (do_layer_norm_before), and embeddings have another width (word_embed_proj_dim)"},
-	defaults: `"max_position_embeddings": 2048, "activation_function": "relu", "do_layer_norm_before": true, "_remove_final_layer_norm": false,
-		"word_embed_proj_dim": null, "enable_bias": true, "layer_norm_elementwise_affine": true, "tie_word_embeddings": true`,
+	Refused: []string{"opt-350m: do_layer_norm_before is false, word_embed_proj_dim another width"},
+	defaults: `"max_position_embeddings": 2048, "activation_function": "relu", "do_layer_norm_before": true,
+		"_remove_final_layer_norm": false,
+		"word_embed_proj_dim": null, "enable_bias": true, "layer_norm_elementwise_affine": true,
+			"tie_word_embeddings": true`,
 	read: func(k *keys, s *model.Spec) {
 		s.DModel = k.count("hidden_size", maxWidth)
 		s.Layers = k.count("num_hidden_layers", maxLayers)
@@ -23,19 +25,22 @@ var opt = Family{
 		s.Position, s.PositionOffset = true, 2
 		s.Activation = k.activation("activation_function")
 		biased := k.flag("enable_bias")
-		s.Bias = model.Biases{QKV: biased, O: biased, MLP: biased, Norm: k.flag("layer_norm_elementwise_affine")}
+		s.Bias = model.Biases{QKV: biased, O: biased, MLP: biased,
+			Norm: k.flag("layer_norm_elementwise_affine")}
 		s.Tied = k.flag("tie_word_embeddings")
 		k.want("do_layer_norm_before", true, "norms after the maps are not read")
 		k.want("_remove_final_layer_norm", false, "a model without its last norm is not read")
 		if width := k.countOr("word_embed_proj_dim", maxWidth, s.DModel); width != s.DModel {
-			k.refuse("word_embed_proj_dim is %d, want hidden_size, %d: embeddings of another width are not read", width, s.DModel)
+			k.refuse("word_embed_proj_dim is %d, want hidden_size, %d: another width is not read",
+				width, s.DModel)
 		}
 	},
 	names: func(s *model.Spec) names {
 		n := names{
 			prefixes: []string{"model.decoder.", "decoder.", ""},
-			embed:    "embed_tokens", position: "embed_positions", final: "final_layer_norm", unembed: []string{"lm_head"},
-			layer: "layers.%d.", norm: "self_attn_layer_norm",
+			embed:    "embed_tokens", position: "embed_positions", final: "final_layer_norm",
+			unembed: []string{"lm_head"},
+			layer:   "layers.%d.", norm: "self_attn_layer_norm",
 			q: "self_attn.q_proj", k: "self_attn.k_proj", v: "self_attn.v_proj", o: "self_attn.out_proj",
 			mlpNorm: "final_layer_norm", in: "fc1", out: "fc2",
 		}

@@ -2,14 +2,17 @@ package family
 
 import "ducklens/engine/model"
 
-const qwenDefaults = `"max_position_embeddings": 32768, "num_key_value_heads": 32, "hidden_act": "silu", "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
-	"use_sliding_window": false, "sliding_window": 4096, "max_window_layers": 28, "tie_word_embeddings": false`
+const qwenDefaults = `"max_position_embeddings": 32768, "num_key_value_heads": 32, "hidden_act": "silu",
+	"rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+	"use_sliding_window": false, "sliding_window": 4096, "max_window_layers": 28,
+		"tie_word_embeddings": false`
 
 // qwen2 is Llama with biases of q, k and v.
 var qwen2 = Family{
-	Name:     "Qwen2",
-	Types:    []string{"qwen2"},
-	Models:   []string{"Qwen/Qwen2-0.5B to 72B", "Qwen/Qwen2.5-0.5B to 72B", "Qwen/Qwen2.5-Coder", "deepseek-ai/DeepSeek-R1-Distill-Qwen"},
+	Name:  "Qwen2",
+	Types: []string{"qwen2"},
+	Models: []string{"Qwen/Qwen2-0.5B to 72B", "Qwen/Qwen2.5-0.5B to 72B", "Qwen/Qwen2.5-Coder",
+		"deepseek-ai/DeepSeek-R1-Distill-Qwen"},
 	Refused:  []string{"use_mrope, rope_type mrope: positions of images"},
 	defaults: qwenDefaults,
 	read: func(k *keys, s *model.Spec) {
@@ -44,10 +47,15 @@ var qwen3 = Family{
 // qwen reads what both share: layers from max_window_layers on have a window, if use_sliding_window says so.
 func (k *keys) qwen(s *model.Spec) {
 	k.gated(s)
-	windowed, from := k.flag("use_sliding_window"), k.whole("max_window_layers")
-	types := k.layerTypes(s, func(layer int) bool { return windowed && k.has("sliding_window") && layer >= from })
+	windowed, from := k.flag("use_sliding_window"), 0
+	if k.take("max_window_layers", "sliding_window"); windowed {
+		from = k.whole("max_window_layers")
+	}
+	types := k.layerTypes(s, func(layer int) bool {
+		return windowed && k.has("sliding_window") &&
+			layer >= from
+	})
 	k.turn(s, rope{theta: "rope_theta"}, types)
-	k.take("sliding_window")
 	if windowed {
 		k.window(s, "sliding_window", types)
 	}

@@ -13,13 +13,13 @@ import (
 // rope is how a family spells its rotary embedding outside rope_parameters and rope_scaling.
 type rope struct {
 	theta   string            // the key of the base
-	part    string            // the key of the part of a head that turns; "": all of it, and a key outside is not understood
-	local   string            // the key of the base of layers with a window, whose frequencies are never scaled; "": as the others
+	part    string            // the key of the part of a head that turns; "": all of it
+	local   string            // the key of the base of layers with a window, never scaled; "": as the others
 	aliases map[string]string // older names of types
 }
 
-// turn reads the rotary embedding of every layer, in the old spelling (rope_theta, rope_scaling) or the new one
-// (rope_parameters, which may hold one set for each type of layer).
+// turn reads the rotary embedding of every layer, in the old spelling (rope_theta, rope_scaling) or the new
+// one (rope_parameters, which may hold one set for each type of layer).
 func (k *keys) turn(s *model.Spec, r rope, types []string) {
 	made := map[string]rotary.Rotary{}
 	for _, kind := range types {
@@ -56,7 +56,7 @@ func (k *keys) rotaryOf(s *model.Spec, r rope, kind string) rotary.Rotary {
 		return rotary.Rotary{}
 	}
 	turn := plainRotary(base, dims)
-	p.take("original_max_position_embeddings", "max_position_embeddings")
+	p.take("original_max_position_embeddings", "max_position_embeddings", "finetuned")
 	name := p.kind(r)
 	switch name {
 	case "default":
@@ -69,7 +69,7 @@ func (k *keys) rotaryOf(s *model.Spec, r rope, kind string) rotary.Rotary {
 	case "longrope":
 		p.longrope(&turn, s)
 	case "dynamic":
-		p.refuse("rope_type is \"dynamic\": its frequencies depend on the length of the text, so that a score does too")
+		p.refuse("rope_type is \"dynamic\": its frequencies depend on the length of the text")
 	default:
 		p.refuse("rope_type is %q, want default, linear, llama3, yarn or longrope", name)
 	}
@@ -99,7 +99,8 @@ func (k *keys) ropeKeys(r rope, kind string) *keys {
 	switch byLayer := (map[string]checkpoint.Keys{}); {
 	case k.has("rope_parameters") && k.isSet("rope_scaling"):
 		k.fail("rope_parameters and rope_scaling are both there, want one of them")
-	case k.has("rope_parameters") && json.Unmarshal(k.value("rope_parameters"), &byLayer) == nil && (byLayer[full] != nil || byLayer[local] != nil):
+	case k.has("rope_parameters") && json.Unmarshal(k.value("rope_parameters"), &byLayer) == nil &&
+		(byLayer[full] != nil || byLayer[local] != nil):
 		place, values = place+"."+kind, byLayer[kind]
 	case k.has("rope_parameters"):
 		k.decode("rope_parameters", &values)
@@ -113,7 +114,8 @@ func (k *keys) ropeKeys(r rope, kind string) *keys {
 		place = "rope_scaling"
 		k.decode("rope_scaling", &values)
 	}
-	p := &keys{values: values, taken: map[string]bool{}, path: k.path + place + ".", spell: k.spell, defaults: checkpoint.Keys{}}
+	p := &keys{values: values, taken: map[string]bool{}, path: k.path + place + ".", spell: k.spell,
+		defaults: checkpoint.Keys{}}
 	p.defaults["rope_theta"] = k.value(r.theta)
 	if r.part != "" && k.has(r.part) {
 		p.same("partial_rotary_factor", k, r.part)
@@ -162,7 +164,8 @@ func (k *keys) original() float64 {
 	return k.positive("max_position_embeddings")
 }
 
-// llama3 divides the frequencies of waves that are longer than the original context, and blends those in between.
+// llama3 divides the frequencies of waves that are longer than the original context, and blends those in
+// between.
 func (k *keys) llama3(turn *rotary.Rotary, s *model.Spec) {
 	factor, low, high := k.positive("factor"), k.positive("low_freq_factor"), k.positive("high_freq_factor")
 	original := k.original()
@@ -192,7 +195,9 @@ func (k *keys) yarn(turn *rotary.Rotary, s *model.Spec, base float64) {
 		slow = k.positive("beta_slow")
 	}
 	dims := float64(turn.Dims)
-	dimension := func(turns float64) float64 { return dims * math.Log(original/(turns*2*math.Pi)) / (2 * math.Log(base)) }
+	dimension := func(turns float64) float64 { // that turns so often in the original context
+		return dims * math.Log(original/(turns*2*math.Pi)) / (2 * math.Log(base))
+	}
 	low, high := dimension(fast), dimension(slow)
 	if k.absent("truncate") || k.flag("truncate") {
 		low, high = math.Floor(low), math.Ceil(high)
@@ -226,8 +231,8 @@ func (k *keys) yarnFactor(factor float64) float64 {
 	return grow(1)
 }
 
-// longrope divides every frequency by a number of its own: of one list in prompts up to the original context, of another
-// in longer ones (arXiv:2402.13753).
+// longrope divides every frequency by a number of its own: of one list in prompts up to the original context,
+// of another in longer ones (arXiv:2402.13753).
 func (k *keys) longrope(turn *rotary.Rotary, s *model.Spec) {
 	original := k.original()
 	factor := k.optional("factor")
@@ -241,7 +246,8 @@ func (k *keys) longrope(turn *rotary.Rotary, s *model.Spec) {
 		turn.Factor = math.Sqrt(1 + math.Log(factor)/math.Log(original))
 	}
 	turn.LongFrequencies, turn.LongFrom = slices.Clone(turn.Frequencies), int(original)
-	for key, f := range map[string][]float64{"short_factor": turn.Frequencies, "long_factor": turn.LongFrequencies} {
+	for key, f := range map[string][]float64{"short_factor": turn.Frequencies,
+		"long_factor": turn.LongFrequencies} {
 		var by []float64
 		if k.decode(key, &by); len(by) != len(f) {
 			k.fail("%s has %d numbers, want %d", key, len(by), len(f))

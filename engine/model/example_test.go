@@ -6,6 +6,7 @@ import (
 
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
+	"ducklens/engine/family"
 	"ducklens/engine/model"
 	"ducklens/schema"
 )
@@ -23,7 +24,12 @@ func ExampleModel_Forward() {
 		fmt.Println(err)
 		return
 	}
-	m, err := model.Load[float32](c, schema.Processed, provider, 1)
+	f, err := family.Open(c)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	m, err := model.Load[float32](c, f.Spec, f.Sources, schema.Processed, provider, 1)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -40,7 +46,7 @@ func ExampleModel_Forward() {
 	parts := cache.Components(0, 0)
 	first := make([]float32, 2)
 	for i := range parts.Shape()[0] {
-		row := parts.Data().([]float32)[i*m.Config().DModel:]
+		row := parts.Data().([]float32)[i*m.Spec().DModel:]
 		first[0] += row[0]
 		first[1] += row[1]
 	}

@@ -23,7 +23,7 @@ import (
 
 // randomSequences gives sequences of mixed lengths, one of them longer than a block of queries, each with three
 // kept positions that lie anywhere.
-func randomSequences(c model.Config, n int) []model.Sequence {
+func randomSequences(c *model.Spec, n int) []model.Sequence {
 	rng := rand.New(rand.NewPCG(5, 5))
 	seqs := make([]model.Sequence, n)
 	for i := range seqs {
@@ -41,7 +41,7 @@ func randomSequences(c model.Config, n int) []model.Sequence {
 
 // sharedBeginnings gives sequences that begin as seq does: itself, a part of it, and ones that leave it before, at and after the end of a block
 // of queries, and once more from one of these.
-func sharedBeginnings(c model.Config, seq model.Sequence) []model.Sequence {
+func sharedBeginnings(c *model.Spec, seq model.Sequence) []model.Sequence {
 	rng := rand.New(rand.NewPCG(6, 6))
 	leave := func(from model.Sequence, at int) model.Sequence {
 		tokens := slices.Clone(from.Tokens[:at])
@@ -60,10 +60,10 @@ func everything[T blas.Float](c *model.Cache[T], heads []schema.Head, seq, posit
 	for i := range positions {
 		all = append(all, c.Components(seq, i).Data().([]T)...)
 		for l := range c.Stop() + 1 {
-			all = append(append(all, c.ResidPre(l, seq, i)...), c.LN1Scale(l, seq, i))
+			all = append(append(all, c.ResidPre(l, seq, i)...), c.NormScale(l, seq, i))
 		}
 		for l := range c.Stop() {
-			all = append(all, c.LN2Scale(l, seq, i))
+			all = append(all, c.MLPNormScale(l, seq, i))
 		}
 		for _, h := range heads {
 			all = append(append(all, c.Q(h, seq, i)...), c.K(h, seq, i)...)
@@ -86,8 +86,8 @@ func mustForward[T blas.Float](t *testing.T, m *model.Model[T], seqs []model.Seq
 // positions cut off, and with any number of threads, for every provider.
 func TestResultsDoNotDependOnBatchOrThreads(t *testing.T) {
 	c := modeltest.Open(t, modeltest.Tiny(), 1)
-	seqs := randomSequences(c.Config(), 9)
-	seqs = append(seqs, sharedBeginnings(c.Config(), seqs[4])...)
+	seqs := randomSequences(c.Spec, 9)
+	seqs = append(seqs, sharedBeginnings(c.Spec, seqs[4])...)
 	heads := []schema.Head{{Layer: 3, Index: 0}, {Layer: 3, Index: 2}, {Layer: 1, Index: 1}}
 	for _, name := range blas.Providers() {
 		t.Run(name, func(t *testing.T) {
@@ -98,16 +98,16 @@ func TestResultsDoNotDependOnBatchOrThreads(t *testing.T) {
 	}
 }
 
-func checkBatches[T blas.Float](t *testing.T, c *checkpoint.Checkpoint, name string, seqs []model.Sequence, heads []schema.Head) {
+func checkBatches[T blas.Float](t *testing.T, c modeltest.Opened, name string, seqs []model.Sequence, heads []schema.Head) {
 	p, err := blas.ByName(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	one, err := model.Load[T](c, schema.Processed, p, 1)
+	one, err := model.Load[T](c.Checkpoint, c.Spec, c.Sources, schema.Processed, p, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	three, err := model.Load[T](c, schema.Processed, p, 3)
+	three, err := model.Load[T](c.Checkpoint, c.Spec, c.Sources, schema.Processed, p, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,14 +140,14 @@ func checkBatches[T blas.Float](t *testing.T, c *checkpoint.Checkpoint, name str
 // A pass in the memory of another, that was longer and left other numbers there, gives the same bits, in both forms of the weights.
 func TestRecycledMemory(t *testing.T) {
 	c := modeltest.Open(t, modeltest.Tiny(), 1)
-	seqs := randomSequences(c.Config(), 9)
+	seqs := randomSequences(c.Spec, 9)
 	heads := []schema.Head{{Layer: 3, Index: 0}, {Layer: 3, Index: 2}, {Layer: 1, Index: 1}}
 	p, err := blas.ByName("auto")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, processing := range []schema.Processing{schema.Processed, schema.Raw} {
-		m, err := model.Load[float32](c, processing, p, 2)
+		m, err := model.Load[float32](c.Checkpoint, c.Spec, c.Sources, processing, p, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,7 +181,7 @@ func TestRecycledMemory(t *testing.T) {
 // The kernels of all CPUs give the same bits.
 func TestResultsDoNotDependOnCPU(t *testing.T) {
 	c := modeltest.Open(t, modeltest.Tiny(), 1)
-	seqs := randomSequences(c.Config(), 5)
+	seqs := randomSequences(c.Spec, 5)
 	heads := []schema.Head{{Layer: 3, Index: 0}, {Layer: 3, Index: 2}}
 	var first []float32
 	for _, name := range blas.Providers() {
@@ -192,7 +192,7 @@ func TestResultsDoNotDependOnCPU(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := model.Load[float32](c, schema.Processed, p, 2)
+		m, err := model.Load[float32](c.Checkpoint, c.Spec, c.Sources, schema.Processed, p, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +215,7 @@ func TestResultsDoNotDependOnCPU(t *testing.T) {
 // Processing does not change scores; what the stream holds it does.
 func TestRawAndProcessedScoresAgree(t *testing.T) {
 	c := modeltest.Open(t, modeltest.Tiny(), 2)
-	seqs := randomSequences(c.Config(), 4)
+	seqs := randomSequences(c.Spec, 4)
 	heads := []schema.Head{{Layer: 3, Index: 1}, {Layer: 0, Index: 0}}
 	processed := mustForward(t, load[float64](t, c, schema.Processed), seqs, heads)
 	raw := mustForward(t, load[float64](t, c, schema.Raw), seqs, heads)
@@ -243,11 +243,11 @@ func TestQKGivesCachedVectors(t *testing.T) {
 	for _, processing := range []schema.Processing{schema.Processed, schema.Raw} {
 		m := load[float64](t, c, processing)
 		head := schema.Head{Layer: 2, Index: 2}
-		seqs := randomSequences(c.Config(), 3)
+		seqs := randomSequences(c.Spec, 3)
 		cache, qk := mustForward(t, m, seqs, []schema.Head{head}), m.QK(head)
 		wq, wk := qk.WQ.Data().([]float64), qk.WK.Data().([]float64)
 		for s := range seqs {
-			stream, scale := cache.ResidPre(2, s, 1), cache.LN1Scale(2, s, 1)
+			stream, scale := cache.ResidPre(2, s, 1), cache.NormScale(2, s, 1)
 			mean := 0.0
 			for _, v := range stream {
 				mean += v / float64(len(stream))
@@ -330,7 +330,7 @@ func TestForwardStopsWhenCancelled(t *testing.T) {
 func TestForwardNamesWhatIsNotFinite(t *testing.T) {
 	c := modeltest.Open(t, modeltest.Tiny(), 4)
 	const bad, huge = 7, 3e38
-	d := c.Config().DModel
+	d := c.Spec.DModel
 	poisoned := poison(t, poison(t, c, "wte.weight", bad*d+5, huge), "wpe.weight", 2*d+5, huge)
 	seqs := []model.Sequence{{Tokens: []int{1, 2}, Positions: []int{1}}, {Tokens: []int{1, 2, bad, 3}, Positions: []int{3}}}
 	_, err := load[float32](t, poisoned, schema.Processed).Forward(t.Context(), seqs, []schema.Head{{Layer: 3}})
@@ -357,7 +357,8 @@ func TestLoadRefusesWhatIsNotFinite(t *testing.T) {
 			value = float32(math.NaN())
 		}
 		for _, processing := range []schema.Processing{schema.Processed, schema.Raw} {
-			_, err := model.Load[float32](poison(t, c, name, 11, value), processing, provider, 2)
+			bad := poison(t, c, name, 11, value)
+			_, err := model.Load[float32](bad.Checkpoint, bad.Spec, bad.Sources, processing, provider, 2)
 			if want := fmt.Sprintf("tensor %q element 11 is %v", name, value); !errors.Is(err, checkpoint.ErrTensor) || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v, want ErrTensor with %q", processing, err, want)
 			}
@@ -370,13 +371,13 @@ func TestLoadRefusesWhatIsNotFinite(t *testing.T) {
 func TestLoadTo(t *testing.T) {
 	whole := modeltest.Open(t, modeltest.Tiny(), 6)
 	heads := []schema.Head{{Layer: 2, Index: 1}, {Layer: 1, Index: 0}}
-	seqs := randomSequences(whole.Config(), 5)
+	seqs := randomSequences(whole.Spec, 5)
 	full := load[float32](t, whole, schema.Processed)
 	want := mustForward(t, full, seqs, heads)
 	wantMLP, wantAttn := full.EffectiveEmbedding(7)
 	damaged := poison(t, whole, "h.3.ln_1.weight", 0, float32(math.NaN()))
 	for threads := range 3 {
-		m, err := model.LoadTo[float32](damaged, 2, schema.Processed, full.Provider(), threads)
+		m, err := model.LoadTo[float32](damaged.Checkpoint, damaged.Spec, damaged.Sources, 2, schema.Processed, full.Provider(), threads)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -399,7 +400,8 @@ func TestLoadTo(t *testing.T) {
 			t.Errorf("all layers: %v, want ErrInput", err)
 		}
 	}
-	if _, err := model.LoadTo[float32](poison(t, whole, "h.2.attn.c_attn.weight", 5, float32(math.NaN())), 2, schema.Processed, full.Provider(), 1); !errors.Is(err, checkpoint.ErrTensor) {
+	needed := poison(t, whole, "h.2.attn.c_attn.weight", 5, float32(math.NaN()))
+	if _, err := model.LoadTo[float32](needed.Checkpoint, needed.Spec, needed.Sources, 2, schema.Processed, full.Provider(), 1); !errors.Is(err, checkpoint.ErrTensor) {
 		t.Errorf("a NaN in what is needed: %v, want ErrTensor", err)
 	}
 }
@@ -409,8 +411,8 @@ func TestCachePanicsOnWhatItDoesNotHold(t *testing.T) {
 	c := mustForward(t, m, []model.Sequence{{Tokens: []int{1, 2}, Positions: []int{1}}}, []schema.Head{{Layer: 2}})
 	for name, f := range map[string]func(){
 		"layer":    func() { c.ResidPre(3, 0, 0) },
-		"scale":    func() { c.LN2Scale(2, 0, 0) },
-		"sequence": func() { c.LN1Scale(0, 1, 0) },
+		"scale":    func() { c.MLPNormScale(2, 0, 0) },
+		"sequence": func() { c.NormScale(0, 1, 0) },
 		"position": func() { c.Components(0, 1) },
 		"head":     func() { c.Q(schema.Head{Layer: 2, Index: 1}, 0, 0) },
 		"map":      func() { m.QK(schema.Head{Layer: 0, Index: 3}) },
@@ -427,10 +429,10 @@ func TestCachePanicsOnWhatItDoesNotHold(t *testing.T) {
 }
 
 // poison gives a copy of a checkpoint with one number of one tensor replaced.
-func poison(t *testing.T, c *checkpoint.Checkpoint, name string, index int, value float32) *checkpoint.Checkpoint {
+func poison(t *testing.T, c modeltest.Opened, name string, index int, value float32) modeltest.Opened {
 	t.Helper()
 	dir := t.TempDir()
-	data, err := os.ReadFile(filepath.Join(c.Dir(), "model.safetensors"))
+	data, err := os.ReadFile(filepath.Join(c.Path(), "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -447,10 +449,5 @@ func poison(t *testing.T, c *checkpoint.Checkpoint, name string, index int, valu
 			t.Fatal(err)
 		}
 	}
-	p, err := checkpoint.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { p.Close() })
-	return p
+	return modeltest.OpenPath(t, dir)
 }

@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"ducklens/engine/blas"
-	"ducklens/engine/checkpoint"
 	"ducklens/engine/internal/refdata"
 	"ducklens/engine/model"
+	"ducklens/engine/model/modeltest"
 	"ducklens/schema"
 )
 
@@ -35,27 +35,18 @@ func references() []reference {
 	}
 }
 
-func open(tb testing.TB, dir string) *checkpoint.Checkpoint {
+func open(tb testing.TB, dir string) modeltest.Opened {
 	tb.Helper()
-	c, err := checkpoint.Open(filepath.Join(dir, "model"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return c
+	return modeltest.OpenPath(tb, filepath.Join(dir, "model"))
 }
 
-func load[T blas.Float](tb testing.TB, c *checkpoint.Checkpoint, p schema.Processing) *model.Model[T] {
+func load[T blas.Float](tb testing.TB, c modeltest.Opened, p schema.Processing) *model.Model[T] {
 	tb.Helper()
 	provider, err := blas.ByName("auto")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	m, err := model.Load[T](c, p, provider, 2)
+	m, err := model.Load[T](c.Checkpoint, c.Spec, c.Sources, p, provider, 2)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -87,7 +78,7 @@ func checkForward[T blas.Float](t *testing.T, ref reference, set string, tol tol
 	dir := ref.dir(t)
 	want := refdata.Npz(t, filepath.Join(dir, "golden", "forward_"+set+"_f64.npz"))
 	c := open(t, dir)
-	config := c.Config()
+	config, layout := c.Spec, c.Spec.Layout(schema.Processed)
 	toks, positions := want["toks"], want["positions_end_io_s1"]
 	n := toks.Shape[0]
 	seqs := make([]model.Sequence, n)
@@ -98,8 +89,8 @@ func checkForward[T blas.Float](t *testing.T, ref reference, set string, tol tol
 		}
 	}
 	heads := []schema.Head{}
-	for l := range config.NLayers {
-		for h := range config.NHeads {
+	for l := range config.Layers {
+		for h := range config.Heads {
 			heads = append(heads, schema.Head{Layer: l, Index: h})
 		}
 	}
@@ -139,28 +130,25 @@ func checkForward[T blas.Float](t *testing.T, ref reference, set string, tol tol
 		d := config.DModel
 		return cache.Components(s, i).Data().([]T)[index*d : (index+1)*d]
 	}
-	number := func(c schema.Component) int {
-		return slices.Index(schema.Components(config.NLayers, config.NHeads), c)
-	}
 	each("embed", 0, tol.values, func(_, s, i int) []T { return row(all, 0, s, i) })
 	each("pos_embed", 0, tol.values, func(_, s, i int) []T { return row(all, 1, s, i) })
-	each("resid_pre", config.NLayers, tol.values, func(l, s, i int) []T { return all.ResidPre(l, s, i) })
-	each("resid_post_last", 0, tol.values, func(_, s, i int) []T { return all.ResidPre(config.NLayers, s, i) })
-	each("mlp_out", config.NLayers, tol.values, func(l, s, i int) []T {
-		return row(all, number(schema.Component{Kind: schema.MLP, Layer: l, Head: -1}), s, i)
+	each("resid_pre", config.Layers, tol.values, func(l, s, i int) []T { return all.ResidPre(l, s, i) })
+	each("resid_post_last", 0, tol.values, func(_, s, i int) []T { return all.ResidPre(config.Layers, s, i) })
+	each("mlp_out", config.Layers, tol.values, func(l, s, i int) []T {
+		return row(all, layout.MLP(l), s, i)
 	})
-	each("attn_out", config.NLayers, tol.values, func(l, s, i int) []T {
-		sum := slices.Clone(row(all, number(schema.Component{Kind: schema.AttnBias, Layer: l, Head: -1}), s, i))
-		for h := range config.NHeads {
-			for j, v := range row(all, number(schema.Component{Kind: schema.HeadOut, Layer: l, Head: h}), s, i) {
+	each("attn_out", config.Layers, tol.values, func(l, s, i int) []T {
+		sum := slices.Clone(row(all, layout.AttnBiasOf(l), s, i))
+		for h := range config.Heads {
+			for j, v := range row(all, layout.Head(schema.Head{Layer: l, Index: h}), s, i) {
 				sum[j] += v
 			}
 		}
 		return sum
 	})
-	each("ln1_scale", config.NLayers, tol.values, func(l, s, i int) []T { return []T{all.LN1Scale(l, s, i)} })
-	each("ln2_scale", config.NLayers, tol.values, func(l, s, i int) []T { return []T{all.LN2Scale(l, s, i)} })
-	each("ln_final_scale", 0, tol.values, func(_, s, i int) []T { return []T{all.LN1Scale(config.NLayers, s, i)} })
+	each("ln1_scale", config.Layers, tol.values, func(l, s, i int) []T { return []T{all.NormScale(l, s, i)} })
+	each("ln2_scale", config.Layers, tol.values, func(l, s, i int) []T { return []T{all.MLPNormScale(l, s, i)} })
+	each("ln_final_scale", 0, tol.values, func(_, s, i int) []T { return []T{all.NormScale(config.Layers, s, i)} })
 	for _, cache := range []*model.Cache[T]{all, short} {
 		each("target_q", 0, tol.values, func(_, s, i int) []T { return cache.Q(ref.target, s, i) })
 		each("target_k", 0, tol.values, func(_, s, i int) []T { return cache.K(ref.target, s, i) })
@@ -177,17 +165,17 @@ func checkForward[T blas.Float](t *testing.T, ref reference, set string, tol tol
 				scores, pattern = append(scores, T(math.Inf(-1))), append(pattern, 0)
 			}
 		}
-		mover0 = append(mover0, row(short, number(schema.Component{Kind: schema.HeadOut, Layer: ref.mover0.Layer, Head: ref.mover0.Index}), s, 0)...)
-		mover1 = append(mover1, row(short, number(schema.Component{Kind: schema.HeadOut, Layer: ref.mover1.Layer, Head: ref.mover1.Index}), s, 0)...)
+		mover0 = append(mover0, row(short, layout.Head(ref.mover0), s, 0)...)
+		mover1 = append(mover1, row(short, layout.Head(ref.mover1), s, 0)...)
 	}
 	refdata.Compare(t, "target_scores_end", scores, want["target_scores_end"].Float64, tol.values)
 	refdata.Compare(t, "target_pattern_end", pattern, want["target_pattern_end"].Float64, tol.probs)
 	refdata.Compare(t, "mover0_result_end", mover0, want["mover0_result_end"].Float64, tol.values)
 	refdata.Compare(t, "mover1_result_end", mover1, want["mover1_result_end"].Float64, tol.values)
 	var patterns []T
-	for l := range config.NLayers {
+	for l := range config.Layers {
 		for s := range 4 {
-			for h := range config.NHeads {
+			for h := range config.Heads {
 				r := all.Pattern(schema.Head{Layer: l, Index: h}, s, 0)
 				patterns = append(append(patterns, r...), make([]T, width-len(r))...)
 			}
@@ -203,7 +191,7 @@ func checkForward[T blas.Float](t *testing.T, ref reference, set string, tol tol
 		t.Fatal(err)
 	}
 	if _, ok := want["raw_resid_pre"]; ok { // set A only
-		each("raw_resid_pre", config.NLayers, tol.values, func(l, s, i int) []T { return unprocessed.ResidPre(l, s, i) })
+		each("raw_resid_pre", config.Layers, tol.values, func(l, s, i int) []T { return unprocessed.ResidPre(l, s, i) })
 		checkLogits(t, raw, unprocessed, want, "raw_", ref.full, tol)
 	}
 	each("target_q", 0, tol.values, func(_, s, i int) []T { return unprocessed.Q(ref.target, s, i) })
@@ -221,7 +209,7 @@ func checkLogits[T blas.Float](t *testing.T, m *model.Model[T], cache *model.Cac
 	n := want["toks"].Shape[0]
 	var final [][]T
 	for s := range n {
-		final = append(final, cache.ResidPre(m.Config().NLayers, s, 0))
+		final = append(final, cache.ResidPre(m.Spec().Layers, s, 0))
 	}
 	logits := m.Logits(final...)
 	if w, ok := want[prefix+"logits_end_sel"]; ok {
@@ -285,7 +273,7 @@ func checkValues[T blas.Float](t *testing.T, m *model.Model[T], ref reference, s
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, dh := m.Config().DModel, m.Config().DHead()
+	d, dh := m.Spec().DModel, m.Spec().DHead
 	value := func(head schema.Head, s, p int) []T {
 		wv, err := m.Parameter(fmt.Sprintf("blocks.%d.attn.W_V", head.Layer))
 		if err != nil {
@@ -300,7 +288,7 @@ func checkValues[T blas.Float](t *testing.T, m *model.Model[T], ref reference, s
 		sums := make([]float64, dh)
 		for i, v := range stream {
 			for j := range sums {
-				sums[j] += (float64(v) - mean) / float64(cache.LN1Scale(head.Layer, s, p)) * float64(w[i*dh+j])
+				sums[j] += (float64(v) - mean) / float64(cache.NormScale(head.Layer, s, p)) * float64(w[i*dh+j])
 			}
 		}
 		v := make([]T, dh)
@@ -407,7 +395,7 @@ func TestProcessedWeights(t *testing.T) {
 // parameter gives any parameter, the embedding tables row by row.
 func parameter(t *testing.T, m *model.Model[float64], name string) []float64 {
 	t.Helper()
-	c := m.Config()
+	c := m.Spec()
 	switch name {
 	case "embed.W_E":
 		var all []float64

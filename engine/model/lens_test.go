@@ -17,6 +17,7 @@ import (
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/internal/refdata"
 	"ducklens/engine/model"
+	"ducklens/engine/model/modeltest"
 	"ducklens/schema"
 )
 
@@ -30,17 +31,13 @@ func TestStateDictGivesTheSameModel(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), hub.ConfigJSON(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	lens, err := checkpoint.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lens.Close()
+	lens := modeltest.OpenPath(t, dir)
 
 	provider, err := blas.ByName("auto")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = model.Load[float32](lens, schema.Raw, provider, 1)
+	_, err = model.Load[float32](lens.Checkpoint, lens.Spec, lens.Sources, schema.Raw, provider, 1)
 	var advice interface{ Hint() string }
 	if !errors.Is(err, model.ErrFolded) || !errors.As(err, &advice) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("raw weights of a processed state dict: %v, want ErrFolded with the folder and advice", err)
@@ -48,7 +45,7 @@ func TestStateDictGivesTheSameModel(t *testing.T) {
 
 	seqs := []model.Sequence{{Tokens: []int{1014, 7, 42, 7, 300}, Positions: []int{4, 1}}}
 	head := schema.Head{Layer: 2, Index: 1}
-	run := func(c *checkpoint.Checkpoint) (stream, scores, logits, direction []float64) {
+	run := func(c modeltest.Opened) (stream, scores, logits, direction []float64) {
 		m := load[float64](t, c, schema.Processed)
 		cache, err := m.ForwardAll(t.Context(), seqs, []schema.Head{head})
 		if err != nil {
@@ -73,7 +70,7 @@ func TestStateDictRefusesWhatIsNotFinite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"embed.W_E": `tensor "wte.weight" element 11 is NaN`, "unembed.W_U": `tensor "lm_head.weight" element`} {
+	for name, want := range map[string]string{"embed.W_E": `tensor "embed.W_E" element 11 is NaN`, "unembed.W_U": `tensor "unembed.W_U" element`} {
 		arrays := refdata.Npz(t, filepath.Join(source, "golden", "processed_weights_f64.npz"))
 		arrays[name].Float64[11] = math.NaN()
 		dir := t.TempDir()
@@ -81,12 +78,8 @@ func TestStateDictRefusesWhatIsNotFinite(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "config.json"), config, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		c, err := checkpoint.Open(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if _, err := model.Load[float32](c, schema.Processed, provider, 2); !errors.Is(err, checkpoint.ErrTensor) || !strings.Contains(err.Error(), want) {
+		c := modeltest.OpenPath(t, dir)
+		if _, err := model.Load[float32](c.Checkpoint, c.Spec, c.Sources, schema.Processed, provider, 2); !errors.Is(err, checkpoint.ErrTensor) || !strings.Contains(err.Error(), want) {
 			t.Errorf("NaN in %s: %v, want ErrTensor with %q", name, err, want)
 		}
 	}

@@ -13,6 +13,9 @@ type Source struct {
 	// Expert is for tensors that hold all experts one after the other: the source is part Expert of Experts.
 	// Experts 0: the tensor is not divided.
 	Expert, Experts int
+
+	// Scales is the tensor of exponents of four-bit numbers ([checkpoint.Checkpoint.MXFP4]); "" for all other types.
+	Scales string
 }
 
 // Order is the way in which a matrix with inputs and outputs is stored.

@@ -136,7 +136,7 @@ func (s *Spec) check() error {
 	}
 	for l, r := range s.Rotary {
 		long := r.LongFrequencies
-		if r.Dims%2 != 0 || r.Dims > s.DHead || len(r.Frequencies) != r.Dims/2 || long != nil && len(long) != r.Dims/2 {
+		if r.Dims > 0 && (r.Dims%2 != 0 || r.Dims > s.DHead || len(r.Frequencies) != r.Dims/2 || long != nil && len(long) != r.Dims/2) {
 			return fmt.Errorf("specification of %s turns %d of %d dimensions by %d frequencies in layer %d, want two each",
 				s.Family, r.Dims, s.DHead, len(r.Frequencies), l)
 		}

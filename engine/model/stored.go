@@ -20,6 +20,12 @@ func (r *reader[T]) tensor(s Source) (v checkpoint.View, ok bool) {
 	if r.fault != nil {
 		return v, false
 	}
+	if s.Scales != "" {
+		if v, r.fault = r.checkpoint.MXFP4(s.Tensor, s.Scales, s.Expert); r.fault == nil {
+			r.fault = checkFinite(r.checkpoint, v)
+		}
+		return v, r.fault == nil
+	}
 	v, ok = r.views[s.Tensor]
 	if !ok {
 		if v, r.fault = r.checkpoint.Tensor(s.Tensor); r.fault == nil {

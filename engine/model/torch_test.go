@@ -25,7 +25,7 @@ func BenchmarkAgainstPyTorch(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	m, err := model.Load[float32](c, schema.Processed, provider, threads)
+	m, err := model.Load[float32](c.Checkpoint, c.Spec, c.Sources, schema.Processed, provider, threads)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func BenchmarkAgainstPyTorch(b *testing.B) {
 	seqs := make([]model.Sequence, prompts)
 	for i := range seqs {
 		for range length {
-			seqs[i].Tokens = append(seqs[i].Tokens, rng.IntN(c.Config().DVocab))
+			seqs[i].Tokens = append(seqs[i].Tokens, rng.IntN(c.Spec.DVocab))
 		}
 		seqs[i].Positions = []int{length - 1, 3, 5}
 	}

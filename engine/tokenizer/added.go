@@ -94,7 +94,9 @@ func (s *addedSet) cut(text string, found func(start, end int, token *addedToken
 		if done < start {
 			found(done, start, nil)
 		}
-		found(start, end, token)
+		if start < end { // otherwise the one before it took all of it in
+			found(start, end, token)
+		}
 		done = end
 	}
 	if done < len(text) {

@@ -39,23 +39,28 @@ func (s *set) first(text string) int {
 
 func not(holds func(rune) bool) func(rune) bool { return func(r rune) bool { return !holds(r) } }
 
-func in(tables ...*unicode.RangeTable) func(rune) bool {
-	return func(r rune) bool { return unicode.In(r, tables...) }
-}
-
 // isSpace is the White_Space property, 25 characters: \s of Oniguruma and of Rust, whose ASCII namesake in Go is smaller.
 func isSpace(r rune) bool { return unicode.IsSpace(r) }
 
-// isWord is \w: letters, marks, digits, connectors such as "_" (Unicode Technical Standard 18, annex C).
+// isWord is \w of Oniguruma by itself. By its table for Latin-1 it has ² ³ ¹ ¼ ½ ¾, which \w in a class has not.
 func isWord(r rune) bool {
+	if r <= unicode.MaxLatin1 && unicode.IsNumber(r) {
+		return true
+	}
+	return isClassWord(r)
+}
+
+// isClassWord is \w of Oniguruma in a class: letters, marks, digits, connectors such as "_".
+func isClassWord(r rune) bool { return isRustWord(r) && r != 0x200c && r != 0x200d }
+
+// isRustWord is \w of Rust (Unicode Technical Standard 18, annex C), which has the joiners too.
+func isRustWord(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r == '_' || '0' <= r && r <= '9' || 'a' <= r|0x20 && r|0x20 <= 'z'
 	}
-	return isLetter(r) || isMark(r) || isDigit(r) || unicode.In(r, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic)
+	return isLetter(r) || isMark(r) || isDigit(r) || r == 0x200c || r == 0x200d ||
+		unicode.In(r, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic)
 }
-
-// isRustWord is \w of Rust's regular expressions, which has the joiners too.
-func isRustWord(r rune) bool { return isWord(r) || r == 0x200c || r == 0x200d }
 
 func isPunctuation(r rune) bool {
 	return unicode.IsPunct(r) || r < utf8.RuneSelf && unicode.IsSymbol(r)
@@ -77,20 +82,13 @@ func property(name string) (func(rune) bool, bool) {
 			return category(short), true
 		}
 	}
-	for script, table := range unicode.Scripts {
-		if plain(script) == wanted {
-			return in(table), true
+	for name, table := range unicode.Scripts {
+		if plain(name) == wanted {
+			return script(name, table), true
 		}
 	}
-	switch wanted {
-	case "any":
+	if wanted == "any" {
 		return func(rune) bool { return true }, true
-	case "alpha", "alphabetic":
-		return func(r rune) bool { return isLetter(r) || unicode.In(r, unicode.Nl, unicode.Other_Alphabetic) }, true
-	case "space", "whitespace":
-		return isSpace, true
-	case "word":
-		return isWord, true
 	}
 	return nil, false
 }

@@ -108,16 +108,19 @@ func (b behavior) join(list []span) []span {
 	return joined
 }
 
-// literal matches a text as it is. The empty one matches nothing.
-func literal(pattern string) func(string, func(start, end int)) {
+// literal matches a text as it is. The empty one matches between all characters.
+func literal(wanted string) func(string, func(start, end int)) {
+	if wanted == "" {
+		return (&pattern{[]inst{{op: opMatch}}}).all
+	}
 	return func(text string, found func(start, end int)) {
-		for at := 0; pattern != ""; {
-			i := strings.Index(text[at:], pattern)
+		for at := 0; ; {
+			i := strings.Index(text[at:], wanted)
 			if i < 0 {
-				break
+				return
 			}
-			found(at+i, at+i+len(pattern))
-			at += i + len(pattern)
+			found(at+i, at+i+len(wanted))
+			at += i + len(wanted)
 		}
 	}
 }

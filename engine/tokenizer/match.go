@@ -11,8 +11,9 @@ type matcher struct {
 	steps   int
 
 	// After many steps every state, instruction and position, that has failed is remembered, in failed: what it leads
-	// to does not depend on where the match began, so it fails again. With that a text takes a time that
-	// grows as its length times that of the program, whatever the pattern. trying has the states that may still succeed.
+	// to does not depend on where the match began, so it fails again. With that the time for a text grows as its
+	// length times that of the program, but for what lookaheads and atomic groups take in again and again. trying has
+	// the states that may still succeed.
 	failed []uint64
 	trying []trial
 }

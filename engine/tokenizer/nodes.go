@@ -149,8 +149,6 @@ func (p *parts) readNormalizer(raw json.RawMessage) error {
 			n = nfkd.normalize
 		case "Lowercase":
 			n = lowercase
-		case "StripAccents":
-			n = stripAccents
 		case "Strip":
 			n = strip(f.flag("strip_left", true), f.flag("strip_right", true))
 		case "Prepend":

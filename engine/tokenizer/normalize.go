@@ -30,7 +30,7 @@ func replace(matches func(string, func(start, end int)), content string) normali
 			b.WriteString(content)
 			at = end
 		})
-		if at == 0 && b.Len() == 0 {
+		if text == "" || at == 0 && b.Len() == 0 {
 			return text
 		}
 		b.WriteString(text[at:])
@@ -73,14 +73,6 @@ func lowercase(text string) string {
 			return
 		}
 		b.WriteRune(toLower(r))
-	})
-}
-
-func stripAccents(text string) string {
-	return eachRune(text, func(b *strings.Builder, r rune) {
-		if !isMark(r) {
-			b.WriteRune(r)
-		}
 	})
 }
 

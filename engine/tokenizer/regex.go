@@ -257,6 +257,9 @@ func (p *parser) atom(depth int) (*node, error) {
 	case strings.IndexByte("*+?", p.rest[0]) >= 0:
 		return nil, fault("%q repeats nothing", p.rest[:1])
 	}
+	if _, _, ok := p.interval(); ok {
+		return nil, fault("an interval repeats nothing")
+	}
 	r, width := utf8.DecodeRuneInString(p.rest)
 	p.rest = p.rest[width:]
 	return &node{set: newSet(p.char(r))}, nil
@@ -479,6 +482,12 @@ func (p *parser) member() (rune, func(rune) bool, error) {
 	if p.rest[0] == '\\' {
 		if strings.HasPrefix(p.rest, `\b`) {
 			return 0, nil, fault("the escape \"\\b\" in a class")
+		}
+		switch {
+		case p.eat(`\w`):
+			return 0, isClassWord, nil
+		case p.eat(`\W`):
+			return 0, not(isClassWord), nil
 		}
 		return p.escape()
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -120,23 +121,37 @@ func (s *scanner) escaped(start, i int) (string, error) {
 	if err := json.Unmarshal([]byte(s.text[start-1:i+1]), &text); err != nil {
 		return "", fault("byte %d: %w", start, err)
 	}
-	if strings.ContainsRune(text, utf8.RuneError) && !lonelySurrogatesAbsent(s.text[start:i]) {
+	if strings.ContainsRune(text, utf8.RuneError) && halfPair(s.text[start:i]) {
 		return "", fault("byte %d: %.80q has half of a surrogate pair", start, s.text[start:i])
 	}
 	s.at = i + 1
 	return text, nil
 }
 
-// lonelySurrogatesAbsent tells whether every U+FFFD of the decoded text stands in the source as itself: encoding/json
-// makes one of half a surrogate pair, and two tokens would become one.
-func lonelySurrogatesAbsent(source string) bool {
-	lower := strings.ToLower(source)
-	written := strings.Count(source, "\uFFFD") + strings.Count(lower, `\ufffd`)
-	var text string
-	if json.Unmarshal([]byte(`"`+source+`"`), &text) != nil {
-		return false
+// halfPair finds half of a surrogate pair in a text with escapes. encoding/json makes U+FFFD of every such half, and two
+// tokens would become one.
+func halfPair(source string) bool {
+	unit := func(at int) rune {
+		if at+6 > len(source) || source[at:at+2] != `\u` {
+			return -1
+		}
+		n, _ := strconv.ParseUint(source[at+2:at+6], 16, 16)
+		return rune(n)
 	}
-	return strings.Count(text, "\uFFFD") <= written
+	for i := 0; i < len(source); i++ {
+		if source[i] != '\\' {
+			continue
+		}
+		switch u := unit(i); {
+		case !utf16.IsSurrogate(u):
+			i++
+		case utf16.DecodeRune(u, unit(i+6)) == utf8.RuneError:
+			return true
+		default:
+			i += 11
+		}
+	}
+	return false
 }
 
 // integer reads a whole number that is not negative.

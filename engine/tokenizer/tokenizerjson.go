@@ -76,7 +76,7 @@ func (b *builder) readModel(s *scanner) error {
 	vocab := false
 	err := s.object(func(key string) (err error) {
 		switch {
-		case key == "vocab" && !vocab:
+		case key == "vocab" && !vocab && s.next() == '{':
 			vocab = true
 			return b.readVocab(s)
 		case key == "merges" && merges == nil && vocab:
@@ -94,7 +94,7 @@ func (b *builder) readModel(s *scanner) error {
 		return err
 	}
 	if !vocab || merges == nil {
-		return fault("the model needs a vocab and merges: %s", kindOf(f))
+		return fault("the model needs a vocab, an object of ids by token, and merges: %s", kindOf(f))
 	}
 	if err := b.readModelFields(f); err != nil {
 		return fmt.Errorf("model: %w", err)
@@ -131,9 +131,6 @@ func (b *builder) readModelFields(f *fields) error {
 }
 
 func (b *builder) readVocab(s *scanner) error {
-	if s.next() != '{' {
-		return fault("vocab is no object of ids by token")
-	}
 	return s.object(func(token string) error {
 		id, err := s.integer()
 		if err != nil {

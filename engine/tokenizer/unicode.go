@@ -45,6 +45,19 @@ var newer17 = []runeSpan{
 	{0x11de0, 0x11de9, "Nd"}, {0x16ff4, 0x16ff6, "Nl"},
 }
 
+// newerScripts are characters of newer16 by script, for the scripts that patterns name; others are those of 15.0.
+var newerScripts = []runeSpan{
+	{0x1c89, 0x1c8a, "Cyrillic"}, {0xa7cb, 0xa7cd, "Latin"}, {0xa7da, 0xa7dc, "Latin"}, {0x2ebf0, 0x2ee5d, "Han"},
+}
+
+// script gives the characters of a script.
+func script(name string, table *unicode.RangeTable) func(rune) bool {
+	return func(r rune) bool {
+		s, _ := find(newerScripts, r)
+		return s.category == name || unicode.Is(table, r)
+	}
+}
+
 // after9 are the characters that were assigned after Unicode 9.0 and that have a decomposition or a
 // combining class, up to Unicode 15.0.
 var after9 = []runeSpan{

@@ -18,16 +18,17 @@ var ErrRecord = errors.New("not a usable prompt")
 // ErrFormat is wrapped by the error for a file that cannot be read as what it is given for.
 var ErrFormat = errors.New("not a file of this kind")
 
-// Bounds of a record: how long it may be in the file, in bytes of UTF-8, and how much of it may be fields of its author's own. A
-// record beyond them is refused, not cut.
+// Bounds of a record: how long it may be in the file, in bytes of UTF-8, and how much of it may be fields of
+// its author's own. A record beyond them is refused, not cut.
 const (
 	maxRecord      = 16 << 20
 	maxFieldsBytes = 1 << 20
 	maxFields      = 1000
 )
 
-// File reads finished prompts from a .jsonl (.ndjson), .csv, .tsv or .parquet file; see the package comment for what a record has.
-// Memory stays bounded whatever the file's size. Errors say where in the file they are, and have a Hint where there is advice.
+// File reads finished prompts from a .jsonl (.ndjson), .csv, .tsv or .parquet file; see the package comment
+// for what a record has. Memory stays bounded whatever the file's size. Errors say where in the file they
+// are, and have a Hint where there is advice.
 func File(ctx context.Context, path string) iter.Seq2[schema.Prompt, error] {
 	return func(yield func(schema.Prompt, error) bool) {
 		var fault error

@@ -330,7 +330,8 @@ func TestFileCancelled(t *testing.T) {
 	}
 }
 
-// Fields of their own stay with the prompt: in the order of the file, numbers as they are written, and nothing left out.
+// Fields of their own stay with the prompt: in the order of the file, numbers as they are written, and
+// nothing left out.
 func TestFields(t *testing.T) {
 	t.Parallel()
 	parquet := `SELECT 3 AS "S1", 'A b' AS text, -1::DOUBLE AS query, 'A' AS key, 's' AS s, 1.5 AS f, {'a': [1, NULL]} AS "nested one", true AS b,
@@ -395,7 +396,8 @@ func TestLetterCase(t *testing.T) {
 	}
 }
 
-// letterCaseParquet makes a Parquet file whose columns differ by letter case. DuckDB cannot, so two names are changed in the file.
+// letterCaseParquet makes a Parquet file whose columns differ by letter case. DuckDB cannot, so two names are
+// changed in the file.
 func letterCaseParquet(t *testing.T) string {
 	t.Helper()
 	data, err := os.ReadFile(writeParquet(t, `SELECT 'A b' AS text, 'b' AS "S", 'x' AS z, 1 AS jo, 'A' AS "IO"`))

@@ -48,9 +48,9 @@ func readLines(file io.Reader, each func(row) bool) error {
 	}
 }
 
-// parseObject reads a JSON object, its members in their order and their values on one line. Where it finds a fault it gives the
-// offset of it, or -1. What Python's json and pandas write beyond JSON is read as well: NaN, their word for a missing value, as null,
-// and Infinity as a string, which SQL can make a number again.
+// parseObject reads a JSON object, its members in their order and their values on one line. Where it finds a
+// fault it gives the offset of it, or -1. What Python's json and pandas write beyond JSON is read as well:
+// NaN, their word for a missing value, as null, and Infinity as a string, which SQL can make a number again.
 func parseObject(data []byte) (fields schema.Fields, offset int, f *fault) {
 	if at := notUTF8(data); at >= 0 {
 		return nil, at, badByte(data[at])
@@ -68,13 +68,11 @@ func parseObject(data []byte) (fields schema.Fields, offset int, f *fault) {
 		return nil, -1, badFile("%s, want a JSON object", describe(strings.TrimSpace(string(text)))).advise(adviceJSONL)
 	}
 	for d.More() {
-		name, err := d.Token()
-		var value json.RawMessage
-		var flat bytes.Buffer
-		if err = errors.Join(err, d.Decode(&value), json.Compact(&flat, value)); err != nil {
+		field, err := member(d)
+		if err != nil {
 			return nil, -1, badFile("not JSON").because(err) // cannot be: it has been checked
 		}
-		field := schema.Field{Name: columnName(name.(string), len(fields)), Value: flat.String()}
+		field.Name = columnName(field.Name, len(fields))
 		if slices.ContainsFunc(fields, func(f schema.Field) bool { return f.Name == field.Name }) {
 			return nil, -1, badFile("%s is there twice", clipped(field.Name)).advise("give one of the two another name")
 		}
@@ -83,6 +81,21 @@ func parseObject(data []byte) (fields schema.Fields, offset int, f *fault) {
 		}
 	}
 	return fields, 0, nil
+}
+
+// member reads the next member of an object.
+func member(d *json.Decoder) (schema.Field, error) {
+	name, err := d.Token()
+	if err != nil {
+		return schema.Field{}, err
+	}
+	var value json.RawMessage
+	if err := d.Decode(&value); err != nil {
+		return schema.Field{}, err
+	}
+	var flat bytes.Buffer
+	err = json.Compact(&flat, value)
+	return schema.Field{Name: name.(string), Value: flat.String()}, err // a name is a string in all that Token takes
 }
 
 const adviceJSONL = "a .jsonl file has one JSON object a line; pandas writes it with to_json(path, orient='records', lines=True)"
@@ -172,8 +185,8 @@ func standard(data []byte) []byte {
 	return append(out, data[done:]...)
 }
 
-// loneSurrogate gives the offset of an escape of half a surrogate pair without the other half, or -1. Go would read it as another
-// character.
+// loneSurrogate gives the offset of an escape of half a surrogate pair without the other half, or -1. Go
+// would read it as another character.
 func loneSurrogate(text []byte) int {
 	unit := func(i int) (uint64, bool) {
 		if i+6 > len(text) || text[i] != '\\' || text[i+1] != 'u' {
@@ -229,7 +242,8 @@ func describe(value string) string {
 	return clip(value)
 }
 
-// columnName gives a column without a name, such as the index that pandas writes, the name of its place, counted from 1.
+// columnName gives a column without a name, such as the index that pandas writes, the name of its place,
+// counted from 1.
 func columnName(name string, i int) string {
 	if name == "" {
 		return fmt.Sprintf("column %d", i+1)

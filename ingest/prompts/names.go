@@ -6,9 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// ReadNames reads a file of names, one a line, to draw the names of W_U[random name] from where prompts come from a file: the list that
-// a template file has for the generator. Space around a name and blank lines count for nothing; a name that is there twice is drawn
-// twice as often. The order matters to the draws, as that of a template file does.
+// ReadNames reads a file of names, one a line, to draw the names of W_U[random name] from where prompts come
+// from a file: the list that a template file has for the generator. Space around a name and blank lines count
+// for nothing; a name that is there twice is drawn twice as often. The order matters to the draws, as that of
+// a template file does.
 func ReadNames(path string) ([]string, error) {
 	names, err := readNames(path)
 	if err != nil {

@@ -17,15 +17,16 @@ import (
 	"ducklens/schema"
 )
 
-// Reading Parquet: the database that DuckDB's reader fills may hold this much in memory and spills the rest to a temporary folder. So
-// many records, or bytes of them, are handed on at a time.
+// Reading Parquet: the database that DuckDB's reader fills may hold this much in memory and spills the rest
+// to a temporary folder. So many records, or bytes of them, are handed on at a time.
 const (
 	fileMemory = "256MB"
 	filePage   = 256
 	pageBytes  = 64 << 20
 )
 
-// readParquet reads a Parquet file through DuckDB, in a session of its own that can reach nothing but this file.
+// readParquet reads a Parquet file through DuckDB, in a session of its own that can reach nothing but this
+// file.
 func readParquet(ctx context.Context, path string, each func(row) bool) (err error) {
 	if err := checkParquet(path); err != nil {
 		return err
@@ -99,7 +100,8 @@ func openSession(ctx context.Context, path string) (s *session, err error) {
 		return s, err
 	}
 	if s.temp, err = os.MkdirTemp("", "ducklens-prompts-"); err != nil {
-		return s, &fault{kind: err, words: fmt.Sprintf("no temporary folder in %s: %v", os.TempDir(), bare(err)), hint: "set TMPDIR to a folder to write to"}
+		words := fmt.Sprintf("no temporary folder in %s: %v", os.TempDir(), bare(err))
+		return s, &fault{kind: err, words: words, hint: "set TMPDIR to a folder to write to"}
 	}
 	connector, err := duckdb.NewConnector("?autoinstall_known_extensions=false&autoload_known_extensions=false"+
 		"&allow_community_extensions=false&allow_persistent_secrets=false&threads=1&memory_limit="+fileMemory, nil)
@@ -138,8 +140,9 @@ func (s *session) close() error {
 	return errors.Join(errs...)
 }
 
-// load copies the columns of the file, as JSON, into the columns f0, f1, ... of the table loaded, and keeps their names. DuckDB makes
-// other names of columns that differ in letter case only, so they are read from the file's own schema.
+// load copies the columns of the file, as JSON, into the columns f0, f1, ... of the table loaded, and keeps
+// their names. DuckDB makes other names of columns that differ in letter case only, so they are read from the
+// file's own schema.
 func (s *session) load(ctx context.Context) error {
 	names, err := s.topLevel(ctx)
 	if err != nil {
@@ -172,7 +175,8 @@ func (s *session) load(ctx context.Context) error {
 	return err
 }
 
-// topLevel gives the names of the columns as the file's schema has them: it lists them depth first, each with the number of its parts.
+// topLevel gives the names of the columns as the file's schema has them: it lists them depth first, each with
+// the number of its parts.
 func (s *session) topLevel(ctx context.Context) ([]string, error) {
 	rows, err := s.conn.QueryContext(ctx, "SELECT coalesce(name, ''), coalesce(num_children, 0) FROM parquet_schema("+literal(s.path)+")")
 	if err != nil {
@@ -233,7 +237,8 @@ func (s *session) readerError(ctx context.Context, err error) error {
 	case strings.Contains(err.Error(), "string encoding"):
 		return badFile("a text in it is not UTF-8").because(err).advise("write the file once more, with its texts decoded")
 	case strings.Contains(err.Error(), s.temp):
-		return elsewhere{&fault{kind: err, words: "writing to the temporary folder " + s.temp + " failed", hint: "is there room? TMPDIR may name another folder"}}
+		words := "writing to the temporary folder " + s.temp + " failed"
+		return elsewhere{&fault{kind: err, words: words, hint: "is there room? TMPDIR may name another folder"}}
 	}
 	return badFile("it is damaged, or in a form of Parquet that is not known here").because(err).
 		advise("write it once more, with pandas: pandas.read_parquet(OLD).to_parquet(NEW)")

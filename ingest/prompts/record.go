@@ -50,7 +50,7 @@ func (r row) parse() (p schema.Prompt, f *fault) {
 	if p.Text == "" {
 		return p, badRecord("text is missing or empty")
 	}
-	if p.Query, p.Key, p.Baseline, f = positions(p.Text, known); f != nil {
+	if f := findPositions(&p, known); f != nil {
 		return p, f
 	}
 	if p.Template, f = known["template"].label("template"); f != nil {
@@ -66,8 +66,8 @@ func (r row) parse() (p schema.Prompt, f *fault) {
 	return p, nil
 }
 
-// checkOwn bounds the fields of the author's own, and finds those that were surely meant as another one: a baseline that is
-// missed because it was written Baseline would be missed in silence.
+// checkOwn bounds the fields of the author's own, and finds those that were surely meant as another one: a
+// baseline that is missed because it was written Baseline would be missed in silence.
 func checkOwn(known map[string]value, own schema.Fields) *fault {
 	size, largest := 0, 0
 	for i, field := range own {
@@ -77,7 +77,8 @@ func checkOwn(known map[string]value, own schema.Fields) *fault {
 		}
 	}
 	if size > maxFieldsBytes {
-		return badRecord("its own columns hold %d bytes, want at most %d; the largest is %s with %d", size, maxFieldsBytes, clipped(own[largest].Name), len(own[largest].Value)).
+		return badRecord("its own columns hold %d bytes, want at most %d; the largest is %s with %d",
+			size, maxFieldsBytes, clipped(own[largest].Name), len(own[largest].Value)).
 			advise("columns of your own are stored with each prompt: keep what labels it, and leave the rest out of the file")
 	}
 	for _, name := range []string{"text", "query", "key", "baseline"} {
@@ -101,43 +102,45 @@ func lookalike(name string, own schema.Fields) string {
 	return ""
 }
 
-// positions finds the positions of a record: of its IO and S, if it has them, and of its query, key and baseline.
-func positions(text string, known map[string]value) (query, key, baseline schema.Position, f *fault) {
+// findPositions fills in the positions of a prompt: of its IO and S, if it has them, and its query, key and
+// baseline.
+func findPositions(p *schema.Prompt, known map[string]value) (f *fault) {
 	io, s := known["IO"], known["S"]
 	switch {
 	case io.absent() != s.absent():
-		return query, key, baseline, badRecord("only one of IO and S is there, want both or neither").advise(reservedHint)
+		return badRecord("only one of IO and S is there, want both or neither").advise(reservedHint)
 	case !io.absent():
 		for _, name := range []string{"key", "baseline"} {
 			if !known[name].absent() {
-				return query, key, baseline, badRecord("%s beside IO and S, want one or the other: the key is IO, and the baseline is S", name).advise(reservedHint)
+				return badRecord("%s beside IO and S, want one or the other: the key is IO, and the baseline is S", name).
+					advise(reservedHint)
 			}
 		}
-		if key, f = io.name("IO"); f != nil {
-			return query, key, baseline, f
+		if p.Key, f = io.name("IO"); f != nil {
+			return f
 		}
-		if baseline, f = s.name("S"); f != nil {
-			return query, key, baseline, f
+		if p.Baseline, f = s.name("S"); f != nil {
+			return f
 		}
-		query = beforeAnswer(text, key)
+		p.Query = beforeAnswer(p.Text, p.Key)
 	}
 	for _, position := range []struct {
 		name string
 		to   *schema.Position
-	}{{"query", &query}, {"key", &key}, {"baseline", &baseline}} {
+	}{{"query", &p.Query}, {"key", &p.Key}, {"baseline", &p.Baseline}} {
 		v := known[position.name]
 		if v.absent() {
 			if position.to.IsNone() && position.name != "baseline" {
-				return query, key, baseline, badRecord("no %s, want a token index (-1 is the last token) or a word, or IO and S", position.name).
+				return badRecord("no %s, want a token index (-1 is the last token) or a word, or IO and S", position.name).
 					advise("such as " + exampleRecord)
 			}
 			continue
 		}
 		if *position.to, f = v.position(position.name); f != nil {
-			return query, key, baseline, f
+			return f
 		}
 	}
-	return query, key, baseline, nil
+	return nil
 }
 
 // value is one field of a record, as JSON and as what that stands for.
@@ -177,13 +180,13 @@ func (v value) word(name string) (string, *fault) {
 	if v.absent() {
 		return "", nil
 	}
-	if v.number != "" && !v.isText {
+	switch {
+	case v.isText:
+		return v.text, nil
+	case v.number != "":
 		return "", badRecord("%s is the number %s, want text", name, v)
 	}
-	if !v.isText {
-		return "", badRecord("%s is %s, want text", name, v)
-	}
-	return v.text, nil
+	return "", badRecord("%s is %s, want text", name, v).advise(adviceJSONL)
 }
 
 // label gives the text of a field that may be a number too.
@@ -223,7 +226,8 @@ func (v value) position(name string) (schema.Position, *fault) {
 	return schema.ParseWord(v.text), nil
 }
 
-// index reads a whole number, however it is written: programs that keep missing values among numbers write 3 as 3.0.
+// index reads a whole number, however it is written: programs that keep missing values among numbers write 3
+// as 3.0.
 func (v value) index(name string) (schema.Position, *fault) {
 	n, err := strconv.ParseFloat(v.number, 64)
 	switch {

@@ -60,8 +60,8 @@ func (d Draw) Prompt() schema.Prompt {
 	}
 }
 
-// beforeAnswer gives the query of an IOI prompt. The final IO, where the text ends with it, is the answer: attention is read at the
-// token before it, else at the last token.
+// beforeAnswer gives the query of an IOI prompt. The final IO, where the text ends with it, is the answer:
+// attention is read at the token before it, else at the last token.
 func beforeAnswer(text string, io schema.Position) schema.Position {
 	word, _ := io.Word()
 	rest, found := strings.CutSuffix(text, word)

@@ -12,9 +12,9 @@ import (
 	"ducklens/schema"
 )
 
-// readTable reads CSV or TSV: a line of names, then a record a line. A field in quotes may hold the delimiter, line ends and, written
-// twice, quotes; line ends may be \n, \r\n and \r, in one file too, and within quotes they stay as they are. Lines
-// with nothing in their fields are passed over.
+// readTable reads CSV or TSV: a line of names, then a record a line. A field in quotes may hold the
+// delimiter, line ends and, written twice, quotes; line ends may be \n, \r\n and \r, in one file too, and
+// within quotes they stay as they are. Lines with nothing in their fields are passed over.
 func readTable(file io.Reader, delimiter byte, each func(row) bool) error {
 	text, err := decode(file)
 	if err != nil {
@@ -58,7 +58,8 @@ func readTable(file io.Reader, delimiter byte, each func(row) bool) error {
 // jsonNumber is a number as JSON writes it.
 var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
-// tableValue makes JSON of a field of a file without types: a number of what JSON would write as one, and null of nothing.
+// tableValue makes JSON of a field of a file without types: a number of what JSON would write as one, and
+// null of nothing.
 func tableValue(s string) string {
 	switch {
 	case s == "":
@@ -79,8 +80,8 @@ type table struct {
 	err       error // of reading
 }
 
-// usedDelimiter gives the delimiter of the header line: the usual one, or where it is not there another one that is. Spreadsheet
-// programs write CSV with semicolons where the comma is part of numbers.
+// usedDelimiter gives the delimiter of the header line: the usual one, or where it is not there another one
+// that is. Spreadsheet programs write CSV with semicolons where the comma is part of numbers.
 func (t *table) usedDelimiter(usual byte) byte {
 	start, _ := t.in.Peek(t.in.Size())
 	if end := bytes.IndexAny(start, "\r\n"); end >= 0 {
@@ -191,11 +192,10 @@ func (t *table) quoted() (b byte, ok bool, err error) {
 // next reads a byte and counts lines: \r\n, \n and \r end one.
 func (t *table) next() (byte, bool) {
 	b, err := t.in.ReadByte()
-	if err == io.EOF || t.err != nil {
-		return 0, false
-	}
 	t.size++
 	switch {
+	case err == io.EOF:
+		return 0, false
 	case err != nil:
 		t.err = placed(err, fmt.Sprintf("line %d", t.line))
 	case b == 0:

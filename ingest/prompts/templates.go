@@ -20,8 +20,8 @@ var ErrTemplates = errors.New("not a usable template file")
 // maxTemplateBytes bounds a template file: word lists are small, and whatever is larger is something else.
 const maxTemplateBytes = 16 << 20
 
-// Templates is what prompts with two names are made from. A template is a sentence with the slots [A]
-// (the indirect object, IO: the expected answer), [B] (the subject, S), [PLACE] and [OBJECT]. In the order ABBA
+// Templates is what prompts with two names are made from. A template is a sentence with the slots [A] (the
+// indirect object, IO: the expected answer), [B] (the subject, S), [PLACE] and [OBJECT]. In the order ABBA
 // the first mention of [A] comes before that of [B], in BABA after it.
 type Templates struct {
 	ABBA, BABA []string
@@ -140,9 +140,9 @@ func ofTemplates(err error) error {
 
 // ParseTemplates reads a JSON object with the lists names, places and objects, and the templates in one of
 // two forms. The list templates has each template once, in either order; the other order is made by
-// exchanging the first mention of [A] and of [B], and a mixed sample draws from both. The lists abba_templates and
-// baba_templates give both orders; then a mixed sample draws, as the public IOI data sets do, from the
-// first half of each (len(baba_templates)/2, rounded down; BABA first).
+// exchanging the first mention of [A] and of [B], and a mixed sample draws from both. The lists
+// abba_templates and baba_templates give both orders; then a mixed sample draws, as the public IOI data sets
+// do, from the first half of each (len(baba_templates)/2, rounded down; BABA first).
 func ParseTemplates(r io.Reader) (*Templates, error) {
 	file, err := parseLists(r)
 	if err != nil {

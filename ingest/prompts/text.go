@@ -19,8 +19,8 @@ var notText = []struct{ begins, is string }{
 	{"\x00\x00\xfe\xff", "it is UTF-32: save it as UTF-8"},
 }
 
-// decode gives a text file as UTF-8 without a byte order mark. UTF-16 is told by its mark, or by the zero bytes of its first two
-// characters.
+// decode gives a text file as UTF-8 without a byte order mark. UTF-16 is told by its mark, or by the zero
+// bytes of its first two characters.
 func decode(file io.Reader) (*bufio.Reader, error) {
 	const size = 64 << 10
 	in := bufio.NewReaderSize(file, size)
@@ -142,7 +142,8 @@ func (l *lines) next() ([]byte, error) {
 	}
 }
 
-// at says where the text before is over in the last line read: in which column, where there is any, counted in characters from 1.
+// at says where the text before is over in the last line read: in which column, where there is any, counted
+// in characters from 1.
 func (l *lines) at(before []byte) string {
 	if before == nil {
 		return fmt.Sprintf("line %d", l.number)

@@ -14,41 +14,83 @@ import (
 	"testing"
 
 	"ducklens/engine/checkpoint"
+	"ducklens/engine/family"
+	"ducklens/engine/family/familytest"
+	"ducklens/engine/model"
 )
 
+// Config holds the sizes of a GPT-2.
+type Config struct {
+	NLayers, NHeads, DModel, DMLP, NCtx, DVocab int
+	LNEps                                       float64
+}
+
+// Opened is an open checkpoint with what a model is loaded by.
+type Opened struct {
+	*checkpoint.Checkpoint
+	Spec    *model.Spec
+	Sources *model.Sources
+}
+
 // Small gives the sizes of GPT-2 small (124M parameters), as its config.json has them.
-func Small() checkpoint.Config {
-	return checkpoint.Config{NLayers: 12, NHeads: 12, DModel: 768, DMLP: 3072, NCtx: 1024, DVocab: 50257, LNEps: 1e-5}
+func Small() Config {
+	return Config{NLayers: 12, NHeads: 12, DModel: 768, DMLP: 3072, NCtx: 1024, DVocab: 50257, LNEps: 1e-5}
 }
 
 // Tiny gives a model with all parts of a GPT-2, small enough for any test. Its d_mlp is not 4 d_model, its d_model no
 // multiple of a vector register.
-func Tiny() checkpoint.Config {
-	return checkpoint.Config{NLayers: 4, NHeads: 3, DModel: 42, DMLP: 100, NCtx: 300, DVocab: 101, LNEps: 1e-5}
+func Tiny() Config {
+	return Config{NLayers: 4, NHeads: 3, DModel: 42, DMLP: 100, NCtx: 300, DVocab: 101, LNEps: 1e-5}
 }
 
 // Open writes a random model of those sizes to a temporary folder and opens it for the length of the test.
-func Open(tb testing.TB, c checkpoint.Config, seed uint64) *checkpoint.Checkpoint {
+func Open(tb testing.TB, c Config, seed uint64) Opened {
 	tb.Helper()
 	dir := tb.TempDir()
 	if err := Write(dir, c, seed); err != nil {
 		tb.Fatal(err)
 	}
-	opened, err := checkpoint.Open(dir)
+	return OpenPath(tb, dir)
+}
+
+// SmolLM2 is the configuration of SmolLM2-135M, but for its vocabulary, on which no layer depends.
+func SmolLM2() familytest.Config {
+	return familytest.Config{"model_type": "llama", "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "hidden_size": 576,
+		"intermediate_size": 1536, "max_position_embeddings": 8192, "vocab_size": 5000, "rope_theta": 100000, "rms_norm_eps": 1e-5, "tie_word_embeddings": true}
+}
+
+// OpenFamily writes a random model of a family to a temporary folder and opens it for the length of the test.
+func OpenFamily(tb testing.TB, c familytest.Config, seed uint64) Opened {
+	tb.Helper()
+	dir := tb.TempDir()
+	if err := familytest.Write(dir, c, seed); err != nil {
+		tb.Fatal(err)
+	}
+	return OpenPath(tb, dir)
+}
+
+// OpenPath opens a checkpoint for the length of the test.
+func OpenPath(tb testing.TB, path string) Opened {
+	tb.Helper()
+	c, err := checkpoint.Open(path)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if err := opened.Close(); err != nil {
+		if err := c.Close(); err != nil {
 			tb.Error(err)
 		}
 	})
-	return opened
+	m, err := family.Open(c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return Opened{c, m.Spec, m.Sources}
 }
 
 // Write makes config.json and model.safetensors in dir, in Hugging Face's form. The weights are random, of sizes that
 // keep every activation of order one; the same seed gives the same bytes.
-func Write(dir string, c checkpoint.Config, seed uint64) error {
+func Write(dir string, c Config, seed uint64) error {
 	config := map[string]any{
 		"model_type": "gpt2", "architectures": []string{"GPT2LMHeadModel"}, "activation_function": "gelu_new",
 		"n_layer": c.NLayers, "n_head": c.NHeads, "n_embd": c.DModel, "n_inner": c.DMLP, "n_ctx": c.NCtx, "n_positions": c.NCtx,
@@ -78,7 +120,7 @@ type parameter struct {
 	mean, spread float64
 }
 
-func parameters(c checkpoint.Config) []parameter {
+func parameters(c Config) []parameter {
 	d := c.DModel
 	list := []parameter{{"wte.weight", []int{c.DVocab, d}, 0, 1}, {"wpe.weight", []int{c.NCtx, d}, 0, 0.3}}
 	for l := range c.NLayers {

@@ -5,6 +5,7 @@ import (
 
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/family"
+	"ducklens/engine/model"
 )
 
 // Open loads the model in a checkpoint as its family's page says.
@@ -18,10 +19,18 @@ func Open(c *checkpoint.Checkpoint) (*Model, error) {
 
 // Stored reads the tensors of a checkpoint.
 func Stored(c *checkpoint.Checkpoint) Read {
-	return func(name string) ([]int, []float64, error) {
-		v, err := c.Tensor(name)
+	return func(src model.Source) ([]int, []float64, error) {
+		if src.Scales != "" {
+			v, err := c.MXFP4(src.Tensor, src.Scales, src.Expert)
+			return v.Shape, checkpoint.Values[float64](v), err
+		}
+		v, err := c.Tensor(src.Tensor)
 		if err != nil {
 			return nil, nil, fmt.Errorf("plain: %w", err)
+		}
+		if src.Experts > 0 {
+			v = v.Rows(src.Expert, src.Expert+1)
+			v.Shape = v.Shape[1:]
 		}
 		return v.Shape, checkpoint.Values[float64](v), nil
 	}

@@ -16,7 +16,8 @@ const (
 // raw tells whether weights are as stored: value biases stay in the heads.
 func raw(form schema.Processing) bool { return form != schema.Processed }
 
-// Components gives what has written to the stream before a layer at a position: [C][d], in the order of [schema.Layout].
+// Components gives what has written to the stream before a layer at a position: [C][d], in the order of
+// [schema.Layout].
 func (m *Model) Components(r *Run, form schema.Processing, layer, pos int) [][]float64 {
 	layout := m.Layout(form)
 	list := [][]float64{r.Embed[pos]}
@@ -38,8 +39,8 @@ func (m *Model) Components(r *Run, form schema.Processing, layer, pos int) [][]f
 	return list
 }
 
-// Factors gives, for each component x [C][d] at a position and last for the bias of the side, the vector whose products
-// make scores: turned, all scales as they were. [C+1][dh]
+// Factors gives, for each component x [C][d] at a position and last for the bias of the side, the vector
+// whose products make scores: turned, all scales as they were. [C+1][dh]
 func (m *Model) Factors(r *Run, side Side, layer, head, pos int, x [][]float64) [][]float64 {
 	a, o := &m.Layer[layer], &r.Layer[layer]
 	w, b, gain, scale := a.Q, a.BQ, a.QGain, o.QScale[pos]
@@ -91,8 +92,9 @@ func Sums(pairs [][]float64) (keySide, querySide []float64) {
 	return keySide, querySide
 }
 
-// UnembedDirection is the row of a token in the unembedding, as a direction: [d]. As stored, or with the final gain folded
-// in, less the mean over d for LayerNorm, less the mean over the vocabulary unless logits are capped.
+// UnembedDirection is the row of a token in the unembedding, as a direction: [d]. As stored, or with the
+// final gain folded in, less the mean over d for LayerNorm, less the mean over the vocabulary unless logits
+// are capped.
 func (m *Model) UnembedDirection(token int, form schema.Processing) []float64 {
 	u := m.Unembed[token]
 	if raw(form) {
@@ -130,10 +132,11 @@ func (m *Model) Attn0(r *Run, pos int) []float64 {
 	return x
 }
 
-// Quadrants splits contributions by the bases of query and key: [C+1][4] on either side, in the order parallel parallel,
-// parallel perpendicular, perpendicular parallel, perpendicular perpendicular, the query's part first. Biases are
-// perpendicular.
-func (m *Model) Quadrants(r *Run, layer, head, query, key int, queryBasis, keyBasis [][]float64) (keySide, querySide [][]float64) {
+// Quadrants splits contributions by the bases of query and key: [C+1][4] on either side, in the order
+// parallel parallel, parallel perpendicular, perpendicular parallel, perpendicular perpendicular, the query's
+// part first. Biases are perpendicular.
+func (m *Model) Quadrants(r *Run, layer, head, query, key int, queryBasis, keyBasis [][]float64) (keySide,
+	querySide [][]float64) {
 	split := func(side Side, pos int, basis [][]float64) [2][][]float64 {
 		var parallel, perpendicular [][]float64
 		for _, x := range m.Components(r, schema.Processed, layer, pos) {
@@ -141,7 +144,8 @@ func (m *Model) Quadrants(r *Run, layer, head, query, key int, queryBasis, keyBa
 			p := project(x, basis...)
 			parallel, perpendicular = append(parallel, p), append(perpendicular, sub(x, p))
 		}
-		f := [2][][]float64{m.Factors(r, side, layer, head, pos, parallel), m.Factors(r, side, layer, head, pos, perpendicular)}
+		f := [2][][]float64{m.Factors(r, side, layer, head, pos, parallel),
+			m.Factors(r, side, layer, head, pos, perpendicular)}
 		clear(f[0][len(parallel)])
 		return f
 	}
@@ -161,9 +165,10 @@ func (m *Model) Quadrants(r *Run, layer, head, query, key int, queryBasis, keyBa
 	return keySide, querySide
 }
 
-// Substitute puts a vector [d] in place of the stream of one side; every norm is made anew. It gives the raw score and
-// the key's probability when only this score changes.
-func (m *Model) Substitute(r *Run, side Side, layer, head, query, key int, v []float64) (score, prob float64) {
+// Substitute puts a vector [d] in place of the stream of one side; every norm is made anew. It gives the raw
+// score and the key's probability when only this score changes.
+func (m *Model) Substitute(r *Run, side Side, layer, head, query, key int, v []float64) (score,
+	prob float64) {
 	o, n := &r.Layer[layer], len(r.Tokens)
 	x := m.Layer[layer].Norm.Apply(v)
 	q, k := o.Q[query][head], o.K[key][m.KVHead(head)]
@@ -181,8 +186,8 @@ func (m *Model) Substitute(r *Run, side Side, layer, head, query, key int, v []f
 	return score, pattern[key]
 }
 
-// Effective gives the parts of the effective embedding of a token: embedding, attention of layer 0 to itself, output of
-// MLP 0. [3][d]
+// Effective gives the parts of the effective embedding of a token: embedding, attention of layer 0 to itself,
+// output of MLP 0. [3][d]
 func (m *Model) Effective(token int) [3][]float64 {
 	a := &m.Layer[0]
 	e := m.EmbedOf(token)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"ducklens/engine/model"
+	"ducklens/schema"
 )
 
 // Run is a forward pass with everything in it.
@@ -17,34 +18,32 @@ type Run struct {
 
 // LayerRun is what happened in one layer.
 type LayerRun struct {
-	Scale     []float64     // [n] of the norm before attention
-	Q, K      [][][]float64 // [n][H][dh], [n][K][dh]: after QK-norm and rotation
-	QScale    [][]float64   // [n][H]: of QK-norm; 1 where there is none
-	KScale    [][]float64   // [n][K]
-	Value     [][][]float64 // [n][K][dh] without any bias
-	ValueBias [][]float64   // [K][dh]: b_V, and the norm's shift seen through W_V
-	Score     [][][]float64 // [H][n][n]: raw; -Inf where masked
-	Pattern   [][][]float64 // [H][n][n]
-	SinkProb  [][]float64   // [H][n]; nil without sinks
-	Head      [][][]float64 // [n][H][d]: what reaches the stream, value biases in Bias
-	HeadRaw   [][][]float64 // the same, value biases in the heads
-	Bias      [][]float64   // [n][d]: the component b_O
-	BiasRaw   [][]float64
-	PostScale []float64   // [n]: of the norm after attention; 1 where there is none
-	MLPScale  []float64   // [n]: of the norm before the MLP
-	PostMLP   []float64   // [n]
-	MLP       [][]float64 // [n][d]: what reaches the stream
-	Attn      [][]float64 // [n][d]: all that attention adds
+	Scale        []float64     // [n] of the norm before attention
+	Q, K         [][][]float64 // [n][H][dh], [n][K][dh]: after QK-norm and rotation
+	QScale       [][]float64   // [n][H]: of QK-norm; 1 where there is none
+	KScale       [][]float64   // [n][K]
+	Value        [][][]float64 // [n][K][dh] without any bias
+	ValueBias    [][]float64   // [K][dh]: b_V, and the norm's shift seen through W_V
+	Score        [][][]float64 // [H][n][n]: raw; -Inf where masked
+	Pattern      [][][]float64 // [H][n][n]
+	SinkProb     [][]float64   // [H][n]; nil without sinks
+	Head         [][][]float64 // [n][H][d]: what reaches the stream, value biases in Bias
+	HeadRaw      [][][]float64 // the same, value biases in the heads
+	Bias         [][]float64   // [n][d]: the component b_O
+	BiasRaw      [][]float64
+	PostScale    []float64   // [n]: of the norm after attention; 1 where there is none
+	MLPScale     []float64   // [n]: of the norm before the MLP
+	PostMLPScale []float64   // [n]: of the norm after the MLP
+	MLP          [][]float64 // [n][d]: what reaches the stream
+	Attn         [][]float64 // [n][d]: all that attention adds
 }
 
-// Edit changes the stream [n][d] before a layer is read; L is the stream that the final norm reads. It may be nil.
-type Edit func(layer int, resid [][]float64) [][]float64
-
 // Forward runs the model over tokens.
-func (m *Model) Forward(tokens []int) *Run { return m.ForwardEdited(tokens, nil) }
+func (m *Model) Forward(tokens []int) *Run { return m.ForwardWithout(tokens, nil) }
 
-// ForwardEdited runs the model, with the stream changed on the way.
-func (m *Model) ForwardEdited(tokens []int, edit Edit) *Run {
+// ForwardWithout runs the model with one component taken away from the stream at all positions, when it is
+// written: a head, or the MLP of a layer (index -1). nil takes nothing away.
+func (m *Model) ForwardWithout(tokens []int, away *schema.Head) *Run {
 	r := &Run{Tokens: tokens}
 	x := make([][]float64, len(tokens))
 	for i, t := range tokens {
@@ -56,35 +55,37 @@ func (m *Model) ForwardEdited(tokens []int, edit Edit) *Run {
 		}
 	}
 	for l := range m.Layers {
-		if edit != nil {
-			x = edit(l, x)
-		}
 		r.Resid = append(r.Resid, x)
 		o := m.attention(l, x)
 		y := make([][]float64, len(x))
-		o.MLP = make([][]float64, len(x))
-		o.PostMLP, o.MLPScale = make([]float64, len(x)), make([]float64, len(x))
 		for i := range x {
 			y[i] = add(x[i], o.Attn[i])
+			if away != nil && away.Layer == l && away.Index >= 0 {
+				y[i] = sub(y[i], o.Head[i][away.Index])
+			}
 			from := y[i]
 			if m.Parallel {
 				from = x[i]
 			}
-			a := &m.Layer[l]
-			o.MLPScale[i] = a.MLPNorm.Scale(from)
-			out := m.mlp(a, a.MLPNorm.Apply(from))
-			o.PostMLP[i] = a.PostMLP.Scale(out)
-			o.MLP[i] = a.PostMLP.Apply(out)
-			y[i] = add(y[i], o.MLP[i])
+			m.feed(l, &o, from)
+			if away == nil || away.Layer != l || away.Index >= 0 {
+				y[i] = add(y[i], o.MLP[i])
+			}
 		}
 		x = y
 		r.Layer = append(r.Layer, o)
 	}
-	if edit != nil {
-		x = edit(m.Layers, x)
-	}
 	r.Resid = append(r.Resid, x)
 	return r
+}
+
+// feed runs the MLP of a layer at the next position, whose stream is x [d].
+func (m *Model) feed(l int, o *LayerRun, x []float64) {
+	a := &m.Layer[l]
+	out := m.mlp(a, a.MLPNorm.Apply(x))
+	o.MLPScale = append(o.MLPScale, a.MLPNorm.Scale(x))
+	o.PostMLPScale = append(o.PostMLPScale, a.PostMLP.Scale(out))
+	o.MLP = append(o.MLP, a.PostMLP.Apply(out))
 }
 
 // EmbedOf is the embedding component of a token: [d].
@@ -160,7 +161,8 @@ func (m *Model) Attend(layer, head int, scores []float64) (pattern []float64, si
 	return row[:len(scores)], row[len(scores)]
 }
 
-// query and key give the vectors [heads][dh] of a normed stream x [d] at a position, and the scales of QK-norm [heads].
+// query and key give the vectors [heads][dh] of a normed stream x [d] at a position, and the scales of
+// QK-norm [heads].
 func (m *Model) query(l int, x []float64, pos, n int) ([][]float64, []float64) {
 	a := &m.Layer[l]
 	return m.qk(l, a.Q, a.BQ, a.QGain, x, pos, n)
@@ -171,7 +173,8 @@ func (m *Model) key(l int, x []float64, pos, n int) ([][]float64, []float64) {
 	return m.qk(l, a.K, a.BK, a.KGain, x, pos, n)
 }
 
-func (m *Model) qk(l int, w [][][]float64, b, gain [][]float64, x []float64, pos, n int) ([][]float64, []float64) {
+func (m *Model) qk(l int, w [][][]float64, b, gain [][]float64, x []float64, pos, n int) ([][]float64,
+	[]float64) {
 	y, scales := make([][]float64, len(w)), make([]float64, len(w))
 	whole := 0.0
 	for h := range w {
@@ -235,7 +238,8 @@ func (m *Model) write(l int, o *LayerRun) {
 			heads[h], raw[h] = a.PostAttn.Linear(heads[h], s), a.PostAttn.Linear(raw[h], s)
 		}
 		o.Head, o.HeadRaw = append(o.Head, heads), append(o.HeadRaw, raw)
-		o.Bias, o.BiasRaw = append(o.Bias, a.PostAttn.Linear(bias, s)), append(o.BiasRaw, a.PostAttn.Linear(plain, s))
+		o.Bias, o.BiasRaw = append(o.Bias, a.PostAttn.Linear(bias, s)), append(o.BiasRaw,
+			a.PostAttn.Linear(plain, s))
 		o.PostScale = append(o.PostScale, s)
 		o.Attn = append(o.Attn, a.PostAttn.Linear(total, s))
 	}

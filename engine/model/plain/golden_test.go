@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 
 	"ducklens/engine/checkpoint"
@@ -120,7 +118,8 @@ func TestFamilies(t *testing.T) {
 			for quantity, d := range worst {
 				total[quantity] = max(total[quantity], d)
 			}
-			t.Logf("largest difference %.1e (%s)", slices.Max(slices.Collect(maps.Values(worst))), largest(worst))
+			t.Logf("largest difference %.1e (%s)", slices.Max(slices.Collect(maps.Values(worst))),
+				largest(worst))
 		})
 	}
 	for _, quantity := range slices.Sorted(maps.Keys(total)) {
@@ -132,7 +131,17 @@ func TestFamilies(t *testing.T) {
 }
 
 func largest(worst map[string]float64) string {
-	return slices.MaxFunc(slices.Collect(maps.Keys(worst)), func(a, b string) int { return cmp.Compare(worst[a], worst[b]) })
+	return slices.MaxFunc(slices.Collect(maps.Keys(worst)),
+		func(a, b string) int { return cmp.Compare(worst[a], worst[b]) })
+}
+
+// headOf reads a label such as 2.1.
+func headOf(label string) schema.Head {
+	var h schema.Head
+	if _, err := fmt.Sscanf(label, "%d.%d", &h.Layer, &h.Index); err != nil {
+		panic(err)
+	}
+	return h
 }
 
 type prompt struct{ Query, Key, Baseline int }
@@ -162,15 +171,14 @@ func checkFolder(t *testing.T, dir string) map[string]float64 {
 		}
 	}
 	if math.Abs(1/m.AttnScale-facts.Scale) > 1e-12 || m.SoftCap != facts.Cap || m.Sinks != facts.Sinks {
-		t.Errorf("scale 1/%v, cap %v, sinks %v; want %v, %v, %v", m.AttnScale, m.SoftCap, m.Sinks, facts.Scale, facts.Cap, facts.Sinks)
+		t.Errorf("scale 1/%v, cap %v, sinks %v; want %v, %v, %v", m.AttnScale, m.SoftCap, m.Sinks,
+			facts.Scale, facts.Cap, facts.Sinks)
 	}
-	g := &golden{T: t, arrays: refdata.Npz(t, filepath.Join(dir, "golden.npz")), seen: map[string]bool{}, worst: map[string]float64{}}
+	g := &golden{T: t, arrays: refdata.Npz(t, filepath.Join(dir, "golden.npz")), seen: map[string]bool{},
+		worst: map[string]float64{}}
 	var heads []schema.Head
 	for _, label := range facts.Heads {
-		layer, index, _ := strings.Cut(label, ".")
-		l, _ := strconv.Atoi(layer)
-		h, _ := strconv.Atoi(index)
-		heads = append(heads, schema.Head{Layer: l, Index: h})
+		heads = append(heads, headOf(label))
 	}
 	for i, p := range facts.Prompts {
 		r := m.Forward(g.arrays[fmt.Sprintf("%d/tokens", i)].Ints())
@@ -257,7 +265,8 @@ func (g *golden) head(m *plain.Model, r *plain.Run, name string, p prompt, h sch
 	}
 	suffix := ""
 	if len(row) > 200 {
-		suffix, row, pattern, cappedRow = "_at", at(row, three...), at(pattern, three...), at(cappedRow, three...)
+		suffix, row, pattern, cappedRow = "_at", at(row, three...), at(pattern, three...), at(cappedRow,
+			three...)
 	}
 	if m.Sinks {
 		pattern = append(slices.Clone(pattern), o.SinkProb[h.Index][p.Query])
@@ -273,8 +282,10 @@ func (g *golden) head(m *plain.Model, r *plain.Run, name string, p prompt, h sch
 			{{m.UnembedDirection(r.Tokens[p.Key], schema.Processed)}, nil},
 			{{r.Layer[0].MLP[p.Key]}, {r.Layer[0].MLP[p.Baseline]}}},
 		"unembed+baseline,mlp0+attn0": {
-			{{m.UnembedDirection(r.Tokens[p.Key], schema.Processed), m.UnembedDirection(r.Tokens[p.Baseline], schema.Processed)}, nil},
-			{{sum(r.Layer[0].MLP[p.Key], m.Attn0(r, p.Key))}, {sum(r.Layer[0].MLP[p.Baseline], m.Attn0(r, p.Baseline))}}},
+			{{m.UnembedDirection(r.Tokens[p.Key], schema.Processed),
+				m.UnembedDirection(r.Tokens[p.Baseline], schema.Processed)}, nil},
+			{{sum(r.Layer[0].MLP[p.Key], m.Attn0(r, p.Key))},
+				{sum(r.Layer[0].MLP[p.Baseline], m.Attn0(r, p.Baseline))}}},
 	} {
 		var keySide, querySide [2][][]float64
 		for i, key := range []int{p.Key, p.Baseline} {
@@ -287,12 +298,14 @@ func (g *golden) head(m *plain.Model, r *plain.Run, name string, p prompt, h sch
 		set("key_side/"+bases, zip(keySide))
 		set("query_side/"+bases, zip(querySide))
 	}
-	score, prob := m.Substitute(r, plain.Query, h.Layer, h.Index, p.Query, p.Key, m.UnembedDirection(r.Tokens[p.Key], schema.Processed))
+	score, prob := m.Substitute(r, plain.Query, h.Layer, h.Index, p.Query, p.Key,
+		m.UnembedDirection(r.Tokens[p.Key], schema.Processed))
 	set("sub_query_unembed", []float64{score, prob})
 	score, prob = m.Substitute(r, plain.Key, h.Layer, h.Index, p.Query, p.Key, r.Layer[0].MLP[p.Key])
 	set("sub_key_mlp0", []float64{score, prob})
 	kv := m.KVHead(h.Index)
-	set("scales", append(at(o.Scale, three...), o.QScale[p.Query][h.Index], o.KScale[p.Key][kv], o.KScale[p.Baseline][kv]))
+	set("scales", append(at(o.Scale, three...), o.QScale[p.Query][h.Index], o.KScale[p.Key][kv],
+		o.KScale[p.Baseline][kv]))
 }
 
 // sides compares pairs and their sums, in both forms of the weights.
@@ -307,7 +320,8 @@ func (g *golden) sides(m *plain.Model, r *plain.Run, name string, p prompt, h sc
 			for _, v := range sides[0][i] {
 				total += v
 			}
-			if score := r.Layer[h.Layer].Score[h.Index][p.Query][key]; math.Abs(total-score) > 1e-10*max(1, math.Abs(score)) {
+			if score := r.Layer[h.Layer].Score[h.Index][p.Query][key]; math.Abs(total-score) > 1e-10*max(1,
+				math.Abs(score)) {
 				g.Errorf("%s: contributions to key %d add up to %v, want %v", name, key, total, score)
 			}
 		}

@@ -6,8 +6,8 @@ import (
 	"ducklens/engine/model"
 )
 
-// Read gives a stored tensor, widened to float64.
-type Read func(name string) (shape []int, values []float64, err error)
+// Read gives the tensor that a source lies in, or of one with experts its own part, widened to float64.
+type Read func(src model.Source) (shape []int, values []float64, err error)
 
 // Model is a decoder with its weights as stored.
 type Model struct {
@@ -56,7 +56,8 @@ func Load(read Read, spec *model.Spec, src *model.Sources) (*Model, error) {
 	s := spec
 	m := &Model{Spec: spec,
 		Embed: l.matrix(src.Embed, s.DVocab, s.DModel),
-		Final: Norm{Is: !s.NoFinalNorm, Centre: s.Norm.Centre, Eps: s.Norm.Eps, Gain: l.vector(src.FinalGain, s.DModel), Shift: l.vector(src.FinalShift, s.DModel)},
+		Final: Norm{Is: !s.NoFinalNorm, Centre: s.Norm.Centre, Eps: s.Norm.Eps,
+			Gain: l.vector(src.FinalGain, s.DModel), Shift: l.vector(src.FinalShift, s.DModel)},
 		UBias: l.vector(src.UnembedBias, s.DVocab),
 	}
 	if s.Position {
@@ -74,12 +75,15 @@ func Load(read Read, spec *model.Spec, src *model.Sources) (*Model, error) {
 func (l *loader) layer(s *model.Spec, src model.LayerSources) Layer {
 	d, dh, m := s.DModel, s.DHead, s.DMLP
 	norm := func(is bool, gain, shift model.Source) Norm {
-		return Norm{Is: is, Centre: s.Norm.Centre, Eps: s.Norm.Eps, Gain: l.vector(gain, d), Shift: l.vector(shift, d)}
+		return Norm{Is: is, Centre: s.Norm.Centre, Eps: s.Norm.Eps, Gain: l.vector(gain, d),
+			Shift: l.vector(shift, d)}
 	}
 	a := Layer{
 		Norm: norm(s.PreNorm, src.Gain, src.Shift),
-		Q:    byHead(l.matrix(src.Q, s.Heads*dh, d), dh), K: byHead(l.matrix(src.K, s.KVHeads*dh, d), dh), V: byHead(l.matrix(src.V, s.KVHeads*dh, d), dh),
-		BQ: parts(l.zeros(src.QBias, s.Heads*dh), dh), BK: parts(l.zeros(src.KBias, s.KVHeads*dh), dh), BV: parts(l.zeros(src.VBias, s.KVHeads*dh), dh),
+		Q:    byHead(l.matrix(src.Q, s.Heads*dh, d), dh), K: byHead(l.matrix(src.K, s.KVHeads*dh, d),
+			dh), V: byHead(l.matrix(src.V, s.KVHeads*dh, d), dh),
+		BQ: parts(l.zeros(src.QBias, s.Heads*dh), dh), BK: parts(l.zeros(src.KBias, s.KVHeads*dh),
+			dh), BV: parts(l.zeros(src.VBias, s.KVHeads*dh), dh),
 		BO:       l.zeros(src.OBias, d),
 		Sink:     l.vector(src.Sink, s.Heads),
 		PostAttn: norm(s.PostNorm, src.PostAttnGain, model.Source{}),
@@ -99,13 +103,15 @@ func (l *loader) layer(s *model.Spec, src model.LayerSources) Layer {
 		a.O = append(a.O, w)
 	}
 	if s.Experts == nil {
-		a.MLP = MLP{In: l.matrix(src.In, m, d), InBias: l.vector(src.InBias, m), Out: l.matrix(src.Out, d, m), Bias: l.vector(src.OutBias, d)}
+		a.MLP = MLP{In: l.matrix(src.In, m, d), InBias: l.vector(src.InBias, m), Out: l.matrix(src.Out, d, m),
+			Bias: l.vector(src.OutBias, d)}
 		if s.Gated {
 			a.MLP.Gate, a.MLP.GateBias = l.matrix(src.Gate, m, d), l.vector(src.GateBias, m)
 		}
 		return a
 	}
-	a.Router, a.RouterBias = l.matrix(src.Router, s.Experts.Count, d), l.vector(src.RouterBias, s.Experts.Count)
+	a.Router, a.RouterBias = l.matrix(src.Router, s.Experts.Count, d), l.vector(src.RouterBias,
+		s.Experts.Count)
 	for e := range s.Experts.Count {
 		a.Experts = append(a.Experts, l.expert(src.Experts(e), m, d))
 	}
@@ -116,7 +122,8 @@ func (l *loader) layer(s *model.Spec, src model.LayerSources) Layer {
 func (l *loader) expert(x model.ExpertSources, m, d int) MLP {
 	e := MLP{Out: l.matrix(x.Out, d, m), Bias: l.vector(x.OutBias, d)}
 	if x.Gate.Stored() {
-		e.Gate, e.GateBias, e.In, e.InBias = l.matrix(x.Gate, m, d), l.vector(x.GateBias, m), l.matrix(x.In, m, d), l.vector(x.InBias, m)
+		e.Gate, e.GateBias, e.In, e.InBias = l.matrix(x.Gate, m, d), l.vector(x.GateBias, m), l.matrix(x.In,
+			m, d), l.vector(x.InBias, m)
 		return e
 	}
 	both, bias := l.matrix(x.In, 2*m, d), l.vector(x.InBias, 2*m)
@@ -166,7 +173,8 @@ func (l *loader) matrix(src model.Source, outputs, inputs int) [][]float64 {
 				k = i*outputs + at
 			}
 			if k >= len(x) {
-				l.fail(fmt.Errorf("plain: %s of shape %v ends before output %d of %d, input %d of %d", src.Tensor, shape, o, outputs, i, inputs))
+				l.fail(fmt.Errorf("plain: %s of shape %v ends before output %d of %d, input %d of %d",
+					src.Tensor, shape, o, outputs, i, inputs))
 				return w
 			}
 			w[o][i] = x[k] + src.Plus
@@ -185,7 +193,8 @@ func (l *loader) vector(src model.Source, outputs int) []float64 {
 	for o := range v {
 		k := src.OutputOf(o)
 		if k >= len(x) {
-			l.fail(fmt.Errorf("plain: %s of shape %v ends before output %d of %d", src.Tensor, shape, o, outputs))
+			l.fail(fmt.Errorf("plain: %s of shape %v ends before output %d of %d", src.Tensor, shape, o,
+				outputs))
 			break
 		}
 		v[o] = x[k] + src.Plus
@@ -201,18 +210,13 @@ func (l *loader) zeros(src model.Source, outputs int) []float64 {
 	return make([]float64, outputs)
 }
 
-// tensor reads the part of a tensor that belongs to the source: all of it, or one expert's share.
 func (l *loader) tensor(src model.Source) ([]int, []float64) {
-	shape, x, err := l.read(src.Tensor)
+	shape, x, err := l.read(src)
 	if err != nil {
 		l.fail(err)
 	}
 	if l.err != nil {
 		return nil, nil
-	}
-	if src.Experts > 0 {
-		n := len(x) / src.Experts
-		return shape[1:], x[src.Expert*n : (src.Expert+1)*n]
 	}
 	return shape, x
 }

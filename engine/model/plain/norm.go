@@ -27,7 +27,8 @@ func (n Norm) Scale(x []float64) float64 {
 	return math.Sqrt(dot(y, y)/float64(len(y)) + n.Eps)
 }
 
-// Linear is what the norm does to a part x [d] of the stream when its scale is fixed; the shift is nobody's part.
+// Linear is what the norm does to a part x [d] of the stream when its scale is fixed; the shift is nobody's
+// part.
 func (n Norm) Linear(x []float64, scale float64) []float64 {
 	if !n.Is {
 		return x

@@ -4,7 +4,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -28,10 +27,12 @@ type expected struct {
 	SameAs               string `json:"same_as"`
 }
 
-// Models rebuilt from bug reports of other tools give the right numbers, or are refused by the name of what is wrong.
+// Models rebuilt from bug reports of other tools give the right numbers, or are refused by the name of what
+// is wrong.
 func TestReports(t *testing.T) {
 	root := refdata.Reports(t)
-	refusable := map[string][]string{"tl-no-norm": {"normalization_type"}, "hf-scale-null": {"scale_attn_weights"}}
+	refusable := map[string][]string{"tl-no-norm": {"normalization_type"},
+		"hf-scale-null": {"scale_attn_weights"}}
 	for _, pattern := range []string{"*/expected.json", "checkpoints/*/expected.json"} {
 		paths, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil || len(paths) == 0 {
@@ -67,9 +68,7 @@ func checkReport(t *testing.T, path string, x expected) {
 	if x.Score == nil {
 		t.Fatalf("read, want a refusal with one of %q", x.Refuse)
 	}
-	layer, index, _ := strings.Cut(x.Head, ".")
-	l, _ := strconv.Atoi(layer)
-	h, _ := strconv.Atoi(index)
+	l, h := headOf(x.Head).Layer, headOf(x.Head).Index
 	r := m.Forward(x.Tokens)
 	tolerance := 1e-9
 	if x.File != "" && x.SameAs != "" { // eps and the divisors of frequencies are float32 in a GGUF
@@ -86,7 +85,8 @@ func checkReport(t *testing.T, path string, x expected) {
 		near("probability", r.Layer[l].Pattern[h][x.Query][x.Key], *x.Prob)
 	}
 	if x.UnembedScore != nil {
-		score, _ := m.Substitute(r, plain.Query, l, h, x.Query, x.Key, m.UnembedDirection(x.Tokens[x.Key], schema.Processed))
+		score, _ := m.Substitute(r, plain.Query, l, h, x.Query, x.Key,
+			m.UnembedDirection(x.Tokens[x.Key], schema.Processed))
 		near("score with W_U[key] in place of the query", score, *x.UnembedScore)
 	}
 }
