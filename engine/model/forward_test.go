@@ -22,8 +22,8 @@ import (
 	"ducklens/schema"
 )
 
-// randomSequences gives sequences of mixed lengths, one of them longer than a block of queries, each with three
-// kept positions that lie anywhere.
+// randomSequences gives sequences of mixed lengths, one of them longer than a block of queries, each with
+// three kept positions that lie anywhere.
 func randomSequences(c *model.Spec, n int) []model.Sequence {
 	rng := rand.New(rand.NewPCG(5, 5))
 	seqs := make([]model.Sequence, n)
@@ -40,8 +40,8 @@ func randomSequences(c *model.Spec, n int) []model.Sequence {
 	return seqs
 }
 
-// sharedBeginnings gives sequences that begin as seq does: itself, a part of it, and ones that leave it before, at and after the end of a block
-// of queries, and once more from one of these.
+// sharedBeginnings gives sequences that begin as seq does: itself, a part of it, and ones that leave it
+// before, at and after the end of a block of queries, and once more from one of these.
 func sharedBeginnings(c *model.Spec, seq model.Sequence) []model.Sequence {
 	rng := rand.New(rand.NewPCG(6, 6))
 	leave := func(from model.Sequence, at int) model.Sequence {
@@ -97,8 +97,8 @@ func wholeCache[T blas.Float](c *model.Cache[T], heads []schema.Head, seq, posit
 	return all
 }
 
-// The numbers of a sequence are the same bits alone, in a batch with others that begin alike, in another order, with what follows the kept
-// positions cut off, and with any number of threads, for every provider.
+// The numbers of a sequence are the same bits alone, in a batch with others that begin alike, in another
+// order, with what follows the kept positions cut off, and with any number of threads, for every provider.
 func TestResultsDoNotDependOnBatchOrThreads(t *testing.T) {
 	c := modeltest.Open(t, modeltest.Tiny(), 1)
 	seqs := randomSequences(c.Spec, 9)
@@ -113,7 +113,8 @@ func TestResultsDoNotDependOnBatchOrThreads(t *testing.T) {
 	}
 }
 
-// The same for every family. Beginnings of prompts on both sides of the length from which phi3 turns otherwise are not shared.
+// The same for every family. Beginnings of prompts on both sides of the length from which phi3 turns
+// otherwise are not shared.
 func TestFamiliesDoNotDependOnBatchOrThreads(t *testing.T) {
 	for _, kind := range familytest.Types() {
 		t.Run(kind, func(t *testing.T) {
@@ -183,7 +184,8 @@ func checkBatches[T blas.Float](t *testing.T, c modeltest.Opened, name string, s
 	}
 }
 
-// A pass in the memory of another, that was longer and left other numbers there, gives the same bits, in both forms of the weights.
+// A pass in the memory of another, that was longer and left other numbers there, gives the same bits, in both
+// forms of the weights.
 func TestRecycledMemory(t *testing.T) {
 	c := modeltest.Open(t, modeltest.Tiny(), 1)
 	seqs := randomSequences(c.Spec, 9)
@@ -412,8 +414,8 @@ func TestLoadRefusesWhatIsNotFinite(t *testing.T) {
 	}
 }
 
-// A model that is loaded up to a layer gives the bits of a whole one as far as it goes, refuses to go further, and does not look
-// at what it does not need.
+// A model that is loaded up to a layer gives the bits of a whole one as far as it goes, refuses to go
+// further, and does not look at what it does not need.
 func TestLoadTo(t *testing.T) {
 	whole := modeltest.Open(t, modeltest.Tiny(), 6)
 	heads := []schema.Head{{Layer: 2, Index: 1}, {Layer: 1, Index: 0}}

@@ -50,7 +50,8 @@ func TestMissingUnembedding(t *testing.T) {
 	}
 }
 
-// Specifications and sources that do not belong to the checkpoint are errors that say what was found and wanted.
+// Specifications and sources that do not belong to the checkpoint are errors that say what was found and
+// wanted.
 func TestLoadRefusesMisfits(t *testing.T) {
 	provider, err := blas.ByName("auto")
 	if err != nil {

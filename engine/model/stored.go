@@ -129,8 +129,8 @@ type part struct {
 	outputs int
 }
 
-// matrix reads parameters with the same inputs, side by side: [inputs, all outputs], transposed where they are stored so. The numbers
-// belong to the file or lie in buffer, which release gives back.
+// matrix reads parameters with the same inputs, side by side: [inputs, all outputs], transposed where they
+// are stored so. The numbers belong to the file or lie in buffer, which release gives back.
 func (r *reader[T]) matrix(inputs int, parts ...part) (m blas.Matrix[T], buffer []T) {
 	n := 0
 	for _, p := range parts {
