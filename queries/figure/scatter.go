@@ -33,11 +33,15 @@ type Fit struct {
 // At is the height of the line over x.
 func (f Fit) At(x float64) float64 { return f.Slope*x + f.Intercept }
 
-// Reach is the range of x of a series, which has points.
-func (c Cloud) Reach() (low, high float64) {
+// Reach is where the fitted line of a series begins and ends: over its first and its last point, or where it leaves a range of y.
+func (c Cloud) Reach(bottom, top float64) (low, high float64) {
 	low, high = c.Dots[0].X, c.Dots[0].X
 	for _, d := range c.Dots {
 		low, high = min(low, d.X), max(high, d.X)
+	}
+	if s := c.Fit.Slope; s != 0 {
+		a, b := (bottom-c.Fit.Intercept)/s, (top-c.Fit.Intercept)/s
+		low, high = max(low, min(a, b)), min(high, max(a, b))
 	}
 	return low, high
 }

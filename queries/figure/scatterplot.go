@@ -158,11 +158,7 @@ func (m *scatterPlot) alpha() float64 {
 
 // drawFit draws the line from the first to the last point of the series, as far as it is in the panel.
 func (m *scatterPlot) drawFit(p page.Pen, c Cloud, x, y vg.Length) {
-	low, high := c.Reach()
-	if s := c.Fit.Slope; s != 0 { // where the line meets the lower and the upper side
-		a, b := (m.y.low-c.Fit.Intercept)/s, (m.y.high-c.Fit.Intercept)/s
-		low, high = max(low, min(a, b)), min(high, max(a, b))
-	}
+	low, high := c.Reach(m.y.low, m.y.high)
 	x0, y0 := m.at(x, y, low, c.Fit.At(low))
 	x1, y1 := m.at(x, y, high, c.Fit.At(high))
 	path := p.Path(false, x0, y0, x1, y1)
@@ -208,7 +204,7 @@ func (m *scatterPlot) along(c Cloud, x, y vg.Length) []span {
 	}
 	const pieces = 80
 	var list []span
-	low, high := c.Reach()
+	low, high := c.Reach(m.y.low, m.y.high)
 	for i := range pieces + 1 {
 		v := low + (high-low)*float64(i)/pieces
 		px, py := m.at(x, y, v, c.Fit.At(v))

@@ -32,7 +32,7 @@ func (p *plot) scatterTraces(frame int) []object {
 			}
 			traces = append(traces, p.entry(p.dots(panel, cloud, i), k, i, true))
 			if fitted {
-				traces = append(traces, p.entry(p.fitTrace(cloud, i), k, i, false))
+				traces = append(traces, p.entry(p.fitTrace(cloud, panel.Y, i), k, i, false))
 			}
 		}
 	}
@@ -82,10 +82,10 @@ func (p *plot) dots(panel figure.Panel, cloud figure.Cloud, i int) object {
 }
 
 // fitTrace is the fitted line of a series, with its correlation at the right end.
-func (p *plot) fitTrace(cloud figure.Cloud, i int) object {
+func (p *plot) fitTrace(cloud figure.Cloud, axis figure.Axis, i int) object {
 	x, y, text := []any{nil}, []any{nil}, []string{""}
 	if fit := cloud.Fit; fit != nil {
-		low, high := cloud.Reach()
+		low, high := cloud.Reach(axis.Low, axis.High)
 		x, y = []any{low, high}, []any{finite(fit.At(low)), finite(fit.At(high))}
 		text = []string{"", fmt.Sprintf("r = %s, n = %d", number(fit.R, 2), fit.N)}
 	}

@@ -230,7 +230,7 @@ func (s *spec) cells() object {
 	}}
 	if s.f.Mark == queries.Heatmap {
 		layers = append(layers, object{
-			"mark": object{"type": "text", "fontSize": 10},
+			"transform": []object{{"filter": "isValid(datum.label)"}}, "mark": object{"type": "text", "fontSize": 10},
 			"encoding": object{
 				"text":  object{"field": "label", "type": "nominal"},
 				"color": object{"condition": object{"test": fmt.Sprintf("abs(datum.%s) > %g && datum.apart !== true", field, 0.62*limit), "value": "white"}, "value": "black"},
