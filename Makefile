@@ -15,7 +15,7 @@ BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 # So is govulncheck.
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # The packages whose goroutines share memory most, and whose tests are done in a minute; make race has all.
-RACED := ./engine ./engine/blas/... ./engine/gpt2
+RACED := ./engine ./engine/blas/... ./engine/model
 
 .PHONY: help
 help: ## list the targets

@@ -138,10 +138,7 @@ func (d *demonstration) ingest(ctx context.Context, path string, options engine.
 	defer bar.stop()
 	return ingest.Run(ctx, ingest.Options{
 		Engine: e, Prompts: prompts.IOI().Prompts(sampling), Names: prompts.IOI().Names, Path: path, Force: true,
-		Run: schema.Run{
-			CreatedAt: time.Now(), Version: Version(), CommandLine: d.line, PromptSource: ioi, Seed: sampling.Seed,
-			BOS: true, Precision: e.Precision(), BLAS: e.BLAS(), Threads: e.Threads(),
-		},
+		CreatedAt: time.Now(), Version: Version(), CommandLine: d.line, PromptSource: ioi, Seed: sampling.Seed,
 		SavedQueries: travelling(queries.Embedded()),
 		Progress:     bar.show,
 	})

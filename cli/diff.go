@@ -10,12 +10,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"ducklens/queries"
-	"ducklens/schema/dbfile"
+	"ducklens/schema/transfer"
 )
 
 // newDiff builds `ducklens diff`.
 func newDiff() *cobra.Command {
-	var opts dbfile.DiffOptions
+	var opts transfer.DiffOptions
 	memory := bytesFlag(2 << 30)
 	cmd := &cobra.Command{
 		Use:   "diff FILE FILE",
@@ -35,7 +35,7 @@ The exit code is 0 when no cell differs by more than the tolerance and 1 when on
 				return usagef("--tolerance, -n, --run and --with want numbers of at least 0")
 			}
 			opts.Database.Memory = strconv.FormatInt(int64(memory), 10) + "B"
-			c, err := dbfile.Diff(cmd.Context(), args[0], args[1], opts)
+			c, err := transfer.Diff(cmd.Context(), args[0], args[1], opts)
 			if err != nil {
 				return err
 			}
@@ -58,7 +58,7 @@ The exit code is 0 when no cell differs by more than the tolerance and 1 when on
 }
 
 // printDiff writes a comparison for a person. Texts come from the files.
-func printDiff(out io.Writer, files []string, c *dbfile.Comparison) error {
+func printDiff(out io.Writer, files []string, c *transfer.Comparison) error {
 	fmt.Fprintf(out, "run %d of %s and run %d of %s: %d cells in %d rows, the largest difference is %s\n", c.RunA, files[0], c.RunB, files[1], c.Cells, c.Rows, distance(c.Largest))
 	for _, m := range c.Manifest {
 		fmt.Fprintf(out, "%s: %s and %s\n", m.Column, queries.Printable(m.A), queries.Printable(m.B))

@@ -9,6 +9,7 @@ import (
 
 	"ducklens/queries/session"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/transfer"
 )
 
 // newExport builds `ducklens export`.
@@ -33,7 +34,7 @@ them again. All runs must be complete. The folder appears when it is whole.`,
 				return usagef("--parquet is missing: where should the folder go?")
 			}
 			ownProcess(cmd.Context()).guard(cmd.Context(), int64(memory), 0)
-			moved, err := dbfile.Export(cmd.Context(), args[0], parquet, dbfile.Options{Replace: force, Memory: memoryLimit(memory)})
+			moved, err := transfer.Export(cmd.Context(), args[0], parquet, dbfile.Options{Replace: force, Memory: memoryLimit(memory)})
 			if err != nil {
 				return err
 			}
@@ -51,7 +52,7 @@ them again. All runs must be complete. The folder appears when it is whole.`,
 func memoryLimit(b bytesFlag) string { return strconv.FormatInt(int64(b), 10) + "B" }
 
 // printExported says what an export or import moved.
-func printExported(w io.Writer, what string, e dbfile.Exported) error {
+func printExported(w io.Writer, what string, e transfer.Exported) error {
 	_, err := fmt.Fprintf(w, "%s: %d rows of %s, in %s of %.1f MB\n", what, e.Rows, plural(e.Tables, "table"), plural(e.Files, "Parquet file"), float64(e.Bytes)/1e6)
 	return err
 }

@@ -5,6 +5,7 @@ import (
 
 	"ducklens/queries/session"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/transfer"
 )
 
 // newImport builds `ducklens import`.
@@ -26,7 +27,7 @@ their tables. Whether the numbers add up is for ducklens verify to say. The file
 				return usagef("-o is missing: where should the file go?")
 			}
 			ownProcess(cmd.Context()).guard(cmd.Context(), int64(memory), 0)
-			moved, err := dbfile.Import(cmd.Context(), args[0], output, dbfile.Options{Replace: force, Memory: memoryLimit(memory)})
+			moved, err := transfer.Import(cmd.Context(), args[0], output, dbfile.Options{Replace: force, Memory: memoryLimit(memory)})
 			if err != nil {
 				return err
 			}

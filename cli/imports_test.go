@@ -92,9 +92,9 @@ func TestImportsBroken(t *testing.T) {
 		want string
 	}{
 		{"inside", listed{ImportPath: "ducklens/queries", Imports: []string{"ducklens/engine"}}, "ducklens/queries imports ducklens/engine"},
-		{"inside, below", listed{ImportPath: "ducklens/engine/gpt2", Imports: []string{"ducklens/schema/dbfile"}}, "ducklens/engine/gpt2 imports ducklens/schema/dbfile"},
+		{"inside, below", listed{ImportPath: "ducklens/engine/model", Imports: []string{"ducklens/schema/dbfile"}}, "ducklens/engine/model imports ducklens/schema/dbfile"},
 		{"outside", listed{ImportPath: "ducklens/schema", Imports: []string{"gonum.org/v1/gonum/mat"}}, "ducklens/schema imports gonum.org/v1/gonum/mat"},
-		{"standard library", listed{ImportPath: "ducklens/engine/gpt2", Imports: []string{"database/sql"}, Deps: []string{"database/sql"}}, "ducklens/engine/gpt2 depends on database/sql"},
+		{"standard library", listed{ImportPath: "ducklens/engine/model", Imports: []string{"database/sql"}, Deps: []string{"database/sql"}}, "ducklens/engine/model depends on database/sql"},
 		{"through others", listed{ImportPath: "ducklens/engine/decompose", Deps: []string{"fmt", "github.com/duckdb/duckdb-go/v2"}}, "ducklens/engine/decompose depends on github.com/duckdb/duckdb-go/v2"},
 		{"no rule", listed{ImportPath: "ducklens/util"}, "ducklens/util has no rule"},
 	} {
@@ -106,7 +106,7 @@ func TestImportsBroken(t *testing.T) {
 			}
 		})
 	}
-	allowed := listed{ImportPath: "ducklens/engine/gpt2", Imports: []string{"fmt", "ducklens/schema", "ducklens/engine/blas", "gorgonia.org/tensor"}}
+	allowed := listed{ImportPath: "ducklens/engine/model", Imports: []string{"fmt", "ducklens/schema", "ducklens/engine/blas", "gorgonia.org/tensor"}}
 	if got := violations([]listed{allowed}); len(got) != 0 {
 		t.Errorf("violations %q, want none", got)
 	}

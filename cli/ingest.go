@@ -30,7 +30,8 @@ type ingestFlags struct {
 	heads         []string
 	movers        []string
 	bases         baseFlags
-	factors       onOff
+	factors, bos  onOff
+	noBOS         bool
 	engine        engine.Options
 	prompts       promptFlags
 	batch         int
@@ -58,13 +59,13 @@ const defaultPrompts = 50
 func newIngest(call invocation) *cobra.Command {
 	f := &ingestFlags{}
 	cmd := &cobra.Command{
-		Use:   "ingest --model DIR --head L.H -o FILE",
+		Use:   "ingest --model MODEL --head L.H -o FILE",
 		Short: "Run a model over prompts and write the contributions to its heads' scores",
-		Long: `Runs the model in DIR over prompts, splits the attention scores of the heads you name into exact
+		Long: `Runs a model over prompts, splits the attention scores of the heads you name into exact
 contributions, and writes them to a DuckDB file.
 
-A model is a Hugging Face GPT-2 folder (config.json with model.safetensors, whole or in shards) or a
-TransformerLens state dict (config.json with model.npz).
+A model is a Hugging Face folder (config.json with model.safetensors, whole or in shards), a GGUF file, or
+a TransformerLens state dict (config.json with model.npz).
 
 Prompts are made by the seeded ioi generator, from its own templates or from yours (--templates), or
 read from a .jsonl, .csv, .tsv or .parquet file. A record of such a file has text and the positions
@@ -77,6 +78,7 @@ does not add up is refused. Contributions to a score are not causal effects.`,
   ducklens ingest --model gpt2 --head 10.7 --prompts prompts.jsonl -o mine.duckdb
   ducklens ingest --model gpt2 --head 10.7 --null 20 --mover 9.9,9.6 -o with_null.duckdb
   ducklens ingest --model gpt2 --head 10.7 --convention notebook -o notebook.duckdb
+  ducklens ingest --model smollm2.gguf --head 24.4 --logits -o smollm2.duckdb
   ducklens ingest --model gpt2 --head all --query-basis none --key-basis none -n 10 -o all_heads.duckdb
   ducklens ingest --model gpt2 --head 10.7 --processing raw --append -o run.duckdb`,
 		GroupID: groupMake,
@@ -97,7 +99,7 @@ does not add up is refused. Contributions to a score are not causal effects.`,
 func (f *ingestFlags) flags() []flagGroup {
 	what := newFlagGroup("What to run")
 	flags := what.flags
-	flags.StringVar(&f.model, "model", "", "model `folder`")
+	flags.StringVar(&f.model, "model", "", "model `folder`, or a .gguf file")
 	flags.StringSliceVar(&f.heads, "head", nil, "target `heads`, such as 10.7 or 10.7,11.10, or all")
 	flags.StringVarP(&f.output, "output", "o", "", "`file` to write, such as run.duckdb")
 	flags.BoolVar(&f.add, "append", false, "add a run to the file")
@@ -112,7 +114,8 @@ func (f *ingestFlags) flags() []flagGroup {
 	flags.Int64Var(&f.prompts.sampling.Seed, "seed", 42, "seed of the ioi generator, of random vectors and of --null")
 	wordVar(flags, &f.prompts.sampling.Order, "order", prompts.ParseOrder, "which name comes first: the indirect object (ABBA), the subject (BABA)", prompts.Mixed, prompts.ABBA, prompts.BABA)
 	flags.BoolVar(&f.prompts.sampling.Symmetric, "symmetric", false, "follow each ioi prompt by its copy with the names exchanged")
-	flags.BoolVar(&f.engine.NoBOS, "no-bos", false, "do not put <|endoftext|> in front of prompts")
+	wordVar(flags, &f.bos, "bos", parseOnOff, "put the token that begins a text in front of prompts (auto: as the model's tokenizer does)", auto, on, off)
+	flags.BoolVar(&f.noBOS, "no-bos", false, "the same as --bos off")
 
 	split := newFlagGroup("How scores are split")
 	flags = split.flags
@@ -122,6 +125,7 @@ func (f *ingestFlags) flags() []flagGroup {
 	flags.IntVar(&f.engine.NullBases, "null", 0, "`number` of random directions to compare shares with; 20 give a rough 95 % band")
 	flags.StringSliceVar(&f.movers, "mover", nil, "`heads` whose output is put in place of the query and projected (9.9 and 9.6 where the model has them below every target, else the two that contribute most); may come again")
 	wordVar(flags, &f.factors, "factors", parseOnOff, fmt.Sprintf("store what pairs of components are made from (auto: with up to %d target heads)", ingest.MaxFactorHeads), auto, on, off)
+	flags.BoolVar(&f.engine.Logits, "logits", false, "run all layers, and store what each component adds to the logits of the key's and the baseline's token")
 	flags.BoolVar(&f.engine.Pairs, "pairs", false, "store every pair of components for every prompt, not only their means: large")
 
 	numbers := newFlagGroup("How numbers are made")
@@ -145,7 +149,7 @@ func (f *ingestFlags) check(flags *pflag.FlagSet) error {
 		}
 	}
 	if len(missing) > 0 {
-		return &usageError{err: fmt.Errorf("%s missing", isAre(missing)), hint: "ducklens ingest --model DIR --head 10.7 -o run.duckdb"}
+		return &usageError{err: fmt.Errorf("%s missing", isAre(missing)), hint: "ducklens ingest --model MODEL --head 10.7 -o run.duckdb"}
 	}
 	var err error
 	if f.engine.Heads, err = targetHeads(f.heads); err != nil {
@@ -167,6 +171,9 @@ func (f *ingestFlags) check(flags *pflag.FlagSet) error {
 	if f.prompts.sampling.N < 1 {
 		return usagef("-n %d, want at least 1", f.prompts.sampling.N)
 	}
+	if f.noBOS && flags.Changed("bos") {
+		return usagef("--no-bos is --bos off: give one of them")
+	}
 	if f.batch < 0 {
 		return usagef("--batch %d, want at least 1, or 0 to choose", f.batch)
 	}
@@ -185,6 +192,9 @@ func (f *ingestFlags) settle() (err error) {
 	}
 	if o.QueryBases, o.KeyBases, o.UserBases, err = f.bases.split(); err != nil {
 		return err
+	}
+	if o.BOS = f.bos.String(); f.noBOS {
+		o.BOS = engine.BOSOff
 	}
 	o.Seed = f.prompts.sampling.Seed
 	o.Substitutions, o.Projections = true, true
@@ -232,11 +242,7 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	defer bar.stop()
 	options := ingest.Options{
 		Engine: e, Prompts: source.prompts, Names: source.names, Path: f.output, Append: f.add, Force: f.force, Resume: f.resume,
-		Run: schema.Run{
-			CreatedAt: time.Now(), Version: Version(), CommandLine: call.line(), PromptSource: source.name, Seed: f.prompts.sampling.Seed,
-			BOS: !f.engine.NoBOS, Convention: f.engine.Convention, Processing: f.engine.Processing,
-			Precision: e.Precision(), BLAS: e.BLAS(), Threads: e.Threads(),
-		},
+		CreatedAt: time.Now(), Version: Version(), CommandLine: call.line(), PromptSource: source.name, Seed: f.prompts.sampling.Seed,
 		BatchExamples: f.batch,
 		SavedQueries:  travelling(queries.Embedded()),
 		Progress:      bar.show,
@@ -250,7 +256,7 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	if err != nil {
 		return withFlags(err)
 	}
-	f.tell(e, stderr)
+	f.tell(summary, len(e.Heads()), stderr)
 	fmt.Fprintf(stderr, "%s: run %d, %s, %s, %d rows in %s\n", summary.Path, summary.RunID,
 		plural(summary.Examples, "prompt"), headList(e.Heads()), summary.Rows, round(summary.Elapsed))
 	fmt.Fprintf(stderr, "largest closure residual %.1e; ask it: %s query %s key_components\n", summary.MaxClosure, call.program, quote(summary.Path))
@@ -258,22 +264,22 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 }
 
 // tell says what the run does without although nobody said so, and which flag would have it otherwise.
-func (f *ingestFlags) tell(e *engine.Engine, stderr io.Writer) {
-	for _, notice := range e.Notices() {
+func (f *ingestFlags) tell(s ingest.Summary, heads int, stderr io.Writer) {
+	for _, notice := range s.Notices {
 		if strings.Contains(notice, " basis ") || strings.Contains(notice, " bases ") {
 			notice += " (named with --query-basis or --key-basis, this would be an error)"
 		}
 		fmt.Fprintf(stderr, "note: %s\n", notice)
 	}
 	if f.factors == auto && !f.engine.Factors && !f.engine.Pairs {
-		fmt.Fprintf(stderr, "note: with %s nothing is stored about pairs of components; --factors on stores it\n", plural(len(e.Heads()), "target head"))
+		fmt.Fprintf(stderr, "note: with %s nothing is stored about pairs of components; --factors on stores it\n", plural(heads, "target head"))
 	}
 }
 
 // atModel says what --model wants, where its folder is not there.
 func atModel(err error) error {
 	if errors.Is(err, fs.ErrNotExist) && advice(err) == "" {
-		return &hinted{err, "--model is a folder with config.json, model.safetensors, vocab.json and merges.txt, as Hugging Face's gpt2 has them; ducklens model inspect DIR looks into one"}
+		return &hinted{err, "--model is a folder with config.json, model.safetensors and the tokenizer's files, as Hugging Face has them, or a .gguf file; ducklens model inspect MODEL looks into one"}
 	}
 	return err
 }

@@ -18,6 +18,7 @@ import (
 	"ducklens/cli/demo"
 	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
+	"ducklens/schema/verify"
 )
 
 var killSeed = flag.Uint64("kill-seed", 0, "seed of the moments at which ingests are killed; 0 takes one from the clock")
@@ -146,12 +147,12 @@ func killedFile(t *testing.T, path string, batch, total int) (status string, exa
 	if examples%batch != 0 && examples != total || status != "" && examples == 0 {
 		t.Errorf("%d examples in a %q run, want whole batches of %d", examples, status, batch)
 	}
-	report, err := dbfile.Verify(t.Context(), db)
+	report, err := verify.File(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range report.Problems {
-		if p.Kind != dbfile.Unfinished {
+		if p.Kind != verify.Unfinished {
 			t.Errorf("the file of a killed process: %v", p)
 		}
 	}

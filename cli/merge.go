@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ducklens/schema/dbfile"
+	"ducklens/schema/transfer"
 )
 
 // newMerge builds `ducklens merge`.
@@ -30,7 +31,7 @@ changes nothing. All runs must be complete, and all files must have the tables o
 			if output == "" {
 				return usagef("-o is missing: where should the merged file go?")
 			}
-			runs, err := dbfile.Merge(cmd.Context(), output, args, dbfile.Options{Replace: force})
+			runs, err := transfer.Merge(cmd.Context(), output, args, dbfile.Options{Replace: force})
 			if err != nil {
 				return err
 			}

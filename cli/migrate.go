@@ -2,11 +2,14 @@ package cli
 
 import (
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"ducklens/queries"
 	"ducklens/schema"
-	"ducklens/schema/dbfile"
+	"ducklens/schema/transfer"
 )
 
 // newMigrate builds `ducklens migrate`.
@@ -21,16 +24,31 @@ ducklens is left alone; a newer one is refused.`,
 		GroupID: groupMake,
 		Args:    exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			from, err := dbfile.Migrate(cmd.Context(), args[0], dbfile.Options{})
+			var shipped []transfer.SavedQuery
+			for _, q := range travelling(queries.Embedded()) {
+				shipped = append(shipped, transfer.SavedQuery(q))
+			}
+			done, err := transfer.Migrate(cmd.Context(), args[0], transfer.MigrateOptions{Shipped: shipped})
 			if err != nil {
 				return err
 			}
-			if from == schema.Version {
-				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "%s: has schema version %d already\n", args[0], from)
-			} else {
-				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "%s: migrated from schema version %d to %d\n", args[0], from, schema.Version)
-			}
-			return err
+			return printMigrated(cmd.ErrOrStderr(), args[0], done)
 		},
 	}
+}
+
+// printMigrated says what became of a file.
+func printMigrated(w io.Writer, path string, done transfer.Migrated) error {
+	if done.From == schema.Version {
+		_, err := fmt.Fprintf(w, "%s: has schema version %d already\n", path, done.From)
+		return err
+	}
+	fmt.Fprintf(w, "%s: migrated from schema version %d to %d\n", path, done.From, schema.Version)
+	for _, run := range done.Factors {
+		fmt.Fprintf(w, "run %d: its factors are left out, because those of this version cannot be made from them; means of pairs are kept\n", run)
+	}
+	if len(done.Kept) > 0 {
+		fmt.Fprintf(w, "saved queries kept as they are: %s; they may name columns of the older version\n", strings.Join(done.Kept, ", "))
+	}
+	return nil
 }

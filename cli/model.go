@@ -11,13 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"ducklens/engine/checkpoint"
+	"ducklens/engine/family"
 )
 
 // newModel builds `ducklens model`.
 func newModel() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "model",
-		Short:   "Look at model folders",
+		Short:   "Look at models",
 		Example: "  ducklens model inspect gpt2",
 		GroupID: groupMake,
 		Args:    cobra.ArbitraryArgs,
@@ -31,14 +32,14 @@ func newModel() *cobra.Command {
 func newModelInspect() *cobra.Command {
 	var asJSON, tensors bool
 	cmd := &cobra.Command{
-		Use:   "inspect DIR",
-		Short: "Say what a model folder holds, and whether ducklens can use it",
-		Long: `Opens a model folder as ingest does, which checks the name, shape and type of every tensor against
-config.json, and prints sizes, form and SHA-256. Nothing is computed.`,
+		Use:   "inspect MODEL",
+		Short: "Say what a model holds, and whether ducklens can use it",
+		Long: `Opens a model folder or a GGUF file as ingest does, which checks the name, shape and type of every tensor
+against the configuration, and prints sizes, form and SHA-256. Nothing is computed.`,
 		Example: `  ducklens model inspect gpt2
   ducklens model inspect gpt2 --tensors
   ducklens model inspect gpt2 --json`,
-		Args: exactly("DIR"),
+		Args: exactly("MODEL"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			c, err := checkpoint.Open(args[0])
 			if err != nil {
@@ -68,8 +69,10 @@ type modelFacts struct {
 	Form         string        `json:"form"`
 	Files        []string      `json:"files"`
 	Architecture string        `json:"architecture,omitempty"`
+	Family       string        `json:"family"`
 	NLayers      int           `json:"n_layers"`
 	NHeads       int           `json:"n_heads"`
+	NKVHeads     int           `json:"n_kv_heads"`
 	DModel       int           `json:"d_model"`
 	DHead        int           `json:"d_head"`
 	DMLP         int           `json:"d_mlp"`
@@ -95,12 +98,16 @@ type tensorFacts struct {
 
 // inspect collects the facts; the digest reads every byte of the weights.
 func inspect(c *checkpoint.Checkpoint) (*modelFacts, error) {
-	config := c.Config()
+	opened, err := family.Open(c)
+	if err != nil {
+		return nil, err
+	}
+	spec := opened.Spec
 	m := &modelFacts{
-		Dir: c.Dir(), Form: c.Form(), Architecture: config.Architecture,
-		NLayers: config.NLayers, NHeads: config.NHeads, DModel: config.DModel, DHead: config.DHead(), DMLP: config.DMLP,
-		NCtx: config.NCtx, DVocab: config.DVocab, LNEps: config.LNEps, Activation: config.Activation,
-		Tied: config.Tied, Folded: c.Folded(), Parameters: c.Parameters(),
+		Dir: c.Path(), Form: c.Form().String(), Architecture: opened.Class, Family: spec.Family,
+		NLayers: spec.Layers, NHeads: spec.Heads, NKVHeads: spec.KVHeads, DModel: spec.DModel, DHead: spec.DHead, DMLP: spec.DMLP,
+		NCtx: spec.NCtx, DVocab: spec.DVocab, LNEps: spec.Norm.Eps, Activation: spec.Activation.String(),
+		Tied: spec.Tied, Folded: opened.Sources.Folded, Parameters: c.Parameters(),
 	}
 	for _, file := range c.Files() {
 		m.Files = append(m.Files, filepath.Base(file))
@@ -108,7 +115,6 @@ func inspect(c *checkpoint.Checkpoint) (*modelFacts, error) {
 	for _, i := range c.Infos() {
 		m.Tensors = append(m.Tensors, tensorFacts{i.Name, string(i.DType), i.Shape, i.Bytes, filepath.Base(i.File)})
 	}
-	var err error
 	m.SHA256, err = c.SHA256()
 	return m, err
 }
@@ -119,20 +125,24 @@ func (m *modelFacts) print(out io.Writer, tensors bool) error {
 	line := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
 	weights := "raw"
 	if m.Folded {
-		weights = "processed: LayerNorm is folded into them"
+		weights = "processed: the norms' gains are folded into them"
 	}
-	line("folder", "%s", m.Dir)
+	line("model", "%s", m.Dir)
 	line("form", "%s (%s)", m.Form, strings.Join(m.Files, ", "))
 	if m.Architecture != "" {
 		line("architecture", "%s", m.Architecture)
 	}
+	line("family", "%s", m.Family)
 	line("layers", "%d", m.NLayers)
 	line("heads", "%d in each layer: 0.0 to %d.%d", m.NHeads, m.NLayers-1, m.NHeads-1)
+	if m.NKVHeads != m.NHeads {
+		line("key-value heads", "%d in each layer", m.NKVHeads)
+	}
 	line("d_model", "%d (d_head %d, d_mlp %d)", m.DModel, m.DHead, m.DMLP)
 	line("vocabulary", "%d tokens", m.DVocab)
 	line("context", "%d tokens", m.NCtx)
 	line("activation", "%s", m.Activation)
-	line("LayerNorm eps", "%g", m.LNEps)
+	line("norm eps", "%g", m.LNEps)
 	line("weights", "%s", weights)
 	line("parameters", "%d", m.Parameters)
 	line("SHA-256", "%s", m.SHA256)

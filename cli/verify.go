@@ -11,6 +11,7 @@ import (
 	"ducklens/queries/session"
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/verify"
 )
 
 // newVerify builds `ducklens verify`.
@@ -35,7 +36,7 @@ The exit code is 0 when nothing is wrong and 1 when something is.`,
 				return err
 			}
 			defer closing(db, &err)
-			report, err := dbfile.Verify(cmd.Context(), db)
+			report, err := verify.File(cmd.Context(), db)
 			if err != nil {
 				return err
 			}
@@ -57,7 +58,7 @@ The exit code is 0 when nothing is wrong and 1 when something is.`,
 }
 
 // printReport writes a report for a person.
-func printReport(w io.Writer, path string, r dbfile.Report) error {
+func printReport(w io.Writer, path string, r verify.Report) error {
 	fmt.Fprintf(w, "%s: schema version %d, %d rows\n", path, r.SchemaVersion, r.Rows)
 	for _, run := range r.Runs {
 		fmt.Fprintf(w, "run %d: %s, %s, %s, %s of bases, %d contributions in rows of four\n", run.RunID, run.Status,

@@ -3,59 +3,31 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
 	"ducklens/engine/blas"
 	"ducklens/engine/decompose"
-	"ducklens/engine/gpt2"
 	"ducklens/engine/internal/workers"
+	"ducklens/engine/model"
 	"ducklens/schema"
 )
 
-// passRows bounds the rows of one forward pass: its tokens, but that the same beginning of several examples counts once. The products
-// of a pass are as fast as they get from some 500 rows on (with 256 a run takes 6 % more processor time); its memory, about 40 kB a row
-// for GPT-2 small, grows all the way. So does what is kept of an example, 1.3 MB in layer 10, however many rows are its own: passExamples bounds that.
-const (
-	passRows     = 640
-	passExamples = 48
-)
-
-// Passes cuts examples into what one forward pass takes each: as few parts as its bounds allow, of about the same number of
-// examples. Only an example that is beyond the bound by itself makes a longer pass. Results do not depend on it; memory and, where parts become short, speed do.
-func Passes(examples []schema.Example) [][]schema.Example {
-	fewest := len(cut(examples, passExamples))
-	return cut(examples, (len(examples)+fewest-1)/max(1, fewest))
-}
-
-// cut makes passes of at most so many examples.
-func cut(examples []schema.Example, most int) (passes [][]schema.Example) {
-	for len(examples) > 0 {
-		n := 0
-		for rows := (gpt2.Rows{}); n < min(most, len(examples)); n++ {
-			if rows.Add(tokens(&examples[n])); n > 0 && rows.N > passRows {
-				break
-			}
-		}
-		passes, examples = append(passes, examples[:n]), examples[n:]
-	}
-	return passes
-}
-
-// tokens gives the numbers of the tokens that an example's scores depend on: up to its query position.
-func tokens(x *schema.Example) []int {
-	list := make([]int, x.Query+1)
-	for i, t := range x.Tokens[:x.Query+1] {
-		list[i] = t.ID
-	}
-	return list
-}
-
-// Largest relative residual of the exact convention: float32 forward passes leave a few 1e-6, float64 ones 1e-14.
+// Largest relative residual of the exact convention: float32 forward passes leave a few 1e-6, float64 ones
+// 1e-14.
 const (
 	closureTolerance32 = 1e-4
 	closureTolerance64 = 1e-9
 )
+
+// closureTolerance is the largest relative residual at the precision of the engine.
+func (e *Engine) closureTolerance() float64 {
+	if e.options.Precision == Float64 {
+		return closureTolerance64
+	}
+	return closureTolerance32
+}
 
 // Places of a sequence's kept positions.
 const (
@@ -67,20 +39,32 @@ const (
 // analysis is the part of an engine that knows its number type.
 type analysis[T blas.Float] struct {
 	engine *Engine
-	model  *gpt2.Model[T]
+	model  *model.Model[T]
 	maps   map[schema.Head]decompose.Maps[T]
 }
 
-func newAnalysis[T blas.Float](e *Engine, model *gpt2.Model[T]) *analysis[T] {
+func newAnalysis[T blas.Float](e *Engine, model *model.Model[T]) *analysis[T] {
 	a := &analysis[T]{engine: e, model: model, maps: map[schema.Head]decompose.Maps[T]{}}
 	if e.options.AttentionOnly {
 		return a
 	}
 	for _, head := range e.heads {
 		qk := model.QK(head)
-		a.maps[head] = decompose.Maps[T]{WQ: qk.WQ, WK: qk.WK, BQ: qk.BQ, BK: qk.BK}
+		maps := decompose.Maps[T]{WQ: qk.WQ, WK: qk.WK, QGain: qk.QGain, KGain: qk.KGain}
+		if e.layout.QKBias {
+			maps.BQ, maps.BK = qk.BQ, qk.BK
+		}
+		a.maps[head] = maps
 	}
 	return a
+}
+
+// sink is the logit of a head's attention sink, NaN where there is none.
+func (a *analysis[T]) sink(head schema.Head) float64 {
+	if !a.engine.spec.Sinks {
+		return math.NaN()
+	}
+	return a.model.Sink(head)
 }
 
 // run analyses examples.
@@ -99,11 +83,11 @@ func (a *analysis[T]) run(ctx context.Context, examples []schema.Example) ([]sch
 // visit looks at example i of a call, which is sequence seq of a pass.
 type visit[T blas.Float] func(p *pass[T], x schema.Example, seq, i int) error
 
-// passes visits every example once, after a forward pass that it shares with others; passes are of bounded size. Visits run
-// beside each other.
+// passes visits every example once, after a forward pass that it shares with others; passes are of bounded
+// size. Visits run beside each other.
 func (a *analysis[T]) passes(ctx context.Context, examples []schema.Example, do visit[T]) error {
 	first := 0
-	for _, part := range Passes(examples) {
+	for _, part := range a.engine.Passes(examples) {
 		err := a.pass(ctx, part, func(p *pass[T], x schema.Example, seq, _ int) error { return do(p, x, seq, first+seq) })
 		if err != nil {
 			return err
@@ -118,15 +102,19 @@ func (a *analysis[T]) pass(ctx context.Context, examples []schema.Example, do vi
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	sequences := make([]gpt2.Sequence, len(examples))
+	sequences := make([]model.Sequence, len(examples))
 	for i, x := range examples {
-		s := gpt2.Sequence{Tokens: tokens(&x), Positions: []int{atQuery: x.Query, atKey: x.Key}}
+		s := model.Sequence{Tokens: tokens(&x), Length: len(x.Tokens), Positions: []int{atQuery: x.Query, atKey: x.Key}}
 		if x.Baseline != schema.NoPosition {
 			s.Positions = append(s.Positions, x.Baseline)
 		}
 		sequences[i] = s
 	}
-	cache, err := a.model.Forward(ctx, sequences, a.engine.heads)
+	forward := a.model.Forward
+	if a.engine.options.Logits {
+		forward = a.model.ForwardAll
+	}
+	cache, err := forward(ctx, sequences, a.engine.heads)
 	if err != nil {
 		if named := finitePass(err, examples); named != err {
 			return named
@@ -152,14 +140,15 @@ func (a *analysis[T]) pass(ctx context.Context, examples []schema.Example, do vi
 // pass is one forward pass with what its examples share. It gives token vectors to [decompose].
 type pass[T blas.Float] struct {
 	*analysis[T]
-	cache *gpt2.Cache[T]
+	cache *model.Cache[T]
 
 	// By token: what heads and bases of many examples ask for again and again.
 	tokens map[int]*tokenVectors[T]
 }
 
-// tokenVectors are the vectors of a token [d_model]. Those of its effective embedding are only there for key and baseline tokens of
-// the pass, where a basis or a substitution needs them: one product for all of them costs a fraction of one each.
+// tokenVectors are the vectors of a token [d_model]. Those of its effective embedding are only there for key
+// and baseline tokens of the pass, where a basis or a substitution needs them: one product for all of them
+// costs a fraction of one each.
 type tokenVectors[T blas.Float] struct {
 	unembed []T // W_U[:, token]
 
@@ -170,7 +159,7 @@ type tokenVectors[T blas.Float] struct {
 
 var _ decompose.Embeddings[float32] = (*pass[float32])(nil)
 
-func newPass[T blas.Float](a *analysis[T], cache *gpt2.Cache[T], examples []schema.Example) *pass[T] {
+func newPass[T blas.Float](a *analysis[T], cache *model.Cache[T], examples []schema.Example) *pass[T] {
 	p := &pass[T]{analysis: a, cache: cache, tokens: map[int]*tokenVectors[T]{}}
 	options := &a.engine.options
 	if options.AttentionOnly {
@@ -206,7 +195,9 @@ func newPass[T blas.Float](a *analysis[T], cache *gpt2.Cache[T], examples []sche
 			add(x.RandomToken)
 		}
 	}
-	workers.Do(options.threads(), len(list), func(i int) { p.tokens[list[i]].unembed = a.model.Unembed(list[i]) })
+	if a.engine.unembeds() {
+		workers.Do(options.threads(), len(list), func(i int) { p.tokens[list[i]].unembed = a.model.Unembed(list[i]) })
+	}
 	return p
 }
 
@@ -220,7 +211,8 @@ func (p *pass[T]) EffectiveEmbedding(token int) (mlp, attn []T) {
 
 // example analyses sequence seq of the pass.
 func (p *pass[T]) example(x schema.Example, seq int) (schema.Result, error) {
-	result := schema.Result{Example: x, Heads: make([]schema.HeadResult, 0, len(p.engine.heads))}
+	heads := make([]schema.HeadResult, 0, len(p.engine.heads))
+	result := schema.Result{Example: x, Heads: heads, LayerScales: p.layerScales(x, seq)}
 	for i, head := range p.engine.heads {
 		r, err := p.head(x, seq, head, i == 0)
 		if err != nil {
@@ -228,28 +220,43 @@ func (p *pass[T]) example(x schema.Example, seq int) (schema.Result, error) {
 		}
 		result.Heads = append(result.Heads, r)
 	}
+	if p.engine.options.Logits {
+		var err error
+		if result.Logits, err = p.directLogits(x, seq); err != nil {
+			return schema.Result{}, err
+		}
+	}
 	return result, nil
+}
+
+// layerScales lists the scales of the post-norms at the kept positions, each once.
+func (p *pass[T]) layerScales(x schema.Example, seq int) []schema.LayerScale {
+	if !p.engine.spec.PostNorm {
+		return nil
+	}
+	places := map[int]int{x.Query: atQuery, x.Key: atKey, x.Baseline: atBaseline}
+	delete(places, schema.NoPosition)
+	var list []schema.LayerScale
+	for layer := range p.cache.Stop() {
+		for _, pos := range slices.Sorted(maps.Keys(places)) {
+			list = append(list, schema.LayerScale{Layer: layer, Pos: pos,
+				PostAttn: float32(p.cache.PostAttnScale(layer, seq, places[pos])),
+				PostMLP:  float32(p.cache.PostMLPScale(layer, seq, places[pos]))})
+		}
+	}
+	return list
 }
 
 // head analyses one head on one example. What does not depend on the head is computed for the first.
 func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) (schema.HeadResult, error) {
 	scores, probs := p.cache.Scores(head, seq, atQuery), p.cache.Pattern(head, seq, atQuery)
-	r := schema.HeadResult{Head: head, Attention: make([]schema.Attention, len(scores))}
+	r := schema.HeadResult{Head: head, FirstKey: p.cache.FirstKey(head, seq, atQuery), Attention: make([]schema.Attention, len(scores))}
 	for i := range scores {
 		r.Attention[i] = schema.Attention{Score: float32(scores[i]), Prob: float32(probs[i])}
 	}
-	nan := float32(math.NaN())
-	r.Score = schema.Score{
-		Score: float32(scores[x.Key]), Prob: float32(probs[x.Key]), Baseline: nan, BaselineProb: nan, BaselineScale: nan,
-		QueryScale: float32(p.cache.LN1Scale(head.Layer, seq, atQuery)),
-		KeyScale:   float32(p.cache.LN1Scale(head.Layer, seq, atKey)),
-		Closure:    math.NaN(),
-	}
-	if x.Baseline != schema.NoPosition {
-		r.Score.Baseline, r.Score.BaselineProb = float32(scores[x.Baseline]), float32(probs[x.Baseline])
-		r.Score.BaselineScale = float32(p.cache.LN1Scale(head.Layer, seq, atBaseline))
-	}
-	// Before anything is computed from them: a basis of what is not finite has no direction, and would be blamed for it.
+	r.Score = p.score(x, seq, &r)
+	// Before anything is computed from them: a basis of what is not finite has no direction, and would be
+	// blamed for it.
 	if err := p.finite(x, &r); err != nil || p.engine.options.AttentionOnly {
 		return r, err
 	}
@@ -267,11 +274,7 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) 
 		return r, err
 	}
 	if p.engine.options.Convention == schema.Exact {
-		tolerance := closureTolerance32
-		if p.engine.options.Precision == Float64 {
-			tolerance = closureTolerance64
-		}
-		if !(out.RelativeClosure <= tolerance) { // NaN is not
+		if tolerance := p.engine.closureTolerance(); !(out.RelativeClosure <= tolerance) { // NaN is not
 			return r, &ClosureError{Example: x.Index, Head: head, Residual: out.RelativeClosure, Tolerance: tolerance}
 		}
 	}
@@ -281,6 +284,34 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) 
 	f := finder{baseline: x.Baseline != schema.NoPosition}
 	p.finiteVectors(&f, &r)
 	return r, f.fault(x, head)
+}
+
+// score fills in a head's scores, probabilities and scales from its attention row; what there is none of is
+// NaN.
+func (p *pass[T]) score(x schema.Example, seq int, r *schema.HeadResult) schema.Score {
+	nan, head := float32(math.NaN()), r.Head
+	norm := func(kept int) float32 { return float32(p.cache.NormScale(head.Layer, seq, kept)) }
+	key := r.Attention[x.Key-r.FirstKey]
+	s := schema.Score{Score: key.Score, Prob: key.Prob, QueryScale: norm(atQuery), KeyScale: norm(atKey),
+		Baseline: nan, BaselineProb: nan, BaselineScale: nan, SinkProb: nan,
+		QueryNormScale: nan, KeyNormScale: nan, BaselineNormScale: nan, Closure: math.NaN()}
+	qkNorm := p.engine.spec.QKNorm != model.NoQKNorm
+	if p.engine.spec.Sinks {
+		s.SinkProb = float32(p.cache.SinkProb(head, seq, atQuery))
+	}
+	if qkNorm {
+		s.QueryNormScale = float32(p.cache.QNormScale(head, seq, atQuery))
+		s.KeyNormScale = float32(p.cache.KNormScale(head, seq, atKey))
+	}
+	if x.Baseline == schema.NoPosition {
+		return s
+	}
+	baseline := r.Attention[x.Baseline-r.FirstKey]
+	s.Baseline, s.BaselineProb, s.BaselineScale = baseline.Score, baseline.Prob, norm(atBaseline)
+	if qkNorm {
+		s.BaselineNormScale = float32(p.cache.KNormScale(head, seq, atBaseline))
+	}
+	return s
 }
 
 // more computes what the options ask for beside contributions.
@@ -293,7 +324,8 @@ func (p *pass[T]) more(r *schema.HeadResult, in decompose.Input[T], x schema.Exa
 		}
 	}
 	if options.Pairs {
-		if r.Pairs, err = (&PairMaker{provider: p.engine.provider}).Tables(r.Factors); err != nil {
+		maker := PairMaker{provider: p.engine.provider, bases: p.engine.Bases()}
+		if r.Pairs, err = maker.Tables(1/p.engine.spec.AttnScale, r.Factors); err != nil {
 			return err
 		}
 	}
@@ -303,7 +335,7 @@ func (p *pass[T]) more(r *schema.HeadResult, in decompose.Input[T], x schema.Exa
 	if !options.Substitutions && !options.Projections {
 		return nil
 	}
-	s, err := decompose.NewSubstitution(in, scores, x.Key)
+	s, err := decompose.NewSubstitution(in, scores, x.Key-r.FirstKey)
 	if err != nil {
 		return err
 	}
@@ -323,20 +355,30 @@ func (p *pass[T]) more(r *schema.HeadResult, in decompose.Input[T], x schema.Exa
 
 // bareInput collects what [decompose] needs out of the cache, but for bases.
 func (p *pass[T]) bareInput(x schema.Example, seq int, head schema.Head) decompose.Input[T] {
-	model := p.engine.description
-	scores := p.cache.Scores(head, seq, atQuery)
+	spec := p.engine.spec
+	scores, first := p.cache.Scores(head, seq, atQuery), p.cache.FirstKey(head, seq, atQuery)
 	in := decompose.Input[T]{
 		Convention: p.engine.options.Convention,
-		Eps:        model.LNEps,
-		Components: p.engine.components[:schema.StreamComponents(head.Layer, model.NHeads)],
+		Norm:       p.engine.norm,
+		AttnScale:  spec.AttnScale,
+		SoftCap:    spec.SoftCap,
+		Components: p.engine.components[:p.engine.layout.Below(head.Layer)],
 		Maps:       p.maps[head],
-		Query:      p.position(seq, atQuery, head, p.cache.Q(head, seq, atQuery)),
-		Key:        p.position(seq, atKey, head, p.cache.K(head, seq, atKey)),
+		Query:      p.position(x, seq, atQuery, head),
+		Key:        p.position(x, seq, atKey, head),
 	}
-	in.Key.Score = scores[x.Key]
+	if spec.Sinks {
+		in.Sinks = []float64{p.sink(head)}
+	}
+	if spec.QKNorm != model.NoQKNorm {
+		in.QKScale = func(side schema.Side, normalised []float64) float64 {
+			return p.model.QKNormScale(head, side, normalised)
+		}
+	}
+	in.Key.Score = scores[x.Key-first]
 	if x.Baseline != schema.NoPosition {
-		position := p.position(seq, atBaseline, head, p.cache.K(head, seq, atBaseline))
-		position.Score = scores[x.Baseline]
+		position := p.position(x, seq, atBaseline, head)
+		position.Score = scores[x.Baseline-first]
 		in.Baseline = &position
 	}
 	return in
@@ -372,19 +414,30 @@ func (p *pass[T]) input(x schema.Example, seq int, head schema.Head) (decompose.
 }
 
 // position collects one kept position.
-func (p *pass[T]) position(seq, kept int, head schema.Head, vector []T) decompose.Position[T] {
-	return decompose.Position[T]{
+func (p *pass[T]) position(x schema.Example, seq, kept int, head schema.Head) decompose.Position[T] {
+	spec := p.engine.spec
+	at := [...]int{atQuery: x.Query, atKey: x.Key, atBaseline: x.Baseline}[kept]
+	position := decompose.Position[T]{
 		Components: p.cache.ComponentsBefore(head.Layer, seq, kept),
 		Stream:     p.cache.ResidPre(head.Layer, seq, kept),
-		Scale:      p.cache.LN1Scale(head.Layer, seq, kept),
-		Vector:     vector,
+		Scale:      p.cache.NormScale(head.Layer, seq, kept),
+		Turn:       spec.RotaryOf(head.Layer).At(at, len(x.Tokens)),
 	}
+	vector, scale := p.cache.K, p.cache.KNormScale
+	if kept == atQuery {
+		vector, scale = p.cache.Q, p.cache.QNormScale
+	}
+	position.Vector = vector(head, seq, kept)
+	if spec.QKNorm != model.NoQKNorm {
+		position.VectorScale = scale(head, seq, kept)
+	}
+	return position
 }
 
-// contributions turns tables into rows: component indices of [schema.Components], basis indices of [Engine.Bases].
+// contributions turns tables into rows: component indices of [Engine.Components], basis indices of
+// [Engine.Bases].
 func (p *pass[T]) contributions(out decompose.Output, baseline bool) []schema.Contribution {
-	model := p.engine.description
-	biases := schema.StreamComponents(model.NLayers, model.NHeads) // b_Q, then b_K
+	layout := p.engine.layout
 	rows := make([]schema.Contribution, 0, len(out.Tables)*(len(out.Rows)+1))
 	nan := float32(math.NaN())
 	for _, table := range out.Tables {
@@ -397,9 +450,9 @@ func (p *pass[T]) contributions(out decompose.Output, baseline bool) []schema.Co
 			case i < len(out.Rows):
 				row.Component = out.Rows[i]
 			case table.Side == schema.Query:
-				row.Component = biases
+				row.Component = layout.QBias()
 			default:
-				row.Component = biases + 1
+				row.Component = layout.KBias()
 			}
 			if baseline {
 				row.Baseline = narrow(table.Baseline[i])

@@ -28,11 +28,11 @@ var (
 	defaultKeyBases   = []string{"none", "mlp0", "sub_mlp0"}
 )
 
-// bases resolves the bases of one side: the named ones with none first, the user's, the random ones. It expects valid
-// options.
-func (o Options) bases(side schema.Side) []basis {
+// bases resolves the bases of one side for a model with that norm: the named ones with none first, the
+// user's, the random ones. It expects valid options.
+func (o Options) bases(side schema.Side, norm decompose.Norm) ([]basis, error) {
 	if o.AttentionOnly {
-		return nil
+		return nil, nil
 	}
 	names, defaults := o.QueryBases, defaultQueryBases
 	if side == schema.Key {
@@ -53,7 +53,10 @@ func (o Options) bases(side schema.Side) []basis {
 	}
 	for _, u := range o.UserBases {
 		if u.Side == side {
-			made, _ := u.bases()
+			made, err := u.bases(norm)
+			if err != nil {
+				return nil, fmt.Errorf("engine: %s basis %s: %w", u.Side, u.Name, err)
+			}
 			list = append(list, basis{Definition: decompose.Definition{Basis: u.describe(made)}, user: made, perExample: u.PerExample})
 		}
 	}
@@ -63,11 +66,11 @@ func (o Options) bases(side schema.Side) []basis {
 			Description: fmt.Sprintf("null: a gaussian direction for each token, number %d of seed %d; pairs with the other side's of the same number only", i, o.Seed),
 		}}, random: true, number: i})
 	}
-	return list
+	return list, nil
 }
 
-// pairs lists the pairs of bases that are computed: every pair of bases that are not random, and the random ones number
-// by number.
+// pairs lists the pairs of bases that are computed: every pair of bases that are not random, and the random
+// ones number by number.
 func pairs(query, key []basis) [][2]int {
 	list := [][2]int{}
 	for i, q := range query {
@@ -106,12 +109,12 @@ func basesAre(names []string) string {
 	return "bases " + strings.Join(names, " and ") + " are"
 }
 
-// queryBasis makes basis b for the query of an example; ok is false where b is a default that needs a baseline and
-// the example has none.
+// queryBasis makes basis b for the query of an example; ok is false where b is a default that needs a
+// baseline and the example has none.
 func (p *pass[T]) queryBasis(b basis, x schema.Example) (made decompose.Basis, ok bool, err error) {
 	switch {
 	case b.random:
-		made, err = decompose.Span(p.randomDirection(b, x.Tokens[x.Key].ID))
+		made, err = decompose.Span(p.engine.norm, p.randomDirection(b, x.Tokens[x.Key].ID))
 		return made, true, err
 	case b.user != nil:
 		made, err = b.of(x)
@@ -123,20 +126,20 @@ func (p *pass[T]) queryBasis(b basis, x schema.Example) (made decompose.Basis, o
 	if x.Baseline != schema.NoPosition {
 		baseline = x.Tokens[x.Baseline].ID
 	}
-	made, err = decompose.QueryBasis(b.Name, p, x.Tokens[x.Key].ID, baseline)
+	made, err = decompose.QueryBasis(p.engine.norm, b.Name, p, x.Tokens[x.Key].ID, baseline)
 	return made, true, err
 }
 
-// keyBasis makes basis b for one position of an example: a user's is the same at the key and at the baseline, every other is
-// that position's own.
+// keyBasis makes basis b for one position of an example: a user's is the same at the key and at the baseline,
+// every other is that position's own.
 func (p *pass[T]) keyBasis(b basis, x schema.Example, at int, here decompose.Position[T]) (decompose.Basis, error) {
 	switch {
 	case b.random:
-		return decompose.Span(p.randomDirection(b, x.Tokens[at].ID))
+		return decompose.Span(p.engine.norm, p.randomDirection(b, x.Tokens[at].ID))
 	case b.user != nil:
 		return b.of(x)
 	}
-	return decompose.KeyBasis(b.Name, p, x.Tokens[at].ID, here.Components, p.engine.description.NHeads)
+	return decompose.KeyBasis(p.engine.norm, b.Name, p, x.Tokens[at].ID, here.Components, p.engine.layout)
 }
 
 // randomDirection gives the direction of a random basis for a token.

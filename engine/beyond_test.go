@@ -138,74 +138,78 @@ func TestFactorsOfWhichBases(t *testing.T) {
 	x := referenceExamples(t)[:1]
 	for name, c := range map[string]struct {
 		options engine.Options
-		want    []string
+		want    []string // axes of the query, then of the key
+		tables  []string
 	}{
-		"default":  {engine.Options{}, []string{"query unembed", "query unembed+baseline", "key mlp0", "key mlp0 at the baseline"}},
-		"none":     {engine.Options{QueryBases: []string{"sub_unembed"}, KeyBases: []string{"none"}, NullBases: 2}, []string{"query none", "key none", "key none at the baseline"}},
-		"one side": {engine.Options{QueryBases: []string{"none"}, KeyBases: []string{"mlp0"}}, []string{"query none", "key mlp0", "key mlp0 at the baseline"}},
+		"default": {engine.Options{}, []string{"unembed", "unembed+baseline", "unembed+baseline", "mlp0"},
+			[]string{"none none", "unembed mlp0", "unembed+baseline mlp0"}},
+		"none":     {engine.Options{QueryBases: []string{"sub_unembed"}, KeyBases: []string{"none"}, NullBases: 2}, nil, []string{"none none"}},
+		"one side": {engine.Options{QueryBases: []string{"none"}, KeyBases: []string{"mlp0"}}, []string{"mlp0"}, []string{"none none", "none mlp0"}},
 	} {
 		e := open(t, dir, everything(t, c.options))
 		h := analyze(t, e, x)[0].Heads[0]
-		var got []string
-		last := schema.Factor{Basis: -1}
-		for _, f := range h.Factors {
-			if f.Basis != last.Basis || f.AtBaseline != last.AtBaseline {
-				name := f.Side.String() + " " + e.Bases()[f.Basis].Name
-				if f.AtBaseline {
-					name += " at the baseline"
+		if len(h.Factors) != 3 || h.Factors[0].Side != schema.Query || h.Factors[1].AtBaseline || !h.Factors[2].AtBaseline {
+			t.Fatalf("%s: %d factors, want those of query, key and baseline", name, len(h.Factors))
+		}
+		var got, tables []string
+		for i, f := range h.Factors {
+			for _, a := range f.Axes {
+				if i < 2 { // the baseline's are the key's
+					got = append(got, e.Bases()[a.Basis].Name)
 				}
-				got = append(got, name)
+				if len(a.Image) != 8 {
+					t.Errorf("%s: an image of %d numbers, want d_head = 8", name, len(a.Image))
+				}
 			}
-			last = f
-			if len(f.Par) != 8 || len(f.Perp) != 8 {
-				t.Fatalf("%s: %d and %d numbers, want d_head = 8", name, len(f.Par), len(f.Perp))
+			// 2 + 2 (4+2) writers below layer 2, and the bias.
+			if n := len(f.Components); n != 15 || len(f.Vectors) != n*8 || len(f.Coordinates) != n*len(f.Axes) {
+				t.Errorf("%s: %d components, %d numbers, %d coordinates, want 15 of 8 numbers", name, n, len(f.Vectors), len(f.Coordinates))
 			}
 		}
 		if d := cmp.Diff(c.want, got); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}
-		// 2 + 2 (4+2) writers below layer 2, and the bias.
-		if n := len(h.Factors); n != len(c.want)*15 {
-			t.Errorf("%s: %d factors, want 15 for each of %d", name, n, len(c.want))
+		for _, table := range h.Pairs {
+			tables = append(tables, e.Bases()[table.QueryBasis].Name+" "+e.Bases()[table.KeyBasis].Name)
+		}
+		if d := cmp.Diff(c.tables, tables); d != "" {
+			t.Errorf("%s: %s", name, d)
 		}
 	}
 	// The notebook has no b_O.
 	e := open(t, dir, everything(t, engine.Options{Convention: schema.Notebook}))
-	if n := len(analyze(t, e, x)[0].Heads[0].Factors); n != 4*13 {
-		t.Errorf("notebook: %d factors, want 13 for each of 4", n)
+	if n := len(analyze(t, e, x)[0].Heads[0].Factors[0].Components); n != 13 {
+		t.Errorf("notebook: factors of %d components, want 13", n)
 	}
 }
 
 // pairTables multiplies factors in memory that was used before, for more of them and for fewer.
-func pairTables(factors []schema.Factor, blasName string) ([]schema.PairTable, error) {
-	pairs, err := engine.NewPairMaker(blasName)
+func pairTables(e *engine.Engine, factors []schema.Factors, blasName string) ([]schema.PairTable, error) {
+	pairs, err := engine.NewPairMaker(blasName, e.Bases())
 	if err != nil {
 		return nil, err
 	}
-	two := func(side schema.Side, value float32) []schema.Factor {
-		return []schema.Factor{
-			{Side: side, Component: 7, Par: []float32{value}, Perp: []float32{value}},
-			{Side: side, Component: 8, Par: []float32{value}, Perp: []float32{value}},
-		}
+	two := func(side schema.Side, value float32) schema.Factors {
+		return schema.Factors{Side: side, Components: []int{7, 8}, DHead: 1, Vectors: []float32{value, value}}
 	}
-	for _, before := range [][]schema.Factor{append(two(schema.Query, 1), two(schema.Key, 2)...), factors, append(two(schema.Query, 3), two(schema.Key, 4)[1:]...)} {
-		if _, err := pairs.Tables(before); err != nil {
+	for _, before := range [][]schema.Factors{{two(schema.Query, 1), two(schema.Key, 2)}, factors, {two(schema.Key, 3), two(schema.Query, 4)}} {
+		if _, err := pairs.Tables(7, before); err != nil {
 			return nil, err
 		}
 	}
-	return pairs.Tables(factors)
+	return pairs.Tables(e.Targets()[0].ScoreScale, factors)
 }
 
-// Rows read back from a file, in whatever order, give the same table to the bit.
-func TestPairTablesOfRows(t *testing.T) {
+// Factors read back from a file, in whatever order, give the same table to the bit.
+func TestPairTablesOfFactors(t *testing.T) {
 	t.Parallel()
 	e := open(t, modelFolder(t), everything(t, engine.Options{}))
 	h := analyze(t, e, referenceExamples(t)[:1])[0].Heads[0]
-	for name, spoil := range map[string]func([]schema.Factor) []schema.Factor{
-		"as they are": func(f []schema.Factor) []schema.Factor { return f },
-		"backwards":   func(f []schema.Factor) []schema.Factor { slices.Reverse(f); return f },
+	for name, spoil := range map[string]func([]schema.Factors) []schema.Factors{
+		"as they are": func(f []schema.Factors) []schema.Factors { return f },
+		"backwards":   func(f []schema.Factors) []schema.Factors { slices.Reverse(f); return f },
 	} {
-		tables, err := pairTables(spoil(slices.Clone(h.Factors)), e.BLAS())
+		tables, err := pairTables(e, spoil(slices.Clone(h.Factors)), e.BLAS())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,38 +218,31 @@ func TestPairTablesOfRows(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		spoil func([]schema.Factor) []schema.Factor
+		spoil func([]schema.Factors) []schema.Factors
 		want  string
 	}{
-		"none":        {func([]schema.Factor) []schema.Factor { return nil }, "0 bases of the query and 0 of the key, want some of both"},
-		"half a side": {func(f []schema.Factor) []schema.Factor { return f[:len(f)-1] }, "of 14 and 15 components"},
-		"twice":       {func(f []schema.Factor) []schema.Factor { return append(f, f[0]) }, "component 0 is there twice in basis 1"},
-		"cut": {func(f []schema.Factor) []schema.Factor {
-			f[3].Perp = f[3].Perp[:7]
-			return f
-		}, "has 8 parallel and 7 perpendicular numbers, want 8"},
-		"another model": {func(f []schema.Factor) []schema.Factor {
-			for i := range f {
-				if f[i].Side == schema.Query {
-					f[i].Par, f[i].Perp = f[i].Par[:4], f[i].Perp[:4]
-				}
-			}
+		"none":       {func([]schema.Factors) []schema.Factors { return nil }, "want factors of the query and of the key"},
+		"no key":     {func(f []schema.Factors) []schema.Factors { return f[:1] }, "want factors of the query and of the key"},
+		"twice":      {func(f []schema.Factors) []schema.Factors { return append(f, f[0]) }, "the query side is there twice"},
+		"cut":        {func(f []schema.Factors) []schema.Factors { f[1].Vectors = f[1].Vectors[:7]; return f }, "7 numbers and 15 coordinates on the key side, want 120 and 15"},
+		"components": {func(f []schema.Factors) []schema.Factors { f[2].Components = f[0].Components; return f }, "at the baseline"},
+		"another model": {func(f []schema.Factors) []schema.Factors {
+			f[0].DHead, f[0].Vectors = 4, f[0].Vectors[:60]
+			f[0].Axes = nil
+			f[0].Coordinates = nil
 			return f
 		}, "d_head 4, key factors 8"},
-		"a basis without baseline": {func(f []schema.Factor) []schema.Factor {
-			g := slices.Clone(f[30:45]) // the key's
-			for i := range g {
-				g[i].Basis = 99
-			}
-			return append(f, g...)
-		}, "1 bases at the baseline, want the 2 of the key or none"},
+		"a basis without baseline": {func(f []schema.Factors) []schema.Factors {
+			f[2].Axes = []schema.Axis{{Basis: 99, Image: f[2].Axes[0].Image}}
+			return f
+		}, "bases [99] at the baseline"},
 	} {
-		_, err := pairTables(c.spoil(slices.Clone(h.Factors)), "")
+		_, err := pairTables(e, c.spoil(slices.Clone(h.Factors)), "")
 		if !errors.Is(err, engine.ErrFactors) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one that says %q", name, err, c.want)
 		}
 	}
-	if _, err := pairTables(h.Factors, "abacus"); !errors.Is(err, blas.ErrProvider) {
+	if _, err := pairTables(e, h.Factors, "abacus"); !errors.Is(err, blas.ErrProvider) {
 		t.Errorf("error %v, want ErrProvider", err)
 	}
 }
@@ -267,7 +264,7 @@ func TestSubstitutionsAgreeWithTheReference(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)
 	arrays := refdata.Npz(t, filepath.Join(refdata.M2(t), "golden", "hist_f64.npz"))
-	e := open(t, dir, everything(t, engine.Options{Convention: schema.Notebook, NoBOS: true}))
+	e := open(t, dir, everything(t, engine.Options{Convention: schema.Notebook, BOS: engine.BOSOff}))
 	scores, probs := map[string][]float64{}, map[string][]float64{}
 	for batch := range 2 {
 		examples := promptSet(t, fmt.Sprintf("mixed_n40_seed%d_nobos", batch))

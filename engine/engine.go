@@ -2,16 +2,21 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
-	"ducklens/engine/gpt2"
+	"ducklens/engine/decompose"
+	"ducklens/engine/family"
 	"ducklens/engine/internal/workers"
+	"ducklens/engine/model"
 	"ducklens/engine/tokenizer"
 	"ducklens/schema"
 )
@@ -22,10 +27,16 @@ type Engine struct {
 	options     Options
 	description schema.Model
 	checkpoint  *checkpoint.Checkpoint
+	spec        *model.Spec
+	sources     *model.Sources
+	layout      schema.Layout
+	norm        decompose.Norm // before attention
+	components  []schema.Component
 	tokenizer   *tokenizer.Tokenizer
+	bos         tokenizer.BOS // what stands in front of every prompt
 	provider    blas.Provider
 	heads       []schema.Head
-	components  []schema.Component
+	targets     []schema.Target
 
 	queryBases, keyBases []basis
 	movers               []schema.Head // nil: not chosen yet
@@ -38,32 +49,30 @@ type Engine struct {
 type computation interface {
 	run(ctx context.Context, examples []schema.Example) ([]schema.Result, error)
 	shares(ctx context.Context, examples []schema.Example) ([]float64, error)
+	sink(head schema.Head) float64
 }
 
-// Open loads the model in folder dir. Close it when done.
-func Open(dir string, options Options) (*Engine, error) {
+// Open loads the model at path: a folder, or a GGUF file (the first one of several). Close it when done.
+func Open(path string, options Options) (*Engine, error) {
 	if err := options.Validate(); err != nil {
 		return nil, err
 	}
-	ckpt, err := checkpoint.Open(dir)
+	ckpt, err := checkpoint.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	e, err := open(dir, ckpt, options)
+	e, err := open(path, ckpt, options)
 	if err != nil {
 		return nil, errors.Join(err, ckpt.Close())
 	}
 	return e, nil
 }
 
-func open(dir string, ckpt *checkpoint.Checkpoint, options Options) (*Engine, error) {
-	e := &Engine{options: options, checkpoint: ckpt}
-	e.queryBases, e.keyBases = options.bases(schema.Query), options.bases(schema.Key)
-	var err error
-	if e.description, err = describe(dir, ckpt); err != nil {
+func open(path string, ckpt *checkpoint.Checkpoint, options Options) (*Engine, error) {
+	e, err := describe(path, ckpt, options)
+	if err != nil {
 		return nil, err
 	}
-	e.components = schema.Components(e.description.NLayers, e.description.NHeads)
 	if err := errors.Join(e.targetHeads(), e.checkUserBases()); err != nil {
 		return nil, err
 	}
@@ -77,16 +86,11 @@ func open(dir string, ckpt *checkpoint.Checkpoint, options Options) (*Engine, er
 	steps := []func() error{
 		func() (err error) {
 			if e.description.SHA256, err = ckpt.SHA256(); err != nil {
-				return fmt.Errorf("engine: digest of %s: %w", dir, err)
+				return fmt.Errorf("engine: digest of %s: %w", path, err)
 			}
 			return nil
 		},
-		func() (err error) {
-			if e.tokenizer, err = tokenizer.Load(os.DirFS(dir)); err != nil {
-				return fmt.Errorf("engine: tokenizer of %s: %w", dir, err)
-			}
-			return nil
-		},
+		func() error { return e.loadTokenizer(path) },
 		func() (err error) {
 			if options.Precision == Float64 {
 				e.compute, err = load[float64](e)
@@ -103,44 +107,197 @@ func open(dir string, ckpt *checkpoint.Checkpoint, options Options) (*Engine, er
 			return nil, err // the first in this order, whichever was found first
 		}
 	}
+	e.describeTargets()
 	return e, nil
 }
 
 // load reads the weights at one precision.
 func load[T blas.Float](e *Engine) (computation, error) {
-	reach := 0
-	for _, h := range e.heads {
-		reach = max(reach, h.Layer)
-	}
-	model, err := gpt2.LoadTo[T](e.checkpoint, reach, e.options.Processing, e.provider, e.options.threads())
+	model, err := model.LoadTo[T](e.checkpoint, e.spec, e.sources, e.reach(), e.options.Processing, e.provider, e.options.threads())
 	if err != nil {
 		return nil, fmt.Errorf("engine: model %s: %w", e.description.Name, err)
 	}
 	return newAnalysis(e, model), nil
 }
 
-// describe fills the row of the model table, but for the digest.
-func describe(dir string, ckpt *checkpoint.Checkpoint) (schema.Model, error) {
-	absolute, err := filepath.Abs(dir)
-	if err != nil {
-		return schema.Model{}, fmt.Errorf("engine: folder %s: %w", dir, err)
+// reach is the last layer that a run needs.
+func (e *Engine) reach() int {
+	if e.options.Logits {
+		return e.spec.Layers
 	}
-	c := ckpt.Config()
-	return schema.Model{
-		Name:    filepath.Base(absolute),
-		NLayers: c.NLayers, NHeads: c.NHeads, DModel: c.DModel, DHead: c.DHead(), DMLP: c.DMLP, DVocab: c.DVocab, NCtx: c.NCtx,
-		LNEps: c.LNEps, Activation: c.Activation,
-	}, nil
+	reach := 0
+	for _, h := range e.heads {
+		reach = max(reach, h.Layer)
+	}
+	return reach
 }
 
-// Model describes the model. Its name is that of its folder.
+// describe makes an engine that knows its model and has nothing of it.
+func describe(path string, ckpt *checkpoint.Checkpoint, options Options) (*Engine, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("engine: folder %s: %w", path, err)
+	}
+	m, err := family.Open(ckpt)
+	if err != nil {
+		return nil, err
+	}
+	s := m.Spec
+	e := &Engine{options: options, checkpoint: ckpt, spec: s, sources: m.Sources}
+	e.layout = s.Layout(options.Processing)
+	e.components = e.layout.Components()
+	e.norm = normOf(s)
+	e.description = schema.Model{
+		Name: nameOf(absolute, ckpt.Form()), Family: s.Family, ConfigSHA: configSHA(s),
+		NLayers: s.Layers, NHeads: s.Heads, NKVHeads: s.KVHeads,
+		DModel: s.DModel, DHead: s.DHead, DMLP: s.DMLP, DVocab: s.DVocab, NCtx: s.NCtx,
+		Norm: e.norm.Kind.String(), LNEps: s.Norm.Eps, Activation: s.Activation.String(),
+	}
+	if options.Convention == schema.Notebook && !likeGPT2(s) {
+		return nil, advise("use convention exact", "engine: %w: the notebook convention imitates published code for GPT-2 "+
+			"(LayerNorm and biases, learned positions, no rotary embedding), and %s is %s",
+			ErrOptions, e.description.Name, s.Family)
+	}
+	if e.queryBases, err = options.bases(schema.Query, e.norm); err != nil {
+		return nil, err
+	}
+	if e.keyBases, err = options.bases(schema.Key, e.norm); err != nil {
+		return nil, err
+	}
+	return e, e.checkUnembedding()
+}
+
+// unembeds tells whether the checkpoint has an unembedding. A run that does not look at it can do without.
+func (e *Engine) unembeds() bool { return e.spec.Tied || e.sources.Unembed.Stored() }
+
+// checkUnembedding refuses what needs an unembedding where there is none, and leaves out what was not asked
+// for.
+func (e *Engine) checkUnembedding() error {
+	if e.unembeds() {
+		return nil
+	}
+	const hint = "name bases without it, such as none, or use a checkpoint that has one"
+	if e.options.Logits {
+		return advise(hint, "engine: %w: logits of %s, which has no unembedding", ErrOptions, e.description.Name)
+	}
+	for _, b := range e.queryBases {
+		if b.NeedsUnembed && !b.byDefault {
+			return advise(hint, "engine: query basis %s: %w: %s has no unembedding", b.Name, ErrBasis, e.description.Name)
+		}
+	}
+	e.dropDefaults(e.description.Name+" has no unembedding", func(d decompose.Definition) bool { return d.NeedsUnembed })
+	return nil
+}
+
+// configSHA is a digest of all that a configuration says of a model's arithmetic, in whatever spelling: of
+// the spec, without what is zero in it, so that a field that a later version adds changes nothing for models
+// that do not have it.
+func configSHA(s *model.Spec) string {
+	var fields map[string]any
+	text, err := json.Marshal(s)
+	if err == nil {
+		err = json.Unmarshal(text, &fields)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("engine: digest of a spec: %v", err)) // of numbers, words and lists
+	}
+	for name, value := range fields {
+		if value == nil || value == 0.0 || value == false || value == "" {
+			delete(fields, name)
+		}
+	}
+	if text, err = json.Marshal(fields); err != nil { // in the order of the names
+		panic(fmt.Sprintf("engine: digest of a spec: %v", err))
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(text))
+}
+
+// nameOf is the name of the folder, or of the file without its ending.
+func nameOf(path string, form checkpoint.Form) string {
+	name := filepath.Base(path)
+	if form == checkpoint.GGUF {
+		name = strings.TrimSuffix(name, filepath.Ext(name))
+	}
+	return name
+}
+
+// normOf is the norm that stands before the query and key maps.
+func normOf(s *model.Spec) decompose.Norm {
+	switch {
+	case !s.PreNorm:
+		return decompose.Norm{Kind: decompose.NoNorm}
+	case s.Norm.Centre:
+		return decompose.Norm{Kind: decompose.LN, Eps: s.Norm.Eps}
+	}
+	return decompose.Norm{Kind: decompose.RMS, Eps: s.Norm.Eps}
+}
+
+// gpt2Families are the family that the published code is about, from its own files and from
+// TransformerLens's.
+var gpt2Families = []string{"gpt2", "transformer_lens"}
+
+// likeGPT2 tells whether a model is made as the notebook convention supposes.
+func likeGPT2(s *model.Spec) bool {
+	return slices.Contains(gpt2Families, s.Family) && s.PreNorm && s.Norm.Centre && s.Position && s.Bias.QKV && s.Bias.O &&
+		s.Rotary == nil && s.QKNorm == model.NoQKNorm && !s.PostNorm && !s.Parallel
+}
+
+// loadTokenizer reads the tokenizer beside the weights, or inside them, and settles what stands in front of
+// prompts.
+func (e *Engine) loadTokenizer(path string) (err error) {
+	if e.checkpoint.Form() == checkpoint.GGUF {
+		e.tokenizer, err = tokenizer.FromMetadata(e.checkpoint.Metadata())
+	} else {
+		e.tokenizer, err = tokenizer.Load(os.DirFS(path))
+	}
+	if err != nil {
+		return fmt.Errorf("engine: tokenizer of %s: %w", path, err)
+	}
+	switch e.options.BOS {
+	case BOSOn:
+		e.bos = tokenizer.WithBOS
+		if _, ok := e.tokenizer.BOS(); !ok {
+			return advise("leave it to the tokenizer: "+BOSAuto,
+				"engine: %w: a token that begins a text is to stand in front, and the tokenizer of %s has none", ErrOptions, path)
+		}
+	case BOSOff:
+		e.bos = tokenizer.WithoutBOS
+	}
+	return nil
+}
+
+// Model describes the model. Its name is that of its folder, or of its file.
 func (e *Engine) Model() schema.Model { return e.description }
 
 // Heads lists the target heads, in the order of [schema.Result.Heads].
 func (e *Engine) Heads() []schema.Head { return slices.Clone(e.heads) }
 
-// Bases lists the bases that results refer to by index: those of the query side, then those of the key side; on each
-// none, the other named ones, the user's, the random ones.
+// Targets lists the target heads with what enters their scores, in the same order.
+func (e *Engine) Targets() []schema.Target { return slices.Clone(e.targets) }
+
+// describeTargets fills in the targets.
+func (e *Engine) describeTargets() {
+	for _, h := range e.heads {
+		e.targets = append(e.targets, schema.Target{
+			Head: h, KVHead: e.spec.KVHead(h.Index), ScoreScale: 1 / e.spec.AttnScale, SoftCap: e.spec.SoftCap,
+			Window: e.spec.WindowOf(h.Layer), SinkLogit: e.compute.sink(h), RotaryDims: e.spec.RotaryOf(h.Layer).Dims,
+		})
+	}
+}
+
+// Components lists the components that results refer to by index, in the order in which they write.
+func (e *Engine) Components() []schema.Component { return slices.Clone(e.components) }
+
+// Layout says which components there are, and where.
+func (e *Engine) Layout() schema.Layout { return e.layout }
+
+// BOS tells whether the token that begins a text stands in front of every prompt.
+func (e *Engine) BOS() bool {
+	return e.bos == tokenizer.WithBOS || e.bos == tokenizer.AutoBOS && e.tokenizer.AddsBOS()
+}
+
+// Bases lists the bases that results refer to by index: those of the query side, then those of the key side;
+// on each none, the other named ones, the user's, the random ones.
 func (e *Engine) Bases() []schema.Basis {
 	var list []schema.Basis
 	for _, b := range slices.Concat(e.queryBases, e.keyBases) {
@@ -149,8 +306,8 @@ func (e *Engine) Bases() []schema.Basis {
 	return list
 }
 
-// Notices says, in a sentence each, what the options leave open and the model or the prompts do not allow, such as a
-// default basis that is left out. Ask after [Engine.Prepare].
+// Notices says, in a sentence each, what the options leave open and the model or the prompts do not allow,
+// such as a default basis that is left out. Ask after [Engine.Prepare].
 func (e *Engine) Notices() []string { return slices.Clone(e.notices) }
 
 // checkUserBases compares the users' directions with the model.
@@ -181,9 +338,10 @@ func (e *Engine) Threads() int { return e.options.threads() }
 // Close releases the model's files. The engine must not be used after it.
 func (e *Engine) Close() error { return e.checkpoint.Close() }
 
-// Analyze runs the examples through the model and decomposes the scores of every target head. Results are in the
-// order of the examples; memory beyond them does not grow with their number. An example counts its tokens up to its query
-// position only: later ones cannot matter. In the exact convention contributions that miss the model's score are a
+// Analyze runs the examples through the model and decomposes the scores of every target head. Results are in
+// the order of the examples; memory beyond them does not grow with their number. An example counts its tokens
+// up to its query position only: later ones cannot matter, but for their number where rotary embedding
+// depends on it (longrope). In the exact convention contributions that miss the model's score are a
 // [ClosureError]; in the notebook convention, which leaves parts out, the residual is only recorded.
 func (e *Engine) Analyze(ctx context.Context, examples []schema.Example) ([]schema.Result, error) {
 	for _, x := range examples {
@@ -197,11 +355,21 @@ func (e *Engine) Analyze(ctx context.Context, examples []schema.Example) ([]sche
 	return e.compute.run(ctx, examples)
 }
 
+// Passes cuts examples into what one forward pass takes each: as few parts as its bounds of memory allow, of
+// about the same number of examples. Results do not depend on it; memory and, where parts become short, speed
+// do.
+func (e *Engine) Passes(examples []schema.Example) [][]schema.Example {
+	return e.bounds().passes(examples)
+}
+
 // check refuses an example that did not come from [Engine.Example] and would read outside of something.
 func (e *Engine) check(x schema.Example) error {
 	if x.Query < 0 || x.Query >= len(x.Tokens) || x.Key < 0 || x.Key > x.Query || x.Baseline < schema.NoPosition || x.Baseline > x.Query || x.Query >= e.description.NCtx {
 		return fmt.Errorf("engine: example %d: %w: query %d, key %d, baseline %d of %d tokens in a model that reads %d",
 			x.Index, ErrPrompt, x.Query, x.Key, x.Baseline, len(x.Tokens), e.description.NCtx)
+	}
+	if err := e.inWindows(x); err != nil {
+		return fmt.Errorf("engine: example %d: %w", x.Index, err)
 	}
 	for _, id := range []int{x.RandomName, x.RandomToken} {
 		if id != schema.NoToken && (id < 0 || id >= e.description.DVocab) {

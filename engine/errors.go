@@ -14,7 +14,8 @@ var (
 	ErrUnknownHead = errors.New("unknown head")
 	// ErrBasis is returned for a basis that a target head or a prompt cannot have.
 	ErrBasis = errors.New("basis does not apply")
-	// ErrMover is returned for mover heads that do not write before the target heads, or that have not been chosen.
+	// ErrMover is returned for mover heads that do not write before the target heads, or that have not been
+	// chosen.
 	ErrMover = errors.New("unusable mover head")
 	// ErrPrompt is returned for a prompt whose tokens or positions cannot be used.
 	ErrPrompt = errors.New("unusable prompt")
@@ -41,11 +42,15 @@ func advise(hint, format string, args ...any) error {
 type ClosureError struct {
 	Example   int // index of the example
 	Head      schema.Head
+	Logits    bool    // it was in the logits, and not in the scores of the head
 	Residual  float64 // |score - sum of contributions|, relative to max(1, |score|); NaN where a number is not finite
 	Tolerance float64 // what it may be at most
 }
 
 func (e *ClosureError) Error() string {
+	if e.Logits {
+		return fmt.Sprintf("engine: example %d: %v: direct effects miss a logit by %.3g of it, want at most %g", e.Example, ErrClosure, e.Residual, e.Tolerance)
+	}
 	return fmt.Sprintf("engine: example %d, head %s: %v: relative residual %.3g, want at most %g", e.Example, e.Head, ErrClosure, e.Residual, e.Tolerance)
 }
 

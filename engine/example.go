@@ -8,16 +8,16 @@ import (
 	"ducklens/schema"
 )
 
-// Example makes a prompt ready for the model: its tokens, with BOS in front unless the options say otherwise, and
-// its positions as token indices. The example's Index and its random tokens are left to the caller. Errors are [ErrPrompt] or [ErrBasis], list the tokens
-// where a position is at fault, and have a Hint.
+// Example makes a prompt ready for the model: its tokens, with BOS in front as the options say, and its
+// positions as token indices. The example's Index and its random tokens are left to the caller. Errors are
+// [ErrPrompt] or [ErrBasis], list the tokens where a position is at fault, and have a Hint.
 func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 	example := schema.Example{Prompt: prompt, Baseline: schema.NoPosition, RandomName: schema.NoToken, RandomToken: schema.NoToken}
-	if !e.options.NoBOS {
-		example.Tokens = append(example.Tokens, e.token(e.tokenizer.EndOfText()))
-	}
-	for _, id := range e.tokenizer.Encode(prompt.Text) {
+	for _, id := range e.tokenizer.EncodeBOS(prompt.Text, e.bos) {
 		example.Tokens = append(example.Tokens, e.token(id))
+	}
+	if e.BOS() && e.tokenizer.BeginsWithBOS(prompt.Text) {
+		example.Notice = fmt.Sprintf("the text begins with %s, and another one stands in front of it", example.Tokens[0].Text)
 	}
 	if len(example.Tokens) > e.description.NCtx {
 		return schema.Example{}, advise("cut the text after the query position: later tokens are not used",
@@ -45,6 +45,9 @@ func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 				"engine: %w: %s %s is token %d, after query %s at token %d; tokens: %s", ErrPrompt, p.role, p.given, p.at, prompt.Query, example.Query, list(example.Tokens))
 		}
 	}
+	if err := e.inWindows(example); err != nil {
+		return schema.Example{}, err
+	}
 	if example.Baseline == schema.NoPosition {
 		for _, d := range e.queryBases {
 			if d.NeedsBaseline && !d.byDefault {
@@ -56,12 +59,53 @@ func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 	return example, nil
 }
 
+// inWindows refuses a key or a baseline that a target head cannot see from the query: there is no score.
+func (e *Engine) inWindows(x schema.Example) error {
+	for _, h := range e.heads {
+		first := e.firstKey(h.Layer, x.Query)
+		for _, p := range []struct {
+			role  string
+			given schema.Position
+			at    int
+		}{{"key", x.Prompt.Key, x.Key}, {"baseline", x.Prompt.Baseline, x.Baseline}} {
+			if p.at == schema.NoPosition || p.at >= first {
+				continue
+			}
+			return advise(fmt.Sprintf("name a %s from token %d on, an earlier query, or heads of layers that see further", p.role, first),
+				"engine: %w: %s %s is token %d, and head %s has an attention window of %d: from query token %d it sees tokens %d to %d",
+				ErrPrompt, p.role, p.given, p.at, h, e.spec.WindowOf(h.Layer), x.Query, first, x.Query)
+		}
+	}
+	return nil
+}
+
+// firstKey is the first position that heads of a layer see from a query position.
+func (e *Engine) firstKey(layer, query int) int {
+	if w := e.spec.WindowOf(layer); w > 0 {
+		return max(0, query-w+1)
+	}
+	return 0
+}
+
 func (e *Engine) token(id int) schema.Token {
 	return schema.Token{ID: id, Text: e.tokenizer.Token(id)}
 }
 
-// resolve finds the token that a position names: the last one that spells its word for a query, the first one otherwise.
+// resolve finds the token that a position names.
 func (e *Engine) resolve(role string, p schema.Position, tokens []schema.Token) (int, error) {
+	at, err := e.find(role, p, tokens)
+	if err != nil || !p.IsBefore() {
+		return at, err
+	}
+	if at == 0 {
+		return 0, advise(fmt.Sprintf("name a later %s", role), "engine: %w: %s %s: there is no token before the first one; tokens: %s", ErrPrompt, role, p, list(tokens))
+	}
+	return at - 1, nil
+}
+
+// find does so for a position as if it were not before another one: of what spells its word the occurrence it
+// asks for, else the last one for a query and the first one otherwise.
+func (e *Engine) find(role string, p schema.Position, tokens []schema.Token) (int, error) {
 	if i, ok := p.Index(); ok {
 		at := i
 		if i < 0 {
@@ -78,26 +122,67 @@ func (e *Engine) resolve(role string, p schema.Position, tokens []schema.Token) 
 		return 0, advise(fmt.Sprintf("give the %s as a token index or as a word of the text", role),
 			"engine: %w: no %s position; tokens: %s", ErrPrompt, role, list(tokens))
 	}
-	spells := func(t schema.Token) bool { return t.Text == word || t.Text == " "+word }
-	at := slices.IndexFunc(tokens, spells)
-	if role == "query" {
-		for at = len(tokens) - 1; at >= 0 && !spells(tokens[at]); at-- {
-		}
+	several := spans(word, tokens)
+	found := several
+	if p.Part() == schema.OnlyToken {
+		found = slices.DeleteFunc(slices.Clone(several), func(s span) bool { return s.first != s.last })
 	}
-	if at >= 0 {
-		return at, nil
+	switch n := p.Occurrence(); {
+	case n > len(found) && len(found) > 0:
+		return 0, advise(fmt.Sprintf("count occurrences from 1; #%d is the last one", len(found)),
+			"engine: %w: %s %s, and %q is there %d times; tokens: %s", ErrPrompt, role, p, word, len(found), list(tokens))
+	case len(found) == 0:
+	case n > 0:
+		return found[n-1].token(p.Part()), nil
+	case role == "query":
+		return found[len(found)-1].token(p.Part()), nil
+	default:
+		return found[0].token(p.Part()), nil
 	}
 	// Say why: the word is there but in pieces, or it is not there at all.
-	if pieces := e.tokenizer.Encode(" " + strings.TrimPrefix(word, " ")); len(pieces) > 1 {
-		var texts []string
-		for _, id := range pieces {
-			texts = append(texts, fmt.Sprintf("%q", e.tokenizer.Token(id)))
+	if len(several) > 0 {
+		var pieces []string
+		for _, t := range tokens[several[0].first : several[0].last+1] {
+			pieces = append(pieces, fmt.Sprintf("%q", t.Text))
 		}
-		return 0, advise(fmt.Sprintf("give the %s as the index of one token, or choose a word that is a single token", role),
-			"engine: %w: %s %q is %d tokens, %s, want a single one; tokens: %s", ErrPrompt, role, word, len(pieces), strings.Join(texts, " "), list(tokens))
+		return 0, advise(fmt.Sprintf("say which one: %q or %q; or give its index", "first of "+word, "last of "+word),
+			"engine: %w: %s %q is %d tokens, %s, want a single one; tokens: %s", ErrPrompt, role, word, len(pieces), strings.Join(pieces, " "), list(tokens))
 	}
-	return 0, advise("spell the word as one of the tokens, or give an index; upper and lower case differ",
+	return 0, advise("spell the word as the tokens have it, or give an index; upper and lower case differ",
 		"engine: %w: %s %q is not among the tokens: %s", ErrPrompt, role, word, list(tokens))
+}
+
+// span is a word in a list of tokens.
+type span struct{ first, last int }
+
+// token gives the token of the word that is meant.
+func (s span) token(part schema.Part) int {
+	if part == schema.LastToken {
+		return s.last
+	}
+	return s.first
+}
+
+// spans finds where one token, or several in a row, spell a word, with or without the space before it. Where
+// that space is a token of its own, it is not part of the word.
+func spans(word string, tokens []schema.Token) []span {
+	spaced := " " + word
+	var found []span
+	for first := 0; first < len(tokens); first++ {
+		text := ""
+		for last := first; last < len(tokens) && len(text) < len(spaced); last++ {
+			text += tokens[last].Text
+			if (text == word || text == spaced) && (tokens[first].Text != " " || word == " ") {
+				found = append(found, span{first, last})
+				first = last
+				break
+			}
+			if !strings.HasPrefix(spaced, text) && !strings.HasPrefix(word, text) {
+				break
+			}
+		}
+	}
+	return found
 }
 
 // maxListed bounds how many tokens an error message lists.

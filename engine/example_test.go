@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -17,8 +18,9 @@ func TestExampleFindsPositions(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)
 	withBOS := open(t, dir, engine.Options{})
-	without := open(t, dir, engine.Options{NoBOS: true, QueryBases: []string{"none", "unembed"}})
-	// With BOS: 0 <|endoftext|>, 1 Then, 2 " Ada", 3 " and", 4 " Bo", 5 " spoke", 6 ".", 7 " Ada", 8 " gave", 9 " the", 10 " key", 11 " to", 12 " Bo".
+	without := open(t, dir, engine.Options{BOS: engine.BOSOff, QueryBases: []string{"none", "unembed"}})
+	// With BOS: 0 <|endoftext|>, 1 Then, 2 " Ada", 3 " and", 4 " Bo", 5 " spoke", 6 ".", 7 " Ada", 8 " gave",
+	// 9 " the", 10 " key", 11 " to", 12 " Bo".
 	const text = "Then Ada and Bo spoke. Ada gave the key to Bo"
 	for name, c := range map[string]struct {
 		e                    *engine.Engine
@@ -28,6 +30,8 @@ func TestExampleFindsPositions(t *testing.T) {
 		"words":            {withBOS, schema.AtWord("to"), schema.AtWord("Bo"), schema.AtWord("Ada"), [3]int{11, 4, 2}},
 		"leading space":    {withBOS, schema.AtWord(" to"), schema.AtWord(" Bo"), schema.AtWord(" Ada"), [3]int{11, 4, 2}},
 		"last query":       {withBOS, schema.AtWord("Ada"), schema.AtWord("Ada"), schema.AtWord("Bo"), [3]int{7, 2, 4}},
+		"first occurrence": {withBOS, schema.AtOccurrence("Ada", 1), schema.AtOccurrence("Ada", 1), schema.AtOccurrence("Then", 1), [3]int{2, 2, 1}},
+		"occurrences":      {withBOS, schema.AtOccurrence("Bo", 2), schema.AtOccurrence("Ada", 2), schema.ParseWord("Bo#1"), [3]int{12, 7, 4}},
 		"indices":          {withBOS, schema.AtIndex(-2), schema.AtIndex(4), schema.AtIndex(0), [3]int{11, 4, 0}},
 		"key at the query": {withBOS, schema.AtIndex(5), schema.AtIndex(5), schema.AtIndex(5), [3]int{5, 5, 5}},
 		"first word":       {withBOS, schema.AtIndex(-1), schema.AtWord("Then"), schema.AtWord("."), [3]int{12, 1, 6}},
@@ -48,8 +52,35 @@ func TestExampleFindsPositions(t *testing.T) {
 		for _, token := range x.Tokens {
 			spelt.WriteString(token.Text)
 		}
-		if got := strings.TrimPrefix(spelt.String(), "<|endoftext|>"); got != text || x.Prompt != prompt {
+		if got := strings.TrimPrefix(spelt.String(), "<|endoftext|>"); got != text || !reflect.DeepEqual(x.Prompt, prompt) {
 			t.Errorf("%s: tokens spell %q", name, got)
+		}
+	}
+}
+
+// A word of several tokens is found by its first or its last.
+func TestExampleFindsPieces(t *testing.T) {
+	t.Parallel()
+	e := open(t, modelFolder(t), engine.Options{})
+	// 0 <|endoftext|>, 1 Zed: 1 "Z", 2 "e", 3 "d", 4 " and", 5 " ", 6 "Z", 7 "e", 8 "d", 9 " spoke", 10 ".",
+	// 11 " ", 12 "Z", 13 "e", 14 "d"
+	const text = "Zed and Zed spoke. Zed"
+	for name, c := range map[string]struct {
+		query, key, baseline schema.Position
+		want                 [3]int
+	}{
+		"first and last": {schema.ParseWord("last of Zed"), schema.ParseWord("first of Zed"), schema.ParseWord("last of Zed"), [3]int{14, 1, 3}},
+		"occurrences":    {schema.ParseWord("first of Zed#3"), schema.ParseWord("last of Zed#2"), schema.ParseWord("first of Zed#2"), [3]int{12, 8, 6}},
+		"one token":      {schema.ParseWord("last of spoke"), schema.ParseWord("first of and"), schema.ParseWord("last of and#1"), [3]int{9, 4, 4}},
+		"a phrase":       {schema.ParseWord("last of Zed spoke"), schema.ParseWord("first of Zed and Zed"), schema.ParseWord("first of and Zed"), [3]int{9, 1, 4}},
+		"the answer":     {schema.AtPart("Zed", 0, schema.FirstToken).Before(), schema.ParseWord("last of Zed"), schema.ParseWord("spoke").Before(), [3]int{11, 3, 8}},
+		"space":          {schema.AtIndex(-1), schema.AtWord(" "), schema.AtOccurrence(" ", 2), [3]int{14, 5, 11}},
+	} {
+		x, err := e.Example(schema.Prompt{Text: text, Query: c.query, Key: c.key, Baseline: c.baseline})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if got := [3]int{x.Query, x.Key, x.Baseline}; got != c.want {
+			t.Errorf("%s: positions %v, want %v", name, got, c.want)
 		}
 	}
 }
@@ -68,7 +99,13 @@ func TestExampleRefuses(t *testing.T) {
 		"missing word": {schema.Prompt{Text: text, Query: query, Key: schema.AtWord("the"), Baseline: baseline}, engine.ErrPrompt,
 			`key "the" is not among the tokens: ` + tokens, "or give an index"},
 		"word in pieces": {schema.Prompt{Text: "Then Zed spoke", Query: query, Key: schema.AtWord("Zed"), Baseline: schema.AtIndex(1)}, engine.ErrPrompt,
-			`key "Zed" is 4 tokens, " " "Z" "e" "d", want a single one; tokens: 0 "<|endoftext|>", 1 "Then", 2 " "`, "give the key as the index of one token"},
+			`key "Zed" is 3 tokens, "Z" "e" "d", want a single one; tokens: 0 "<|endoftext|>", 1 "Then", 2 " "`, `say which one: "first of Zed" or "last of Zed"; or give its index`},
+		"pieces not in the text": {schema.Prompt{Text: text, Query: query, Key: schema.ParseWord("last of Zed"), Baseline: baseline}, engine.ErrPrompt,
+			`key "Zed" is not among the tokens: ` + tokens, "or give an index"},
+		"no such occurrence": {schema.Prompt{Text: text, Query: query, Key: schema.ParseWord("first of Ada#2"), Baseline: baseline}, engine.ErrPrompt,
+			`key "first of Ada#2", and "Ada" is there 1 times`, "#1 is the last one"},
+		"before the first token": {schema.Prompt{Text: text, Query: schema.AtIndex(0).Before(), Key: key, Baseline: baseline}, engine.ErrPrompt,
+			"query before 0: there is no token before the first one", "name a later query"},
 		"key after query": {schema.Prompt{Text: text, Query: schema.AtWord("Ada"), Key: key, Baseline: baseline}, engine.ErrPrompt,
 			`key "Bo" is token 4, after query "Ada" at token 2; tokens: ` + tokens, "move the query to 4 or later, or name an earlier key"},
 		"baseline after query": {schema.Prompt{Text: text, Query: schema.AtIndex(3), Key: schema.AtIndex(1), Baseline: key}, engine.ErrPrompt,
@@ -125,7 +162,7 @@ func Example() {
 	}
 	head := results[0].Heads[0]
 	fmt.Printf("head %s: score %.3f to the key, %.3f to the baseline\n", head.Head, head.Score.Score, head.Score.Baseline)
-	components := schema.Components(e.Model().NLayers, e.Model().NHeads)
+	components := e.Components()
 	sum := float32(0)
 	for _, c := range head.Contributions {
 		if c.Side != schema.Key || e.Bases()[c.QueryBasis].Name != "none" || e.Bases()[c.KeyBasis].Name != "mlp0" {

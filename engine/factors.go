@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,65 +13,49 @@ import (
 // ErrFactors is returned for factors that do not make a pair table.
 var ErrFactors = errors.New("unusable factors")
 
-// factors computes the factor rows of one head on one example: along every subspace that is not random, or of the whole
-// vector where a side has none.
-func (p *pass[T]) factors(in decompose.Input[T]) ([]schema.Factor, error) {
-	query, key := factoredBases(p.engine.queryBases), factoredBases(p.engine.keyBases)
-	query = slices.DeleteFunc(query, func(i int) bool { // what this example cannot have
-		return p.engine.queryBases[i].factored() && in.QueryBases[i].Kind() != schema.Subspace
-	})
+// factors computes the factors of one head on one example, with the axes of every subspace that is not
+// random.
+func (p *pass[T]) factors(in decompose.Input[T]) ([]schema.Factors, error) {
 	chosen := in
 	chosen.Pairs, chosen.QueryBases, chosen.KeyBases = nil, nil, nil
-	for _, i := range query {
-		chosen.QueryBases = append(chosen.QueryBases, in.QueryBases[i])
+	var query, key []int // numbers of the bases among all
+	for i, b := range p.engine.queryBases {
+		if b.factored() && in.QueryBases[i].Kind() == schema.Subspace { // which this example can have
+			query, chosen.QueryBases = append(query, i), append(chosen.QueryBases, in.QueryBases[i])
+		}
 	}
-	for _, i := range key {
-		chosen.KeyBases = append(chosen.KeyBases, in.KeyBases[i])
+	for i, b := range p.engine.keyBases {
+		if b.factored() {
+			key, chosen.KeyBases = append(key, len(p.engine.queryBases)+i), append(chosen.KeyBases, in.KeyBases[i])
+		}
 	}
 	set, err := decompose.AllFactors(chosen)
 	if err != nil {
 		return nil, err
 	}
-	model := p.engine.description
-	biases := schema.StreamComponents(model.NLayers, model.NHeads) // b_Q, then b_K
-	var rows []schema.Factor
-	for i, basis := range query {
-		rows = appendFactors(rows, set.Query[i], schema.Factor{Side: schema.Query, Basis: basis}, biases)
+	layout := p.engine.layout
+	list := []schema.Factors{
+		factorsOf(set.Query, query, schema.Factors{Side: schema.Query}, layout.QBias()),
+		factorsOf(set.Key, key, schema.Factors{Side: schema.Key}, layout.KBias()),
 	}
-	for i, basis := range key {
-		index := len(p.engine.queryBases) + basis
-		rows = appendFactors(rows, set.Key[i], schema.Factor{Side: schema.Key, Basis: index}, biases+1)
-		if set.Baseline != nil {
-			rows = appendFactors(rows, set.Baseline[i], schema.Factor{Side: schema.Key, AtBaseline: true, Basis: index}, biases+1)
-		}
+	if set.Baseline != nil {
+		list = append(list, factorsOf(*set.Baseline, key, schema.Factors{Side: schema.Key, AtBaseline: true}, layout.KBias()))
 	}
-	return rows, nil
+	return list, nil
 }
 
-// factoredBases gives the indices of the bases of a side that have factors.
-func factoredBases(bases []basis) []int {
-	var list []int
-	for i, b := range bases {
-		if b.factored() {
-			list = append(list, i)
-		}
+// factorsOf fills in the factors of one side and position. bases are the numbers of the bases that f counts
+// from 0, bias is that of the side's bias.
+func factorsOf[T blas.Float](f decompose.Factors[T], bases []int, like schema.Factors, bias int) schema.Factors {
+	like.Components, like.DHead = slices.Clone(f.Rows), f.DHead
+	if f.Bias {
+		like.Components = append(like.Components, bias)
 	}
-	if list == nil {
-		list = []int{0} // none is always first
+	like.Vectors, like.Coordinates = narrowTo[float32](f.Vectors), narrowTo[float32](f.Coordinates)
+	for _, a := range f.Axes {
+		like.Axes = append(like.Axes, schema.Axis{Basis: bases[a.Basis], Number: a.Number, Image: narrowTo[float32](a.Image)})
 	}
-	return list
-}
-
-// appendFactors makes rows like one of the factors of one side, position and basis. Rows share their numbers' memory.
-func appendFactors[T blas.Float](rows []schema.Factor, f decompose.Factors[T], like schema.Factor, bias int) []schema.Factor {
-	par, perp := narrowTo[float32](f.Par), narrowTo[float32](f.Perp)
-	for i, component := range append(slices.Clone(f.Rows), bias) {
-		from, to := i*f.DHead, (i+1)*f.DHead
-		row := like
-		row.Component, row.Par, row.Perp = component, par[from:to:to], perp[from:to:to]
-		rows = append(rows, row)
-	}
-	return rows
+	return like
 }
 
 // narrowTo converts numbers; slices of the right type are not copied.
@@ -87,110 +70,144 @@ func narrowTo[To, From blas.Float](x []From) []To {
 	return out
 }
 
-// PairMaker multiplies factors to pair tables, again and again in the same memory. It belongs to one goroutine.
+// PairMaker multiplies factors to pair tables, again and again in the same memory. It belongs to one
+// goroutine.
 type PairMaker struct {
 	provider blas.Provider
-	space    decompose.PairSpace[float32]
-	vectors  [3][]vectorFactors // query, key, baseline; in the order of their bases
+	bases    []schema.Basis
+	space    [2]decompose.PairSpace[float32] // key, baseline
 	tables   []schema.PairTable
 }
 
-// NewPairMaker takes the multiply provider by the name that [blas.ByName] knows it by, such as that of the run; empty is auto.
-func NewPairMaker(blasName string) (*PairMaker, error) {
+// NewPairMaker takes the multiply provider by the name that [blas.ByName] knows it by, such as that of the
+// run, where empty is auto, and the bases of the run, which factors refer to.
+func NewPairMaker(blasName string, bases []schema.Basis) (*PairMaker, error) {
 	provider, err := blas.ByName(Options{BLAS: blasName}.blasName())
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
-	return &PairMaker{provider: provider}, nil
+	return &PairMaker{provider: provider, bases: bases}, nil
 }
 
-// vectorFactors are the factors of one vector under one basis: of the query, the key, or the key at the baseline.
-type vectorFactors struct {
-	basis      int
-	components []int
-	factors    decompose.Factors[float32]
-}
-
-// Tables computes the pair decomposition of one head on one example from its factors, given in any order: as [Engine.Analyze]
-// gave them or as read back from a file, with the same result. There is one table for each query basis and key basis among
-// them. Sums of 2 d_head products are in float32. The tables are good until the next call.
-func (p *PairMaker) Tables(factors []schema.Factor) ([]schema.PairTable, error) {
-	if err := p.gather(factors); err != nil {
+// Tables computes the pair decomposition of one head, whose scores are q . k times scoreScale, on one example
+// from its factors, given in any order: as [Engine.Analyze] gave them or as read back from a file, with the
+// same result. The first table is of whole vectors, under the bases called none, with everything in
+// [schema.PerpPerp]; then comes one for each query basis and key basis that have axes among the factors, with
+// none on a side where no basis has. Sums of d_head products are in float32. The tables are good until the
+// next call.
+func (p *PairMaker) Tables(scoreScale float64, factors []schema.Factors) ([]schema.PairTable, error) {
+	query, key, baseline, err := sorted(factors)
+	if err != nil {
 		return nil, err
 	}
-	query, key, baseline := p.vectors[atQuery], p.vectors[atKey], p.vectors[atBaseline]
-	if len(query) == 0 || len(key) == 0 {
-		return nil, fmt.Errorf("engine: %w: %d bases of the query and %d of the key, want some of both", ErrFactors, len(query), len(key))
+	spaces := p.space[:1]
+	if err := p.space[0].Multiply(p.provider, scoreScale, product(query), product(key)); err != nil {
+		return nil, fmt.Errorf("engine: %w: %w", ErrFactors, err)
 	}
-	if n := len(baseline); n != 0 && n != len(key) {
-		return nil, fmt.Errorf("engine: %w: %d bases at the baseline, want the %d of the key or none", ErrFactors, n, len(key))
-	}
-	p.tables = resized(p.tables, len(query)*len(key))
-	for i := range p.tables {
-		t, q, k := &p.tables[i], &query[i/len(key)], &key[i%len(key)]
-		t.QueryBasis, t.KeyBasis, t.QueryComponents, t.KeyComponents = q.basis, k.basis, slices.Clone(q.components), slices.Clone(k.components)
-		var err error
-		if t.Score, err = p.space.Pairs(t.Score, p.provider, q.factors, k.factors); err != nil {
+	if baseline != nil {
+		spaces = p.space[:]
+		if err := p.space[1].Multiply(p.provider, scoreScale, product(query), product(baseline)); err != nil {
 			return nil, fmt.Errorf("engine: %w: %w", ErrFactors, err)
 		}
-		if len(baseline) == 0 {
+	}
+	bases, err := p.tableBases(query, key)
+	if err != nil {
+		return nil, err
+	}
+	p.tables = resized(p.tables, len(bases))
+	for i, b := range bases {
+		t := &p.tables[i]
+		t.QueryBasis, t.KeyBasis, t.QueryComponents, t.KeyComponents = b[0], b[1], query.Components, key.Components
+		t.Score = spaces[0].Split(t.Score, b[0], b[1])
+		if baseline == nil {
 			t.Baseline = nil
-			continue
-		}
-		b := &baseline[i%len(key)]
-		if b.basis != k.basis || !slices.Equal(b.components, k.components) {
-			return nil, fmt.Errorf("engine: %w: bases %d at the baseline and %d at the key, of %d and %d components, want the same",
-				ErrFactors, b.basis, k.basis, len(b.components), len(k.components))
-		}
-		if t.Baseline, err = p.space.Pairs(t.Baseline, p.provider, q.factors, b.factors); err != nil {
-			return nil, fmt.Errorf("engine: %w: %w", ErrFactors, err)
+		} else {
+			t.Baseline = spaces[1].Split(t.Baseline, b[0], b[1])
 		}
 	}
 	return p.tables, nil
 }
 
-// gather sorts factors into vectors, and the rows of each by component: the bias, which has the highest number, comes last.
-func (p *PairMaker) gather(factors []schema.Factor) error {
-	place := func(f *schema.Factor) int {
+// sorted tells the factors of query, key and baseline from each other; baseline is nil where there is none.
+func sorted(factors []schema.Factors) (query, key, baseline *schema.Factors, err error) {
+	for i := range factors {
+		f := &factors[i]
+		place := &key
 		switch {
 		case f.Side == schema.Query:
-			return atQuery
+			place = &query
 		case f.AtBaseline:
-			return atBaseline
-		default:
-			return atKey
+			place = &baseline
+		}
+		if *place != nil {
+			return nil, nil, nil, fmt.Errorf("engine: %w: the %s side is there twice", ErrFactors, f.Side)
+		}
+		*place = f
+		if n := len(f.Components); len(f.Vectors) != n*f.DHead || len(f.Coordinates) != n*len(f.Axes) {
+			return nil, nil, nil, fmt.Errorf("engine: %w: %d numbers and %d coordinates on the %s side, "+
+				"want %d and %d for %d components of d_head %d and %d axes",
+				ErrFactors, len(f.Vectors), len(f.Coordinates), f.Side, n*f.DHead, n*len(f.Axes), n, f.DHead, len(f.Axes))
 		}
 	}
-	sorted := make([]*schema.Factor, len(factors))
-	for i := range factors {
-		sorted[i] = &factors[i]
+	if query == nil || key == nil {
+		return nil, nil, nil, fmt.Errorf("engine: %w: want factors of the query and of the key", ErrFactors)
 	}
-	slices.SortFunc(sorted, func(a, b *schema.Factor) int {
-		return cmp.Or(place(a)-place(b), a.Basis-b.Basis, a.Component-b.Component)
-	})
-	for at := range p.vectors {
-		p.vectors[at] = p.vectors[at][:0]
+	if baseline != nil &&
+		(!slices.Equal(key.Components, baseline.Components) || !slices.Equal(bases(key), bases(baseline))) {
+		return nil, nil, nil, fmt.Errorf("engine: %w: %d components and bases %v at the baseline, "+
+			"%d and %v at the key, want the same", ErrFactors, len(baseline.Components), bases(baseline), len(key.Components), bases(key))
 	}
-	for i, f := range sorted {
-		list := &p.vectors[place(f)]
-		if i == 0 || place(f) != place(sorted[i-1]) || f.Basis != sorted[i-1].Basis {
-			*list = resized(*list, len(*list)+1)
-			v := &(*list)[len(*list)-1]
-			*v = vectorFactors{basis: f.Basis, components: v.components[:0],
-				factors: decompose.Factors[float32]{DHead: len(f.Par), Par: v.factors.Par[:0], Perp: v.factors.Perp[:0]}}
-		} else if f.Component == sorted[i-1].Component {
-			return fmt.Errorf("engine: %w: component %d is there twice in basis %d", ErrFactors, f.Component, f.Basis)
+	return query, key, baseline, nil
+}
+
+// bases lists the bases that have axes, each once.
+func bases(f *schema.Factors) []int {
+	var list []int
+	for _, a := range f.Axes {
+		if n := len(list); n == 0 || list[n-1] != a.Basis {
+			list = append(list, a.Basis)
 		}
-		v := &(*list)[len(*list)-1]
-		if len(f.Par) != v.factors.DHead || len(f.Perp) != v.factors.DHead {
-			return fmt.Errorf("engine: %w: component %d has %d parallel and %d perpendicular numbers, want %d", ErrFactors, f.Component, len(f.Par), len(f.Perp), v.factors.DHead)
-		}
-		v.components = append(v.components, f.Component)
-		v.factors.Rows = v.components[:len(v.components)-1]
-		v.factors.Par = append(v.factors.Par, f.Par...)
-		v.factors.Perp = append(v.factors.Perp, f.Perp...)
 	}
-	return nil
+	return list
+}
+
+// tableBases lists the pairs of bases that have a table.
+func (p *PairMaker) tableBases(query, key *schema.Factors) ([][2]int, error) {
+	var none [2]int
+	for side := range none {
+		none[side] = slices.IndexFunc(p.bases, func(b schema.Basis) bool {
+			return b.Side == schema.Side(side) && b.Kind == schema.Whole
+		})
+		if none[side] < 0 {
+			return nil, fmt.Errorf("engine: %w: no basis of the %s side leaves it whole, among %d bases",
+				ErrFactors, schema.Side(side), len(p.bases))
+		}
+	}
+	q, k := bases(query), bases(key)
+	if len(q) == 0 {
+		q = none[schema.Query : schema.Query+1]
+	}
+	if len(k) == 0 {
+		k = none[schema.Key:]
+	}
+	list := [][2]int{none}
+	for _, i := range q {
+		for _, j := range k {
+			if pair := [2]int{i, j}; pair != none {
+				list = append(list, pair)
+			}
+		}
+	}
+	return list, nil
+}
+
+// product gives factors to [decompose], whose rows need no names for a product.
+func product(f *schema.Factors) decompose.Factors[float32] {
+	out := decompose.Factors[float32]{Rows: f.Components, DHead: f.DHead, Vectors: f.Vectors, Coordinates: f.Coordinates}
+	for _, a := range f.Axes {
+		out.Axes = append(out.Axes, decompose.Axis[float32]{Basis: a.Basis, Number: a.Number, Image: a.Image})
+	}
+	return out
 }
 
 // resized gives a list another length, and keeps what lies in its memory to be used again.

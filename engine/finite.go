@@ -5,16 +5,16 @@ import (
 	"fmt"
 	"math"
 
-	"ducklens/engine/gpt2"
+	"ducklens/engine/model"
 	"ducklens/schema"
 )
 
-// ErrNotFinite is returned where a number of a result is NaN or infinite and does not stand for something that is not there. See
-// [NotFiniteError].
+// ErrNotFinite is returned where a number of a result is NaN or infinite and does not stand for something
+// that is not there. See [NotFiniteError].
 var ErrNotFinite = errors.New("not a finite number")
 
-// NotFiniteError says where a number that a result needs was lost: the weights are finite, so it was too large for float32, or
-// something was divided by zero. It is an [ErrNotFinite].
+// NotFiniteError says where a number that a result needs was lost: the weights are finite, so it was too
+// large for float32, or something was divided by zero. It is an [ErrNotFinite].
 type NotFiniteError struct {
 	Example int          // index of the example
 	Layer   int          // in which it was found
@@ -44,14 +44,14 @@ func (e *NotFiniteError) Is(target error) bool { return target == ErrNotFinite }
 // Hint says what to look at.
 func (e *NotFiniteError) Hint() string {
 	if e.Value == 0 {
-		return "the vector that LayerNorm divides is constant, and the model's layer_norm_epsilon is zero"
+		return "the vector that the norm divides is zero or constant, and the norm's epsilon is zero"
 	}
 	return "the weights, or the activations in float32, have numbers that are too large; try precision float64"
 }
 
 // finitePass turns the error of a forward pass over examples into one that names the example.
 func finitePass(err error, examples []schema.Example) error {
-	var lost *gpt2.ScaleError
+	var lost *model.ScaleError
 	if !errors.As(err, &lost) {
 		return err
 	}
@@ -59,22 +59,30 @@ func finitePass(err error, examples []schema.Example) error {
 		What: fmt.Sprintf("scale of %s at token %d", lost.Norm, lost.Position)}
 }
 
-// finite checks the score, the attention row and the contributions of one head: every number is finite, but those of a baseline that is
-// not there.
+// finite checks the score, the attention row and the contributions of one head: every number is finite, but
+// those of a baseline that is not there.
 func (p *pass[T]) finite(x schema.Example, r *schema.HeadResult) error {
 	f := finder{baseline: x.Baseline != schema.NoPosition}
 	s := &r.Score
-	f.look(s.QueryScale, "LayerNorm scale at the query")
-	f.look(s.KeyScale, "LayerNorm scale at the key")
+	f.look(s.QueryScale, "scale of the norm at the query")
+	f.look(s.KeyScale, "scale of the norm at the key")
 	f.look(s.Score, "score")
 	f.look(s.Prob, "attention probability")
-	f.lookBaseline(s.BaselineScale, "LayerNorm scale at the baseline")
+	if p.engine.spec.Sinks {
+		f.look(s.SinkProb, "attention probability of the sink")
+	}
+	if p.engine.spec.QKNorm != model.NoQKNorm {
+		f.look(s.QueryNormScale, "scale of QK-norm at the query")
+		f.look(s.KeyNormScale, "scale of QK-norm at the key")
+		f.lookBaseline(s.BaselineNormScale, "scale of QK-norm at the baseline")
+	}
+	f.lookBaseline(s.BaselineScale, "scale of the norm at the baseline")
 	f.lookBaseline(s.Baseline, "score to the baseline")
 	f.lookBaseline(s.BaselineProb, "attention probability of the baseline")
 	for pos, a := range r.Attention {
 		if f.found == "" && (!isFinite(a.Score) || !isFinite(a.Prob)) {
-			f.look(a.Score, fmt.Sprintf("score to token %d", pos))
-			f.look(a.Prob, fmt.Sprintf("attention probability of token %d", pos))
+			f.look(a.Score, fmt.Sprintf("score to token %d", r.FirstKey+pos))
+			f.look(a.Prob, fmt.Sprintf("attention probability of token %d", r.FirstKey+pos))
 		}
 	}
 	for i := range r.Contributions {
@@ -91,15 +99,19 @@ func (p *pass[T]) finite(x schema.Example, r *schema.HeadResult) error {
 	return f.fault(x, r.Head)
 }
 
-// finiteVectors looks at what options add to a result. NaN stays where it stands for something that is not there: the direction of a
-// part that is zero, an attention probability that the convention does not have.
+// finiteVectors looks at what options add to a result. NaN stays where it stands for something that is not
+// there: the direction of a part that is zero, an attention probability that the convention does not have.
 func (p *pass[T]) finiteVectors(f *finder, r *schema.HeadResult) {
 	for i := range r.Factors {
-		for _, part := range [][]float32{r.Factors[i].Par, r.Factors[i].Perp} {
-			for _, v := range part {
-				if f.found == "" && !isFinite(v) {
-					f.look(v, fmt.Sprintf("%s factor of component %s", r.Factors[i].Side, p.label(r.Factors[i].Component)))
-				}
+		of := &r.Factors[i]
+		for j, v := range of.Vectors {
+			if f.found == "" && !isFinite(v) {
+				f.look(v, fmt.Sprintf("%s factor of component %s", of.Side, p.label(of.Components[j/of.DHead])))
+			}
+		}
+		for j, v := range of.Coordinates {
+			if f.found == "" && !isFinite(v) {
+				f.look(v, fmt.Sprintf("%s coordinate of component %s", of.Side, p.label(of.Components[j/len(of.Axes)])))
 			}
 		}
 	}

@@ -15,8 +15,8 @@ import (
 	"ducklens/schema"
 )
 
-// TestAnalyzeNamesWhatIsNotFinite spoils weights so that numbers overflow or vanish. Each must be an error that says where, in
-// every convention, and with and without contributions.
+// TestAnalyzeNamesWhatIsNotFinite spoils weights so that numbers overflow or vanish. Each must be an error
+// that says where, in every convention, and with and without contributions.
 func TestAnalyzeNamesWhatIsNotFinite(t *testing.T) {
 	t.Parallel()
 	constant := func(n int, v float32) []float32 {
@@ -39,7 +39,7 @@ func TestAnalyzeNamesWhatIsNotFinite(t *testing.T) {
 			zeroTensor(t, dir, "wte.weight")
 			zeroTensor(t, dir, "wpe.weight")
 			replaceInConfig(t, dir, "layer_norm_epsilon", 0)
-		}, "example 2, layer 0: scale of ln1 at token 0 is 0, want a number above zero", "layer_norm_epsilon is zero"},
+		}, "example 2, layer 0: scale of ln1 at token 0 is 0, want a number above zero", "epsilon is zero"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -90,7 +90,7 @@ func TestFiniteLooksEverywhere(t *testing.T) {
 	if err := engine.Finite(e, x, r); err != nil {
 		t.Fatal(err)
 	}
-	c, f, pair, s, v := &r.Contributions[3], &r.Factors[2], &r.Pairs[0], &r.Substitutions[0], &r.Projections[0]
+	c, f, pair, s, v := &r.Contributions[3], &r.Factors[0], &r.Pairs[1], &r.Substitutions[0], &r.Projections[0]
 	for _, place := range []struct {
 		number *float32
 		want   string
@@ -99,14 +99,15 @@ func TestFiniteLooksEverywhere(t *testing.T) {
 		{&r.Score.Prob, "attention probability"},
 		{&r.Score.Baseline, "score to the baseline"},
 		{&r.Score.BaselineProb, "attention probability of the baseline"},
-		{&r.Score.QueryScale, "LayerNorm scale at the query"},
-		{&r.Score.KeyScale, "LayerNorm scale at the key"},
-		{&r.Score.BaselineScale, "LayerNorm scale at the baseline"},
+		{&r.Score.QueryScale, "scale of the norm at the query"},
+		{&r.Score.KeyScale, "scale of the norm at the key"},
+		{&r.Score.BaselineScale, "scale of the norm at the baseline"},
 		{&r.Attention[1].Score, "score to token 1"},
 		{&r.Attention[0].Prob, "attention probability of token 0"},
 		{&c.Score[schema.PerpPar], "key contribution " + schema.PerpPar.String() + " of component "},
 		{&c.Baseline[schema.ParPar], "key contribution " + schema.ParPar.String() + " of component "},
-		{&f.Perp[1], "query factor of component "},
+		{&f.Vectors[1], "query factor of component W_E"},
+		{&f.Coordinates[4], "query coordinate of component W_pos"},
 		{&pair.Score[4][2], "pair of components "},
 		{&pair.Baseline[1][0], "pair of components "},
 		{&s.Score, "query substitution W_U[key]: score"},

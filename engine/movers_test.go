@@ -11,9 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ducklens/engine"
-	"ducklens/engine/checkpoint"
-	"ducklens/engine/gpt2/gpt2test"
 	"ducklens/engine/internal/refdata"
+	"ducklens/engine/model/modeltest"
 	"ducklens/schema"
 )
 
@@ -38,7 +37,7 @@ func TestPrepareChoosesMovers(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	components := schema.Components(3, 4)
+	components := e.Components()
 	sizes := map[schema.Head]float64{}
 	for _, r := range analyze(t, open(t, dir, engine.Options{Heads: options.Heads, QueryBases: []string{"none"}, KeyBases: []string{"none"}}), examples) {
 		for _, h := range r.Heads {
@@ -81,13 +80,13 @@ func TestPrepareChoosesMovers(t *testing.T) {
 	}
 }
 
-// 9.9 and 9.6 where the model has them and every target head comes later.
+// 9.9 and 9.6 where the model has the layers and heads of GPT-2 small and every target head comes later.
 func TestDefaultMovers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	// Head 9.9 is there, in small.
-	config := checkpoint.Config{NLayers: 12, NHeads: 10, DModel: 20, DMLP: 20, NCtx: 48, DVocab: vocabulary, LNEps: 1e-5}
-	if err := gpt2test.Write(dir, config, 1); err != nil {
+	config := modeltest.Config{NLayers: 12, NHeads: 12, DModel: 24, DMLP: 20, NCtx: 48, DVocab: vocabulary, LNEps: 1e-5}
+	if err := modeltest.Write(dir, config, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := writeVocabulary(dir); err != nil {
@@ -121,7 +120,7 @@ func TestDefaultMovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := analyze(t, first, []schema.Example{x})[0].Heads[0]
-	if len(h.Substitutions) != 3+4 || len(h.Projections) != 0 || len(h.Pairs) != 2 {
+	if len(h.Substitutions) != 3+4 || len(h.Projections) != 0 || len(h.Pairs) != 3 {
 		t.Errorf("%d substitutions, %d projections, %d pair tables", len(h.Substitutions), len(h.Projections), len(h.Pairs))
 	}
 

@@ -10,17 +10,26 @@ import (
 	"ducklens/schema"
 )
 
-// PairMeans averages pair tables over examples. Fed with the heads of the examples in their order, it gives the same bits
-// whether it is fed with what [Engine.Analyze] gave or with factors that were stored. It belongs to one goroutine.
+// PairMeans averages pair tables over examples. Fed with the heads of the examples in their order, it gives
+// the same bits whether it is fed with what [Engine.Analyze] gave or with factors that were stored. It
+// belongs to one goroutine.
 type PairMeans struct {
-	blas  string     // multiplies factors
-	pairs *PairMaker // nil until there are factors
-	means map[schema.Head][]*PairMean
+	blas   string // multiplies factors
+	bases  []schema.Basis
+	scales map[schema.Head]float64 // score scales of the targets
+	pairs  *PairMaker              // nil until there are factors
+	means  map[schema.Head][]*PairMean
+	flat   [2][]float32 // of a table of whole vectors
 }
 
-// NewPairMeans takes the name of a multiply provider, as [NewPairMaker] does.
-func NewPairMeans(blasName string) *PairMeans {
-	return &PairMeans{blas: blasName, means: map[schema.Head][]*PairMean{}}
+// NewPairMeans takes the name of a multiply provider and the bases of the run, as [NewPairMaker] does, and
+// its target heads.
+func NewPairMeans(blasName string, bases []schema.Basis, targets []schema.Target) *PairMeans {
+	p := &PairMeans{blas: blasName, bases: bases, scales: map[schema.Head]float64{}, means: map[schema.Head][]*PairMean{}}
+	for _, t := range targets {
+		p.scales[t.Head] = t.ScoreScale
+	}
+	return p
 }
 
 // Of gives the means of a head, in the order of its first example's tables.
@@ -30,33 +39,43 @@ func (p *PairMeans) Of(head schema.Head) []*PairMean { return p.means[head] }
 type PairMean struct {
 	QueryBasis, KeyBasis           int
 	QueryComponents, KeyComponents []int
+	whole                          bool         // neither side is split: only [schema.PerpPerp] is kept
 	score, diff                    blas.Moments // [query component, key component, quadrant]; diff of the examples that had a baseline
 }
 
 // N is the number of examples, and of those that had a baseline.
 func (m *PairMean) N() (n, nBaseline int) { return m.score.N, m.diff.N }
 
-// Entry gives, of entry i of the table [query component, key component], the means of the four quadrants of the score, then their standard
-// errors, which are the sample standard deviations over sqrt(n); and the same of score - baseline. NaN stands where there are too few examples.
+// Entry gives, of entry i of the table [query component, key component], the means of the four quadrants of
+// the score, then their standard errors, which are the sample standard deviations over sqrt(n); and the same
+// of score - baseline. NaN stands where there are too few examples.
 func (m *PairMean) Entry(i int) (score, diff [8]float32) {
-	return entry(&m.score, i), entry(&m.diff, i)
+	return m.entry(&m.score, i), m.entry(&m.diff, i)
 }
 
-func entry(m *blas.Moments, i int) [8]float32 {
+func (m *PairMean) entry(moments *blas.Moments, i int) [8]float32 {
 	nan := float32(math.NaN())
 	out := [8]float32{nan, nan, nan, nan, nan, nan, nan, nan}
 	for q := range 4 {
-		if m.N >= 1 {
-			out[q] = float32(m.Mean[4*i+q])
+		mean, squares := 0.0, 0.0
+		switch {
+		case !m.whole:
+			mean, squares = moments.Mean[4*i+q], moments.Squares[4*i+q]
+		case q == int(schema.PerpPerp):
+			mean, squares = moments.Mean[i], moments.Squares[i]
 		}
-		if m.N >= 2 {
-			out[4+q] = float32(math.Sqrt(m.Squares[4*i+q] / float64(m.N-1) / float64(m.N)))
+		if moments.N >= 1 {
+			out[q] = float32(mean)
+		}
+		if moments.N >= 2 {
+			out[4+q] = float32(math.Sqrt(squares / float64(moments.N-1) / float64(moments.N)))
 		}
 	}
 	return out
 }
 
-// Add takes in one head of the next example: its pair tables, or else what its factors multiply to, if it has any.
+// Add takes in one head of the next example: its pair tables, or else what its factors multiply to, if it has
+// any.
 func (p *PairMeans) Add(h *schema.HeadResult) error {
 	tables := h.Pairs
 	if len(tables) == 0 {
@@ -65,11 +84,15 @@ func (p *PairMeans) Add(h *schema.HeadResult) error {
 		}
 		var err error
 		if p.pairs == nil {
-			if p.pairs, err = NewPairMaker(p.blas); err != nil {
+			if p.pairs, err = NewPairMaker(p.blas, p.bases); err != nil {
 				return err
 			}
 		}
-		if tables, err = p.pairs.Tables(h.Factors); err != nil {
+		scale, ok := p.scales[h.Head]
+		if !ok {
+			return fmt.Errorf("engine: factors of head %s, which is not among the %d targets", h.Head, len(p.scales))
+		}
+		if tables, err = p.pairs.Tables(scale, h.Factors); err != nil {
 			return err
 		}
 	}
@@ -80,9 +103,13 @@ func (p *PairMeans) Add(h *schema.HeadResult) error {
 			return fmt.Errorf("engine: pair table of %d and %d components, want the %d and %d of other examples",
 				len(t.QueryComponents), len(t.KeyComponents), len(mean.QueryComponents), len(mean.KeyComponents))
 		}
-		mean.score.Add(flat(t.Score), nil)
+		score, baseline := flat(t.Score), flat(t.Baseline)
+		if mean.whole {
+			score, baseline = perpPerp(&p.flat[0], t.Score), perpPerp(&p.flat[1], t.Baseline)
+		}
+		mean.score.Add(score, nil)
 		if t.Baseline != nil {
-			mean.diff.Add(flat(t.Score), flat(t.Baseline))
+			mean.diff.Add(score, baseline)
 		}
 	}
 	return nil
@@ -95,9 +122,14 @@ func (p *PairMeans) find(head schema.Head, t *schema.PairTable) *PairMean {
 			return m
 		}
 	}
+	whole := p.bases[t.QueryBasis].Kind == schema.Whole && p.bases[t.KeyBasis].Kind == schema.Whole
 	n := 4 * len(t.Score)
-	m := &PairMean{QueryBasis: t.QueryBasis, KeyBasis: t.KeyBasis, QueryComponents: t.QueryComponents, KeyComponents: t.KeyComponents,
-		score: blas.NewMoments(n), diff: blas.NewMoments(n)}
+	if whole {
+		n = len(t.Score)
+	}
+	m := &PairMean{QueryBasis: t.QueryBasis, KeyBasis: t.KeyBasis,
+		QueryComponents: slices.Clone(t.QueryComponents), KeyComponents: slices.Clone(t.KeyComponents),
+		whole: whole, score: blas.NewMoments(n), diff: blas.NewMoments(n)}
 	p.means[head] = append(p.means[head], m)
 	return m
 }
@@ -105,4 +137,13 @@ func (p *PairMeans) find(head schema.Head, t *schema.PairTable) *PairMean {
 // flat gives quadrant after quadrant of a table, in its own memory.
 func flat(table [][4]float32) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(table))), 4*len(table))
+}
+
+// perpPerp gives the quadrant that a table of whole vectors has everything in.
+func perpPerp(space *[]float32, table [][4]float32) []float32 {
+	*space = (*space)[:0]
+	for i := range table {
+		*space = append(*space, table[i][schema.PerpPerp])
+	}
+	return *space
 }

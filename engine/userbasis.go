@@ -18,15 +18,16 @@ import (
 	"ducklens/schema"
 )
 
-// UserBasis is a basis of your own: directions in the residual stream before the target head, at any scale. Their mean is
-// taken away, as LayerNorm does.
+// UserBasis is a basis of your own: directions in the residual stream before the target head, at any scale.
+// Their mean is taken away where the model's norm does so.
 type UserBasis struct {
 	Side   schema.Side
 	Name   string // letters, digits, _ . + -, beginning with a letter; not the name of another basis of the side
 	Source string // where it came from, for the description; may be empty
 
-	// Subspaces holds the directions [subspace, direction, d_model]: one subspace for all examples, or, PerExample, one
-	// for each in the order of [schema.Example.Index]. On the key side the key and the baseline position share it.
+	// Subspaces holds the directions [subspace, direction, d_model]: one subspace for all examples, or,
+	// PerExample, one for each in the order of [schema.Example.Index]. On the key side the key and the
+	// baseline position share it.
 	Subspaces  [][][]float64
 	PerExample bool
 }
@@ -37,9 +38,10 @@ const maxUserBytes = 1 << 30
 // ErrArray is returned for a file that holds no usable directions.
 var ErrArray = errors.New("unusable array of directions")
 
-// ReadUserBasis reads a basis from a NumPy .npy file: [d_model] is one direction and [r, d_model] a subspace, for all
-// examples; with perExample, [n, d_model] is one direction and [n, r, d_model] one subspace for each of n examples. Numbers
-// may be float32 or float64. Every direction is checked; d_model is compared with the model's by [Open].
+// ReadUserBasis reads a basis from a NumPy .npy file: [d_model] is one direction and [r, d_model] a subspace,
+// for all examples; with perExample, [n, d_model] is one direction and [n, r, d_model] one subspace for each
+// of n examples. Numbers may be float32 or float64. Every direction is checked; d_model is compared with the
+// model's by [Open].
 func ReadUserBasis(side schema.Side, name, path string, perExample bool) (UserBasis, error) {
 	b := UserBasis{Side: side, Name: name, Source: path, PerExample: perExample}
 	if err := b.read(); err != nil {
@@ -97,7 +99,7 @@ func (b *UserBasis) read() error {
 		}
 		b.Subspaces = append(b.Subspaces, subspace)
 	}
-	_, err = b.bases()
+	_, err = b.bases(noNorm)
 	return err
 }
 
@@ -120,18 +122,21 @@ func (b UserBasis) check() error {
 	if len(b.Subspaces) == 0 || !b.PerExample && len(b.Subspaces) > 1 {
 		return fmt.Errorf("%s basis %s has %d subspaces, want one, or one for each example and PerExample set", b.Side, b.Name, len(b.Subspaces))
 	}
-	if _, err := b.bases(); err != nil {
+	if _, err := b.bases(noNorm); err != nil {
 		return fmt.Errorf("%s basis %s: %w", b.Side, b.Name, err)
 	}
 	return nil
 }
 
-// bases makes the projections.
-func (b UserBasis) bases() ([]decompose.Basis, error) {
+// noNorm stands for the norm of a model that is not known yet: it finds what no model can use.
+var noNorm = decompose.Norm{Kind: decompose.NoNorm}
+
+// bases makes the projections for a model with that norm.
+func (b UserBasis) bases(norm decompose.Norm) ([]decompose.Basis, error) {
 	list := make([]decompose.Basis, len(b.Subspaces))
 	for i, subspace := range b.Subspaces {
 		var err error
-		if list[i], err = decompose.Span(subspace...); err == nil && len(subspace[0]) != b.dModel() {
+		if list[i], err = decompose.Span(norm, subspace...); err == nil && len(subspace[0]) != b.dModel() {
 			err = fmt.Errorf("%d entries, want %d as in the first", len(subspace[0]), b.dModel())
 		}
 		if err != nil {
@@ -139,7 +144,11 @@ func (b UserBasis) bases() ([]decompose.Basis, error) {
 			if b.PerExample {
 				where = fmt.Sprintf(", example %d", i)
 			}
-			return nil, advise("take out directions that are zero, constant or not finite", "%w: %s%s: %w", ErrArray, b.source(), where, err)
+			hint := "take out directions that are zero or not finite"
+			if norm.Kind == decompose.LN {
+				hint = "take out directions that are zero, constant or not finite"
+			}
+			return nil, advise(hint, "%w: %s%s: %w", ErrArray, b.source(), where, err)
 		}
 	}
 	return list, nil
@@ -177,7 +186,8 @@ func (b UserBasis) describe(made []decompose.Basis) schema.Basis {
 	return schema.Basis{Side: b.Side, Kind: schema.Subspace, Name: b.Name, Dimension: dimension, Description: strings.Join(text, "; ")}
 }
 
-// fingerprint is the beginning of the SHA-256 of the directions: 16 hexadecimal digits that tell one array from another.
+// fingerprint is the beginning of the SHA-256 of the directions: 16 hexadecimal digits that tell one array
+// from another.
 func (b UserBasis) fingerprint() string {
 	h := sha256.New()
 	var number [8]byte

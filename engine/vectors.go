@@ -7,7 +7,8 @@ import (
 	"ducklens/schema"
 )
 
-// Names of vectors in [schema.Substitution] and [schema.Projection]. A mover head's output goes by the head's label.
+// Names of vectors in [schema.Substitution] and [schema.Projection]. A mover head's output goes by the head's
+// label.
 const (
 	VectorUnembedKey        = "W_U[key]"         // unembedding of the token at the key position
 	VectorUnembedBaseline   = "W_U[baseline]"    // of the token at the baseline position
@@ -39,26 +40,32 @@ func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input
 		add(schema.Query, name, out, err)
 	}
 	key, baseline := x.Tokens[x.Key].ID, schema.NoToken
-	unembedKey := p.Unembed(key)
-	query(VectorUnembedKey, unembedKey)
 	if x.Baseline != schema.NoPosition {
 		baseline = x.Tokens[x.Baseline].ID
-		query(VectorUnembedBaseline, p.Unembed(baseline))
 	}
-	if x.RandomName != schema.NoToken {
-		query(VectorUnembedRandomName, p.Unembed(x.RandomName))
-	}
-	if x.RandomToken != schema.NoToken {
-		query(VectorUnembedRandom, p.Unembed(x.RandomToken))
-	}
-	along, err := decompose.Span(unembedKey)
-	if err != nil {
-		return nil, fmt.Errorf("substitution perpendicular to %s: %w", VectorUnembedKey, err)
+	if p.engine.unembeds() {
+		query(VectorUnembedKey, p.Unembed(key))
+		if baseline != schema.NoToken {
+			query(VectorUnembedBaseline, p.Unembed(baseline))
+		}
+		if x.RandomName != schema.NoToken {
+			query(VectorUnembedRandomName, p.Unembed(x.RandomName))
+		}
+		if x.RandomToken != schema.NoToken {
+			query(VectorUnembedRandom, p.Unembed(x.RandomToken))
+		}
 	}
 	for _, m := range p.engine.movers {
 		output := p.output(in, m)
 		query(m.String(), output)
-		_, perp := decompose.Split(along, output)
+		if !p.engine.unembeds() {
+			continue
+		}
+		along, err := decompose.Span(in.Norm, p.Unembed(key))
+		if err != nil {
+			return nil, fmt.Errorf("substitution perpendicular to %s: %w", VectorUnembedKey, err)
+		}
+		_, perp := decompose.Split(in.Norm, along, output)
 		query(m.String()+perpSuffix, narrowTo[T](perp))
 	}
 	unpatched, err := s.Unpatched(schema.Query)
@@ -75,7 +82,7 @@ func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input
 	keySide(VectorEmbed, atKey.embed, atBaseline.embed)
 	keySide(VectorEffective, atKey.effective, atBaseline.effective)
 	keySide(VectorEffectiveMLP, atKey.mlp, atBaseline.mlp)
-	if mlp0 := p.engine.mlp0(); mlp0 < len(in.Components) {
+	if mlp0 := p.engine.layout.MLP(0); mlp0 < len(in.Components) {
 		var atBaseline []T
 		if in.Baseline != nil {
 			atBaseline = in.Baseline.Component(mlp0)
@@ -87,16 +94,15 @@ func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input
 	return rows, fault
 }
 
-// output is what a mover head wrote at the query position [d_model], b_O not included.
+// output is what a mover head wrote at the query position [d_model], b_O not included, after a post-norm
+// where there is one.
 func (p *pass[T]) output(in decompose.Input[T], m schema.Head) []T {
-	return in.Query.Component(schema.StreamComponents(m.Layer, p.engine.description.NHeads) + m.Index)
+	return in.Query.Component(p.engine.layout.Head(m))
 }
 
-// mlp0 is the number of the component MLP0.
-func (e *Engine) mlp0() int { return schema.StreamComponents(1, e.description.NHeads) - 1 }
-
-// projections computes the rows of one head on one example: the movers' outputs along the query bases, the stream at
-// the key along the key bases.
+// projections computes the rows of one head on one example: the movers' outputs along the query bases, the
+// stream at the key along the key bases. With rotary embedding key and baseline have maps of their own; the
+// difference of their parts is compared with the key's.
 func (p *pass[T]) projections(s *decompose.Substitution[T], in decompose.Input[T]) []schema.Projection {
 	toDiff := s.ToKey.Minus(s.ToBaseline)
 	var rows []schema.Projection
@@ -110,9 +116,9 @@ func (p *pass[T]) projections(s *decompose.Substitution[T], in decompose.Input[T
 		}
 		for _, m := range p.engine.movers {
 			output := p.output(in, m)
-			add(schema.Query, m.String(), i, false, decompose.Project(in.QueryBases[i], output, s.ToKey.Map))
+			add(schema.Query, m.String(), i, false, decompose.Project(in.Norm, in.QueryBases[i], output, s.ToKey.Map))
 			if in.Baseline != nil {
-				add(schema.Query, m.String(), i, true, decompose.Project(in.QueryBases[i], output, toDiff.Map))
+				add(schema.Query, m.String(), i, true, decompose.Project(in.Norm, in.QueryBases[i], output, toDiff.Map))
 			}
 		}
 	}
@@ -121,10 +127,10 @@ func (p *pass[T]) projections(s *decompose.Substitution[T], in decompose.Input[T
 			continue
 		}
 		index, basis := len(p.engine.queryBases)+i, in.KeyBases[i]
-		add(schema.Key, VectorStream, index, false, decompose.Project(basis.AtKey, in.Key.Stream, s.Keys.Map))
+		add(schema.Key, VectorStream, index, false, decompose.Project(in.Norm, basis.AtKey, in.Key.Stream, s.AtKey.Map))
 		if in.Baseline != nil {
 			add(schema.Key, VectorStream, index, true,
-				decompose.ProjectDiff(basis.AtKey, in.Key.Stream, basis.AtBaseline, in.Baseline.Stream, s.Keys.Map))
+				decompose.ProjectDiff(in.Norm, basis.AtKey, in.Key.Stream, basis.AtBaseline, in.Baseline.Stream, s.AtKey.Map))
 		}
 	}
 	return rows
@@ -139,7 +145,7 @@ func (p *pass[T]) cosines(in decompose.Input[T]) []schema.VectorCosine {
 		}
 		for j, first := range p.engine.movers {
 			for _, second := range p.engine.movers[j+1:] {
-				par, perp := decompose.Cosine(in.QueryBases[i], p.output(in, first), p.output(in, second))
+				par, perp := decompose.Cosine(in.Norm, in.QueryBases[i], p.output(in, first), p.output(in, second))
 				rows = append(rows, schema.VectorCosine{Side: schema.Query, VectorA: first.String(), VectorB: second.String(), Basis: i,
 					ParCos: float32(par), PerpCos: float32(perp)})
 			}

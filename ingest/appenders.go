@@ -8,23 +8,32 @@ import (
 
 // tables that a run appends to.
 const (
-	tableExample = iota
-	tableToken
+	tablePrompt = iota
+	tablePromptToken
+	tableEdge
 	tableScore
-	tableAttention
+	tablePromptAttention
+	tableLayerScale
 	tableContribution
 	tableQueryFactor
 	tableKeyFactor
+	tableQueryAxis
+	tableKeyAxis
+	tableQueryCoordinate
+	tableKeyCoordinate
 	tablePair
+	tablePairMean
 	tableSubstitution
 	tableProjection
 	tableCosine
-	tablePairMean
+	tableLogit
+	tableLogitEffect
 	tableCount
 )
 
-var tableNames = [tableCount]string{"example", "token", "score", "attention", "contribution_wide", "query_factor", "key_factor",
-	"pair_contribution_wide", "substitution", "projection", "vector_cosine", "pair_mean_wide"}
+var tableNames = [tableCount]string{"prompt", "prompt_token", "edge", "score", "prompt_attention", "layer_scale", "contribution_wide",
+	"query_factor", "key_factor", "query_axis", "key_axis", "query_coordinate", "key_coordinate", "pair_contribution_wide", "pair_mean_wide",
+	"substitution", "projection", "vector_cosine", "logit", "logit_effect"}
 
 // appenders adds rows to the tables of a run in one transaction.
 type appenders struct {
@@ -32,7 +41,8 @@ type appenders struct {
 	open [tableCount]*dbfile.Appender // nil until there is a row
 }
 
-// table gives the appender of a table, to put rows into one after the other. The numbers of a row must have the types of their columns.
+// table gives the appender of a table, to put rows into one after the other. The numbers of a row must have the types of their
+// columns.
 func (a *appenders) table(table int) (*dbfile.Appender, error) {
 	if a.open[table] == nil {
 		var err error

@@ -14,32 +14,32 @@ type lottery struct {
 }
 
 // newLottery begins the draws of a run.
-func newLottery(opts *Options) (*lottery, error) {
+func newLottery(opts *Options, run *schema.Run) (*lottery, error) {
 	l := &lottery{}
 	for _, name := range opts.Names {
-		id, err := nameToken(opts, name)
+		id, err := nameToken(opts.Engine, run, name)
 		if err != nil {
 			return nil, fmt.Errorf("name %q, to draw random names from: %w", name, err)
 		}
 		l.names = append(l.names, id)
 	}
-	l.draws = prompts.NewDraws(opts.Run.Seed, len(l.names), opts.Engine.Model().DVocab)
+	l.draws = prompts.NewDraws(run.Seed, len(l.names), run.Model.DVocab)
 	return l, nil
 }
 
 // nameToken gives the first token of a name.
-func nameToken(opts *Options, name string) (int, error) {
-	if opts.Run.Convention == schema.Exact {
+func nameToken(engine Engine, run *schema.Run, name string) (int, error) {
+	if run.Convention == schema.Exact {
 		name = " " + name
 	}
 	// As a text of its own, with positions that any text has.
 	at := schema.AtIndex(-1)
-	e, err := opts.Engine.Example(schema.Prompt{Text: name, Query: at, Key: at, Baseline: at})
+	e, err := engine.Example(schema.Prompt{Text: name, Query: at, Key: at, Baseline: at})
 	if err != nil {
 		return 0, err
 	}
 	first := 0
-	if opts.Run.BOS {
+	if run.BOS {
 		first = 1
 	}
 	if len(e.Tokens) <= first {

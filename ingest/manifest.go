@@ -14,51 +14,166 @@ import (
 
 // manifest writes everything about the run that is not per example.
 func (w *writer) manifest(ctx context.Context) error {
-	if err := w.model(ctx); err != nil {
-		return err
-	}
-	if err := w.scan(ctx, "number the run in", []any{&w.summary.RunID}, "SELECT coalesce(max(run_id) + 1, 1) FROM run"); err != nil {
-		return err
-	}
-	r := &w.opts.Run
-	heads, bases := w.opts.Engine.Heads(), w.opts.Engine.Bases()
-	if err := w.exec(ctx, "run", `INSERT INTO run (run_id, model_id, created_at, ducklens_version, command_line, prompt_source,
-		seed, bos, convention, processing, precision, blas, threads, factors, pairs, status, n_heads, n_prompts, prompts_sha256)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
-		w.summary.RunID, w.summary.ModelID, r.CreatedAt.UTC(), r.Version, r.CommandLine, r.PromptSource, r.Seed, r.BOS,
-		r.Convention.String(), r.Processing.String(), r.Precision, r.BLAS, r.Threads, w.factors, w.pairs, schema.Running.String(), len(heads), w.source.total, w.source.sha256); err != nil {
-		return err
+	for _, step := range []func(context.Context) error{w.model, w.manifestRun, w.components, w.heads, w.bases, w.movers} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
 	var list [][]any
-	for i, h := range heads {
-		list = append(list, []any{w.summary.RunID, w.headID(h), h.Layer, h.Index, h.String(), i})
-	}
-	if err := w.insert(ctx, "INSERT INTO", "head", "run_id, head_id, layer, head, label, ordinal", list); err != nil {
-		return err
-	}
-	list = nil
-	for i, b := range bases {
-		var null dbfile.Value
-		if number, ok := b.NullNumber(); ok {
-			null = number
-		}
-		list = append(list, []any{w.summary.RunID, i, b.Side.String(), b.Kind.String(), b.Name, b.Dimension, b.Description, null})
-	}
-	if err := w.insert(ctx, "INSERT INTO", "basis", "run_id, basis_id, side, kind, name, dimension, description, null_number", list); err != nil {
-		return err
-	}
-	list = nil
-	for i, m := range w.opts.Engine.Movers() {
-		list = append(list, []any{w.summary.RunID, i, m.Layer, m.Index, m.String()})
-	}
-	if err := w.insert(ctx, "INSERT INTO", "mover", "run_id, ordinal, layer, head, label", list); err != nil {
-		return err
-	}
-	list = nil
 	for _, q := range w.opts.SavedQueries {
 		list = append(list, []any{q.Name, q.SQL})
 	}
 	return w.insert(ctx, "INSERT OR IGNORE INTO", "saved_query", "name, sql", list)
+}
+
+// model finds the model in the file by its key, or adds it.
+func (w *writer) model(ctx context.Context) error {
+	m := &w.run.Model
+	key := schema.ModelKey(*m)
+	err := w.scan(ctx, "look for the model in", []any{&w.summary.ModelID}, "SELECT model_id FROM model WHERE key = $1", key)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if err := w.scan(ctx, "number the model in", []any{&w.summary.ModelID}, "SELECT coalesce(max(model_id) + 1, 0) FROM model"); err != nil {
+		return err
+	}
+	return w.insert(ctx, "INSERT INTO", "model",
+		"model_id, key, name, family, sha256, config_sha256, n_layers, n_heads, n_kv_heads, d_model, d_head, d_mlp, d_vocab, n_ctx, norm, ln_eps, activation",
+		[][]any{{w.summary.ModelID, key, m.Name, m.Family, m.SHA256, null(m.ConfigSHA), m.NLayers, m.NHeads, m.NKVHeads,
+			m.DModel, m.DHead, m.DMLP, m.DVocab, m.NCtx, m.Norm, m.LNEps, m.Activation}})
+}
+
+// manifestRun writes the row of the run.
+func (w *writer) manifestRun(ctx context.Context) error {
+	if err := w.scan(ctx, "number the run in", []any{&w.summary.RunID}, "SELECT coalesce(max(run_id) + 1, 1) FROM run"); err != nil {
+		return err
+	}
+	key, err := w.runKey(ctx)
+	if err != nil {
+		return err
+	}
+	r := &w.run
+	return w.insert(ctx, "INSERT INTO", "run",
+		"run_id, key, model_id, created_at, ducklens_version, command_line, prompt_source, n_prompts, prompts_sha256, seed, bos, bos_policy, convention, processing, "+
+			"precision, blas, threads, factors, pairs, pair_means, logits, options, status, n_heads",
+		[][]any{{w.summary.RunID, key, w.summary.ModelID, r.CreatedAt.UTC(), r.Version, r.CommandLine, r.PromptSource, r.Prompts, r.PromptsSHA256,
+			r.Seed, r.BOS, null(r.BOSPolicy), r.Convention.String(), r.Processing.String(), r.Precision, r.BLAS, r.Threads,
+			r.Factors, r.Pairs, r.PairMeans, r.Logits, null(r.Options), schema.Running.String(), len(r.Heads)}})
+}
+
+// runKey gives the key of the run, another one than those of runs of the file that ask the same.
+func (w *writer) runKey(ctx context.Context) (string, error) {
+	for again := 0; ; again++ {
+		key := schema.RunKey(&w.run, again)
+		var there int
+		if err := w.scan(ctx, "look for the run in", []any{&there}, "SELECT count(*) FROM run WHERE key = $1", key); err != nil {
+			return "", err
+		}
+		if there == 0 {
+			return key, nil
+		}
+	}
+}
+
+// components finds the components of the run in the file, adds those that are not there, and says that the run has them.
+func (w *writer) components(ctx context.Context) error {
+	known, err := w.knownComponents(ctx)
+	if err != nil {
+		return err
+	}
+	var next int32
+	if err := w.scan(ctx, "number components in", []any{&next}, "SELECT coalesce(max(component_id) + 1, 0) FROM component"); err != nil {
+		return err
+	}
+	model := schema.ModelKey(w.run.Model)
+	var added, has [][]dbfile.Value
+	w.componentIDs = nil
+	for i, c := range w.run.Components {
+		key := schema.ComponentKey(model, c)
+		id, ok := known[key]
+		if !ok {
+			row, column := c.Grid(w.run.Model.NHeads)
+			id, next = next, next+1
+			added = append(added, []dbfile.Value{id, key, int32(w.summary.ModelID), c.Kind.String(), index(c.Layer), index(c.Head), c.Label(), c.TLName(),
+				int32(row), int32(column), nil})
+		}
+		w.componentIDs = append(w.componentIDs, id)
+		has = append(has, []dbfile.Value{w.runID(), id, int32(i)})
+	}
+	if err := w.appendAll("component", added); err != nil {
+		return err
+	}
+	return w.appendAll("run_component", has)
+}
+
+// knownComponents gives the numbers of the model's components that the file has, by their keys.
+func (w *writer) knownComponents(ctx context.Context) (map[string]int32, error) {
+	known := map[string]int32{}
+	err := w.each(ctx, "read components of", func(rows *sql.Rows) error {
+		var id int32
+		var key string
+		err := rows.Scan(&id, &key)
+		known[key] = id
+		return err
+	}, "SELECT component_id, key FROM component WHERE model_id = $1", w.summary.ModelID)
+	return known, err
+}
+
+// appendAll appends rows to a table.
+func (w *writer) appendAll(name string, rows [][]dbfile.Value) (err error) {
+	table, err := w.db.Appender(w.conn, name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, table.Close()) }()
+	for _, row := range rows {
+		if err := table.AppendRow(row...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// heads writes the target heads.
+func (w *writer) heads(ctx context.Context) error {
+	var list [][]any
+	for i, h := range w.run.Heads {
+		row := []any{w.summary.RunID, w.headID(h.Head), h.Layer, h.Index, h.TLName(), i, h.KVHead, h.ScoreScale, nil, nil, nil, h.RotaryDims}
+		if h.SoftCap != 0 {
+			row[8] = h.SoftCap
+		}
+		if h.Window != 0 {
+			row[9] = h.Window
+		}
+		if h.SinkLogit == h.SinkLogit { // NaN where there is none
+			row[10] = h.SinkLogit
+		}
+		list = append(list, row)
+	}
+	return w.insert(ctx, "INSERT INTO", "head",
+		"run_id, head_id, layer, head, label, ordinal, kv_head, score_scale, soft_cap, attention_window, sink_logit, rotary_dims", list)
+}
+
+// bases writes the bases.
+func (w *writer) bases(ctx context.Context) error {
+	var list [][]any
+	for i, b := range w.run.Bases {
+		var number any
+		if n, ok := b.NullNumber(); ok {
+			number = n
+		}
+		list = append(list, []any{w.summary.RunID, i, b.Side.String(), b.Kind.String(), b.Name, b.Dimension, b.Description, number})
+	}
+	return w.insert(ctx, "INSERT INTO", "basis", "run_id, basis_id, side, kind, name, dimension, description, null_number", list)
+}
+
+// movers writes the heads whose outputs are substituted, by the names of their components.
+func (w *writer) movers(ctx context.Context) error {
+	var list [][]any
+	for i, m := range w.run.Movers {
+		list = append(list, []any{w.summary.RunID, i, m.Layer, m.Index, m.String()})
+	}
+	return w.insert(ctx, "INSERT INTO", "mover", "run_id, ordinal, layer, head, label", list)
 }
 
 // insert adds rows to a table, many with one statement: a statement takes a millisecond, whatever is in it.
@@ -81,60 +196,20 @@ func (w *writer) insert(ctx context.Context, insertInto, table, columns string, 
 	return nil
 }
 
-// model finds the model in the file by the hash of its weights, or adds it with its components.
-func (w *writer) model(ctx context.Context) error {
-	m := w.opts.Engine.Model()
-	var found schema.Model
-	err := w.scan(ctx, "look for the model in", []any{&w.summary.ModelID, &found.SHA256, &found.NLayers, &found.NHeads, &found.DModel,
-		&found.DHead, &found.DMLP, &found.DVocab, &found.NCtx, &found.LNEps, &found.Activation},
-		"SELECT model_id, sha256, n_layers, n_heads, d_model, d_head, d_mlp, d_vocab, n_ctx, ln_eps, activation FROM model WHERE sha256 = $1 ORDER BY model_id LIMIT 1", m.SHA256)
-	switch {
-	case err == nil:
-		found.Name = m.Name // a folder may be renamed
-		if found != m {
-			return fmt.Errorf("model %d in %s has the same weights (SHA-256 %s) and another configuration: %+v, want %+v",
-				w.summary.ModelID, w.opts.Path, m.SHA256, found, m)
-		}
+// null stores "" as NULL.
+func null(s string) any {
+	if s == "" {
 		return nil
-	case !errors.Is(err, sql.ErrNoRows):
-		return err
 	}
-	components := schema.Components(m.NLayers, m.NHeads)
-	if len(components) > componentsPerModel {
-		return fmt.Errorf("the model has %d components, want at most %d", len(components), componentsPerModel)
-	}
-	if err := w.scan(ctx, "number the model in", []any{&w.summary.ModelID}, "SELECT coalesce(max(model_id) + 1, 0) FROM model"); err != nil {
-		return err
-	}
-	if err := w.exec(ctx, "model", `INSERT INTO model (model_id, name, sha256, n_layers, n_heads, d_model, d_head, d_mlp, d_vocab, n_ctx, ln_eps, activation)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		w.summary.ModelID, m.Name, m.SHA256, m.NLayers, m.NHeads, m.DModel, m.DHead, m.DMLP, m.DVocab, m.NCtx, m.LNEps, m.Activation); err != nil {
-		return err
-	}
-	return w.components(components, m.NHeads)
+	return s
 }
 
-// components appends the components of a new model.
-func (w *writer) components(list []schema.Component, nHeads int) (err error) {
-	table, err := w.db.Appender(w.conn, "component")
-	if err != nil {
-		return err
+// index stores the -1 of a component without a layer or a head as NULL.
+func index(i int) dbfile.Value {
+	if i < 0 {
+		return nil
 	}
-	defer func() { err = errors.Join(err, table.Close()) }()
-	index := func(i int) any {
-		if i < 0 {
-			return nil
-		}
-		return int32(i)
-	}
-	for i, c := range list {
-		row, column := c.Grid(nHeads)
-		if err := table.AppendRow(int32(w.summary.ModelID*componentsPerModel+i), int32(w.summary.ModelID), c.Kind.String(),
-			index(c.Layer), index(c.Head), c.Label(), c.TLName(), int32(row), int32(column)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return int32(i)
 }
 
 // complete writes what needs the whole run, compares the rows in the file with those written, and marks the run complete.
@@ -145,19 +220,30 @@ func (w *writer) complete(ctx context.Context) error {
 	if err := errors.Join(err, cerr); err != nil {
 		return err
 	}
+	stored, err := w.count(ctx, w.summary.RunID)
+	if err != nil {
+		return err
+	}
 	for i, table := range tableNames {
 		w.rows[i] += appended[i]
 		w.summary.Rows += appended[i]
-		var n int64
-		if err := w.scan(ctx, "count rows of "+table+" in", []any{&n}, "SELECT count(*) FROM "+table+" WHERE run_id = $1", w.summary.RunID); err != nil {
-			return err
-		}
-		if n != w.rows[i] {
-			return fmt.Errorf("table %s of %s: %w: %d rows of run %d, want the %d that were written", table, w.opts.Path, ErrCounts, n, w.summary.RunID, w.rows[i])
+		if stored[i] != w.rows[i] {
+			return fmt.Errorf("table %s of %s: %w: %d rows of run %d, want the %d that were written",
+				table, w.opts.Path, ErrCounts, stored[i], w.summary.RunID, w.rows[i])
 		}
 	}
 	return w.exec(ctx, "run", "UPDATE run SET status = $1, n_examples = $2, max_closure_residual = $3 WHERE run_id = $4",
 		schema.Complete.String(), w.summary.Examples, w.summary.MaxClosure, w.summary.RunID)
+}
+
+// count counts the rows that the file has of a run.
+func (w *writer) count(ctx context.Context, run int) (n [tableCount]int64, err error) {
+	for i, table := range tableNames {
+		if err := w.scan(ctx, "count rows of "+table+" in", []any{&n[i]}, "SELECT count(*) FROM "+table+" WHERE run_id = $1", run); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // exec runs a statement that changes a table.

@@ -10,85 +10,126 @@ import (
 
 // refillMeans feeds the means of pairs with what the file has of a resumed run. Means are not kept from batch to batch, so that a
 // batch stays one append: they are gathered anew from the stored factors, or from the stored pairs, which gives the same bits
-// as gathering them on the way did. A run that stores neither has no means.
+// as gathering them on the way did.
 func (w *writer) refillMeans(ctx context.Context) error {
-	if !w.factors && !w.pairs {
+	if !w.run.PairMeans {
 		return nil
 	}
-	op := fmt.Sprintf("read pairs of run %d of", w.summary.RunID)
+	r := refill{w: w, op: fmt.Sprintf("read pairs of run %d of", w.summary.RunID), index: map[int32]int{}}
+	for i, id := range w.componentIDs {
+		r.index[id] = i
+	}
+	read := r.pairs
+	if w.run.Factors {
+		read = r.factors
+	}
 	for example := range w.resumed.examples {
 		if err := cancelled(ctx); err != nil {
 			return err
 		}
-		var byHead map[int32]*schema.HeadResult
-		var err error
-		if w.factors {
-			byHead, err = w.storedFactors(ctx, op, example)
-		} else {
-			byHead, err = w.storedPairs(ctx, op, example)
-		}
-		if err != nil {
+		byHead := map[int32]*schema.HeadResult{}
+		if err := read(ctx, example, byHead); err != nil {
 			return err
 		}
-		for _, head := range w.opts.Engine.Heads() {
-			h := byHead[w.headID(head)]
+		for _, head := range w.run.Heads {
+			h := byHead[w.headID(head.Head)]
 			if h == nil {
-				return fmt.Errorf("%s %s: %w: none for head %s on example %d", op, w.opts.Path, ErrCounts, head, example)
+				return fmt.Errorf("%s %s: %w: none for head %s on example %d", r.op, w.opts.Path, ErrCounts, head, example)
 			}
-			h.Head = head
+			h.Head = head.Head
 			if err := w.means.Add(h); err != nil {
-				return fmt.Errorf("%s %s: example %d, head %s: %w", op, w.opts.Path, example, head, err)
+				return fmt.Errorf("%s %s: example %d, head %s: %w", r.op, w.opts.Path, example, head, err)
 			}
 		}
 	}
 	return nil
 }
 
-// storedFactors reads the factors of an example by head.
-func (w *writer) storedFactors(ctx context.Context, op string, example int) (map[int32]*schema.HeadResult, error) {
-	byHead := map[int32]*schema.HeadResult{}
-	for _, vector := range []struct {
-		side       schema.Side
-		atBaseline bool
-		query      string
-	}{
-		{schema.Query, false, "SELECT head_id, component_id, basis_id, par, perp FROM query_factor"},
-		{schema.Key, false, "SELECT head_id, component_id, basis_id, par, perp FROM key_factor"},
-		{schema.Key, true, "SELECT head_id, component_id, basis_id, baseline_par, baseline_perp FROM key_factor"},
-	} {
-		if err := w.each(ctx, op, func(rows *sql.Rows) error {
-			f := schema.Factor{Side: vector.side, AtBaseline: vector.atBaseline}
-			var head int32
-			if err := rows.Scan(&head, &f.Component, &f.Basis, (*floats)(&f.Par), (*floats)(&f.Perp)); err != nil {
-				return err
-			}
-			if f.Par == nil && vector.atBaseline {
-				return nil // no baseline
-			}
-			f.Component -= w.summary.ModelID * componentsPerModel
-			at(byHead, head).Factors = append(at(byHead, head).Factors, f)
-			return nil
-		}, vector.query+" WHERE run_id = $1 AND example_id = $2 ORDER BY head_id, basis_id, component_id", w.summary.RunID, example); err != nil {
-			return nil, err
-		}
-	}
-	return byHead, nil
+// refill reads what means are made of.
+type refill struct {
+	w     *writer
+	op    string
+	index map[int32]int // of components, by their numbers in the file
 }
 
-// storedPairs reads the pair tables of an example by head.
-func (w *writer) storedPairs(ctx context.Context, op string, example int) (map[int32]*schema.HeadResult, error) {
-	byHead := map[int32]*schema.HeadResult{}
-	err := w.each(ctx, op, func(rows *sql.Rows) error {
-		var head int32
-		var queryComponent, keyComponent, queryBasis, keyBasis int
+// query calls f for every row of a query about an example; its rows are sorted by head, and components are in their order.
+func (r *refill) query(ctx context.Context, example int, f func(*sql.Rows) error, query, orderBy string) error {
+	return r.w.each(ctx, r.op, f, query+" WHERE t.run_id = $1 AND t.example_id = $2 ORDER BY t.head_id, "+orderBy, r.w.summary.RunID, example)
+}
+
+// inOrder joins the place of a component among those of the run.
+const inOrder = " AS t JOIN run_component AS o ON o.run_id = t.run_id AND o.component_id = t.component_id"
+
+// factors reads the factors of an example by head.
+func (r *refill) factors(ctx context.Context, example int, byHead map[int32]*schema.HeadResult) error {
+	for _, from := range []struct {
+		factors                         schema.Factors
+		side, vector, image, coordinate string
+	}{
+		{schema.Factors{Side: schema.Query}, "query", "vector", "image", "coordinate"},
+		{schema.Factors{Side: schema.Key}, "key", "vector", "image", "coordinate"},
+		{schema.Factors{Side: schema.Key, AtBaseline: true}, "key", "baseline", "baseline", "baseline"},
+	} {
+		sides := map[int32]*schema.Factors{}
+		if err := r.query(ctx, example, func(rows *sql.Rows) error {
+			var head, component int32
+			var vector floats
+			if err := rows.Scan(&head, &component, &vector); err != nil {
+				return err
+			}
+			if sides[head] == nil {
+				f := from.factors
+				f.DHead, sides[head] = len(vector), &f
+			}
+			f := sides[head]
+			f.Components, f.Vectors = append(f.Components, r.index[component]), append(f.Vectors, vector...)
+			return nil
+		}, "SELECT t.head_id, t.component_id, t."+from.vector+" FROM "+from.side+"_factor"+inOrder, "o.ordinal"); err != nil {
+			return err
+		}
+		if err := r.query(ctx, example, func(rows *sql.Rows) error {
+			var head int32
+			var a schema.Axis
+			if err := rows.Scan(&head, &a.Basis, &a.Number, (*floats)(&a.Image)); err != nil || a.Image == nil || sides[head] == nil {
+				return err
+			}
+			sides[head].Axes = append(sides[head].Axes, a)
+			return nil
+		}, "SELECT t.head_id, t.basis_id, t.axis, t."+from.image+" FROM "+from.side+"_axis AS t", "t.basis_id, t.axis"); err != nil {
+			return err
+		}
+		if err := r.query(ctx, example, func(rows *sql.Rows) error {
+			var head int32
+			var x sql.Null[float32]
+			if err := rows.Scan(&head, &x); err != nil || !x.Valid || sides[head] == nil {
+				return err
+			}
+			sides[head].Coordinates = append(sides[head].Coordinates, x.V)
+			return nil
+		}, "SELECT t.head_id, t."+from.coordinate+" FROM "+from.side+"_coordinate"+inOrder, "o.ordinal, t.basis_id, t.axis"); err != nil {
+			return err
+		}
+		for head, f := range sides {
+			if f.DHead > 0 { // there is a baseline, or it is no matter of one
+				at(byHead, head).Factors = append(at(byHead, head).Factors, *f)
+			}
+		}
+	}
+	return nil
+}
+
+// pairs reads the pair tables of an example by head.
+func (r *refill) pairs(ctx context.Context, example int, byHead map[int32]*schema.HeadResult) error {
+	err := r.query(ctx, example, func(rows *sql.Rows) error {
+		var head, queryID, keyID int32
+		var queryBasis, keyBasis int
 		var score [4]float32
 		var baseline [4]sql.Null[float32]
-		if err := rows.Scan(&head, &queryComponent, &keyComponent, &queryBasis, &keyBasis, &score[0], &score[1], &score[2], &score[3],
+		if err := rows.Scan(&head, &queryID, &keyID, &queryBasis, &keyBasis, &score[0], &score[1], &score[2], &score[3],
 			&baseline[0], &baseline[1], &baseline[2], &baseline[3]); err != nil {
 			return err
 		}
-		queryComponent -= w.summary.ModelID * componentsPerModel
-		keyComponent -= w.summary.ModelID * componentsPerModel
+		queryComponent, keyComponent := r.index[queryID], r.index[keyID]
 		h := at(byHead, head)
 		n := len(h.Pairs)
 		if n == 0 || h.Pairs[n-1].QueryBasis != queryBasis || h.Pairs[n-1].KeyBasis != keyBasis {
@@ -107,21 +148,25 @@ func (w *writer) storedPairs(ctx context.Context, op string, example int) (map[i
 			t.Baseline = append(t.Baseline, [4]float32{baseline[0].V, baseline[1].V, baseline[2].V, baseline[3].V})
 		}
 		return nil
-	}, `SELECT head_id, query_component_id, key_component_id, query_basis_id, key_basis_id, score_par_par, score_par_perp, score_perp_par, score_perp_perp,
-		baseline_par_par, baseline_par_perp, baseline_perp_par, baseline_perp_perp FROM pair_contribution_wide WHERE run_id = $1 AND example_id = $2
-		ORDER BY head_id, query_basis_id, key_basis_id, query_component_id, key_component_id`, w.summary.RunID, example)
+	}, `SELECT t.head_id, t.query_component_id, t.key_component_id, t.query_basis_id, t.key_basis_id,
+		t.score_par_par, t.score_par_perp, t.score_perp_par, t.score_perp_perp,
+		t.baseline_par_par, t.baseline_par_perp, t.baseline_perp_par, t.baseline_perp_perp
+		FROM pair_contribution_wide AS t
+		JOIN run_component AS q ON q.run_id = t.run_id AND q.component_id = t.query_component_id
+		JOIN run_component AS k ON k.run_id = t.run_id AND k.component_id = t.key_component_id`,
+		"t.query_basis_id, t.key_basis_id, q.ordinal, k.ordinal")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for head, h := range byHead {
 		for _, t := range h.Pairs {
 			if want := len(t.QueryComponents) * len(t.KeyComponents); len(t.Score) != want || len(t.Baseline) != 0 && len(t.Baseline) != want {
-				return nil, fmt.Errorf("%s %s: %w: a table of head number %d on example %d has %d scores and %d baselines, want %d by %d", op, w.opts.Path, ErrCounts,
+				return fmt.Errorf("%s %s: %w: a table of head number %d on example %d has %d scores and %d baselines, want %d by %d", r.op, r.w.opts.Path, ErrCounts,
 					head, example, len(t.Score), len(t.Baseline), len(t.QueryComponents), len(t.KeyComponents))
 			}
 		}
 	}
-	return byHead, nil
+	return nil
 }
 
 // at gives the result of a head, a new one if there is none.

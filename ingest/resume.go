@@ -73,10 +73,7 @@ func (e *noneError) Hint() string { return "--append adds another run to it" }
 // resumed is what the file has of a run that is continued.
 type resumed struct {
 	runID    int
-	examples int  // numbers 0 to examples-1 are there
-	factors  bool // of the manifest
-	pairs    bool
-	rows     [tableCount]int64
+	examples int // numbers 0 to examples-1 are there
 }
 
 // count gives the number of examples that need not be computed.
@@ -85,33 +82,6 @@ func (r *resumed) count() int {
 		return 0
 	}
 	return r.examples
-}
-
-// check compares what the engine computes now with what the run has: the manifest does not say which tables of vectors
-// it was asked for, but the rows do.
-func (r *resumed) check(path string, results []schema.Result) error {
-	if r == nil || len(results) == 0 || len(results[0].Heads) == 0 {
-		return nil
-	}
-	h := &results[0].Heads[0]
-	var list []Difference
-	for _, c := range []struct {
-		what       string
-		begun, now bool
-	}{
-		{"factors", r.factors, len(h.Factors) > 0},
-		{"pairs", r.pairs, len(h.Pairs) > 0},
-		{"substitutions", r.rows[tableSubstitution] > 0, len(h.Substitutions) > 0},
-		{"projections", r.rows[tableProjection] > 0, len(h.Projections) > 0},
-	} {
-		if c.begun != c.now {
-			list = append(list, Difference{c.what, strconv.FormatBool(c.begun), strconv.FormatBool(c.now)})
-		}
-	}
-	if len(list) > 0 {
-		return &DifferentError{Path: path, RunID: r.runID, Differences: list}
-	}
-	return nil
 }
 
 // resume opens the file and takes up the run that is to be continued. A file without any run is left to a new one.
@@ -184,67 +154,82 @@ func (w *writer) unfinished(ctx context.Context) (ids []int, err error) {
 
 // compare tells whether an unfinished run is the one that the options ask for, and makes it the writer's.
 func (w *writer) compare(ctx context.Context, id int) error {
-	var b struct {
-		modelSHA, modelName, version, command, convention, processing, precision, blas string
-		seed                                                                           int64
-		bos                                                                            bool
-		prompts                                                                        sql.NullInt64
-		sha                                                                            sql.NullString
-	}
-	old := &resumed{runID: id}
-	if err := w.scan(ctx, "read run "+strconv.Itoa(id)+" of", []any{&w.summary.ModelID, &b.modelName, &b.modelSHA, &b.version, &b.command, &b.seed, &b.bos,
-		&b.convention, &b.processing, &b.precision, &b.blas, &old.factors, &old.pairs, &b.prompts, &b.sha},
-		`SELECT r.model_id, m.name, m.sha256, r.ducklens_version, r.command_line, r.seed, r.bos, r.convention::VARCHAR, r.processing::VARCHAR, r.precision, r.blas,
-		r.factors, r.pairs, r.n_prompts, r.prompts_sha256 FROM run AS r JOIN model AS m ON m.model_id = r.model_id WHERE r.run_id = $1`, id); err != nil {
+	op := "read run " + strconv.Itoa(id) + " of"
+	var begun schema.Run
+	var modelKey, convention, processing string
+	var prompts sql.NullInt64
+	var promptsSHA, options sql.NullString
+	if err := w.scan(ctx, op, []any{&w.summary.ModelID, &begun.Model.Name, &modelKey, &begun.Model.SHA256, &begun.Version, &begun.CommandLine,
+		&begun.Seed, &begun.BOS, &convention, &processing, &begun.Precision, &begun.BLAS,
+		&begun.Factors, &begun.Pairs, &begun.PairMeans, &begun.Logits, &options, &prompts, &promptsSHA},
+		`SELECT r.model_id, m.name, m.key, m.sha256, r.ducklens_version, r.command_line,
+		r.seed, r.bos, r.convention::VARCHAR, r.processing::VARCHAR, r.precision, r.blas,
+		r.factors, r.pairs, r.pair_means, r.logits, r.options, r.n_prompts, r.prompts_sha256
+		FROM run AS r JOIN model AS m ON m.model_id = r.model_id WHERE r.run_id = $1`, id); err != nil {
 		return err
 	}
-	lists := [3][]string{}
-	for i, query := range []string{
-		"SELECT label FROM head WHERE run_id = $1 ORDER BY ordinal",
-		"SELECT side || ' ' || name || ' (' || kind || ' of ' || dimension || ': ' || description || ')' FROM basis WHERE run_id = $1 ORDER BY basis_id",
-		"SELECT label FROM mover WHERE run_id = $1 ORDER BY ordinal",
+	var heads, bases, movers, components []string
+	for _, list := range []struct {
+		into  *[]string
+		query string
+	}{
+		{&heads, "SELECT layer || '.' || head FROM head WHERE run_id = $1 ORDER BY ordinal"},
+		{&bases, "SELECT side || ' ' || name || ' (' || kind || ' of ' || dimension || ': ' || description || ')' FROM basis WHERE run_id = $1 ORDER BY basis_id"},
+		{&movers, "SELECT label FROM mover WHERE run_id = $1 ORDER BY ordinal"},
+		{&components, "SELECT c.label FROM run_component AS r JOIN component AS c ON c.component_id = r.component_id WHERE r.run_id = $1 ORDER BY r.ordinal"},
 	} {
-		if err := w.each(ctx, "read run "+strconv.Itoa(id)+" of", func(rows *sql.Rows) error {
+		if err := w.each(ctx, op, func(rows *sql.Rows) error {
 			var s string
 			err := rows.Scan(&s)
-			lists[i] = append(lists[i], s)
+			*list.into = append(*list.into, s)
 			return err
-		}, query, id); err != nil {
+		}, list.query, id); err != nil {
 			return err
 		}
 	}
 
-	e, r := w.opts.Engine, &w.opts.Run
+	now := &w.run
 	var list []Difference
-	differ := func(what, begun, asked string) {
-		if begun != asked {
-			list = append(list, Difference{what, begun, asked})
+	differ := func(what string, begun, asked any) {
+		if b, a := fmt.Sprint(begun), fmt.Sprint(asked); b != a {
+			list = append(list, Difference{what, b, a})
 		}
 	}
-	m := e.Model()
-	differ("model", b.modelName+" with SHA-256 "+b.modelSHA, b.modelName+" with SHA-256 "+m.SHA256) // a folder may be renamed
+	sameModel := modelKey == schema.ModelKey(now.Model) // a folder may be renamed
 	switch {
-	case !b.prompts.Valid || !b.sha.Valid:
-		list = append(list, Difference{"prompts", "not recorded by the ducklens that began it", fmt.Sprint(w.source.total)})
-	case b.prompts.Int64 != int64(w.source.total):
-		differ("prompts", fmt.Sprint(b.prompts.Int64), fmt.Sprint(w.source.total))
+	case sameModel:
+		differ("components", strings.Join(components, ", "), joined(now.Components, schema.Component.Label))
+	case begun.Model.SHA256 == now.Model.SHA256:
+		differ("model", begun.Model.Name, now.Model.Name+" with the same weights and another configuration")
 	default:
-		differ("prompts", "with SHA-256 "+b.sha.String, "with SHA-256 "+w.source.sha256)
+		differ("model", begun.Model.Name+" with SHA-256 "+begun.Model.SHA256, now.Model.Name+" with SHA-256 "+now.Model.SHA256)
 	}
-	differ("seed", fmt.Sprint(b.seed), fmt.Sprint(r.Seed))
-	differ("bos", fmt.Sprint(b.bos), fmt.Sprint(r.BOS))
-	differ("convention", b.convention, r.Convention.String())
-	differ("processing", b.processing, r.Processing.String())
-	differ("precision", b.precision, r.Precision)
-	differ("blas", b.blas, r.BLAS) // another provider gives other bits; another number of threads does not
-	differ("ducklens version", b.version, r.Version)
-	differ("heads", strings.Join(lists[0], ", "), joined(e.Heads(), schema.Head.String))
-	differ("movers", strings.Join(lists[2], ", "), joined(e.Movers(), schema.Head.String))
-	list = append(list, basesDiffer(lists[1], e.Bases())...)
+	switch {
+	case !prompts.Valid || !promptsSHA.Valid:
+		differ("prompts", "not recorded by the ducklens that began it", now.Prompts)
+	case prompts.Int64 != int64(now.Prompts):
+		differ("prompts", prompts.Int64, now.Prompts)
+	default:
+		differ("prompts", "with SHA-256 "+promptsSHA.String, "with SHA-256 "+now.PromptsSHA256)
+	}
+	differ("seed", begun.Seed, now.Seed)
+	differ("bos", begun.BOS, now.BOS)
+	differ("convention", convention, now.Convention)
+	differ("processing", processing, now.Processing)
+	differ("precision", begun.Precision, now.Precision)
+	differ("blas", begun.BLAS, now.BLAS) // another provider gives other bits; another number of threads does not
+	differ("ducklens version", begun.Version, now.Version)
+	differ("factors", begun.Factors, now.Factors)
+	differ("pairs", begun.Pairs, now.Pairs)
+	differ("logits", begun.Logits, now.Logits)
+	differ("options", options.String, now.Options)
+	differ("heads", strings.Join(heads, ", "), joined(now.Heads, schema.Target.String))
+	differ("movers", strings.Join(movers, ", "), joined(now.Movers, schema.Head.String))
+	list = append(list, basesDiffer(bases, now.Bases)...)
 	if len(list) > 0 {
-		return &DifferentError{Path: w.opts.Path, RunID: id, CommandLine: b.command, Differences: list}
+		return &DifferentError{Path: w.opts.Path, RunID: id, CommandLine: begun.CommandLine, Differences: list}
 	}
-	w.resumed, w.summary.RunID = old, id
+	w.resumed, w.summary.RunID, w.run.PairMeans = &resumed{runID: id}, id, begun.PairMeans
 	return nil
 }
 
@@ -286,25 +271,33 @@ func joined[T any](list []T, text func(T) string) string {
 }
 
 // takeUp brings the writer to where it was when the last batch was committed.
-func (w *writer) takeUp(ctx context.Context) error {
+func (w *writer) takeUp(ctx context.Context) (err error) {
 	old := w.resumed
-	w.factors, w.pairs = old.factors, old.pairs
-	for i, table := range tableNames {
-		if err := w.scan(ctx, "count rows of "+table+" in", []any{&old.rows[i]}, "SELECT count(*) FROM "+table+" WHERE run_id = $1", old.runID); err != nil {
-			return err
-		}
-		w.rows[i] = old.rows[i]
-		w.summary.Rows += old.rows[i]
+	op := "read run " + strconv.Itoa(old.runID) + " of"
+	if w.rows, err = w.count(ctx, old.runID); err != nil {
+		return err
+	}
+	for _, n := range w.rows {
+		w.summary.Rows += n
+	}
+	if err := w.each(ctx, op, func(rows *sql.Rows) error {
+		var id int32
+		err := rows.Scan(&id)
+		w.componentIDs = append(w.componentIDs, id)
+		return err
+	}, "SELECT component_id FROM run_component WHERE run_id = $1 ORDER BY ordinal", old.runID); err != nil {
+		return err
 	}
 	var last int
-	if err := w.scan(ctx, "read run "+strconv.Itoa(old.runID)+" of", []any{&last, &w.summary.MaxClosure}, `SELECT (SELECT coalesce(max(example_id), -1) FROM example WHERE run_id = $1),
+	if err := w.scan(ctx, op, []any{&last, &w.closure}, `SELECT (SELECT coalesce(max(example_id), -1) FROM edge WHERE run_id = $1),
 		(SELECT coalesce(max(closure_residual), 0) FROM score WHERE run_id = $1)`, old.runID); err != nil {
 		return err
 	}
-	old.examples = int(old.rows[tableExample])
-	if scores := int64(old.examples) * int64(len(w.opts.Engine.Heads())); last+1 != old.examples || old.rows[tableScore] != scores || old.examples > w.source.total {
+	w.summary.MaxClosure = w.closure
+	old.examples = int(w.rows[tableEdge])
+	if scores := int64(old.examples) * int64(len(w.run.Heads)); last+1 != old.examples || w.rows[tableScore] != scores || old.examples > w.run.Prompts {
 		return fmt.Errorf("resume run %d of %s: %w: %d examples, the last number %d, with %d scores, want numbers 0 to %d with %d scores",
-			old.runID, w.opts.Path, ErrCounts, old.examples, last, old.rows[tableScore], old.examples-1, scores)
+			old.runID, w.opts.Path, ErrCounts, old.examples, last, w.rows[tableScore], old.examples-1, scores)
 	}
 	w.summary.Examples, w.summary.Resumed = old.examples, old.examples
 	return w.refillMeans(ctx)

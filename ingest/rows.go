@@ -11,56 +11,124 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// appendResult appends the rows of one example, but for contributions.
-func (w *writer) appendResult(tables *appenders, r *schema.Result, closure *float64) error {
+// appendResult appends the rows of one example, but for those that are sorted over the examples of a part.
+func (w *writer) appendResult(tables *appenders, r *schema.Result) error {
 	if err := w.appendExample(tables, &r.Example); err != nil {
+		return err
+	}
+	if err := w.appendScales(tables, r); err != nil {
+		return err
+	}
+	if err := w.appendLogits(tables, r); err != nil {
 		return err
 	}
 	for i := range r.Heads {
 		h := &r.Heads[i]
-		*closure = max(*closure, h.Score.Closure)
-		for _, rows := range []func(*appenders, int32, *schema.HeadResult) error{
-			w.appendScore, w.appendFactors, w.appendPairs, w.appendVectors} {
-			if err := rows(tables, int32(r.Example.Index), h); err != nil {
+		w.closure = max(w.closure, h.Score.Closure)
+		for _, rows := range []func(*appenders, *schema.Example, *schema.HeadResult) error{
+			w.appendScore, w.appendFactors, w.appendPairs, w.appendVectors, w.addToMeans} {
+			if err := rows(tables, &r.Example, h); err != nil {
 				return fmt.Errorf("head %s: %w", h.Head, err)
 			}
-		}
-		if err := w.means.Add(h); err != nil {
-			return fmt.Errorf("head %s: %w", h.Head, err)
 		}
 	}
 	return nil
 }
 
-// appendExample appends an example and its tokens.
-func (w *writer) appendExample(tables *appenders, e *schema.Example) error {
-	run, example := w.runID(), int32(e.Index)
-	var baseline, baselineToken dbfile.Value
-	if e.Baseline != schema.NoPosition {
-		baseline, baselineToken = int32(e.Baseline), text(e.Tokens[e.Baseline].Text)
+// addToMeans takes a head into the means of pairs, where the run has such.
+func (w *writer) addToMeans(_ *appenders, _ *schema.Example, h *schema.HeadResult) error {
+	if !w.run.PairMeans {
+		return nil
 	}
-	if err := tables.row(tableExample, run, example, text(e.Prompt.Text), optional(e.Prompt.Template), optional(e.Prompt.Order),
-		text(e.Tokens[e.Key].Text), baselineToken, int32(e.Query), int32(e.Key), baseline, int32(len(e.Tokens)),
-		drawn(e.RandomName), drawn(e.RandomToken)); err != nil {
+	fed := schema.HeadResult{Head: h.Head, Factors: h.Factors, Pairs: h.Pairs}
+	if !w.run.Factors {
+		fed.Pairs = w.storedPairTables(h.Pairs) // a resumed run has no others
+	}
+	return w.means.Add(&fed)
+}
+
+// promptID numbers the prompt of an example: each record of a prompt file is a prompt, with one edge.
+func promptID(e *schema.Example) int32 { return int32(e.Index) }
+
+// Words of the columns edge.rule and edge.baseline_kind.
+const (
+	ruleGiven     = "given"
+	baselineToken = "token"
+	baselineNone  = "none"
+)
+
+// appendExample appends a prompt, its tokens and its edge.
+func (w *writer) appendExample(tables *appenders, e *schema.Example) error {
+	run, prompt := w.runID(), promptID(e)
+	if err := tables.row(tablePrompt, run, prompt, schema.PromptKey(e.Tokens), text(e.Prompt.Text), int32(len(e.Tokens)), w.run.BOS,
+		optional(e.Prompt.Template), optional(e.Prompt.Order), nil, nil, optional(e.Prompt.Fields.JSON())); err != nil {
 		return err
 	}
 	for pos, t := range e.Tokens {
-		if err := tables.row(tableToken, run, example, int32(pos), int32(t.ID), text(t.Text)); err != nil {
+		if err := tables.row(tablePromptToken, run, prompt, int32(pos), int32(t.ID), text(t.Text)); err != nil {
+			return err
+		}
+	}
+	kind := baselineNone
+	var baseline, token dbfile.Value
+	if e.Baseline != schema.NoPosition {
+		kind, baseline, token = baselineToken, int32(e.Baseline), text(e.Tokens[e.Baseline].Text)
+	}
+	return tables.row(tableEdge, run, int32(e.Index), prompt, ruleGiven, int32(e.Query), int32(e.Key), kind, baseline,
+		text(e.Tokens[e.Key].Text), token, drawn(e.RandomName), drawn(e.RandomToken))
+}
+
+// appendScales appends the scales of the norms behind attention and MLP.
+func (w *writer) appendScales(tables *appenders, r *schema.Result) error {
+	for _, s := range r.LayerScales {
+		if err := tables.row(tableLayerScale, w.runID(), promptID(&r.Example), int32(s.Layer), int32(s.Pos), s.PostAttn, s.PostMLP); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// appendLogits appends the logits of the key's and the baseline's token, and what components add to them.
+func (w *writer) appendLogits(tables *appenders, r *schema.Result) error {
+	if r.Logits == nil {
+		return nil
+	}
+	l, run, example := r.Logits, w.runID(), int32(r.Example.Index)
+	for _, t := range []struct {
+		name            string
+		pos             int
+		logit, constant float32
+		effect          func(*schema.LogitEffect) float32
+	}{
+		{"key", r.Example.Key, l.Key, l.KeyBias, func(e *schema.LogitEffect) float32 { return e.Key }},
+		{"baseline", r.Example.Baseline, l.Baseline, l.BaselineBias, func(e *schema.LogitEffect) float32 { return e.Baseline }},
+	} {
+		if t.pos == schema.NoPosition {
+			continue
+		}
+		if err := tables.row(tableLogit, run, example, t.name, int32(r.Example.Tokens[t.pos].ID), t.logit, t.constant, l.Scale, l.Closure); err != nil {
+			return err
+		}
+		for i := range l.Effects {
+			e := &l.Effects[i]
+			if err := tables.row(tableLogitEffect, run, example, w.componentID(e.Component), t.name, t.effect(e)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // appendScore appends the score of a head and its attention row.
-func (w *writer) appendScore(tables *appenders, example int32, h *schema.HeadResult) error {
+func (w *writer) appendScore(tables *appenders, e *schema.Example, h *schema.HeadResult) error {
 	run, head, s := w.runID(), w.headID(h.Head), h.Score
-	if err := tables.row(tableScore, run, example, head, s.Score, nullable(s.Baseline), s.Prob, nullable(s.BaselineProb),
-		s.QueryScale, s.KeyScale, nullable(s.BaselineScale), s.Closure); err != nil {
+	if err := tables.row(tableScore, run, int32(e.Index), head, s.Score, nullable(s.Baseline), s.Prob, nullable(s.BaselineProb),
+		nullable(s.SinkProb), s.QueryScale, s.KeyScale, nullable(s.BaselineScale), nullable(s.QueryNormScale), nullable(s.KeyNormScale),
+		nullable(s.BaselineNormScale), s.Closure); err != nil {
 		return err
 	}
-	for pos, a := range h.Attention {
-		if err := tables.row(tableAttention, run, example, head, int32(pos), a.Score, a.Prob); err != nil {
+	for i, a := range h.Attention {
+		if err := tables.row(tablePromptAttention, run, promptID(e), int32(e.Query), head, int32(h.FirstKey+i), a.Score, a.Prob); err != nil {
 			return err
 		}
 	}
@@ -86,8 +154,10 @@ func segments(list []segment, example int, h *schema.HeadResult) []segment {
 	return list
 }
 
-// appendContributions appends the wide rows of a part in the order head, side, query basis, key basis, example, component. Questions
-// are about one head, one side and one pair of bases over all examples: in this order DuckDB finds them in few places.
+// appendContributions appends the wide rows of a part in the order head, side, query basis, key basis, example, component.
+// Questions are about one head, one side and one pair of bases over all examples: in this order DuckDB finds them in few
+// places. Before all that come the kinds of the bases: quadrants that a whole vector does not have are zeros, which take no
+// room where they stand together.
 func (w *writer) appendContributions(tables *appenders, results []schema.Result) error {
 	var list []segment
 	for i := range results {
@@ -97,7 +167,8 @@ func (w *writer) appendContributions(tables *appenders, results []schema.Result)
 	}
 	slices.SortStableFunc(list, func(a, b segment) int {
 		x, y := &a.rows[0], &b.rows[0]
-		return cmp.Or(cmp.Compare(w.headID(a.head), w.headID(b.head)), cmp.Compare(x.Side, y.Side),
+		return cmp.Or(w.compareWhole(x.QueryBasis, y.QueryBasis), w.compareWhole(x.KeyBasis, y.KeyBasis),
+			cmp.Compare(w.headID(a.head), w.headID(b.head)), cmp.Compare(x.Side, y.Side),
 			cmp.Compare(x.QueryBasis, y.QueryBasis), cmp.Compare(x.KeyBasis, y.KeyBasis))
 	})
 	for _, s := range list {
@@ -121,63 +192,30 @@ func (w *writer) appendContributions(tables *appenders, results []schema.Result)
 	return nil
 }
 
-// appendFactors appends the factors of one head. Those of the baseline go beside those of the key.
-func (w *writer) appendFactors(tables *appenders, example int32, h *schema.HeadResult) error {
-	type place struct{ basis, component int }
-	baseline := map[place]*schema.Factor{}
-	for i := range h.Factors {
-		f := &h.Factors[i]
-		for _, part := range [][]float32{f.Par, f.Perp} {
-			if !finite(part) {
-				return fmt.Errorf("factor of component %d in basis %d: %w: NaN or infinite", f.Component, f.Basis, dbfile.ErrConstraint)
-			}
+// compareWhole sorts bases that leave vectors whole before others.
+func (w *writer) compareWhole(a, b int) int {
+	rank := func(basis int) int {
+		if w.run.Bases[basis].Kind == schema.Whole {
+			return 0
 		}
-		if f.AtBaseline {
-			baseline[place{f.Basis, f.Component}] = f
-		}
+		return 1
 	}
-	for i := range h.Factors {
-		f := &h.Factors[i]
-		if f.AtBaseline {
-			continue
-		}
-		number := tableQueryFactor
-		if f.Side == schema.Key {
-			number = tableKeyFactor
-		}
-		table, err := tables.table(number)
-		if err != nil {
-			return err
-		}
-		table.PutInt32(w.runID(), example, w.headID(h.Head), w.componentID(f.Component), int32(f.Basis))
-		table.PutFloats(f.Par)
-		table.PutFloats(f.Perp)
-		if b := baseline[place{f.Basis, f.Component}]; f.Side == schema.Key && b != nil {
-			table.PutFloats(b.Par)
-			table.PutFloats(b.Perp)
-		} else if f.Side == schema.Key {
-			table.PutNull()
-			table.PutNull()
-		}
-		if err := table.EndRow(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return cmp.Compare(rank(a), rank(b))
 }
 
-// finite tells whether no number is NaN or infinite.
-func finite(list []float32) bool {
-	for _, x := range list {
-		if x-x != 0 {
-			return false
-		}
+// storedPairTables leaves out what follows from the others: the table of whole vectors, where there is one that is split.
+func (w *writer) storedPairTables(tables []schema.PairTable) []schema.PairTable {
+	whole := func(t schema.PairTable) bool {
+		return w.run.Bases[t.QueryBasis].Kind == schema.Whole && w.run.Bases[t.KeyBasis].Kind == schema.Whole
 	}
-	return true
+	if len(tables) == 1 {
+		return tables
+	}
+	return slices.DeleteFunc(slices.Clone(tables), whole)
 }
 
 // appendPairs appends the pair tables of one head.
-func (w *writer) appendPairs(tables *appenders, example int32, h *schema.HeadResult) error {
+func (w *writer) appendPairs(tables *appenders, e *schema.Example, h *schema.HeadResult) error {
 	if len(h.Pairs) == 0 {
 		return nil
 	}
@@ -185,17 +223,17 @@ func (w *writer) appendPairs(tables *appenders, example int32, h *schema.HeadRes
 	if err != nil {
 		return err
 	}
-	run, head := w.runID(), w.headID(h.Head)
+	run, example, head := w.runID(), int32(e.Index), w.headID(h.Head)
 	nan := float32(math.NaN())
 	none := [4]float32{nan, nan, nan, nan}
-	for _, t := range h.Pairs {
+	for _, t := range w.storedPairTables(h.Pairs) {
 		for i, s := range t.Score {
 			baseline := &none
 			if t.Baseline != nil {
 				baseline = &t.Baseline[i]
 			}
-			table.PutInt32(run, example, head, w.componentID(t.QueryComponents[i/len(t.KeyComponents)]), w.componentID(t.KeyComponents[i%len(t.KeyComponents)]),
-				int32(t.QueryBasis), int32(t.KeyBasis))
+			query, key := t.QueryComponents[i/len(t.KeyComponents)], t.KeyComponents[i%len(t.KeyComponents)]
+			table.PutInt32(run, example, head, w.componentID(query), w.componentID(key), int32(t.QueryBasis), int32(t.KeyBasis))
 			table.PutFloat32(s[:]...)
 			table.PutNullable(baseline[:]...)
 			if err := table.EndRow(); err != nil {
@@ -207,8 +245,8 @@ func (w *writer) appendPairs(tables *appenders, example int32, h *schema.HeadRes
 }
 
 // appendVectors appends substitutions, projections and cosines of one head.
-func (w *writer) appendVectors(tables *appenders, example int32, h *schema.HeadResult) error {
-	run, head := w.runID(), w.headID(h.Head)
+func (w *writer) appendVectors(tables *appenders, e *schema.Example, h *schema.HeadResult) error {
+	run, example, head := w.runID(), int32(e.Index), w.headID(h.Head)
 	for _, s := range h.Substitutions {
 		if err := tables.row(tableSubstitution, run, example, head, s.Side.String(), s.Vector, s.Score, nullable(s.Baseline), s.Prob,
 			nullable(s.DiffProb)); err != nil {
@@ -238,10 +276,10 @@ func (w *writer) appendVectors(tables *appenders, example int32, h *schema.HeadR
 func (w *writer) runID() int32 { return int32(w.summary.RunID) }
 
 // componentID numbers a component within the file.
-func (w *writer) componentID(c int) int32 { return int32(w.summary.ModelID*componentsPerModel + c) }
+func (w *writer) componentID(c int) int32 { return w.componentIDs[c] }
 
 // headID numbers a head within its model.
-func (w *writer) headID(h schema.Head) int32 { return int32(h.Layer*w.nHeads + h.Index) }
+func (w *writer) headID(h schema.Head) int32 { return int32(h.Layer*w.run.Model.NHeads + h.Index) }
 
 // nullable stores NaN, which stands for a baseline that is not there, as NULL.
 func nullable(f float32) dbfile.Value {

@@ -9,7 +9,6 @@ import (
 	"hash"
 	"log/slog"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -20,10 +19,6 @@ import (
 // ErrNoPrompts is returned when the source has no prompts: an empty run would answer nothing.
 var ErrNoPrompts = errors.New("no prompts")
 
-// ErrClosure is wrapped when the contributions of an exact run do not add up to the model's score. It
-// means that the numbers are wrong, not the prompts.
-var ErrClosure = errors.New("contributions do not add up to the score")
-
 // ErrCounts is wrapped when the file does not hold the rows that were written to it.
 var ErrCounts = errors.New("row counts differ")
 
@@ -32,11 +27,12 @@ type Summary struct {
 	Path       string
 	RunID      int
 	ModelID    int
-	Examples   int     // of the run, in the file
-	Resumed    int     // of these, those that were there already: 0 unless the run was resumed
-	Batches    int     // written now
-	Rows       int64   // of the run, in all tables
-	MaxClosure float64 // largest closure residual, in score units
+	Examples   int      // of the run, in the file
+	Resumed    int      // of these, those that were there already: 0 unless the run was resumed
+	Batches    int      // written now
+	Rows       int64    // of the run, in all tables
+	MaxClosure float64  // largest closure residual, in score units
+	Notices    []string // a sentence each: what was left out, and what is odd about prompts
 	Elapsed    time.Duration
 }
 
@@ -112,24 +108,28 @@ func Run(ctx context.Context, opts Options) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	total := source.total
 	for _, what := range slices.Sorted(maps.Keys(opts.MadeFor)) {
-		if n := opts.MadeFor[what]; n != total {
-			return Summary{}, &MadeForError{What: what, Examples: n, Total: total}
+		if n := opts.MadeFor[what]; n != source.total {
+			return Summary{}, &MadeForError{What: what, Examples: n, Total: source.total}
 		}
 	}
-	if err := prepare(ctx, &opts, source.probe, log); err != nil {
+	if err := prepare(ctx, &opts, source.probe); err != nil {
 		return Summary{}, err
 	}
-	w := newWriter(&opts, source)
+	w := newWriter(&opts, opts.manifest(source))
+	w.summary.Notices = w.notices(source)
+	for _, notice := range w.summary.Notices {
+		log.Warn(notice, keyPath, opts.Path)
+	}
 	if opts.Resume {
 		if err := w.resume(ctx); err != nil {
 			return Summary{}, err
 		}
 	}
-	log.Info("run started", keyPath, opts.Path, keyExamples, total, keyResumed, w.summary.Resumed, keyHeads, len(opts.Engine.Heads()), keyBatch, opts.batchExamples())
+	log.Info("run started", keyPath, opts.Path, keyExamples, w.run.Prompts, keyResumed, w.summary.Resumed, keyHeads, len(w.run.Heads),
+		keyBatch, batchExamples(opts.BatchExamples, &w.run))
 	w.report()
-	if err := pipe(ctx, &opts, w, log); err != nil {
+	if err := w.pipe(ctx, log); err != nil {
 		return Summary{}, w.abandon(err)
 	}
 	// A run whose last batch is written is finished even if ctx is cancelled now.
@@ -148,10 +148,45 @@ type prompted struct {
 	total  int
 	sha256 string           // see [fingerprint]
 	probe  []schema.Example // the first few and, if they all have a baseline, the first that has none
+	odd    oddities
+}
+
+// oddities are what the engine notices about prompts: how many it says a thing of, and of which first.
+type oddities struct {
+	notices []string
+	first   map[string]int
+	count   map[string]int
+}
+
+// add notes what is said of an example; mostly nothing.
+func (o *oddities) add(e *schema.Example) {
+	if e.Notice == "" {
+		return
+	}
+	if o.count[e.Notice]++; o.count[e.Notice] == 1 {
+		o.notices, o.first[e.Notice] = append(o.notices, e.Notice), e.Index
+	}
+}
+
+// notices lists what whoever made the run should know about it. Prompts are counted from 1, as the records of a file are.
+func (w *writer) notices(p prompted) []string {
+	list := w.opts.Engine.Notices()
+	for _, notice := range p.odd.notices {
+		where := fmt.Sprintf("prompt %d", p.odd.first[notice]+1)
+		if n := p.odd.count[notice]; n > 1 {
+			where += fmt.Sprintf(" and %d more", n-1)
+		}
+		list = append(list, where+": "+notice)
+	}
+	if (w.run.Factors || w.run.Pairs) && !w.run.PairMeans {
+		list = append(list, "means over all pairs of components are not stored: there are too many pairs; queries can make those of some")
+	}
+	return list
 }
 
 // checkPrompts makes an example of every prompt, and gives what the manifest says of them and what the engine should see before the run.
 func checkPrompts(ctx context.Context, opts *Options) (p prompted, err error) {
+	p.odd = oddities{first: map[string]int{}, count: map[string]int{}}
 	bare := false // an example without baseline is in the probe
 	print := sha256.New()
 	for e, err := range examples(ctx, opts, nil) {
@@ -163,10 +198,11 @@ func checkPrompts(ctx context.Context, opts *Options) (p prompted, err error) {
 			bare = bare || none
 		}
 		fingerprint(print, &e)
+		p.odd.add(&e)
 		p.total++
 	}
 	if p.total == 0 {
-		return prompted{}, fmt.Errorf("%s: %w", opts.Run.PromptSource, ErrNoPrompts)
+		return prompted{}, fmt.Errorf("%s: %w", opts.PromptSource, ErrNoPrompts)
 	}
 	fmt.Fprintf(print, "names %q\n", opts.Names)
 	p.sha256 = hex.EncodeToString(print.Sum(nil))
@@ -183,15 +219,12 @@ func fingerprint(h hash.Hash, e *schema.Example) {
 }
 
 // prepare lets the engine settle what depends on the prompts.
-func prepare(ctx context.Context, opts *Options, probe []schema.Example, log *slog.Logger) error {
+func prepare(ctx context.Context, opts *Options, probe []schema.Example) error {
 	if err := opts.Engine.Prepare(ctx, probe); err != nil {
 		if ctx.Err() != nil {
 			return cancelled(ctx)
 		}
 		return err
-	}
-	for _, notice := range opts.Engine.Notices() {
-		log.Warn(notice, keyPath, opts.Path)
 	}
 	return nil
 }
@@ -212,7 +245,7 @@ func examples(ctx context.Context, opts *Options, draws *lottery) func(yield fun
 			e, err := opts.Engine.Example(p)
 			if err != nil {
 				// Counted from 1, as the records of a file are.
-				yield(schema.Example{}, fmt.Errorf("prompt %d of %s: %w", n+1, opts.Run.PromptSource, err))
+				yield(schema.Example{}, fmt.Errorf("prompt %d of %s: %w", n+1, opts.PromptSource, err))
 				return
 			}
 			e.Index, e.RandomName, e.RandomToken = n, schema.NoToken, schema.NoToken
@@ -225,91 +258,95 @@ func examples(ctx context.Context, opts *Options, draws *lottery) func(yield fun
 	}
 }
 
-// pipe computes batches, part by part, and hands the parts to the writer, which works on the one before meanwhile. It
-// returns when both are done.
-func pipe(ctx context.Context, opts *Options, w *writer, log *slog.Logger) error {
+// pipe computes batches, part by part, and hands the parts to be written, while the next is computed. It returns when both
+// are done.
+func (w *writer) pipe(ctx context.Context, log *slog.Logger) error {
 	computing, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	parts := make(chan part)
+	c := &computer{opts: w.opts, run: w.run, old: w.resumed.count(), parts: make(chan part)} // of its own: the writer is busy
 	written := make(chan error, 1)
 	go func() {
 		// A transaction that has begun is finished, whatever happens to ctx.
-		err := w.writeAll(context.WithoutCancel(ctx), parts, log)
+		err := w.writeAll(context.WithoutCancel(ctx), c.parts, log)
 		if err != nil {
 			stop(err)
 		}
 		written <- err
 	}()
-	err := compute(computing, opts, w, parts)
-	close(parts)
+	err := c.compute(computing)
+	close(c.parts)
 	if werr := <-written; werr != nil {
 		return werr
 	}
 	return err
 }
 
+// computer has the engine analyse the examples of a run.
+type computer struct {
+	opts  *Options
+	run   schema.Run
+	old   int // examples that a resumed run has already
+	parts chan part
+}
+
 // compute analyses the prompts batch by batch, but for those that a resumed run has already.
-func compute(ctx context.Context, opts *Options, w *writer, parts chan<- part) error {
-	size, more := opts.batchExamples(), 0
-	if opts.BatchExamples == 0 {
+func (c *computer) compute(ctx context.Context) error {
+	size, more := batchExamples(c.opts.BatchExamples, &c.run), 0
+	if c.opts.BatchExamples == 0 {
 		more = size / 4 // the last few examples join the batch before: in a forward pass of their own, two take as long as four
 	}
-	pending := make([]schema.Example, 0, min(size+more, w.source.total))
-	done, old := 0, w.resumed
-	flush := func() error {
-		passes := engine.Passes(pending)
-		for i, pass := range passes {
-			results, err := analyze(ctx, opts, pass)
-			if err != nil {
-				return err
-			}
-			if err := old.check(opts.Path, results); err != nil {
-				return err
-			}
-			select {
-			case parts <- part{results, i == len(passes)-1}:
-			case <-ctx.Done():
-				return cancelled(ctx)
-			}
-		}
-		done += len(pending)
-		pending = pending[:0]
-		return nil
-	}
-	draws, err := newLottery(opts)
+	draws, err := newLottery(c.opts, &c.run)
 	if err != nil {
 		return err
 	}
-	for e, err := range examples(ctx, opts, draws) {
+	pending := make([]schema.Example, 0, min(size+more, c.run.Prompts))
+	done := 0
+	for e, err := range examples(ctx, c.opts, draws) {
 		if err != nil {
 			return err
 		}
-		if e.Index < old.count() {
-			done++
+		done++
+		if e.Index < c.old {
 			continue
 		}
 		pending = append(pending, e)
-		if left := w.source.total - done - len(pending); len(pending) >= size && (left > more || left < 0) {
-			if err := flush(); err != nil {
+		if left := c.run.Prompts - done; len(pending) >= size && (left > more || left < 0) {
+			if err := c.batch(ctx, pending); err != nil {
 				return err
 			}
+			pending = pending[:0]
 		}
 	}
-	if len(pending) > 0 {
-		if err := flush(); err != nil {
+	if err := c.batch(ctx, pending); err != nil {
+		return err
+	}
+	if done != c.run.Prompts {
+		return fmt.Errorf("%s gave %d prompts, and %d when they were checked: it changed in between", c.run.PromptSource, done, c.run.Prompts)
+	}
+	return nil
+}
+
+// batch analyses what is committed together.
+func (c *computer) batch(ctx context.Context, pending []schema.Example) error {
+	passes := c.opts.Engine.Passes(pending)
+	for i, pass := range passes {
+		results, err := c.analyze(ctx, pass)
+		if err != nil {
 			return err
 		}
-	}
-	if done != w.source.total {
-		return fmt.Errorf("%s gave %d prompts, and %d when they were checked: it changed in between", opts.Run.PromptSource, done, w.source.total)
+		select {
+		case c.parts <- part{results, i == len(passes)-1}:
+		case <-ctx.Done():
+			return cancelled(ctx)
+		}
 	}
 	return nil
 }
 
 // analyze has examples analysed and checks what comes back. The results own their examples: the
 // slice may be reused.
-func analyze(ctx context.Context, opts *Options, pending []schema.Example) ([]schema.Result, error) {
-	results, err := opts.Engine.Analyze(ctx, pending)
+func (c *computer) analyze(ctx context.Context, pending []schema.Example) ([]schema.Result, error) {
+	results, err := c.opts.Engine.Analyze(ctx, pending)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, cancelled(ctx)
@@ -319,23 +356,34 @@ func analyze(ctx context.Context, opts *Options, pending []schema.Example) ([]sc
 	if len(results) != len(pending) {
 		return nil, fmt.Errorf("the engine gave %d results for %d examples", len(results), len(pending))
 	}
-	heads := opts.Engine.Heads()
-	for i, r := range results {
-		if r.Example.Index != pending[i].Index || len(r.Heads) != len(heads) {
-			return nil, fmt.Errorf("the engine gave example %d with %d heads, want example %d with %d",
-				r.Example.Index, len(r.Heads), pending[i].Index, len(heads))
-		}
-		for j, h := range r.Heads {
-			if h.Head != heads[j] {
-				return nil, fmt.Errorf("example %d: the engine gave head %s, want %s", r.Example.Index, h.Head, heads[j])
-			}
-			if opts.Run.Convention == schema.Exact && !closes(h.Score) {
-				return nil, fmt.Errorf("example %d (%q), head %s: %w: score %g, baseline %g, largest difference %g, want at most %g of their size",
-					r.Example.Index, r.Example.Prompt.Text, h.Head, ErrClosure, h.Score.Score, h.Score.Baseline, h.Score.Closure, schema.ClosureTolerance)
-			}
+	for i := range results {
+		if err := c.check(&results[i], pending[i].Index); err != nil {
+			return nil, err
 		}
 	}
 	return results, nil
+}
+
+// check compares a result with what the manifest says.
+func (c *computer) check(r *schema.Result, index int) error {
+	heads := c.run.Heads
+	if r.Example.Index != index || len(r.Heads) != len(heads) {
+		return fmt.Errorf("the engine gave example %d with %d heads, want example %d with %d", r.Example.Index, len(r.Heads), index, len(heads))
+	}
+	if (r.Logits != nil) != c.run.Logits {
+		return fmt.Errorf("example %d: the engine gave logits: %t, want %t", index, r.Logits != nil, c.run.Logits)
+	}
+	for i := range r.Heads {
+		h := &r.Heads[i]
+		switch {
+		case h.Head != heads[i].Head:
+			return fmt.Errorf("example %d: the engine gave head %s, want %s", index, h.Head, heads[i].Head)
+		case len(h.Factors) > 0 != c.run.Factors || len(h.Pairs) > 0 != c.run.Pairs:
+			return fmt.Errorf("example %d, head %s: the engine gave factors: %t, pairs: %t, want %t and %t",
+				index, h.Head, len(h.Factors) > 0, len(h.Pairs) > 0, c.run.Factors, c.run.Pairs)
+		}
+	}
+	return nil
 }
 
 // cancelled gives the error of a context that is done, and why it is: nil if it is not.
@@ -345,13 +393,4 @@ func cancelled(ctx context.Context) error {
 		return cause
 	}
 	return fmt.Errorf("%w: %w", err, cause)
-}
-
-// closes tells whether the closure residual is within [schema.ClosureTolerance]. A NaN is not.
-func closes(s schema.Score) bool {
-	scale := max(1, math.Abs(float64(s.Score)))
-	if b := math.Abs(float64(s.Baseline)); b > scale {
-		scale = b
-	}
-	return s.Closure <= schema.ClosureTolerance*scale
 }

@@ -14,38 +14,33 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// componentsPerModel is the number of component ids that a model has to itself: component_id is
-// model_id * componentsPerModel + the component's index in [schema.Components].
-const componentsPerModel = 10_000
-
 // writerMemory is DuckDB's memory limit while a run is written. It holds a few row groups of every table, and bounds the blocks that
 // DuckDB keeps after writing them, which nobody reads. With 128MB an ingest takes 80 MB more and no less time; with 24MB DuckDB begins to use temporary files.
 const writerMemory = "32MB"
 
 // writer owns the database while a run is written. Its methods are called from one goroutine at a time.
 type writer struct {
-	opts    *Options
-	source  prompted
-	resumed *resumed // what the file has of the run already; nil for a new run
-	nHeads  int      // of a layer, for head ids
-	db      *dbfile.DB
-	conn    *sql.Conn
-	old     *kept             // the file that is replaced, until the first commit
-	rows    [tableCount]int64 // committed
-	means   *engine.PairMeans
-	factors bool // whether the run has factors, and pairs
-	pairs   bool
-	summary Summary
+	opts         *Options
+	run          schema.Run
+	resumed      *resumed // what the file has of the run already; nil for a new run
+	componentIDs []int32  // numbers in the file, by index into run.Components
+	db           *dbfile.DB
+	conn         *sql.Conn
+	old          *kept             // the file that is replaced, until the first commit
+	rows         [tableCount]int64 // committed
+	means        *engine.PairMeans
+	closure      float64 // largest residual so far, of rows that are not committed too
+	summary      Summary
 }
 
-func newWriter(opts *Options, source prompted) *writer {
-	return &writer{opts: opts, source: source, nHeads: opts.Engine.Model().NHeads, means: engine.NewPairMeans(opts.Run.BLAS), summary: Summary{Path: opts.Path}}
+func newWriter(opts *Options, run schema.Run) *writer {
+	return &writer{opts: opts, run: run, means: engine.NewPairMeans(run.BLAS, run.Bases, run.Heads), summary: Summary{Path: opts.Path}}
 }
 
 // report tells the caller how far the run is.
 func (w *writer) report() {
 	if w.opts.Progress != nil {
-		w.opts.Progress(Progress{Examples: w.summary.Examples, Total: w.source.total, Rows: w.summary.Rows})
+		w.opts.Progress(Progress{Examples: w.summary.Examples, Total: w.run.Prompts, Rows: w.summary.Rows})
 	}
 }
 
@@ -66,13 +61,12 @@ func (w *writer) writeAll(ctx context.Context, parts <-chan part, log *slog.Logg
 func (w *writer) write(ctx context.Context, p part, more <-chan part) error {
 	first := w.db == nil
 	if first {
-		w.factors, w.pairs = len(p.results[0].Heads[0].Factors) > 0, len(p.results[0].Heads[0].Pairs) > 0
 		if err := w.open(ctx); err != nil {
 			return err
 		}
 	}
 	var appended [tableCount]int64
-	closure, examples := w.summary.MaxClosure, 0
+	examples := 0
 	err := w.db.InTx(ctx, w.conn, func() error {
 		if first {
 			if err := w.manifest(ctx); err != nil {
@@ -80,7 +74,7 @@ func (w *writer) write(ctx context.Context, p part, more <-chan part) error {
 			}
 		}
 		for there := true; there; p, there = <-more {
-			rows, err := w.appendRows(p.results, &closure)
+			rows, err := w.appendRows(p.results)
 			if err != nil {
 				return err
 			}
@@ -103,7 +97,7 @@ func (w *writer) write(ctx context.Context, p part, more <-chan part) error {
 	}
 	w.summary.Batches++
 	w.summary.Examples += examples
-	w.summary.MaxClosure = closure
+	w.summary.MaxClosure = w.closure
 	if first {
 		return w.old.drop()
 	}
@@ -147,7 +141,7 @@ func (w *writer) finish(ctx context.Context) error {
 		err = errors.Join(err, w.conn.Close(), w.db.Close())
 	}
 	if err != nil {
-		return &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Examples: w.summary.Examples, Total: w.source.total, Err: err}
+		return &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Examples: w.summary.Examples, Total: w.run.Prompts, Err: err}
 	}
 	return nil
 }
@@ -171,15 +165,15 @@ func (w *writer) abandon(cause error) error {
 		return errors.Join(cause, err, w.db.Discard(), w.old.restore())
 	}
 	// The file must be closed well even if the failure was a cancelled context.
-	incomplete := &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Examples: w.summary.Examples, Total: w.source.total, Err: cause}
+	incomplete := &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Examples: w.summary.Examples, Total: w.run.Prompts, Err: cause}
 	return errors.Join(incomplete, w.close(context.Background()))
 }
 
-// appendRows appends the rows of a part and says how many went to each table. closure is raised to the largest residual.
-func (w *writer) appendRows(results []schema.Result, closure *float64) (n [tableCount]int64, err error) {
+// appendRows appends the rows of a part and says how many went to each table.
+func (w *writer) appendRows(results []schema.Result) (n [tableCount]int64, err error) {
 	tables := &appenders{w: w}
 	for i := range results {
-		if err = w.appendResult(tables, &results[i], closure); err != nil {
+		if err = w.appendResult(tables, &results[i]); err != nil {
 			err = fmt.Errorf("example %d: %w", results[i].Example.Index, err)
 			break
 		}

@@ -17,9 +17,11 @@ const (
 	MLP                           // output of one MLP, b_out included
 	QBias                         // b_Q of the target head
 	KBias                         // b_K of the target head
+	Feature                       // one feature of a sparse dictionary: its activation times its decoder row
+	Error                         // what a sparse dictionary leaves of the vector that it replaces
 )
 
-var componentKinds = [...]string{"embed", "pos_embed", "head", "attn_bias", "mlp", "q_bias", "k_bias"}
+var componentKinds = [...]string{"embed", "pos_embed", "head", "attn_bias", "mlp", "q_bias", "k_bias", "feature", "error"}
 
 // String gives the word the component_kind enumeration of the file uses.
 func (k ComponentKind) String() string { return componentKinds[k] }

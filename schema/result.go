@@ -2,19 +2,48 @@ package schema
 
 // Result is what the engine found for one example: the rows that ingest writes.
 type Result struct {
-	Example Example
-	Heads   []HeadResult // in the order of the run's heads
+	Example     Example
+	Heads       []HeadResult // in the order of the run's heads
+	LayerScales []LayerScale // empty for a model without post-norms
+	Logits      *Logits      // nil unless the run asked for logits
+}
+
+// Logits holds the model's own logits of the key's and the baseline's token at the query position, and what adds up to
+// them once the scale of the last norm is held: the effects of the components, and the bias. Baseline numbers are NaN where the
+// example has no baseline.
+type Logits struct {
+	Key, Baseline         float32 // before any cap
+	KeyBias, BaselineBias float32 // shift of the last norm seen through the unembedding, and the unembedding's own bias
+	Scale                 float32 // scale of the last norm at the query position
+	Cap                   float64 // a logit l becomes cap tanh(l / cap) at last; 0: it does not
+	Effects               []LogitEffect
+	Closure               float64 // largest |logit - sum of effects - bias| of both tokens
+}
+
+// LogitEffect is what one component adds to the logits of the two tokens: its vector at the query position, through the last norm
+// with its scale held, times the token's column of W_U.
+type LogitEffect struct {
+	Component     int
+	Key, Baseline float32
+}
+
+// LayerScale holds the frozen scales of the norms after attention and after the MLP of one layer at one kept position:
+// what the outputs of the layer were divided by before they were added to the stream.
+type LayerScale struct {
+	Layer, Pos        int
+	PostAttn, PostMLP float32
 }
 
 // HeadResult is what one target head did on one example.
 type HeadResult struct {
 	Head          Head
 	Score         Score
-	Attention     []Attention // by key position, 0..Example.Query
+	Attention     []Attention // by key position, FirstKey..Example.Query
+	FirstKey      int         // first position inside the attention window of the layer; 0 without a window
 	Contributions []Contribution
 
 	// Empty unless the run asked for them.
-	Factors       []Factor
+	Factors       []Factors // query, key, and baseline where there is one
 	Pairs         []PairTable
 	Substitutions []Substitution
 	Projections   []Projection
@@ -22,14 +51,19 @@ type HeadResult struct {
 }
 
 // Score holds one head's attention from the query position to the key and the baseline position.
-// Scores are before softmax and already divided by sqrt(d_head). Baseline numbers are NaN where the
-// example has no baseline.
+// Scores are raw: before softmax and before any soft cap, and already multiplied by the head's score scale. Baseline
+// numbers are NaN where the example has no baseline.
 type Score struct {
 	Score, Baseline      float32 // pre-softmax score
-	Prob, BaselineProb   float32 // attention probability, 0..1
-	QueryScale, KeyScale float32 // LayerNorm scale sigma before the head's layer
+	Prob, BaselineProb   float32 // attention probability, 0..1, of the capped scores
+	SinkProb             float32 // probability of the attention sink; NaN where the model has none
+	QueryScale, KeyScale float32 // scale sigma of the norm before the head's layer; 1 where there is no such norm
 	BaselineScale        float32
-	Closure              float64 // largest |score - sum of contributions| over sides, bases and both positions
+
+	// Scales that QK-norm divides the query vector and the key vectors by; NaN where the model has none.
+	QueryNormScale, KeyNormScale, BaselineNormScale float32
+
+	Closure float64 // largest |score - sum of contributions| over sides, bases and both positions
 }
 
 // Attention is one entry of the attention row at the query position.
@@ -47,19 +81,31 @@ type Contribution struct {
 	Score, Baseline      [4]float32 // indexed by Quadrant; pre-softmax, divided by sqrt(d_head)
 }
 
-// Factor is what one component adds to the query or the key vector of a head, split along one basis:
-// (x_c,part / sigma) W_Q or W_K, [d_head]. The bias is a component too, all of it perpendicular. Summed over components
-// and parts, factors give the model's own q or k.
-type Factor struct {
-	Side       Side
-	AtBaseline bool // on the key side: the key at the baseline position, not at the key position
-	Component  int
-	Basis      int
-	Par, Perp  []float32 // [d_head]
+// Factors are what the components add to the query or the key vector of a head at one position, whole, and what splits
+// them along the bases of that side.
+//
+// Row i of Vectors is (x_i / sigma) W, turned to the position: the rows add up to the model's own q or k. Along the axes
+// of a basis component i has the coordinates a_i, so its parallel part is the sum over axes of a_i Image, and its
+// perpendicular part is the rest of its vector.
+type Factors struct {
+	Side        Side
+	AtBaseline  bool      // on the key side: the key at the baseline position, not at the key position
+	Components  []int     // number of the component of each row; the bias, if there is one, is last
+	DHead       int       // numbers of a row
+	Vectors     []float32 // [component, d_head], row-major
+	Axes        []Axis    // of every basis of the side that splits factors, by basis and axis
+	Coordinates []float32 // [component, axis], row-major; axis . x_i / sigma. 0 for the bias
+}
+
+// Axis is one axis of an orthonormal basis, seen through the map of the head.
+type Axis struct {
+	Basis  int       // index into the run's bases
+	Number int       // of the axis in its basis, from 0
+	Image  []float32 // [d_head] axis W, turned to the position
 }
 
 // PairTable splits a score over pairs of a query component and a key component, under one pair of bases.
-// Entry [i, j] of a table is the inner product of two factors divided by sqrt(d_head), in four quadrants.
+// Entry [i, j] of a table is the inner product of two factors times the head's score scale, in four quadrants.
 type PairTable struct {
 	QueryBasis, KeyBasis int
 	QueryComponents      []int        // component of each row; b_Q last

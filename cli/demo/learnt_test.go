@@ -15,7 +15,7 @@ import (
 	"ducklens/engine"
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
-	"ducklens/engine/gpt2"
+	"ducklens/engine/model"
 	"ducklens/ingest/prompts"
 	"ducklens/schema"
 )
@@ -61,7 +61,7 @@ func TestModelHasLearntIOI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := gpt2.Load[float32](c, schema.Processed, provider, 1)
+	m, err := model.Load[float32](c, schema.Processed, provider, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,14 +71,14 @@ func TestModelHasLearntIOI(t *testing.T) {
 	}
 	defer e.Close()
 	const n, wantAccuracy, wantDifference = 300, 0.97, 3 // of the issue: 97 %, 3 nats
-	var seqs []gpt2.Sequence
+	var seqs []model.Sequence
 	var io, s []int // the tokens of both names
 	for _, x := range examples(t, e, n) {
 		var ids []int
 		for _, token := range x.Tokens[:x.Query+1] {
 			ids = append(ids, token.ID)
 		}
-		seqs = append(seqs, gpt2.Sequence{Tokens: ids, Positions: []int{x.Query}})
+		seqs = append(seqs, model.Sequence{Tokens: ids, Positions: []int{x.Query}})
 		io, s = append(io, ids[x.Key]), append(s, ids[x.Baseline])
 	}
 	layers := c.Config().NLayers

@@ -19,7 +19,7 @@ import (
 
 	"ducklens/cli"
 	"ducklens/engine"
-	"ducklens/engine/gpt2/gpt2test"
+	"ducklens/engine/model/modeltest"
 	"ducklens/ingest"
 	"ducklens/ingest/prompts"
 	"ducklens/queries"
@@ -148,7 +148,7 @@ func examples(b *testing.B, e *engine.Engine, n int) []schema.Example {
 func options(e ingest.Engine, file string, n int) ingest.Options {
 	return ingest.Options{
 		Engine: e, Prompts: ioi(n), Names: prompts.IOI().Names, Path: file, Force: true,
-		Run: schema.Run{CreatedAt: time.Unix(0, 0), Version: "speed", PromptSource: "ioi", Seed: 1, BOS: true, Precision: engine.Float32, BLAS: "auto", Threads: 2},
+		CreatedAt: time.Unix(0, 0), Version: "speed", PromptSource: "ioi", Seed: 1,
 	}
 }
 
@@ -160,7 +160,7 @@ func BenchmarkTargets(b *testing.B) {
 		b.Skip("writes a model of 0.5 GB")
 	}
 	model, file := b.TempDir(), filepath.Join(b.TempDir(), "run.duckdb")
-	if err := gpt2test.Write(model, gpt2test.Small(), 1); err != nil {
+	if err := modeltest.Write(model, modeltest.Small(), 1); err != nil {
 		b.Fatal(err)
 	}
 	b.Run("original", func(b *testing.B) { benchmarkOriginal(b, model) })
@@ -181,7 +181,7 @@ const originalPasses = 15 * 1.6
 // each counts: s/run is the time of a run, x-pass that over the time of a pass, x-original how many times as fast it is as the
 // original code, by the length of a pass. x-original-cpu is the same of processor time.
 func benchmarkOriginal(b *testing.B, model string) {
-	torch := gpt2test.StartTorch(b)
+	torch := modeltest.StartTorch(b)
 	file := filepath.Join(b.TempDir(), "run.duckdb")
 	run, pass := usage{wall: time.Hour, cpu: time.Hour}, usage{wall: time.Hour, cpu: time.Hour}
 	for b.Loop() {

@@ -104,13 +104,15 @@ func BenchmarkAttention(b *testing.B) {
 			for b.Loop() {
 				whole.run(func() {
 					for i := range prompts {
-						blas.Attention(p, z.Slice(i*tokens, (i+1)*tokens, 0, heads*dh), part(i, 0), part(i, 1), part(i, 2), heads, 1, 0.125)
+						blas.Attention(p, z.Slice(i*tokens, (i+1)*tokens, 0, heads*dh), part(i, 0), part(i, 1), part(i, 2),
+							blas.Heads[float32]{Query: heads, KV: heads}, blas.Causal[float32]{First: 1, Scale: 0.125})
 					}
 				})
 				b.StopTimer()
 				steps.run(func() {
 					for i := range prompts {
-						attentionInSteps(p, z.Slice(i*tokens, (i+1)*tokens, 0, heads*dh), part(i, 0), part(i, 1), part(i, 2), heads, 1, 0.125)
+						attentionInSteps(p, z.Slice(i*tokens, (i+1)*tokens, 0, heads*dh), part(i, 0), part(i, 1), part(i, 2),
+							blas.Heads[float32]{Query: heads, KV: heads}, blas.Causal[float32]{First: 1, Scale: 0.125})
 					}
 				})
 				b.StartTimer()

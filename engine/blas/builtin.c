@@ -14,10 +14,13 @@
 struct kernel {
     int mr, w, nr; // rows of the tile in registers, floats of a vector, columns of the tile
     void (*block)(long m, long n, long kc, const float *a, const float *b, long width, long depth, long skip, float *c, long ldc,
-                  const float *from, long ldfrom, void (*gelu)(long, float *));
-    void (*gelu)(long n, float *x);
-    void (*softmax_row)(long n, float scale, float *x);
+                  const float *from, long ldfrom, void (*act)(long, float *));
+    void (*act[DL_ACTIVATIONS])(long n, float *x);
+    void (*gated)(long n, void (*act)(long, float *), float *gate, float *up);
+    void (*softmax_row)(long n, float scale, float cap, float sink, float *x);
     void (*layernorm_row)(long n, float eps, float *dst, const float *x, float *scale);
+    void (*rmsnorm_row)(long n, double eps, float *dst, const float *x, const float *gain, float *scale);
+    void (*rotate_row)(long half, const float *cosine, const float *sine, float *x);
     void (*dots)(long rows, long d, const float *x, long cols, const double *g, double *out);
     void (*combine)(long rows, long cols, const float *w, const double *x, double *out);
     void (*moments)(long n, double share, const float *x, const float *less, double *mean, double *squares);
@@ -259,11 +262,10 @@ static void pack_a(long mr, int trans, long m, long kc, const float *a, long lda
 }
 
 // C [m, j1-j0] = A [m, k1-k0] times rows k0..k1 and columns j0..j1 of the packed B [k, n], plus C where add, plus bias [j1-j0]
-// in every row where there is one (not both); then the GELU of kernel gelu, unless it is
-// -1. j0 is a multiple of the tile. A is not
+// in every row where there is one (not both); then the activation act of kernel row. j0 is a multiple of the tile. A is not
 // packed; work has room for dl_packed_a(m). Every element of C is a sum of sums over at most KC products, in order.
 void dl_gemm(int kernel, int trans, long m, const float *a, long lda, const float *packed, long k, long n, long k0, long k1, long j0,
-             long j1, float *c, long ldc, int add, const float *bias, int gelu, float *work) {
+             long j1, float *c, long ldc, int add, const float *bias, int row, int act, float *work) {
     const struct kernel *kn = kernels[kernel];
     const long w = kn->w, width = (n + w - 1) / w * w;
     for (long p = k0; p < k1;) {
@@ -276,43 +278,108 @@ void dl_gemm(int kernel, int trans, long m, const float *a, long lda, const floa
             const int more = add || p > k0;
             pack_a(kn->mr, trans, rows, kc, trans ? a + (p - k0) * lda + i : a + i * lda + p - k0, lda, work);
             kn->block(rows, j1 - j0, kc, work, b, width - j0, depth, p - start, to, ldc, more ? to : bias, more ? ldc : 0,
-                      gelu >= 0 && end == k1 ? kernels[gelu]->gelu : 0);
+                      end == k1 ? kernels[row]->act[act] : 0);
         }
         p = end;
     }
 }
 
-// Causal attention of heads beside each other, the way of dl_gemm and of dl_softmax of kernel row: z [rows, heads*dh] from q [rows, heads*dh]
-// and k, v [seen, heads*dh]. Row r looks at the first first+r positions. work has room for
-// dl_attention_work.
-void dl_attention(int kernel, int row, long heads, long dh, long rows, long seen, long first, float scale, const float *q, long ldq,
-                  const float *k, long ldk, const float *v, long ldv, float *z, long ldz, float *work) {
-    float *scores = work, *left = scores + rows * seen, *right = left + dl_packed_a(kernel, rows);
-    for (long h = 0; h < heads; h++, q += dh, k += dh, v += dh, z += dh) {
-        dl_pack_b(kernel, 1, dh, seen, k, ldk, 0, seen, right);
-        dl_gemm(kernel, 0, rows, q, ldq, right, dh, seen, 0, dh, 0, seen, scores, seen, 0, 0, -1, left);
-        dl_softmax(row, rows, seen, seen, first, scale, scores);
-        dl_pack_b(kernel, 0, seen, dh, v, ldv, 0, dh, right);
-        dl_gemm(kernel, 0, rows, scores, seen, right, seen, dh, 0, seen, 0, dh, z, ldz, 0, 0, -1, left);
+// C [m, j1-j0] = act(A gate + gate_bias) * (A up + up_bias), of columns j0..j1 of the packed gate and up [k, n], as two calls of
+// dl_gemm would make it. g [m, j1-j0] is for what the gate makes. In the last block of k, gate and up take turns panel by panel, so that
+// what they make is still in the cache when it is multiplied.
+void dl_gemm_gated(int kernel, int trans, long m, const float *a, long lda, const float *gate, const float *up, long k, long n, long j0,
+                   long j1, float *c, long ldc, float *g, const float *gate_bias, const float *up_bias, int row, int act, float *work) {
+    const struct kernel *kn = kernels[kernel];
+    const long w = kn->w, width = (n + w - 1) / w * w, ldg = j1 - j0;
+    for (long p = 0; p < k; p += DL_KC) {
+        const long depth = k - p < DL_KC ? k - p : DL_KC, step = p + depth < k ? ldg : kn->nr;
+        const int more = p > 0;
+        for (long i = 0; i < m; i += MC) {
+            const long rows = m - i < MC ? m - i : MC;
+            pack_a(kn->mr, trans, rows, depth, trans ? a + p * lda + i : a + i * lda + p, lda, work);
+            for (long j = 0; j < ldg; j += step) {
+                const long cols = ldg - j < step ? ldg - j : step, at = p * width + (j0 + j) * depth;
+                float *to_g = g + i * ldg + j, *to_c = c + i * ldc + j;
+                const float *from_g = more ? to_g : gate_bias ? gate_bias + j : 0, *from_c = more ? to_c : up_bias ? up_bias + j : 0;
+                kn->block(rows, cols, depth, work, gate + at, width - j0 - j, depth, 0, to_g, ldg, from_g, more ? ldg : 0, 0);
+                kn->block(rows, cols, depth, work, up + at, width - j0 - j, depth, 0, to_c, ldc, from_c, more ? ldc : 0, 0);
+                if (p + depth == k)
+                    for (long r = 0; r < rows; r++)
+                        kernels[row]->gated(cols, kernels[row]->act[act], to_g + r * ldg, to_c + r * ldc);
+            }
+        }
+    }
+}
+
+// Causal attention of heads beside each other, the way of dl_gemm and of dl_softmax of kernel row: z [rows, heads*dh] from q [rows,
+// heads*dh] and k, v [seen, kv_heads*dh], each of which heads/kv_heads neighbours share. Row r looks at the first first+r positions, or
+// the last window of them. sinks [heads] may be NULL. work has room for dl_attention_work.
+void dl_attention(int kernel, int row, long heads, long kv_heads, long dh, long rows, long seen, long first, long window, float scale,
+                  float cap, const float *sinks, const float *q, long ldq, const float *k, long ldk, const float *v, long ldv, float *z,
+                  long ldz, float *work) {
+    float *scores = work, *left = scores + rows * seen, *keys = left + dl_packed_a(kernel, rows);
+    float *values = keys + dl_packed_b(kernel, dh, seen);
+    for (long h = 0; h < heads; h++, q += dh, z += dh) {
+        if (h % (heads / kv_heads) == 0) {
+            dl_pack_b(kernel, 1, dh, seen, k, ldk, 0, seen, keys);
+            dl_pack_b(kernel, 0, seen, dh, v, ldv, 0, dh, values);
+            k += dh;
+            v += dh;
+        }
+        dl_gemm(kernel, 0, rows, q, ldq, keys, dh, seen, 0, dh, 0, seen, scores, seen, 0, 0, row, DL_NONE, left);
+        dl_softmax(row, rows, seen, seen, first, window, scale, cap, sinks ? sinks[h] : -INFINITY, scores);
+        dl_gemm(kernel, 0, rows, scores, seen, values, seen, dh, 0, seen, 0, dh, z, ldz, 0, 0, row, DL_NONE, left);
     }
 }
 
 long dl_attention_work(int kernel, long dh, long rows, long seen) {
-    const long keys = dl_packed_b(kernel, dh, seen), values = dl_packed_b(kernel, seen, dh);
-    return rows * seen + dl_packed_a(kernel, rows) + (keys > values ? keys : values);
+    return rows * seen + dl_packed_a(kernel, rows) + dl_packed_b(kernel, dh, seen) + dl_packed_b(kernel, seen, dh);
 }
 
-void dl_gelu(int kernel, long n, float *x) { kernels[kernel]->gelu(n, x); }
+void dl_activate(int kernel, int act, long n, float *x) {
+    if (act != DL_NONE) kernels[kernel]->act[act](n, x);
+}
 
-void dl_softmax(int kernel, long rows, long cols, long stride, long first, float scale, float *x) {
-    for (long r = 0; r < rows; r++) {
-        kernels[kernel]->softmax_row(first + r, scale, x + r * stride);
-        memset(x + r * stride + first + r, 0, (cols - first - r) * sizeof(float));
+// Row r keeps the softmax of its first first+r entries, or where window is not 0 of the last window of these; the rest becomes 0.
+void dl_softmax(int kernel, long rows, long cols, long stride, long first, long window, float scale, float cap, float sink, float *x) {
+    for (long r = 0; r < rows; r++, x += stride) {
+        const long end = first + r, start = window > 0 && end > window ? end - window : 0;
+        memset(x, 0, start * sizeof(float));
+        kernels[kernel]->softmax_row(end - start, scale, cap, sink, x + start);
+        memset(x + end, 0, (cols - end) * sizeof(float));
     }
 }
 
 void dl_layernorm(int kernel, long rows, long width, float eps, float *dst, const float *x, float *scales) {
     for (long r = 0; r < rows; r++) kernels[kernel]->layernorm_row(width, eps, dst + r * width, x + r * width, scales + r);
+}
+
+// Of rows of x, groups of width numbers that follow each other are normalised each by itself; gain [width], if any, is for all.
+void dl_rmsnorm(int kernel, long rows, long groups, long width, double eps, float *dst, long lddst, const float *x, long ldx,
+                const float *gain, float *scales) {
+    for (long r = 0; r < rows; r++)
+        for (long g = 0; g < groups; g++)
+            kernels[kernel]->rmsnorm_row(width, eps, dst + r * lddst + g * width, x + r * ldx + g * width, gain, scales + r * groups + g);
+}
+
+// Turns the first 2*half numbers of each of the heads of dh numbers in row r by row at[r] of the table, which has half cosines, then half
+// sines: numbers i and half+i together, or neighbours where pairs.
+void dl_rotate(int kernel, long rows, long heads, long dh, long half, int pairs, float *x, long ldx, const float *table, const int64_t *at) {
+    for (long r = 0; r < rows; r++, x += ldx) {
+        const float *cosine = table + at[r] * 2 * half, *sine = cosine + half;
+        for (long h = 0; h < heads; h++) {
+            float *v = x + h * dh;
+            if (!pairs) {
+                kernels[kernel]->rotate_row(half, cosine, sine, v);
+                continue;
+            }
+            for (long i = 0; i < half; i++) {
+                const float a = v[2 * i], b = v[2 * i + 1], across = b * sine[i], along = a * sine[i];
+                v[2 * i] = fmaf(a, cosine[i], -across);
+                v[2 * i + 1] = fmaf(b, cosine[i], along);
+            }
+        }
+    }
 }
 
 // out[r][j] = x[r] . g[j] in double, of rows of d floats and cols columns of d doubles.

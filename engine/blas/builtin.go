@@ -11,12 +11,18 @@ package blas
 #cgo nocallback dl_gemm
 #cgo noescape dl_attention
 #cgo nocallback dl_attention
-#cgo noescape dl_gelu
-#cgo nocallback dl_gelu
+#cgo noescape dl_gemm_gated
+#cgo nocallback dl_gemm_gated
+#cgo noescape dl_activate
+#cgo nocallback dl_activate
 #cgo noescape dl_softmax
 #cgo nocallback dl_softmax
 #cgo noescape dl_layernorm
 #cgo nocallback dl_layernorm
+#cgo noescape dl_rmsnorm
+#cgo nocallback dl_rmsnorm
+#cgo noescape dl_rotate
+#cgo nocallback dl_rotate
 #cgo noescape dl_dots
 #cgo nocallback dl_dots
 #cgo noescape dl_combine
@@ -80,8 +86,8 @@ func (builtin) Gemm64(threads int, c, a, b Matrix[float64], add bool) {
 }
 
 const (
-	// partRows and partCols bound the part of C that one thread takes at a time: as many rows as the C side packs at
-	// once, and no more than the second-level cache holds beside them.
+	// partRows and partCols bound the part of C that one thread takes at a time: as many rows as the C side
+	// packs at once, and no more than the second-level cache holds beside them.
 	partRows = 144
 	partCols = 1536
 	// serialWork is the number of multiplications below which starting goroutines costs more than they gain
@@ -136,37 +142,73 @@ func (b builtin) fill(threads int, p *panels, m Matrix[float32]) {
 	})
 }
 
-// multiply takes the part of p that begins at (row, col) and has the shape that a and c call for.
-func (b builtin) multiply(threads int, c, a Matrix[float32], p *panels, row, col int, add bool, e Epilogue[float32]) {
-	m, n, k := c.Rows, c.Cols, a.Cols
+// part is a share of a product, for one thread: rows [r0, r1) and columns [j0, j1) of C.
+type part struct{ r0, r1, j0, j1 int }
+
+// parts shares out C [m, n] of a product with panels of that width.
+func (b builtin) parts(threads, m, n, width int) []part {
 	tileRows := int(C.dl_tile_rows(b.kernel))
-	rowTiles, colTiles := (m+tileRows-1)/tileRows, (n+p.width-1)/p.width
+	rowTiles, colTiles := (m+tileRows-1)/tileRows, (n+width-1)/width
 	rowParts, colParts := (m+partRows-1)/partRows, (n+partCols-1)/partCols
 	if threads > 1 { // several parts for each thread, so that one that is held up does not hold up all
 		colParts = min(colTiles, max(colParts, (4*threads+rowParts-1)/rowParts))
 	}
-	gelu := C.int(-1)
-	if e.GELU {
-		gelu = rowKernel()
-	}
-	workers.Do(threads, rowParts*colParts, func(i int) {
-		r, s := i/colParts, i%colParts
+	list := make([]part, 0, rowParts*colParts)
+	for r := range rowParts {
 		r0, r1 := rowTiles*r/rowParts*tileRows, min(m, rowTiles*(r+1)/rowParts*tileRows)
-		j0, j1 := colTiles*s/colParts*p.width, min(n, colTiles*(s+1)/colParts*p.width)
-		ap, cp := a.Slice(r0, r1, 0, k), c.Slice(r0, r1, j0, j1)
-		var bias *C.float
-		if e.Bias != nil {
-			bias = ptr(e.Bias[j0:])
+		for s := range colParts {
+			list = append(list, part{r0, r1, colTiles * s / colParts * width, min(n, colTiles*(s+1)/colParts*width)})
 		}
-		work := scratchFor[float32](int(C.dl_packed_a(b.kernel, C.long(r1-r0))))
-		C.dl_gemm(b.kernel, flag(a.Trans), C.long(r1-r0), ptr(ap.Data), C.long(a.Stride), ptr(p.data), C.long(p.rows), C.long(p.cols),
-			C.long(row), C.long(row+k), C.long(col+j0), C.long(col+j1), ptr(cp.Data), C.long(c.Stride), flag(add), bias, gelu, ptr(work.data))
+	}
+	return list
+}
+
+// multiply takes the part of p that begins at (row, col) and has the shape that a and c call for.
+func (b builtin) multiply(threads int, c, a Matrix[float32], p *panels, row, col int, add bool, e Epilogue[float32]) {
+	k := a.Cols
+	list := b.parts(threads, c.Rows, c.Cols, p.width)
+	workers.Do(threads, len(list), func(i int) {
+		t := list[i]
+		ap, cp := a.Slice(t.r0, t.r1, 0, k), c.Slice(t.r0, t.r1, t.j0, t.j1)
+		work := scratchFor[float32](int(C.dl_packed_a(b.kernel, C.long(t.r1-t.r0))))
+		C.dl_gemm(b.kernel, flag(a.Trans), C.long(t.r1-t.r0), ptr(ap.Data), C.long(a.Stride), ptr(p.data), C.long(p.rows), C.long(p.cols),
+			C.long(row), C.long(row+k), C.long(col+t.j0), C.long(col+t.j1), ptr(cp.Data), C.long(c.Stride), flag(add), from(e.Bias, t.j0),
+			rowKernel(), C.int(e.Act), ptr(work.data))
 		work.release()
 	})
 }
 
-// pack copies b into memory outside of the Go heap: weights are most of what a process holds, and the collector would let
-// the heap grow by as much again before it looks for garbage.
+// multiplyGated takes whole matrices.
+func (b builtin) multiplyGated(threads int, c, a Matrix[float32], gate, up Packed[float32], e Gated[float32]) {
+	k, n := a.Cols, c.Cols
+	if c.Rows*n*k < serialWork {
+		threads = 1
+	}
+	list := b.parts(threads, c.Rows, n, gate.panels.width)
+	workers.Do(threads, len(list), func(i int) {
+		t := list[i]
+		ap, cp := a.Slice(t.r0, t.r1, 0, k), c.Slice(t.r0, t.r1, t.j0, t.j1)
+		packed := int(C.dl_packed_a(b.kernel, C.long(t.r1-t.r0)))
+		work := scratchFor[float32](packed + (t.r1-t.r0)*(t.j1-t.j0))
+		C.dl_gemm_gated(b.kernel, flag(a.Trans), C.long(t.r1-t.r0), ptr(ap.Data), C.long(a.Stride), ptr(gate.panels.data), ptr(up.panels.data),
+			C.long(k), C.long(n), C.long(t.j0), C.long(t.j1), ptr(cp.Data), C.long(c.Stride), ptr(work.data[packed:]),
+			from(e.GateBias, t.j0), from(e.Bias, t.j0), rowKernel(), C.int(e.Act), ptr(work.data))
+		work.release()
+	})
+	runtime.KeepAlive(gate.panels)
+	runtime.KeepAlive(up.panels)
+}
+
+// from is where a list that may be nil goes on.
+func from(x []float32, i int) *C.float {
+	if x == nil {
+		return nil
+	}
+	return ptr(x[i:])
+}
+
+// pack copies b into memory outside of the Go heap: weights are most of what a process holds, and the
+// collector would let the heap grow by as much again before it looks for garbage.
 func (b builtin) pack(m Matrix[float32]) *panels {
 	p := b.panels(m.Rows, m.Cols)
 	const line = 64 // bytes; vectors then do not cross cache lines
@@ -192,12 +234,13 @@ func (b builtin) multiplyPacked(threads int, c, a Matrix[float32], w Packed[floa
 	runtime.KeepAlive(w.panels)
 }
 
-func (b builtin) attention(z, q, k, v Matrix[float32], heads, first int, scale float32) {
-	dh := z.Cols / heads
+func (b builtin) attention(z, q, k, v Matrix[float32], h Heads[float32], c Causal[float32]) {
+	dh := z.Cols / h.Query
 	work := scratchFor[float32](int(C.dl_attention_work(b.kernel, C.long(dh), C.long(q.Rows), C.long(k.Rows))))
 	defer work.release()
-	C.dl_attention(b.kernel, rowKernel(), C.long(heads), C.long(dh), C.long(q.Rows), C.long(k.Rows), C.long(first), C.float(scale), ptr(q.Data), C.long(q.Stride),
-		ptr(k.Data), C.long(k.Stride), ptr(v.Data), C.long(v.Stride), ptr(z.Data), C.long(z.Stride), ptr(work.data))
+	C.dl_attention(b.kernel, rowKernel(), C.long(h.Query), C.long(h.KV), C.long(dh), C.long(q.Rows), C.long(k.Rows), C.long(c.First), C.long(c.Window),
+		C.float(c.Scale), C.float(c.Cap), from(h.Sinks, 0), ptr(q.Data), C.long(q.Stride), ptr(k.Data), C.long(k.Stride), ptr(v.Data), C.long(v.Stride),
+		ptr(z.Data), C.long(z.Stride), ptr(work.data))
 }
 
 func flag(b bool) C.int {
@@ -212,15 +255,28 @@ func ptr(x []float32) *C.float { return (*C.float)(&x[0]) }
 // rowKernel is the kernel of the row functions, whatever the provider.
 func rowKernel() C.int { return usable()[0].kernel }
 
-func gelu32(x []float32) bool {
+func activate32(x []float32, act Activation) bool {
 	if len(x) > 0 {
-		C.dl_gelu(rowKernel(), C.long(len(x)), ptr(x))
+		C.dl_activate(rowKernel(), C.int(act), C.long(len(x)), ptr(x))
 	}
 	return true
 }
 
-func softmaxCausal32(x []float32, rows, cols, stride, first int, scale float32) bool {
-	C.dl_softmax(rowKernel(), C.long(rows), C.long(cols), C.long(stride), C.long(first), C.float(scale), ptr(x))
+func softmaxCausal32(x Matrix[float32], c Causal[float32], sink float32) bool {
+	C.dl_softmax(rowKernel(), C.long(x.Rows), C.long(x.Cols), C.long(x.Stride), C.long(c.First), C.long(c.Window), C.float(c.Scale), C.float(c.Cap),
+		C.float(sink), ptr(x.Data))
+	return true
+}
+
+func rmsNorm32(dst, x Matrix[float32], scales []float32, groups int, gain []float32, eps float64) bool {
+	C.dl_rmsnorm(rowKernel(), C.long(x.Rows), C.long(groups), C.long(x.Cols/groups), C.double(eps), ptr(dst.Data), C.long(dst.Stride),
+		ptr(x.Data), C.long(x.Stride), from(gain, 0), ptr(scales))
+	return true
+}
+
+func rotate32(x Matrix[float32], heads, dims int, pairs bool, table []float32, at []int64) bool {
+	C.dl_rotate(rowKernel(), C.long(x.Rows), C.long(heads), C.long(x.Cols/heads), C.long(dims/2), flag(pairs), ptr(x.Data), C.long(x.Stride),
+		ptr(table), (*C.int64_t)(&at[0]))
 	return true
 }
 

@@ -2,12 +2,17 @@
 #ifndef DUCKLENS_BLAS_BUILTIN_H
 #define DUCKLENS_BLAS_BUILTIN_H
 
+#include <stdint.h>
+
 // Kernels, the best last. Those that this file was not compiled for, or that the CPU lacks, are not usable.
 enum { DL_PORTABLE, DL_NEON, DL_AVX2, DL_AVX512, DL_KERNELS };
 
 // KC is the length of the inner sums: the products of KC consecutive k are added up in a register, then to
 // C. It is part of the result (rounding), so every kernel has the same.
 enum { DL_KC = 256 };
+
+// The functions that a product's elements may go through, numbered as blas.Activation.
+enum { DL_NONE, DL_GELU_TANH, DL_GELU, DL_SILU, DL_RELU, DL_ACTIVATIONS };
 
 int dl_usable(int kernel);
 long dl_packed_b(int kernel, long k, long n);
@@ -17,13 +22,19 @@ long dl_tile_cols(int kernel);
 long dl_vector(int kernel);
 void dl_pack_b(int kernel, int trans, long k, long n, const float *b, long ldb, long j0, long j1, float *packed);
 void dl_gemm(int kernel, int trans, long m, const float *a, long lda, const float *packed, long k, long n, long k0, long k1, long j0,
-             long j1, float *c, long ldc, int add, const float *bias, int gelu, float *work);
+             long j1, float *c, long ldc, int add, const float *bias, int row, int act, float *work);
+void dl_gemm_gated(int kernel, int trans, long m, const float *a, long lda, const float *gate, const float *up, long k, long n, long j0,
+                   long j1, float *c, long ldc, float *g, const float *gate_bias, const float *up_bias, int row, int act, float *work);
 long dl_attention_work(int kernel, long dh, long rows, long seen);
-void dl_attention(int kernel, int row, long heads, long dh, long rows, long seen, long first, float scale, const float *q, long ldq,
-                  const float *k, long ldk, const float *v, long ldv, float *z, long ldz, float *work);
-void dl_gelu(int kernel, long n, float *x);
-void dl_softmax(int kernel, long rows, long cols, long stride, long first, float scale, float *x);
+void dl_attention(int kernel, int row, long heads, long kv_heads, long dh, long rows, long seen, long first, long window, float scale,
+                  float cap, const float *sinks, const float *q, long ldq, const float *k, long ldk, const float *v, long ldv, float *z,
+                  long ldz, float *work);
+void dl_activate(int kernel, int act, long n, float *x);
+void dl_softmax(int kernel, long rows, long cols, long stride, long first, long window, float scale, float cap, float sink, float *x);
 void dl_layernorm(int kernel, long rows, long width, float eps, float *dst, const float *x, float *scales);
+void dl_rmsnorm(int kernel, long rows, long groups, long width, double eps, float *dst, long lddst, const float *x, long ldx,
+                const float *gain, float *scales);
+void dl_rotate(int kernel, long rows, long heads, long dh, long half, int pairs, float *x, long ldx, const float *table, const int64_t *at);
 void dl_dots(int kernel, long rows, long d, const float *x, long cols, const double *g, double *out);
 void dl_combine(int kernel, long rows, long cols, const float *w, const double *x, double *out);
 void dl_moments(int kernel, long n, double share, const float *x, const float *less, double *mean, double *squares);

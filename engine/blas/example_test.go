@@ -41,9 +41,9 @@ func ExampleEngine() {
 	// Output: [37 48] <nil>
 }
 
-func ExampleGELU() {
+func ExampleActivate() {
 	x := []float64{-1, 0, 1}
-	blas.GELU(x)
+	blas.Activate(x, blas.GELUTanh)
 	fmt.Printf("%.4f\n", x)
 	// Output: [-0.1588 0.0000 0.8412]
 }

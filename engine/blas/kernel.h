@@ -131,23 +131,60 @@ TARGET INLINE VEC F(gelu1)(VEC x) {
     return x / (SPLAT(1.0f) + F(exp)(v));
 }
 
-TARGET static void F(gelu)(long n, float *x) {
-    long i = 0;
-    for (; i + W <= n; i += W) STORE(x + i, F(gelu1)(LOAD(x + i)));
-    if (i < n) {
-        float t[W] = {0};
-        memcpy(t, x + i, (n - i) * sizeof(float));
-        STORE(t, F(gelu1)(LOAD(t)));
-        memcpy(x + i, t, (n - i) * sizeof(float));
+// The erf form: 0.5 x (1 + erf(x / sqrt 2)) = max(x, 0) - |x| / 2 erfc(|x| / sqrt 2), with erfc as in Abramowitz and Stegun
+// 7.1.26, to 1.5e-7.
+TARGET INLINE VEC F(gelu_erf1)(VEC x) {
+    const VEC size = MAX(x, -x), z = size * SPLAT(0.707106781186547524f);
+    const VEC t = SPLAT(1.0f) / FMA(SPLAT(0.3275911f), z, SPLAT(1.0f));
+    VEC p = SPLAT(1.061405429f);
+    p = FMA(p, t, SPLAT(-1.453152027f));
+    p = FMA(p, t, SPLAT(1.421413741f));
+    p = FMA(p, t, SPLAT(-0.284496736f));
+    p = FMA(p, t, SPLAT(0.254829592f));
+    const VEC tail = p * t * F(exp)(MAX(SPLAT(-87.0f), -(z * z)));
+    return FMA(size * SPLAT(-0.5f), tail, MAX(SPLAT(0.0f), x));
+}
+
+// SiLU: x / (1 + exp(-x)).
+TARGET INLINE VEC F(silu1)(VEC x) {
+    x = MAX(SPLAT(-87.0f), x); // below it there is nothing left, and exp would not do
+    return x / (SPLAT(1.0f) + F(exp)(MAX(SPLAT(-87.0f), -x)));
+}
+
+TARGET INLINE VEC F(relu1)(VEC x) { return MAX(SPLAT(0.0f), x); }
+
+// A function of every number, the last few of a row in a vector of their own.
+#define EACH(name)                                                                                           \
+    TARGET static void F(name)(long n, float *x) {                                                           \
+        long i = 0;                                                                                          \
+        for (; i + W <= n; i += W) STORE(x + i, F(name##1)(LOAD(x + i)));                                    \
+        if (i < n) {                                                                                         \
+            float t[W] = {0};                                                                                \
+            memcpy(t, x + i, (n - i) * sizeof(float));                                                       \
+            STORE(t, F(name##1)(LOAD(t)));                                                                   \
+            memcpy(x + i, t, (n - i) * sizeof(float));                                                       \
+        }                                                                                                    \
     }
+EACH(gelu)
+EACH(gelu_erf)
+EACH(silu)
+EACH(relu)
+#undef EACH
+
+// up *= act(gate), where act is a function of every number, or NULL.
+TARGET static void F(gated)(long n, void (*act)(long, float *), float *gate, float *up) {
+    if (act) act(n, gate);
+    long i = 0;
+    for (; i + W <= n; i += W) STORE(up + i, LOAD(up + i) * LOAD(gate + i));
+    for (; i < n; i++) up[i] *= gate[i];
 }
 
 // One block of A [m, kc] and columns 0..n of B, both packed: every panel of B, in cache, meets every panel of A. The panels of B
 // are depth rows deep, of which those from skip on are used, and together width columns wide, which is n or more. While
 // a tile is made, its part of C and a share of the next panel of B come into the cache, which the processor does not foresee. What
-// a panel has made goes through gelu, if any, before it leaves the cache.
+// a panel has made goes through act, if any, before it leaves the cache.
 TARGET static void F(block)(long m, long n, long kc, const float *a, const float *b, long width, long depth, long skip, float *c,
-                            long ldc, const float *from, long ldfrom, void (*gelu)(long, float *)) {
+                            long ldc, const float *from, long ldfrom, void (*act)(long, float *)) {
     const long nr = NV * W, line = 64 / sizeof(float), all = kc * nr / ((m + MR - 1) / MR), share = all < 1024 ? all : 1024;
     for (long j = 0; j < n; j += nr) {
         const long cols = n - j < nr ? n - j : nr;
@@ -161,8 +198,8 @@ TARGET static void F(block)(long m, long n, long kc, const float *a, const float
                 for (const float *end = next + share; next < end; next += line) __builtin_prefetch(next, 0, 2);
             F(tiles)[wide][rows](kc, a + i * kc, panel, c + i * ldc + j, ldc, cols, from ? from + i * ldfrom + j : from, ldfrom);
         }
-        if (gelu)
-            for (long i = 0; i < m; i++) gelu(cols, c + i * ldc + j);
+        if (act)
+            for (long i = 0; i < m; i++) act(cols, c + i * ldc + j);
     }
 }
 
@@ -174,9 +211,27 @@ static float F(total)(const float *t) {
     return (s[0] + s[2]) + (s[1] + s[3]);
 }
 
-// Softmax of scale * x[0..n-1]. A sum that is NaN makes all of the row NaN.
-TARGET static void F(softmax_row)(long n, float scale, float *x) {
-    float largest = -INFINITY;
+// x = cap tanh(scale x / cap): (1 - t) / (1 + t) with t = exp(-2 scale x / cap).
+TARGET static void F(soft_cap)(long n, float scale, float cap, float *x) {
+    const VEC rate = SPLAT(-2 * (scale / cap)), low = SPLAT(-87.0f), one = SPLAT(1.0f);
+    for (long i = 0; i < n; i += W) {
+        float t[W] = {0}, *p = x + i;
+        const long left = n - i;
+        if (left < W) p = memcpy(t, p, left * sizeof(float));
+        const VEC e = F(exp)(-MAX(low, -MAX(low, LOAD(p) * rate)));
+        STORE(p, (one - e) / (one + e) * SPLAT(cap));
+        if (left < W) memcpy(x + i, t, left * sizeof(float));
+    }
+}
+
+// Softmax of scale * x[0..n-1], or where cap is not 0 of cap tanh(scale x / cap), beside a column that is sink and is dropped
+// afterwards (-INFINITY: there is none). A sum that is NaN makes all of the row NaN.
+TARGET static void F(softmax_row)(long n, float scale, float cap, float sink, float *x) {
+    float largest = sink;
+    if (cap > 0) {
+        F(soft_cap)(n, scale, cap, x);
+        scale = 1;
+    }
     for (long i = 0; i < n; i++) {
         x[i] *= scale;
         if (x[i] > largest) largest = x[i];
@@ -202,6 +257,11 @@ TARGET static void F(softmax_row)(long n, float scale, float *x) {
     float t[16];
     for (int l = 0; l < 16 / W; l++) STORE(t + l * W, sum[l]);
     float total = F(total)(t);
+    if (sink > -INFINITY) {
+        for (int l = 0; l < W; l++) t[l] = sink;
+        STORE(t, F(exp)(MAX(low, LOAD(t) - top)));
+        total += t[0];
+    }
     for (long i = 0; i < n; i++) x[i] /= total;
 }
 
@@ -231,6 +291,54 @@ TARGET static void F(layernorm_row)(long n, float eps, float *dst, const float *
 }
 
 enum { F(LANES) = 8 / DW }; // vectors of the eight lanes in which a sum of doubles runs, whatever their width
+
+// Divides x by its scale sqrt(mean(x^2) + eps), with the sum in double, and multiplies by gain, if any.
+TARGET static void F(rmsnorm_row)(long n, double eps, float *dst, const float *x, const float *gain, float *scale) {
+    DVEC sum[F(LANES)];
+    double t[8];
+    const long whole = n - n % 8;
+    for (int l = 0; l < F(LANES); l++) sum[l] = DSPLAT(0.0);
+    for (long i = 0; i < whole; i += 8)
+        for (int l = 0; l < F(LANES); l++) {
+            const DVEC v = DWIDEN(x + i + l * DW);
+            sum[l] = DFMA(v, v, sum[l]);
+        }
+    for (int l = 0; l < F(LANES); l++) DSTORE(t + l * DW, sum[l]);
+    for (long i = whole; i < n; i++) t[i - whole] = DFMA1((double)x[i], (double)x[i], t[i - whole]);
+    for (int l = 0; l < 4; l++) t[l] += t[l + 4];
+    const double root = sqrt(((t[0] + t[2]) + (t[1] + t[3])) / n + eps);
+    *scale = (float)root;
+
+    const float inverse = (float)(1 / root);
+    if (gain)
+        for (long i = 0; i < n; i++) dst[i] = x[i] * inverse * gain[i];
+    else
+        for (long i = 0; i < n; i++) dst[i] = x[i] * inverse;
+}
+
+// Turns the planes (x[i], x[half+i]) by the angles whose cosines and sines are given.
+TARGET static void F(rotate_row)(long half, const float *cosine, const float *sine, float *x) {
+    float *y = x + half;
+    long i = 0;
+    for (; i + W <= half; i += W) {
+        const VEC a = LOAD(x + i), b = LOAD(y + i), c = LOAD(cosine + i), s = LOAD(sine + i);
+        STORE(x + i, FMA(a, c, -(b * s)));
+        STORE(y + i, FMA(b, c, a * s));
+    }
+    if (i < half) {
+        const size_t left = (half - i) * sizeof(float);
+        float a[W] = {0}, b[W] = {0}, c[W] = {0}, s[W] = {0};
+        memcpy(a, x + i, left);
+        memcpy(b, y + i, left);
+        memcpy(c, cosine + i, left);
+        memcpy(s, sine + i, left);
+        const VEC va = LOAD(a), vb = LOAD(b), vc = LOAD(c), vs = LOAD(s);
+        STORE(a, FMA(va, vc, -(vb * vs)));
+        STORE(b, FMA(vb, vc, va * vs));
+        memcpy(x + i, a, left);
+        memcpy(y + i, b, left);
+    }
+}
 
 // The dot products of nr rows of d floats with nc columns of d doubles; the lanes are added up in one order. nr and nc are constants where it
 // is inlined.
@@ -322,7 +430,11 @@ TARGET static void F(moments)(long n, double share, const float *x, const float 
     }
 }
 
-static const struct kernel F(kernel) = {MR, W, NV * W, F(block), F(gelu), F(softmax_row), F(layernorm_row), F(dots), F(combine), F(moments)};
+static const struct kernel F(kernel) = {
+    MR, W, NV * W, F(block),
+    {0, F(gelu), F(gelu_erf), F(silu), F(relu)}, // in the order of DL_NONE, DL_GELU_TANH, ...
+    F(gated), F(softmax_row), F(layernorm_row), F(rmsnorm_row), F(rotate_row), F(dots), F(combine), F(moments),
+};
 
 #undef INLINE
 #undef ISA

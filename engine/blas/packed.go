@@ -21,19 +21,29 @@ type Packed[T Float] struct {
 type packer interface {
 	pack(b Matrix[float32]) *panels
 	multiplyPacked(threads int, c, a Matrix[float32], b Packed[float32], e Epilogue[float32])
+	multiplyGated(threads int, c, a Matrix[float32], gate, up Packed[float32], e Gated[float32])
 }
 
-// Pack gives b in the order of p. Where p has none it is a view of b, which must not be changed afterwards.
+// Pack gives b in the order of p. Where p has none, which [Packs] tells, it is a view of b, which must not be
+// changed afterwards, or of a copy where b is transposed.
 func Pack[T Float](p Provider, b Matrix[T]) Packed[T] {
 	b.check("B")
 	w := Packed[T]{Rows: b.Rows, Cols: b.Cols, provider: p}
-	own, ok := p.(packer)
-	if single, is := any(b).(Matrix[float32]); ok && is && b.Rows > 0 && b.Cols > 0 {
-		w.panels = own.pack(single)
+	if Packs[T](p) && b.Rows > 0 && b.Cols > 0 {
+		w.panels = p.(packer).pack(any(b).(Matrix[float32]))
+	} else if b.Trans {
+		w.plain = transposed(1, b, make([]T, b.Rows*b.Cols))
 	} else {
 		w.plain = b
 	}
 	return w
+}
+
+// Packs tells whether p has an order of its own for right operands, so that what [Pack] gives is a copy.
+func Packs[T Float](p Provider) bool {
+	_, own := p.(packer)
+	_, single := any(T(0)).(float32)
+	return own && single
 }
 
 // Slice is the part of w with rows [r0, r1) and columns [c0, c1); nothing is copied.
@@ -66,19 +76,54 @@ func (w Packed[T]) Unpack() Matrix[T] {
 
 // Epilogue is what happens to a product before it leaves the cache.
 type Epilogue[T Float] struct {
-	Bias []T  // added to every row, where there is one
-	GELU bool // then every element goes through [GELU]
+	Bias []T        // added to every row, where there is one
+	Act  Activation // then every element goes through it
+}
+
+// Gated is what happens to the two products of a gated layer.
+type Gated[T Float] struct {
+	GateBias, Bias []T // added to every row of A gate and of A up, where there are any
+	Act            Activation
+}
+
+// MultiplyGated sets C = act(A gate) * (A up), element by element, with the biases of e, as [Packed.Multiply]
+// of each does.
+func MultiplyGated[T Float](threads int, c, a Matrix[T], gate, up Packed[T], e Gated[T]) {
+	if gate.Rows != up.Rows || gate.Cols != up.Cols {
+		panic(fmt.Sprintf("blas: gate [%d %d] of up [%d %d]", gate.Rows, gate.Cols, up.Rows, up.Cols))
+	}
+	up.checkMultiply(c, a, e.Bias)
+	gate.checkMultiply(c, a, e.GateBias)
+	if c.Rows == 0 || c.Cols == 0 {
+		return
+	}
+	if gate.whole() && up.whole() && a.Cols > 0 {
+		any(gate.provider).(packer).multiplyGated(threads, any(c).(Matrix[float32]), any(a).(Matrix[float32]),
+			any(gate).(Packed[float32]), any(up).(Packed[float32]), any(e).(Gated[float32]))
+		return
+	}
+	buf := scratchFor[T](c.Rows * c.Cols)
+	defer buf.release()
+	g := NewMatrix(c.Rows, c.Cols, buf.data)
+	gate.Multiply(threads, g, a, Epilogue[T]{Bias: e.GateBias, Act: e.Act})
+	up.Multiply(threads, c, a, Epilogue[T]{Bias: e.Bias})
+	for i := range c.Rows {
+		row := c.Row(i)
+		for j, v := range g.Row(i) {
+			row[j] *= v
+		}
+	}
+}
+
+// whole tells whether w is all of a packed matrix.
+func (w Packed[T]) whole() bool {
+	return w.panels != nil && w.Rows == w.panels.rows && w.Cols == w.panels.cols
 }
 
 // Multiply sets C = A w, with what e says, on at most threads goroutines. C is not transposed and shares no
 // memory with A. It panics when shapes do not fit.
 func (w Packed[T]) Multiply(threads int, c, a Matrix[T], e Epilogue[T]) {
-	a.check("A")
-	c.check("C")
-	if a.Cols != w.Rows || c.Rows != a.Rows || c.Cols != w.Cols || c.Trans || e.Bias != nil && len(e.Bias) != c.Cols {
-		panic(fmt.Sprintf("blas: C [%d %d] (transposed %t) = A [%d %d] B [%d %d] + bias [%d]",
-			c.Rows, c.Cols, c.Trans, a.Rows, a.Cols, w.Rows, w.Cols, len(e.Bias)))
-	}
+	w.checkMultiply(c, a, e.Bias)
 	if c.Rows == 0 || c.Cols == 0 {
 		return
 	}
@@ -90,6 +135,15 @@ func (w Packed[T]) Multiply(threads int, c, a Matrix[T], e Epilogue[T]) {
 	own.multiplyPacked(threads, any(c).(Matrix[float32]), any(a).(Matrix[float32]), single, any(e).(Epilogue[float32]))
 }
 
+func (w Packed[T]) checkMultiply(c, a Matrix[T], bias []T) {
+	a.check("A")
+	c.check("C")
+	if a.Cols != w.Rows || c.Rows != a.Rows || c.Cols != w.Cols || c.Trans || bias != nil && len(bias) != c.Cols {
+		panic(fmt.Sprintf("blas: C [%d %d] (transposed %t) = A [%d %d] B [%d %d] + bias [%d]",
+			c.Rows, c.Cols, c.Trans, a.Rows, a.Cols, w.Rows, w.Cols, len(bias)))
+	}
+}
+
 // multiplyPlain makes the product and then, step by step, what e says.
 func multiplyPlain[T Float](p Provider, threads int, c, a, b Matrix[T], e Epilogue[T]) {
 	if e.Bias != nil {
@@ -98,13 +152,13 @@ func multiplyPlain[T Float](p Provider, threads int, c, a, b Matrix[T], e Epilog
 		}
 	}
 	Gemm(p, threads, c, a, b, e.Bias != nil)
-	if e.GELU {
-		workers.Do(threads, c.Rows, func(i int) { GELU(c.Row(i)) })
+	if e.Act != NoActivation {
+		workers.Do(threads, c.Rows, func(i int) { Activate(c.Row(i), e.Act) })
 	}
 }
 
-// panels is a matrix [rows, cols] in the order of a packing provider: for every block of depth rows, for every panel of
-// width columns, row after row; the last panel is filled up with zeros to whole vectors.
+// panels is a matrix [rows, cols] in the order of a packing provider: for every block of depth rows, for
+// every panel of width columns, row after row; the last panel is filled up with zeros to whole vectors.
 type panels struct {
 	rows, cols           int
 	depth, width, vector int
@@ -132,8 +186,8 @@ func (p *panels) unpack(m Matrix[float32], row, col int) {
 	}
 }
 
-// starts tells whether a view that begins at (row, col) and has that many rows begins with a panel and adds up in the same order
-// as a matrix of its own: all of it in one block of rows, or from the start of one.
+// starts tells whether a view that begins at (row, col) and has that many rows begins with a panel and adds
+// up in the same order as a matrix of its own: all of it in one block of rows, or from the start of one.
 func (p *panels) starts(row, col, rows int) bool {
 	return col%p.width == 0 && (row%p.depth == 0 || row/p.depth == (row+rows-1)/p.depth)
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -22,14 +23,6 @@ import (
 func TestOpen(t *testing.T) {
 	t.Parallel()
 	c := fixture(t)
-	want := checkpoint.Config{Architecture: "GPT2LMHeadModel", NLayers: 3, NHeads: 4, DModel: 32, DMLP: 128, NCtx: 48, DVocab: 1015,
-		LNEps: 1e-4, Activation: "gelu_new", BOS: 1014, EOS: 1014, Tied: true}
-	if got := c.Config(); got != want {
-		t.Errorf("config %+v, want %+v", got, want)
-	}
-	if got := c.Config().DHead(); got != 8 {
-		t.Errorf("d_head %d, want 8", got)
-	}
 	// 1015*32 + 48*32 + 3*(12*32*32 + 13*32) + 2*32
 	if got := c.Parameters(); got != 72192 {
 		t.Errorf("%d parameters, want 72192", got)
@@ -38,14 +31,22 @@ func TestOpen(t *testing.T) {
 	if got, err := c.SHA256(); err != nil || got != "96a8a85fb4331af009565ddfbd7d479efed052e40c9816fb86f20e7380d449bd" {
 		t.Errorf("SHA-256 %s, %v", got, err)
 	}
-	if c.Folded() || c.Form() != "Hugging Face safetensors" {
-		t.Errorf("form %q, folded %v", c.Form(), c.Folded())
+	if c.Form() != checkpoint.HuggingFace || c.Form().String() != "Hugging Face safetensors" || c.Metadata() != nil {
+		t.Errorf("form %s, metadata %v", c.Form(), c.Metadata())
 	}
-	if _, err := c.Tensor("h.3.ln_1.weight"); !errors.Is(err, checkpoint.ErrTensor) {
+	if got := string(c.Keys()["n_layer"]); got != "3" {
+		t.Errorf("n_layer is %s, want 3", got)
+	}
+	if _, err := c.Tensor("h.3.ln_1.weight"); !errors.Is(err, checkpoint.ErrTensor) || !strings.Contains(err.Error(), "h.3.ln_1.weight") {
 		t.Errorf("a tensor that is not there: %v", err)
 	}
-	if b, err := c.UnembeddingBias(); err != nil || b.Len() != 0 {
-		t.Errorf("unembedding bias of %d elements, %v", b.Len(), err)
+	if _, ok := c.Info("h.3.ln_1.weight"); ok || c.Has("h.3.ln_1.weight") {
+		t.Error("a tensor that is not there is described")
+	}
+	info, ok := c.Info("h.2.mlp.c_fc.weight")
+	want := checkpoint.Info{Name: "h.2.mlp.c_fc.weight", DType: info.DType, Shape: []int{32, 128}, Bytes: info.Bytes, File: "model.safetensors"}
+	if !ok || !c.Has(info.Name) || !reflect.DeepEqual(info, want) || info.Elements() != 32*128 {
+		t.Errorf("%+v, want %+v", info, want)
 	}
 }
 
@@ -53,7 +54,7 @@ func TestOpen(t *testing.T) {
 func TestOpenOracle(t *testing.T) {
 	t.Parallel()
 	c := fixture(t)
-	file, err := os.ReadFile(filepath.Join(c.Dir(), "model.safetensors"))
+	file, err := os.ReadFile(filepath.Join(c.Path(), "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,46 +76,37 @@ func TestOpenOracle(t *testing.T) {
 	}
 }
 
-// The same model in every form gives the same numbers.
-func TestForms(t *testing.T) {
+// Tensors are the same whatever files they lie in, and files of other kinds do not count.
+func TestFolders(t *testing.T) {
 	t.Parallel()
 	list, config := tensors(t)
-	names := make([]string, len(list))
-	prefixed, odd := slices.Clone(list), slices.Clone(list)
-	for i := range list {
-		names[i] = list[i].name
-		prefixed[i].name = "transformer." + list[i].name
-	}
-	// Masks and a tied head, as the official files have them; the head widened, so that types differ.
-	mask := stored{"transformer.h.1.attn.bias", "F32", []int{1, 1, 48, 48}, make([]byte, 48*48*4)}
-	wide := fixture(t)
-	wte, err := wide.Tensor("wte.weight")
-	if err != nil {
-		t.Fatal(err)
-	}
-	head := stored{"lm_head.weight", "F32", wte.Shape, float32Bytes(checkpoint.Values[float32](wte))}
-	prefixed = append(prefixed, mask, head)
 	// One byte of something else moves every tensor off its alignment.
-	odd = append([]stored{{"h.0.attn.masked_bias", "U8", []int{1}, []byte{0}}}, odd...)
+	odd := append([]stored{{"h.0.attn.masked_bias", "U8", []int{1}, []byte{0}}}, list...)
 	index := map[string]map[string]string{"weight_map": {}}
-	for i, s := range list {
-		index["weight_map"][s.name] = []string{"a.safetensors", "b.safetensors"}[i%2]
-	}
+	single := map[string]map[string]string{"weight_map": {}}
 	var shards [2][]stored
 	for i, s := range list {
+		index["weight_map"][s.name] = []string{"a.safetensors", "b.safetensors"}[i%2]
+		single["weight_map"][s.name] = "model.safetensors"
 		shards[i%2] = append(shards[i%2], s)
 	}
-	text, err := json.Marshal(index)
-	if err != nil {
-		t.Fatal(err)
+	text := func(v any) []byte {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
 	}
-	lens, _ := lensArrays(t)
+	good := safetensors(list)
 	for name, folder := range map[string]files{
-		"prefix":     {"config.json": config, "model.safetensors": safetensors(prefixed)},
 		"misaligned": {"config.json": config, "model.safetensors": safetensors(odd)},
-		"shards": {"config.json": config, "model.safetensors.index.json": text,
+		"shards": {"config.json": config, "model.safetensors.index.json": text(index),
 			"a.safetensors": safetensors(shards[0]), "b.safetensors": safetensors(shards[1])},
-		"TransformerLens": {"config.json": config, "model.npz": npz(t, lens)},
+		"Mistral's file beside shards": {"config.json": config, "model.safetensors.index.json": text(index),
+			"a.safetensors": safetensors(shards[0]), "b.safetensors": safetensors(shards[1]), "consolidated.safetensors": []byte("other")},
+		"index of a single file": {"config.json": config, "model.safetensors.index.json": text(single), "model.safetensors": good},
+		"other files": {"config.json": config, "model.safetensors": good, "pytorch_model.bin": nil, "tf_model.h5": nil,
+			"model.Q4_0.gguf": nil, "model.fp16.safetensors": nil, "params.json": nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -123,9 +115,14 @@ func TestForms(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			sameModel(t, c, fixture(t), names)
-			if c.Folded() {
-				t.Error("raw weights are called folded")
+			for _, s := range list {
+				v, err := c.Tensor(s.name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if string(v.DType) != s.dtype || !slices.Equal(v.Shape, s.shape) || !bytes.Equal(v.Bytes(), s.data) {
+					t.Errorf("%s differs", s.name)
+				}
 			}
 			for _, file := range c.Files() {
 				if len(folder[file]) == 0 {
@@ -136,27 +133,68 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// F16 and BF16 widen exactly, whatever they are read as.
-func TestWiden(t *testing.T) {
+// Arrays of an archive have their own names, shapes and types.
+func TestLens(t *testing.T) {
 	t.Parallel()
-	for h := range 1 << 16 {
-		sign, exponent, fraction := 1-2*float64(h>>15), h>>10&0x1f, float64(h&0x3ff)
-		var want float64 // IEEE 754-2008, section 3.4
-		switch {
-		case exponent == 0x1f && fraction != 0:
-			if got := checkpoint.WidenHalf(uint16(h)); got == got {
-				t.Fatalf("%#04x widens to %v, want NaN", h, got)
-			}
-			continue
-		case exponent == 0x1f:
-			want = sign * math.Inf(1)
-		case exponent == 0:
-			want = sign * math.Ldexp(fraction, -24)
-		default:
-			want = sign * math.Ldexp(1024+fraction, exponent-25)
+	members, config := lensArrays()
+	c, err := checkpoint.Open(files{"config.json": config, "model.npz": npz(t, members)}.write(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if c.Form() != checkpoint.TransformerLens || !slices.Equal(c.Files(), []string{"model.npz"}) || len(c.Names()) != len(members) {
+		t.Errorf("form %s, files %q, tensors %q", c.Form(), c.Files(), c.Names())
+	}
+	embedding, err := c.Tensor("embed.W_E")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Written column-major from 0/8 on: element [i, j] is (i + 5 j)/8.
+	if got := checkpoint.Values[float64](embedding.Rows(2, 3)); !slices.Equal(got, []float64{2. / 8, 7. / 8, 12. / 8, 17. / 8}) {
+		t.Errorf("row 2 of W_E is %v", got)
+	}
+	query, err := c.Tensor("blocks.0.attn.W_Q")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := query.Rows(1, 2)
+	if got := checkpoint.Values[float32](second); !slices.Equal(second.Shape, []int{1, 4, 3}) || got[0] != 12./8 || got[11] != 23./8 {
+		t.Errorf("head 1 of W_Q is %v %v", second.Shape, got)
+	}
+	if info, _ := c.Info("blocks.0.attn.b_Q"); info.DType != checkpoint.F16 || info.Bytes != 12 {
+		t.Errorf("b_Q is %+v", info)
+	}
+	if _, err := c.Tensor("blocks.0.ln1.w"); !errors.Is(err, checkpoint.ErrUnsupported) || !strings.Contains(err.Error(), "F64") {
+		t.Errorf("a tensor of float64: %v", err)
+	}
+	if v, err := c.Raw("blocks.0.attn.mask"); err != nil || v.DType != "BOOL" || len(v.Bytes()) != 64 {
+		t.Errorf("the mask: %v, %v", v.DType, err)
+	}
+}
+
+// What float32 does not hold exactly is refused by the name of the tensor and of the type, and can be had as
+// bytes.
+func TestTypesRefused(t *testing.T) {
+	t.Parallel()
+	for dtype, reason := range map[string]string{"F64": "round", "F8_E4M3": "scales", "F8_E5M2": "scales", "U8": "want F32", "I64": "want F32", "BOOL": "want F32", "C64": "want F32"} {
+		size := map[string]int{"F64": 8, "I64": 8, "C64": 8}[dtype]
+		data := bytes.Repeat([]byte{7}, 3*max(1, size))
+		c, err := checkpoint.Open(files{"config.json": []byte("{}"), "model.safetensors": safetensors([]stored{{"mlp.blocks", dtype, []int{3}, data}})}.write(t))
+		if err != nil {
+			t.Fatal(err)
 		}
-		if got := float64(checkpoint.WidenHalf(uint16(h))); got != want || math.Signbit(got) != math.Signbit(want) {
-			t.Fatalf("%#04x widens to %v, want %v", h, got, want)
+		_, err = c.Tensor("mlp.blocks")
+		if !errors.Is(err, checkpoint.ErrUnsupported) || !strings.Contains(fmt.Sprint(err), "mlp.blocks") || !strings.Contains(err.Error(), dtype) || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%s: %v", dtype, err)
+		}
+		if v, err := c.Raw("mlp.blocks"); err != nil || !bytes.Equal(v.Bytes(), data) || v.Len() != 3 {
+			t.Errorf("%s as bytes: %v, %v", dtype, v.Bytes(), err)
+		}
+		if c.Parameters() != 0 {
+			t.Errorf("%s: %d parameters", dtype, c.Parameters())
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }
@@ -194,52 +232,6 @@ func TestBF16(t *testing.T) {
 	}
 }
 
-// A state dict with processed weights has no LayerNorm parameters and an unembedding of its own.
-func TestFolded(t *testing.T) {
-	t.Parallel()
-	_, config := tensors(t)
-	members := files{}
-	golden := refdata.Npz(t, filepath.Join(refdata.M2(t), "golden", "processed_weights_f64.npz"))
-	for name, a := range golden {
-		x := make([]float32, len(a.Float64))
-		for i, f := range a.Float64 {
-			x[i] = float32(f)
-		}
-		members[name+".npy"] = npy("<f4", false, a.Shape, float32Bytes(x))
-	}
-	c, err := checkpoint.Open(files{"config.json": config, "model.npz": npz(t, members)}.write(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if !c.Folded() {
-		t.Error("processed weights are not called folded")
-	}
-	for name, want := range map[string]float32{"h.2.ln_1.weight": 1, "ln_f.weight": 1, "h.0.ln_2.bias": 0, "ln_f.bias": 0} {
-		v, err := c.Tensor(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := checkpoint.Values[float32](v); len(got) != 32 || got[7] != want {
-			t.Errorf("%s is %v, want 32 times %v", name, got, want)
-		}
-	}
-	v, err := c.Unembedding()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var row [32]float64
-	checkpoint.Copy(row[:], v, 500*32)
-	for i, got := range row {
-		if want := float64(float32(golden["unembed.W_U"].At(i, 500)[0])); got != want {
-			t.Errorf("unembedding of token 500 at %d is %v, want %v", i, got, want)
-		}
-	}
-	if b, err := c.UnembeddingBias(); err != nil || b.Len() != 1015 {
-		t.Errorf("unembedding bias of %d elements, %v, want 1015", b.Len(), err)
-	}
-}
-
 func TestCheckFinite(t *testing.T) {
 	t.Parallel()
 	list, config := tensors(t)
@@ -261,8 +253,8 @@ func TestCheckFinite(t *testing.T) {
 	}
 }
 
-// Every 16-bit pattern, and as the upper half of 32 bits with and without lower ones, at every place of a word and in the odd numbers at the
-// end, is judged as its value is.
+// Every 16-bit pattern, and as the upper half of 32 bits with and without lower ones, at every place of a
+// word and in the odd numbers at the end, is judged as its value is.
 func TestCheckFiniteOfEveryPattern(t *testing.T) {
 	t.Parallel()
 	for _, dtype := range []checkpoint.DType{checkpoint.F16, checkpoint.BF16, checkpoint.F32} {
@@ -323,14 +315,14 @@ func ExampleOpen() {
 		log.Fatal(err)
 	}
 	defer c.Close()
-	fmt.Println(c.Config())
+	fmt.Println(c.Form(), "of", string(c.Keys()["n_layer"]), "layers")
 	v, err := c.Tensor("h.0.attn.c_attn.weight")
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(v.Name, v.DType, v.Shape)
 	// Output:
-	// 3 layers, 4 heads, d_model 32, d_mlp 128, n_ctx 48, vocabulary 1015, eps 0.0001, gelu_new
+	// Hugging Face safetensors of 3 layers
 	// h.0.attn.c_attn.weight F32 [32 96]
 }
 

@@ -1,7 +1,6 @@
 package checkpoint
 
-// WidenHalf and ParseSafetensors are tested on their own.
-var WidenHalf = widenHalf
+import "ducklens/engine/checkpoint/gguf"
 
 // ParseSafetensors gives the names that a file holds and the bytes that they take.
 func ParseSafetensors(file []byte) (names []string, bytes int, err error) {
@@ -16,7 +15,11 @@ func ParseSafetensors(file []byte) (names []string, bytes int, err error) {
 	return names, bytes, nil
 }
 
-// ViewOf makes a view of bytes.
+// ViewOf makes a view of bytes: a row of numbers.
 func ViewOf(dtype DType, data []byte) View {
-	return View{Name: "x", DType: dtype, Shape: []int{len(data) / int(dtype.size())}, data: data}
+	elements, size := 1, int(dtype.size())
+	if t, ok := gguf.Blocks(string(dtype)); ok {
+		elements, size = t.Block()
+	}
+	return View{Name: "x", DType: dtype, Shape: []int{len(data) / size * elements}, data: data}
 }

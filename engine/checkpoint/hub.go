@@ -1,15 +1,17 @@
 package checkpoint
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"ducklens/engine/internal/regular"
 )
 
 // Limits of an index of shards.
@@ -18,38 +20,61 @@ const (
 	maxShards     = 1024
 )
 
-// hub is a checkpoint in Hugging Face's form.
-type hub struct {
-	config  Config
-	tensors map[string]View // by name without prefix, masks left out
-	listed  []Info
-	unmap   []func() error
+// mapped are tensors in files that lie in memory.
+type mapped struct {
+	data  map[string][]byte // by name
+	unmap []func() error
 }
 
-func openHub(dir, file string, config Config) (*hub, []string, error) {
-	files := []string{singleFile}
+// file maps a file that stays until the weights are closed.
+func (m *mapped) file(path string) ([]byte, error) {
+	data, unmap, err := mapFile(path)
+	if err != nil {
+		return nil, fault(ErrFormat, "%w", err)
+	}
+	m.unmap = append(m.unmap, unmap)
+	if bytes.HasPrefix(data, []byte("version https://git-lfs")) {
+		return nil, WithHint("fetch the files themselves: git lfs pull",
+			fault(ErrFormat, "%s is a pointer to a file that Git LFS keeps, not the file", filepath.Base(path)))
+	}
+	return data, nil
+}
+
+func (m *mapped) read(i Info) (View, error) {
+	return View{Name: i.Name, DType: i.DType, Shape: i.Shape, data: m.data[i.Name], file: true}, nil
+}
+
+func (m *mapped) close() error {
+	var err error
+	for _, unmap := range m.unmap {
+		err = errors.Join(err, unmap())
+	}
+	m.unmap = nil
+	return err
+}
+
+// openHub opens the safetensors of a folder: a single file, or the shards of an index.
+func (c *Checkpoint) openHub(file string) error {
+	c.form, c.files = HuggingFace, []string{singleFile}
 	var shardOf map[string]string
 	if file == indexFile {
 		var err error
-		if shardOf, err = readIndex(filepath.Join(dir, indexFile)); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", indexFile, err)
+		if shardOf, err = readIndex(filepath.Join(c.folder, indexFile)); err != nil {
+			return fmt.Errorf("%s: %w", indexFile, err)
 		}
-		files = slices.Compact(slices.Sorted(maps.Values(shardOf)))
+		c.files = slices.Compact(slices.Sorted(maps.Values(shardOf)))
 	}
-	h := &hub{config: config, tensors: map[string]View{}}
-	err := h.load(dir, files, shardOf)
-	if err == nil {
-		err = h.check()
+	m := &mapped{data: map[string][]byte{}}
+	c.weights = m
+	if err := c.loadHub(m, shardOf); err != nil {
+		return errors.Join(err, m.close())
 	}
-	if err != nil {
-		return nil, nil, errors.Join(err, h.close())
-	}
-	return h, files, nil
+	return nil
 }
 
 // readIndex reads which shard holds which tensor.
 func readIndex(path string) (map[string]string, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, fault(ErrFormat, "%w", err)
 	}
@@ -84,16 +109,15 @@ func readIndex(path string) (map[string]string, error) {
 	return index.WeightMap, nil
 }
 
-// load maps the files and collects their tensors. shardOf is nil for a single file.
-func (h *hub) load(dir string, files []string, shardOf map[string]string) error {
+// loadHub maps the files and collects their tensors. shardOf is nil for a single file.
+func (c *Checkpoint) loadHub(m *mapped, shardOf map[string]string) error {
 	unlisted := maps.Clone(shardOf)
-	for _, file := range files {
-		bytes, unmap, err := mapFile(filepath.Join(dir, file))
+	for _, file := range c.files {
+		content, err := m.file(filepath.Join(c.folder, file))
 		if err != nil {
-			return fault(ErrFormat, "%w", err)
+			return err
 		}
-		h.unmap = append(h.unmap, unmap)
-		entries, data, err := parseSafetensors(bytes)
+		entries, data, err := parseSafetensors(content)
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
@@ -104,129 +128,13 @@ func (h *hub) load(dir string, files []string, shardOf map[string]string) error 
 				}
 				delete(unlisted, e.name)
 			}
-			if err := h.add(file, e, data[e.begin:e.end:e.end]); err != nil {
-				return fmt.Errorf("%s: %w", file, err)
-			}
+			m.data[e.name] = data[e.begin:e.end:e.end]
+			c.infos = append(c.infos, Info{e.name, e.dtype, e.shape, int64(e.end - e.begin), file})
 		}
 	}
 	if len(unlisted) > 0 {
 		missing := slices.Sorted(maps.Keys(unlisted))
-		return fault(ErrTensor, "the index lists %s, which its file does not hold", someOf(missing))
+		return fault(ErrTensor, "the index lists %s, which its file does not hold", SomeOf(missing))
 	}
 	return nil
-}
-
-func (h *hub) add(file string, e entry, data []byte) error {
-	name := strings.TrimPrefix(e.name, "transformer.")
-	mask := isMaskBuffer(name)
-	h.listed = append(h.listed, Info{Name: e.name, DType: e.dtype, Shape: e.shape, Bytes: int64(len(data)), File: file, Buffer: mask})
-	if mask {
-		return nil
-	}
-	if _, twice := h.tensors[name]; twice {
-		return fault(ErrTensor, "tensor %q is there twice, with and without its prefix", name)
-	}
-	if !e.dtype.isParameter() {
-		return fault(ErrTensor, "tensor %q has type %s, want F32, F16 or BF16", e.name, e.dtype)
-	}
-	h.tensors[name] = View{Name: name, DType: e.dtype, Shape: e.shape, data: data, file: true}
-	return nil
-}
-
-// check compares what is there with what the configuration calls for.
-func (h *hub) check() error {
-	unknown := maps.Clone(h.tensors)
-	var missing []string
-	for _, p := range parameters(h.config) {
-		v, ok := h.tensors[p.name]
-		if !ok {
-			missing = append(missing, p.name)
-			continue
-		}
-		if err := checkShape(p.name, v.Shape, p.shape); err != nil {
-			return err
-		}
-		delete(unknown, p.name)
-	}
-	delete(unknown, "lm_head.weight")
-	if len(missing) > 0 {
-		err := fault(ErrTensor, "%s missing", someOf(missing))
-		if len(unknown) > 0 {
-			err = fault(ErrTensor, "%s missing; found %s instead", someOf(missing), someOf(slices.Sorted(maps.Keys(unknown))))
-		}
-		return withHint("does config.json belong to these weights?", err)
-	}
-	if len(unknown) > 0 {
-		return withHint("does config.json belong to these weights?",
-			fault(ErrTensor, "%s unknown in a GPT-2 of %d layers", someOf(slices.Sorted(maps.Keys(unknown))), h.config.NLayers))
-	}
-	return h.checkHead()
-}
-
-// checkHead compares lm_head.weight, which some files carry, with the embedding it is tied to.
-func (h *hub) checkHead() error {
-	const name = "lm_head.weight"
-	head, ok := h.tensors[name]
-	if !ok {
-		if !h.config.Tied {
-			return fault(ErrTensor, "%q missing, want it because tie_word_embeddings is false", name)
-		}
-		return nil
-	}
-	embedding := h.tensors["wte.weight"]
-	if err := checkShape(name, head.Shape, embedding.Shape); err != nil {
-		return err
-	}
-	if !h.config.Tied {
-		return nil
-	}
-	d := h.config.DModel
-	a, b := make([]float32, d), make([]float32, d)
-	for row := range h.config.DVocab {
-		Copy(a, head, row*d)
-		Copy(b, embedding, row*d)
-		for i := range a {
-			if a[i] != b[i] && (a[i] == a[i] || b[i] == b[i]) {
-				return withHint(`if the model really has an unembedding of its own, say "tie_word_embeddings": false in config.json`,
-					fault(ErrTensor, "%q differs from wte.weight at [%d %d]: %v and %v, want them equal because the configuration ties them", name, row, i, a[i], b[i]))
-			}
-		}
-	}
-	head.Release(0, head.Len())
-	embedding.Release(0, embedding.Len())
-	return nil
-}
-
-func (h *hub) tensor(name string) (View, error) {
-	v, ok := h.tensors[name]
-	if !ok || name == "lm_head.weight" {
-		return View{}, fault(ErrTensor, "no parameter is called %q", name)
-	}
-	return v, nil
-}
-
-func (h *hub) unembedding() (View, error) {
-	if h.config.Tied {
-		return h.tensors["wte.weight"], nil
-	}
-	return h.tensors["lm_head.weight"], nil
-}
-
-func (h *hub) unembeddingBias() (View, error) {
-	return View{Name: "lm_head.bias", DType: F32, Shape: []int{0}}, nil
-}
-
-func (h *hub) infos() []Info { return slices.Clone(h.listed) }
-
-func (h *hub) folded() bool { return false }
-
-func (h *hub) name() string { return "Hugging Face safetensors" }
-
-func (h *hub) close() error {
-	var err error
-	for _, unmap := range h.unmap {
-		err = errors.Join(err, unmap())
-	}
-	h.unmap = nil
-	return err
 }

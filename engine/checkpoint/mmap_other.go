@@ -3,20 +3,19 @@
 package checkpoint
 
 import (
-	"fmt"
-	"os"
+	"io"
+
+	"ducklens/engine/internal/regular"
 )
 
 // mapFile reads a regular file into memory, where the platform has no mmap that we use.
 func mapFile(path string) ([]byte, func() error, error) {
-	info, err := os.Stat(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	data, err := os.ReadFile(path)
+	defer f.Close()
+	data, err := io.ReadAll(f)
 	return data, func() error { return nil }, err
 }
 

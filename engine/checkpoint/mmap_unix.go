@@ -8,11 +8,13 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"ducklens/engine/internal/regular"
 )
 
 // mapFile maps a regular file read-only. The function it returns unmaps it.
 func mapFile(path string) ([]byte, func() error, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -20,9 +22,6 @@ func mapFile(path string) ([]byte, func() error, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s is not a regular file", path)
 	}
 	size := info.Size()
 	if size == 0 {

@@ -4,13 +4,17 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 	"unsafe"
+
+	"ducklens/engine/checkpoint/gguf"
 )
 
-// DType is the type of a stored number, spelt as in safetensors headers: "F32", "F16", "BF16", "U8", ...
+// DType is the type of a stored number, spelt as in safetensors headers ("F32", "F16", "BF16", "U8", ...) or,
+// for the types that store a block of numbers together, as llama.cpp does ("Q4_1", "Q6_K", ...).
 type DType string
 
-// The types that parameters may have. All three widen to float32 without rounding.
+// The types that parameters may have, beside those of blocks. They widen to float32 without rounding.
 const (
 	F32  DType = "F32"
 	F16  DType = "F16"
@@ -18,27 +22,42 @@ const (
 )
 
 // size is the bytes of one number, or 0 for an unknown type. Types other than the three above are
-// known so that buffers that are not parameters, such as attention masks, can be skipped.
+// known so that tensors that are no parameters, such as attention masks, can be skipped or read as bytes.
 func (t DType) size() uint64 {
 	switch t {
-	case "BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0":
+	case "BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E5M2FNUZ", "F8_E4M3FNUZ":
 		return 1
 	case F16, BF16, "I16", "U16":
 		return 2
 	case F32, "I32", "U32":
 		return 4
-	case "F64", "I64", "U64":
+	case "F64", "I64", "U64", "C64":
 		return 8
 	}
 	return 0
 }
 
-func (t DType) isParameter() bool { return t == F32 || t == F16 || t == BF16 }
+// CheckType refuses a tensor whose numbers do not widen to float32 exactly.
+func (i Info) CheckType() error {
+	_, blocks := gguf.Blocks(string(i.DType))
+	switch t := i.DType; {
+	case blocks || t == F32 || t == F16 || t == BF16:
+		return nil
+	case t == "F64":
+		return WithHint("save the model in float32",
+			fault(ErrUnsupported, "tensor %q has type F64, which float32 would round; want F32, F16 or BF16", i.Name))
+	case strings.HasPrefix(string(t), "F8_"):
+		return WithHint("save the model in BF16 or float32, or take the published version that is not in 8 bits",
+			fault(ErrUnsupported, "tensor %q has type %s, whose numbers mean something only with scales that lie "+
+				"elsewhere; want F32, F16 or BF16", i.Name, t))
+	}
+	return fault(ErrUnsupported, "tensor %q has type %s, want F32, F16 or BF16", i.Name, i.DType)
+}
 
 // View is one tensor, in C order. Its bytes may belong to a memory-mapped file: they are read-only and
 // valid until the checkpoint is closed.
 type View struct {
-	Name  string // as asked for, without prefix
+	Name  string // as the file has it
 	DType DType  // of the bytes
 	Shape []int
 	data  []byte // little endian
@@ -57,13 +76,17 @@ func (v View) Len() int {
 	return n
 }
 
-// Rows is the part of a matrix with rows [from, to); nothing is copied.
+// Rows is the part of a matrix with rows [from, to), and of an array of more dimensions the part with these
+// places along the first; nothing is copied.
 func (v View) Rows(from, to int) View {
-	if len(v.Shape) != 2 || from < 0 || to < from || to > v.Shape[0] {
+	if len(v.Shape) < 2 || from < 0 || to < from || to > v.Shape[0] {
 		panic(fmt.Sprintf("checkpoint: rows [%d, %d) of tensor %q of shape %v", from, to, v.Name, v.Shape))
 	}
-	size := int(v.DType.size()) * v.Shape[1]
-	v.Shape, v.data = []int{to - from, v.Shape[1]}, v.data[from*size:to*size:to*size]
+	size := 0
+	if v.Shape[0] > 0 {
+		size = len(v.data) / v.Shape[0]
+	}
+	v.Shape, v.data = append([]int{to - from}, v.Shape[1:]...), v.data[from*size:to*size:to*size]
 	return v
 }
 
@@ -85,7 +108,8 @@ func Values[T Float](v View) []T {
 // [n, m] is Copy(dst[:m], v, r*m). It panics when the elements asked for are not all in v.
 func Copy[T Float](dst []T, v View, from int) {
 	if from < 0 || from+len(dst) > v.Len() {
-		panic(fmt.Sprintf("checkpoint: elements [%d, %d) of tensor %q of %d elements", from, from+len(dst), v.Name, v.Len()))
+		panic(fmt.Sprintf("checkpoint: elements [%d, %d) of tensor %q of %d elements",
+			from, from+len(dst), v.Name, v.Len()))
 	}
 	switch v.DType {
 	case F32:
@@ -96,7 +120,7 @@ func Copy[T Float](dst []T, v View, from int) {
 	case F16:
 		b := v.data[2*from:][: 2*len(dst) : 2*len(dst)]
 		for i := range dst {
-			dst[i] = T(widenHalf(binary.LittleEndian.Uint16(b[2*i:])))
+			dst[i] = T(gguf.Half(binary.LittleEndian.Uint16(b[2*i:])))
 		}
 	case BF16:
 		b := v.data[2*from:][: 2*len(dst) : 2*len(dst)]
@@ -104,22 +128,54 @@ func Copy[T Float](dst []T, v View, from int) {
 			dst[i] = T(math.Float32frombits(uint32(binary.LittleEndian.Uint16(b[2*i:])) << 16))
 		}
 	default:
-		panic(fmt.Sprintf("checkpoint: tensor %q has type %s, want F32, F16 or BF16", v.Name, v.DType))
+		t, ok := gguf.Blocks(string(v.DType))
+		if !ok {
+			panic(fmt.Sprintf("checkpoint: tensor %q has type %s, want F32, F16, BF16 or blocks", v.Name, v.DType))
+		}
+		copyBlocks(dst, t, v.data, from)
 	}
 }
 
-// Release tells the system that the memory behind elements [from, to) of v is not needed for now: pages of a mapped file stop
-// counting as the process's own. They can be read again all the same, from the file.
+// copyBlocks widens the blocks that the elements lie in: as many as it can in place, the others on the side.
+func copyBlocks[T Float](dst []T, t gguf.Type, data []byte, from int) {
+	elements, bytes := t.Block()
+	var side [gguf.MaxBlock]float32
+	for len(dst) > 0 {
+		blocks, skip := data[from/elements*bytes:], from%elements
+		n := len(dst) / elements * elements
+		if narrow, ok := any(dst).([]float32); ok && skip == 0 && n > 0 {
+			gguf.Widen(t, narrow[:n], blocks)
+		} else {
+			n = min(elements-skip, len(dst))
+			gguf.Widen(t, side[:elements], blocks)
+			for i, x := range side[skip:][:n] {
+				dst[i] = T(x)
+			}
+		}
+		dst, from = dst[n:], from+n
+	}
+}
+
+// Release tells the system that the memory behind elements [from, to) of v is not needed for now: pages of a
+// mapped file stop counting as the process's own. They can be read again all the same, from the file.
 func (v View) Release(from, to int) {
-	if size := int(v.DType.size()); v.file && from < to {
-		releasePages(v.data[size*from : size*to])
+	if !v.file || from >= to {
+		return
 	}
+	elements, size := 1, int(v.DType.size())
+	if t, ok := gguf.Blocks(string(v.DType)); ok {
+		elements, size = t.Block()
+	}
+	releasePages(v.data[from/elements*size : to/elements*size])
 }
 
-// CheckFinite gives an error that names the first element of v that is NaN or infinite: whose exponent is all ones.
+// CheckFinite gives an error that names the first element of v that is NaN or infinite.
 func (v View) CheckFinite() error {
-	// Of each number in a word of eight bytes: the exponent, one in its last place, the sign. An exponent of ones plus one
-	// carries into the sign's place and no further.
+	if t, ok := gguf.Blocks(string(v.DType)); ok {
+		return v.checkBlocks(t)
+	}
+	// Such a number has an exponent of ones. Of each number in a word of eight bytes: the exponent, one in
+	// its last place, the sign. An exponent of ones plus one carries into the sign's place and no further.
 	exponent, one, sign := uint64(0x7f800000_7f800000), uint64(0x00800000_00800000), uint64(0x80000000_80000000)
 	switch v.DType {
 	case F16:
@@ -136,7 +192,25 @@ func (v View) CheckFinite() error {
 	if len(data) == 0 {
 		return nil
 	}
-	for i := (len(v.data) - len(data)) / int(v.DType.size()); i < v.Len(); i++ {
+	return v.checkElements((len(v.data)-len(data))/int(v.DType.size()), v.Len())
+}
+
+// checkBlocks is CheckFinite for types of blocks: it widens those that their scales leave in doubt.
+func (v View) checkBlocks(t gguf.Type) error {
+	elements, bytes := t.Block()
+	for i := 0; i*bytes < len(v.data); i++ {
+		if t.MayOverflow(v.data[i*bytes:][:bytes]) {
+			if err := v.checkElements(i*elements, (i+1)*elements); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkElements looks at elements [from, to) one by one.
+func (v View) checkElements(from, to int) error {
+	for i := from; i < to; i++ {
 		var x [1]float64
 		if Copy(x[:], v, i); math.IsNaN(x[0]) || math.IsInf(x[0], 0) {
 			return fault(ErrTensor, "tensor %q element %d is %v, want a finite number", v.Name, i, x[0])
@@ -158,33 +232,3 @@ func (v View) float32s() []float32 {
 }
 
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
-
-// float32View makes a view of numbers that were computed here.
-func float32View(name string, shape []int, x []float32) View {
-	v := View{Name: name, DType: F32, Shape: shape}
-	if littleEndian && len(x) > 0 {
-		v.data = unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
-		return v
-	}
-	v.data = make([]byte, 0, 4*len(x))
-	for _, f := range x {
-		v.data = binary.LittleEndian.AppendUint32(v.data, math.Float32bits(f))
-	}
-	return v
-}
-
-// widenHalf converts an IEEE 754 binary16 to binary32, exactly: sign 1, exponent 5 (bias 15), fraction 10
-// against sign 1, exponent 8 (bias 127), fraction 23. NaN payloads are kept.
-func widenHalf(h uint16) float32 {
-	sign := uint32(h>>15) << 31
-	exponent := uint32(h>>10) & 0x1f
-	fraction := uint32(h) & 0x3ff
-	switch exponent {
-	case 0: // zero or subnormal: fraction * 2^-24, which float32 holds exactly
-		f := float32(fraction) * (1.0 / (1 << 24))
-		return math.Float32frombits(sign | math.Float32bits(f))
-	case 0x1f:
-		return math.Float32frombits(sign | 0x7f800000 | fraction<<13)
-	}
-	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
-}

@@ -137,103 +137,23 @@ func float32Bytes(x []float32) []byte {
 	return b
 }
 
-// lensArrays rearranges the fixture's parameters as TransformerLens' convert_gpt2_weights does: heads on
-// an axis of their own, W_U the transpose of W_E. Every matrix is written column-major, which is how numpy
-// saves the transposed views of a state dict.
-func lensArrays(tb testing.TB) (members files, config []byte) {
-	tb.Helper()
-	c := fixture(tb)
-	s := c.Config()
-	members = files{}
-	values := func(name string) []float32 {
-		v, err := c.Tensor(name)
-		if err != nil {
-			tb.Fatal(err)
+// lensArrays is a small TransformerLens folder. Matrices are written column-major, which is how numpy saves
+// the transposed views of a state dict.
+func lensArrays() (members files, config []byte) {
+	numbers := func(n int) []byte {
+		x := make([]float32, n)
+		for i := range x {
+			x[i] = float32(i) / 8
 		}
-		return checkpoint.Values[float32](v)
+		return float32Bytes(x)
 	}
-	put := func(name string, shape []int, x []float32) {
-		if len(shape) == 2 {
-			t := make([]float32, len(x))
-			for i := range shape[0] {
-				for j := range shape[1] {
-					t[j*shape[0]+i] = x[i*shape[1]+j]
-				}
-			}
-			members[name+".npy"] = npy("<f4", true, shape, float32Bytes(t))
-			return
-		}
-		members[name+".npy"] = npy("<f4", false, shape, float32Bytes(x))
-	}
-	d, h, dh, m := s.DModel, s.NHeads, s.DHead(), s.DMLP
-	wte := values("wte.weight")
-	put("embed.W_E", []int{s.DVocab, d}, wte)
-	put("pos_embed.W_pos", []int{s.NCtx, d}, values("wpe.weight"))
-	transposed := make([]float32, len(wte))
-	for t := range s.DVocab {
-		for i := range d {
-			transposed[i*s.DVocab+t] = wte[t*d+i]
-		}
-	}
-	put("unembed.W_U", []int{d, s.DVocab}, transposed)
-	put("unembed.b_U", []int{s.DVocab}, make([]float32, s.DVocab))
-	put("ln_final.w", []int{d}, values("ln_f.weight"))
-	put("ln_final.b", []int{d}, values("ln_f.bias"))
-	for l := range s.NLayers {
-		from, to := fmt.Sprintf("h.%d.", l), fmt.Sprintf("blocks.%d.", l)
-		w, b := values(from+"attn.c_attn.weight"), values(from+"attn.c_attn.bias")
-		for k, letter := range []string{"Q", "K", "V"} {
-			var split []float32
-			for head := range h {
-				for i := range d {
-					at := i*3*d + k*d + head*dh
-					split = append(split, w[at:at+dh]...)
-				}
-			}
-			put(to+"attn.W_"+letter, []int{h, d, dh}, split)
-			put(to+"attn.b_"+letter, []int{h, dh}, b[k*d:(k+1)*d])
-		}
-		put(to+"attn.W_O", []int{h, dh, d}, values(from+"attn.c_proj.weight"))
-		put(to+"attn.b_O", []int{d}, values(from+"attn.c_proj.bias"))
-		put(to+"mlp.W_in", []int{d, m}, values(from+"mlp.c_fc.weight"))
-		put(to+"mlp.b_in", []int{m}, values(from+"mlp.c_fc.bias"))
-		put(to+"mlp.W_out", []int{m, d}, values(from+"mlp.c_proj.weight"))
-		put(to+"mlp.b_out", []int{d}, values(from+"mlp.c_proj.bias"))
-		for _, n := range []string{"1", "2"} {
-			put(to+"ln"+n+".w", []int{d}, values(from+"ln_"+n+".weight"))
-			put(to+"ln"+n+".b", []int{d}, values(from+"ln_"+n+".bias"))
-		}
-		members[to+"attn.mask.npy"] = npy("|b1", false, []int{s.NCtx, s.NCtx}, make([]byte, s.NCtx*s.NCtx))
-		members[to+"attn.IGNORE.npy"] = npy("<f4", false, nil, float32Bytes([]float32{float32(math.Inf(-1))}))
-	}
-	return members, c.ConfigJSON()
-}
-
-// sameModel compares every parameter of two checkpoints, exactly.
-func sameModel(tb testing.TB, got, want *checkpoint.Checkpoint, names []string) {
-	tb.Helper()
-	for _, name := range names {
-		g, err := got.Tensor(name)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		w, err := want.Tensor(name)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if !slices.Equal(g.Shape, w.Shape) || !slices.Equal(checkpoint.Values[float64](g), checkpoint.Values[float64](w)) {
-			tb.Errorf("%s: %v of other values than %v", name, g.Shape, w.Shape)
-		}
-	}
-	g, err := got.Unembedding()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	w, err := want.Unembedding()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if !slices.Equal(g.Shape, w.Shape) || !slices.Equal(checkpoint.Values[float32](g), checkpoint.Values[float32](w)) {
-		tb.Errorf("unembedding: %v of other values than %v", g.Shape, w.Shape)
-	}
+	return files{
+		"embed.W_E.npy":            npy("<f4", true, []int{5, 4}, numbers(20)),
+		"blocks.0.attn.W_Q.npy":    npy("<f4", false, []int{2, 4, 3}, numbers(24)),
+		"blocks.0.attn.b_Q.npy":    npy("<f2", false, []int{2, 3}, make([]byte, 12)),
+		"ln_final.b.npy":           npy("<f4", false, []int{32}, numbers(32)),
+		"blocks.0.attn.mask.npy":   npy("|b1", false, []int{8, 8}, make([]byte, 64)),
+		"blocks.0.attn.IGNORE.npy": npy("<f4", false, nil, float32Bytes([]float32{float32(math.Inf(-1))})),
+		"blocks.0.ln1.w.npy":       npy("<f8", false, []int{4}, make([]byte, 32)),
+	}, []byte(`{"d_model": 4, "n_heads": 2}`)
 }

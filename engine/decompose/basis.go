@@ -13,19 +13,21 @@ import (
 // a NaN or an infinity. No axis is ever made up in its place.
 var ErrDegenerate = errors.New("degenerate direction")
 
-// parallelTolerance is the relative length, |v - P v| / |v|, below which a direction counts as lying
-// inside the span of the ones before it, and adds no dimension. Float32 inputs carry rounding of about 1e-7
-// of their length, so an axis shorter than 1e-5 would point where rounding sends it to within a hundredth; real
-// pairs of token directions are at 0.1 and above.
+// parallelTolerance is the relative length, |v - P v| / |v|, below which a direction counts as lying inside
+// the span of the ones before it, and adds no dimension. Float32 inputs carry rounding of about 1e-7 of their
+// length, so an axis shorter than 1e-5 would point where rounding sends it to within a hundredth; real pairs
+// of token directions are at 0.1 and above.
 const parallelTolerance = 1e-5
 
 // Basis says how the vector of one side, at one position of one example, is split. The zero value
 // is [schema.Whole]: a subspace of dimension 0, which puts everything in the perpendicular part.
 type Basis struct {
 	kind schema.BasisKind
-	// axes [Dim][d_model] are orthonormal and have mean zero. Empty unless kind is Subspace.
+	// axes [Dim][d_model] are orthonormal, and have mean zero where the norm centres. Empty unless kind is
+	// Subspace.
 	axes [][]float64
-	// replacement [d_model] is centred and not yet divided by its scale. Nil unless kind is Replacement.
+	// replacement [d_model] is centred where the norm does so, and not yet divided by its scale. Nil unless
+	// kind is Replacement.
 	replacement []float64
 }
 
@@ -35,11 +37,11 @@ func (b Basis) Kind() schema.BasisKind { return b.kind }
 // Dim is the dimension of the subspace: 0 for a whole vector and for a replacement.
 func (b Basis) Dim() int { return len(b.axes) }
 
-// Span gives the basis that projects onto the span of directions, each [d_model], at any scale. They
-// are centred first, because LayerNorm sees centred vectors only. A direction that lies in the span of the
-// earlier ones, within parallelTolerance, adds no dimension, so [Basis.Dim] may be less than
-// the number of directions. A zero or non-finite direction is [ErrDegenerate].
-func Span[T blas.Float](directions ...[]T) (Basis, error) {
+// Span gives the basis that projects onto the span of directions, each [d_model], at any scale. They are
+// centred first if n is a LayerNorm, which lets centred vectors through only. A direction that lies in the
+// span of the earlier ones, within parallelTolerance, adds no dimension, so [Basis.Dim] may be less than the
+// number of directions. A zero or non-finite direction is [ErrDegenerate].
+func Span[T blas.Float](n Norm, directions ...[]T) (Basis, error) {
 	if len(directions) == 0 {
 		return Basis{}, fmt.Errorf("decompose: span of no directions: %w", ErrDegenerate)
 	}
@@ -48,7 +50,7 @@ func Span[T blas.Float](directions ...[]T) (Basis, error) {
 		if len(direction) != len(directions[0]) {
 			return Basis{}, fmt.Errorf("decompose: direction %d has %d entries, want %d as the first", i, len(direction), len(directions[0]))
 		}
-		v, err := centredDirection(direction)
+		v, err := usable(n, direction)
 		if err != nil {
 			return Basis{}, fmt.Errorf("decompose: direction %d of %d: %w", i, len(directions), err)
 		}
@@ -68,20 +70,20 @@ func Span[T blas.Float](directions ...[]T) (Basis, error) {
 	return b, nil
 }
 
-// Replace gives the basis that puts v, [d_model], normalised by LayerNorm, in place of the whole
-// vector of its side. A zero or non-finite v is [ErrDegenerate].
-func Replace[T blas.Float](v []T) (Basis, error) {
-	centred, err := centredDirection(v)
+// Replace gives the basis that puts v, [d_model], normalised anew, in place of the whole vector of its side.
+// A zero or non-finite v is [ErrDegenerate].
+func Replace[T blas.Float](n Norm, v []T) (Basis, error) {
+	c, err := usable(n, v)
 	if err != nil {
 		return Basis{}, fmt.Errorf("decompose: replacement: %w", err)
 	}
-	return Basis{kind: schema.Replacement, replacement: centred}, nil
+	return Basis{kind: schema.Replacement, replacement: c}, nil
 }
 
-// Split gives the part of centre(x) inside the basis and the part perpendicular to it, each [d_model];
-// they add up to centre(x). It panics unless the basis has as many entries as x.
-func Split[T blas.Float](b Basis, x []T) (par, perp []float64) {
-	perp = centre(x)
+// Split gives the part of x inside the basis and the part perpendicular to it, each [d_model]; they add up to
+// x, centred if n is a LayerNorm. It panics unless the basis has as many entries as x.
+func Split[T blas.Float](n Norm, b Basis, x []T) (par, perp []float64) {
+	perp = centred(n, x)
 	par = make([]float64, len(perp))
 	for _, axis := range b.axes {
 		axpy(dot(axis, perp), axis, par)
@@ -101,8 +103,8 @@ func (b Basis) fits(dModel int) bool {
 	return true
 }
 
-// centredDirection centres v, or says why nothing is left of it.
-func centredDirection[T blas.Float](v []T) ([]float64, error) {
+// usable gives v as the norm lets it through, or says why no direction is left of it.
+func usable[T blas.Float](n Norm, v []T) ([]float64, error) {
 	before := 0.0
 	for i, x := range v {
 		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
@@ -110,7 +112,10 @@ func centredDirection[T blas.Float](v []T) ([]float64, error) {
 		}
 		before = max(before, math.Abs(float64(x)))
 	}
-	c := centre(v)
+	if before == 0 && n.Kind != LN {
+		return nil, fmt.Errorf("every entry is 0, want a direction: %w", ErrDegenerate)
+	}
+	c := centred(n, v)
 	// A constant vector centres to the rounding noise of its entries, not to exact zeros.
 	if after := largestEntry(c); before == 0 || after <= parallelTolerance*before {
 		return nil, fmt.Errorf("largest entry %g, after centring %g, want a vector that is not constant: %w", before, after, ErrDegenerate)
@@ -124,26 +129,6 @@ func largestEntry(v []float64) float64 {
 		largest = max(largest, math.Abs(x))
 	}
 	return largest
-}
-
-// centre widens x and takes its mean away.
-func centre[T blas.Float](x []T) []float64 {
-	c := make([]float64, len(x))
-	sum := 0.0
-	for i, v := range x {
-		c[i] = float64(v)
-		sum += c[i]
-	}
-	mean := sum / float64(len(x))
-	for i := range c {
-		c[i] -= mean
-	}
-	return c
-}
-
-// variance is the sum of squares of a centred vector divided by n - ddof.
-func variance(centred []float64, ddof int) float64 {
-	return dot(centred, centred) / float64(len(centred)-ddof)
 }
 
 func dot(a, b []float64) float64 { return blas.Dot(a, b) }

@@ -11,9 +11,17 @@ import (
 	"ducklens/schema"
 )
 
+// ln is the norm of GPT-2.
+var ln = decompose.Norm{Eps: 1e-5}
+
+// gpt2 is the layout of GPT-2.
+func gpt2(layers, heads int) schema.Layout {
+	return schema.Layout{Layers: layers, Heads: heads, Position: true, AttnBias: true, QKBias: true}
+}
+
 func span(t *testing.T, directions ...[]float64) decompose.Basis {
 	t.Helper()
-	b, err := decompose.Span(directions...)
+	b, err := decompose.Span(ln, directions...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,14 +36,14 @@ func TestSplitIsAnOrthogonalProjection(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(3, 20).Draw(t, "d_model")
 		x, a, b := drawVector(t, n, "x"), drawVector(t, n, "a"), drawVector(t, n, "b")
-		basis, err := decompose.Span(a, b)
+		basis, err := decompose.Span(ln, a, b)
 		if errors.Is(err, decompose.ErrDegenerate) {
 			t.Skip("a constant direction")
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		par, perp := decompose.Split(basis, x)
+		par, perp := decompose.Split(ln, basis, x)
 		for i, v := range naiveCentre(x) {
 			if d := math.Abs(par[i] + perp[i] - v); !(d <= 1e-12*100) {
 				t.Fatalf("par + perp misses centre(x) by %g at %d", d, i)
@@ -50,7 +58,7 @@ func TestSplitIsAnOrthogonalProjection(t *testing.T) {
 				t.Errorf("perp . direction = %g", d)
 			}
 		}
-		again, rest := decompose.Split(basis, par)
+		again, rest := decompose.Split(ln, basis, par)
 		for i := range again {
 			if !(math.Abs(again[i]-par[i]) <= 1e-9 && math.Abs(rest[i]) <= 1e-9) {
 				t.Fatalf("projecting twice moves entry %d from %g to %g", i, par[i], again[i])
@@ -69,8 +77,8 @@ func TestSpanOfNearlyParallelDirectionsIsOrthogonal(t *testing.T) {
 		t.Fatalf("dimension %d, want 2", basis.Dim())
 	}
 	x := []float64{3, -1, 4, 2, 7, 1}
-	par, perp := decompose.Split(basis, x)
-	again, _ := decompose.Split(basis, par)
+	par, perp := decompose.Split(ln, basis, x)
+	again, _ := decompose.Split(ln, basis, par)
 	for i := range par {
 		if d := math.Abs(again[i] - par[i]); d > 1e-14*norm(par) {
 			t.Errorf("projecting twice moves entry %d by %g", i, d)
@@ -87,7 +95,7 @@ func TestSpanDropsParallelDirections(t *testing.T) {
 	t.Parallel()
 	a := []float64{1, 2, 3, 5}
 	x := []float64{1, -1, 4, 2}
-	want, _ := decompose.Split(span(t, a), x)
+	want, _ := decompose.Split(ln, span(t, a), x)
 	for name, b := range map[string][]float64{
 		"twice":                 {1, 2, 3, 5},
 		"negative":              {-2, -4, -6, -10},
@@ -100,7 +108,7 @@ func TestSpanDropsParallelDirections(t *testing.T) {
 		if basis.Dim() != 1 {
 			t.Errorf("%s: dimension %d, want 1", name, basis.Dim())
 		}
-		par, _ := decompose.Split(basis, x)
+		par, _ := decompose.Split(ln, basis, x)
 		for i := range par {
 			if math.Abs(par[i]-want[i]) > 1e-12 {
 				t.Errorf("%s: parallel part %v, want %v", name, par, want)
@@ -123,20 +131,20 @@ func TestDegenerateDirectionsAreErrors(t *testing.T) {
 		"infinite": {1, math.Inf(1), 2},
 		"empty":    {},
 	} {
-		if _, err := decompose.Span(v); !errors.Is(err, decompose.ErrDegenerate) {
+		if _, err := decompose.Span(ln, v); !errors.Is(err, decompose.ErrDegenerate) {
 			t.Errorf("Span of %s: error %v, want ErrDegenerate", name, err)
 		}
-		if _, err := decompose.Replace(v); !errors.Is(err, decompose.ErrDegenerate) {
+		if _, err := decompose.Replace(ln, v); !errors.Is(err, decompose.ErrDegenerate) {
 			t.Errorf("Replace by %s: error %v, want ErrDegenerate", name, err)
 		}
 	}
-	if _, err := decompose.Span([]float64{1, 2, 3}, []float64{0, 0, 0}); !errors.Is(err, decompose.ErrDegenerate) {
+	if _, err := decompose.Span(ln, []float64{1, 2, 3}, []float64{0, 0, 0}); !errors.Is(err, decompose.ErrDegenerate) {
 		t.Errorf("Span with a zero second direction: error %v, want ErrDegenerate", err)
 	}
-	if _, err := decompose.Span[float64](); !errors.Is(err, decompose.ErrDegenerate) {
+	if _, err := decompose.Span[float64](ln); !errors.Is(err, decompose.ErrDegenerate) {
 		t.Errorf("Span of nothing: error %v, want ErrDegenerate", err)
 	}
-	if _, err := decompose.Span([]float64{1, 2, 3}, []float64{1, 2}); err == nil {
+	if _, err := decompose.Span(ln, []float64{1, 2, 3}, []float64{1, 2}); err == nil {
 		t.Error("Span of directions of two lengths: no error")
 	}
 }
@@ -167,9 +175,9 @@ func TestNamedBases(t *testing.T) {
 			var b decompose.Basis
 			var err error
 			if side == schema.Query {
-				b, err = decompose.QueryBasis(d.Name, embeddings{}, 0, 1)
+				b, err = decompose.QueryBasis(ln, d.Name, embeddings{}, 0, 1)
 			} else {
-				b, err = decompose.KeyBasis(d.Name, embeddings{}, 0, components, 1)
+				b, err = decompose.KeyBasis(ln, d.Name, embeddings{}, 0, components, gpt2(1, 1))
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -177,10 +185,10 @@ func TestNamedBases(t *testing.T) {
 			if b.Kind() != d.Kind || b.Dim() != d.Dimension || d.Side != side || (i == 0) != (d.Name == "none") {
 				t.Errorf("%s is %s of dimension %d at place %d, definition %+v", d.Name, b.Kind(), b.Dim(), i, d)
 			}
-			par, _ := decompose.Split(b, x)
+			par, _ := decompose.Split(ln, b, x)
 			want := make([]float64, 4)
 			if dirs := direction[d.Name]; dirs != nil {
-				want, _ = project(naiveCentre(x), choice{schema.Subspace, dirs})
+				want, _ = project(naiveCentre(x), choice{kind: schema.Subspace, directions: dirs})
 			}
 			for j := range par {
 				if math.Abs(par[j]-want[j]) > 1e-12 {
@@ -194,24 +202,24 @@ func TestNamedBases(t *testing.T) {
 
 func TestNamedBasesSayWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	if _, err := decompose.QueryBasis("unembed+baseline", embeddings{}, 0, schema.NoPosition); !errors.Is(err, decompose.ErrNoBaseline) {
+	if _, err := decompose.QueryBasis(ln, "unembed+baseline", embeddings{}, 0, schema.NoPosition); !errors.Is(err, decompose.ErrNoBaseline) {
 		t.Errorf("no baseline: error %v", err)
 	}
-	if b, err := decompose.QueryBasis("unembed+baseline", embeddings{}, 0, 0); err != nil || b.Dim() != 1 {
+	if b, err := decompose.QueryBasis(ln, "unembed+baseline", embeddings{}, 0, 0); err != nil || b.Dim() != 1 {
 		t.Errorf("key token as baseline: dimension %d, error %v, want the one dimension there is", b.Dim(), err)
 	}
-	if _, err := decompose.QueryBasis("unembed", embeddings{}, 2, 0); !errors.Is(err, decompose.ErrDegenerate) {
+	if _, err := decompose.QueryBasis(ln, "unembed", embeddings{}, 2, 0); !errors.Is(err, decompose.ErrDegenerate) {
 		t.Errorf("zero unembedding: error %v", err)
 	}
 	embedsOnly := dense[float64]([][]float64{{1, 0, 0, 0}, {0, 1, 0, 0}})
-	if _, err := decompose.KeyBasis("mlp0", embeddings{}, 0, embedsOnly, 1); !errors.Is(err, decompose.ErrShape) {
+	if _, err := decompose.KeyBasis(ln, "mlp0", embeddings{}, 0, embedsOnly, gpt2(1, 1)); !errors.Is(err, decompose.ErrShape) {
 		t.Errorf("components without MLP0: error %v", err)
 	}
-	_, err := decompose.QueryBasis("mlp0", embeddings{}, 0, 0)
+	_, err := decompose.QueryBasis(ln, "mlp0", embeddings{}, 0, 0)
 	if want := `decompose: query basis mlp0: unknown basis "mlp0" on the query side, want one of none, unembed, unembed+baseline, sub_unembed`; !errors.Is(err, decompose.ErrUnknownBasis) || err.Error() != want {
 		t.Errorf("error %q, want %q", err, want)
 	}
-	if _, err := decompose.KeyBasis("", embeddings{}, 0, embedsOnly, 1); !errors.Is(err, decompose.ErrUnknownBasis) {
+	if _, err := decompose.KeyBasis(ln, "", embeddings{}, 0, embedsOnly, gpt2(1, 1)); !errors.Is(err, decompose.ErrUnknownBasis) {
 		t.Errorf("unnamed key basis: error %v", err)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"ducklens/schema"
 )
 
-// BenchmarkDecompose takes one example with a baseline through both sides of the default bases: query none, one
-// direction, two directions; key none and one direction.
+// BenchmarkDecompose takes one example with a baseline through both sides of the default bases: query none,
+// one direction, two directions; key none and one direction.
 func BenchmarkDecompose(b *testing.B) {
 	for _, size := range []struct {
 		name                        string
@@ -41,7 +41,8 @@ func BenchmarkDecompose(b *testing.B) {
 	}
 }
 
-// BenchmarkBeyond takes one example of GPT-2 small's size, with a baseline, through what is computed beside contributions.
+// BenchmarkBeyond takes one example of GPT-2 small's size, with a baseline, through what is computed beside
+// contributions.
 func BenchmarkBeyond(b *testing.B) {
 	e := newExample(1, 10, 12, 768, 64, true)
 	e.queryChoices, e.keyChoices, e.baseChoices = e.queryChoices[:3], e.keyChoices[:2], e.baseChoices[:2]
@@ -61,11 +62,14 @@ func BenchmarkBeyond(b *testing.B) {
 			}
 		}
 	})
-	b.Run(fmt.Sprintf("pairs/%dx%dx64", len(set.Query[1].Rows)+1, len(set.Key[1].Rows)+1), func(b *testing.B) {
-		p := provider(b)
-		for b.Loop() {
-			if _, err := decompose.Pairs(p, set.Query[1], set.Key[1]); err != nil {
+	b.Run(fmt.Sprintf("pairs/%dx%dx64", len(set.Query.Rows)+1, len(set.Key.Rows)+1), func(b *testing.B) {
+		p, s, out := provider(b), decompose.PairSpace[float32]{}, [][4]float32(nil)
+		for b.Loop() { // as a run does it: one product, and three tables of it
+			if err := s.Multiply(p, 0.125, set.Query, set.Key); err != nil {
 				b.Fatal(err)
+			}
+			for _, bases := range [][2]int{{0, 0}, {1, 1}, {2, 1}} {
+				out = s.Split(out, bases[0], bases[1])
 			}
 		}
 	})
@@ -96,20 +100,20 @@ func BenchmarkBeyond(b *testing.B) {
 			}
 			diff := toKey.Minus(toBaseline)
 			for _, basis := range in.QueryBases[1:] {
-				decompose.Project(basis, in.Query.Stream, toKey.Map)
-				decompose.Project(basis, in.Query.Stream, diff.Map)
+				decompose.Project(ln, basis, in.Query.Stream, toKey.Map)
+				decompose.Project(ln, basis, in.Query.Stream, diff.Map)
 			}
 		}
 	})
 }
 
-// BenchmarkNull takes one example of GPT-2 small's size through contributions with 20 pairs of random directions beside the
-// default bases.
+// BenchmarkNull takes one example of GPT-2 small's size through contributions with 20 pairs of random
+// directions beside the default bases.
 func BenchmarkNull(b *testing.B) {
 	e := newExample(1, 10, 12, 768, 64, true)
 	for range 20 {
 		for _, list := range []*[]choice{&e.queryChoices, &e.keyChoices, &e.baseChoices} {
-			*list = append(*list, choice{schema.Subspace, e.query.components[len(*list) : len(*list)+1]})
+			*list = append(*list, choice{kind: schema.Subspace, directions: e.query.components[len(*list) : len(*list)+1]})
 		}
 	}
 	in := input[float32](e)

@@ -10,12 +10,13 @@ import (
 // Output is the decomposition of one head's scores on one example.
 type Output struct {
 	// Rows are the rows of Input.Components that the tables have, in order: all of them in the exact
-	// convention, all but the attention biases in the notebook's. Each table has one row more, for the bias.
+	// convention, all but the attention biases in the notebook's. Each table has one row more, for the bias,
+	// if the model has one.
 	Rows   []int
 	Tables []Table // the key side first, then the query side; pairs in the order query basis, key basis
 
-	// Closure is the largest |score - sum of contributions| over tables and positions, and RelativeClosure the
-	// largest such residual divided by max(1, |score|). The score is the model's own, or, where a vector
+	// Closure is the largest |score - sum of contributions| over tables and positions, and RelativeClosure
+	// the largest such residual divided by max(1, |score|). The score is the model's own, or, where a vector
 	// was replaced, the one of the replaced vector and the model's own other vector. NaN if any sum is.
 	Closure, RelativeClosure float64
 }
@@ -26,7 +27,7 @@ type Table struct {
 	QueryBasis, KeyBasis int // index into Input.QueryBases and Input.KeyBases
 
 	// Score and Baseline [row][schema.Quadrant] are shares of the score to the key and to the baseline
-	// position, pre-softmax and divided by sqrt(d_head). The last row is the bias, b_K or b_Q.
+	// position, before cap and softmax. The last row is the bias, b_K or b_Q, if there is one.
 	// Baseline is nil where the example has none.
 	Score, Baseline [][4]float64
 }
@@ -34,13 +35,14 @@ type Table struct {
 // Contributions splits the scores of one example over components and quadrants, for both sides and every
 // wanted pair of bases. It returns [ErrShape] where the parts of the input do not fit each other.
 //
-// A contribution of component c on the key side, with a part f of the query fixed, is
+// A contribution of component c on the key side, with a part g of the query fixed, is
 //
-//	f . W_K^T centre(x_c) / (sigma sqrt(d_head)) = m . x_c / (sigma sqrt(d_head)),   m = centre(W_K f)
+//	g . F W_K^T n(x_c) / (sigma attn_scale) = m . x_c / (sigma attn_scale),   m = n(W_K f), f = F^T g
 //
-// and the parallel part of it, V being the orthonormal axes of the key basis, is
+// F being the frame of the position: gain and scale of QK-norm, and the rotation. So g is turned back once
+// for all components. The parallel part of it, V being the orthonormal axes of the key basis, is
 //
-//	m . V V^T x_c / (sigma sqrt(d_head)) = (V^T m) . (V^T x_c) / (sigma sqrt(d_head)).
+//	m . V V^T x_c / (sigma attn_scale) = (V^T m) . (V^T x_c) / (sigma attn_scale).
 //
 // So the component matrix meets a handful of columns once (each m, each axis), and every pair of bases
 // follows from those products. The perpendicular part is the rest. The query side is the same with Q and K
@@ -59,13 +61,17 @@ func Contributions[T blas.Float](in Input[T]) (Output, error) {
 func keySide[T blas.Float](in *Input[T], out *Output) {
 	fixedQueries := make([]fixed, len(in.QueryBases))
 	for i, basis := range in.QueryBases {
-		fixedQueries[i] = splitFixed(&in.Query, data[T](in.Maps.WQ), in.Maps.BQ, basis, in.Convention, in.Eps)
+		fixedQueries[i] = in.splitFixed(&in.Query, in.maps(schema.Query), basis)
 	}
-	maps := newFixedMaps(data[T](in.Maps.WK), fixedQueries, in.Maps.BK)
-	atKey := read(maps, &in.Key, keyAxes(in.KeyBases, false))
+	m := in.maps(schema.Key)
+	maps := in.fixedMaps(m, &in.Key, fixedQueries)
+	atKey := in.read(maps, &in.Key, keyAxes(in.KeyBases, false))
 	var atBaseline reading
 	if in.Baseline != nil {
-		atBaseline = read(maps, in.Baseline, keyAxes(in.KeyBases, true))
+		if !frameAt(m, &in.Key).identity() || !frameAt(m, in.Baseline).identity() {
+			maps = in.fixedMaps(m, in.Baseline, fixedQueries)
+		}
+		atBaseline = in.read(maps, in.Baseline, keyAxes(in.KeyBases, true))
 	}
 	for _, pair := range in.pairs() {
 		i, j := pair[0], pair[1]
@@ -77,14 +83,14 @@ func keySide[T blas.Float](in *Input[T], out *Output) {
 		replaced := in.QueryBases[i].kind == schema.Replacement
 		reference := float64(in.Key.Score)
 		if replaced {
-			reference = scoreOf(fixedQueries[i].whole(), in.Key.Vector)
+			reference = in.scoreOf(fixedQueries[i].whole(), in.Key.Vector)
 		}
 		out.close(reference, t.Score)
 		if in.Baseline != nil {
 			t.Baseline = atBaseline.contributions(out.Rows, i, j, false)
 			reference := float64(in.Baseline.Score)
 			if replaced {
-				reference = scoreOf(fixedQueries[i].whole(), in.Baseline.Vector)
+				reference = in.scoreOf(fixedQueries[i].whole(), in.Baseline.Vector)
 			}
 			out.close(reference, t.Baseline)
 		}
@@ -95,20 +101,20 @@ func keySide[T blas.Float](in *Input[T], out *Output) {
 // querySide appends the tables of the query side: the key fixed, at the key and at the baseline position, in
 // parts along each key basis.
 func querySide[T blas.Float](in *Input[T], out *Output) {
-	w := data[T](in.Maps.WK)
+	m := in.maps(schema.Key)
 	var fixedKeys, fixedBaselines []fixed
 	for _, basis := range in.KeyBases {
 		if in.Convention == schema.Notebook && basis.kind() == schema.Replacement {
 			basis = KeyBases{} // written where nobody reads: the key stays the model's
 		}
-		fixedKeys = append(fixedKeys, splitFixed(&in.Key, w, in.Maps.BK, basis.AtKey, in.Convention, in.Eps))
+		fixedKeys = append(fixedKeys, in.splitFixed(&in.Key, m, basis.AtKey))
 		if in.Baseline != nil {
-			fixedBaselines = append(fixedBaselines, splitFixed(in.Baseline, w, in.Maps.BK, basis.AtBaseline, in.Convention, in.Eps))
+			fixedBaselines = append(fixedBaselines, in.splitFixed(in.Baseline, m, basis.AtBaseline))
 		}
 	}
 	// Key and baseline are read against the same components, those at the query position: one pass does both.
-	maps := newFixedMaps(data[T](in.Maps.WQ), append(append([]fixed(nil), fixedKeys...), fixedBaselines...), in.Maps.BQ)
-	atQuery := read(maps, &in.Query, queryAxes(in.QueryBases))
+	maps := in.fixedMaps(in.maps(schema.Query), &in.Query, append(append([]fixed(nil), fixedKeys...), fixedBaselines...))
+	atQuery := in.read(maps, &in.Query, queryAxes(in.QueryBases))
 	for _, pair := range in.pairs() {
 		i, j := pair[0], pair[1]
 		if in.QueryBases[i].kind == schema.Replacement {
@@ -119,14 +125,14 @@ func querySide[T blas.Float](in *Input[T], out *Output) {
 		t.Score = atQuery.contributions(out.Rows, j, i, true)
 		reference := float64(in.Key.Score)
 		if replaced {
-			reference = scoreOf(fixedKeys[j].whole(), in.Query.Vector)
+			reference = in.scoreOf(fixedKeys[j].whole(), in.Query.Vector)
 		}
 		out.close(reference, t.Score)
 		if in.Baseline != nil {
 			t.Baseline = atQuery.contributions(out.Rows, len(fixedKeys)+j, i, true)
 			reference := float64(in.Baseline.Score)
 			if replaced {
-				reference = scoreOf(fixedBaselines[j].whole(), in.Query.Vector)
+				reference = in.scoreOf(fixedBaselines[j].whole(), in.Query.Vector)
 			}
 			out.close(reference, t.Baseline)
 		}
@@ -134,59 +140,61 @@ func querySide[T blas.Float](in *Input[T], out *Output) {
 	}
 }
 
-// fixedMaps holds what the fixed parts read from the stream of the other side.
+// fixedMaps holds what the fixed parts read from the stream of the other side at one position.
 type fixedMaps struct {
-	columns   [][]float64  // [d_model] centre(W f) for each part f that is not zero
+	columns   [][]float64  // [d_model] n(W f) for each part f that is not zero, turned back from the position
 	par, perp []int        // by fixed vector: the column of each part, or -1 where the part is zero
 	bias      [][2]float64 // by fixed vector: dot products of its par and its perp with the bias of the split side
-	dHead     int
 }
 
-// newFixedMaps takes the map w [d_model, d_head] and bias [d_head] of the side that is split.
-func newFixedMaps[T blas.Float](w []T, vectors []fixed, bias []T) fixedMaps {
-	m := fixedMaps{dHead: len(bias)}
-	b := widen(bias)
+// fixedMaps takes the maps of the side that is split, and its position.
+func (in *Input[T]) fixedMaps(side sideMaps[T], p *Position[T], vectors []fixed) fixedMaps {
+	var m fixedMaps
+	b, back := widen(side.bias), frameAt(side, p)
 	var parts [][]float64
 	for _, f := range vectors {
 		column, parBias := -1, 0.0
 		if f.par != nil {
 			column = len(parts)
-			parts = append(parts, f.par)
-			parBias = dot(f.par, b)
+			parts = append(parts, back.undo(f.par))
+			parBias = dot(b, parts[column])
 		}
 		m.par = append(m.par, column)
 		m.perp = append(m.perp, len(parts))
-		parts = append(parts, f.perp)
-		m.bias = append(m.bias, [2]float64{parBias, dot(f.perp, b)})
+		perp := back.undo(f.perp)
+		parts = append(parts, perp)
+		m.bias = append(m.bias, [2]float64{parBias, dot(b, perp)})
 	}
 	if len(parts) == 0 {
 		return m
 	}
-	// W f as a column each, centred: the dot product of x with centre(W f) is that of centre(x) with W f, so the
-	// components themselves need not be centred.
-	wf := products(w, m.dHead, parts)
+	// W f as a column each, centred where the norm does: the dot product of x with centre(W f) is that of
+	// centre(x) with W f, so the components themselves need not be centred.
+	wf := products(side.w, len(p.Vector), parts)
 	for j := range parts {
 		column := make([]float64, wf.Rows)
 		for i := range column {
 			column[i] = wf.Data[i*wf.Cols+j]
 		}
-		m.columns = append(m.columns, centre(column))
+		m.columns = append(m.columns, centred(in.Norm, column))
 	}
 	return m
 }
 
 // reading is the products of the components at one position with every map and every axis.
 type reading struct {
-	maps     fixedMaps
-	axes     [][][]float64 // [basis][axis][d_model]
-	products table         // [component, maps then axes]
-	axisOf   []int         // by basis: the column of its first axis in products
-	unit     float64       // sigma sqrt(d_head)
+	maps      fixedMaps
+	axes      [][][]float64 // [basis][axis][d_model]
+	products  table         // [component, maps then axes]
+	axisOf    []int         // by basis: the column of its first axis in products
+	unit      float64       // sigma attn_scale
+	attnScale float64
+	bias      bool // there is a row for it
 }
 
 // read multiplies the components at p with the maps and with the axes of each basis of this position.
-func read[T blas.Float](m fixedMaps, p *Position[T], axes [][][]float64) reading {
-	r := reading{maps: m, axes: axes, unit: float64(p.Scale) * math.Sqrt(float64(m.dHead))}
+func (in *Input[T]) read(m fixedMaps, p *Position[T], axes [][][]float64) reading {
+	r := reading{maps: m, axes: axes, unit: float64(p.Scale) * in.AttnScale, attnScale: in.AttnScale, bias: in.biased()}
 	columns := append([][]float64(nil), m.columns...)
 	for _, basis := range axes {
 		r.axisOf = append(r.axisOf, len(columns))
@@ -198,15 +206,20 @@ func read[T blas.Float](m fixedMaps, p *Position[T], axes [][][]float64) reading
 	return r
 }
 
-// contributions gives the quadrants of each row, then of the bias, for one fixed vector and one basis of the
-// split side. Of a quadrant's two parts the split side's is the query part if splitQuery, else the key part.
+// contributions gives the quadrants of each row, then of the bias if there is one, for one fixed vector and
+// one basis of the split side. Of a quadrant's two parts the split side's is the query part if splitQuery,
+// else the key part.
 func (r *reading) contributions(rows []int, vector, basis int, splitQuery bool) [][4]float64 {
 	// Where each (fixed part, split part) goes.
 	place := [2][2]schema.Quadrant{{schema.ParPar, schema.ParPerp}, {schema.PerpPar, schema.PerpPerp}}
 	if splitQuery {
 		place[0][1], place[1][0] = place[1][0], place[0][1]
 	}
-	out := make([][4]float64, len(rows)+1)
+	n := len(rows)
+	if r.bias {
+		n++
+	}
+	out := make([][4]float64, n)
 	for part, column := range [2]int{r.maps.par[vector], r.maps.perp[vector]} {
 		if column < 0 {
 			continue
@@ -225,8 +238,9 @@ func (r *reading) contributions(rows []int, vector, basis int, splitQuery bool) 
 			out[i][place[part][0]] = par / r.unit
 			out[i][place[part][1]] = (p[column] - par) / r.unit
 		}
-		// A bias is perpendicular, and has not been divided by sigma.
-		out[len(rows)][place[part][1]] = r.maps.bias[vector][part] / math.Sqrt(float64(r.maps.dHead))
+		if r.bias { // it is perpendicular, and has not been divided by sigma
+			out[len(rows)][place[part][1]] = r.maps.bias[vector][part] / r.attnScale
+		}
 	}
 	return out
 }
@@ -242,9 +256,9 @@ func (out *Output) close(reference float64, contributions [][4]float64) {
 	out.RelativeClosure = max(out.RelativeClosure, residual/max(1, math.Abs(reference)))
 }
 
-// scoreOf gives a . b / sqrt(d_head).
-func scoreOf[T blas.Float](a []float64, b []T) float64 {
-	return dot(a, widen(b)) / math.Sqrt(float64(len(a)))
+// scoreOf gives the score of a query and a key vector.
+func (in *Input[T]) scoreOf(a []float64, b []T) float64 {
+	return dot(a, widen(b)) / in.AttnScale
 }
 
 func queryAxes(bases []Basis) [][][]float64 {

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ducklens/engine/decompose"
+	"ducklens/engine/rotary"
 	"ducklens/schema"
 )
 
@@ -20,13 +21,38 @@ const (
 	tolerance32 = 1e-4 // inputs rounded to float32: 1e-7 of terms up to 100
 )
 
-// drawExample gives an example of random sizes.
+// drawExample gives an example of random sizes, of a model that is made like any of the families.
 func drawExample(t *rapid.T) *example {
 	e := newExample(rapid.Uint64().Draw(t, "seed"),
 		rapid.IntRange(0, 3).Draw(t, "layers"), rapid.IntRange(1, 5).Draw(t, "heads"),
 		rapid.IntRange(4, 24).Draw(t, "d_model"), rapid.IntRange(1, 9).Draw(t, "d_head"),
 		rapid.Bool().Draw(t, "baseline"))
 	e.convention = rapid.SampledFrom([]schema.Convention{schema.Exact, schema.Notebook}).Draw(t, "convention")
+	if e.convention == schema.Notebook || rapid.Bool().Draw(t, "like GPT-2") {
+		return e
+	}
+	e.norm.Kind = rapid.SampledFrom([]decompose.NormKind{decompose.LN, decompose.RMS, decompose.NoNorm}).Draw(t, "norm")
+	e.attnScale = rapid.Float64Range(0.5, 5).Draw(t, "attn scale")
+	e.unbiased = rapid.Bool().Draw(t, "no bias")
+	e.qkNorm, e.qkEps = rapid.Bool().Draw(t, "QK-norm"), 1e-6
+	if rapid.Bool().Draw(t, "cap") {
+		e.softCap = rapid.Float64Range(2, 50).Draw(t, "soft cap")
+	}
+	if rapid.Bool().Draw(t, "sink") {
+		e.sinks = []float64{rapid.Float64Range(-3, 3).Draw(t, "sink logit")}
+	}
+	if rapid.Bool().Draw(t, "rotary") {
+		r := rotary.Rotary{Dims: 2 * rapid.IntRange(0, e.dHead/2).Draw(t, "half the rotary dimensions"), Pairs: rapid.Bool().Draw(t, "pairs"),
+			Factor: rapid.SampledFrom([]float64{1, 1.2}).Draw(t, "rotary factor")}
+		for i := range r.Dims / 2 {
+			r.Frequencies = append(r.Frequencies, math.Pow(10, -float64(i)))
+		}
+		e.query.turn, e.key.turn = r.At(17, 20), r.At(3, 20)
+		if e.baseline != nil {
+			e.baseline.turn = r.At(5, 20)
+		}
+	}
+	e.settle()
 	return e
 }
 
@@ -174,7 +200,7 @@ func TestQuadrantsAddUpToTheUnsplitContribution(t *testing.T) {
 	})
 }
 
-// A direction has no length and no sign, and LayerNorm sees no mean.
+// A direction has no length and no sign, and a LayerNorm sees no mean.
 func TestScaleAndMeanOfDirectionsAndComponentsDoNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := drawExample(t)
@@ -184,11 +210,14 @@ func TestScaleAndMeanOfDirectionsAndComponentsDoNotMatter(t *testing.T) {
 			factor = -factor
 		}
 		shift := rapid.Float64Range(-5, 5).Draw(t, "shift")
+		if e.norm.Kind != decompose.LN {
+			shift = 0
+		}
 		for _, list := range [][]choice{e.queryChoices, e.keyChoices, e.baseChoices} {
 			for _, c := range list {
 				for _, d := range c.directions {
 					for i := range d {
-						if c.kind == schema.Subspace { // LayerNorm's eps and sign see the scale of a replacement
+						if c.kind == schema.Subspace { // a norm's eps and sign see the scale of a replacement
 							d[i] *= factor
 						}
 						d[i] += shift
@@ -337,4 +366,40 @@ func TestContributionsRefuseWhatDoesNotFit(t *testing.T) {
 			t.Errorf("%s: error %v, want one that says %q", name, err, c.want)
 		}
 	}
+}
+
+// A subspace has no axes of its own: other directions with the same span give the same contributions and the
+// same pairs.
+func TestRotatedBasisChangesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := drawExample(t)
+		pairs := func() [][4]float64 {
+			set, err := decompose.AllFactors(input[float64](e))
+			if err != nil {
+				t.Fatal(err)
+			}
+			table, err := decompose.Pairs(provider(t), 1/e.attnScale, set.Query, set.Key, 2, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return table
+		}
+		before, pairsBefore := contributions(t, input[float64](e)), pairs()
+		angle := rapid.Float64Range(0, 6).Draw(t, "angle")
+		for _, list := range [][]choice{e.queryChoices, e.keyChoices, e.baseChoices} {
+			d := list[2].directions
+			a, b := d[0], d[1]
+			d[0] = add(times(math.Cos(angle), a), times(math.Sin(angle), b))
+			d[1] = add(times(-math.Sin(angle), a), times(math.Cos(angle), b))
+		}
+		after := contributions(t, input[float64](e))
+		for i := range before.Tables {
+			if d := difference(before.Tables[i].Score, after.Tables[i].Score); !(d <= tolerance64) {
+				t.Errorf("table %d: score moved by %g", i, d)
+			}
+		}
+		if d := difference(pairsBefore, pairs()); !(d <= tolerance64) {
+			t.Errorf("pairs moved by %g", d)
+		}
+	})
 }

@@ -12,24 +12,25 @@ import (
 
 func ExampleSpan() {
 	// Only what is left after centring counts, at any scale, and a second parallel direction adds nothing.
-	basis, err := decompose.Span([]float64{2, 0, -2}, []float64{-7, -8, -9})
+	basis, err := decompose.Span(ln, []float64{2, 0, -2}, []float64{-7, -8, -9})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	par, perp := decompose.Split(basis, []float64{5, 1, 3})
+	par, perp := decompose.Split(ln, basis, []float64{5, 1, 3})
 	fmt.Printf("dimension %d: %.1f + %.1f\n", basis.Dim(), par, perp)
 	// Output: dimension 1: [1.0 0.0 -1.0] + [1.0 -2.0 1.0]
 }
 
-// A head below which only the embeddings have written, with d_model 2 and d_head 1. The stream is W_E + W_pos at
-// each position; LayerNorm centres it and divides by its scale.
+// A head below which only the embeddings have written, with d_model 2 and d_head 1. The stream is W_E + W_pos
+// at each position; LayerNorm centres it and divides by its scale.
 func ExampleContributions() {
 	matrix := func(rows int, x ...float64) *tensor.Dense {
 		return tensor.New(tensor.WithShape(rows, len(x)/rows), tensor.WithBacking(x))
 	}
 	in := decompose.Input[float64]{
-		Components: schema.Components(1, 1)[:2],
+		Components: gpt2(1, 1).Components()[:2],
+		AttnScale:  1,
 		Maps:       decompose.Maps[float64]{WQ: matrix(2, 1, -1), WK: matrix(2, 3, -3), BQ: []float64{1}, BK: []float64{0.5}},
 		// Streams [3 -1] and [1 -7]: centred [2 -2] and [4 -4], scales 2 and 4.
 		Query:      decompose.Position[float64]{Components: matrix(2, 1, 1, 2, -2), Stream: []float64{3, -1}, Scale: 2, Vector: []float64{3}},
@@ -62,16 +63,20 @@ func ExampleContributions() {
 	// closure 0e+00
 }
 
-// Two query rows and two key rows of a head with d_head 4, the last of each its bias.
+// A query component and b_Q, a key component and b_K, of a head with d_head 2 whose scores are q . k / 2. The
+// query component has the coordinate 3 along an axis whose image is [1 0], the key component 2 along one with
+// image [0 1].
 func ExamplePairs() {
-	query := decompose.Factors[float32]{Rows: []int{0}, DHead: 4, Par: []float32{1, 2, 0, 0, 0, 0, 0, 0}, Perp: []float32{0, 0, 3, 0, 1, 1, 1, 1}}
-	key := decompose.Factors[float32]{Rows: []int{0}, DHead: 4, Par: []float32{4, 0, 0, 0, 0, 0, 0, 0}, Perp: []float32{0, 1, 2, 0, 0, 0, 0, 2}}
+	query := decompose.Factors[float32]{Rows: []int{0}, Bias: true, DHead: 2, Vectors: []float32{3, 4, 1, 1},
+		Axes: []decompose.Axis[float32]{{Basis: 1, Image: []float32{1, 0}}}, Coordinates: []float32{3, 0}}
+	key := decompose.Factors[float32]{Rows: []int{0}, Bias: true, DHead: 2, Vectors: []float32{1, 2, 0, 6},
+		Axes: []decompose.Axis[float32]{{Basis: 1, Image: []float32{0, 1}}}, Coordinates: []float32{2, 0}}
 	provider, err := blas.ByName("gonum")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	pairs, err := decompose.Pairs(provider, query, key)
+	pairs, err := decompose.Pairs(provider, 0.5, query, key, 1, 1)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -80,20 +85,20 @@ func ExamplePairs() {
 		fmt.Printf("query row %d, key row %d: %v\n", i/2, i%2, pair)
 	}
 	// Output:
-	// query row 0, key row 0: [2 1 0 3]
-	// query row 0, key row 1: [0 0 0 0]
-	// query row 1, key row 0: [0 0 2 1.5]
-	// query row 1, key row 1: [0 0 0 1]
+	// query row 0, key row 0: [0 1.5 4 0]
+	// query row 0, key row 1: [0 0 0 12]
+	// query row 1, key row 0: [0 0 1 0.5]
+	// query row 1, key row 1: [0 0 0 3]
 }
 
 func ExampleProject() {
-	basis, err := decompose.Span([]float64{1, -1, 0, 0})
+	basis, err := decompose.Span(ln, []float64{1, -1, 0, 0})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	// Half of the vector's square lies along the basis, and points away from the map.
-	p := decompose.Project(basis, []float64{3, -3, 3, -3}, []float64{-1, 1, 0, 0})
+	p := decompose.Project(ln, basis, []float64{3, -3, 3, -3}, []float64{-1, 1, 0, 0})
 	fmt.Printf("norms %.3f and %.3f, cosines %.1f and %.1f\n", p.ParNorm, p.PerpNorm, p.ParCos, p.PerpCos)
 	// Output: norms 0.707 and 0.707, cosines -1.0 and 0.0
 }
@@ -104,7 +109,8 @@ func ExampleSubstitution() {
 		return tensor.New(tensor.WithShape(rows, len(x)/rows), tensor.WithBacking(x))
 	}
 	in := decompose.Input[float64]{
-		Components: schema.Components(1, 1)[:2],
+		Components: gpt2(1, 1).Components()[:2],
+		AttnScale:  1,
 		Maps:       decompose.Maps[float64]{WQ: matrix(2, 1, -1), WK: matrix(2, 3, -3), BQ: []float64{1}, BK: []float64{0.5}},
 		Query:      decompose.Position[float64]{Components: matrix(2, 1, 1, 2, -2), Stream: []float64{3, -1}, Scale: 2, Vector: []float64{3}},
 		Key:        decompose.Position[float64]{Components: matrix(2, 1, -1, 0, -6), Stream: []float64{1, -7}, Scale: 4, Vector: []float64{6.5}, Score: 19.5},

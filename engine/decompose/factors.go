@@ -9,29 +9,37 @@ import (
 	"ducklens/schema"
 )
 
-// Factors are what the components add to the query or key vector of a head at one position, split along
-// a basis: for component c
+// Factors are what the components add to the query or key vector of a head at one position, whole, and what
+// splits them along the axes V of every basis of the side: for component c, F being the frame of the
+// position,
 //
-//	f_c,par  = W^T V V^T x_c / sigma                V the axes of the basis
-//	f_c,perp = W^T centre(x_c) / sigma - f_c,par
+//	f_c = F W^T n(x_c) / sigma     a_c = V^T x_c / sigma     f_c,par = (F W^T V) a_c     f_c,perp = f_c - f_c,par
 //
-// and last the bias of the side, all of it perpendicular. In the exact convention the rows of Par and Perp together add
-// up to the model's own q or k; in the notebook's the attention biases are missing.
+// and last the bias F b of the side, if there is one: all of it is perpendicular. In the exact convention the
+// rows add up to the model's own q or k; in the notebook's the attention biases are missing.
 type Factors[T blas.Float] struct {
-	Rows      []int // into Input.Components; Par and Perp have one row more
-	DHead     int
-	Par, Perp []T // [len(Rows)+1, d_head], row by row
+	Rows        []int // into Input.Components
+	Bias        bool  // there is one row more
+	DHead       int
+	Vectors     []T       // f_c [row, d_head], row by row
+	Axes        []Axis[T] // of every Subspace, by basis and axis
+	Coordinates []T       // a_c [row, axis], row by row; 0 for the bias
 }
 
-// FactorSet holds the factors of one example by basis. A Replacement has none: its entry is the zero value.
+// Axis is one axis of a basis, seen through the map of the side.
+type Axis[T blas.Float] struct {
+	Basis, Number int // index of the basis among those of its side, and of the axis in it
+	Image         []T // F W^T v [d_head]
+}
+
+// FactorSet holds the factors of one example.
 type FactorSet[T blas.Float] struct {
-	Query    []Factors[T] // by Input.QueryBases
-	Key      []Factors[T] // by Input.KeyBases, at the key position
-	Baseline []Factors[T] // the same at the baseline position; nil where the example has none
+	Query, Key Factors[T]
+	Baseline   *Factors[T] // the key at the baseline position; nil where the example has none
 }
 
-// AllFactors computes the factors of every basis of the input, whatever Input.Pairs says. The products X W that all bases
-// of a position share run on the engine of the component tensors, in their number type.
+// AllFactors computes the factors, with the axes of all bases of the input, whatever Input.Pairs says. The
+// products X W run on the engine of the component tensors, in their number type.
 func AllFactors[T blas.Float](in Input[T]) (FactorSet[T], error) {
 	if err := in.check(); err != nil {
 		return FactorSet[T]{}, err
@@ -42,75 +50,88 @@ func AllFactors[T blas.Float](in Input[T]) (FactorSet[T], error) {
 	}
 	var set FactorSet[T]
 	var err error
-	rows := in.rows()
-	if set.Query, err = factorsAt(&in.Query, in.Maps.WQ, in.Maps.BQ, rows, in.QueryBases); err != nil {
+	if set.Query, err = in.factorsAt(&in.Query, in.Maps.WQ, in.maps(schema.Query), in.QueryBases); err != nil {
 		return FactorSet[T]{}, fmt.Errorf("decompose: query factors: %w", err)
 	}
-	if set.Key, err = factorsAt(&in.Key, in.Maps.WK, in.Maps.BK, rows, keys); err != nil {
+	if set.Key, err = in.factorsAt(&in.Key, in.Maps.WK, in.maps(schema.Key), keys); err != nil {
 		return FactorSet[T]{}, fmt.Errorf("decompose: key factors: %w", err)
 	}
 	if in.Baseline != nil {
-		if set.Baseline, err = factorsAt(in.Baseline, in.Maps.WK, in.Maps.BK, rows, baselines); err != nil {
+		baseline, err := in.factorsAt(in.Baseline, in.Maps.WK, in.maps(schema.Key), baselines)
+		if err != nil {
 			return FactorSet[T]{}, fmt.Errorf("decompose: baseline factors: %w", err)
 		}
+		set.Baseline = &baseline
 	}
 	return set, nil
 }
 
-// factorsAt computes the factors at one position for each basis; w [d_model, d_head], bias [d_head].
-func factorsAt[T blas.Float](p *Position[T], w *tensor.Dense, bias []T, rows []int, bases []Basis) ([]Factors[T], error) {
-	dModel, dHead := len(p.Stream), len(bias)
-	x, maps := data[T](p.Components), data[T](w)
+// factorsAt computes the factors at one position; w [d_model, d_head] is the map of the side as a tensor.
+func (in *Input[T]) factorsAt(p *Position[T], w *tensor.Dense, m sideMaps[T], bases []Basis) (Factors[T], error) {
+	dModel, dHead := len(p.Stream), len(p.Vector)
 	whole, err := p.Components.MatMul(w)
 	if err != nil {
-		return nil, fmt.Errorf("product of %v and %v: %w", p.Components.Shape(), w.Shape(), err)
+		return Factors[T]{}, fmt.Errorf("product of %v and %v: %w", p.Components.Shape(), w.Shape(), err)
 	}
 	f := whole.Data().([]T) // X W [component, d_head]
 
-	ones := make([]float64, dModel)
-	for i := range ones {
-		ones[i] = 1
-	}
-	axes := [][]float64{ones}
-	for _, b := range bases {
-		axes = append(axes, b.axes...)
-	}
-	along := products(x, dModel, axes) // [component, axis] X V, after the sum of each component
-	// centre(X) W is X W without mean(x_c) times the sum of the rows of W. Processed weights have neither means nor sums, up to rounding.
-	rowSum := applyTransposed(maps, ones, dHead)
-	for r := range along.Rows {
-		mean := along.row(r)[0] / float64(dModel)
-		for j, v := range f[r*dHead : (r+1)*dHead] {
-			f[r*dHead+j] = T(float64(v) - mean*rowSum[j])
+	// centre(X) W is X W without mean(x_c) times the sum of the rows of W. Processed weights have neither
+	// means nor sums, up to rounding.
+	var axes [][]float64
+	var rowSum []float64
+	if in.Norm.Kind == LN {
+		ones := make([]float64, dModel)
+		for i := range ones {
+			ones[i] = 1
 		}
+		axes, rowSum = append(axes, ones), applyTransposed(m.w, ones, dHead)
 	}
-	sigma := float64(p.Scale)
-	out := make([]Factors[T], len(bases))
-	axis := 1
+	first := len(axes)
+	frame := frameAt(m, p)
+	out := Factors[T]{Rows: in.rows(), Bias: m.bias != nil, DHead: dHead}
 	for i, b := range bases {
-		if b.kind == schema.Replacement {
-			continue
+		for number, v := range b.axes {
+			image := applyTransposed(m.w, v, dHead)
+			frame.apply(image)
+			out.Axes = append(out.Axes, Axis[T]{Basis: i, Number: number, Image: narrow[T](image)})
+			axes = append(axes, v)
 		}
-		mapped := make([][]float64, len(b.axes)) // W^T V
-		for a, v := range b.axes {
-			mapped[a] = applyTransposed(maps, v, dHead)
+	}
+	along := products(data[T](p.Components), dModel, axes) // [component, axis] after the sum of each component, if it is there
+	sigma, v := float64(p.Scale), make([]float64, dHead)
+	n := len(out.Rows) + 1
+	out.Vectors, out.Coordinates = make([]T, 0, n*dHead), make([]T, 0, n*len(out.Axes))
+	for _, row := range out.Rows {
+		for j, x := range f[row*dHead : (row+1)*dHead] {
+			v[j] = float64(x)
 		}
-		n := (len(rows) + 1) * dHead
-		out[i] = Factors[T]{Rows: rows, DHead: dHead, Par: make([]T, n), Perp: make([]T, n)}
-		sum := make([]float64, dHead)
-		for r, row := range rows {
-			clear(sum)
-			for a, m := range mapped {
-				axpy(along.row(row)[axis+a]/sigma, m, sum)
+		if first > 0 {
+			axpy(-along.row(row)[0]/float64(dModel), rowSum, v)
+		}
+		for j := range v {
+			v[j] /= sigma
+		}
+		frame.apply(v)
+		out.Vectors = append(out.Vectors, narrow[T](v)...)
+		if len(axes) > 0 {
+			for _, a := range along.row(row)[first:] {
+				out.Coordinates = append(out.Coordinates, T(a/sigma))
 			}
-			par, perp := out[i].Par[r*dHead:(r+1)*dHead], out[i].Perp[r*dHead:(r+1)*dHead]
-			for j, v := range f[row*dHead : (row+1)*dHead] {
-				par[j] = T(sum[j])
-				perp[j] = T(float64(v)/sigma - sum[j])
-			}
 		}
-		copy(out[i].Perp[len(rows)*dHead:], bias)
-		axis += len(b.axes)
+	}
+	if out.Bias {
+		bias := widen(m.bias)
+		frame.apply(bias)
+		out.Vectors = append(out.Vectors, narrow[T](bias)...)
+		out.Coordinates = append(out.Coordinates, make([]T, len(out.Axes))...)
 	}
 	return out, nil
+}
+
+func narrow[T blas.Float](x []float64) []T {
+	out := make([]T, len(x))
+	for i, v := range x {
+		out[i] = T(v)
+	}
+	return out
 }

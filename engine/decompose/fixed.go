@@ -1,8 +1,6 @@
 package decompose
 
 import (
-	"math"
-
 	"ducklens/engine/blas"
 	"ducklens/schema"
 )
@@ -23,30 +21,29 @@ func (f fixed) whole() []float64 {
 	return sum
 }
 
-// splitFixed splits the model's own vector v (q, or k at one position) along a basis; w [d_model, d_head]
-// and bias [d_head] are the map that made it from the stream. r is centre(p.Stream) and sigma is p.Scale,
-// U the projection on the axes.
+// splitFixed splits the model's own vector v (q, or k at one position) along a basis; m made it from the
+// stream. r is n(p.Stream) and sigma is p.Scale, U the projection on the axes, F the frame of the position.
 //
-//	Whole                    par = 0                        perp = v
-//	Subspace, exact          par = W^T U r / sigma          perp = v - par
-//	Subspace, notebook       par = W^T U r / std            perp = W^T (r - U r) / std + b
-//	Replacement by x, exact  par = W^T x / sqrt(var + eps)  perp = b
-//	Replacement, notebook    par = W^T x / std              perp = b       (query only)
+//	Whole                    par = 0                         perp = v
+//	Subspace, exact          par = F W^T U r / sigma         perp = v - par
+//	Subspace, notebook       par = W^T U r / std             perp = W^T (r - U r) / std + b
+//	Replacement by x, exact  par = F' W^T x / sigma(x)       perp = F' b
+//	Replacement, notebook    par = W^T x / std               perp = b       (query only)
 //
-// The published code normalises a projected or replaced fixed side by std = sqrt(|r|^2 / (d_model - 1)), the sample
-// standard deviation without eps, and an unsplit one as the model does. Since v = W^T r / sigma + b, its
-// perp is (sigma / std) (v - b) + b - par. Its replacement of the key is written at a position nobody reads, and so leaves
-// the key as it was.
-func splitFixed[T blas.Float](p *Position[T], w []T, bias []T, basis Basis, convention schema.Convention, eps float64) fixed {
+// F' has the scale that QK-norm gives the replaced vector. The published code normalises a projected or
+// replaced fixed side by std = sqrt(|r|^2 / (d_model - 1)), the sample standard deviation without eps, and an
+// unsplit one as the model does. Since v = W^T r / sigma + b, its perp is (sigma / std) (v - b) + b - par.
+// Its replacement of the key is written at a position nobody reads, and so leaves the key as it was.
+func (in *Input[T]) splitFixed(p *Position[T], m sideMaps[T], basis Basis) fixed {
 	dHead := len(p.Vector)
 	v := widen(p.Vector)
 	switch basis.kind {
 	case schema.Subspace:
-		r := centre(p.Stream)
+		r := centred(in.Norm, p.Stream)
 		sigma := float64(p.Scale)
-		if convention == schema.Notebook {
-			std := math.Sqrt(variance(r, 1))
-			for i, b := range bias {
+		if in.Convention == schema.Notebook {
+			std := sampleScale(r)
+			for i, b := range m.bias {
 				v[i] = sigma/std*(v[i]-float64(b)) + float64(b)
 			}
 			sigma = std
@@ -55,15 +52,43 @@ func splitFixed[T blas.Float](p *Position[T], w []T, bias []T, basis Basis, conv
 		for _, axis := range basis.axes {
 			axpy(dot(axis, r)/sigma, axis, inside)
 		}
-		par := applyTransposed(w, inside, dHead)
+		par := applyTransposed(m.w, inside, dHead)
+		frameAt(m, p).apply(par)
 		axpy(-1, par, v)
 		return fixed{par: par, perp: v}
 	case schema.Replacement:
-		par := applyTransposed(w, basis.replacement, dHead)
-		scale(par, 1/layerNormScale(basis.replacement, convention, eps))
-		return fixed{par: par, perp: widen(bias)}
+		sigma := in.scaleOf(basis.replacement)
+		par := applyTransposed(m.w, basis.replacement, dHead)
+		scale(par, 1/sigma)
+		perp := make([]float64, dHead)
+		copy(perp, widen(m.bias))
+		f := frameWith(m, p, in.qkScale(m.side, basis.replacement, sigma))
+		f.apply(par)
+		f.apply(perp)
+		return fixed{par: par, perp: perp}
 	}
 	return fixed{perp: v}
+}
+
+// scaleOf is the scale of a centred vector that takes the place of the whole stream:
+//
+//	exact      as the norm has it
+//	notebook   sqrt(|c|^2 / (d_model - 1)), the sample standard deviation
+func (in *Input[T]) scaleOf(c []float64) float64 {
+	if in.Convention == schema.Notebook {
+		return sampleScale(c)
+	}
+	return in.Norm.scale(c)
+}
+
+// qkScale is the scale that QK-norm gives what a side makes of c / sigma.
+func (in *Input[T]) qkScale(side schema.Side, c []float64, sigma float64) float64 {
+	if in.QKScale == nil {
+		return 1
+	}
+	normalised := append([]float64(nil), c...)
+	scale(normalised, 1/sigma)
+	return in.QKScale(side, normalised)
 }
 
 // applyTransposed gives w^T x [d_head], w being [d_model, d_head].

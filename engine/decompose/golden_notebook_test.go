@@ -15,9 +15,11 @@ import (
 	"ducklens/schema"
 )
 
-// The published notebook's figures and numbers beyond the one-sided decompositions: pairs, histograms, projections.
+// The published notebook's figures and numbers beyond the one-sided decompositions: pairs, histograms,
+// projections.
 
-// referenceFolders runs a test on the folder in the repository and on the full ones where they are, in both number types.
+// referenceFolders runs a test on the folder in the repository and on the full ones where they are, in both
+// number types.
 func referenceFolders(t *testing.T, in64, in32 func(t *testing.T, dir string)) {
 	for name, dir := range map[string]func(testing.TB) string{
 		"m2":      refdata.M2,
@@ -48,8 +50,8 @@ func fullCall(t *testing.T, name string) (c call) {
 	return c
 }
 
-// pairTable computes the pairs of one example under the bases of a call, in the reference's layout [quadrant, query, key]: the
-// bias first, then the embeddings, the MLPs, the heads.
+// pairTable computes the pairs of one example under the bases of a call, in the reference's layout [quadrant,
+// query, key]: the bias first, then the embeddings, the MLPs, the heads.
 func (r reference[T]) pairTable(t *testing.T, c call, in decompose.Input[T], set decompose.FactorSet[T]) []float64 {
 	t.Helper()
 	provider, err := blas.ByName("auto")
@@ -57,15 +59,15 @@ func (r reference[T]) pairTable(t *testing.T, c call, in decompose.Input[T], set
 		t.Fatal(err)
 	}
 	query, key := slices.Index(goldenQueryBases, c.queryBasis()), slices.Index(goldenKeyBases, c.keyBasis())
-	score, err := decompose.Pairs(provider, set.Query[query], set.Key[key])
+	score, err := decompose.Pairs(provider, 1/in.AttnScale, set.Query, set.Key, query, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	baseline, err := decompose.Pairs(provider, set.Query[query], set.Baseline[key])
+	baseline, err := decompose.Pairs(provider, 1/in.AttnScale, set.Query, *set.Baseline, query, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := set.Query[query].Rows
+	rows := set.Query.Rows
 	n := len(rows) + 1
 	order := []int{n - 1}
 	for _, kind := range []schema.ComponentKind{schema.Embed, schema.PosEmbed, schema.MLP, schema.HeadOut} {
@@ -179,8 +181,8 @@ func (r reference[T]) pairSum(t *testing.T, c call, set decompose.FactorSet[T]) 
 	}
 	query, key := slices.Index(goldenQueryBases, c.queryBasis()), slices.Index(goldenKeyBases, c.keyBasis())
 	total := 0.0
-	for i, at := range []decompose.Factors[T]{set.Key[key], set.Baseline[key]} {
-		table, err := decompose.Pairs(provider, set.Query[query], at)
+	for i, at := range []decompose.Factors[T]{set.Key, *set.Baseline} {
+		table, err := decompose.Pairs(provider, 1/r.inputs[0].AttnScale, set.Query, at, query, key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,11 +211,11 @@ type notebookNumbers struct {
 
 // output is what a head wrote at the query position.
 func (r reference[T]) output(in decompose.Input[T], head [2]int) []T {
-	return in.Query.Component(schema.StreamComponents(head[0], r.heads) + head[1])
+	return in.Query.Component(r.layout.Head(schema.Head{Layer: head[0], Index: head[1]}))
 }
 
-// The substitution of each row of the reference's histograms, and its label there: for scores and probabilities, for scores with
-// the baseline subtracted.
+// The substitution of each row of the reference's histograms, and its label there: for scores and
+// probabilities, for scores with the baseline subtracted.
 var histogramLabels = []struct {
 	side               string
 	vector, subtracted string
@@ -331,12 +333,12 @@ func (r reference[T]) histogram(t *testing.T, in decompose.Input[T], seq int, ro
 			out[name] = v
 		}
 	}
-	along, err := decompose.Span(r.model.Unembed(io))
+	along, err := decompose.Span(ln, r.model.Unembed(io))
 	if err != nil {
 		t.Fatal(err)
 	}
 	output := r.output(in, mover)
-	_, perp := decompose.Split(along, output)
+	_, perp := decompose.Split(ln, along, output)
 	enter("queries/W_U[IO]")(s.Query(r.model.Unembed(io)))
 	enter("queries/W_U[S]")(s.Query(r.model.Unembed(s1)))
 	for name, token := range random {
@@ -359,7 +361,7 @@ func (r reference[T]) histogram(t *testing.T, in decompose.Input[T], seq int, ro
 	enter("keys/W_E[IO]")(s.Key(embed, embedS))
 	enter("keys/W_EE[IO]")(s.Key(effective, effectiveS))
 	enter("keys/W_EE_subE[IO]")(s.Key(mlp, mlpS))
-	mlp0 := schema.StreamComponents(1, r.heads) - 1
+	mlp0 := r.layout.MLP(0)
 	enter("keys/MLP0_out")(s.Key(in.Key.Component(mlp0), in.Baseline.Component(mlp0)))
 	enter("keys/No_patching")(s.Unpatched(schema.Key))
 	return out
@@ -389,7 +391,7 @@ func compareNotebook[T blas.Float](t *testing.T, dir string, tol, printed refdat
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys, err := decompose.KeyLinear(in)
+		keys, _, err := decompose.KeyLinear(in)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -402,9 +404,9 @@ func compareNotebook[T blas.Float](t *testing.T, dir string, tol, printed refdat
 		add("linear_map/keys_bias", keys.Bias)
 
 		first, second := r.output(in, n.Movers[0]), r.output(in, n.Movers[1])
-		one := decompose.Project(in.QueryBases[unembed], first, toKey.Map)
-		oneSub := decompose.Project(in.QueryBases[unembed], first, diff.Map)
-		two := decompose.Project(in.QueryBases[both], first, diff.Map)
+		one := decompose.Project(ln, in.QueryBases[unembed], first, toKey.Map)
+		oneSub := decompose.Project(ln, in.QueryBases[unembed], first, diff.Map)
+		two := decompose.Project(ln, in.QueryBases[both], first, diff.Map)
 		add("In14/io_component_norm", one.ParNorm)
 		add("In14/io_perp_component_norm", one.PerpNorm)
 		add("In14/io_s_component_norm", two.ParNorm)
@@ -415,13 +417,13 @@ func compareNotebook[T blas.Float](t *testing.T, dir string, tol, printed refdat
 		add("In15/cos_io_perp_sub", oneSub.PerpCos)
 		add("In15/cos_io_s_sub", two.ParCos)
 		add("In15/cos_io_s_perp_sub", two.PerpCos)
-		par, perp := decompose.Cosine(in.QueryBases[both], first, second)
+		par, perp := decompose.Cosine(ln, in.QueryBases[both], first, second)
 		add("In16/cos_parallel", par)
 		add("In16/cos_perp", perp)
 
 		basis := in.KeyBases[mlp0]
-		atKey := decompose.Project(basis.AtKey, in.Key.Stream, keys.Map)
-		less := decompose.ProjectDiff(basis.AtKey, in.Key.Stream, basis.AtBaseline, in.Baseline.Stream, keys.Map)
+		atKey := decompose.Project(ln, basis.AtKey, in.Key.Stream, keys.Map)
+		less := decompose.ProjectDiff(ln, basis.AtKey, in.Key.Stream, basis.AtBaseline, in.Baseline.Stream, keys.Map)
 		add("MLP0/component_norm", atKey.ParNorm)
 		add("MLP0/perp_component_norm", atKey.PerpNorm)
 		add("MLP0/cos", atKey.ParCos)
@@ -477,7 +479,8 @@ func compareNotebook[T blas.Float](t *testing.T, dir string, tol, printed refdat
 	shares.compare(t, printed)
 }
 
-// percentages computes the printed shares from prompt set A, all subtracted: query along W_U[IO], key along MLP0.
+// percentages computes the printed shares from prompt set A, all subtracted: query along W_U[IO], key along
+// MLP0.
 func (r reference[T]) percentages(t *testing.T, movers [][2]int) map[string]float64 {
 	t.Helper()
 	out := map[string]float64{}
@@ -512,8 +515,8 @@ func (r reference[T]) percentages(t *testing.T, movers [][2]int) map[string]floa
 	return out
 }
 
-// mirrored turns a vector v into (v, -v)/sqrt(2): its mean is zero, and inner products are as before. The reference's projection
-// does not centre, ours does.
+// mirrored turns a vector v into (v, -v)/sqrt(2): its mean is zero, and inner products are as before. The
+// reference's projection does not centre, ours does.
 func mirrored(v []float64) []float64 {
 	out := times(1/math.Sqrt2, v)
 	return append(out, times(-1/math.Sqrt2, v)...)
@@ -526,28 +529,29 @@ func TestReferenceProject(t *testing.T) {
 		for i := range arrays["x"].Shape[0] {
 			x, a, b := mirrored(arrays["x"].At(i)), mirrored(arrays["a"].At(i)), mirrored(arrays["b"].At(i))
 			compare := func(name string, basis decompose.Basis) {
-				par, perp := decompose.Split(basis, x)
+				par, perp := decompose.Split(ln, basis, x)
 				groups.add(name+"_par", par, mirrored(arrays[name+"_par"].At(i)))
 				groups.add(name+"_perp", perp, mirrored(arrays[name+"_perp"].At(i)))
 			}
 			compare("one", span(t, a))
 			compare("two", span(t, a, b))
-			par, _ := decompose.Split(span(t, a), x)
+			par, _ := decompose.Split(ln, span(t, a), x)
 			groups.add("size of one_coeff", []float64{math.Sqrt(naiveDot(par, par))}, []float64{math.Abs(arrays["one_coeff"].At(i)[0])})
 
-			// The reference projects onto a plane with an axis made up by its SVD; there is one direction, and that is all we use.
+			// The reference projects onto a plane with an axis made up by its SVD; there is one direction,
+			// and that is all we use.
 			parallel := span(t, a, times(2, a))
 			if parallel.Dim() != 1 {
 				t.Errorf("span of a and 2 a has dimension %d, want 1", parallel.Dim())
 			}
-			par, _ = decompose.Split(parallel, x)
+			par, _ = decompose.Split(ln, parallel, x)
 			groups.add("parallel directions: the projection on the first", par, mirrored(arrays["one_par"].At(i)))
 			made := arrays["parallel_dirs_par"].At(i)
 			if d := naiveDot(add(par[:10], times(-1/math.Sqrt2, made)), add(par[:10], times(-1/math.Sqrt2, made))); d < 1e-6 {
 				t.Errorf("row %d: the reference's projection on parallel directions is ours; want the made-up axis to show", i)
 			}
 			// On a zero vector the reference makes up a direction.
-			if _, err := decompose.Span(make([]float64, 20)); !errors.Is(err, decompose.ErrDegenerate) {
+			if _, err := decompose.Span(ln, make([]float64, 20)); !errors.Is(err, decompose.ErrDegenerate) {
 				t.Errorf("span of a zero vector: %v, want ErrDegenerate", err)
 			}
 			if v := arrays["zero_dir_par"].At(i); naiveDot(v, v) < 1e-9 {

@@ -5,15 +5,16 @@ import (
 	"strings"
 	"testing"
 
-	"ducklens/engine/gpt2"
 	"ducklens/engine/internal/refdata"
+	"ducklens/engine/model"
 )
 
-// promptSet gives the tokens and the positions END, IO, S1 of a reference prompt set, such as mixed_n40_seed0_nobos, in
-// the vocabulary of the model in dir. The repository has them for m2; the full reference data for both models.
-func promptSet(tb testing.TB, dir, name string) []gpt2.Sequence {
+// promptSet gives the tokens and the positions END, IO, S1 of a reference prompt set, such as
+// mixed_n40_seed0_nobos, in the vocabulary of the model in dir. The repository has them for m2; the full
+// reference data for both models.
+func promptSet(tb testing.TB, dir, name string) []model.Sequence {
 	tb.Helper()
-	var sequences []gpt2.Sequence
+	var sequences []model.Sequence
 	if dir == refdata.M2(tb) {
 		var sets map[string]struct {
 			Tokens      [][]int
@@ -25,7 +26,7 @@ func promptSet(tb testing.TB, dir, name string) []gpt2.Sequence {
 			tb.Fatalf("no prompt set %s", name)
 		}
 		for i, tokens := range set.Tokens {
-			sequences = append(sequences, gpt2.Sequence{Tokens: tokens, Positions: []int{set.End[i], set.IO[i], set.S1[i]}})
+			sequences = append(sequences, model.Sequence{Tokens: tokens, Positions: []int{set.End[i], set.IO[i], set.S1[i]}})
 		}
 		return sequences
 	}
@@ -43,7 +44,7 @@ func promptSet(tb testing.TB, dir, name string) []gpt2.Sequence {
 			tokens = p.Small
 		}
 		end := set.Words["end"][i]
-		sequences = append(sequences, gpt2.Sequence{Tokens: tokens[:end+1], Positions: []int{end, set.Words["IO"][i], set.Words["S1"][i]}})
+		sequences = append(sequences, model.Sequence{Tokens: tokens[:end+1], Positions: []int{end, set.Words["IO"][i], set.Words["S1"][i]}})
 	}
 	return sequences
 }

@@ -12,8 +12,9 @@ import (
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/decompose"
-	"ducklens/engine/gpt2"
+	"ducklens/engine/family"
 	"ducklens/engine/internal/refdata"
+	"ducklens/engine/model"
 	"ducklens/schema"
 )
 
@@ -144,12 +145,13 @@ func (c call) table(tb testing.TB, out decompose.Output) decompose.Table {
 
 // reference is a model of the reference data with the examples its arrays are about.
 type reference[T blas.Float] struct {
+	layout    schema.Layout
 	heads     int
 	head      schema.Head
 	inputs    []decompose.Input[T]
-	model     *gpt2.Model[T]
-	cache     *gpt2.Cache[T]
-	sequences []gpt2.Sequence // positions END, IO, S1
+	model     *model.Model[T]
+	cache     *model.Cache[T]
+	sequences []model.Sequence // positions END, IO, S1
 }
 
 // load runs prompt set A (N=50, seed 42, BOS) through the model in dir, and makes inputs for head.
@@ -157,10 +159,10 @@ func load[T blas.Float](tb testing.TB, dir string, head schema.Head) reference[T
 	tb.Helper()
 	arrays := refdata.Npz(tb, filepath.Join(dir, "golden", "forward_A_f64.npz"))
 	toks, positions := arrays["toks"], arrays["positions_end_io_s1"]
-	var sequences []gpt2.Sequence
+	var sequences []model.Sequence
 	for p := range toks.Shape[0] {
 		end := positions.Ints(0, p)[0]
-		sequences = append(sequences, gpt2.Sequence{
+		sequences = append(sequences, model.Sequence{
 			Tokens:    toks.Ints(p)[:end+1],
 			Positions: []int{end, positions.Ints(1, p)[0], positions.Ints(2, p)[0]},
 		})
@@ -169,7 +171,7 @@ func load[T blas.Float](tb testing.TB, dir string, head schema.Head) reference[T
 }
 
 // loadSequences runs prompts, whose positions are END, IO and S1, through the model in dir.
-func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, sequences []gpt2.Sequence) reference[T] {
+func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, sequences []model.Sequence) reference[T] {
 	tb.Helper()
 	ckpt, err := checkpoint.Open(filepath.Join(dir, "model"))
 	if err != nil {
@@ -184,7 +186,11 @@ func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, se
 	if err != nil {
 		tb.Fatal(err)
 	}
-	model, err := gpt2.Load[T](ckpt, schema.Processed, provider, 1)
+	read, err := family.Open(ckpt)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	model, err := model.Load[T](ckpt, read.Spec, read.Sources, schema.Processed, provider, 1)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -192,9 +198,8 @@ func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, se
 	if err != nil {
 		tb.Fatal(err)
 	}
-	config := ckpt.Config()
-	below := schema.StreamComponents(head.Layer, config.NHeads)
-	r := reference[T]{heads: config.NHeads, head: head, model: model, cache: cache, sequences: sequences}
+	spec, layout := read.Spec, model.Layout()
+	r := reference[T]{layout: layout, heads: spec.Heads, head: head, model: model, cache: cache, sequences: sequences}
 	qk := model.QK(head)
 	for seq, s := range sequences {
 		scores := cache.Scores(head, seq, 0)
@@ -202,7 +207,7 @@ func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, se
 			p := decompose.Position[T]{
 				Components: cache.ComponentsBefore(head.Layer, seq, i),
 				Stream:     cache.ResidPre(head.Layer, seq, i),
-				Scale:      cache.LN1Scale(head.Layer, seq, i),
+				Scale:      cache.NormScale(head.Layer, seq, i),
 				Score:      scores[s.Positions[i]],
 				Vector:     cache.K(head, seq, i),
 			}
@@ -214,14 +219,15 @@ func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, se
 		baseline := at(2)
 		in := decompose.Input[T]{
 			Convention: schema.Notebook,
-			Eps:        config.LNEps,
-			Components: schema.Components(config.NLayers, config.NHeads)[:below],
+			Norm:       decompose.Norm{Eps: spec.Norm.Eps},
+			AttnScale:  spec.AttnScale,
+			Components: layout.Components()[:layout.Below(head.Layer)],
 			Maps:       decompose.Maps[T]{WQ: qk.WQ, WK: qk.WK, BQ: qk.BQ, BK: qk.BK},
 			Query:      at(0), Key: at(1), Baseline: &baseline,
 		}
 		io, s1 := s.Tokens[s.Positions[1]], s.Tokens[s.Positions[2]]
 		for _, name := range goldenQueryBases {
-			b, err := decompose.QueryBasis(name, model, io, s1)
+			b, err := decompose.QueryBasis(ln, name, model, io, s1)
 			if err != nil {
 				tb.Fatal(err)
 			}
@@ -229,10 +235,10 @@ func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, se
 		}
 		for _, name := range goldenKeyBases {
 			var b decompose.KeyBases
-			if b.AtKey, err = decompose.KeyBasis(name, model, io, in.Key.Components, config.NHeads); err != nil {
+			if b.AtKey, err = decompose.KeyBasis(ln, name, model, io, in.Key.Components, layout); err != nil {
 				tb.Fatal(err)
 			}
-			if b.AtBaseline, err = decompose.KeyBasis(name, model, s1, in.Baseline.Components, config.NHeads); err != nil {
+			if b.AtBaseline, err = decompose.KeyBasis(ln, name, model, s1, in.Baseline.Components, layout); err != nil {
 				tb.Fatal(err)
 			}
 			in.KeyBases = append(in.KeyBases, b)
@@ -272,8 +278,8 @@ func (r reference[T]) cells(tb testing.TB, c call, out decompose.Output) []float
 	return grid
 }
 
-// folders lists the reference folders there are: the one in the repository always, the full ones where they lie
-// beside the checkout.
+// folders lists the reference folders there are: the one in the repository always, the full ones where they
+// lie beside the checkout.
 func folders(t *testing.T, run func(t *testing.T, dir, stem string)) {
 	t.Run("m2", func(t *testing.T) { run(t, refdata.M2(t), "decompose_target") })
 	t.Run("full/m2", func(t *testing.T) { run(t, refdata.Goldens(t, "m2"), "decompose_target") })
@@ -376,7 +382,8 @@ func comparePrompts[T blas.Float](t *testing.T, r reference[T], calls callIndex,
 	groups.compare(t, tol)
 }
 
-// The notebook's cells miss the model's score by b_O and by the norm of the fixed side; the exact ones do not.
+// The notebook's cells miss the model's score by b_O and by the norm of the fixed side; the exact ones do
+// not.
 func TestReferenceIdentities(t *testing.T) {
 	folders(t, func(t *testing.T, dir, stem string) {
 		if stem != "decompose_target" {

@@ -7,26 +7,43 @@ import (
 	"gorgonia.org/tensor"
 
 	"ducklens/engine/blas"
+	"ducklens/engine/rotary"
 	"ducklens/schema"
 )
 
 // ErrShape is returned when parts of an [Input] do not fit each other.
 var ErrShape = errors.New("shapes do not fit")
 
-// Maps holds the query and key map of a head with the LayerNorm before it folded in, so that
-// q = W_Q^T centre(x)/sigma + b_Q and k = W_K^T centre(x)/sigma + b_K.
+// ErrConvention is returned for the notebook convention of a model that is not made like GPT-2.
+var ErrConvention = errors.New("the notebook convention is the arithmetic of published code for GPT-2 " +
+	"(LayerNorm, biases, no rotary embedding, no QK-norm, no cap), want exact")
+
+// Maps holds the query and key map of a head with the norm before it folded in, so that q = W_Q^T n(x)/sigma
+// + b_Q and k = W_K^T n(x)/sigma + b_K before QK-norm and rotation; n centres where the norm does.
 type Maps[T blas.Float] struct {
-	WQ, WK *tensor.Dense // [d_model, d_head]
-	BQ, BK []T           // [d_head]
+	WQ, WK       *tensor.Dense // [d_model, d_head]
+	BQ, BK       []T           // [d_head]; both nil in a model without, which has no rows for them then
+	QGain, KGain []T           // gains of QK-norm [d_head]; nil where there is none
 }
 
 // Position is what the model computed at one token position.
 type Position[T blas.Float] struct {
 	Components *tensor.Dense // [component, d_model] what each component wrote, in the order of Input.Components
 	Stream     []T           // [d_model] residual stream before the head's layer: the sum of Components
-	Scale      T             // LayerNorm scale of Stream, sqrt(var + eps)
-	Vector     []T           // [d_head] the model's own q (at the query position) or k, bias included
-	Score      T             // the model's own score from the query position; unused at the query position
+	Scale      T             // what the norm divided Stream by; 1 where there is no norm
+	Vector     []T           // [d_head] the model's own q (at the query position) or k, as the score reads it
+	Score      T             // the model's own score from the query position, before any cap; unused at the query position
+
+	VectorScale T           // what QK-norm divided Vector by; 0 or 1: there is none
+	Turn        rotary.Turn // by which Vector was turned; the zero Turn: it was not
+}
+
+// vectorScale is VectorScale, or 1.
+func (p *Position[T]) vectorScale() float64 {
+	if p.VectorScale == 0 {
+		return 1
+	}
+	return float64(p.VectorScale)
 }
 
 // Component is what component i wrote at the position [d_model], a view of Components.
@@ -37,16 +54,23 @@ func (p *Position[T]) Component(i int) []T {
 
 // Input is one example as seen by one head.
 type Input[T blas.Float] struct {
-	Convention schema.Convention
-	Eps        float64            // LayerNorm epsilon, for replaced vectors
+	Convention schema.Convention  // the notebook's needs a LayerNorm, and vectors without QK-norm and rotation
+	Norm       Norm               // before the head's layer
+	AttnScale  float64            // scores are q . k / AttnScale: sqrt(d_head) in most models
+	SoftCap    float64            // scores s become cap tanh(s / cap) before softmax; 0: they do not
+	Sinks      []float64          // logits that take part in the softmax and are not scores; most models have none
 	Components []schema.Component // the writers below the head's layer, one for each row
 	Maps       Maps[T]
 	Query, Key Position[T]
 	Baseline   *Position[T] // nil where the example has none
 
-	// QueryBases split the query vector, KeyBases the key vectors. Pairs lists which of them are computed together, as indices
-	// [query basis, key basis]; nil means every pair. A replaced vector has no components: a Replacement of the
-	// query gives a table for the key side only, and the other way round.
+	// QKScale is the scale that QK-norm would give a vector of a side that the norm has made of another
+	// stream [d_model]. nil: there is no QK-norm.
+	QKScale func(side schema.Side, normalised []float64) float64
+
+	// QueryBases split the query vector, KeyBases the key vectors. Pairs lists which of them are computed
+	// together, as indices [query basis, key basis]; nil means every pair. A replaced vector has no
+	// components: a Replacement of the query gives a table for the key side only, and the other way round.
 	QueryBases []Basis
 	KeyBases   []KeyBases
 	Pairs      [][2]int
@@ -93,7 +117,13 @@ func (in *Input[T]) check() error {
 		return fmt.Errorf("decompose: query stream of %d entries, query vector of %d, want some: %w", dModel, dHead, ErrShape)
 	}
 	if dModel < 2 {
-		return fmt.Errorf("decompose: d_model %d, want at least 2 for a LayerNorm: %w", dModel, ErrShape)
+		return fmt.Errorf("decompose: d_model %d, want at least 2 for a norm: %w", dModel, ErrShape)
+	}
+	if !(in.AttnScale > 0) {
+		return fmt.Errorf("decompose: scores divided by %g, want a number above 0: %w", in.AttnScale, ErrShape)
+	}
+	if in.Convention == schema.Notebook && !in.plain() {
+		return fmt.Errorf("decompose: %w", ErrConvention)
 	}
 	for _, m := range []struct {
 		name       string
@@ -109,26 +139,22 @@ func (in *Input[T]) check() error {
 			return err
 		}
 	}
-	lengths := []struct {
-		name      string
-		got, want int
-	}{
-		{"b_Q", len(in.Maps.BQ), dHead},
-		{"b_K", len(in.Maps.BK), dHead},
+	lengths := []length{
 		{"key stream", len(in.Key.Stream), dModel},
 		{"key vector", len(in.Key.Vector), dHead},
+	}
+	if in.biased() {
+		lengths = append(lengths, length{"b_Q", len(in.Maps.BQ), dHead}, length{"b_K", len(in.Maps.BK), dHead})
+	}
+	if in.Maps.QGain != nil || in.Maps.KGain != nil {
+		lengths = append(lengths, length{"query gain", len(in.Maps.QGain), dHead}, length{"key gain", len(in.Maps.KGain), dHead})
 	}
 	if in.Baseline != nil {
 		if err := checkMatrix[T]("components at the baseline", in.Baseline.Components, len(in.Components), dModel); err != nil {
 			return err
 		}
-		lengths = append(lengths, struct {
-			name      string
-			got, want int
-		}{"baseline stream", len(in.Baseline.Stream), dModel}, struct {
-			name      string
-			got, want int
-		}{"baseline vector", len(in.Baseline.Vector), dHead})
+		lengths = append(lengths,
+			length{"baseline stream", len(in.Baseline.Stream), dModel}, length{"baseline vector", len(in.Baseline.Vector), dHead})
 	}
 	for _, l := range lengths {
 		if l.got != l.want {
@@ -155,6 +181,24 @@ func (in *Input[T]) check() error {
 		}
 	}
 	return nil
+}
+
+// length is how long a list is and should be.
+type length struct {
+	name      string
+	got, want int
+}
+
+// biased tells that the tables have a row for the bias of their side.
+func (in *Input[T]) biased() bool { return in.Maps.BQ != nil || in.Maps.BK != nil }
+
+// plain tells that vectors are made as GPT-2 makes them, which the notebook convention is about.
+func (in *Input[T]) plain() bool {
+	ok := in.Norm.Kind == LN && in.biased() && in.QKScale == nil && in.SoftCap == 0 && len(in.Sinks) == 0
+	for _, p := range []*Position[T]{&in.Query, &in.Key, in.Baseline} {
+		ok = ok && (p == nil || p.Turn.IsZero() && p.vectorScale() == 1)
+	}
+	return ok
 }
 
 // checkMatrix wants a contiguous row-major matrix of T: column slices of tensor.Dense share the

@@ -20,6 +20,7 @@ var ErrNoBaseline = errors.New("no baseline")
 // Definition is a basis that has a name.
 type Definition struct {
 	schema.Basis
+	NeedsUnembed   bool // made from the unembedding
 	NeedsBaseline  bool // made from the baseline token
 	NeedsLayer0    bool // made from what layer 0 wrote, so the head must be in layer 1 or above
 	NeedsEffective bool // made from the effective embedding of the token
@@ -30,11 +31,11 @@ var definitions = []Definition{
 	{Basis: schema.Basis{Side: schema.Query, Kind: schema.Whole, Name: "none",
 		Description: "query vector left whole: everything is in the perpendicular part"}},
 	{Basis: schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: "unembed", Dimension: 1,
-		Description: "W_U[key token], the unembedding of the token at the key position"}},
+		Description: "W_U[key token], the unembedding of the token at the key position"}, NeedsUnembed: true},
 	{Basis: schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: "unembed+baseline", Dimension: 2,
-		Description: "span of W_U[key token] and W_U[baseline token]; dimension 1 where they are the same token"}, NeedsBaseline: true},
+		Description: "span of W_U[key token] and W_U[baseline token]; dimension 1 where they are the same token"}, NeedsUnembed: true, NeedsBaseline: true},
 	{Basis: schema.Basis{Side: schema.Query, Kind: schema.Replacement, Name: "sub_unembed",
-		Description: "query replaced: LayerNorm of W_U[key token] in place of the stream; its part is parallel, b_Q perpendicular"}},
+		Description: "query replaced: W_U[key token], normalised anew, in place of the stream; its part is parallel, b_Q perpendicular"}, NeedsUnembed: true},
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Whole, Name: "none",
 		Description: "key vector left whole: everything is in the perpendicular part"}},
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: "mlp0", Dimension: 1,
@@ -46,7 +47,7 @@ var definitions = []Definition{
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: "effective+attn0", Dimension: 1,
 		Description: "effective embedding of the token plus the self-attention output of layer 0 it was made with"}, NeedsEffective: true},
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Replacement, Name: "sub_mlp0",
-		Description: "key replaced: LayerNorm of MLP0's output at the same position in place of the stream; its part is parallel, b_K perpendicular"}, NeedsLayer0: true},
+		Description: "key replaced: MLP0's output at the same position, normalised anew, in place of the stream; its part is parallel, b_K perpendicular"}, NeedsLayer0: true},
 }
 
 // Definitions lists the named bases of a side, none first.
@@ -76,96 +77,91 @@ func LookUp(side schema.Side, name string) (Definition, error) {
 type Embeddings[T blas.Float] interface {
 	// Unembed is the token's column of W_U.
 	Unembed(token int) []T
-	// EffectiveEmbedding is layer 0 applied to W_E[token] alone, attention fixed to itself, without position and b_O: mlp
-	// is the output of MLP 0, attn the output of the attention before it.
+	// EffectiveEmbedding is layer 0 applied to W_E[token] alone, attention fixed to itself, without position
+	// and b_O: mlp is the output of MLP 0, attn the output of the attention before it.
 	EffectiveEmbedding(token int) (mlp, attn []T)
 }
 
 // QueryBasis makes the query-side basis called name for an example with these tokens at its key and baseline
 // position; baseline is [schema.NoPosition] where it has none.
-func QueryBasis[T blas.Float](name string, from Embeddings[T], key, baseline int) (Basis, error) {
-	basis, err := queryBasis(name, from, key, baseline)
+func QueryBasis[T blas.Float](n Norm, name string, from Embeddings[T], key, baseline int) (Basis, error) {
+	basis, err := queryBasis(n, name, from, key, baseline)
 	if err != nil {
 		return Basis{}, fmt.Errorf("decompose: query basis %s: %w", name, err)
 	}
 	return basis, nil
 }
 
-func queryBasis[T blas.Float](name string, from Embeddings[T], key, baseline int) (Basis, error) {
+func queryBasis[T blas.Float](n Norm, name string, from Embeddings[T], key, baseline int) (Basis, error) {
 	switch name {
 	case "none":
 		return Basis{}, nil
 	case "unembed":
-		return Span(from.Unembed(key))
+		return Span(n, from.Unembed(key))
 	case "unembed+baseline":
 		if baseline == schema.NoPosition {
 			return Basis{}, ErrNoBaseline
 		}
-		return Span(from.Unembed(key), from.Unembed(baseline))
+		return Span(n, from.Unembed(key), from.Unembed(baseline))
 	case "sub_unembed":
-		return Replace(from.Unembed(key))
+		return Replace(n, from.Unembed(key))
 	}
 	_, err := LookUp(schema.Query, name)
 	return Basis{}, err
 }
 
-// KeyBasis makes the key-side basis called name for one position, the key's or the baseline's: token is the token there,
-// and components [component, d_model] what was written there, in the order of [schema.Components] for a
-// model with so many heads a layer.
-func KeyBasis[T blas.Float](name string, from Embeddings[T], token int, components *tensor.Dense, heads int) (Basis, error) {
-	basis, err := keyBasis(name, from, token, components, heads)
+// KeyBasis makes the key-side basis called name for one position, the key's or the baseline's: token is the
+// token there, and components [component, d_model] what was written there, in the order of the layout.
+func KeyBasis[T blas.Float](n Norm, name string, from Embeddings[T], token int, components *tensor.Dense, layout schema.Layout) (Basis, error) {
+	basis, err := keyBasis(n, name, from, token, components, layout)
 	if err != nil {
 		return Basis{}, fmt.Errorf("decompose: key basis %s: %w", name, err)
 	}
 	return basis, nil
 }
 
-func keyBasis[T blas.Float](name string, from Embeddings[T], token int, components *tensor.Dense, heads int) (Basis, error) {
+func keyBasis[T blas.Float](n Norm, name string, from Embeddings[T], token int, components *tensor.Dense, layout schema.Layout) (Basis, error) {
 	switch name {
 	case "none":
 		return Basis{}, nil
 	case "effective":
 		mlp, _ := from.EffectiveEmbedding(token)
-		return Span(mlp)
+		return Span(n, mlp)
 	case "effective+attn0":
 		mlp, attn := from.EffectiveEmbedding(token)
-		return Span(sum(mlp, attn))
+		return Span(n, sum(mlp, attn))
 	case "mlp0", "mlp0+attn0", "sub_mlp0":
-		mlp, attn, err := layer0[T](components, heads)
+		mlp, attn, err := layer0[T](components, layout)
 		switch {
 		case err != nil:
 			return Basis{}, err
 		case name == "mlp0":
-			return Span(mlp)
+			return Span(n, mlp)
 		case name == "sub_mlp0":
-			return Replace(mlp)
+			return Replace(n, mlp)
 		}
-		return Span(sum(mlp, attn))
+		return Span(n, sum(mlp, attn))
 	}
 	_, err := LookUp(schema.Key, name)
 	return Basis{}, err
 }
 
-// layer0 gives the output of MLP 0 and of attention layer 0, its heads and b_O, out of a component matrix.
-func layer0[T blas.Float](components *tensor.Dense, heads int) (mlp, attn []T, err error) {
-	if components == nil || components.Dims() != 2 || components.Shape()[0] < schema.StreamComponents(1, heads) {
+// layer0 gives the output of MLP 0 and of attention layer 0, its heads and b_O where there is one, out of a
+// component matrix.
+func layer0[T blas.Float](components *tensor.Dense, layout schema.Layout) (mlp, attn []T, err error) {
+	if components == nil || components.Dims() != 2 || components.Shape()[0] < layout.Below(1) {
 		return nil, nil, fmt.Errorf("the components stop before MLP0, want a head in layer 1 or above: %w", ErrShape)
 	}
 	rows, dModel := components.Shape()[0], components.Shape()[1]
 	if err := checkMatrix[T]("components", components, rows, dModel); err != nil {
 		return nil, nil, err
 	}
-	x := data[T](components)
-	for i, c := range schema.Components(1, heads)[:schema.StreamComponents(1, heads)] {
-		row := x[i*dModel : (i+1)*dModel]
-		switch c.Kind {
-		case schema.HeadOut, schema.AttnBias:
-			attn = sum(attn, row)
-		case schema.MLP:
-			mlp = row
-		}
+	x, last := data[T](components), layout.MLP(0)
+	row := func(i int) []T { return x[i*dModel : (i+1)*dModel] }
+	for i := layout.Below(0); i < last; i++ {
+		attn = sum(attn, row(i))
 	}
-	return mlp, attn, nil
+	return row(last), attn, nil
 }
 
 // sum adds b to a in a new slice; a nil a counts as zero.

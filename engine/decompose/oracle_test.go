@@ -8,6 +8,7 @@ import (
 
 	"ducklens/engine/blas"
 	"ducklens/engine/decompose"
+	"ducklens/engine/rotary"
 	"ducklens/schema"
 )
 
@@ -15,6 +16,7 @@ import (
 type choice struct {
 	kind       schema.BasisKind
 	directions [][]float64
+	norm       decompose.Norm // which centres directions or does not
 }
 
 func (c choice) basis() decompose.Basis {
@@ -22,9 +24,9 @@ func (c choice) basis() decompose.Basis {
 	var err error
 	switch c.kind {
 	case schema.Subspace:
-		b, err = decompose.Span(c.directions...)
+		b, err = decompose.Span(c.norm, c.directions...)
 	case schema.Replacement:
-		b, err = decompose.Replace(c.directions[0])
+		b, err = decompose.Replace(c.norm, c.directions[0])
 	}
 	if err != nil {
 		panic(err)
@@ -36,17 +38,32 @@ func (c choice) basis() decompose.Basis {
 type place struct {
 	components [][]float64
 	stream     []float64
-	sigma      float64
+	sigma      float64 // of the norm
+	qkScale    float64 // of QK-norm; 1 without
+	turn       rotary.Turn
+}
+
+// maps makes the vectors of one side.
+type maps struct {
+	w    [][]float64 // [d_model][d_head]
+	b    []float64
+	gain []float64 // of QK-norm
 }
 
 // example is a made-up example: random components, maps and directions, nothing centred and nothing
 // normalised, and everything the model would have computed from them.
 type example struct {
 	convention    schema.Convention
-	eps           float64
+	norm          decompose.Norm
+	attnScale     float64
+	softCap       float64
+	sinks         []float64
+	unbiased      bool // no b_Q and b_K
+	qkNorm        bool // q and k are divided by sqrt(mean(q^2) + qkEps), times gains
+	qkEps         float64
 	components    []schema.Component
-	wq, wk        [][]float64 // [d_model][d_head]
-	bq, bk        []float64
+	toQuery       maps
+	toKey         maps
 	query, key    place
 	baseline      *place
 	queryChoices  []choice
@@ -55,12 +72,12 @@ type example struct {
 	dModel, dHead int
 }
 
-// newExample draws an example of the given sizes. Each component is offset by a constant of its own, as raw
-// weights are.
+// newExample draws an example of the given sizes, made as GPT-2 makes it. Each component is offset by a
+// constant of its own, as raw weights are.
 func newExample(seed uint64, layers, heads, dModel, dHead int, baseline bool) *example {
 	r := rand.New(rand.NewPCG(seed, 1))
-	e := &example{eps: 1e-5, dModel: dModel, dHead: dHead}
-	e.components = schema.Components(layers, heads)[:schema.StreamComponents(layers, heads)]
+	e := &example{norm: ln, attnScale: math.Sqrt(float64(dHead)), dModel: dModel, dHead: dHead}
+	e.components = gpt2(layers, heads).Components()[:gpt2(layers, heads).Below(layers)]
 	vector := func(n int) []float64 {
 		v := make([]float64, n)
 		for i := range v {
@@ -75,7 +92,7 @@ func newExample(seed uint64, layers, heads, dModel, dHead int, baseline bool) *e
 		}
 		return m
 	}
-	e.wq, e.wk, e.bq, e.bk = matrix(dModel, dHead), matrix(dModel, dHead), vector(dHead), vector(dHead)
+	e.toQuery.w, e.toKey.w, e.toQuery.b, e.toKey.b = matrix(dModel, dHead), matrix(dModel, dHead), vector(dHead), vector(dHead)
 	draw := func() place {
 		p := place{components: matrix(len(e.components), dModel), stream: make([]float64, dModel)}
 		for _, x := range p.components {
@@ -85,8 +102,6 @@ func newExample(seed uint64, layers, heads, dModel, dHead int, baseline bool) *e
 				p.stream[i] += x[i]
 			}
 		}
-		c := naiveCentre(p.stream)
-		p.sigma = math.Sqrt(naiveDot(c, c)/float64(dModel) + e.eps)
 		return p
 	}
 	e.query, e.key = draw(), draw()
@@ -100,28 +115,115 @@ func newExample(seed uint64, layers, heads, dModel, dHead int, baseline bool) *e
 			case n == 0:
 				*list = append(*list, choice{kind: schema.Whole})
 			case n < 0:
-				*list = append(*list, choice{schema.Replacement, matrix(1, dModel)})
+				*list = append(*list, choice{kind: schema.Replacement, directions: matrix(1, dModel)})
 			default:
-				*list = append(*list, choice{schema.Subspace, matrix(n, dModel)})
+				*list = append(*list, choice{kind: schema.Subspace, directions: matrix(n, dModel)})
 			}
 		}
 	}
+	e.toQuery.gain, e.toKey.gain = vector(dHead), vector(dHead)
+	e.settle()
 	return e
+}
+
+// settle computes the scales that the example's norms have at its streams, and hands its norm to the choices.
+func (e *example) settle() {
+	if e.unbiased {
+		e.toQuery.b, e.toKey.b = make([]float64, e.dHead), make([]float64, e.dHead)
+	}
+	for p, m := range map[*place]maps{&e.query: e.toQuery, &e.key: e.toKey, e.baseline: e.toKey} {
+		if p != nil {
+			p.sigma = e.scale(p.stream)
+			p.qkScale = e.qkScale(m, times(1/p.sigma, e.centre(p.stream)))
+		}
+	}
+	for _, list := range [][]choice{e.queryChoices, e.keyChoices, e.baseChoices} {
+		for i := range list {
+			list[i].norm = e.norm
+		}
+	}
+}
+
+func (e *example) centre(x []float64) []float64 {
+	if e.norm.Kind == decompose.LN {
+		return naiveCentre(x)
+	}
+	return times(1, x)
+}
+
+// scale is that of the norm for a whole stream.
+func (e *example) scale(x []float64) float64 {
+	if e.norm.Kind == decompose.NoNorm {
+		return 1
+	}
+	c := e.centre(x)
+	return math.Sqrt(naiveDot(c, c)/float64(e.dModel) + e.norm.Eps)
+}
+
+// qkScale is that of QK-norm for the vector that m makes of a normalised stream.
+func (e *example) qkScale(m maps, normalised []float64) float64 {
+	if !e.qkNorm {
+		return 1
+	}
+	v := add(transposedTimes(m.w, normalised), m.b)
+	return math.Sqrt(naiveDot(v, v)/float64(e.dHead) + e.qkEps)
+}
+
+// framed is v [d_head] as the score reads it: through QK-norm with a scale that is held, and turned to the
+// position.
+func (e *example) framed(m maps, p *place, scale float64, v []float64) []float64 {
+	v = times(1/scale, v)
+	if e.qkNorm {
+		for i, g := range m.gain {
+			v[i] *= g
+		}
+	}
+	out := times(1, v)
+	for i, c := range p.turn.Cos {
+		a, b := i, i+len(p.turn.Cos)
+		if p.turn.Pairs {
+			a, b = 2*i, 2*i+1
+		}
+		out[a], out[b] = c*v[a]-p.turn.Sin[i]*v[b], p.turn.Sin[i]*v[a]+c*v[b]
+	}
+	return out
+}
+
+// vector is what m makes of a normalised stream at a position, as the score reads it.
+func (e *example) vector(m maps, p *place, normalised []float64) []float64 {
+	return e.framed(m, p, e.qkScale(m, normalised), add(transposedTimes(m.w, normalised), m.b))
+}
+
+// own is the vector that the model has at a position.
+func (e *example) own(m maps, p *place) []float64 {
+	return e.vector(m, p, times(1/p.sigma, e.centre(p.stream)))
 }
 
 // input hands the example to the package, rounded to T.
 func input[T blas.Float](e *example) decompose.Input[T] {
-	in := decompose.Input[T]{Convention: e.convention, Eps: e.eps, Components: e.components}
-	in.Maps = decompose.Maps[T]{WQ: dense[T](e.wq), WK: dense[T](e.wk), BQ: round[T](e.bq), BK: round[T](e.bk)}
-	position := func(p *place, w [][]float64, b []float64) decompose.Position[T] {
-		return decompose.Position[T]{Components: dense[T](p.components), Stream: round[T](p.stream), Scale: T(p.sigma),
-			Vector: round[T](add(transposedTimes(w, times(1/p.sigma, naiveCentre(p.stream))), b))}
+	in := decompose.Input[T]{Convention: e.convention, Norm: e.norm, AttnScale: e.attnScale, SoftCap: e.softCap, Sinks: e.sinks, Components: e.components}
+	in.Maps = decompose.Maps[T]{WQ: dense[T](e.toQuery.w), WK: dense[T](e.toKey.w)}
+	if !e.unbiased {
+		in.Maps.BQ, in.Maps.BK = round[T](e.toQuery.b), round[T](e.toKey.b)
 	}
-	in.Query = position(&e.query, e.wq, e.bq)
-	in.Key = position(&e.key, e.wk, e.bk)
+	if e.qkNorm {
+		in.Maps.QGain, in.Maps.KGain = round[T](e.toQuery.gain), round[T](e.toKey.gain)
+		in.QKScale = func(side schema.Side, normalised []float64) float64 {
+			if side == schema.Query {
+				return e.qkScale(e.toQuery, normalised)
+			}
+			return e.qkScale(e.toKey, normalised)
+		}
+	}
+	position := func(p *place, m maps) decompose.Position[T] {
+		return decompose.Position[T]{Components: dense[T](p.components), Stream: round[T](p.stream), Scale: T(p.sigma),
+			Vector: round[T](e.own(m, p)), VectorScale: T(p.qkScale), Turn: p.turn}
+	}
+	in.Query = position(&e.query, e.toQuery)
+	in.Key = position(&e.key, e.toKey)
 	in.Key.Score = T(e.score(&e.key))
 	if e.baseline != nil {
-		b := position(e.baseline, e.wk, e.bk)
+		b := position(e.baseline, e.toKey)
 		b.Score = T(e.score(e.baseline))
 		in.Baseline = &b
 	}
@@ -134,11 +236,9 @@ func input[T blas.Float](e *example) decompose.Input[T] {
 	return in
 }
 
-// score is q . k / sqrt(d_head).
+// score is q . k / attn_scale.
 func (e *example) score(p *place) float64 {
-	q := add(transposedTimes(e.wq, times(1/e.query.sigma, naiveCentre(e.query.stream))), e.bq)
-	k := add(transposedTimes(e.wk, times(1/p.sigma, naiveCentre(p.stream))), e.bk)
-	return naiveDot(q, k) / math.Sqrt(float64(e.dHead))
+	return naiveDot(e.own(e.toQuery, &e.query), e.own(e.toKey, p)) / e.attnScale
 }
 
 // naive computes a table entry by entry, with explicit vectors and projections: the oracle of the fast form.
@@ -149,67 +249,78 @@ func (e *example) naive(side schema.Side, at *place, queryChoice, keyChoice choi
 		var row [4]float64
 		for i, q := range queryParts {
 			for j, k := range keyParts {
-				row[2*i+j] = naiveDot(q, k) / math.Sqrt(float64(e.dHead))
+				row[2*i+j] = naiveDot(q, k) / e.attnScale
 			}
 		}
 		rows = append(rows, row)
 	}
-	zero := make([]float64, e.dHead)
 	if side == schema.Key {
-		q := e.fixed(&e.query, e.wq, e.bq, queryChoice)
-		for i, c := range e.components {
-			if e.convention == schema.Notebook && c.Kind == schema.AttnBias {
-				continue
-			}
-			par, perp := project(times(1/at.sigma, naiveCentre(at.components[i])), keyChoice)
-			enter(q, [2][]float64{transposedTimes(e.wk, par), transposedTimes(e.wk, perp)})
+		q := e.fixed(&e.query, e.toQuery, queryChoice)
+		for _, k := range e.naiveFactors(at, e.toKey, keyChoice) {
+			enter(q, k)
 		}
-		enter(q, [2][]float64{zero, e.bk})
 		return rows
 	}
 	if e.convention == schema.Notebook && keyChoice.kind == schema.Replacement {
 		keyChoice = choice{}
 	}
-	k := e.fixed(at, e.wk, e.bk, keyChoice)
-	for i, c := range e.components {
-		if e.convention == schema.Notebook && c.Kind == schema.AttnBias {
-			continue
-		}
-		par, perp := project(times(1/e.query.sigma, naiveCentre(e.query.components[i])), queryChoice)
-		enter([2][]float64{transposedTimes(e.wq, par), transposedTimes(e.wq, perp)}, k)
+	k := e.fixed(at, e.toKey, keyChoice)
+	for _, q := range e.naiveFactors(&e.query, e.toQuery, queryChoice) {
+		enter(q, k)
 	}
-	enter([2][]float64{zero, e.bq}, k)
 	return rows
 }
 
+// naiveFactors computes the factors of one position with explicit projections: rows, then the bias; each par,
+// perp.
+func (e *example) naiveFactors(p *place, m maps, c choice) [][2][]float64 {
+	var rows [][2][]float64
+	framed := func(v []float64) []float64 { return e.framed(m, p, p.qkScale, v) }
+	for i, component := range e.components {
+		if e.convention == schema.Notebook && component.Kind == schema.AttnBias {
+			continue
+		}
+		par, perp := project(times(1/p.sigma, e.centre(p.components[i])), c)
+		rows = append(rows, [2][]float64{framed(transposedTimes(m.w, par)), framed(transposedTimes(m.w, perp))})
+	}
+	if e.unbiased {
+		return rows
+	}
+	return append(rows, [2][]float64{make([]float64, e.dHead), framed(m.b)})
+}
+
 // fixed gives the two parts of the fixed side, each from its own vector in the stream.
-func (e *example) fixed(p *place, w [][]float64, bias []float64, c choice) [2][]float64 {
-	centred := naiveCentre(p.stream)
+func (e *example) fixed(p *place, m maps, c choice) [2][]float64 {
+	centred := e.centre(p.stream)
 	denominator := p.sigma
 	if c.kind == schema.Replacement {
-		centred = naiveCentre(c.directions[0])
-		denominator = math.Sqrt(naiveDot(centred, centred)/float64(e.dModel) + e.eps)
+		centred = e.centre(c.directions[0])
+		denominator = e.scale(c.directions[0])
 	}
 	if e.convention == schema.Notebook && c.kind != schema.Whole {
 		denominator = math.Sqrt(naiveDot(centred, centred) / float64(e.dModel-1))
 	}
 	normalised := times(1/denominator, centred)
-	if c.kind == schema.Replacement {
-		return [2][]float64{transposedTimes(w, normalised), bias}
-	}
+	scale := e.qkScale(m, normalised)
 	par, perp := project(normalised, c)
-	return [2][]float64{transposedTimes(w, par), add(transposedTimes(w, perp), bias)}
+	rest := add(transposedTimes(m.w, perp), m.b)
+	if c.kind == schema.Replacement {
+		par, rest = normalised, m.b
+	}
+	return [2][]float64{e.framed(m, p, scale, transposedTimes(m.w, par)), e.framed(m, p, scale, rest)}
 }
 
-// project is A (A^T A)^-1 A^T x and the rest, A holding one or two centred directions as columns.
+// project is A (A^T A)^-1 A^T x and the rest, A holding one or two directions as columns, centred where the
+// norm does so.
 func project(x []float64, c choice) (par, perp []float64) {
 	par = make([]float64, len(x))
 	if c.kind == schema.Subspace {
-		a := naiveCentre(c.directions[0])
+		e := example{norm: c.norm}
+		a := e.centre(c.directions[0])
 		if len(c.directions) == 1 {
 			par = times(naiveDot(a, x)/naiveDot(a, a), a)
 		} else {
-			b := naiveCentre(c.directions[1])
+			b := e.centre(c.directions[1])
 			aa, ab, bb, ax, bx := naiveDot(a, a), naiveDot(a, b), naiveDot(b, b), naiveDot(a, x), naiveDot(b, x)
 			det := aa*bb - ab*ab
 			par = add(times((bb*ax-ab*bx)/det, a), times((aa*bx-ab*ax)/det, b))

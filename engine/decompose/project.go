@@ -6,28 +6,29 @@ import (
 	"ducklens/engine/blas"
 )
 
-// Projected says how a vector at unit length divides between a basis and the rest, and how both parts are turned towards
-// a linear map.
+// Projected says how a vector at unit length divides between a basis and the rest, and how both parts are
+// turned towards a linear map.
 type Projected struct {
 	ParNorm, PerpNorm float64
 	ParCos, PerpCos   float64 // with the map; NaN where the part, or the map, is zero
 }
 
-// Project splits x/|x| along a basis. The map [d_model] is the Map of a [Linear]. x is centred first, because that is
-// all of it that LayerNorm lets through; outputs of processed weights are centred already.
+// Project splits x/|x| along a basis. The map [d_model] is the Map of a [Linear]. x is centred first if n is
+// a LayerNorm, because that is all of it that the norm lets through; outputs of processed weights are centred
+// already.
 //
-// The norm of the parallel part is the square root of the fraction of |x|^2 that the basis explains. A part shorter than
-// parallelTolerance counts as zero: its direction is rounding. A zero x gives zero norms.
-func Project[T blas.Float](basis Basis, x []T, direction []float64) Projected {
-	par, perp := unitParts(basis, x)
+// The norm of the parallel part is the square root of the fraction of |x|^2 that the basis explains. A part
+// shorter than parallelTolerance counts as zero: its direction is rounding. A zero x gives zero norms.
+func Project[T blas.Float](n Norm, basis Basis, x []T, direction []float64) Projected {
+	par, perp := unitParts(n, basis, x)
 	return projected(par, perp, direction)
 }
 
 // ProjectDiff is [Project] of the difference of two vectors, each at unit length and each split along its own
 // basis: the parts of x less the parts of y.
-func ProjectDiff[T blas.Float](xBasis Basis, x []T, yBasis Basis, y []T, direction []float64) Projected {
-	par, perp := unitParts(xBasis, x)
-	yPar, yPerp := unitParts(yBasis, y)
+func ProjectDiff[T blas.Float](n Norm, xBasis Basis, x []T, yBasis Basis, y []T, direction []float64) Projected {
+	par, perp := unitParts(n, xBasis, x)
+	yPar, yPerp := unitParts(n, yBasis, y)
 	axpy(-1, yPar, par)
 	axpy(-1, yPerp, perp)
 	return projected(par, perp, direction)
@@ -35,15 +36,15 @@ func ProjectDiff[T blas.Float](xBasis Basis, x []T, yBasis Basis, y []T, directi
 
 // Cosine compares two vectors [d_model] part by part: the cosine of their parallel and of their perpendicular
 // parts. NaN where a part of either is zero.
-func Cosine[T blas.Float](basis Basis, a, b []T) (par, perp float64) {
-	aPar, aPerp := unitParts(basis, a)
-	bPar, bPerp := unitParts(basis, b)
+func Cosine[T blas.Float](n Norm, basis Basis, a, b []T) (par, perp float64) {
+	aPar, aPerp := unitParts(n, basis, a)
+	bPar, bPerp := unitParts(n, basis, b)
 	return partCosine(aPar, bPar), partCosine(aPerp, bPerp)
 }
 
 // unitParts splits x/|x|; both parts are zero where x is.
-func unitParts[T blas.Float](basis Basis, x []T) (par, perp []float64) {
-	par, perp = Split(basis, x)
+func unitParts[T blas.Float](n Norm, basis Basis, x []T) (par, perp []float64) {
+	par, perp = Split(n, basis, x)
 	length := math.Hypot(norm(par), norm(perp))
 	if length > 0 {
 		scale(par, 1/length)

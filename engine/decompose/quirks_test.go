@@ -12,8 +12,9 @@ import (
 	"ducklens/schema"
 )
 
-// The notebook convention has the published code's quirks. Each test here shows one at work on the reference models, by the size
-// that the reference data gives for it: the largest effect over the prompts, to three digits.
+// The notebook convention has the published code's quirks. Each test here shows one at work on the reference
+// models, by the size that the reference data gives for it: the largest effect over the prompts, to three
+// digits.
 
 // quirkFolder is a reference folder with its model's number among the sizes of a quirk.
 type quirkFolder struct {
@@ -94,7 +95,8 @@ func TestQuirkAttentionBiasesAreInNoCell(t *testing.T) {
 	})
 }
 
-// A fixed side that is projected is built with the sample standard deviation, so its parts do not add up to the model's vector.
+// A fixed side that is projected is built with the sample standard deviation, so its parts do not add up to
+// the model's vector.
 func TestQuirkUnbiasedVarianceOfTheFixedSide(t *testing.T) {
 	quirkFolders(t, func(t *testing.T, f quirkFolder) {
 		r := f.load(t)
@@ -129,7 +131,7 @@ func TestQuirkUnbiasedVarianceOfTheFixedSide(t *testing.T) {
 				// f = sqrt((d-1)/d) sqrt(1 + eps/var)
 				d := float64(len(in.Query.Stream))
 				centred := naiveCentre(in.Query.Stream)
-				factor := math.Sqrt((d-1)/d) * math.Sqrt(1+in.Eps/(naiveDot(centred, centred)/d))
+				factor := math.Sqrt((d-1)/d) * math.Sqrt(1+in.Norm.Eps/(naiveDot(centred, centred)/d))
 				if c.side == "keys" && !c.subtract {
 					want := 0.0
 					for j, q := range in.Query.Vector {
@@ -148,7 +150,8 @@ func TestQuirkUnbiasedVarianceOfTheFixedSide(t *testing.T) {
 	})
 }
 
-// Histograms normalise by the sample standard deviation, the unpatched stream too, so "no patching" is not the model's score.
+// Histograms normalise by the sample standard deviation, the unpatched stream too, so "no patching" is not
+// the model's score.
 func TestQuirkUnpatchedIsNotTheModel(t *testing.T) {
 	quirkFolders(t, func(t *testing.T, f quirkFolder) {
 		head := targets(t, f.dir).Head
@@ -206,8 +209,8 @@ func TestQuirkReplacedKeyDoesNothing(t *testing.T) {
 	})
 }
 
-// The bias cell belongs to the perpendicular part of the split side, is shared among the parts of the fixed side, and
-// cancels on the key side once the baseline is subtracted.
+// The bias cell belongs to the perpendicular part of the split side, is shared among the parts of the fixed
+// side, and cancels on the key side once the baseline is subtracted.
 func TestQuirkBiasCell(t *testing.T) {
 	quirkFolders(t, func(t *testing.T, f quirkFolder) {
 		r := f.load(t)
@@ -252,7 +255,7 @@ func TestQuirkBaselineHasItsOwnDirection(t *testing.T) {
 				t.Errorf("prompt %d: cell of MLP0 across MLP0 is %g, want 0", i, got)
 			}
 			// Along the key's direction at the baseline it would not be.
-			_, perp := decompose.Split(r.inputs[i].KeyBases[1].AtKey, r.inputs[i].Baseline.Component(schema.StreamComponents(1, r.heads)-1))
+			_, perp := decompose.Split(ln, r.inputs[i].KeyBases[1].AtKey, r.inputs[i].Baseline.Component(r.layout.MLP(0)))
 			if naiveDot(perp, perp) < 1e-3 {
 				t.Errorf("prompt %d: both positions have the same direction", i)
 			}
@@ -260,8 +263,8 @@ func TestQuirkBaselineHasItsOwnDirection(t *testing.T) {
 	})
 }
 
-// The published pair decomposition sets b_K to zero where it subtracts, in place, and later calls see it. Here b_K cancels, and
-// nothing is changed by it.
+// The published pair decomposition sets b_K to zero where it subtracts, in place, and later calls see it.
+// Here b_K cancels, and nothing is changed by it.
 func TestQuirkPairsLeaveTheBiasAlone(t *testing.T) {
 	quirkFolders(t, func(t *testing.T, f quirkFolder) {
 		r := f.load(t)
@@ -270,13 +273,14 @@ func TestQuirkPairsLeaveTheBiasAlone(t *testing.T) {
 		c := fullCall(t, "sub1/ee0/l00/inclS11")
 		for i, in := range r.inputs {
 			table := r.pairTable(t, c, in, sets[i])
-			n := len(sets[i].Query[0].Rows) + 1
+			n := len(sets[i].Query.Rows) + 1
 			for cell := 0; cell < len(table); cell += n { // the bias is the first key
 				if table[cell] != 0 {
 					t.Fatalf("prompt %d: pair with b_K is %g with the baseline subtracted, want exactly 0", i, table[cell])
 				}
 			}
-			// sum of cells = (q - sum b_O W_Q / s(END)) . (k - sum b_O W_K / s) / sqrt(d_head) at IO less at S1
+			// sum of cells = (q - sum b_O W_Q / s(END)) . (k - sum b_O W_K / s) / sqrt(d_head) at IO less at
+			// S1
 			q := r.withoutBiases(in.Query.Vector, &in.Query, in.Maps.WQ.Data().([]float64), in.Components)
 			k := r.withoutBiases(in.Key.Vector, &in.Key, in.Maps.WK.Data().([]float64), in.Components)
 			b := r.withoutBiases(in.Baseline.Vector, in.Baseline, in.Maps.WK.Data().([]float64), in.Components)
@@ -310,8 +314,8 @@ func (r reference[T]) withoutBiases(vector []float64, p *decompose.Position[T], 
 	return out
 }
 
-// The effective embedding knows neither position nor b_O; the direction with the layer-0 heads has b_O only where it is the
-// cached one.
+// The effective embedding knows neither position nor b_O; the direction with the layer-0 heads has b_O only
+// where it is the cached one.
 func TestQuirkEffectiveEmbeddingHasNoBias(t *testing.T) {
 	quirkFolders(t, func(t *testing.T, f quirkFolder) {
 		r := f.load(t)
@@ -322,10 +326,10 @@ func TestQuirkEffectiveEmbeddingHasNoBias(t *testing.T) {
 		basis := func(name string) decompose.Basis {
 			return in.KeyBases[slices.Index(goldenKeyBases, name)].AtKey
 		}
-		if _, perp := decompose.Split(basis("effective+attn0"), direction); naiveDot(perp, perp) > 1e-20 {
+		if _, perp := decompose.Split(ln, basis("effective+attn0"), direction); naiveDot(perp, perp) > 1e-20 {
 			t.Error("effective+attn0 is not MLP + attention of the effective embedding")
 		}
-		if _, perp := decompose.Split(basis("effective+attn0"), add(direction, r.model.BO(0))); naiveDot(perp, perp) < 1e-3 {
+		if _, perp := decompose.Split(ln, basis("effective+attn0"), add(direction, r.model.BO(0))); naiveDot(perp, perp) < 1e-3 {
 			t.Error("b_O of layer 0 makes no difference to effective+attn0")
 		}
 		cached := make([]float64, len(direction))
@@ -334,13 +338,14 @@ func TestQuirkEffectiveEmbeddingHasNoBias(t *testing.T) {
 				cached = add(cached, in.Key.Component(row)) // heads, b_O, MLP
 			}
 		}
-		if _, perp := decompose.Split(basis("mlp0+attn0"), cached); naiveDot(perp, perp) > 1e-20 {
+		if _, perp := decompose.Split(ln, basis("mlp0+attn0"), cached); naiveDot(perp, perp) > 1e-20 {
 			t.Error("mlp0+attn0 is not MLP + attention with b_O")
 		}
 	})
 }
 
-// A printed fraction is the square of a mean norm. The mean of the squares is another number, and adds up to 1.
+// A printed fraction is the square of a mean norm. The mean of the squares is another number, and adds up to
+// 1.
 func TestQuirkFractionsAreSquaresOfMeans(t *testing.T) {
 	quirkFolders(t, func(t *testing.T, f quirkFolder) {
 		n := targets(t, f.dir)
@@ -348,7 +353,7 @@ func TestQuirkFractionsAreSquaresOfMeans(t *testing.T) {
 		r := loadSequences[float64](t, f.dir, head, promptSet(t, f.dir, "mixed_n100_seed42_bos"))
 		var par, perp, parSquares, perpSquares float64
 		for _, in := range r.inputs {
-			p := decompose.Project(in.QueryBases[1], r.output(in, n.Movers[0]), in.Query.Stream)
+			p := decompose.Project(ln, in.QueryBases[1], r.output(in, n.Movers[0]), in.Query.Stream)
 			share := 1 / float64(len(r.inputs))
 			par, perp = par+p.ParNorm*share, perp+p.PerpNorm*share
 			parSquares, perpSquares = parSquares+p.ParNorm*p.ParNorm*share, perpSquares+p.PerpNorm*p.PerpNorm*share

@@ -8,21 +8,18 @@ import (
 	"ducklens/schema"
 )
 
-// Substitution answers what the scores of one example would be if another vector stood in place of the
-// whole residual stream on one side, the model's own vectors on the other side held fixed. The vector goes through
-// LayerNorm first, at its own scale. It is made by [NewSubstitution]. In the notebook convention, which divides by a standard
-// deviation without eps, a vector that is zero or constant is [ErrDegenerate].
+// Substitution answers what the scores of one example would be if another vector stood in place of the whole
+// residual stream on one side, the model's own vectors on the other side held fixed. The vector goes through
+// the norm first, and then through QK-norm, each at its own scale. It is made by [NewSubstitution]. In the
+// notebook convention, which divides by a standard deviation without eps, a vector that is zero or constant
+// is [ErrDegenerate].
 type Substitution[T blas.Float] struct {
-	ToKey, ToBaseline Linear // of query-side vectors, as [QueryLinear] has them
-	Keys              Linear // of key-side vectors, as [KeyLinear] has it
-
-	convention          schema.Convention
-	eps                 float64
-	row                 []float64
-	key                 int
-	baseline            bool
-	keyOwn, baselineOwn float64 // the model's own scores
-	streams             [3][]T  // at the query, the key and the baseline position
+	ToKey, ToBaseline   Linear // of query-side vectors, as [QueryLinear] has them
+	AtKey, AtBaseline   Linear // of key-side vectors, as [KeyLinear] has them
+	in                  Input[T]
+	row                 []float64 // capped
+	key                 int       // place of the key in row
+	keyOwn, baselineOwn float64   // the model's own scores
 }
 
 // Substituted is what a substitution gives.
@@ -31,29 +28,29 @@ type Substituted struct {
 	Baseline float64 // to the baseline position; NaN where the example has none
 	Prob     float64 // softmax of the attention row with only the key's score replaced by Score
 
-	// DiffProb is Prob with Score - Baseline in place of Score. A difference among raw scores has no direct meaning: the
-	// published histograms show it, and only the notebook convention computes it. NaN otherwise.
+	// DiffProb is Prob with Score - Baseline in place of Score. A difference among raw scores has no direct
+	// meaning: the published histograms show it, and only the notebook convention computes it. NaN otherwise.
 	DiffProb float64
 }
 
-// NewSubstitution prepares the substitutions of an example whose attention row from the query position is scores,
-// pre-softmax, the key's at index key.
+// NewSubstitution prepares the substitutions of an example whose attention row from the query position is
+// scores, before cap and softmax, the key's at index key.
 func NewSubstitution[T blas.Float](in Input[T], scores []T, key int) (*Substitution[T], error) {
 	if key < 0 || key >= len(scores) {
 		return nil, fmt.Errorf("decompose: key at %d of an attention row of %d: %w", key, len(scores), ErrShape)
 	}
-	s := &Substitution[T]{convention: in.Convention, eps: in.Eps, row: widen(scores), key: key, baseline: in.Baseline != nil,
-		keyOwn: float64(in.Key.Score), baselineOwn: math.NaN()}
+	s := &Substitution[T]{in: in, row: widen(scores), key: key, keyOwn: float64(in.Key.Score), baselineOwn: math.NaN()}
+	for i, v := range s.row {
+		s.row[i] = s.cap(v)
+	}
 	var err error
 	if s.ToKey, s.ToBaseline, err = QueryLinear(in); err != nil {
 		return nil, err
 	}
-	if s.Keys, err = KeyLinear(in); err != nil {
+	if s.AtKey, s.AtBaseline, err = KeyLinear(in); err != nil {
 		return nil, err
 	}
-	s.streams = [3][]T{in.Query.Stream, in.Key.Stream}
-	if s.baseline {
-		s.streams[2] = in.Baseline.Stream
+	if in.Baseline != nil {
 		s.baselineOwn = float64(in.Baseline.Score)
 	}
 	return s, nil
@@ -64,47 +61,56 @@ func (s *Substitution[T]) Query(v []T) (Substituted, error) {
 	if err := s.check(v); err != nil {
 		return Substituted{}, err
 	}
-	wide, baseline := widen(v), math.NaN()
-	if s.baseline {
-		baseline = s.ToBaseline.Score(wide, s.convention, s.eps)
+	baseline := math.NaN()
+	if s.in.Baseline != nil {
+		baseline = s.score(s.ToBaseline, schema.Query, v)
 	}
-	return s.attend(s.ToKey.Score(wide, s.convention, s.eps), baseline), nil
+	return s.attend(s.score(s.ToKey, schema.Query, v), baseline), nil
 }
 
-// Key puts atKey in place of the stream at the key position, and atBaseline at the baseline position, each [d_model],
-// the query fixed. atBaseline is not used where the example has no baseline.
+// Key puts atKey in place of the stream at the key position, and atBaseline at the baseline position, each
+// [d_model], the query fixed. atBaseline is not used where the example has no baseline.
 func (s *Substitution[T]) Key(atKey, atBaseline []T) (Substituted, error) {
 	if err := s.check(atKey); err != nil {
 		return Substituted{}, err
 	}
 	baseline := math.NaN()
-	if s.baseline {
+	if s.in.Baseline != nil {
 		if err := s.check(atBaseline); err != nil {
 			return Substituted{}, err
 		}
-		baseline = s.Keys.Score(widen(atBaseline), s.convention, s.eps)
+		baseline = s.score(s.AtBaseline, schema.Key, atBaseline)
 	}
-	return s.attend(s.Keys.Score(widen(atKey), s.convention, s.eps), baseline), nil
+	return s.attend(s.score(s.AtKey, schema.Key, atKey), baseline), nil
 }
 
-// Unpatched puts the stream in its own place. In the exact convention that is the model's own score. The published code
-// normalises by the sample standard deviation here too, and so misses it.
+// score is the score that v gives, normalised as the convention does and then by QK-norm.
+func (s *Substitution[T]) score(l Linear, side schema.Side, v []T) float64 {
+	c := centred(s.in.Norm, v)
+	sigma := s.in.scaleOf(c)
+	return (dot(l.Map, c)/sigma + l.Bias) / s.in.qkScale(side, c, sigma)
+}
+
+// Unpatched puts the stream in its own place. In the exact convention that is the model's own score. The
+// published code normalises by the sample standard deviation here too, and so misses it.
 func (s *Substitution[T]) Unpatched(side schema.Side) (Substituted, error) {
 	switch {
-	case s.convention == schema.Exact:
+	case s.in.Convention == schema.Exact:
 		return s.attend(s.keyOwn, s.baselineOwn), nil
 	case side == schema.Query:
-		return s.Query(s.streams[0])
+		return s.Query(s.in.Query.Stream)
+	case s.in.Baseline == nil:
+		return s.Key(s.in.Key.Stream, nil)
 	}
-	return s.Key(s.streams[1], s.streams[2])
+	return s.Key(s.in.Key.Stream, s.in.Baseline.Stream)
 }
 
 func (s *Substitution[T]) check(v []T) error {
-	if len(v) != len(s.Keys.Map) {
-		return fmt.Errorf("decompose: substitute has %d entries, want d_model = %d: %w", len(v), len(s.Keys.Map), ErrShape)
+	if len(v) != len(s.AtKey.Map) {
+		return fmt.Errorf("decompose: substitute has %d entries, want d_model = %d: %w", len(v), len(s.AtKey.Map), ErrShape)
 	}
-	if s.convention == schema.Notebook {
-		if _, err := centredDirection(v); err != nil {
+	if s.in.Convention == schema.Notebook {
+		if _, err := usable(s.in.Norm, v); err != nil {
 			return fmt.Errorf("decompose: substitute has no standard deviation to divide by: %w", err)
 		}
 	}
@@ -113,7 +119,7 @@ func (s *Substitution[T]) check(v []T) error {
 
 func (s *Substitution[T]) attend(score, baseline float64) Substituted {
 	out := Substituted{Score: score, Baseline: baseline, Prob: s.prob(score), DiffProb: math.NaN()}
-	if s.convention == schema.Notebook {
+	if s.in.Convention == schema.Notebook {
 		out.DiffProb = s.prob(score - baseline)
 	}
 	return out
@@ -121,11 +127,15 @@ func (s *Substitution[T]) attend(score, baseline float64) Substituted {
 
 // prob is the attention probability of the key if score were its score, the others unchanged.
 func (s *Substitution[T]) prob(score float64) float64 {
+	score = s.cap(score)
 	largest := score
 	for i, v := range s.row {
 		if i != s.key {
 			largest = max(largest, v) // NaN stays NaN
 		}
+	}
+	for _, v := range s.in.Sinks {
+		largest = max(largest, v)
 	}
 	own := math.Exp(score - largest)
 	sum := 0.0
@@ -136,5 +146,16 @@ func (s *Substitution[T]) prob(score float64) float64 {
 			sum += math.Exp(v - largest)
 		}
 	}
+	for _, v := range s.in.Sinks {
+		sum += math.Exp(v - largest)
+	}
 	return own / sum
+}
+
+// cap is what the softmax sees of a score.
+func (s *Substitution[T]) cap(score float64) float64 {
+	if s.in.SoftCap == 0 {
+		return score
+	}
+	return s.in.SoftCap * math.Tanh(score/s.in.SoftCap)
 }

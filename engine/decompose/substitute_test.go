@@ -11,18 +11,14 @@ import (
 	"ducklens/schema"
 )
 
-// naiveSubstitute is the score of query x with key y, each a vector in the stream, normalised by the convention.
-func (e *example) naiveSubstitute(x, y []float64, normaliseX, normaliseY func([]float64) []float64) float64 {
-	q := add(transposedTimes(e.wq, normaliseX(x)), e.bq)
-	k := add(transposedTimes(e.wk, normaliseY(y)), e.bk)
-	return naiveDot(q, k) / math.Sqrt(float64(e.dHead))
+// naiveSubstitute is the score of query x with the key y at a place, each a vector in the stream, normalised
+// as given.
+func (e *example) naiveSubstitute(x, y []float64, at *place, normaliseX, normaliseY func([]float64) []float64) float64 {
+	return naiveDot(e.vector(e.toQuery, &e.query, normaliseX(x)), e.vector(e.toKey, at, normaliseY(y))) / e.attnScale
 }
 
-// own is LayerNorm as the model does it.
-func (e *example) own(x []float64) []float64 {
-	c := naiveCentre(x)
-	return times(1/math.Sqrt(naiveDot(c, c)/float64(e.dModel)+e.eps), c)
-}
+// normalise is the norm as the model does it.
+func (e *example) normalise(x []float64) []float64 { return times(1/e.scale(x), e.centre(x)) }
 
 // sample divides by the sample standard deviation.
 func (e *example) sample(x []float64) []float64 {
@@ -30,15 +26,25 @@ func (e *example) sample(x []float64) []float64 {
 	return times(1/math.Sqrt(naiveDot(c, c)/float64(e.dModel-1)), c)
 }
 
-func naiveSoftmax(row []float64, at int, score float64) float64 {
-	sum := 0.0
+// naiveSoftmax is the probability of the entry at of a row of scores, if score stood there.
+func (e *example) naiveSoftmax(row []float64, at int, score float64) float64 {
+	capped := func(v float64) float64 {
+		if e.softCap > 0 {
+			return e.softCap * math.Tanh(v/e.softCap)
+		}
+		return v
+	}
+	sum, own := 0.0, capped(score)
 	for i, v := range row {
 		if i == at {
 			v = score
 		}
-		sum += math.Exp(v)
+		sum += math.Exp(capped(v) - own)
 	}
-	return math.Exp(score) / sum
+	for _, v := range e.sinks {
+		sum += math.Exp(v - own)
+	}
+	return 1 / sum
 }
 
 func TestSubstitutionsAgreeWithExplicitVectors(t *testing.T) {
@@ -52,7 +58,7 @@ func TestSubstitutionsAgreeWithExplicitVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		normalise := e.own
+		normalise := e.normalise
 		if e.convention == schema.Notebook {
 			normalise = e.sample
 		}
@@ -69,7 +75,7 @@ func TestSubstitutionsAgreeWithExplicitVectors(t *testing.T) {
 			if math.IsNaN(got.Baseline) != (e.baseline == nil) {
 				t.Errorf("%s: baseline %g", name, got.Baseline)
 			}
-			if want := naiveSoftmax(row, at, score); !(math.Abs(got.Prob-want) <= tolerance64) {
+			if want := e.naiveSoftmax(row, at, score); !(math.Abs(got.Prob-want) <= tolerance64) {
 				t.Errorf("%s: probability %g, want %g", name, got.Prob, want)
 			}
 			switch {
@@ -78,38 +84,36 @@ func TestSubstitutionsAgreeWithExplicitVectors(t *testing.T) {
 					t.Errorf("%s: probability of a difference %g, want NaN", name, got.DiffProb)
 				}
 			default:
-				if want := naiveSoftmax(row, at, score-baseline); !(math.Abs(got.DiffProb-want) <= tolerance64) {
+				if want := e.naiveSoftmax(row, at, score-baseline); !(math.Abs(got.DiffProb-want) <= tolerance64) {
 					t.Errorf("%s: probability of the difference %g, want %g", name, got.DiffProb, want)
 				}
 			}
 		}
-		var base, none []float64
+		base, none := &place{stream: v, sigma: 1, qkScale: 1}, []float64(nil)
 		if e.baseline != nil {
-			base = e.baseline.stream
-		} else {
-			base = make([]float64, e.dModel)
+			base, none = e.baseline, w
 		}
+		own := e.normalise
 		got, err := s.Query(v)
 		if err != nil {
 			t.Fatal(err)
 		}
-		check("query", got, e.naiveSubstitute(v, e.key.stream, normalise, e.own), e.naiveSubstitute(v, base, normalise, e.own))
-		if e.baseline != nil {
-			none = w
-		}
+		check("query", got, e.naiveSubstitute(v, e.key.stream, &e.key, normalise, own), e.naiveSubstitute(v, base.stream, base, normalise, own))
 		if got, err = s.Key(v, none); err != nil {
 			t.Fatal(err)
 		}
-		check("key", got, e.naiveSubstitute(e.query.stream, v, e.own, normalise), e.naiveSubstitute(e.query.stream, w, e.own, normalise))
+		check("key", got, e.naiveSubstitute(e.query.stream, v, &e.key, own, normalise), e.naiveSubstitute(e.query.stream, w, base, own, normalise))
 
 		if got, err = s.Unpatched(schema.Query); err != nil {
 			t.Fatal(err)
 		}
-		check("unpatched query", got, e.naiveSubstitute(e.query.stream, e.key.stream, normalise, e.own), e.naiveSubstitute(e.query.stream, base, normalise, e.own))
+		check("unpatched query", got, e.naiveSubstitute(e.query.stream, e.key.stream, &e.key, normalise, own),
+			e.naiveSubstitute(e.query.stream, base.stream, base, normalise, own))
 		if got, err = s.Unpatched(schema.Key); err != nil {
 			t.Fatal(err)
 		}
-		check("unpatched key", got, e.naiveSubstitute(e.query.stream, e.key.stream, e.own, normalise), e.naiveSubstitute(e.query.stream, base, e.own, normalise))
+		check("unpatched key", got, e.naiveSubstitute(e.query.stream, e.key.stream, &e.key, own, normalise),
+			e.naiveSubstitute(e.query.stream, base.stream, base, own, normalise))
 	})
 }
 
@@ -183,8 +187,7 @@ func TestSubstitutesScaleAndMean(t *testing.T) {
 	if _, err := notebook.Query(make([]float64, e.dModel)); !errors.Is(err, decompose.ErrDegenerate) {
 		t.Errorf("notebook: a zero vector gives %v, want ErrDegenerate", err)
 	}
-	k := add(transposedTimes(e.wk, e.own(e.key.stream)), e.bk)
-	if want := naiveDot(e.bq, k) / math.Sqrt(float64(e.dHead)); !(math.Abs(zero.Score-want) <= tolerance64) {
+	if want := naiveDot(e.toQuery.b, e.own(e.toKey, &e.key)) / math.Sqrt(float64(e.dHead)); !(math.Abs(zero.Score-want) <= tolerance64) {
 		t.Errorf("a zero vector gives %g, want b_Q . k / sqrt(d_head) = %g", zero.Score, want)
 	}
 }
@@ -216,7 +219,7 @@ func TestSubstitutionsRefuseWhatDoesNotFit(t *testing.T) {
 	if _, err := decompose.NewSubstitution(in, []float64{0, 1}, 1); !errors.Is(err, decompose.ErrShape) {
 		t.Errorf("stream of 15 entries: %v", err)
 	}
-	if _, err := decompose.KeyLinear(in); !errors.Is(err, decompose.ErrShape) {
+	if _, _, err := decompose.KeyLinear(in); !errors.Is(err, decompose.ErrShape) {
 		t.Errorf("KeyLinear: %v", err)
 	}
 	if _, err := decompose.AllFactors(in); !errors.Is(err, decompose.ErrShape) {

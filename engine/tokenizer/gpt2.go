@@ -31,7 +31,8 @@ func readRanks() (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{ids: make(map[string]int, gpt2Size)}
+	b := newBuilder(gpt2Size, gpt2Size)
+	tokens := make([]string, 0, gpt2Size)
 	for line := range strings.Lines(string(text)) {
 		coded, number, _ := strings.Cut(strings.TrimSpace(line), " ")
 		token, err := base64.StdEncoding.DecodeString(coded)
@@ -42,42 +43,58 @@ func readRanks() (*Tokenizer, error) {
 		if err != nil {
 			return nil, fault("%w", err)
 		}
-		if rank != len(b.tokens) {
-			return nil, fault("rank %d after %d tokens", rank, len(b.tokens))
+		if rank != len(tokens) {
+			return nil, fault("rank %d after %d tokens", rank, len(tokens))
 		}
-		if err := b.put(string(token), rank); err != nil {
+		tokens = append(tokens, string(token))
+		if err := b.put(Printable(string(token)), rank); err != nil {
 			return nil, err
 		}
 	}
-	if err := b.mergesFromRanks(); err != nil {
+	if err := b.mergesFromRanks(tokens); err != nil {
 		return nil, err
 	}
-	if len(b.tokens) != gpt2Size-1 {
-		return nil, fault("%d tokens, want %d", len(b.tokens), gpt2Size-1)
+	if len(tokens) != gpt2Size-1 {
+		return nil, fault("%d tokens, want %d", len(tokens), gpt2Size-1)
 	}
-	if err := b.add(EndOfTextText, gpt2Size-1); err != nil {
+	b.gpt2Nodes(false)
+	if err := b.add([]addedToken{{Content: EndOfTextText, Special: true}}); err != nil {
 		return nil, err
 	}
-	return b.finish("embedded GPT-2")
+	t, err := b.finish("embedded GPT-2")
+	if err != nil {
+		return nil, err
+	}
+	t.putBOS(t.endOfText)
+	return t, nil
 }
 
 // mergesFromRanks finds the two tokens that every token was merged from: what its bytes become under the
 // merges before its own.
-func (b *builder) mergesFromRanks() error {
-	table := newPairTable(len(b.tokens))
-	for id, token := range b.tokens {
+func (b *builder) mergesFromRanks(tokens []string) error {
+	var ofByte [256]uint32
+	for c := range ofByte {
+		ofByte[c] = b.ids[string(printable[c])]
+	}
+	var ids []uint32
+	for id, token := range tokens {
 		if len(token) == 1 {
 			continue
 		}
-		ids := make([]uint32, len(token))
+		ids = ids[:0]
 		for i := range len(token) {
-			ids[i] = uint32(b.ids[token[i:i+1]])
+			ids = append(ids, ofByte[token[i]])
 		}
-		if n := table.mergePiece(ids); n != 2 {
+		if n := b.pairs.mergePiece(ids); n != 2 {
 			return fault("token %q is made of %d tokens before it, want 2", token, n)
 		}
-		b.merges = append(b.merges, merge{ids[0], ids[1], uint32(id)})
-		table.add(ids[0], ids[1], uint32(id), uint32(id))
+		b.pairs.add(ids[0], ids[1], uint32(id), uint32(id))
 	}
 	return nil
+}
+
+// gpt2Nodes are the nodes of GPT-2's tokenizer, which vocab.json and merges.txt do not say.
+func (b *builder) gpt2Nodes(prefixSpace bool) {
+	b.cutters = []cutter{&byteLevelCutter{prefixSpace: prefixSpace, regex: true}}
+	b.spelling, b.byteLevel = spelling{unprintable}, true
 }

@@ -137,11 +137,6 @@ func TestLoadErrors(t *testing.T) {
 		changed[token] = id
 		return folder(t, changed, merges)
 	}
-	without := func(token string) fstest.MapFS {
-		changed := maps.Clone(vocab)
-		delete(changed, token)
-		return folder(t, changed, merges)
-	}
 	lines := func(list ...string) fstest.MapFS { return folder(t, vocab, list) }
 	file := func(name, text string) fstest.MapFS {
 		fsys := folder(t, vocab, merges)
@@ -154,6 +149,19 @@ func TestLoadErrors(t *testing.T) {
 	top := func(key string, value any) fstest.MapFS {
 		return fast(t, false, func(file, _ map[string]any) { file[key] = value })
 	}
+	node := func(key string, fields ...any) fstest.MapFS {
+		n := map[string]any{}
+		for i := 0; i < len(fields); i += 2 {
+			n[fields[i].(string)] = fields[i+1]
+		}
+		return top(key, n)
+	}
+	split := func(pattern any, fields ...any) fstest.MapFS {
+		return node("pre_tokenizer", append([]any{"type", "Split", "pattern", pattern}, fields...)...)
+	}
+	regex := func(expression string) fstest.MapFS {
+		return split(map[string]any{"Regex": expression}, "behavior", "Isolated")
+	}
 	half := folder(t, vocab, merges)
 	delete(half, "merges.txt")
 	for name, c := range map[string]struct {
@@ -165,45 +173,79 @@ func TestLoadErrors(t *testing.T) {
 		"size missing":            {fstest.MapFS{"config.json": {Data: []byte(`{}`)}}, "vocab_size"},
 		"size no number":          {fstest.MapFS{"config.json": {Data: []byte(`{"vocab_size": "x"}`)}}, "vocab_size"},
 		"half":                    {half, "only one"},
-		"model too small":         {file("config.json", `{"vocab_size": 259}`), "token id 259"},
+		"config no JSON":          {file("config.json", "{"), "config.json"},
 		"no JSON":                 {file("vocab.json", "{"), "vocab.json"},
 		"a list":                  {file("vocab.json", "[]"), "vocab.json"},
 		"id no number":            {file("vocab.json", `{"a": "b"}`), "vocab.json"},
 		"two ids":                 {with("zz", 257), "both have id 257"},
-		"id negative":             {with("zz", -1), "id -1"},
+		"id negative":             {with("zz", -1), "-1"},
+		"id broken":               {file("vocab.json", `{"a": 1.5}`), "1.5"},
 		"id of 10^12":             {with("zz", 1e12), "1000000000000"},
 		"empty token":             {with("", 260), "empty"},
 		"long token":              {with(strings.Repeat("z", 5000), 260), "5000 bytes"},
-		"not printable":           {with("z z", 260), "spells no byte"},
-		"outside of the table":    {with("中", 260), "中"},
-		"byte missing":            {without("A"), "0x41"},
-		"end missing":             {without("<|endoftext|>"), "<|endoftext|>"},
 		"merge of one":            {lines("Ġ a", "bb"), "line 3"},
 		"merge of three":          {lines("Ġ a b"), "line 2"},
 		"merge of unknown":        {lines("x y"), `"xy"`},
-		"merge of unprintable":    {lines("x \x00"), "spells no byte"},
-		"merge twice":             {lines("b b", "b b"), "twice"},
 		"word piece":              {model("type", "WordPiece"), "WordPiece"},
 		"dropout":                 {model("dropout", 0.1), "dropout"},
 		"prefix":                  {model("continuing_subword_prefix", "##"), "##"},
-		"ignore merges":           {model("ignore_merges", true), "ignore_merges"},
 		"merge no text":           {model("merges", []any{1}), "merge 0"},
 		"merge of three texts":    {model("merges", []any{[]string{"a", "b", "c"}}), "merge 0"},
-		"normalizer":              {top("normalizer", map[string]any{"type": "NFKC"}), "NFKC"},
-		"no pre-tokenizer":        {top("pre_tokenizer", nil), "ByteLevel"},
-		"metaspace":               {top("pre_tokenizer", map[string]any{"type": "Metaspace"}), "Metaspace"},
-		"prefix space":            {top("pre_tokenizer", map[string]any{"type": "ByteLevel", "add_prefix_space": true}), "add_prefix_space"},
-		"no pattern":              {top("pre_tokenizer", map[string]any{"type": "ByteLevel", "use_regex": false}), "use_regex"},
-		"added token strips":      {top("added_tokens", []any{map[string]any{"id": 259, "content": "<|endoftext|>", "lstrip": true}}), "strips"},
-		"added token empty":       {top("added_tokens", []any{map[string]any{"id": 260, "content": ""}}), "empty"},
-		"added token with old id": {top("added_tokens", []any{map[string]any{"id": 5, "content": "<x>"}}), "both have id 5"},
-		"vocabulary missing":      {model("vocab", nil), "not in the vocabulary"},
+		"vocabulary a list":       {model("vocab", []any{}), "vocab"},
+		"vocabulary missing":      {top("model", map[string]any{"type": "BPE", "merges": []any{}}), "missing"},
+		"Unigram":                 {top("model", map[string]any{"type": "Unigram", "vocab": []any{}}), "Unigram"},
+		"no model":                {top("model", nil), "model"},
+		"suffix":                  {model("end_of_word_suffix", "</w>"), "end_of_word_suffix"},
+		"field of the model":      {model("cache", 1), "cache"},
+		"flag no flag":            {model("byte_fallback", "yes"), "byte_fallback"},
+		"normalizer":              {node("normalizer", "type", "Precompiled"), "Precompiled"},
+		"normalizer without type": {node("normalizer"), "without a type"},
+		"normalizer a text":       {top("normalizer", "NFC"), "normalizer"},
+		"field of a normalizer":   {node("normalizer", "type", "NFC", "version", 9), "version"},
+		"normalizers too deep":    {top("normalizer", nested(100)), "deep"},
+		"pre-tokenizer":           {node("pre_tokenizer", "type", "BertPreTokenizer"), "BertPreTokenizer"},
+		"metaspace":               {node("pre_tokenizer", "type", "Metaspace", "replacement", "ab"), "replacement"},
+		"scheme":                  {node("pre_tokenizer", "type", "Metaspace", "replacement", "_", "prepend_scheme", "last"), "last"},
+		"two schemes":             {node("pre_tokenizer", "type", "Metaspace", "replacement", "_", "prepend_scheme", "first", "add_prefix_space", false), "add_prefix_space"},
+		"behavior":                {split(map[string]any{"String": "a"}, "behavior", "Kept"), "Kept"},
+		"behavior missing":        {split(map[string]any{"String": "a"}), "behavior"},
+		"pattern":                 {split(map[string]any{"Glob": "a"}, "behavior", "Removed"), "Glob"},
+		"pattern a number":        {split(1, "behavior", "Removed"), "pattern"},
+		"look behind":             {regex(`(?<=a)b`), "(?<="},
+		"back reference":          {regex(`(a)\1`), `\1`},
+		"bracket":                 {regex(`(a`), "without"},
+		"class":                   {regex(`[a`), "without"},
+		"script":                  {regex(`\p{Klingon}`), "Klingon"},
+		"nothing repeated":        {regex(`+`), "repeats nothing"},
+		"endless":                 {regex(`(a*)*`), "endless"},
+		"too large":               {regex(`((a{1000}){1000}){1000}`), "instructions"},
+		"groups too deep":         {regex(strings.Repeat("(", 100) + strings.Repeat(")", 100)), "deep"},
+		"post-processor":          {node("post_processor", "type", "Other"), "Other"},
+		"template":                {node("post_processor", "type", "TemplateProcessing", "single", []any{map[string]any{"SpecialToken": map[string]any{"id": "<s>"}}}), "single"},
+		"id of a template":        {node("post_processor", "type", "RobertaProcessing", "cls", []any{"<s>", 999}, "sep", []any{"<s>", 0}), "999"},
+		"decoder":                 {node("decoder", "type", "CTC"), "CTC"},
+		"half a surrogate":        {fstest.MapFS{"tokenizer.json": {Data: []byte(`{"model": {"vocab": {"\ud800": 0}, "merges": []}}`)}}, "surrogate"},
+		"not UTF-8":               {fstest.MapFS{"tokenizer.json": {Data: []byte("{\"model\": \"\xff\"}")}}, "UTF-8"},
+		"more after it":           {fstest.MapFS{"tokenizer.json": {Data: append(fast(t, false, nil)["tokenizer.json"].Data, '1')}}, "the end"},
+		"cut off":                 {fstest.MapFS{"tokenizer.json": {Data: []byte(`{"model": {"vocab": {"a": 0`)}}, "byte"},
+		"SentencePiece":           {fstest.MapFS{"tokenizer.model": {}, "config.json": {Data: []byte(`{"vocab_size": 32000}`)}}, "tokenizer.model"},
+		"another class":           {file("tokenizer_config.json", `{"tokenizer_class": "CLIPTokenizer"}`), "CLIPTokenizer"},
+		"settings no JSON":        {file("tokenizer_config.json", `[`), "tokenizer_config.json"},
+		"added no object":         {file("tokenizer_config.json", `{"added_tokens_decoder": {"x": {"content": "<x>"}}}`), "token id"},
+		"two added with one id":   {file("added_tokens.json", `{"<a>": 260, "<b>": 260}`), "one id"},
 	} {
 		_, err := tokenizer.Load(c.fsys)
-		if !errors.Is(err, tokenizer.ErrVocabulary) || !strings.Contains(fmt.Sprint(err), c.text) {
-			t.Errorf("%s: %v, want an ErrVocabulary that names %q", name, err, c.text)
-		}
+		checkFault(t, name, err, c.text)
 	}
+}
+
+// nested is a node inside of many sequences.
+func nested(depth int) any {
+	var n any = map[string]any{"type": "NFC"}
+	for range depth {
+		n = map[string]any{"type": "Sequence", "normalizers": []any{n}}
+	}
+	return n
 }
 
 // Bytes come back, and every id is one of the vocabulary.
@@ -225,16 +267,22 @@ func FuzzEncode(f *testing.F) {
 	})
 }
 
-// A vocabulary that is accepted encodes every byte.
+// Whatever files say, they are refused or make a tokenizer that gives ids of its vocabulary.
 func FuzzLoad(f *testing.F) {
 	vocab, merges := small()
-	f.Add(marshal(f, vocab), []byte(strings.Join(merges, "\n")), false)
-	f.Add([]byte(`{"Ā": 0, "ā": 99999999999}`), []byte("#version\n\n\n"), false)
-	f.Add(fast(f, true, nil)["tokenizer.json"].Data, []byte(nil), true)
-	f.Fuzz(func(t *testing.T, text, merges []byte, whole bool) {
+	f.Add(marshal(f, vocab), []byte(strings.Join(merges, "\n")), []byte(`{"add_prefix_space": true, "bos_token": "Ġa"}`), false)
+	f.Add([]byte(`{"Ā": 0, "ā": 99999999999}`), []byte("#version\n\n\n"), []byte(nil), false)
+	f.Add(fast(f, true, nil)["tokenizer.json"].Data, []byte(nil), []byte(`{"added_tokens_decoder": {"7": {"content": "<x>"}}}`), true)
+	for _, m := range madeTokenizers(f) {
+		f.Add([]byte(m.File), []byte(nil), []byte(nil), true)
+	}
+	f.Fuzz(func(t *testing.T, text, merges, settings []byte, whole bool) {
 		fsys := fstest.MapFS{"vocab.json": {Data: text}, "merges.txt": {Data: merges}}
 		if whole {
 			fsys = fstest.MapFS{"tokenizer.json": {Data: text}}
+		}
+		if len(settings) > 0 {
+			fsys["tokenizer_config.json"] = &fstest.MapFile{Data: settings}
 		}
 		tok, err := tokenizer.Load(fsys)
 		if err != nil {
@@ -243,11 +291,29 @@ func FuzzLoad(f *testing.F) {
 			}
 			return
 		}
-		for b := range 256 {
-			s := string([]byte{'a', byte(b), 'b'})
-			if got := tok.Decode(tok.Encode(s)); got != s {
-				t.Errorf("%q comes back as %q", s, got)
-			}
-		}
+		checkIDs(t, tok)
 	})
 }
+
+// checkIDs encodes texts and checks that their ids are ones of the vocabulary.
+func checkIDs(t *testing.T, tok *tokenizer.Tokenizer) {
+	t.Helper()
+	for _, text := range []string{"", "When Mary's 12 ducks ▁ \n\n<s>é", "\xff\x00a b", strings.Repeat("ab ", 100)} {
+		for _, bos := range []tokenizer.BOS{tokenizer.AutoBOS, tokenizer.WithBOS, tokenizer.WithoutBOS} {
+			for _, id := range tok.EncodeBOS(text, bos) {
+				if id < 0 || id >= tok.VocabSize() {
+					t.Fatalf("%q has id %d of %d", text, id, tok.VocabSize())
+				}
+			}
+		}
+	}
+}
+
+func checkFault(t *testing.T, name string, err error, text string) {
+	t.Helper()
+	if !errors.Is(err, tokenizer.ErrVocabulary) || !strings.Contains(fmt.Sprint(err), text) {
+		t.Errorf("%s: %v, want an ErrVocabulary that names %q", name, err, text)
+	}
+}
+
+func lines(text []byte) []string { return strings.Split(string(text), "\n") }

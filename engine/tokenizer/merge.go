@@ -1,13 +1,20 @@
 package tokenizer
 
-import "math"
+import (
+	"math"
+	"math/rand/v2"
+)
 
 // pairTable maps a pair of token ids to the rank of their merge and the token that it makes, in a hash
 // table with open addressing: with a Go map in its place prose takes 1.6 times as long (BenchmarkEncode).
 type pairTable struct {
 	slots []pairSlot // a power of two, at most half full
 	shift uint
+	used  int
 }
+
+// hashFactor is odd and drawn anew by each process, so that no file can put all of its pairs into one place.
+var hashFactor = rand.Uint64() | 1
 
 type pairSlot struct {
 	key   uint64 // left<<32 | right, plus 1; 0: empty
@@ -17,6 +24,7 @@ type pairSlot struct {
 // noMerge is the merge of a pair that has none; its rank is above all others.
 const noMerge = math.MaxUint64
 
+// newPairTable makes room for n pairs; the table grows where there are more.
 func newPairTable(n int) *pairTable {
 	bits := uint(4)
 	for 1<<bits < 2*n {
@@ -27,23 +35,39 @@ func newPairTable(n int) *pairTable {
 
 func pairKey(left, right uint32) uint64 { return uint64(left)<<32 | uint64(right) + 1 }
 
-// add enters a merge and tells whether the pair was new.
-func (t *pairTable) add(left, right, rank, token uint32) bool {
-	key := pairKey(left, right)
-	for i := key * 0x9e3779b97f4a7c15 >> t.shift; ; i = (i + 1) & uint64(len(t.slots)-1) {
-		switch t.slots[i].key {
-		case key:
-			return false
-		case 0:
-			t.slots[i] = pairSlot{key, uint64(rank)<<32 | uint64(token)}
-			return true
+// add enters a merge. Of several for a pair the last one counts.
+func (t *pairTable) add(left, right, rank, token uint32) {
+	if 2*t.used >= len(t.slots) {
+		t.grow()
+	}
+	t.put(pairSlot{pairKey(left, right), uint64(rank)<<32 | uint64(token)})
+}
+
+func (t *pairTable) put(slot pairSlot) {
+	for i := slot.key * hashFactor >> t.shift; ; i = (i + 1) & uint64(len(t.slots)-1) {
+		if old := t.slots[i].key; old == 0 || old == slot.key {
+			if old == 0 {
+				t.used++
+			}
+			t.slots[i] = slot
+			return
 		}
 	}
 }
 
+func (t *pairTable) grow() {
+	bigger := newPairTable(len(t.slots))
+	for _, slot := range t.slots {
+		if slot.key != 0 {
+			bigger.put(slot)
+		}
+	}
+	*t = *bigger
+}
+
 func (t *pairTable) merge(left, right uint32) uint64 {
 	key := pairKey(left, right)
-	for i := key * 0x9e3779b97f4a7c15 >> t.shift; ; i = (i + 1) & uint64(len(t.slots)-1) {
+	for i := key * hashFactor >> t.shift; ; i = (i + 1) & uint64(len(t.slots)-1) {
 		switch t.slots[i].key {
 		case key:
 			return t.slots[i].merge
@@ -57,8 +81,8 @@ func (t *pairTable) merge(left, right uint32) uint64 {
 // merge. That is quadratic, and fastest for words; longer pieces go through a heap.
 const shortPiece = 64
 
-// mergePiece merges the tokens of a piece in place: always the pair of lowest rank, the leftmost of several. It gives the number
-// of tokens left.
+// mergePiece merges the tokens of a piece in place: always the pair of lowest rank, the leftmost of several.
+// It gives the number of tokens left.
 func (t *pairTable) mergePiece(ids []uint32) int {
 	if len(ids) <= shortPiece {
 		return t.mergeShort(ids)
@@ -99,94 +123,86 @@ func (t *pairTable) mergeShort(ids []uint32) int {
 
 // mergeLong is mergePiece in n log n time, for a piece of any length.
 func (t *pairTable) mergeLong(ids []uint32) int {
-	n := len(ids)
-	next, prev := make([]int, n+1), make([]int, n+1) // a list of the tokens that remain; n ends it
+	n := int32(len(ids))
+	next, prev := make([]int32, n+1), make([]int32, n+1) // a list of the tokens that remain; n ends it
 	for i := range n {
 		next[i], prev[i+1] = i+1, i
 	}
 	prev[0] = -1
 	var h pairHeap
-	push := func(at int) {
+	push := func(at int32) {
 		if at < 0 || next[at] >= n {
 			return
 		}
 		if m := t.merge(ids[at], ids[next[at]]); m != noMerge {
-			h.push(pairAt{rank: uint32(m >> 32), at: at})
+			h.push(m>>32<<32 | uint64(at))
 		}
 	}
-	gone := make([]bool, n)
+	const gone = -1 // in next: merged into the token before it
 	for i := range n {
 		push(i)
 	}
 	for len(h) > 0 {
 		p := h.pop()
-		if gone[p.at] || next[p.at] >= n {
+		at := int32(uint32(p))
+		if next[at] == gone || next[at] >= n {
 			continue
 		}
-		right := next[p.at]
-		m := t.merge(ids[p.at], ids[right])
-		if m == noMerge || uint32(m>>32) != p.rank {
+		right := next[at]
+		m := t.merge(ids[at], ids[right])
+		if m == noMerge || m>>32 != p>>32 {
 			continue // one of the two has been merged since; its new pair is in the heap
 		}
-		ids[p.at] = uint32(m)
-		gone[right] = true
-		next[p.at] = next[right]
-		prev[next[right]] = p.at
-		push(prev[p.at])
-		push(p.at)
+		ids[at] = uint32(m)
+		next[at], next[right] = next[right], gone
+		prev[next[at]] = at
+		push(prev[at])
+		push(at)
 	}
 	k := 0
-	for i := 0; i < n; i = next[i] {
+	for i := int32(0); i < n; i = next[i] {
 		ids[k] = ids[i]
 		k++
 	}
 	return k
 }
 
-// pairAt is a candidate for a merge: the token at an index with the one after it.
-type pairAt struct {
-	rank uint32
-	at   int
-}
+// pairHeap is a binary heap of candidates for a merge, the lowest rank and then the leftmost first: the rank,
+// above the index of the token that may be merged with the one after it.
+type pairHeap []uint64
 
-func (p pairAt) before(q pairAt) bool {
-	return p.rank < q.rank || p.rank == q.rank && p.at < q.at
-}
-
-// pairHeap is a binary heap, the lowest rank and then the leftmost pair first.
-type pairHeap []pairAt
-
-func (h *pairHeap) push(p pairAt) {
+func (h *pairHeap) push(p uint64) {
 	*h = append(*h, p)
 	s := *h
 	for i := len(s) - 1; i > 0; {
 		above := (i - 1) / 2
-		if !s[i].before(s[above]) {
+		if s[above] <= p {
 			break
 		}
-		s[i], s[above] = s[above], s[i]
+		s[i], s[above] = s[above], p
 		i = above
 	}
 }
 
-func (h *pairHeap) pop() pairAt {
+func (h *pairHeap) pop() uint64 {
 	s := *h
-	top := s[0]
-	s[0] = s[len(s)-1]
+	top, last := s[0], s[len(s)-1]
 	s = s[:len(s)-1]
 	*h = s
-	for i := 0; ; {
+	for i := 0; i < len(s); {
 		below := 2*i + 1
 		if below >= len(s) {
+			s[i] = last
 			break
 		}
-		if below+1 < len(s) && s[below+1].before(s[below]) {
+		if below+1 < len(s) && s[below+1] < s[below] {
 			below++
 		}
-		if !s[below].before(s[i]) {
+		if last <= s[below] {
+			s[i] = last
 			break
 		}
-		s[i], s[below] = s[below], s[i]
+		s[i] = s[below]
 		i = below
 	}
 	return top

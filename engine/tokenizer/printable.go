@@ -23,16 +23,24 @@ func printableTables() (spelt [256]rune, bytes [0x100 + 68]int16) {
 	return spelt, bytes
 }
 
-// fromPrintable gives the bytes that s spells.
-func fromPrintable(s string) (string, error) {
+// fromPrintable gives the bytes that s spells, if each of its characters spells one.
+func fromPrintable(s string) (string, bool) {
 	b := make([]byte, 0, len(s))
 	for _, r := range s {
 		if int(r) >= len(ofRune) || ofRune[r] < 0 {
-			return "", fault("token %.80q has the character %q, which spells no byte", s, r)
+			return "", false
 		}
 		b = append(b, byte(ofRune[r]))
 	}
-	return string(b), nil
+	return string(b), true
+}
+
+// unprintable reads printable characters as bytes. A token with other characters stands for itself.
+func unprintable(token string) string {
+	if bytes, ok := fromPrintable(token); ok {
+		return bytes
+	}
+	return token
 }
 
 // Printable spells the bytes of a token as vocab.json and merges.txt do: " Mary" is "ĠMary".

@@ -1,9 +1,6 @@
 package tokenizer
 
-import (
-	"unicode"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // class is what GPT-2's pattern tells characters apart by.
 type class uint8
@@ -24,11 +21,11 @@ var asciiClass = func() (table [utf8.RuneSelf]class) {
 
 func unicodeClass(r rune) class {
 	switch {
-	case unicode.IsLetter(r):
+	case isLetter(r):
 		return letter
-	case unicode.IsNumber(r):
+	case isNumber(r):
 		return number
-	case unicode.IsSpace(r): // the White_Space property
+	case isSpace(r):
 		return space
 	}
 	return other

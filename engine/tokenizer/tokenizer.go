@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -8,33 +9,70 @@ import (
 // before a prompt as its BOS.
 const EndOfTextText = "<|endoftext|>"
 
-// Tokenizer is a vocabulary with its merges. It does not change after [Load] and may be used from several
-// goroutines at once.
+// Tokenizer is a vocabulary with all that happens to a text on its way to token ids. It does not change after
+// it is made and may be used from several goroutines at once.
 type Tokenizer struct {
-	tokens    []string // bytes by id; "" where an id is not used
-	ofByte    [256]uint32
-	pairs     *pairTable
-	added     []addedToken // matched in the text as they are; longest first
-	addedHead [256]bool    // first bytes of added
-	endOfText int
-	source    string
+	source string
+	tokens []string // bytes by id; "" where an id is not used
+
+	raw         addedSet // cut out of the text as it is
+	normalizers []normalizer
+	normal      addedSet // cut out of the normalized text
+	cutters     []cutter
+	model       model
+
+	before, after []int // what the tokenizer itself puts around a text
+	bos           int   // or noToken
+	endOfText     int   // or noToken
 }
 
-type addedToken struct {
-	text string
-	id   uint32
-}
+// BOS says whether a text gets a token for its beginning.
+type BOS uint8
+
+const (
+	// AutoBOS does what the tokenizer itself does, at the end of the text too.
+	AutoBOS BOS = iota
+	// WithBOS puts the BOS token in front; a tokenizer without one puts nothing there.
+	WithBOS
+	// WithoutBOS puts nothing.
+	WithoutBOS
+)
 
 // VocabSize is one more than the largest id.
 func (t *Tokenizer) VocabSize() int { return len(t.tokens) }
 
-// EndOfText is the id of "<|endoftext|>", the BOS of this family.
+// EndOfText is the id of "<|endoftext|>", or -1 where the vocabulary has no such token.
 func (t *Tokenizer) EndOfText() int { return t.endOfText }
 
-// Source names what the vocabulary was read from: "vocab.json", "tokenizer.json" or "embedded GPT-2".
+// BOS is the id of the token for the beginning of a text, if the tokenizer has one, whether it adds it or
+// not.
+func (t *Tokenizer) BOS() (id int, ok bool) { return t.bos, t.bos != noToken }
+
+// AddsBOS tells whether [AutoBOS] puts the BOS token in front of a text.
+func (t *Tokenizer) AddsBOS() bool {
+	return t.bos != noToken && len(t.before) > 0 && t.before[0] == t.bos
+}
+
+// BeginsWithBOS tells whether a text begins with BOS already, spelt out in it. With one more in front it has
+// two.
+func (t *Tokenizer) BeginsWithBOS(text string) bool {
+	if t.bos == noToken {
+		return false
+	}
+	// The first token depends on what is after it, but not if it is an added one; others are found only by
+	// encoding.
+	if start, _, token := t.raw.next(text, 0); token != nil && start == 0 {
+		return int(token.id) == t.bos
+	}
+	ids := t.Encode(text)
+	return len(ids) > 0 && ids[0] == t.bos
+}
+
+// Source names what the vocabulary was read from: "vocab.json", "tokenizer.json", "GGUF metadata" or
+// "embedded GPT-2".
 func (t *Tokenizer) Source() string { return t.source }
 
-// Token gives the bytes that id spells, a leading space included, or "" for an id that the vocabulary
+// Token gives the bytes that id spells, a leading blank included, or "" for an id that the vocabulary
 // does not have. They need not be valid UTF-8: one character may be spread over several tokens.
 func (t *Tokenizer) Token(id int) string {
 	if id < 0 || id >= len(t.tokens) {
@@ -43,7 +81,8 @@ func (t *Tokenizer) Token(id int) string {
 	return t.tokens[id]
 }
 
-// Decode gives the bytes that ids spell. It is the inverse of [Tokenizer.Encode].
+// Decode gives the bytes that ids spell. Where nothing is normalized or put in front, it is the inverse of
+// [Tokenizer.Encode].
 func (t *Tokenizer) Decode(ids []int) string {
 	var b strings.Builder
 	for _, id := range ids {
@@ -52,48 +91,58 @@ func (t *Tokenizer) Decode(ids []int) string {
 	return b.String()
 }
 
-// Encode gives the token ids of text. No BOS is put before them.
+// EncodeBOS gives the token ids of text, with or without BOS.
+func (t *Tokenizer) EncodeBOS(text string, bos BOS) []int {
+	ids := t.Encode(text)
+	switch {
+	case bos == AutoBOS:
+		return slices.Concat(t.before, ids, t.after)
+	case bos == WithBOS && t.bos != noToken:
+		return append([]int{t.bos}, ids...)
+	}
+	return ids
+}
+
+// Encode gives the token ids of text, and nothing around them. Special tokens that are spelt out in the text
+// are read as such.
 func (t *Tokenizer) Encode(text string) []int {
-	var ids []int
-	var buffer [shortPiece]uint32
-	for len(text) > 0 {
-		ordinary, special := t.nextAdded(text)
-		for rest := text[:ordinary]; len(rest) > 0; {
-			n := pieceLen(rest)
-			ids = t.appendPiece(ids, rest[:n], buffer[:0])
-			rest = rest[n:]
+	e := encoder{Tokenizer: t}
+	t.raw.cut(text, func(start, end int, token *addedToken) {
+		if token != nil {
+			e.ids = append(e.ids, int(token.id))
+			return
 		}
-		text = text[ordinary:]
-		if special != nil {
-			ids = append(ids, int(special.id))
-			text = text[len(special.text):]
-		}
-	}
-	return ids
+		e.normalized(text[start:end], start == 0)
+	})
+	return e.ids
 }
 
-// nextAdded finds the first added token in text, the longest where several begin: the length of what
-// stands before it, and the token, or nil where there is none.
-func (t *Tokenizer) nextAdded(text string) (int, *addedToken) {
-	for i := range len(text) {
-		if !t.addedHead[text[i]] {
-			continue
-		}
-		for k := range t.added {
-			if strings.HasPrefix(text[i:], t.added[k].text) {
-				return i, &t.added[k]
-			}
-		}
-	}
-	return len(text), nil
+// encoder collects the ids of one text.
+type encoder struct {
+	*Tokenizer
+	ids    []int
+	buffer []uint32
 }
 
-func (t *Tokenizer) appendPiece(ids []int, piece string, buffer []uint32) []int {
-	for i := range len(piece) {
-		buffer = append(buffer, t.ofByte[piece[i]])
+// normalized encodes a part of the text between added tokens.
+func (e *encoder) normalized(text string, first bool) {
+	for _, normalize := range e.normalizers {
+		text = normalize(text)
 	}
-	for _, id := range buffer[:t.pairs.mergePiece(buffer)] {
-		ids = append(ids, int(id))
+	e.normal.cut(text, func(start, end int, token *addedToken) {
+		if token != nil {
+			e.ids = append(e.ids, int(token.id))
+			return
+		}
+		e.cut(e.cutters, text[start:end], first && start == 0)
+	})
+}
+
+// cut passes a piece through the cutters that are left, and the last pieces to the model.
+func (e *encoder) cut(cutters []cutter, text string, first bool) {
+	if len(cutters) == 0 {
+		e.ids = e.model.appendPiece(e.ids, text, &e.buffer)
+		return
 	}
-	return ids
+	cutters[0].cut(text, first, func(part string, first bool) { e.cut(cutters[1:], part, first) })
 }

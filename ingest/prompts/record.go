@@ -1,174 +1,241 @@
 package prompts
 
 import (
-	"database/sql"
-	"encoding/json"
-	"fmt"
 	"math"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"ducklens/schema"
 )
 
-// encoding says what the text of a field stands for.
-type encoding uint8
+// reserved are the names that mean something in a record. All others are its author's own.
+var reserved = []string{"text", "query", "key", "baseline", "IO", "S", "template", "order"}
 
-const (
-	untyped encoding = iota // CSV: digits are a number, anything else is a string
-	inJSON                  // a JSON value
-	aNumber                 // decimal digits
-	aString                 // the string itself
-)
+const reservedHint = "text, query, key, baseline, IO, S, template and order are reserved, in just these letters, upper and lower case; " +
+	"a column of your own needs another name"
 
-// encodingOf gives the encoding of a column from its DuckDB type.
-func encodingOf(columnType string) (encoding, bool) {
-	switch columnType {
-	case "JSON":
-		return inJSON, true
-	case "VARCHAR":
-		return aString, true
-	case "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT":
-		return aNumber, true
-	}
-	return 0, strings.HasPrefix(columnType, "ENUM(")
+// row is a record of a prompt file as it was read.
+type row struct {
+	at      string // where it is in the file
+	fields  schema.Fields
+	untyped bool // the file has no types: a number may as well be a text of digits
 }
 
-// value is one field of a record: absent, a string or a whole number.
-type value struct {
-	text     string
-	isNumber bool
-	absent   bool
+// prompt makes a prompt of the record.
+func (r row) prompt() (schema.Prompt, error) {
+	p, f := r.parse()
+	if f != nil {
+		return p, f.where(r.at)
+	}
+	return p, nil
 }
 
-// parseValue reads a field; a JSON value that is neither string nor number is refused.
-func parseValue(raw sql.NullString, e encoding) (value, error) {
-	if !raw.Valid {
-		return value{absent: true}, nil
-	}
-	switch e {
-	case aNumber:
-		return value{text: raw.String, isNumber: true}, nil
-	case aString:
-		return value{text: raw.String}, nil
-	case untyped:
-		_, err := strconv.Atoi(raw.String)
-		return value{text: raw.String, isNumber: err == nil}, nil
-	}
-	text := strings.TrimSpace(raw.String)
-	switch {
-	case text == "null":
-		return value{absent: true}, nil
-	case strings.HasPrefix(text, `"`):
-		var s string
-		if err := json.Unmarshal([]byte(text), &s); err != nil {
-			return value{}, err
+func (r row) parse() (p schema.Prompt, f *fault) {
+	known, own := map[string]value{}, schema.Fields(nil)
+	for _, field := range r.fields {
+		if slices.Contains(reserved, field.Name) {
+			known[field.Name] = parseValue(field.Value, r.untyped)
+		} else {
+			own = append(own, field)
 		}
-		return value{text: s}, nil
-	case text != "" && (text[0] == '-' || text[0] >= '0' && text[0] <= '9'):
-		return value{text: text, isNumber: true}, nil
 	}
-	return value{}, fmt.Errorf("%s, want a string or a whole number", clip(text))
-}
-
-// parseRecord makes a prompt of the fields of one record.
-func parseRecord(raw [len(fieldNames)]sql.NullString, encodings [len(fieldNames)]encoding) (schema.Prompt, error) {
-	fields := make(map[string]value, len(fieldNames))
-	for i, name := range fieldNames {
-		v, err := parseValue(raw[i], encodings[i])
-		if err != nil {
-			return schema.Prompt{}, fmt.Errorf("%s is %w", name, err)
-		}
-		fields[name] = v
+	if f := checkOwn(known, own); f != nil {
+		return p, f
 	}
-	var p schema.Prompt
-	var err error
-	if p.Text, err = fields["text"].word("text", encodings[0]); err != nil {
-		return p, err
+	if p.Text, f = known["text"].word("text"); f != nil {
+		return p, f
 	}
 	if p.Text == "" {
-		return p, fmt.Errorf("text is missing or empty")
+		return p, badRecord("text is missing or empty")
 	}
-	io, s := fields["IO"], fields["S"]
+	if f := findPositions(&p, known); f != nil {
+		return p, f
+	}
+	if p.Template, f = known["template"].label("template"); f != nil {
+		return p, f
+	}
+	if p.Order, f = known["order"].label("order"); f != nil {
+		return p, f
+	}
+	if p.Order != "" && p.Order != ABBA.String() && p.Order != BABA.String() {
+		return p, badRecord("order is %s, want ABBA or BABA", clipped(p.Order)).advise(reservedHint)
+	}
+	p.Fields = own
+	return p, nil
+}
+
+// checkOwn bounds the fields of the author's own, and finds those that were surely meant as another one: a
+// baseline that is missed because it was written Baseline would be missed in silence.
+func checkOwn(known map[string]value, own schema.Fields) *fault {
+	size, largest := 0, 0
+	for i, field := range own {
+		size += len(field.Name) + len(field.Value)
+		if len(field.Value) > len(own[largest].Value) {
+			largest = i
+		}
+	}
+	if size > maxFieldsBytes {
+		return badRecord("its own columns hold %d bytes, want at most %d; the largest is %s with %d",
+			size, maxFieldsBytes, clipped(own[largest].Name), len(own[largest].Value)).
+			advise("columns of your own are stored with each prompt: keep what labels it, and leave the rest out of the file")
+	}
+	for _, name := range []string{"text", "query", "key", "baseline"} {
+		if _, there := known[name]; there {
+			continue
+		}
+		if other := lookalike(name, own); other != "" {
+			return badRecord("%s is not %s: upper and lower case count", clipped(other), name).advise("write " + name + "; " + reservedHint)
+		}
+	}
+	return nil
+}
+
+// lookalike gives the own field whose name is another in other letters, upper or lower case, or "".
+func lookalike(name string, own schema.Fields) string {
+	for _, field := range own {
+		if strings.EqualFold(field.Name, name) {
+			return field.Name
+		}
+	}
+	return ""
+}
+
+// findPositions fills in the positions of a prompt: of its IO and S, if it has them, and its query, key and
+// baseline.
+func findPositions(p *schema.Prompt, known map[string]value) (f *fault) {
+	io, s := known["IO"], known["S"]
 	switch {
-	case io.absent != s.absent:
-		return p, fmt.Errorf("only one of IO and S is there, want both or neither")
-	case !io.absent:
+	case io.absent() != s.absent():
+		return badRecord("only one of IO and S is there, want both or neither").advise(reservedHint)
+	case !io.absent():
 		for _, name := range []string{"key", "baseline"} {
-			if !fields[name].absent {
-				return p, fmt.Errorf("%s beside IO and S, want one or the other", name)
+			if !known[name].absent() {
+				return badRecord("%s beside IO and S, want one or the other: the key is IO, and the baseline is S", name).
+					advise(reservedHint)
 			}
 		}
-		if p, err = parseIOI(p.Text, io, s, encodings); err != nil {
-			return p, err
+		if p.Key, f = io.name("IO"); f != nil {
+			return f
 		}
+		if p.Baseline, f = s.name("S"); f != nil {
+			return f
+		}
+		p.Query = beforeAnswer(p.Text, p.Key)
 	}
 	for _, position := range []struct {
 		name string
 		to   *schema.Position
 	}{{"query", &p.Query}, {"key", &p.Key}, {"baseline", &p.Baseline}} {
-		v := fields[position.name]
-		if v.absent {
+		v := known[position.name]
+		if v.absent() {
 			if position.to.IsNone() && position.name != "baseline" {
-				return p, fmt.Errorf("no %s, want a token index (-1 is the last token) or a word, or IO and S", position.name)
+				return badRecord("no %s, want a token index (-1 is the last token) or a word, or IO and S", position.name).
+					advise("such as " + exampleRecord)
 			}
 			continue
 		}
-		if *position.to, err = v.position(); err != nil {
-			return p, fmt.Errorf("%s is %w", position.name, err)
+		if *position.to, f = v.position(position.name); f != nil {
+			return f
 		}
 	}
-	p.Template, p.Order = fields["template"].text, fields["order"].text
-	if p.Order != "" && p.Order != ABBA.String() && p.Order != BABA.String() {
-		return p, fmt.Errorf("order is %s, want ABBA or BABA", clip(p.Order))
-	}
-	return p, nil
+	return nil
 }
 
-// parseIOI makes an IOI prompt of a text and its names.
-func parseIOI(text string, io, s value, encodings [len(fieldNames)]encoding) (schema.Prompt, error) {
-	names := [2]string{}
-	for i, v := range []value{io, s} {
-		name, err := v.word([]string{"IO", "S"}[i], encodings[4+i])
-		if err != nil {
-			return schema.Prompt{}, err
-		}
-		if strings.TrimSpace(name) == "" {
-			return schema.Prompt{}, fmt.Errorf("%s is empty", []string{"IO", "S"}[i])
-		}
-		names[i] = strings.TrimSpace(name)
-	}
-	return ioiPrompt(text, names[0], names[1]), nil
+// value is one field of a record, as JSON and as what that stands for.
+type value struct {
+	json   string // "" where there is none
+	text   string
+	number string // decimal, or "" where it is none
+	isText bool
 }
 
-// word gives the text of a field that must be a string. In an untyped file digits are one too.
-func (v value) word(name string, e encoding) (string, error) {
-	if v.isNumber && e != untyped {
-		return "", fmt.Errorf("%s is the number %s, want a string", name, clip(v.text))
+// anyNumber is a number as people and programs write it.
+var anyNumber = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
+
+func parseValue(json string, untyped bool) value {
+	v := value{json: json, text: json}
+	if strings.HasPrefix(json, `"`) {
+		v.text, v.isText = unquote(json), true
 	}
-	return v.text, nil
+	if trimmed := strings.TrimSpace(v.text); anyNumber.MatchString(trimmed) && (untyped || !v.isText) {
+		v.number, v.isText = trimmed, untyped
+	}
+	return v
+}
+
+func (v value) absent() bool { return v.json == "" || v.json == "null" }
+
+// String names the value in an error.
+func (v value) String() string {
+	if v.number != "" {
+		return clip(v.number)
+	}
+	return describe(v.json)
+}
+
+// word gives the text of a field that must be one.
+func (v value) word(name string) (string, *fault) {
+	if v.absent() {
+		return "", nil
+	}
+	switch {
+	case v.isText:
+		return v.text, nil
+	case v.number != "":
+		return "", badRecord("%s is the number %s, want text", name, v)
+	}
+	return "", badRecord("%s is %s, want text", name, v).advise(adviceJSONL)
+}
+
+// label gives the text of a field that may be a number too.
+func (v value) label(name string) (string, *fault) {
+	if v.number != "" {
+		return v.number, nil
+	}
+	text, f := v.word(name)
+	if f != nil {
+		f.advise(reservedHint)
+	}
+	return text, f
+}
+
+// name reads IO or S.
+func (v value) name(field string) (schema.Position, *fault) {
+	text, f := v.word(field)
+	if f != nil {
+		return schema.Position{}, f.advise(reservedHint)
+	}
+	if text = strings.TrimSpace(text); text == "" {
+		return schema.Position{}, badRecord("%s is empty", field)
+	}
+	return schema.ParseWord(text), nil
 }
 
 // position reads a token index or a word.
-func (v value) position() (schema.Position, error) {
-	if !v.isNumber {
-		if strings.TrimSpace(v.text) == "" {
-			return schema.Position{}, fmt.Errorf("%q, want a token index or a word", v.text)
-		}
-		return schema.AtWord(v.text), nil
+func (v value) position(name string) (schema.Position, *fault) {
+	switch {
+	case v.number != "":
+		return v.index(name)
+	case !v.isText:
+		return schema.Position{}, badRecord("%s is %s, want a token index or a word", name, v)
+	case strings.TrimSpace(v.text) == "":
+		return schema.Position{}, badRecord("%s is blank, want a token index or a word", name)
 	}
-	n, err := strconv.ParseInt(v.text, 10, 64)
-	if err != nil || n > math.MaxInt32 || n < math.MinInt32 {
-		return schema.Position{}, fmt.Errorf("the number %s, want a whole token index", clip(v.text))
-	}
-	return schema.AtIndex(int(n)), nil
+	return schema.ParseWord(v.text), nil
 }
 
-// clip shortens what an error quotes.
-func clip(s string) string {
-	const most = 40
-	if r := []rune(s); len(r) > most {
-		s = string(r[:most]) + "..."
+// index reads a whole number, however it is written: programs that keep missing values among numbers write 3
+// as 3.0.
+func (v value) index(name string) (schema.Position, *fault) {
+	n, err := strconv.ParseFloat(v.number, 64)
+	switch {
+	case n > math.MaxInt32 || n < math.MinInt32:
+		return schema.Position{}, badRecord("%s is %s, and no text has so many tokens", name, v)
+	case err != nil || n != math.Trunc(n):
+		return schema.Position{}, badRecord("%s is %s, which is no whole number: want a token index or a word", name, v).
+			advise("token indices count from 0, or from -1 backwards")
 	}
-	return strconv.Quote(s)
+	return schema.AtIndex(int(n)), nil
 }

@@ -53,19 +53,25 @@ type Draw struct {
 // Prompt is the draw with the positions of an IOI prompt: key IO, baseline S, query the token before
 // the final IO.
 func (d Draw) Prompt() schema.Prompt {
-	p := ioiPrompt(d.Text, d.IO, d.S)
-	p.Template, p.Order = d.Template, d.Order.String()
-	return p
+	key := schema.AtWord(d.IO)
+	return schema.Prompt{
+		Text: d.Text, Query: beforeAnswer(d.Text, key), Key: key, Baseline: schema.AtWord(d.S),
+		Template: d.Template, Order: d.Order.String(),
+	}
 }
 
-// ioiPrompt finds the positions of a prompt from its two names. The final IO, where the text ends
-// with it, is the answer: attention is read at the token before it, else at the last token.
-func ioiPrompt(text, io, s string) schema.Prompt {
-	query := schema.AtIndex(-1)
-	if rest, found := strings.CutSuffix(text, io); found && strings.HasSuffix(rest, " ") {
-		query = schema.AtIndex(-2)
+// beforeAnswer gives the query of an IOI prompt. The final IO, where the text ends with it, is the answer:
+// attention is read at the token before it, else at the last token.
+func beforeAnswer(text string, io schema.Position) schema.Position {
+	word, _ := io.Word()
+	rest, found := strings.CutSuffix(text, word)
+	switch {
+	case !found || !strings.HasSuffix(rest, " "):
+		return schema.AtIndex(-1)
+	case io.Part() == schema.OnlyToken:
+		return schema.AtIndex(-2)
 	}
-	return schema.Prompt{Text: text, Query: query, Key: schema.AtWord(io), Baseline: schema.AtWord(s)}
+	return schema.AtPart(word, 0, schema.FirstToken).Before() // of a query's word the last occurrence is taken: the answer
 }
 
 // Prompts draws a sample; see [Templates.Draws].

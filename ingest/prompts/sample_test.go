@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -195,7 +196,7 @@ func TestSampleProperties(t *testing.T) {
 		// A smaller sample of the same seed is a prefix, and a second pass gives the same.
 		i := 0
 		for p, err := range ioi.Prompts(prompts.Sampling{N: 50, Seed: 1, Order: order}) {
-			if err != nil || p != first[i] {
+			if err != nil || !reflect.DeepEqual(p, first[i]) {
 				t.Errorf("prompt %d of the smaller sample: %+v %v, want %+v", i, p, err, first[i])
 			}
 			i++

@@ -7,10 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
+
+	"ducklens/schema"
 )
 
 // ErrTemplates is wrapped by every error about the content of a template file.
@@ -19,8 +20,8 @@ var ErrTemplates = errors.New("not a usable template file")
 // maxTemplateBytes bounds a template file: word lists are small, and whatever is larger is something else.
 const maxTemplateBytes = 16 << 20
 
-// Templates is what prompts with two names are made from. A template is a sentence with the slots [A]
-// (the indirect object, IO: the expected answer), [B] (the subject, S), [PLACE] and [OBJECT]. In the order ABBA
+// Templates is what prompts with two names are made from. A template is a sentence with the slots [A] (the
+// indirect object, IO: the expected answer), [B] (the subject, S), [PLACE] and [OBJECT]. In the order ABBA
 // the first mention of [A] comes before that of [B], in BABA after it.
 type Templates struct {
 	ABBA, BABA []string
@@ -45,55 +46,113 @@ func IOI() *Templates {
 
 // templateFile is the JSON form.
 type templateFile struct {
-	Templates []string `json:"templates"`
-	ABBA      []string `json:"abba_templates"`
-	BABA      []string `json:"baba_templates"`
-	Names     []string `json:"names"`
-	Places    []string `json:"places"`
-	Objects   []string `json:"objects"`
+	Templates, ABBA, BABA, Names, Places, Objects []string
 }
+
+// lists gives the lists of the file with their names.
+func (f *templateFile) lists() map[string]*[]string {
+	return map[string]*[]string{
+		"templates": &f.Templates, "abba_templates": &f.ABBA, "baba_templates": &f.BABA,
+		"names": &f.Names, "places": &f.Places, "objects": &f.Objects,
+	}
+}
+
+const listNames = "templates (or abba_templates and baba_templates), names, places, objects"
 
 // ReadTemplates reads the template file at path; see [ParseTemplates].
 func ReadTemplates(path string) (*Templates, error) {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("prompts: template file: %w", err)
+		return nil, aboutFile("template file", path, err)
 	}
 	defer f.Close()
 	t, err := ParseTemplates(f)
 	if err != nil {
-		return nil, fmt.Errorf("prompts: template file %s: %w", path, err)
+		return nil, aboutFile("template file", path, err)
 	}
 	return t, nil
 }
 
-// ParseTemplates reads a JSON object with the lists names, places and objects, and the templates in one of
-// two forms. The list templates has each template once, in either order; the other order is made by
-// exchanging the first mention of [A] and of [B], and a mixed sample draws from both. The lists abba_templates and
-// baba_templates give both orders; then a mixed sample draws, as the public IOI data sets do, from the
-// first half of each (len(baba_templates)/2, rounded down; BABA first).
-func ParseTemplates(r io.Reader) (*Templates, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxTemplateBytes+1))
+// parseLists reads the JSON of a template file.
+func parseLists(r io.Reader) (file templateFile, err error) {
+	text, err := decode(r)
 	if err != nil {
-		return nil, err
+		return file, ofTemplates(err)
+	}
+	data, err := io.ReadAll(io.LimitReader(text, maxTemplateBytes+1))
+	if err != nil {
+		return file, ofTemplates(err)
 	}
 	if len(data) > maxTemplateBytes {
-		return nil, fmt.Errorf("%w: more than %d bytes", ErrTemplates, maxTemplateBytes)
+		return file, ofTemplates(badFile("more than %d MiB, want a few lists of words", maxTemplateBytes>>20))
 	}
-	var file templateFile
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&file); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTemplates, err)
+	fields, offset, f := parseObject(data)
+	if f != nil {
+		if offset >= 0 {
+			f.where(lineOf(data, offset))
+		}
+		return file, ofTemplates(f.advise("a template file is one JSON object with the lists " + listNames))
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("%w: text after the JSON object", ErrTemplates)
+	lists := file.lists()
+	for _, field := range fields {
+		list, ok := lists[field.Name]
+		if !ok {
+			return file, ofTemplates(badFile("unknown list %s, want %s", clipped(field.Name), listNames))
+		}
+		if *list, err = parseWords(field); err != nil {
+			return file, ofTemplates(err)
+		}
+	}
+	return file, nil
+}
+
+// parseWords reads a list of texts.
+func parseWords(field schema.Field) ([]string, error) {
+	var items []json.RawMessage // null is an empty list
+	if err := json.Unmarshal([]byte(field.Value), &items); err != nil {
+		return nil, badFile("%s is %s, want a list of texts", field.Name, describe(field.Value)).because(err)
+	}
+	words := make([]string, len(items))
+	for i, item := range items {
+		if !strings.HasPrefix(string(item), `"`) {
+			return nil, badFile("%s[%d] is %s, want a text", field.Name, i, describe(string(item)))
+		}
+		words[i] = unquote(string(item))
+	}
+	return words, nil
+}
+
+// lineOf says on which line and in which column of a text an offset lies, both from 1.
+func lineOf(text []byte, offset int) string {
+	before := text[:offset]
+	l := lines{number: 1 + bytes.Count(before, []byte("\n"))}
+	return l.at(before[bytes.LastIndexByte(before, '\n')+1:])
+}
+
+// ofTemplates makes an error of reading one about templates.
+func ofTemplates(err error) error {
+	var f *fault
+	if errors.As(err, &f) {
+		f.kind = ErrTemplates
+	}
+	return err
+}
+
+// ParseTemplates reads a JSON object with the lists names, places and objects, and the templates in one of
+// two forms. The list templates has each template once, in either order; the other order is made by
+// exchanging the first mention of [A] and of [B], and a mixed sample draws from both. The lists
+// abba_templates and baba_templates give both orders; then a mixed sample draws, as the public IOI data sets
+// do, from the first half of each (len(baba_templates)/2, rounded down; BABA first).
+func ParseTemplates(r io.Reader) (*Templates, error) {
+	file, err := parseLists(r)
+	if err != nil {
+		return nil, err
 	}
 	t := &Templates{Names: file.Names, Places: file.Places, Objects: file.Objects}
 	split := len(file.ABBA) > 0 || len(file.BABA) > 0
 	switch {
 	case split && len(file.Templates) > 0:
-		return nil, fmt.Errorf("%w: both templates and abba_templates or baba_templates, want one form", ErrTemplates)
+		return nil, ofTemplates(badFile("both templates and abba_templates or baba_templates, want one form"))
 	case split:
 		t.ABBA, t.BABA = file.ABBA, file.BABA
 		half := len(t.BABA) / 2

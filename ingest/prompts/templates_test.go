@@ -108,7 +108,7 @@ func TestParseTemplatesErrors(t *testing.T) {
 	t.Parallel()
 	const names = `"names": ["Ann", "Bo", "Cy"]`
 	for _, c := range []struct{ name, file, want string }{
-		{"empty", ``, "EOF"},
+		{"empty", ``, "there is nothing in it"},
 		{"no templates", `{` + names + `}`, "no templates"},
 		{"two names", `{"templates": ["[A] [B]"], "names": ["Ann", "Bo", "Ann"]}`, "2 different names, want at least 3"},
 		{"no slot", `{"templates": ["[A] alone"], ` + names + `}`, "lacks [A] or [B]"},
@@ -117,10 +117,15 @@ func TestParseTemplatesErrors(t *testing.T) {
 		{"no objects", `{"templates": ["[A] [B] [OBJECT]"], ` + names + `}`, "objects is empty"},
 		{"wrong list", `{"abba_templates": ["[B] and [A]"], ` + names + `}`, "is in the order BABA"},
 		{"both forms", `{"templates": ["[A] [B]"], "abba_templates": ["[A] [B]"], ` + names + `}`, "want one form"},
-		{"unknown field", `{"template": ["[A] [B]"], ` + names + `}`, `unknown field "template"`},
+		{"unknown field", `{"template": ["[A] [B]"], ` + names + `}`, `unknown list "template", want templates`},
 		{"space", `{"templates": ["[A] [B]"], "names": [" Ann", "Bo", "Cy"]}`, `names[0] is " Ann"`},
-		{"trailing", `{"templates": ["[A] [B]"], ` + names + `} {}`, "after the JSON object"},
-		{"type", `{"templates": "x"}`, "cannot unmarshal"},
+		{"trailing", `{"templates": ["[A] [B]"], ` + names + `} {}`, `line 1, column 58: not JSON: "{" does not belong here`},
+		{"type", `{"templates": "x"}`, `templates is the text "x", want a list of texts`},
+		{"list of lists", `{"names": ["Ann", ["Bo"]]}`, `names[1] is the list ["Bo"], want a text`},
+		{"a list", `["[A] [B]"]`, `the list ["[A] [B]"], want a JSON object`},
+		{"twice", `{"names": [], "names": []}`, `"names" is there twice`},
+		{"second line", "{\"names\": [],\n \"é\" 5}", "line 2, column 6: not JSON"},
+		{"Latin-1", "{\"names\": [\"Ren\xe9\"]}", "line 1, column 16: the byte 0xE9 is not UTF-8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

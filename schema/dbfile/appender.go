@@ -11,7 +11,7 @@ import (
 	"github.com/duckdb/duckdb-go/v2/mapping"
 )
 
-// Value is one value of a row: nil, int32, float32, float64, string or []float32.
+// Value is one value of a row: nil, int32, float32, float64, bool, string or []float32.
 type Value = driver.Value
 
 // Appender adds rows to one table, far faster than INSERT does. Rows become visible when it is closed and its
@@ -89,6 +89,8 @@ func (a *Appender) AppendRow(values ...Value) error {
 			a.PutFloat32(v)
 		case float64:
 			a.PutFloat64(v)
+		case bool:
+			a.PutBool(v)
 		case string:
 			a.PutText(v)
 		case []float32:
@@ -133,6 +135,13 @@ func (a *Appender) PutNullable(values ...float32) {
 func (a *Appender) PutFloat64(v float64) {
 	if c := a.column(kindDouble); c != nil {
 		*at[float64](c, a.filled) = v
+	}
+}
+
+// PutBool puts a truth value into the next BOOLEAN column of the row.
+func (a *Appender) PutBool(v bool) {
+	if c := a.column(kindBool); c != nil {
+		*at[bool](c, a.filled) = v
 	}
 }
 

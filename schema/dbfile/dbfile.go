@@ -1,7 +1,8 @@
 // Package dbfile opens ducklens database files: one DuckDB file that holds the tables of package schema.
 //
 // [Create] makes a file, [OpenWriter] opens one to add runs to it, [OpenReader] opens one for
-// questions, and [Verify] checks that what is in it adds up. Every error of the driver becomes an
+// questions. Package schema/verify checks that what is in one adds up, schema/transfer merges, compares, exports, imports
+// and migrates files; what they need of this package is exported for them. Every error of the driver becomes an
 // [Error] with one of the sentinels of this package ([Wrap]).
 //
 // A DB is a private in-memory DuckDB to which the file is attached under the name [Catalog]; all its
@@ -56,8 +57,8 @@ const (
 	// defaultWriterThreads leaves the cores to the model: compressing rows is a small part of an ingest. A second thread takes 5 % more of an
 	// ingest's processor time, and no less time. (480 prompts, GPT-2 small's sizes, alternating runs; so below.)
 	defaultWriterThreads = 1
-	// defaultMemory is for questions; those that need more can say so.
-	defaultMemory = "2GB"
+	// DefaultMemory is for questions; those that need more can say so.
+	DefaultMemory = "2GB"
 	// defaultWriterMemory is for what copies whole tables, such as merge.
 	defaultWriterMemory = "128MB"
 	// A killed process can hold its lock for some 100 ms, so a locked file is tried again.
@@ -76,6 +77,8 @@ type Options struct {
 	// Trusted leaves a reader's access to other files and its settings open. It is for SQL that ducklens itself
 	// wrote, such as an export: SQL of a user or from a shared file must run in an untrusted session.
 	Trusted bool
+
+	source string // name of the file's database, for modeData
 }
 
 // DB is an open database file. It is safe for use by several goroutines; one at a time should write.
@@ -98,7 +101,11 @@ const (
 	modeCreate mode = iota
 	modeWrite
 	modeRead
+	modeData // as [OpenData] does
 )
+
+// writes tells whether the file is open for writing.
+func (m mode) writes() bool { return m == modeCreate || m == modeWrite }
 
 // Create makes a new database file with all its tables and opens it for writing. The file appears under its name
 // only when it is whole: a failure leaves nothing behind. An existing file is [ErrExists], unless opts.Replace.
@@ -108,26 +115,26 @@ func Create(ctx context.Context, path string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, Wrap(op, path, err)
 	}
-	if err := checkTarget(ctx, abs, opts.Replace); err != nil {
-		return nil, fail(op, path, err)
+	if err := CheckTarget(ctx, abs, opts.Replace); err != nil {
+		return nil, Fail(op, path, err)
 	}
 
 	// A folder of its own keeps the write-ahead log of a creation that is killed away from the final name.
-	workshop, err := newWorkshop(abs)
+	workshop, err := NewWorkshop(abs)
 	if err != nil {
-		return nil, fail(op, path, err)
+		return nil, Fail(op, path, err)
 	}
 	defer os.RemoveAll(workshop)
 	draft := filepath.Join(workshop, "draft")
 	if err := makeDraft(ctx, draft, opts); err != nil {
-		return nil, fail(op, path, err)
+		return nil, Fail(op, path, err)
 	}
-	if err := moveInto(draft, abs, opts.Replace); err != nil {
-		return nil, fail(op, path, err)
+	if err := MoveInto(draft, abs, opts.Replace); err != nil {
+		return nil, Fail(op, path, err)
 	}
 	db, err := attach(ctx, path, modeWrite, opts)
 	if err != nil {
-		return nil, errors.Join(fail(op, path, err), os.Remove(abs))
+		return nil, errors.Join(Fail(op, path, err), os.Remove(abs))
 	}
 	db.created, db.version = true, schema.Version
 	return db, nil
@@ -146,6 +153,34 @@ func OpenReader(ctx context.Context, path string, opts Options) (*DB, error) {
 	return openChecked(ctx, path, modeRead, opts)
 }
 
+// OpenOld opens a file of any schema version read-only, with access to other files, for a migration. SchemaVersion tells which
+// it has; no rule about its tables was checked but that they have a version.
+func OpenOld(ctx context.Context, path string, opts Options) (*DB, error) {
+	const op = "open"
+	opts.Trusted = true
+	db, err := attachExisting(ctx, op, path, modeRead, opts)
+	if err != nil {
+		return nil, err
+	}
+	if db.version, err = ReadVersion(ctx, db.pool); err != nil {
+		return nil, errors.Join(Fail(op, path, err), db.Close())
+	}
+	return db, nil
+}
+
+// Settle puts what a log beside a file of any schema version holds into the file, without what is left of a torn transaction.
+func Settle(ctx context.Context, path string, opts Options) error {
+	const op = "open"
+	db, err := attachExisting(ctx, op, path, modeWrite, opts)
+	if err != nil {
+		return err
+	}
+	if err := db.mend(ctx, opts); err != nil {
+		return errors.Join(Fail(op, path, err), db.Close())
+	}
+	return db.Finalize(ctx)
+}
+
 // openChecked opens a file that must exist and must have the schema version of this program.
 func openChecked(ctx context.Context, path string, m mode, opts Options) (*DB, error) {
 	const op = "open"
@@ -153,21 +188,21 @@ func openChecked(ctx context.Context, path string, m mode, opts Options) (*DB, e
 	if err != nil {
 		return nil, err
 	}
-	db.version, err = readVersion(ctx, db.pool)
+	db.version, err = ReadVersion(ctx, db.pool)
 	if err == nil {
-		err = checkVersion(ctx, db.pool, db.version)
+		err = CheckVersion(ctx, db.pool, db.version)
 	}
 	if err == nil && m == modeWrite {
 		err = db.mend(ctx, opts)
 	}
 	if err != nil {
-		return nil, errors.Join(fail(op, path, err), db.Close())
+		return nil, errors.Join(Fail(op, path, err), db.Close())
 	}
 	return db, nil
 }
 
-// hasLog tells whether a write-ahead log lies beside the file, as after a kill.
-func (db *DB) hasLog() bool {
+// HasLog tells whether a write-ahead log lies beside the file, as after a kill.
+func (db *DB) HasLog() bool {
 	_, err := os.Lstat(db.path + ".wal")
 	return err == nil
 }
@@ -179,7 +214,7 @@ func (db *DB) hasLog() bool {
 // into the file. The next commit cuts the torn end off the log; after it, a replay is right. So there is a commit of what
 // cancels out, and no checkpoint. A reader cannot do this, and sees such rows; saved queries look at complete runs only, which have none.
 func (db *DB) mend(ctx context.Context, opts Options) error {
-	if !db.hasLog() {
+	if !db.HasLog() {
 		return nil
 	}
 	abs, err := filepath.Abs(db.path)
@@ -210,20 +245,23 @@ func (db *DB) mend(ctx context.Context, opts Options) error {
 func attachExisting(ctx context.Context, op, path string, m mode, opts Options) (*DB, error) {
 	info, err := os.Stat(path) // attaching a missing file would create it
 	if err != nil {
-		return nil, fail(op, path, err)
+		return nil, Fail(op, path, err)
 	}
-	if info.IsDir() {
-		return nil, fail(op, path, &Error{Kind: ErrNotDatabase, Detail: "is a folder"})
+	switch {
+	case info.IsDir():
+		return nil, Fail(op, path, &Error{Kind: ErrNotDatabase, Detail: "is a folder"})
+	case !info.Mode().IsRegular(): // opening a pipe waits for its other end
+		return nil, Fail(op, path, &Error{Kind: ErrNotDatabase, Detail: "is a pipe or a device, want a file"})
 	}
 	db, err := attach(ctx, path, m, opts)
 	if err != nil {
-		return nil, fail(op, path, err)
+		return nil, Fail(op, path, err)
 	}
 	return db, nil
 }
 
-// checkTarget tells whether a new file may be made at abs.
-func checkTarget(ctx context.Context, abs string, replace bool) error {
+// CheckTarget tells whether a new file may be made at abs.
+func CheckTarget(ctx context.Context, abs string, replace bool) error {
 	info, err := os.Lstat(abs)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(abs + ".wal"); err == nil && !replace {
@@ -239,30 +277,30 @@ func checkTarget(ctx context.Context, abs string, replace bool) error {
 	}
 	const hint = "choose another name, or remove the file yourself; only ducklens files are replaced"
 	if !info.Mode().IsRegular() {
-		return &Error{Kind: ErrNotDatabase, Detail: "not a regular file, left alone", hint: hint}
+		return &Error{Kind: ErrNotDatabase, Detail: "not a regular file, left alone", Advice: hint}
 	}
 	// Reading it tells whether somebody writes it and whether ducklens made it. A damaged one may be replaced.
 	old, err := attach(ctx, abs, modeRead, Options{})
 	if err == nil {
-		_, err = readVersion(ctx, old.pool)
+		_, err = ReadVersion(ctx, old.pool)
 		err = errors.Join(err, old.Close())
 	}
 	switch {
 	case errors.Is(err, ErrDamaged), errors.Is(err, ErrStorageVersion):
 		return nil
 	case errors.Is(err, ErrNotDatabase):
-		return &Error{Kind: ErrNotDatabase, Detail: "left alone", hint: hint, Err: err}
+		return &Error{Kind: ErrNotDatabase, Detail: "left alone", Advice: hint, Err: err}
 	case errors.Is(err, ErrNotDucklens):
-		return &Error{Kind: ErrNotDucklens, Detail: "left alone", hint: hint, Err: err}
+		return &Error{Kind: ErrNotDucklens, Detail: "left alone", Advice: hint, Err: err}
 	}
 	return err
 }
 
-// newWorkshop makes a folder beside a file or folder that is to be made, so that renaming gives it its name when it is whole.
-func newWorkshop(abs string) (string, error) {
+// NewWorkshop makes a folder beside a file or folder that is to be made, so that renaming gives it its name when it is whole.
+func NewWorkshop(abs string) (string, error) {
 	dir, base := filepath.Split(abs)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return "", &Error{Kind: ErrNotFound, Detail: "there is no folder " + filepath.Clean(dir), hint: "make the folder first, or choose another"}
+		return "", &Error{Kind: ErrNotFound, Detail: "there is no folder " + filepath.Clean(dir), Advice: "make the folder first, or choose another"}
 	}
 	return os.MkdirTemp(dir, "."+base+".new-")
 }
@@ -274,7 +312,7 @@ var empty atomic.Pointer[[]byte]
 // makeDraft writes an empty database with the current schema to path.
 func makeDraft(ctx context.Context, path string, opts Options) (err error) {
 	if file := empty.Load(); file != nil {
-		if err := writeSynced(path, *file); err != nil {
+		if err := WriteSynced(path, *file); err != nil {
 			return err
 		}
 		if !opts.Replace {
@@ -291,7 +329,7 @@ func makeDraft(ctx context.Context, path string, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := migrate(ctx, db); err != nil {
+	if err := makeTables(ctx, db); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	if err := db.Finalize(ctx); err != nil {
@@ -305,8 +343,8 @@ func makeDraft(ctx context.Context, path string, opts Options) (err error) {
 	return nil
 }
 
-// writeSynced writes a file and waits until it is on disk.
-func writeSynced(path string, data []byte) (err error) {
+// WriteSynced writes a file and waits until it is on disk.
+func WriteSynced(path string, data []byte) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
@@ -318,8 +356,8 @@ func writeSynced(path string, data []byte) (err error) {
 	return f.Sync()
 }
 
-// moveInto gives the finished file its name. Without replace, a file that came into being meanwhile is kept.
-func moveInto(draft, path string, replace bool) error {
+// MoveInto gives the finished file its name. Without replace, a file that came into being meanwhile is kept.
+func MoveInto(draft, path string, replace bool) error {
 	if replace {
 		// A log of the replaced database must not be replayed into the new one.
 		if err := os.Remove(path + ".wal"); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -344,7 +382,7 @@ func attach(ctx context.Context, path string, m mode, opts Options) (*DB, error)
 	if err != nil {
 		return nil, err
 	}
-	release, err := reserve(abs, m != modeRead)
+	release, err := reserve(abs, m.writes())
 	if err != nil {
 		return nil, err
 	}
@@ -366,7 +404,7 @@ func attach(ctx context.Context, path string, m mode, opts Options) (*DB, error)
 		case <-time.After(lockPause):
 		}
 	}
-	if m != modeRead {
+	if m.writes() {
 		db.temporary = abs + ".tmp"
 	}
 	return db, nil
@@ -412,15 +450,15 @@ func dsn(m mode, opts Options) string {
 	threads := opts.Threads
 	if threads <= 0 {
 		threads = defaultWriterThreads
-		if m == modeRead {
+		if !m.writes() {
 			threads = runtime.GOMAXPROCS(0)
 		}
 	}
 	memory := opts.Memory
 	if memory == "" {
 		memory = defaultWriterMemory
-		if m == modeRead {
-			memory = defaultMemory
+		if !m.writes() {
+			memory = DefaultMemory
 		}
 	}
 	return "?" + url.Values{
@@ -440,11 +478,26 @@ func setup(abs string, m mode, opts Options) ([]string, error) {
 		return nil, &Error{Kind: ErrPath, Detail: "a zero byte in " + strconv.Quote(abs)}
 	}
 	// DuckDB takes what follows a question mark for options of a URL and puts the log before it.
-	if m != modeRead && strings.Contains(abs, "?") {
+	if m.writes() && strings.Contains(abs, "?") {
 		return nil, &Error{Kind: ErrPath, Detail: "DuckDB cannot write to a path with a question mark: " + abs}
 	}
-	file := quoteText(abs)
+	file := QuoteText(abs)
 	use := "USE " + Catalog + ".main"
+	if m == modeData {
+		if err := checkLog(abs); err != nil {
+			return nil, err
+		}
+		return []string{
+			"SET temp_directory=''",
+			"SET max_temp_directory_size='0KB'",
+			"SET allowed_paths=[" + file + ", " + QuoteText(abs+".wal") + "]",
+			"SET enable_external_access=false",
+			"SET lock_configuration=true",
+			"ATTACH ':memory:' AS " + Catalog,
+			"ATTACH " + file + " AS " + QuoteName(opts.source) + " (TYPE duckdb, READ_ONLY)",
+			use,
+		}, nil
+	}
 	if m != modeRead {
 		spill, option := abs+".tmp", ""
 		if abs == ":memory:" {
@@ -455,7 +508,10 @@ func setup(abs string, m mode, opts Options) ([]string, error) {
 		}
 		option += fmt.Sprintf(", ROW_GROUP_SIZE %d", RowGroupRows)
 		return []string{
-			"SET temp_directory=" + quoteText(spill),
+			// DuckDB 1.5 keeps pointers to the metadata of tables that a checkpoint does not change. Of files with as many
+			// tables and comments as these, DuckDB 1.1 finds some of them no more, and refuses the file.
+			"SET experimental_metadata_reuse=false",
+			"SET temp_directory=" + QuoteText(spill),
 			"ATTACH " + file + " AS " + Catalog + " (TYPE duckdb" + option + ")",
 			use,
 		}, nil
@@ -472,11 +528,11 @@ func setup(abs string, m mode, opts Options) ([]string, error) {
 	return list, nil
 }
 
-// quoteText writes a SQL text literal.
-func quoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+// QuoteText writes a SQL text literal.
+func QuoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// quoteName writes a SQL identifier.
-func quoteName(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+// QuoteName writes a SQL identifier.
+func QuoteName(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 
 // Path is the file, as it was given.
 func (db *DB) Path() string { return db.path }
@@ -502,14 +558,14 @@ func (db *DB) Conn(ctx context.Context) (*sql.Conn, error) {
 func (db *DB) Finalize(ctx context.Context) error {
 	// A connection that somebody still has would keep the file open, and what it did not commit is lost.
 	if n := db.pool.Stats().InUse; n > 0 {
-		return errors.Join(fail("finalize", db.path, fmt.Errorf("%d of its connections are still in use", n)), db.Close())
+		return errors.Join(Fail("finalize", db.path, fmt.Errorf("%d of its connections are still in use", n)), db.Close())
 	}
 	_, err := db.pool.ExecContext(ctx, "CHECKPOINT "+Catalog)
 	if err := errors.Join(Wrap("checkpoint", db.path, err), db.Close()); err != nil {
 		return err
 	}
-	if db.hasLog() {
-		return fail("finalize", db.path, fmt.Errorf("a write-ahead log is left beside it: %s.wal", db.path))
+	if db.HasLog() {
+		return Fail("finalize", db.path, fmt.Errorf("a write-ahead log is left beside it: %s.wal", db.path))
 	}
 	return nil
 }
@@ -523,7 +579,7 @@ func (db *DB) Discard() error {
 	}
 	for _, name := range []string{db.path + ".wal", db.path} {
 		if rerr := os.Remove(name); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
-			err = errors.Join(err, fail("remove", db.path, rerr))
+			err = errors.Join(err, Fail("remove", db.path, rerr))
 		}
 	}
 	return err

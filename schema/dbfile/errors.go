@@ -31,6 +31,8 @@ var (
 	ErrNotExport = errors.New("not a folder of ducklens export")
 	// ErrSchemaVersion: made by a ducklens with other tables.
 	ErrSchemaVersion = errors.New("another schema version")
+	// ErrUnfinished: a run is not complete where only complete runs will do.
+	ErrUnfinished = errors.New("run is not complete")
 	// ErrStorageVersion: written in a storage format that this DuckDB does not read.
 	ErrStorageVersion = errors.New("another DuckDB storage format")
 	// ErrDamaged: bytes of the file are missing or changed.
@@ -58,9 +60,8 @@ type Error struct {
 	Kind   error  // one of the sentinels, or nil if none fits
 	Holder string // who has the file open, for ErrLocked: program and PID, or ""
 	Detail string // what was found, or ""
+	Advice string // what Hint says in place of what it says for the kind, or ""
 	Err    error  // the cause, or nil
-
-	hint string
 }
 
 // Error says what was attempted on which file and what came of it.
@@ -98,8 +99,8 @@ func (e *Error) Unwrap() []error {
 
 // Hint says what to do about it, or "".
 func (e *Error) Hint() string {
-	if e.hint != "" {
-		return e.hint
+	if e.Advice != "" {
+		return e.Advice
 	}
 	switch e.Kind {
 	case ErrExists:
@@ -128,8 +129,8 @@ func (e *Error) Hint() string {
 	return ""
 }
 
-// fail puts operation and path to an error, without repeating them.
-func fail(op, path string, err error) error {
+// Fail puts operation and path to an error, without repeating them.
+func Fail(op, path string, err error) error {
 	var e *Error
 	if errors.As(err, &e) && (e.Path == "" || e.Path == path) {
 		if _, joined := err.(interface{ Unwrap() []error }); err == error(e) || !joined {
@@ -198,7 +199,7 @@ func Wrap(op, path string, err error) error {
 	var duck *duckdb.Error
 	switch {
 	case errors.As(err, &mine):
-		e.Kind, e.Holder, e.hint = mine.Kind, mine.Holder, mine.hint
+		e.Kind, e.Holder, e.Advice = mine.Kind, mine.Holder, mine.Advice
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		e.Kind = ErrInterrupted
 	case errors.Is(err, fs.ErrExist):

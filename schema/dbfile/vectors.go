@@ -24,6 +24,7 @@ const (
 	kindDouble  kind = "a float64"
 	kindText    kind = "a string"
 	kindEnum    kind = "a string of an enumeration"
+	kindBool    kind = "a bool"
 	kindFloats  kind = "a []float32"
 )
 
@@ -51,6 +52,8 @@ func newVectorWriter(t mapping.LogicalType) (vectorWriter, error) {
 		return vectorWriter{kind: kindFloat}, nil
 	case id == duckdb.TYPE_DOUBLE:
 		return vectorWriter{kind: kindDouble}, nil
+	case id == duckdb.TYPE_BOOLEAN:
+		return vectorWriter{kind: kindBool}, nil
 	case id == duckdb.TYPE_VARCHAR:
 		return vectorWriter{kind: kindText}, nil
 	case id == duckdb.TYPE_ENUM && mapping.EnumInternalType(t) == duckdb.TYPE_UTINYINT:
@@ -66,7 +69,7 @@ func newVectorWriter(t mapping.LogicalType) (vectorWriter, error) {
 			return vectorWriter{kind: kindFloats}, nil
 		}
 	}
-	return vectorWriter{}, fmt.Errorf("type %d of DuckDB, want INTEGER, FLOAT, DOUBLE, VARCHAR, an enumeration of up to 256 values, or FLOAT[]", mapping.GetTypeId(t))
+	return vectorWriter{}, fmt.Errorf("type %d of DuckDB, want INTEGER, FLOAT, DOUBLE, BOOLEAN, VARCHAR, an enumeration of up to 256 values, or FLOAT[]", mapping.GetTypeId(t))
 }
 
 // aim makes the column write to the rows of an empty vector.

@@ -16,7 +16,7 @@ func Random(run schema.Run, seed uint64, examples int) []schema.Result {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	sources := map[schema.Head][2]source{}
 	for _, head := range run.Heads {
-		sources[head] = [2]source{newSource(rng, run, head, schema.Query), newSource(rng, run, head, schema.Key)}
+		sources[head.Head] = [2]source{newSource(rng, run, head.Head, schema.Query), newSource(rng, run, head.Head, schema.Key)}
 	}
 	var results []schema.Result
 	for i := range examples {
@@ -25,14 +25,45 @@ func Random(run schema.Run, seed uint64, examples int) []schema.Result {
 			e.RandomName, e.RandomToken = rng.IntN(run.Model.DVocab), rng.IntN(run.Model.DVocab)
 		}
 		result := schema.Result{Example: e}
+		if run.Logits {
+			result.Logits = randomLogits(rng, run)
+		}
 		for n, head := range run.Heads {
-			r := randomHead(rng, run, e, head, sources[head])
+			r := randomHead(rng, run, e, head, sources[head.Head])
 			if n == 0 {
 				r.Cosines = randomCosines(rng, run)
 			}
 			result.Heads = append(result.Heads, r)
 		}
 		results = append(results, result)
+	}
+	return results
+}
+
+// randomLogits draws effects of all that writes, and adds them up.
+func randomLogits(rng *rand.Rand, run schema.Run) *schema.Logits {
+	l := &schema.Logits{KeyBias: float32(rng.NormFloat64()), BaselineBias: float32(rng.NormFloat64())}
+	key, baseline := float64(l.KeyBias), float64(l.BaselineBias)
+	for i, c := range Layout(run.Model).Components() {
+		if c.Kind != schema.QBias && c.Kind != schema.KBias {
+			e := schema.LogitEffect{Component: i, Key: float32(rng.NormFloat64() / 10), Baseline: float32(rng.NormFloat64() / 10)}
+			l.Effects = append(l.Effects, e)
+			key, baseline = key+float64(e.Key), baseline+float64(e.Baseline)
+		}
+	}
+	l.Key, l.Baseline = float32(key), float32(baseline)
+	return l
+}
+
+// AddLayerScales gives results the scales of two layers at their positions, as models have them that norm what a layer adds.
+func AddLayerScales(results []schema.Result) []schema.Result {
+	for i := range results {
+		e := results[i].Example
+		for layer := range 2 {
+			for _, pos := range []int{e.Key, e.Baseline, e.Query} {
+				results[i].LayerScales = append(results[i].LayerScales, schema.LayerScale{Layer: layer, Pos: pos, PostAttn: 1 + float32(pos)/8, PostMLP: 2})
+			}
+		}
 	}
 	return results
 }
@@ -63,77 +94,104 @@ func newSource(rng *rand.Rand, run schema.Run, head schema.Head, side schema.Sid
 	return s
 }
 
-// parts are the two parts of a vector that is split along a basis, or their factors.
-type parts [2][]float32
+// parts are the two parts of a vector that is split along a basis.
+type parts [2][]float64
 
-// vector is a query or key vector, along each basis of its side: the parts of each component, and their sums. For
-// a replacement the sums are those of another vector.
+// vector is a query or key vector: what each component adds to it, as many as the source has; and along each basis of its side
+// the axes, the components' coordinates along them, their parts, and the parts' sums. For a replacement the sums are those of
+// another vector.
 type vector struct {
-	components map[int][]parts // by basis; as many as the source has
-	sums       map[int][2][]float64
+	whole       [][]float32
+	axes        map[int][][]float32
+	coordinates map[int][][]float32 // [component][axis]
+	components  map[int][]parts
+	sums        map[int]parts
 }
 
 func (s *source) draw(rng *rand.Rand) vector {
-	v := vector{components: map[int][]parts{}, sums: map[int][2][]float64{}}
-	dHead := s.run.Model.DHead
-	totals := make([][]float64, len(s.components))
-	for c, mean := range s.means {
-		totals[c] = make([]float64, dHead)
-		for i := range mean {
-			totals[c][i] = mean[i] + rng.NormFloat64()/10
-		}
+	v := vector{axes: map[int][][]float32{}, coordinates: map[int][][]float32{}, components: map[int][]parts{}, sums: map[int]parts{}}
+	for _, mean := range s.means {
+		v.whole = append(v.whole, around(rng, mean))
 	}
 	for _, basis := range s.bases {
-		kind := s.run.Bases[basis].Kind
-		list := make([]parts, len(totals))
-		for c, total := range totals {
-			p := parts{make([]float32, dHead), make([]float32, dHead)}
-			inside := rng.Float64()
-			for i, x := range total {
-				if kind != schema.Whole && c < len(totals)-1 { // a bias is perpendicular
-					p[0][i] = float32(inside*x + rng.NormFloat64()/20)
-				}
-				p[1][i] = float32(x - float64(p[0][i]))
+		if s.run.Bases[basis].Kind == schema.Replacement {
+			other := parts{make([]float64, s.run.Model.DHead), doubles(v.whole[len(v.whole)-1])}
+			for i := range other[0] {
+				other[0][i] = rng.NormFloat64()
 			}
-			list[c] = p
-		}
-		if kind == schema.Replacement {
-			other := parts{make([]float32, dHead), list[len(list)-1][1]}
-			for i := range dHead {
-				other[0][i] = float32(rng.NormFloat64())
-			}
-			v.sums[basis] = sum([]parts{other})
+			v.sums[basis] = other
 			continue
 		}
-		v.components[basis], v.sums[basis] = list, sum(list)
+		for range s.run.Bases[basis].Dimension {
+			v.axes[basis] = append(v.axes[basis], around(rng, make([]float64, s.run.Model.DHead)))
+		}
+		for c := range v.whole {
+			coordinates := make([]float32, len(v.axes[basis]))
+			for i := range coordinates {
+				if c < len(v.whole)-1 { // a bias is perpendicular
+					coordinates[i] = float32(rng.NormFloat64())
+				}
+			}
+			v.coordinates[basis] = append(v.coordinates[basis], coordinates)
+			v.components[basis] = append(v.components[basis], split(v.whole[c], coordinates, v.axes[basis]))
+		}
+		v.sums[basis] = sum(v.components[basis])
 	}
 	return v
 }
 
-func sum(list []parts) (total [2][]float64) {
+// around draws a vector around a mean.
+func around(rng *rand.Rand, mean []float64) []float32 {
+	v := make([]float32, len(mean))
+	for i, x := range mean {
+		v[i] = float32(x + rng.NormFloat64()/10)
+	}
+	return v
+}
+
+func doubles(v []float32) []float64 {
+	list := make([]float64, len(v))
+	for i, x := range v {
+		list[i] = float64(x)
+	}
+	return list
+}
+
+// split cuts a vector into what its coordinates along axes say, and the rest.
+func split(whole, coordinates []float32, axes [][]float32) parts {
+	p := parts{make([]float64, len(whole)), doubles(whole)}
+	for n, axis := range axes {
+		for i, x := range axis {
+			p[0][i] += float64(coordinates[n]) * float64(x)
+			p[1][i] -= float64(coordinates[n]) * float64(x)
+		}
+	}
+	return p
+}
+
+func sum(list []parts) (total parts) {
 	for part := range total {
 		total[part] = make([]float64, len(list[0][part]))
 		for _, p := range list {
 			for i, x := range p[part] {
-				total[part][i] += float64(x)
+				total[part][i] += x
 			}
 		}
 	}
 	return total
 }
 
-// product gives a . b / sqrt(d_head).
-func product[A, B float32 | float64](a []A, b []B) float64 {
+func product(a, b []float64) float64 {
 	total := 0.0
 	for i, x := range a {
-		total += float64(x) * float64(b[i])
+		total += x * b[i]
 	}
-	return total / math.Sqrt(float64(len(a)))
+	return total
 }
 
 // quadrants multiplies the parts of a query vector with those of a key vector.
-func quadrants[A, B float32 | float64](q [2][]A, k [2][]B) [4]float32 {
-	return [4]float32{float32(product(q[0], k[0])), float32(product(q[0], k[1])), float32(product(q[1], k[0])), float32(product(q[1], k[1]))}
+func quadrants(scale float64, q, k parts) [4]float32 {
+	return [4]float32{float32(scale * product(q[0], k[0])), float32(scale * product(q[0], k[1])), float32(scale * product(q[1], k[0])), float32(scale * product(q[1], k[1]))}
 }
 
 // BasisPairs lists the pairs of bases that a run has on a side: a vector that is split is not replaced, and a random
@@ -175,7 +233,26 @@ func FactorBases(run schema.Run, side schema.Side) (list []int) {
 	return list
 }
 
-func randomHead(rng *rand.Rand, run schema.Run, e schema.Example, head schema.Head, sources [2]source) schema.HeadResult {
+// PairBases lists the pairs of bases that a run has pairs of components for: whole vectors where it has the basis none on both
+// sides, and those of [FactorBases].
+func PairBases(run schema.Run) (list [][2]int) {
+	whole := func(side schema.Side) int {
+		return slices.IndexFunc(run.Bases, func(b schema.Basis) bool { return b.Side == side && b.Kind == schema.Whole })
+	}
+	if q, k := whole(schema.Query), whole(schema.Key); q >= 0 && k >= 0 {
+		list = append(list, [2]int{q, k})
+	}
+	for _, q := range FactorBases(run, schema.Query) {
+		for _, k := range FactorBases(run, schema.Key) {
+			if !slices.Contains(list, [2]int{q, k}) {
+				list = append(list, [2]int{q, k})
+			}
+		}
+	}
+	return list
+}
+
+func randomHead(rng *rand.Rand, run schema.Run, e schema.Example, head schema.Target, sources [2]source) schema.HeadResult {
 	querySide, keySide := &sources[schema.Query], &sources[schema.Key]
 	query, key, baseline := querySide.draw(rng), keySide.draw(rng), keySide.draw(rng)
 	var list []schema.Contribution
@@ -183,48 +260,44 @@ func randomHead(rng *rand.Rand, run schema.Run, e schema.Example, head schema.He
 		for c, component := range querySide.components {
 			p := query.components[pair[0]][c]
 			list = append(list, schema.Contribution{Side: schema.Query, Component: component, QueryBasis: pair[0], KeyBasis: pair[1],
-				Score: quadrants(p, key.sums[pair[1]]), Baseline: quadrants(p, baseline.sums[pair[1]])})
+				Score: quadrants(head.ScoreScale, p, key.sums[pair[1]]), Baseline: quadrants(head.ScoreScale, p, baseline.sums[pair[1]])})
 		}
 	}
 	for _, pair := range BasisPairs(run, schema.Key) {
 		for c, component := range keySide.components {
 			q := query.sums[pair[0]]
 			list = append(list, schema.Contribution{Side: schema.Key, Component: component, QueryBasis: pair[0], KeyBasis: pair[1],
-				Score: quadrants(q, key.components[pair[1]][c]), Baseline: quadrants(q, baseline.components[pair[1]][c])})
+				Score: quadrants(head.ScoreScale, q, key.components[pair[1]][c]), Baseline: quadrants(head.ScoreScale, q, baseline.components[pair[1]][c])})
 		}
 	}
-	// All of a vector is in any basis that does not replace it.
-	whole := func(v vector, bases []int) []float64 {
-		i := slices.IndexFunc(bases, func(b int) bool { return v.components[b] != nil })
-		s := v.sums[bases[i]]
-		all := slices.Clone(s[0])
-		for i, x := range s[1] {
-			all[i] += x
+	whole := func(v vector) []float64 {
+		all := make([]float64, run.Model.DHead)
+		for _, w := range v.whole {
+			for i, x := range w {
+				all[i] += float64(x)
+			}
 		}
 		return all
 	}
-	q := whole(query, querySide.bases)
-	r := Finish(e, head, float32(product(q, whole(key, keySide.bases))), float32(product(q, whole(baseline, keySide.bases))), list)
+	q := whole(query)
+	r := Finish(e, head.Head, float32(head.ScoreScale*product(q, whole(key))), float32(head.ScoreScale*product(q, whole(baseline))), list)
 	r.Score.Closure = closure(r.Score, slices.DeleteFunc(slices.Clone(list), func(c schema.Contribution) bool {
 		return run.Bases[c.QueryBasis].Kind == schema.Replacement || run.Bases[c.KeyBasis].Kind == schema.Replacement
 	}))
 	if run.Factors {
-		r.Factors = append(factors(run, querySide, query, false), factors(run, keySide, key, false)...)
-		r.Factors = append(r.Factors, factors(run, keySide, baseline, true)...)
+		r.Factors = []schema.Factors{factors(run, querySide, query, false), factors(run, keySide, key, false), factors(run, keySide, baseline, true)}
 	}
 	if run.Pairs {
-		for _, qb := range FactorBases(run, schema.Query) {
-			for _, kb := range FactorBases(run, schema.Key) {
-				t := schema.PairTable{QueryBasis: qb, KeyBasis: kb, QueryComponents: querySide.components, KeyComponents: keySide.components}
-				for i := range querySide.components {
-					for j := range keySide.components {
-						p := query.components[qb][i]
-						t.Score = append(t.Score, quadrants(p, key.components[kb][j]))
-						t.Baseline = append(t.Baseline, quadrants(p, baseline.components[kb][j]))
-					}
+		for _, b := range PairBases(run) {
+			t := schema.PairTable{QueryBasis: b[0], KeyBasis: b[1], QueryComponents: querySide.components, KeyComponents: keySide.components}
+			for i := range querySide.components {
+				for j := range keySide.components {
+					p := query.components[b[0]][i]
+					t.Score = append(t.Score, quadrants(head.ScoreScale, p, key.components[b[1]][j]))
+					t.Baseline = append(t.Baseline, quadrants(head.ScoreScale, p, baseline.components[b[1]][j]))
 				}
-				r.Pairs = append(r.Pairs, t)
 			}
+			r.Pairs = append(r.Pairs, t)
 		}
 	}
 	if len(run.Movers) > 0 {
@@ -234,15 +307,21 @@ func randomHead(rng *rand.Rand, run schema.Run, e schema.Example, head schema.He
 	return r
 }
 
-// factors gives the rows of a vector.
-func factors(run schema.Run, s *source, v vector, atBaseline bool) (rows []schema.Factor) {
+// factors gives what is stored of a vector.
+func factors(run schema.Run, s *source, v vector, atBaseline bool) schema.Factors {
+	f := schema.Factors{Side: s.side, AtBaseline: atBaseline, Components: s.components, DHead: run.Model.DHead}
 	for _, basis := range FactorBases(run, s.side) {
-		for c, component := range s.components {
-			p := v.components[basis][c]
-			rows = append(rows, schema.Factor{Side: s.side, AtBaseline: atBaseline, Component: component, Basis: basis, Par: p[0], Perp: p[1]})
+		for n, axis := range v.axes[basis] {
+			f.Axes = append(f.Axes, schema.Axis{Basis: basis, Number: n, Image: axis})
 		}
 	}
-	return rows
+	for c, w := range v.whole {
+		f.Vectors = append(f.Vectors, w...)
+		for _, a := range f.Axes {
+			f.Coordinates = append(f.Coordinates, v.coordinates[a.Basis][c][a.Number])
+		}
+	}
+	return f
 }
 
 // randomSubstitutions names the vectors that the engine names. The scores are random but for unpatched, the

@@ -13,8 +13,21 @@ import (
 
 // GPT2Small has the shape of GPT-2 small (Radford et al. 2019); it names no weights.
 func GPT2Small() schema.Model {
-	return schema.Model{Name: "gpt2-shape", SHA256: fmt.Sprintf("%064d", 0), NLayers: 12, NHeads: 12, DModel: 768, DHead: 64,
-		DMLP: 3072, DVocab: 50257, NCtx: 1024, LNEps: 1e-5, Activation: "gelu_new"}
+	return schema.Model{Name: "gpt2-shape", Family: "gpt2", SHA256: fmt.Sprintf("%064d", 0), ConfigSHA: fmt.Sprintf("%064d", 1), NLayers: 12, NHeads: 12, NKVHeads: 12,
+		DModel: 768, DHead: 64, DMLP: 3072, DVocab: 50257, NCtx: 1024, Norm: "LN", LNEps: 1e-5, Activation: "gelu_new"}
+}
+
+// Layout is that of a model with all components that GPT-2 has.
+func Layout(m schema.Model) schema.Layout {
+	return schema.Layout{Layers: m.NLayers, Heads: m.NHeads, Position: true, AttnBias: true, QKBias: true}
+}
+
+// Targets makes targets of heads of GPT-2 small.
+func Targets(heads ...schema.Head) (list []schema.Target) {
+	for _, h := range heads {
+		list = append(list, schema.Target{Head: h, KVHead: h.Index, ScoreScale: 1.0 / 8, SinkLogit: math.NaN()})
+	}
+	return list
 }
 
 // Example is a prompt of five made-up tokens, the last of which attends to the second (key) and is
@@ -34,7 +47,8 @@ func Example(i int) schema.Example {
 func Finish(e schema.Example, head schema.Head, score, baseline float32, list []schema.Contribution) schema.HeadResult {
 	nan := float32(math.NaN())
 	r := schema.HeadResult{Head: head, Contributions: list, Attention: make([]schema.Attention, e.Query+1)}
-	r.Score = schema.Score{Score: score, Baseline: nan, BaselineProb: nan, QueryScale: 1, KeyScale: 1, BaselineScale: nan}
+	r.Score = schema.Score{Score: score, Baseline: nan, BaselineProb: nan, QueryScale: 1, KeyScale: 1, BaselineScale: nan,
+		SinkProb: nan, QueryNormScale: nan, KeyNormScale: nan, BaselineNormScale: nan}
 	r.Attention[e.Key].Score = score
 	if e.Baseline != schema.NoPosition {
 		r.Attention[e.Baseline].Score = baseline
@@ -97,7 +111,7 @@ func Bases() []schema.Basis {
 // GPT-2 small's shape, over [Bases]. The same seed gives the same numbers. It returns the run_id.
 func Synthetic(tb testing.TB, db *dbfile.DB, seed uint64, examples int, heads ...schema.Head) int {
 	tb.Helper()
-	run := schema.Run{Model: GPT2Small(), Heads: heads, Bases: Bases(), Seed: int64(seed), BOS: true}
+	run := schema.Run{Model: GPT2Small(), Heads: Targets(heads...), Bases: Bases(), Seed: int64(seed), BOS: true}
 	return Insert(tb, db, run, Random(run, seed, examples))
 }
 
@@ -115,30 +129,30 @@ func AllBases() []schema.Basis {
 		schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: schema.NullBasis(1), Dimension: 1, Description: "random"})
 }
 
-// Full inserts a run like that of [Synthetic] with rows in every table: over [AllBases], with factors, all pairs, and
+// Full inserts a run like that of [Synthetic] with rows in every table: over [AllBases], with factors, all pairs, logits, and
 // the movers 0.1 and 0.0. Target heads must be in layers above 0.
 func Full(tb testing.TB, db *dbfile.DB, seed uint64, examples int, heads ...schema.Head) int {
 	tb.Helper()
-	run := schema.Run{Model: GPT2Small(), Heads: heads, Bases: AllBases(), Movers: []schema.Head{{Layer: 0, Index: 1}, {Layer: 0, Index: 0}},
-		Seed: int64(seed), BOS: true, Factors: true, Pairs: true}
-	return Insert(tb, db, run, Random(run, seed, examples))
+	run := schema.Run{Model: GPT2Small(), Heads: Targets(heads...), Bases: AllBases(), Movers: []schema.Head{{Layer: 0, Index: 1}, {Layer: 0, Index: 0}},
+		Seed: int64(seed), BOS: true, Factors: true, Pairs: true, Logits: true}
+	return Insert(tb, db, run, AddLayerScales(Random(run, seed, examples)))
 }
 
 // SideComponents lists the components that a run has rows for on one side of a head, the bias last. The notebook
 // convention has none for b_O.
 func SideComponents(m schema.Model, convention schema.Convention, head schema.Head, side schema.Side) []int {
-	all := schema.Components(m.NLayers, m.NHeads)
+	layout := Layout(m)
+	all := layout.Components()
 	var list []int
-	for i, c := range all[:schema.StreamComponents(head.Layer, m.NHeads)] {
+	for i, c := range all[:layout.Below(head.Layer)] {
 		if c.Kind != schema.AttnBias || convention == schema.Exact {
 			list = append(list, i)
 		}
 	}
-	bias := schema.QBias
 	if side == schema.Key {
-		bias = schema.KBias
+		return append(list, layout.KBias())
 	}
-	return append(list, slices.IndexFunc(all, func(c schema.Component) bool { return c.Kind == bias }))
+	return append(list, layout.QBias())
 }
 
 // Panel is one published heatmap: a value per component, for one side, one pair of bases and one quadrant.
@@ -153,12 +167,12 @@ type Panel struct {
 // Panels inserts published heatmaps as one complete notebook run of a model of GPT-2 small's shape, with
 // one head and one example: a value becomes the score, and the baseline 0, so that the difference is
 // the value again. It returns the run_id. Sides and pairs of bases that no panel has are missing: let
-// [NewDB] tolerate [dbfile.Incomplete].
+// [NewDB] tolerate [verify.Incomplete].
 func Panels(tb testing.TB, db *dbfile.DB, head schema.Head, panels []Panel) int {
 	tb.Helper()
-	run := schema.Run{Model: GPT2Small(), Heads: []schema.Head{head}, Convention: schema.Notebook, PromptSource: "published", BOS: true}
+	run := schema.Run{Model: GPT2Small(), Heads: Targets(head), Convention: schema.Notebook, PromptSource: "published", BOS: true}
 	numbers := map[string]int{}
-	for i, c := range schema.Components(run.Model.NLayers, run.Model.NHeads) {
+	for i, c := range Layout(run.Model).Components() {
 		numbers[c.Label()] = i
 	}
 	basis := func(side schema.Side, name string) int {

@@ -7,19 +7,22 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/verify"
 )
 
 // NewDB gives an empty database file, open for writing. When the test ends, whatever is in it is
 // verified; problems of the tolerated kinds are let pass, others fail the test. The test may
 // Finalize or Close it before.
-func NewDB(tb testing.TB, tolerated ...dbfile.ProblemKind) *dbfile.DB {
+func NewDB(tb testing.TB, tolerated ...verify.ProblemKind) *dbfile.DB {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "test.duckdb")
 	db, err := dbfile.Create(tb.Context(), path, dbfile.Options{Threads: 1})
@@ -37,7 +40,7 @@ func NewDB(tb testing.TB, tolerated ...dbfile.ProblemKind) *dbfile.DB {
 }
 
 // check opens the file again and fails the test if it does not verify.
-func check(ctx context.Context, tb testing.TB, path string, tolerated []dbfile.ProblemKind) {
+func check(ctx context.Context, tb testing.TB, path string, tolerated []verify.ProblemKind) {
 	tb.Helper()
 	db, err := dbfile.OpenReader(ctx, path, dbfile.Options{Threads: 1})
 	if err != nil {
@@ -45,7 +48,7 @@ func check(ctx context.Context, tb testing.TB, path string, tolerated []dbfile.P
 		return
 	}
 	defer db.Close()
-	report, err := dbfile.Verify(ctx, db)
+	report, err := verify.File(ctx, db)
 	if err != nil {
 		tb.Errorf("check database: %v", err)
 		return
@@ -62,7 +65,7 @@ problems:
 }
 
 // Insert writes a run and its results as a complete run and gives its run_id. A model with the same
-// SHA-256 is shared. Empty fields of the manifest get values that say so.
+// key is shared. Empty fields of the manifest get values that say so; a run without components has those of GPT-2.
 func Insert(tb testing.TB, db *dbfile.DB, run schema.Run, results []schema.Result) int {
 	tb.Helper()
 	ctx := tb.Context()
@@ -71,6 +74,10 @@ func Insert(tb testing.TB, db *dbfile.DB, run schema.Run, results []schema.Resul
 		tb.Fatal(err)
 	}
 	defer conn.Close()
+	if run.Components == nil {
+		run.Components = Layout(run.Model).Components()
+	}
+	run.PairMeans = run.PairMeans || run.Factors || run.Pairs
 	w := writer{ctx: ctx, conn: conn, db: db, run: run}
 	if err := db.InTx(ctx, conn, func() error { return w.write(results) }); err != nil {
 		tb.Fatalf("insert run: %v", err)
@@ -85,6 +92,7 @@ type writer struct {
 	db             *dbfile.DB
 	run            schema.Run
 	modelID, runID int
+	components     []int // their numbers in the file
 }
 
 func (w *writer) write(results []schema.Result) error {
@@ -97,17 +105,25 @@ func (w *writer) write(results []schema.Result) error {
 		name string
 		rows func(schema.Result, func(...any) error) error
 	}{
-		{"example", w.example},
-		{"token", w.tokens},
+		{"prompt", w.prompt},
+		{"prompt_token", w.tokens},
+		{"edge", w.example},
 		{"score", w.scores},
-		{"attention", w.attention},
+		{"prompt_attention", w.attention},
+		{"layer_scale", w.layerScales},
 		{"contribution_wide", w.contributions},
 		{"query_factor", w.queryFactors},
 		{"key_factor", w.keyFactors},
+		{"query_axis", w.queryAxes},
+		{"key_axis", w.keyAxes},
+		{"query_coordinate", w.queryCoordinates},
+		{"key_coordinate", w.keyCoordinates},
 		{"pair_contribution_wide", w.pairs},
 		{"substitution", w.substitutions},
 		{"projection", w.projections},
 		{"vector_cosine", w.cosines},
+		{"logit", w.logits},
+		{"logit_effect", w.logitEffects},
 	} {
 		if err := w.appendAll(table.name, results, table.rows); err != nil {
 			return err
@@ -126,30 +142,53 @@ func (w *writer) exec(query string, args ...any) (sql.Result, error) {
 	return w.conn.ExecContext(w.ctx, query, args...)
 }
 
-// model finds the model, or writes it with its components.
+// model finds the model, or writes it, and its components.
 func (w *writer) model() error {
 	m := w.run.Model
-	err := w.conn.QueryRowContext(w.ctx, "SELECT model_id FROM model WHERE sha256 = ?", m.SHA256).Scan(&w.modelID)
-	if err == nil || err != sql.ErrNoRows {
+	key := schema.ModelKey(m)
+	err := w.conn.QueryRowContext(w.ctx, "SELECT model_id FROM model WHERE key = ?", key).Scan(&w.modelID)
+	if err == sql.ErrNoRows {
+		if err := w.conn.QueryRowContext(w.ctx, "SELECT coalesce(max(model_id) + 1, 0) FROM model").Scan(&w.modelID); err != nil {
+			return err
+		}
+		_, err = w.exec("INSERT INTO model VALUES (?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", w.modelID, key, m.Name, m.Family, m.SHA256, m.ConfigSHA,
+			m.NLayers, m.NHeads, m.NKVHeads, m.DModel, m.DHead, m.DMLP, m.DVocab, m.NCtx, m.Norm, m.LNEps, m.Activation)
+	}
+	if err != nil {
 		return err
 	}
-	if err := w.conn.QueryRowContext(w.ctx, "SELECT coalesce(max(model_id) + 1, 0) FROM model").Scan(&w.modelID); err != nil {
+	known := map[string]int{}
+	next := 0
+	rows, err := w.conn.QueryContext(w.ctx, "SELECT component_id, key FROM component")
+	if err != nil {
 		return err
 	}
-	if _, err := w.exec("INSERT INTO model VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", w.modelID, m.Name, m.SHA256,
-		m.NLayers, m.NHeads, m.DModel, m.DHead, m.DMLP, m.DVocab, m.NCtx, m.LNEps, m.Activation); err != nil {
+	for rows.Next() {
+		var id int
+		var key string
+		if err := rows.Scan(&id, &key); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+		known[key], next = id, max(next, id+1)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return err
 	}
 	a, err := w.db.Appender(w.conn, "component")
 	if err != nil {
 		return err
 	}
-	for i, c := range schema.Components(m.NLayers, m.NHeads) {
-		row, column := c.Grid(m.NHeads)
-		if err := a.AppendRow(int32(w.modelID*10000+i), int32(w.modelID), c.Kind.String(), index(c.Layer), index(c.Head),
-			c.Label(), c.TLName(), int32(row), int32(column)); err != nil {
-			return errors.Join(err, a.Close())
+	for _, c := range w.run.Components {
+		id, ok := known[schema.ComponentKey(key, c)]
+		if !ok {
+			id, next = next, next+1
+			row, column := c.Grid(m.NHeads)
+			if err := a.AppendRow(int32(id), schema.ComponentKey(key, c), int32(w.modelID), c.Kind.String(), index(c.Layer), index(c.Head),
+				c.Label(), c.TLName(), int32(row), int32(column), nil); err != nil {
+				return errors.Join(err, a.Close())
+			}
 		}
+		w.components = append(w.components, id)
 	}
 	return a.Close()
 }
@@ -177,16 +216,41 @@ func (w *writer) manifest() error {
 	if created.IsZero() {
 		created = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	}
-	_, err := w.exec(`INSERT INTO run (run_id, model_id, created_at, ducklens_version, command_line, prompt_source, seed, bos, convention, processing,
-		precision, blas, threads, factors, pairs, n_heads, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')`, w.runID, w.modelID,
-		created.UTC(), text(r.Version, "test"), text(r.CommandLine, "go test"), text(r.PromptSource, "test"), r.Seed, r.BOS,
-		r.Convention.String(), r.Processing.String(), text(r.Precision, "float32"), text(r.BLAS, "none"), max(r.Threads, 1), r.Factors, r.Pairs, len(r.Heads))
+	var again int // runs of the file that ask the same
+	for key := schema.RunKey(&r, 0); ; key = schema.RunKey(&r, again) {
+		var taken bool
+		if err := w.conn.QueryRowContext(w.ctx, "SELECT EXISTS (FROM run WHERE key = ?)", key).Scan(&taken); err != nil {
+			return err
+		}
+		if !taken {
+			break
+		}
+		again++
+	}
+	if _, err := w.exec(`INSERT INTO run (run_id, key, model_id, created_at, ducklens_version, command_line, prompt_source, seed, bos, convention, processing,
+		precision, blas, threads, factors, pairs, pair_means, logits, n_heads, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')`,
+		w.runID, schema.RunKey(&r, again), w.modelID, created.UTC(), text(r.Version, "test"), text(r.CommandLine, "go test"), text(r.PromptSource, "test"), r.Seed, r.BOS,
+		r.Convention.String(), r.Processing.String(), text(r.Precision, "float32"), text(r.BLAS, "none"), max(r.Threads, 1), r.Factors, r.Pairs, r.PairMeans, r.Logits, len(r.Heads)); err != nil {
+		return err
+	}
+	var rows []string
+	for i, id := range w.components {
+		rows = append(rows, fmt.Sprintf("(%d, %d, %d)", w.runID, id, i))
+	}
+	_, err := w.exec("INSERT INTO run_component VALUES " + strings.Join(rows, ", "))
 	return err
 }
 
 func (w *writer) headsAndBases() error {
+	none := func(x float64) any {
+		if x == 0 || math.IsNaN(x) {
+			return nil
+		}
+		return x
+	}
 	for i, h := range w.run.Heads {
-		if _, err := w.exec("INSERT INTO head VALUES (?, ?, ?, ?, ?, ?)", w.runID, w.headID(h), h.Layer, h.Index, h.String(), i); err != nil {
+		if _, err := w.exec("INSERT INTO head VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", w.runID, w.headID(h.Head), h.Layer, h.Index, h.TLName(), i,
+			h.KVHead, h.ScoreScale, none(h.SoftCap), none(float64(h.Window)), none(h.SinkLogit), h.RotaryDims); err != nil {
 			return err
 		}
 	}
@@ -247,20 +311,25 @@ func (w *writer) appendAll(table string, results []schema.Result, rows func(sche
 	return nil
 }
 
-func (w *writer) example(r schema.Result, add func(...any) error) error {
+func (w *writer) prompt(r schema.Result, add func(...any) error) error {
 	e := r.Example
-	var baselineToken, baselinePos any
-	if e.Baseline != schema.NoPosition {
-		baselineToken, baselinePos = e.Tokens[e.Baseline].Text, e.Baseline
-	}
 	text := func(s string) any {
 		if s == "" {
 			return nil
 		}
 		return s
 	}
-	return add(e.Index, e.Prompt.Text, text(e.Prompt.Template), text(e.Prompt.Order), e.Tokens[e.Key].Text, baselineToken,
-		e.Query, e.Key, baselinePos, len(e.Tokens), drawn(e.RandomName), drawn(e.RandomToken))
+	return add(e.Index, schema.PromptKey(e.Tokens), e.Prompt.Text, len(e.Tokens), w.run.BOS, text(e.Prompt.Template), text(e.Prompt.Order), nil, nil, text(e.Prompt.Fields.JSON()))
+}
+
+func (w *writer) example(r schema.Result, add func(...any) error) error {
+	e := r.Example
+	kind := "none"
+	var baselineToken, baselinePos any
+	if e.Baseline != schema.NoPosition {
+		kind, baselineToken, baselinePos = "token", e.Tokens[e.Baseline].Text, e.Baseline
+	}
+	return add(e.Index, e.Index, "given", e.Query, e.Key, kind, baselinePos, e.Tokens[e.Key].Text, baselineToken, drawn(e.RandomName), drawn(e.RandomToken))
 }
 
 // drawn gives NULL for a token that was not drawn.
@@ -283,8 +352,8 @@ func (w *writer) tokens(r schema.Result, add func(...any) error) error {
 func (w *writer) scores(r schema.Result, add func(...any) error) error {
 	for _, h := range r.Heads {
 		s := h.Score
-		if err := add(r.Example.Index, w.headID(h.Head), s.Score, s.Baseline, s.Prob, s.BaselineProb, s.QueryScale, s.KeyScale,
-			s.BaselineScale, s.Closure); err != nil {
+		if err := add(r.Example.Index, w.headID(h.Head), s.Score, s.Baseline, s.Prob, s.BaselineProb, s.SinkProb, s.QueryScale, s.KeyScale,
+			s.BaselineScale, s.QueryNormScale, s.KeyNormScale, s.BaselineNormScale, s.Closure); err != nil {
 			return err
 		}
 	}
@@ -293,10 +362,19 @@ func (w *writer) scores(r schema.Result, add func(...any) error) error {
 
 func (w *writer) attention(r schema.Result, add func(...any) error) error {
 	for _, h := range r.Heads {
-		for pos, a := range h.Attention {
-			if err := add(r.Example.Index, w.headID(h.Head), pos, a.Score, a.Prob); err != nil {
+		for i, a := range h.Attention {
+			if err := add(r.Example.Index, r.Example.Query, w.headID(h.Head), h.FirstKey+i, a.Score, a.Prob); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+func (w *writer) layerScales(r schema.Result, add func(...any) error) error {
+	for _, s := range r.LayerScales {
+		if err := add(r.Example.Index, s.Layer, s.Pos, s.PostAttn, s.PostMLP); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -305,7 +383,7 @@ func (w *writer) attention(r schema.Result, add func(...any) error) error {
 func (w *writer) contributions(r schema.Result, add func(...any) error) error {
 	for _, h := range r.Heads {
 		for _, c := range h.Contributions {
-			if err := add(r.Example.Index, w.headID(h.Head), c.Side.String(), w.modelID*10000+c.Component, c.QueryBasis, c.KeyBasis,
+			if err := add(r.Example.Index, w.headID(h.Head), c.Side.String(), w.component(c.Component), c.QueryBasis, c.KeyBasis,
 				c.Score[0], c.Score[1], c.Score[2], c.Score[3], c.Baseline[0], c.Baseline[1], c.Baseline[2], c.Baseline[3]); err != nil {
 				return err
 			}

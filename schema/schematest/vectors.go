@@ -2,21 +2,37 @@ package schematest
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"ducklens/schema"
 )
 
 // component numbers a component within the file.
-func (w *writer) component(c int) int { return w.modelID*10000 + c }
+func (w *writer) component(c int) int { return w.components[c] }
+
+// factorsOf finds the factors of a side of a head, and those at the baseline.
+func factorsOf(h *schema.HeadResult, side schema.Side) (own, baseline *schema.Factors) {
+	for i := range h.Factors {
+		switch f := &h.Factors[i]; {
+		case f.Side != side:
+		case f.AtBaseline:
+			baseline = f
+		default:
+			own = f
+		}
+	}
+	return own, baseline
+}
 
 func (w *writer) queryFactors(r schema.Result, add func(...any) error) error {
-	for _, h := range r.Heads {
-		for _, f := range h.Factors {
-			if f.Side != schema.Query {
-				continue
-			}
-			if err := add(r.Example.Index, w.headID(h.Head), w.component(f.Component), f.Basis, f.Par, f.Perp); err != nil {
+	for i := range r.Heads {
+		f, _ := factorsOf(&r.Heads[i], schema.Query)
+		if f == nil {
+			continue
+		}
+		for c, component := range f.Components {
+			if err := add(r.Example.Index, w.headID(r.Heads[i].Head), w.component(component), row(f, c)); err != nil {
 				return err
 			}
 		}
@@ -24,21 +40,119 @@ func (w *writer) queryFactors(r schema.Result, add func(...any) error) error {
 	return nil
 }
 
+func row(f *schema.Factors, i int) []float32 { return f.Vectors[i*f.DHead : (i+1)*f.DHead] }
+
 func (w *writer) keyFactors(r schema.Result, add func(...any) error) error {
-	for _, h := range r.Heads {
-		for _, f := range h.Factors {
-			if f.Side != schema.Key || f.AtBaseline {
-				continue
+	for i := range r.Heads {
+		f, b := factorsOf(&r.Heads[i], schema.Key)
+		if f == nil {
+			continue
+		}
+		for c, component := range f.Components {
+			var baseline any
+			if b != nil {
+				baseline = row(b, c)
 			}
-			var par, perp any
-			for _, b := range h.Factors {
-				if b.AtBaseline && b.Component == f.Component && b.Basis == f.Basis {
-					par, perp = b.Par, b.Perp
-				}
-			}
-			if err := add(r.Example.Index, w.headID(h.Head), w.component(f.Component), f.Basis, f.Par, f.Perp, par, perp); err != nil {
+			if err := add(r.Example.Index, w.headID(r.Heads[i].Head), w.component(component), row(f, c), baseline); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+func (w *writer) queryAxes(r schema.Result, add func(...any) error) error {
+	for i := range r.Heads {
+		f, _ := factorsOf(&r.Heads[i], schema.Query)
+		if f == nil {
+			continue
+		}
+		for _, a := range f.Axes {
+			if err := add(r.Example.Index, w.headID(r.Heads[i].Head), a.Basis, a.Number, a.Image); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *writer) keyAxes(r schema.Result, add func(...any) error) error {
+	for i := range r.Heads {
+		f, b := factorsOf(&r.Heads[i], schema.Key)
+		if f == nil {
+			continue
+		}
+		for n, a := range f.Axes {
+			var baseline any
+			if b != nil {
+				baseline = b.Axes[n].Image
+			}
+			if err := add(r.Example.Index, w.headID(r.Heads[i].Head), a.Basis, a.Number, a.Image, baseline); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *writer) queryCoordinates(r schema.Result, add func(...any) error) error {
+	return w.coordinates(r, schema.Query, func(h *schema.HeadResult, c int, a schema.Axis, own, _ float32) error {
+		return add(r.Example.Index, w.headID(h.Head), w.component(c), a.Basis, a.Number, own)
+	})
+}
+
+func (w *writer) keyCoordinates(r schema.Result, add func(...any) error) error {
+	return w.coordinates(r, schema.Key, func(h *schema.HeadResult, c int, a schema.Axis, own, baseline float32) error {
+		return add(r.Example.Index, w.headID(h.Head), w.component(c), a.Basis, a.Number, own, baseline)
+	})
+}
+
+// coordinates goes over the coordinates of a side, axis by axis; that of a baseline that is not there is NaN.
+func (w *writer) coordinates(r schema.Result, side schema.Side, each func(h *schema.HeadResult, component int, a schema.Axis, own, baseline float32) error) error {
+	for i := range r.Heads {
+		f, b := factorsOf(&r.Heads[i], side)
+		if f == nil {
+			continue
+		}
+		for n, a := range f.Axes {
+			for c, component := range f.Components {
+				baseline := float32(math.NaN())
+				if b != nil {
+					baseline = b.Coordinates[c*len(f.Axes)+n]
+				}
+				if err := each(&r.Heads[i], component, a, f.Coordinates[c*len(f.Axes)+n], baseline); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (w *writer) logits(r schema.Result, add func(...any) error) error {
+	l := r.Logits
+	if l == nil {
+		return nil
+	}
+	if err := add(r.Example.Index, "key", r.Example.Tokens[r.Example.Key].ID, l.Key, l.KeyBias, float32(1), l.Closure); err != nil || r.Example.Baseline == schema.NoPosition {
+		return err
+	}
+	return add(r.Example.Index, "baseline", r.Example.Tokens[r.Example.Baseline].ID, l.Baseline, l.BaselineBias, float32(1), l.Closure)
+}
+
+func (w *writer) logitEffects(r schema.Result, add func(...any) error) error {
+	if r.Logits == nil {
+		return nil
+	}
+	for _, e := range r.Logits.Effects {
+		if err := add(r.Example.Index, w.component(e.Component), "key", e.Key); err != nil {
+			return err
+		}
+		if r.Example.Baseline == schema.NoPosition {
+			continue
+		}
+		if err := add(r.Example.Index, w.component(e.Component), "baseline", e.Baseline); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -103,6 +217,9 @@ func (w *writer) cosines(r schema.Result, add func(...any) error) error {
 
 // pairMeans averages the stored pairs, or else the stored factors multiplied out, in SQL.
 func (w *writer) pairMeans() error {
+	if !w.run.PairMeans {
+		return nil
+	}
 	source := "pair_wide"
 	if w.run.Pairs {
 		source = "pair_contribution_wide"
@@ -115,8 +232,12 @@ func (w *writer) pairMeans() error {
 			}
 		}
 	}
+	var bases []string
+	for _, b := range PairBases(w.run) {
+		bases = append(bases, fmt.Sprintf("(query_basis_id = %d AND key_basis_id = %d)", b[0], b[1]))
+	}
 	_, err := w.exec(`INSERT INTO pair_mean_wide SELECT run_id, head_id, query_component_id, key_component_id, query_basis_id, key_basis_id,
-		count(score_perp_perp), count(diff_perp_perp), `+strings.Join(fields, ", ")+" FROM "+source+` WHERE run_id = ?
+		count(score_perp_perp), count(diff_perp_perp), `+strings.Join(fields, ", ")+" FROM "+source+` WHERE run_id = ? AND (`+strings.Join(bases, " OR ")+`)
 		GROUP BY run_id, head_id, query_component_id, key_component_id, query_basis_id, key_basis_id
 		ORDER BY head_id, query_basis_id, key_basis_id, query_component_id, key_component_id`, w.runID)
 	return err

@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"ducklens/engine/internal/regular"
 )
 
 // Limits of an archive. Deflate shrinks at most 1032-fold, and trained weights hardly at all: an archive
@@ -28,7 +30,7 @@ type Archive struct {
 
 // OpenArchive opens an .npz file. Every member has to be an array called NAME.npy, and no two may share a name.
 func OpenArchive(path string) (*Archive, error) {
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -43,9 +45,6 @@ func (a *Archive) index() error {
 	info, err := a.file.Stat()
 	if err != nil {
 		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%w: not a regular file", ErrFormat)
 	}
 	z, err := zip.NewReader(a.file, info.Size())
 	if err != nil {

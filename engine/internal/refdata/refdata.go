@@ -65,6 +65,24 @@ func Published(tb testing.TB) string {
 	return besideIn(tb, "published")
 }
 
+// Families gives the folder of small models of many families with their numbers, or skips the test.
+func Families(tb testing.TB) string {
+	tb.Helper()
+	return besideIn(tb, "families")
+}
+
+// Models gives the folder of larger models and GGUF files, or skips the test.
+func Models(tb testing.TB) string {
+	tb.Helper()
+	return besideIn(tb, "models")
+}
+
+// Reports gives the folder of inputs rebuilt from bug reports, or skips the test.
+func Reports(tb testing.TB) string {
+	tb.Helper()
+	return besideIn(tb, "reports")
+}
+
 func beside(tb testing.TB, name string) string {
 	tb.Helper()
 	return besideIn(tb, filepath.Join("goldens", name))

@@ -1,0 +1,103 @@
+package checkpoint
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"ducklens/engine/internal/regular"
+)
+
+// Names of the files of a model folder.
+const (
+	configFile  = "config.json"
+	singleFile  = "model.safetensors"
+	indexFile   = "model.safetensors.index.json"
+	lensFile    = "model.npz"
+	adapterFile = "adapter_model.safetensors"
+	mistralFile = "consolidated.safetensors"
+)
+
+// openFiles finds out what is at the path, and opens it.
+func (c *Checkpoint) openFiles() error {
+	info, err := os.Stat(c.path)
+	switch {
+	case err != nil:
+		return fault(ErrNoCheckpoint, "%w", err)
+	case info.IsDir():
+		c.folder = c.path
+		return c.openFolder()
+	}
+	if err := regular.Check(c.path, info.Mode()); err != nil {
+		return fault(ErrNoCheckpoint, "%w", err)
+	}
+	if !isGGUF(c.path) {
+		return WithHint("give the folder that holds config.json, not a file in it",
+			fault(ErrNoCheckpoint, "neither a folder nor a .gguf file"))
+	}
+	c.folder = filepath.Dir(c.path)
+	return c.openGGUF(filepath.Base(c.path))
+}
+
+// openFolder opens the form of the weights that the folder holds. Other files in it do not count.
+func (c *Checkpoint) openFolder() (err error) {
+	found := present(c.folder, singleFile, indexFile, lensFile)
+	both := slices.Equal(found, []string{singleFile, indexFile})
+	if both && isIndexOf(filepath.Join(c.folder, indexFile), singleFile) {
+		found = found[1:]
+	}
+	switch {
+	case len(found) == 0:
+		model, err := ggufIn(c.folder)
+		if err != nil {
+			return err
+		}
+		if model == "" {
+			return noWeights(c.folder)
+		}
+		return c.openGGUF(model)
+	case len(found) > 1:
+		return WithHint("keep one form of the weights in a folder",
+			fault(ErrNoCheckpoint, "both %s and %s, want one of them", found[0], found[1]))
+	}
+	if c.keys, c.text, err = readKeys(filepath.Join(c.folder, configFile)); err != nil {
+		return err
+	}
+	if found[0] == lensFile {
+		return c.openLens()
+	}
+	return c.openHub(found[0])
+}
+
+// isIndexOf tells whether an index knows no file but this one.
+func isIndexOf(index, file string) bool {
+	shardOf, err := readIndex(index)
+	for _, shard := range shardOf {
+		if shard != file {
+			return false
+		}
+	}
+	return err == nil
+}
+
+// noWeights says what is there in place of weights that are read.
+func noWeights(dir string) error {
+	err := fault(ErrNoCheckpoint, "no %s, %s, %s or .gguf file", singleFile, indexFile, lensFile)
+	others := present(dir, adapterFile, "adapter_model.bin", "pytorch_model.bin", "pytorch_model.bin.index.json",
+		mistralFile)
+	if len(others) == 0 {
+		return err
+	}
+	err = fmt.Errorf("%w, but %s", err, others[0])
+	switch others[0] {
+	case adapterFile, "adapter_model.bin":
+		return WithHint("an adapter holds the changes to a model and not the model: merge it into its base model "+
+			"(peft: merge_and_unload) and save that", err)
+	case mistralFile:
+		return WithHint("consolidated.safetensors has Mistral's own names: take the files with Hugging Face's "+
+			"(model.safetensors, config.json) from the same place", err)
+	}
+	return WithHint("pytorch_model.bin is a pickle, which can run code when it is opened; save the model as "+
+		"safetensors instead", err)
+}

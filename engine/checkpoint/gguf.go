@@ -1,0 +1,148 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ducklens/engine/checkpoint/gguf"
+	"ducklens/engine/internal/regular"
+)
+
+// splitName is how llama.cpp names the parts of a model.
+var splitName = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})\.gguf$`)
+
+const maxParts = 1024
+
+// openGGUF opens a file of llama.cpp's, and those that it is split into.
+func (c *Checkpoint) openGGUF(file string) error {
+	parts, err := partsOf(file)
+	if err != nil {
+		return err
+	}
+	c.form, c.files = GGUF, parts
+	m := &mapped{data: map[string][]byte{}}
+	c.weights = m
+	if err := c.loadGGUF(m); err != nil {
+		return errors.Join(err, m.close())
+	}
+	return nil
+}
+
+// partsOf gives the names of the files that the model consists of.
+func partsOf(file string) ([]string, error) {
+	found := splitName.FindStringSubmatch(file)
+	if found == nil {
+		return []string{file}, nil
+	}
+	number, _ := strconv.Atoi(found[2])
+	count, _ := strconv.Atoi(found[3])
+	if number < 1 || number > count || count > maxParts {
+		return nil, fault(ErrNoCheckpoint, "%s is part %d of %d, want a part from 1 on, of at most %d",
+			file, number, count, maxParts)
+	}
+	parts := make([]string, count)
+	for i := range parts {
+		parts[i] = fmt.Sprintf("%s-%05d-of-%05d.gguf", found[1], i+1, count)
+	}
+	return parts, nil
+}
+
+func (c *Checkpoint) loadGGUF(m *mapped) error {
+	for i, file := range c.files {
+		data, err := m.file(filepath.Join(c.folder, file))
+		if err != nil {
+			return err
+		}
+		f, err := gguf.Parse(data)
+		if err == nil {
+			err = checkPart(f.Metadata, i, len(c.files))
+		}
+		switch {
+		case errors.Is(err, gguf.ErrUnsupported):
+			return WithHint("most models are published in several types: take one that is read",
+				fault(ErrUnsupported, "%s: %w", file, err))
+		case err != nil:
+			return fault(ErrFormat, "%s: %w", file, err)
+		}
+		if i == 0 {
+			c.metadata = f.Metadata
+		}
+		for _, t := range f.Tensors {
+			if _, twice := m.data[t.Name]; twice {
+				return fault(ErrFormat, "%s: tensor %q is in a part before it as well", file, t.Name)
+			}
+			m.data[t.Name] = t.Data
+			c.infos = append(c.infos, Info{t.Name, DType(t.Type.String()), t.Shape, int64(len(t.Data)), file})
+		}
+	}
+	const total = "split.tensors.count"
+	if want, ok := c.metadata.Number(total); ok && len(c.files) > 1 && want != int64(len(c.infos)) {
+		return fault(ErrFormat, "%d tensors in %d files, want %d, as %s says", len(c.infos), len(c.files), want, total)
+	}
+	return nil
+}
+
+// checkPart holds what a file says about its place among others against its name.
+func checkPart(m *gguf.Metadata, part, parts int) error {
+	if n, ok := m.Number("split.count"); ok && n != int64(parts) && n > 1 {
+		return WithHint("keep the files in one folder, under the names that they were published with "+
+			"(NAME-00001-of-00003.gguf and so on)",
+			fmt.Errorf("split.count is %d, and the name makes it %d", n, parts))
+	}
+	if n, ok := m.Number("split.no"); ok && n != int64(part) {
+		return fmt.Errorf("split.no is %d, want %d for part %d", n, part, part+1)
+	}
+	return nil
+}
+
+// ggufIn gives the model in a folder that holds nothing else that is read: the name of its file, or of the
+// first of its parts. It is empty where there is none.
+func ggufIn(dir string) (string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fault(ErrNoCheckpoint, "%w", err)
+	}
+	var models []string
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".gguf") {
+			continue
+		}
+		name := e.Name()
+		if parts, err := partsOf(name); err == nil {
+			name = parts[0]
+		}
+		if !slices.Contains(models, name) {
+			models = append(models, name)
+		}
+	}
+	switch len(models) {
+	case 0:
+		return "", nil
+	case 1:
+		return models[0], nil
+	}
+	return "", WithHint("name the file",
+		fault(ErrNoCheckpoint, "%d GGUF models in the folder: %s", len(models), SomeOf(models)))
+}
+
+// isGGUF tells whether the file at path is one of llama.cpp's, by its name or, where that says nothing, by
+// its first bytes.
+func isGGUF(path string) bool {
+	if filepath.Ext(path) == ".gguf" {
+		return true
+	}
+	f, err := regular.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var magic [len(gguf.Magic)]byte
+	_, err = f.Read(magic[:])
+	return err == nil && string(magic[:]) == gguf.Magic
+}

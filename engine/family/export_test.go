@@ -1,0 +1,9 @@
+package family
+
+import "ducklens/engine/checkpoint"
+
+// Configure reads a configuration alone.
+func Configure(values checkpoint.Keys) (*Model, error) {
+	_, m, err := configure(values)
+	return m, err
+}

@@ -1,0 +1,263 @@
+package family
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+
+	"ducklens/engine/checkpoint"
+	"ducklens/engine/model"
+	"ducklens/engine/rotary"
+)
+
+// rope is how a family spells its rotary embedding outside rope_parameters and rope_scaling.
+type rope struct {
+	theta   string            // the key of the base
+	part    string            // the key of the part of a head that turns; "": all of it
+	local   string            // the key of the base of layers with a window, never scaled; "": as the others
+	aliases map[string]string // older names of types
+}
+
+// turn reads the rotary embedding of every layer, in the old spelling (rope_theta, rope_scaling) or the new
+// one (rope_parameters, which may hold one set for each type of layer).
+func (k *keys) turn(s *model.Spec, r rope, types []string) {
+	made := map[string]rotary.Rotary{}
+	for _, kind := range types {
+		turn, ok := made[kind]
+		if !ok {
+			turn = k.rotaryOf(s, r, kind)
+			made[kind] = turn
+		}
+		s.Rotary = append(s.Rotary, turn)
+	}
+	k.take("rope_parameters", "rope_scaling", r.theta, r.part, r.local, "original_max_position_embeddings")
+}
+
+// allFull is the list of types of a model whose layers are all alike.
+func allFull(s *model.Spec) []string { return slices.Repeat([]string{full}, s.Layers) }
+
+// rotaryOf reads one set of parameters.
+func (k *keys) rotaryOf(s *model.Spec, r rope, kind string) rotary.Rotary {
+	p := k.ropeKeys(r, kind)
+	defer func() {
+		for _, key := range p.left() {
+			p.refuse("%s is not understood", key)
+		}
+		k.faults = append(k.faults, p.faults...)
+	}()
+	base := p.positive("rope_theta")
+	part := 1.0
+	if p.has("partial_rotary_factor") {
+		part = p.number("partial_rotary_factor", 0, 1)
+	}
+	dims := int(float64(s.DHead) * part)
+	if dims%2 != 0 || dims == 0 {
+		p.fail("partial_rotary_factor %v of %d dimensions is %d, want an even number", part, s.DHead, dims)
+		return rotary.Rotary{}
+	}
+	turn := plainRotary(base, dims)
+	p.take("original_max_position_embeddings", "max_position_embeddings", "finetuned")
+	name := p.kind(r)
+	switch name {
+	case "default":
+	case "linear":
+		divide(turn.Frequencies, p.positive("factor"))
+	case "llama3":
+		p.llama3(&turn, s)
+	case "yarn":
+		p.yarn(&turn, s, base)
+	case "longrope":
+		p.longrope(&turn, s)
+	case "dynamic":
+		p.refuse("rope_type is \"dynamic\": its frequencies depend on the length of the text")
+	default:
+		p.refuse("rope_type is %q, want default, linear, llama3, yarn or longrope", name)
+	}
+	return turn
+}
+
+// kind reads the type of the scaling, which older files call type.
+func (k *keys) kind(r rope) string {
+	name, older := k.text("rope_type"), k.text("type")
+	if name == "" {
+		name = older
+	} else if older != "" && older != name {
+		k.fail("rope_type is %q and type is %q, want the same", name, older)
+	}
+	if alias, ok := r.aliases[name]; ok {
+		return alias
+	}
+	if name == "" {
+		return "default"
+	}
+	return name
+}
+
+// ropeKeys gives the parameters of a type of layer as keys of their own.
+func (k *keys) ropeKeys(r rope, kind string) *keys {
+	place, values := "rope_parameters", checkpoint.Keys{}
+	switch byLayer := (map[string]checkpoint.Keys{}); {
+	case k.has("rope_parameters") && k.isSet("rope_scaling"):
+		k.fail("rope_parameters and rope_scaling are both there, want one of them")
+	case k.has("rope_parameters") && json.Unmarshal(k.value("rope_parameters"), &byLayer) == nil &&
+		(byLayer[full] != nil || byLayer[local] != nil):
+		place, values = place+"."+kind, byLayer[kind]
+	case k.has("rope_parameters"):
+		k.decode("rope_parameters", &values)
+		if r.local != "" && k.isSet("rope_parameters") {
+			k.refuse("rope_parameters has one set of values, want one for each of %q and %q", full, local)
+		}
+	case kind == local && r.local != "":
+		place = r.local
+		values["rope_theta"] = k.value(r.local)
+	default:
+		place = "rope_scaling"
+		k.decode("rope_scaling", &values)
+	}
+	p := &keys{values: values, taken: map[string]bool{}, path: k.path + place + ".", spell: k.spell,
+		defaults: checkpoint.Keys{}}
+	p.defaults["rope_theta"] = k.value(r.theta)
+	if r.part != "" && k.has(r.part) {
+		p.same("partial_rotary_factor", k, r.part)
+	}
+	p.same("original_max_position_embeddings", k, "original_max_position_embeddings")
+	p.defaults["max_position_embeddings"] = k.value("max_position_embeddings")
+	return p
+}
+
+// same takes a key's value from outside where it is not inside; where the file has both, they have to agree.
+func (p *keys) same(key string, k *keys, outside string) {
+	if !k.has(outside) {
+		return
+	}
+	p.defaults[key] = k.value(outside)
+	if p.has(key) && !k.absent(outside) && p.number(key, 0, 1e9) != k.number(outside, 0, 1e9) {
+		p.fail("%s is %s, and %s outside is %s, want the same", key, p.value(key), outside, k.value(outside))
+	}
+}
+
+// plainRotary turns the first dims dimensions, unscaled.
+func plainRotary(base float64, dims int) rotary.Rotary {
+	return rotary.Rotary{Dims: dims, Factor: 1, Frequencies: frequencies(base, dims)}
+}
+
+// frequencies are base^(-2i/dims): [dims/2] radians a position.
+func frequencies(base float64, dims int) []float64 {
+	f := make([]float64, dims/2)
+	for i := range f {
+		f[i] = 1 / math.Pow(base, float64(2*i)/float64(dims))
+	}
+	return f
+}
+
+func divide(f []float64, by float64) {
+	for i := range f {
+		f[i] /= by
+	}
+}
+
+// original is the context for which the model was trained before it was stretched.
+func (k *keys) original() float64 {
+	if k.has("original_max_position_embeddings") {
+		return k.positive("original_max_position_embeddings")
+	}
+	return k.positive("max_position_embeddings")
+}
+
+// llama3 divides the frequencies of waves that are longer than the original context, and blends those in
+// between.
+func (k *keys) llama3(turn *rotary.Rotary, s *model.Spec) {
+	factor, low, high := k.positive("factor"), k.positive("low_freq_factor"), k.positive("high_freq_factor")
+	original := k.original()
+	if !(low < high) {
+		k.fail("low_freq_factor is %v and high_freq_factor %v, want the second larger", low, high)
+	}
+	for i, f := range turn.Frequencies {
+		waves := original * f / (2 * math.Pi)
+		keep := min(max((waves-low)/(high-low), 0), 1)
+		turn.Frequencies[i] = (1-keep)*f/factor + keep*f
+	}
+}
+
+// yarn divides the frequencies below a ramp over the dimensions (arXiv:2309.00071).
+func (k *keys) yarn(turn *rotary.Rotary, s *model.Spec, base float64) {
+	original := k.original()
+	factor := k.optional("factor")
+	if factor == 0 {
+		factor = float64(s.NCtx) / original
+	}
+	turn.Factor = k.yarnFactor(factor)
+	fast, slow := 32.0, 1.0
+	if k.isSet("beta_fast") {
+		fast = k.positive("beta_fast")
+	}
+	if k.isSet("beta_slow") {
+		slow = k.positive("beta_slow")
+	}
+	dims := float64(turn.Dims)
+	dimension := func(turns float64) float64 { // that turns so often in the original context
+		return dims * math.Log(original/(turns*2*math.Pi)) / (2 * math.Log(base))
+	}
+	low, high := dimension(fast), dimension(slow)
+	if k.absent("truncate") || k.flag("truncate") {
+		low, high = math.Floor(low), math.Ceil(high)
+	}
+	k.take("truncate")
+	low, high = max(low, 0), min(high, dims-1)
+	if low == high {
+		high += 0.001
+	}
+	for i, f := range turn.Frequencies {
+		ramp := min(max((float64(i)-low)/(high-low), 0), 1)
+		turn.Frequencies[i] = f/factor*ramp + f*(1-ramp)
+	}
+}
+
+// yarnFactor is what cos and sin are multiplied by.
+func (k *keys) yarnFactor(factor float64) float64 {
+	grow := func(by float64) float64 {
+		if factor <= 1 {
+			return 1
+		}
+		return 0.1*by*math.Log(factor) + 1
+	}
+	by, all := k.optional("mscale"), k.optional("mscale_all_dim")
+	if stored := k.optional("attention_factor"); stored != 0 {
+		return stored
+	}
+	if by != 0 && all != 0 {
+		return grow(by) / grow(all)
+	}
+	return grow(1)
+}
+
+// longrope divides every frequency by a number of its own: of one list in prompts up to the original context,
+// of another in longer ones (arXiv:2402.13753).
+func (k *keys) longrope(turn *rotary.Rotary, s *model.Spec) {
+	original := k.original()
+	factor := k.optional("factor")
+	if factor == 0 {
+		factor = float64(s.NCtx) / original
+	}
+	switch stored := k.optional("attention_factor"); {
+	case stored != 0:
+		turn.Factor = stored
+	case factor > 1:
+		turn.Factor = math.Sqrt(1 + math.Log(factor)/math.Log(original))
+	}
+	turn.LongFrequencies, turn.LongFrom = slices.Clone(turn.Frequencies), int(original)
+	for key, f := range map[string][]float64{"short_factor": turn.Frequencies,
+		"long_factor": turn.LongFrequencies} {
+		var by []float64
+		if k.decode(key, &by); len(by) != len(f) {
+			k.fail("%s has %d numbers, want %d", key, len(by), len(f))
+			continue
+		}
+		for i := range f {
+			if !(by[i] > 0) {
+				k.fail("%s has %v, want numbers above 0", key, by[i])
+			}
+			f[i] /= by[i]
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package plain
+
+import (
+	"math"
+
+	"ducklens/schema"
+)
+
+// Rows gives key-side contributions to the score of every position, biases last: [C+1][n]; NaN where the
+// query does not see.
+func (m *Model) Rows(r *Run, layer, head, query int) [][]float64 {
+	q := m.total(r, Query, layer, head, query)
+	rows := grid(len(m.Components(r, schema.Processed, layer, query))+1, len(r.Tokens))
+	for j := range r.Tokens {
+		k := m.Factors(r, Key, layer, head, j, m.Components(r, schema.Processed, layer, j))
+		for c := range k {
+			rows[c][j] = dot(q, k[c]) / m.AttnScale
+			if !m.Sees(layer, query, j) {
+				rows[c][j] = math.NaN()
+			}
+		}
+	}
+	return rows
+}
+
+// total is the whole query or key: the sum of its factors.
+func (m *Model) total(r *Run, side Side, layer, head, pos int) []float64 {
+	v := make([]float64, m.DHead)
+	for _, f := range m.Factors(r, side, layer, head, pos, m.Components(r, schema.Processed, layer, pos)) {
+		v = add(v, f)
+	}
+	return v
+}
+
+// Contrasts takes a mean of contributions away from those to the key: over all other positions that the query
+// sees, and weighted by its attention to them. [C+1] each
+func (m *Model) Contrasts(r *Run, rows [][]float64, layer, head, query, key int) (mean, weighted []float64) {
+	for _, row := range rows {
+		sum, count, weightedSum, weight := 0.0, 0.0, 0.0, 0.0
+		for j, c := range row {
+			if j == key || math.IsNaN(c) {
+				continue
+			}
+			a := r.Layer[layer].Pattern[head][query][j]
+			sum, count, weightedSum, weight = sum+c, count+1, weightedSum+a*c, weight+a
+		}
+		mean, weighted = append(mean, row[key]-sum/count), append(weighted, row[key]-weightedSum/weight)
+	}
+	return mean, weighted
+}
+
+// Without takes each component away from the stream before the layer, with every norm made anew: the score to
+// the key when it is away at the query, at the key, at both, and the key's probability in these cases. [C][6]
+func (m *Model) Without(r *Run, layer, head, query, key int) [][]float64 {
+	o, n, g := &r.Layer[layer], len(r.Tokens), m.KVHead(head)
+	var list [][]float64
+	atKey := m.Components(r, schema.Processed, layer, key)
+	for c, x := range m.Components(r, schema.Processed, layer, query) {
+		norm := m.Layer[layer].Norm
+		qs, _ := m.query(layer, norm.Apply(sub(r.Resid[layer][query], x)), query, n)
+		ks, _ := m.key(layer, norm.Apply(sub(r.Resid[layer][key], atKey[c])), key, n)
+		q, k := qs[head], ks[g]
+		var scores, probs []float64
+		for _, side := range [][2][]float64{{q, o.K[key][g]}, {o.Q[query][head], k}, {q, k}} {
+			row := make([]float64, n)
+			for j := range row {
+				row[j] = math.Inf(-1)
+				if m.Sees(layer, query, j) {
+					row[j] = dot(side[0], o.K[j][g]) / m.AttnScale
+				}
+			}
+			row[key] = dot(side[0], side[1]) / m.AttnScale
+			pattern, _ := m.Attend(layer, head, row)
+			scores, probs = append(scores, row[key]), append(probs, pattern[key])
+		}
+		list = append(list, append(scores, probs...))
+	}
+	return list
+}
+
+// SourcesOf splits the key-side contribution of every earlier head by the position that it read from: [layer
+// H][n]. Norms are frozen; value biases are apart.
+func (m *Model) SourcesOf(r *Run, layer, head, query, key int) [][]float64 {
+	q := m.total(r, Query, layer, head, query)
+	list := grid(layer*m.Heads, len(r.Tokens))
+	for l := range layer {
+		a, o := &m.Layer[l], &r.Layer[l]
+		for h := range m.Heads {
+			for j := range r.Tokens {
+				v := o.Value[j][m.KVHead(h)]
+				if m.Sinks {
+					v = add(v, o.ValueBias[m.KVHead(h)])
+				}
+				wrote := a.PostAttn.Linear(mul(a.O[h], scaled(v, o.Pattern[h][key][j])), o.PostScale[key])
+				k := m.Factors(r, Key, layer, head, key, [][]float64{wrote})
+				list[l*m.Heads+h][j] = dot(q, k[0]) / m.AttnScale
+			}
+		}
+	}
+	return list
+}
+
+// Ablate takes each component away at all positions, when it is written, and runs the model on: score to the
+// key, to the baseline, probability of the key, and the logits of both tokens at the query position. [C][5];
+// NaN for embeddings and b_O.
+func (m *Model) Ablate(r *Run, layer, head, query, key, baseline int) [][]float64 {
+	var list [][]float64
+	for _, c := range m.Layout(schema.Processed).Components()[:m.Layout(schema.Processed).Below(layer)] {
+		if c.Kind != schema.HeadOut && c.Kind != schema.MLP {
+			list = append(list, []float64{math.NaN(), math.NaN(), math.NaN(), math.NaN(), math.NaN()})
+			continue
+		}
+		away := schema.Head{Layer: c.Layer, Index: c.Head}
+		run := m.ForwardWithout(r.Tokens, &away)
+		o := &run.Layer[layer]
+		logits := m.LogitsAt(run, query)
+		list = append(list, []float64{o.Score[head][query][key], o.Score[head][query][baseline],
+			o.Pattern[head][query][key],
+			logits[r.Tokens[key]], logits[r.Tokens[baseline]]})
+	}
+	return list
+}

@@ -1,0 +1,242 @@
+package model
+
+import (
+	"fmt"
+
+	"ducklens/engine/blas"
+	"ducklens/engine/checkpoint"
+)
+
+// reader reads parameters out of a checkpoint. The first fault stays, and everything after it is empty.
+type reader[T blas.Float] struct {
+	checkpoint *checkpoint.Checkpoint
+	views      map[string]checkpoint.View // tensors that were opened, whose numbers are finite
+	buffers    *spares[[]T]               // for one matrix each
+	fault      error
+}
+
+// tensor opens the tensor of a source: all of it, or the part of one expert.
+func (r *reader[T]) tensor(s Source) (v checkpoint.View, ok bool) {
+	if r.fault != nil {
+		return v, false
+	}
+	if s.Scales != "" {
+		if v, r.fault = r.checkpoint.MXFP4(s.Tensor, s.Scales, s.Expert); r.fault == nil {
+			r.fault = checkFinite(r.checkpoint, v)
+		}
+		return v, r.fault == nil
+	}
+	v, ok = r.views[s.Tensor]
+	if !ok {
+		if v, r.fault = r.checkpoint.Tensor(s.Tensor); r.fault == nil {
+			r.fault = checkFinite(r.checkpoint, v)
+		}
+		if r.fault != nil {
+			return v, false
+		}
+		r.views[s.Tensor] = v
+	}
+	if s.Experts > 0 {
+		if len(v.Shape) < 2 || v.Shape[0] != s.Experts {
+			r.misfit(v, fmt.Sprintf("%d experts", s.Experts))
+			return v, false
+		}
+		v = v.Rows(s.Expert, s.Expert+1)
+		v.Shape = v.Shape[1:]
+	}
+	return v, true
+}
+
+func (r *reader[T]) misfit(v checkpoint.View, want string) {
+	r.fault = fmt.Errorf("checkpoint %s: tensor %q has shape %v, want %s", r.checkpoint.Path(), v.Name, v.Shape, want)
+}
+
+// release lets go of the pages of what was read.
+func (r *reader[T]) release() {
+	for _, v := range r.views {
+		v.Release(0, v.Len())
+	}
+}
+
+// vector reads a parameter of n numbers, or nil where it is not stored.
+func (r *reader[T]) vector(s Source, n int) []float64 {
+	if !s.Stored() {
+		return nil
+	}
+	v, ok := r.tensor(s)
+	if !ok {
+		return nil
+	}
+	if last := s.last(n); last > v.Len() {
+		r.misfit(v, fmt.Sprintf("at least %d numbers", last))
+		return nil
+	}
+	x := make([]float64, n)
+	for _, p := range s.pieces(n, v.Len()+1) {
+		checkpoint.Copy(x[p.to:p.to+p.n], v, p.from)
+	}
+	plus(x, s.Plus)
+	return x
+}
+
+// zeros is vector, with zeros where the parameter is not stored.
+func (r *reader[T]) zeros(s Source, n int) []float64 {
+	if x := r.vector(s, n); x != nil {
+		return x
+	}
+	return make([]float64, n)
+}
+
+// plus adds to every number, and leaves the sign of a zero alone where there is nothing to add.
+func plus[T blas.Float](x []T, more float64) {
+	if more == 0 {
+		return
+	}
+	for i := range x {
+		x[i] = T(float64(x[i]) + more)
+	}
+}
+
+// piece is a run of outputs that are neighbours both in a parameter and in its tensor.
+type piece struct{ to, from, n int }
+
+// last is how many outputs the tensor must have for n of the parameter.
+func (s Source) last(n int) int {
+	last := 0
+	for i := range n {
+		last = max(last, s.OutputOf(i)+1)
+	}
+	return last
+}
+
+// pieces are those of n outputs; none goes over a multiple of unit in the tensor, above 0.
+func (s Source) pieces(n, unit int) []piece {
+	var list []piece
+	for i := range n {
+		from := s.OutputOf(i)
+		if k := len(list) - 1; k >= 0 && list[k].from+list[k].n == from && from%unit != 0 {
+			list[k].n++
+		} else {
+			list = append(list, piece{i, from, 1})
+		}
+	}
+	return list
+}
+
+// part is one of the parameters that make a matrix, with so many outputs.
+type part struct {
+	Source
+	outputs int
+}
+
+// matrix reads parameters with the same inputs, side by side: [inputs, all outputs], transposed where they
+// are stored so. The numbers belong to the file or lie in buffer, which release gives back.
+func (r *reader[T]) matrix(inputs int, parts ...part) (m blas.Matrix[T], buffer []T) {
+	n := 0
+	for _, p := range parts {
+		n += p.outputs
+	}
+	transposed := parts[0].Order == OutIn
+	as := func(data []T) blas.Matrix[T] {
+		if transposed {
+			return blas.NewMatrix(n, inputs, data).T()
+		}
+		return blas.NewMatrix(inputs, n, data)
+	}
+	buffer = fitted(r.buffers.take(), inputs*n)
+	if data, ok := r.inPlace(inputs, n, parts); ok {
+		return as(data), buffer
+	}
+	m = as(buffer)
+	at := 0
+	for _, p := range parts {
+		if (p.Order == OutIn) != transposed {
+			r.fault = fmt.Errorf("tensors %q and %q are stored in different orders, want one", parts[0].Tensor, p.Tensor)
+		}
+		v, ok := r.tensor(p.Source)
+		if !ok || r.fault != nil || !r.fits(v, inputs, p) {
+			return m, buffer
+		}
+		if transposed {
+			copyRows(buffer[at*inputs:], v, inputs, p)
+		} else {
+			copyColumns(m.Slice(0, inputs, at, at+p.outputs), v, p)
+		}
+		at += p.outputs
+	}
+	return m, buffer
+}
+
+// inPlace gives the numbers of a matrix without a copy, where all of a tensor is what is asked for.
+func (r *reader[T]) inPlace(inputs, n int, parts []part) ([]T, bool) {
+	_, single := any(T(0)).(float32)
+	at := 0
+	for _, p := range parts {
+		whole := len(p.pieces(p.outputs, n+1)) == 1 && p.OutputOf(0) == at
+		if !single || !whole || p.Tensor != parts[0].Tensor || p.Order == HeadInOut || p.Plus != 0 || p.Experts > 0 {
+			return nil, false
+		}
+		at += p.outputs
+	}
+	v, ok := r.tensor(parts[0].Source)
+	if !ok || v.DType != checkpoint.F32 || v.Len() != inputs*n || !r.fits(v, inputs, parts[0]) {
+		return nil, false
+	}
+	return checkpoint.Values[T](v), true
+}
+
+// fits compares the shape of a tensor with what a part asks of it.
+func (r *reader[T]) fits(v checkpoint.View, inputs int, p part) bool {
+	want := map[Order]int{OutIn: 2, InOut: 2, HeadInOut: 3, HeadOutIn: 3}[p.Order]
+	dims := len(v.Shape)
+	found, outputs := 0, 0
+	if dims == want {
+		switch p.Order {
+		case OutIn:
+			found, outputs = v.Shape[1], v.Shape[0]
+		case InOut:
+			found, outputs = v.Shape[0], v.Shape[1]
+		case HeadInOut:
+			found, outputs = v.Shape[1], v.Shape[0]*v.Shape[2]
+		case HeadOutIn:
+			found, outputs = v.Shape[0]*v.Shape[1], v.Shape[2]
+		}
+	}
+	last := p.last(p.outputs)
+	if found == inputs && last <= outputs {
+		return true
+	}
+	r.misfit(v, fmt.Sprintf("%d inputs and at least %d outputs", inputs, last))
+	return false
+}
+
+// copyRows copies the outputs of a part, each with its inputs, one after the other.
+func copyRows[T blas.Float](dst []T, v checkpoint.View, inputs int, p part) {
+	for _, run := range p.pieces(p.outputs, p.outputs+1) {
+		checkpoint.Copy(dst[run.to*inputs:][:run.n*inputs], v, run.from*inputs)
+	}
+	plus(dst[:p.outputs*inputs], p.Plus)
+}
+
+// copyColumns copies the outputs of a part into the columns of dst [inputs, outputs].
+func copyColumns[T blas.Float](dst blas.Matrix[T], v checkpoint.View, p part) {
+	width := v.Shape[len(v.Shape)-1] // outputs that lie beside each other
+	for _, run := range p.pieces(p.outputs, width) {
+		block := run.from / width * dst.Rows // of HeadInOut, the rows of other heads
+		for i := range dst.Rows {
+			checkpoint.Copy(dst.Row(i)[run.to:run.to+run.n], v, (block+i)*width+run.from%width)
+		}
+	}
+	if p.Plus != 0 {
+		for i := range dst.Rows {
+			plus(dst.Row(i), p.Plus)
+		}
+	}
+}
+
+func checkFinite(c *checkpoint.Checkpoint, v checkpoint.View) error {
+	if err := v.CheckFinite(); err != nil {
+		return fmt.Errorf("checkpoint %s: %w", c.Path(), err)
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package tokenizer
+
+import "unicode/utf8"
+
+// matcher runs a pattern over one text, going back to the last choice where it fails.
+type matcher struct {
+	code []inst
+	text string
+	// choices not yet tried, the last one first. One with back < at stands for all positions from at down to
+	// back.
+	choices []choice
+	steps   int
+
+	// After many steps every state, instruction and position, that has failed is remembered, in failed: what
+	// it leads to does not depend on where the match began, so it fails again. With that the time for a text
+	// grows as its length times that of the program, but for what lookaheads and atomic groups take in again
+	// and again. trying has the states that may still succeed.
+	failed []uint64
+	trying []trial
+}
+
+type choice struct{ pc, at, back int }
+
+type trial struct{ pc, at, depth int }
+
+// plainSteps is how many steps per byte a match may take before failures are remembered: published patterns
+// take 20. maxStates bounds what is remembered, in bits.
+const (
+	plainSteps = 64
+	maxStates  = 1 << 31
+)
+
+// all calls found for every match in text, from left to right: its start and end. A match may be empty, but
+// not where the one before it ends. This is how the reference iterates over Oniguruma's matches.
+func (p *pattern) all(text string, found func(start, end int)) {
+	m := matcher{code: p.code, text: text}
+	last := -1
+	for at := 0; at <= len(text); {
+		end := m.run(0, at)
+		if end < 0 || end == at && at == last {
+			_, width := utf8.DecodeRuneInString(text[at:])
+			at += max(width, 1)
+			continue
+		}
+		found(at, end)
+		at, last = end, end
+	}
+}
+
+// run gives the end of the match of the program at pc that begins at a position, or -1.
+func (m *matcher) run(pc, at int) int {
+	bottom, trials := len(m.choices), len(m.trying)
+	for {
+		m.steps++
+		if m.failed == nil && m.steps > plainSteps*(len(m.text)+64) {
+			m.remember()
+		}
+		ok := true
+		switch i := &m.code[pc]; i.op {
+		case opChar:
+			width := i.set.first(m.text[at:])
+			at, pc, ok = at+width, pc+1, width > 0
+		case opStar:
+			at, pc, ok = m.star(i, pc, at)
+		case opSplit:
+			if ok = m.try(pc, at); ok {
+				m.choices = append(m.choices, choice{i.y, at, at})
+				pc = i.x
+			}
+		case opJump:
+			pc = i.x
+		case opLook:
+			ok = (m.run(pc+1, at) >= 0) != i.negative
+			pc = i.x
+		case opAtomic:
+			end := m.run(pc+1, at)
+			at, pc, ok = end, i.x, end >= 0
+		case opMatch:
+			m.choices, m.trying = m.choices[:bottom], m.trying[:trials]
+			return at
+		default:
+			ok = m.anchored(i.op, at) != i.negative
+			pc++
+		}
+		if ok {
+			continue
+		}
+		if pc, at, ok = m.back(bottom, trials); !ok {
+			return -1
+		}
+	}
+}
+
+// remember makes room for failures, if that is not too much.
+func (m *matcher) remember() {
+	if states := len(m.code) * (len(m.text) + 1); states < maxStates {
+		m.failed = make([]uint64, (states+63)/64)
+	}
+}
+
+// star takes characters of the set. In the plain way all at once; with memory one by one, as every position
+// is a state.
+func (m *matcher) star(i *inst, pc, at int) (end, next int, ok bool) {
+	start := at
+	for {
+		if m.failed != nil {
+			if !m.try(pc, at) {
+				return at, pc, false
+			}
+			if !i.possessive {
+				m.choices = append(m.choices, choice{pc + 1, at, at})
+			}
+		}
+		width := i.set.first(m.text[at:])
+		if width == 0 {
+			break
+		}
+		at += width
+		m.steps++
+	}
+	if m.failed == nil && !i.possessive && at > start {
+		m.choices = append(m.choices, choice{pc + 1, before(m.text, at), start})
+	}
+	if m.failed != nil && !i.possessive {
+		m.choices = m.choices[:len(m.choices)-1] // this one is tried now
+	}
+	return at, pc + 1, true
+}
+
+// before is where the character begins that ends at a position.
+func before(text string, at int) int {
+	_, width := utf8.DecodeLastRuneInString(text[:at])
+	return at - width
+}
+
+// back takes the last choice above bottom. The states from trials on that lead nowhere else have failed.
+func (m *matcher) back(bottom, trials int) (pc, at int, ok bool) {
+	n := len(m.choices)
+	for k := len(m.trying); k > trials && m.trying[k-1].depth >= n; k-- {
+		t := m.trying[k-1]
+		bit := t.pc*(len(m.text)+1) + t.at
+		m.failed[bit/64] |= 1 << (bit % 64)
+		m.trying = m.trying[:k-1]
+	}
+	if n == bottom {
+		return 0, 0, false
+	}
+	c := &m.choices[n-1]
+	pc, at = c.pc, c.at
+	if c.at > c.back {
+		c.at = before(m.text, c.at)
+	} else {
+		m.choices = m.choices[:n-1]
+	}
+	return pc, at, true
+}
+
+// try enters a state, if it has not failed before.
+func (m *matcher) try(pc, at int) bool {
+	if m.failed == nil {
+		return true
+	}
+	if bit := pc*(len(m.text)+1) + at; m.failed[bit/64]&(1<<(bit%64)) != 0 {
+		return false
+	}
+	m.trying = append(m.trying, trial{pc, at, len(m.choices)})
+	return true
+}
+
+func (m *matcher) anchored(op opcode, at int) bool {
+	switch op {
+	case opTextStart:
+		return at == 0
+	case opTextEnd:
+		return at == len(m.text)
+	case opLineStart:
+		return at == 0 || m.text[at-1] == '\n' && at < len(m.text)
+	case opLineEnd:
+		return at == len(m.text) || m.text[at] == '\n'
+	}
+	word := func(r rune, width int) bool { return width > 0 && isWord(r) }
+	return word(utf8.DecodeLastRuneInString(m.text[:at])) != word(utf8.DecodeRuneInString(m.text[at:]))
+}

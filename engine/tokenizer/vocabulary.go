@@ -1,0 +1,280 @@
+package tokenizer
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// ErrVocabulary: the files of a vocabulary are missing, damaged, contradict each other, or
+// describe a tokenizer that is not understood.
+var ErrVocabulary = errors.New("unusable vocabulary")
+
+// hinted is an error with advice for the user.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Unwrap() error { return e.error }
+
+// Hint says what to do next.
+func (e *hinted) Hint() string { return e.hint }
+
+// Limits of a vocabulary. Gemma 3 has 262,145 tokens, 6,415 of them added, in a tokenizer.json of 33 MB.
+const (
+	maxFileBytes  = 256 << 20
+	maxVocabulary = 1 << 22
+	maxTokenBytes = 1 << 12
+	maxAdded      = 1 << 17
+)
+
+func fault(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrVocabulary, fmt.Errorf(format, args...))
+}
+
+// builder collects the vocabulary of a tokenizer, spelt as in its files, and puts the tokenizer together.
+type builder struct {
+	ids    map[string]uint32
+	spelt  []string // by id; "" where an id is not used
+	pairs  *pairTable
+	ranks  uint32
+	buffer []byte
+
+	added   []addedToken // in order, each content once
+	addedAt map[string]int
+
+	unknownToken       string
+	fuse, byteFallback bool
+	ignoreMerges       bool
+	parts
+}
+
+// newBuilder makes room for so many tokens and merges.
+func newBuilder(tokens, merges int) *builder {
+	return &builder{
+		ids: make(map[string]uint32, tokens), spelt: make([]string, 0, tokens),
+		pairs: newPairTable(merges), addedAt: map[string]int{},
+	}
+}
+
+// put enters a token of the model. Of several ids for a token the last one counts, as in every reader of
+// JSON; two tokens with one id are refused, because then only chance says which one an id stands for.
+func (b *builder) put(token string, id int) error {
+	switch {
+	case token == "":
+		return fault("an empty token with id %d", id)
+	case len(token) > maxTokenBytes:
+		return fault("token of id %d has %d bytes, want at most %d", id, len(token), maxTokenBytes)
+	}
+	if err := b.grow(id); err != nil {
+		return fmt.Errorf("token %q: %w", token, err)
+	}
+	if other := b.spelt[id]; other != "" && other != token {
+		return fault("tokens %q and %q both have id %d", min(other, token), max(other, token), id)
+	}
+	if other, twice := b.ids[token]; twice {
+		b.spelt[other] = ""
+	}
+	b.spelt[id], b.ids[token] = token, uint32(id)
+	return nil
+}
+
+// merge appends a merge; its rank is its place. A pair that was merged before gets the new rank, as in the
+// reference.
+func (b *builder) merge(left, right string) error {
+	b.buffer = append(append(b.buffer[:0], left...), right...)
+	l, ok := b.ids[left]
+	if !ok {
+		return fault("merge of %q and %q: %q is not in the vocabulary", left, right, left)
+	}
+	r, ok := b.ids[right]
+	if !ok {
+		return fault("merge of %q and %q: %q is not in the vocabulary", left, right, right)
+	}
+	both, ok := b.ids[string(b.buffer)]
+	if !ok {
+		return fault("merge of %q and %q: %q is not in the vocabulary", left, right, b.buffer)
+	}
+	b.pairs.add(l, r, b.ranks, both)
+	b.ranks++
+	return nil
+}
+
+// mergeLine appends a merge that is spelt as two tokens with a blank between them.
+func (b *builder) mergeLine(line string) error {
+	left, right, ok := strings.Cut(line, " ")
+	if !ok || strings.Contains(right, " ") {
+		return fault("%.80q, want two tokens with one space between them", line)
+	}
+	return b.merge(left, right)
+}
+
+// add enters added tokens, by the rules of the reference: one that the vocabulary has keeps its id there, and
+// the others get the ids after the vocabulary, one by one, whatever their file says. The number of tokens
+// counts, so in a vocabulary with gaps such an id may be taken: the added token then wins. One call of the
+// reference is one call here.
+func (b *builder) add(tokens []addedToken) error {
+	next := len(b.ids)
+	for _, t := range b.added {
+		next = max(next, int(t.id)+1)
+	}
+	for _, t := range tokens {
+		if t.Content == "" {
+			continue
+		}
+		if !utf8.ValidString(t.Content) || len(t.Content) > maxTokenBytes {
+			return fault("added token %.80q, want UTF-8 of at most %d bytes", t.Content, maxTokenBytes)
+		}
+		if at, twice := b.addedAt[t.Content]; twice { // with other flags, perhaps: the last ones count
+			t.id = b.added[at].id
+			b.added[at] = t
+			continue
+		}
+		id, known := b.ids[t.Content]
+		if !known {
+			id = uint32(next)
+			next++
+			if err := b.grow(int(id)); err != nil {
+				return err
+			}
+		}
+		t.id = id
+		b.addedAt[t.Content] = len(b.added)
+		b.added = append(b.added, t)
+	}
+	if len(b.added) > maxAdded {
+		return fault("%d added tokens, want at most %d", len(b.added), maxAdded)
+	}
+	return nil
+}
+
+// grow makes room for an id.
+func (b *builder) grow(id int) error {
+	if id < 0 || id >= maxVocabulary {
+		return fault("token id %d, want 0 to %d", id, maxVocabulary-1)
+	}
+	if id >= len(b.spelt) {
+		b.spelt = append(b.spelt, make([]string, id+1-len(b.spelt))...)
+	}
+	return nil
+}
+
+// id finds a token, added or not.
+func (b *builder) id(token string) int {
+	if at, ok := b.addedAt[token]; ok {
+		return int(b.added[at].id)
+	}
+	if id, ok := b.ids[token]; ok && token != "" {
+		return int(id)
+	}
+	return noToken
+}
+
+// finish puts the tokenizer together.
+func (b *builder) finish(source string) (*Tokenizer, error) {
+	t := &Tokenizer{
+		source: source, tokens: b.tokenBytes(), normalizers: b.normalizers, cutters: b.cutters,
+		before: b.before, after: b.after, bos: noToken, endOfText: b.id(EndOfTextText),
+	}
+	for _, ids := range [][]int{t.before, t.after} {
+		for _, id := range ids {
+			if t.Token(id) == "" {
+				return nil, fault("%s: the post_processor adds id %d, which no token has", source, id)
+			}
+		}
+	}
+	if len(t.before) > 0 {
+		t.bos = t.before[0]
+	}
+	for _, a := range b.added {
+		if a.Normalized {
+			text := a.Content
+			for _, normalize := range b.normalizers {
+				text = normalize(text)
+			}
+			t.normal.add(text, a)
+		} else {
+			t.raw.add(a.Content, a)
+		}
+	}
+	b.finishModel(&t.model)
+	return t, nil
+}
+
+// finishModel makes the tables of the model.
+func (b *builder) finishModel(m *model) {
+	m.pairs, m.unknown, m.fuse = b.pairs, noToken, b.fuse
+	if id, ok := b.ids[b.unknownToken]; ok {
+		m.unknown = int32(id)
+	}
+	if n := len(b.cutters); n > 0 {
+		if last, ok := b.cutters[n-1].(*byteLevelCutter); ok {
+			last.spell, m.byBytes = false, true // the model reads the bytes themselves
+		}
+	}
+	for c := range m.ofByte {
+		m.ofByte[c] = b.token(string(printable[c]))
+	}
+	for c := range m.ascii {
+		m.ascii[c] = b.token(string(rune(c)))
+	}
+	m.ofRune = map[rune]int32{}
+	for token, id := range b.ids {
+		if r, width := utf8.DecodeRuneInString(token); width == len(token) && r >= utf8.RuneSelf && !m.byBytes {
+			m.ofRune[r] = int32(id)
+		}
+	}
+	if b.byteFallback {
+		m.fallback = new([256]int32)
+		for c := range m.fallback {
+			m.fallback[c] = b.token(fmt.Sprintf("<0x%02X>", c))
+		}
+	}
+	if b.ignoreMerges {
+		m.whole = make(map[string]int32, len(b.ids))
+		for token, id := range b.ids {
+			if !m.byBytes {
+				m.whole[strings.Clone(token)] = int32(id)
+			} else if bytes, ok := fromPrintable(token); ok {
+				m.whole[bytes] = int32(id)
+			}
+		}
+	}
+}
+
+func (b *builder) token(spelt string) int32 {
+	if id, ok := b.ids[spelt]; ok {
+		return int32(id)
+	}
+	return noToken
+}
+
+// tokenBytes gives the bytes of every token, in one piece of memory: the texts of the files are then free.
+func (b *builder) tokenBytes() []string {
+	var all strings.Builder
+	ends := make([]int, len(b.spelt))
+	added := make(map[int]string, len(b.added))
+	for _, a := range b.added {
+		added[int(a.id)] = a.Content
+	}
+	for id, token := range b.spelt {
+		content, ok := added[id]
+		switch {
+		case ok && b.byteLevel: // an added token is spelt as it is
+			all.WriteString(content)
+		case ok:
+			all.WriteString(b.spelling.bytes(content))
+		default:
+			all.WriteString(b.spelling.bytes(token))
+		}
+		ends[id] = all.Len()
+	}
+	tokens, from, text := make([]string, len(ends)), 0, all.String()
+	for id, end := range ends {
+		tokens[id] = text[from:end]
+		from = end
+	}
+	return tokens
+}

@@ -1,0 +1,228 @@
+package dbfile
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"ducklens/schema"
+)
+
+// about is what meta says to a stranger who opens the file.
+const about = "Attention scores of transformer heads, split into contributions by model component; made by ducklens. After ATTACH, say USE, so that views and macros find their tables. " +
+	"Begin with: SELECT view_name, comment FROM duckdb_views() WHERE NOT internal."
+
+// makeTables gives an empty database its types, tables, views and macros, in one transaction.
+func makeTables(ctx context.Context, db *DB) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return db.InTx(ctx, conn, func() error {
+		tables, err := schema.Tables()
+		if err != nil {
+			return err
+		}
+		if err := runAll(ctx, conn, tables); err != nil {
+			return err
+		}
+		if err := MakeViews(ctx, conn); err != nil {
+			return err
+		}
+		const record = "INSERT INTO meta (key, value) VALUES ('schema_version', $version), ('created_by', 'ducklens'), ('about', $about)"
+		_, err = conn.ExecContext(ctx, record, sql.Named("version", strconv.Itoa(schema.Version)), sql.Named("about", about))
+		return err
+	})
+}
+
+// MakeViews makes the views and macros of this program, with their comments, in the database and schema that the connection
+// uses, which must have none of them.
+func MakeViews(ctx context.Context, conn *sql.Conn) error {
+	views, err := schema.Views()
+	if err != nil {
+		return err
+	}
+	if err := runAll(ctx, conn, views); err != nil {
+		return err
+	}
+	comments, err := viewComments(ctx, conn, func(string) bool { return false })
+	if err != nil {
+		return err
+	}
+	return runAll(ctx, conn, comments)
+}
+
+// viewComments makes the comments of the columns of all views but some.
+func viewComments(ctx context.Context, conn *sql.Conn, but func(view string) bool) (list []string, err error) {
+	meaning, err := schema.ViewComments()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := conn.QueryContext(ctx, `SELECT v.view_name, c.column_name FROM system.main.duckdb_views() AS v
+		JOIN system.main.duckdb_columns() AS c ON c.database_name = v.database_name AND c.schema_name = v.schema_name AND c.table_name = v.view_name
+		WHERE v.database_name = current_database() AND v.schema_name = current_schema() AND NOT v.internal ORDER BY v.view_oid, c.column_index`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var view, column string
+		if err := rows.Scan(&view, &column); err != nil {
+			return nil, err
+		}
+		if but(view) {
+			continue
+		}
+		words := meaning[view+"."+column]
+		if words == "" {
+			words = meaning[column]
+		}
+		if words == "" {
+			return nil, fmt.Errorf("columns.txt does not say what column %s of view %s is", column, view)
+		}
+		list = append(list, "COMMENT ON COLUMN "+QuoteName(view)+"."+QuoteName(column)+" IS "+QuoteText(words))
+	}
+	return list, rows.Err()
+}
+
+// runAll runs statements one after the other.
+func runAll(ctx context.Context, conn *sql.Conn, statements []string) error {
+	for _, s := range statements {
+		if _, err := conn.ExecContext(ctx, s); err != nil {
+			first, _, _ := strings.Cut(s, "\n")
+			return fmt.Errorf("%s: %w", first, err)
+		}
+	}
+	return nil
+}
+
+// Queryer is what reading needs of a pool or a connection.
+type Queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+var (
+	_ Queryer = (*sql.DB)(nil)
+	_ Queryer = (*sql.Conn)(nil)
+)
+
+// Table is a table as it is stored.
+type Table struct {
+	Name, Comment string
+	Keyed         bool     // has a primary key
+	Columns       []Column // but for generated ones
+}
+
+// Column is a column that is stored.
+type Column struct{ Name, Type, Comment string }
+
+// ByRun tells whether the rows of the table belong to runs.
+func (t *Table) ByRun() bool { return t.Column("run_id") >= 0 }
+
+// Column gives the place of a column, or -1.
+func (t *Table) Column(name string) int {
+	for i, c := range t.Columns {
+		if c.Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Tables describes the tables of a file of this version. It is made once, of an empty database in memory: what a file says about
+// itself is never asked.
+func Tables() ([]Table, error) { return freshTables() }
+
+var freshTables = sync.OnceValues(func() (list []Table, err error) {
+	err = inFresh(func(ctx context.Context, db *DB) error {
+		list, err = readTables(ctx, db.pool)
+		return err
+	})
+	return list, err
+})
+
+// Inventory describes the columns and macros of a file of this version, as pairs of a name and a definition, for comparison with
+// [ReadInventory].
+func Inventory() (map[string]string, error) { return freshInventory() }
+
+var freshInventory = sync.OnceValues(func() (list map[string]string, err error) {
+	err = inFresh(func(ctx context.Context, db *DB) error {
+		list, err = ReadInventory(ctx, db.pool)
+		return err
+	})
+	return list, err
+})
+
+// inFresh looks at an empty database of this version, in memory.
+func inFresh(look func(context.Context, *DB) error) (err error) {
+	ctx := context.Background() // what is seen is kept for others than the first caller
+	pool, err := connect(ctx, ":memory:", modeWrite, Options{})
+	if err != nil {
+		return err
+	}
+	db := &DB{path: ":memory:", pool: pool, release: func() {}}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := makeTables(ctx, db); err != nil {
+		return err
+	}
+	return look(ctx, db)
+}
+
+// inventory describes what a catalog holds, as pairs of name and definition. The text of views and
+// macros is not in it: DuckDB prints the same view differently before and after it was on disk.
+const inventory = `
+SELECT 'column ' || table_name || '.' || column_name, data_type || CASE WHEN is_nullable THEN '' ELSE ' NOT NULL' END
+FROM system.main.duckdb_columns() WHERE database_name = $catalog AND schema_name = 'main'
+UNION ALL
+SELECT 'macro ' || function_name, array_to_string(parameters, ', ')
+FROM system.main.duckdb_functions() WHERE database_name = $catalog AND schema_name = 'main' AND NOT internal`
+
+// ReadInventory describes what the file of a [DB] holds.
+func ReadInventory(ctx context.Context, q Queryer) (map[string]string, error) {
+	rows, err := q.QueryContext(ctx, inventory, sql.Named("catalog", Catalog))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	list := map[string]string{}
+	for rows.Next() {
+		var name string
+		var definition sql.NullString
+		if err := rows.Scan(&name, &definition); err != nil {
+			return nil, err
+		}
+		list[name] = definition.String
+	}
+	return list, rows.Err()
+}
+
+// readTables describes the tables of a database that this program made.
+func readTables(ctx context.Context, q Queryer) (list []Table, err error) {
+	// A generated column has its expression for a default.
+	rows, err := q.QueryContext(ctx, `SELECT t.table_name, coalesce(t.comment, ''), t.has_primary_key, c.column_name, c.data_type, coalesce(c.comment, '')
+		FROM system.main.duckdb_columns() AS c JOIN system.main.duckdb_tables() AS t USING (database_name, schema_name, table_oid)
+		WHERE database_name = '`+Catalog+`' AND schema_name = 'main' AND c.column_default IS NULL ORDER BY table_oid, c.column_index`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var t Table
+		var c Column
+		if err := rows.Scan(&t.Name, &t.Comment, &t.Keyed, &c.Name, &c.Type, &c.Comment); err != nil {
+			return nil, err
+		}
+		if n := len(list); n == 0 || list[n-1].Name != t.Name {
+			list = append(list, t)
+		}
+		last := &list[len(list)-1]
+		last.Columns = append(last.Columns, c)
+	}
+	return list, rows.Err()
+}

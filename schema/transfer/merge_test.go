@@ -1,0 +1,214 @@
+package transfer_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"ducklens/schema"
+	"ducklens/schema/dbfile"
+	"ducklens/schema/schematest"
+	"ducklens/schema/transfer"
+	"ducklens/schema/verify"
+)
+
+// runFile makes a finished file with full runs of the given seeds.
+func runFile(t *testing.T, sha string, seeds ...uint64) string {
+	t.Helper()
+	db := schematest.NewDB(t)
+	model := schematest.GPT2Small()
+	if sha != "" {
+		model.SHA256 = sha
+	}
+	for _, seed := range seeds {
+		run := schema.Run{Model: model, Heads: schematest.Targets(schema.Head{Layer: 1, Index: 2}), Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 0, Index: 1}, {Layer: 0, Index: 0}},
+			Seed: int64(seed), BOS: true, Factors: true, Pairs: true, Logits: true}
+		schematest.Insert(t, db, run, schematest.AddLayerScales(schematest.Random(run, seed, 3)))
+	}
+	if err := db.Finalize(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// A copy may be changed: the original is verified when the test ends.
+	data, err := os.ReadFile(db.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "runs.duckdb")
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// dump gives the rows of a run, with the labels of components in place of their numbers and without the numbers of run and model.
+func dump(t *testing.T, path string, run int) (list []string) {
+	t.Helper()
+	db, err := dbfile.OpenReader(t.Context(), path, dbfile.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, query := range []string{
+		"SELECT 'run ' || (SELECT sha256 FROM model WHERE model_id = run.model_id) || seed || created_at || n_examples || max_closure_residual FROM run WHERE run_id = $1",
+		"SELECT 'head ' || head_id || label || ordinal FROM head WHERE run_id = $1",
+		"SELECT 'basis ' || basis_id || name || dimension FROM basis WHERE run_id = $1",
+		"SELECT 'mover ' || ordinal || label FROM mover WHERE run_id = $1",
+		"SELECT 'component ' || ordinal || key FROM run_component JOIN component USING (component_id) WHERE run_id = $1",
+		"SELECT 'prompt ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM prompt WHERE run_id = $1) AS t",
+		"SELECT 'edge ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM edge WHERE run_id = $1) AS t",
+		"SELECT 'layer scale ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM layer_scale WHERE run_id = $1) AS t",
+		"SELECT 'query axis ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM query_axis WHERE run_id = $1) AS t",
+		"SELECT 'key axis ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM key_axis WHERE run_id = $1) AS t",
+		"SELECT 'query coordinate ' || t::VARCHAR FROM (SELECT w.* EXCLUDE (run_id, component_id), c.label FROM query_coordinate AS w JOIN component AS c USING (component_id) WHERE w.run_id = $1) AS t",
+		"SELECT 'key coordinate ' || t::VARCHAR FROM (SELECT w.* EXCLUDE (run_id, component_id), c.label FROM key_coordinate AS w JOIN component AS c USING (component_id) WHERE w.run_id = $1) AS t",
+		"SELECT 'logit ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM logit WHERE run_id = $1) AS t",
+		"SELECT 'logit effect ' || t::VARCHAR FROM (SELECT w.* EXCLUDE (run_id, component_id), c.label FROM logit_effect AS w JOIN component AS c USING (component_id) WHERE w.run_id = $1) AS t",
+		"SELECT 'token ' || example_id || pos || text FROM token WHERE run_id = $1",
+		"SELECT 'score ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM score WHERE run_id = $1) AS t",
+		"SELECT 'attention ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM attention WHERE run_id = $1) AS t",
+		"SELECT 'contribution ' || t::VARCHAR FROM (SELECT w.* EXCLUDE (run_id, component_id), c.label FROM contribution_wide AS w JOIN component AS c USING (component_id) WHERE w.run_id = $1) AS t",
+		"SELECT 'query factor ' || t::VARCHAR FROM (SELECT w.* EXCLUDE (run_id, component_id), c.label FROM query_factor AS w JOIN component AS c USING (component_id) WHERE w.run_id = $1) AS t",
+		"SELECT 'key factor ' || t::VARCHAR FROM (SELECT w.* EXCLUDE (run_id, component_id), c.label FROM key_factor AS w JOIN component AS c USING (component_id) WHERE w.run_id = $1) AS t",
+		"SELECT 'pair ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM pair_contribution WHERE run_id = $1) AS t",
+		"SELECT 'mean ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM pair_mean WHERE run_id = $1) AS t",
+		"SELECT 'substitution ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM substitution WHERE run_id = $1) AS t",
+		"SELECT 'projection ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM projection WHERE run_id = $1) AS t",
+		"SELECT 'cosine ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM vector_cosine WHERE run_id = $1) AS t",
+	} {
+		rows, err := db.SQL().QueryContext(t.Context(), query, run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := len(list)
+		for rows.Next() {
+			var s string
+			if err := rows.Scan(&s); err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, s)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if len(list) == n {
+			t.Errorf("%s gives nothing", query)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// verified fails if a file does not verify.
+func verified(t *testing.T, path string) {
+	t.Helper()
+	db, err := dbfile.OpenReader(t.Context(), path, dbfile.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	report, err := verify.File(t.Context(), db)
+	if err != nil || !report.OK() {
+		t.Errorf("%s does not verify: %v, %v", path, report.Problems, err)
+	}
+}
+
+func TestMerge(t *testing.T) {
+	t.Parallel()
+	ctx, options := t.Context(), dbfile.Options{Threads: 1}
+	a, b := runFile(t, "", 1, 2), runFile(t, strings.Repeat("ab", 32), 3)
+	both := runFile(t, "", 2, 4) // run 1 of it is run 2 of a
+	into := filepath.Join(t.TempDir(), "c.duckdb")
+	runs, err := transfer.Merge(ctx, into, []string{a, b, both}, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verified(t, into)
+	var got []string
+	for _, r := range runs {
+		got = append(got, fmt.Sprintf("%s:%d=%d,%t", map[string]string{a: "a", b: "b", both: "both"}[r.Path], r.RunID, r.NewID, r.Known))
+	}
+	if want := []string{"a:1=1,false", "a:2=2,false", "b:1=3,false", "both:1=2,true", "both:2=4,false"}; !slices.Equal(got, want) {
+		t.Errorf("runs %q, want %q", got, want)
+	}
+	for _, r := range runs {
+		if !slices.Equal(dump(t, r.Path, r.RunID), dump(t, into, r.NewID)) {
+			t.Errorf("run %d of %s differs from run %d of the merged file", r.RunID, r.Path, r.NewID)
+		}
+	}
+
+	// Merging again adds nothing.
+	again := filepath.Join(t.TempDir(), "d.duckdb")
+	runs, err = transfer.Merge(ctx, again, []string{into, a, into, b, both}, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range runs {
+		if r.Known != (i >= 4) {
+			t.Errorf("merged again: run %d of %s known: %t", r.RunID, r.Path, r.Known)
+		}
+	}
+	for run := 1; run <= 4; run++ {
+		if !slices.Equal(dump(t, into, run), dump(t, again, run)) {
+			t.Errorf("merged again: run %d differs", run)
+		}
+	}
+	verified(t, again)
+}
+
+func TestMergeRefuses(t *testing.T) {
+	t.Parallel()
+	a := runFile(t, "", 1)
+	unfinished := runFile(t, "", 2)
+	execIn(t, unfinished, "UPDATE run SET status = 'running'")
+	other := runFile(t, "", 3)
+	execIn(t, other, "UPDATE model SET n_ctx = 7")
+	planted := runFile(t, "", 4)
+	execIn(t, planted, "ALTER TABLE projection RENAME TO p", "CREATE VIEW projection AS SELECT * FROM read_csv('/etc/passwd')")
+	for _, tt := range []struct {
+		name, source string
+		want         error
+		text         string
+	}{
+		{"older", oldFile(t, 2), dbfile.ErrSchemaVersion, "schema version 2"},
+		{"unfinished", unfinished, dbfile.ErrUnfinished, "run 1 is running"},
+		{"other model", other, dbfile.ErrConstraint, "another description"},
+		{"view for a table", planted, dbfile.ErrNotDucklens, "its projection is a view"},
+		{"missing", filepath.Join(t.TempDir(), "x.duckdb"), dbfile.ErrNotFound, ""},
+	} {
+		into := filepath.Join(t.TempDir(), "c.duckdb")
+		_, err := transfer.Merge(t.Context(), into, []string{a, tt.source}, dbfile.Options{Threads: 1})
+		if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) {
+			t.Errorf("%s: %v, want %v with %q", tt.name, err, tt.want, tt.text)
+		}
+		if entries, _ := os.ReadDir(filepath.Dir(into)); len(entries) > 0 {
+			t.Errorf("%s: %v is left", tt.name, entries)
+		}
+	}
+	for _, replace := range []bool{false, true} {
+		if _, err := transfer.Merge(t.Context(), a, []string{a}, dbfile.Options{Threads: 1, Replace: replace}); !errors.Is(err, dbfile.ErrExists) {
+			t.Errorf("into a source: %v, want ErrExists", err)
+		}
+	}
+	verified(t, a)
+}
+
+// execIn changes a finished file.
+func execIn(t *testing.T, path string, statements ...string) {
+	t.Helper()
+	db, err := dbfile.OpenWriter(t.Context(), path, dbfile.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range statements {
+		if _, err := db.SQL().ExecContext(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Finalize(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

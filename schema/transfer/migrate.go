@@ -1,0 +1,483 @@
+package transfer
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ducklens/schema"
+	"ducklens/schema/dbfile"
+)
+
+var (
+	//go:embed migrate.sql
+	migrateSQL string
+	// oldTables lists the stored columns of versions 1 to 3, each with the version that it came with.
+	//go:embed oldtables.txt
+	oldTables string
+	// oldQueries lists the shipped queries of releases with those versions: the beginning of the SHA-256 of their SQL without the
+	// header, and their names.
+	//go:embed oldqueries.txt
+	oldQueries string
+)
+
+// SavedQuery is a question that travels with a file.
+type SavedQuery struct{ Name, SQL string }
+
+// MigrateOptions says how to migrate.
+type MigrateOptions struct {
+	Database dbfile.Options
+	// Shipped are the queries of this release. They replace those that an older release shipped; what a user saved or changed stays.
+	Shipped []SavedQuery
+}
+
+// Migrated says what became of a file.
+type Migrated struct {
+	From     int   // the schema version that it had
+	Factors  []int // runs whose factors were left behind: those of today cannot be made of them
+	Kept     []string
+	Replaced []string // saved queries that became those of this release; Kept are those of the user
+}
+
+// Migrate brings a file of an older schema version to that of this program. The new file is made beside the old one and takes
+// its place when it is whole and on disk, so an interrupted migration leaves the old file. Everything is kept but factors. A file that
+// has the present version is left alone: [dbfile.ErrSchemaVersion] says of any other that it cannot be migrated.
+func Migrate(ctx context.Context, path string, opts MigrateOptions) (result Migrated, err error) {
+	const op = "migrate"
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return Migrated{}, dbfile.Wrap(op, path, err)
+	}
+	if target, err := filepath.EvalSymlinks(abs); err == nil {
+		abs = target // the file that is linked to is replaced, not the link
+	}
+	version, err := versionOf(ctx, path, opts.Database)
+	result.From = version
+	if err != nil || version == schema.Version {
+		return result, err
+	}
+	if _, err := os.Lstat(abs + ".wal"); err == nil {
+		if err := dbfile.Settle(ctx, path, opts.Database); err != nil {
+			return result, dbfile.Fail(op, path, err)
+		}
+	}
+	before, err := os.Stat(abs)
+	if err != nil {
+		return result, dbfile.Wrap(op, path, err)
+	}
+	workshop, err := dbfile.NewWorkshop(abs)
+	if err != nil {
+		return result, dbfile.Fail(op, path, err)
+	}
+	defer os.RemoveAll(workshop)
+	draft := filepath.Join(workshop, "draft")
+	m := migration{path: path, version: version, shipped: opts.Shipped, result: &result}
+	if err := m.make(ctx, abs, draft, opts.Database); err != nil {
+		return result, failOnce(op, path, err)
+	}
+	if err := os.Chmod(draft, before.Mode().Perm()); err != nil {
+		return result, dbfile.Wrap(op, path, err)
+	}
+	if now, err := os.Stat(abs); err != nil || now.Size() != before.Size() || !now.ModTime().Equal(before.ModTime()) {
+		return result, errors.Join(err, &dbfile.Error{Op: op, Path: path, Kind: dbfile.ErrLocked, Detail: "it was changed meanwhile", Advice: "try again when nothing else writes the file"})
+	}
+	return result, dbfile.Wrap(op, path, dbfile.MoveInto(draft, abs, true))
+}
+
+// versionOf gives the version of a file that can be migrated, or is of this version.
+func versionOf(ctx context.Context, path string, opts dbfile.Options) (int, error) {
+	db, err := dbfile.OpenOld(ctx, path, opts)
+	if err != nil {
+		return 0, err
+	}
+	version := db.SchemaVersion()
+	if version < dbfile.FirstVersion || version > schema.Version {
+		err = dbfile.Fail("migrate", path, dbfile.CheckVersion(ctx, db.SQL(), version))
+	}
+	return version, errors.Join(err, db.Close())
+}
+
+// migration fills a new file with what an old one has.
+type migration struct {
+	path    string
+	version int
+	shipped []SavedQuery
+	result  *Migrated
+	db      *dbfile.DB
+	conn    *sql.Conn
+}
+
+func (m *migration) make(ctx context.Context, abs, draft string, opts dbfile.Options) (err error) {
+	if m.db, err = dbfile.Create(ctx, draft, opts); err != nil {
+		return err
+	}
+	release, err := m.fill(ctx, abs)
+	if err != nil {
+		return errors.Join(err, m.db.Close(), release())
+	}
+	return errors.Join(m.db.Finalize(ctx), release())
+}
+
+// fill copies the old file. release is to be called when the new one is closed.
+func (m *migration) fill(ctx context.Context, abs string) (release func() error, err error) {
+	release = func() error { return nil }
+	if m.conn, err = m.db.Conn(ctx); err != nil {
+		return release, err
+	}
+	defer func() { err = errors.Join(err, m.conn.Close()) }()
+	columns, tables := m.old()
+	done, err := dbfile.AttachOther(ctx, m.conn, abs, "old", tables)
+	if err != nil {
+		return release, err
+	}
+	release = func() error { done(); return nil }
+	if err := dbfile.ReachOnly(ctx, m.conn, ""); err != nil {
+		return release, err
+	}
+	if err := m.check(ctx, columns); err != nil {
+		return release, err
+	}
+	return release, m.db.InTx(ctx, m.conn, func() error {
+		for _, step := range []func(context.Context) error{m.models, m.runs, m.tables, m.queries} {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// old lists the columns that the old file must have, by table.column, and its tables.
+func (m *migration) old() (columns map[string]string, tables []string) {
+	columns = map[string]string{}
+	for line := range strings.Lines(oldTables) {
+		since, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		name, kind, _ := strings.Cut(rest, " ")
+		if v, err := strconv.Atoi(since); err != nil || v > m.version {
+			continue
+		}
+		columns[name] = kind
+		if table, _, _ := strings.Cut(name, "."); !slices.Contains(tables, table) {
+			tables = append(tables, table)
+		}
+	}
+	return columns, tables
+}
+
+// check demands that the columns of the old file are stored ones of their types: reading a generated column would run what a
+// stranger wrote.
+func (m *migration) check(ctx context.Context, columns map[string]string) error {
+	rows, err := m.conn.QueryContext(ctx, `SELECT table_name || '.' || column_name, data_type FROM system.main.duckdb_columns()
+		WHERE database_name = 'old' AND schema_name = 'main' AND column_default IS NULL`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	got := map[string]string{}
+	for rows.Next() {
+		var name, kind string
+		if err := rows.Scan(&name, &kind); err != nil {
+			return err
+		}
+		got[name] = kind
+	}
+	for name, kind := range columns {
+		switch has, ok := got[name]; {
+		case !ok:
+			return &dbfile.Error{Op: "migrate", Path: m.path, Kind: dbfile.ErrNotDucklens, Detail: "it has no stored column " + name}
+		case has != kind:
+			return &dbfile.Error{Op: "migrate", Path: m.path, Kind: dbfile.ErrNotDucklens, Detail: fmt.Sprintf("its column %s is %s, want %s", name, has, kind)}
+		}
+	}
+	return rows.Err()
+}
+
+// each calls f for every row of a query, after all of them were read: a connection cannot do two things at a time.
+func each[T any](ctx context.Context, conn *sql.Conn, query string, scan func(*sql.Rows, *T) error, f func(*T) error) error {
+	rows, err := conn.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	var list []T
+	for rows.Next() {
+		var row T
+		if err := scan(rows, &row); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+		list = append(list, row)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	for i := range list {
+		if err := f(&list[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// models copies models, all of which are GPT-2s, and their components.
+func (m *migration) models(ctx context.Context) error {
+	type model struct {
+		id int
+		schema.Model
+	}
+	if err := each(ctx, m.conn, "SELECT model_id, name, sha256, n_layers, n_heads, d_model, d_head, d_mlp, d_vocab, n_ctx, ln_eps, activation FROM old.main.model ORDER BY model_id",
+		func(rows *sql.Rows, o *model) error {
+			o.Family, o.Norm = "gpt2", "LN"
+			return rows.Scan(&o.id, &o.Name, &o.SHA256, &o.NLayers, &o.NHeads, &o.DModel, &o.DHead, &o.DMLP, &o.DVocab, &o.NCtx, &o.LNEps, &o.Activation)
+		}, func(o *model) error {
+			_, err := m.conn.ExecContext(ctx, `INSERT INTO model (model_id, key, name, family, sha256, n_layers, n_heads, n_kv_heads, d_model, d_head, d_mlp, d_vocab, n_ctx, norm, ln_eps, activation)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+				o.id, schema.ModelKey(o.Model), o.Name, o.Family, o.SHA256, o.NLayers, o.NHeads, o.DModel, o.DHead, o.DMLP, o.DVocab, o.NCtx, o.Norm, o.LNEps, o.Activation)
+			return err
+		}); err != nil {
+		return err
+	}
+	return m.components(ctx)
+}
+
+func (m *migration) components(ctx context.Context) (err error) {
+	table, err := m.db.Appender(m.conn, "component")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, table.Close()) }()
+	type component struct {
+		id, model, row, column int32
+		layer, head            sql.Null[int32]
+		kind, label, name, key string
+	}
+	return each(ctx, m.conn, `SELECT c.component_id, c.model_id, m.key, c.kind::VARCHAR, c.layer, c.head, c.label, c.tl_name, c.grid_row, c.grid_column
+		FROM old.main.component AS c JOIN model AS m ON m.model_id = c.model_id ORDER BY c.component_id`,
+		func(rows *sql.Rows, c *component) error {
+			return rows.Scan(&c.id, &c.model, &c.key, &c.kind, &c.layer, &c.head, &c.label, &c.name, &c.row, &c.column)
+		}, func(c *component) error {
+			kind, err := schema.ParseComponentKind(c.kind)
+			if err != nil {
+				return err
+			}
+			of := schema.Component{Kind: kind, Layer: -1, Head: -1}
+			var layer, head dbfile.Value
+			if c.layer.Valid {
+				of.Layer, layer = int(c.layer.V), c.layer.V
+			}
+			if c.head.Valid {
+				of.Head, head = int(c.head.V), c.head.V
+			}
+			return table.AppendRow(c.id, schema.ComponentKey(c.key, of), c.model, c.kind, layer, head, c.label, c.name, c.row, c.column, nil)
+		})
+}
+
+// runs copies prompts and the manifests, whose keys are made of them.
+func (m *migration) runs(ctx context.Context) error {
+	digests, err := m.prompts(ctx)
+	if err != nil {
+		return err
+	}
+	sha, means := "NULL", "false"
+	if m.version >= 2 {
+		means = "EXISTS (FROM old.main.pair_mean_wide AS p WHERE p.run_id = r.run_id)"
+	}
+	prompts := "NULL"
+	if m.version >= 3 {
+		prompts, sha = "r.n_prompts", "r.prompts_sha256"
+	}
+	columns := []string{"run_id", "model_id", "created_at", "ducklens_version", "command_line", "prompt_source", "seed", "bos", "convention", "processing",
+		"precision", "blas", "threads", "pairs", "status", "n_examples", "n_heads", "max_closure_residual"}
+	values := make([]string, len(columns))
+	for i, c := range columns {
+		values[i] = "r." + c
+		if c == "convention" || c == "processing" || c == "status" {
+			values[i] += "::VARCHAR"
+		}
+	}
+	type run struct {
+		schema.Run
+		id                     int
+		convention, processing string
+		factors                bool
+		sha                    sql.NullString
+	}
+	asked := map[string]int{} // runs by key, to tell the same question apart
+	return each(ctx, m.conn, `SELECT r.run_id, k.family, k.sha256, r.seed, r.bos, r.convention::VARCHAR, r.processing::VARCHAR, r.precision, r.factors, r.pairs, `+sha+`
+		FROM old.main.run AS r JOIN model AS k ON k.model_id = r.model_id ORDER BY r.run_id`,
+		func(rows *sql.Rows, r *run) error {
+			return rows.Scan(&r.id, &r.Model.Family, &r.Model.SHA256, &r.Seed, &r.BOS, &r.convention, &r.processing, &r.Precision, &r.factors, &r.Pairs, &r.sha)
+		}, func(r *run) (err error) {
+			if r.Convention, err = schema.ParseConvention(r.convention); err != nil {
+				return err
+			}
+			if r.Processing, err = schema.ParseProcessing(r.processing); err != nil {
+				return err
+			}
+			if r.PromptsSHA256 = r.sha.String; !r.sha.Valid {
+				r.PromptsSHA256 = digests[r.id]
+			}
+			if err := m.asked(ctx, r.id, &r.Run); err != nil {
+				return err
+			}
+			first := schema.RunKey(&r.Run, 0)
+			key := schema.RunKey(&r.Run, asked[first])
+			asked[first]++
+			if r.factors {
+				m.result.Factors = append(m.result.Factors, r.id)
+			}
+			_, err = m.conn.ExecContext(ctx, "INSERT INTO run ("+strings.Join(columns, ", ")+", key, factors, pair_means, logits, n_prompts, prompts_sha256) SELECT "+
+				strings.Join(values, ", ")+", $1, false, "+means+", false, "+prompts+", "+sha+" FROM old.main.run AS r WHERE r.run_id = $2", key, r.id)
+			return err
+		})
+}
+
+// asked reads what a run was asked for.
+func (m *migration) asked(ctx context.Context, id int, r *schema.Run) error {
+	pick := fmt.Sprintf(" WHERE run_id = %d ORDER BY ", id)
+	if err := each(ctx, m.conn, "SELECT layer, head FROM old.main.head"+pick+"ordinal", func(rows *sql.Rows, h *schema.Head) error {
+		return rows.Scan(&h.Layer, &h.Index)
+	}, func(h *schema.Head) error {
+		r.Heads = append(r.Heads, schema.Target{Head: *h})
+		return nil
+	}); err != nil {
+		return err
+	}
+	type basis struct {
+		schema.Basis
+		side, kind string
+	}
+	if err := each(ctx, m.conn, "SELECT side::VARCHAR, kind::VARCHAR, name, dimension, description FROM old.main.basis"+pick+"basis_id", func(rows *sql.Rows, b *basis) error {
+		return rows.Scan(&b.side, &b.kind, &b.Name, &b.Dimension, &b.Description)
+	}, func(b *basis) (err error) {
+		if b.Side, err = schema.ParseSide(b.side); err != nil {
+			return err
+		}
+		if b.Kind, err = schema.ParseBasisKind(b.kind); err != nil {
+			return err
+		}
+		r.Bases = append(r.Bases, b.Basis)
+		return nil
+	}); err != nil || m.version < 2 {
+		return err
+	}
+	return each(ctx, m.conn, "SELECT layer, head FROM old.main.mover"+pick+"ordinal", func(rows *sql.Rows, h *schema.Head) error {
+		return rows.Scan(&h.Layer, &h.Index)
+	}, func(h *schema.Head) error {
+		r.Movers = append(r.Movers, *h)
+		return nil
+	})
+}
+
+// prompts makes a prompt of each example, and a digest of those of each run.
+func (m *migration) prompts(ctx context.Context) (digests map[int]string, err error) {
+	table, err := m.db.Appender(m.conn, "prompt")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, table.Close()) }()
+	type prompt struct {
+		run, id, tokens, query, key, baseline int32
+		text, ids                             string
+		template, order                       sql.NullString
+		bos                                   bool
+	}
+	optional := func(s sql.NullString) dbfile.Value {
+		if !s.Valid {
+			return nil
+		}
+		return s.String
+	}
+	hashes := map[int]*strings.Builder{}
+	if err := each(ctx, m.conn, `SELECT e.run_id, e.example_id, e.text, e.n_tokens, r.bos, e.template, e.prompt_order, e.query_pos, e.key_pos, coalesce(e.baseline_pos, -1), coalesce(t.ids, '')
+		FROM old.main.example AS e JOIN old.main.run AS r ON r.run_id = e.run_id
+		LEFT JOIN (SELECT run_id, example_id, string_agg(token_id::VARCHAR, ' ' ORDER BY pos) AS ids FROM old.main.token GROUP BY run_id, example_id) AS t
+			ON t.run_id = e.run_id AND t.example_id = e.example_id ORDER BY e.run_id, e.example_id`,
+		func(rows *sql.Rows, p *prompt) error {
+			return rows.Scan(&p.run, &p.id, &p.text, &p.tokens, &p.bos, &p.template, &p.order, &p.query, &p.key, &p.baseline, &p.ids)
+		}, func(p *prompt) error {
+			var tokens []schema.Token
+			for _, word := range strings.Fields(p.ids) {
+				id, err := strconv.Atoi(word)
+				if err != nil {
+					return err
+				}
+				tokens = append(tokens, schema.Token{ID: id})
+			}
+			key := schema.PromptKey(tokens)
+			if hashes[int(p.run)] == nil {
+				hashes[int(p.run)] = &strings.Builder{}
+			}
+			fmt.Fprintln(hashes[int(p.run)], key, p.query, p.key, p.baseline)
+			return table.AppendRow(p.run, p.id, key, p.text, p.tokens, p.bos, optional(p.template), optional(p.order), nil, nil, nil)
+		}); err != nil {
+		return nil, err
+	}
+	digests = map[int]string{}
+	for run, text := range hashes {
+		sum := sha256.Sum256([]byte(text.String()))
+		digests[run] = hex.EncodeToString(sum[:])
+	}
+	return digests, nil
+}
+
+// tables copies what needs no key, by the statements of migrate.sql.
+func (m *migration) tables(ctx context.Context) error {
+	text, err := schema.Expand("migrate.sql", migrateSQL)
+	if err != nil {
+		return err
+	}
+	first, second, found := strings.Cut(text, "-- Since version 2.\n")
+	if !found {
+		return errors.New("migrate.sql does not say what is there since version 2")
+	}
+	if m.version >= 2 {
+		first += second
+	}
+	for _, s := range schema.Statements(first) {
+		if _, err := m.conn.ExecContext(ctx, s); err != nil {
+			line, _, _ := strings.Cut(s, "\n")
+			return fmt.Errorf("%s: %w", line, err)
+		}
+	}
+	return nil
+}
+
+// queries copies saved queries. Those that an older release shipped ask for heads by labels of those releases, so that they
+// become those of this one.
+func (m *migration) queries(ctx context.Context) error {
+	return each(ctx, m.conn, "SELECT name, sql FROM old.main.saved_query ORDER BY name", func(rows *sql.Rows, q *SavedQuery) error {
+		return rows.Scan(&q.Name, &q.SQL)
+	}, func(q *SavedQuery) error {
+		i := slices.IndexFunc(m.shipped, func(s SavedQuery) bool { return s.Name == q.Name })
+		if i >= 0 && wasShipped(*q) {
+			q.SQL = m.shipped[i].SQL
+			m.result.Replaced = append(m.result.Replaced, q.Name)
+		} else {
+			m.result.Kept = append(m.result.Kept, q.Name)
+		}
+		_, err := m.conn.ExecContext(ctx, "INSERT INTO saved_query (name, sql) VALUES ($1, $2)", q.Name, q.SQL)
+		return err
+	})
+}
+
+// wasShipped tells whether an older release shipped a query. Its header does not count: it was printed anew when it was stored.
+func wasShipped(q SavedQuery) bool {
+	body := q.SQL
+	for {
+		line, rest, found := strings.Cut(body, "\n")
+		if !found || line != "" && !strings.HasPrefix(line, "--") {
+			break
+		}
+		body = rest
+	}
+	sum := sha256.Sum256([]byte(strings.TrimSpace(body)))
+	return slices.Contains(strings.Split(oldQueries, "\n"), hex.EncodeToString(sum[:])[:16]+" "+q.Name)
+}

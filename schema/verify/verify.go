@@ -1,0 +1,348 @@
+// Package verify checks that what is in a database file is whole and adds up: see [File]. Its rules are in the folder rules.
+package verify
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ducklens/schema"
+	"ducklens/schema/dbfile"
+)
+
+// ProblemKind sorts what [File] finds.
+type ProblemKind string
+
+// The kinds of problems.
+const (
+	Damaged     ProblemKind = "damaged"     // a table cannot be read from disk
+	Altered     ProblemKind = "altered"     // tables, views or macros are not those of the schema
+	Unfinished  ProblemKind = "unfinished"  // a run is not complete
+	Miscounted  ProblemKind = "miscounted"  // a number of rows that the file states is not the one it has
+	Incomplete  ProblemKind = "incomplete"  // rows are missing, or there twice
+	Orphan      ProblemKind = "orphan"      // a row refers to something that is not there
+	NotFinite   ProblemKind = "not finite"  // NaN, infinity, or NULL where a value must be
+	Conflicting ProblemKind = "conflicting" // two tables disagree
+	NotClosed   ProblemKind = "not closed"  // contributions do not add up to the score
+)
+
+// Problem is one thing that is wrong with a file.
+type Problem struct {
+	Kind  ProblemKind
+	RunID int    // or 0 where it concerns no run
+	Text  string // what is wrong, with the number of cases and the first
+}
+
+// String gives the problem in words.
+func (p Problem) String() string {
+	if p.RunID != 0 {
+		return fmt.Sprintf("%s: run %d: %s", p.Kind, p.RunID, p.Text)
+	}
+	return fmt.Sprintf("%s: %s", p.Kind, p.Text)
+}
+
+// RunReport says what a run holds and how well it adds up.
+type RunReport struct {
+	RunID         int
+	Status        schema.RunStatus
+	Convention    schema.Convention
+	Examples      int64
+	Heads         int64
+	Pairs         int64 // pairs of bases, over both sides
+	Contributions int64 // rows of contribution_wide
+
+	// WorstResidual is the largest distance between a score and the sum of its stored contributions, in
+	// score units, and WorstRelative the largest after division by max(1, |score|, |baseline|); WorstAt says where
+	// the latter is. Pairs in which a vector is replaced do not count.
+	WorstResidual float64
+	WorstRelative float64
+	WorstAt       string
+
+	// Judged tells whether WorstRelative must be within [schema.ClosureTolerance]: yes for exact runs.
+	Judged bool
+}
+
+// Report is what [File] found.
+type Report struct {
+	SchemaVersion int
+	Rows          int64 // rows of all tables, every value of which was read
+	Runs          []RunReport
+	Problems      []Problem
+
+	log bool // a write-ahead log lies beside the file
+}
+
+// OK tells whether nothing is wrong.
+func (r Report) OK() bool { return len(r.Problems) == 0 }
+
+// Hint says what to do about rows that a write which was cut off can leave for readers of the file, or "".
+func (r Report) Hint() string {
+	if !r.log || !slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Kind == Orphan }) {
+		return ""
+	}
+	return "a write-ahead log lies beside the file: rows that belong to nothing can be left of a write that was cut off; " +
+		"ducklens ingest with --resume or --append removes them"
+}
+
+// File checks a whole file: that every value can be read and is finite, that tables, views and macros are those of the
+// schema, that runs are complete and have all their rows once, that no row refers to nothing, that tables agree with
+// each other, that the stored contributions of every example, head, side and pair of bases add up to the score of
+// the model, and, in exact runs, that factors and pairs of components add up to the contributions. What is wrong with the file is in the report; an error means that the check could not be made.
+func File(ctx context.Context, db *dbfile.DB) (Report, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	defer conn.Close()
+	files, err := readRules()
+	if err != nil {
+		return Report{}, err
+	}
+	v := verifier{ctx: ctx, conn: conn, files: files, report: Report{SchemaVersion: db.SchemaVersion(), log: db.HasLog()}}
+	steps := []func() error{v.definitions, v.values, v.runs, v.keys, v.rules, v.closure, v.margins}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return v.report, dbfile.Wrap("verify", db.Path(), err)
+		}
+		// Where tables are missing or cannot be read, the other questions have no answer.
+		if v.blocked {
+			break
+		}
+	}
+	return v.report, nil
+}
+
+// verifier holds one check under way.
+type verifier struct {
+	ctx     context.Context
+	conn    *sql.Conn
+	files   map[string]ruleFile
+	report  Report
+	blocked bool
+}
+
+func (v *verifier) problem(kind ProblemKind, runID int, format string, args ...any) {
+	v.report.Problems = append(v.report.Problems, Problem{kind, runID, fmt.Sprintf(format, args...)})
+}
+
+// definitions compares the catalog of the file with that of an empty database of the same version. What
+// somebody added to the file is none of its business.
+func (v *verifier) definitions() error {
+	want, err := dbfile.Inventory()
+	if err != nil {
+		return err
+	}
+	got, err := dbfile.ReadInventory(v.ctx, v.conn)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		definition, ok := got[name]
+		switch {
+		case !ok:
+			v.problem(Altered, 0, "%s is missing", name)
+		case definition != want[name]:
+			v.problem(Altered, 0, "%s is %q, want %q", name, definition, want[name])
+		default:
+			continue
+		}
+		if strings.HasPrefix(name, "column ") && !ok {
+			v.blocked = true
+		}
+	}
+	return nil
+}
+
+// column is one column of a base table, as the schema wants it.
+type column struct {
+	table, name string
+	required    bool // NOT NULL, in the file or in the schema
+	kind        string
+}
+
+// wrong gives a condition for a value that is no finite number; false for a column of anything but numbers.
+func (c column) wrong() string {
+	name := dbfile.QuoteName(c.name)
+	switch c.kind {
+	case "FLOAT", "DOUBLE":
+		return "NOT isfinite(" + name + ")"
+	case "FLOAT[]":
+		// The product of a list with itself is not finite if a number in it is not; it cannot be had with a NULL in it.
+		return "CASE WHEN list_count(" + name + ") <> len(" + name + ") THEN true ELSE NOT isfinite(list_inner_product(" + name + ", " + name + ")) END"
+	}
+	return "false"
+}
+
+// values reads every value of every table: damage inside a block shows only when the block is read.
+func (v *verifier) values() error {
+	columns, err := v.columns()
+	if err != nil {
+		return err
+	}
+	for _, table := range slices.Sorted(maps.Keys(columns)) {
+		if err := v.valuesOf(table, columns[table]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// columns lists the columns of all tables in the file, those that were added to it as well.
+func (v *verifier) columns() (map[string][]column, error) {
+	rows, err := v.conn.QueryContext(v.ctx, `SELECT c.table_name, c.column_name, NOT c.is_nullable, c.data_type
+		FROM system.main.duckdb_columns() AS c JOIN system.main.duckdb_tables() AS t USING (database_name, schema_name, table_name)
+		WHERE c.database_name = $catalog AND c.schema_name = 'main' ORDER BY c.table_name, c.column_index`, sql.Named("catalog", dbfile.Catalog))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	want, err := dbfile.Inventory()
+	if err != nil {
+		return nil, err
+	}
+	list := map[string][]column{}
+	for rows.Next() {
+		var c column
+		if err := rows.Scan(&c.table, &c.name, &c.required, &c.kind); err != nil {
+			return nil, err
+		}
+		// Whatever the table in the file says about NULL.
+		c.required = c.required || strings.HasSuffix(want["column "+c.table+"."+c.name], " NOT NULL")
+		list[c.table] = append(list[c.table], c)
+	}
+	return list, rows.Err()
+}
+
+// valuesOf reads one table in one pass and counts the values that may not be.
+func (v *verifier) valuesOf(table string, columns []column) error {
+	fields := []string{"count(*)"}
+	var hashed []string
+	for _, c := range columns {
+		name := dbfile.QuoteName(c.name)
+		hashed = append(hashed, name)
+		wrong := c.wrong()
+		if c.required {
+			wrong += " OR " + name + " IS NULL"
+		}
+		fields = append(fields, "count(*) FILTER ("+wrong+")")
+	}
+	fields = append(fields, "coalesce(bit_xor(hash("+strings.Join(hashed, ", ")+")), 0)")
+	counts := make([]int64, len(columns)+1)
+	var hash uint64
+	var targets []any
+	for i := range counts {
+		targets = append(targets, &counts[i])
+	}
+	query := "SELECT " + strings.Join(fields, ", ") + " FROM " + dbfile.Catalog + ".main." + dbfile.QuoteName(table)
+	if err := v.conn.QueryRowContext(v.ctx, query).Scan(append(targets, &hash)...); err != nil {
+		if v.ctx.Err() != nil || !errors.Is(dbfile.Wrap("read", table, err), dbfile.ErrDamaged) {
+			return err
+		}
+		v.problem(Damaged, 0, "table %s cannot be read: %v", table, err)
+		v.blocked = true
+		return nil
+	}
+	v.report.Rows += counts[0]
+	for i, c := range columns {
+		if n := counts[i+1]; n > 0 {
+			v.problem(NotFinite, 0, "%s.%s: %s", c.table, c.name, plural(n, "value is NaN, infinite or missing", "values are NaN, infinite or missing"))
+		}
+	}
+	return nil
+}
+
+// plural puts the number before the fitting words.
+func plural(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// runs reads the manifests.
+func (v *verifier) runs() error {
+	rows, err := v.conn.QueryContext(v.ctx, `SELECT r.run_id, r.status::VARCHAR, r.convention::VARCHAR,
+		(SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id), (SELECT count(*) FROM head AS h WHERE h.run_id = r.run_id),
+		(SELECT count(*) FROM contribution_wide AS w WHERE w.run_id = r.run_id)
+		FROM run AS r ORDER BY r.run_id`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r RunReport
+		var status, convention string
+		if err := rows.Scan(&r.RunID, &status, &convention, &r.Examples, &r.Heads, &r.Contributions); err != nil {
+			return err
+		}
+		if r.Status, err = schema.ParseRunStatus(status); err != nil {
+			return err
+		}
+		if r.Convention, err = schema.ParseConvention(convention); err != nil {
+			return err
+		}
+		r.Judged = r.Convention == schema.Exact
+		if r.Status != schema.Complete {
+			v.problem(Unfinished, r.RunID, "its status is %s, want complete: the ingest is under way or was stopped after %s", status,
+				plural(r.Examples, "example", "examples"))
+		}
+		v.report.Runs = append(v.report.Runs, r)
+	}
+	return rows.Err()
+}
+
+// rules asks what does not need a table of its own: the files of rules whose names begin with a number.
+func (v *verifier) rules() error {
+	list := orphans()
+	for _, name := range slices.Sorted(maps.Keys(v.files)) {
+		if name[0] >= '0' && name[0] <= '9' {
+			list = append(list, v.files[name].rules...)
+		}
+	}
+	for _, r := range list {
+		found, err := v.ask(r)
+		if err != nil {
+			return err
+		}
+		for _, c := range found {
+			v.cases(r, c)
+		}
+	}
+	return nil
+}
+
+// found is how often a rule was broken in a run.
+type found struct {
+	run   int
+	n     int64
+	first string
+}
+
+// cases reports what a rule found.
+func (v *verifier) cases(r rule, c found) {
+	v.problem(r.kind, c.run, "%s; first: %s", plural(c.n, r.one, r.many), c.first)
+}
+
+// ask gives what a rule finds.
+func (v *verifier) ask(r rule, args ...any) ([]found, error) {
+	rows, err := v.conn.QueryContext(v.ctx, r.counted(), args...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.one, err)
+	}
+	defer rows.Close()
+	var list []found
+	for rows.Next() {
+		var c found
+		var first sql.NullString
+		if err := rows.Scan(&c.run, &c.n, &first); err != nil {
+			return nil, err
+		}
+		c.first = first.String
+		list = append(list, c)
+	}
+	return list, rows.Err()
+}

@@ -1,0 +1,80 @@
+-- Macros.
+
+-- latest_run(): number of the last complete run; NULL if there is none.
+CREATE MACRO latest_run() AS (SELECT max(r.run_id) FROM run AS r WHERE r.status = 'complete');
+
+-- default_head(run): the first target head that the run was asked for, such as L10H7.
+CREATE MACRO default_head(run) AS (SELECT arg_min(h.label, h.ordinal) FROM head AS h WHERE h.run_id = run);
+
+-- head_label(name): the label of a head in tables, L10H7, for its name in either form, '10.7' or 'L10H7'. A number is refused:
+-- 11.10 would be 11.1.
+CREATE MACRO head_label(name) AS (CASE
+  WHEN name IS NULL THEN NULL
+  WHEN typeof(name) <> 'VARCHAR' THEN error('head ' || name::VARCHAR || ' is a number, want text such as ''10.7'' or ''L10H7''')
+  WHEN regexp_full_match(name::VARCHAR, '[0-9]+[.][0-9]+') THEN 'L' || split_part(name::VARCHAR, '.', 1) || 'H' || split_part(name::VARCHAR, '.', 2)
+  ELSE name::VARCHAR END);
+
+-- head_name(label): the name of a head in figures, 10.7, for its label in tables, L10H7.
+CREATE MACRO head_name(label) AS regexp_replace(label, '^L([0-9]+)H([0-9]+)$', '\1.\2');
+
+{{define "pick"}}avg(CASE WHEN quadrant IS NULL THEN {{wide (print "w." . "_")}}
+{{- $of := .}}{{range quadrants}}
+    WHEN quadrant = '{{.}}' THEN w.{{$of}}_{{.}}{{end}}
+    ELSE error('quadrant ' || quadrant || ', want par_par, par_perp, perp_par, perp_perp or NULL for their sum') END){{end}}
+
+-- FROM heatmap(run := 1, head := '10.7', side := 'key', query_basis := 'none', key_basis := 'none', quadrant := NULL, example := NULL):
+-- cells of a heatmap, the mean contribution of each component. All parameters are optional. quadrant NULL adds up the four;
+-- example picks one.
+CREATE MACRO heatmap(run := NULL, head := NULL, side := 'key', query_basis := 'none', key_basis := 'none', quadrant := NULL, example := NULL) AS TABLE
+SELECT c.grid_row, c.grid_column, c.label AS component, c.kind,
+  {{template "pick" "score"}} AS mean_score,
+  {{template "pick" "baseline"}} AS mean_baseline,
+  {{template "pick" "diff"}} AS mean_diff,
+  count(*) AS n
+FROM contribution_wide AS w
+JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
+JOIN component AS c ON c.component_id = w.component_id
+JOIN run_component AS o ON o.run_id = w.run_id AND o.component_id = w.component_id
+JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
+JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
+WHERE w.run_id = coalesce(run, latest_run())
+  AND h.label = coalesce(head_label(head), default_head(coalesce(run, latest_run())))
+  AND w.side = side::side AND qb.name = query_basis AND kb.name = key_basis
+  AND (example IS NULL OR w.example_id = example)
+GROUP BY o.ordinal, c.grid_row, c.grid_column, c.label, c.kind
+ORDER BY o.ordinal;
+
+-- FROM pct_explained(run := 1, head := '10.7', side := 'key', query_basis := 'unembed', key_basis := 'mlp0', subtract := true): share of
+-- each component and quadrant in the mean score, in percent of the column denominator; the shares add up to 100. All parameters
+-- are optional. With subtract, the baseline is subtracted, and b_K left out where it cancels exactly, which is where keys are not
+-- turned by their positions. Terms of a score are not causal effects.
+CREATE MACRO pct_explained(run := NULL, head := NULL, side := 'key', query_basis := 'unembed', key_basis := 'mlp0', subtract := true) AS TABLE
+WITH cell AS (
+SELECT w.component_id, o.ordinal AS place, max(h.rotary_dims) = 0 AS unturned{{range quadrants}},
+  avg(CASE WHEN subtract THEN w.diff_{{.}} ELSE w.score_{{.}} END) AS {{.}}{{end}}
+FROM contribution_wide AS w
+JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
+JOIN run_component AS o ON o.run_id = w.run_id AND o.component_id = w.component_id
+JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
+JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
+WHERE w.run_id = coalesce(run, latest_run())
+  AND h.label = coalesce(head_label(head), default_head(coalesce(run, latest_run())))
+  AND w.side = side::side AND qb.name = query_basis AND kb.name = key_basis
+GROUP BY w.component_id, o.ordinal
+), term AS (
+{{range $i, $q := quadrants}}{{if $i}}
+UNION ALL
+{{end}}SELECT cell.component_id, cell.place, cell.unturned, '{{.}}'::quadrant AS corner, cell.{{.}} AS amount FROM cell{{end}}
+), counted AS (
+SELECT term.place, term.unturned, c.label, c.kind, term.corner, term.amount, sum(term.amount) OVER () AS whole
+FROM term JOIN component AS c ON c.component_id = term.component_id
+WHERE NOT (subtract AND term.unturned AND c.kind = 'k_bias')
+)
+SELECT counted.label AS component, counted.kind, counted.corner AS quadrant,
+  100 * counted.amount / nullif(counted.whole, 0) AS pct, counted.amount AS explained, counted.whole AS denominator,
+  CASE WHEN NOT subtract THEN 'sum of the mean score over all ' || side || '-side components and quadrants'
+    WHEN side = 'key' AND counted.unturned THEN 'sum of the mean diff over all key-side components and quadrants but b_K, which cancels'
+    WHEN side = 'key' THEN 'sum of the mean diff over all key-side components and quadrants, b_K included'
+    ELSE 'sum of the mean diff over all query-side components and quadrants, b_Q included' END AS denominator_is
+FROM counted
+ORDER BY counted.place, counted.corner;
