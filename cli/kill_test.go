@@ -152,7 +152,7 @@ func killedFile(t *testing.T, path string, batch, total int) (status string, exa
 		t.Fatal(err)
 	}
 	for _, p := range report.Problems {
-		if p.Kind != dbfile.Unfinished {
+		if p.Kind != verify.Unfinished {
 			t.Errorf("the file of a killed process: %v", p)
 		}
 	}

@@ -32,11 +32,7 @@ func (e *Engine) bounds() bounds {
 	s, size := e.spec, e.numberSize()
 	weights := e.weightBytes()
 	b := bounds{rows: max(rowBytes, weights/rowsShare), kept: max(keptBytes, weights/keptShare)}
-	hidden := s.DMLP
-	if s.Gated {
-		hidden *= 2
-	}
-	b.row = size * int64(numbersOfRow*s.DModel+(2*s.Heads+2*s.KVHeads)*s.DHead+hidden)
+	b.row = size * int64(numbersOfRow*s.DModel+(2*s.Heads+2*s.KVHeads)*s.DHead+s.DMLP)
 	vectors := e.layout.Below(e.stop()) + e.stop() + 1
 	b.example = keptPositions * size * int64(vectors*s.DModel+2*len(e.heads)*s.DHead)
 	for _, h := range e.heads {

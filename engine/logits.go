@@ -24,7 +24,7 @@ func (p *pass[T]) directLogits(x schema.Example, seq int) (*schema.Logits, error
 	sigma := float64(p.cache.NormScale(layers, seq, atQuery))
 	effects := blas.Dots(p.cache.Components(seq, atQuery).Data().([]T), len(columns[0]), columns)
 
-	out := &schema.Logits{Scale: float32(sigma), Cap: p.engine.spec.LogitCap, Baseline: float32(math.NaN()), BaselineBias: float32(math.NaN()), Effects: make([]schema.LogitEffect, effects.Rows)}
+	out := &schema.Logits{Cap: p.engine.spec.LogitCap, Scale: float32(sigma), Baseline: float32(math.NaN()), BaselineBias: float32(math.NaN()), Effects: make([]schema.LogitEffect, effects.Rows)}
 	sums, relative := append([]float64(nil), biases...), 0.0
 	for c := range out.Effects {
 		row := effects.Row(c)

@@ -106,7 +106,7 @@ func TestPassBounds(t *testing.T) {
 		"GPT-2 small": {small, engine.Options{Factors: true}, one, 640, 48, 600},
 		"float64":     {small, engine.Options{Factors: true, Precision: engine.Float64}, one, 320, 27, 300},
 		"pairs":       {small, engine.Options{Pairs: true}, one, 640, 8, 600},
-		"1B":          {large, engine.Options{Factors: true}, one, 700, 16, 500},
+		"1B":          {large, engine.Options{Factors: true}, one, 1000, 16, 500},
 	} {
 		rows, examples := engine.PassBounds(&c.spec, c.options, c.heads, 21)
 		t.Logf("%s: %d rows, %d examples", name, rows, examples)

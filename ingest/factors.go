@@ -137,15 +137,16 @@ func appendAxes(tables *appenders, number int, ids []int32, f, baseline *schema.
 	return nil
 }
 
-// appendCoordinates appends a row for each basis, component and axis of a side.
+// appendCoordinates appends a row for each basis, axis and component of a side, in this order: numbers that stay the same from
+// row to row take no room.
 func (w *writer) appendCoordinates(tables *appenders, number int, ids []int32, f, baseline *schema.Factors) error {
 	for _, basis := range basesOf(f, baseline) {
 		at, atBaseline := axesOf(f, basis), axes{}
 		if baseline != nil {
 			atBaseline = axesOf(baseline, basis)
 		}
-		for i, c := range f.Components {
-			for axis := range max(at.n(), atBaseline.n()) {
+		for axis := range max(at.n(), atBaseline.n()) {
+			for i, c := range f.Components {
 				table, err := tables.table(number)
 				if err != nil {
 					return err

@@ -220,7 +220,7 @@ func (t *table) text(row int, column string) string {
 	if column == "" {
 		return ""
 	}
-	return queries.String(t.rows[row][t.result.Index(column)])
+	return queries.HeadName(queries.String(t.rows[row][t.result.Index(column)]))
 }
 
 // places are the categories of a column: their names, and for each row the index of its own.
