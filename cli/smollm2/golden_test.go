@@ -1,10 +1,8 @@
-package cli_test
+package smollm2_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"math"
 	"os"
@@ -14,30 +12,43 @@ import (
 	"testing"
 
 	"codeberg.org/sbinet/npyio/npz"
+
+	"ducklens/cli/smollm2"
 )
 
-// smolPath gives the path of a file that belongs to the pretrained model, which lies in the folder shared beside the
-// checkout, and skips the test where there is none.
-func smolPath(t *testing.T, name string) string {
+// root is that of the checkout.
+const root = "../.."
+
+// model gives the path of the model, and skips the test where it would have to be downloaded.
+func model(t *testing.T) string {
 	t.Helper()
-	path, err := filepath.Abs(filepath.Join("..", "..", "shared", "models", "smollm2-135m", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("there is no %s beside the checkout (../shared/models/smollm2-135m)", name)
-	}
 	if testing.Short() {
 		t.Skip("runs a model of 135 million parameters")
+	}
+	path := smollm2.Beside(root)
+	if path == "" {
+		t.Skipf("the model is neither at %s nor beside the checkout (../shared/models/smollm2-135m)", smollm2.Variable)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
 
-const smolModel = "SmolLM2-135M-Instruct.Q4_1.gguf"
+// reference gives the path of a file with reference numbers, and skips the test where there is none.
+func reference(t *testing.T, name string) string {
+	t.Helper()
+	path := filepath.Join(root, "..", "shared", "models", "smollm2-135m", name)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("no reference numbers beside the checkout: %v", err)
+	}
+	return path
+}
 
-// smolArrays are queries for what the reference arrays of a prompt hold: each gives a name, which is that of an array, and
+// arrayQueries are queries for what the reference arrays of a prompt hold: each gives a name, which is that of an array, and
 // its values. A model without biases has no component b_Q or b_K, whose place in the arrays is the last row, of zeros.
-func smolArrays() map[string]string {
+func arrayQueries() map[string]string {
 	const (
 		named = "example_id || '/' || head_name(h.label) || '/"
 		head  = " JOIN head AS h USING (run_id, head_id)"
@@ -54,11 +65,11 @@ WHERE q.name = '%[4]s' AND k.name = '%[5]s' AND t.example_id < %[6]d GROUP BY AL
 		}
 	}
 	return map[string]string{
-		"tokens":    "SELECT example_id || '/tokens' AS name, list(token_id ORDER BY pos) AS numbers FROM token GROUP BY ALL",
-		"scores":    "SELECT t." + named + "score_row' AS name, list(t.score ORDER BY t.pos) AS numbers FROM attention AS t" + head + " GROUP BY ALL",
-		"pattern":   "SELECT t." + named + "pattern_row' AS name, list(t.prob ORDER BY t.pos) AS numbers FROM attention AS t" + head + " GROUP BY ALL",
-		"sides":     fmt.Sprintf(sides, named, "", "score_perp_perp, baseline_perp_perp", "none", "none", 32),
-		"quadrants": fmt.Sprintf(sides, named, "/unembed,mlp0", strings.Join(quadrants, ", "), "unembed", "mlp0", 8),
+		"tokens":                              "SELECT example_id || '/tokens' AS name, list(token_id ORDER BY pos) AS numbers FROM token GROUP BY ALL",
+		"scores":                              "SELECT t." + named + "score_row' AS name, list(t.score ORDER BY t.pos) AS numbers FROM attention AS t" + head + " GROUP BY ALL",
+		"pattern":                             "SELECT t." + named + "pattern_row' AS name, list(t.prob ORDER BY t.pos) AS numbers FROM attention AS t" + head + " GROUP BY ALL",
+		"sides":                               fmt.Sprintf(sides, named, "", "score_perp_perp, baseline_perp_perp", "none", "none", 32),
+		"quadrants":                           fmt.Sprintf(sides, named, "/unembed,mlp0", strings.Join(quadrants, ", "), "unembed", "mlp0", 8),
 		"queries replaced by the unembedding": fmt.Sprintf(replaced, "query_unembed", "query", "W_U[key]"),
 		"keys replaced by MLP0's output":      fmt.Sprintf(replaced, "key_mlp0", "key", "MLP0"),
 		"logits":                              "SELECT 'logit_' || CASE token WHEN 'key' THEN 'io' ELSE 's' END AS name, list(logit ORDER BY example_id) AS numbers FROM logit GROUP BY ALL",
@@ -67,11 +78,11 @@ FROM (SELECT e.example_id, e.token, sum(e.effect) + any_value(l.constant) AS tot
 	}
 }
 
-// TestSmolLM2 runs a pretrained model over the reference prompts, as a user does, and compares what SQL finds in the file with
+// TestGolden runs a pretrained model over the reference prompts, as a user does, and compares what SQL finds in the file with
 // the reference arrays: no number is further off than a part of the largest of its array.
-func TestSmolLM2(t *testing.T) {
-	model, golden := smolPath(t, smolModel), smolPath(t, "golden.npz")
-	arrays, err := npz.Open(golden)
+func TestGolden(t *testing.T) {
+	file, prompts := model(t), reference(t, "prompts.jsonl")
+	arrays, err := npz.Open(reference(t, "golden.npz"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,18 +92,18 @@ func TestSmolLM2(t *testing.T) {
 		prompts   int
 		tolerance float64 // in float64 what columns of FLOAT leave
 		closure   string
-	}{{"float32", 32, 5e-5, "1e-4"}, {"float64", 8, 1e-6, "1e-9"}} {
+	}{{"float32", 32, 5e-5, "1e-4"}, {"float64", 4, 1e-6, "1e-9"}} {
 		t.Run(c.precision, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "run.duckdb")
-			mustRun(t, "ingest", "--model", model, "--prompts", smolPath(t, "prompts.jsonl"), "-n", fmt.Sprint(c.prompts), "--head", "24.4,23.0,24.7", "--logits",
-				"--precision", c.precision, "--factors", "off", "-o", file)
-			mustRun(t, "verify", file)
-			found := arraysOf(t, file, arrays, c.tolerance)
-			// Of each head two rows, two sides and two replaced vectors; of eight prompts quadrants on both sides.
-			if want := 3*6*c.prompts + 3*2*8 + c.prompts + 4; found != want {
+			run := filepath.Join(t.TempDir(), "run.duckdb")
+			ducklens(t, "ingest", "--model", file, "--prompts", prompts, "-n", fmt.Sprint(c.prompts), "--head", "24.4,23.0,24.7", "--logits",
+				"--precision", c.precision, "--factors", "off", "-o", run)
+			ducklens(t, "verify", run)
+			found := arraysOf(t, run, arrays, c.tolerance)
+			// Of each head two rows, two sides and two replaced vectors; of the first eight prompts quadrants on both sides.
+			if want := 3*6*c.prompts + 3*2*min(8, c.prompts) + c.prompts + 4; found != want {
 				t.Errorf("%d arrays were compared, want %d", found, want)
 			}
-			adds := mustRun(t, "query", file, "--scalar", "-e", `SELECT bool_and(r <= `+c.closure+`) FROM (SELECT closure_residual / greatest(1, abs(score), abs(baseline)) AS r FROM score
+			adds := ducklens(t, "query", run, "--scalar", "-e", `SELECT bool_and(r <= `+c.closure+`) FROM (SELECT closure_residual / greatest(1, abs(score), abs(baseline)) AS r FROM score
 UNION ALL SELECT closure_residual / greatest(1, abs(logit)) FROM logit)`)
 			if strings.TrimSpace(adds) != "true" {
 				t.Errorf("parts do not add up within %s of scores and logits", c.closure)
@@ -104,13 +115,13 @@ UNION ALL SELECT closure_residual / greatest(1, abs(logit)) FROM logit)`)
 // arraysOf compares the arrays that a file holds, and gives their number.
 func arraysOf(t *testing.T, file string, arrays *npz.Reader, tolerance float64) (found int) {
 	t.Helper()
-	queries := smolArrays()
+	queries := arrayQueries()
 	for _, quantity := range slices.Sorted(maps.Keys(queries)) {
 		var rows []struct {
 			Name    string
 			Numbers []float64
 		}
-		if err := json.Unmarshal([]byte(mustRun(t, "query", file, "-e", queries[quantity], "--format", "json")), &rows); err != nil {
+		if err := json.Unmarshal([]byte(ducklens(t, "query", file, "-e", queries[quantity], "--format", "json")), &rows); err != nil {
 			t.Fatalf("%s: %v", quantity, err)
 		}
 		worst, where := 0.0, ""
@@ -165,14 +176,4 @@ func numbersOf(t *testing.T, arrays *npz.Reader, name string) []float64 {
 		list[i] = float64(x)
 	}
 	return list
-}
-
-// mustRun calls the program in process and gives what it printed.
-func mustRun(t *testing.T, args ...string) string {
-	t.Helper()
-	code, stdout, stderr := run(t.Context(), args...)
-	if code != 0 {
-		t.Fatalf("ducklens %s: exit code %d\n%s%s", strings.Join(args, " "), code, stdout, stderr)
-	}
-	return stdout
 }
