@@ -91,7 +91,7 @@ bench-compare: tools ## compare the benchmarks with those of another commit: BAS
 	$(GO) run $(BENCHSTAT) "$$dir/old.txt" "$$dir/new.txt"
 
 .PHONY: conformance
-conformance: tools ## compare with numbers published about GPT-2 small: DUCKLENS_GPT2_DIR=folder DUCKLENS_IOI_TEMPLATES=file
+conformance: tools ## compare with published numbers of GPT-2 small (DUCKLENS_GPT2_DIR=folder DUCKLENS_IOI_TEMPLATES=file) and earlier ones of SmolLM2
 	@$(GO) run ./cli/conformance/run
 
 .PHONY: smollm2

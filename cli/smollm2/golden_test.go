@@ -25,9 +25,9 @@ func model(t *testing.T) string {
 	if testing.Short() {
 		t.Skip("runs a model of 135 million parameters")
 	}
-	path := smollm2.Beside(root)
+	path := smollm2.At(root)
 	if path == "" {
-		t.Skipf("the model is neither at %s nor beside the checkout (../shared/models/smollm2-135m)", smollm2.Variable)
+		t.Skipf("there is no SmolLM2 here (make smollm2 gets it; %s may hold its path)", smollm2.Variable)
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
