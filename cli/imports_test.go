@@ -52,7 +52,8 @@ func rules() []rule {
 		{path: "queries/report", internal: []string{"queries", "queries/figure", "queries/figure/plotly", "queries/session"}, outside: []string{}, never: []string{tensor, cobra}},
 		{path: "queries/internal/sample", internal: []string{"schema", "schema/dbfile"}},
 		{path: "cli", internal: []string{"schema/...", "engine/...", "ingest/...", "queries/...", "cli/..."}},
-		{path: "cli/conformance", internal: []string{"cli", "cli/conformance"}, outside: []string{}},
+		{path: "cli/conformance", internal: []string{"cli", "cli/smollm2", "cli/conformance"}, outside: []string{}},
+		{path: "cli/smollm2", internal: []string{"cli", "cli/smollm2"}, outside: []string{}},
 		{path: "cli/demo", outside: []string{}},
 		{path: "cli/demo/generate", internal: []string{"engine/...", "ingest/prompts", "cli/demo"}},
 	}
