@@ -15,19 +15,10 @@ import (
 // depend on its batches.
 const ProbeExamples = 32
 
-// nameMovers are the heads of GPT-2 small whose outputs the published analysis follows (arXiv:2211.00593).
-var nameMovers = []schema.Head{{Layer: 9, Index: 9}, {Layer: 9, Index: 6}}
-
-// hasNameMovers tells whether the model has the layers and heads of GPT-2 small.
-func (e *Engine) hasNameMovers() bool {
-	return slices.Contains(gpt2Families, e.description.Family) && e.description.NLayers == 12 && e.description.NHeads == 12
-}
-
 // chosenMovers is how many movers are chosen where none are named.
 const chosenMovers = 2
 
-// settleMovers takes the movers of the options, or the published ones of GPT-2 small. Otherwise they are left
-// to [Engine.Prepare].
+// settleMovers takes the movers of the options. Where they name none, the choice is left to [Engine.Prepare].
 func (e *Engine) settleMovers() error {
 	below := e.heads[0].Layer // what the movers have to be
 	lowest := e.heads[0]
@@ -50,14 +41,11 @@ func (e *Engine) settleMovers() error {
 		e.movers = slices.Clone(e.options.Movers)
 		return nil
 	}
-	switch {
-	case below == 0:
+	if below == 0 {
 		e.movers = []schema.Head{}
 		if e.options.Substitutions || e.options.Projections {
 			e.notices = append(e.notices, fmt.Sprintf("no mover heads: head %s is in layer 0, and no head writes before it", lowest))
 		}
-	case e.hasNameMovers() && below > nameMovers[0].Layer:
-		e.movers = slices.Clone(nameMovers)
 	}
 	return nil
 }
@@ -71,9 +59,9 @@ func (e *Engine) Movers() []schema.Head { return slices.Clone(e.movers) }
 //
 //   - Default bases that are made from a baseline are left out if one of the examples has none; [Engine.Notices] says so. (Where a later
 //     example has none, its rows of those bases are missing.)
-//   - Mover heads, where the options name none and the model is not GPT-2 small with targets above layer 9, become the
-//     two heads below every target head whose query-side contributions are largest: the mean over examples and
-//     target heads of |contribution to score - baseline|, or to the score where there is no baseline.
+//   - Mover heads, where the options name none, become the two heads below every target head whose query-side
+//     contributions are largest: the mean over examples and target heads of |contribution to score - baseline|, or to
+//     the score where there is no baseline.
 func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 	for _, x := range probe {
 		if err := e.check(x); err != nil {

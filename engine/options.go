@@ -49,8 +49,7 @@ type Options struct {
 	Seed int64
 
 	// Movers are the heads whose outputs at the query position are substituted for the query and projected,
-	// each in a layer below every target head. Empty: those that [Engine.Prepare] chooses by measure; of
-	// GPT-2 small 9.9 and 9.6, if they are below every target head.
+	// each in a layer below every target head. Empty: those that [Engine.Prepare] chooses by measure.
 	Movers []schema.Head
 
 	// Factors, Pairs, Substitutions and Projections ask for more than contributions: the fields of
