@@ -189,5 +189,8 @@ func ask(ctx context.Context, s *session.Session, sql string, set map[string]str
 	if err != nil {
 		return nil, err
 	}
+	for i := range q.Params { // its SQL knows what a parameter that is not set stands for
+		q.Params[i].Needed = false
+	}
 	return s.Run(ctx, q, set)
 }
