@@ -8,9 +8,10 @@ import (
 	"ducklens/schema"
 )
 
-// A pass is bounded by bytes: what its rows take while it runs, and what is kept of its examples. Products of a pass are as fast as they
-// get from some 500 rows on (with 256 a run takes 6 % more processor time), and memory grows all the way, so these are what 640 rows and 48
-// examples of layer 10 of GPT-2 small take. A large model needs as many rows for its speed, and may have them: a share of its weights.
+// A pass is bounded by bytes: what its rows take while it runs, and what is kept of its examples. Products of
+// a pass are as fast as they get from some 500 rows on (with 256 a run takes 6 % more processor time), and
+// memory grows all the way, so these are what 640 rows and 48 examples of layer 10 of GPT-2 small take. A
+// large model needs as many rows for its speed, and may have them: a share of its weights.
 const (
 	rowBytes      = 22_000_000
 	keptBytes     = 80_000_000

@@ -10,7 +10,8 @@ import (
 	"ducklens/schema"
 )
 
-// Estimate says what a run over prompts will take, before it is made: memory within a fifth, time within a factor of two.
+// Estimate says what a run over prompts will take, before it is made: memory within a fifth, time within a
+// factor of two.
 type Estimate struct {
 	Weights int64   // bytes of the weights that are loaded
 	Pass    int64   // bytes of a full forward pass and of its results
@@ -20,8 +21,8 @@ type Estimate struct {
 	Seconds float64 // a prompt
 }
 
-// What a run takes beside weights, passes and products. Measured on GPT-2 small, on models of its depth and a sixteenth of its width, and on
-// SmolLM2-135M, with the default options:
+// What a run takes beside weights, passes and products. Measured on GPT-2 small, on models of its depth and a
+// sixteenth of its width, and on SmolLM2-135M, with the default options:
 const (
 	loading      = 0.3        // of the weights: what is left of their making, and pages of the file
 	otherMemory  = 80_000_000 // the program and the writer
@@ -31,8 +32,9 @@ const (
 	rowSeconds   = 100e-6     // a component and head, on one thread: decomposition and writing
 )
 
-// EstimateRun says what a run with these options over so many prompts of so many tokens takes on this machine. It reads the configuration of
-// the model, none of its weights, and measures products for a tenth of a second.
+// EstimateRun says what a run with these options over so many prompts of so many tokens takes on this
+// machine. It reads the configuration of the model, none of its weights, and measures products for a tenth of
+// a second.
 func EstimateRun(path string, options Options, prompts, tokens int) (schema.Model, Estimate, error) {
 	if err := options.Validate(); err != nil {
 		return schema.Model{}, Estimate{}, err

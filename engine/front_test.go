@@ -160,7 +160,8 @@ func TestWithoutUnembedding(t *testing.T) {
 	}
 }
 
-// Effects of components add up to the model's own logits, in both forms of the weights, and nothing else changes.
+// Effects of components add up to the model's own logits, in both forms of the weights, and nothing else
+// changes.
 func TestLogitsChangeNothingElse(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)
@@ -200,7 +201,8 @@ func TestEstimate(t *testing.T) {
 		return x
 	}
 	small := estimate(1, 10, 20)
-	// 4 heads of 8, d_model 32, d_mlp 128: one layer and the queries, keys and values of the next, for each token.
+	// 4 heads of 8, d_model 32, d_mlp 128: one layer and the queries, keys and values of the next, for each
+	// token.
 	weights := float64(4*32*32 + 2*32*128)
 	attention := float64(4 * 8 * 21) // half of q . k and half of the sum of values
 	if want := 2 * 20 * (weights + attention + 3*32*32); small.FLOPs != want {
@@ -217,5 +219,32 @@ func TestEstimate(t *testing.T) {
 	}
 	if _, _, err := engine.EstimateRun(dir, engine.Options{Heads: []schema.Head{{Layer: 9}}}, 1, 1); !errors.Is(err, engine.ErrUnknownHead) {
 		t.Errorf("a head that is not there: %v", err)
+	}
+}
+
+// Longrope turns by other frequencies in long prompts: what follows the query counts, and prompts that begin
+// alike are not alike.
+func TestLongropeCountsThePrompt(t *testing.T) {
+	t.Parallel()
+	e := open(t, family(t, "phi3-longrope"), engine.Options{Heads: []schema.Head{{Layer: 2, Index: 3}}}) // the long list beyond 256 tokens
+	short := schema.Example{Query: 40, Key: 7, Baseline: 20, RandomName: schema.NoToken, RandomToken: schema.NoToken}
+	for i := range 257 {
+		short.Tokens = append(short.Tokens, schema.Token{ID: 10 + i%300})
+	}
+	long := short
+	long.Index, short.Tokens = 1, short.Tokens[:256]
+	together := analyze(t, e, []schema.Example{short, long})
+	if together[0].Heads[0].Score.Score == together[1].Heads[0].Score.Score {
+		t.Errorf("score %v of 256 and of 257 tokens", together[0].Heads[0].Score.Score)
+	}
+	for i, x := range []schema.Example{short, long} {
+		if alone := analyze(t, e, []schema.Example{x})[0]; alone.Heads[0].Score.Score != together[i].Heads[0].Score.Score {
+			t.Errorf("example %d: score %v alone, %v beside the other", i, alone.Heads[0].Score.Score, together[i].Heads[0].Score.Score)
+		}
+	}
+	cut := short
+	cut.Tokens = cut.Tokens[:41]
+	if alone := analyze(t, e, []schema.Example{cut})[0]; alone.Heads[0].Score.Score != together[0].Heads[0].Score.Score {
+		t.Errorf("without later tokens: score %v, want %v", alone.Heads[0].Score.Score, together[0].Heads[0].Score.Score)
 	}
 }

@@ -10,14 +10,16 @@ import (
 	"ducklens/schema"
 )
 
-// ProbeExamples is how many examples, the first of a run, [Engine.Prepare] should be given: enough for a ranking of heads,
-// few enough to cost nothing beside a run. It is not the batch, so that a run does not depend on its batches.
+// ProbeExamples is how many examples, the first of a run, [Engine.Prepare] should be given: enough for a
+// ranking of heads, few enough to cost nothing beside a run. It is not the batch, so that a run does not
+// depend on its batches.
 const ProbeExamples = 32
 
 // chosenMovers is how many movers are chosen where none are named.
 const chosenMovers = 2
 
-// settleMovers takes the movers of the options. Where they name none, the choice is left to [Engine.Prepare].
+// settleMovers takes the movers of the options. Where they name none, the choice is left to
+// [Engine.Prepare].
 func (e *Engine) settleMovers() error {
 	below := e.heads[0].Layer // what the movers have to be
 	lowest := e.heads[0]
@@ -49,12 +51,12 @@ func (e *Engine) settleMovers() error {
 	return nil
 }
 
-// Movers lists the heads whose outputs at the query position are substituted and projected. It is nil as long as
-// [Engine.Prepare] has them to choose.
+// Movers lists the heads whose outputs at the query position are substituted and projected. It is nil as long
+// as [Engine.Prepare] has them to choose.
 func (e *Engine) Movers() []schema.Head { return slices.Clone(e.movers) }
 
-// Prepare settles what the options leave to the prompts. Give it the first examples of the run, [ProbeExamples] of them if
-// there are as many; call it once, before [Engine.Analyze] and not beside it.
+// Prepare settles what the options leave to the prompts. Give it the first examples of the run,
+// [ProbeExamples] of them if there are as many; call it once, before [Engine.Analyze] and not beside it.
 //
 //   - Default bases that are made from a baseline are left out if one of the examples has none; [Engine.Notices] says so. (Where a later
 //     example has none, its rows of those bases are missing.)
@@ -104,7 +106,8 @@ func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 	return nil
 }
 
-// shares gives, by component, the mean over examples and target heads of the size of its query-side contribution.
+// shares gives, by component, the mean over examples and target heads of the size of its query-side
+// contribution.
 func (a *analysis[T]) shares(ctx context.Context, examples []schema.Example) ([]float64, error) {
 	byExample := make([][]float64, len(examples))
 	err := a.passes(ctx, examples, func(p *pass[T], x schema.Example, seq, i int) error {

@@ -34,11 +34,24 @@ func (q *Query) Bind(set map[string]string) (map[string]any, error) {
 		}
 		values[name] = value
 	}
+	for _, p := range q.Params {
+		if _, given := set[p.Name]; p.Needed && !given {
+			faults = append(faults, &UnsetError{p.Name})
+		}
+	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
 	return values, nil
 }
+
+// UnsetError says that a parameter without a default has no value.
+type UnsetError struct{ Name string }
+
+func (e *UnsetError) Error() string { return fmt.Sprintf("parameter $%s has no value", e.Name) }
+
+// Hint says how to give one.
+func (e *UnsetError) Hint() string { return fmt.Sprintf("give it one with --set %s=...", e.Name) }
 
 // NameError says that a name is not among the known ones.
 type NameError struct {

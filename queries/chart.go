@@ -179,7 +179,7 @@ var chartKeys = []chartKey{
 	{name: "fit", text: func(c *Chart) *string { return &c.Fit }, words: Fits(), doc: "line: a straight line of least squares for each series, with r", use: scatter},
 	{name: "facet_columns", count: func(c *Chart) *int { return &c.FacetColumns }, doc: "panels side by side", use: drawn},
 	{name: "bins", count: func(c *Chart) *int { return &c.Bins }, doc: "about how many bins there are", use: uses{Histogram: optional}},
-	{name: "largest", count: func(c *Chart) *int { return &c.Largest }, doc: "rows and columns shown at most: those that carry most (30 of more than 48)", use: matrix},
+	{name: "largest", count: func(c *Chart) *int { return &c.Largest }, doc: "rows and columns shown at most: those that carry most (28 of more than 48)", use: matrix},
 	{name: "labels", count: func(c *Chart) *int { return &c.Labels }, doc: "points whose labels are shown at most: those that stand out most", use: scatter},
 }
 

@@ -23,12 +23,13 @@ type Query struct {
 type Param struct {
 	Name    string // lower case letters, digits and _; $name in the SQL
 	Type    ParamType
-	Default any // nil (NULL), string, int64, float64 or bool, as Type says
+	Default any  // nil (NULL), string, int64, float64 or bool, as Type says
+	Needed  bool // it has no default: whoever asks must give a value
 	Doc     string
 }
 
 // AdHoc makes a query of SQL that a user typed. SQL that begins with a header is parsed as a saved query; else every
-// $name in it is a TEXT parameter, NULL by default.
+// $name in it is a TEXT parameter without a default.
 func AdHoc(sql string) (Query, error) {
 	if strings.HasPrefix(sql, "-- name:") {
 		return Parse(sql)
@@ -49,7 +50,7 @@ func AdHoc(sql string) (Query, error) {
 		case !isName(t.text):
 			return q, &SyntaxError{t.line, fmt.Sprintf("parameter $%s, want $name in lower case letters, digits and _", t.text)}
 		default:
-			q.Params = append(q.Params, Param{Name: t.text})
+			q.Params = append(q.Params, Param{Name: t.text, Needed: true})
 		}
 	}
 	return q, nil

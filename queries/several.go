@@ -64,6 +64,9 @@ func (q Query) SideBySide(param string, results []*Result) (Query, *Result, erro
 		}
 	}
 	all.Facts = unite(results)
+	if _, told := all.fact(param); !told { // before a column of that name, whose values differ
+		all.Facts = append(all.Facts, Fact{Name: param, Value: strings.Join(values, " and ")})
+	}
 	all.Bound[param] = strings.Join(values, ",")
 	q.Params = slices.Clone(q.Params)
 	for i := range q.Params {

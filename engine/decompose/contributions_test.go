@@ -368,7 +368,8 @@ func TestContributionsRefuseWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-// A subspace has no axes of its own: other directions with the same span give the same contributions and the same pairs.
+// A subspace has no axes of its own: other directions with the same span give the same contributions and the
+// same pairs.
 func TestRotatedBasisChangesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := drawExample(t)

@@ -42,7 +42,11 @@ func (f *Figure) Caption() string {
 			source = append(source, fact.Name+" "+fact.Value)
 		}
 	}
-	parts = append(parts, "Made by ducklens: "+strings.Join(source, ", "))
+	made := "Made by ducklens"
+	if len(source) > 0 {
+		made += ": " + strings.Join(source, ", ")
+	}
+	parts = append(parts, made)
 	return sentences(parts)
 }
 

@@ -143,7 +143,7 @@ func (s serialPlot) Draw(p page.Pen, _, panel int, x, y vg.Length) { s.Plot.Draw
 
 // meta is what the file says about the figure.
 func (f *Figure) meta() canvas.Meta {
-	m := canvas.Meta{Title: f.Title, Description: strings.Join(f.Lead(), "; ")}
+	m := canvas.Meta{Title: f.Title, Description: strings.Join(f.Lead(), " · ")}
 	for _, fact := range f.Facts {
 		m.Facts = append(m.Facts, [2]string{fact.Name, fact.Value})
 	}

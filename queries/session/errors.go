@@ -1,6 +1,7 @@
 package session
 
 import (
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"regexp"
@@ -90,13 +91,13 @@ func (e *SQLError) Hint() string {
 	return "there is " + queries.Printable(strings.Join(e.Candidates, ", "))
 }
 
-// shiftedError is an error in SQL that has lines put in front of it.
-type shiftedError struct {
-	error
-	lines int
+// noBadConn keeps database/sql from taking an error for a broken connection and trying again on another.
+func noBadConn(err error) error {
+	if errors.Is(err, driver.ErrBadConn) {
+		return fmt.Errorf("prepare: %s", err.Error())
+	}
+	return err
 }
-
-func (e *shiftedError) Unwrap() error { return e.error }
 
 // explain turns an error of the driver into ours: a fault in the SQL of q with its place, a limit, or what
 // package dbfile makes of it.
@@ -117,12 +118,7 @@ func (s *Session) explain(err error, q queries.Query) error {
 	case !errors.Is(wrapped, dbfile.ErrSQL):
 		return wrapped
 	}
-	shift := 0
-	var shifted *shiftedError
-	if errors.As(err, &shifted) {
-		shift = shifted.lines
-	}
-	return readSQLError(duck.Msg, q, shift)
+	return readSQLError(duck.Msg, q)
 }
 
 // place finds where DuckDB says the fault is: "LINE 2: <part of the line>", and below it a caret.
@@ -131,14 +127,14 @@ var place = regexp.MustCompile(`(?s)^(.*)\nLINE (\d+): ([^\n]*)\n( *)\^`)
 // candidate finds the names that DuckDB suggests, which it quotes.
 var candidate = regexp.MustCompile(`"([^"]*)"`)
 
-// readSQLError takes DuckDB's message apart. shift counts the lines that were in front of the SQL of q.
-func readSQLError(report string, q queries.Query, shift int) *SQLError {
+// readSQLError takes DuckDB's message apart.
+func readSQLError(report string, q queries.Query) *SQLError {
 	e := &SQLError{}
 	if found := place.FindStringSubmatch(report); found != nil {
 		report = found[1]
 		number, err := strconv.Atoi(found[2])
 		lines := strings.Split(q.SQL, "\n")
-		if number -= shift; err == nil && number >= 1 && number <= len(lines) {
+		if err == nil && number >= 1 && number <= len(lines) {
 			e.Line = max(q.Line, 1) + number - 1
 			e.locate(lines[number-1], found[3], len(found[4])-len("LINE : ")-len(found[2]))
 		}

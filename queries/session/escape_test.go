@@ -22,8 +22,8 @@ import (
 
 	"ducklens/queries"
 	"ducklens/queries/session"
-	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
+	"ducklens/schema/verify"
 )
 
 const (
@@ -179,7 +179,7 @@ func newEscapeRun(t *testing.T) *escapeRun {
 // plant makes the database.
 func (r *escapeRun) plant(t *testing.T) {
 	t.Helper()
-	db := schematest.NewDB(t, dbfile.Altered)
+	db := schematest.NewDB(t, verify.Altered)
 	run := small()
 	schematest.Insert(t, db, run, schematest.Random(run, 1, 2))
 	statements, _ := planted()

@@ -49,7 +49,7 @@ func ExampleSession_Run() {
 		fmt.Println(err)
 		return
 	}
-	result, err := s.Run(ctx, q, map[string]string{"table": "run"})
+	result, err := s.Run(ctx, q, map[string]string{"table": "mover"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -64,9 +64,9 @@ func ExampleSession_Run() {
 	fmt.Println(err)
 	// Output:
 	// column_name  comment
-	// ────────────────────────────────────────────────────────────────────────────
-	// run_id       Number of the run in this file; a later run has a larger one.
-	// model_id     The model that was run.
+	// ─────────────────────────────────────────────────────────────────────────────────
+	// run_id       The run.
+	// ordinal      Place in the order in which they were asked for or chosen, from 0.
 	// SQL line 2, column 3: Referenced column "nmae" not found in FROM clause
 	//     nmae FROM model
 	//     ^

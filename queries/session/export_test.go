@@ -1,4 +1,9 @@
 package session
 
-// Allowed is the gate's list, for the test that compares it with DuckDB's functions.
-var Allowed = allowed
+// What the gate knows of DuckDB's functions and views, for the tests that compare it with DuckDB.
+var (
+	TableFunctions   = tableFunctions
+	ActingFunctions  = actingFunctions
+	SystemViews      = systemViews
+	OtherSystemViews = otherSystemViews
+)

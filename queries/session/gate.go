@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,150 +11,110 @@ import (
 	duckdb "github.com/duckdb/duckdb-go/v2"
 )
 
-// admit lets one reading statement through. It must be a single statement; a SELECT in one of its forms (also
-// VALUES, FROM, DESCRIBE, SUMMARIZE, SHOW, WITH) or an EXPLAIN of one; and its plan may call only the table functions in
-// [allowed]. The plan has views, macros and query() resolved, so nothing hides in the file.
-func (s *Session) admit(ctx context.Context, statement string, args []any) error {
-	kind, err := s.kind(ctx, statement)
-	if err != nil {
-		return err
-	}
-	switch kind {
-	case duckdb.STATEMENT_TYPE_SELECT:
-		return s.admitPlan(ctx, statement, args)
-	case duckdb.STATEMENT_TYPE_EXPLAIN:
-		inner, ok := explained(statement)
-		if !ok {
-			return &RefusedError{What: "EXPLAIN with options", Why: "EXPLAIN ANALYZE runs the statement", Advice: "use EXPLAIN or EXPLAIN (FORMAT json), with no comment inside"}
-		}
-		if kind, err = s.kind(ctx, inner); err != nil {
-			return err
-		}
-		if kind == duckdb.STATEMENT_TYPE_SELECT {
-			return s.admitPlan(ctx, inner, args)
-		}
-	}
-	return &RefusedError{What: "a statement that is not a SELECT", Why: "the file is open for reading only",
-		Advice: "ask with SELECT, FROM, DESCRIBE, SUMMARIZE or SHOW; change a copy of the file with DuckDB's own shell"}
-}
-
-// kind prepares a single statement and tells its kind. Preparing binds names and reads nothing.
-func (s *Session) kind(ctx context.Context, statement string) (kind duckdb.StmtType, err error) {
+// admit lets one reading statement through: a SELECT in one of its forms (also VALUES, FROM, DESCRIBE, SUMMARIZE, SHOW, WITH), or an
+// EXPLAIN of one. DuckDB's own parser takes it apart, and nothing is bound before the tree was looked at, because binding can act. The
+// statement that comes back is the one to run; its tables and functions are those that were looked at, because nothing in it makes
+// SQL out of text: not query(), not query_table().
+func (s *Session) admit(ctx context.Context, statement string) (*tree, error) {
 	if strings.TrimSpace(statement) == "" {
-		return kind, errEmpty
+		return nil, errEmpty
 	}
 	if strings.ContainsRune(statement, 0) {
-		return kind, errZero // DuckDB would leave out what follows
+		return nil, errZero // DuckDB would leave out what follows
 	}
-	err = s.conn.Raw(func(c any) (err error) {
-		conn, ok := c.(*duckdb.Conn)
-		if !ok {
-			return fmt.Errorf("connection of type %T, want *duckdb.Conn", c)
+	t, err := s.parse(ctx, statement)
+	if errors.Is(err, errNoSelect) {
+		if t, err = s.parseExplain(ctx, statement); errors.Is(err, errNoSelect) {
+			return nil, &RefusedError{What: "a statement that is not a SELECT", Why: "the file is open for reading only",
+				Advice: "ask with SELECT, FROM, DESCRIBE, SUMMARIZE or SHOW; change a copy of the file with DuckDB's own shell"}
 		}
-		// Prepare refuses more than one statement; PrepareContext would run all but the last.
-		stmt, err := conn.Prepare(statement)
-		if err != nil {
-			return noBadConn(err)
-		}
-		defer func() { err = errors.Join(err, stmt.Close()) }()
-		typed, ok := stmt.(*duckdb.Stmt)
-		if !ok {
-			return fmt.Errorf("statement of type %T, want *duckdb.Stmt", stmt)
-		}
-		kind, err = typed.StatementType()
-		return err
-	})
-	if err != nil && strings.Contains(err.Error(), "multi-statement") {
-		err = &RefusedError{What: "more than one statement", Why: "a query is one", Advice: "send them one after the other; give PIVOT its values with IN (...)"}
 	}
-	return kind, err
-}
-
-// noBadConn keeps database/sql from taking an error for a broken connection and trying again on another.
-func noBadConn(err error) error {
-	if errors.Is(err, driver.ErrBadConn) {
-		return fmt.Errorf("prepare: %s", err.Error())
-	}
-	return err
-}
-
-// planNode is what EXPLAIN (FORMAT json) says of one operator.
-type planNode struct {
-	Name     string         `json:"name"`
-	Children []planNode     `json:"children"`
-	Extra    map[string]any `json:"extra_info"`
-}
-
-// admitPlan looks at the functions in the plan of a SELECT.
-func (s *Session) admitPlan(ctx context.Context, statement string, args []any) error {
-	const explain = "EXPLAIN (FORMAT json)\n"
-	rows, err := s.conn.QueryContext(ctx, explain+statement, args...)
 	if err != nil {
-		return &shiftedError{err, 1}
+		return nil, err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var key, text string
-		if err := rows.Scan(&key, &text); err != nil {
-			return fmt.Errorf("plan: %w", err)
-		}
-		var roots []planNode
-		if err := json.Unmarshal([]byte(text), &roots); err != nil {
-			return fmt.Errorf("plan: %w", err)
-		}
-		for _, root := range roots {
-			if err := root.admit(); err != nil {
-				return err
-			}
-		}
-	}
-	return rows.Err()
+	return t, t.look()
 }
 
-func (n planNode) admit() error {
-	if name, ok := n.Extra["Function"]; ok {
-		name := strings.ToLower(fmt.Sprint(name))
-		if !allowed[name] {
-			return &RefusedError{What: "function " + name, Why: "it is not one that only reads this file"}
-		}
+// errNoSelect says that a statement is of another kind.
+var errNoSelect = errors.New("no SELECT")
+
+// parse gives the tree of a SELECT.
+func (s *Session) parse(ctx context.Context, statement string) (*tree, error) {
+	var text string
+	const serialize = "SELECT system.main.json_serialize_sql($1::VARCHAR)::VARCHAR"
+	if err := s.conn.QueryRowContext(ctx, serialize, statement).Scan(&text); err != nil {
+		return nil, err
 	}
-	for _, child := range n.Children {
-		if err := child.admit(); err != nil {
-			return err
-		}
+	var parsed struct {
+		Error      bool             `json:"error"`
+		Type       string           `json:"error_type"`
+		Message    string           `json:"error_message"`
+		Position   json.Number      `json:"position"`
+		Statements []map[string]any `json:"statements"`
 	}
-	return nil
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&parsed); err != nil {
+		return nil, fmt.Errorf("tree of the statement: %w", err)
+	}
+	switch {
+	case parsed.Error && parsed.Type == "parser":
+		// DuckDB's own error has the line and the caret. Preparing does not get beyond the fault.
+		return nil, s.conn.Raw(func(c any) error { return prepareOnce(c, statement) })
+	case parsed.Error:
+		return nil, errNoSelect
+	case len(parsed.Statements) == 0:
+		return nil, errEmpty
+	case len(parsed.Statements) > 1:
+		return nil, &RefusedError{What: "more than one statement", Why: "a query is one", Advice: "send them one after the other; give PIVOT its values with IN (...)"}
+	}
+	return &tree{statement: statement, root: parsed.Statements[0], known: s.names}, nil
 }
 
-// allowed lists the table functions of DuckDB 1.5 that read nothing but this file or make rows out of their
-// arguments. Any other is refused, also one that a later DuckDB adds. Not here, for example: read_csv and its like, enable_logging,
-// enable_profiling, checkpoint, json_execute_serialized_sql (the plan does not show what it runs), arrow_scan (it takes addresses).
-var allowed = map[string]bool{
-	"duckdb_columns": true, "duckdb_constraints": true, "duckdb_databases": true, "duckdb_dependencies": true,
-	"duckdb_extensions": true, "duckdb_functions": true, "duckdb_indexes": true, "duckdb_keywords": true,
-	"duckdb_memory": true, "duckdb_schemas": true, "duckdb_sequences": true, "duckdb_settings": true,
-	"duckdb_tables": true, "duckdb_types": true, "duckdb_views": true,
-	"generate_series": true, "json_each": true, "json_tree": true,
-	"pragma_collations": true, "pragma_database_size": true, "pragma_metadata_info": true, "pragma_platform": true,
-	"pragma_show": true, "pragma_storage_info": true, "pragma_table_info": true, "pragma_version": true,
-	"range": true, "repeat": true, "repeat_row": true, "seq_scan": true, "summary": true, "unnest": true,
+// prepareOnce prepares a statement in which the parser has found a fault, for DuckDB's account of it.
+func prepareOnce(c any, statement string) error {
+	conn, ok := c.(*duckdb.Conn)
+	if !ok {
+		return fmt.Errorf("connection of type %T, want *duckdb.Conn", c)
+	}
+	stmt, err := conn.Prepare(statement)
+	if err != nil {
+		return noBadConn(err)
+	}
+	return errors.Join(errNoSelect, stmt.Close())
 }
 
 // explainedForms are the forms of EXPLAIN that only plan. What follows them must be a SELECT by itself, so that no option can
 // hide in it: behind a comment or a quote that this pattern would read otherwise than DuckDB does.
-var explainedForms = regexp.MustCompile(`(?is)^EXPLAIN(?:\s*\(\s*FORMAT\s+'?[a-z_]+'?\s*\)|\s+|\s*(\())(.*)$`)
+var explainedForms = regexp.MustCompile(`(?is)^EXPLAIN(?:\s*\(\s*FORMAT\s+'?([a-z_]+)'?\s*\)|\s+|\s*(\())(.*)$`)
 
-// explained gives the statement inside an EXPLAIN that does not run it.
-func explained(statement string) (inner string, ok bool) {
+// parseExplain gives the tree of the SELECT that an EXPLAIN is about. The statement to run is put together anew, so that it has
+// nothing in front of the SELECT but what this function knows.
+func (s *Session) parseExplain(ctx context.Context, statement string) (*tree, error) {
+	bare := afterBlanks(statement)
+	if len(bare) < len("EXPLAIN") || !strings.EqualFold(bare[:len("EXPLAIN")], "EXPLAIN") {
+		return nil, errNoSelect
+	}
+	refused := &RefusedError{What: "EXPLAIN with options", Why: "EXPLAIN ANALYZE runs the statement", Advice: "use EXPLAIN or EXPLAIN (FORMAT json), with no comment inside"}
+	form := explainedForms.FindStringSubmatch(bare)
 	// The word may stand anywhere: that is not worth a second reader of DuckDB's grammar.
-	if strings.Contains(strings.ToLower(statement), "analy") {
-		return "", false
+	if form == nil || strings.Contains(strings.ToLower(statement), "analy") {
+		return nil, refused
 	}
-	form := explainedForms.FindStringSubmatch(afterBlanks(statement))
-	if form == nil {
-		return "", false
+	inner := form[2] + form[3]
+	t, err := s.parse(ctx, inner)
+	if err != nil {
+		return nil, err
 	}
-	return form[1] + form[2], true
+	explain := "EXPLAIN "
+	if form[1] != "" {
+		explain = "EXPLAIN (FORMAT " + form[1] + ") "
+	}
+	// As many lines in front as there were, for the places of faults.
+	lines := strings.Count(statement[:len(statement)-len(inner)], "\n")
+	t.statement = strings.Repeat("\n", lines) + explain + inner
+	t.offset = len(t.statement) - len(inner)
+	return t, nil
 }
 
 // afterBlanks cuts blanks and comments off the start of SQL.
@@ -184,4 +143,139 @@ func afterBlanks(s string) string {
 			return s
 		}
 	}
+}
+
+// A tree is a statement as DuckDB's parser takes it apart, before any name in it means anything.
+type tree struct {
+	statement string // what to run
+	root      map[string]any
+	offset    int             // of what was parsed, in the statement
+	known     map[string]bool // names of views and macros that the session has or can make
+
+	names   []string // of tables and functions, in lower case
+	all     bool     // it lists what there is: all views have to be there
+	catalog bool     // it asks what that means: their comments have to be there too
+}
+
+// look walks through the tree and refuses what does more than read this file. Anything that it does not know as a reference to
+// a table is refused too.
+func (t *tree) look() error { return t.walk(t.root) }
+
+func (t *tree) walk(node any) error {
+	switch node := node.(type) {
+	case []any:
+		for _, child := range node {
+			if err := t.walk(child); err != nil {
+				return err
+			}
+		}
+		return nil
+	case map[string]any:
+		if err := t.enter(node); err != nil {
+			return err
+		}
+		for _, child := range node {
+			if err := t.walk(child); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// enter looks at one node.
+func (t *tree) enter(node map[string]any) error {
+	kind, _ := node["type"].(string)
+	if class, ok := node["class"].(string); ok {
+		if class == "FUNCTION" || class == "WINDOW" {
+			return t.function(node)
+		}
+		return nil
+	}
+	switch kind {
+	case "BASE_TABLE":
+		return t.table(word(node, "catalog_name"), word(node, "schema_name"), word(node, "table_name"))
+	case "TABLE_FUNCTION":
+		function, _ := node["function"].(map[string]any)
+		return t.tableFunction(function)
+	case "SHOW_REF":
+		switch name := strings.Trim(word(node, "table_name"), `"`); {
+		case node["query"] != nil:
+		case showable[name]:
+			t.all = true
+		default:
+			return t.table(word(node, "catalog_name"), word(node, "schema_name"), name)
+		}
+		return nil
+	case "JOIN", "SUBQUERY", "EXPRESSION_LIST", "EMPTY", "PIVOT", "SELECT_NODE":
+		return nil
+	}
+	if _, sampled := node["sample"]; sampled {
+		return &RefusedError{What: "a table of the kind " + kind, Why: "it is not one that ducklens knows"}
+	}
+	return nil
+}
+
+// word gives the text of a field in lower case, which is how DuckDB compares names.
+func word(node map[string]any, field string) string {
+	text, _ := node[field].(string)
+	return strings.ToLower(text)
+}
+
+// showable are the words behind SHOW that are no tables.
+var showable = map[string]bool{"tables": true, "databases": true, "variables": true, "schemas": true, "__show_tables_expanded": true}
+
+// table looks at the name of a table: it must be one of the session's own database, or a list of what there is.
+func (t *tree) table(catalog, schema, name string) error {
+	if catalog == "" && (schema == "data" || schema == "system") {
+		catalog, schema = schema, ""
+	}
+	own := (catalog == "" || catalog == "data") && (schema == "" || schema == "main")
+	switch {
+	case own && t.known[name]:
+		t.names = append(t.names, name)
+		return nil
+	case systemViews[name]:
+		t.catalog = true
+		return nil
+	case otherSystemViews[name] || !own:
+		if schema != "" {
+			name = schema + "." + name
+		}
+		if catalog != "" {
+			name = catalog + "." + name
+		}
+		return &RefusedError{What: "table " + name, Why: "a query sees the tables and views of its file alone", Advice: "ducklens schema FILE lists them"}
+	}
+	t.names = append(t.names, name) // a table of WITH, or none: DuckDB says what is near
+	return nil
+}
+
+// function looks at a function that stands where a value does.
+func (t *tree) function(node map[string]any) error {
+	name := word(node, "function_name")
+	if allowed, table := tableFunctions[name]; actingFunctions[name] || table && !allowed && name != "histogram" { // there is an aggregate of this name
+		return &RefusedError{What: "function " + name, Why: "it is not one that only reads this file"}
+	}
+	t.names = append(t.names, name)
+	return nil
+}
+
+// tableFunction looks at a function that stands where a table does.
+func (t *tree) tableFunction(node map[string]any) error {
+	name := word(node, "function_name")
+	switch {
+	case t.known[name]:
+		t.names = append(t.names, name)
+	case strings.HasPrefix(name, "duckdb_") && tableFunctions[name]:
+		t.catalog = true
+	case name == "query" || name == "query_table":
+		return &RefusedError{What: "function " + name, Why: "it makes SQL out of text, and what it runs cannot be looked at before", Advice: "write the SQL itself"}
+	default:
+		// One that does not exist is for DuckDB to tell.
+		if allowed, exists := tableFunctions[name]; exists && !allowed {
+			return &RefusedError{What: "function " + name, Why: "it is not one that only reads this file"}
+		}
+	}
+	return nil
 }

@@ -571,7 +571,7 @@ func withoutRandom(results []schema.Result, kept map[int]int) []schema.Result {
 				p.QueryBasis, p.KeyBasis = kept[p.QueryBasis], kept[p.KeyBasis]
 				return true
 			})
-			h.Factors = keep(h.Factors, func(f *schema.Factor) (ok bool) { f.Basis, ok = kept[f.Basis]; return ok })
+			h.Factors = keep(h.Factors, func(f *schema.Factors) bool { withoutAxes(f, kept); return true })
 			h.Projections = keep(h.Projections, func(p *schema.Projection) (ok bool) { p.Basis, ok = kept[p.Basis]; return ok })
 			h.Cosines = keep(h.Cosines, func(c *schema.VectorCosine) (ok bool) { c.Basis, ok = kept[c.Basis]; return ok })
 			r.Heads = append(r.Heads, h)
@@ -579,6 +579,25 @@ func withoutRandom(results []schema.Result, kept map[int]int) []schema.Result {
 		list = append(list, r)
 	}
 	return list
+}
+
+// withoutAxes leaves out the axes of bases that are not kept.
+func withoutAxes(f *schema.Factors, kept map[int]int) {
+	var axes []schema.Axis
+	var coordinates []float32
+	for i, a := range f.Axes {
+		if basis, ok := kept[a.Basis]; ok {
+			axes = append(axes, schema.Axis{Basis: basis, Number: a.Number, Image: f.Axes[i].Image})
+		}
+	}
+	for row := range f.Components {
+		for i, a := range f.Axes {
+			if _, ok := kept[a.Basis]; ok {
+				coordinates = append(coordinates, f.Coordinates[row*len(f.Axes)+i])
+			}
+		}
+	}
+	f.Axes, f.Coordinates = axes, coordinates
 }
 
 func keep[T any](list []T, f func(*T) bool) []T {

@@ -12,8 +12,8 @@ import (
 
 	"ducklens/queries/session"
 	"ducklens/schema"
-	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
+	"ducklens/schema/verify"
 )
 
 // published is what the columns of testdata/published/heatmaps.csv before the component say.
@@ -57,7 +57,7 @@ func publishedHeatmaps(t *testing.T) map[published]map[string]float32 {
 // publishedFile makes a run file of published heatmaps of head 10.7: one example, the values as score and 0 as baseline.
 func publishedFile(t *testing.T, panels []schematest.Panel) string {
 	t.Helper()
-	db := schematest.NewDB(t, dbfile.Incomplete, dbfile.NotClosed, dbfile.Conflicting)
+	db := schematest.NewDB(t, verify.Incomplete, verify.NotClosed, verify.Conflicting)
 	schematest.Panels(t, db, schema.Head{Layer: 10, Index: 7}, panels)
 	if err := db.Finalize(t.Context()); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ducklens/queries"
+	"ducklens/schema"
 )
 
 // lookups are the questions that the session itself asks of a file. They use its tables alone, never
@@ -16,8 +17,8 @@ const (
 		WHERE run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY ordinal`
 	basisSQL = `SELECT name FROM basis
 		WHERE side = $side AND null_number IS NULL AND run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY basis_id`
-	componentSQL = `SELECT label FROM component JOIN run ON run.model_id = component.model_id
-		WHERE run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY component_id`
+	componentSQL = `SELECT c.label FROM run_component AS o JOIN component AS c ON c.component_id = o.component_id
+		WHERE o.run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY o.ordinal`
 	// The facts of a run, in the order in which a figure shows them.
 	factSQL = `SELECT run_id AS run, (SELECT label FROM head WHERE head.run_id = run.run_id ORDER BY ordinal LIMIT 1) AS head,
 		model.name AS model, n_examples AS prompts, prompt_source AS source, seed, bos, convention::VARCHAR AS convention,
@@ -87,6 +88,37 @@ func (e *UnknownError) Unwrap() error { return e.Err }
 // Hint says what the file has instead, or how to complete it.
 func (e *UnknownError) Hint() string { return e.Advice }
 
+// canonical brings names of heads to the forms in the file: the label of a target head is L10H7, and a component or a mover is called
+// 9.9. People write both.
+func canonical(values map[string]any) {
+	for name, write := range map[string]func(schema.Head) string{
+		"head": schema.Head.TLName, "mover": schema.Head.String, "component": schema.Head.String,
+		"heads": schema.Head.String, "expected_heads": schema.Head.String,
+	} {
+		text, ok := values[name].(string)
+		if !ok {
+			continue
+		}
+		var list []string
+		for _, item := range strings.Split(text, ",") {
+			item = strings.TrimSpace(item)
+			if h, err := schema.ParseHead(item); err == nil {
+				item = write(h)
+			}
+			list = append(list, item)
+		}
+		values[name] = strings.Join(list, ",")
+	}
+}
+
+// headName writes the label of a target head as figures do: 10.7.
+func headName(label string) string {
+	if h, err := schema.ParseHead(label); err == nil {
+		return h.String()
+	}
+	return label
+}
+
 // known looks the values of the parameters run, head, query_basis, key_basis and component up in the file.
 func (s *Session) known(ctx context.Context, q queries.Query, values map[string]any) error {
 	if _, ok := values["run"]; ok {
@@ -117,7 +149,14 @@ func (s *Session) known(ctx context.Context, q queries.Query, values map[string]
 		}
 		var labels []string
 		for _, row := range result.Rows {
-			labels = append(labels, queries.Printable(queries.String(row[0])))
+			label := queries.Printable(queries.String(row[0]))
+			if p.param == "head" {
+				label = headName(label)
+			}
+			labels = append(labels, label)
+		}
+		if p.param == "head" {
+			name = headName(name)
 		}
 		found := false
 		for _, label := range labels {
@@ -184,6 +223,7 @@ func (s *Session) facts(ctx context.Context, values map[string]any) ([]queries.F
 			if name, given := head.(string); given {
 				fact.Value = name
 			}
+			fact.Value = headName(fact.Value)
 		}
 		facts = append(facts, fact)
 	}

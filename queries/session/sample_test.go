@@ -8,8 +8,8 @@ import (
 
 	"ducklens/queries/session"
 	"ducklens/schema"
-	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
+	"ducklens/schema/verify"
 )
 
 // small is a run of a model of three layers with two heads each, with rows in every table. Its contributions add up.
@@ -17,7 +17,7 @@ func small() schema.Run {
 	model := schematest.GPT2Small()
 	model.Name, model.NLayers, model.NHeads, model.DModel, model.DHead = "small", 3, 2, 8, 4
 	return schema.Run{
-		Model: model, Heads: []schema.Head{{Layer: 2, Index: 1}, {Layer: 2, Index: 0}}, Seed: 42, BOS: true, PromptSource: "ioi",
+		Model: model, Heads: schematest.Targets(schema.Head{Layer: 2, Index: 1}, schema.Head{Layer: 2, Index: 0}), Seed: 42, BOS: true, PromptSource: "ioi",
 		Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 1, Index: 1}, {Layer: 0, Index: 0}}, Factors: true, Pairs: true,
 	}
 }
@@ -48,7 +48,7 @@ func sampleFile(t *testing.T) string {
 // sampleWith makes a file with the given complete runs, made of their number as seed, and a last run that was stopped.
 func sampleWith(t *testing.T, complete ...uint64) string {
 	t.Helper()
-	db := schematest.NewDB(t, dbfile.Unfinished)
+	db := schematest.NewDB(t, verify.Unfinished)
 	for _, seed := range append(complete, 99) {
 		run := small()
 		schematest.Insert(t, db, run, schematest.Random(run, seed, 3))

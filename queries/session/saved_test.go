@@ -330,7 +330,7 @@ func TestNameMovers(t *testing.T) {
 	}
 	without := openFile(t, db.Path(), session.Options{})
 	largest, err := ask(t.Context(), without, `SELECT string_agg(component, ' + ' ORDER BY mean_diff DESC) AS heads FROM (
-		SELECT component, mean_diff FROM contribution_mean WHERE run_id = 1 AND head = '2.1' AND side = 'query' AND kind = 'head'
+		SELECT component, mean_diff FROM contribution_mean WHERE run_id = 1 AND head = 'L2H1' AND side = 'query' AND kind = 'head'
 		AND query_basis = 'unembed' AND key_basis = 'mlp0' AND quadrant = 'par_par' ORDER BY mean_diff DESC LIMIT 2)`, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -2,8 +2,9 @@
 // and network, with locked settings, one statement at a time, and limits on memory, time and the size of an answer. Run files
 // and saved queries come from strangers, and SQL is a program.
 //
-// Package dbfile opens the file and locks the settings; the gate that every statement passes is in gate.go. They
-// are defence in depth, not a sandbox: a query may still use a processor until its time is over.
+// Package dbfile opens the file as data ([dbfile.OpenData]): no view, macro or computed column of it is ever run, and what a question
+// uses is made from this program's own text. The gate that every statement passes is in gate.go. A query may still use a processor
+// until its time is over, and a file made for it may end the process.
 package session
 
 import (
@@ -11,8 +12,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	duckdb "github.com/duckdb/duckdb-go/v2"
 
 	"ducklens/queries"
 	"ducklens/schema/dbfile"
@@ -58,8 +62,9 @@ func (o Options) Validate() error {
 type Session struct {
 	path      string
 	options   Options
-	db        *dbfile.DB
+	db        *dbfile.Data
 	conn      *sql.Conn
+	names     map[string]bool            // views and macros that there can be, in lower case
 	abandoned bool                       // a query did not stop; the connection is lost
 	lookedUp  map[string]*queries.Result // see [Session.lookup]
 }
@@ -78,7 +83,7 @@ func Open(ctx context.Context, path string, options Options) (*Session, error) {
 	if options.Answer == 0 {
 		options.Answer = DefaultAnswer
 	}
-	db, err := dbfile.OpenReader(ctx, path, dbfile.Options{Threads: options.Threads, Memory: fmt.Sprintf("%dKiB", options.Memory>>10)})
+	db, err := dbfile.OpenData(ctx, path, dbfile.Options{Threads: options.Threads, Memory: fmt.Sprintf("%dKiB", options.Memory>>10)})
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +91,18 @@ func Open(ctx context.Context, path string, options Options) (*Session, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Session{path: path, options: options, db: db, conn: conn, lookedUp: map[string]*queries.Result{}}, nil
+	s := &Session{path: path, options: options, db: db, conn: conn, names: map[string]bool{}, lookedUp: map[string]*queries.Result{}}
+	for _, name := range db.Names() {
+		s.names[strings.ToLower(name)] = true
+	}
+	return s, nil
 }
+
+// Further lists the tables that a user has put into the file.
+func (s *Session) Further() []string { return s.db.Further() }
+
+// LeftOut lists what the file has and questions cannot use, such as views of its own.
+func (s *Session) LeftOut(ctx context.Context) ([]dbfile.LeftOut, error) { return s.db.LeftOut(ctx) }
 
 // Close ends the session. A query that was given up is left to the end of the process.
 func (s *Session) Close() error {
@@ -105,6 +120,7 @@ func (s *Session) Run(ctx context.Context, q queries.Query, set map[string]strin
 	if err != nil {
 		return nil, queryError(q, err)
 	}
+	canonical(values)
 	if err := s.known(ctx, q, values); err != nil {
 		return nil, queryError(q, err)
 	}
@@ -125,7 +141,11 @@ func (s *Session) Check(ctx context.Context, q queries.Query) error {
 	values, err := q.Bind(nil)
 	if err == nil {
 		_, err = s.guard(ctx, func(ctx context.Context) (*queries.Result, error) {
-			return nil, s.admit(ctx, q.SQL, named(q, values))
+			stmt, err := s.prepare(ctx, q, values)
+			if err != nil {
+				return nil, err
+			}
+			return nil, stmt.Close()
 		})
 	}
 	return queryError(q, s.explain(err, q))
@@ -146,6 +166,60 @@ func (s *Session) Columns(ctx context.Context, q queries.Query) ([]queries.Colum
 	return result.Columns, nil
 }
 
+// prepare passes a query through the gate, makes what it uses, and prepares it. The prepared statement is the one to run.
+func (s *Session) prepare(ctx context.Context, q queries.Query, values map[string]any) (*sql.Stmt, error) {
+	t, err := s.admit(ctx, q.SQL)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case t.catalog:
+		err = s.db.MakeAll(ctx, s.conn)
+	case t.all:
+		err = s.db.Make(ctx, s.conn, s.db.Names()...)
+	default:
+		err = s.db.Make(ctx, s.conn, t.names...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	stmt, err := s.conn.PrepareContext(ctx, t.statement)
+	if duck := new(duckdb.Error); errors.As(err, &duck) && duck.Type == duckdb.ErrorTypeCatalog {
+		if stmt, err = s.prepareAmongAll(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkWords(ctx, t, values); err != nil {
+		return nil, errors.Join(err, stmt.Close())
+	}
+	return stmt, nil
+}
+
+// prepareAmongAll prepares a statement with a name that there is not. DuckDB suggests near ones if they are there. A view or macro of the
+// file's own is told as such.
+func (s *Session) prepareAmongAll(ctx context.Context, t *tree) (*sql.Stmt, error) {
+	if err := s.db.Make(ctx, s.conn, s.db.Names()...); err != nil {
+		return nil, err
+	}
+	stmt, err := s.conn.PrepareContext(ctx, t.statement)
+	if err == nil {
+		return stmt, nil
+	}
+	left, lerr := s.db.LeftOut(ctx)
+	if lerr != nil {
+		return nil, errors.Join(err, lerr)
+	}
+	for _, l := range left {
+		if slices.Contains(t.names, strings.ToLower(l.Name)) {
+			return nil, &RefusedError{What: l.Name, Why: l.Why, Advice: "read its text in a copy of the file with DuckDB's own shell, and give that as the query"}
+		}
+	}
+	return nil, err
+}
+
 // queryError says which query failed.
 func queryError(q queries.Query, err error) error {
 	if err == nil || q.Name == "" {
@@ -157,11 +231,12 @@ func queryError(q queries.Query, err error) error {
 // ask runs SQL that is bound to values, inside the limits.
 func (s *Session) ask(ctx context.Context, q queries.Query, values map[string]any) (*queries.Result, error) {
 	result, err := s.guard(ctx, func(ctx context.Context) (*queries.Result, error) {
-		args := named(q, values)
-		if err := s.admit(ctx, q.SQL, args); err != nil {
+		stmt, err := s.prepare(ctx, q, values)
+		if err != nil {
 			return nil, err
 		}
-		rows, err := s.conn.QueryContext(ctx, q.SQL, args...)
+		defer stmt.Close()
+		rows, err := stmt.QueryContext(ctx, named(q, values)...)
 		if err != nil {
 			return nil, err
 		}

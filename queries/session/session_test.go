@@ -194,7 +194,7 @@ SELECT $word AS word, $n AS n, coalesce($x, 0.5::DOUBLE) AS x, $yes AS yes, '$n'
 	if !errors.Is(err, queries.ErrUnknownParam) || hint(err) != "did you mean word?" {
 		t.Errorf("hint %q", hint(err))
 	}
-	if result, err := ask(t.Context(), s, "SELECT label FROM head WHERE label = $label", map[string]string{"label": "2.0"}); err != nil || len(result.Rows) != 2 && len(result.Rows) != 3 {
+	if result, err := ask(t.Context(), s, "SELECT label FROM head WHERE label = $label", map[string]string{"label": "L2H0"}); err != nil || len(result.Rows) != 2 && len(result.Rows) != 3 {
 		t.Errorf("ad hoc: %v, %v", result, err)
 	}
 }

@@ -4,7 +4,7 @@
 -- description: Which prompts drive one cell of a heatmap: the contribution of one component in every prompt, with that prompt's share of the
 --   total over all prompts. value is the contribution with the baseline subtracted, where the prompt has one. Largest first.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
--- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
+-- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: side TEXT = 'key', side that is split over components, query or key
 -- param: component TEXT = 'MLP0', component, as it is labelled in the heatmap
 -- param: query_basis TEXT = 'none', basis that splits query vectors
@@ -16,7 +16,7 @@
 WITH cell AS (
   SELECT q.run_id, q.example_id, q.component, sum(q.score) AS score, sum(q.baseline) AS baseline, coalesce(sum(q.diff), sum(q.score)) AS value
   FROM contribution AS q
-  WHERE q.run_id = coalesce($run, latest_run()) AND q.head = coalesce($head, default_head(coalesce($run, latest_run())))
+  WHERE q.run_id = coalesce($run, latest_run()) AND q.head = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
     AND q.side = $side::side AND q.component = $component
     AND q.query_basis = $query_basis AND q.key_basis = $key_basis
     AND ($quadrant IS NULL OR q.quadrant = $quadrant::quadrant)

@@ -7,7 +7,7 @@
 --   baseline position subtracted and not. b_K has a cell, b_Q is part of the query. Terms of a score are not causal
 --   effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
--- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
+-- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: query_basis TEXT = 'sub_unembed', what replaces the query vector: a basis of the kind replacement
 -- chart: heatmap
 -- x: grid_column
@@ -26,7 +26,7 @@
 WITH target AS (
   SELECT r.run_id, h.head_id, m.n_heads
   FROM run AS r JOIN model AS m ON m.model_id = r.model_id JOIN head AS h ON h.run_id = r.run_id
-  WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+  WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
 ), query_vector AS (
   SELECT qb.basis_id,
     CASE WHEN qb.kind = 'whole' THEN 'own query'

@@ -6,7 +6,7 @@
 --   query vectors split along the unembeddings of both the key and the baseline token; not subtracted. The quadrants
 --   of a frame add up to the unsplit contributions.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
--- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
+-- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: query_basis TEXT = 'unembed', basis that splits query vectors in the first and the third frame
 -- param: key_basis TEXT = 'mlp0', basis that splits key vectors
 -- chart: heatmap
@@ -27,7 +27,7 @@
 WITH target AS (
   SELECT r.run_id, h.head_id, m.n_heads
   FROM run AS r JOIN model AS m ON m.model_id = r.model_id JOIN head AS h ON h.run_id = r.run_id
-  WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+  WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
 ), frames AS (
   SELECT f.place, f.frame, f.subtract, qb.basis_id AS query_basis_id, qb.kind <> 'whole' AS query_split
   FROM target AS t

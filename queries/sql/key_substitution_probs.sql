@@ -8,12 +8,12 @@
 --   convention normalises every vector by its sample standard deviation without epsilon, unpatched too. One row per
 --   prompt and vector; mean, se and n are those of the vector.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
--- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
+-- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: subtract BOOLEAN = false, whether the score difference takes the place of the score in the softmax, as in the notebook convention
 -- chart: histogram
 -- x: prob
 -- series: series
--- x_title: attention probability of the key position
+-- x_title: attention probability of the key position{subtract?, made from the score difference|}
 -- y_title: prompts
 -- legend_title: key vector
 
@@ -22,7 +22,7 @@ WITH target AS (
     CASE WHEN e.ioi THEN '[IO]' ELSE '[key]' END AS key_name, CASE WHEN e.ioi THEN '[S]' ELSE '[baseline]' END AS baseline_name
   FROM run AS r JOIN head AS h ON h.run_id = r.run_id
   CROSS JOIN (SELECT count(x.prompt_order) > 0 AS ioi FROM example AS x WHERE x.run_id = coalesce($run, latest_run())) AS e
-  WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+  WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
 ), value AS (
   SELECT s.example_id, s.vector,
     CASE WHEN s.vector LIKE 'W!_%' ESCAPE '!' THEN s.vector || t.key_name ELSE replace(s.vector, 'MLP0', 'MLP0 output') END AS series,

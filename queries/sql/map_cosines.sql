@@ -8,7 +8,7 @@
 --   side; on the key side the parts at the baseline position are subtracted from those at the key position. A part that
 --   is zero has no cosine; par_n and perp_n count those that have one.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
--- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
+-- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- chart: table
 
 SELECT p.side, p.vector, b.name AS basis, p.measure = 'diff'::measure AS subtract,
@@ -18,7 +18,7 @@ FROM run AS r
 JOIN head AS h ON h.run_id = r.run_id
 JOIN projection AS p ON p.run_id = r.run_id AND p.head_id = h.head_id
 JOIN basis AS b ON b.run_id = p.run_id AND b.basis_id = p.basis_id
-WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
   AND b.null_number IS NULL AND b.kind = 'subspace'::basis_kind
 GROUP BY p.side, p.vector, b.basis_id, b.name, p.measure
 ORDER BY p.side, (SELECT m.ordinal FROM mover AS m WHERE m.run_id = coalesce($run, latest_run()) AND m.label = p.vector), p.vector, b.basis_id, p.measure

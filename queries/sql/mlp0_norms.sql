@@ -7,7 +7,7 @@
 --   do not add up to 1; in the exact convention it is the mean of the squared lengths, and they do. fraction_sum tells
 --   how far from 1 they are.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
--- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
+-- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: key_basis TEXT = 'mlp0', basis of the key side
 -- chart: table
 
@@ -28,7 +28,7 @@ FROM run AS r
 JOIN head AS h ON h.run_id = r.run_id
 JOIN projection AS p ON p.run_id = r.run_id AND p.head_id = h.head_id
 JOIN basis AS b ON b.run_id = p.run_id AND b.basis_id = p.basis_id
-WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
   AND b.null_number IS NULL AND p.side = 'key'::side AND p.measure = 'score'::measure AND b.name = $key_basis
 GROUP BY p.vector, b.basis_id, b.name
 ORDER BY p.vector, b.basis_id

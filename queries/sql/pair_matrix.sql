@@ -6,7 +6,7 @@
 --   frames add up to the mean score, in the exact convention; the notebook convention has no cells for b_O. Score terms
 --   are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
--- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
+-- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: query_basis TEXT = NULL, basis that splits query vectors; NULL is unembed+baseline if the run has it, else unembed
 -- param: key_basis TEXT = 'mlp0', basis that splits key vectors
 -- param: subtract BOOLEAN = NULL, whether the score at the baseline position is subtracted; NULL is yes if the prompts have one
@@ -23,12 +23,12 @@
 -- y_group: query_group
 -- x_title: key component
 -- y_title: query component
--- fill_title: mean contribution to the score
+-- fill_title: mean contribution to the score{subtract? difference|}
 
 WITH target AS (
   SELECT h.run_id, h.head_id, arg_min(qb.basis_id, CASE qb.name WHEN 'unembed' THEN 1 ELSE 0 END) AS query_basis_id
   FROM head AS h JOIN basis AS qb ON qb.run_id = h.run_id AND qb.side = 'query'::side AND qb.null_number IS NULL
-  WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+  WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
     AND CASE WHEN $query_basis::VARCHAR IS NULL THEN qb.name IN ('unembed', 'unembed+baseline') ELSE qb.name = $query_basis::VARCHAR END
   GROUP BY h.run_id, h.head_id
 ), pairs AS ( -- lists have the quadrants in the order of the corners below

@@ -8,7 +8,7 @@
 --   share of the mean percentages that random directions explain, one on each side, where the run has null_n pairs of
 --   them. Score terms are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
--- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
+-- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: query_basis TEXT = 'unembed', basis that splits query vectors
 -- param: key_basis TEXT = 'mlp0', basis that splits key vectors
 -- param: resamples INTEGER = 1000, how often the bootstrap draws as many prompts as there are, with replacement
@@ -23,7 +23,7 @@
 WITH target AS (
   SELECT h.run_id, h.head_id, qb.basis_id AS query_basis_id, kb.basis_id AS key_basis_id, qb.kind <> 'whole' AND kb.kind <> 'whole' AS split
   FROM head AS h JOIN basis AS qb ON qb.run_id = h.run_id JOIN basis AS kb ON kb.run_id = h.run_id
-  WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+  WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
     AND qb.side = 'query'::side AND qb.name = $query_basis AND qb.null_number IS NULL
     AND kb.side = 'key'::side AND kb.name = $key_basis AND kb.null_number IS NULL
 ), share AS ( -- the part and the whole, prompt by prompt

@@ -6,7 +6,7 @@
 --   the baseline position subtracted and not. The cells of a panel add up to the mean score. Terms of a score are not
 --   causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
--- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
+-- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- chart: heatmap
 -- x: grid_column
 -- y: grid_row
@@ -24,7 +24,7 @@
 WITH target AS (
   SELECT r.run_id, r.model_id, h.head_id, m.n_heads
   FROM run AS r JOIN model AS m ON m.model_id = r.model_id JOIN head AS h ON h.run_id = r.run_id
-  WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+  WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
 ), unsplit AS (
   SELECT w.component_id, any_value(t.n_heads) AS n_heads,
     avg(w.score_perp_perp) AS mean_score, stddev_samp(w.score_perp_perp) AS sd_score, count(w.score_perp_perp) AS n_score,

@@ -7,7 +7,7 @@
 --   expected if it is the other part of that head. se is the standard error of the mean of the pair over the total,
 --   which is taken as fixed. Score terms are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
--- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
+-- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: expected_heads TEXT = NULL, heads that should copy the key token into the query, such as '9.9,9.6'; NULL
 --   is 9.6,9.9,8.10,7.9 in a model that has them all below the target head, else the movers of the run
 -- param: query_basis TEXT = NULL, basis that splits query vectors; NULL is unembed+baseline if the run has it, else unembed
@@ -21,13 +21,13 @@
 -- error: se
 -- count: n
 -- x_title: query component, key component
--- y_title: percent of the mean score
+-- y_title: percent of the mean score{subtract? difference|}
 -- legend_title: pair
 
 WITH target AS (
   SELECT h.run_id, h.head_id, arg_min(qb.basis_id, CASE qb.name WHEN 'unembed' THEN 1 ELSE 0 END) AS query_basis_id
   FROM head AS h JOIN basis AS qb ON qb.run_id = h.run_id AND qb.side = 'query'::side AND qb.null_number IS NULL
-  WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+  WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
     AND CASE WHEN $query_basis::VARCHAR IS NULL THEN qb.name IN ('unembed', 'unembed+baseline') ELSE qb.name = $query_basis::VARCHAR END
   GROUP BY h.run_id, h.head_id
 ), pairs AS ( -- lists have the quadrants in the order of the corners below

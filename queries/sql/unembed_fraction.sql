@@ -7,7 +7,7 @@
 --   of the squared length. In the notebook convention a fraction is the square of the mean length, and the two do not
 --   add up to 1; in the exact convention it is the mean of the squared lengths, and they do.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
--- param: head TEXT = NULL, target head such as 10.7; NULL is the first of the run
+-- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- chart: table
 
 SELECT p.vector, b.name AS basis,
@@ -25,7 +25,7 @@ FROM run AS r
 JOIN head AS h ON h.run_id = r.run_id
 JOIN projection AS p ON p.run_id = r.run_id AND p.head_id = h.head_id
 JOIN basis AS b ON b.run_id = p.run_id AND b.basis_id = p.basis_id
-WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce($head, default_head(coalesce($run, latest_run())))
+WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
   AND b.null_number IS NULL AND p.side = 'query'::side AND p.measure = 'score'::measure
 GROUP BY p.vector, b.basis_id, b.name
 ORDER BY (SELECT m.ordinal FROM mover AS m WHERE m.run_id = coalesce($run, latest_run()) AND m.label = p.vector), p.vector, b.basis_id

@@ -77,6 +77,8 @@ type Options struct {
 	// Trusted leaves a reader's access to other files and its settings open. It is for SQL that ducklens itself
 	// wrote, such as an export: SQL of a user or from a shared file must run in an untrusted session.
 	Trusted bool
+
+	source string // name of the file's database, for modeData
 }
 
 // DB is an open database file. It is safe for use by several goroutines; one at a time should write.
@@ -99,7 +101,11 @@ const (
 	modeCreate mode = iota
 	modeWrite
 	modeRead
+	modeData // as [OpenData] does
 )
+
+// writes tells whether the file is open for writing.
+func (m mode) writes() bool { return m == modeCreate || m == modeWrite }
 
 // Create makes a new database file with all its tables and opens it for writing. The file appears under its name
 // only when it is whole: a failure leaves nothing behind. An existing file is [ErrExists], unless opts.Replace.
@@ -241,8 +247,11 @@ func attachExisting(ctx context.Context, op, path string, m mode, opts Options) 
 	if err != nil {
 		return nil, Fail(op, path, err)
 	}
-	if info.IsDir() {
+	switch {
+	case info.IsDir():
 		return nil, Fail(op, path, &Error{Kind: ErrNotDatabase, Detail: "is a folder"})
+	case !info.Mode().IsRegular(): // opening a pipe waits for its other end
+		return nil, Fail(op, path, &Error{Kind: ErrNotDatabase, Detail: "is a pipe or a device, want a file"})
 	}
 	db, err := attach(ctx, path, m, opts)
 	if err != nil {
@@ -373,7 +382,7 @@ func attach(ctx context.Context, path string, m mode, opts Options) (*DB, error)
 	if err != nil {
 		return nil, err
 	}
-	release, err := reserve(abs, m != modeRead)
+	release, err := reserve(abs, m.writes())
 	if err != nil {
 		return nil, err
 	}
@@ -395,7 +404,7 @@ func attach(ctx context.Context, path string, m mode, opts Options) (*DB, error)
 		case <-time.After(lockPause):
 		}
 	}
-	if m != modeRead {
+	if m.writes() {
 		db.temporary = abs + ".tmp"
 	}
 	return db, nil
@@ -441,14 +450,14 @@ func dsn(m mode, opts Options) string {
 	threads := opts.Threads
 	if threads <= 0 {
 		threads = defaultWriterThreads
-		if m == modeRead {
+		if !m.writes() {
 			threads = runtime.GOMAXPROCS(0)
 		}
 	}
 	memory := opts.Memory
 	if memory == "" {
 		memory = defaultWriterMemory
-		if m == modeRead {
+		if !m.writes() {
 			memory = DefaultMemory
 		}
 	}
@@ -469,11 +478,26 @@ func setup(abs string, m mode, opts Options) ([]string, error) {
 		return nil, &Error{Kind: ErrPath, Detail: "a zero byte in " + strconv.Quote(abs)}
 	}
 	// DuckDB takes what follows a question mark for options of a URL and puts the log before it.
-	if m != modeRead && strings.Contains(abs, "?") {
+	if m.writes() && strings.Contains(abs, "?") {
 		return nil, &Error{Kind: ErrPath, Detail: "DuckDB cannot write to a path with a question mark: " + abs}
 	}
 	file := QuoteText(abs)
 	use := "USE " + Catalog + ".main"
+	if m == modeData {
+		if err := checkLog(abs); err != nil {
+			return nil, err
+		}
+		return []string{
+			"SET temp_directory=''",
+			"SET max_temp_directory_size='0KB'",
+			"SET allowed_paths=[" + file + ", " + QuoteText(abs+".wal") + "]",
+			"SET enable_external_access=false",
+			"SET lock_configuration=true",
+			"ATTACH ':memory:' AS " + Catalog,
+			"ATTACH " + file + " AS " + QuoteName(opts.source) + " (TYPE duckdb, READ_ONLY)",
+			use,
+		}, nil
+	}
 	if m != modeRead {
 		spill, option := abs+".tmp", ""
 		if abs == ":memory:" {

@@ -50,15 +50,15 @@ func MakeViews(ctx context.Context, conn *sql.Conn) error {
 	if err := runAll(ctx, conn, views); err != nil {
 		return err
 	}
-	comments, err := viewComments(ctx, conn)
+	comments, err := viewComments(ctx, conn, func(string) bool { return false })
 	if err != nil {
 		return err
 	}
 	return runAll(ctx, conn, comments)
 }
 
-// viewComments makes the comments of the columns of all views.
-func viewComments(ctx context.Context, conn *sql.Conn) (list []string, err error) {
+// viewComments makes the comments of the columns of all views but some.
+func viewComments(ctx context.Context, conn *sql.Conn, but func(view string) bool) (list []string, err error) {
 	meaning, err := schema.ViewComments()
 	if err != nil {
 		return nil, err
@@ -74,6 +74,9 @@ func viewComments(ctx context.Context, conn *sql.Conn) (list []string, err error
 		var view, column string
 		if err := rows.Scan(&view, &column); err != nil {
 			return nil, err
+		}
+		if but(view) {
+			continue
 		}
 		words := meaning[view+"."+column]
 		if words == "" {

@@ -346,7 +346,7 @@ func wrap(s string, width int) []string {
 
 // meta is the provenance as data.
 func (p *plot) meta() object {
-	facts := object{"title": p.f.Title, "subtitle": strings.Join(p.f.Lead(), "; ")}
+	facts := object{"title": p.f.Title, "subtitle": strings.Join(p.f.Lead(), " · ")}
 	for _, fact := range p.f.Facts {
 		facts[fact.Name] = fact.Value
 	}

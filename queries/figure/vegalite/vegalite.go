@@ -93,7 +93,7 @@ func (s *spec) top(view object, rows func(figure.Panel) []object) object {
 			"spec":  view, "columns": min(columns, many),
 		}
 	}
-	facts := object{"title": s.f.Title, "subtitle": strings.Join(s.f.Lead(), "; ")}
+	facts := object{"title": s.f.Title, "subtitle": strings.Join(s.f.Lead(), " · ")}
 	for _, fact := range s.f.Facts {
 		facts[fact.Name] = fact.Value
 	}

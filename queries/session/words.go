@@ -1,0 +1,301 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"ducklens/queries"
+	"ducklens/schema"
+)
+
+// A wording is a column, an enumeration or a parameter of a macro that meets words. DuckDB compares a column of an enumeration, or one of
+// names, with a word that it cannot have, and answers with no rows.
+type wording struct {
+	column string
+	macro  bool // no column: a parameter of a macro, which takes both forms of a head's name, or an enumeration
+	at     int  // byte of the statement, or -1
+	words  []string
+	number string // what it is compared with is a number
+}
+
+// checkWords refuses comparisons with words that a column cannot have, and says which it has.
+func (s *Session) checkWords(ctx context.Context, t *tree, values map[string]any) error {
+	f := wordFinder{values: values, defined: map[string]bool{}}
+	f.walk(t.root)
+	for _, w := range f.found {
+		if f.defined[w.column] && !w.macro || slices.ContainsFunc(s.db.Further(), func(name string) bool { return slices.Contains(t.names, strings.ToLower(name)) }) {
+			continue
+		}
+		known, err := s.wordsOf(ctx, w.column, t.names)
+		if err != nil {
+			return err
+		}
+		if len(known) == 0 {
+			continue
+		}
+		if err := w.check(known, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check compares the words with those that there are.
+func (w wording) check(known []string, t *tree) error {
+	isHead := w.column == "head" || w.column == "worst_head"
+	e := &SQLError{Kind: "Conversion"}
+	switch unknown := w.unknown(known, isHead); {
+	case w.number != "" && isHead:
+		e.Message = fmt.Sprintf("%s is compared with the number %s, want text: as a number, 11.10 is 11.1", w.column, w.number)
+	case w.number != "":
+		e.Message = fmt.Sprintf("%s is compared with the number %s, want text", w.column, w.number)
+	case unknown == "":
+		return nil
+	default:
+		e.Message = fmt.Sprintf("%s has no %q", w.column, unknown)
+		if h, err := schema.ParseHead(unknown); err == nil && isHead && slices.Contains(known, h.TLName()) {
+			e.Message += fmt.Sprintf(": write %q, or head_label('%s')", h.TLName(), unknown)
+			known = nil
+		} else if near := queries.Nearest(unknown, known); len(known) > 30 && len(near) > 0 {
+			known = near
+		}
+	}
+	const most = 30
+	if len(known) > most {
+		known = append(slices.Clone(known[:most]), "...")
+	}
+	e.Candidates = known
+	if at := w.at + t.offset; w.at >= 0 && at <= len(t.statement) {
+		before := t.statement[:at]
+		start := strings.LastIndexByte(before, '\n') + 1
+		line, _, _ := strings.Cut(t.statement[start:], "\n")
+		e.Line, e.Column = 1+strings.Count(before, "\n"), 1+utf8.RuneCountInString(t.statement[start:at])
+		e.Excerpt = excerpt(line, at-start)
+	}
+	return e
+}
+
+// unknown gives the first word that is not known.
+func (w wording) unknown(known []string, isHead bool) string {
+	for _, word := range w.words {
+		if w.macro && isHead {
+			if h, err := schema.ParseHead(word); err == nil && slices.Contains(known, h.TLName()) {
+				continue
+			}
+		}
+		if !slices.Contains(known, word) {
+			return word
+		}
+	}
+	return ""
+}
+
+// A wordFinder walks through the tree of a statement.
+type wordFinder struct {
+	values  map[string]any // of parameters
+	found   []wording
+	defined map[string]bool // names that the statement gives to something else than a column of that name
+}
+
+func (f *wordFinder) walk(node any) {
+	switch node := node.(type) {
+	case []any:
+		for _, child := range node {
+			f.walk(child)
+		}
+	case map[string]any:
+		f.enter(node)
+		for _, child := range node {
+			f.walk(child)
+		}
+	}
+}
+
+func (f *wordFinder) enter(node map[string]any) {
+	for _, list := range []string{"column_name_alias", "aliases", "unpivot_names"} {
+		names, _ := node[list].([]any)
+		for _, name := range names {
+			f.defined[strings.ToLower(fmt.Sprint(name))] = true
+		}
+	}
+	if alias := word(node, "alias"); alias != "" && node["class"] != nil && columnOf(node) != alias {
+		f.defined[alias] = true
+	}
+	children, _ := node["children"].([]any)
+	switch word(node, "type") {
+	case "compare_equal", "compare_notequal", "compare_distinct_from", "compare_not_distinct_from":
+		f.compare(node["left"], node["right"])
+		f.compare(node["right"], node["left"])
+	case "compare_in", "compare_not_in":
+		if len(children) > 1 {
+			f.compare(children[0], children[1:]...)
+		}
+	case "operator_cast":
+		kind, _ := node["cast_type"].(map[string]any)
+		info, _ := kind["type_info"].(map[string]any)
+		if name := word(info, "name"); node["try_cast"] == false && enumerations()[name] != nil {
+			child, _ := node["child"].(map[string]any)
+			f.add(wording{column: name, macro: true, at: placeOf(child)}, child)
+		}
+	case "table_function":
+		function, _ := node["function"].(map[string]any)
+		if name := word(function, "function_name"); name != "heatmap" && name != "pct_explained" {
+			return
+		}
+		arguments, _ := function["children"].([]any)
+		for _, a := range arguments {
+			argument, _ := a.(map[string]any)
+			f.add(wording{column: word(argument, "alias"), macro: true, at: placeOf(argument)}, a)
+		}
+	}
+}
+
+// columnOf gives the name of a column that an expression is.
+func columnOf(node map[string]any) string {
+	names, _ := node["column_names"].([]any)
+	if len(names) == 0 {
+		return ""
+	}
+	return strings.ToLower(fmt.Sprint(names[len(names)-1]))
+}
+
+// compare notes a comparison of a column with constants or parameters.
+func (f *wordFinder) compare(left any, right ...any) {
+	node, _ := left.(map[string]any)
+	if column := columnOf(node); column != "" {
+		f.add(wording{column: column, at: placeOf(node)}, right...)
+	}
+}
+
+// add notes a comparison, if all that it is with is known before the statement runs.
+func (f *wordFinder) add(w wording, with ...any) {
+	if w.column == "" {
+		return
+	}
+	for _, c := range with {
+		node, _ := c.(map[string]any)
+		switch word(node, "class") {
+		case "constant":
+			value, _ := node["value"].(map[string]any)
+			kind, _ := value["type"].(map[string]any)
+			switch text, isText := value["value"].(string); {
+			case value["is_null"] == true:
+			case isText && kind["id"] == "VARCHAR":
+				w.words = append(w.words, text)
+			default:
+				w.number = decimalText(value["value"], kind)
+			}
+		case "parameter":
+			switch value := f.values[word(node, "identifier")].(type) {
+			case string:
+				w.words = append(w.words, value)
+			}
+		default:
+			return
+		}
+	}
+	f.found = append(f.found, w)
+}
+
+// decimalText writes a number as the user did: DECIMAL constants are whole numbers with a scale.
+func decimalText(value any, kind map[string]any) string {
+	text := fmt.Sprint(value)
+	info, _ := kind["type_info"].(map[string]any)
+	scale := 0
+	if n, ok := info["scale"].(json.Number); ok {
+		fmt.Sscan(n.String(), &scale)
+	}
+	if scale > 0 && len(text) > scale {
+		text = text[:len(text)-scale] + "." + text[len(text)-scale:]
+	}
+	return text
+}
+
+// placeOf gives the byte of the statement where an expression stands, or -1.
+func placeOf(node map[string]any) int {
+	var at int
+	if n, ok := node["query_location"].(json.Number); ok {
+		if _, err := fmt.Sscan(n.String(), &at); err == nil {
+			return at
+		}
+	}
+	return -1
+}
+
+// enumerations are the types of this program, with their words.
+var enumerations = sync.OnceValue(func() map[string][]string {
+	list := map[string][]string{}
+	statements, err := schema.Tables()
+	if err != nil {
+		panic("session: " + err.Error()) // they are part of the program
+	}
+	create, quoted := regexp.MustCompile(`^CREATE TYPE (\w+) AS ENUM`), regexp.MustCompile(`'([^']*)'`)
+	for _, s := range statements {
+		if found := create.FindStringSubmatch(s); found != nil {
+			for _, w := range quoted.FindAllStringSubmatch(s, -1) {
+				list[found[1]] = append(list[found[1]], w[1])
+			}
+		}
+	}
+	return list
+})
+
+// Words that columns of names can have: all that the file has.
+const (
+	headWordsSQL      = `SELECT DISTINCT h.label FROM head AS h ORDER BY h.label`
+	componentWordsSQL = `SELECT c.label FROM component AS c GROUP BY c.label ORDER BY min(c.component_id)`
+	basisWordsSQL     = `SELECT b.name FROM basis AS b WHERE $side IS NULL OR b.side::VARCHAR = $side GROUP BY b.name ORDER BY min(b.basis_id)`
+)
+
+// wordsOf lists the words that a column can have in a statement that uses tables, views and macros of some names; none if any.
+func (s *Session) wordsOf(ctx context.Context, column string, names []string) ([]string, error) {
+	uses := func(list ...string) bool {
+		return slices.ContainsFunc(list, func(name string) bool { return slices.Contains(names, name) })
+	}
+	params := map[string]any{}
+	sql := ""
+	switch column {
+	case "side", "quadrant", "convention", "processing", "measure", "status":
+		if column == "status" {
+			column = "run_status"
+		}
+		return enumerations()[column], nil
+	case "component_kind", "basis_kind", "run_status":
+		return enumerations()[column], nil
+	case "kind":
+		if uses("basis") {
+			return nil, nil
+		}
+		return enumerations()["component_kind"], nil
+	case "head", "worst_head":
+		if uses("head", "component", "mover", "run_component") {
+			return nil, nil // in these tables, a number
+		}
+		sql = headWordsSQL
+	case "component", "query_component", "key_component":
+		sql = componentWordsSQL
+	case "query_basis", "key_basis", "basis":
+		sql = basisWordsSQL
+		params["side"] = nil
+		if side, _, found := strings.Cut(column, "_"); found {
+			params["side"] = side
+		}
+	default:
+		return nil, nil
+	}
+	result, err := s.lookup(ctx, sql, params)
+	if err != nil {
+		return nil, err
+	}
+	var words []string
+	for _, row := range result.Rows {
+		words = append(words, queries.String(row[0]))
+	}
+	return words, nil
+}

@@ -1,0 +1,68 @@
+package dbfile
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// logHead begins every write-ahead log of a file in our storage version: it says that its format is 2.
+var logHead = []byte{0x64, 0, 98, 0x65, 0, 2, 0xff, 0xff}
+
+// logEntries are the sorts of entries that a log may have: rows, and the schema that a writer makes and drops to mend a file. An
+// ingest writes no other. Replaying the rest can run what the log says: making an index binds its expression.
+var logEntries = map[byte]bool{
+	3: true, 4: true, // a schema is made, dropped
+	25: true, 26: true, 27: true, 28: true, 29: true, // a table is chosen; rows come, go, change; row groups
+	99: true, 100: true, // checkpoint, end of a transaction
+}
+
+// checkLog looks at the write-ahead log beside a file, if there is one, before DuckDB replays it.
+func checkLog(abs string) (err error) {
+	const name = "its write-ahead log"
+	path := abs + ".wal"
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return &Error{Kind: ErrNotDatabase, Detail: name + " is no file"}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	head := make([]byte, len(logHead))
+	n, err := f.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if !bytes.HasPrefix(logHead, head[:n]) {
+		return &Error{Kind: ErrNotDucklens, Detail: name + " is none that ducklens writes"}
+	}
+	// An entry is its size, a checksum, and a record whose first field says of what sort it is.
+	var entry [8 + 8 + 3]byte
+	for at := int64(len(head)); ; {
+		if _, err := f.ReadAt(entry[:], at); errors.Is(err, io.EOF) {
+			return nil // the end, or a torn one: DuckDB stops here as well
+		} else if err != nil {
+			return err
+		}
+		size := binary.LittleEndian.Uint64(entry[:])
+		if sort := entry[18]; entry[16] != 0x64 || entry[17] != 0 || !logEntries[sort] {
+			return &Error{Kind: ErrNotDucklens, Detail: fmt.Sprintf("%s has an entry of sort %d, want rows alone", name, sort)}
+		}
+		if size > uint64(info.Size()) {
+			return nil
+		}
+		at += 16 + int64(size)
+	}
+}
