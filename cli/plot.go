@@ -73,14 +73,19 @@ type plotting struct {
 func (p *plotting) addTo(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	flags.StringVarP(&p.output, "output", "o", "", "`file` to write (NAME.svg unless given)")
-	flags.StringVarP(&p.sql, "sql", "e", "", "`SQL` of your own in place of NAME; - reads it from standard input")
+	flags.StringVarP(&p.sql, "sql", "e", "",
+		"`SQL` of your own in place of NAME; - reads it from standard input")
 	p.chart.addTo(flags)
 	widthVar(flags, &p.look.Width)
-	flags.Var((*inches)(&p.look.Height), "height", "height such as 2.5in or 6cm, as far as the panels can follow; 0 is what they need")
-	flags.IntVar(&p.look.DPI, "dpi", 0, "resolution of a .png, dots per inch; 0 is for a screen, 300 for print")
-	wordVar(flags, &p.look.Theme, "theme", figure.ParseTheme, "colours and sizes of .svg, .png and .pdf", figure.Paper, figure.Screen, figure.Dark)
+	flags.Var((*inches)(&p.look.Height), "height",
+		"height such as 2.5in or 6cm, as far as the panels can follow; 0 is what they need")
+	flags.IntVar(&p.look.DPI, "dpi", 0,
+		"resolution of a .png, dots per inch; 0 is for a screen, 300 for print")
+	wordVar(flags, &p.look.Theme, "theme", figure.ParseTheme, "colours and sizes of .svg, .png and .pdf",
+		figure.Paper, figure.Screen, figure.Dark)
 	flags.BoolVar(&p.bare, "bare", false, "leave out title, subtitle and what stands at the foot, for a paper whose text says it")
-	flags.StringVar(&p.off, "legend-only", "", "`series` of a .html or .json figure that a click on its legend shows first, with commas between")
+	flags.StringVar(&p.off, "legend-only", "",
+		"`series` of a .html or .json figure that a click on its legend shows first, with commas between")
 	flags.BoolVar(&p.caption, "caption", false, "print a caption for a paper to standard output")
 	p.question.addTo(flags)
 }
@@ -93,15 +98,19 @@ func (p *plotting) args(cmd *cobra.Command, args []string) error {
 	case own:
 		return exactly("FILE")(cmd, args)
 	case len(args) == 1:
-		return &usageError{err: fmt.Errorf("NAME is missing: which saved query, or -e for SQL of your own?"), hint: "ducklens queries list names them"}
+		return &usageError{err: fmt.Errorf("NAME is missing: which saved query, or -e for SQL of your own?"),
+			hint: "ducklens queries list names them"}
 	case len(args) == 2 && strings.Contains(args[1], " "):
-		return &usageError{err: fmt.Errorf("%q is no name of a saved query", args[1]), hint: "SQL of your own goes behind -e, with --chart saying how it is drawn"}
+		return &usageError{err: fmt.Errorf("%q is no name of a saved query", args[1]),
+			hint: "SQL of your own goes behind -e, with --chart saying how it is drawn"}
 	}
 	return exactly("FILE", "NAME")(cmd, args)
 }
 
 // run asks the query and writes the figure.
-func (p *plotting) run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
+func (p *plotting) run(
+	ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer,
+) (err error) {
 	path := p.path(args)
 	format, err := formatOfFigure(path)
 	if err != nil {
@@ -168,7 +177,9 @@ func (p *plotting) fits(format figureFormat) error {
 }
 
 // query is the one to ask: a saved one, or SQL of the user's, with what the flags say of its figure.
-func (p *plotting) query(ctx context.Context, s *session.Session, names []string, stdin io.Reader, stderr io.Writer) (queries.Query, error) {
+func (p *plotting) query(
+	ctx context.Context, s *session.Session, names []string, stdin io.Reader, stderr io.Writer,
+) (queries.Query, error) {
 	var q queries.Query
 	var err error
 	if len(names) == 1 {
@@ -235,7 +246,8 @@ func unknownNames(flag, list string, found, known []string) error {
 		} else if len(known) > 0 {
 			hint = "there is " + strings.Join(known[:min(len(known), 30)], ", ")
 		}
-		return &usageError{err: fmt.Errorf("--%s %s: nothing in the figure is called that", flag, name), hint: hint}
+		err := fmt.Errorf("--%s %s: nothing in the figure is called that", flag, name)
+		return &usageError{err: err, hint: hint}
 	}
 	return nil
 }
@@ -315,8 +327,8 @@ func formatOfFigure(path string) (figureFormat, error) {
 	return figureFormat{}, &usageError{err: fmt.Errorf("-o %s: figures are not written in this format", path), hint: "known endings: " + strings.Join(endings, ", ")}
 }
 
-// makeFigure asks a query and makes a figure of the answer, with what there is to know about its run. A parameter with several values is
-// asked for each of them.
+// makeFigure asks a query and makes a figure of the answer, with what there is to know about its run. A
+// parameter with several values is asked for each of them.
 func makeFigure(ctx context.Context, s *session.Session, q queries.Query, set map[string]string) (*figure.Figure, error) {
 	param, sets, err := q.Several(set)
 	if err != nil {

@@ -76,7 +76,8 @@ func (m *mapValue) Type() string       { return m.what }
 // drawnMarks are the marks that --chart may name.
 func drawnMarks() []string {
 	var names []string
-	for _, m := range []queries.Mark{queries.Scatter, queries.Histogram, queries.Bar, queries.Line, queries.Heatmap, queries.Matrix} {
+	for _, m := range []queries.Mark{queries.Scatter, queries.Histogram, queries.Bar, queries.Line,
+		queries.Heatmap, queries.Matrix} {
 		names = append(names, m.String())
 	}
 	return names

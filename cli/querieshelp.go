@@ -25,8 +25,8 @@ func newQueriesHelp() *cobra.Command {
 	}
 }
 
-// checkFigure finds what ducklens plot would refuse of a query: columns that its answer lacks or that are no numbers, and names in braces
-// that nothing stands for.
+// checkFigure finds what ducklens plot would refuse of a query: columns that its answer lacks or that are no
+// numbers, and names in braces that nothing stands for.
 func checkFigure(ctx context.Context, s *session.Session, q queries.Query) error {
 	if q.Chart.Mark == queries.Table || q.Chart.Mark == queries.Scalar {
 		return nil

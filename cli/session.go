@@ -148,7 +148,8 @@ func (b *bytesFlag) Set(s string) error {
 // writeFile writes a file so that it appears whole or not at all; an existing one is replaced.
 func writeFile(path string, write func(io.Writer) error) (err error) {
 	if dir := filepath.Dir(path); !isFolder(dir) {
-		return &hinted{fmt.Errorf("write %s: there is no folder %s", path, dir), "make it first: mkdir -p " + quote(dir)}
+		err := fmt.Errorf("write %s: there is no folder %s", path, dir)
+		return &hinted{err, "make it first: mkdir -p " + quote(dir)}
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {

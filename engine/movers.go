@@ -18,8 +18,7 @@ const ProbeExamples = 32
 // chosenMovers is how many movers are chosen where none are named.
 const chosenMovers = 2
 
-// settleMovers takes the movers of the options. Where they name none, the choice is left to
-// [Engine.Prepare].
+// settleMovers takes the movers of the options. Where they name none, the choice is left to [Engine.Prepare].
 func (e *Engine) settleMovers() error {
 	below := e.heads[0].Layer // what the movers have to be
 	lowest := e.heads[0]

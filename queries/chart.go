@@ -55,8 +55,8 @@ func ParseMark(s string) (Mark, error) {
 // Category its kind, told by colour. Bars lie, the first row at the top: the query ranks them.
 //
 // A line chart has one row for each point: Y over X, a number or a text; points of one Series are joined, and
-// Error makes a band. A scatter chart has one row for each point, Y over X, both numbers, which Series tells apart and Label
-// names. A table is not drawn, nor is a scalar, whose number is Y.
+// Error makes a band. A scatter chart has one row for each point, Y over X, both numbers, which Series tells
+// apart and Label names. A table is not drawn, nor is a scalar, whose number is Y.
 type Chart struct {
 	Mark Mark
 
@@ -120,7 +120,8 @@ const (
 // uses says which marks read a key.
 type uses [len(marks)]use
 
-// A chartKey is one key of the header that describes the figure. Exactly one of its functions gives its field.
+// A chartKey is one key of the header that describes the figure. Exactly one of its functions gives its
+// field.
 type chartKey struct {
 	name   string
 	use    uses
@@ -135,7 +136,8 @@ type chartKey struct {
 
 // Marks that have keys in common.
 var (
-	drawn   = uses{Heatmap: optional, Histogram: optional, Bar: optional, Matrix: optional, Line: optional, Scatter: optional}
+	drawn = uses{Heatmap: optional, Histogram: optional, Bar: optional, Matrix: optional, Line: optional,
+		Scatter: optional}
 	grids   = uses{Heatmap: optional, Matrix: optional}
 	matrix  = uses{Matrix: optional}
 	scatter = uses{Scatter: optional}
@@ -143,33 +145,45 @@ var (
 
 // chartKeys lists the keys in the order in which a header is written.
 var chartKeys = []chartKey{
-	{name: "x", column: func(c *Chart) *string { return &c.X }, doc: "place across: cell column, value to count, name of a bar, number of a point",
-		use: uses{Heatmap: needed, Histogram: needed, Bar: needed, Matrix: needed, Line: needed, Scatter: needed}},
-	{name: "y", column: func(c *Chart) *string { return &c.Y }, doc: "place up or down: cell row, length of a bar, height of a point; the number of a scalar",
-		use: uses{Scalar: needed, Heatmap: needed, Bar: needed, Matrix: needed, Line: needed, Scatter: needed}},
-	{name: "fill", column: func(c *Chart) *string { return &c.Fill }, doc: "signed value of a cell, shown as its colour",
+	{name: "x", column: func(c *Chart) *string { return &c.X },
+		doc: "place across: cell column, value to count, name of a bar, number of a point",
+		use: uses{Heatmap: needed, Histogram: needed, Bar: needed, Matrix: needed, Line: needed,
+			Scatter: needed}},
+	{name: "y", column: func(c *Chart) *string { return &c.Y },
+		doc: "place up or down: cell row, length of a bar, height of a point; the number of a scalar",
+		use: uses{Scalar: needed, Heatmap: needed, Bar: needed, Matrix: needed, Line: needed,
+			Scatter: needed}},
+	{name: "fill", column: func(c *Chart) *string { return &c.Fill },
+		doc: "signed value of a cell, shown as its colour",
 		use: uses{Heatmap: needed, Matrix: needed}},
-	{name: "series", column: func(c *Chart) *string { return &c.Series }, doc: "distribution, line or kind of point to which the row belongs, told apart by colour",
+	{name: "series", column: func(c *Chart) *string { return &c.Series },
+		doc: "distribution, line or kind of point to which the row belongs, told apart by colour",
 		use: uses{Histogram: optional, Line: optional, Scatter: optional}},
 	{name: "category", column: func(c *Chart) *string { return &c.Category }, doc: "kind of a bar, told apart by colour", use: uses{Bar: optional}},
-	{name: "label", column: func(c *Chart) *string { return &c.Label }, doc: "text in a cell, at a bar or at a point",
+	{name: "label", column: func(c *Chart) *string { return &c.Label },
+		doc: "text in a cell, at a bar or at a point",
 		use: uses{Heatmap: optional, Bar: optional, Scatter: optional}},
 	{name: "facet", column: func(c *Chart) *string { return &c.Facet }, doc: "panel to which the row belongs", use: drawn},
 	{name: "frame", column: func(c *Chart) *string { return &c.Frame }, doc: "frame: a set of all panels; below each other in print, a slider on a screen", use: drawn},
-	{name: "error", column: func(c *Chart) *string { return &c.Error }, doc: "standard error of the drawn value, in its unit",
+	{name: "error", column: func(c *Chart) *string { return &c.Error },
+		doc: "standard error of the drawn value, in its unit",
 		use: uses{Scalar: optional, Heatmap: optional, Bar: optional, Matrix: optional, Line: optional}},
-	{name: "count", column: func(c *Chart) *string { return &c.Count }, doc: "how many examples are behind the drawn value",
+	{name: "count", column: func(c *Chart) *string { return &c.Count },
+		doc: "how many examples are behind the drawn value",
 		use: uses{Scalar: optional, Heatmap: optional, Bar: optional, Matrix: optional, Line: optional}},
 	{name: "order", column: func(c *Chart) *string { return &c.Order }, doc: "sorts the rows first, ascending; panels, frames and names come in the order of rows", use: drawn},
-	{name: "x_tick", column: func(c *Chart) *string { return &c.XTick }, doc: "name to print on the x axis in place of the value of x",
+	{name: "x_tick", column: func(c *Chart) *string { return &c.XTick },
+		doc: "name to print on the x axis in place of the value of x",
 		use: uses{Heatmap: optional, Bar: optional, Matrix: optional, Line: optional}},
 	{name: "y_tick", column: func(c *Chart) *string { return &c.YTick }, doc: "name to print on the y axis in place of the value of y", use: grids},
 	{name: "x_group", column: func(c *Chart) *string { return &c.XGroup }, doc: "run of neighbouring columns, such as a layer", use: matrix},
 	{name: "y_group", column: func(c *Chart) *string { return &c.YGroup }, doc: "run of neighbouring rows", use: matrix},
 	{name: "whole", column: func(c *Chart) *string { return &c.Whole }, doc: "sum of the sizes of all values, the same in every row, where the query leaves some out", use: matrix},
 	{name: "x_title", text: func(c *Chart) *string { return &c.XTitle }, doc: "title of the x axis, with its unit", use: drawn},
-	{name: "y_title", text: func(c *Chart) *string { return &c.YTitle }, doc: "title of the y axis, or of the number of a scalar",
-		use: uses{Scalar: optional, Heatmap: optional, Histogram: optional, Bar: optional, Matrix: optional, Line: optional, Scatter: optional}},
+	{name: "y_title", text: func(c *Chart) *string { return &c.YTitle },
+		doc: "title of the y axis, or of the number of a scalar",
+		use: uses{Scalar: optional, Heatmap: optional, Histogram: optional, Bar: optional, Matrix: optional,
+			Line: optional, Scatter: optional}},
 	{name: "fill_title", text: func(c *Chart) *string { return &c.FillTitle }, doc: "title of the colour bar", use: grids},
 	{name: "legend_title", text: func(c *Chart) *string { return &c.LegendTitle }, doc: "title of the legend",
 		use: uses{Histogram: optional, Bar: optional, Line: optional, Scatter: optional}},
@@ -222,7 +236,8 @@ func (m Mark) Reads(key string) bool {
 	return i >= 0 && chartKeys[i].use[m] != unused
 }
 
-// Infer names columns of an answer for the keys that the mark needs and that name none: the first columns that fit and are not used yet.
+// Infer names columns of an answer for the keys that the mark needs and that name none: the first columns
+// that fit and are not used yet.
 func (c *Chart) Infer(r *Result) {
 	used := make(map[string]bool)
 	for _, k := range c.Columns() {
@@ -233,7 +248,9 @@ func (c *Chart) Infer(r *Result) {
 			continue
 		}
 		wanted, either := c.Numbers(k.name), c.Mark == Line && k.name == "x"
-		i := slices.IndexFunc(r.Columns, func(column Column) bool { return !used[column.Name] && (either || wanted == column.Type.Numeric()) })
+		i := slices.IndexFunc(r.Columns, func(column Column) bool {
+			return !used[column.Name] && (either || wanted == column.Type.Numeric())
+		})
 		if i < 0 && !wanted { // a number may be a name too
 			i = slices.IndexFunc(r.Columns, func(column Column) bool { return !used[column.Name] })
 		}
@@ -304,7 +321,8 @@ func (k chartKey) set(c *Chart, value string) error {
 // mostCount is the largest number of a key: as many rows and columns as an axis has at most.
 const mostCount = 4096
 
-// splitList reads names with commas between them; one with a comma in it, such as "a, b", stands in double quotes.
+// splitList reads names with commas between them; one with a comma in it, such as "a, b", stands in double
+// quotes.
 func splitList(s string) ([]string, error) {
 	r := csv.NewReader(strings.NewReader(s))
 	r.TrimLeadingSpace = true

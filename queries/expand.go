@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// Expand fills in the braces of a text of the header. {name} is the fact of that name, or else the value that the column of that name has
-// in all rows, so that a title says what the rows are about and not what was asked for; where there is neither, it is the value of the
-// parameter. {name?yes|no} is one of two texts, as the value is true or not. Heads are written as figures name them.
+// Expand fills in the braces of a text of the header. {name} is the fact of that name, or else the value that
+// the column of that name has in all rows, so that a title says what the rows are about and not what was
+// asked for; where there is neither, it is the value of the parameter. {name?yes|no} is one of two texts, as
+// the value is true or not. Heads are written as figures name them.
 func (r *Result) Expand(text string) (string, error) {
 	list, err := placeholders(text)
 	if err != nil {
@@ -36,7 +37,8 @@ func (r *Result) value(name string) (string, error) {
 		return shown(bound), nil
 	}
 	if i < 0 {
-		return "", fmt.Errorf("no such fact, column or parameter, want one of %s", strings.Join(r.Names(), ", "))
+		known := strings.Join(r.Names(), ", ")
+		return "", fmt.Errorf("no such fact, column or parameter, want one of %s", known)
 	}
 	if len(r.Rows) == 0 {
 		return "", fmt.Errorf("the result has no rows")

@@ -103,7 +103,8 @@ func writeKey(b *strings.Builder, k chartKey) {
 		kind = strings.Join(k.words, "|")
 	}
 	fmt.Fprintf(b, "  %-13s %s: %s\n", k.name, kind, k.doc)
-	if all := len(drawnMarks()) - 2; len(readers) < all || slices.ContainsFunc(readers, func(s string) bool { return strings.HasSuffix(s, "*") }) {
+	starred := func(s string) bool { return strings.HasSuffix(s, "*") }
+	if all := len(drawnMarks()) - 2; len(readers) < all || slices.ContainsFunc(readers, starred) {
 		fmt.Fprintf(b, "  %-13s (%s)\n", "", strings.Join(readers, ", "))
 	}
 }

@@ -34,11 +34,12 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line,
 //
 //	SELECT ... WHERE head = coalesce($head, ...) ORDER BY ...
 //
-// Every header line is "-- key: value", or "--" and at least three spaces and more of the value above. name and title
-// must be there; param and say may come many times, other keys once. A parameter is "NAME TYPE = DEFAULT, meaning", where TYPE is
-// TEXT, INTEGER, DOUBLE or BOOLEAN and a text default stands in single quotes; without default it is NULL. Which further
-// keys there are depends on chart; see [Chart], and [Manual] for all of it. Each $name in the SQL must be a declared parameter and
-// each parameter used. Errors are [SyntaxError], all of them joined.
+// Every header line is "-- key: value", or "--" and at least three spaces and more of the value above. name
+// and title must be there; param and say may come many times, other keys once. A parameter is "NAME TYPE =
+// DEFAULT, meaning", where TYPE is TEXT, INTEGER, DOUBLE or BOOLEAN and a text default stands in single
+// quotes; without default it is NULL. Which further keys there are depends on chart; see [Chart], and
+// [Manual] for all of it. Each $name in the SQL must be a declared parameter and each parameter used. Errors
+// are [SyntaxError], all of them joined.
 func Parse(text string) (Query, error) {
 	if len(text) > MaxLength {
 		return Query{}, fmt.Errorf("saved query of %d bytes, want at most %d", len(text), MaxLength)
@@ -257,8 +258,8 @@ func (p *parser) statement() {
 	}
 }
 
-// named lists the words of SQL that may be columns of its answer, or nil where it may have columns that it does not name: SELECT *, or
-// FROM alone.
+// named lists the words of SQL that may be columns of its answer, or nil where it may have columns that it
+// does not name: SELECT *, or FROM alone.
 func named(tokens []token) map[string]bool {
 	words := map[string]bool{}
 	selects, froms, before := 0, 0, ""
@@ -281,7 +282,8 @@ func named(tokens []token) map[string]bool {
 	return words
 }
 
-// texts checks that what stands in braces in titles can be filled in: a fact of the run, a parameter, or a word of the SQL.
+// texts checks that what stands in braces in titles can be filled in: a fact of the run, a parameter, or a
+// word of the SQL.
 func (p *parser) texts() {
 	q := &p.query
 	for _, t := range q.texts() {
@@ -297,7 +299,8 @@ func (p *parser) texts() {
 			if slices.Contains(runFacts, h.name) {
 				advice = "a query with the parameter run has it: -- param: run INTEGER = NULL"
 			}
-			p.fault(p.seen[t.key], "{%s} in the %s: neither the SQL nor the header has that name; %s", h.name, t.key, advice)
+			p.fault(p.seen[t.key], "{%s} in the %s: neither the SQL nor the header has that name; %s",
+				h.name, t.key, advice)
 		}
 	}
 }
@@ -308,7 +311,8 @@ type headerText struct{ key, text string }
 func (q *Query) texts() []headerText {
 	c := &q.Chart
 	return []headerText{
-		{"title", q.Title}, {"subtitle", q.Subtitle}, {"x_title", c.XTitle}, {"y_title", c.YTitle}, {"fill_title", c.FillTitle}, {"legend_title", c.LegendTitle},
+		{"title", q.Title}, {"subtitle", q.Subtitle}, {"x_title", c.XTitle}, {"y_title", c.YTitle},
+		{"fill_title", c.FillTitle}, {"legend_title", c.LegendTitle},
 	}
 }
 
@@ -329,7 +333,8 @@ func (q *Query) Placeholders() []string {
 	return names
 }
 
-// Known lists what may stand in braces beside the columns of the answer: parameters, and the facts of the run.
+// Known lists what may stand in braces beside the columns of the answer: parameters, and the facts of the
+// run.
 func (q *Query) Known() []string {
 	var names []string
 	for _, p := range q.Params {
@@ -341,7 +346,8 @@ func (q *Query) Known() []string {
 	return names
 }
 
-// runFacts are what a query with the parameter run is about; one with the parameter head too has the fact head.
+// runFacts are what a query with the parameter run is about; one with the parameter head too has the fact
+// head.
 var runFacts = []string{
 	"run", "model", "prompts", "source", "seed", "bos", "convention", "processing", "precision", "created", "version", "sha256",
 }

@@ -17,7 +17,8 @@ type Phrase struct {
 func parsePhrase(s string) (Phrase, error) {
 	head, text, ok := strings.Cut(s, ",")
 	name, value, given := strings.Cut(head, "=")
-	p := Phrase{Param: strings.TrimSpace(name), Value: strings.TrimSpace(value), Text: strings.TrimSpace(text)}
+	p := Phrase{Param: strings.TrimSpace(name), Value: strings.TrimSpace(value),
+		Text: strings.TrimSpace(text)}
 	if !ok || p.Text == "" || !isName(p.Param) || given && p.Value == "" {
 		return p, fmt.Errorf("say %q, want \"NAME, TEXT\" or \"NAME = VALUE, TEXT\"", s)
 	}
@@ -39,7 +40,8 @@ type Setting struct {
 	Doc         string // the meaning of the parameter
 }
 
-// Settings lists the parameters of which values, those that were bound, are not the defaults, in the order of the header.
+// Settings lists the parameters of which values, those that were bound, are not the defaults, in the order of
+// the header.
 func (q *Query) Settings(values map[string]any) []Setting {
 	var list []Setting
 	for _, p := range q.Params {
@@ -66,10 +68,13 @@ func shown(value any) string {
 	return strings.Join(heads, ",")
 }
 
-// phrase is what to say of a value: the header's words for it, else for any value of the parameter, else NAME = VALUE.
+// phrase is what to say of a value: the header's words for it, else for any value of the parameter, else NAME
+// = VALUE.
 func (q *Query) phrase(name, value, shown string) string {
 	for _, exact := range []bool{true, false} {
-		i := slices.IndexFunc(q.Phrases, func(p Phrase) bool { return p.Param == name && (exact && p.Value == value || !exact && p.Value == "") })
+		i := slices.IndexFunc(q.Phrases, func(p Phrase) bool {
+			return p.Param == name && (exact && p.Value == value || !exact && p.Value == "")
+		})
 		if i >= 0 {
 			return strings.ReplaceAll(q.Phrases[i].Text, "{value}", shown)
 		}

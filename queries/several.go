@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// Several tells which parameter of set has several values, with commas between them, and gives a set for each; where none has, it is set
-// alone. A parameter whose name is plural, such as heads, takes a list itself.
+// Several tells which parameter of set has several values, with commas between them, and gives a set for
+// each; where none has, it is set alone. A parameter whose name is plural, such as heads, takes a list
+// itself.
 func (q *Query) Several(set map[string]string) (param string, sets []map[string]string, err error) {
 	for _, p := range q.Params {
 		if strings.Contains(set[p.Name], ",") && !plural(p.Name) {
@@ -39,11 +40,12 @@ func plural(name string) bool {
 // sideColumn is the column that tells the answers apart that [Query.SideBySide] unites.
 const sideColumn = "asked_for"
 
-// SideBySide makes one answer of those for several values of a parameter, and the query that draws them together: as panels, or where
-// panels have a meaning already, as frames.
+// SideBySide makes one answer of those for several values of a parameter, and the query that draws them
+// together: as panels, or where panels have a meaning already, as frames.
 func (q Query) SideBySide(param string, results []*Result) (Query, *Result, error) {
 	first := results[0]
-	all := &Result{Columns: append(slices.Clone(first.Columns), Column{Name: sideColumn, Type: Text}), Bound: maps.Clone(first.Bound)}
+	all := &Result{Columns: append(slices.Clone(first.Columns), Column{Name: sideColumn, Type: Text}),
+		Bound: maps.Clone(first.Bound)}
 	frame := -1
 	if q.Chart.Facet != "" && q.Chart.Frame != "" {
 		frame = first.Index(q.Chart.Frame)

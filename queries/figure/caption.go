@@ -88,7 +88,8 @@ func (f *Figure) captionCells(first *Panel) string {
 	limit := f.Scale.Limit
 	text := fmt.Sprintf("Colour shows the %s, red above and blue below zero", f.Scale.Title)
 	if f.Scale.Shared() {
-		text += fmt.Sprintf(", on one scale from %s to %s", axis.Text(-limit, limit/100, limit), axis.Text(limit, limit/100, limit))
+		text += fmt.Sprintf(", on one scale from %s to %s", axis.Text(-limit, limit/100, limit),
+			axis.Text(limit, limit/100, limit))
 	}
 	if f.Scale.Shared() && len(f.Frames)*len(f.Frames[0].Panels) > 1 {
 		text += " for all panels"

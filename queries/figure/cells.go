@@ -37,7 +37,8 @@ func (f *Figure) cells(t *table, c queries.Chart) error {
 	for i := range t.rows {
 		panel := g.panel(i)
 		panel.Cells = append(panel.Cells, Cell{
-			Row: rows.y.of[i], Column: rows.x.of[i], Value: rows.values[i], Label: t.text(i, c.Label), Error: rows.se[i], Count: rows.count[i],
+			Row: rows.y.of[i], Column: rows.x.of[i], Value: rows.values[i], Label: t.text(i, c.Label),
+			Error: rows.se[i], Count: rows.count[i],
 		})
 	}
 	if f.hideCells(c.Hide); f.empty() {
@@ -74,8 +75,8 @@ func (f *Figure) readCells(t *table, c queries.Chart) (rows cellRows, err error)
 	return rows, err
 }
 
-// hideCells takes out the cells of components that the reader does not want to see: in a heatmap those of a label, in a matrix whole
-// rows and columns. Their places stay, empty, in a heatmap.
+// hideCells takes out the cells of components that the reader does not want to see: in a heatmap those of a
+// label, in a matrix whole rows and columns. Their places stay, empty, in a heatmap.
 func (f *Figure) hideCells(names []string) {
 	hidden := func(p *Panel, c Cell) string {
 		candidates := []string{c.Label}

@@ -37,15 +37,19 @@ func (f *Figure) WritePNG(w io.Writer, o Options) error {
 	})
 }
 
-// WritePDF draws the figure as a PDF document of one page. Text stays text; the fonts' glyphs are in the file.
+// WritePDF draws the figure as a PDF document of one page. Text stays text; the fonts' glyphs are in the
+// file.
 func (f *Figure) WritePDF(w io.Writer, o Options) error {
 	return f.write(w, o, "PDF", func(size canvas.Size) (vg.CanvasWriterTo, error) {
 		return canvas.NewPDF(size, f.meta()), nil
 	})
 }
 
-// write arranges the figure once the options are known to be good, and draws it on a canvas of the size that it needs.
-func (f *Figure) write(w io.Writer, o Options, format string, blank func(canvas.Size) (vg.CanvasWriterTo, error)) error {
+// write arranges the figure once the options are known to be good, and draws it on a canvas of the size that
+// it needs.
+func (f *Figure) write(
+	w io.Writer, o Options, format string, blank func(canvas.Size) (vg.CanvasWriterTo, error),
+) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
@@ -113,14 +117,16 @@ func (f *Figure) page(colors *palette.Palette) (*page.Page, error) {
 
 // colorBar explains the colours of cells.
 func (f *Figure) colorBar() page.ColorBar {
-	return page.ColorBar{Title: f.Scale.Title, Limit: f.Scale.Limit, Relative: !f.Scale.Shared(), Beyond: f.Scale.Beyond > 0}
+	return page.ColorBar{Title: f.Scale.Title, Limit: f.Scale.Limit, Relative: !f.Scale.Shared(),
+		Beyond: f.Scale.Beyond > 0}
 }
 
 // keys explain what the colour bar does not say.
 func (f *Figure) keys(colors *palette.Palette) []page.Key {
 	var keys []page.Key
 	if text := f.apartKey(); text != "" {
-		keys = append(keys, page.Key{Text: text, Swatch: func(p page.Pen, x, y, w, h vg.Length) { drawApart(p, colors, x, y, w, h) }})
+		swatch := func(p page.Pen, x, y, w, h vg.Length) { drawApart(p, colors, x, y, w, h) }
+		keys = append(keys, page.Key{Text: text, Swatch: swatch})
 	}
 	for _, text := range f.scaleKeys() {
 		keys = append(keys, page.Key{Text: text})
@@ -128,8 +134,8 @@ func (f *Figure) keys(colors *palette.Palette) []page.Key {
 	return keys
 }
 
-// serial tells whether the frames are drawn as if they were panels, side by side where they have room: heatmaps and matrices of one
-// panel, which would be a long strip below each other.
+// serial tells whether the frames are drawn as if they were panels, side by side where they have room:
+// heatmaps and matrices of one panel, which would be a long strip below each other.
 func (f *Figure) serial() bool {
 	cells := f.Mark == queries.Heatmap || f.Mark == queries.Matrix
 	return cells && len(f.Frames) > 1 && len(f.Frames[0].Panels) == 1 && f.Frames[0].Panels[0].Name == ""

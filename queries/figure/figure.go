@@ -173,7 +173,8 @@ func New(q queries.Query, r *queries.Result, facts ...Fact) (*Figure, error) {
 	return f, nil
 }
 
-// expandTexts fills in the texts of the header, and gives the query with them. Settings that no title tells are kept to be said.
+// expandTexts fills in the texts of the header, and gives the query with them. Settings that no title tells
+// are kept to be said.
 func (f *Figure) expandTexts(q queries.Query, r *queries.Result) (queries.Query, error) {
 	for _, s := range q.Settings(r.Bound) {
 		if !strings.Contains(q.Title+q.Subtitle, "{"+s.Name+"}") {
@@ -181,7 +182,8 @@ func (f *Figure) expandTexts(q queries.Query, r *queries.Result) (queries.Query,
 		}
 	}
 	c := &q.Chart
-	for _, text := range []*string{&q.Title, &q.Subtitle, &c.XTitle, &c.YTitle, &c.FillTitle, &c.LegendTitle} {
+	texts := []*string{&q.Title, &q.Subtitle, &c.XTitle, &c.YTitle, &c.FillTitle, &c.LegendTitle}
+	for _, text := range texts {
 		expanded, err := r.Expand(*text)
 		if err != nil {
 			return q, &Error{Query: q.Name, Err: ErrTitle, Detail: err.Error()}

@@ -39,7 +39,8 @@ const maxPanels = 512
 // panel is where row i goes.
 func (g grid) panel(i int) *Panel { return &g.f.Frames[g.frames.of[i]].Panels[g.facets.of[i]] }
 
-// single refuses two rows of a panel that have the same place; what is a word for that, a and b are the place of each row.
+// single refuses two rows of a panel that have the same place; what is a word for that, a and b are the place
+// of each row.
 func (g grid) single(what string, a, b []int) error {
 	type place struct{ frame, facet, a, b int }
 	of := func(i int) place { return place{g.frames.of[i], g.facets.of[i], a[i], b[i]} }

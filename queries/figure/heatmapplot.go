@@ -82,7 +82,8 @@ func (m *heatmapPlot) Side(s *page.Styles, width vg.Length) vg.Length {
 	return side
 }
 
-// crowded tells whether labels would make cells of a page so wide that panels do not fit on it: on a line, or for print below each other.
+// crowded tells whether labels would make cells of a page so wide that panels do not fit on it: on a line, or
+// for print below each other.
 func (m *heatmapPlot) crowded(width, room vg.Length) bool {
 	if m.size(room/vg.Length(m.columns)) < minText {
 		return true
@@ -125,7 +126,8 @@ func (m *heatmapPlot) size(cell vg.Length) vg.Length {
 	return size
 }
 
-// Readable implements page.Plot. Where even a panel as wide as the page has no room for labels, its cells need only be seen.
+// Readable implements page.Plot. Where even a panel as wide as the page has no room for labels, its cells
+// need only be seen.
 func (m *heatmapPlot) Readable(w vg.Length) bool {
 	cell := min(maxCell, w/vg.Length(m.columns))
 	if m.hopeless {
@@ -174,7 +176,8 @@ func (m *heatmapPlot) nameCells() {
 	}
 }
 
-// sizeValues decides whether strong cells have room for their value: below the label, or where labels have no room, in their place.
+// sizeValues decides whether strong cells have room for their value: below the label, or where labels have no
+// room, in their place.
 func (m *heatmapPlot) sizeValues() {
 	limit := m.f.Scale.Limit
 	m.values = false
@@ -194,9 +197,11 @@ func (m *heatmapPlot) sizeValues() {
 	if widest > room {
 		m.value.Size *= room / widest
 	}
-	m.value.Size = max(m.value.Size, min(minText, m.value.Size*1.06)) // a hair of its padding, where that makes it readable
+	// A hair of its padding, where that makes it readable.
+	m.value.Size = max(m.value.Size, min(minText, m.value.Size*1.06))
 	m.values = m.value.Size >= minText && m.stackHeight(m.label.Size, m.value.Size) <= m.h
-	if !m.values && m.value.Size >= minText && m.stackHeight(minText, minText) <= m.h { // both, in the smallest print
+	both := m.value.Size >= minText && m.stackHeight(minText, minText) <= m.h
+	if !m.values && both { // in the smallest print
 		m.label.Size, m.value.Size, m.values = min(m.label.Size, minText), minText, true
 	}
 }
@@ -234,7 +239,8 @@ func (m *heatmapPlot) Below() vg.Length {
 	return m.name.Line()
 }
 
-// Notes implements page.Plot: what the mark of negative cells means, and where cells have no labels, which are the largest.
+// Notes implements page.Plot: what the mark of negative cells means, and where cells have no labels, which
+// are the largest.
 func (m *heatmapPlot) Notes() []string {
 	var notes []string
 	if !m.labelled && len(m.texts) > 0 {
@@ -275,7 +281,9 @@ func (f *Figure) largestCells() []string {
 
 func (p *Panel) largestCells(most int) []string {
 	cells := slices.DeleteFunc(slices.Clone(p.Cells), func(c Cell) bool { return c.Apart })
-	slices.SortStableFunc(cells, func(a, b Cell) int { return cmp.Compare(math.Abs(b.Value), math.Abs(a.Value)) })
+	slices.SortStableFunc(cells, func(a, b Cell) int {
+		return cmp.Compare(math.Abs(b.Value), math.Abs(a.Value))
+	})
 	var texts []string
 	for _, c := range cells[:min(most, len(cells))] {
 		name := c.Label
@@ -423,7 +431,8 @@ func (m *heatmapPlot) number(p *Panel, c Cell) string {
 // drawApart marks a cell whose value is outside of the colour scale.
 func drawApart(p page.Pen, colors *palette.Palette, x, y, w, h vg.Length) {
 	p.Lines(colors.Grid, 0.8, hatching(p, x, y, w, h, true))
-	p.Lines(colors.Edge, 0.6, p.Path(true, x+0.5, y+0.5, x+w-0.5, y+0.5, x+w-0.5, y+h-0.5, x+0.5, y+h-0.5), 1.5, 1)
+	edge := p.Path(true, x+0.5, y+0.5, x+w-0.5, y+0.5, x+w-0.5, y+h-0.5, x+0.5, y+h-0.5)
+	p.Lines(colors.Edge, 0.6, edge, 1.5, 1)
 }
 
 // noRows stands in a panel for which the result has nothing.

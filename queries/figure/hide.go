@@ -34,7 +34,8 @@ func (t *table) nothingLeft() error {
 	return t.fail(ErrEmpty, "every row is hidden", nil, "hide fewer names")
 }
 
-// Names are what in the figure can be hidden: labels of cells, names of bars, rows and columns, series, and names of points.
+// Names are what in the figure can be hidden: labels of cells, names of bars, rows and columns, series, and
+// names of points.
 func (f *Figure) Names() []string {
 	names := slices.Clone(f.Legend.Names)
 	add := func(name string) {

@@ -145,7 +145,8 @@ func (m *matrixPlot) Natural(int) vg.Length {
 	return n * min(mostCell, max(leastSeen, usualSide/n))
 }
 
-// Readable implements page.Plot. Panels stand side by side only where that takes no names from rows and columns.
+// Readable implements page.Plot. Panels stand side by side only where that takes no names from rows and
+// columns.
 func (m *matrixPlot) Readable(w vg.Length) bool {
 	least := vg.Length(leastCell)
 	if !m.crowded {
@@ -303,6 +304,7 @@ func (m *matrixPlot) drawBeyond(p page.Pen, shown *Panel, x, y vg.Length) {
 			continue
 		}
 		style.Color = palette.On(m.colors.Diverging(shown.Shade(c)))
-		p.Text(style, x+(vg.Length(c.Column)+0.5)*m.cell, y+(vg.Length(c.Row)+0.5)*m.cell+style.Cap()/2, 0.5, text)
+		midX, midY := x+(vg.Length(c.Column)+0.5)*m.cell, y+(vg.Length(c.Row)+0.5)*m.cell
+		p.Text(style, midX, midY+style.Cap()/2, 0.5, text)
 	}
 }

@@ -13,8 +13,9 @@ type Options struct {
 	// Width in inches, from 1 to 60; 0 is as wide as the panels need. The height follows.
 	// Panels wrap so that what is in them stays readable.
 	Width float64
-	// Height in inches, from 1 to 60, as far as what is in the panels can be read in it; 0 is what the panels need. What is for print,
-	// at most 8.5 inches wide, is then no higher than a sheet of paper if that can be.
+	// Height in inches, from 1 to 60, as far as what is in the panels can be read in it; 0 is what the panels
+	// need. What is for print, at most 8.5 inches wide, is then no higher than a sheet of paper if that can
+	// be.
 	Height float64
 	// DPI is the resolution of a PNG in dots per inch, from 36 to 2400; 0 is 200. Use 300 for print.
 	DPI int
@@ -34,7 +35,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("%w: width %g in, want 1 to 60, or 0 for what the panels need", ErrOptions, o.Width)
 	}
 	if o.Height != 0 && !(o.Height >= 1 && o.Height <= 60) {
-		return fmt.Errorf("%w: height %g in, want 1 to 60, or 0 for what the panels need", ErrOptions, o.Height)
+		return fmt.Errorf("%w: height %g in, want 1 to 60, or 0 for what the panels need", ErrOptions,
+			o.Height)
 	}
 	if o.DPI != 0 && (o.DPI < 36 || o.DPI > 2400) {
 		return fmt.Errorf("%w: %d dpi, want 36 to 2400, or 0 for %d", ErrOptions, o.DPI, defaultDPI)

@@ -34,8 +34,8 @@ const (
 	largestPlaces = 28
 )
 
-// keepLargest leaves of a matrix that is too large to be read the rows and columns that carry most: the largest sums of the sizes of their
-// values, over all panels. Hidden ones go with their places.
+// keepLargest leaves of a matrix that is too large to be read the rows and columns that carry most: the
+// largest sums of the sizes of their values, over all panels. Hidden ones go with their places.
 func (f *Figure) keepLargest(t *table, c queries.Chart) error {
 	if f.Mark != queries.Matrix {
 		return nil
@@ -77,8 +77,8 @@ func (f *Figure) weights() (rows, columns []float64) {
 	return rows, columns
 }
 
-// whole is the sum of the sizes of all values: of those in the answer, or what a column of the answer says where the query has left some
-// out.
+// whole is the sum of the sizes of all values: of those in the answer, or what a column of the answer says
+// where the query has left some out.
 func (f *Figure) whole(t *table, c queries.Chart) (float64, error) {
 	sum := 0.0
 	for p := range f.panels() {
@@ -101,7 +101,8 @@ func (f *Figure) whole(t *table, c queries.Chart) (float64, error) {
 	return values[0], nil
 }
 
-// largest gives the places of the largest weights, in the order of the axis, without those that are hidden; most = 0 is all of them.
+// largest gives the places of the largest weights, in the order of the axis, without those that are hidden;
+// most = 0 is all of them.
 func (f *Figure) largest(weights []float64, names []string, most int) []int {
 	var order []int
 	for i := range weights {
@@ -143,8 +144,8 @@ func (f *Figure) keep(rows, columns []int) (sum float64) {
 	return sum
 }
 
-// only is the axis with some of its places, in ascending order. Its groups go: what is left of most of them is a single place, which its
-// name tells better.
+// only is the axis with some of its places, in ascending order. Its groups go: what is left of most of them
+// is a single place, which its name tells better.
 func (a Axis) only(places []int) Axis {
 	if len(places) == len(a.Names) {
 		return a

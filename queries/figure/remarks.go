@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Lead is what stands below the title: the subtitle, and what makes this figure differ from what its query usually shows.
+// Lead is what stands below the title: the subtitle, and what makes this figure differ from what its query
+// usually shows.
 func (f *Figure) Lead() []string {
 	var lines []string
 	if f.Subtitle != "" {
@@ -27,7 +28,8 @@ func (f *Figure) Lead() []string {
 func (f *Figure) shown() []string {
 	var remarks []string
 	if p := f.Part; p.OfRows > 0 {
-		text := fmt.Sprintf("shown are %s and %s, those that carry most", portion(p.Rows, p.OfRows, "row"), portion(p.Columns, p.OfColumns, "column"))
+		text := fmt.Sprintf("shown are %s and %s, those that carry most", portion(p.Rows, p.OfRows, "row"),
+			portion(p.Columns, p.OfColumns, "column"))
 		if p.Rows == p.OfRows && p.Columns == p.OfColumns {
 			text = "shown is a part of a larger matrix"
 		}

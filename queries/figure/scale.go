@@ -11,8 +11,8 @@ import (
 	"ducklens/queries/figure/internal/axis"
 )
 
-// Scale is the diverging colour scale of a heatmap or matrix: symmetric, white at zero, full colour at plus and minus the limit of a
-// panel.
+// Scale is the diverging colour scale of a heatmap or matrix: symmetric, white at zero, full colour at plus
+// and minus the limit of a panel.
 type Scale struct {
 	Title   string
 	Rule    string  // what the limits fit: one of queries.Scales, or "fixed"
@@ -31,8 +31,8 @@ const (
 	dwarfing   = 2.0  // a bias that is so many times larger than all else is set apart
 )
 
-// bias is the label of a bias. Of all that adds up to a score a bias is what can be larger than all else and yet say nothing: it is
-// the same for every prompt, or cancels against another.
+// bias is the label of a bias. Of all that adds up to a score a bias is what can be larger than all else and
+// yet say nothing: it is the same for every prompt, or cancels against another.
 var bias = regexp.MustCompile(`^b_[A-Za-z]+[0-9]*$`)
 
 // rescale settles the limits of all panels.
@@ -124,7 +124,8 @@ func (f *Figure) mark(p *Panel) {
 // shade is where a cell of the panel is on the colour scale: -1 to 1, or beyond.
 func (p *Panel) shade(c Cell) float64 { return c.Value / p.Limit }
 
-// Shade is where a cell is on the panel's colour scale, from -1 to 1; a cell that is set apart has the colour of zero.
+// Shade is where a cell is on the panel's colour scale, from -1 to 1; a cell that is set apart has the colour
+// of zero.
 func (p *Panel) Shade(c Cell) float64 {
 	if c.Apart {
 		return 0
@@ -160,7 +161,8 @@ func (f *Figure) scaleKeys() []string {
 		if s.Beyond == 1 {
 			noun = "cell is"
 		}
-		keys = append(keys, fmt.Sprintf("%s; %d %s beyond it, up to %s in size, in the colour of its end", why, s.Beyond, noun, short(s.Largest)))
+		keys = append(keys, fmt.Sprintf("%s; %d %s beyond it, up to %s in size, in the colour of its end",
+			why, s.Beyond, noun, short(s.Largest)))
 	}
 	return keys
 }
@@ -195,14 +197,16 @@ func (f *Figure) FrameNames() []string {
 	names := make([]string, len(f.Frames))
 	for i, frame := range f.Frames {
 		names[i] = frame.Name
-		if own := f.Scale.Rule == queries.ScaleFrame || f.Scale.Rule == queries.ScalePanel && f.serial(); own && len(f.Frames) > 1 {
+		panels := f.Scale.Rule == queries.ScalePanel && f.serial() // frames that are drawn as panels
+		if len(f.Frames) > 1 && (panels || f.Scale.Rule == queries.ScaleFrame) {
 			names[i] = limitName(frame.Name, frame.Panels[0].Limit)
 		}
 	}
 	return names
 }
 
-// PanelNames are the names of the panels of a frame, with the ends of their colour scales where each has its own.
+// PanelNames are the names of the panels of a frame, with the ends of their colour scales where each has its
+// own.
 func (f *Figure) PanelNames(frame int) []string {
 	panels := f.Frames[frame].Panels
 	names := make([]string, len(panels))

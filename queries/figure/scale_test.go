@@ -14,7 +14,8 @@ import (
 	"ducklens/queries/figure/vegalite"
 )
 
-// A bias that is larger than all else does not take the colours from the rest: it stands in its place with its number, and the legend says so.
+// A bias that is larger than all else does not take the colours from the rest: it stands in its place with
+// its number, and the legend says so.
 func TestBiasApart(t *testing.T) {
 	t.Parallel()
 	for _, width := range []float64{0, 3.3, 6.75} {
@@ -182,7 +183,8 @@ func TestHide(t *testing.T) {
 	}
 }
 
-// A bare figure has neither title, subtitle nor anything at its foot, but what its colours mean; the metadata keep it all.
+// A bare figure has neither title, subtitle nor anything at its foot, but what its colours mean; the metadata
+// keep it all.
 func TestBare(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]sample{

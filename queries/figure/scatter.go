@@ -33,16 +33,22 @@ type Fit struct {
 // At is the height of the line over x.
 func (f Fit) At(x float64) float64 { return f.Slope*x + f.Intercept }
 
-// Reach is the range of x of a series, which has points.
-func (c Cloud) Reach() (low, high float64) {
+// Reach is where the fitted line of a series begins and ends: over its first and its last point, or where it
+// leaves a range of y.
+func (c Cloud) Reach(bottom, top float64) (low, high float64) {
 	low, high = c.Dots[0].X, c.Dots[0].X
 	for _, d := range c.Dots {
 		low, high = min(low, d.X), max(high, d.X)
 	}
+	if s := c.Fit.Slope; s != 0 {
+		a, b := (bottom-c.Fit.Intercept)/s, (top-c.Fit.Intercept)/s
+		low, high = max(low, min(a, b)), min(high, max(a, b))
+	}
 	return low, high
 }
 
-// usualLabels is how many points are named where the header does not say, all of them where there are no more than that.
+// usualLabels is how many points are named where the header does not say, all of them where there are no more
+// than that.
 const usualLabels = 12
 
 // points fills in the frames and legend of a scatter chart from the rows.
@@ -116,8 +122,8 @@ func leastSquares(dots []Dot) *Fit {
 	return fit
 }
 
-// nameDots chooses the points whose labels are shown: those that stand out most. most = 0 is all labels where they are few, else as many
-// as usual.
+// nameDots chooses the points whose labels are shown: those that stand out most. most = 0 is all labels where
+// they are few, else as many as usual.
 func (p *Panel) nameDots(most int) {
 	type candidate struct {
 		dot  *Dot
@@ -141,8 +147,8 @@ func (p *Panel) nameDots(most int) {
 	}
 }
 
-// outlying tells how far a point stands out from its series: from the line where there is one, else from the middle, both axes counted in
-// standard deviations.
+// outlying tells how far a point stands out from its series: from the line where there is one, else from the
+// middle, both axes counted in standard deviations.
 func (c Cloud) outlying() func(Dot) float64 {
 	if c.Fit != nil {
 		return func(d Dot) float64 { return math.Abs(d.Y - c.Fit.At(d.X)) }

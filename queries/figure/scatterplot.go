@@ -158,11 +158,7 @@ func (m *scatterPlot) alpha() float64 {
 
 // drawFit draws the line from the first to the last point of the series, as far as it is in the panel.
 func (m *scatterPlot) drawFit(p page.Pen, c Cloud, x, y vg.Length) {
-	low, high := c.Reach()
-	if s := c.Fit.Slope; s != 0 { // where the line meets the lower and the upper side
-		a, b := (m.y.low-c.Fit.Intercept)/s, (m.y.high-c.Fit.Intercept)/s
-		low, high = max(low, min(a, b)), min(high, max(a, b))
-	}
+	low, high := c.Reach(m.y.low, m.y.high)
 	x0, y0 := m.at(x, y, low, c.Fit.At(low))
 	x1, y1 := m.at(x, y, high, c.Fit.At(high))
 	path := p.Path(false, x0, y0, x1, y1)
@@ -175,7 +171,8 @@ type span struct{ x0, y0, x1, y1 vg.Length }
 
 func (a span) meets(b span) bool { return a.x0 < b.x1 && b.x0 < a.x1 && a.y0 < b.y1 && b.y0 < a.y1 }
 
-// drawTexts writes the correlations of fits in the emptiest corner, and the names of points beside them where they have room.
+// drawTexts writes the correlations of fits in the emptiest corner, and the names of points beside them where
+// they have room.
 func (m *scatterPlot) drawTexts(p page.Pen, clouds []Cloud, x, y vg.Length) {
 	var taken []span
 	r := m.size / 2
@@ -208,7 +205,7 @@ func (m *scatterPlot) along(c Cloud, x, y vg.Length) []span {
 	}
 	const pieces = 80
 	var list []span
-	low, high := c.Reach()
+	low, high := c.Reach(m.y.low, m.y.high)
 	for i := range pieces + 1 {
 		v := low + (high-low)*float64(i)/pieces
 		px, py := m.at(x, y, v, c.Fit.At(v))
@@ -238,7 +235,8 @@ func (m *scatterPlot) fitLines(clouds []Cloud) []fitLine {
 	return lines
 }
 
-// drawCorner writes lines in the corner of the panel that has the fewest points, and gives the place they take.
+// drawCorner writes lines in the corner of the panel that has the fewest points, and gives the place they
+// take.
 func (m *scatterPlot) drawCorner(p page.Pen, lines []fitLine, taken []span, x, y vg.Length) span {
 	var w vg.Length
 	for _, l := range lines {
@@ -246,9 +244,10 @@ func (m *scatterPlot) drawCorner(p page.Pen, lines []fitLine, taken []span, x, y
 	}
 	h := vg.Length(len(lines)) * m.name.Line()
 	const inset = 3
-	corners := []span{
-		{x + inset, y + inset, x + inset + w, y + inset + h}, {x + m.w - inset - w, y + inset, x + m.w - inset, y + inset + h},
-		{x + inset, y + m.h - inset - h, x + inset + w, y + m.h - inset}, {x + m.w - inset - w, y + m.h - inset - h, x + m.w - inset, y + m.h - inset},
+	left, right, top, bottom := x+inset, x+m.w-inset-w, y+inset, y+m.h-inset-h
+	var corners []span
+	for _, at := range [][2]vg.Length{{left, top}, {right, top}, {left, bottom}, {right, bottom}} {
+		corners = append(corners, span{at[0], at[1], at[0] + w, at[1] + h})
 	}
 	best, fewest := corners[0], math.MaxInt
 	for _, corner := range corners {
@@ -271,18 +270,21 @@ func (m *scatterPlot) drawCorner(p page.Pen, lines []fitLine, taken []span, x, y
 	return best
 }
 
-// drawName writes the name of a point at the side where it hides nothing; where there is none, it is left out.
+// drawName writes the name of a point at the side where it hides nothing; where there is none, it is left
+// out.
 func (m *scatterPlot) drawName(p page.Pen, c Cloud, d Dot, taken, texts []span, x, y vg.Length) []span {
 	px, py := m.at(x, y, d.X, d.Y)
 	w, h := m.name.Width(d.Label), m.name.Cap()
 	away := m.size/2 + nameGap
 	panel := span{x, y, x + m.w, y + m.h}
 	for _, at := range [][2]vg.Length{
-		{away, -h / 2}, {-away - w, -h / 2}, {-w / 2, -away - h}, {-w / 2, away}, {away, -away - h}, {-away - w, away}, {away, away}, {-away - w, -away - h},
+		{away, -h / 2}, {-away - w, -h / 2}, {-w / 2, -away - h}, {-w / 2, away},
+		{away, -away - h}, {-away - w, away}, {away, away}, {-away - w, -away - h},
 	} {
 		s := span{px + at[0], py + at[1], px + at[0] + w, py + at[1] + h}
 		inside := s.x0 >= panel.x0 && s.x1 <= panel.x1 && s.y0 >= panel.y0 && s.y1 <= panel.y1
-		if !inside || slices.ContainsFunc(taken, s.meets) || slices.ContainsFunc(texts, span{s.x0 - 2, s.y0 - 1.5, s.x1 + 2, s.y1 + 1.5}.meets) {
+		around := span{s.x0 - 2, s.y0 - 1.5, s.x1 + 2, s.y1 + 1.5}
+		if !inside || slices.ContainsFunc(taken, s.meets) || slices.ContainsFunc(texts, around.meets) {
 			continue
 		}
 		p.Text(m.name, s.x0, s.y1, 0, d.Label)

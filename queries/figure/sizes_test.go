@@ -57,7 +57,8 @@ func (s shape) components() []part {
 	return list
 }
 
-// heatmap has the cells of all components: most near zero, MLP0 and some heads large, b_K as large as bias says.
+// heatmap has the cells of all components: most near zero, MLP0 and some heads large, b_K as large as bias
+// says.
 func (s shape) heatmap(bias float64, facets, frames []string) sample {
 	g := grid{heads: s.heads, stop: s.layers, facets: facets, frames: frames}
 	out := sample{query: g.query(), result: &queries.Result{Columns: gridColumns}}
@@ -93,7 +94,8 @@ func orOne(names []string) []string {
 	return names
 }
 
-// pairs has the mean of every pair of components: products of strengths with heavy tails, as pairs of a decomposition are.
+// pairs has the mean of every pair of components: products of strengths with heavy tails, as pairs of a
+// decomposition are.
 func (s shape) pairs(frames []string) sample {
 	out := pairMap(1, 1, nil, frames)
 	out.query.Title = "Head 24.4: pairs of components"
@@ -136,8 +138,8 @@ func realSizes() map[string]func() sample {
 	}
 }
 
-// Figures of real models can be read in print: no text is smaller than 5 pt or touches another, what the figure shows has its names, and
-// it fits on a page.
+// Figures of real models can be read in print: no text is smaller than 5 pt or touches another, what the
+// figure shows has its names, and it fits on a page.
 func TestRealSizes(t *testing.T) {
 	t.Parallel()
 	for name, s := range realSizes() {
@@ -177,7 +179,8 @@ func printed(d drawing, names []string) int {
 	return n
 }
 
-// A matrix that is too large to be read shows the rows and columns that carry most, and says how much that is.
+// A matrix that is too large to be read shows the rows and columns that carry most, and says how much that
+// is.
 func TestPartThatMatters(t *testing.T) {
 	t.Parallel()
 	s := smollm.pairs(quadrants)

@@ -76,7 +76,8 @@ func (t *table) require(key, name string, want bool) error {
 			return nil
 		}
 		if t.query == "" {
-			return t.fail(ErrColumn, fmt.Sprintf("no column is left for %s, the answer has %s", key, strings.Join(t.result.Names(), ", ")), nil,
+			return t.fail(ErrColumn, fmt.Sprintf("no column is left for %s, the answer has %s", key,
+				strings.Join(t.result.Names(), ", ")), nil,
 				"select one more column that fits, or say which one is what")
 		}
 		return t.fail(ErrColumn, fmt.Sprintf("the header names no column for %s", key), nil,

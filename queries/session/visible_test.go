@@ -21,7 +21,8 @@ import (
 // printedText is the text that a reader of an SVG sees: no tool tips, no metadata.
 var printedText = regexp.MustCompile(`<text[^>]*>([^<]*)</text>`)
 
-// words are what the figure says beside its values: titles, remarks, names of axes. All of it must be printed.
+// words are what the figure says beside its values: titles, remarks, names of axes. All of it must be
+// printed.
 func words(t *testing.T, f *figure.Figure) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -68,8 +69,8 @@ func another(p queries.Param) any {
 	return map[queries.ParamType]any{queries.TextParam: "another", queries.IntegerParam: int64(7), queries.DoubleParam: 0.25, queries.BooleanParam: true}[p.Type]
 }
 
-// What changes a number is in the figure: under each parameter that is not at its default, every query that ships says something else in
-// its title, below it or along its axes, in every format.
+// What changes a number is in the figure: under each parameter that is not at its default, every query that
+// ships says something else in its title, below it or along its axes, in every format.
 func TestParametersAreSeen(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})

@@ -2,7 +2,7 @@
 -- title: Head {head}: key-side components, with the model's query and with an unembedding as query
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
 -- description: The contributions of key_components, once with the model's own query vectors, once with the query
---   vector of every prompt replaced by the unembedding of its key token, normalised by LayerNorm: how would the head
+--   vector of every prompt replaced by the unembedding of its key token, normalised as before the layer: how would the head
 --   attend if all that stood at the query position were a prediction of that token? Each with the score at the
 --   baseline position subtracted and not. b_K has a cell, b_Q is part of the query. Terms of a score are not causal
 --   effects.
@@ -24,9 +24,9 @@
 -- facet_columns: 2
 
 WITH target AS (
-  SELECT r.run_id, h.head_id, m.n_heads
-  FROM run AS r JOIN model AS m ON m.model_id = r.model_id JOIN head AS h ON h.run_id = r.run_id
-  WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
+  SELECT h.run_id, h.head_id
+  FROM head AS h
+  WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
 ), query_vector AS (
   SELECT qb.basis_id,
     CASE WHEN qb.kind = 'whole' THEN 'own query'
@@ -37,7 +37,7 @@ WITH target AS (
   JOIN basis AS qb ON qb.run_id = t.run_id AND qb.side = 'query'::side AND (qb.kind = 'whole' OR qb.name = $query_basis)
   CROSS JOIN (SELECT count(x.prompt_order) > 0 AS ioi FROM target AS y JOIN example AS x ON x.run_id = y.run_id) AS e
 ), total AS ( -- a query that replaces another has its bias in the perpendicular part: add both
-  SELECT w.query_basis_id, w.component_id, any_value(t.n_heads) AS n_heads,
+  SELECT w.query_basis_id, w.component_id,
     avg(w.score_par_perp::DOUBLE + w.score_perp_perp) AS mean_score,
     stddev_samp(w.score_par_perp::DOUBLE + w.score_perp_perp) AS sd_score, count(w.score_perp_perp) AS n_score,
     avg(w.diff_par_perp::DOUBLE + w.diff_perp_perp) AS mean_diff,
@@ -48,19 +48,22 @@ WITH target AS (
   WHERE w.side = 'key'::side AND w.query_basis_id IN (SELECT v.basis_id FROM query_vector AS v)
   GROUP BY w.query_basis_id, w.component_id
 ), cell AS (
-  SELECT 1 AS place, 'baseline subtracted' AS panel, u.query_basis_id, u.component_id, u.n_heads,
+  SELECT 1 AS place, 'baseline subtracted' AS panel, u.query_basis_id, u.component_id,
     u.mean_diff AS mean, u.sd_diff AS sd, u.n_diff AS n
   FROM total AS u
   UNION ALL
-  SELECT 2 AS place, 'baseline not subtracted' AS panel, u.query_basis_id, u.component_id, u.n_heads,
+  SELECT 2 AS place, 'baseline not subtracted' AS panel, u.query_basis_id, u.component_id,
     u.mean_score AS mean, u.sd_score AS sd, u.n_score AS n
   FROM total AS u
+), place AS ( -- components stand in the order in which they write; a column is called as what is in it
+  SELECT c.component_id, c.label, o.ordinal, c.grid_row, c.grid_column, coalesce(c.layer::VARCHAR, 'other') AS row_name,
+    coalesce(min(CASE c.kind WHEN 'head' THEN 'H' || c.head WHEN 'mlp' THEN 'MLP' WHEN 'attn_bias' THEN 'b_O' END)
+      OVER (PARTITION BY c.grid_column), '') AS column_name
+  FROM target AS t JOIN run_component AS o ON o.run_id = t.run_id JOIN component AS c ON c.component_id = o.component_id
 )
-SELECT d.panel || ', ' || v.label AS panel, c.label AS component, c.grid_row, c.grid_column, d.mean, d.sd / sqrt(d.n) AS se, d.n,
-  CASE WHEN c.grid_row = 0 THEN 'other' ELSE (c.grid_row - 1)::VARCHAR END AS row_name,
-  CASE WHEN c.grid_column < d.n_heads THEN 'H' || c.grid_column WHEN c.grid_column = d.n_heads THEN 'MLP' ELSE 'b_O' END AS column_name
+SELECT d.panel || ', ' || v.label AS panel, c.label AS component, c.grid_row, c.grid_column, d.mean, d.sd / sqrt(d.n) AS se, d.n, c.row_name, c.column_name
 FROM cell AS d
 JOIN query_vector AS v ON v.basis_id = d.query_basis_id
-JOIN component AS c ON c.component_id = d.component_id
+JOIN place AS c ON c.component_id = d.component_id
 WHERE d.n > 0
-ORDER BY d.place, d.query_basis_id, c.component_id
+ORDER BY d.place, d.query_basis_id, c.ordinal

@@ -1,7 +1,7 @@
 -- name: key_substitution_scores
 -- title: Head {head}: attention score with another vector as key
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: How the head would attend to the key position if another vector stood there, normalised by LayerNorm,
+-- description: How the head would attend to the key position if another vector stood there, normalised as before the layer,
 --   the query held fixed. The vectors are made of the token at the key position: its embedding W_E; the effective
 --   embedding W_EE0, what MLP0 writes when the first layer attends from the token to itself alone; W_EE, the whole
 --   stream after that; the real output of MLP0; and the residual stream itself (unpatched). The notebook convention

@@ -1,8 +1,8 @@
 -- name: map_cosines
 -- title: Head {head}: cosines with the linear map to the score
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: With one side held fixed the score is a linear map of the vector at the other: W_Q k / sqrt(d_head) of
---   a query-side vector, W_K q / sqrt(d_head) of a key-side vector. Mean over the prompts of the cosines of that map
+-- description: With one side held fixed the score is a linear map of the vector at the other: W_Q k of a query-side
+--   vector, W_K q of a key-side vector, times the scale of scores. Mean over the prompts of the cosines of that map
 --   with the parallel and the perpendicular part of the outputs of the movers (query side), and of the residual stream
 --   at the key (key side). With the baseline subtracted, the map is that of the difference of the two keys on the query
 --   side; on the key side the parts at the baseline position are subtracted from those at the key position. A part that

@@ -47,12 +47,14 @@ WITH target AS (
   SELECT q.corner, q.quadrant, q.query_part, q.key_part
   FROM (VALUES (1, 'par_par', '∥', '∥'), (2, 'par_perp', '∥', '⊥'), (3, 'perp_par', '⊥', '∥'), (4, 'perp_perp', '⊥', '⊥'))
     AS q(corner, quadrant, query_part, key_part)
-), query_place AS (
-  SELECT q.component_id, row_number() OVER (ORDER BY q.component_id) - 1 AS place
-  FROM (SELECT DISTINCT p.query_component_id AS component_id FROM pairs AS p) AS q
+), query_place AS ( -- components stand in the order in which they write
+  SELECT o.component_id, row_number() OVER (ORDER BY o.ordinal) - 1 AS place
+  FROM target AS t JOIN run_component AS o ON o.run_id = t.run_id
+  WHERE o.component_id IN (SELECT p.query_component_id FROM pairs AS p)
 ), key_place AS (
-  SELECT k.component_id, row_number() OVER (ORDER BY k.component_id) - 1 AS place
-  FROM (SELECT DISTINCT p.key_component_id AS component_id FROM pairs AS p) AS k
+  SELECT o.component_id, row_number() OVER (ORDER BY o.ordinal) - 1 AS place
+  FROM target AS t JOIN run_component AS o ON o.run_id = t.run_id
+  WHERE o.component_id IN (SELECT p.key_component_id FROM pairs AS p)
 )
 SELECT 'query ' || q.query_part || ', key ' || q.key_part AS frame, q.quadrant, qp.place AS query_place, kp.place AS key_place,
   qc.label AS query_component, kc.label AS key_component, p.mean[q.corner] AS mean, p.se[q.corner] AS se, p.n,

@@ -3,7 +3,7 @@
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
 -- description: How much of the mean attention score, baseline subtracted, is the key-side contribution of MLP0 in the
 --   quadrant where both vectors are parallel to their basis. The denominator is the sum over all key-side components and
---   quadrants but b_K, which cancels. se is the standard error of the ratio (first order); low and high bound it with a
+--   quadrants, but b_K where it cancels. se is the standard error of the ratio (first order); low and high bound it with a
 --   percentile bootstrap over prompts, seeded and the same in every DuckDB. null_low and null_high enclose the same
 --   share of the mean percentages that random directions explain, one on each side, where the run has null_n pairs of
 --   them. Score terms are not causal effects.
@@ -21,14 +21,17 @@
 -- y_title: percent of the mean score, baseline subtracted
 
 WITH target AS (
-  SELECT h.run_id, h.head_id, qb.basis_id AS query_basis_id, kb.basis_id AS key_basis_id, qb.kind <> 'whole' AND kb.kind <> 'whole' AS split
+  SELECT h.run_id, h.head_id, qb.basis_id AS query_basis_id, kb.basis_id AS key_basis_id, qb.kind <> 'whole' AND kb.kind <> 'whole' AS split,
+    -- b_K adds the same at every position, so that it cancels, unless keys are turned by their positions or divided by their own norms
+    h.rotary_dims = 0 AND NOT EXISTS (SELECT 1 FROM score AS s
+      WHERE s.run_id = h.run_id AND s.head_id = h.head_id AND s.key_norm_scale IS NOT NULL) AS cancels
   FROM head AS h JOIN basis AS qb ON qb.run_id = h.run_id JOIN basis AS kb ON kb.run_id = h.run_id
   WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
     AND qb.side = 'query'::side AND qb.name = $query_basis AND qb.null_number IS NULL
     AND kb.side = 'key'::side AND kb.name = $key_basis AND kb.null_number IS NULL
 ), share AS ( -- the part and the whole, prompt by prompt
   SELECT w.example_id, sum(CASE WHEN t.split THEN w.diff_par_par END) FILTER (WHERE c.label = 'MLP0') AS part,
-    sum(w.diff_par_par::DOUBLE + w.diff_par_perp + w.diff_perp_par + w.diff_perp_perp) FILTER (WHERE c.kind <> 'k_bias'::component_kind) AS whole
+    sum(w.diff_par_par::DOUBLE + w.diff_par_perp + w.diff_perp_par + w.diff_perp_perp) FILTER (WHERE NOT (t.cancels AND c.kind = 'k_bias'::component_kind)) AS whole
   FROM target AS t
   JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id AND w.query_basis_id = t.query_basis_id AND w.key_basis_id = t.key_basis_id
   JOIN component AS c ON c.component_id = w.component_id
@@ -83,7 +86,8 @@ WITH target AS (
   FROM null_pct AS p
 )
 SELECT 100 * r.explained / nullif(r.denominator, 0) AS pct, e.se, r.n, b.low, b.high, v.low AS null_low, v.high AS null_high, v.n AS null_n,
-  r.explained, r.denominator, 'mean score difference over all key-side components and quadrants but b_K' AS denominator_is
+  r.explained, r.denominator, 'mean score difference over all key-side components and quadrants'
+    || (SELECT CASE WHEN t.cancels THEN ' but b_K, which cancels' ELSE ', b_K included' END FROM target AS t) AS denominator_is
 FROM ratio AS r CROSS JOIN spread AS e CROSS JOIN null_band AS v LEFT JOIN bound AS b ON true
 WHERE r.n > 0
 ORDER BY pct

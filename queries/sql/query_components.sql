@@ -22,11 +22,11 @@
 -- facet_columns: 2
 
 WITH target AS (
-  SELECT r.run_id, r.model_id, h.head_id, m.n_heads
-  FROM run AS r JOIN model AS m ON m.model_id = r.model_id JOIN head AS h ON h.run_id = r.run_id
-  WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
+  SELECT h.run_id, h.head_id
+  FROM head AS h
+  WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
 ), unsplit AS (
-  SELECT w.component_id, any_value(t.n_heads) AS n_heads,
+  SELECT w.component_id,
     avg(w.score_perp_perp) AS mean_score, stddev_samp(w.score_perp_perp) AS sd_score, count(w.score_perp_perp) AS n_score,
     avg(w.diff_perp_perp) AS mean_diff, stddev_samp(w.diff_perp_perp) AS sd_diff, count(w.diff_perp_perp) AS n_diff
   FROM target AS t
@@ -36,15 +36,18 @@ WITH target AS (
   WHERE w.side = 'query'::side
   GROUP BY w.component_id
 ), cell AS (
-  SELECT 1 AS place, 'baseline subtracted' AS panel, u.component_id, u.n_heads, u.mean_diff AS mean, u.sd_diff AS sd, u.n_diff AS n
+  SELECT 1 AS place, 'baseline subtracted' AS panel, u.component_id, u.mean_diff AS mean, u.sd_diff AS sd, u.n_diff AS n
   FROM unsplit AS u
   UNION ALL
-  SELECT 2 AS place, 'baseline not subtracted' AS panel, u.component_id, u.n_heads, u.mean_score AS mean, u.sd_score AS sd, u.n_score AS n
+  SELECT 2 AS place, 'baseline not subtracted' AS panel, u.component_id, u.mean_score AS mean, u.sd_score AS sd, u.n_score AS n
   FROM unsplit AS u
+), place AS ( -- components stand in the order in which they write; a column is called as what is in it
+  SELECT c.component_id, c.label, o.ordinal, c.grid_row, c.grid_column, coalesce(c.layer::VARCHAR, 'other') AS row_name,
+    coalesce(min(CASE c.kind WHEN 'head' THEN 'H' || c.head WHEN 'mlp' THEN 'MLP' WHEN 'attn_bias' THEN 'b_O' END)
+      OVER (PARTITION BY c.grid_column), '') AS column_name
+  FROM target AS t JOIN run_component AS o ON o.run_id = t.run_id JOIN component AS c ON c.component_id = o.component_id
 )
-SELECT d.panel, c.label AS component, c.grid_row, c.grid_column, d.mean, d.sd / sqrt(d.n) AS se, d.n,
-  CASE WHEN c.grid_row = 0 THEN 'other' ELSE (c.grid_row - 1)::VARCHAR END AS row_name,
-  CASE WHEN c.grid_column < d.n_heads THEN 'H' || c.grid_column WHEN c.grid_column = d.n_heads THEN 'MLP' ELSE 'b_O' END AS column_name
-FROM cell AS d JOIN component AS c ON c.component_id = d.component_id
+SELECT d.panel, c.label AS component, c.grid_row, c.grid_column, d.mean, d.sd / sqrt(d.n) AS se, d.n, c.row_name, c.column_name
+FROM cell AS d JOIN place AS c ON c.component_id = d.component_id
 WHERE d.n > 0
-ORDER BY d.place, c.component_id
+ORDER BY d.place, c.ordinal

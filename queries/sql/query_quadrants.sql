@@ -25,9 +25,9 @@
 -- facet_columns: 2
 
 WITH target AS (
-  SELECT r.run_id, h.head_id, m.n_heads
-  FROM run AS r JOIN model AS m ON m.model_id = r.model_id JOIN head AS h ON h.run_id = r.run_id
-  WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
+  SELECT h.run_id, h.head_id
+  FROM head AS h
+  WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
 ), frames AS (
   SELECT f.place, f.frame, f.subtract, qb.basis_id AS query_basis_id, qb.kind <> 'whole' AS query_split
   FROM target AS t
@@ -38,7 +38,7 @@ WITH target AS (
   ) AS f(place, frame, query_basis, subtract)
   JOIN basis AS qb ON qb.run_id = t.run_id AND qb.side = 'query'::side AND qb.name = f.query_basis
 ), moment AS ( -- lists have the quadrants in the order of the corners below
-  SELECT w.query_basis_id, kb.kind <> 'whole' AS key_split, w.component_id, any_value(t.n_heads) AS n_heads,
+  SELECT w.query_basis_id, kb.kind <> 'whole' AS key_split, w.component_id,
     [avg(w.score_par_par), avg(w.score_par_perp), avg(w.score_perp_par), avg(w.score_perp_perp)] AS mean_score,
     [stddev_samp(w.score_par_par), stddev_samp(w.score_par_perp), stddev_samp(w.score_perp_par), stddev_samp(w.score_perp_perp)] AS sd_score,
     count(w.score_par_par) AS n_score,
@@ -59,17 +59,20 @@ WITH target AS (
     (4, 'perp_perp', 'query ⊥, key ⊥', false, false)
   ) AS q(corner, quadrant, panel, query_par, key_par)
 ), cell AS ( -- a side that is not split has no parallel part
-  SELECT f.place, f.frame, q.corner, q.quadrant, q.panel, d.component_id, d.n_heads,
+  SELECT f.place, f.frame, q.corner, q.quadrant, q.panel, d.component_id,
     CASE WHEN f.subtract THEN d.mean_diff[q.corner] ELSE d.mean_score[q.corner] END AS mean,
     CASE WHEN f.subtract THEN d.sd_diff[q.corner] ELSE d.sd_score[q.corner] END AS sd,
     CASE WHEN f.subtract THEN d.n_diff ELSE d.n_score END AS n
   FROM moment AS d
   JOIN frames AS f ON f.query_basis_id = d.query_basis_id
   JOIN corner AS q ON (f.query_split OR NOT q.query_par) AND (d.key_split OR NOT q.key_par)
+), place AS ( -- components stand in the order in which they write; a column is called as what is in it
+  SELECT c.component_id, c.label, o.ordinal, c.grid_row, c.grid_column, coalesce(c.layer::VARCHAR, 'other') AS row_name,
+    coalesce(min(CASE c.kind WHEN 'head' THEN 'H' || c.head WHEN 'mlp' THEN 'MLP' WHEN 'attn_bias' THEN 'b_O' END)
+      OVER (PARTITION BY c.grid_column), '') AS column_name
+  FROM target AS t JOIN run_component AS o ON o.run_id = t.run_id JOIN component AS c ON c.component_id = o.component_id
 )
-SELECT d.frame, d.quadrant, d.panel, c.label AS component, c.grid_row, c.grid_column, d.mean, d.sd / sqrt(d.n) AS se, d.n,
-  CASE WHEN c.grid_row = 0 THEN 'other' ELSE (c.grid_row - 1)::VARCHAR END AS row_name,
-  CASE WHEN c.grid_column < d.n_heads THEN 'H' || c.grid_column WHEN c.grid_column = d.n_heads THEN 'MLP' ELSE 'b_O' END AS column_name
-FROM cell AS d JOIN component AS c ON c.component_id = d.component_id
+SELECT d.frame, d.quadrant, d.panel, c.label AS component, c.grid_row, c.grid_column, d.mean, d.sd / sqrt(d.n) AS se, d.n, c.row_name, c.column_name
+FROM cell AS d JOIN place AS c ON c.component_id = d.component_id
 WHERE d.n > 0
-ORDER BY d.place, d.corner, c.component_id
+ORDER BY d.place, d.corner, c.ordinal

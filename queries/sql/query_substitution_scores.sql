@@ -2,7 +2,7 @@
 -- title: Head {head}: attention score with another vector as query
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
 -- description: How the head would attend to the key position if another vector stood at the query position, normalised
---   by LayerNorm, the key held fixed. The vectors are the unembeddings of the key token (IO), of the baseline token (S),
+--   as before the layer, the key held fixed. The vectors are the unembeddings of the key token (IO), of the baseline token (S),
 --   of a random name and of a random token (both drawn from the seed of the run), the output of an earlier head at the
 --   query position, its part perpendicular to the first unembedding, and the residual stream itself (unpatched). The
 --   notebook convention normalises every vector by its sample standard deviation without epsilon, unpatched too. One row

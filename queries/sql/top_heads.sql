@@ -1,24 +1,38 @@
 -- name: top_heads
--- title: Which target heads attend from the query to the key most?
+-- title: Target heads by {measure}
 -- subtitle: {model}, {prompts} prompts ({source}), run {run}
--- description: Attention of each target head of the run from the query to the key position: mean probability, mean score, and mean
---   score less that at the baseline position, with standard errors. Heads in falling order of probability.
+-- description: Attention of each target head of the run from the query to the key position: mean probability and score, and
+--   those less the ones at the baseline position, with standard errors. Heads in falling order of the measure that is asked
+--   for; mean, se and n are those of that measure, n_baseline counts the prompts that have a baseline.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
+-- param: by TEXT = 'prob', what orders the heads: prob (attention probability of the key), diff_prob (that of the key minus
+--   that of the baseline), score, or diff (score at the key minus at the baseline)
 -- param: most INTEGER = 20, how many heads to list
 -- chart: bar
--- x: head
--- y: mean_prob
--- error: se_prob
+-- x: name
+-- y: mean
+-- error: se
 -- count: n
 -- x_title: head
--- y_title: mean attention probability from query to key
+-- y_title: mean from query to key
 
-SELECT s.head, avg(s.prob) AS mean_prob, stddev_samp(s.prob) / sqrt(count(s.prob)) AS se_prob,
-  avg(s.baseline_prob) AS mean_baseline_prob,
-  avg(s.score) AS mean_score, stddev_samp(s.score) / sqrt(count(s.score)) AS se_score,
-  avg(s.diff) AS mean_diff, stddev_samp(s.diff) / sqrt(count(s.diff)) AS se_diff, count(s.prob) AS n
-FROM head_score AS s
-WHERE s.run_id = coalesce($run, latest_run())
-GROUP BY s.head
-ORDER BY mean_prob DESC, s.head
+WITH value AS (
+  SELECT s.head, s.prob, s.prob - s.baseline_prob AS diff_prob, s.baseline_prob, s.score, s.diff,
+    CASE $by WHEN 'prob' THEN s.prob WHEN 'diff_prob' THEN s.prob - s.baseline_prob WHEN 'score' THEN s.score WHEN 'diff' THEN s.diff
+      ELSE error('parameter by: ' || coalesce($by, 'NULL') || ', want prob, diff_prob, score or diff') END AS asked
+  FROM head_score AS s
+  WHERE s.run_id = coalesce($run, latest_run())
+)
+SELECT v.head, avg(v.asked) AS mean, stddev_samp(v.asked) / sqrt(count(v.asked)) AS se, count(v.asked) AS n,
+  avg(v.prob) AS mean_prob, stddev_samp(v.prob) / sqrt(count(v.prob)) AS se_prob, avg(v.baseline_prob) AS mean_baseline_prob,
+  avg(v.diff_prob) AS mean_diff_prob, stddev_samp(v.diff_prob) / sqrt(count(v.diff_prob)) AS se_diff_prob,
+  avg(v.score) AS mean_score, stddev_samp(v.score) / sqrt(count(v.score)) AS se_score,
+  avg(v.diff) AS mean_diff, stddev_samp(v.diff) / sqrt(count(v.diff)) AS se_diff, count(v.diff) AS n_baseline,
+  head_name(v.head) AS name,
+  CASE $by WHEN 'prob' THEN 'attention probability of the key' WHEN 'diff_prob' THEN 'attention probability of the key minus the baseline'
+    WHEN 'score' THEN 'attention score of the key' ELSE 'attention score of the key minus the baseline' END AS measure
+FROM value AS v
+GROUP BY v.head
+HAVING count(v.asked) > 0
+ORDER BY mean DESC, v.head
 LIMIT $most

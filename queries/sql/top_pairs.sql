@@ -31,7 +31,7 @@ WITH target AS (
     AND CASE WHEN $query_basis::VARCHAR IS NULL THEN qb.name IN ('unembed', 'unembed+baseline') ELSE qb.name = $query_basis::VARCHAR END
   GROUP BY h.run_id, h.head_id
 ), pairs AS ( -- lists have the quadrants in the order of the corners below
-  SELECT p.query_component_id, p.key_component_id, qb.kind <> 'whole' AS query_split, kb.kind <> 'whole' AS key_split,
+  SELECT p.run_id, p.query_component_id, p.key_component_id, qb.kind <> 'whole' AS query_split, kb.kind <> 'whole' AS key_split,
     qb.name AS query_basis, coalesce($subtract, p.n_baseline > 0) AS subtract,
     CASE WHEN coalesce($subtract, p.n_baseline > 0) THEN p.n_baseline ELSE p.n END AS n,
     CASE WHEN coalesce($subtract, p.n_baseline > 0) THEN [p.mean_diff_par_par, p.mean_diff_par_perp, p.mean_diff_perp_par, p.mean_diff_perp_perp]
@@ -63,11 +63,13 @@ WITH target AS (
   SELECT sum(list_sum(p.mean)) AS total FROM pairs AS p WHERE p.n > 0
 ), term AS (
   SELECT p.query_component_id, p.key_component_id, q.corner, q.quadrant, q.query_part, q.key_part, p.mean[q.corner] AS mean, p.se[q.corner] AS se, p.n,
-    p.query_basis, p.subtract
+    p.query_basis, p.subtract, qo.ordinal AS query_place, ko.ordinal AS key_place
   FROM pairs AS p
   JOIN corner AS q ON (p.query_split OR q.query_part = '⊥') AND (p.key_split OR q.key_part = '⊥')
+  JOIN run_component AS qo ON qo.run_id = p.run_id AND qo.component_id = p.query_component_id
+  JOIN run_component AS ko ON ko.run_id = p.run_id AND ko.component_id = p.key_component_id
   WHERE p.n > 0
-  ORDER BY abs(p.mean[q.corner]) DESC, p.query_component_id, p.key_component_id, q.corner
+  ORDER BY abs(p.mean[q.corner]) DESC, qo.ordinal, ko.ordinal, q.corner
   LIMIT $most
 )
 SELECT qc.label || ' ' || d.query_part || ', ' || kc.label || ' ' || d.key_part AS pair, 100 * d.mean / nullif(s.total, 0) AS pct,
@@ -79,4 +81,4 @@ FROM term AS d CROSS JOIN total AS s
 JOIN component AS qc ON qc.component_id = d.query_component_id
 JOIN component AS kc ON kc.component_id = d.key_component_id
 LEFT JOIN expected AS x ON x.label = qc.label
-ORDER BY abs(d.mean) DESC, d.query_component_id, d.key_component_id, d.corner
+ORDER BY abs(d.mean) DESC, d.query_place, d.key_place, d.corner

@@ -173,12 +173,14 @@ func Scatter(tb testing.TB, points int) *figure.Figure {
 	for k, name := range []string{"baBa", "abBa"} {
 		for i := range points {
 			x := rng.NormFloat64()
-			rows = append(rows, []any{name, x, 2*x + float64(k) + 0.7*rng.NormFloat64(), fmt.Sprintf("prompt %d", k*points+i)})
+			rows = append(rows, []any{name, x, 2*x + float64(k) + 0.7*rng.NormFloat64(),
+				fmt.Sprintf("prompt %d", k*points+i)})
 		}
 	}
 	return made(tb, queries.Query{
 		Name: "score_and_effect", Title: "Head 10.7: score and effect", Subtitle: "gpt2",
-		Chart: queries.Chart{Mark: queries.Scatter, X: "score", Y: "effect", Series: "template", Label: "prompt", Fit: queries.FitLine,
+		Chart: queries.Chart{Mark: queries.Scatter, X: "score", Y: "effect", Series: "template",
+			Label: "prompt", Fit: queries.FitLine,
 			XTitle: "attention score", YTitle: "effect on the logit", LegendTitle: "template", Labels: 4},
 	}, []queries.Column{text("template"), float("score"), float("effect"), text("prompt")}, rows)
 }

@@ -236,7 +236,8 @@ func (p *plot) addFrames(traces func(int) []object) {
 	}}
 }
 
-// notesOf are the annotations with the names that the panels have in a frame: they come first, one for each panel.
+// notesOf are the annotations with the names that the panels have in a frame: they come first, one for each
+// panel.
 func (p *plot) notesOf(frame int) []object {
 	notes := slices.Clone(p.notes)
 	for i, name := range p.f.PanelNames(frame) {

@@ -53,8 +53,8 @@ func (p *plot) colorBar() object {
 	}
 }
 
-// shade gives a trace of cells its colours: those of the axis that all share, or where each panel has its own limit, its own; the one
-// colour bar then tells parts of that.
+// shade gives a trace of cells its colours: those of the axis that all share, or where each panel has its own
+// limit, its own; the one colour bar then tells parts of that.
 func (p *plot) shade(trace object, panel figure.Panel, first bool) {
 	if p.f.Scale.Shared() {
 		trace["coloraxis"] = "coloraxis"
@@ -64,7 +64,8 @@ func (p *plot) shade(trace object, panel figure.Panel, first bool) {
 	trace["zmin"], trace["zmax"], trace["colorscale"], trace["showscale"] = -l, l, colorScale(), first
 	if first {
 		bar := p.colorBar()
-		bar["tickvals"], bar["ticktext"] = []float64{-l, -l / 2, 0, l / 2, l}, []string{"−end", "−½", "0", "½", "end"}
+		bar["tickvals"] = []float64{-l, -l / 2, 0, l / 2, l}
+		bar["ticktext"] = []string{"−end", "−½", "0", "½", "end"}
 		trace["colorbar"] = bar
 	}
 }
@@ -198,13 +199,15 @@ func (p *plot) apartTrace(i int, panel figure.Panel) object {
 		if c.Apart {
 			x, y = append(x, c.Column), append(y, c.Row)
 			text = append(text, label(c.Label)+"<br>"+number(c.Value, 3))
-			hover = append(hover, "<b>"+label(c.Label)+"</b><br>"+measured(p.f.Scale.Title, c.Value, c.Error, c.Count)+"<br>outside the colour scale")
+			hover = append(hover, "<b>"+label(c.Label)+"</b><br>"+
+				measured(p.f.Scale.Title, c.Value, c.Error, c.Count)+"<br>outside the colour scale")
 		}
 	}
 	return object{
 		"type": "scatter", "mode": "markers+text", "x": x, "y": y, "text": text, "textfont": object{"size": 9}, "hovertext": hover, "hoverinfo": "text",
-		"marker": object{"symbol": "square", "size": leastCell - 2, "color": "#ffffff", "line": object{"color": "#888888", "width": 1}},
-		"xaxis":  axisName("x", i), "yaxis": axisName("y", i), "showlegend": false,
+		"marker": object{"symbol": "square", "size": leastCell - 2, "color": "#ffffff",
+			"line": object{"color": "#888888", "width": 1}},
+		"xaxis": axisName("x", i), "yaxis": axisName("y", i), "showlegend": false,
 	}
 }
 

@@ -18,7 +18,8 @@ func (p *plot) scatterLayout() {
 	}
 }
 
-// scatterTraces makes the series of one frame: for each panel and series its points, and its fitted line where there is one in some panel.
+// scatterTraces makes the series of one frame: for each panel and series its points, and its fitted line
+// where there is one in some panel.
 func (p *plot) scatterTraces(frame int) []object {
 	var traces []object
 	fitted := p.fitted()
@@ -32,7 +33,7 @@ func (p *plot) scatterTraces(frame int) []object {
 			}
 			traces = append(traces, p.entry(p.dots(panel, cloud, i), k, i, true))
 			if fitted {
-				traces = append(traces, p.entry(p.fitTrace(cloud, i), k, i, false))
+				traces = append(traces, p.entry(p.fitTrace(cloud, panel.Y, i), k, i, false))
 			}
 		}
 	}
@@ -67,7 +68,8 @@ func (p *plot) dots(panel figure.Panel, cloud figure.Cloud, i int) object {
 		if d.Label != "" {
 			over += label(d.Label) + "<br>"
 		}
-		hover = append(hover, over+label(panel.X.Title)+": "+number(d.X, 5)+"<br>"+label(panel.Y.Title)+": "+number(d.Y, 5))
+		hover = append(hover, over+label(panel.X.Title)+": "+number(d.X, 5)+"<br>"+
+			label(panel.Y.Title)+": "+number(d.Y, 5))
 	}
 	if len(x) == 0 { // a trace without data would leave the legend
 		x, y, text, hover = []any{nil}, []any{nil}, []string{""}, []string{""}
@@ -76,22 +78,25 @@ func (p *plot) dots(panel figure.Panel, cloud figure.Cloud, i int) object {
 	return object{
 		"type": "scatter", "mode": "markers+text", "x": x, "y": y, "text": text, "textposition": "middle right", "textfont": object{"size": 10},
 		"hovertext": hover, "hoverinfo": "text",
-		"marker": object{"size": 6, "opacity": 0.7, "color": cycled(colors, cloud.Series), "symbol": cycled(symbols, cloud.Series)},
-		"xaxis":  axisName("x", i), "yaxis": axisName("y", i),
+		"marker": object{"size": 6, "opacity": 0.7, "color": cycled(colors, cloud.Series),
+			"symbol": cycled(symbols, cloud.Series)},
+		"xaxis": axisName("x", i), "yaxis": axisName("y", i),
 	}
 }
 
 // fitTrace is the fitted line of a series, with its correlation at the right end.
-func (p *plot) fitTrace(cloud figure.Cloud, i int) object {
+func (p *plot) fitTrace(cloud figure.Cloud, axis figure.Axis, i int) object {
 	x, y, text := []any{nil}, []any{nil}, []string{""}
 	if fit := cloud.Fit; fit != nil {
-		low, high := cloud.Reach()
+		low, high := cloud.Reach(axis.Low, axis.High)
 		x, y = []any{low, high}, []any{finite(fit.At(low)), finite(fit.At(high))}
 		text = []string{"", fmt.Sprintf("r = %s, n = %d", number(fit.R, 2), fit.N)}
 	}
 	return object{
 		"type": "scatter", "mode": "lines+text", "x": x, "y": y, "text": text, "textposition": "top left", "textfont": object{"size": 11},
-		"line": object{"color": cycled(colors, cloud.Series), "width": 2, "dash": cycled(dashes, cloud.Series)}, "hoverinfo": "skip",
+		"line": object{
+			"color": cycled(colors, cloud.Series), "width": 2, "dash": cycled(dashes, cloud.Series),
+		}, "hoverinfo": "skip",
 		"xaxis": axisName("x", i), "yaxis": axisName("y", i),
 	}
 }

@@ -167,17 +167,24 @@ func (s *spec) pointRows(p figure.Panel) []object {
 func (s *spec) points() object {
 	p := s.f.Frames[0].Panels[0]
 	x, y := measure("x", p.X), measure("y", p.Y)
-	tips := []object{{"field": "name", "type": "nominal"}, {"field": "x", "type": "quantitative", "title": axisTitle(p.X, "x")},
-		{"field": "y", "type": "quantitative", "title": axisTitle(p.Y, "y")}}
-	dots, lines := []object{{"filter": "datum.fit !== true"}}, []object{{"filter": "datum.fit === true"}}
+	tips := []object{
+		{"field": "name", "type": "nominal"},
+		{"field": "x", "type": "quantitative", "title": axisTitle(p.X, "x")},
+		{"field": "y", "type": "quantitative", "title": axisTitle(p.Y, "y")},
+	}
+	dots, lines := object{"filter": "datum.fit !== true"}, object{"filter": "datum.fit === true"}
+	named := object{"filter": "isValid(datum.shown)"}
+	shown := object{"field": "shown"}
 	return object{
 		"width": 480, "height": 360, "encoding": object{"x": x, "y": y},
 		"layer": []object{
-			{"params": s.pick(), "transform": dots, "mark": object{"type": "point", "filled": true, "size": 30},
+			{"params": s.pick(), "transform": []object{dots}, "mark": object{"type": "point", "filled": true, "size": 30},
 				"encoding": s.picked(s.color(object{"tooltip": tips}), 0.7)},
-			{"transform": dots, "mark": object{"type": "text", "align": "left", "dx": 5, "fontSize": 10}, "encoding": object{"text": object{"field": "shown"}}},
-			{"transform": lines, "mark": "line", "encoding": s.picked(s.color(object{}), 1)},
-			{"transform": lines, "mark": object{"type": "text", "align": "right", "dy": -6}, "encoding": s.color(object{"text": object{"field": "shown"}})},
+			{"transform": []object{dots, named}, "encoding": object{"text": shown},
+				"mark": object{"type": "text", "align": "left", "dx": 5, "fontSize": 10}},
+			{"transform": []object{lines}, "mark": "line", "encoding": s.picked(s.color(object{}), 1)},
+			{"transform": []object{lines, named}, "encoding": s.color(object{"text": shown}),
+				"mark": object{"type": "text", "align": "right", "dy": -6}},
 		},
 	}
 }
@@ -196,15 +203,15 @@ func (s *spec) dotRows(p figure.Panel) []object {
 			rows = append(rows, row)
 		}
 		if c.Fit != nil {
-			rows = append(rows, s.fitRows(c)...)
+			rows = append(rows, s.fitRows(c, p.Y)...)
 		}
 	}
 	return rows
 }
 
 // fitRows are the two ends of the line fitted to a series.
-func (s *spec) fitRows(c figure.Cloud) []object {
-	low, high := c.Reach()
+func (s *spec) fitRows(c figure.Cloud, y figure.Axis) []object {
+	low, high := c.Reach(y.Low, y.High)
 	left := s.series(object{"x": finite(low), "y": finite(c.Fit.At(low)), "fit": true}, c.Series)
 	right := s.series(object{"x": finite(high), "y": finite(c.Fit.At(high)), "fit": true}, c.Series)
 	right["shown"] = fmt.Sprintf("r = %.2f, n = %d", c.Fit.R, c.Fit.N)

@@ -230,7 +230,8 @@ func (s *spec) cells() object {
 	}}
 	if s.f.Mark == queries.Heatmap {
 		layers = append(layers, object{
-			"mark": object{"type": "text", "fontSize": 10},
+			"transform": []object{{"filter": "isValid(datum.label)"}},
+			"mark":      object{"type": "text", "fontSize": 10},
 			"encoding": object{
 				"text":  object{"field": "label", "type": "nominal"},
 				"color": object{"condition": object{"test": fmt.Sprintf("abs(datum.%s) > %g && datum.apart !== true", field, 0.62*limit), "value": "white"}, "value": "black"},
@@ -248,7 +249,8 @@ func colorScale(limit float64) object {
 	domain, colors := []float64{}, []string{}
 	for i := -steps; i <= steps; i++ {
 		c := figure.Paper.Diverging(float64(i) / steps)
-		domain, colors = append(domain, limit*float64(i)/steps), append(colors, fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B))
+		domain = append(domain, limit*float64(i)/steps)
+		colors = append(colors, fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B))
 	}
 	return object{"domain": domain, "range": colors, "clamp": true, "interpolate": "rgb"}
 }

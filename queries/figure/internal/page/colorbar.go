@@ -28,7 +28,8 @@ const (
 // ticks are the texts of the bar and their widest; at most most on each side of zero.
 func (b ColorBar) ticks(s *Styles, most int) (at []float64, texts []string, widest vg.Length) {
 	if b.Relative {
-		at, texts = []float64{-b.Limit, -b.Limit / 2, 0, b.Limit / 2, b.Limit}, []string{"−end", "−½", "0", "½", "end"}
+		at = []float64{-b.Limit, -b.Limit / 2, 0, b.Limit / 2, b.Limit}
+		texts = []string{"−end", "−½", "0", "½", "end"}
 		return at, texts, s.Tick.Widest(texts)
 	}
 	at = axis.Symmetric(b.Limit, most)

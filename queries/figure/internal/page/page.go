@@ -47,10 +47,11 @@ type Plot interface {
 	Natural(n int) vg.Length
 	// Readable tells whether panels may be as narrow as w.
 	Readable(w vg.Length) bool
-	// Gap is the room between panels side by side, at least PanelGap: what an axis's last tick needs beside its panel.
+	// Gap is the room between panels side by side, at least PanelGap: what an axis's last tick needs beside
+	// its panel.
 	Gap() vg.Length
-	// Fit settles the panels in a width of at most w, and in a height of h as far as they can be read in it; h = 0 leaves that
-	// to them.
+	// Fit settles the panels in a width of at most w, and in a height of h as far as they can be read in it;
+	// h = 0 leaves that to them.
 	Fit(w, h vg.Length) (width, height vg.Length)
 	// Middle is how far below the top of a panel the middle of its vertical axis is.
 	Middle() vg.Length
@@ -242,7 +243,8 @@ func (p *Page) arrange(width vg.Length, beside bool) *Layout {
 	return l
 }
 
-// fitHeight makes panels lower or higher where the page has a height of its own, or would not fit on a sheet of paper.
+// fitHeight makes panels lower or higher where the page has a height of its own, or would not fit on a sheet
+// of paper.
 func (l *Layout) fitHeight(width vg.Length) {
 	p := l.page
 	want := p.Height

@@ -15,7 +15,8 @@ import (
 	"ducklens/queries/figure/internal/typeface"
 )
 
-// Subscripts are set at this fraction of the text size, lowered by this fraction, but in no smaller print than can be read.
+// Subscripts are set at this fraction of the text size, lowered by this fraction, but in no smaller print
+// than can be read.
 const (
 	subSize  = 0.74
 	subDrop  = 0.20
