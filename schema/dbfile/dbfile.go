@@ -466,6 +466,15 @@ func dsn(m mode, opts Options) string {
 	}.Encode()
 }
 
+// own lists, quoted, the paths that DuckDB opens for the file at abs: the file and its log, and those that a link leads to.
+func own(abs string) []string {
+	list := []string{QuoteText(abs), QuoteText(abs + ".wal")}
+	if target, err := filepath.EvalSymlinks(abs); err == nil && target != abs {
+		list = append(list, QuoteText(target), QuoteText(target+".wal"))
+	}
+	return list
+}
+
 // setup lists the statements that the first connection runs. Their order matters: the temporary folder
 // cannot be set after external access is off, and nothing can be after the configuration is locked.
 func setup(abs string, m mode, opts Options) ([]string, error) {
@@ -485,7 +494,7 @@ func setup(abs string, m mode, opts Options) ([]string, error) {
 		return []string{
 			"SET temp_directory=''",
 			"SET max_temp_directory_size='0KB'",
-			"SET allowed_paths=[" + file + ", " + QuoteText(abs+".wal") + "]",
+			"SET allowed_paths=[" + strings.Join(own(abs), ", ") + "]",
 			"SET enable_external_access=false",
 			"SET lock_configuration=true",
 			"ATTACH ':memory:' AS " + Catalog,
