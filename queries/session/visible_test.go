@@ -83,6 +83,9 @@ func TestParametersAreSeen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if len(usual.Rows) == 0 {
+				t.Skip("the sample file has no rows for this query")
+			}
 			plain := drawn(t, q, usual)
 			said := words(t, plain)
 			for _, p := range q.Params {
