@@ -19,7 +19,7 @@ RACED := ./engine ./engine/blas/... ./engine/model
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: tools
 tools: ## check that Go and a C compiler are there, and say how to get what is not
@@ -91,8 +91,12 @@ bench-compare: tools ## compare the benchmarks with those of another commit: BAS
 	$(GO) run $(BENCHSTAT) "$$dir/old.txt" "$$dir/new.txt"
 
 .PHONY: conformance
-conformance: tools ## compare with numbers published about GPT-2 small: DUCKLENS_GPT2_DIR=folder DUCKLENS_IOI_TEMPLATES=file
+conformance: tools ## compare with published numbers of GPT-2 small (DUCKLENS_GPT2_DIR=folder DUCKLENS_IOI_TEMPLATES=file) and earlier ones of SmolLM2
 	@$(GO) run ./cli/conformance/run
+
+.PHONY: smollm2
+smollm2: tools ## read a pretrained model (DUCKLENS_SMOLLM2=file, else pip gets it), leave files, reports and figures in smollm2/
+	@$(GO) run ./cli/smollm2/run
 
 .PHONY: cover
 cover: ## make test, with coverage, function by function, in cover.out and as a total
@@ -116,4 +120,4 @@ tidy: ## bring go.mod and go.sum in order
 
 .PHONY: clean
 clean: ## remove what the targets above made
-	rm -rf bin demo cover.out
+	rm -rf bin demo smollm2 cover.out

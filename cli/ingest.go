@@ -123,7 +123,7 @@ func (f *ingestFlags) flags() []flagGroup {
 	flags.StringSliceVar(&f.bases.query, "query-basis", nil, "`bases` that split query vectors (none, unembed, unembed+baseline, sub_unembed unless given), of: "+baseNames(schema.Query)+own)
 	flags.StringSliceVar(&f.bases.key, "key-basis", nil, "`bases` that split key vectors (none, mlp0, sub_mlp0 unless given), of: "+baseNames(schema.Key)+"; or your own")
 	flags.IntVar(&f.engine.NullBases, "null", 0, "`number` of random directions to compare shares with; 20 give a rough 95 % band")
-	flags.StringSliceVar(&f.movers, "mover", nil, "`heads` whose output is put in place of the query and projected (9.9 and 9.6 where the model has them below every target, else the two that contribute most); may come again")
+	flags.StringSliceVar(&f.movers, "mover", nil, "`heads` whose output is put in place of the query and projected (the two that contribute most to the queries unless given); may come again")
 	wordVar(flags, &f.factors, "factors", parseOnOff, fmt.Sprintf("store what pairs of components are made from (auto: with up to %d target heads)", ingest.MaxFactorHeads), auto, on, off)
 	flags.BoolVar(&f.engine.Logits, "logits", false, "run all layers, and store what each component adds to the logits of the key's and the baseline's token")
 	flags.BoolVar(&f.engine.Pairs, "pairs", false, "store every pair of components for every prompt, not only their means: large")

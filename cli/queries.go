@@ -27,7 +27,7 @@ and how its answer is drawn. Queries ship with ducklens, travel in run files, an
 		Args:    cobra.ArbitraryArgs,
 		RunE:    subcommandWanted,
 	}
-	cmd.AddCommand(newQueriesList(), newQueriesShow(), newQueriesCheck())
+	cmd.AddCommand(newQueriesList(), newQueriesShow(), newQueriesCheck(), newQueriesHelp())
 	return cmd
 }
 
@@ -115,7 +115,11 @@ file, without running it: does it only read, do its tables, columns and paramete
 				}
 				defer closing(s, &err)
 				for _, q := range list {
-					faults = errors.Join(faults, s.Check(cmd.Context(), q))
+					fault := s.Check(cmd.Context(), q)
+					if fault == nil {
+						fault = checkFigure(cmd.Context(), s, q)
+					}
+					faults = errors.Join(faults, fault)
 				}
 			}
 			if faults != nil {

@@ -147,6 +147,10 @@ func (b *bytesFlag) Set(s string) error {
 
 // writeFile writes a file so that it appears whole or not at all; an existing one is replaced.
 func writeFile(path string, write func(io.Writer) error) (err error) {
+	if dir := filepath.Dir(path); !isFolder(dir) {
+		err := fmt.Errorf("write %s: there is no folder %s", path, dir)
+		return &hinted{err, "make it first: mkdir -p " + quote(dir)}
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, pathless(err))
@@ -163,6 +167,11 @@ func writeFile(path string, write func(io.Writer) error) (err error) {
 		return fmt.Errorf("write %s: %w", path, pathless(err))
 	}
 	return nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // pathless takes the name of a temporary file out of an error of the system.

@@ -14,7 +14,8 @@ import (
 	"ducklens/schema"
 )
 
-// Largest relative residual of the exact convention: float32 forward passes leave a few 1e-6, float64 ones 1e-14.
+// Largest relative residual of the exact convention: float32 forward passes leave a few 1e-6, float64 ones
+// 1e-14.
 const (
 	closureTolerance32 = 1e-4
 	closureTolerance64 = 1e-9
@@ -82,8 +83,8 @@ func (a *analysis[T]) run(ctx context.Context, examples []schema.Example) ([]sch
 // visit looks at example i of a call, which is sequence seq of a pass.
 type visit[T blas.Float] func(p *pass[T], x schema.Example, seq, i int) error
 
-// passes visits every example once, after a forward pass that it shares with others; passes are of bounded size. Visits run
-// beside each other.
+// passes visits every example once, after a forward pass that it shares with others; passes are of bounded
+// size. Visits run beside each other.
 func (a *analysis[T]) passes(ctx context.Context, examples []schema.Example, do visit[T]) error {
 	first := 0
 	for _, part := range a.engine.Passes(examples) {
@@ -145,8 +146,9 @@ type pass[T blas.Float] struct {
 	tokens map[int]*tokenVectors[T]
 }
 
-// tokenVectors are the vectors of a token [d_model]. Those of its effective embedding are only there for key and baseline tokens of
-// the pass, where a basis or a substitution needs them: one product for all of them costs a fraction of one each.
+// tokenVectors are the vectors of a token [d_model]. Those of its effective embedding are only there for key
+// and baseline tokens of the pass, where a basis or a substitution needs them: one product for all of them
+// costs a fraction of one each.
 type tokenVectors[T blas.Float] struct {
 	unembed []T // W_U[:, token]
 
@@ -209,7 +211,8 @@ func (p *pass[T]) EffectiveEmbedding(token int) (mlp, attn []T) {
 
 // example analyses sequence seq of the pass.
 func (p *pass[T]) example(x schema.Example, seq int) (schema.Result, error) {
-	result := schema.Result{Example: x, Heads: make([]schema.HeadResult, 0, len(p.engine.heads)), LayerScales: p.layerScales(x, seq)}
+	heads := make([]schema.HeadResult, 0, len(p.engine.heads))
+	result := schema.Result{Example: x, Heads: heads, LayerScales: p.layerScales(x, seq)}
 	for i, head := range p.engine.heads {
 		r, err := p.head(x, seq, head, i == 0)
 		if err != nil {
@@ -237,7 +240,8 @@ func (p *pass[T]) layerScales(x schema.Example, seq int) []schema.LayerScale {
 	for layer := range p.cache.Stop() {
 		for _, pos := range slices.Sorted(maps.Keys(places)) {
 			list = append(list, schema.LayerScale{Layer: layer, Pos: pos,
-				PostAttn: float32(p.cache.PostAttnScale(layer, seq, places[pos])), PostMLP: float32(p.cache.PostMLPScale(layer, seq, places[pos]))})
+				PostAttn: float32(p.cache.PostAttnScale(layer, seq, places[pos])),
+				PostMLP:  float32(p.cache.PostMLPScale(layer, seq, places[pos]))})
 		}
 	}
 	return list
@@ -251,7 +255,8 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) 
 		r.Attention[i] = schema.Attention{Score: float32(scores[i]), Prob: float32(probs[i])}
 	}
 	r.Score = p.score(x, seq, &r)
-	// Before anything is computed from them: a basis of what is not finite has no direction, and would be blamed for it.
+	// Before anything is computed from them: a basis of what is not finite has no direction, and would be
+	// blamed for it.
 	if err := p.finite(x, &r); err != nil || p.engine.options.AttentionOnly {
 		return r, err
 	}
@@ -281,19 +286,22 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) 
 	return r, f.fault(x, head)
 }
 
-// score fills in a head's scores, probabilities and scales from its attention row; what there is none of is NaN.
+// score fills in a head's scores, probabilities and scales from its attention row; what there is none of is
+// NaN.
 func (p *pass[T]) score(x schema.Example, seq int, r *schema.HeadResult) schema.Score {
 	nan, head := float32(math.NaN()), r.Head
 	norm := func(kept int) float32 { return float32(p.cache.NormScale(head.Layer, seq, kept)) }
 	key := r.Attention[x.Key-r.FirstKey]
-	s := schema.Score{Score: key.Score, Prob: key.Prob, QueryScale: norm(atQuery), KeyScale: norm(atKey), Closure: math.NaN(),
-		Baseline: nan, BaselineProb: nan, BaselineScale: nan, SinkProb: nan, QueryNormScale: nan, KeyNormScale: nan, BaselineNormScale: nan}
+	s := schema.Score{Score: key.Score, Prob: key.Prob, QueryScale: norm(atQuery), KeyScale: norm(atKey),
+		Baseline: nan, BaselineProb: nan, BaselineScale: nan, SinkProb: nan,
+		QueryNormScale: nan, KeyNormScale: nan, BaselineNormScale: nan, Closure: math.NaN()}
 	qkNorm := p.engine.spec.QKNorm != model.NoQKNorm
 	if p.engine.spec.Sinks {
 		s.SinkProb = float32(p.cache.SinkProb(head, seq, atQuery))
 	}
 	if qkNorm {
-		s.QueryNormScale, s.KeyNormScale = float32(p.cache.QNormScale(head, seq, atQuery)), float32(p.cache.KNormScale(head, seq, atKey))
+		s.QueryNormScale = float32(p.cache.QNormScale(head, seq, atQuery))
+		s.KeyNormScale = float32(p.cache.KNormScale(head, seq, atKey))
 	}
 	if x.Baseline == schema.NoPosition {
 		return s
@@ -426,7 +434,8 @@ func (p *pass[T]) position(x schema.Example, seq, kept int, head schema.Head) de
 	return position
 }
 
-// contributions turns tables into rows: component indices of [Engine.Components], basis indices of [Engine.Bases].
+// contributions turns tables into rows: component indices of [Engine.Components], basis indices of
+// [Engine.Bases].
 func (p *pass[T]) contributions(out decompose.Output, baseline bool) []schema.Contribution {
 	layout := p.engine.layout
 	rows := make([]schema.Contribution, 0, len(out.Tables)*(len(out.Rows)+1))

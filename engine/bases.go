@@ -28,8 +28,8 @@ var (
 	defaultKeyBases   = []string{"none", "mlp0", "sub_mlp0"}
 )
 
-// bases resolves the bases of one side for a model with that norm: the named ones with none first, the user's, the random
-// ones. It expects valid options.
+// bases resolves the bases of one side for a model with that norm: the named ones with none first, the
+// user's, the random ones. It expects valid options.
 func (o Options) bases(side schema.Side, norm decompose.Norm) ([]basis, error) {
 	if o.AttentionOnly {
 		return nil, nil
@@ -69,8 +69,8 @@ func (o Options) bases(side schema.Side, norm decompose.Norm) ([]basis, error) {
 	return list, nil
 }
 
-// pairs lists the pairs of bases that are computed: every pair of bases that are not random, and the random ones number
-// by number.
+// pairs lists the pairs of bases that are computed: every pair of bases that are not random, and the random
+// ones number by number.
 func pairs(query, key []basis) [][2]int {
 	list := [][2]int{}
 	for i, q := range query {
@@ -109,8 +109,8 @@ func basesAre(names []string) string {
 	return "bases " + strings.Join(names, " and ") + " are"
 }
 
-// queryBasis makes basis b for the query of an example; ok is false where b is a default that needs a baseline and
-// the example has none.
+// queryBasis makes basis b for the query of an example; ok is false where b is a default that needs a
+// baseline and the example has none.
 func (p *pass[T]) queryBasis(b basis, x schema.Example) (made decompose.Basis, ok bool, err error) {
 	switch {
 	case b.random:
@@ -130,8 +130,8 @@ func (p *pass[T]) queryBasis(b basis, x schema.Example) (made decompose.Basis, o
 	return made, true, err
 }
 
-// keyBasis makes basis b for one position of an example: a user's is the same at the key and at the baseline, every other is
-// that position's own.
+// keyBasis makes basis b for one position of an example: a user's is the same at the key and at the baseline,
+// every other is that position's own.
 func (p *pass[T]) keyBasis(b basis, x schema.Example, at int, here decompose.Position[T]) (decompose.Basis, error) {
 	switch {
 	case b.random:

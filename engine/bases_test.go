@@ -237,7 +237,8 @@ func TestValidateUserAndRandomBases(t *testing.T) {
 	}
 }
 
-// Random bases pair number by number, are the same for the same seed, and the contributions along them add up.
+// Random bases pair number by number, are the same for the same seed, and the contributions along them add
+// up.
 func TestRandomBases(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)

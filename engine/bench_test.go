@@ -6,8 +6,8 @@ import (
 	"ducklens/engine"
 )
 
-// BenchmarkAnalyze takes 50 prompts of about 17 tokens through model and decomposition with the default bases, and through everything
-// there is.
+// BenchmarkAnalyze takes 50 prompts of about 17 tokens through model and decomposition with the default
+// bases, and through everything there is.
 func BenchmarkAnalyze(b *testing.B) {
 	dir := modelFolder(b)
 	examples := referenceExamples(b)

@@ -8,9 +8,10 @@ import (
 	"ducklens/schema"
 )
 
-// A pass is bounded by bytes: what its rows take while it runs, and what is kept of its examples. Products of a pass are as fast as they
-// get from some 500 rows on (with 256 a run takes 6 % more processor time), and memory grows all the way, so these are what 640 rows and 48
-// examples of layer 10 of GPT-2 small take. A large model needs as many rows for its speed, and may have them: a share of its weights.
+// A pass is bounded by bytes: what its rows take while it runs, and what is kept of its examples. Products of
+// a pass are as fast as they get from some 500 rows on (with 256 a run takes 6 % more processor time), and
+// memory grows all the way, so these are what 640 rows and 48 examples of layer 10 of GPT-2 small take. A
+// large model needs as many rows for its speed, and may have them: a share of its weights.
 const (
 	rowBytes      = 22_000_000
 	keptBytes     = 80_000_000
@@ -32,11 +33,7 @@ func (e *Engine) bounds() bounds {
 	s, size := e.spec, e.numberSize()
 	weights := e.weightBytes()
 	b := bounds{rows: max(rowBytes, weights/rowsShare), kept: max(keptBytes, weights/keptShare)}
-	hidden := s.DMLP
-	if s.Gated {
-		hidden *= 2
-	}
-	b.row = size * int64(numbersOfRow*s.DModel+(2*s.Heads+2*s.KVHeads)*s.DHead+hidden)
+	b.row = size * int64(numbersOfRow*s.DModel+(2*s.Heads+2*s.KVHeads)*s.DHead+s.DMLP)
 	vectors := e.layout.Below(e.stop()) + e.stop() + 1
 	b.example = keptPositions * size * int64(vectors*s.DModel+2*len(e.heads)*s.DHead)
 	for _, h := range e.heads {

@@ -149,11 +149,13 @@ func describe(path string, ckpt *checkpoint.Checkpoint, options Options) (*Engin
 	e.norm = normOf(s)
 	e.description = schema.Model{
 		Name: nameOf(absolute, ckpt.Form()), Family: s.Family, ConfigSHA: configSHA(s),
-		NLayers: s.Layers, NHeads: s.Heads, NKVHeads: s.KVHeads, DModel: s.DModel, DHead: s.DHead, DMLP: s.DMLP, DVocab: s.DVocab, NCtx: s.NCtx,
+		NLayers: s.Layers, NHeads: s.Heads, NKVHeads: s.KVHeads,
+		DModel: s.DModel, DHead: s.DHead, DMLP: s.DMLP, DVocab: s.DVocab, NCtx: s.NCtx,
 		Norm: e.norm.Kind.String(), LNEps: s.Norm.Eps, Activation: s.Activation.String(),
 	}
 	if options.Convention == schema.Notebook && !likeGPT2(s) {
-		return nil, advise("use convention exact", "engine: %w: the notebook convention imitates published code for GPT-2 (LayerNorm and biases, learned positions, no rotary embedding), and %s is %s",
+		return nil, advise("use convention exact", "engine: %w: the notebook convention imitates published code for GPT-2 "+
+			"(LayerNorm and biases, learned positions, no rotary embedding), and %s is %s",
 			ErrOptions, e.description.Name, s.Family)
 	}
 	if e.queryBases, err = options.bases(schema.Query, e.norm); err != nil {
@@ -168,7 +170,8 @@ func describe(path string, ckpt *checkpoint.Checkpoint, options Options) (*Engin
 // unembeds tells whether the checkpoint has an unembedding. A run that does not look at it can do without.
 func (e *Engine) unembeds() bool { return e.spec.Tied || e.sources.Unembed.Stored() }
 
-// checkUnembedding refuses what needs an unembedding where there is none, and leaves out what was not asked for.
+// checkUnembedding refuses what needs an unembedding where there is none, and leaves out what was not asked
+// for.
 func (e *Engine) checkUnembedding() error {
 	if e.unembeds() {
 		return nil
@@ -186,8 +189,9 @@ func (e *Engine) checkUnembedding() error {
 	return nil
 }
 
-// configSHA is a digest of all that a configuration says of a model's arithmetic, in whatever spelling: of the spec, without what is zero
-// in it, so that a field that a later version adds changes nothing for models that do not have it.
+// configSHA is a digest of all that a configuration says of a model's arithmetic, in whatever spelling: of
+// the spec, without what is zero in it, so that a field that a later version adds changes nothing for models
+// that do not have it.
 func configSHA(s *model.Spec) string {
 	var fields map[string]any
 	text, err := json.Marshal(s)
@@ -228,15 +232,18 @@ func normOf(s *model.Spec) decompose.Norm {
 	return decompose.Norm{Kind: decompose.RMS, Eps: s.Norm.Eps}
 }
 
-// gpt2Families are the family that the published code is about, from its own files and from TransformerLens's.
+// gpt2Families are the family that the published code is about, from its own files and from
+// TransformerLens's.
 var gpt2Families = []string{"gpt2", "transformer_lens"}
 
 // likeGPT2 tells whether a model is made as the notebook convention supposes.
 func likeGPT2(s *model.Spec) bool {
-	return slices.Contains(gpt2Families, s.Family) && s.PreNorm && s.Norm.Centre && s.Position && s.Bias.QKV && s.Bias.O && s.Rotary == nil && s.QKNorm == model.NoQKNorm && !s.PostNorm && !s.Parallel
+	return slices.Contains(gpt2Families, s.Family) && s.PreNorm && s.Norm.Centre && s.Position && s.Bias.QKV && s.Bias.O &&
+		s.Rotary == nil && s.QKNorm == model.NoQKNorm && !s.PostNorm && !s.Parallel
 }
 
-// loadTokenizer reads the tokenizer beside the weights, or inside them, and settles what stands in front of prompts.
+// loadTokenizer reads the tokenizer beside the weights, or inside them, and settles what stands in front of
+// prompts.
 func (e *Engine) loadTokenizer(path string) (err error) {
 	if e.checkpoint.Form() == checkpoint.GGUF {
 		e.tokenizer, err = tokenizer.FromMetadata(e.checkpoint.Metadata())
@@ -250,7 +257,8 @@ func (e *Engine) loadTokenizer(path string) (err error) {
 	case BOSOn:
 		e.bos = tokenizer.WithBOS
 		if _, ok := e.tokenizer.BOS(); !ok {
-			return advise("leave it to the tokenizer: "+BOSAuto, "engine: %w: a token that begins a text is to stand in front, and the tokenizer of %s has none", ErrOptions, path)
+			return advise("leave it to the tokenizer: "+BOSAuto,
+				"engine: %w: a token that begins a text is to stand in front, and the tokenizer of %s has none", ErrOptions, path)
 		}
 	case BOSOff:
 		e.bos = tokenizer.WithoutBOS
@@ -288,8 +296,8 @@ func (e *Engine) BOS() bool {
 	return e.bos == tokenizer.WithBOS || e.bos == tokenizer.AutoBOS && e.tokenizer.AddsBOS()
 }
 
-// Bases lists the bases that results refer to by index: those of the query side, then those of the key side; on each
-// none, the other named ones, the user's, the random ones.
+// Bases lists the bases that results refer to by index: those of the query side, then those of the key side;
+// on each none, the other named ones, the user's, the random ones.
 func (e *Engine) Bases() []schema.Basis {
 	var list []schema.Basis
 	for _, b := range slices.Concat(e.queryBases, e.keyBases) {
@@ -298,8 +306,8 @@ func (e *Engine) Bases() []schema.Basis {
 	return list
 }
 
-// Notices says, in a sentence each, what the options leave open and the model or the prompts do not allow, such as a
-// default basis that is left out. Ask after [Engine.Prepare].
+// Notices says, in a sentence each, what the options leave open and the model or the prompts do not allow,
+// such as a default basis that is left out. Ask after [Engine.Prepare].
 func (e *Engine) Notices() []string { return slices.Clone(e.notices) }
 
 // checkUserBases compares the users' directions with the model.
@@ -330,9 +338,10 @@ func (e *Engine) Threads() int { return e.options.threads() }
 // Close releases the model's files. The engine must not be used after it.
 func (e *Engine) Close() error { return e.checkpoint.Close() }
 
-// Analyze runs the examples through the model and decomposes the scores of every target head. Results are in the
-// order of the examples; memory beyond them does not grow with their number. An example counts its tokens up to its query
-// position only: later ones cannot matter. In the exact convention contributions that miss the model's score are a
+// Analyze runs the examples through the model and decomposes the scores of every target head. Results are in
+// the order of the examples; memory beyond them does not grow with their number. An example counts its tokens
+// up to its query position only: later ones cannot matter, but for their number where rotary embedding
+// depends on it (longrope). In the exact convention contributions that miss the model's score are a
 // [ClosureError]; in the notebook convention, which leaves parts out, the residual is only recorded.
 func (e *Engine) Analyze(ctx context.Context, examples []schema.Example) ([]schema.Result, error) {
 	for _, x := range examples {
@@ -346,8 +355,9 @@ func (e *Engine) Analyze(ctx context.Context, examples []schema.Example) ([]sche
 	return e.compute.run(ctx, examples)
 }
 
-// Passes cuts examples into what one forward pass takes each: as few parts as its bounds of memory allow, of about the same number of
-// examples. Results do not depend on it; memory and, where parts become short, speed do.
+// Passes cuts examples into what one forward pass takes each: as few parts as its bounds of memory allow, of
+// about the same number of examples. Results do not depend on it; memory and, where parts become short, speed
+// do.
 func (e *Engine) Passes(examples []schema.Example) [][]schema.Example {
 	return e.bounds().passes(examples)
 }

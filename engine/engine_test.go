@@ -115,7 +115,8 @@ func TestValidateListsEveryFault(t *testing.T) {
 	}
 }
 
-// The engine's rows against the reference: the model's scores and probabilities, and one map of contributions.
+// The engine's rows against the reference: the model's scores and probabilities, and one map of
+// contributions.
 func TestAnalyzeAgreesWithTheReference(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)
@@ -331,8 +332,8 @@ func TestAnalyzeRefuses(t *testing.T) {
 	}
 }
 
-// Layer 0 writes a hundred thousand of something that layer 1 takes away again: float32 cannot hold what is between, and its
-// parts miss the score; float64 can.
+// Layer 0 writes a hundred thousand of something that layer 1 takes away again: float32 cannot hold what is
+// between, and its parts miss the score; float64 can.
 func TestAnalyzeFailsWhereFloat32CannotAddUp(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)

@@ -14,7 +14,8 @@ var (
 	ErrUnknownHead = errors.New("unknown head")
 	// ErrBasis is returned for a basis that a target head or a prompt cannot have.
 	ErrBasis = errors.New("basis does not apply")
-	// ErrMover is returned for mover heads that do not write before the target heads, or that have not been chosen.
+	// ErrMover is returned for mover heads that do not write before the target heads, or that have not been
+	// chosen.
 	ErrMover = errors.New("unusable mover head")
 	// ErrPrompt is returned for a prompt whose tokens or positions cannot be used.
 	ErrPrompt = errors.New("unusable prompt")

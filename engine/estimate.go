@@ -10,26 +10,32 @@ import (
 	"ducklens/schema"
 )
 
-// Estimate says what a run over prompts will take, before it is made.
+// Estimate says what a run over prompts will take, before it is made: memory within a fifth, time within a
+// factor of two.
 type Estimate struct {
 	Weights int64   // bytes of the weights that are loaded
 	Pass    int64   // bytes of a full forward pass and of its results
-	Bytes   int64   // most memory of the process: both, and what loading and all the rest takes
+	Bytes   int64   // most memory of the process: both, and what loading and writing take
 	FLOPs   float64 // of one prompt
 	Rate    float64 // FLOP a second that products have here
 	Seconds float64 // a prompt
 }
 
-// What a run takes beside its products, measured on GPT-2 small: the decomposition and what else a pass does to each number, as a part of the
-// products' time; and the memory of the program, its tables and the writer.
+// What a run takes beside weights, passes and products. Measured on GPT-2 small, on models of its depth and a
+// sixteenth of its width, and on SmolLM2-135M, with the default options:
 const (
-	beside      = 0.45
-	otherMemory = 150_000_000
+	loading      = 0.3        // of the weights: what is left of their making, and pages of the file
+	otherMemory  = 80_000_000 // the program and the writer
+	tokenMemory  = 500        // of each token of the vocabulary
+	promptMemory = 40_000     // what the writer remembers of each prompt and head
+	besideRate   = 0.2        // of the products' time: what else a forward pass does
+	rowSeconds   = 100e-6     // a component and head, on one thread: decomposition and writing
 )
 
-// EstimateRun says what a run with these options over prompts of so many tokens takes on this machine. It reads the configuration of the
-// model, none of its weights, and measures products for a tenth of a second.
-func EstimateRun(path string, options Options, tokens int) (schema.Model, Estimate, error) {
+// EstimateRun says what a run with these options over so many prompts of so many tokens takes on this
+// machine. It reads the configuration of the model, none of its weights, and measures products for a tenth of
+// a second.
+func EstimateRun(path string, options Options, prompts, tokens int) (schema.Model, Estimate, error) {
 	if err := options.Validate(); err != nil {
 		return schema.Model{}, Estimate{}, err
 	}
@@ -47,21 +53,28 @@ func EstimateRun(path string, options Options, tokens int) (schema.Model, Estima
 	if e.provider, err = blas.ByName(options.blasName()); err != nil {
 		return schema.Model{}, Estimate{}, fmt.Errorf("engine: %w", err)
 	}
-	estimate := e.estimate(tokens)
+	estimate := e.estimate(prompts, tokens)
 	if options.Precision == Float64 {
 		estimate.Rate = productRate[float64](e)
 	} else {
 		estimate.Rate = productRate[float32](e)
 	}
-	estimate.Seconds = (1 + beside) * estimate.FLOPs / estimate.Rate
+	rows := 0
+	for _, h := range e.heads {
+		rows += e.layout.Below(h.Layer)
+	}
+	estimate.Seconds = (1+besideRate)*estimate.FLOPs/estimate.Rate + float64(rows)*rowSeconds/float64(options.threads())
 	return e.description, estimate, nil
 }
 
 // estimate works out memory and the number of operations.
-func (e *Engine) estimate(tokens int) Estimate {
-	b := e.bounds()
-	x := Estimate{Weights: e.weightBytes(), Pass: b.rows + b.kept}
-	x.Bytes = x.Weights + x.Pass + int64(e.options.threads())*2*e.largestMatrix() + otherMemory
+func (e *Engine) estimate(prompts, tokens int) Estimate {
+	b, n := e.bounds(), int64(tokens)
+	kept := b.example + b.token*n
+	together := max(1, min(int64(prompts), b.rows/(b.row*n), b.kept/kept)) // prompts of a pass
+	x := Estimate{Weights: e.weightBytes(), Pass: together * (kept + b.row*n)}
+	x.Bytes = x.Weights + int64(loading*float64(x.Weights)) + x.Pass + otherMemory +
+		tokenMemory*int64(e.spec.DVocab) + promptMemory*int64(prompts*len(e.heads))
 	s := e.spec
 	active := float64(layerParameters(s))
 	if s.Experts != nil {
@@ -71,13 +84,6 @@ func (e *Engine) estimate(tokens int) Estimate {
 	qk := float64(s.DModel) * float64((s.Heads+2*s.KVHeads)*s.DHead)
 	x.FLOPs = 2 * float64(tokens) * (float64(e.stop())*(active+attention/2) + qk)
 	return x
-}
-
-// largestMatrix is the size of the largest matrix of a layer, which a thread holds beside its packed form while it loads.
-func (e *Engine) largestMatrix() int64 {
-	s := e.spec
-	columns := max(s.DMLP, (s.Heads+2*s.KVHeads)*s.DHead)
-	return e.numberSize() * int64(s.DModel) * int64(columns)
 }
 
 // productRate measures products of the shape of the MLP's.

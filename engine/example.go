@@ -8,9 +8,9 @@ import (
 	"ducklens/schema"
 )
 
-// Example makes a prompt ready for the model: its tokens, with BOS in front as the options say, and
-// its positions as token indices. The example's Index and its random tokens are left to the caller. Errors are [ErrPrompt] or [ErrBasis], list the tokens
-// where a position is at fault, and have a Hint.
+// Example makes a prompt ready for the model: its tokens, with BOS in front as the options say, and its
+// positions as token indices. The example's Index and its random tokens are left to the caller. Errors are
+// [ErrPrompt] or [ErrBasis], list the tokens where a position is at fault, and have a Hint.
 func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 	example := schema.Example{Prompt: prompt, Baseline: schema.NoPosition, RandomName: schema.NoToken, RandomToken: schema.NoToken}
 	for _, id := range e.tokenizer.EncodeBOS(prompt.Text, e.bos) {
@@ -103,8 +103,8 @@ func (e *Engine) resolve(role string, p schema.Position, tokens []schema.Token) 
 	return at - 1, nil
 }
 
-// find does so for a position as if it were not before another one: of what spells its word the occurrence it asks for, else the last
-// one for a query and the first one otherwise.
+// find does so for a position as if it were not before another one: of what spells its word the occurrence it
+// asks for, else the last one for a query and the first one otherwise.
 func (e *Engine) find(role string, p schema.Position, tokens []schema.Token) (int, error) {
 	if i, ok := p.Index(); ok {
 		at := i
@@ -163,8 +163,8 @@ func (s span) token(part schema.Part) int {
 	return s.first
 }
 
-// spans finds where one token, or several in a row, spell a word, with or without the space before it. Where that space is a token
-// of its own, it is not part of the word.
+// spans finds where one token, or several in a row, spell a word, with or without the space before it. Where
+// that space is a token of its own, it is not part of the word.
 func spans(word string, tokens []schema.Token) []span {
 	spaced := " " + word
 	var found []span

@@ -19,7 +19,8 @@ func TestExampleFindsPositions(t *testing.T) {
 	dir := modelFolder(t)
 	withBOS := open(t, dir, engine.Options{})
 	without := open(t, dir, engine.Options{BOS: engine.BOSOff, QueryBases: []string{"none", "unembed"}})
-	// With BOS: 0 <|endoftext|>, 1 Then, 2 " Ada", 3 " and", 4 " Bo", 5 " spoke", 6 ".", 7 " Ada", 8 " gave", 9 " the", 10 " key", 11 " to", 12 " Bo".
+	// With BOS: 0 <|endoftext|>, 1 Then, 2 " Ada", 3 " and", 4 " Bo", 5 " spoke", 6 ".", 7 " Ada", 8 " gave",
+	// 9 " the", 10 " key", 11 " to", 12 " Bo".
 	const text = "Then Ada and Bo spoke. Ada gave the key to Bo"
 	for name, c := range map[string]struct {
 		e                    *engine.Engine
@@ -61,7 +62,8 @@ func TestExampleFindsPositions(t *testing.T) {
 func TestExampleFindsPieces(t *testing.T) {
 	t.Parallel()
 	e := open(t, modelFolder(t), engine.Options{})
-	// 0 <|endoftext|>, 1 Zed: 1 "Z", 2 "e", 3 "d", 4 " and", 5 " ", 6 "Z", 7 "e", 8 "d", 9 " spoke", 10 ".", 11 " ", 12 "Z", 13 "e", 14 "d"
+	// 0 <|endoftext|>, 1 Zed: 1 "Z", 2 "e", 3 "d", 4 " and", 5 " ", 6 "Z", 7 "e", 8 "d", 9 " spoke", 10 ".",
+	// 11 " ", 12 "Z", 13 "e", 14 "d"
 	const text = "Zed and Zed spoke. Zed"
 	for name, c := range map[string]struct {
 		query, key, baseline schema.Position

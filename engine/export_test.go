@@ -10,7 +10,8 @@ func PassesOf(examples []schema.Example, rows, most int) [][]schema.Example {
 	return bounds{rows: int64(rows) * 10, row: 10, kept: int64(most) * 100, example: 100}.passes(examples)
 }
 
-// PassBounds gives the rows and the examples with query position query that a pass takes, of a model of which only the spec is known.
+// PassBounds gives the rows and the examples with query position query that a pass takes, of a model of which
+// only the spec is known.
 func PassBounds(spec *model.Spec, options Options, heads []schema.Head, query int) (rows, examples int) {
 	e := &Engine{options: options, spec: spec, layout: spec.Layout(options.Processing), norm: normOf(spec), heads: heads}
 	for side, list := range map[schema.Side]*[]basis{schema.Query: &e.queryBases, schema.Key: &e.keyBases} {

@@ -13,13 +13,14 @@ import (
 // ErrFactors is returned for factors that do not make a pair table.
 var ErrFactors = errors.New("unusable factors")
 
-// factors computes the factors of one head on one example, with the axes of every subspace that is not random.
+// factors computes the factors of one head on one example, with the axes of every subspace that is not
+// random.
 func (p *pass[T]) factors(in decompose.Input[T]) ([]schema.Factors, error) {
 	chosen := in
 	chosen.Pairs, chosen.QueryBases, chosen.KeyBases = nil, nil, nil
 	var query, key []int // numbers of the bases among all
 	for i, b := range p.engine.queryBases {
-		if b.factored() && in.QueryBases[i].Kind() == schema.Subspace { // and not one that this example cannot have
+		if b.factored() && in.QueryBases[i].Kind() == schema.Subspace { // which this example can have
 			query, chosen.QueryBases = append(query, i), append(chosen.QueryBases, in.QueryBases[i])
 		}
 	}
@@ -43,8 +44,8 @@ func (p *pass[T]) factors(in decompose.Input[T]) ([]schema.Factors, error) {
 	return list, nil
 }
 
-// factorsOf fills in the factors of one side and position. bases are the numbers of the bases that f counts from 0, bias is that of
-// the side's bias.
+// factorsOf fills in the factors of one side and position. bases are the numbers of the bases that f counts
+// from 0, bias is that of the side's bias.
 func factorsOf[T blas.Float](f decompose.Factors[T], bases []int, like schema.Factors, bias int) schema.Factors {
 	like.Components, like.DHead = slices.Clone(f.Rows), f.DHead
 	if f.Bias {
@@ -69,7 +70,8 @@ func narrowTo[To, From blas.Float](x []From) []To {
 	return out
 }
 
-// PairMaker multiplies factors to pair tables, again and again in the same memory. It belongs to one goroutine.
+// PairMaker multiplies factors to pair tables, again and again in the same memory. It belongs to one
+// goroutine.
 type PairMaker struct {
 	provider blas.Provider
 	bases    []schema.Basis
@@ -77,8 +79,8 @@ type PairMaker struct {
 	tables   []schema.PairTable
 }
 
-// NewPairMaker takes the multiply provider by the name that [blas.ByName] knows it by, such as that of the run, where empty is auto,
-// and the bases of the run, which factors refer to.
+// NewPairMaker takes the multiply provider by the name that [blas.ByName] knows it by, such as that of the
+// run, where empty is auto, and the bases of the run, which factors refer to.
 func NewPairMaker(blasName string, bases []schema.Basis) (*PairMaker, error) {
 	provider, err := blas.ByName(Options{BLAS: blasName}.blasName())
 	if err != nil {
@@ -87,10 +89,12 @@ func NewPairMaker(blasName string, bases []schema.Basis) (*PairMaker, error) {
 	return &PairMaker{provider: provider, bases: bases}, nil
 }
 
-// Tables computes the pair decomposition of one head, whose scores are q . k times scoreScale, on one example from its factors, given in
-// any order: as [Engine.Analyze] gave them or as read back from a file, with the same result. The first table is of whole vectors, under the
-// bases called none, with everything in [schema.PerpPerp]; then comes one for each query basis and key basis that have axes among the factors,
-// with none on a side where no basis has. Sums of d_head products are in float32. The tables are good until the next call.
+// Tables computes the pair decomposition of one head, whose scores are q . k times scoreScale, on one example
+// from its factors, given in any order: as [Engine.Analyze] gave them or as read back from a file, with the
+// same result. The first table is of whole vectors, under the bases called none, with everything in
+// [schema.PerpPerp]; then comes one for each query basis and key basis that have axes among the factors, with
+// none on a side where no basis has. Sums of d_head products are in float32. The tables are good until the
+// next call.
 func (p *PairMaker) Tables(scoreScale float64, factors []schema.Factors) ([]schema.PairTable, error) {
 	query, key, baseline, err := sorted(factors)
 	if err != nil {
@@ -140,16 +144,18 @@ func sorted(factors []schema.Factors) (query, key, baseline *schema.Factors, err
 		}
 		*place = f
 		if n := len(f.Components); len(f.Vectors) != n*f.DHead || len(f.Coordinates) != n*len(f.Axes) {
-			return nil, nil, nil, fmt.Errorf("engine: %w: %d numbers and %d coordinates on the %s side, want %d and %d for %d components of d_head %d and %d axes",
+			return nil, nil, nil, fmt.Errorf("engine: %w: %d numbers and %d coordinates on the %s side, "+
+				"want %d and %d for %d components of d_head %d and %d axes",
 				ErrFactors, len(f.Vectors), len(f.Coordinates), f.Side, n*f.DHead, n*len(f.Axes), n, f.DHead, len(f.Axes))
 		}
 	}
 	if query == nil || key == nil {
 		return nil, nil, nil, fmt.Errorf("engine: %w: want factors of the query and of the key", ErrFactors)
 	}
-	if baseline != nil && (!slices.Equal(key.Components, baseline.Components) || !slices.Equal(bases(key), bases(baseline))) {
-		return nil, nil, nil, fmt.Errorf("engine: %w: %d components and bases %v at the baseline, %d and %v at the key, want the same",
-			ErrFactors, len(baseline.Components), bases(baseline), len(key.Components), bases(key))
+	if baseline != nil &&
+		(!slices.Equal(key.Components, baseline.Components) || !slices.Equal(bases(key), bases(baseline))) {
+		return nil, nil, nil, fmt.Errorf("engine: %w: %d components and bases %v at the baseline, "+
+			"%d and %v at the key, want the same", ErrFactors, len(baseline.Components), bases(baseline), len(key.Components), bases(key))
 	}
 	return query, key, baseline, nil
 }
@@ -169,9 +175,12 @@ func bases(f *schema.Factors) []int {
 func (p *PairMaker) tableBases(query, key *schema.Factors) ([][2]int, error) {
 	var none [2]int
 	for side := range none {
-		none[side] = slices.IndexFunc(p.bases, func(b schema.Basis) bool { return b.Side == schema.Side(side) && b.Kind == schema.Whole })
+		none[side] = slices.IndexFunc(p.bases, func(b schema.Basis) bool {
+			return b.Side == schema.Side(side) && b.Kind == schema.Whole
+		})
 		if none[side] < 0 {
-			return nil, fmt.Errorf("engine: %w: no basis of the %s side leaves it whole, among %d bases", ErrFactors, schema.Side(side), len(p.bases))
+			return nil, fmt.Errorf("engine: %w: no basis of the %s side leaves it whole, among %d bases",
+				ErrFactors, schema.Side(side), len(p.bases))
 		}
 	}
 	q, k := bases(query), bases(key)

@@ -121,7 +121,8 @@ func (g *familyGolden) examples(e *engine.Engine) []schema.Example {
 	return list
 }
 
-// TestFamilies takes every folder of reference numbers through the front of the engine, in both precisions and both forms of the weights.
+// TestFamilies takes every folder of reference numbers through the front of the engine, in both precisions
+// and both forms of the weights.
 func TestFamilies(t *testing.T) {
 	root := refdata.Families(t)
 	folders, err := filepath.Glob(filepath.Join(root, "*", "golden.json"))
@@ -191,8 +192,8 @@ func (g *familyGolden) basis(e *engine.Engine, side schema.Side, name string) in
 	return i
 }
 
-// side lays contributions out as the arrays do: [component and bias, key and baseline], with the quadrants as a third axis if they are
-// asked for, and the sum of them otherwise. The bias is 0 where the model has none.
+// side lays contributions out as the arrays do: [component and bias, key and baseline], with the quadrants as
+// a third axis if they are asked for, and the sum of them otherwise. The bias is 0 where the model has none.
 func (g *familyGolden) side(e *engine.Engine, h schema.HeadResult, side schema.Side, query, key string, quadrants bool) []float64 {
 	g.Helper()
 	n := e.Layout().Below(h.Head.Layer) + 1
@@ -328,7 +329,8 @@ func (g *familyGolden) pairs(e *engine.Engine, h schema.HeadResult, prefix strin
 	}
 }
 
-// rows compares the attention row: positions outside the window are masked. Long prompts have three positions only.
+// rows compares the attention row: positions outside the window are masked. Long prompts have three positions
+// only.
 func (g *familyGolden) rows(x schema.Example, h schema.HeadResult, prefix string) {
 	g.Helper()
 	scores, probs := make([]float64, len(x.Tokens)), make([]float64, len(x.Tokens))

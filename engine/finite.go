@@ -9,12 +9,12 @@ import (
 	"ducklens/schema"
 )
 
-// ErrNotFinite is returned where a number of a result is NaN or infinite and does not stand for something that is not there. See
-// [NotFiniteError].
+// ErrNotFinite is returned where a number of a result is NaN or infinite and does not stand for something
+// that is not there. See [NotFiniteError].
 var ErrNotFinite = errors.New("not a finite number")
 
-// NotFiniteError says where a number that a result needs was lost: the weights are finite, so it was too large for float32, or
-// something was divided by zero. It is an [ErrNotFinite].
+// NotFiniteError says where a number that a result needs was lost: the weights are finite, so it was too
+// large for float32, or something was divided by zero. It is an [ErrNotFinite].
 type NotFiniteError struct {
 	Example int          // index of the example
 	Layer   int          // in which it was found
@@ -59,8 +59,8 @@ func finitePass(err error, examples []schema.Example) error {
 		What: fmt.Sprintf("scale of %s at token %d", lost.Norm, lost.Position)}
 }
 
-// finite checks the score, the attention row and the contributions of one head: every number is finite, but those of a baseline that is
-// not there.
+// finite checks the score, the attention row and the contributions of one head: every number is finite, but
+// those of a baseline that is not there.
 func (p *pass[T]) finite(x schema.Example, r *schema.HeadResult) error {
 	f := finder{baseline: x.Baseline != schema.NoPosition}
 	s := &r.Score
@@ -99,8 +99,8 @@ func (p *pass[T]) finite(x schema.Example, r *schema.HeadResult) error {
 	return f.fault(x, r.Head)
 }
 
-// finiteVectors looks at what options add to a result. NaN stays where it stands for something that is not there: the direction of a
-// part that is zero, an attention probability that the convention does not have.
+// finiteVectors looks at what options add to a result. NaN stays where it stands for something that is not
+// there: the direction of a part that is zero, an attention probability that the convention does not have.
 func (p *pass[T]) finiteVectors(f *finder, r *schema.HeadResult) {
 	for i := range r.Factors {
 		of := &r.Factors[i]

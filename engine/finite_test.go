@@ -15,8 +15,8 @@ import (
 	"ducklens/schema"
 )
 
-// TestAnalyzeNamesWhatIsNotFinite spoils weights so that numbers overflow or vanish. Each must be an error that says where, in
-// every convention, and with and without contributions.
+// TestAnalyzeNamesWhatIsNotFinite spoils weights so that numbers overflow or vanish. Each must be an error
+// that says where, in every convention, and with and without contributions.
 func TestAnalyzeNamesWhatIsNotFinite(t *testing.T) {
 	t.Parallel()
 	constant := func(n int, v float32) []float32 {

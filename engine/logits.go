@@ -7,9 +7,10 @@ import (
 	"ducklens/schema"
 )
 
-// directLogits splits the logits of the key's and the baseline's token at the query position over all components of the model.
-// The last norm is linear once its scale is held, as those before attention are, so that a component adds x . m / sigma, where m is the token's
-// column of W_U with the gain of that norm, centred where the norm centres.
+// directLogits splits the logits of the key's and the baseline's token at the query position over all
+// components of the model. The last norm is linear once its scale is held, as those before attention are, so
+// that a component adds x . m / sigma, where m is the token's column of W_U with the gain of that norm,
+// centred where the norm centres.
 func (p *pass[T]) directLogits(x schema.Example, seq int) (*schema.Logits, error) {
 	layers := p.engine.spec.Layers
 	tokens := []int{x.Tokens[x.Key].ID}
@@ -24,7 +25,9 @@ func (p *pass[T]) directLogits(x schema.Example, seq int) (*schema.Logits, error
 	sigma := float64(p.cache.NormScale(layers, seq, atQuery))
 	effects := blas.Dots(p.cache.Components(seq, atQuery).Data().([]T), len(columns[0]), columns)
 
-	out := &schema.Logits{Scale: float32(sigma), Cap: p.engine.spec.LogitCap, Baseline: float32(math.NaN()), BaselineBias: float32(math.NaN()), Effects: make([]schema.LogitEffect, effects.Rows)}
+	nan := float32(math.NaN())
+	out := &schema.Logits{Cap: p.engine.spec.LogitCap, Scale: float32(sigma), Baseline: nan, BaselineBias: nan,
+		Effects: make([]schema.LogitEffect, effects.Rows)}
 	sums, relative := append([]float64(nil), biases...), 0.0
 	for c := range out.Effects {
 		row := effects.Row(c)
@@ -32,7 +35,7 @@ func (p *pass[T]) directLogits(x schema.Example, seq int) (*schema.Logits, error
 			row[i] /= sigma
 			sums[i] += row[i]
 		}
-		out.Effects[c] = schema.LogitEffect{Component: c, Key: float32(row[0]), Baseline: float32(math.NaN())}
+		out.Effects[c] = schema.LogitEffect{Component: c, Key: float32(row[0]), Baseline: nan}
 		if len(row) > 1 {
 			out.Effects[c].Baseline = float32(row[1])
 		}

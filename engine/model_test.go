@@ -24,8 +24,8 @@ const (
 	head21     = "2.1"
 )
 
-// modelFolder makes a folder with the weights of testdata/m2 and a vocabulary made up for these tests: the 256
-// bytes, what it takes to merge the words above, and fillers.
+// modelFolder makes a folder with the weights of testdata/m2 and a vocabulary made up for these tests: the
+// 256 bytes, what it takes to merge the words above, and fillers.
 func modelFolder(tb testing.TB) string {
 	tb.Helper()
 	dir := tb.TempDir()

@@ -10,23 +10,15 @@ import (
 	"ducklens/schema"
 )
 
-// ProbeExamples is how many examples, the first of a run, [Engine.Prepare] should be given: enough for a ranking of heads,
-// few enough to cost nothing beside a run. It is not the batch, so that a run does not depend on its batches.
+// ProbeExamples is how many examples, the first of a run, [Engine.Prepare] should be given: enough for a
+// ranking of heads, few enough to cost nothing beside a run. It is not the batch, so that a run does not
+// depend on its batches.
 const ProbeExamples = 32
-
-// nameMovers are the heads of GPT-2 small whose outputs the published analysis follows (arXiv:2211.00593).
-var nameMovers = []schema.Head{{Layer: 9, Index: 9}, {Layer: 9, Index: 6}}
-
-// hasNameMovers tells whether the model has the layers and heads of GPT-2 small.
-func (e *Engine) hasNameMovers() bool {
-	return slices.Contains(gpt2Families, e.description.Family) && e.description.NLayers == 12 && e.description.NHeads == 12
-}
 
 // chosenMovers is how many movers are chosen where none are named.
 const chosenMovers = 2
 
-// settleMovers takes the movers of the options, or the published ones of GPT-2 small. Otherwise they are left to
-// [Engine.Prepare].
+// settleMovers takes the movers of the options. Where they name none, the choice is left to [Engine.Prepare].
 func (e *Engine) settleMovers() error {
 	below := e.heads[0].Layer // what the movers have to be
 	lowest := e.heads[0]
@@ -49,30 +41,27 @@ func (e *Engine) settleMovers() error {
 		e.movers = slices.Clone(e.options.Movers)
 		return nil
 	}
-	switch {
-	case below == 0:
+	if below == 0 {
 		e.movers = []schema.Head{}
 		if e.options.Substitutions || e.options.Projections {
 			e.notices = append(e.notices, fmt.Sprintf("no mover heads: head %s is in layer 0, and no head writes before it", lowest))
 		}
-	case e.hasNameMovers() && below > nameMovers[0].Layer:
-		e.movers = slices.Clone(nameMovers)
 	}
 	return nil
 }
 
-// Movers lists the heads whose outputs at the query position are substituted and projected. It is nil as long as
-// [Engine.Prepare] has them to choose.
+// Movers lists the heads whose outputs at the query position are substituted and projected. It is nil as long
+// as [Engine.Prepare] has them to choose.
 func (e *Engine) Movers() []schema.Head { return slices.Clone(e.movers) }
 
-// Prepare settles what the options leave to the prompts. Give it the first examples of the run, [ProbeExamples] of them if
-// there are as many; call it once, before [Engine.Analyze] and not beside it.
+// Prepare settles what the options leave to the prompts. Give it the first examples of the run,
+// [ProbeExamples] of them if there are as many; call it once, before [Engine.Analyze] and not beside it.
 //
 //   - Default bases that are made from a baseline are left out if one of the examples has none; [Engine.Notices] says so. (Where a later
 //     example has none, its rows of those bases are missing.)
-//   - Mover heads, where the options name none and the model is not GPT-2 small with targets above layer 9, become the
-//     two heads below every target head whose query-side contributions are largest: the mean over examples and
-//     target heads of |contribution to score - baseline|, or to the score where there is no baseline.
+//   - Mover heads, where the options name none, become the two heads below every target head whose query-side
+//     contributions are largest: the mean over examples and target heads of |contribution to score - baseline|, or to
+//     the score where there is no baseline.
 func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 	for _, x := range probe {
 		if err := e.check(x); err != nil {
@@ -116,7 +105,8 @@ func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 	return nil
 }
 
-// shares gives, by component, the mean over examples and target heads of the size of its query-side contribution.
+// shares gives, by component, the mean over examples and target heads of the size of its query-side
+// contribution.
 func (a *analysis[T]) shares(ctx context.Context, examples []schema.Example) ([]float64, error) {
 	byExample := make([][]float64, len(examples))
 	err := a.passes(ctx, examples, func(p *pass[T], x schema.Example, seq, i int) error {

@@ -31,31 +31,31 @@ type Options struct {
 	// layer 0 where a basis needs what layer 0 wrote.
 	Heads []schema.Head
 
-	// QueryBases and KeyBases name the bases of each side, as [decompose.Definitions] lists them. "none" is always
-	// there and always first. Empty: none, unembed, unembed+baseline and sub_unembed; none, mlp0 and sub_mlp0. Of these defaults, those
-	// that the target heads or the prompts cannot have are left out, and [Engine.Notices] says so; a basis that is named is an
-	// error where it cannot be had.
+	// QueryBases and KeyBases name the bases of each side, as [decompose.Definitions] lists them. "none" is
+	// always there and always first. Empty: none, unembed, unembed+baseline and sub_unembed; none, mlp0 and
+	// sub_mlp0. Of these defaults, those that the target heads or the prompts cannot have are left out, and
+	// [Engine.Notices] says so; a basis that is named is an error where it cannot be had.
 	QueryBases, KeyBases []string
 
 	// UserBases are bases of your own, beside the named ones: every pair of both kinds is computed.
 	UserBases []UserBasis
 
-	// NullBases is the number of random bases of each side, named random0, random1 and so on, one direction each. Number i of the
-	// query side is paired with number i of the key side only. They are the null that a share along a basis is
-	// compared with: 20 give a rough band of 95 percent. 0: none.
+	// NullBases is the number of random bases of each side, named random0, random1 and so on, one direction
+	// each. Number i of the query side is paired with number i of the key side only. They are the null that a
+	// share along a basis is compared with: 20 give a rough band of 95 percent. 0: none.
 	NullBases int
 
 	// Seed of the random bases.
 	Seed int64
 
-	// Movers are the heads whose outputs at the query position are substituted for the query and projected, each in a layer below
-	// every target head. Empty: those that [Engine.Prepare] chooses by measure; of GPT-2 small 9.9 and 9.6, if they are below every target head.
+	// Movers are the heads whose outputs at the query position are substituted for the query and projected,
+	// each in a layer below every target head. Empty: those that [Engine.Prepare] chooses by measure.
 	Movers []schema.Head
 
-	// Factors, Pairs, Substitutions and Projections ask for more than contributions: the fields of [schema.HeadResult] with those
-	// names (Projections for Cosines too). Pairs take the most memory, 16 bytes for each pair of components,
-	// pair of bases and position, 1.3 MB an example for a head of layer 10 of GPT-2 small with the default bases; [PairMaker] makes
-	// them from Factors one example at a time.
+	// Factors, Pairs, Substitutions and Projections ask for more than contributions: the fields of
+	// [schema.HeadResult] with those names (Projections for Cosines too). Pairs take the most memory, 16
+	// bytes for each pair of components, pair of bases and position, 1.3 MB an example for a head of layer 10
+	// of GPT-2 small with the default bases; [PairMaker] makes them from Factors one example at a time.
 	Factors, Pairs, Substitutions, Projections bool
 
 	Convention schema.Convention // exact unless set
@@ -71,15 +71,16 @@ type Options struct {
 	// Threads is the number of threads to compute on; 0 is one for each CPU. Results do not depend on it.
 	Threads int
 
-	// BOS says whether the token that begins a text stands in front of every prompt: [BOSOn], [BOSOff], or what the model's own
-	// tokenizer does, [BOSAuto], which is meant by an empty string too. GPT-2's own files have no policy; there it is on.
+	// BOS says whether the token that begins a text stands in front of every prompt: [BOSOn], [BOSOff], or
+	// what the model's own tokenizer does, [BOSAuto], which is meant by an empty string too. GPT-2's own
+	// files have no policy; there it is on.
 	BOS string
 
 	// Logits runs all layers, and asks for the field of [schema.Result] with this name.
 	Logits bool
 
-	// AttentionOnly leaves out bases, contributions and all that comes with them: only scores and attention rows are computed, and
-	// Heads empty means every head. Closure is NaN then: there is nothing to add up.
+	// AttentionOnly leaves out bases, contributions and all that comes with them: only scores and attention
+	// rows are computed, and Heads empty means every head. Closure is NaN then: there is nothing to add up.
 	AttentionOnly bool
 }
 

@@ -10,8 +10,9 @@ import (
 	"ducklens/schema"
 )
 
-// PairMeans averages pair tables over examples. Fed with the heads of the examples in their order, it gives the same bits
-// whether it is fed with what [Engine.Analyze] gave or with factors that were stored. It belongs to one goroutine.
+// PairMeans averages pair tables over examples. Fed with the heads of the examples in their order, it gives
+// the same bits whether it is fed with what [Engine.Analyze] gave or with factors that were stored. It
+// belongs to one goroutine.
 type PairMeans struct {
 	blas   string // multiplies factors
 	bases  []schema.Basis
@@ -21,7 +22,8 @@ type PairMeans struct {
 	flat   [2][]float32 // of a table of whole vectors
 }
 
-// NewPairMeans takes the name of a multiply provider and the bases of the run, as [NewPairMaker] does, and its target heads.
+// NewPairMeans takes the name of a multiply provider and the bases of the run, as [NewPairMaker] does, and
+// its target heads.
 func NewPairMeans(blasName string, bases []schema.Basis, targets []schema.Target) *PairMeans {
 	p := &PairMeans{blas: blasName, bases: bases, scales: map[schema.Head]float64{}, means: map[schema.Head][]*PairMean{}}
 	for _, t := range targets {
@@ -44,8 +46,9 @@ type PairMean struct {
 // N is the number of examples, and of those that had a baseline.
 func (m *PairMean) N() (n, nBaseline int) { return m.score.N, m.diff.N }
 
-// Entry gives, of entry i of the table [query component, key component], the means of the four quadrants of the score, then their standard
-// errors, which are the sample standard deviations over sqrt(n); and the same of score - baseline. NaN stands where there are too few examples.
+// Entry gives, of entry i of the table [query component, key component], the means of the four quadrants of
+// the score, then their standard errors, which are the sample standard deviations over sqrt(n); and the same
+// of score - baseline. NaN stands where there are too few examples.
 func (m *PairMean) Entry(i int) (score, diff [8]float32) {
 	return m.entry(&m.score, i), m.entry(&m.diff, i)
 }
@@ -71,7 +74,8 @@ func (m *PairMean) entry(moments *blas.Moments, i int) [8]float32 {
 	return out
 }
 
-// Add takes in one head of the next example: its pair tables, or else what its factors multiply to, if it has any.
+// Add takes in one head of the next example: its pair tables, or else what its factors multiply to, if it has
+// any.
 func (p *PairMeans) Add(h *schema.HeadResult) error {
 	tables := h.Pairs
 	if len(tables) == 0 {
@@ -123,7 +127,8 @@ func (p *PairMeans) find(head schema.Head, t *schema.PairTable) *PairMean {
 	if whole {
 		n = len(t.Score)
 	}
-	m := &PairMean{QueryBasis: t.QueryBasis, KeyBasis: t.KeyBasis, QueryComponents: slices.Clone(t.QueryComponents), KeyComponents: slices.Clone(t.KeyComponents),
+	m := &PairMean{QueryBasis: t.QueryBasis, KeyBasis: t.KeyBasis,
+		QueryComponents: slices.Clone(t.QueryComponents), KeyComponents: slices.Clone(t.KeyComponents),
 		whole: whole, score: blas.NewMoments(n), diff: blas.NewMoments(n)}
 	p.means[head] = append(p.means[head], m)
 	return m

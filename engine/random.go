@@ -9,9 +9,10 @@ import (
 // randomName begins the names of random bases.
 const randomName = "random"
 
-// randomDirection gives the direction [d_model] of random basis number of a side for a token: independent standard
-// normal entries. Like the unembedding that it is the null of, it is a function of the token, so that the same token has the
-// same direction in every example, whatever the batch; the key position and the baseline have their own.
+// randomDirection gives the direction [d_model] of random basis number of a side for a token: independent
+// standard normal entries. Like the unembedding that it is the null of, it is a function of the token, so
+// that the same token has the same direction in every example, whatever the batch; the key position and the
+// baseline have their own.
 func randomDirection(seed int64, side schema.Side, number, token, dModel int) []float64 {
 	g := gaussian{}
 	for _, word := range []uint64{uint64(seed), uint64(side), uint64(number), uint64(token)} {
@@ -24,9 +25,9 @@ func randomDirection(seed int64, side schema.Side, number, token, dModel int) []
 	return v
 }
 
-// gaussian draws standard normal numbers: the Box-Muller transform of pairs of uniform ones, which are the upper 53
-// bits of SplitMix64's outputs (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"). It is ours, so that a seed
-// means the same in every release of ducklens and of Go.
+// gaussian draws standard normal numbers: the Box-Muller transform of pairs of uniform ones, which are the
+// upper 53 bits of SplitMix64's outputs (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number
+// generators"). It is ours, so that a seed means the same in every release of ducklens and of Go.
 type gaussian struct {
 	state uint64
 	spare float64

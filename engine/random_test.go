@@ -8,7 +8,8 @@ import (
 	"ducklens/schema"
 )
 
-// A seed means the same directions in every release: the numbers of another one are other numbers in people's figures.
+// A seed means the same directions in every release: the numbers of another one are other numbers in people's
+// figures.
 func TestRandomDirectionsStayTheSame(t *testing.T) {
 	t.Parallel()
 	// SplitMix64 and Box-Muller written down a second time, in Python.

@@ -18,15 +18,16 @@ import (
 	"ducklens/schema"
 )
 
-// UserBasis is a basis of your own: directions in the residual stream before the target head, at any scale. Their mean is
-// taken away where the model's norm does so.
+// UserBasis is a basis of your own: directions in the residual stream before the target head, at any scale.
+// Their mean is taken away where the model's norm does so.
 type UserBasis struct {
 	Side   schema.Side
 	Name   string // letters, digits, _ . + -, beginning with a letter; not the name of another basis of the side
 	Source string // where it came from, for the description; may be empty
 
-	// Subspaces holds the directions [subspace, direction, d_model]: one subspace for all examples, or, PerExample, one
-	// for each in the order of [schema.Example.Index]. On the key side the key and the baseline position share it.
+	// Subspaces holds the directions [subspace, direction, d_model]: one subspace for all examples, or,
+	// PerExample, one for each in the order of [schema.Example.Index]. On the key side the key and the
+	// baseline position share it.
 	Subspaces  [][][]float64
 	PerExample bool
 }
@@ -37,9 +38,10 @@ const maxUserBytes = 1 << 30
 // ErrArray is returned for a file that holds no usable directions.
 var ErrArray = errors.New("unusable array of directions")
 
-// ReadUserBasis reads a basis from a NumPy .npy file: [d_model] is one direction and [r, d_model] a subspace, for all
-// examples; with perExample, [n, d_model] is one direction and [n, r, d_model] one subspace for each of n examples. Numbers
-// may be float32 or float64. Every direction is checked; d_model is compared with the model's by [Open].
+// ReadUserBasis reads a basis from a NumPy .npy file: [d_model] is one direction and [r, d_model] a subspace,
+// for all examples; with perExample, [n, d_model] is one direction and [n, r, d_model] one subspace for each
+// of n examples. Numbers may be float32 or float64. Every direction is checked; d_model is compared with the
+// model's by [Open].
 func ReadUserBasis(side schema.Side, name, path string, perExample bool) (UserBasis, error) {
 	b := UserBasis{Side: side, Name: name, Source: path, PerExample: perExample}
 	if err := b.read(); err != nil {
@@ -184,7 +186,8 @@ func (b UserBasis) describe(made []decompose.Basis) schema.Basis {
 	return schema.Basis{Side: b.Side, Kind: schema.Subspace, Name: b.Name, Dimension: dimension, Description: strings.Join(text, "; ")}
 }
 
-// fingerprint is the beginning of the SHA-256 of the directions: 16 hexadecimal digits that tell one array from another.
+// fingerprint is the beginning of the SHA-256 of the directions: 16 hexadecimal digits that tell one array
+// from another.
 func (b UserBasis) fingerprint() string {
 	h := sha256.New()
 	var number [8]byte

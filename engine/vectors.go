@@ -7,7 +7,8 @@ import (
 	"ducklens/schema"
 )
 
-// Names of vectors in [schema.Substitution] and [schema.Projection]. A mover head's output goes by the head's label.
+// Names of vectors in [schema.Substitution] and [schema.Projection]. A mover head's output goes by the head's
+// label.
 const (
 	VectorUnembedKey        = "W_U[key]"         // unembedding of the token at the key position
 	VectorUnembedBaseline   = "W_U[baseline]"    // of the token at the baseline position
@@ -93,14 +94,15 @@ func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input
 	return rows, fault
 }
 
-// output is what a mover head wrote at the query position [d_model], b_O not included, after a post-norm where there is one.
+// output is what a mover head wrote at the query position [d_model], b_O not included, after a post-norm
+// where there is one.
 func (p *pass[T]) output(in decompose.Input[T], m schema.Head) []T {
 	return in.Query.Component(p.engine.layout.Head(m))
 }
 
-// projections computes the rows of one head on one example: the movers' outputs along the query bases, the stream at
-// the key along the key bases. With rotary embedding key and baseline have maps of their own; the difference of their parts is
-// compared with the key's.
+// projections computes the rows of one head on one example: the movers' outputs along the query bases, the
+// stream at the key along the key bases. With rotary embedding key and baseline have maps of their own; the
+// difference of their parts is compared with the key's.
 func (p *pass[T]) projections(s *decompose.Substitution[T], in decompose.Input[T]) []schema.Projection {
 	toDiff := s.ToKey.Minus(s.ToBaseline)
 	var rows []schema.Projection

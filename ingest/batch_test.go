@@ -13,17 +13,16 @@ import (
 func TestBatchesLeaveNoHoles(t *testing.T) {
 	t.Parallel()
 	for name, run := range map[string]schema.Run{
-		"layer 10":           {Heads: []schema.Head{{Layer: 10, Index: 7}}, Bases: schematest.AllBases()},
-		"layer 6":            {Heads: []schema.Head{{Layer: 6, Index: 0}}, Bases: schematest.AllBases()}, // 48 prompts have 8,352 query factors
-		"two heads":          {Heads: []schema.Head{{Layer: 6, Index: 1}, {Layer: 6, Index: 2}}, Bases: schematest.AllBases()},
-		"one pair of bases":  {Heads: []schema.Head{{Layer: 10, Index: 7}}, Bases: schematest.Bases()},
-		"layer 1, few bases": {Heads: []schema.Head{{Layer: 1, Index: 0}}, Bases: schematest.Bases()},
+		"layer 10":           {Heads: schematest.Targets(schema.Head{Layer: 10, Index: 7}), Bases: schematest.AllBases()},
+		"layer 6":            {Heads: schematest.Targets(schema.Head{Layer: 6, Index: 0}), Bases: schematest.AllBases()}, // 48 prompts have 8,352 query factors
+		"two heads":          {Heads: schematest.Targets(schema.Head{Layer: 6, Index: 1}, schema.Head{Layer: 6, Index: 2}), Bases: schematest.AllBases()},
+		"one pair of bases":  {Heads: schematest.Targets(schema.Head{Layer: 10, Index: 7}), Bases: schematest.Bases()},
+		"layer 1, few bases": {Heads: schematest.Targets(schema.Head{Layer: 1, Index: 0}), Bases: schematest.Bases()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			run.Model, run.Factors = schematest.GPT2Small(), true
-			e := &replay{newFake(), run, schematest.Random(run, 1, 4)}
-			o := options(t, e, 110)
+			run.Factors = true
+			o := options(t, newReplay(run, 4), 110)
 			mustRun(t, o)
 			db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{})
 			if err != nil {

@@ -15,14 +15,18 @@ import (
 // replay is an engine that gives the same results again and again, under other numbers.
 type replay struct {
 	*fake
-	run     schema.Run
 	results []schema.Result
 }
 
-func (r *replay) Model() schema.Model   { return r.run.Model }
-func (r *replay) Heads() []schema.Head  { return r.run.Heads }
-func (r *replay) Bases() []schema.Basis { return r.run.Bases }
-func (r *replay) Movers() []schema.Head { return r.run.Movers }
+// newReplay makes an engine that gives n random results of a run of GPT-2 small's shape.
+func newReplay(run schema.Run, n int) *replay {
+	f := newFake()
+	f.pass = 24
+	run.Model, run.Components = schematest.GPT2Small(), schematest.Layout(schematest.GPT2Small()).Components()
+	run.Precision, run.BLAS, run.Threads = f.run.Precision, f.run.BLAS, f.run.Threads
+	f.run = run
+	return &replay{f, schematest.Random(run, 1, n)}
+}
 
 func (r *replay) Analyze(_ context.Context, examples []schema.Example) ([]schema.Result, error) {
 	list := make([]schema.Result, len(examples))
@@ -38,22 +42,20 @@ func (r *replay) Analyze(_ context.Context, examples []schema.Example) ([]schema
 // BenchmarkWrite measures everything but the engine, new file and checkpoint included: the writer and the means of pairs. A new
 // file alone takes 0.2 s.
 func BenchmarkWrite(b *testing.B) {
-	tall := schema.Head{Layer: 10, Index: 7}
+	tall := schematest.Targets(schema.Head{Layer: 10, Index: 7})
 	for _, c := range []struct {
 		name string
 		n    int
 		run  schema.Run
 	}{
-		{"layer-1", 2000, schema.Run{Heads: []schema.Head{{Layer: 1, Index: 0}}, Bases: schematest.Bases()}},
-		{"gpt2-small", 400, schema.Run{Heads: []schema.Head{tall}, Bases: schematest.Bases()}},
-		{"gpt2-small/all-bases", 200, schema.Run{Heads: []schema.Head{tall}, Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 9, Index: 9}, {Layer: 9, Index: 6}}}},
-		{"gpt2-small/factors", 200, schema.Run{Heads: []schema.Head{tall}, Bases: schematest.AllBases(), Factors: true, Movers: []schema.Head{{Layer: 9, Index: 9}, {Layer: 9, Index: 6}}}},
-		{"gpt2-small/pairs", 50, schema.Run{Heads: []schema.Head{tall}, Bases: schematest.AllBases(), Pairs: true}},
+		{"layer-1", 2000, schema.Run{Heads: schematest.Targets(schema.Head{Layer: 1, Index: 0}), Bases: schematest.Bases()}},
+		{"gpt2-small", 400, schema.Run{Heads: tall, Bases: schematest.Bases()}},
+		{"gpt2-small/all-bases", 200, schema.Run{Heads: tall, Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 9, Index: 9}, {Layer: 9, Index: 6}}}},
+		{"gpt2-small/factors", 200, schema.Run{Heads: tall, Bases: schematest.AllBases(), Factors: true, Movers: []schema.Head{{Layer: 9, Index: 9}, {Layer: 9, Index: 6}}}},
+		{"gpt2-small/pairs", 50, schema.Run{Heads: tall, Bases: schematest.AllBases(), Pairs: true}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			c.run.Model = schematest.GPT2Small()
-			e := &replay{newFake(), c.run, schematest.Random(c.run, 1, 8)}
-			o := options(b, e, c.n)
+			o := options(b, newReplay(c.run, 8), c.n)
 			dir := b.TempDir()
 			var rows, bytes int64
 			examples := 0

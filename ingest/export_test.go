@@ -1,4 +1,12 @@
 package ingest
 
+import "ducklens/schema"
+
 // BatchSize makes the size of batches visible to the tests.
-func (o *Options) BatchSize() int { return o.batchExamples() }
+func (o *Options) BatchSize() int {
+	run := o.Engine.Run()
+	return batchExamples(o.BatchExamples, &run)
+}
+
+// KeepsMeans makes the bound of means of pairs visible to the tests.
+func KeepsMeans(run schema.Run) bool { return keepsMeans(&run) }

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,16 +16,18 @@ import (
 	"ducklens/ingest"
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/schematest"
 	"ducklens/schema/verify"
 )
 
 // fake is an engine whose numbers are made up but add up, so that files it fills verify. Words are
 // tokens; the numbers of an example depend on its text alone.
 type fake struct {
-	model   schema.Model
-	heads   []schema.Head
-	bases   []schema.Basis
-	movers  []schema.Head
+	run     schema.Run
+	pass    int // examples of a pass; 0: all
+	notices []string
+	odd     map[int]string // what there is to say of the prompts with these numbers
+	layout  schema.Layout
 	probe   []schema.Example                                         // what Prepare was given
 	analyze func(ctx context.Context, results []schema.Result) error // sees results before they are returned; may be nil
 }
@@ -32,23 +35,38 @@ type fake struct {
 var _ ingest.Engine = (*fake)(nil)
 
 func newFake(heads ...schema.Head) *fake {
-	return &fake{
-		model: schema.Model{Name: "fake", SHA256: strings.Repeat("0f", 32), NLayers: 3, NHeads: 2, DModel: 8, DHead: 4, DMLP: 32, DVocab: 1 << 16, NCtx: 32, LNEps: 1e-5, Activation: "gelu_new"},
-		heads: heads,
-		bases: []schema.Basis{
+	model := schema.Model{Name: "fake", Family: "fake", SHA256: strings.Repeat("0f", 32), ConfigSHA: strings.Repeat("c0", 32),
+		NLayers: 3, NHeads: 2, NKVHeads: 2, DModel: 8, DHead: 4, DMLP: 32, DVocab: 1 << 16, NCtx: 32, Norm: "LN", LNEps: 1e-5, Activation: "gelu_new"}
+	return &fake{layout: schematest.Layout(model), run: schema.Run{
+		Model: model, Heads: targets(heads...), Components: schematest.Layout(model).Components(),
+		Bases: []schema.Basis{
 			{Side: schema.Query, Kind: schema.Whole, Name: "none", Description: "not split"},
 			{Side: schema.Query, Kind: schema.Subspace, Name: "unembed", Dimension: 1, Description: "the key token's unembedding"},
 			{Side: schema.Key, Kind: schema.Whole, Name: "none", Description: "not split"},
 			{Side: schema.Key, Kind: schema.Subspace, Name: "mlp0", Dimension: 1, Description: "the output of MLP 0"},
 		},
-	}
+		BOS: true, BOSPolicy: "on", Precision: "float32", BLAS: "auto", Threads: 1,
+	}}
 }
 
-func (f *fake) Model() schema.Model   { return f.model }
-func (f *fake) Heads() []schema.Head  { return f.heads }
-func (f *fake) Bases() []schema.Basis { return f.bases }
-func (f *fake) Movers() []schema.Head { return f.movers }
-func (f *fake) Notices() []string     { return nil }
+// targets makes targets of heads of the fake engine, whose d_head is 4.
+func targets(heads ...schema.Head) (list []schema.Target) {
+	for _, h := range heads {
+		list = append(list, schema.Target{Head: h, KVHead: h.Index, ScoreScale: 0.5, SinkLogit: math.NaN()})
+	}
+	return list
+}
+
+func (f *fake) Run() schema.Run   { return f.run }
+func (f *fake) Notices() []string { return f.notices }
+
+func (f *fake) Passes(examples []schema.Example) [][]schema.Example {
+	size := f.pass
+	if size == 0 {
+		size = max(1, len(examples))
+	}
+	return slices.Collect(slices.Chunk(examples, size))
+}
 
 func (f *fake) Prepare(_ context.Context, probe []schema.Example) error {
 	f.probe = probe
@@ -59,6 +77,11 @@ var errNoWord = errors.New("no such word")
 
 func (f *fake) Example(p schema.Prompt) (schema.Example, error) {
 	e := schema.Example{Prompt: p, Baseline: schema.NoPosition}
+	for i, notice := range f.odd {
+		if strings.HasPrefix(p.Text, fmt.Sprintf("number %d ", i)) {
+			e.Notice = notice
+		}
+	}
 	for _, w := range strings.Fields(p.Text) {
 		e.Tokens = append(e.Tokens, schema.Token{ID: int(number(w)*1000) & 0xffff, Text: " " + w})
 	}
@@ -97,8 +120,8 @@ func (f *fake) Analyze(ctx context.Context, examples []schema.Example) ([]schema
 	var results []schema.Result
 	for _, e := range examples {
 		r := schema.Result{Example: e}
-		for _, h := range f.heads {
-			r.Heads = append(r.Heads, f.head(e, h))
+		for _, h := range f.run.Heads {
+			r.Heads = append(r.Heads, f.head(e, h.Head))
 		}
 		results = append(results, r)
 	}
@@ -125,7 +148,7 @@ func (f *fake) head(e schema.Example, h schema.Head) schema.HeadResult {
 	}
 	nan := float32(math.NaN())
 	r.Score = schema.Score{Score: r.Attention[e.Key].Score, Prob: r.Attention[e.Key].Prob, QueryScale: 1, KeyScale: 2,
-		Baseline: nan, BaselineProb: nan, BaselineScale: nan, Closure: 1e-6 * number(e.Prompt.Text)}
+		Baseline: nan, BaselineProb: nan, BaselineScale: nan, SinkProb: nan, QueryNormScale: nan, KeyNormScale: nan, BaselineNormScale: nan, Closure: 1e-6 * number(e.Prompt.Text)}
 	if e.Baseline != schema.NoPosition {
 		r.Score.Baseline, r.Score.BaselineProb, r.Score.BaselineScale = r.Attention[e.Baseline].Score, r.Attention[e.Baseline].Prob, 3
 	}
@@ -146,11 +169,10 @@ func (f *fake) head(e schema.Example, h schema.Head) schema.HeadResult {
 // components lists what writes before a head, and the bias of the side.
 func (f *fake) components(h schema.Head, side schema.Side) []int {
 	var list []int
-	for i := range schema.StreamComponents(h.Layer, f.model.NHeads) {
+	for i := range f.layout.Below(h.Layer) {
 		list = append(list, i)
 	}
-	bias := schema.StreamComponents(f.model.NLayers, f.model.NHeads) + int(side)
-	return append(list, bias)
+	return append(list, [...]int{f.layout.QBias(), f.layout.KBias()}[side])
 }
 
 // split gives a component its part of a score, in equal shares over the quadrants that a pair of bases has:
@@ -176,6 +198,7 @@ func numbered(n int) iter.Seq2[schema.Prompt, error] {
 			p := schema.Prompt{Text: fmt.Sprintf("number %d follows some other number", i), Query: schema.AtIndex(-1), Key: schema.AtWord("follows")}
 			if i%3 != 0 {
 				p.Baseline, p.Template, p.Order = schema.AtWord("some"), "number [A]", "ABBA"
+				p.Fields = schema.Fields{{Name: "group", Value: fmt.Sprint(i)}, {Name: "note", Value: `"odd"`}}
 			}
 			if !yield(p, nil) {
 				return
@@ -192,15 +215,16 @@ func options(t testing.TB, e ingest.Engine, n int) ingest.Options {
 	t.Helper()
 	return ingest.Options{
 		Engine: e, Prompts: numbered(n), Path: filepath.Join(t.TempDir(), "run.duckdb"),
-		Run: manifest(), Database: dbfile.Options{Threads: 1},
+		CreatedAt: created, Version: "test", CommandLine: "go test", PromptSource: "numbers", Seed: 7,
+		Database: dbfile.Options{Threads: 1},
 	}
 }
 
-// manifest is what runs of the fake engine say of themselves.
-func manifest() schema.Run {
-	return schema.Run{CreatedAt: created, Version: "test", CommandLine: "go test", PromptSource: "numbers",
-		Seed: 7, BOS: true, Precision: "float32", BLAS: "auto", Threads: 1}
-}
+// storedTables are the tables of a file.
+var storedTables = []string{"meta", "model", "run", "component", "run_component", "head", "basis", "mover", "saved_query",
+	"prompt", "prompt_token", "edge", "score", "prompt_attention", "layer_scale", "contribution_wide",
+	"query_factor", "key_factor", "query_axis", "key_axis", "query_coordinate", "key_coordinate", "pair_contribution_wide", "pair_mean_wide",
+	"substitution", "projection", "vector_cosine", "logit", "logit_effect"}
 
 // tables reads every stored table of a file as text, row by row in the order of their values: two files with the
 // same tables hold the same bits (floats are printed so that they can be read back exactly).
@@ -212,8 +236,7 @@ func tables(t *testing.T, path string) map[string][]string {
 	}
 	defer db.Close()
 	all := map[string][]string{}
-	for _, table := range []string{"meta", "model", "run", "component", "head", "basis", "example", "token", "score", "attention", "contribution_wide", "saved_query",
-		"mover", "query_factor", "key_factor", "pair_contribution_wide", "pair_mean_wide", "substitution", "projection", "vector_cosine"} {
+	for _, table := range storedTables {
 		rows, err := db.SQL().QueryContext(t.Context(), "SELECT * FROM "+table+" ORDER BY ALL")
 		if err != nil {
 			t.Fatal(err)
@@ -243,8 +266,8 @@ func tables(t *testing.T, path string) map[string][]string {
 	return all
 }
 
-// verify checks a file as ducklens verify does.
-func verify(t *testing.T, path string, tolerated ...verify.ProblemKind) {
+// check verifies a file as ducklens verify does.
+func check(t *testing.T, path string, tolerated ...verify.ProblemKind) {
 	t.Helper()
 	db, err := dbfile.OpenReader(t.Context(), path, dbfile.Options{Threads: 1})
 	if err != nil {

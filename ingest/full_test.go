@@ -16,6 +16,7 @@ import (
 
 	"ducklens/ingest"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/verify"
 )
 
 // Variables that make the test binary an ingest of its own.
@@ -68,7 +69,8 @@ func TestMain(m *testing.M) {
 
 // fullOptions is the run that does not fit.
 func fullOptions(path string) ingest.Options {
-	return ingest.Options{Engine: newFake(head1, head2), Prompts: numbered(fullExamples), Path: path, BatchExamples: fullBatch, Run: manifest(), Database: dbfile.Options{Threads: 1}}
+	return ingest.Options{Engine: newFake(head1, head2), Prompts: numbered(fullExamples), Path: path, BatchExamples: fullBatch,
+		CreatedAt: created, Version: "test", CommandLine: "go test", PromptSource: "numbers", Seed: 7, Database: dbfile.Options{Threads: 1}}
 }
 
 // afterFull checks what a run has left that had no more room, and resumes it where there is.
@@ -85,18 +87,18 @@ func afterFull(t *testing.T, path string, code int, output string) {
 		return
 	}
 	rows := tables(t, path)
-	n := len(rows["example"])
+	n := len(rows["edge"])
 	if n == 0 || n%fullBatch != 0 || n == fullExamples {
 		t.Errorf("%d examples, want some batches of %d, not all", n, fullBatch)
 	}
 	t.Logf("%d of %d examples", n, fullExamples)
-	verify(t, path, dbfile.Unfinished)
+	check(t, path, verify.Unfinished)
 	o := fullOptions(path)
 	o.Resume = true
 	if s := mustRun(t, o); s.Resumed != n {
 		t.Errorf("%d examples resumed, want %d", s.Resumed, n)
 	}
-	verify(t, path)
+	check(t, path)
 }
 
 // TestFileSizeLimit runs into a limit on the size of a file, at several places: a clear error, and a file that opens and can be resumed.

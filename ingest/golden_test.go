@@ -57,8 +57,7 @@ func (g golden) run(t *testing.T, path string, sampling prompts.Sampling, o engi
 	_, err = os.Stat(path)
 	mustRun(t, ingest.Options{
 		Engine: e, Prompts: templates.Prompts(sampling), Names: templates.Names, Path: path, Append: err == nil,
-		Run: schema.Run{CreatedAt: created, Version: "test", PromptSource: "reference", Seed: sampling.Seed, BOS: !o.NoBOS,
-			Convention: o.Convention, Precision: e.Precision(), BLAS: e.BLAS(), Threads: 1},
+		CreatedAt: created, Version: "test", PromptSource: "reference", Seed: sampling.Seed,
 		Database: dbfile.Options{Threads: 1},
 	})
 	db, err := dbfile.OpenReader(t.Context(), path, dbfile.Options{Threads: 1})
@@ -138,7 +137,7 @@ func TestReferenceSubstitutions(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				db = g.run(t, path, prompts.Sampling{N: 40, Seed: int64(seed)}, engine.Options{NoBOS: true, Substitutions: true})
+				db = g.run(t, path, prompts.Sampling{N: 40, Seed: int64(seed)}, engine.Options{BOS: engine.BOSOff, Substitutions: true})
 			}
 			for ids, columnName := range map[string]string{"random_token_ids": "random_token_id", "random_name_token_ids": "random_name_id"} {
 				got := column(t, db, "SELECT "+columnName+" FROM example ORDER BY run_id, example_id")

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math"
@@ -16,6 +17,7 @@ import (
 	"ducklens/ingest/prompts"
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/schematest"
 )
 
 // twoHeads are two heads of the demo model, in layers of different depth.
@@ -40,26 +42,33 @@ func TestPairMeans(t *testing.T) {
 		o.Heads = twoHeads
 		run := realOptions(t, 12, o)
 		mustRun(t, run)
-		verify(t, run.Path)
+		const whole = " | 0 | 4 | 12 | 12 | " // under none and none
+		check(t, run.Path)
 		rows := tables(t, run.Path)
 		means := rows["pair_mean_wide"]
-		// Layer 3 of the demo model has 2 + 3*6 writers below it, layer 2 2 + 2*6; two query bases, one key basis.
-		if want := 2 * (21*21 + 15*15); len(means) != want {
+		// Layer 3 of the demo model has 2 + 3*6 writers below it, layer 2 2 + 2*6; two query bases, one key basis, and none with none where
+		// there are factors.
+		want := 2
+		if o.Factors {
+			want = 3
+		}
+		if want *= 21*21 + 15*15; len(means) != want {
 			t.Errorf("%s: %d means, want %d", name, len(means), want)
 		}
 		if (len(rows["query_factor"]) > 0) != o.Factors || (len(rows["pair_contribution_wide"]) > 0) != o.Pairs {
 			t.Errorf("%s: %d factors, %d pairs", name, len(rows["query_factor"]), len(rows["pair_contribution_wide"]))
 		}
+		split := slices.DeleteFunc(slices.Clone(means), func(row string) bool { return strings.Contains(row, whole) })
 		if first == nil {
-			first = means
+			first = split
 		}
-		if diff := cmp.Diff(first, means); diff != "" {
+		if diff := cmp.Diff(first, split); diff != "" {
 			t.Errorf("%s changes the means:\n%.2000s", name, diff)
 		}
 
-		source := "pair_contribution_wide"
+		source, found := "pair_contribution_wide", len(split) // stored pairs are split, where there are bases that split them
 		if !o.Pairs {
-			source = "pair_wide"
+			source, found = "pair_wide", len(means)
 		}
 		db, err := dbfile.OpenReader(t.Context(), run.Path, dbfile.Options{Threads: 1})
 		if err != nil {
@@ -76,8 +85,8 @@ func TestPairMeans(t *testing.T) {
 				FROM `+source+` GROUP BY ALL) AS s USING (head_id, query_component_id, key_component_id, query_basis_id, key_basis_id, n, n_baseline)`).Scan(&n, &worst); err != nil {
 			t.Fatal(err)
 		}
-		if n != len(means) || !(worst <= 1e-6) {
-			t.Errorf("%s: %d means are of pairs, want %d; largest difference %g", name, n, len(means), worst)
+		if n != found || !(worst <= 1e-6) {
+			t.Errorf("%s: %d means are of pairs, want %d; largest difference %g", name, n, found, worst)
 		}
 		t.Logf("%s: largest difference from SQL's means %.2g", name, worst)
 	}
@@ -94,7 +103,8 @@ func TestPairMeansFromStoredFactors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	means := engine.NewPairMeans(o.Run.BLAS)
+	manifest := o.Engine.Run()
+	means := engine.NewPairMeans(manifest.BLAS, manifest.Bases, manifest.Heads)
 	for example := range 9 {
 		for _, head := range twoHeads {
 			h := schema.HeadResult{Head: head, Factors: storedFactors(t, db, example, head)}
@@ -143,48 +153,74 @@ func TestPairMeansFromStoredFactors(t *testing.T) {
 	}
 }
 
-// storedFactors reads the factors of one head on one example, in an order of its own.
-func storedFactors(t *testing.T, db *dbfile.DB, example int, head schema.Head) (list []schema.Factor) {
+// storedFactors reads the factors of one head on one example, the baseline first.
+func storedFactors(t *testing.T, db *dbfile.DB, example int, head schema.Head) (list []schema.Factors) {
 	t.Helper()
-	rows, err := db.SQL().QueryContext(t.Context(), `SELECT f.side::VARCHAR, f.at_baseline, f.component_id, f.basis_id, f.par, f.perp FROM (
-		SELECT 'query' AS side, false AS at_baseline, * FROM query_factor
-		UNION ALL SELECT 'key', false, * EXCLUDE (baseline_par, baseline_perp) FROM key_factor
-		UNION ALL SELECT 'key', true, * EXCLUDE (par, perp) FROM key_factor) AS f
-		JOIN head AS h USING (run_id, head_id) WHERE f.example_id = ? AND h.label = ? ORDER BY f.component_id DESC, f.side`, example, head.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var f schema.Factor
-		var side string
-		var par, perp []any
-		if err := rows.Scan(&side, &f.AtBaseline, &f.Component, &f.Basis, (*anyList)(&par), (*anyList)(&perp)); err != nil {
-			t.Fatal(err)
-		}
-		if f.Side, err = schema.ParseSide(side); err != nil {
-			t.Fatal(err)
-		}
-		for i := range par {
-			f.Par, f.Perp = append(f.Par, par[i].(float32)), append(f.Perp, perp[i].(float32))
-		}
+	for _, from := range []struct {
+		factors                         schema.Factors
+		side, vector, image, coordinate string
+	}{
+		{schema.Factors{Side: schema.Key, AtBaseline: true}, "key", "baseline", "baseline", "baseline"},
+		{schema.Factors{Side: schema.Key}, "key", "vector", "image", "coordinate"},
+		{schema.Factors{Side: schema.Query}, "query", "vector", "image", "coordinate"},
+	} {
+		f := from.factors
+		where := fmt.Sprintf(" JOIN head AS h USING (run_id, head_id) WHERE t.example_id = %d AND h.label = '%s' ORDER BY ", example, head.TLName())
+		each(t, db, "SELECT t.component_id, "+from.vector+" FROM "+from.side+"_factor AS t"+where+"component_id", func(rows *sql.Rows) error {
+			var component int
+			var vector list32
+			if err := rows.Scan(&component, &vector); err != nil {
+				return err
+			}
+			f.DHead, f.Components, f.Vectors = len(vector), append(f.Components, component), append(f.Vectors, vector...)
+			return nil
+		})
+		each(t, db, "SELECT t.basis_id, t.axis, "+from.image+" FROM "+from.side+"_axis AS t"+where+"basis_id, axis", func(rows *sql.Rows) error {
+			var a schema.Axis
+			err := rows.Scan(&a.Basis, &a.Number, (*list32)(&a.Image))
+			f.Axes = append(f.Axes, a)
+			return err
+		})
+		each(t, db, "SELECT t."+from.coordinate+" FROM "+from.side+"_coordinate AS t"+where+"component_id, basis_id, axis", func(rows *sql.Rows) error {
+			var x float32
+			err := rows.Scan(&x)
+			f.Coordinates = append(f.Coordinates, x)
+			return err
+		})
 		list = append(list, f)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
 	}
 	return list
 }
 
-// anyList takes a list from the driver.
-type anyList []any
+// each calls f for every row of a query.
+func each(t *testing.T, db *dbfile.DB, query string, f func(*sql.Rows) error) {
+	t.Helper()
+	rows, err := db.SQL().QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := f(rows); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
 
-func (l *anyList) Scan(src any) error {
+// list32 takes a list from the driver.
+type list32 []float32
+
+func (l *list32) Scan(src any) error {
 	list, ok := src.([]any)
 	if !ok {
 		return fmt.Errorf("a %T, want a list", src)
 	}
-	*l = list
+	for _, x := range list {
+		*l = append(*l, x.(float32))
+	}
 	return nil
 }
 
@@ -211,7 +247,7 @@ func TestBaselineMissingLate(t *testing.T) {
 	o := realOptions(t, 0, everything(engine.Options{Heads: twoHeads}))
 	mixed(&o, 50, 45, 47)
 	mustRun(t, o)
-	verify(t, o.Path)
+	check(t, o.Path)
 	rows := tables(t, o.Path)
 	for _, basis := range rows["basis"] {
 		if strings.Contains(basis, "baseline") {
@@ -234,7 +270,7 @@ func TestNoBaselines(t *testing.T) {
 	o := realOptions(t, 0, everything(engine.Options{Heads: twoHeads}))
 	mixed(&o, 2, 0, 1)
 	mustRun(t, o)
-	verify(t, o.Path)
+	check(t, o.Path)
 	db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -242,7 +278,7 @@ func TestNoBaselines(t *testing.T) {
 	defer db.Close()
 	var means, differences, errs, baselines int
 	if err := db.SQL().QueryRowContext(t.Context(), `SELECT count(mean_score_par_par), count(mean_diff_par_par) + count(se_diff_perp_perp), count(se_score_par_par),
-		(SELECT count(baseline_par) + count(baseline_perp) FROM key_factor) + (SELECT count(baseline) FROM substitution) + (SELECT count(*) FROM projection WHERE measure = 'diff')
+		(SELECT count(baseline) FROM key_factor) + (SELECT count(baseline) FROM key_axis) + (SELECT count(baseline) FROM key_coordinate) + (SELECT count(baseline) FROM substitution) + (SELECT count(*) FROM projection WHERE measure = 'diff')
 		FROM pair_mean_wide`).Scan(&means, &differences, &errs, &baselines); err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +292,7 @@ func TestOnePrompt(t *testing.T) {
 	t.Parallel()
 	o := realOptions(t, 1, engine.Options{Heads: twoHeads, Factors: true})
 	mustRun(t, o)
-	verify(t, o.Path)
+	check(t, o.Path)
 	for _, mean := range tables(t, o.Path)["pair_mean_wide"] {
 		if n := strings.Count(mean, "<nil>"); n != 8 {
 			t.Fatalf("mean %s has %d NULLs, want the 8 standard errors", mean, n)
@@ -271,14 +307,14 @@ func TestRandomNames(t *testing.T) {
 	for _, convention := range []schema.Convention{schema.Exact, schema.Notebook} {
 		o := realOptions(t, 8, engine.Options{Heads: twoHeads, Substitutions: true, Convention: convention})
 		mustRun(t, o)
-		verify(t, o.Path)
+		check(t, o.Path)
 		db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{Threads: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer db.Close()
 		e := o.Engine.(*engine.Engine)
-		draws := prompts.NewDraws(o.Run.Seed, len(names), e.Model().DVocab)
+		draws := prompts.NewDraws(o.Seed, len(names), e.Model().DVocab)
 		got := column(t, db, "SELECT unnest([random_name_id, random_token_id]) FROM example ORDER BY example_id")
 		for i := range 8 {
 			name, token := draws.Next()
@@ -301,7 +337,7 @@ func TestRandomNames(t *testing.T) {
 	o := realOptions(t, 3, engine.Options{Heads: twoHeads, Substitutions: true})
 	o.Names = nil
 	mustRun(t, o)
-	verify(t, o.Path)
+	check(t, o.Path)
 	for _, row := range tables(t, o.Path)["substitution"] {
 		if strings.Contains(row, "random name") {
 			t.Errorf("row %s without names", row)
@@ -356,12 +392,11 @@ func TestProbe(t *testing.T) {
 // TestBadRows: rows that cannot be are refused, with the example and the head.
 func TestBadRows(t *testing.T) {
 	t.Parallel()
-	factors := func(value float32) []schema.Factor {
-		var list []schema.Factor
+	factors := func(value float32) []schema.Factors {
+		var list []schema.Factors
 		for _, side := range []schema.Side{schema.Query, schema.Key} {
-			for c := range 2 {
-				list = append(list, schema.Factor{Side: side, Component: c, Basis: 2 * int(side), Par: []float32{0, 0}, Perp: []float32{1, value}})
-			}
+			list = append(list, schema.Factors{Side: side, Components: []int{0, 1}, DHead: 2, Vectors: []float32{1, value, 1, value},
+				Axes: []schema.Axis{{Basis: 1 + 2*int(side), Image: []float32{1, 0}}}, Coordinates: []float32{0.5, 0}})
 		}
 		return list
 	}
@@ -370,17 +405,26 @@ func TestBadRows(t *testing.T) {
 		want  error
 		text  string
 	}{
-		"NaN":       {func(h *schema.HeadResult) { h.Factors = factors(float32(math.NaN())) }, dbfile.ErrConstraint, "factor of component 0 in basis 0"},
-		"infinite":  {func(h *schema.HeadResult) { h.Factors = factors(float32(math.Inf(-1))) }, dbfile.ErrConstraint, "factor of component 0 in basis 0"},
-		"half":      {func(h *schema.HeadResult) { h.Factors = factors(1)[:2] }, engine.ErrFactors, "want some of both"},
-		"other set": {func(h *schema.HeadResult) { h.Factors = factors(1); h.Factors[1].Component = 3 }, nil, "pair table of 2 and 2 components"},
-		"sure":      {func(h *schema.HeadResult) { h.Substitutions = []schema.Substitution{{Vector: "x", Prob: 2}} }, dbfile.ErrConstraint, "substitution"},
-		"too far":   {func(h *schema.HeadResult) { h.Projections = []schema.Projection{{Vector: "x", ParCos: 2}} }, dbfile.ErrConstraint, "projection"},
-		"too alike": {func(h *schema.HeadResult) { h.Cosines = []schema.VectorCosine{{VectorA: "x", PerpCos: -2}} }, dbfile.ErrConstraint, "vector_cosine"},
+		"NaN":        {func(h *schema.HeadResult) { h.Factors = factors(float32(math.NaN())) }, dbfile.ErrConstraint, "factors of the query side"},
+		"infinite":   {func(h *schema.HeadResult) { h.Factors = factors(float32(math.Inf(-1))) }, dbfile.ErrConstraint, "factors of the query side"},
+		"image":      {func(h *schema.HeadResult) { h.Factors[1].Axes[0].Image[1] = float32(math.NaN()) }, dbfile.ErrConstraint, "factors of the key side"},
+		"coordinate": {func(h *schema.HeadResult) { h.Factors[1].Coordinates[1] = float32(math.Inf(1)) }, dbfile.ErrConstraint, "factors of the key side"},
+		"half":       {func(h *schema.HeadResult) { h.Factors = factors(1)[:1] }, nil, "want those of the query and of the key"},
+		"other set":  {func(h *schema.HeadResult) { h.Factors[1].Components = []int{0, 3} }, nil, "pair table of 2 and 2 components"},
+		"sure": {func(h *schema.HeadResult) {
+			h.Substitutions = []schema.Substitution{{Vector: "x", Prob: float32(math.Inf(1))}}
+		}, dbfile.ErrConstraint, "substitution"},
+		"too far": {func(h *schema.HeadResult) {
+			h.Projections = []schema.Projection{{Vector: "x", ParNorm: float32(math.Inf(1))}}
+		}, dbfile.ErrConstraint, "projection"},
+		"too alike": {func(h *schema.HeadResult) {
+			h.Cosines = []schema.VectorCosine{{VectorA: "x", PerpCos: float32(math.Inf(1))}}
+		}, dbfile.ErrConstraint, "vector_cosine"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := newFake(head1)
+			e.run.Factors = true
 			e.analyze = func(_ context.Context, results []schema.Result) error {
 				for i := range results {
 					h := &results[i].Heads[0]
@@ -401,6 +445,32 @@ func TestBadRows(t *testing.T) {
 				t.Errorf("%d means and %d factors of an incomplete run, want 0 and 4", len(got["pair_mean_wide"]), len(got["query_factor"]))
 			}
 		})
+	}
+}
+
+// TestKeepsMeans: means of pairs are kept for heads of models of GPT-2 small's size, and not for those of much larger ones.
+func TestKeepsMeans(t *testing.T) {
+	t.Parallel()
+	run := func(layers, heads, targets int, with schema.Run) schema.Run {
+		with.Bases = schematest.AllBases()
+		with.Components = schema.Layout{Layers: layers, Heads: heads, Position: true, AttnBias: true, QKBias: true}.Components()
+		for i := range targets {
+			with.Heads = append(with.Heads, schema.Target{Head: schema.Head{Layer: layers - 1, Index: i}})
+		}
+		return with
+	}
+	for name, c := range map[string]struct {
+		run  schema.Run
+		want bool
+	}{
+		"a dozen heads of GPT-2 small": {run(12, 12, 12, schema.Run{Factors: true}), true},
+		"stored pairs":                 {run(12, 12, 1, schema.Run{Pairs: true}), true},
+		"neither":                      {run(12, 12, 1, schema.Run{}), false},
+		"a head of 7 billion":          {run(32, 32, 1, schema.Run{Factors: true}), false},
+	} {
+		if got := ingest.KeepsMeans(c.run); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
 	}
 }
 

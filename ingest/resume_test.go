@@ -16,6 +16,7 @@ import (
 	"ducklens/ingest/prompts"
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/verify"
 )
 
 // stopAfter runs until n batches are committed, and leaves an unfinished run.
@@ -37,7 +38,7 @@ func stopAfter(t *testing.T, o ingest.Options, n int) *ingest.Incomplete {
 	if !strings.Contains(incomplete.Hint(), "--resume") {
 		t.Errorf("hint %q does not say how to resume", incomplete.Hint())
 	}
-	verify(t, o.Path, dbfile.Unfinished)
+	check(t, o.Path, verify.Unfinished)
 	return incomplete
 }
 
@@ -60,7 +61,8 @@ func TestResume(t *testing.T) {
 		"all":     everything(engine.Options{}),
 		"factors": {Factors: true},
 		"pairs":   {Pairs: true},
-		"neither": {Substitutions: true, Projections: true},
+		"neither": {Substitutions: true, Projections: true, Logits: true},
+		"whole":   {Factors: true, QueryBases: []string{"none"}, KeyBases: []string{"none"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -90,7 +92,7 @@ func TestResume(t *testing.T) {
 				t.Errorf("summary %+v, want 13 examples, %d of them from before", s, second.Examples)
 			}
 			sameTables(t, parts.Path, whole.Path)
-			verify(t, parts.Path)
+			check(t, parts.Path)
 			nothingBeside(t, parts.Path, "run.duckdb")
 
 			// Now it is complete.
@@ -107,14 +109,14 @@ func TestResumeRefuses(t *testing.T) {
 	t.Parallel()
 	begin := options(t, newFake(head1, head2), 9)
 	begin.BatchExamples = 2
-	begin.Run.CommandLine = "ducklens ingest --as-it-was"
+	begin.CommandLine = "ducklens ingest --as-it-was"
 	stopAfter(t, begin, 2)
 	before := tables(t, begin.Path)
 	for name, c := range map[string]struct {
 		change func(*ingest.Options, *fake)
 		want   string
 	}{
-		"model":        {func(_ *ingest.Options, f *fake) { f.model.SHA256 = strings.Repeat("1e", 32) }, "model fake with SHA-256 0f0f"},
+		"model":        {func(_ *ingest.Options, f *fake) { f.run.Model.SHA256 = strings.Repeat("1e", 32) }, "model fake with SHA-256 0f0f"},
 		"more prompts": {func(o *ingest.Options, _ *fake) { o.Prompts = numbered(10) }, "prompts 9, now 10"},
 		"other prompts": {func(o *ingest.Options, _ *fake) {
 			o.Prompts = func(yield func(schema.Prompt, error) bool) {
@@ -140,27 +142,30 @@ func TestResumeRefuses(t *testing.T) {
 			}
 		}, "prompts with SHA-256 "},
 		"names":      {func(o *ingest.Options, _ *fake) { o.Names = []string{"Mary"} }, "prompts with SHA-256 "},
-		"seed":       {func(o *ingest.Options, _ *fake) { o.Run.Seed = 8 }, "seed 7, now 8"},
-		"bos":        {func(o *ingest.Options, _ *fake) { o.Run.BOS = false }, "bos true, now false"},
-		"convention": {func(o *ingest.Options, _ *fake) { o.Run.Convention = schema.Notebook }, "convention exact, now notebook"},
-		"processing": {func(o *ingest.Options, _ *fake) { o.Run.Processing = schema.Raw }, "processing processed, now raw"},
-		"precision":  {func(o *ingest.Options, _ *fake) { o.Run.Precision = "float64" }, "precision float32, now float64"},
-		"blas":       {func(o *ingest.Options, _ *fake) { o.Run.BLAS = "gonum" }, "blas auto, now gonum"},
-		"version":    {func(o *ingest.Options, _ *fake) { o.Run.Version = "next" }, "ducklens version test, now next"},
-		"heads":      {func(_ *ingest.Options, f *fake) { f.heads = f.heads[:1] }, "heads 1.1, 2.0, now 1.1"},
-		"movers":     {func(_ *ingest.Options, f *fake) { f.movers = []schema.Head{{Layer: 0, Index: 1}} }, "movers , now 0.1"},
-		"fewer bases": {func(_ *ingest.Options, f *fake) { f.bases = f.bases[:3] },
+		"seed":       {func(o *ingest.Options, _ *fake) { o.Seed = 8 }, "seed 7, now 8"},
+		"bos":        {func(_ *ingest.Options, f *fake) { f.run.BOS = false }, "bos true, now false"},
+		"convention": {func(_ *ingest.Options, f *fake) { f.run.Convention = schema.Notebook }, "convention exact, now notebook"},
+		"processing": {func(_ *ingest.Options, f *fake) { f.run.Processing = schema.Raw }, "processing processed, now raw"},
+		"precision":  {func(_ *ingest.Options, f *fake) { f.run.Precision = "float64" }, "precision float32, now float64"},
+		"blas":       {func(_ *ingest.Options, f *fake) { f.run.BLAS = "gonum" }, "blas auto, now gonum"},
+		"version":    {func(o *ingest.Options, _ *fake) { o.Version = "next" }, "ducklens version test, now next"},
+		"heads":      {func(_ *ingest.Options, f *fake) { f.run.Heads = f.run.Heads[:1] }, "heads 1.1, 2.0, now 1.1"},
+		"movers":     {func(_ *ingest.Options, f *fake) { f.run.Movers = []schema.Head{{Layer: 0, Index: 1}} }, "movers , now 0.1"},
+		"fewer bases": {func(_ *ingest.Options, f *fake) { f.run.Bases = f.run.Bases[:3] },
 			"bases key mlp0 (subspace of 1: the output of MLP 0), now without them"},
-		"other basis": {func(_ *ingest.Options, f *fake) { f.bases[1].Description = "another" }, "bases query unembed (subspace of 1: the key token's unembedding), now query unembed (subspace of 1: another)"},
+		"other basis": {func(_ *ingest.Options, f *fake) { f.run.Bases[1].Description = "another" }, "bases query unembed (subspace of 1: the key token's unembedding), now query unembed (subspace of 1: another)"},
 		"null": {func(_ *ingest.Options, f *fake) {
-			f.bases = append(f.bases, schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: schema.NullBasis(0), Dimension: 1, Description: "null"})
+			f.run.Bases = append(f.run.Bases, schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: schema.NullBasis(0), Dimension: 1, Description: "null"})
 		}, "bases without them, now query random0"},
-		"factors": {func(_ *ingest.Options, f *fake) {
-			f.analyze = func(_ context.Context, results []schema.Result) error {
-				results[0].Heads[0].Factors = make([]schema.Factor, 1)
-				return nil
-			}
-		}, "factors false, now true"},
+		"factors":       {func(_ *ingest.Options, f *fake) { f.run.Factors = true }, "factors false, now true"},
+		"pairs":         {func(_ *ingest.Options, f *fake) { f.run.Pairs = true }, "pairs false, now true"},
+		"logits":        {func(_ *ingest.Options, f *fake) { f.run.Logits = true }, "logits false, now true"},
+		"options":       {func(_ *ingest.Options, f *fake) { f.run.Options = `{"substitutions":true}` }, `options , now {"substitutions":true}`},
+		"configuration": {func(_ *ingest.Options, f *fake) { f.run.Model.ConfigSHA = "other" }, "model fake, now fake with the same weights and another configuration"},
+		"components": {func(_ *ingest.Options, f *fake) {
+			f.layout.AttnBias = false
+			f.run.Components = f.layout.Components()
+		}, "components W_E, W_pos, 0.0, 0.1, b_O0, MLP0, "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newFake(head1, head2)
@@ -175,7 +180,7 @@ func TestResumeRefuses(t *testing.T) {
 			if len(different.Differences) != 1 {
 				t.Errorf("%d differences, want 1: %v", len(different.Differences), different.Differences)
 			}
-			if name != "factors" && !strings.Contains(different.Hint(), begin.Run.CommandLine) {
+			if !strings.Contains(different.Hint(), begin.CommandLine) {
 				t.Errorf("hint %q does not give the command", different.Hint())
 			}
 		})
@@ -206,7 +211,7 @@ func TestResumeAmong(t *testing.T) {
 	stopAfter(t, other, 1)
 
 	left.Append, left.Resume = false, true
-	left.Run.CreatedAt = created.Add(time.Hour)
+	left.CreatedAt = created.Add(time.Hour)
 	if s := mustRun(t, left); s.RunID != 2 || s.Examples != 9 {
 		t.Errorf("summary %+v, want run 2 with 9 examples", s)
 	}
@@ -216,7 +221,7 @@ func TestResumeAmong(t *testing.T) {
 			t.Errorf("run %d is %s, want %s, begun at %v", i+1, rows[i], want, created)
 		}
 	}
-	verify(t, done.Path, dbfile.Unfinished)
+	check(t, done.Path, verify.Unfinished)
 }
 
 // TestResumeEmpty: a file without runs, as a process leaves it that is killed before its first batch, gets its run; without a file there is an error.
@@ -324,7 +329,7 @@ func TestResumeTorn(t *testing.T) {
 				t.Errorf("batch %d, cut %d: %d examples resumed, want %d", i, cut, s.Resumed, i*batch)
 			}
 			sameTables(t, o.Path, whole.Path)
-			verify(t, o.Path)
+			check(t, o.Path)
 			nothingBeside(t, o.Path, "run.duckdb")
 		}
 	}

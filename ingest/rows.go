@@ -25,7 +25,6 @@ func (w *writer) appendResult(tables *appenders, r *schema.Result) error {
 	for i := range r.Heads {
 		h := &r.Heads[i]
 		w.closure = max(w.closure, h.Score.Closure)
-		h.Pairs = w.storedPairTables(h.Pairs)
 		for _, rows := range []func(*appenders, *schema.Example, *schema.HeadResult) error{
 			w.appendScore, w.appendFactors, w.appendPairs, w.appendVectors, w.addToMeans} {
 			if err := rows(tables, &r.Example, h); err != nil {
@@ -41,7 +40,11 @@ func (w *writer) addToMeans(_ *appenders, _ *schema.Example, h *schema.HeadResul
 	if !w.run.PairMeans {
 		return nil
 	}
-	return w.means.Add(h)
+	fed := schema.HeadResult{Head: h.Head, Factors: h.Factors, Pairs: h.Pairs}
+	if !w.run.Factors {
+		fed.Pairs = w.storedPairTables(h.Pairs) // a resumed run has no others
+	}
+	return w.means.Add(&fed)
 }
 
 // promptID numbers the prompt of an example: each record of a prompt file is a prompt, with one edge.
@@ -223,7 +226,7 @@ func (w *writer) appendPairs(tables *appenders, e *schema.Example, h *schema.Hea
 	run, example, head := w.runID(), int32(e.Index), w.headID(h.Head)
 	nan := float32(math.NaN())
 	none := [4]float32{nan, nan, nan, nan}
-	for _, t := range h.Pairs {
+	for _, t := range w.storedPairTables(h.Pairs) {
 		for i, s := range t.Score {
 			baseline := &none
 			if t.Baseline != nil {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -16,9 +17,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ducklens/engine"
 	"ducklens/ingest"
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/schematest"
 )
 
 var (
@@ -62,34 +65,38 @@ func TestRun(t *testing.T) {
 	s := mustRun(t, o)
 
 	rows := tables(t, o.Path)
-	components := schema.Components(3, 2)
+	components := o.Engine.Run().Components
 	// Layer 1 reads 2+4 writers, layer 2 2+8; each side has its bias; 2 sides, 4 pairs of bases.
 	contributions := 10 * 2 * 4 * ((6 + 1) + (10 + 1))
-	for table, want := range map[string]int{"model": 1, "run": 1, "component": len(components), "head": 2, "basis": 4, "example": 10,
-		"token": 60, "score": 20, "attention": 120, "contribution_wide": contributions, "saved_query": 2} {
+	for table, want := range map[string]int{"model": 1, "run": 1, "component": len(components), "run_component": len(components), "head": 2, "basis": 4, "prompt": 10, "edge": 10,
+		"prompt_token": 60, "score": 20, "prompt_attention": 120, "contribution_wide": contributions, "saved_query": 2} {
 		if len(rows[table]) != want {
 			t.Errorf("table %s has %d rows, want %d", table, len(rows[table]), want)
 		}
 	}
-	total := int64(10 + 60 + 20 + 120 + contributions)
+	total := int64(10 + 10 + 60 + 20 + 120 + contributions)
 	want := ingest.Summary{Path: o.Path, RunID: 1, ModelID: 0, Examples: 10, Batches: 3, Rows: total, MaxClosure: s.MaxClosure, Elapsed: s.Elapsed}
-	if s != want || s.Elapsed <= 0 || s.MaxClosure <= 0 || s.MaxClosure > 1e-6 {
+	if !reflect.DeepEqual(s, want) || s.Elapsed <= 0 || s.MaxClosure <= 0 || s.MaxClosure > 1e-6 {
 		t.Errorf("summary %+v, want %+v", s, want)
 	}
-	if run := rows["run"][0]; !strings.Contains(run, fmt.Sprintf("complete | 10 | 2 | %v", s.MaxClosure)) {
+	if run := rows["run"][0]; !strings.Contains(run, fmt.Sprintf("complete | 10 | 2 | %v", s.MaxClosure)) || !strings.Contains(run, " | true | on | exact | processed | float32 | auto | 1 | false | false | false | false | <nil> | ") {
 		t.Errorf("run row %q, want status complete, 10 examples, 2 heads, closure %v", run, s.MaxClosure)
 	}
-	if got := []string{rows["head"][0], rows["head"][1]}; !slices.Equal(got, []string{"1 | 3 | 1 | 1 | 1.1 | 0", "1 | 4 | 2 | 0 | 2.0 | 1"}) {
+	if got := []string{rows["head"][0], rows["head"][1]}; !slices.Equal(got, []string{"1 | 3 | 1 | 1 | L1H1 | 0 | 1 | 0.5 | <nil> | <nil> | <nil> | 0", "1 | 4 | 2 | 0 | L2H0 | 1 | 0 | 0.5 | <nil> | <nil> | <nil> | 0"}) {
 		t.Errorf("heads %q", got)
 	}
-	if e := rows["example"]; !strings.HasPrefix(e[0], "1 | 0 | number 0 follows some other number | <nil> | <nil> |  follows | <nil> | 5 | 2 | <nil> | 6 | <nil> | ") ||
-		!strings.HasPrefix(e[1], "1 | 1 | number 1 follows some other number | number [A] | ABBA |  follows |  some | 5 | 2 | 3 | 6 | <nil> | ") {
-		t.Errorf("examples %q", e[:2])
+	if e := rows["edge"]; !strings.HasPrefix(e[0], "1 | 0 | 0 | given | 5 | 2 | none | <nil> |  follows | <nil> | <nil> | ") ||
+		!strings.HasPrefix(e[1], "1 | 1 | 1 | given | 5 | 2 | token | 3 |  follows |  some | <nil> | ") {
+		t.Errorf("edges %q", e[:2])
+	}
+	if p := rows["prompt"]; !strings.HasSuffix(p[0], " | number 0 follows some other number | 6 | true | <nil> | <nil> | <nil> | <nil> | <nil>") ||
+		!strings.HasSuffix(p[1], ` | number 1 follows some other number | 6 | true | number [A] | ABBA | <nil> | <nil> | {"group": 1, "note": "odd"}`) {
+		t.Errorf("prompts %q", p[:2])
 	}
 	if n := len(progress); n != 4 || progress[0] != (ingest.Progress{Total: 10}) || progress[1].Examples != 4 || progress[3] != (ingest.Progress{Examples: 10, Total: 10, Rows: total}) {
 		t.Errorf("progress %+v", progress)
 	}
-	verify(t, o.Path)
+	check(t, o.Path)
 	nothingBeside(t, o.Path, "run.duckdb")
 }
 
@@ -126,7 +133,9 @@ func TestAppend(t *testing.T) {
 	}
 	other := options(t, newFake(head1), 2)
 	e := newFake(head1)
-	e.model.SHA256, e.model.NLayers = strings.Repeat("a0", 32), 2
+	e.run.Model.SHA256, e.run.Model.NLayers = strings.Repeat("a0", 32), 2
+	e.layout = schematest.Layout(e.run.Model)
+	e.run.Components = e.layout.Components()
 	other.Engine, other.Path, other.Append = e, o.Path, true
 	if s := mustRun(t, other); s.RunID != 3 || s.ModelID != 1 {
 		t.Errorf("summary %+v, want run 3 of model 1", s)
@@ -140,23 +149,21 @@ func TestAppend(t *testing.T) {
 			}
 		}
 	}
-	for table, want := range map[string]int{"run": 3, "model": 2, "example": 10, "saved_query": 2, "component": len(schema.Components(3, 2)) + len(schema.Components(2, 2))} {
+	for table, want := range map[string]int{"run": 3, "model": 2, "edge": 10, "saved_query": 2, "component": 16 + 12, "run_component": 2*16 + 12} {
 		if len(after[table]) != want {
 			t.Errorf("table %s has %d rows, want %d", table, len(after[table]), want)
 		}
 	}
-	verify(t, o.Path)
+	check(t, o.Path)
 
-	// The same weights with another configuration cannot be the same model.
+	// The same weights with another configuration are another model.
 	odd := newFake(head1)
-	odd.model.LNEps = 1
+	odd.run.Model.ConfigSHA = strings.Repeat("0d", 32)
 	other.Engine = odd
-	if _, err := ingest.Run(t.Context(), other); err == nil || !strings.Contains(err.Error(), "another configuration") {
-		t.Errorf("the same weights with another configuration: %v", err)
+	if s := mustRun(t, other); s.RunID != 4 || s.ModelID != 2 {
+		t.Errorf("summary %+v, want run 4 of model 2", s)
 	}
-	if diff := cmp.Diff(after, tables(t, o.Path)); diff != "" {
-		t.Errorf("a run that failed has changed the file:\n%s", diff)
-	}
+	check(t, o.Path)
 }
 
 func TestTarget(t *testing.T) {
@@ -182,7 +189,7 @@ func TestTarget(t *testing.T) {
 		t.Errorf("a failing engine: %v", err)
 	}
 	failing.analyze = func(_ context.Context, r []schema.Result) error {
-		r[1].Heads[0].Attention[0].Prob = 7
+		r[1].Heads[0].Attention[0].Prob = float32(math.Inf(1))
 		return nil
 	}
 	if _, err := ingest.Run(t.Context(), forced); !errors.Is(err, dbfile.ErrConstraint) {
@@ -195,7 +202,7 @@ func TestTarget(t *testing.T) {
 
 	failing.analyze = nil
 	mustRun(t, forced)
-	if got := tables(t, o.Path); len(got["run"]) != 1 || !strings.Contains(got["head"][0], "2.0") {
+	if got := tables(t, o.Path); len(got["run"]) != 1 || !strings.Contains(got["head"][0], "L2H0") {
 		t.Errorf("after the forced run: runs %q, heads %q", got["run"], got["head"])
 	}
 	nothingBeside(t, o.Path, "run.duckdb")
@@ -286,11 +293,13 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// TestClosure: an exact run whose parts do not add up fails, a notebook run says by how much.
+// TestClosure: how far contributions are from adding up is for the engine to judge; the file says by how much, and holds no residual
+// that is not a number.
 func TestClosure(t *testing.T) {
 	t.Parallel()
 	for _, residual := range []float64{0.01, math.NaN(), math.Inf(1)} {
 		e := newFake(head1, head2)
+		e.run.Convention = schema.Notebook
 		e.analyze = func(_ context.Context, r []schema.Result) error {
 			for i := range r {
 				if r[i].Example.Index == 5 {
@@ -300,18 +309,100 @@ func TestClosure(t *testing.T) {
 			return nil
 		}
 		o := options(t, e, 8)
-		_, err := ingest.Run(t.Context(), o)
-		if !errors.Is(err, ingest.ErrClosure) || !strings.Contains(err.Error(), "example 5") || !strings.Contains(err.Error(), "head 2.0") {
-			t.Errorf("residual %g: error %v, want ErrClosure for example 5, head 2.0", residual, err)
-		}
-		nothingBeside(t, o.Path)
-		if residual > 1 || math.IsNaN(residual) {
+		if residual < 1 {
+			if s := mustRun(t, o); s.MaxClosure != residual {
+				t.Errorf("largest residual %g, want %g", s.MaxClosure, residual)
+			}
 			continue
 		}
-		o.Run.Convention = schema.Notebook
-		if s := mustRun(t, o); s.MaxClosure != residual {
-			t.Errorf("largest residual %g, want %g", s.MaxClosure, residual)
+		if _, err := ingest.Run(t.Context(), o); !errors.Is(err, dbfile.ErrConstraint) {
+			t.Errorf("residual %g: error %v, want ErrConstraint", residual, err)
 		}
+		nothingBeside(t, o.Path)
+	}
+	e := newFake(head1)
+	refused := &engine.ClosureError{Example: 5, Head: head1, Residual: 0.1, Tolerance: schema.ClosureTolerance}
+	e.analyze = func(context.Context, []schema.Result) error { return refused }
+	o := options(t, e, 8)
+	if _, err := ingest.Run(t.Context(), o); !errors.Is(err, engine.ErrClosure) {
+		t.Errorf("an engine that refuses: %v", err)
+	}
+	nothingBeside(t, o.Path)
+}
+
+// TestNotices: what the engine says of the run and of prompts is told once, with the first prompt that it is about.
+func TestNotices(t *testing.T) {
+	t.Parallel()
+	e := newFake(head1)
+	e.notices = []string{"a basis is left out"}
+	e.odd = map[int]string{2: "it begins oddly", 5: "it begins oddly", 7: "it ends oddly"}
+	s := mustRun(t, options(t, e, 9))
+	if want := []string{"a basis is left out", "prompt 3 and 1 more: it begins oddly", "prompt 8: it ends oddly"}; !slices.Equal(s.Notices, want) {
+		t.Errorf("notices %q, want %q", s.Notices, want)
+	}
+}
+
+// TestSharedComponents: runs of a model share its components, whatever part of them each has.
+func TestSharedComponents(t *testing.T) {
+	t.Parallel()
+	bare := newFake(head1)
+	layout := schematest.Layout(bare.run.Model)
+	layout.AttnBias = false
+	bare.run.Components, bare.layout = layout.Components(), layout
+	first := options(t, bare, 3)
+	mustRun(t, first)
+	second := options(t, newFake(head1), 3)
+	second.Path, second.Append = first.Path, true
+	mustRun(t, second)
+	check(t, first.Path)
+	rows := tables(t, first.Path)
+	if len(rows["component"]) != 16 || len(rows["run_component"]) != 13+16 {
+		t.Errorf("%d components, %d of runs, want 16 and 29", len(rows["component"]), len(rows["run_component"]))
+	}
+	db, err := dbfile.OpenReader(t.Context(), first.Path, dbfile.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for run, want := range []string{"W_E W_pos 0.0 0.1 MLP0 1.0 1.1 MLP1 2.0 2.1 MLP2 b_Q b_K", "W_E W_pos 0.0 0.1 b_O0 MLP0 1.0 1.1 b_O1 MLP1 2.0 2.1 b_O2 MLP2 b_Q b_K"} {
+		var got string
+		if err := db.SQL().QueryRowContext(t.Context(), `SELECT string_agg(c.label, ' ' ORDER BY r.ordinal)
+			FROM run_component AS r JOIN component AS c USING (component_id) WHERE run_id = ?`, run+1).Scan(&got); err != nil {
+			t.Fatal(err)
+		}
+		if got != want {
+			t.Errorf("run %d has %s, want %s", run+1, got, want)
+		}
+	}
+}
+
+// TestRunKeys: the same question has the same key in every file, and another one where a file has it already.
+func TestRunKeys(t *testing.T) {
+	t.Parallel()
+	keys := func(o ingest.Options) []string {
+		t.Helper()
+		var list []string
+		for _, row := range tables(t, o.Path)["run"] {
+			list = append(list, strings.Split(row, " | ")[1])
+		}
+		return list
+	}
+	a, b := options(t, newFake(head1), 3), options(t, newFake(head1), 3)
+	b.CommandLine, b.CreatedAt = "another", created.Add(time.Hour)
+	mustRun(t, a)
+	mustRun(t, b)
+	if x, y := keys(a), keys(b); len(x[0]) != 32 || !slices.Equal(x, y) {
+		t.Errorf("keys %q and %q of the same question", x, y)
+	}
+	a.Append = true
+	mustRun(t, a)
+	if x := keys(a); len(x) != 2 || x[0] == x[1] {
+		t.Errorf("keys %q of the same question asked twice", x)
+	}
+	c := options(t, newFake(head1), 4)
+	mustRun(t, c)
+	if x, y := keys(b), keys(c); x[0] == y[0] {
+		t.Errorf("key %q of runs over 3 and over 4 prompts", x[0])
 	}
 }
 
@@ -349,10 +440,10 @@ func TestCancel(t *testing.T) {
 			}
 			got := tables(t, o.Path)
 			// The batch after the cancel may have been handed over already.
-			if n := incomplete.Examples; n < after*size || n > (after+1)*size || len(got["example"]) != n {
-				t.Errorf("%d examples in the file, the error says %d, want %d or %d", len(got["example"]), n, after*size, (after+1)*size)
+			if n := incomplete.Examples; n < after*size || n > (after+1)*size || len(got["edge"]) != n {
+				t.Errorf("%d examples in the file, the error says %d, want %d or %d", len(got["edge"]), n, after*size, (after+1)*size)
 			}
-			for _, table := range []string{"example", "score", "token", "attention", "contribution_wide"} {
+			for _, table := range []string{"prompt", "edge", "score", "prompt_token", "prompt_attention", "contribution_wide"} {
 				perExample := len(want[table]) / examples
 				if wanted := want[table][:incomplete.Examples*perExample]; !slices.Equal(got[table], wanted) {
 					t.Errorf("table %s has %d rows, want the first %d of the complete run", table, len(got[table]), len(wanted))
@@ -375,7 +466,9 @@ func TestFailureInMidRun(t *testing.T) {
 		want  error
 	}{
 		"engine":      {func(*schema.Result) error { return broken }, broken},
-		"closure":     {func(r *schema.Result) error { r.Heads[0].Score.Closure = 1; return nil }, ingest.ErrClosure},
+		"closure":     {func(r *schema.Result) error { r.Heads[0].Score.Closure = math.NaN(); return nil }, dbfile.ErrConstraint},
+		"factors":     {func(r *schema.Result) error { r.Heads[0].Factors = make([]schema.Factors, 2); return nil }, nil},
+		"logits":      {func(r *schema.Result) error { r.Logits = &schema.Logits{}; return nil }, nil},
 		"not finite":  {func(r *schema.Result) error { r.Heads[0].Contributions[3].Score[2] = float32(math.Inf(1)); return nil }, nil},
 		"wrong head":  {func(r *schema.Result) error { r.Heads[0].Head.Index = 0; return nil }, nil},
 		"wrong order": {func(r *schema.Result) error { r.Example.Index++; return nil }, nil},
@@ -399,8 +492,8 @@ func TestFailureInMidRun(t *testing.T) {
 			if err == nil || c.want != nil && !errors.Is(err, c.want) || !errors.As(err, &incomplete) || incomplete.Examples != 9 {
 				t.Fatalf("error %v, want %v after 9 examples", err, c.want)
 			}
-			if got := tables(t, o.Path); len(got["example"]) != 9 || len(got["score"]) != 9 {
-				t.Errorf("%d examples and %d scores in the file, want 9", len(got["example"]), len(got["score"]))
+			if got := tables(t, o.Path); len(got["edge"]) != 9 || len(got["score"]) != 9 {
+				t.Errorf("%d examples and %d scores in the file, want 9", len(got["edge"]), len(got["score"]))
 			}
 			nothingBeside(t, o.Path, "run.duckdb")
 		})
@@ -464,7 +557,7 @@ func TestForeignText(t *testing.T) {
 	}
 	o.Engine = e
 	mustRun(t, o)
-	if got := tables(t, o.Path)["token"]; !strings.HasSuffix(got[0], "| \ufffd") || !strings.HasSuffix(got[1], "| ") {
+	if got := tables(t, o.Path)["prompt_token"]; !strings.HasSuffix(got[0], "| \ufffd") || !strings.HasSuffix(got[1], "| ") {
 		t.Errorf("tokens %q", got[:2])
 	}
 }
@@ -495,7 +588,7 @@ func TestValidate(t *testing.T) {
 	if !errors.Is(err, ingest.ErrOptions) {
 		t.Fatalf("error %v, want ErrOptions", err)
 	}
-	for _, fault := range []string{"no engine", "no prompts", "no file", "append and force", "batches of -1", "0 threads", `precision ""`, "no creation time"} {
+	for _, fault := range []string{"no engine", "no prompts", "no file", "append and force", "batches of -1", "no creation time"} {
 		if !strings.Contains(err.Error(), fault) {
 			t.Errorf("error %v does not name the fault %q", err, fault)
 		}
@@ -521,7 +614,7 @@ func ExampleRun() {
 	defer os.RemoveAll(dir)
 	o := ingest.Options{
 		Engine: newFake(head1), Prompts: numbered(10), Path: filepath.Join(dir, "run.duckdb"), BatchExamples: 5,
-		Run:      schema.Run{CreatedAt: created, Version: "example", PromptSource: "numbers", Precision: "float32", Threads: 1},
+		CreatedAt: created, Version: "example", PromptSource: "numbers",
 		Progress: func(p ingest.Progress) { fmt.Printf("%d of %d\n", p.Examples, p.Total) },
 	}
 	summary, err := ingest.Run(context.Background(), o)
@@ -534,7 +627,7 @@ func ExampleRun() {
 	// 0 of 10
 	// 5 of 10
 	// 10 of 10
-	// run 1: 10 examples, 700 rows
+	// run 1: 10 examples, 710 rows
 }
 
 // TestLastExamplesJoin: where nobody chose the size of batches, a last batch of up to a quarter of it joins the one before.
@@ -557,52 +650,41 @@ func TestManyBases(t *testing.T) {
 	t.Parallel()
 	e := newFake(head1)
 	for i := range 250 {
-		e.bases = append(e.bases, schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: fmt.Sprintf("mine%d", i), Dimension: 1, Description: "one of many"})
+		e.run.Bases = append(e.run.Bases, schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: fmt.Sprintf("mine%d", i), Dimension: 1, Description: "one of many"})
 	}
 	o := options(t, e, 1)
 	mustRun(t, o)
 	rows := tables(t, o.Path)["basis"] // begin with the run and the number of the basis
-	if len(rows) != len(e.bases) {
-		t.Fatalf("%d bases, want %d", len(rows), len(e.bases))
+	if len(rows) != len(e.run.Bases) {
+		t.Fatalf("%d bases, want %d", len(rows), len(e.run.Bases))
 	}
-	for i, b := range e.bases {
+	for i, b := range e.run.Bases {
 		if !strings.HasPrefix(rows[i], fmt.Sprintf("1 | %d | ", i)) || !strings.Contains(rows[i], " | "+b.Name+" | ") {
 			t.Errorf("basis %d is %s, want %s", i, rows[i], b.Name)
 		}
 	}
 }
 
-// TestPartsOfABatch: a batch of long prompts is computed in several forward passes. What fails in one leaves the passes before it in the
+// TestPartsOfABatch: a batch is computed in several forward passes. What fails in one leaves the passes before it in the
 // file, in the batch that was begun as well, and the rest of the run makes the file that it would have been.
 func TestPartsOfABatch(t *testing.T) {
 	t.Parallel()
-	long := func(yield func(schema.Prompt, error) bool) {
-		for p, err := range numbered(20) {
-			// Two of them fit in a pass: they begin with a number of their own, and share nothing.
-			p.Text = strings.Fields(p.Text)[1] + strings.Repeat(" word", 300) + " " + p.Text
-			if !yield(p, err) {
-				return
-			}
-		}
-	}
 	whole := options(t, newFake(head1), 20)
-	whole.Prompts, whole.BatchExamples = long, 20
+	whole.BatchExamples = 20
 	if s := mustRun(t, whole); s.Batches != 1 {
 		t.Fatalf("%d batches, want 1", s.Batches)
 	}
 	e := newFake(head1)
+	e.pass = 2
 	broken := errors.New("broken")
 	e.analyze = func(_ context.Context, results []schema.Result) error {
-		if len(results) != 2 {
-			return fmt.Errorf("a pass of %d prompts, want 2", len(results))
-		}
 		if results[1].Example.Index == 9 {
 			return broken
 		}
 		return nil
 	}
 	o := options(t, e, 20)
-	o.Prompts, o.BatchExamples = long, 6
+	o.BatchExamples = 6
 	_, err := ingest.Run(t.Context(), o)
 	var incomplete *ingest.Incomplete
 	if !errors.Is(err, broken) || !errors.As(err, &incomplete) || incomplete.Examples != 8 {

@@ -99,7 +99,7 @@ func TestExpand(t *testing.T) {
 	if got, err := r.Expand("{model}: {a}, {head}"); err != nil || got != "{a}: 1, 10.7" {
 		t.Errorf("a value was expanded again: %q, %v", got, err)
 	}
-	for title, want := range map[string]string{"{b}": `values "x" and "y", want the same in every row`, "{c}": "no such fact or column, want one of a, b, head", "{": "braces only as {column}"} {
+	for title, want := range map[string]string{"{b}": `values "x" and "y", want the same in every row`, "{c}": "no such fact, column or parameter, want one of a, b, head", "{": "braces only as {column}"} {
 		if _, err := r.Expand(title); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q", title, err, want)
 		}
@@ -145,7 +145,7 @@ func TestNumber(t *testing.T) {
 
 func TestParseWords(t *testing.T) {
 	t.Parallel()
-	for m := queries.Table; m <= queries.Line; m++ {
+	for m := queries.Table; m <= queries.Scatter; m++ {
 		if again, err := queries.ParseMark(m.String()); err != nil || again != m {
 			t.Errorf("mark %v: %v, %v", m, again, err)
 		}

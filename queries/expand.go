@@ -5,35 +5,51 @@ import (
 	"strings"
 )
 
-// Expand replaces every {name} in a title by the fact of that name, or else by the value that the column of that name
-// has in all rows, so that a title says what the rows are about and not what was asked for.
-func (r *Result) Expand(title string) (string, error) {
-	names, err := placeholders(title)
+// Expand fills in the braces of a text of the header. {name} is the fact of that name, or else the value that
+// the column of that name has in all rows, so that a title says what the rows are about and not what was
+// asked for; where there is neither, it is the value of the parameter. {name?yes|no} is one of two texts, as
+// the value is true or not. Heads are written as figures name them.
+func (r *Result) Expand(text string) (string, error) {
+	list, err := placeholders(text)
 	if err != nil {
 		return "", err
 	}
-	var pairs []string
-	for _, name := range names {
-		if value, ok := r.fact(name); ok {
-			pairs = append(pairs, "{"+name+"}", value)
-			continue
+	var b strings.Builder
+	end := 0
+	for _, p := range list {
+		value, err := r.value(p.name)
+		if err != nil {
+			return "", fmt.Errorf("{%s} in %q: %w", p.name, text, err)
 		}
-		i := r.Index(name)
-		if i < 0 {
-			return "", fmt.Errorf("{%s} in %q: no such fact or column, want one of %s", name, title, strings.Join(r.Names(), ", "))
-		}
-		if len(r.Rows) == 0 {
-			return "", fmt.Errorf("{%s} in %q: the result has no rows", name, title)
-		}
-		value := String(r.Rows[0][i])
-		for _, row := range r.Rows {
-			if String(row[i]) != value {
-				return "", fmt.Errorf("{%s} in %q: values %q and %q, want the same in every row", name, title, value, String(row[i]))
-			}
-		}
-		pairs = append(pairs, "{"+name+"}", value)
+		b.WriteString(text[end:p.from] + p.expand(value))
+		end = p.to
 	}
-	return strings.NewReplacer(pairs...).Replace(title), nil // one pass: a value is not expanded again
+	return b.String() + text[end:], nil
+}
+
+// value is what stands for {name}.
+func (r *Result) value(name string) (string, error) {
+	if value, ok := r.fact(name); ok {
+		return HeadName(value), nil
+	}
+	i := r.Index(name)
+	if bound, ok := r.Bound[name]; ok && i < 0 {
+		return shown(bound), nil
+	}
+	if i < 0 {
+		known := strings.Join(r.Names(), ", ")
+		return "", fmt.Errorf("no such fact, column or parameter, want one of %s", known)
+	}
+	if len(r.Rows) == 0 {
+		return "", fmt.Errorf("the result has no rows")
+	}
+	value := String(r.Rows[0][i])
+	for _, row := range r.Rows {
+		if String(row[i]) != value {
+			return "", fmt.Errorf("values %q and %q, want the same in every row", value, String(row[i]))
+		}
+	}
+	return HeadName(value), nil
 }
 
 func (r *Result) fact(name string) (string, bool) {
@@ -45,20 +61,57 @@ func (r *Result) fact(name string) (string, bool) {
 	return "", false
 }
 
-// placeholders lists the columns named in a title, in the order of their appearance.
-func placeholders(title string) ([]string, error) {
-	var names []string
-	rest := title
-	for {
-		open := strings.IndexAny(rest, "{}")
-		if open < 0 {
-			return names, nil
-		}
-		end := strings.IndexByte(rest, '}')
-		if rest[open] == '}' || end < 0 || !isName(rest[open+1:end]) {
-			return nil, fmt.Errorf("title %q, want braces only as {column}", title)
-		}
-		names = append(names, rest[open+1:end])
-		rest = rest[end+1:]
+// A placeholder is {name} or {name?yes|no} in a text.
+type placeholder struct {
+	from, to int // bytes of the text
+	name     string
+	choice   bool
+	yes, no  string
+}
+
+func (p placeholder) expand(value string) string {
+	switch {
+	case !p.choice:
+		return value
+	case value == "true":
+		return p.yes
+	case value == "false" || value == "" || value == "NULL":
+		return p.no
 	}
+	return p.yes + " / " + p.no // it varies: the panels tell
+}
+
+// placeholders lists what stands in braces in a text, in the order of appearance.
+func placeholders(text string) ([]placeholder, error) {
+	var list []placeholder
+	for at := 0; ; {
+		open := strings.IndexAny(text[at:], "{}")
+		if open < 0 {
+			return list, nil
+		}
+		from := at + open
+		end := strings.IndexByte(text[from:], '}')
+		if text[from] == '}' || end < 0 {
+			return nil, braces(text)
+		}
+		p := placeholder{from: from, to: from + end + 1}
+		inner := text[from+1 : from+end]
+		var texts string
+		p.name, texts, p.choice = strings.Cut(inner, "?")
+		if p.choice {
+			var both bool
+			if p.yes, p.no, both = strings.Cut(texts, "|"); !both {
+				return nil, braces(text)
+			}
+		}
+		if !isName(p.name) || strings.Contains(inner, "{") {
+			return nil, braces(text)
+		}
+		list = append(list, p)
+		at = p.to
+	}
+}
+
+func braces(text string) error {
+	return fmt.Errorf("text %q, want braces only as {column} or {column?text if true|text if not}", text)
 }

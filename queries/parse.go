@@ -34,11 +34,12 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line,
 //
 //	SELECT ... WHERE head = coalesce($head, ...) ORDER BY ...
 //
-// Every header line is "-- key: value", or "--" and at least three spaces and more of the value above. name, title and description
-// must be there; param may come many times, other keys once. A parameter is "NAME TYPE = DEFAULT, meaning", where TYPE is
-// TEXT, INTEGER, DOUBLE or BOOLEAN and a text default stands in single quotes; without default it is NULL. Which further
-// keys there are depends on chart; see [Chart]. Each $name in the SQL must be a declared parameter and each parameter used.
-// Errors are [SyntaxError], all of them joined.
+// Every header line is "-- key: value", or "--" and at least three spaces and more of the value above. name
+// and title must be there; param and say may come many times, other keys once. A parameter is "NAME TYPE =
+// DEFAULT, meaning", where TYPE is TEXT, INTEGER, DOUBLE or BOOLEAN and a text default stands in single
+// quotes; without default it is NULL. Which further keys there are depends on chart; see [Chart], and
+// [Manual] for all of it. Each $name in the SQL must be a declared parameter and each parameter used. Errors
+// are [SyntaxError], all of them joined.
 func Parse(text string) (Query, error) {
 	if len(text) > MaxLength {
 		return Query{}, fmt.Errorf("saved query of %d bytes, want at most %d", len(text), MaxLength)
@@ -55,6 +56,7 @@ func Parse(text string) (Query, error) {
 	p.query.Line = 1 + strings.Count(before, "\n")
 	p.required()
 	p.statement()
+	p.texts()
 	slices.SortStableFunc(p.faults, func(a, b *SyntaxError) int { return a.Line - b.Line })
 	var faults []error
 	for _, fault := range p.faults {
@@ -78,10 +80,15 @@ func forbidden(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
 }
 
+// headerKeys are the keys that do not describe the figure.
+var headerKeys = []string{"name", "title", "subtitle", "description", "param", "say", "chart"}
+
 type parser struct {
 	query  Query
-	seen   map[string]int // header key to its line
-	params []int          // lines of the parameters
+	seen   map[string]int  // header key to its line
+	params []int           // lines of the parameters
+	says   []int           // lines of the phrases
+	words  map[string]bool // of the SQL, in lower case; nil where it may have columns that it does not name
 	faults []*SyntaxError
 }
 
@@ -114,11 +121,13 @@ func (p *parser) header(text string) string {
 		entries = append(entries, entry{key[1:], strings.TrimSpace(value), line})
 	}
 	for _, e := range entries {
-		if first, repeated := p.seen[e.key]; repeated && e.key != "param" {
+		if first, repeated := p.seen[e.key]; repeated && e.key != "param" && e.key != "say" {
 			p.fault(e.line, "key %q again, it is on line %d already", e.key, first)
 			continue
 		}
-		p.seen[e.key] = e.line
+		if p.seen[e.key] == 0 {
+			p.seen[e.key] = e.line
+		}
 		if e.value == "" {
 			p.fault(e.line, "key %q has no value", e.key)
 			continue
@@ -150,6 +159,12 @@ func (p *parser) set(key, value string, line int) (err error) {
 		_, err = placeholders(value)
 	case "description":
 		q.Description = value
+	case "say":
+		var phrase Phrase
+		if phrase, err = parsePhrase(value); err == nil {
+			q.Phrases = append(q.Phrases, phrase)
+			p.says = append(p.says, line)
+		}
 	case "param":
 		var param Param
 		if param, err = parseParam(value); err == nil {
@@ -164,19 +179,25 @@ func (p *parser) set(key, value string, line int) (err error) {
 	case "chart":
 		q.Chart.Mark, err = ParseMark(value)
 	default:
-		err = q.Chart.set(key, value)
+		if i := keyOf(key); i >= 0 && chartKeys[i].column != nil && !isName(value) {
+			return fmt.Errorf("%s %q, want the name of a column in lower case", key, value)
+		}
+		err = q.Chart.Set(key, value)
 	}
 	return err
 }
 
 // required checks that the keys which the header and its mark need are there, and no others.
 func (p *parser) required() {
-	for _, key := range []string{"name", "title", "description"} {
+	for _, key := range []string{"name", "title"} {
 		if p.seen[key] == 0 {
 			p.fault(1, "no %q in the header", key)
 		}
 	}
 	mark := p.query.Chart.Mark
+	if p.seen["zmax"] != 0 && p.seen["scale"] != 0 {
+		p.fault(p.seen["zmax"], "zmax fixes the colour scale and scale fits it to the values: want one of them")
+	}
 	for _, key := range chartKeys {
 		line := p.seen[key.name]
 		switch use := key.use[mark]; {
@@ -196,6 +217,7 @@ func (p *parser) statement() {
 		p.fault(q.Line+fault.Line-1, "%s", fault.Problem)
 		return
 	}
+	p.words = named(tokens)
 	used := map[string]bool{}
 	ended, empty := false, true
 	for _, t := range tokens {
@@ -229,6 +251,105 @@ func (p *parser) statement() {
 			p.fault(p.params[i], "parameter %q is not used in the SQL, want $%s there", param.Name, param.Name)
 		}
 	}
+	for i, phrase := range q.Phrases {
+		if !q.has(phrase.Param) {
+			p.fault(p.says[i], "no parameter %q, want one of the header's", phrase.Param)
+		}
+	}
+}
+
+// named lists the words of SQL that may be columns of its answer, or nil where it may have columns that it
+// does not name: SELECT *, or FROM alone.
+func named(tokens []token) map[string]bool {
+	words := map[string]bool{}
+	selects, froms, before := 0, 0, ""
+	for _, t := range tokens {
+		text := strings.ToLower(strings.Trim(t.text, `"`))
+		switch {
+		case text == "*" && slices.Contains([]string{"select", "distinct", "all", ",", "."}, before),
+			slices.Contains([]string{"columns", "pivot", "unpivot", "describe", "summarize", "show"}, text):
+			return nil
+		case text == "select":
+			selects++
+		case text == "from":
+			froms++
+		}
+		words[text], before = true, text
+	}
+	if froms > selects {
+		return nil
+	}
+	return words
+}
+
+// texts checks that what stands in braces in titles can be filled in: a fact of the run, a parameter, or a
+// word of the SQL.
+func (p *parser) texts() {
+	q := &p.query
+	for _, t := range q.texts() {
+		list, err := placeholders(t.text)
+		if err != nil || p.words == nil {
+			continue // told where the key is read
+		}
+		for _, h := range list {
+			if p.words[h.name] || slices.Contains(q.Known(), h.name) {
+				continue
+			}
+			advice := "want the name of a column or of a parameter"
+			if slices.Contains(runFacts, h.name) {
+				advice = "a query with the parameter run has it: -- param: run INTEGER = NULL"
+			}
+			p.fault(p.seen[t.key], "{%s} in the %s: neither the SQL nor the header has that name; %s",
+				h.name, t.key, advice)
+		}
+	}
+}
+
+// A headerText is a text of the header that may hold names in braces.
+type headerText struct{ key, text string }
+
+func (q *Query) texts() []headerText {
+	c := &q.Chart
+	return []headerText{
+		{"title", q.Title}, {"subtitle", q.Subtitle}, {"x_title", c.XTitle}, {"y_title", c.YTitle},
+		{"fill_title", c.FillTitle}, {"legend_title", c.LegendTitle},
+	}
+}
+
+// Placeholders lists the names in braces in all texts of the header.
+func (q *Query) Placeholders() []string {
+	var names []string
+	for _, t := range q.texts() {
+		list, err := placeholders(t.text)
+		if err != nil {
+			continue // of a query that was not parsed
+		}
+		for _, p := range list {
+			if !slices.Contains(names, p.name) {
+				names = append(names, p.name)
+			}
+		}
+	}
+	return names
+}
+
+// Known lists what may stand in braces beside the columns of the answer: parameters, and the facts of the
+// run.
+func (q *Query) Known() []string {
+	var names []string
+	for _, p := range q.Params {
+		names = append(names, p.Name)
+	}
+	if q.has("run") {
+		names = append(names, runFacts...)
+	}
+	return names
+}
+
+// runFacts are what a query with the parameter run is about; one with the parameter head too has the fact
+// head.
+var runFacts = []string{
+	"run", "model", "prompts", "source", "seed", "bos", "convention", "processing", "precision", "created", "version", "sha256",
 }
 
 func (q *Query) has(param string) bool {

@@ -60,7 +60,7 @@ func TestParseMalformed(t *testing.T) {
 		line           int
 		want           string
 	}{
-		{"unknown key", "-- x_title: prompt", "-- colour: red", 11, `unknown key "colour", want one of name, title`},
+		{"unknown key", "-- x_title: prompt", "-- colour: red", 11, `unknown key "colour", want `},
 		{"repeated key", "-- x_title: prompt", "-- x: score", 11, `key "x" again, it is on line 9 already`},
 		{"repeated name", "-- x_title: prompt", "-- name: other", 11, `key "name" again, it is on line 1 already`},
 		{"no colon", "-- x_title: prompt", "-- x_title prompt", 11, `want "-- key: value"`},
@@ -77,11 +77,21 @@ func TestParseMalformed(t *testing.T) {
 		{"open brace", "{head}", "{head", 2, `want braces only as {column}`},
 		{"closed brace", "{head}", "head}", 2, `want braces only as {column}`},
 		{"empty braces", "{head}", "{}", 2, `want braces only as {column}`},
+		{"title without a column", "{head}", "{hed}", 2, `{hed} in the title: neither the SQL nor the header has that name`},
+		{"title without a run", "{head}", "{model}", 2, `a query with the parameter run has it: -- param: run INTEGER = NULL`},
+		{"axis without a column", "-- x_title: prompt", "-- x_title: {prompt}", 11, `{prompt} in the x_title`},
+		{"choice without an other", "{head}", "{head?a}", 2, `want braces only as {column}`},
+		{"scale and zmax", "-- chart: bar", "-- chart: heatmap\n-- fill: score\n-- scale: panel\n-- zmax: 3", 11, `want one of them`},
+		{"unknown scale", "-- x_title: prompt", "-- scale: log", 11, `scale "log", want one of figure, frame, panel, quantile`},
+		{"zmax of nothing", "-- x_title: prompt", "-- zmax: 0", 11, `want a number above 0`},
+		{"hide nothing", "-- x_title: prompt", "-- hide: a,,b", 11, `an empty name`},
+		{"say of another", "-- x_title: prompt", "-- say: nothing, some words", 11, `no parameter "nothing"`},
+		{"say nothing", "-- x_title: prompt", "-- say: head", 11, `want "NAME, TEXT" or "NAME = VALUE, TEXT"`},
 		{"unknown mark", "-- chart: bar", "-- chart: pie", 8, `chart "pie", want one of table, scalar, heatmap`},
 		{"missing key of the mark", "-- y: score", "-- label: score", 8, `chart bar needs the key "y"`},
 		{"key of another mark", "-- x_title: prompt", "-- bins: 20", 11, `chart bar has no key "bins"`},
-		{"count not a number", "-- x_title: prompt", "-- facet_columns: two", 11, `want a whole number from 1 to 1000`},
-		{"count of 0", "-- x_title: prompt", "-- facet_columns: 0", 11, `want a whole number from 1 to 1000`},
+		{"count not a number", "-- x_title: prompt", "-- facet_columns: two", 11, `want a whole number from 1 to 4096`},
+		{"count of 0", "-- x_title: prompt", "-- facet_columns: 0", 11, `want a whole number from 1 to 4096`},
 		{"column with SQL", "-- x: example_id", "-- x: example_id; DROP TABLE run", 9, `want the name of a column`},
 		{"param type", "param: least DOUBLE", "param: least NUMBER", 6, `parameter type "NUMBER", want one of TEXT, INTEGER, DOUBLE, BOOLEAN`},
 		{"param without type", "param: least DOUBLE", "param: least", 6, `parameter type ""`},
@@ -140,7 +150,7 @@ func lineHas(text, start, part string) bool {
 func TestParseAllFaults(t *testing.T) {
 	t.Parallel()
 	_, err := queries.Parse("-- name: X\n-- hue: red\n\nSELECT $a")
-	for _, want := range []string{"line 1: name", "line 2: unknown key", `no "title"`, `no "description"`, "line 4: parameter $a"} {
+	for _, want := range []string{"line 1: name", "line 2: unknown key", `no "title"`, "line 4: parameter $a"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q in it", err, want)
 		}
@@ -242,6 +252,6 @@ SELECT example_id FROM example WHERE n_tokens >= $least ORDER BY example_id
 	fmt.Println(err)
 	// Output:
 	// line 1: no "title" in the header
-	// line 2: unknown key "titel", want one of name, title, subtitle, description, param, chart, x, y, fill, series, category, label, facet, frame, error, count, order, x_tick, y_tick, x_group, y_group, x_title, y_title, fill_title, legend_title, facet_columns, bins
+	// line 2: unknown key "titel", want title
 	// line 5: parameter $least is not in the header, want "-- param: least TYPE = DEFAULT"
 }

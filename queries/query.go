@@ -9,10 +9,11 @@ import (
 // answer is drawn.
 type Query struct {
 	Name        string // lower case letters, digits and _
-	Title       string // may hold {column}; see [Result.Expand]
+	Title       string // may hold {column}, as all texts of the figure; see [Result.Expand]
 	Subtitle    string // likewise
 	Description string
 	Params      []Param
+	Phrases     []Phrase // what to say of values of the parameters
 	Chart       Chart
 	SQL         string // one statement; parameters as $name
 	Line        int    // of the text that was parsed, where SQL begins, from 1
@@ -72,6 +73,9 @@ func (q Query) String() string {
 	line("description", q.Description)
 	for _, p := range q.Params {
 		line("param", p.String())
+	}
+	for _, p := range q.Phrases {
+		line("say", p.String())
 	}
 	line("chart", q.Chart.Mark.String())
 	for _, key := range chartKeys {

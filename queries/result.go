@@ -45,8 +45,9 @@ type Column struct {
 // Result is the answer to a query: rows of typed values in the order in which the query gave them.
 type Result struct {
 	Columns []Column
-	Rows    [][]any // each as long as Columns; values as [Type] says
-	Facts   []Fact  // what the rows are about; empty for SQL that does not say which run it reads
+	Rows    [][]any        // each as long as Columns; values as [Type] says
+	Facts   []Fact         // what the rows are about; empty for SQL that does not say which run it reads
+	Bound   map[string]any // what the parameters of the query were bound to
 }
 
 // Fact is one thing to know about an answer, such as the number of its run or its convention.

@@ -32,7 +32,10 @@ type bench struct {
 
 // ingest makes the files.
 func (b *bench) ingest() error {
-	const notebook = "--convention=notebook"
+	notebook := "--convention=notebook"
+	if b.subject.Exact {
+		notebook = "--convention=exact"
+	}
 	for _, run := range []struct {
 		file string
 		args []string

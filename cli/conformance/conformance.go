@@ -18,11 +18,12 @@ import (
 
 // Subject is the model that is measured, with the heads in the roles that 10.7, 9.9 and 9.6 have in GPT-2 small.
 type Subject struct {
-	Dir       string    // model folder
+	Dir       string    // model folder, or a .gguf file
 	Templates string    // template file, such as DUCKLENS_IOI_TEMPLATES names
 	Head      string    // target head
 	Movers    [2]string // mover heads
 	Seeds     []Seed    // of the histograms, without BOS
+	Exact     bool      // in the exact convention; else in the notebook's, which is for GPT-2
 }
 
 // Seed is a set of prompts of the histograms: the first N of a seed.
@@ -249,6 +250,11 @@ func compareHistograms(b *bench, ref Reference, report *Report) error {
 		}
 	}
 	return nil
+}
+
+// SmolLM2 is a second subject, in the exact convention: SmolLM2-135M-Instruct at four bits.
+func SmolLM2(model, templates string) Subject {
+	return Subject{Dir: model, Templates: templates, Head: "24.4", Movers: [2]string{"23.0", "23.3"}, Seeds: []Seed{{0, 40}, {1, 40}}, Exact: true}
 }
 
 // Missing says what a comparison with the real GPT-2 small needs and does not have, given the values of the two

@@ -9,6 +9,7 @@ import (
 
 	"ducklens/cli/demo"
 	"ducklens/engine/checkpoint"
+	"ducklens/engine/family"
 	"ducklens/engine/tokenizer"
 	"ducklens/ingest/prompts"
 )
@@ -26,9 +27,12 @@ func TestExtract(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	config := c.Config()
-	if config.NLayers != 4 || config.NHeads != 4 || config.DModel != 96 || config.NCtx != 64 {
-		t.Errorf("config %v", config)
+	m, err := family.Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := m.Spec; s.Layers != 4 || s.Heads != 4 || s.DModel != 96 || s.NCtx != 64 {
+		t.Errorf("spec %+v", s)
 	}
 	for _, info := range c.Infos() {
 		v, err := c.Tensor(info.Name)
@@ -43,8 +47,8 @@ func TestExtract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tok.VocabSize() != config.DVocab || tok.EndOfText() != config.BOS {
-		t.Errorf("%d tokens, end of text %d, the model has %d and %d", tok.VocabSize(), tok.EndOfText(), config.DVocab, config.BOS)
+	if tok.VocabSize() != m.Spec.DVocab || tok.EndOfText() != m.BOS {
+		t.Errorf("%d tokens, end of text %d, the model has %d and %d", tok.VocabSize(), tok.EndOfText(), m.Spec.DVocab, m.BOS)
 	}
 
 	if err := os.WriteFile(filepath.Join(dir, "merges.txt"), []byte("another"), 0o644); err != nil {

@@ -14,8 +14,8 @@ import (
 	"ducklens/cli/demo"
 	"ducklens/engine"
 	"ducklens/engine/blas"
-	"ducklens/engine/checkpoint"
 	"ducklens/engine/model"
+	"ducklens/engine/model/modeltest"
 	"ducklens/ingest/prompts"
 	"ducklens/schema"
 )
@@ -52,16 +52,12 @@ func examples(t *testing.T, e *engine.Engine, n int) (list []schema.Example) {
 func TestModelHasLearntIOI(t *testing.T) {
 	t.Parallel()
 	dir := extracted(t)
-	c, err := checkpoint.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := modeltest.OpenPath(t, dir)
 	provider, err := blas.ByName("auto")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := model.Load[float32](c, schema.Processed, provider, 1)
+	m, err := model.Load[float32](c.Checkpoint, c.Spec, c.Sources, schema.Processed, provider, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +77,7 @@ func TestModelHasLearntIOI(t *testing.T) {
 		seqs = append(seqs, model.Sequence{Tokens: ids, Positions: []int{x.Query}})
 		io, s = append(io, ids[x.Key]), append(s, ids[x.Baseline])
 	}
-	layers := c.Config().NLayers
+	layers := c.Spec.Layers
 	cache, err := m.ForwardAll(t.Context(), seqs, nil)
 	if err != nil {
 		t.Fatal(err)

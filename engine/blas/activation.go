@@ -5,8 +5,8 @@ import "math"
 // Activation is a function of single numbers, the nonlinearity of an MLP.
 type Activation uint8
 
-// GELUTanh is the tanh form of GELU that GPT-2 uses, GELU the form with erf (arXiv:1606.08415, section 2); SiLU is
-// x / (1 + exp(-x)) (the same, section 4).
+// GELUTanh is the tanh form of GELU that GPT-2 uses, GELU the form with erf (arXiv:1606.08415, section 2);
+// SiLU is x / (1 + exp(-x)) (the same, section 4).
 const (
 	NoActivation Activation = iota
 	GELUTanh

@@ -24,9 +24,9 @@ type attender interface {
 	attention(z, q, k, v Matrix[float32], h Heads[float32], c Causal[float32])
 }
 
-// Attention sets z [rows, heads d_head] = softmax(q k^T) v for each of the heads, with q [rows, heads d_head] and k, v [seen, kv_heads
-// d_head]. What the softmax looks at, and how, is said by c. It runs in the caller's goroutine. It panics when shapes do not fit or a
-// matrix is transposed.
+// Attention sets z [rows, heads d_head] = softmax(q k^T) v for each of the heads, with q [rows, heads d_head]
+// and k, v [seen, kv_heads d_head]. What the softmax looks at, and how, is said by c. It runs in the caller's
+// goroutine. It panics when shapes do not fit or a matrix is transposed.
 func Attention[T Float](p Provider, z, q, k, v Matrix[T], h Heads[T], c Causal[T]) {
 	if h.KV < 1 || h.Query < 1 || h.Query%h.KV != 0 || h.Sinks != nil && len(h.Sinks) != h.Query {
 		panic(fmt.Sprintf("blas: attention of %d heads with %d key and value heads and %d sinks", h.Query, h.KV, len(h.Sinks)))

@@ -86,8 +86,8 @@ func (builtin) Gemm64(threads int, c, a, b Matrix[float64], add bool) {
 }
 
 const (
-	// partRows and partCols bound the part of C that one thread takes at a time: as many rows as the C side packs at
-	// once, and no more than the second-level cache holds beside them.
+	// partRows and partCols bound the part of C that one thread takes at a time: as many rows as the C side
+	// packs at once, and no more than the second-level cache holds beside them.
 	partRows = 144
 	partCols = 1536
 	// serialWork is the number of multiplications below which starting goroutines costs more than they gain
@@ -207,8 +207,8 @@ func from(x []float32, i int) *C.float {
 	return ptr(x[i:])
 }
 
-// pack copies b into memory outside of the Go heap: weights are most of what a process holds, and the collector would let
-// the heap grow by as much again before it looks for garbage.
+// pack copies b into memory outside of the Go heap: weights are most of what a process holds, and the
+// collector would let the heap grow by as much again before it looks for garbage.
 func (b builtin) pack(m Matrix[float32]) *panels {
 	p := b.panels(m.Rows, m.Cols)
 	const line = 64 // bytes; vectors then do not cross cache lines

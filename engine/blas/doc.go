@@ -1,5 +1,5 @@
-// Package blas multiplies matrices, and holds the row functions of a transformer that cost time beside it: activations,
-// softmax, LayerNorm and RMSNorm, rotations.
+// Package blas multiplies matrices, and holds the row functions of a transformer that cost time beside it:
+// activations, softmax, LayerNorm and RMSNorm, rotations.
 //
 // A [Provider] does the multiplying, on plain slices described by a [Matrix]; [ByName] chooses one:
 //
@@ -9,8 +9,8 @@
 //
 // [Engine] puts a provider behind MatMul of gorgonia.org/tensor.
 //
-// The row functions use C wherever the build has it, whatever the provider. So do [Dots] and [Combine], products with sums in
-// float64 that a decomposition is made of, and [Moments], running means over examples.
+// The row functions use C wherever the build has it, whatever the provider. So do [Dots] and [Combine],
+// products with sums in float64 that a decomposition is made of, and [Moments], running means over examples.
 //
 // Results never depend on the number of threads, nor on the other rows and columns of the matrices: row i
 // of A B is the same bits whether A has one row or a thousand. So the numbers of an example do not depend

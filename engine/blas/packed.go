@@ -24,8 +24,8 @@ type packer interface {
 	multiplyGated(threads int, c, a Matrix[float32], gate, up Packed[float32], e Gated[float32])
 }
 
-// Pack gives b in the order of p. Where p has none, which [Packs] tells, it is a view of b, which must not be changed afterwards, or of a
-// copy where b is transposed.
+// Pack gives b in the order of p. Where p has none, which [Packs] tells, it is a view of b, which must not be
+// changed afterwards, or of a copy where b is transposed.
 func Pack[T Float](p Provider, b Matrix[T]) Packed[T] {
 	b.check("B")
 	w := Packed[T]{Rows: b.Rows, Cols: b.Cols, provider: p}
@@ -86,7 +86,8 @@ type Gated[T Float] struct {
 	Act            Activation
 }
 
-// MultiplyGated sets C = act(A gate) * (A up), element by element, with the biases of e, as [Packed.Multiply] of each does.
+// MultiplyGated sets C = act(A gate) * (A up), element by element, with the biases of e, as [Packed.Multiply]
+// of each does.
 func MultiplyGated[T Float](threads int, c, a Matrix[T], gate, up Packed[T], e Gated[T]) {
 	if gate.Rows != up.Rows || gate.Cols != up.Cols {
 		panic(fmt.Sprintf("blas: gate [%d %d] of up [%d %d]", gate.Rows, gate.Cols, up.Rows, up.Cols))
@@ -156,8 +157,8 @@ func multiplyPlain[T Float](p Provider, threads int, c, a, b Matrix[T], e Epilog
 	}
 }
 
-// panels is a matrix [rows, cols] in the order of a packing provider: for every block of depth rows, for every panel of
-// width columns, row after row; the last panel is filled up with zeros to whole vectors.
+// panels is a matrix [rows, cols] in the order of a packing provider: for every block of depth rows, for
+// every panel of width columns, row after row; the last panel is filled up with zeros to whole vectors.
 type panels struct {
 	rows, cols           int
 	depth, width, vector int
@@ -185,8 +186,8 @@ func (p *panels) unpack(m Matrix[float32], row, col int) {
 	}
 }
 
-// starts tells whether a view that begins at (row, col) and has that many rows begins with a panel and adds up in the same order
-// as a matrix of its own: all of it in one block of rows, or from the start of one.
+// starts tells whether a view that begins at (row, col) and has that many rows begins with a panel and adds
+// up in the same order as a matrix of its own: all of it in one block of rows, or from the start of one.
 func (p *panels) starts(row, col, rows int) bool {
 	return col%p.width == 0 && (row%p.depth == 0 || row/p.depth == (row+rows-1)/p.depth)
 }

@@ -10,8 +10,9 @@ import (
 	"ducklens/engine/blas"
 )
 
-// A packed operand gives the bits of Gemm, plus bias and activation as separate steps, for every view of it. Views that do not begin with
-// a panel, and rows that are added up in other blocks than those of the whole, are among them.
+// A packed operand gives the bits of Gemm, plus bias and activation as separate steps, for every view of it.
+// Views that do not begin with a panel, and rows that are added up in other blocks than those of the whole,
+// are among them.
 func TestPackedGivesTheBitsOfGemm(t *testing.T) {
 	const k, n = 600, 150
 	for _, p := range providers(t) {

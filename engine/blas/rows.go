@@ -21,8 +21,9 @@ func (c Causal[T]) begin(r int) int {
 	return max(0, c.First+r-c.Window)
 }
 
-// SoftmaxCausal replaces each row of the matrix x [rows, cols] by the softmax of its entries that c lets it look at, scaled and capped; the
-// rest becomes 0. Sink is one more entry of every row, which is dropped afterwards: -Inf is none.
+// SoftmaxCausal replaces each row of the matrix x [rows, cols] by the softmax of its entries that c lets it
+// look at, scaled and capped; the rest becomes 0. Sink is one more entry of every row, which is dropped
+// afterwards: -Inf is none.
 func SoftmaxCausal[T Float](x Matrix[T], c Causal[T], sink T) {
 	x.check("softmax")
 	if x.Trans || x.Rows > 0 && (c.First < 1 || c.First+x.Rows-1 > x.Cols || c.Window < 0) {
@@ -65,8 +66,8 @@ func softmaxRow[T Float](row []T, scale, limit, sink T) {
 }
 
 // LayerNorm centres every row of x [len(scales), width], divides it by its scale and writes it to dst;
-// scales[r] = sqrt(mean((x_r - mean x_r)^2) + eps) (arXiv:1607.06450, without gain and bias). dst may be x. A row
-// with NaN or infinity, or too large for its squares, gets a scale that is NaN or infinite.
+// scales[r] = sqrt(mean((x_r - mean x_r)^2) + eps) (arXiv:1607.06450, without gain and bias). dst may be x. A
+// row with NaN or infinity, or too large for its squares, gets a scale that is NaN or infinite.
 func LayerNorm[T Float](dst, x, scales []T, width int, eps float64) {
 	if len(x) != len(scales)*width || len(dst) != len(x) {
 		panic(fmt.Sprintf("blas: LayerNorm of %d numbers into %d, want %d rows of %d", len(x), len(dst), len(scales), width))
@@ -96,9 +97,9 @@ func LayerNorm[T Float](dst, x, scales []T, width int, eps float64) {
 	}
 }
 
-// RMSNorm divides every row of x, or each of that many groups of neighbours in it, by its scale sqrt(mean(x^2) + eps)
-// (arXiv:1910.07467), with the sum in float64, multiplies it by gain [width of a group], if any, and writes it to dst. scales has one
-// number for each group of each row. dst may be x.
+// RMSNorm divides every row of x, or each of that many groups of neighbours in it, by its scale
+// sqrt(mean(x^2) + eps) (arXiv:1910.07467), with the sum in float64, multiplies it by gain [width of a
+// group], if any, and writes it to dst. scales has one number for each group of each row. dst may be x.
 func RMSNorm[T Float](dst, x Matrix[T], scales []T, groups int, gain []T, eps float64) {
 	dst.check("result of RMSNorm")
 	x.check("RMSNorm")
@@ -134,9 +135,9 @@ func RMSNorm[T Float](dst, x Matrix[T], scales []T, groups int, gain []T, eps fl
 	}
 }
 
-// Rotate turns planes of the first dims numbers of each of the heads that lie beside each other in x [rows, heads d_head]: numbers 2i and
-// 2i+1 where pairs, else i and i + dims/2. Row at[r] of the table [positions, dims] has the cosines of the angles of row r, then the sines
-// (arXiv:2104.09864).
+// Rotate turns planes of the first dims numbers of each of the heads that lie beside each other in x [rows,
+// heads d_head]: numbers 2i and 2i+1 where pairs, else i and i + dims/2. Row at[r] of the table [positions,
+// dims] has the cosines of the angles of row r, then the sines (arXiv:2104.09864).
 func Rotate[T Float](x Matrix[T], heads, dims int, pairs bool, table []T, at []int64) {
 	x.check("rotation")
 	if x.Trans || heads < 1 || x.Cols%heads != 0 || dims < 0 || dims%2 != 0 || dims > x.Cols/heads || len(at) != x.Rows {

@@ -13,8 +13,8 @@ import (
 // widths are below, at and above the vector lengths of all CPUs.
 var widths = []int{1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 768, 1001}
 
-// The float64 form is plain Go with the functions of package math, and is the oracle of the float32 form, which
-// is C where the build has it.
+// The float64 form is plain Go with the functions of package math, and is the oracle of the float32 form,
+// which is C where the build has it.
 func TestActivate(t *testing.T) {
 	for name, act := range map[string]blas.Activation{"GELUTanh": blas.GELUTanh, "GELU": blas.GELU, "SiLU": blas.SiLU, "ReLU": blas.ReLU, "none": blas.NoActivation} {
 		t.Run(name, func(t *testing.T) { checkActivation(t, act) })

@@ -13,19 +13,21 @@ import (
 // a NaN or an infinity. No axis is ever made up in its place.
 var ErrDegenerate = errors.New("degenerate direction")
 
-// parallelTolerance is the relative length, |v - P v| / |v|, below which a direction counts as lying
-// inside the span of the ones before it, and adds no dimension. Float32 inputs carry rounding of about 1e-7
-// of their length, so an axis shorter than 1e-5 would point where rounding sends it to within a hundredth; real
-// pairs of token directions are at 0.1 and above.
+// parallelTolerance is the relative length, |v - P v| / |v|, below which a direction counts as lying inside
+// the span of the ones before it, and adds no dimension. Float32 inputs carry rounding of about 1e-7 of their
+// length, so an axis shorter than 1e-5 would point where rounding sends it to within a hundredth; real pairs
+// of token directions are at 0.1 and above.
 const parallelTolerance = 1e-5
 
 // Basis says how the vector of one side, at one position of one example, is split. The zero value
 // is [schema.Whole]: a subspace of dimension 0, which puts everything in the perpendicular part.
 type Basis struct {
 	kind schema.BasisKind
-	// axes [Dim][d_model] are orthonormal, and have mean zero where the norm centres. Empty unless kind is Subspace.
+	// axes [Dim][d_model] are orthonormal, and have mean zero where the norm centres. Empty unless kind is
+	// Subspace.
 	axes [][]float64
-	// replacement [d_model] is centred where the norm does so, and not yet divided by its scale. Nil unless kind is Replacement.
+	// replacement [d_model] is centred where the norm does so, and not yet divided by its scale. Nil unless
+	// kind is Replacement.
 	replacement []float64
 }
 
@@ -35,10 +37,10 @@ func (b Basis) Kind() schema.BasisKind { return b.kind }
 // Dim is the dimension of the subspace: 0 for a whole vector and for a replacement.
 func (b Basis) Dim() int { return len(b.axes) }
 
-// Span gives the basis that projects onto the span of directions, each [d_model], at any scale. They
-// are centred first if n is a LayerNorm, which lets centred vectors through only. A direction that lies in the span of the
-// earlier ones, within parallelTolerance, adds no dimension, so [Basis.Dim] may be less than
-// the number of directions. A zero or non-finite direction is [ErrDegenerate].
+// Span gives the basis that projects onto the span of directions, each [d_model], at any scale. They are
+// centred first if n is a LayerNorm, which lets centred vectors through only. A direction that lies in the
+// span of the earlier ones, within parallelTolerance, adds no dimension, so [Basis.Dim] may be less than the
+// number of directions. A zero or non-finite direction is [ErrDegenerate].
 func Span[T blas.Float](n Norm, directions ...[]T) (Basis, error) {
 	if len(directions) == 0 {
 		return Basis{}, fmt.Errorf("decompose: span of no directions: %w", ErrDegenerate)
@@ -68,8 +70,8 @@ func Span[T blas.Float](n Norm, directions ...[]T) (Basis, error) {
 	return b, nil
 }
 
-// Replace gives the basis that puts v, [d_model], normalised anew, in place of the whole vector of its side. A zero or
-// non-finite v is [ErrDegenerate].
+// Replace gives the basis that puts v, [d_model], normalised anew, in place of the whole vector of its side.
+// A zero or non-finite v is [ErrDegenerate].
 func Replace[T blas.Float](n Norm, v []T) (Basis, error) {
 	c, err := usable(n, v)
 	if err != nil {
@@ -78,8 +80,8 @@ func Replace[T blas.Float](n Norm, v []T) (Basis, error) {
 	return Basis{kind: schema.Replacement, replacement: c}, nil
 }
 
-// Split gives the part of x inside the basis and the part perpendicular to it, each [d_model]; they add up to x, centred
-// if n is a LayerNorm. It panics unless the basis has as many entries as x.
+// Split gives the part of x inside the basis and the part perpendicular to it, each [d_model]; they add up to
+// x, centred if n is a LayerNorm. It panics unless the basis has as many entries as x.
 func Split[T blas.Float](n Norm, b Basis, x []T) (par, perp []float64) {
 	perp = centred(n, x)
 	par = make([]float64, len(perp))

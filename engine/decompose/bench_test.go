@@ -11,8 +11,8 @@ import (
 	"ducklens/schema"
 )
 
-// BenchmarkDecompose takes one example with a baseline through both sides of the default bases: query none, one
-// direction, two directions; key none and one direction.
+// BenchmarkDecompose takes one example with a baseline through both sides of the default bases: query none,
+// one direction, two directions; key none and one direction.
 func BenchmarkDecompose(b *testing.B) {
 	for _, size := range []struct {
 		name                        string
@@ -41,7 +41,8 @@ func BenchmarkDecompose(b *testing.B) {
 	}
 }
 
-// BenchmarkBeyond takes one example of GPT-2 small's size, with a baseline, through what is computed beside contributions.
+// BenchmarkBeyond takes one example of GPT-2 small's size, with a baseline, through what is computed beside
+// contributions.
 func BenchmarkBeyond(b *testing.B) {
 	e := newExample(1, 10, 12, 768, 64, true)
 	e.queryChoices, e.keyChoices, e.baseChoices = e.queryChoices[:3], e.keyChoices[:2], e.baseChoices[:2]
@@ -106,8 +107,8 @@ func BenchmarkBeyond(b *testing.B) {
 	})
 }
 
-// BenchmarkNull takes one example of GPT-2 small's size through contributions with 20 pairs of random directions beside the
-// default bases.
+// BenchmarkNull takes one example of GPT-2 small's size through contributions with 20 pairs of random
+// directions beside the default bases.
 func BenchmarkNull(b *testing.B) {
 	e := newExample(1, 10, 12, 768, 64, true)
 	for range 20 {

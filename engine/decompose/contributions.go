@@ -10,12 +10,13 @@ import (
 // Output is the decomposition of one head's scores on one example.
 type Output struct {
 	// Rows are the rows of Input.Components that the tables have, in order: all of them in the exact
-	// convention, all but the attention biases in the notebook's. Each table has one row more, for the bias, if the model has one.
+	// convention, all but the attention biases in the notebook's. Each table has one row more, for the bias,
+	// if the model has one.
 	Rows   []int
 	Tables []Table // the key side first, then the query side; pairs in the order query basis, key basis
 
-	// Closure is the largest |score - sum of contributions| over tables and positions, and RelativeClosure the
-	// largest such residual divided by max(1, |score|). The score is the model's own, or, where a vector
+	// Closure is the largest |score - sum of contributions| over tables and positions, and RelativeClosure
+	// the largest such residual divided by max(1, |score|). The score is the model's own, or, where a vector
 	// was replaced, the one of the replaced vector and the model's own other vector. NaN if any sum is.
 	Closure, RelativeClosure float64
 }
@@ -38,8 +39,8 @@ type Table struct {
 //
 //	g . F W_K^T n(x_c) / (sigma attn_scale) = m . x_c / (sigma attn_scale),   m = n(W_K f), f = F^T g
 //
-// F being the frame of the position: gain and scale of QK-norm, and the rotation. So g is turned back once for all
-// components. The parallel part of it, V being the orthonormal axes of the key basis, is
+// F being the frame of the position: gain and scale of QK-norm, and the rotation. So g is turned back once
+// for all components. The parallel part of it, V being the orthonormal axes of the key basis, is
 //
 //	m . V V^T x_c / (sigma attn_scale) = (V^T m) . (V^T x_c) / (sigma attn_scale).
 //
@@ -167,8 +168,8 @@ func (in *Input[T]) fixedMaps(side sideMaps[T], p *Position[T], vectors []fixed)
 	if len(parts) == 0 {
 		return m
 	}
-	// W f as a column each, centred where the norm does: the dot product of x with centre(W f) is that of centre(x) with W f, so
-	// the components themselves need not be centred.
+	// W f as a column each, centred where the norm does: the dot product of x with centre(W f) is that of
+	// centre(x) with W f, so the components themselves need not be centred.
 	wf := products(side.w, len(p.Vector), parts)
 	for j := range parts {
 		column := make([]float64, wf.Rows)
@@ -205,8 +206,9 @@ func (in *Input[T]) read(m fixedMaps, p *Position[T], axes [][][]float64) readin
 	return r
 }
 
-// contributions gives the quadrants of each row, then of the bias if there is one, for one fixed vector and one basis of the
-// split side. Of a quadrant's two parts the split side's is the query part if splitQuery, else the key part.
+// contributions gives the quadrants of each row, then of the bias if there is one, for one fixed vector and
+// one basis of the split side. Of a quadrant's two parts the split side's is the query part if splitQuery,
+// else the key part.
 func (r *reading) contributions(rows []int, vector, basis int, splitQuery bool) [][4]float64 {
 	// Where each (fixed part, split part) goes.
 	place := [2][2]schema.Quadrant{{schema.ParPar, schema.ParPerp}, {schema.PerpPar, schema.PerpPerp}}

@@ -367,3 +367,39 @@ func TestContributionsRefuseWhatDoesNotFit(t *testing.T) {
 		}
 	}
 }
+
+// A subspace has no axes of its own: other directions with the same span give the same contributions and the
+// same pairs.
+func TestRotatedBasisChangesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := drawExample(t)
+		pairs := func() [][4]float64 {
+			set, err := decompose.AllFactors(input[float64](e))
+			if err != nil {
+				t.Fatal(err)
+			}
+			table, err := decompose.Pairs(provider(t), 1/e.attnScale, set.Query, set.Key, 2, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return table
+		}
+		before, pairsBefore := contributions(t, input[float64](e)), pairs()
+		angle := rapid.Float64Range(0, 6).Draw(t, "angle")
+		for _, list := range [][]choice{e.queryChoices, e.keyChoices, e.baseChoices} {
+			d := list[2].directions
+			a, b := d[0], d[1]
+			d[0] = add(times(math.Cos(angle), a), times(math.Sin(angle), b))
+			d[1] = add(times(-math.Sin(angle), a), times(math.Cos(angle), b))
+		}
+		after := contributions(t, input[float64](e))
+		for i := range before.Tables {
+			if d := difference(before.Tables[i].Score, after.Tables[i].Score); !(d <= tolerance64) {
+				t.Errorf("table %d: score moved by %g", i, d)
+			}
+		}
+		if d := difference(pairsBefore, pairs()); !(d <= tolerance64) {
+			t.Errorf("pairs moved by %g", d)
+		}
+	})
+}

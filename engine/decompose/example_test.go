@@ -22,8 +22,8 @@ func ExampleSpan() {
 	// Output: dimension 1: [1.0 0.0 -1.0] + [1.0 -2.0 1.0]
 }
 
-// A head below which only the embeddings have written, with d_model 2 and d_head 1. The stream is W_E + W_pos at
-// each position; LayerNorm centres it and divides by its scale.
+// A head below which only the embeddings have written, with d_model 2 and d_head 1. The stream is W_E + W_pos
+// at each position; LayerNorm centres it and divides by its scale.
 func ExampleContributions() {
 	matrix := func(rows int, x ...float64) *tensor.Dense {
 		return tensor.New(tensor.WithShape(rows, len(x)/rows), tensor.WithBacking(x))
@@ -63,8 +63,9 @@ func ExampleContributions() {
 	// closure 0e+00
 }
 
-// A query component and b_Q, a key component and b_K, of a head with d_head 2 whose scores are q . k / 2. The query component has
-// the coordinate 3 along an axis whose image is [1 0], the key component 2 along one with image [0 1].
+// A query component and b_Q, a key component and b_K, of a head with d_head 2 whose scores are q . k / 2. The
+// query component has the coordinate 3 along an axis whose image is [1 0], the key component 2 along one with
+// image [0 1].
 func ExamplePairs() {
 	query := decompose.Factors[float32]{Rows: []int{0}, Bias: true, DHead: 2, Vectors: []float32{3, 4, 1, 1},
 		Axes: []decompose.Axis[float32]{{Basis: 1, Image: []float32{1, 0}}}, Coordinates: []float32{3, 0}}

@@ -9,13 +9,14 @@ import (
 	"ducklens/schema"
 )
 
-// Factors are what the components add to the query or key vector of a head at one position, whole, and what splits them
-// along the axes V of every basis of the side: for component c, F being the frame of the position,
+// Factors are what the components add to the query or key vector of a head at one position, whole, and what
+// splits them along the axes V of every basis of the side: for component c, F being the frame of the
+// position,
 //
 //	f_c = F W^T n(x_c) / sigma     a_c = V^T x_c / sigma     f_c,par = (F W^T V) a_c     f_c,perp = f_c - f_c,par
 //
-// and last the bias F b of the side, if there is one: all of it is perpendicular. In the exact convention the rows add up
-// to the model's own q or k; in the notebook's the attention biases are missing.
+// and last the bias F b of the side, if there is one: all of it is perpendicular. In the exact convention the
+// rows add up to the model's own q or k; in the notebook's the attention biases are missing.
 type Factors[T blas.Float] struct {
 	Rows        []int // into Input.Components
 	Bias        bool  // there is one row more
@@ -37,8 +38,8 @@ type FactorSet[T blas.Float] struct {
 	Baseline   *Factors[T] // the key at the baseline position; nil where the example has none
 }
 
-// AllFactors computes the factors, with the axes of all bases of the input, whatever Input.Pairs says. The products X W run on
-// the engine of the component tensors, in their number type.
+// AllFactors computes the factors, with the axes of all bases of the input, whatever Input.Pairs says. The
+// products X W run on the engine of the component tensors, in their number type.
 func AllFactors[T blas.Float](in Input[T]) (FactorSet[T], error) {
 	if err := in.check(); err != nil {
 		return FactorSet[T]{}, err
@@ -74,7 +75,8 @@ func (in *Input[T]) factorsAt(p *Position[T], w *tensor.Dense, m sideMaps[T], ba
 	}
 	f := whole.Data().([]T) // X W [component, d_head]
 
-	// centre(X) W is X W without mean(x_c) times the sum of the rows of W. Processed weights have neither means nor sums, up to rounding.
+	// centre(X) W is X W without mean(x_c) times the sum of the rows of W. Processed weights have neither
+	// means nor sums, up to rounding.
 	var axes [][]float64
 	var rowSum []float64
 	if in.Norm.Kind == LN {
@@ -97,7 +99,8 @@ func (in *Input[T]) factorsAt(p *Position[T], w *tensor.Dense, m sideMaps[T], ba
 	}
 	along := products(data[T](p.Components), dModel, axes) // [component, axis] after the sum of each component, if it is there
 	sigma, v := float64(p.Scale), make([]float64, dHead)
-	out.Vectors, out.Coordinates = make([]T, 0, (len(out.Rows)+1)*dHead), make([]T, 0, (len(out.Rows)+1)*len(out.Axes))
+	n := len(out.Rows) + 1
+	out.Vectors, out.Coordinates = make([]T, 0, n*dHead), make([]T, 0, n*len(out.Axes))
 	for _, row := range out.Rows {
 		for j, x := range f[row*dHead : (row+1)*dHead] {
 			v[j] = float64(x)

@@ -123,8 +123,8 @@ func TestFactorsAddUpToTheVectors(t *testing.T) {
 	})
 }
 
-// Entry by entry against inner products; the quadrants of a pair add up to the unsplit pair, and each margin is the
-// contributions of its side.
+// Entry by entry against inner products; the quadrants of a pair add up to the unsplit pair, and each margin
+// is the contributions of its side.
 func TestPairsAgreeWithInnerProductsAndSides(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := drawExample(t)

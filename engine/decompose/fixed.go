@@ -21,8 +21,8 @@ func (f fixed) whole() []float64 {
 	return sum
 }
 
-// splitFixed splits the model's own vector v (q, or k at one position) along a basis; m made it from the stream. r is
-// n(p.Stream) and sigma is p.Scale, U the projection on the axes, F the frame of the position.
+// splitFixed splits the model's own vector v (q, or k at one position) along a basis; m made it from the
+// stream. r is n(p.Stream) and sigma is p.Scale, U the projection on the axes, F the frame of the position.
 //
 //	Whole                    par = 0                         perp = v
 //	Subspace, exact          par = F W^T U r / sigma         perp = v - par
@@ -30,10 +30,10 @@ func (f fixed) whole() []float64 {
 //	Replacement by x, exact  par = F' W^T x / sigma(x)       perp = F' b
 //	Replacement, notebook    par = W^T x / std               perp = b       (query only)
 //
-// F' has the scale that QK-norm gives the replaced vector. The published code normalises a projected or replaced fixed side by
-// std = sqrt(|r|^2 / (d_model - 1)), the sample standard deviation without eps, and an unsplit one as the model does. Since
-// v = W^T r / sigma + b, its perp is (sigma / std) (v - b) + b - par. Its replacement of the key is written at a position nobody
-// reads, and so leaves the key as it was.
+// F' has the scale that QK-norm gives the replaced vector. The published code normalises a projected or
+// replaced fixed side by std = sqrt(|r|^2 / (d_model - 1)), the sample standard deviation without eps, and an
+// unsplit one as the model does. Since v = W^T r / sigma + b, its perp is (sigma / std) (v - b) + b - par.
+// Its replacement of the key is written at a position nobody reads, and so leaves the key as it was.
 func (in *Input[T]) splitFixed(p *Position[T], m sideMaps[T], basis Basis) fixed {
 	dHead := len(p.Vector)
 	v := widen(p.Vector)

@@ -22,8 +22,8 @@ func (in *Input[T]) maps(side schema.Side) sideMaps[T] {
 	return sideMaps[T]{side, data[T](in.Maps.WK), in.Maps.BK, in.Maps.KGain}
 }
 
-// frame takes what a map gives to the vector that the score reads: times the gain of QK-norm, divided by its scale, turned
-// to the position. It is linear; the zero frame but for its scale of 1 changes nothing.
+// frame takes what a map gives to the vector that the score reads: times the gain of QK-norm, divided by its
+// scale, turned to the position. It is linear; the zero frame but for its scale of 1 changes nothing.
 type frame struct {
 	gain  []float64 // nil: none
 	scale float64

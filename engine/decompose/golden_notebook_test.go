@@ -15,9 +15,11 @@ import (
 	"ducklens/schema"
 )
 
-// The published notebook's figures and numbers beyond the one-sided decompositions: pairs, histograms, projections.
+// The published notebook's figures and numbers beyond the one-sided decompositions: pairs, histograms,
+// projections.
 
-// referenceFolders runs a test on the folder in the repository and on the full ones where they are, in both number types.
+// referenceFolders runs a test on the folder in the repository and on the full ones where they are, in both
+// number types.
 func referenceFolders(t *testing.T, in64, in32 func(t *testing.T, dir string)) {
 	for name, dir := range map[string]func(testing.TB) string{
 		"m2":      refdata.M2,
@@ -48,8 +50,8 @@ func fullCall(t *testing.T, name string) (c call) {
 	return c
 }
 
-// pairTable computes the pairs of one example under the bases of a call, in the reference's layout [quadrant, query, key]: the
-// bias first, then the embeddings, the MLPs, the heads.
+// pairTable computes the pairs of one example under the bases of a call, in the reference's layout [quadrant,
+// query, key]: the bias first, then the embeddings, the MLPs, the heads.
 func (r reference[T]) pairTable(t *testing.T, c call, in decompose.Input[T], set decompose.FactorSet[T]) []float64 {
 	t.Helper()
 	provider, err := blas.ByName("auto")
@@ -212,8 +214,8 @@ func (r reference[T]) output(in decompose.Input[T], head [2]int) []T {
 	return in.Query.Component(r.layout.Head(schema.Head{Layer: head[0], Index: head[1]}))
 }
 
-// The substitution of each row of the reference's histograms, and its label there: for scores and probabilities, for scores with
-// the baseline subtracted.
+// The substitution of each row of the reference's histograms, and its label there: for scores and
+// probabilities, for scores with the baseline subtracted.
 var histogramLabels = []struct {
 	side               string
 	vector, subtracted string
@@ -477,7 +479,8 @@ func compareNotebook[T blas.Float](t *testing.T, dir string, tol, printed refdat
 	shares.compare(t, printed)
 }
 
-// percentages computes the printed shares from prompt set A, all subtracted: query along W_U[IO], key along MLP0.
+// percentages computes the printed shares from prompt set A, all subtracted: query along W_U[IO], key along
+// MLP0.
 func (r reference[T]) percentages(t *testing.T, movers [][2]int) map[string]float64 {
 	t.Helper()
 	out := map[string]float64{}
@@ -512,8 +515,8 @@ func (r reference[T]) percentages(t *testing.T, movers [][2]int) map[string]floa
 	return out
 }
 
-// mirrored turns a vector v into (v, -v)/sqrt(2): its mean is zero, and inner products are as before. The reference's projection
-// does not centre, ours does.
+// mirrored turns a vector v into (v, -v)/sqrt(2): its mean is zero, and inner products are as before. The
+// reference's projection does not centre, ours does.
 func mirrored(v []float64) []float64 {
 	out := times(1/math.Sqrt2, v)
 	return append(out, times(-1/math.Sqrt2, v)...)
@@ -535,7 +538,8 @@ func TestReferenceProject(t *testing.T) {
 			par, _ := decompose.Split(ln, span(t, a), x)
 			groups.add("size of one_coeff", []float64{math.Sqrt(naiveDot(par, par))}, []float64{math.Abs(arrays["one_coeff"].At(i)[0])})
 
-			// The reference projects onto a plane with an axis made up by its SVD; there is one direction, and that is all we use.
+			// The reference projects onto a plane with an axis made up by its SVD; there is one direction,
+			// and that is all we use.
 			parallel := span(t, a, times(2, a))
 			if parallel.Dim() != 1 {
 				t.Errorf("span of a and 2 a has dimension %d, want 1", parallel.Dim())

@@ -9,8 +9,9 @@ import (
 	"ducklens/engine/model"
 )
 
-// promptSet gives the tokens and the positions END, IO, S1 of a reference prompt set, such as mixed_n40_seed0_nobos, in
-// the vocabulary of the model in dir. The repository has them for m2; the full reference data for both models.
+// promptSet gives the tokens and the positions END, IO, S1 of a reference prompt set, such as
+// mixed_n40_seed0_nobos, in the vocabulary of the model in dir. The repository has them for m2; the full
+// reference data for both models.
 func promptSet(tb testing.TB, dir, name string) []model.Sequence {
 	tb.Helper()
 	var sequences []model.Sequence

@@ -278,8 +278,8 @@ func (r reference[T]) cells(tb testing.TB, c call, out decompose.Output) []float
 	return grid
 }
 
-// folders lists the reference folders there are: the one in the repository always, the full ones where they lie
-// beside the checkout.
+// folders lists the reference folders there are: the one in the repository always, the full ones where they
+// lie beside the checkout.
 func folders(t *testing.T, run func(t *testing.T, dir, stem string)) {
 	t.Run("m2", func(t *testing.T) { run(t, refdata.M2(t), "decompose_target") })
 	t.Run("full/m2", func(t *testing.T) { run(t, refdata.Goldens(t, "m2"), "decompose_target") })
@@ -382,7 +382,8 @@ func comparePrompts[T blas.Float](t *testing.T, r reference[T], calls callIndex,
 	groups.compare(t, tol)
 }
 
-// The notebook's cells miss the model's score by b_O and by the norm of the fixed side; the exact ones do not.
+// The notebook's cells miss the model's score by b_O and by the norm of the fixed side; the exact ones do
+// not.
 func TestReferenceIdentities(t *testing.T) {
 	folders(t, func(t *testing.T, dir, stem string) {
 		if stem != "decompose_target" {

@@ -15,10 +15,11 @@ import (
 var ErrShape = errors.New("shapes do not fit")
 
 // ErrConvention is returned for the notebook convention of a model that is not made like GPT-2.
-var ErrConvention = errors.New("the notebook convention is the arithmetic of published code for GPT-2 (LayerNorm, biases, no rotary embedding, no QK-norm, no cap), want exact")
+var ErrConvention = errors.New("the notebook convention is the arithmetic of published code for GPT-2 " +
+	"(LayerNorm, biases, no rotary embedding, no QK-norm, no cap), want exact")
 
-// Maps holds the query and key map of a head with the norm before it folded in, so that q = W_Q^T n(x)/sigma + b_Q and
-// k = W_K^T n(x)/sigma + b_K before QK-norm and rotation; n centres where the norm does.
+// Maps holds the query and key map of a head with the norm before it folded in, so that q = W_Q^T n(x)/sigma
+// + b_Q and k = W_K^T n(x)/sigma + b_K before QK-norm and rotation; n centres where the norm does.
 type Maps[T blas.Float] struct {
 	WQ, WK       *tensor.Dense // [d_model, d_head]
 	BQ, BK       []T           // [d_head]; both nil in a model without, which has no rows for them then
@@ -63,13 +64,13 @@ type Input[T blas.Float] struct {
 	Query, Key Position[T]
 	Baseline   *Position[T] // nil where the example has none
 
-	// QKScale is the scale that QK-norm would give a vector of a side that the norm has made of another stream
-	// [d_model]. nil: there is no QK-norm.
+	// QKScale is the scale that QK-norm would give a vector of a side that the norm has made of another
+	// stream [d_model]. nil: there is no QK-norm.
 	QKScale func(side schema.Side, normalised []float64) float64
 
-	// QueryBases split the query vector, KeyBases the key vectors. Pairs lists which of them are computed together, as indices
-	// [query basis, key basis]; nil means every pair. A replaced vector has no components: a Replacement of the
-	// query gives a table for the key side only, and the other way round.
+	// QueryBases split the query vector, KeyBases the key vectors. Pairs lists which of them are computed
+	// together, as indices [query basis, key basis]; nil means every pair. A replaced vector has no
+	// components: a Replacement of the query gives a table for the key side only, and the other way round.
 	QueryBases []Basis
 	KeyBases   []KeyBases
 	Pairs      [][2]int
@@ -152,7 +153,8 @@ func (in *Input[T]) check() error {
 		if err := checkMatrix[T]("components at the baseline", in.Baseline.Components, len(in.Components), dModel); err != nil {
 			return err
 		}
-		lengths = append(lengths, length{"baseline stream", len(in.Baseline.Stream), dModel}, length{"baseline vector", len(in.Baseline.Vector), dHead})
+		lengths = append(lengths,
+			length{"baseline stream", len(in.Baseline.Stream), dModel}, length{"baseline vector", len(in.Baseline.Vector), dHead})
 	}
 	for _, l := range lengths {
 		if l.got != l.want {

@@ -6,21 +6,21 @@ import (
 )
 
 // Linear is the score as a function of the vector v of one side, normalised anew, the other side held fixed:
-// score = (Map . n(v)/sigma + Bias) / s, where s is the scale of QK-norm, 1 in a model without. With f the fixed vector,
-// turned back from the position of v and times the gain of QK-norm:
+// score = (Map . n(v)/sigma + Bias) / s, where s is the scale of QK-norm, 1 in a model without. With f the
+// fixed vector, turned back from the position of v and times the gain of QK-norm:
 //
 //	query side, f the key:   Map = n(W_Q f) / attn_scale   Bias = b_Q . f / attn_scale
 //	key side, f the query:   Map = n(W_K f) / attn_scale   Bias = b_K . f / attn_scale
 //
-// n centres where the norm does. With a folded LayerNorm W_Q f has mean zero already; n(v) has, so that centring the map
-// changes no score.
+// n centres where the norm does. With a folded LayerNorm W_Q f has mean zero already; n(v) has, so that
+// centring the map changes no score.
 type Linear struct {
 	Map  []float64 // [d_model]
 	Bias float64
 }
 
-// QueryLinear gives the maps from the query side to the score at the key and to the score at the baseline; the
-// second is zero where the example has none.
+// QueryLinear gives the maps from the query side to the score at the key and to the score at the baseline;
+// the second is zero where the example has none.
 func QueryLinear[T blas.Float](in Input[T]) (toKey, toBaseline Linear, err error) {
 	if err := in.check(); err != nil {
 		return Linear{}, Linear{}, err
@@ -32,8 +32,8 @@ func QueryLinear[T blas.Float](in Input[T]) (toKey, toBaseline Linear, err error
 	return toKey, toBaseline, nil
 }
 
-// KeyLinear gives the maps from the key side to the score, at the key position and at the baseline position; they are one
-// where keys do not turn. The second is zero where the example has no baseline.
+// KeyLinear gives the maps from the key side to the score, at the key position and at the baseline position;
+// they are one where keys do not turn. The second is zero where the example has no baseline.
 func KeyLinear[T blas.Float](in Input[T]) (atKey, atBaseline Linear, err error) {
 	if err := in.check(); err != nil {
 		return Linear{}, Linear{}, err

@@ -77,8 +77,8 @@ func LookUp(side schema.Side, name string) (Definition, error) {
 type Embeddings[T blas.Float] interface {
 	// Unembed is the token's column of W_U.
 	Unembed(token int) []T
-	// EffectiveEmbedding is layer 0 applied to W_E[token] alone, attention fixed to itself, without position and b_O: mlp
-	// is the output of MLP 0, attn the output of the attention before it.
+	// EffectiveEmbedding is layer 0 applied to W_E[token] alone, attention fixed to itself, without position
+	// and b_O: mlp is the output of MLP 0, attn the output of the attention before it.
 	EffectiveEmbedding(token int) (mlp, attn []T)
 }
 
@@ -110,8 +110,8 @@ func queryBasis[T blas.Float](n Norm, name string, from Embeddings[T], key, base
 	return Basis{}, err
 }
 
-// KeyBasis makes the key-side basis called name for one position, the key's or the baseline's: token is the token there,
-// and components [component, d_model] what was written there, in the order of the layout.
+// KeyBasis makes the key-side basis called name for one position, the key's or the baseline's: token is the
+// token there, and components [component, d_model] what was written there, in the order of the layout.
 func KeyBasis[T blas.Float](n Norm, name string, from Embeddings[T], token int, components *tensor.Dense, layout schema.Layout) (Basis, error) {
 	basis, err := keyBasis(n, name, from, token, components, layout)
 	if err != nil {
@@ -146,7 +146,8 @@ func keyBasis[T blas.Float](n Norm, name string, from Embeddings[T], token int, 
 	return Basis{}, err
 }
 
-// layer0 gives the output of MLP 0 and of attention layer 0, its heads and b_O where there is one, out of a component matrix.
+// layer0 gives the output of MLP 0 and of attention layer 0, its heads and b_O where there is one, out of a
+// component matrix.
 func layer0[T blas.Float](components *tensor.Dense, layout schema.Layout) (mlp, attn []T, err error) {
 	if components == nil || components.Dims() != 2 || components.Shape()[0] < layout.Below(1) {
 		return nil, nil, fmt.Errorf("the components stop before MLP0, want a head in layer 1 or above: %w", ErrShape)

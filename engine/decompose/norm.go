@@ -6,8 +6,9 @@ import (
 	"ducklens/engine/blas"
 )
 
-// Norm is what stands between the stream and the query and key maps. Its gain and shift are folded into the maps, so
-// that only three things are left to know: whether it takes the mean away, its epsilon, and whether it is there at all.
+// Norm is what stands between the stream and the query and key maps. Its gain and shift are folded into the
+// maps, so that only three things are left to know: whether it takes the mean away, its epsilon, and whether
+// it is there at all.
 type Norm struct {
 	Kind NormKind
 	Eps  float64
@@ -16,8 +17,8 @@ type Norm struct {
 // NormKind says how a norm makes the scale that a vector is divided by.
 type NormKind uint8
 
-// LN centres the vector and divides by sqrt(mean(x^2) + eps) of what is left (arXiv:1607.06450), RMS does so without
-// centring (arXiv:1910.07467), NoNorm leaves the vector as it is.
+// LN centres the vector and divides by sqrt(mean(x^2) + eps) of what is left (arXiv:1607.06450), RMS does so
+// without centring (arXiv:1910.07467), NoNorm leaves the vector as it is.
 const (
 	LN NormKind = iota
 	RMS
@@ -50,7 +51,8 @@ func centre[T blas.Float](x []T) []float64 {
 	return c
 }
 
-// scale is what the norm divides a vector by that takes the place of the whole stream; c is the vector, centred.
+// scale is what the norm divides a vector by that takes the place of the whole stream; c is the vector,
+// centred.
 func (n Norm) scale(c []float64) float64 {
 	if n.Kind == NoNorm {
 		return 1

@@ -72,8 +72,8 @@ type example struct {
 	dModel, dHead int
 }
 
-// newExample draws an example of the given sizes, made as GPT-2 makes it. Each component is offset by a constant of its own,
-// as raw weights are.
+// newExample draws an example of the given sizes, made as GPT-2 makes it. Each component is offset by a
+// constant of its own, as raw weights are.
 func newExample(seed uint64, layers, heads, dModel, dHead int, baseline bool) *example {
 	r := rand.New(rand.NewPCG(seed, 1))
 	e := &example{norm: ln, attnScale: math.Sqrt(float64(dHead)), dModel: dModel, dHead: dHead}
@@ -169,7 +169,8 @@ func (e *example) qkScale(m maps, normalised []float64) float64 {
 	return math.Sqrt(naiveDot(v, v)/float64(e.dHead) + e.qkEps)
 }
 
-// framed is v [d_head] as the score reads it: through QK-norm with a scale that is held, and turned to the position.
+// framed is v [d_head] as the score reads it: through QK-norm with a scale that is held, and turned to the
+// position.
 func (e *example) framed(m maps, p *place, scale float64, v []float64) []float64 {
 	v = times(1/scale, v)
 	if e.qkNorm {
@@ -270,7 +271,8 @@ func (e *example) naive(side schema.Side, at *place, queryChoice, keyChoice choi
 	return rows
 }
 
-// naiveFactors computes the factors of one position with explicit projections: rows, then the bias; each par, perp.
+// naiveFactors computes the factors of one position with explicit projections: rows, then the bias; each par,
+// perp.
 func (e *example) naiveFactors(p *place, m maps, c choice) [][2][]float64 {
 	var rows [][2][]float64
 	framed := func(v []float64) []float64 { return e.framed(m, p, p.qkScale, v) }
@@ -308,7 +310,8 @@ func (e *example) fixed(p *place, m maps, c choice) [2][]float64 {
 	return [2][]float64{e.framed(m, p, scale, transposedTimes(m.w, par)), e.framed(m, p, scale, rest)}
 }
 
-// project is A (A^T A)^-1 A^T x and the rest, A holding one or two directions as columns, centred where the norm does so.
+// project is A (A^T A)^-1 A^T x and the rest, A holding one or two directions as columns, centred where the
+// norm does so.
 func project(x []float64, c choice) (par, perp []float64) {
 	par = make([]float64, len(x))
 	if c.kind == schema.Subspace {

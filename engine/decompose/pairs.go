@@ -7,14 +7,14 @@ import (
 	"ducklens/engine/blas"
 )
 
-// Pairs splits a score over pairs of a query row and a key row of factors: entry i*K + j, K being the number of key
-// rows, is query row i with key row j, in the four quadrants of a query basis and a key basis,
+// Pairs splits a score over pairs of a query row and a key row of factors: entry i*K + j, K being the number
+// of key rows, is query row i with key row j, in the four quadrants of a query basis and a key basis,
 //
 //	f_i,part . g_j,part * scale
 //
-// where scale is what the head multiplies q . k by. A basis without axes leaves its side whole. Margins of the table are
-// contributions of the sides, its sum is the score. Factors read back from a file do as well as computed ones. It returns
-// [ErrShape] where the factors do not fit each other.
+// where scale is what the head multiplies q . k by. A basis without axes leaves its side whole. Margins of
+// the table are contributions of the sides, its sum is the score. Factors read back from a file do as well as
+// computed ones. It returns [ErrShape] where the factors do not fit each other.
 func Pairs[T blas.Float](provider blas.Provider, scale float64, query, key Factors[T], queryBasis, keyBasis int) ([][4]T, error) {
 	var s PairSpace[T]
 	if err := s.Multiply(provider, scale, query, key); err != nil {
@@ -23,13 +23,14 @@ func Pairs[T blas.Float](provider blas.Provider, scale float64, query, key Facto
 	return s.Split(nil, queryBasis, keyBasis), nil
 }
 
-// PairSpace makes the pair tables of one query and one key, for all bases from one product: whole vectors are multiplied
-// once, and quadrants follow from scalars. With a, b the coordinates of a pair along axes u, v, all of unit length,
+// PairSpace makes the pair tables of one query and one key, for all bases from one product: whole vectors are
+// multiplied once, and quadrants follow from scalars. With a, b the coordinates of a pair along axes u, v,
+// all of unit length,
 //
 //	par par = a b (u . v)    par perp = a (u . g) - par par    perp par = b (f . v) - par par    perp perp = f . g - the three
 //
-// where u, v stand for their images; with more axes they are sums over axes. The zero value is ready, and its memory is
-// used again from call to call.
+// where u, v stand for their images; with more axes they are sums over axes. The zero value is ready, and its
+// memory is used again from call to call.
 type PairSpace[T blas.Float] struct {
 	query, key    Factors[T]
 	scaled        []T            // query vectors times scale
@@ -59,7 +60,8 @@ func (s *PairSpace[T]) Multiply(provider blas.Provider, scale float64, query, ke
 		s.scaled[i] *= T(scale)
 	}
 	s.products = blas.NewMatrix(rows, columns, resized(&s.products.Data, rows*columns))
-	blas.Gemm(provider, 1, s.products, blas.NewMatrix(rows, dHead, s.scaled), blas.NewMatrix(columns, dHead, key.Vectors).T(), false)
+	q, k := blas.NewMatrix(rows, dHead, s.scaled), blas.NewMatrix(columns, dHead, key.Vectors)
+	blas.Gemm(provider, 1, s.products, q, k.T(), false)
 	queryAxes, keyAxes := images(query.Axes, scale), images(key.Axes, 1)
 	spread(resized(&s.queryOnAxes, rows*len(keyAxes)), blas.Dots(s.scaled, dHead, keyAxes))
 	spread(resized(&s.keyOnAxes, columns*len(queryAxes)), blas.Dots(key.Vectors, dHead, queryAxes))
@@ -143,7 +145,8 @@ func (f *Factors[T]) check() error {
 	}
 	for _, a := range f.Axes {
 		if len(a.Image) != f.DHead {
-			return fmt.Errorf("axis %d of basis %d has %d numbers, want d_head = %d: %w", a.Number, a.Basis, len(a.Image), f.DHead, ErrShape)
+			return fmt.Errorf("axis %d of basis %d has %d numbers, want d_head = %d: %w",
+				a.Number, a.Basis, len(a.Image), f.DHead, ErrShape)
 		}
 	}
 	return nil

@@ -6,18 +6,19 @@ import (
 	"ducklens/engine/blas"
 )
 
-// Projected says how a vector at unit length divides between a basis and the rest, and how both parts are turned towards
-// a linear map.
+// Projected says how a vector at unit length divides between a basis and the rest, and how both parts are
+// turned towards a linear map.
 type Projected struct {
 	ParNorm, PerpNorm float64
 	ParCos, PerpCos   float64 // with the map; NaN where the part, or the map, is zero
 }
 
-// Project splits x/|x| along a basis. The map [d_model] is the Map of a [Linear]. x is centred first if n is a LayerNorm,
-// because that is all of it that the norm lets through; outputs of processed weights are centred already.
+// Project splits x/|x| along a basis. The map [d_model] is the Map of a [Linear]. x is centred first if n is
+// a LayerNorm, because that is all of it that the norm lets through; outputs of processed weights are centred
+// already.
 //
-// The norm of the parallel part is the square root of the fraction of |x|^2 that the basis explains. A part shorter than
-// parallelTolerance counts as zero: its direction is rounding. A zero x gives zero norms.
+// The norm of the parallel part is the square root of the fraction of |x|^2 that the basis explains. A part
+// shorter than parallelTolerance counts as zero: its direction is rounding. A zero x gives zero norms.
 func Project[T blas.Float](n Norm, basis Basis, x []T, direction []float64) Projected {
 	par, perp := unitParts(n, basis, x)
 	return projected(par, perp, direction)

@@ -12,8 +12,9 @@ import (
 	"ducklens/schema"
 )
 
-// The notebook convention has the published code's quirks. Each test here shows one at work on the reference models, by the size
-// that the reference data gives for it: the largest effect over the prompts, to three digits.
+// The notebook convention has the published code's quirks. Each test here shows one at work on the reference
+// models, by the size that the reference data gives for it: the largest effect over the prompts, to three
+// digits.
 
 // quirkFolder is a reference folder with its model's number among the sizes of a quirk.
 type quirkFolder struct {
@@ -94,7 +95,8 @@ func TestQuirkAttentionBiasesAreInNoCell(t *testing.T) {
 	})
 }
 
-// A fixed side that is projected is built with the sample standard deviation, so its parts do not add up to the model's vector.
+// A fixed side that is projected is built with the sample standard deviation, so its parts do not add up to
+// the model's vector.
 func TestQuirkUnbiasedVarianceOfTheFixedSide(t *testing.T) {
 	quirkFolders(t, func(t *testing.T, f quirkFolder) {
 		r := f.load(t)
@@ -148,7 +150,8 @@ func TestQuirkUnbiasedVarianceOfTheFixedSide(t *testing.T) {
 	})
 }
 
-// Histograms normalise by the sample standard deviation, the unpatched stream too, so "no patching" is not the model's score.
+// Histograms normalise by the sample standard deviation, the unpatched stream too, so "no patching" is not
+// the model's score.
 func TestQuirkUnpatchedIsNotTheModel(t *testing.T) {
 	quirkFolders(t, func(t *testing.T, f quirkFolder) {
 		head := targets(t, f.dir).Head
@@ -206,8 +209,8 @@ func TestQuirkReplacedKeyDoesNothing(t *testing.T) {
 	})
 }
 
-// The bias cell belongs to the perpendicular part of the split side, is shared among the parts of the fixed side, and
-// cancels on the key side once the baseline is subtracted.
+// The bias cell belongs to the perpendicular part of the split side, is shared among the parts of the fixed
+// side, and cancels on the key side once the baseline is subtracted.
 func TestQuirkBiasCell(t *testing.T) {
 	quirkFolders(t, func(t *testing.T, f quirkFolder) {
 		r := f.load(t)
@@ -260,8 +263,8 @@ func TestQuirkBaselineHasItsOwnDirection(t *testing.T) {
 	})
 }
 
-// The published pair decomposition sets b_K to zero where it subtracts, in place, and later calls see it. Here b_K cancels, and
-// nothing is changed by it.
+// The published pair decomposition sets b_K to zero where it subtracts, in place, and later calls see it.
+// Here b_K cancels, and nothing is changed by it.
 func TestQuirkPairsLeaveTheBiasAlone(t *testing.T) {
 	quirkFolders(t, func(t *testing.T, f quirkFolder) {
 		r := f.load(t)
@@ -276,7 +279,8 @@ func TestQuirkPairsLeaveTheBiasAlone(t *testing.T) {
 					t.Fatalf("prompt %d: pair with b_K is %g with the baseline subtracted, want exactly 0", i, table[cell])
 				}
 			}
-			// sum of cells = (q - sum b_O W_Q / s(END)) . (k - sum b_O W_K / s) / sqrt(d_head) at IO less at S1
+			// sum of cells = (q - sum b_O W_Q / s(END)) . (k - sum b_O W_K / s) / sqrt(d_head) at IO less at
+			// S1
 			q := r.withoutBiases(in.Query.Vector, &in.Query, in.Maps.WQ.Data().([]float64), in.Components)
 			k := r.withoutBiases(in.Key.Vector, &in.Key, in.Maps.WK.Data().([]float64), in.Components)
 			b := r.withoutBiases(in.Baseline.Vector, in.Baseline, in.Maps.WK.Data().([]float64), in.Components)
@@ -310,8 +314,8 @@ func (r reference[T]) withoutBiases(vector []float64, p *decompose.Position[T], 
 	return out
 }
 
-// The effective embedding knows neither position nor b_O; the direction with the layer-0 heads has b_O only where it is the
-// cached one.
+// The effective embedding knows neither position nor b_O; the direction with the layer-0 heads has b_O only
+// where it is the cached one.
 func TestQuirkEffectiveEmbeddingHasNoBias(t *testing.T) {
 	quirkFolders(t, func(t *testing.T, f quirkFolder) {
 		r := f.load(t)
@@ -340,7 +344,8 @@ func TestQuirkEffectiveEmbeddingHasNoBias(t *testing.T) {
 	})
 }
 
-// A printed fraction is the square of a mean norm. The mean of the squares is another number, and adds up to 1.
+// A printed fraction is the square of a mean norm. The mean of the squares is another number, and adds up to
+// 1.
 func TestQuirkFractionsAreSquaresOfMeans(t *testing.T) {
 	quirkFolders(t, func(t *testing.T, f quirkFolder) {
 		n := targets(t, f.dir)

@@ -8,10 +8,11 @@ import (
 	"ducklens/schema"
 )
 
-// Substitution answers what the scores of one example would be if another vector stood in place of the
-// whole residual stream on one side, the model's own vectors on the other side held fixed. The vector goes through
-// the norm first, and then through QK-norm, each at its own scale. It is made by [NewSubstitution]. In the notebook convention,
-// which divides by a standard deviation without eps, a vector that is zero or constant is [ErrDegenerate].
+// Substitution answers what the scores of one example would be if another vector stood in place of the whole
+// residual stream on one side, the model's own vectors on the other side held fixed. The vector goes through
+// the norm first, and then through QK-norm, each at its own scale. It is made by [NewSubstitution]. In the
+// notebook convention, which divides by a standard deviation without eps, a vector that is zero or constant
+// is [ErrDegenerate].
 type Substitution[T blas.Float] struct {
 	ToKey, ToBaseline   Linear // of query-side vectors, as [QueryLinear] has them
 	AtKey, AtBaseline   Linear // of key-side vectors, as [KeyLinear] has them
@@ -27,13 +28,13 @@ type Substituted struct {
 	Baseline float64 // to the baseline position; NaN where the example has none
 	Prob     float64 // softmax of the attention row with only the key's score replaced by Score
 
-	// DiffProb is Prob with Score - Baseline in place of Score. A difference among raw scores has no direct meaning: the
-	// published histograms show it, and only the notebook convention computes it. NaN otherwise.
+	// DiffProb is Prob with Score - Baseline in place of Score. A difference among raw scores has no direct
+	// meaning: the published histograms show it, and only the notebook convention computes it. NaN otherwise.
 	DiffProb float64
 }
 
-// NewSubstitution prepares the substitutions of an example whose attention row from the query position is scores,
-// before cap and softmax, the key's at index key.
+// NewSubstitution prepares the substitutions of an example whose attention row from the query position is
+// scores, before cap and softmax, the key's at index key.
 func NewSubstitution[T blas.Float](in Input[T], scores []T, key int) (*Substitution[T], error) {
 	if key < 0 || key >= len(scores) {
 		return nil, fmt.Errorf("decompose: key at %d of an attention row of %d: %w", key, len(scores), ErrShape)
@@ -67,8 +68,8 @@ func (s *Substitution[T]) Query(v []T) (Substituted, error) {
 	return s.attend(s.score(s.ToKey, schema.Query, v), baseline), nil
 }
 
-// Key puts atKey in place of the stream at the key position, and atBaseline at the baseline position, each [d_model],
-// the query fixed. atBaseline is not used where the example has no baseline.
+// Key puts atKey in place of the stream at the key position, and atBaseline at the baseline position, each
+// [d_model], the query fixed. atBaseline is not used where the example has no baseline.
 func (s *Substitution[T]) Key(atKey, atBaseline []T) (Substituted, error) {
 	if err := s.check(atKey); err != nil {
 		return Substituted{}, err
@@ -90,8 +91,8 @@ func (s *Substitution[T]) score(l Linear, side schema.Side, v []T) float64 {
 	return (dot(l.Map, c)/sigma + l.Bias) / s.in.qkScale(side, c, sigma)
 }
 
-// Unpatched puts the stream in its own place. In the exact convention that is the model's own score. The published code
-// normalises by the sample standard deviation here too, and so misses it.
+// Unpatched puts the stream in its own place. In the exact convention that is the model's own score. The
+// published code normalises by the sample standard deviation here too, and so misses it.
 func (s *Substitution[T]) Unpatched(side schema.Side) (Substituted, error) {
 	switch {
 	case s.in.Convention == schema.Exact:

@@ -11,7 +11,8 @@ import (
 	"ducklens/schema"
 )
 
-// naiveSubstitute is the score of query x with the key y at a place, each a vector in the stream, normalised as given.
+// naiveSubstitute is the score of query x with the key y at a place, each a vector in the stream, normalised
+// as given.
 func (e *example) naiveSubstitute(x, y []float64, at *place, normaliseX, normaliseY func([]float64) []float64) float64 {
 	return naiveDot(e.vector(e.toQuery, &e.query, normaliseX(x)), e.vector(e.toKey, at, normaliseY(y))) / e.attnScale
 }

@@ -36,6 +36,9 @@ func (r *ggufReader) spell(key string) string {
 // numbers, one a layer, is one number.
 func (r *ggufReader) number(from, to string) bool {
 	from = r.arch.name + "." + from
+	if _, named := r.named[to]; !named {
+		r.named[to] = from
+	}
 	if !r.meta.Has(from) {
 		return false
 	}
@@ -122,14 +125,6 @@ func (r *ggufReader) heads() {
 	}
 	if !r.number("attention.key_length", "head_dim") {
 		r.set("head_dim", nil)
-	}
-	from := r.arch.name + ".attention.value_length"
-	if n, ok := r.meta.Number(from); ok {
-		r.read[from] = true
-		if key, ok := r.meta.Number(r.arch.name + ".attention.key_length"); ok && key != n {
-			r.keys.refuse("%s is %d, want attention.key_length, %d: values of another width are not read",
-				from, n, key)
-		}
 	}
 }
 
@@ -260,6 +255,11 @@ func (r *ggufReader) stored(s *model.Spec) {
 	s.Bias = model.Biases{QKV: first("attn_q", "attn_qkv"), O: first("attn_output"), Norm: first("attn_norm"),
 		MLP: first("ffn_up", "ffn_up_exps"),
 		U:   r.c.Has("output.bias")}
+	const width = "attention.value_length"
+	if n, ok := r.meta.Number(r.arch.name + "." + width); ok && n != int64(s.DHead) {
+		r.keys.refuse("%s.%s is %d, want the width of keys, %d", r.arch.name, width, n, s.DHead)
+	}
+	r.take(width)
 	const divisors = "rope_freqs.weight"
 	if !r.c.Has(divisors) {
 		return

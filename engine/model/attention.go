@@ -3,17 +3,22 @@ package model
 import (
 	"math"
 	"slices"
+	"sort"
 
 	"ducklens/engine/blas"
 	"ducklens/engine/internal/workers"
 	"ducklens/schema"
 )
 
-// queryBlock is the number of query positions whose attention is computed at once: a block looks at
-// the keys up to its last position, so a short sequence is one block and a long one computes little
-// more than the triangle that it needs. Blocks are counted from the start of the sequence, so that where they end does
-// not depend on the batch.
+// queryBlock is the number of query positions whose attention is computed at once: a block looks at the keys
+// up to its last position, so a short sequence is one block and a long one computes little more than the
+// triangle that it needs. Blocks are counted from the start of the sequence, so that where they end does not
+// depend on the batch.
 const queryBlock = 64
+
+// keyBlock divides the position from which a block looks at keys, where it does not look at all: sums over
+// them are made in parts of as many, and where these begin must not depend on the batch either.
+const keyBlock = 256
 
 // section is the part of qkv for some heads of one kind [rows, n d_head].
 func (r *run[T]) section(section, from, to int) blas.Matrix[T] {
@@ -44,7 +49,8 @@ func (r *run[T]) attention(l int) error {
 	return nil
 }
 
-// headScales are the scales of QK-norm [rows, heads], or of all heads together [rows, 1]; the zero value is for a model without.
+// headScales are the scales of QK-norm [rows, heads], or of all heads together [rows, 1]; the zero value is
+// for a model without.
 type headScales[T blas.Float] struct {
 	scales []T
 	each   int // numbers of a row
@@ -62,8 +68,8 @@ func (s headScales[T]) of(head int) func(row int) T {
 	return func(row int) T { return s.scales[row*s.each+head-s.first] }
 }
 
-// finish makes queries or keys of heads from first on out of their products x [rows, n d_head], in place: QK-norm, then the rotation of each
-// row by the position at.
+// finish makes queries or keys of heads from first on out of their products x [rows, n d_head], in place:
+// QK-norm, then the rotation of each row by the position at.
 func (r *run[T]) finish(l, section int, x blas.Matrix[T], first int, at []int64) headScales[T] {
 	s, turn := r.spec, r.turn[l]
 	gain, heads := r.layers[l].qGain, x.Cols/s.DHead
@@ -106,6 +112,18 @@ func (r *run[T]) checkQKNorm(l int, q, k headScales[T]) error {
 	return nil
 }
 
+// checkKept looks at the scales of queries at the kept positions only.
+func (r *run[T]) checkKept(q headScales[T], l int) error {
+	for i := range q.scales {
+		if f := float64(q.scales[i]); badScale(f) {
+			kept := i / q.each
+			s := sort.Search(len(r.rows), func(s int) bool { return r.cache.first[s+1] > kept })
+			return &ScaleError{Sequence: s, Position: len(r.cache.seen[kept]) - 1, Layer: l, Norm: "q_norm", Scale: f}
+		}
+	}
+	return nil
+}
+
 // keepQKNorm keeps the scales of a target head; those of its queries are in rows[i] for kept position i.
 func (r *run[T]) keepQKNorm(h schema.Head, q, k func(row int) T, rows []int) {
 	c := r.cache
@@ -131,9 +149,9 @@ func (r *run[T]) attend(l int) {
 	causal := blas.Causal[T]{Window: window, Scale: T(1 / s.AttnScale), Cap: T(s.SoftCap)}
 	workers.Do(r.threads, len(blocks), func(i int) {
 		b, c := blocks[i], causal
-		begin := 0 // the first position that a query of the block sees
+		begin := 0 // the first position that a query of the block sees, or one before it
 		if window > 0 {
-			begin = max(0, b.from+1-window)
+			begin = max(0, b.from+1-window) / keyBlock * keyBlock
 		}
 		rows := r.rows[b.sequence][begin:b.to]
 		firstRow, end := r.rows[b.sequence][b.from], r.rows[b.sequence][b.from]+b.to-b.from
@@ -156,7 +174,8 @@ func (r *run[T]) attend(l int) {
 // afterAttention puts what attention made, in out, through the norm after it, and adds it to the stream.
 func (r *run[T]) afterAttention(l int) error {
 	if r.spec.PostNorm {
-		if err := r.normalise(r.postNorm(r.layers[l].attnGain), r.out, r.out, l, "ln1_post", r.cache.attnScale[l]); err != nil {
+		after := r.postNorm(r.layers[l].attnGain)
+		if err := r.normalise(after, r.out, r.out, l, "ln1_post", r.cache.attnScale[l]); err != nil {
 			return err
 		}
 	}
@@ -164,8 +183,8 @@ func (r *run[T]) afterAttention(l int) error {
 	return nil
 }
 
-// keepHeadOutputs computes what each head of layer l wrote at the kept positions, z W_O of that head after the norm of what attention
-// writes, and puts b_O beside it.
+// keepHeadOutputs computes what each head of layer l wrote at the kept positions, z W_O of that head after
+// the norm of what attention writes, and puts b_O beside it.
 func (r *run[T]) keepHeadOutputs(l int) {
 	w, s := &r.layers[l], r.spec
 	kept, index := len(r.cache.row), r.layout.Below(l)
@@ -183,7 +202,8 @@ func (r *run[T]) keepHeadOutputs(l int) {
 	}
 	stride := r.layout.Below(r.cache.stop) * s.DModel
 	workers.Do(r.threads, s.Heads, func(h int) {
-		into := blas.Matrix[T]{Rows: kept, Cols: s.DModel, Stride: stride, Data: r.cache.components[(index+h)*s.DModel:]}
+		data := r.cache.components[(index+h)*s.DModel:]
+		into := blas.Matrix[T]{Rows: kept, Cols: s.DModel, Stride: stride, Data: data}
 		from, to := h*s.DHead, (h+1)*s.DHead
 		w.wo.Slice(from, to, 0, s.DModel).Multiply(1, into, z.Slice(0, kept, from, to), blas.Epilogue[T]{})
 		for i := range kept {
@@ -192,8 +212,8 @@ func (r *run[T]) keepHeadOutputs(l int) {
 	})
 }
 
-// lastQK computes the queries of the target heads of layer l at the kept positions, and their keys everywhere. A QK-norm over the full width
-// needs those of all heads.
+// lastQK computes the queries of the target heads of layer l at the kept positions, and their keys
+// everywhere. A QK-norm over the full width needs those of all heads.
 func (r *run[T]) lastQK(l int) error {
 	s, w := r.spec, &r.layers[l]
 	kept := len(r.cache.row)
@@ -220,6 +240,9 @@ func (r *run[T]) lastQK(l int) error {
 	}
 	for _, heads := range r.together(indices, s.Heads) {
 		scales := project(queries, q, in, heads, at)
+		if err := r.checkKept(scales, l); err != nil {
+			return err
+		}
 		for h := heads.from; h < heads.to; h++ {
 			qOf[h] = scales.of(h)
 		}
@@ -248,7 +271,8 @@ func (r *run[T]) lastQK(l int) error {
 // span is heads [from, to).
 type span struct{ from, to int }
 
-// together gives the heads of a list in spans of neighbours, which share a product; all n heads where a norm looks at all.
+// together gives the heads of a list in spans of neighbours, which share a product; all n heads where a norm
+// looks at all.
 func (r *run[T]) together(heads []int, n int) []span {
 	if r.spec.QKNorm == FullWidth {
 		return []span{{0, n}}
@@ -287,8 +311,8 @@ func (r *run[T]) keepHead(h schema.Head, q, k blas.Matrix[T], rows []int) {
 	})
 }
 
-// softmax writes the softmax of scores, capped unless limit is 0, to dst, computed in float64. Sink is one more score; its probability is
-// given.
+// softmax writes the softmax of scores, capped unless limit is 0, to dst, computed in float64. Sink is one
+// more score; its probability is given.
 func softmax[T blas.Float](dst, scores []T, limit, sink float64) float64 {
 	score := func(s T) float64 {
 		if limit > 0 {

@@ -33,10 +33,10 @@ func benchSequences(c *model.Spec) (seqs []model.Sequence, tokens int) {
 	return seqs, tokens
 }
 
-// BenchmarkForward runs 50 prompts to one head: 10.7 of GPT-2 small's sizes, which reads the stream that ten layers have
-// made, and 24.4 of SmolLM2-135M's. gemm-bound is the time that the large products alone take, on matrices of their own, divided by that of
-// the pass; the two take turns and the best window of each counts. The rest of the time is attention, row functions,
-// what the cache keeps, and memory.
+// BenchmarkForward runs 50 prompts to one head: 10.7 of GPT-2 small's sizes, which reads the stream that ten
+// layers have made, and 24.4 of SmolLM2-135M's. gemm-bound is the time that the large products alone take, on
+// matrices of their own, divided by that of the pass; the two take turns and the best window of each counts.
+// The rest of the time is attention, row functions, what the cache keeps, and memory.
 func BenchmarkForward(b *testing.B) {
 	for _, size := range []struct {
 		name string
@@ -92,7 +92,8 @@ func benchmarkForward(b *testing.B, m *model.Model[float32], head schema.Head, t
 	b.ReportMetric(bound.Seconds()/best.Seconds(), "gemm-bound")
 }
 
-// products are the large products of a pass: for every layer q, k and v; W_O; W_in, and W_gate where there is one; W_out.
+// products are the large products of a pass: for every layer q, k and v; W_O; W_in, and W_gate where there is
+// one; W_out.
 type products struct {
 	weights [][]blas.Packed[float32] // of its own in every layer, as a model has them: caches do not hold them
 	in, out []blas.Matrix[float32]
@@ -131,8 +132,8 @@ func (p *products) run(threads int) {
 	}
 }
 
-// BenchmarkLoad reads and processes the weights of GPT-2 small's sizes. finite is the share of the time that one thread needs to see
-// that every number is finite.
+// BenchmarkLoad reads and processes the weights of GPT-2 small's sizes. finite is the share of the time that
+// one thread needs to see that every number is finite.
 func BenchmarkLoad(b *testing.B) {
 	if testing.Short() {
 		b.Skip("writes a model of 0.5 GB")
@@ -167,9 +168,9 @@ func BenchmarkLoad(b *testing.B) {
 // memoryFolder names the model that a process of [BenchmarkMemory] is to run.
 const memoryFolder = "DUCKLENS_MEMORY_FOLDER"
 
-// BenchmarkMemory runs 50 prompts to the last layer's head 10.7 in a process of its own and reports the most memory that was resident
-// in it: peak-MB, and x-weights, that over the size of the weights. The process of a test run is what is measured, so
-// that what it has beside the model is in it too.
+// BenchmarkMemory runs 50 prompts to the last layer's head 10.7 in a process of its own and reports the most
+// memory that was resident in it: peak-MB, and x-weights, that over the size of the weights. The process of a
+// test run is what is measured, so that what it has beside the model is in it too.
 func BenchmarkMemory(b *testing.B) {
 	if dir := os.Getenv(memoryFolder); dir != "" {
 		runForMemory(b, dir)

@@ -16,8 +16,8 @@ import (
 	"ducklens/schema"
 )
 
-// bitsOfGPT2 are digests of all that the program that knew GPT-2 alone (0458a60) computed of two models on an amd64 with fused
-// multiply-add.
+// bitsOfGPT2 are digests of all that the program that knew GPT-2 alone (0458a60) computed of two models on an
+// amd64 with fused multiply-add.
 var bitsOfGPT2 = map[string]string{
 	"m2 builtin processed float32":   "ba4ca793d047a93ddf93f401",
 	"m2 builtin raw float32":         "babd7354490fc86195907251",

@@ -14,16 +14,17 @@ type Sequence struct {
 	Tokens    []int // ids, BOS included where there is one
 	Positions []int // the positions to keep, from 0, in any order: what the cache is asked for by index
 
-	// Length is the number of tokens of the whole prompt, where Tokens is only its beginning; 0: Tokens is all of it. Rotations that depend
-	// on it (longrope) are those of the whole prompt.
+	// Length is the number of tokens of the whole prompt, where Tokens is only its beginning; 0: Tokens is
+	// all of it. Rotations that depend on it (longrope) are those of the whole prompt.
 	Length int
 }
 
 func (s Sequence) length() int { return max(s.Length, len(s.Tokens)) }
 
 // Cache is what a forward pass keeps. It is memory of its own, independent of the model and of later passes,
-// and is read-only: the slices and tensors it gives are views of it, good as long as the caller holds them, or until [Model.Recycle]. A
-// position is named by the number of its sequence and by its index i in [Sequence.Positions].
+// and is read-only: the slices and tensors it gives are views of it, good as long as the caller holds them,
+// or until [Model.Recycle]. A position is named by the number of its sequence and by its index i in
+// [Sequence.Positions].
 //
 // Methods panic on a layer, head or position that the pass was not asked for.
 type Cache[T blas.Float] struct {
@@ -70,7 +71,8 @@ func (h *headRows[T]) row(x []T, i int) []T {
 
 // newCache takes the rows of each sequence's tokens.
 func newCache[T blas.Float](m *Model[T], stop int, seqs []Sequence, rows [][]int, heads []schema.Head) *Cache[T] {
-	c := &Cache[T]{model: m, stop: stop, before: m.layout.Below(stop), first: []int{0}, heads: map[schema.Head]*headRows[T]{}}
+	c := &Cache[T]{model: m, stop: stop, before: m.layout.Below(stop), first: []int{0},
+		heads: map[schema.Head]*headRows[T]{}}
 	for i, s := range seqs {
 		for _, p := range s.Positions {
 			c.row = append(c.row, rows[i][p])
@@ -88,7 +90,10 @@ func newCache[T blas.Float](m *Model[T], stop int, seqs []Sequence, rows [][]int
 		scales *[][]T
 		layers int
 		one    bool // nothing fills them
-	}{{&c.scale, stop + 1, false}, {&c.mlpScale, stop, false}, {&c.attnScale, stop, !m.spec.PostNorm}, {&c.mlpOutScale, stop, !m.spec.PostNorm}} {
+	}{
+		{&c.scale, stop + 1, false}, {&c.mlpScale, stop, false},
+		{&c.attnScale, stop, !m.spec.PostNorm}, {&c.mlpOutScale, stop, !m.spec.PostNorm},
+	} {
 		for range list.layers {
 			s := make([]T, kept)
 			for i := range s {
@@ -129,9 +134,9 @@ func used(s Sequence) int {
 // Stop is the layer before which the pass ended: the number of layers that ran whole.
 func (c *Cache[T]) Stop() int { return c.stop }
 
-// Components is what each component wrote into the stream at a position [n, d_model], n components being below layer Stop, in
-// the order of [Model.Layout]. Their sum is the stream before layer Stop; the first of them that are below layer l make the one before
-// layer l.
+// Components is what each component wrote into the stream at a position [n, d_model], n components being
+// below layer Stop, in the order of [Model.Layout]. Their sum is the stream before layer Stop; the first of
+// them that are below layer l make the one before layer l.
 func (c *Cache[T]) Components(seq, i int) *tensor.Dense { return c.ComponentsBefore(c.stop, seq, i) }
 
 // ComponentsBefore is the first rows of [Cache.Components]: what wrote before layer.
@@ -142,16 +147,17 @@ func (c *Cache[T]) ComponentsBefore(layer, seq, i int) *tensor.Dense {
 	return c.model.dense(blas.NewMatrix(n, d, c.components[from*d:(from+n)*d:(from+n)*d]))
 }
 
-// ResidPre is the residual stream before layer, 0 to Stop [d_model]. Before layer Layers it is the final stream.
+// ResidPre is the residual stream before layer, 0 to Stop [d_model]. Before layer Layers it is the final
+// stream.
 func (c *Cache[T]) ResidPre(layer, seq, i int) []T {
 	c.checkLayer(layer, c.stop)
 	p, d := c.kept(seq, i)*(c.stop+1)+layer, c.model.spec.DModel
 	return c.resid[p*d : (p+1)*d : (p+1)*d]
 }
 
-// NormScale is what the norm before the attention of layer, 0 to Stop, divided the stream by: sigma = sqrt(mean(x^2) + eps), of the
-// stream x less its mean for LayerNorm. Before layer Layers it is the scale of the last norm. It is 1 where there is no norm, as are the
-// other scales.
+// NormScale is what the norm before the attention of layer, 0 to Stop, divided the stream by: sigma =
+// sqrt(mean(x^2) + eps), of the stream x less its mean for LayerNorm. Before layer Layers it is the scale of
+// the last norm. It is 1 where there is no norm, as are the other scales.
 func (c *Cache[T]) NormScale(layer, seq, i int) T { return c.scaleOf(c.scale, c.stop, layer, seq, i) }
 
 // MLPNormScale is the scale of the norm before the MLP of layer, 0 to Stop-1.
@@ -159,7 +165,8 @@ func (c *Cache[T]) MLPNormScale(layer, seq, i int) T {
 	return c.scaleOf(c.mlpScale, c.stop-1, layer, seq, i)
 }
 
-// PostAttnScale is the scale of the norm after the attention of layer, 0 to Stop-1, and PostMLPScale of that after its MLP.
+// PostAttnScale is the scale of the norm after the attention of layer, 0 to Stop-1, and PostMLPScale of that
+// after its MLP.
 func (c *Cache[T]) PostAttnScale(layer, seq, i int) T {
 	return c.scaleOf(c.attnScale, c.stop-1, layer, seq, i)
 }
@@ -185,7 +192,8 @@ func (c *Cache[T]) vector(x []T, seq, i int) []T {
 	return x[p*dh : (p+1)*dh : (p+1)*dh]
 }
 
-// QNormScale and KNormScale are the scales of QK-norm of a target head's query and key, 1 where the model has none.
+// QNormScale and KNormScale are the scales of QK-norm of a target head's query and key, 1 where the model has
+// none.
 func (c *Cache[T]) QNormScale(head schema.Head, seq, i int) T {
 	return c.head(head).qScale[c.kept(seq, i)]
 }
@@ -200,14 +208,15 @@ func (c *Cache[T]) FirstKey(head schema.Head, seq, i int) int {
 	return c.head(head).firstKey(c, c.kept(seq, i))
 }
 
-// Scores is the attention row of a target head from the position to positions [Cache.FirstKey] to itself: q.k over the model's scale,
-// before the cap and softmax.
+// Scores is the attention row of a target head from the position to positions [Cache.FirstKey] to itself: q.k
+// over the model's scale, before the cap and softmax.
 func (c *Cache[T]) Scores(head schema.Head, seq, i int) []T {
 	h := c.head(head)
 	return h.row(h.scores, c.kept(seq, i))
 }
 
-// Pattern is the softmax of [Cache.Scores], capped where the model caps them. With a sink it does not add up to one.
+// Pattern is the softmax of [Cache.Scores], capped where the model caps them. With a sink it does not add up
+// to one.
 func (c *Cache[T]) Pattern(head schema.Head, seq, i int) []T {
 	h := c.head(head)
 	return h.row(h.pattern, c.kept(seq, i))

@@ -7,9 +7,10 @@ import (
 )
 
 // EffectiveEmbedding is what layer 0 makes of a token without context or position, attention fixed on itself:
-// attn = sum_h n(W_E) W_V,h W_O,h, without biases and rotations, and mlp = MLP_0 of W_E + attn (of W_E alone in a parallel model), written
-// W_EE0; each [d_model], the caller's own. Norms are made anew, after attention and MLP too. Where the model has sinks, value biases are part
-// of attn, as they are of its heads. W_E + attn + mlp is W_EE, the effective embedding of arXiv:2310.04625.
+// attn = sum_h n(W_E) W_V,h W_O,h, without biases and rotations, and mlp = MLP_0 of W_E + attn (of W_E alone
+// in a parallel model), written W_EE0; each [d_model], the caller's own. Norms are made anew, after attention
+// and MLP too. Where the model has sinks, value biases are part of attn, as they are of its heads. W_E + attn
+// + mlp is W_EE, the effective embedding of arXiv:2310.04625.
 func (m *Model[T]) EffectiveEmbedding(token int) (mlp, attn []T) {
 	mlps, attns := m.EffectiveEmbeddings([]int{token})
 	return mlps[0], attns[0]

@@ -17,8 +17,8 @@ import (
 	"ducklens/schema"
 )
 
-// Every family's reference numbers, in both precisions and both forms of the weights. The largest difference, relative to the largest number of
-// its array, is printed for each quantity.
+// Every family's reference numbers, in both precisions and both forms of the weights. The largest difference,
+// relative to the largest number of its array, is printed for each quantity.
 func TestFamilies(t *testing.T) {
 	root := refdata.Families(t)
 	folders, err := os.ReadDir(root)
@@ -109,8 +109,8 @@ func checkFamily[T blas.Float](c *familyCheck[T], opened modeltest.Opened) {
 	c.directions()
 }
 
-// compare looks at one array. What writes into the stream is centred by processing where the model has LayerNorms, and so is the reference
-// with width d_model.
+// compare looks at one array. What writes into the stream is centred by processing where the model has
+// LayerNorms, and so is the reference with width d_model.
 func (c *familyCheck[T]) compare(name string, got []T, centred bool) {
 	c.t.Helper()
 	array, ok := c.want[name]

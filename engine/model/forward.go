@@ -10,8 +10,8 @@ import (
 )
 
 // Forward runs the sequences up to the last layer of heads, where only their queries and keys are computed.
-// What comes after the last kept position of a sequence is not looked at. The result for a sequence does not depend
-// on the others. ctx is looked at before every layer.
+// What comes after the last kept position of a sequence is not looked at. The result for a sequence does not
+// depend on the others. ctx is looked at before every layer.
 func (m *Model[T]) Forward(ctx context.Context, seqs []Sequence, heads []schema.Head) (*Cache[T], error) {
 	stop := 0
 	for _, h := range heads {
@@ -31,7 +31,8 @@ func (m *Model[T]) forward(ctx context.Context, seqs []Sequence, heads []schema.
 		return nil, err
 	}
 	if stop > m.reach {
-		return nil, fmt.Errorf("model: a pass to layer %d of a model that was loaded up to layer %d: %w", stop, m.reach, ErrInput)
+		return nil, fmt.Errorf("model: a pass to layer %d of a model that was loaded up to layer %d: %w",
+			stop, m.reach, ErrInput)
 	}
 	r := m.newRun(seqs, heads, stop)
 	defer m.workspaces.put(r.workspace)
@@ -60,7 +61,8 @@ func (m *Model[T]) checkInput(seqs []Sequence, heads []schema.Head) error {
 	s := m.spec
 	for _, h := range heads {
 		if h.Layer < 0 || h.Layer >= s.Layers || h.Index < 0 || h.Index >= s.Heads {
-			return fmt.Errorf("model: head %v of a model with %d layers of %d heads, numbered from 0: %w", h, s.Layers, s.Heads, ErrInput)
+			return fmt.Errorf("model: head %v of a model with %d layers of %d heads, numbered from 0: %w",
+				h, s.Layers, s.Heads, ErrInput)
 		}
 	}
 	for i, q := range seqs {
@@ -69,7 +71,8 @@ func (m *Model[T]) checkInput(seqs []Sequence, heads []schema.Head) error {
 		}
 		for p, t := range q.Tokens {
 			if t < 0 || t >= s.DVocab {
-				return fmt.Errorf("model: sequence %d has token %d at position %d, want 0 to %d: %w", i, t, p, s.DVocab-1, ErrInput)
+				return fmt.Errorf("model: sequence %d has token %d at position %d, want 0 to %d: %w",
+					i, t, p, s.DVocab-1, ErrInput)
 			}
 		}
 		for _, p := range q.Positions {
@@ -81,7 +84,8 @@ func (m *Model[T]) checkInput(seqs []Sequence, heads []schema.Head) error {
 	return nil
 }
 
-// run is one forward pass in progress. All its matrices have the rows that [Rows] gives to the tokens of its sequences.
+// run is one forward pass in progress. All its matrices have the rows that [Rows] gives to the tokens of its
+// sequences.
 type run[T blas.Float] struct {
 	*Model[T]
 	*workspace[T]
@@ -93,7 +97,8 @@ type run[T blas.Float] struct {
 }
 
 func (m *Model[T]) newRun(seqs []Sequence, heads []schema.Head, stop int) *run[T] {
-	r := &run[T]{Model: m, targets: make([][]schema.Head, stop+1), rows: make([][]int, len(seqs)), shared: make([]int, len(seqs))}
+	r := &run[T]{Model: m, targets: make([][]schema.Head, stop+1),
+		rows: make([][]int, len(seqs)), shared: make([]int, len(seqs))}
 	var rows Rows
 	for i, s := range seqs {
 		r.rows[i], r.shared[i] = rows.add(s.Tokens[:used(s)], m.lengthClass(s.length()))
@@ -214,7 +219,8 @@ func (r *run[T]) write() {
 func (r *run[T]) mlp(l int) error {
 	r.feedForward(l, r.out, r.hidden, r.norm)
 	if r.spec.PostNorm {
-		if err := r.normalise(r.postNorm(r.layers[l].mlpGain), r.out, r.out, l, "ln2_post", r.cache.mlpOutScale[l]); err != nil {
+		after := r.postNorm(r.layers[l].mlpGain)
+		if err := r.normalise(after, r.out, r.out, l, "ln2_post", r.cache.mlpOutScale[l]); err != nil {
 			return err
 		}
 	}

@@ -16,13 +16,14 @@ import (
 
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
+	"ducklens/engine/family/familytest"
 	"ducklens/engine/model"
 	"ducklens/engine/model/modeltest"
 	"ducklens/schema"
 )
 
-// randomSequences gives sequences of mixed lengths, one of them longer than a block of queries, each with three
-// kept positions that lie anywhere.
+// randomSequences gives sequences of mixed lengths, one of them longer than a block of queries, each with
+// three kept positions that lie anywhere.
 func randomSequences(c *model.Spec, n int) []model.Sequence {
 	rng := rand.New(rand.NewPCG(5, 5))
 	seqs := make([]model.Sequence, n)
@@ -39,8 +40,8 @@ func randomSequences(c *model.Spec, n int) []model.Sequence {
 	return seqs
 }
 
-// sharedBeginnings gives sequences that begin as seq does: itself, a part of it, and ones that leave it before, at and after the end of a block
-// of queries, and once more from one of these.
+// sharedBeginnings gives sequences that begin as seq does: itself, a part of it, and ones that leave it
+// before, at and after the end of a block of queries, and once more from one of these.
 func sharedBeginnings(c *model.Spec, seq model.Sequence) []model.Sequence {
 	rng := rand.New(rand.NewPCG(6, 6))
 	leave := func(from model.Sequence, at int) model.Sequence {
@@ -82,8 +83,22 @@ func mustForward[T blas.Float](t *testing.T, m *model.Model[T], seqs []model.Seq
 	return c
 }
 
-// The numbers of a sequence are the same bits alone, in a batch with others that begin alike, in another order, with what follows the kept
-// positions cut off, and with any number of threads, for every provider.
+// wholeCache is everything, and the scales that GPT-2 does not have.
+func wholeCache[T blas.Float](c *model.Cache[T], heads []schema.Head, seq, positions int) []T {
+	all := everything(c, heads, seq, positions)
+	for i := range positions {
+		for l := range c.Stop() {
+			all = append(all, c.PostAttnScale(l, seq, i), c.PostMLPScale(l, seq, i))
+		}
+		for _, h := range heads {
+			all = append(all, c.QNormScale(h, seq, i), c.KNormScale(h, seq, i), c.SinkProb(h, seq, i))
+		}
+	}
+	return all
+}
+
+// The numbers of a sequence are the same bits alone, in a batch with others that begin alike, in another
+// order, with what follows the kept positions cut off, and with any number of threads, for every provider.
 func TestResultsDoNotDependOnBatchOrThreads(t *testing.T) {
 	c := modeltest.Open(t, modeltest.Tiny(), 1)
 	seqs := randomSequences(c.Spec, 9)
@@ -96,6 +111,38 @@ func TestResultsDoNotDependOnBatchOrThreads(t *testing.T) {
 			checkBatches[float64](t, c, name, seqs, heads)
 		})
 	}
+}
+
+// The same for every family. Beginnings of prompts on both sides of the length from which phi3 turns
+// otherwise are not shared.
+func TestFamiliesDoNotDependOnBatchOrThreads(t *testing.T) {
+	for _, kind := range familytest.Types() {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			c := modeltest.OpenFamily(t, familytest.Tiny(kind), 1)
+			seqs := randomSequences(c.Spec, 5)
+			seqs = append(seqs, sharedBeginnings(c.Spec, seqs[2])...)
+			heads := []schema.Head{{Layer: 2, Index: 0}, {Layer: 2, Index: 3}, {Layer: 1, Index: 1}}
+			checkBatches[float32](t, c, "auto", seqs, heads)
+			checkBatches[float64](t, c, "auto", seqs, heads)
+		})
+	}
+}
+
+// Windows that are longer than what one part of a sum over keys takes.
+func TestLongWindowsDoNotDependOnBatch(t *testing.T) {
+	c := modeltest.OpenFamily(t, familytest.Tiny("mistral").With("sliding_window", 290, "max_position_embeddings", 800), 1)
+	seq := model.Sequence{Positions: []int{699, 500, 310}}
+	for p := range 700 {
+		seq.Tokens = append(seq.Tokens, p*p%c.Spec.DVocab)
+	}
+	seqs := []model.Sequence{seq}
+	for _, shared := range []int{250, 300, 530, 600, 650} { // others leave it there
+		other := slices.Clone(seq.Tokens)
+		other[shared] = (other[shared] + 1) % c.Spec.DVocab
+		seqs = append(seqs, model.Sequence{Tokens: other, Positions: seq.Positions})
+	}
+	checkBatches[float32](t, c, "auto", seqs, []schema.Head{{Layer: 2, Index: 0}, {Layer: 1, Index: 1}})
 }
 
 func checkBatches[T blas.Float](t *testing.T, c modeltest.Opened, name string, seqs []model.Sequence, heads []schema.Head) {
@@ -116,12 +163,12 @@ func checkBatches[T blas.Float](t *testing.T, c modeltest.Opened, name string, s
 	slices.Reverse(reversed)
 	backwards := mustForward(t, three, reversed, heads)
 	for s, seq := range seqs {
-		want := everything(batch, heads, s, 3)
-		if got := everything(backwards, heads, len(seqs)-1-s, 3); !slices.Equal(got, want) {
+		want := wholeCache(batch, heads, s, 3)
+		if got := wholeCache(backwards, heads, len(seqs)-1-s, 3); !slices.Equal(got, want) {
 			t.Errorf("sequence %d: other bits in reverse order on three threads", s)
 		}
-		alone := model.Sequence{Tokens: seq.Tokens[:slices.Max(seq.Positions)+1], Positions: seq.Positions}
-		if got := everything(mustForward(t, three, []model.Sequence{alone}, heads), heads, 0, 3); !slices.Equal(got, want) {
+		alone := model.Sequence{Tokens: seq.Tokens[:slices.Max(seq.Positions)+1], Positions: seq.Positions, Length: len(seq.Tokens)}
+		if got := wholeCache(mustForward(t, three, []model.Sequence{alone}, heads), heads, 0, 3); !slices.Equal(got, want) {
 			t.Errorf("sequence %d: other bits alone", s)
 		}
 		// A pass that stops earlier, or runs on, gives the same for the earlier head.
@@ -137,7 +184,8 @@ func checkBatches[T blas.Float](t *testing.T, c modeltest.Opened, name string, s
 	}
 }
 
-// A pass in the memory of another, that was longer and left other numbers there, gives the same bits, in both forms of the weights.
+// A pass in the memory of another, that was longer and left other numbers there, gives the same bits, in both
+// forms of the weights.
 func TestRecycledMemory(t *testing.T) {
 	c := modeltest.Open(t, modeltest.Tiny(), 1)
 	seqs := randomSequences(c.Spec, 9)
@@ -366,8 +414,8 @@ func TestLoadRefusesWhatIsNotFinite(t *testing.T) {
 	}
 }
 
-// A model that is loaded up to a layer gives the bits of a whole one as far as it goes, refuses to go further, and does not look
-// at what it does not need.
+// A model that is loaded up to a layer gives the bits of a whole one as far as it goes, refuses to go
+// further, and does not look at what it does not need.
 func TestLoadTo(t *testing.T) {
 	whole := modeltest.Open(t, modeltest.Tiny(), 6)
 	heads := []schema.Head{{Layer: 2, Index: 1}, {Layer: 1, Index: 0}}

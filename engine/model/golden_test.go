@@ -256,8 +256,8 @@ func checkLogits[T blas.Float](t *testing.T, m *model.Model[T], cache *model.Cac
 	}
 }
 
-// checkValues compares value vectors and the attention-weighted ones, which the cache does not keep, but which
-// follow from what it keeps when it keeps every position.
+// checkValues compares value vectors and the attention-weighted ones, which the cache does not keep, but
+// which follow from what it keeps when it keeps every position.
 func checkValues[T blas.Float](t *testing.T, m *model.Model[T], ref reference, seqs []model.Sequence, want map[string]refdata.Array, tol tolerances) {
 	t.Helper()
 	ends := make([]int, len(seqs))

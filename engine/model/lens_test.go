@@ -21,8 +21,8 @@ import (
 	"ducklens/schema"
 )
 
-// The reference's processed weights, read as the TransformerLens state dict they are and processed once more, give
-// what the Hugging Face folder of the same model gives.
+// The reference's processed weights, read as the TransformerLens state dict they are and processed once more,
+// give what the Hugging Face folder of the same model gives.
 func TestStateDictGivesTheSameModel(t *testing.T) {
 	source := refdata.M2(t)
 	hub := open(t, source)
@@ -85,8 +85,8 @@ func TestStateDictRefusesWhatIsNotFinite(t *testing.T) {
 	}
 }
 
-// writeStateDict writes arrays as float32 into a .npz file: a zip of .npy files, each a header of fixed form, padded to a
-// multiple of 64 bytes, and the numbers.
+// writeStateDict writes arrays as float32 into a .npz file: a zip of .npy files, each a header of fixed form,
+// padded to a multiple of 64 bytes, and the numbers.
 func writeStateDict(t *testing.T, path string, arrays map[string]refdata.Array) {
 	t.Helper()
 	var file bytes.Buffer

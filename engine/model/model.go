@@ -16,17 +16,19 @@ import (
 var (
 	// ErrInput is returned for sequences, positions or heads that the model does not have room for.
 	ErrInput = errors.New("unsuitable input")
-	// ErrNotFinite is returned when the residual stream has become NaN or infinite, or cannot be normalised. See [ScaleError].
+	// ErrNotFinite is returned when the residual stream has become NaN or infinite, or cannot be normalised.
+	// See [ScaleError].
 	ErrNotFinite = errors.New("not finite")
 	// ErrNoUnembedding is returned where a checkpoint does not hold W_U.
 	ErrNoUnembedding = errors.New("no unembedding")
-	// ErrFolded is returned for raw processing of a checkpoint whose weights are already processed: a TransformerLens state dict
-	// with LayerNorm folded in. What it stores is not raw, and what was raw is lost.
+	// ErrFolded is returned for raw processing of a checkpoint whose weights are already processed: a
+	// TransformerLens state dict with LayerNorm folded in. What it stores is not raw, and what was raw is
+	// lost.
 	ErrFolded error = folded{}
 )
 
-// ScaleError says where a norm has nothing to divide by: what it reads is not finite there, or it is constant and eps is
-// zero. It is an [ErrNotFinite].
+// ScaleError says where a norm has nothing to divide by: what it reads is not finite there, or it is constant
+// and eps is zero. It is an [ErrNotFinite].
 type ScaleError struct {
 	Sequence, Position int // of the call's sequences, and in it
 	Layer              int // of the norm
@@ -77,19 +79,24 @@ type Model[T blas.Float] struct {
 	gathered   spares[[]T] // keys and values of a block of attention
 }
 
-// Load processes the weights of c. With [schema.Processed] they take the form that TransformerLens gives
-// them by default (fold_ln, center_writing_weights, center_unembed, fold_value_biases); with [schema.Raw] what writes
-// into the stream stays as stored; that of an already processed state dict is an [ErrFolded]. A tensor with a number that is NaN or
-// infinite is an error that names it. Scores are the same either way. The provider multiplies, on at most threads
-// goroutines (0 means 1); neither threads nor the batch changes a result.
-func Load[T blas.Float](c *checkpoint.Checkpoint, spec *Spec, sources *Sources, processing schema.Processing, provider blas.Provider, threads int) (*Model[T], error) {
+// Load processes the weights of c. With [schema.Processed] they take the form that TransformerLens gives them
+// by default (fold_ln, center_writing_weights, center_unembed, fold_value_biases); with [schema.Raw] what
+// writes into the stream stays as stored; that of an already processed state dict is an [ErrFolded]. A tensor
+// with a number that is NaN or infinite is an error that names it. Scores are the same either way. The
+// provider multiplies, on at most threads goroutines (0 means 1); neither threads nor the batch changes a
+// result.
+func Load[T blas.Float](c *checkpoint.Checkpoint, spec *Spec, sources *Sources,
+	processing schema.Processing, provider blas.Provider, threads int) (*Model[T], error) {
 	return LoadTo[T](c, spec, sources, spec.Layers, processing, provider, threads)
 }
 
-// LoadTo is [Load] of what [Model.Forward] to heads in layers up to reach needs, of [Model.EffectiveEmbedding], and of the embedding
-// tables. What comes after, most of the weights of the last layer among it, is not looked at: not its numbers either.
-func LoadTo[T blas.Float](c *checkpoint.Checkpoint, spec *Spec, sources *Sources, reach int, processing schema.Processing, provider blas.Provider, threads int) (*Model[T], error) {
-	m := &Model[T]{spec: spec, processing: processing, layout: spec.Layout(processing), provider: provider, threads: max(1, threads), reach: reach}
+// LoadTo is [Load] of what [Model.Forward] to heads in layers up to reach needs, of
+// [Model.EffectiveEmbedding], and of the embedding tables. What comes after, most of the weights of the last
+// layer among it, is not looked at: not its numbers either.
+func LoadTo[T blas.Float](c *checkpoint.Checkpoint, spec *Spec, sources *Sources, reach int,
+	processing schema.Processing, provider blas.Provider, threads int) (*Model[T], error) {
+	m := &Model[T]{spec: spec, processing: processing, layout: spec.Layout(processing),
+		provider: provider, threads: max(1, threads), reach: reach}
 	if err := m.load(c, sources); err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
@@ -108,14 +115,15 @@ func (m *Model[T]) Processing() schema.Processing { return m.processing }
 // Provider gives the matrix multiply the model uses.
 func (m *Model[T]) Provider() blas.Provider { return m.provider }
 
-// centres tells whether processed weights that write into the stream lose their mean: nothing but LayerNorms reads it.
+// centres tells whether processed weights that write into the stream lose their mean: nothing but LayerNorms
+// reads it.
 func (m *Model[T]) centres() bool {
 	return m.processing == schema.Processed && m.spec.Norm.Centre && m.spec.PreNorm && !m.spec.PostNorm
 }
 
-// QK is the query and key map of one head, with the norm before attention folded in:
-// q = W_Q^T n(x)/sigma + b_Q, k = W_K^T n(x)/sigma + b_K, where n takes the mean away for LayerNorm. QK-norm, its gain and the rotation
-// come after it.
+// QK is the query and key map of one head, with the norm before attention folded in: q = W_Q^T n(x)/sigma +
+// b_Q, k = W_K^T n(x)/sigma + b_K, where n takes the mean away for LayerNorm. QK-norm, its gain and the
+// rotation come after it.
 type QK[T blas.Float] struct {
 	WQ, WK       *tensor.Dense // [d_model, d_head]
 	BQ, BK       []T           // [d_head]; zeros where the model has none
@@ -153,8 +161,9 @@ func (m *Model[T]) headGain(gain []T, head int) []T {
 	return append([]T(nil), gain[:m.spec.DHead]...)
 }
 
-// QKNormScale is the scale that QK-norm divides by where a vector stands in place of the stream: normalised is the vector after the norm
-// before attention, its gain and shift apart [d_model]. It is 1 where the model has no QK-norm.
+// QKNormScale is the scale that QK-norm divides by where a vector stands in place of the stream: normalised
+// is the vector after the norm before attention, its gain and shift apart [d_model]. It is 1 where the model
+// has no QK-norm.
 func (m *Model[T]) QKNormScale(head schema.Head, side schema.Side, normalised []float64) float64 {
 	if m.spec.QKNorm == NoQKNorm {
 		return 1
@@ -177,7 +186,8 @@ func (m *Model[T]) QKNormScale(head schema.Head, side schema.Side, normalised []
 	return math.Sqrt(squares/float64(len(y)) + m.spec.QKNormEps)
 }
 
-// Sink is the logit of a head's sink, which stands beside its scores in the softmax, or -Inf where there is none.
+// Sink is the logit of a head's sink, which stands beside its scores in the softmax, or -Inf where there is
+// none.
 func (m *Model[T]) Sink(head schema.Head) float64 {
 	sinks := m.layers[head.Layer].sinks
 	if sinks == nil {
@@ -186,24 +196,13 @@ func (m *Model[T]) Sink(head schema.Head) float64 {
 	return float64(sinks[head.Index])
 }
 
-// BO is b_O of a layer [d_model], what its attention adds at every position before a norm after it; the folded value biases are in it
-// when processed. It is nil where the layout has no such component. The caller must not change it.
+// BO is b_O of a layer [d_model], what its attention adds at every position before a norm after it; the
+// folded value biases are in it when processed. It is nil where the layout has no such component. The caller
+// must not change it.
 func (m *Model[T]) BO(layer int) []T { return m.layers[layer].bo }
 
-// PassBytes tells what memory a pass up to a layer takes beside the weights, as far as it grows with its size: for each position
-// that it keeps, and for each of its rows while it runs.
-func (m *Model[T]) PassBytes(stop int) (position, row int) {
-	s, size := m.spec, 8
-	if _, single := any(T(0)).(float32); single {
-		size = 4
-	}
-	position = (m.layout.Below(stop) + stop + 1) * s.DModel
-	row = 3*s.DModel + (2*s.Heads+2*s.KVHeads)*s.DHead + s.DMLP
-	return size * position, size * row
-}
-
-// releaseTables tells the system that the rows of W_E and W_U that were read are not needed for now. A row of 3 kB may bring up to half a
-// megabyte of the file with it, which counts as the process's memory.
+// releaseTables tells the system that the rows of W_E and W_U that were read are not needed for now. A row of
+// 3 kB may bring up to half a megabyte of the file with it, which counts as the process's memory.
 func (m *Model[T]) releaseTables() {
 	m.embedding.release()
 	if m.unembed.stored && !m.unembed.tied {
@@ -211,11 +210,12 @@ func (m *Model[T]) releaseTables() {
 	}
 }
 
-// Recycle gives the memory of a cache to the next pass. Nothing that the cache gave may be used afterwards. A cache that is not
-// recycled is garbage one day.
+// Recycle gives the memory of a cache to the next pass. Nothing that the cache gave may be used afterwards. A
+// cache that is not recycled is garbage one day.
 func (m *Model[T]) Recycle(c *Cache[T]) { m.caches.put(c) }
 
-// spares keeps what one pass has done with for another. (A sync.Pool would let it go with the garbage of a pass or two.)
+// spares keeps what one pass has done with for another. (A sync.Pool would let it go with the garbage of a
+// pass or two.)
 type spares[X any] struct {
 	mu   sync.Mutex
 	list []X

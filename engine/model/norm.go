@@ -7,7 +7,8 @@ import (
 	"ducklens/engine/internal/workers"
 )
 
-// norm divides rows by their scales. Its shift, and before attention and MLP its gain, are folded into what reads it.
+// norm divides rows by their scales. Its shift, and before attention and MLP its gain, are folded into what
+// reads it.
 type norm[T blas.Float] struct {
 	none   bool // rows stay as they are
 	centre bool // LayerNorm, else RMSNorm
@@ -29,7 +30,8 @@ func (m *Model[T]) postNorm(gain []T) norm[T] {
 	return norm[T]{none: !m.spec.PostNorm, centre: m.spec.Norm.Centre, eps: m.spec.Norm.Eps, gain: gain}
 }
 
-// apply normalises the rows of x [len(scales), width], which has no gaps, into dst, which may be x. Where there is no norm, a scale is finite if its row is.
+// apply normalises the rows of x [len(scales), width], which has no gaps, into dst, which may be x. Where
+// there is no norm, a scale is finite if its row is.
 func (n norm[T]) apply(dst, x blas.Matrix[T], scales []T) {
 	numbers := x.Rows * x.Cols
 	switch {
@@ -80,8 +82,8 @@ func (n norm[T]) linear(part []T, scale T) {
 	}
 }
 
-// normalise applies n to the rows of x into dst, with their scales in r.scale, and keeps those of the kept positions. name and layer say
-// where, if a row cannot be normalised.
+// normalise applies n to the rows of x into dst, with their scales in r.scale, and keeps those of the kept
+// positions. name and layer say where, if a row cannot be normalised.
 func (r *run[T]) normalise(n norm[T], dst, x blas.Matrix[T], layer int, name string, kept []T) error {
 	workers.Rows(r.threads, x.Rows, rowsAtOnce, func(from, to int) {
 		n.apply(dst.Slice(from, to, 0, x.Cols), x.Slice(from, to, 0, x.Cols), r.scale[from:to])
@@ -100,8 +102,7 @@ func (r *run[T]) checkScales(scales []T, each, layer int, name string) error {
 	for s, rows := range r.rows {
 		for p := r.shared[s]; p < len(rows); p++ {
 			for _, v := range scales[rows[p]*each:][:each] {
-				// A scale of zero is one of a constant stream where eps is zero: what it divides is 0/0.
-				if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) || f == 0 {
+				if f := float64(v); badScale(f) {
 					return &ScaleError{Sequence: s, Position: p, Layer: layer, Norm: name, Scale: f}
 				}
 			}
@@ -109,3 +110,7 @@ func (r *run[T]) checkScales(scales []T, each, layer int, name string) error {
 	}
 	return nil
 }
+
+// badScale tells whether nothing can be divided by a scale. Zero is that of a constant stream where eps is
+// zero: what it divides is 0/0.
+func badScale(f float64) bool { return math.IsNaN(f) || math.IsInf(f, 0) || f == 0 }

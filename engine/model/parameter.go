@@ -20,8 +20,8 @@ import (
 //	blocks.N.mlp.W_out, b_out      [d_mlp, d_model], [d_model]
 //	pos_embed.W_pos                [n_ctx, d_model]
 //
-// Norms are folded in. Rows of the embedding tables come from [Model.Embed] and [Model.Unembed]. What the model does not have is an
-// [ErrInput].
+// Norms are folded in. Rows of the embedding tables come from [Model.Embed] and [Model.Unembed]. What the
+// model does not have is an [ErrInput].
 func (m *Model[T]) Parameter(name string) (*tensor.Dense, error) {
 	s := m.spec
 	if name == "pos_embed.W_pos" && s.Position {

@@ -77,7 +77,8 @@ type failer interface {
 	Fatal(...any)
 }
 
-// againstPlain compares everything that a model gives with the reference, in float64 and float32, both forms of the weights.
+// againstPlain compares everything that a model gives with the reference, in float64 and float32, both forms
+// of the weights.
 func againstPlain(t failer, c modeltest.Opened, tokens [][]int, tolerance64, tolerance32 float64) {
 	t.Helper()
 	reference, err := plain.Load(plain.Stored(c.Checkpoint), c.Spec, c.Sources)
@@ -115,7 +116,8 @@ func (c *comparison[T]) check(what string, got []T, want ...float64) {
 	}
 }
 
-// written is what a component is in the form of the weights: processed ones have lost their mean where a LayerNorm reads them.
+// written is what a component is in the form of the weights: processed ones have lost their mean where a
+// LayerNorm reads them.
 func (c *comparison[T]) written(x []float64) []float64 {
 	y := slices.Clone(x)
 	if c.form == schema.Processed && c.Spec.Norm.Centre && c.PreNorm && !c.PostNorm {
@@ -226,7 +228,8 @@ func (c *comparison[T]) head(cache *model.Cache[T], run *plain.Run, h schema.Hea
 	c.check("sink", []T{cache.SinkProb(h, i, j)}, sink)
 }
 
-// replaced puts another vector in place of the query's and of the key's stream, through the maps that the model gives.
+// replaced puts another vector in place of the query's and of the key's stream, through the maps that the
+// model gives.
 func (c *comparison[T]) replaced(run *plain.Run, h schema.Head, p int) {
 	vector := run.Resid[1][p]
 	norm := c.Layer[h.Layer].Norm
@@ -418,7 +421,8 @@ func (d *draws) layer(prefix string) model.LayerSources {
 	return src
 }
 
-// queries places W_Q, W_K and W_V: by themselves, as parts of one tensor, or with the rows of each head in another order.
+// queries places W_Q, W_K and W_V: by themselves, as parts of one tensor, or with the rows of each head in
+// another order.
 func (d *draws) queries(src *model.LayerSources, prefix string, inOut bool) {
 	s := d.spec
 	heads, kv := s.Heads*s.DHead, s.KVHeads*s.DHead

@@ -1,17 +1,19 @@
 package model
 
-// Rows numbers the rows of a pass, one for each different beginning of its sequences: what a model computes at a token depends on the
-// token and those before it, and is the same in every sequence that begins with them. The zero value is ready for use.
+// Rows numbers the rows of a pass, one for each different beginning of its sequences: what a model computes
+// at a token depends on the token and those before it, and is the same in every sequence that begins with
+// them. The zero value is ready for use.
 type Rows struct {
 	N     int // rows so far
 	known map[beginning]int
 }
 
-// beginning is that of a sequence up to a token: the row of what comes before it, a number below 0 for nothing, and the token.
+// beginning is that of a sequence up to a token: the row of what comes before it, a number below 0 for
+// nothing, and the token.
 type beginning struct{ before, token int }
 
-// Add gives the row of each token of a sequence. The first shared of them are rows of sequences before it; the others are new, and
-// follow each other.
+// Add gives the row of each token of a sequence. The first shared of them are rows of sequences before it;
+// the others are new, and follow each other.
 func (r *Rows) Add(tokens []int) (rows []int, shared int) { return r.add(tokens, 0) }
 
 // add is Add for a sequence that shares no rows with those of another class.

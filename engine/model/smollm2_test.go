@@ -14,7 +14,8 @@ import (
 	"ducklens/schema"
 )
 
-// A real model, out of its GGUF, gives its reference numbers. Every prompt is run in float32, a few in float64.
+// A real model, out of its GGUF, gives its reference numbers. Every prompt is run in float32, a few in
+// float64.
 func TestSmolLM2(t *testing.T) {
 	dir := filepath.Join(refdata.Models(t), "smollm2-135m")
 	if testing.Short() {

@@ -1,28 +1,30 @@
 package model
 
-// Source says where one parameter lies in a checkpoint, and how. The zero Source is a parameter that is not there.
+// Source says where one parameter lies in a checkpoint, and how. The zero Source is a parameter that is not
+// there.
 type Source struct {
 	Tensor string  // its name in the checkpoint
 	Order  Order   // of a matrix
 	Plus   float64 // added to every number: Gemma stores gains less 1
 
-	// Out gives, for output i of the parameter (i counts heads * d_head for attention), the output in the stored tensor:
-	// parts of fused tensors, and permuted rows. nil: i itself.
+	// Out gives, for output i of the parameter (i counts heads * d_head for attention), the output in the
+	// stored tensor: parts of fused tensors, and permuted rows. nil: i itself.
 	Out func(i int) int
 
 	// Expert is for tensors that hold all experts one after the other: the source is part Expert of Experts.
 	// Experts 0: the tensor is not divided.
 	Expert, Experts int
 
-	// Scales is the tensor of exponents of four-bit numbers ([checkpoint.Checkpoint.MXFP4]); "" for all other types.
+	// Scales is the tensor of exponents of four-bit numbers ([checkpoint.Checkpoint.MXFP4]); "" for all other
+	// types.
 	Scales string
 }
 
 // Order is the way in which a matrix with inputs and outputs is stored.
 type Order uint8
 
-// OutIn is PyTorch's Linear, InOut GPT-2's Conv1D, HeadInOut and HeadOutIn TransformerLens's [head, d_model, d_head]
-// (W_Q, W_K, W_V) and [head, d_head, d_model] (W_O).
+// OutIn is PyTorch's Linear, InOut GPT-2's Conv1D, HeadInOut and HeadOutIn TransformerLens's [head, d_model,
+// d_head] (W_Q, W_K, W_V) and [head, d_head, d_model] (W_O).
 const (
 	OutIn Order = iota
 	InOut
@@ -48,8 +50,8 @@ type Sources struct {
 	Unembed, UnembedBias  Source // [d_vocab, d_model] (OutIn) or [d_model, d_vocab] (InOut); [d_vocab]. Unembed is Embed where tied
 	Layer                 func(layer int) LayerSources
 
-	// Folded tells that the norms' gains and shifts are in the stored weights already (a processed TransformerLens state
-	// dict): there is no raw form.
+	// Folded tells that the norms' gains and shifts are in the stored weights already (a processed
+	// TransformerLens state dict): there is no raw form.
 	Folded bool
 }
 
@@ -71,7 +73,8 @@ type LayerSources struct {
 	Experts             func(expert int) ExpertSources
 }
 
-// ExpertSources say where one expert lies. Without Gate, gate and up lie interleaved in In [d_model -> 2 d_mlp].
+// ExpertSources say where one expert lies. Without Gate, gate and up lie interleaved in In [d_model -> 2
+// d_mlp].
 type ExpertSources struct {
 	Gate, GateBias, In, InBias, Out, OutBias Source
 }

@@ -8,8 +8,8 @@ import (
 	"ducklens/schema"
 )
 
-// Spec is everything about a decoder that is not a weight: its sizes, and what is computed in which order. Package
-// family makes one from a configuration; [Load] and the forward pass know no family.
+// Spec is everything about a decoder that is not a weight: its sizes, and what is computed in which order.
+// Package family makes one from a configuration; [Load] and the forward pass know no family.
 type Spec struct {
 	Family                                                    string // such as gpt2, llama
 	Layers, Heads, KVHeads, DModel, DHead, DMLP, DVocab, NCtx int    // NCtx: most tokens of a prompt
@@ -42,8 +42,8 @@ type Spec struct {
 	Tied bool // the unembedding is the transposed token embedding
 }
 
-// Norm is the norm of a model: (x - mean) / sqrt(mean((x - mean)^2) + eps) for LN, x / sqrt(mean(x^2) + eps) for RMS.
-// Gains and shifts are weights.
+// Norm is the norm of a model: (x - mean) / sqrt(mean((x - mean)^2) + eps) for LN, x / sqrt(mean(x^2) + eps)
+// for RMS. Gains and shifts are weights.
 type Norm struct {
 	Centre bool // LN: the mean is taken away
 	Eps    float64
@@ -73,9 +73,9 @@ const (
 // String is the name that configurations have for it.
 func (a Activation) String() string { return [...]string{"gelu_new", "gelu", "silu", "relu"}[a] }
 
-// Experts is a mixture of experts: each position goes through the Top experts of Count whose router logits are
-// largest, weighted by the softmax of those logits. An expert computes, with gate and up interleaved in its first map,
-// W_out (min(gate, Limit) sigmoid(Alpha gate) (clip(up, Limit) + 1)) + b (gpt-oss).
+// Experts is a mixture of experts: each position goes through the Top experts of Count whose router logits
+// are largest, weighted by the softmax of those logits. An expert computes, with gate and up interleaved in
+// its first map, W_out (min(gate, Limit) sigmoid(Alpha gate) (clip(up, Limit) + 1)) + b (gpt-oss).
 type Experts struct {
 	Count, Top   int
 	Alpha, Limit float64
@@ -90,8 +90,8 @@ type Biases struct {
 	U    bool // of the unembedding
 }
 
-// Layout gives the components of the model, with weights of that form. Processed, value biases and what the norm's
-// shift adds to values are part of b_O, except where rows of attention do not add up to one.
+// Layout gives the components of the model, with weights of that form. Processed, value biases and what the
+// norm's shift adds to values are part of b_O, except where rows of attention do not add up to one.
 func (s *Spec) Layout(form schema.Processing) schema.Layout {
 	shifted := s.Bias.QKV || s.Bias.Norm && s.PreNorm
 	return schema.Layout{

@@ -67,12 +67,12 @@ func (r *reader[T]) vector(s Source, n int) []float64 {
 	if !ok {
 		return nil
 	}
+	if last := s.last(n); last > v.Len() {
+		r.misfit(v, fmt.Sprintf("at least %d numbers", last))
+		return nil
+	}
 	x := make([]float64, n)
 	for _, p := range s.pieces(n, v.Len()+1) {
-		if p.from+p.n > v.Len() {
-			r.misfit(v, fmt.Sprintf("at least %d numbers", p.from+p.n))
-			return nil
-		}
 		checkpoint.Copy(x[p.to:p.to+p.n], v, p.from)
 	}
 	plus(x, s.Plus)
@@ -100,6 +100,15 @@ func plus[T blas.Float](x []T, more float64) {
 // piece is a run of outputs that are neighbours both in a parameter and in its tensor.
 type piece struct{ to, from, n int }
 
+// last is how many outputs the tensor must have for n of the parameter.
+func (s Source) last(n int) int {
+	last := 0
+	for i := range n {
+		last = max(last, s.OutputOf(i)+1)
+	}
+	return last
+}
+
 // pieces are those of n outputs; none goes over a multiple of unit in the tensor, above 0.
 func (s Source) pieces(n, unit int) []piece {
 	var list []piece
@@ -120,8 +129,8 @@ type part struct {
 	outputs int
 }
 
-// matrix reads parameters with the same inputs, side by side: [inputs, all outputs], transposed where they are stored so. The numbers
-// belong to the file or lie in buffer, which release gives back.
+// matrix reads parameters with the same inputs, side by side: [inputs, all outputs], transposed where they
+// are stored so. The numbers belong to the file or lie in buffer, which release gives back.
 func (r *reader[T]) matrix(inputs int, parts ...part) (m blas.Matrix[T], buffer []T) {
 	n := 0
 	for _, p := range parts {
@@ -193,10 +202,7 @@ func (r *reader[T]) fits(v checkpoint.View, inputs int, p part) bool {
 			found, outputs = v.Shape[0]*v.Shape[1], v.Shape[2]
 		}
 	}
-	last := 0
-	for i := range p.outputs {
-		last = max(last, p.OutputOf(i)+1)
-	}
+	last := p.last(p.outputs)
 	if found == inputs && last <= outputs {
 		return true
 	}

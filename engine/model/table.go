@@ -7,7 +7,8 @@ import (
 	"ducklens/engine/checkpoint"
 )
 
-// table is a matrix with a row for each token, in the form the checkpoint has it: it is never widened as a whole.
+// table is a matrix with a row for each token, in the form the checkpoint has it: it is never widened as a
+// whole.
 type table struct {
 	view    checkpoint.View
 	rows, d int
@@ -54,8 +55,8 @@ func misfit(c *checkpoint.Checkpoint, v checkpoint.View, rows, columns int) erro
 	return fmt.Errorf("checkpoint %s: tensor %q has shape %v, want [%d %d]", c.Path(), v.Name, v.Shape, rows, columns)
 }
 
-// visit calls do with ranges of rows that cover the table, after it has seen that all their numbers are finite. Only a strip of the file is in
-// memory at a time.
+// visit calls do with ranges of rows that cover the table, after it has seen that all their numbers are
+// finite. Only a strip of the file is in memory at a time.
 func (t table) visit(c *checkpoint.Checkpoint, do func(from, to int)) error {
 	if t.columns {
 		if err := checkFinite(c, t.view); err != nil {
@@ -80,7 +81,8 @@ func (t table) release() { t.view.Release(0, t.view.Len()) }
 // strip is the number of rows of a table that are looked at together: widened, they stay in cache.
 const strip = 1024
 
-// openTables opens the embedding tables and W_pos, and gives what is still to be done with them, which takes its time.
+// openTables opens the embedding tables and W_pos, and gives what is still to be done with them, which takes
+// its time.
 func (m *Model[T]) openTables(r *reader[T], src *Sources) (later []func() error, err error) {
 	s := m.spec
 	if m.embedding, err = openTable(r.checkpoint, src.Embed, s.DVocab, s.DModel); err != nil {
@@ -126,7 +128,8 @@ func (m *Model[T]) readPositions(r *reader[T], src Source) error {
 	return nil
 }
 
-// Embed is W_E[token] [d_model], times the model's scale of embeddings: the component that the token embedding writes.
+// Embed is W_E[token] [d_model], times the model's scale of embeddings: the component that the token
+// embedding writes.
 func (m *Model[T]) Embed(token int) []T {
 	row := make([]T, m.spec.DModel)
 	m.embedInto(row, token)

@@ -36,7 +36,8 @@ func (m *Model[T]) turnsOf(layer int) *turns[T] {
 	return nil
 }
 
-// upTo gives a table with angles for at least n positions, and how many it has. Angles are float64 whatever T is.
+// upTo gives a table with angles for at least n positions, and how many it has. Angles are float64 whatever T
+// is.
 func (t *turns[T]) upTo(n int) (table []T, positions int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -63,7 +64,8 @@ func (t *turns[T]) add(n int) {
 	}
 }
 
-// lengthClass numbers the lengths of prompts whose rows a pass may share: 0, but for rotations that turn a long prompt otherwise.
+// lengthClass numbers the lengths of prompts whose rows a pass may share: 0, but for rotations that turn a
+// long prompt otherwise.
 func (m *Model[T]) lengthClass(n int) int {
 	class := 0
 	for i, t := range m.turns {

@@ -10,8 +10,8 @@ import (
 	"ducklens/schema"
 )
 
-// unembedding is W_U in the form the checkpoint has it, with what processing does to it: the matrix of processed
-// rows is never made.
+// unembedding is W_U in the form the checkpoint has it, with what processing does to it: the matrix of
+// processed rows is never made.
 type unembedding[T blas.Float] struct {
 	stored      bool // the checkpoint holds it
 	tied        bool // it is the table of the embedding
@@ -67,8 +67,8 @@ func (u *unembedding[T]) read(c *checkpoint.Checkpoint) error {
 	return err
 }
 
-// CheckUnembedding is nil where the model can give [Model.Unembed] and [Model.Logits], which panic where it cannot: an
-// [ErrNoUnembedding] that says what is missing.
+// CheckUnembedding is nil where the model can give [Model.Unembed] and [Model.Logits], which panic where it
+// cannot: an [ErrNoUnembedding] that says what is missing.
 func (m *Model[T]) CheckUnembedding() error {
 	if m.unembed.stored {
 		return nil
@@ -77,8 +77,8 @@ func (m *Model[T]) CheckUnembedding() error {
 }
 
 // Unembed is W_U[:, token] [d_model], the direction in the stream that the token's logit reads. Processed, it
-// has the last norm's gain folded in and loses its mean over d_model, where that norm does, and the mean of all tokens' directions, unless
-// logits are capped; raw, it is as stored.
+// has the last norm's gain folded in and loses its mean over d_model, where that norm does, and the mean of
+// all tokens' directions, unless logits are capped; raw, it is as stored.
 func (m *Model[T]) Unembed(token int) []T {
 	m.mustUnembed()
 	u := &m.unembed
@@ -107,7 +107,8 @@ func (m *Model[T]) mustUnembed() {
 }
 
 // Logits reads the logits [d_vocab] of each final residual stream [d_model], after the last layer and before
-// the last norm. Processed logits have mean zero over the vocabulary, unless they are capped; that changes no probability.
+// the last norm. Processed logits have mean zero over the vocabulary, unless they are capped; that changes no
+// probability.
 func (m *Model[T]) Logits(final ...[]T) [][]T {
 	m.mustUnembed()
 	u, s := &m.unembed, m.spec

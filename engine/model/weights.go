@@ -9,8 +9,8 @@ import (
 	"ducklens/schema"
 )
 
-// layer holds one block. The maps that read the stream have the norm before them folded in, in both forms of the weights: they act on a
-// vector that is divided by its scale, and centred for LayerNorm.
+// layer holds one block. The maps that read the stream have the norm before them folded in, in both forms of
+// the weights: they act on a vector that is divided by its scale, and centred for LayerNorm.
 type layer[T blas.Float] struct {
 	qkv       blas.Packed[T] // W_Q, W_K, W_V [d_model, (heads + 2 kv_heads) d_head]: in each, head after head
 	qkvBias   []T            // b_Q, b_K, b_V, or nil; b_V is 0 when it is folded into b_O
@@ -53,7 +53,8 @@ func (s *Spec) sectionHeads(section int) int {
 	return s.KVHeads
 }
 
-// column is where the part of a head begins in a section of qkv; the head behind the last gives the end of the section.
+// column is where the part of a head begins in a section of qkv; the head behind the last gives the end of
+// the section.
 func (s *Spec) column(section, head int) int {
 	switch section {
 	case keys:
@@ -75,8 +76,9 @@ func (l *layer[T]) part(s *Spec, section, from, to int) (blas.Packed[T], []T) {
 }
 
 // load reads and processes every parameter. The order of the steps is that of TransformerLens'
-// HookedTransformer.process_weights_: fold_layer_norm, center_writing_weights, center_unembed, fold_value_biases. A tensor is read
-// row by row, widened, and let go: beside what the model keeps, a thread holds one matrix.
+// HookedTransformer.process_weights_: fold_layer_norm, center_writing_weights, center_unembed,
+// fold_value_biases. A tensor is read row by row, widened, and let go: beside what the model keeps, a thread
+// holds one matrix.
 func (m *Model[T]) load(c *checkpoint.Checkpoint, sources *Sources) error {
 	if m.processing == schema.Raw && sources.Folded {
 		return fmt.Errorf("checkpoint %s: %w", c.Path(), ErrFolded)
@@ -153,16 +155,19 @@ func (w *weights[T]) layer(src LayerSources, last bool) (layer[T], error) {
 		w.centre(bo)
 	}
 	if bias != nil && w.model.processing == schema.Processed && !s.Sinks && w.fault == nil {
-		// Attention probabilities add up to one, so every position gets all of b_V W_O, for every head its own: it moves to b_O.
+		// Attention probabilities add up to one, so every position gets all of b_V W_O, for every head its
+		// own: it moves to b_O.
 		valueBias = s.perHead(bias[heads+kv:])
 		clear(bias[heads+kv:])
 	}
 	if valueBias != nil && bo == nil {
-		w.fault = fmt.Errorf("layer has value biases (tensor %q), want none because the specification of %s says so", src.VBias.Tensor, s.Family)
+		w.fault = fmt.Errorf("layer has value biases (tensor %q), want none because the specification of %s says so",
+			src.VBias.Tensor, s.Family)
 	}
 	l.wo = w.writing(valueBias, bo, heads, src.O)
 	l.qkvBias, l.bo = rounded[T](bias), rounded[T](bo)
-	l.attnGain, l.mlpGain = rounded[T](w.vector(src.PostAttnGain, s.DModel)), rounded[T](w.vector(src.PostMLPGain, s.DModel))
+	l.attnGain = rounded[T](w.vector(src.PostAttnGain, s.DModel))
+	l.mlpGain = rounded[T](w.vector(src.PostMLPGain, s.DModel))
 	w.mlps(&l, src)
 	return l, w.fault
 }
@@ -244,9 +249,10 @@ func (w *weights[T]) centre(x []float64) {
 	}
 }
 
-// reading gives a map that reads the stream through a norm [d_model, outputs], with the gain and shift of the latter (nil: ones, zeros) moved
-// into it: b += shift W, W <- diag(gain) W. For LayerNorm every output of W loses its mean over d_model, which changes no product with a
-// centred vector; it makes W blind to what LayerNorm removes.
+// reading gives a map that reads the stream through a norm [d_model, outputs], with the gain and shift of the
+// latter (nil: ones, zeros) moved into it: b += shift W, W <- diag(gain) W. For LayerNorm every output of W
+// loses its mean over d_model, which changes no product with a centred vector; it makes W blind to what
+// LayerNorm removes.
 func (w *weights[T]) reading(gain, shift, bias []float64, parts ...part) blas.Packed[T] {
 	s := w.model.spec
 	d := s.DModel
@@ -289,8 +295,9 @@ func (w *weights[T]) reading(gain, shift, bias []float64, parts ...part) blas.Pa
 	return blas.Pack(w.model.provider, out)
 }
 
-// writing gives a map that writes into the stream [rows, d_model]; where it centres, every row loses its mean. from, if any, is the bias
-// [rows] of what the map reads: what it adds in every position, whatever the row, moves to bias [d_model].
+// writing gives a map that writes into the stream [rows, d_model]; where it centres, every row loses its
+// mean. from, if any, is the bias [rows] of what the map reads: what it adds in every position, whatever the
+// row, moves to bias [d_model].
 func (w *weights[T]) writing(from, bias []float64, rows int, src Source) blas.Packed[T] {
 	d := w.model.spec.DModel
 	stored, buffer := w.matrix(rows, part{src, d})
@@ -330,7 +337,8 @@ func (w *weights[T]) writing(from, bias []float64, rows int, src Source) blas.Pa
 	return blas.Pack(w.model.provider, out)
 }
 
-// target is a matrix like m that may be written to: in buffer where packing copies it out of there, else in memory of its own.
+// target is a matrix like m that may be written to: in buffer where packing copies it out of there, else in
+// memory of its own.
 func (w *weights[T]) target(m blas.Matrix[T], buffer []T) blas.Matrix[T] {
 	if m.Trans {
 		return blas.NewMatrix(m.Cols, m.Rows, buffer).T()

@@ -71,9 +71,9 @@ func (s *addedSet) next(text string, from int) (start, end int, token *addedToke
 	return len(text), len(text), nil
 }
 
-// cut calls found for the parts of a text, in order: ordinary ones with a nil token, and added tokens with the white
-// space that they take in. Matches are found in the text as it is: what a token takes in is gone for the one after it,
-// which may still be found there.
+// cut calls found for the parts of a text, in order: ordinary ones with a nil token, and added tokens with
+// the white space that they take in. Matches are found in the text as it is: what a token takes in is gone
+// for the one after it, which may still be found there.
 func (s *addedSet) cut(text string, found func(start, end int, token *addedToken)) {
 	done := 0
 	for from := 0; len(s.tokens) > 0; {

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -39,10 +40,12 @@ func (s *set) first(text string) int {
 
 func not(holds func(rune) bool) func(rune) bool { return func(r rune) bool { return !holds(r) } }
 
-// isSpace is the White_Space property, 25 characters: \s of Oniguruma and of Rust, whose ASCII namesake in Go is smaller.
+// isSpace is the White_Space property, 25 characters: \s of Oniguruma and of Rust, whose ASCII namesake in Go
+// is smaller.
 func isSpace(r rune) bool { return unicode.IsSpace(r) }
 
-// isWord is \w of Oniguruma by itself. By its table for Latin-1 it has ² ³ ¹ ¼ ½ ¾, which \w in a class has not.
+// isWord is \w of Oniguruma by itself. By its table for Latin-1 it has ² ³ ¹ ¼ ½ ¾, which \w in a class has
+// not.
 func isWord(r rune) bool {
 	if r <= unicode.MaxLatin1 && unicode.IsNumber(r) {
 		return true
@@ -68,27 +71,30 @@ func isPunctuation(r rune) bool {
 
 // property finds what \p{name} means: a general category or a script, by its short or long name.
 func property(name string) (func(rune) bool, bool) {
-	plain := func(s string) string {
-		return strings.ToLower(strings.NewReplacer(" ", "", "_", "", "-", "").Replace(s))
-	}
-	wanted := plain(name)
-	for short := range unicode.Categories {
-		if plain(short) == wanted {
-			return category(short), true
-		}
-	}
-	for alias, short := range unicode.CategoryAliases {
-		if plain(alias) == wanted {
-			return category(short), true
-		}
-	}
-	for name, table := range unicode.Scripts {
-		if plain(name) == wanted {
-			return script(name, table), true
-		}
-	}
-	if wanted == "any" {
-		return func(rune) bool { return true }, true
-	}
-	return nil, false
+	holds, ok := properties()[plainName(name)]
+	return holds, ok
 }
+
+// plainName is a name without what does not count in it: case, blanks, "_" and "-".
+func plainName(name string) string {
+	return strings.ToLower(strings.Map(func(r rune) rune {
+		if r == ' ' || r == '_' || r == '-' {
+			return -1
+		}
+		return r
+	}, name))
+}
+
+var properties = sync.OnceValue(func() map[string]func(rune) bool {
+	list := map[string]func(rune) bool{"any": func(rune) bool { return true }}
+	for name, table := range unicode.Scripts {
+		list[plainName(name)] = script(name, table)
+	}
+	for name := range unicode.Categories {
+		list[plainName(name)] = category(name)
+	}
+	for alias, name := range unicode.CategoryAliases {
+		list[plainName(alias)] = category(name)
+	}
+	return list
+})

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// cutter is a pre-tokenizer: it calls piece for each part of a text, in order; none is empty. first tells whether the
-// text begins where the whole text does.
+// cutter is a pre-tokenizer: it calls piece for each part of a text, in order; none is empty. first tells
+// whether the text begins where the whole text does.
 type cutter interface {
 	cut(text string, first bool, piece func(part string, first bool))
 }
@@ -22,7 +22,10 @@ const (
 	contiguous
 )
 
-var behaviors = map[string]behavior{"Removed": removed, "Isolated": isolated, "MergedWithPrevious": mergedWithPrevious, "MergedWithNext": mergedWithNext, "Contiguous": contiguous}
+var behaviors = map[string]behavior{
+	"Removed": removed, "Isolated": isolated, "Contiguous": contiguous,
+	"MergedWithPrevious": mergedWithPrevious, "MergedWithNext": mergedWithNext,
+}
 
 // span is a part of a text that is a match, or that lies between matches.
 type span struct {
@@ -140,8 +143,8 @@ func each(s *set) func(string, func(start, end int)) {
 	}
 }
 
-// byteLevelCutter cuts by GPT-2's pattern. The bytes of its pieces count, so later cutters, if there are any, see them in
-// printable characters.
+// byteLevelCutter cuts by GPT-2's pattern. The bytes of its pieces count, so later cutters, if there are any,
+// see them in printable characters.
 type byteLevelCutter struct {
 	prefixSpace bool // a blank in front of what has none
 	regex       bool // otherwise one piece

@@ -31,7 +31,7 @@ func readRanks() (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := newBuilder(gpt2Size)
+	b := newBuilder(gpt2Size, gpt2Size)
 	tokens := make([]string, 0, gpt2Size)
 	for line := range strings.Lines(string(text)) {
 		coded, number, _ := strings.Cut(strings.TrimSpace(line), " ")

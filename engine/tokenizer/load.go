@@ -9,12 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// Load reads the tokenizer of a model folder: tokenizer.json, otherwise vocab.json with merges.txt, otherwise the embedded
-// GPT-2 vocabulary, if config.json says that the model has GPT-2's 50257 tokens. tokenizer_config.json,
-// special_tokens_map.json and added_tokens.json beside the first two count as they do for Hugging Face's transformers.
+// Load reads the tokenizer of a model folder: tokenizer.json, otherwise vocab.json with merges.txt, otherwise
+// the embedded GPT-2 vocabulary, if config.json says that the model has GPT-2's 50257 tokens.
+// tokenizer_config.json, special_tokens_map.json and added_tokens.json beside the first two count as they do
+// for Hugging Face's transformers.
 //
-// A vocabulary may have ids that the model has no row for, added for padding perhaps: whoever encodes a text has to see
-// that none of them is in it.
+// A vocabulary may have ids that the model has no row for, added for padding perhaps: whoever encodes a text
+// has to see that none of them is in it.
 func Load(fsys fs.FS) (*Tokenizer, error) {
 	t, err := load(fsys)
 	if err != nil {
@@ -53,13 +54,18 @@ func load(fsys fs.FS) (*Tokenizer, error) {
 	return s.apply(b, config, source)
 }
 
+// otherFiles are files of tokenizers that are not read.
+var otherFiles = []string{"tokenizer.model", "spiece.model", "tekken.json", "tokenizer.tiktoken", "vocab.txt"}
+
+const saveHint = "save the tokenizer with transformers (AutoTokenizer.from_pretrained, then save_pretrained), " +
+	"which writes tokenizer.json"
+
 // embedded gives GPT-2's vocabulary to a folder that has no files of a tokenizer.
 func embedded(fsys fs.FS, config *modelConfig) (*Tokenizer, error) {
 	const hint = "copy tokenizer.json, or vocab.json and merges.txt, of the model into its folder"
-	for _, other := range []string{"tokenizer.model", "spiece.model", "tekken.json", "tokenizer.tiktoken", "vocab.txt"} {
+	for _, other := range otherFiles {
 		if exists(fsys, other) {
-			return nil, &hinted{fault("no tokenizer.json, and %s is of a kind that is not read", other),
-				"save the tokenizer with transformers (AutoTokenizer.from_pretrained, save_pretrained), which writes tokenizer.json"}
+			return nil, &hinted{fault("no tokenizer.json, and %s is of a kind that is not read", other), saveHint}
 		}
 	}
 	if !config.exists {
@@ -70,7 +76,8 @@ func embedded(fsys fs.FS, config *modelConfig) (*Tokenizer, error) {
 		return nil, err
 	}
 	if size != gpt2Size {
-		return nil, &hinted{fault("no tokenizer.json, no vocab.json with merges.txt, and the model has %d tokens, want %d for the embedded GPT-2 vocabulary", size, gpt2Size), hint}
+		return nil, &hinted{fault("no tokenizer.json, no vocab.json with merges.txt, and the model has %d tokens, "+
+			"want %d for the embedded GPT-2 vocabulary", size, gpt2Size), hint}
 	}
 	return GPT2()
 }
@@ -148,25 +155,28 @@ func (c *modelConfig) vocabulary() (int, error) {
 
 // bos gives bos_token_id, or noToken.
 func (c *modelConfig) bos() int {
-	keys := c.keys
-	if nested := map[string]json.RawMessage(nil); json.Unmarshal(keys["text_config"], &nested) == nil && nested["bos_token_id"] != nil {
-		keys = nested
+	raw, id := c.keys["bos_token_id"], noToken
+	var text map[string]json.RawMessage // the configuration of the text model, in one of several parts
+	if json.Unmarshal(c.keys["text_config"], &text) == nil && text["bos_token_id"] != nil {
+		raw = text["bos_token_id"]
 	}
-	id := noToken
-	if raw := keys["bos_token_id"]; absent(raw) || json.Unmarshal(raw, &id) != nil {
+	if absent(raw) || json.Unmarshal(raw, &id) != nil {
 		return noToken
 	}
 	return id
 }
 
-// readVocabFiles reads vocab.json, an object of ids by token, and merges.txt, a line for each merge; both spell
-// bytes in GPT-2's printable characters.
+// gpt2 tells whether the model is GPT-2, by its type or, in TransformerLens' form, without one.
+func (c *modelConfig) gpt2() bool { return c.modelType == "gpt2" || c.modelType == "" }
+
+// readVocabFiles reads vocab.json, an object of ids by token, and merges.txt, a line for each merge; both
+// spell bytes in GPT-2's printable characters.
 func readVocabFiles(fsys fs.FS) (*builder, error) {
 	text, err := read(fsys, "vocab.json")
 	if err != nil {
 		return nil, err
 	}
-	b := newBuilder(gpt2Size)
+	b := newBuilder(gpt2Size, gpt2Size)
 	s := &scanner{text: text}
 	if !utf8.ValidString(text) {
 		return nil, fault("vocab.json: not UTF-8")

@@ -235,9 +235,7 @@ func TestLoadErrors(t *testing.T) {
 		"two added with one id":   {file("added_tokens.json", `{"<a>": 260, "<b>": 260}`), "one id"},
 	} {
 		_, err := tokenizer.Load(c.fsys)
-		if !errors.Is(err, tokenizer.ErrVocabulary) || !strings.Contains(fmt.Sprint(err), c.text) {
-			t.Errorf("%s: %v, want an ErrVocabulary that names %q", name, err, c.text)
-		}
+		checkFault(t, name, err, c.text)
 	}
 }
 
@@ -310,3 +308,12 @@ func checkIDs(t *testing.T, tok *tokenizer.Tokenizer) {
 		}
 	}
 }
+
+func checkFault(t *testing.T, name string, err error, text string) {
+	t.Helper()
+	if !errors.Is(err, tokenizer.ErrVocabulary) || !strings.Contains(fmt.Sprint(err), text) {
+		t.Errorf("%s: %v, want an ErrVocabulary that names %q", name, err, text)
+	}
+}
+
+func lines(text []byte) []string { return strings.Split(string(text), "\n") }

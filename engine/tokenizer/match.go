@@ -6,14 +6,15 @@ import "unicode/utf8"
 type matcher struct {
 	code []inst
 	text string
-	// choices not yet tried, the last one first. One with back < at stands for all positions from at down to back.
+	// choices not yet tried, the last one first. One with back < at stands for all positions from at down to
+	// back.
 	choices []choice
 	steps   int
 
-	// After many steps every state, instruction and position, that has failed is remembered, in failed: what it leads
-	// to does not depend on where the match began, so it fails again. With that the time for a text grows as its
-	// length times that of the program, but for what lookaheads and atomic groups take in again and again. trying has
-	// the states that may still succeed.
+	// After many steps every state, instruction and position, that has failed is remembered, in failed: what
+	// it leads to does not depend on where the match began, so it fails again. With that the time for a text
+	// grows as its length times that of the program, but for what lookaheads and atomic groups take in again
+	// and again. trying has the states that may still succeed.
 	failed []uint64
 	trying []trial
 }
@@ -22,15 +23,15 @@ type choice struct{ pc, at, back int }
 
 type trial struct{ pc, at, depth int }
 
-// plainSteps is how many steps per byte a match may take before failures are remembered: published patterns take 20.
-// maxStates bounds what is remembered, in bits.
+// plainSteps is how many steps per byte a match may take before failures are remembered: published patterns
+// take 20. maxStates bounds what is remembered, in bits.
 const (
 	plainSteps = 64
 	maxStates  = 1 << 31
 )
 
-// all calls found for every match in text, from left to right: its start and end. A match may be empty, but not where
-// the one before it ends. This is how the reference iterates over Oniguruma's matches.
+// all calls found for every match in text, from left to right: its start and end. A match may be empty, but
+// not where the one before it ends. This is how the reference iterates over Oniguruma's matches.
 func (p *pattern) all(text string, found func(start, end int)) {
 	m := matcher{code: p.code, text: text}
 	last := -1
@@ -51,8 +52,8 @@ func (m *matcher) run(pc, at int) int {
 	bottom, trials := len(m.choices), len(m.trying)
 	for {
 		m.steps++
-		if states := len(m.code) * (len(m.text) + 1); m.failed == nil && m.steps > plainSteps*(len(m.text)+64) && states < maxStates {
-			m.failed = make([]uint64, (states+63)/64)
+		if m.failed == nil && m.steps > plainSteps*(len(m.text)+64) {
+			m.remember()
 		}
 		ok := true
 		switch i := &m.code[pc]; i.op {
@@ -90,7 +91,15 @@ func (m *matcher) run(pc, at int) int {
 	}
 }
 
-// star takes characters of the set. In the plain way all at once; with memory one by one, as every position is a state.
+// remember makes room for failures, if that is not too much.
+func (m *matcher) remember() {
+	if states := len(m.code) * (len(m.text) + 1); states < maxStates {
+		m.failed = make([]uint64, (states+63)/64)
+	}
+}
+
+// star takes characters of the set. In the plain way all at once; with memory one by one, as every position
+// is a state.
 func (m *matcher) star(i *inst, pc, at int) (end, next int, ok bool) {
 	start := at
 	for {

@@ -81,8 +81,8 @@ func (t *pairTable) merge(left, right uint32) uint64 {
 // merge. That is quadratic, and fastest for words; longer pieces go through a heap.
 const shortPiece = 64
 
-// mergePiece merges the tokens of a piece in place: always the pair of lowest rank, the leftmost of several. It gives the number
-// of tokens left.
+// mergePiece merges the tokens of a piece in place: always the pair of lowest rank, the leftmost of several.
+// It gives the number of tokens left.
 func (t *pairTable) mergePiece(ids []uint32) int {
 	if len(ids) <= shortPiece {
 		return t.mergeShort(ids)
@@ -167,8 +167,8 @@ func (t *pairTable) mergeLong(ids []uint32) int {
 	return k
 }
 
-// pairHeap is a binary heap of candidates for a merge, the lowest rank and then the leftmost first: the rank, above the
-// index of the token that may be merged with the one after it.
+// pairHeap is a binary heap of candidates for a merge, the lowest rank and then the leftmost first: the rank,
+// above the index of the token that may be merged with the one after it.
 type pairHeap []uint64
 
 func (h *pairHeap) push(p uint64) {

@@ -6,7 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// Metadata are the values of a GGUF file by key. The second result tells whether the key is there, with a value of that kind.
+// Metadata are the values of a GGUF file by key. The second result tells whether the key is there, with a
+// value of that kind.
 type Metadata interface {
 	Text(key string) (string, bool)
 	Texts(key string) ([]string, bool)
@@ -26,8 +27,8 @@ const (
 	typeByte        = 6
 )
 
-// preTokenizer is a value of tokenizer.ggml.pre: how a byte-level tokenizer cuts a text. steps are expressions, or gpt2Step
-// or digitsStep.
+// preTokenizer is a value of tokenizer.ggml.pre: how a byte-level tokenizer cuts a text. steps are
+// expressions, or gpt2Step or digitsStep.
 type preTokenizer struct {
 	names        []string
 	steps        []string
@@ -44,14 +45,15 @@ const (
 
 // preTokenizers are the kinds that are known, read from ggml-org/llama.cpp:src/llama-vocab.cpp.
 var preTokenizers = []preTokenizer{
-	{names: []string{"gpt-2", "phi-2", "jais", "mellum", "exaone4", "gigachat", "trillion", "granite-docling"}, steps: []string{gpt2Step}},
+	{names: []string{"gpt-2", "phi-2", "jais", "mellum", "exaone4", "gigachat", "trillion"}, steps: []string{gpt2Step}},
 	{names: []string{"olmo", "mpt"}, steps: []string{gpt2Step}, nfc: true},
-	{names: []string{"smollm", "starcoder", "refact", "codeshell", "exaone", "minerva-7b"}, steps: []string{digitsStep, gpt2Step}},
+	{names: []string{"smollm", "starcoder", "refact", "codeshell", "exaone"}, steps: []string{digitsStep, gpt2Step}},
 	{names: []string{"command-r"}, steps: []string{digitsStep, gpt2Step}, nfc: true},
 	{names: []string{"qwen2", "deepseek-r1-qwen", "megrez"}, steps: []string{qwen2Pattern}, nfc: true},
 	{names: []string{"stablelm2", "hunyuan", "grok-2", "solar-open"}, steps: []string{qwen2Pattern}},
 	{names: []string{"qwen35"}, steps: []string{qwen35Pattern}, nfc: true},
-	{names: []string{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "lfm2"}, steps: []string{llama3Pattern}, ignoreMerges: true, addsBOS: true},
+	{names: []string{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "lfm2"},
+		steps: []string{llama3Pattern}, ignoreMerges: true, addsBOS: true},
 	{names: []string{"dbrx", "smaug-bpe", "chatglm-bpe", "glm4"}, steps: []string{llama3Pattern}},
 	{names: []string{"gpt-4o", "llama4", "kanana2"}, steps: []string{gpt4oPattern}},
 	{names: []string{"tekken"}, steps: []string{tekkenPattern}, ignoreMerges: true, addsBOS: true},
@@ -59,8 +61,8 @@ var preTokenizers = []preTokenizer{
 	{names: []string{"default", ""}, steps: []string{`[\p{P}\$\+<=>\^~\|]+`, gpt2Step, `\p{N}+`, threeDigits}},
 }
 
-// FromMetadata reads the tokenizer of a GGUF file from its metadata: byte-level ones (tokenizer.ggml.model gpt2), which are
-// cut as tokenizer.ggml.pre says, and those of SentencePiece (llama), which merge by scores.
+// FromMetadata reads the tokenizer of a GGUF file from its metadata: byte-level ones (tokenizer.ggml.model
+// gpt2), which are cut as tokenizer.ggml.pre says, and those of SentencePiece (llama), which merge by scores.
 func FromMetadata(m Metadata) (*Tokenizer, error) {
 	t, err := fromMetadata(m)
 	if err != nil {
@@ -83,7 +85,7 @@ func fromMetadata(m Metadata) (*Tokenizer, error) {
 	if len(types) != len(tokens) {
 		return nil, fault("%stoken_type has %d numbers for %d tokens", ggml, len(types), len(tokens))
 	}
-	b := newBuilder(len(tokens))
+	b := newBuilder(len(tokens), len(tokens))
 	if err := b.putTokens(tokens); err != nil {
 		return nil, err
 	}
@@ -189,8 +191,8 @@ func (b *builder) byteLevelNodes(m Metadata) (addsBOS bool, err error) {
 // maxPieceBytes bounds a token that SentencePiece may merge: its ways to be made are tried one by one.
 const maxPieceBytes = 512
 
-// sentencePieceNodes reads what a tokenizer of SentencePiece has. Its merges are all pairs of tokens that make a token; the
-// one whose token has the highest score comes first.
+// sentencePieceNodes reads what a tokenizer of SentencePiece has. Its merges are all pairs of tokens that
+// make a token; the one whose token has the highest score comes first.
 func (b *builder) sentencePieceNodes(m Metadata, tokens []string, types []int64) error {
 	scores, _ := m.Floats(ggml + "scores")
 	if len(scores) != len(tokens) {
@@ -205,7 +207,7 @@ func (b *builder) sentencePieceNodes(m Metadata, tokens []string, types []int64)
 			continue
 		}
 		if len(token) > maxPieceBytes {
-			return fault("token %d has %d bytes, want at most %d where tokens are merged by score", id, len(token), maxPieceBytes)
+			return fault("token %d has %d bytes, want at most %d in a tokenizer with scores", id, len(token), maxPieceBytes)
 		}
 		rank, _ := slices.BinarySearchFunc(ranks, scores[id], compareDown)
 		for at := range token {
@@ -240,7 +242,8 @@ func compareDown(x, y float64) int {
 	return 0
 }
 
-// metadataBOS settles which token is BOS and what is put around a text. Where the file does not say, BOS is otherwise.
+// metadataBOS settles which token is BOS and what is put around a text. Where the file does not say, BOS is
+// otherwise.
 func (t *Tokenizer) metadataBOS(m Metadata, adds bool, otherwise int) error {
 	bos, err := t.specialID(m, "bos", otherwise)
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 // noToken marks a byte or character without a token.
 const noToken = -1
 
-// model is byte-pair encoding: a piece is taken apart into the tokens of its characters, and these are merged.
+// model is byte-pair encoding: a piece is taken apart into the tokens of its characters, and these are
+// merged.
 type model struct {
 	pairs *pairTable
 
@@ -17,7 +18,7 @@ type model struct {
 	ofRune  map[rune]int32
 
 	fallback *[256]int32 // the tokens <0x00> to <0xFF>, for a character without a token
-	unknown  int32       // for one without those too; without it the character is dropped, as the reference does
+	unknown  int32       // for one without those too; or noToken, and then the reference drops the character
 	fuse     bool        // one such token for several characters in a row
 
 	whole map[string]int32 // with ignore_merges: a piece that is a token is that token
@@ -73,8 +74,8 @@ func (m *model) runes(symbols []uint32, piece string) []uint32 {
 	return u.flush(symbols)
 }
 
-// unknowns deals with characters that have no token. The reference writes the unknown token when it comes to the next
-// known character, so the bytes of others may come before it.
+// unknowns deals with characters that have no token. The reference writes the unknown token when it comes to
+// the next known character, so the bytes of others may come before it.
 type unknowns struct {
 	model   *model
 	waiting bool

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// fields is a node of tokenizer.json: an object with a type. Whoever reads a field takes it out, and what is left at
-// the end is unknown.
+// fields is a node of tokenizer.json: an object with a type. Whoever reads a field takes it out, and what is
+// left at the end is unknown.
 type fields struct {
 	kind string
 	left map[string]json.RawMessage
@@ -187,7 +187,8 @@ func (p *parts) readPreTokenizer(raw json.RawMessage) error {
 		switch f.kind {
 		case "ByteLevel":
 			f.flag("trim_offsets", true)
-			c = &byteLevelCutter{prefixSpace: f.flag("add_prefix_space", true), regex: f.flag("use_regex", true), spell: true}
+			space, regex := f.flag("add_prefix_space", true), f.flag("use_regex", true)
+			c = &byteLevelCutter{prefixSpace: space, regex: regex, spell: true}
 			p.byteLevel = true
 		case "Split":
 			matches, _ := f.pattern("pattern")
@@ -331,7 +332,7 @@ func (f *fields) template() (before, after []int) {
 		token, ok := piece["SpecialToken"]
 		ids := special[token.ID].IDs
 		if (!ok || len(ids) == 0) && f.err == nil {
-			f.err = fault("single has %.80v, want sequence A once, and special tokens that special_tokens lists", piece)
+			f.err = fault("single has %.80v, want sequence A once, and tokens that special_tokens lists", piece)
 		}
 		if seen {
 			after = append(after, ids...)

@@ -65,7 +65,8 @@ func eachRune(text string, rewrite func(b *strings.Builder, r rune)) string {
 	return b.String()
 }
 
-// lowercase is character by character, without regard to what stands around it: a final sigma is like any other.
+// lowercase is character by character, without regard to what stands around it: a final sigma is like any
+// other.
 func lowercase(text string) string {
 	return eachRune(text, func(b *strings.Builder, r rune) {
 		if r == 'İ' { // the only one that becomes two
@@ -89,8 +90,8 @@ var (
 	nfkd = form{norm.NFKC, false}
 )
 
-// normalize brings text into a normal form. Package norm has the data; its own conversions put U+034F into a run
-// of more than 30 marks, which the reference does not do, and then the ids would differ.
+// normalize brings text into a normal form. Package norm has the data; its own conversions put U+034F into a
+// run of more than 30 marks, which the reference does not do, and then the ids would differ.
 func (f form) normalize(text string) string {
 	quick := f.data
 	if !f.compose {
@@ -178,7 +179,8 @@ func (f form) decomposed(r rune) []mark {
 
 const hangul = 0xac00
 
-// composed joins the marks of a run with its starter, where they make one character and nothing between them bars it.
+// composed joins the marks of a run with its starter, where they make one character and nothing between them
+// bars it.
 func composed(run []mark) []mark {
 	if len(run) == 0 || run[0].class != 0 {
 		return run

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/internal/refdata"
@@ -96,8 +97,8 @@ func unmarshal(tb testing.TB, text []byte, value any) {
 	}
 }
 
-// Published tokenizers give the ids of Hugging Face's tokenizers for texts that break tokenizers, and their tokens stand for
-// the same bytes.
+// Published tokenizers give the ids of Hugging Face's tokenizers for texts that break tokenizers, and their
+// tokens stand for the same bytes.
 func TestReferenceTokenizers(t *testing.T) {
 	dir := referenceDir(t)
 	var texts []referenceText
@@ -111,7 +112,12 @@ func TestReferenceTokenizers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var want reference
 			refdata.JSON(t, path, &want)
-			tok, err := tokenizer.Load(fstest.MapFS{"tokenizer.json": {Data: referenceFile(t, dir, name)}})
+			fsys := fstest.MapFS{"tokenizer.json": {Data: referenceFile(t, dir, name)}}
+			config := filepath.Join(filepath.Dir(path), "tokenizer_config.json.gz")
+			if _, err := os.Stat(config); err == nil {
+				fsys["tokenizer_config.json"] = &fstest.MapFile{Data: unzip(t, config)}
+			}
+			tok, err := tokenizer.Load(fsys)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -159,7 +165,8 @@ func (m fakeMetadata) Numbers(key string) ([]int64, bool)  { return value[[]int6
 func (m fakeMetadata) Floats(key string) ([]float64, bool) { return value[[]float64](m, key) }
 func (m fakeMetadata) Flag(key string) (bool, bool)        { return value[bool](m, key) }
 
-// referenceMetadata writes a tokenizer.json as llama.cpp's converter would, with scores in the order of the merges.
+// referenceMetadata writes a tokenizer.json as llama.cpp's converter would, with scores in the order of the
+// merges.
 func referenceMetadata(tb testing.TB, file []byte) fakeMetadata {
 	var j struct {
 		Added []struct {
@@ -215,12 +222,9 @@ func TestReferenceMetadata(t *testing.T) {
 	var texts []referenceText
 	refdata.JSON(t, filepath.Join(dir, "texts.json"), &texts)
 	for name, set := range map[string]fakeMetadata{
-		"gpt2":       {"tokenizer.ggml.pre": "gpt-2"},
 		"smollm2":    {"tokenizer.ggml.pre": "smollm"},
-		"llama3":     {"tokenizer.ggml.pre": "llama-bpe", "tokenizer.ggml.add_bos_token": false, "tokenizer.ggml.bos_token_id": int64(128000)},
 		"llama3-bos": {"tokenizer.ggml.pre": "llama-bpe", "tokenizer.ggml.bos_token_id": int64(128000)},
 		"qwen3":      {"tokenizer.ggml.pre": "qwen2"},
-		"gptoss":     {"tokenizer.ggml.pre": "gpt-4o"},
 		"mistral":    {"tokenizer.ggml.model": "llama", "tokenizer.ggml.bos_token_id": int64(1), "tokenizer.ggml.unknown_token_id": int64(0)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -236,6 +240,30 @@ func TestReferenceMetadata(t *testing.T) {
 			}
 			compareReference(t, tok, texts, &want)
 		})
+	}
+}
+
+// A text of a megabyte that is one word takes time as its length does, and a little more.
+func TestLongWord(t *testing.T) {
+	dir := referenceDir(t)
+	for _, name := range []string{"mistral", "gemma3"} {
+		tok, err := tokenizer.Load(fstest.MapFS{"tokenizer.json": {Data: referenceFile(t, dir, name)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range []string{"When Mary and John went to the store, ", "x"} {
+			text := strings.Repeat(part, 1<<20/len(part))
+			start := time.Now()
+			ids := tok.Encode(text)
+			took := time.Since(start)
+			if got := strings.TrimPrefix(tok.Decode(ids), " "); got != text {
+				t.Errorf("%s: a megabyte of %q does not come back", name, part)
+			}
+			t.Logf("%s: a megabyte of %q is %d tokens, in %v", name, part, len(ids), took)
+			if took > 30*time.Second {
+				t.Errorf("%s: %v, want about a second", name, took)
+			}
+		}
 	}
 }
 
@@ -262,5 +290,21 @@ func TestSmolLM2(t *testing.T) {
 	compareReference(t, tok, texts, &want)
 	if bos, ok := tok.BOS(); !ok || tok.Token(bos) != "<|im_start|>" || tok.AddsBOS() {
 		t.Errorf("BOS %d %v, added %v", bos, ok, tok.AddsBOS())
+	}
+}
+
+// BenchmarkLoadReference reads tokenizer.json files of 33, 28 and 1.8 MB.
+func BenchmarkLoadReference(b *testing.B) {
+	dir := referenceDir(b)
+	for _, name := range []string{"gemma3", "gptoss", "mistral"} {
+		b.Run(name, func(b *testing.B) {
+			fsys := fstest.MapFS{"tokenizer.json": {Data: referenceFile(b, dir, name)}}
+			b.SetBytes(int64(len(fsys["tokenizer.json"].Data)))
+			for b.Loop() {
+				if _, err := tokenizer.Load(fsys); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -70,7 +70,8 @@ var published = []string{
 	pattern,
 }
 
-// The matcher gives what a backtracking engine gives, in both of its ways: the plain one, and the one that remembers.
+// The matcher gives what a backtracking engine gives, in both of its ways: the plain one, and the one that
+// remembers.
 func TestMatchesOracle(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(*seed, 4))

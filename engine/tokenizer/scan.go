@@ -8,8 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// scanner reads JSON in one pass. A tokenizer.json has half a million small texts in it; encoding/json takes 3 seconds
-// for Gemma's 33 MB, and three times their memory. Small nodes still go through encoding/json, by [scanner.raw].
+// scanner reads JSON in one pass. A tokenizer.json has half a million small texts in it; encoding/json takes
+// 3 seconds for Gemma's 33 MB, and three times their memory. Small nodes still go through encoding/json, by
+// [scanner.raw].
 type scanner struct {
 	text string
 	at   int
@@ -128,8 +129,8 @@ func (s *scanner) escaped(start, i int) (string, error) {
 	return text, nil
 }
 
-// halfPair finds half of a surrogate pair in a text with escapes. encoding/json makes U+FFFD of every such half, and two
-// tokens would become one.
+// halfPair finds half of a surrogate pair in a text with escapes. encoding/json makes U+FFFD of every such
+// half, and two tokens would become one.
 func halfPair(source string) bool {
 	unit := func(at int) rune {
 		if at+6 > len(source) || source[at:at+2] != `\u` {

@@ -16,8 +16,8 @@ type settings struct {
 	whole bool         // beside tokenizer.json, which says all about the nodes
 }
 
-// readSettings reads the files in the order of transformers: special_tokens_map.json and added_tokens.json count only where
-// tokenizer_config.json has no added_tokens_decoder.
+// readSettings reads the files in the order of transformers: special_tokens_map.json and added_tokens.json
+// count only where tokenizer_config.json has no added_tokens_decoder.
 func readSettings(fsys fs.FS) (*settings, error) {
 	keys, err := readObject(fsys, "tokenizer_config.json")
 	if err != nil {
@@ -57,7 +57,8 @@ func (s *settings) readAddedFile(fsys fs.FS) error {
 	}
 	byID := map[string]addedToken{}
 	for content, raw := range object {
-		byID[string(raw)] = addedToken{Content: content, Special: special[content], Normalized: !special[content]}
+		is := special[content]
+		byID[string(raw)] = addedToken{Content: content, Special: is, Normalized: !is}
 	}
 	if len(byID) < len(object) {
 		return fault("%s: two tokens have one id", name)
@@ -82,7 +83,9 @@ func (s *settings) sortAdded(file string, byID map[string]addedToken) error {
 }
 
 // specialKeys are the special tokens that transformers knows by name, in its order.
-var specialKeys = []string{"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}
+var specialKeys = []string{
+	"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
+}
 
 // special lists the tokens that are special by their role.
 func (s *settings) special() []addedToken {
@@ -105,7 +108,8 @@ func (s *settings) special() []addedToken {
 	return list
 }
 
-// tokenOf reads a token that is a text or an object with its flags. Others, null and true for example, are none.
+// tokenOf reads a token that is a text or an object with its flags. Others, null and true for example, are
+// none.
 func tokenOf(raw json.RawMessage) (addedToken, bool) {
 	t := addedToken{}
 	if json.Unmarshal(raw, &t.Content) != nil {
@@ -144,9 +148,11 @@ func tokensOf(raw json.RawMessage) []addedToken {
 	return tokens
 }
 
+// flag reads true or false; what is neither was not said.
 func (s *settings) flag(key string) (value, said bool) {
 	raw := s.keys[key]
-	return value, !absent(raw) && json.Unmarshal(raw, &value) == nil && (string(raw) == "true" || string(raw) == "false")
+	said = !absent(raw) && json.Unmarshal(raw, &value) == nil
+	return value, said
 }
 
 // class is the name of the tokenizer's class in transformers, without the ending of the fast ones.
@@ -167,11 +173,12 @@ func (s *settings) apply(b *builder, config *modelConfig, source string) (*Token
 	} else if space, ok := s.flag("add_prefix_space"); ok && s.class() == "GPT2Tokenizer" {
 		b.setPrefixSpace(space)
 	}
-	gpt2 := kind == gpt2Kind || s.whole && config.exists && (config.modelType == "gpt2" || config.modelType == "")
+	gpt2 := kind == gpt2Kind || s.whole && config.exists && config.gpt2()
 	tokens := slices.Clone(s.added)
 	special := s.special()
 	if _, known := b.ids[EndOfTextText]; known && (gpt2 || kind != "") {
-		// By default of its class, if the vocabulary has it. A new one is not made: its id would be beyond the model's.
+		// By default of its class, if the vocabulary has it. A new one is not made: its id would be beyond
+		// the model's.
 		special = append(special, addedToken{Content: EndOfTextText, Special: true})
 	}
 	for _, t := range special {
@@ -207,8 +214,7 @@ func (s *settings) finishBOS(t *Tokenizer, b *builder, config *modelConfig, kind
 	if len(t.before) > 0 {
 		return
 	}
-	own := gpt2 && (config.modelType == "gpt2" || config.modelType == "")
-	if adds, _ := s.flag("add_bos_token"); own || kind != "" && adds {
+	if adds, _ := s.flag("add_bos_token"); gpt2 && config.gpt2() || kind != "" && adds {
 		t.putBOS(t.bos)
 	}
 	if adds, _ := s.flag("add_eos_token"); kind != "" && adds {
@@ -235,7 +241,7 @@ const (
 func (s *settings) nodes(b *builder, config *modelConfig) (kind string, err error) {
 	space, _ := s.flag("add_prefix_space")
 	class := s.class()
-	if class == "" && (strings.HasPrefix(config.modelType, "qwen2") || strings.HasPrefix(config.modelType, "qwen3")) {
+	if t := config.modelType; class == "" && (strings.HasPrefix(t, "qwen2") || strings.HasPrefix(t, "qwen3")) {
 		class = "Qwen2Tokenizer"
 	}
 	switch class {
@@ -246,22 +252,9 @@ func (s *settings) nodes(b *builder, config *modelConfig) (kind string, err erro
 		b.normalizers = []normalizer{nfc.normalize}
 		return qwen2Kind, b.splitNodes(qwen2Pattern, space)
 	}
-	return "", &hinted{fault("tokenizer_config.json: tokenizer_class is %q, and vocab.json with merges.txt are read as GPT2Tokenizer or Qwen2Tokenizer do", class),
-		"save the tokenizer with transformers (AutoTokenizer.from_pretrained, save_pretrained), which writes tokenizer.json"}
+	return "", &hinted{fault("tokenizer_config.json: tokenizer_class is %q, want GPT2Tokenizer or Qwen2Tokenizer "+
+		"for vocab.json with merges.txt", class), saveHint}
 }
-
-// Patterns of byte-level tokenizers, as their tokenizer.json files have them.
-const (
-	contractions  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)`
-	qwen2Pattern  = contractions + `|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-	qwen35Pattern = contractions + `|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-	llama3Pattern = contractions + `|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-	upper         = `\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}`
-	lower         = `\p{Ll}\p{Lm}\p{Lo}\p{M}`
-	gpt4oPattern  = `[^\r\n\p{L}\p{N}]?[` + upper + `]*[` + lower + `]+` + contractions + `?|[^\r\n\p{L}\p{N}]?[` + upper + `]+[` + lower + `]*` + contractions +
-		`?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-	tekkenPattern = `[^\r\n\p{L}\p{N}]?[` + upper + `]*[` + lower + `]+|[^\r\n\p{L}\p{N}]?[` + upper + `]+[` + lower + `]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-)
 
 // splitNodes cuts by a pattern, and then takes the bytes as they are.
 func (b *builder) splitNodes(pattern string, prefixSpace bool) error {
@@ -270,7 +263,8 @@ func (b *builder) splitNodes(pattern string, prefixSpace bool) error {
 		return err
 	}
 	b.gpt2Nodes(prefixSpace)
-	b.cutters = []cutter{&splitCutter{matches: compiled.all, behavior: isolated}, &byteLevelCutter{prefixSpace: prefixSpace}}
+	split := &splitCutter{matches: compiled.all, behavior: isolated}
+	b.cutters = []cutter{split, &byteLevelCutter{prefixSpace: prefixSpace}}
 	return nil
 }
 

@@ -9,8 +9,8 @@ import (
 // before a prompt as its BOS.
 const EndOfTextText = "<|endoftext|>"
 
-// Tokenizer is a vocabulary with all that happens to a text on its way to token ids. It does not change after it is
-// made and may be used from several goroutines at once.
+// Tokenizer is a vocabulary with all that happens to a text on its way to token ids. It does not change after
+// it is made and may be used from several goroutines at once.
 type Tokenizer struct {
 	source string
 	tokens []string // bytes by id; "" where an id is not used
@@ -44,7 +44,8 @@ func (t *Tokenizer) VocabSize() int { return len(t.tokens) }
 // EndOfText is the id of "<|endoftext|>", or -1 where the vocabulary has no such token.
 func (t *Tokenizer) EndOfText() int { return t.endOfText }
 
-// BOS is the id of the token for the beginning of a text, if the tokenizer has one, whether it adds it or not.
+// BOS is the id of the token for the beginning of a text, if the tokenizer has one, whether it adds it or
+// not.
 func (t *Tokenizer) BOS() (id int, ok bool) { return t.bos, t.bos != noToken }
 
 // AddsBOS tells whether [AutoBOS] puts the BOS token in front of a text.
@@ -52,12 +53,14 @@ func (t *Tokenizer) AddsBOS() bool {
 	return t.bos != noToken && len(t.before) > 0 && t.before[0] == t.bos
 }
 
-// BeginsWithBOS tells whether a text begins with BOS already, spelt out in it. With one more in front it has two.
+// BeginsWithBOS tells whether a text begins with BOS already, spelt out in it. With one more in front it has
+// two.
 func (t *Tokenizer) BeginsWithBOS(text string) bool {
 	if t.bos == noToken {
 		return false
 	}
-	// The first token depends on what is after it, but not if it is an added one; others are found only by encoding.
+	// The first token depends on what is after it, but not if it is an added one; others are found only by
+	// encoding.
 	if start, _, token := t.raw.next(text, 0); token != nil && start == 0 {
 		return int(token.id) == t.bos
 	}
@@ -65,7 +68,8 @@ func (t *Tokenizer) BeginsWithBOS(text string) bool {
 	return len(ids) > 0 && ids[0] == t.bos
 }
 
-// Source names what the vocabulary was read from: "vocab.json", "tokenizer.json", "GGUF metadata" or "embedded GPT-2".
+// Source names what the vocabulary was read from: "vocab.json", "tokenizer.json", "GGUF metadata" or
+// "embedded GPT-2".
 func (t *Tokenizer) Source() string { return t.source }
 
 // Token gives the bytes that id spells, a leading blank included, or "" for an id that the vocabulary
@@ -77,7 +81,8 @@ func (t *Tokenizer) Token(id int) string {
 	return t.tokens[id]
 }
 
-// Decode gives the bytes that ids spell. Where nothing is normalized or put in front, it is the inverse of [Tokenizer.Encode].
+// Decode gives the bytes that ids spell. Where nothing is normalized or put in front, it is the inverse of
+// [Tokenizer.Encode].
 func (t *Tokenizer) Decode(ids []int) string {
 	var b strings.Builder
 	for _, id := range ids {
@@ -98,8 +103,8 @@ func (t *Tokenizer) EncodeBOS(text string, bos BOS) []int {
 	return ids
 }
 
-// Encode gives the token ids of text, and nothing around them. Special tokens that are spelt out in the text are read
-// as such.
+// Encode gives the token ids of text, and nothing around them. Special tokens that are spelt out in the text
+// are read as such.
 func (t *Tokenizer) Encode(text string) []int {
 	e := encoder{Tokenizer: t}
 	t.raw.cut(text, func(start, end int, token *addedToken) {

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// readTokenizerJSON reads a tokenizer.json of Hugging Face's tokenizers. truncation and padding are passed over: how much
-// of a text is read is not for the tokenizer to say.
+// readTokenizerJSON reads a tokenizer.json of Hugging Face's tokenizers. truncation and padding are passed
+// over: how much of a text is read is not for the tokenizer to say.
 func readTokenizerJSON(fsys fs.FS, name string) (*builder, error) {
 	text, err := read(fsys, name)
 	if err != nil {
@@ -27,7 +27,7 @@ func parseTokenizerJSON(text string) (*builder, error) {
 		return nil, fault("not UTF-8")
 	}
 	s := &scanner{text: text}
-	b := newBuilder(0)
+	b := newBuilder(len(text)/128, len(text)/64) // about as in Gemma's file, the largest; smaller ones grow
 	nodes := map[string]json.RawMessage{}
 	models := 0
 	err := s.object(func(key string) (err error) {

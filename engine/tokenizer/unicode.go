@@ -5,9 +5,9 @@ import (
 	"unicode"
 )
 
-// Versions of Unicode differ within the reference: its regular expressions have the categories of Unicode 16, its digits
-// and lower case are those of 17, and its normal forms those of 9. Package unicode of Go 1.26 and package norm have 15.0. The
-// tables here are the differences, made from the versions' UnicodeData.txt.
+// Versions of Unicode differ within the reference: its regular expressions have the categories of Unicode 16,
+// its digits and lower case are those of 17, and its normal forms those of 9. Package unicode of Go 1.26 and
+// package norm have 15.0. The tables here are the differences, made from the versions' UnicodeData.txt.
 
 // span of characters that have a general category.
 type runeSpan struct {
@@ -45,7 +45,8 @@ var newer17 = []runeSpan{
 	{0x11de0, 0x11de9, "Nd"}, {0x16ff4, 0x16ff6, "Nl"},
 }
 
-// newerScripts are characters of newer16 by script, for the scripts that patterns name; others are those of 15.0.
+// newerScripts are characters of newer16 by script, for the scripts that patterns name; others are those of
+// 15.0.
 var newerScripts = []runeSpan{
 	{0x1c89, 0x1c8a, "Cyrillic"}, {0xa7cb, 0xa7cd, "Latin"}, {0xa7da, 0xa7dc, "Latin"}, {0x2ebf0, 0x2ee5d, "Han"},
 }
@@ -74,8 +75,8 @@ var after9 = []runeSpan{
 	{0x1e2ec, 0x1e2ef, ""}, {0x1e4ec, 0x1e4ef, ""}, {0x1f16c, 0x1f16c, ""}, {0x1fbf0, 0x1fbf9, ""},
 }
 
-// newerLower are the lower cases of characters whose lower case Unicode 15.0 does not know, up to 17.0; those of whole spans
-// are this far from them.
+// newerLower are the lower cases of characters whose lower case Unicode 15.0 does not know, up to 17.0; those
+// of whole spans are this far from them.
 var newerLower = []struct{ first, last, distance rune }{
 	{0x1c89, 0x1c89, 1}, {0xa7cb, 0xa7cb, 0x264 - 0xa7cb}, {0xa7cc, 0xa7cc, 1}, {0xa7ce, 0xa7ce, 1},
 	{0xa7d2, 0xa7d2, 1}, {0xa7d4, 0xa7d4, 1}, {0xa7da, 0xa7da, 1}, {0xa7dc, 0xa7dc, 0x19b - 0xa7dc},
@@ -91,7 +92,8 @@ func find(list []runeSpan, r rune) (runeSpan, bool) {
 	return runeSpan{}, false
 }
 
-// category gives the characters of a general category, or of those that a single letter stands for, in Unicode 16.
+// category gives the characters of a general category, or of those that a single letter stands for, in
+// Unicode 16.
 func category(name string) func(rune) bool {
 	table := unicode.Categories[name]
 	return func(r rune) bool {
@@ -139,7 +141,8 @@ func toLower(r rune) rune {
 	return unicode.ToLower(r)
 }
 
-// inert tells whether the reference's normalizer does not know r, so that r stays as it is and no mark moves past it.
+// inert tells whether the reference's normalizer does not know r, so that r stays as it is and no mark moves
+// past it.
 func inert(r rune) bool {
 	_, after := find(after9, r)
 	return after

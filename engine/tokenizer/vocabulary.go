@@ -51,12 +51,16 @@ type builder struct {
 	parts
 }
 
-func newBuilder(tokens int) *builder {
-	return &builder{ids: make(map[string]uint32, tokens), pairs: newPairTable(0), addedAt: map[string]int{}}
+// newBuilder makes room for so many tokens and merges.
+func newBuilder(tokens, merges int) *builder {
+	return &builder{
+		ids: make(map[string]uint32, tokens), spelt: make([]string, 0, tokens),
+		pairs: newPairTable(merges), addedAt: map[string]int{},
+	}
 }
 
-// put enters a token of the model. Of several ids for a token the last one counts, as in every reader of JSON; two tokens
-// with one id are refused, because then only chance says which one an id stands for.
+// put enters a token of the model. Of several ids for a token the last one counts, as in every reader of
+// JSON; two tokens with one id are refused, because then only chance says which one an id stands for.
 func (b *builder) put(token string, id int) error {
 	switch {
 	case token == "":
@@ -77,18 +81,21 @@ func (b *builder) put(token string, id int) error {
 	return nil
 }
 
-// merge appends a merge; its rank is its place. A pair that was merged before gets the new rank, as in the reference.
+// merge appends a merge; its rank is its place. A pair that was merged before gets the new rank, as in the
+// reference.
 func (b *builder) merge(left, right string) error {
 	b.buffer = append(append(b.buffer[:0], left...), right...)
-	l, okLeft := b.ids[left]
-	r, okRight := b.ids[right]
-	both, okBoth := b.ids[string(b.buffer)]
-	if !okLeft || !okRight || !okBoth {
-		for token, ok := range map[string]bool{left: okLeft, right: okRight, string(b.buffer): okBoth} {
-			if !ok {
-				return fault("merge of %q and %q: %q is not in the vocabulary", left, right, token)
-			}
-		}
+	l, ok := b.ids[left]
+	if !ok {
+		return fault("merge of %q and %q: %q is not in the vocabulary", left, right, left)
+	}
+	r, ok := b.ids[right]
+	if !ok {
+		return fault("merge of %q and %q: %q is not in the vocabulary", left, right, right)
+	}
+	both, ok := b.ids[string(b.buffer)]
+	if !ok {
+		return fault("merge of %q and %q: %q is not in the vocabulary", left, right, b.buffer)
 	}
 	b.pairs.add(l, r, b.ranks, both)
 	b.ranks++
@@ -104,9 +111,10 @@ func (b *builder) mergeLine(line string) error {
 	return b.merge(left, right)
 }
 
-// add enters added tokens, by the rules of the reference: one that the vocabulary has keeps its id there, and the others
-// get the ids after the vocabulary, one by one, whatever their file says. The number of tokens counts, so in a vocabulary
-// with gaps such an id may be taken: the added token then wins. One call of the reference is one call here.
+// add enters added tokens, by the rules of the reference: one that the vocabulary has keeps its id there, and
+// the others get the ids after the vocabulary, one by one, whatever their file says. The number of tokens
+// counts, so in a vocabulary with gaps such an id may be taken: the added token then wins. One call of the
+// reference is one call here.
 func (b *builder) add(tokens []addedToken) error {
 	next := len(b.ids)
 	for _, t := range b.added {
@@ -117,7 +125,7 @@ func (b *builder) add(tokens []addedToken) error {
 			continue
 		}
 		if !utf8.ValidString(t.Content) || len(t.Content) > maxTokenBytes {
-			return fault("added token %.80q has %d bytes, want at most %d, in UTF-8", t.Content, len(t.Content), maxTokenBytes)
+			return fault("added token %.80q, want UTF-8 of at most %d bytes", t.Content, maxTokenBytes)
 		}
 		if at, twice := b.addedAt[t.Content]; twice { // with other flags, perhaps: the last ones count
 			t.id = b.added[at].id
@@ -166,9 +174,10 @@ func (b *builder) id(token string) int {
 
 // finish puts the tokenizer together.
 func (b *builder) finish(source string) (*Tokenizer, error) {
-	t := &Tokenizer{source: source, normalizers: b.normalizers, cutters: b.cutters, before: b.before, after: b.after, bos: noToken}
-	t.endOfText = b.id(EndOfTextText)
-	t.tokens = b.tokenBytes()
+	t := &Tokenizer{
+		source: source, tokens: b.tokenBytes(), normalizers: b.normalizers, cutters: b.cutters,
+		before: b.before, after: b.after, bos: noToken, endOfText: b.id(EndOfTextText),
+	}
 	for _, ids := range [][]int{t.before, t.after} {
 		for _, id := range ids {
 			if t.Token(id) == "" {

@@ -17,12 +17,13 @@ type barPlot struct {
 	axis   Axis // of the values
 	x      ruler
 
-	name        typeset.Style
-	names       [][]string // lines of the name of each place
-	pitch       vg.Length  // distance of two bars
-	label       typeset.Style
-	left, right vg.Length // room for labels at the ends of bars
-	w           vg.Length
+	name         typeset.Style
+	names        [][]string // lines of the name of each place
+	pitch        vg.Length  // distance of two bars
+	least, usual vg.Length  // of it
+	label        typeset.Style
+	left, right  vg.Length // room for labels at the ends of bars
+	w            vg.Length
 }
 
 // Measures of bars in points.
@@ -61,9 +62,10 @@ func (m *barPlot) Side(s *page.Styles, width vg.Length) vg.Length {
 		widest = max(widest, m.name.Widest(m.names[i]))
 		most = max(most, len(m.names[i]))
 	}
-	m.pitch = max(leastPitch, vg.Length(most)*m.name.Line()+1)
+	m.least = max(leastPitch, vg.Length(most)*m.name.Line()+1)
+	m.usual = m.least
 	if len(names) <= 12 {
-		m.pitch = max(m.pitch, mostPitch)
+		m.usual = max(m.least, mostPitch)
 	}
 	return widest
 }
@@ -79,9 +81,16 @@ func (m *barPlot) Natural(n int) vg.Length {
 // Readable implements page.Plot.
 func (m *barPlot) Readable(w vg.Length) bool { return w >= 110 }
 
+// Gap implements page.Plot.
+func (m *barPlot) Gap() vg.Length { return rulerGap }
+
 // Fit implements page.Plot.
-func (m *barPlot) Fit(w vg.Length) (width, height vg.Length) {
+func (m *barPlot) Fit(w, h vg.Length) (width, height vg.Length) {
 	m.w = max(min(w, 360), 20)
+	m.pitch = m.usual
+	if h > 0 {
+		m.pitch = max(h/vg.Length(max(len(m.names), 1)), m.least)
+	}
 	m.left, m.right = 0, 0
 	for p := range m.f.panels() {
 		for _, b := range p.Bars {

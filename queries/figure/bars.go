@@ -8,6 +8,9 @@ import (
 
 // bars fills in the frames and legend of a bar chart from the rows.
 func (f *Figure) bars(t *table, c queries.Chart) error {
+	if t.hide(f, c.Hide, c.X, c.XTick, c.Category); len(t.rows) == 0 {
+		return t.nothingLeft()
+	}
 	if err := t.noNulls(c.X); err != nil {
 		return err
 	}

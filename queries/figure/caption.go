@@ -15,7 +15,8 @@ func (f *Figure) Caption() string {
 	if len(f.Frames) == 0 || len(f.Frames[0].Panels) == 0 {
 		return ""
 	}
-	parts := []string{f.Title, f.Subtitle}
+	parts := append([]string{f.Title}, f.Lead()...)
+	parts = append(parts, f.captionSettings())
 	first := &f.Frames[0].Panels[0]
 	switch f.Mark {
 	case queries.Heatmap, queries.Matrix:
@@ -24,21 +25,35 @@ func (f *Figure) Caption() string {
 		parts = append(parts, f.captionHistogram(first))
 	case queries.Bar:
 		parts = append(parts, "Bars show "+first.Y.Title+f.captionError("error bars are"))
+	case queries.Scatter:
+		parts = append(parts, f.captionScatter(first))
 	case queries.Line:
 		parts = append(parts, fmt.Sprintf("Lines show %s over %s", first.Y.Title, orElse(first.X.Title, "the places named"))+f.captionError("bands are"))
 	}
-	if f.Mark == queries.Bar || f.Mark == queries.Line {
+	if f.Mark == queries.Bar || f.Mark == queries.Line || f.Mark == queries.Scatter {
 		if names := f.Legend.Names; len(names) > 1 {
 			parts = append(parts, orElse(upperFirst(f.Legend.Title), "Colours")+": "+list(names))
 		}
 	}
-	var panels, frames []string
-	for _, p := range f.Frames[0].Panels {
-		panels = append(panels, p.Name)
+	parts = append(parts, f.captionPanels()...)
+	var source []string
+	for _, fact := range f.Facts {
+		if !fact.Quiet {
+			source = append(source, fact.Name+" "+fact.Value)
+		}
 	}
-	for _, frame := range f.Frames {
-		frames = append(frames, frame.Name)
+	made := "Made by ducklens"
+	if len(source) > 0 {
+		made += ": " + strings.Join(source, ", ")
 	}
+	parts = append(parts, made)
+	return sentences(parts)
+}
+
+// captionPanels names panels and frames.
+func (f *Figure) captionPanels() []string {
+	var parts []string
+	panels, frames := f.PanelNames(0), f.FrameNames()
 	if len(panels) > 1 {
 		parts = append(parts, "Panels: "+strings.Join(panels, "; "))
 	}
@@ -48,13 +63,11 @@ func (f *Figure) Caption() string {
 	case len(frames) > 1:
 		parts = append(parts, "From top to bottom: "+strings.Join(frames, "; "))
 	}
-	var source []string
-	for _, fact := range f.Facts {
-		if !fact.Quiet {
-			source = append(source, fact.Name+" "+fact.Value)
-		}
-	}
-	parts = append(parts, "Made by ducklens: "+strings.Join(source, ", "))
+	return parts
+}
+
+// sentences joins texts, each with a full stop; empty ones are left out.
+func sentences(parts []string) string {
 	var b strings.Builder
 	for _, part := range parts {
 		if part = strings.TrimSpace(part); part == "" {
@@ -73,9 +86,12 @@ func (f *Figure) Caption() string {
 
 func (f *Figure) captionCells(first *Panel) string {
 	limit := f.Scale.Limit
-	text := fmt.Sprintf("Colour shows the %s, red above and blue below zero, on one scale from %s to %s", f.Scale.Title,
-		axis.Text(-limit, limit/100, limit), axis.Text(limit, limit/100, limit))
-	if len(f.Frames)*len(f.Frames[0].Panels) > 1 {
+	text := fmt.Sprintf("Colour shows the %s, red above and blue below zero", f.Scale.Title)
+	if f.Scale.Shared() {
+		text += fmt.Sprintf(", on one scale from %s to %s", axis.Text(-limit, limit/100, limit),
+			axis.Text(limit, limit/100, limit))
+	}
+	if f.Scale.Shared() && len(f.Frames)*len(f.Frames[0].Panels) > 1 {
 		text += " for all panels"
 	}
 	if f.Mark == queries.Matrix {
@@ -83,6 +99,48 @@ func (f *Figure) captionCells(first *Panel) string {
 		if first.X.Groups != nil || first.Y.Groups != nil {
 			text += ", with lines between groups"
 		}
+	}
+	for _, key := range f.Keys() {
+		text += "; " + key
+	}
+	return text
+}
+
+// captionSettings says what the parameters are that are not at their defaults.
+func (f *Figure) captionSettings() string {
+	var texts []string
+	for _, s := range f.Settings {
+		text := s.Name + " = " + s.Value
+		if s.Doc != "" {
+			text += " (" + s.Doc + ")"
+		}
+		texts = append(texts, text)
+	}
+	if len(texts) == 0 {
+		return ""
+	}
+	return "Not as by default: " + strings.Join(texts, "; ")
+}
+
+func (f *Figure) captionScatter(first *Panel) string {
+	text := fmt.Sprintf("Points show %s over %s", first.Y.Title, first.X.Title)
+	var fits []string
+	n := 0
+	for p := range f.panels() {
+		for _, c := range p.Clouds {
+			n += len(c.Dots)
+			if c.Fit != nil {
+				fits = append(fits, c.Fit.says())
+			}
+		}
+	}
+	text += fmt.Sprintf(" (n = %d)", n)
+	switch len(fits) {
+	case 0:
+	case 1:
+		text += "; the line is one of least squares, " + fits[0]
+	default:
+		text += "; lines are of least squares, each with Pearson's r"
 	}
 	return text
 }

@@ -1,7 +1,6 @@
 package figure
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
@@ -11,40 +10,42 @@ import (
 // minLimit keeps the arithmetic of ticks away from the smallest numbers there are.
 const minLimit = 1e-300
 
+// cellRows are the rows of a heatmap or matrix, read but not yet placed in panels.
+type cellRows struct {
+	values, se   []float64
+	count        []int64
+	x, y         places
+	xAxis, yAxis Axis
+}
+
 // cells fills in frames and scale of a heatmap or matrix from the rows.
 func (f *Figure) cells(t *table, c queries.Chart) error {
 	if err := t.noNulls(c.X, c.Y, c.Label); err != nil {
 		return err
 	}
-	values, err := t.numbers(c.Fill)
+	rows, err := f.readCells(t, c)
 	if err != nil {
 		return err
 	}
-	se, count, err := t.support(c)
+	g, err := f.grid(t, c, rows.xAxis, rows.yAxis)
 	if err != nil {
 		return err
 	}
-	dense := f.Mark == queries.Matrix // its numbers are an order, those of a heatmap are places
-	x, xAxis, err := t.axis(c.X, c.XTick, c.XGroup, c.XTitle, dense)
-	if err != nil {
-		return err
-	}
-	y, yAxis, err := t.axis(c.Y, c.YTick, c.YGroup, c.YTitle, dense)
-	if err != nil {
-		return err
-	}
-	g, err := f.grid(t, c, xAxis, yAxis)
-	if err != nil {
-		return err
-	}
-	if err := g.single("cell", x.of, y.of); err != nil {
+	if err := g.single("cell", rows.x.of, rows.y.of); err != nil {
 		return err
 	}
 	for i := range t.rows {
-		cell := Cell{Row: y.of[i], Column: x.of[i], Value: values[i], Label: t.text(i, c.Label), Error: se[i], Count: count[i]}
 		panel := g.panel(i)
-		panel.Cells = append(panel.Cells, cell)
-		f.Scale.Limit = max(f.Scale.Limit, math.Abs(cell.Value))
+		panel.Cells = append(panel.Cells, Cell{
+			Row: rows.y.of[i], Column: rows.x.of[i], Value: rows.values[i], Label: t.text(i, c.Label),
+			Error: rows.se[i], Count: rows.count[i],
+		})
+	}
+	if f.hideCells(c.Hide); f.empty() {
+		return t.nothingLeft()
+	}
+	if err := f.keepLargest(t, c); err != nil {
+		return err
 	}
 	for panel := range f.panels() {
 		slices.SortFunc(panel.Cells, func(a, b Cell) int {
@@ -54,71 +55,69 @@ func (f *Figure) cells(t *table, c queries.Chart) error {
 			return a.Column - b.Column
 		})
 	}
-	if f.Scale.Limit == 0 {
-		f.Scale.Limit = 1 // every cell is zero; any scale shows that
-	}
-	f.Scale.Limit = max(f.Scale.Limit, minLimit)
-	f.Scale.Title = c.FillTitle
-	if f.Scale.Title == "" {
-		f.Scale.Title = c.Fill
-	}
+	f.rescale(c)
 	return nil
 }
 
-// grid is the frames and panels of a figure while rows are put into them.
-type grid struct {
-	f              *Figure
-	t              *table
-	frames, facets places
+// readCells reads what places and fills the cells.
+func (f *Figure) readCells(t *table, c queries.Chart) (rows cellRows, err error) {
+	if rows.values, err = t.numbers(c.Fill); err != nil {
+		return rows, err
+	}
+	if rows.se, rows.count, err = t.support(c); err != nil {
+		return rows, err
+	}
+	dense := f.Mark == queries.Matrix // its numbers are an order, those of a heatmap are places
+	if rows.x, rows.xAxis, err = t.axis(c.X, c.XTick, c.XGroup, c.XTitle, dense); err != nil {
+		return rows, err
+	}
+	rows.y, rows.yAxis, err = t.axis(c.Y, c.YTick, c.YGroup, c.YTitle, dense)
+	return rows, err
 }
 
-// grid makes the figure's frames and panels, empty, with their axes.
-func (f *Figure) grid(t *table, c queries.Chart, x, y Axis) (grid, error) {
-	if err := t.noNulls(c.Facet, c.Frame); err != nil {
-		return grid{}, err
-	}
-	g := grid{f: f, t: t, frames: t.categories(c.Frame), facets: t.categories(c.Facet)}
-	if n := len(g.frames.names) * len(g.facets.names); n > maxPanels {
-		return g, t.fail(ErrAxis, fmt.Sprintf("%d frames of %d panels, want at most %d panels in all",
-			len(g.frames.names), len(g.facets.names), maxPanels), nil, "let the query choose some")
-	}
-	for _, frame := range g.frames.names {
-		panels := make([]Panel, len(g.facets.names))
-		for i, facet := range g.facets.names {
-			panels[i] = Panel{Name: facet, X: x, Y: y}
+// hideCells takes out the cells of components that the reader does not want to see: in a heatmap those of a
+// label, in a matrix whole rows and columns. Their places stay, empty, in a heatmap.
+func (f *Figure) hideCells(names []string) {
+	hidden := func(p *Panel, c Cell) string {
+		candidates := []string{c.Label}
+		if f.Mark == queries.Matrix {
+			candidates = []string{p.Y.Names[c.Row], p.X.Names[c.Column]}
 		}
-		f.Frames = append(f.Frames, Frame{Name: frame, Panels: panels})
-	}
-	return g, nil
-}
-
-// maxPanels is the largest number of panels of a figure, all frames together.
-const maxPanels = 512
-
-// panel is where row i goes.
-func (g grid) panel(i int) *Panel { return &g.f.Frames[g.frames.of[i]].Panels[g.facets.of[i]] }
-
-// single refuses two rows of a panel that have the same place; what is a word for that, a and b are the place of each row.
-func (g grid) single(what string, a, b []int) error {
-	type place struct{ frame, facet, a, b int }
-	of := func(i int) place { return place{g.frames.of[i], g.facets.of[i], a[i], b[i]} }
-	taken := make(map[place]int, len(a))
-	for i := range a {
-		first, ok := taken[of(i)]
-		if !ok {
-			taken[of(i)] = i
-			continue
-		}
-		same := []int{first}
-		for j := i; j < len(a); j++ {
-			if of(j) == of(i) {
-				same = append(same, j)
+		for _, name := range candidates {
+			if name != "" && slices.Contains(names, name) {
+				return name
 			}
 		}
-		return g.t.fail(ErrDuplicate, fmt.Sprintf("%d rows for one %s", len(same), what), same,
-			"let the query aggregate, or name the column that tells the rows apart as facet or frame")
+		return ""
 	}
-	return nil
+	var all, out float64
+	for p := range f.panels() {
+		kept := p.Cells[:0]
+		for _, c := range p.Cells {
+			all += math.Abs(c.Value)
+			name := hidden(p, c)
+			if name == "" {
+				kept = append(kept, c)
+				continue
+			}
+			out += math.Abs(c.Value)
+			f.Hidden.add(name)
+		}
+		p.Cells = kept
+	}
+	if all > 0 {
+		f.Hidden.Share = out / all
+	}
+}
+
+// empty tells whether no panel has a cell.
+func (f *Figure) empty() bool {
+	for p := range f.panels() {
+		if len(p.Cells) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // panels goes through all panels of all frames.

@@ -2,20 +2,19 @@ package figure
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 )
 
 // What can be wrong with a result or with the way in which it is asked to be drawn; see [Error].
 var (
-	ErrMark      = errors.New("mark cannot be drawn")           // the chart is a table, a scalar or not yet known
-	ErrEmpty     = errors.New("result is empty")                // no rows
-	ErrColumn    = errors.New("column does not fit")            // missing, or not of the type that the mark needs
-	ErrValue     = errors.New("value cannot be drawn")          // NULL, NaN or infinite
-	ErrDuplicate = errors.New("cell is given more than once")   // two rows for one cell
-	ErrAxis      = errors.New("axis cannot be made")            // one place with two names, or too many places
-	ErrTitle     = errors.New("title cannot be filled in")      // {column} that varies or does not exist
-	ErrOptions   = errors.New("figure options are not allowed") // a size that makes no picture
+	ErrMark      = errors.New("mark cannot be drawn")         // the chart is a table, a scalar or not yet known
+	ErrEmpty     = errors.New("result is empty")              // no rows
+	ErrColumn    = errors.New("column does not fit")          // missing, or not of the type that the mark needs
+	ErrValue     = errors.New("value cannot be drawn")        // NULL, NaN or infinite
+	ErrDuplicate = errors.New("cell is given more than once") // two rows for one cell
+	ErrAxis      = errors.New("axis cannot be made")          // one place with two names, or too many places
+	ErrTitle     = errors.New("title cannot be filled in")    // {column} that varies or does not exist
+	ErrOptions   = errors.New("figure")                       // a size that makes no picture
 )
 
 // Error says why a result does not fit the mark of its query. Its Err is one of the errors of this
@@ -33,7 +32,10 @@ const maxRows = 5
 
 // Error names the query and shows the rows, one to a line.
 func (e *Error) Error() string {
-	text := fmt.Sprintf("figure of %s: %s", e.Query, e.Detail)
+	text := e.Detail
+	if e.Query != "" {
+		text = "figure of " + e.Query + ": " + text
+	}
 	if len(e.Rows) > 0 {
 		text += ":\n  " + strings.Join(e.Rows, "\n  ")
 	}

@@ -9,16 +9,21 @@ import (
 
 // Figure is a drawing before it has a size or a format.
 type Figure struct {
-	Name     string // of the saved query
-	Mark     queries.Mark
-	Title    string
-	Subtitle string
-	Columns  int // panels side by side as the query wants them; 0 leaves it to the drawing
-	Frames   []Frame
-	Scale    Scale  // heatmap, matrix
-	Legend   Legend // histogram, bar, line
-	Bins     Bins   // histogram
-	Facts    []Fact
+	Name       string // of the saved query
+	Mark       queries.Mark
+	Title      string
+	Subtitle   string
+	Columns    int // panels side by side as the query wants them; 0 leaves it to the drawing
+	Frames     []Frame
+	Scale      Scale             // heatmap, matrix
+	Part       Part              // matrix: how much of the whole is shown
+	Hidden     Hidden            // what the reader did not want to see
+	Legend     Legend            // histogram, bar, line, scatter
+	Bins       Bins              // histogram
+	Settings   []queries.Setting // parameters of the query that are not at their defaults, but those that a title tells
+	Facts      []Fact
+	LegendOnly []string // series or categories that an interactive figure shows when a click on its legend asks for them
+	Bare       bool     // drawn without title, subtitle, remarks and what stands at the foot: the text around it says that
 }
 
 // Frame is one picture of a series, such as the same panels with another baseline: on paper a block of its own.
@@ -35,9 +40,11 @@ type Panel struct {
 	Name          string
 	X, Y          Axis           // as the keys x and y of the header; those of bars are drawn turned: names down the page, values across
 	Cells         []Cell         // heatmap, matrix: by row, then column
+	Limit         float64        // heatmap, matrix: what the ends of the colour scale stand for
 	Distributions []Distribution // histogram: in the order of the legend
 	Bars          []Bar          // bar: by place
 	Lines         []Line         // line: in the order of the legend
+	Clouds        []Cloud        // scatter: in the order of the legend
 }
 
 // Axis is an axis of names or of numbers.
@@ -65,6 +72,7 @@ type Cell struct {
 	Label       string
 	Error       float64 // standard error in the unit of Value; NaN where unknown
 	Count       int64   // number of examples behind the value; 0 where unknown
+	Apart       bool    // outside of the colour scale, which it would turn white
 }
 
 // Distribution is one series of a histogram.
@@ -124,13 +132,6 @@ type Legend struct {
 	Names []string
 }
 
-// Scale is the diverging colour scale that all panels and frames share: symmetric, white at zero, full
-// colour at plus and minus Limit.
-type Scale struct {
-	Title string
-	Limit float64 // positive, in the unit of the cells
-}
-
 // Fact is one thing to know about where a figure comes from, such as the run's id or its convention.
 type Fact struct {
 	Name, Value string
@@ -149,11 +150,12 @@ func New(q queries.Query, r *queries.Result, facts ...Fact) (*Figure, error) {
 		queries.Histogram: f.distributions,
 		queries.Bar:       f.bars,
 		queries.Line:      f.lines,
+		queries.Scatter:   f.points,
 	}[f.Mark]
 	if !ok {
 		return nil, &Error{
 			Query: q.Name, Err: ErrMark,
-			Detail: fmt.Sprintf("chart %s is not drawn, want heatmap, matrix, histogram, bar or line", f.Mark),
+			Detail: fmt.Sprintf("chart %s is not drawn, want heatmap, matrix, histogram, bar, line or scatter", f.Mark),
 			hint:   "the query command shows its rows: ducklens query FILE " + q.Name,
 		}
 	}
@@ -161,26 +163,46 @@ func New(q queries.Query, r *queries.Result, facts ...Fact) (*Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, text := range []struct {
-		to   *string
-		from string
-	}{{&f.Title, q.Title}, {&f.Subtitle, q.Subtitle}} {
-		if *text.to, err = r.Expand(text.from); err != nil {
-			return nil, &Error{Query: q.Name, Err: ErrTitle, Detail: err.Error()}
-		}
+	if q, err = f.expandTexts(q, r); err != nil {
+		return nil, err
 	}
-	if f.Title == "" {
-		f.Title = q.Name
-	}
-	f.Facts = append(f.Facts, Fact{Name: "query", Value: q.Name})
-	f.Facts = append(f.Facts, facts...)
-	if q.SQL != "" {
-		f.Facts = append(f.Facts, Fact{Name: "sql", Value: q.SQL, Quiet: true})
-	}
+	f.addFacts(q, facts)
 	if err := fill(t, q.Chart); err != nil {
 		return nil, err
 	}
 	return f, nil
+}
+
+// expandTexts fills in the texts of the header, and gives the query with them. Settings that no title tells
+// are kept to be said.
+func (f *Figure) expandTexts(q queries.Query, r *queries.Result) (queries.Query, error) {
+	for _, s := range q.Settings(r.Bound) {
+		if !strings.Contains(q.Title+q.Subtitle, "{"+s.Name+"}") {
+			f.Settings = append(f.Settings, s)
+		}
+	}
+	c := &q.Chart
+	texts := []*string{&q.Title, &q.Subtitle, &c.XTitle, &c.YTitle, &c.FillTitle, &c.LegendTitle}
+	for _, text := range texts {
+		expanded, err := r.Expand(*text)
+		if err != nil {
+			return q, &Error{Query: q.Name, Err: ErrTitle, Detail: err.Error()}
+		}
+		*text = expanded
+	}
+	f.Title, f.Subtitle = orElse(q.Title, q.Name), q.Subtitle
+	return q, nil
+}
+
+// addFacts says where the figure comes from.
+func (f *Figure) addFacts(q queries.Query, facts []Fact) {
+	if q.Name != "" {
+		f.Facts = append(f.Facts, Fact{Name: "query", Value: q.Name})
+	}
+	f.Facts = append(f.Facts, facts...)
+	if q.SQL != "" {
+		f.Facts = append(f.Facts, Fact{Name: "sql", Value: q.SQL, Quiet: true})
+	}
 }
 
 // provenance is the line below the figure.

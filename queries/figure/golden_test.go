@@ -17,6 +17,7 @@ import (
 	"sync"
 	"testing"
 
+	"ducklens/queries"
 	"ducklens/queries/figure"
 )
 
@@ -32,6 +33,10 @@ var goldens = []struct {
 	{"heatmap_column", grid{heads: 12, stop: 10}.sample(), figure.Options{Width: figure.ColumnWidth, DPI: 150}},
 	{"heatmap_facets_frames", grid{heads: 4, stop: 3, facets: quadrants, frames: baselines[:2]}.sample(), figure.Options{Width: figure.PageWidth, DPI: 100}},
 	{"heatmap_dark", grid{heads: 4, stop: 3}.sample(), figure.Options{Theme: figure.Dark, DPI: 100}},
+	{"heatmap_32x32_column", biased.heatmap(9.3, nil, nil), figure.Options{Width: 3.3, DPI: 110}},
+	{"heatmap_panel_scales", with(small.heatmap(5.3, quadrants[:2], nil), func(c *queries.Chart) { c.Scale, c.Hide = queries.ScalePanel, []string{"MLP0"} }),
+		figure.Options{Width: figure.PageWidth, DPI: 90}},
+	{"scatter_column", cloud(60), figure.Options{Width: figure.ColumnWidth, DPI: 130}},
 	{"histogram_column", substitutions(1200, nil), figure.Options{Width: figure.ColumnWidth, DPI: 150}},
 	{"histogram_facets", substitutions(300, []string{"score at IO", "score at IO minus score at S1"}), figure.Options{Theme: figure.Screen, DPI: 72}},
 	{"bar_column", pairs(40), figure.Options{Width: figure.ColumnWidth, DPI: 150}},
@@ -157,7 +162,7 @@ func TestSameBytes(t *testing.T) {
 	t.Parallel()
 	samples := map[string]sample{
 		"heatmap": grid{heads: 4, stop: 3, facets: quadrants, frames: baselines}.sample(), "histogram": substitutions(100, nil), "bar": pairs(20),
-		"matrix": pairMap(4, 3, quadrants, nil), "line": curves([]string{"a", "b"}, 9),
+		"matrix": pairMap(4, 3, quadrants, nil), "line": curves([]string{"a", "b"}, 9), "scatter": cloud(30),
 	}
 	formats := map[string]func(*figure.Figure, io.Writer, figure.Options) error{
 		"SVG": (*figure.Figure).WriteSVG, "PNG": (*figure.Figure).WritePNG, "PDF": (*figure.Figure).WritePDF,

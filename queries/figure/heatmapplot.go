@@ -1,10 +1,13 @@
 package figure
 
 import (
+	"cmp"
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 
 	"gonum.org/v1/plot/vg"
 
@@ -19,14 +22,14 @@ import (
 const (
 	naturalCell = 22.0 // width of a cell when the figure may be as wide as it likes
 	naturalGrid = 200.0
+	naturalText = 6.2
 	cellAspect  = 0.78 // height of a cell by its width
 	maxCell     = 40.0 // widest cell
 	maxCellH    = 24.0
 	cellPad     = 0.9 // least distance of a label from its cell's side
 	maxCellText = 7.5
-	minCellText = 4.8 // smallest text that is read with ease in print; panels wrap to keep it
-	lastText    = 3.6 // smallest text worth drawing where even one panel is too wide
-	minValue    = 4.6 // the same for the number below a label, which is digits only
+	minText     = 5.0 // smallest text that is read with ease in print
+	leastColour = 3.6 // smallest side of a cell whose colour is seen, where cells have no labels
 )
 
 // strong is the part of the scale from which on a cell states its sign in ink: its value where
@@ -37,15 +40,17 @@ const strong = 0.15
 type heatmapPlot struct {
 	f             *Figure
 	colors        *palette.Palette
-	rows, columns int       // of a panel
-	widest        vg.Length // of the labels, at one point
+	rows, columns int      // of a panel
+	texts         []string // the labels of all cells, each once
 
 	name                  typeset.Style // names of rows and columns
 	label, value          typeset.Style
 	rowNames, columnNames []string
+	atRows, atColumns     []int // places whose names are printed
 
 	w, h     vg.Length // of a cell
-	labels   bool      // labels fit in the cells
+	hopeless bool      // no panel on this page is wide enough for labels
+	labelled bool      // labels fit in the cells
 	values   bool      // and a number below them
 	decimals int       // of these numbers
 	turned   bool      // column names read upwards
@@ -54,22 +59,43 @@ type heatmapPlot struct {
 func newHeatmapPlot(f *Figure, colors *palette.Palette) *heatmapPlot {
 	first := &f.Frames[0].Panels[0]
 	m := &heatmapPlot{f: f, colors: colors, rows: len(first.Y.Names), columns: len(first.X.Names)}
-	unit := typeset.Style{Size: 1}
+	seen := make(map[string]bool)
 	for p := range f.panels() {
 		for _, c := range p.Cells {
-			m.widest = max(m.widest, unit.Width(c.Label))
+			if c.Label != "" && !seen[c.Label] {
+				seen[c.Label] = true
+				m.texts = append(m.texts, c.Label)
+			}
 		}
 	}
 	return m
 }
 
 // Side implements page.Plot.
-func (m *heatmapPlot) Side(s *page.Styles, _ vg.Length) vg.Length {
+func (m *heatmapPlot) Side(s *page.Styles, width vg.Length) vg.Length {
 	m.name = s.Name
 	first := &m.f.Frames[0].Panels[0]
 	m.rowNames = truncated(m.name, first.Y.Names, 1.2*vg.Inch)
 	m.columnNames = truncated(m.name, first.X.Names, vg.Inch)
-	return m.name.Widest(m.rowNames)
+	side := m.name.Widest(m.rowNames)
+	m.hopeless = width > 0 && m.crowded(width, width-side)
+	return side
+}
+
+// crowded tells whether labels would make cells of a page so wide that panels do not fit on it: on a line, or
+// for print below each other.
+func (m *heatmapPlot) crowded(width, room vg.Length) bool {
+	if m.size(room/vg.Length(m.columns)) < minText {
+		return true
+	}
+	side, panels := 1, len(m.f.Frames[0].Panels)
+	for side < panels && m.size((room-vg.Length(side)*page.PanelGap)/vg.Length((side+1)*m.columns)) >= minText {
+		side++
+	}
+	across := (panels + side - 1) / side
+	const around = 40 // names above and below a panel
+	least := minText*0.73 + 2*1.6
+	return width <= page.Printed && vg.Length(len(m.f.Frames)*across)*(vg.Length(m.rows)*vg.Length(least)+around) > page.PrintedHeight
 }
 
 // truncated shortens names to a width.
@@ -84,54 +110,122 @@ func truncated(style typeset.Style, names []string, width vg.Length) []string {
 // Natural implements page.Plot.
 func (m *heatmapPlot) Natural(int) vg.Length {
 	cell := max(naturalCell, min(maxCell, naturalGrid/vg.Length(m.columns)))
-	cell = max(cell, min(2*maxCell, 6.2*m.widest+2*cellPad)) // long labels, up to a point
+	cell = max(cell, min(2*maxCell, typeset.Style{Size: naturalText}.Widest(m.texts)+2*cellPad)) // long labels, up to a point
 	return cell * vg.Length(m.columns)
 }
 
-// text is the largest size of labels in cells of some width.
-func (m *heatmapPlot) text(cell vg.Length) vg.Length {
-	if m.widest == 0 {
-		return maxCellText
+// size is the largest size of labels in cells of some width.
+func (m *heatmapPlot) size(cell vg.Length) vg.Length {
+	size := vg.Length(maxCellText)
+	for range 4 { // subscripts do not shrink with the rest
+		widest := typeset.Style{Size: size}.Widest(m.texts)
+		if room := cell - 2*cellPad; widest > room {
+			size *= max(room, 0.1) / widest
+		}
 	}
-	return min(maxCellText, (cell-2*cellPad)/m.widest)
+	return size
 }
 
-// Readable implements page.Plot.
+// Readable implements page.Plot. Where even a panel as wide as the page has no room for labels, its cells
+// need only be seen.
 func (m *heatmapPlot) Readable(w vg.Length) bool {
-	return m.text(min(maxCell, w/vg.Length(m.columns))) >= minCellText
+	cell := min(maxCell, w/vg.Length(m.columns))
+	if m.hopeless {
+		return cell >= leastColour
+	}
+	return m.size(cell) >= minText
 }
+
+// Gap implements page.Plot.
+func (m *heatmapPlot) Gap() vg.Length { return page.PanelGap }
 
 // Fit implements page.Plot.
-func (m *heatmapPlot) Fit(w vg.Length) (width, height vg.Length) {
+func (m *heatmapPlot) Fit(w, h vg.Length) (width, height vg.Length) {
 	m.w = max(min(max(maxCell, m.Natural(1)/vg.Length(m.columns)), w/vg.Length(m.columns)), 0.5)
 	m.h = min(maxCellH, m.w*cellAspect)
-	m.label = typeset.Style{Size: min(m.text(m.w), m.h*0.62)}
-	m.labels = m.widest > 0 && m.label.Size >= lastText
-	m.sizeValues()
-	if tallest := m.h * 0.95; m.name.Size > tallest {
-		m.name.Size = max(tallest, 1)
+	size := m.size(m.w)
+	m.labelled = len(m.texts) > 0 && size >= minText
+	if h > 0 {
+		m.h = max(h/vg.Length(m.rows), m.leastHeight())
 	}
-	m.turned = m.name.Widest(m.columnNames)+1.5 > m.w
+	m.label = typeset.Style{}
+	if m.labelled {
+		m.label.Size = max(minText, min(size, m.h*0.62))
+	}
+	m.sizeValues()
+	m.nameCells()
 	return m.w * vg.Length(m.columns), m.h * vg.Length(m.rows)
 }
 
-// sizeValues decides whether strong cells have room for their value below the label.
+// leastHeight is the height of a row that can just be read.
+func (m *heatmapPlot) leastHeight() vg.Length {
+	if m.labelled {
+		return typeset.Style{Size: minText}.Cap() + 2*1.6
+	}
+	return leastColour
+}
+
+// nameCells chooses the names of rows and columns that have room.
+func (m *heatmapPlot) nameCells() {
+	gap := m.name.Cap() * 1.25
+	m.atRows = spread(m.rowNames, m.h, gap)
+	m.turned = m.name.Widest(m.columnNames)+1.5 > m.w
+	m.atColumns = spread(m.columnNames, m.w, 0)
+	if m.turned {
+		m.atColumns = spread(m.columnNames, m.w, gap)
+	}
+}
+
+// sizeValues decides whether strong cells have room for their value: below the label, or where labels have no
+// room, in their place.
 func (m *heatmapPlot) sizeValues() {
 	limit := m.f.Scale.Limit
 	m.values = false
 	m.decimals = axis.Decimals(limit, 2)
-	if limit >= 1 && limit < 10 {
+	if limit >= 1 && limit < 10 && m.labelled {
 		m.decimals = 2 // no wider than −0.41
 	}
-	if !m.labels || m.decimals > 4 || limit >= 1e5 {
+	if m.decimals > 4 || limit >= 1e5 {
 		return
 	}
-	m.value = typeset.Style{Size: m.label.Size * 0.84}
-	widest := max(m.value.Width(axis.Plain(limit, m.decimals)), m.value.Width(axis.Plain(-limit, m.decimals)))
-	if room := m.w - 2*cellPad; widest > room {
+	m.value = typeset.Style{Size: minText}
+	if m.labelled {
+		m.value.Size = m.label.Size * 0.84
+	}
+	room := m.w - 2*cellPad
+	widest := m.value.Width(m.plain(-limit, m.decimals)) // the minus makes it the widest
+	if widest > room {
 		m.value.Size *= room / widest
 	}
-	m.values = m.value.Size >= minValue && m.label.Cap()+m.value.Cap()+3*1.5 <= m.h
+	// A hair of its padding, where that makes it readable.
+	m.value.Size = max(m.value.Size, min(minText, m.value.Size*1.06))
+	m.values = m.value.Size >= minText && m.stackHeight(m.label.Size, m.value.Size) <= m.h
+	both := m.value.Size >= minText && m.stackHeight(minText, minText) <= m.h
+	if !m.values && both { // in the smallest print
+		m.label.Size, m.value.Size, m.values = min(m.label.Size, minText), minText, true
+	}
+}
+
+// stackHeight is the height of a cell with a label and its value below, or with a value alone.
+func (m *heatmapPlot) stackHeight(label, value vg.Length) vg.Length {
+	const lead = 1.3
+	height := typeset.Style{Size: value}.Cap() + 2*lead
+	if m.labelled {
+		height += typeset.Style{Size: label}.Cap() + lead
+	}
+	return height
+}
+
+// plain writes a value for a cell: without the zero before the point where there is no room for a label.
+func (m *heatmapPlot) plain(x float64, decimals int) string {
+	text := axis.Plain(x, decimals)
+	if !m.labelled && decimals > 0 {
+		text = strings.Replace(text, "0.", ".", 1)
+		if math.Abs(x) >= 1 {
+			text = axis.Plain(x, decimals)
+		}
+	}
+	return text
 }
 
 // Middle implements page.Plot.
@@ -145,48 +239,99 @@ func (m *heatmapPlot) Below() vg.Length {
 	return m.name.Line()
 }
 
-// Notes implements page.Plot: what the mark of negative cells means, where there are such cells.
+// Notes implements page.Plot: what the mark of negative cells means, and where cells have no labels, which
+// are the largest.
 func (m *heatmapPlot) Notes() []string {
+	var notes []string
+	if !m.labelled && len(m.texts) > 0 {
+		notes = append(notes, m.f.largestCells()...)
+	}
 	for p := range m.f.panels() {
 		for _, c := range p.Cells {
-			if m.marked(c) {
-				return []string{"− in a cell's corner: below " + signLimit(m.f.Scale.Limit)}
+			if m.marked(p, c) {
+				return append(notes, "− in a cell's corner: "+m.f.signLimit())
 			}
 		}
 	}
-	return nil
+	return notes
 }
 
-// signLimit writes the value below which cells have a minus.
-func signLimit(limit float64) string { return axis.Text(-strong*limit, strong*limit/10, limit) }
+// largestCells names the cells of each panel with the largest values on the scale, in a figure of few panels.
+func (f *Figure) largestCells() []string {
+	const panels = 4
+	most := 8
+	if n := len(f.Frames) * len(f.Frames[0].Panels); n > panels {
+		return nil
+	} else if n > 1 {
+		most = 4
+	}
+	var notes []string
+	for i := range f.Frames {
+		for j := range f.Frames[i].Panels {
+			p := &f.Frames[i].Panels[j]
+			where := strings.Trim(f.Frames[i].Name+", "+p.Name, ", ")
+			if where != "" {
+				where += ": "
+			}
+			notes = append(notes, "largest: "+where+strings.Join(p.largestCells(most), ", "))
+		}
+	}
+	return notes
+}
+
+func (p *Panel) largestCells(most int) []string {
+	cells := slices.DeleteFunc(slices.Clone(p.Cells), func(c Cell) bool { return c.Apart })
+	slices.SortStableFunc(cells, func(a, b Cell) int {
+		return cmp.Compare(math.Abs(b.Value), math.Abs(a.Value))
+	})
+	var texts []string
+	for _, c := range cells[:min(most, len(cells))] {
+		name := c.Label
+		if name == "" {
+			name = p.Y.Names[c.Row] + " × " + p.X.Names[c.Column]
+		}
+		texts = append(texts, name+" "+short(c.Value))
+	}
+	return texts
+}
+
+// signLimit says below which values cells have a minus.
+func (f *Figure) signLimit() string {
+	if !f.Scale.Shared() {
+		return fmt.Sprintf("below −%g of the end of the scale", strong)
+	}
+	limit := f.Scale.Limit
+	return "below " + axis.Text(-strong*limit, strong*limit/10, limit)
+}
 
 // marked tells whether c has a minus in its corner.
-func (m *heatmapPlot) marked(c Cell) bool {
-	return !m.values && c.Value <= -strong*m.f.Scale.Limit
+func (m *heatmapPlot) marked(p *Panel, c Cell) bool {
+	return !m.values && !c.Apart && p.shade(c) <= -strong
 }
 
 // DrawSide implements page.Plot.
 func (m *heatmapPlot) DrawSide(p page.Pen, x, y vg.Length) {
-	for i, name := range m.rowNames {
-		p.Text(m.name, x-3, y+(vg.Length(i)+0.5)*m.h+m.name.Cap()/2, 1, name)
+	for _, i := range m.atRows {
+		p.Text(m.name, x-3, y+(vg.Length(i)+0.5)*m.h+m.name.Cap()/2, 1, m.rowNames[i])
 	}
 }
 
 // DrawBelow implements page.Plot.
 func (m *heatmapPlot) DrawBelow(p page.Pen, x, y vg.Length) {
-	for i, name := range m.columnNames {
+	for _, i := range m.atColumns {
 		mid := x + (vg.Length(i)+0.5)*m.w
 		if m.turned {
-			p.TextUp(m.name, mid+m.name.Cap()/2, y+3, 1, name)
+			p.TextUp(m.name, mid+m.name.Cap()/2, y+3, 1, m.columnNames[i])
 		} else {
-			p.Text(m.name, mid, y+2+m.name.Size*0.85, 0.5, name)
+			p.Text(m.name, mid, y+2+m.name.Size*0.85, 0.5, m.columnNames[i])
 		}
 	}
 }
 
 // Draw implements page.Plot.
 func (m *heatmapPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
-	cells := m.f.Frames[frame].Panels[panel].Cells
+	drawn := &m.f.Frames[frame].Panels[panel]
+	cells := drawn.Cells
 	if len(cells) == 0 {
 		noRows(p, m.name, x+m.w*vg.Length(m.columns)/2, y+m.h*vg.Length(m.rows)/2)
 		return
@@ -200,37 +345,94 @@ func (m *heatmapPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 		if has[[2]int{c.Row + 1, c.Column}] {
 			h += page.Seam
 		}
-		p.Group(m.f.Frames[frame].Panels[panel].describe(c), func() {
-			p.Rect(m.color(c), x+vg.Length(c.Column)*m.w, y+vg.Length(c.Row)*m.h, w, h)
+		p.Group(drawn.describe(c), func() {
+			p.Rect(m.color(drawn, c), x+vg.Length(c.Column)*m.w, y+vg.Length(c.Row)*m.h, w, h)
 		})
 	}
 	p.Lines(m.colors.Edge, 0.5, outline(p, cells, has, x, y, m.w, m.h))
 	for _, c := range cells {
-		m.drawText(p, c, x+vg.Length(c.Column)*m.w, y+vg.Length(c.Row)*m.h)
+		left, top := x+vg.Length(c.Column)*m.w, y+vg.Length(c.Row)*m.h
+		m.drawText(p, drawn, c, left, top)
+		if c.Apart && !(m.labelled && m.values) {
+			m.drawBeside(p, c, has, left, top)
+		}
 	}
 }
 
+// drawBeside writes the number of a cell that is set apart to its right, where there are no cells.
+func (m *heatmapPlot) drawBeside(p page.Pen, c Cell, has map[[2]int]bool, x, y vg.Length) {
+	style := m.name
+	style.Size = min(style.Size, 0.85*m.h) // with its subscript
+	text := short(c.Value)
+	if !m.labelled {
+		text = c.Label + " " + text
+	}
+	places := int(math.Ceil(float64((style.Width(text) + 3) / m.w)))
+	if c.Column+places >= m.columns || style.Size < minText {
+		return
+	}
+	for i := 1; i <= places; i++ {
+		if has[[2]int{c.Row, c.Column + i}] {
+			return
+		}
+	}
+	p.Text(style, x+m.w+2.5, y+(m.h+style.Cap())/2, 0, text)
+}
+
 // color is what a cell is filled with.
-func (m *heatmapPlot) color(c Cell) color.NRGBA { return m.colors.Diverging(c.Value / m.f.Scale.Limit) }
+func (m *heatmapPlot) color(p *Panel, c Cell) color.NRGBA { return m.colors.Diverging(p.Shade(c)) }
 
 // drawText writes a cell's label, and its sign where that is strong.
-func (m *heatmapPlot) drawText(p page.Pen, c Cell, x, y vg.Length) {
+func (m *heatmapPlot) drawText(p page.Pen, panel *Panel, c Cell, x, y vg.Length) {
 	label, value := m.label, m.value
-	label.Color = palette.On(m.color(c))
+	label.Color = palette.On(m.color(panel, c))
+	if c.Apart {
+		drawApart(p, m.colors, x, y, m.w, m.h)
+		label.Color = m.colors.Text
+	}
 	value.Color = label.Color
+	text := ""
+	if m.values && (c.Apart && m.labelled || !c.Apart && math.Abs(panel.shade(c)) >= strong) {
+		text = m.number(panel, c)
+	}
 	mid, baseline := x+m.w/2, y+(m.h+label.Cap())/2
-	if m.values && math.Abs(c.Value) >= strong*m.f.Scale.Limit {
+	switch {
+	case text != "" && m.labelled:
 		space := (m.h - label.Cap() - value.Cap()) / 3
 		baseline = y + 0.9*space + label.Cap()
-		p.Text(value, mid, y+m.h-0.9*space, 0.5, axis.Plain(c.Value, m.decimals))
+		p.Text(value, mid, y+m.h-0.9*space, 0.5, text)
+	case text != "":
+		p.Text(value, mid, y+(m.h+value.Cap())/2, 0.5, text)
 	}
-	if m.labels && c.Label != "" {
+	if m.labelled && c.Label != "" {
 		p.Text(label, mid, baseline, 0.5, c.Label)
 	}
-	if m.marked(c) {
+	if m.marked(panel, c) {
 		inset := min(1.2, 0.1*m.h)
 		p.Rect(label.Color, x+inset, y+inset, min(3.2, 0.25*m.w), 0.55)
 	}
+}
+
+// number writes the value of a cell, or nothing where a number that is beyond the scale has no room.
+func (m *heatmapPlot) number(p *Panel, c Cell) string {
+	decimals := m.decimals
+	if !m.f.Scale.Shared() {
+		decimals = min(4, axis.Decimals(p.Limit, 2))
+	}
+	for ; decimals >= 0; decimals-- {
+		text := m.plain(c.Value, decimals)
+		if m.value.Width(text) <= m.w-cellPad {
+			return text
+		}
+	}
+	return ""
+}
+
+// drawApart marks a cell whose value is outside of the colour scale.
+func drawApart(p page.Pen, colors *palette.Palette, x, y, w, h vg.Length) {
+	p.Lines(colors.Grid, 0.8, hatching(p, x, y, w, h, true))
+	edge := p.Path(true, x+0.5, y+0.5, x+w-0.5, y+0.5, x+w-0.5, y+h-0.5, x+0.5, y+h-0.5)
+	p.Lines(colors.Edge, 0.6, edge, 1.5, 1)
 }
 
 // noRows stands in a panel for which the result has nothing.
@@ -270,13 +472,21 @@ func outline(p page.Pen, cells []Cell, has map[[2]int]bool, x, y, w, h vg.Length
 	return path
 }
 
+// cellName is the label of a cell, or its row and column.
+func (p *Panel) cellName(c Cell) string {
+	if c.Label != "" {
+		return c.Label
+	}
+	return p.Y.Names[c.Row] + ", " + p.X.Names[c.Column]
+}
+
 // describe says what a cell shows, for a viewer's pointer.
 func (p *Panel) describe(c Cell) string {
-	text := c.Label
-	if text == "" {
-		text = p.Y.Names[c.Row] + ", " + p.X.Names[c.Column]
+	text := p.cellName(c) + ": " + measured(c.Value, c.Error, c.Count)
+	if c.Apart {
+		text += "; outside the colour scale"
 	}
-	return text + ": " + measured(c.Value, c.Error, c.Count)
+	return text
 }
 
 // measured writes a value with what is known of its error and the number of examples.

@@ -10,6 +10,9 @@ import (
 
 // distributions fills in the frames, legend and bins of a histogram from the rows.
 func (f *Figure) distributions(t *table, c queries.Chart) error {
+	if t.hide(f, c.Hide, c.Series); len(t.rows) == 0 {
+		return t.nothingLeft()
+	}
 	values, err := t.numbers(c.X)
 	if err != nil {
 		return err

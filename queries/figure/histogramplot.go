@@ -24,8 +24,9 @@ type histogramPlot struct {
 
 // Measures of histograms in points.
 const (
-	boxGap   = 5.0 // between boxes and histogram
-	plotMost = 460 // widest panel of numbers
+	boxGap    = 5.0  // between boxes and histogram
+	plotMost  = 460  // widest panel of numbers
+	leastPlot = 48.0 // lowest
 )
 
 func newHistogramPlot(f *Figure, colors *palette.Palette) *histogramPlot {
@@ -60,11 +61,20 @@ func naturalPanel(n int) vg.Length {
 // Readable implements page.Plot.
 func (m *histogramPlot) Readable(w vg.Length) bool { return w >= 150 }
 
+// Gap implements page.Plot.
+func (m *histogramPlot) Gap() vg.Length { return rulerGap }
+
 // Fit implements page.Plot.
-func (m *histogramPlot) Fit(w vg.Length) (width, height vg.Length) {
+func (m *histogramPlot) Fit(w, h vg.Length) (width, height vg.Length) {
 	m.w = max(min(w, plotMost), 20)
 	m.h = min(max(0.5*m.w, 1.2*vg.Inch), 200)
+	if h > 0 {
+		m.h = max(h-m.boxes(), leastPlot)
+	}
 	m.x.length, m.y.length = m.w, m.h
+	if m.h < vg.Inch {
+		m.y.numbers(6, false, true)
+	}
 	m.x.numbers(10, true, false)
 	return m.w, m.boxes() + m.h
 }

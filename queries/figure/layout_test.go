@@ -3,7 +3,6 @@ package figure_test
 import (
 	"bytes"
 	"fmt"
-	"image/png"
 	"math"
 	"slices"
 	"strings"
@@ -26,6 +25,9 @@ func with(s sample, change func(*queries.Chart)) sample {
 	change(&s.query.Chart)
 	return s
 }
+
+// whole is a matrix with all of its rows and columns, however many.
+func whole(s sample) sample { return with(s, func(c *queries.Chart) { c.Largest = 1000 }) }
 
 // layouts are answers that are hard to fit on a page.
 func layouts() map[string]sample {
@@ -58,9 +60,10 @@ func layouts() map[string]sample {
 		"bar negative":       changed(pairs(5), func(_ int, row []any) { row[1] = -math.Abs(row[1].(float64)) }),
 		"bar tiny values":    changed(pairs(5), func(_ int, row []any) { row[1], row[2] = row[1].(float64)*1e-30, nil }),
 		"matrix":             pairMap(12, 10, quadrants, nil),
+		"matrix whole":       whole(pairMap(12, 10, quadrants, nil)),
 		"matrix demo":        pairMap(4, 3, quadrants, baselines),
 		"matrix frames":      pairMap(4, 3, nil, quadrants),
-		"matrix xl":          pairMap(25, 7, nil, nil),
+		"matrix xl":          whole(pairMap(25, 7, nil, nil)),
 		"matrix no groups":   with(pairMap(4, 3, nil, nil), func(c *queries.Chart) { c.XGroup, c.YGroup = "", "" }),
 		"matrix long groups": changed(pairMap(4, 3, quadrants, nil), func(_ int, row []any) {
 			row[6], row[7] = "the components of layer "+row[6].(string), "layer "+row[7].(string)
@@ -72,6 +75,11 @@ func layouts() map[string]sample {
 		"line names":        changed(with(curves([]string{"a", "b"}, 12), func(c *queries.Chart) { c.XTick = "layer" }), func(_ int, row []any) { row[3] = nil }),
 		"line long series":  curves([]string{long, "b"}, 5),
 		"line flat":         changed(curves([]string{"a"}, 5), func(_ int, row []any) { row[2], row[3] = 7.0, 0.0 }),
+		"scatter":           cloud(100),
+		"scatter facets":    with(cloud(50), func(c *queries.Chart) { c.Facet, c.Series = "template", "" }),
+		"scatter one":       with(cloud(1), func(c *queries.Chart) { c.Series = "" }),
+		"scatter at one x":  changed(cloud(20), func(_ int, row []any) { row[1] = 1.5 }),
+		"scatter long":      changed(cloud(20), func(_ int, row []any) { row[3] = long }),
 		"line flat at zero": changed(curves([]string{"a"}, 5), func(_ int, row []any) { row[2], row[3] = 0.0, 0.0 }),
 	}
 }
@@ -80,20 +88,24 @@ func layouts() map[string]sample {
 func TestFramesSideBySide(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		heads, stop int
-		rows        int // of four frames
-	}{{4, 3, 2}, {12, 10, 4}} {
-		var b bytes.Buffer
-		if err := made(t, pairMap(c.heads, c.stop, nil, quadrants)).WritePNG(&b, figure.Options{Width: figure.PageWidth, DPI: 36}); err != nil {
-			t.Fatal(err)
+		name   string
+		sample sample
+		rows   int // of four frames
+	}{
+		{"small", pairMap(4, 3, nil, quadrants), 2},
+		{"names fit on a line of their own", with(whole(pairMap(12, 10, nil, quadrants)), func(c *queries.Chart) { c.Largest = 40 }), 4},
+		{"the part that matters", pairMap(12, 10, nil, quadrants), 2},
+		{"names have no room at all", whole(pairMap(12, 10, nil, quadrants)), 2},
+	} {
+		d := read(t, svg(t, made(t, c.sample), figure.Options{Width: figure.PageWidth}))
+		rows := map[float64]bool{}
+		for _, text := range d.texts {
+			if strings.HasPrefix(text.text, "query ") && strings.HasSuffix(text.text, "W") {
+				rows[text.y0] = true
+			}
 		}
-		size, err := png.DecodeConfig(&b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		side := float64(size.Width) * float64(c.rows) / 4 // of a frame, about
-		if rows := float64(size.Height) / side; math.Abs(rows-float64(c.rows)) > 0.5 {
-			t.Errorf("%d heads in %d layers: a page of %d x %d has about %.1f rows of frames, want %d", c.heads, c.stop, size.Width, size.Height, rows, c.rows)
+		if len(rows) != c.rows {
+			t.Errorf("%s: four frames in %d rows, want %d", c.name, len(rows), c.rows)
 		}
 	}
 }
@@ -136,7 +148,7 @@ func TestMarksPrinted(t *testing.T) {
 		"histogram": {substitutions(200, nil), []string{"attentionscoreEND→IO(pre-softmax)", "prompts", "queryreplacedby", "mean",
 			"WU[randomname]", "9.9output⊥WU[IO]", "boxes:quartiles"}},
 		"bar":    {pairs(40), []string{"Q=9.9,K=MLP0,q∥WU[IO],k∥MLP0", "Q=Wpos", "halfexpected", "shareofthemeanscore(%)", "errorbars:onestandarderror", "−10"}},
-		"matrix": {pairMap(12, 10, quadrants, nil), []string{"querycomponent", "keycomponent", "meancontributiontothescore", "MLP0", "9.9", "other", "query⊥WU[IO],key∥MLP0", "named:"}},
+		"matrix": {whole(pairMap(12, 10, quadrants, nil)), []string{"querycomponent", "keycomponent", "meancontributiontothescore", "MLP0", "9.9", "other", "query⊥WU[IO],key∥MLP0", "named:"}},
 		"line":   {curves([]string{"W_U[IO]", "9.9"}, 12), []string{"layersadded", "partofthequery", "bands:onestandarderror", "WU[IO]"}},
 	} {
 		for _, width := range []float64{0, figure.ColumnWidth, figure.PageWidth} {

@@ -67,11 +67,20 @@ func (m *linePlot) Natural(n int) vg.Length { return naturalPanel(n) }
 // Readable implements page.Plot.
 func (m *linePlot) Readable(w vg.Length) bool { return w >= 150 }
 
+// Gap implements page.Plot.
+func (m *linePlot) Gap() vg.Length { return rulerGap }
+
 // Fit implements page.Plot.
-func (m *linePlot) Fit(w vg.Length) (width, height vg.Length) {
+func (m *linePlot) Fit(w, h vg.Length) (width, height vg.Length) {
 	m.w = max(min(w, plotMost), 20)
 	m.h = min(max(0.6*m.w, 1.3*vg.Inch), 220)
+	if h > 0 {
+		m.h = max(h, leastPlot)
+	}
 	m.x.length, m.y.length = m.w, m.h
+	if m.h < vg.Inch {
+		m.y.numbers(6, false, false)
+	}
 	if m.names != nil {
 		m.x.names(m.names)
 	} else {

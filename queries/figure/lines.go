@@ -10,6 +10,9 @@ import (
 
 // lines fills in the frames and legend of a line chart from the rows.
 func (f *Figure) lines(t *table, c queries.Chart) error {
+	if t.hide(f, c.Hide, c.Series); len(t.rows) == 0 {
+		return t.nothingLeft()
+	}
 	if err := t.noNulls(c.X); err != nil {
 		return err
 	}

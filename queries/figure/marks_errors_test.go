@@ -112,7 +112,7 @@ func TestCaption(t *testing.T) {
 			" and W_U[random] −", "(n = 1200 each)", "whiskers"}},
 		"histograms": {substitutions(20, []string{"a", "b"}), []string{"7 series in order of their means (n = 20 each)", "Panels: a; b."}},
 		"bar":        {pairs(8), []string{"Bars show share of the mean score (%); error bars are one standard error (n = 1200).", "Pair: expected, half expected and not expected."}},
-		"matrix":     {pairMap(4, 3, nil, nil), []string{"rows: query component, columns: key component, with lines between groups."}},
+		"matrix":     {pairMap(4, 3, nil, nil), []string{"rows: query component, columns: key component, with lines between groups;"}},
 		"line":       {curves([]string{"a", "b"}, 4), []string{"Lines show attention score END→IO (pre-softmax) over layers added; bands are one standard error.", "Part of the query: a and b."}},
 	} {
 		got := made(t, test.sample).Caption()

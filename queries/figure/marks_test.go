@@ -121,7 +121,7 @@ func TestBarModel(t *testing.T) {
 
 func TestMatrixModel(t *testing.T) {
 	t.Parallel()
-	f := made(t, pairMap(12, 10, quadrants, nil))
+	f := made(t, with(whole(pairMap(12, 10, quadrants, nil)), func(c *queries.Chart) { c.Scale = queries.ScaleFigure }))
 	p := f.Frames[0].Panels[0]
 	if n := 2 + 10*14 + 1; len(p.Cells) != n*n {
 		t.Errorf("%d cells, want %d²", len(p.Cells), n)

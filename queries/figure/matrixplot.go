@@ -5,6 +5,7 @@ import (
 	"image"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/plot/vg"
 
@@ -16,10 +17,11 @@ import (
 // matrixPlot draws panels of more cells than can be labelled. Along the axes it names the rows and columns that have strong
 // cells, as many as have room, strongest first, and the groups of all.
 type matrixPlot struct {
-	f      *Figure
-	colors *palette.Palette
-	x, y   scape
-	cell   vg.Length
+	f       *Figure
+	colors  *palette.Palette
+	x, y    scape
+	cell    vg.Length
+	crowded bool // not even a panel as wide as the page has room for all names
 }
 
 // scape is one axis of a matrix.
@@ -42,6 +44,8 @@ const (
 	named     = 0.08 // part of the scale from which on a place is strong
 	bracket   = 3.0  // room for the line along a group
 	leastSign = 2.4  // smallest side of a cell that has room for a minus
+
+	leastShrunk = 3.0 // no cell is made smaller than that for the height of a page
 )
 
 func newMatrixPlot(f *Figure, colors *palette.Palette) *matrixPlot {
@@ -51,7 +55,7 @@ func newMatrixPlot(f *Figure, colors *palette.Palette) *matrixPlot {
 	m.y = scape{axis: first.Y, strength: make([]float64, len(first.Y.Names))}
 	for p := range f.panels() {
 		for _, c := range p.Cells {
-			v := math.Abs(c.Value) / f.Scale.Limit
+			v := math.Abs(p.shade(c))
 			m.x.strength[c.Column] = max(m.x.strength[c.Column], v)
 			m.y.strength[c.Row] = max(m.y.strength[c.Row], v)
 		}
@@ -108,7 +112,7 @@ func (a *scape) thinGroups(cell, gap vg.Length, width func(string) vg.Length) {
 // middle is where the name of group i stands, which is w wide along the axis and does not reach far past its ends.
 func (a *scape) middle(i int, cell, w vg.Length) vg.Length {
 	g, end := a.axis.Groups[i], vg.Length(len(a.names))*cell
-	return max(w/2-overhang, min((vg.Length(g.First)+vg.Length(g.N)/2)*cell, end+overhang-w/2))
+	return max(w/2-groupOverhang, min((vg.Length(g.First)+vg.Length(g.N)/2)*cell, end+groupOverhang-w/2))
 }
 
 // spaced keeps of candidates, best first, those that have a gap to all better ones; place gives middle and length of one.
@@ -128,9 +132,11 @@ func spaced(candidates []int, gap vg.Length, place func(int) (mid, length vg.Len
 }
 
 // Side implements page.Plot.
-func (m *matrixPlot) Side(s *page.Styles, _ vg.Length) vg.Length {
+func (m *matrixPlot) Side(s *page.Styles, width vg.Length) vg.Length {
 	m.x.measure(s.Tick, true)
-	return m.y.measure(s.Tick, false)
+	side := m.y.measure(s.Tick, false)
+	m.crowded = width > 0 && width-side < m.x.spacing()*vg.Length(len(m.x.names))
+	return side
 }
 
 // Natural implements page.Plot.
@@ -139,18 +145,25 @@ func (m *matrixPlot) Natural(int) vg.Length {
 	return n * min(mostCell, max(leastSeen, usualSide/n))
 }
 
-// Readable implements page.Plot. Frames stand side by side only where every row and column keeps its name.
+// Readable implements page.Plot. Panels stand side by side only where that takes no names from rows and
+// columns.
 func (m *matrixPlot) Readable(w vg.Length) bool {
 	least := vg.Length(leastCell)
-	if m.f.serial() {
+	if !m.crowded {
 		least = m.x.spacing()
 	}
 	return w >= least*vg.Length(len(m.x.names))
 }
 
+// Gap implements page.Plot.
+func (m *matrixPlot) Gap() vg.Length { return page.PanelGap }
+
 // Fit implements page.Plot.
-func (m *matrixPlot) Fit(w vg.Length) (width, height vg.Length) {
+func (m *matrixPlot) Fit(w, h vg.Length) (width, height vg.Length) {
 	m.cell = max(min(mostCell, w/vg.Length(len(m.x.names))), 0.05)
+	if h > 0 { // cells are square
+		m.cell = max(min(m.cell, h/vg.Length(len(m.y.names))), min(m.cell, leastShrunk))
+	}
 	m.x.thin(m.cell)
 	m.y.thin(m.cell)
 	m.x.thinGroups(m.cell, 3, m.x.style.Width)
@@ -173,20 +186,34 @@ func (m *matrixPlot) Below() vg.Length {
 // Notes implements page.Plot.
 func (m *matrixPlot) Notes() []string {
 	var notes []string
+	if m.f.Scale.Beyond > 0 {
+		notes = m.f.largestCells()
+	}
 	if len(m.x.named) < len(m.x.names) || len(m.y.named) < len(m.y.names) {
 		notes = append(notes, "named: the rows and columns with the strongest cells, as far as there is room")
 	}
 	for p := range m.f.panels() {
-		if slices.ContainsFunc(p.Cells, m.marked) {
-			return append(notes, "− in a cell: below "+signLimit(m.f.Scale.Limit))
+		if slices.ContainsFunc(p.Cells, func(c Cell) bool { return m.marked(p, c) }) {
+			return append(notes, "− in a cell: "+m.f.signLimit())
 		}
 	}
 	return notes
 }
 
-// marked tells whether c has a minus in it, for prints in grey.
-func (m *matrixPlot) marked(c Cell) bool {
-	return m.cell >= leastSign && c.Value <= -strong*m.f.Scale.Limit
+// beyondText is the value of a cell as it has room there, or nothing.
+func (m *matrixPlot) beyondText(c Cell) string {
+	style := typeset.Style{Size: minText}
+	text := strings.Replace(digits(c.Value, 2), "0.", ".", 1)
+	if style.Width(text) > m.cell-0.6 || style.Cap()+2 > m.cell {
+		return ""
+	}
+	return text
+}
+
+// marked tells whether c has a minus in it, for prints in grey. A number has its own.
+func (m *matrixPlot) marked(p *Panel, c Cell) bool {
+	numbered := p.shade(c) < -1 && m.beyondText(c) != ""
+	return m.cell >= leastSign && p.shade(c) <= -strong && !numbered
 }
 
 // DrawSide implements page.Plot.
@@ -234,7 +261,8 @@ func (m *matrixPlot) DrawBelow(p page.Pen, x, y vg.Length) {
 
 // Draw implements page.Plot.
 func (m *matrixPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
-	cells := m.f.Frames[frame].Panels[panel].Cells
+	shown := &m.f.Frames[frame].Panels[panel]
+	cells := shown.Cells
 	rows, columns := len(m.y.names), len(m.x.names)
 	w, h := m.cell*vg.Length(columns), m.cell*vg.Length(rows)
 	if len(cells) == 0 {
@@ -243,16 +271,17 @@ func (m *matrixPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 	}
 	img := image.NewNRGBA(image.Rect(0, 0, columns, rows))
 	for _, c := range cells {
-		img.SetNRGBA(c.Column, c.Row, m.colors.Diverging(c.Value/m.f.Scale.Limit))
+		img.SetNRGBA(c.Column, c.Row, m.colors.Diverging(shown.Shade(c)))
 	}
 	p.DrawImage(vg.Rectangle{Min: p.At(x, y+h), Max: p.At(x+w, y)}, img)
 	for _, c := range cells {
-		if !m.marked(c) {
+		if !m.marked(shown, c) {
 			continue
 		}
 		height := max(0.4, 0.1*m.cell)
 		p.Rect(palette.On(img.NRGBAAt(c.Column, c.Row)), x+(vg.Length(c.Column)+0.25)*m.cell, y+(vg.Length(c.Row)+0.5)*m.cell-height/2, m.cell/2, height)
 	}
+	m.drawBeyond(p, shown, x, y)
 	var path vg.Path
 	for _, g := range m.x.axis.Groups[min(1, len(m.x.axis.Groups)):] {
 		at := x + vg.Length(g.First)*m.cell
@@ -264,4 +293,18 @@ func (m *matrixPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 	}
 	p.Lines(sheer(m.colors.Edge, 0.35), 0.3, path)
 	p.Lines(m.colors.Edge, 0.5, outline(p, cells, presence(cells), x, y, m.cell, m.cell))
+}
+
+// drawBeyond writes the values of cells that are beyond the colour scale into them, where they have room.
+func (m *matrixPlot) drawBeyond(p page.Pen, shown *Panel, x, y vg.Length) {
+	style := typeset.Style{Size: minText}
+	for _, c := range shown.Cells {
+		text := m.beyondText(c)
+		if math.Abs(shown.shade(c)) <= 1 || text == "" {
+			continue
+		}
+		style.Color = palette.On(m.colors.Diverging(shown.Shade(c)))
+		midX, midY := x+(vg.Length(c.Column)+0.5)*m.cell, y+(vg.Length(c.Row)+0.5)*m.cell
+		p.Text(style, midX, midY+style.Cap()/2, 0.5, text)
+	}
 }

@@ -28,9 +28,11 @@ func (r *ruler) along(v float64) vg.Length {
 
 // Room around ticks.
 const (
-	tickGap  = 5.0 // least between the texts of two ticks
-	tickMark = 2.0
-	overhang = 2.4 // how far the text of a tick may reach past the end of an axis
+	tickGap       = 5.0 // least between the texts of two ticks
+	tickMark      = 2.0
+	overhang      = 9.0  // how far the text of a tick may reach past the end of an axis: half of it stands there
+	rulerGap      = 22.0 // between panels with rulers
+	groupOverhang = 2.4  // the same of the name of a group
 )
 
 // numbers sets ticks at round numbers. There are as many as have room, side by side or one below
@@ -53,11 +55,11 @@ func (r *ruler) numbers(most int, side bool, whole bool) {
 	}
 }
 
-// apart tells whether the texts of the ticks have room side by side.
+// apart tells whether the texts of the ticks have room side by side, each on its tick.
 func (r *ruler) apart() bool {
 	end := -vg.Inch
-	for i := range r.at {
-		mid, half := r.middle(i)
+	for i, v := range r.at {
+		mid, half := r.along(v), r.style.Width(r.texts[i])/2
 		if mid-half < end+tickGap {
 			return false
 		}
@@ -66,10 +68,10 @@ func (r *ruler) apart() bool {
 	return true
 }
 
-// middle is where the text of tick i stands along the ruler, and half its width. It does not reach far past the ends.
-func (r *ruler) middle(i int) (mid, half vg.Length) {
-	half = r.style.Width(r.texts[i]) / 2
-	return max(half-overhang, min(r.along(r.at[i]), r.length+overhang-half)), half
+// fits tells whether the text of tick i stands on it without reaching far past the ends of the axis.
+func (r *ruler) fits(i int) bool {
+	mid, half := r.along(r.at[i]), r.style.Width(r.texts[i])/2
+	return mid-half >= -overhang && mid+half <= r.length+overhang
 }
 
 // names sets ticks at the places of names: all of them, side by side or turned, or as many as have room turned.
@@ -105,8 +107,9 @@ func (r *ruler) drawBelow(p page.Pen, x, y vg.Length) {
 			p.TextUp(r.style, at+r.style.Cap()/2, y+tickMark+2, 1, r.texts[i])
 			continue
 		}
-		mid, _ := r.middle(i)
-		p.Text(r.style, x+mid, y+tickMark+1+r.style.Size*0.85, 0.5, r.texts[i])
+		if r.fits(i) {
+			p.Text(r.style, at, y+tickMark+1+r.style.Size*0.85, 0.5, r.texts[i])
+		}
 	}
 	p.Lines(p.Colors.Edge, 0.5, path)
 }

@@ -173,3 +173,24 @@ func curves(series []string, points int) sample {
 	}
 	return s
 }
+
+// cloud are points of two templates with names, and a line fitted to each.
+func cloud(points int) sample {
+	s := sample{
+		query: queries.Query{
+			Name: "score_and_effect", Title: "Head 10.7: attention and its effect", Subtitle: "gpt2, run 1", SQL: "SELECT 1",
+			Chart: queries.Chart{Mark: queries.Scatter, X: "score", Y: "effect", Series: "template", Label: "prompt", Fit: queries.FitLine,
+				XTitle: "attention score END→IO", YTitle: "effect on the logit of IO", LegendTitle: "template"},
+		},
+		result: &queries.Result{Columns: []queries.Column{column("template", queries.Text), column("score", queries.Float),
+			column("effect", queries.Float), column("prompt", queries.Text)}},
+	}
+	rng := rand.New(rand.NewPCG(31, 5))
+	for k, template := range []string{"baBa", "abBa"} {
+		for i := range points {
+			x := 2 + rng.NormFloat64()
+			s.result.Rows = append(s.result.Rows, []any{template, x, -0.8*x - float64(k) + 0.5*rng.NormFloat64(), fmt.Sprintf("prompt %d", k*points+i)})
+		}
+	}
+	return s
+}

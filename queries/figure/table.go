@@ -75,6 +75,11 @@ func (t *table) require(key, name string, want bool) error {
 		if !want {
 			return nil
 		}
+		if t.query == "" {
+			return t.fail(ErrColumn, fmt.Sprintf("no column is left for %s, the answer has %s", key,
+				strings.Join(t.result.Names(), ", ")), nil,
+				"select one more column that fits, or say which one is what")
+		}
 		return t.fail(ErrColumn, fmt.Sprintf("the header names no column for %s", key), nil,
 			fmt.Sprintf("add a line %q to the query", "-- "+key+": COLUMN"))
 	}
@@ -220,7 +225,7 @@ func (t *table) text(row int, column string) string {
 	if column == "" {
 		return ""
 	}
-	return queries.String(t.rows[row][t.result.Index(column)])
+	return queries.HeadName(queries.String(t.rows[row][t.result.Index(column)]))
 }
 
 // places are the categories of a column: their names, and for each row the index of its own.

@@ -66,6 +66,3 @@ func (t Theme) Diverging(x float64) color.NRGBA { return t.colors().Diverging(x)
 func (t Theme) Category(i int) (fill, line color.NRGBA) {
 	return t.colors().Category(i), t.colors().CategoryLine(i)
 }
-
-// Color gives the fill colour of a value on paper; beyond the limit it is that of the limit.
-func (s Scale) Color(value float64) color.NRGBA { return Paper.Diverging(value / s.Limit) }

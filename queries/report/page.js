@@ -66,8 +66,11 @@
       if (!drill) continue;
       target.on("plotly_click", (event) => {
         const point = event.points[0];
-        const [row, column] = point.pointNumber || point.pointIndex;
-        drillDown(index, target, point.curveNumber, row, column);
+        // Cells outside of the colour scale are points, in traces behind those of the panels.
+        const cells = point.data.type === "heatmap";
+        const panels = target.data.filter((trace) => trace.type === "heatmap").length;
+        const [row, column] = cells ? point.pointNumber || point.pointIndex : [point.y, point.x];
+        drillDown(index, target, point.curveNumber % panels, row, column);
       });
     }
     document.documentElement.dataset.ready = "yes";

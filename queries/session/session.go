@@ -133,6 +133,7 @@ func (s *Session) Run(ctx context.Context, q queries.Query, set map[string]strin
 	if result.Facts, err = s.facts(ctx, values); err != nil {
 		return nil, queryError(q, err)
 	}
+	result.Bound = values
 	return result, nil
 }
 
@@ -150,6 +151,21 @@ func (s *Session) Check(ctx context.Context, q queries.Query) error {
 		})
 	}
 	return queryError(q, s.explain(err, q))
+}
+
+// Columns are those of the answer to a query, which is not run for it.
+func (s *Session) Columns(ctx context.Context, q queries.Query) ([]queries.Column, error) {
+	values, err := q.Bind(nil)
+	if err != nil {
+		return nil, queryError(q, err)
+	}
+	empty := q
+	empty.SQL = "SELECT * FROM (\n" + strings.TrimRight(q.SQL, "; \t\n") + "\n) LIMIT 0"
+	result, err := s.ask(ctx, empty, values)
+	if err != nil {
+		return nil, queryError(q, err)
+	}
+	return result.Columns, nil
 }
 
 // prepare passes a query through the gate, makes what it uses, and prepares it. The prepared statement is the one to run.

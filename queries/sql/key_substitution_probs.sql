@@ -13,7 +13,7 @@
 -- chart: histogram
 -- x: prob
 -- series: series
--- x_title: attention probability of the key position
+-- x_title: attention probability of the key position{subtract?, made from the score difference|}
 -- y_title: prompts
 -- legend_title: key vector
 

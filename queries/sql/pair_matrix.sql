@@ -23,7 +23,7 @@
 -- y_group: query_group
 -- x_title: key component
 -- y_title: query component
--- fill_title: mean contribution to the score
+-- fill_title: mean contribution to the score{subtract? difference|}
 
 WITH target AS (
   SELECT h.run_id, h.head_id, arg_min(qb.basis_id, CASE qb.name WHEN 'unembed' THEN 1 ELSE 0 END) AS query_basis_id

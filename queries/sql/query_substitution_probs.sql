@@ -14,7 +14,7 @@
 -- chart: histogram
 -- x: prob
 -- series: series
--- x_title: attention probability of the key position
+-- x_title: attention probability of the key position{subtract?, made from the score difference|}
 -- y_title: prompts
 -- legend_title: query vector
 

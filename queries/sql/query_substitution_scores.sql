@@ -14,7 +14,7 @@
 -- chart: histogram
 -- x: score
 -- series: series
--- x_title: attention score to the key position
+-- x_title: attention score to the key position{subtract?, less that to the baseline position|}
 -- y_title: prompts
 -- legend_title: query vector
 

@@ -21,7 +21,7 @@
 -- error: se
 -- count: n
 -- x_title: query component, key component
--- y_title: percent of the mean score
+-- y_title: percent of the mean score{subtract? difference|}
 -- legend_title: pair
 
 WITH target AS (

@@ -31,8 +31,8 @@ func TestOtherClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	questions := []struct{ query, want string }{
-		{"SELECT latest_run(), default_head(1)", `[[1,"1.0"]]`},
-		{"SELECT count(*), count(diff) FROM contribution WHERE head = '1.0' AND side = 'key' AND query_basis = 'unembed' AND key_basis = 'mlp0'", `[[136,136]]`},
+		{"SELECT latest_run(), default_head(1)", `[[1,"L1H0"]]`},
+		{"SELECT count(*), count(diff) FROM contribution WHERE head = 'L1H0' AND side = 'key' AND query_basis = 'unembed' AND key_basis = 'mlp0'", `[[136,136]]`},
 		{"SELECT count(*) FROM contribution WHERE query_basis = 'none' AND key_basis = 'none' AND quadrant <> 'perp_perp'", `[[0]]`},
 		{"SELECT count(*) FROM contribution_unsplit", `[[68]]`},
 		{"SELECT component, n FROM contribution_mean WHERE side = 'query' AND query_basis = 'none' AND key_basis = 'none' AND kind = 'mlp'", `[["MLP0",2]]`},
@@ -44,17 +44,22 @@ func TestOtherClients(t *testing.T) {
 		{"SELECT count(*), round(sum(pct), 6), count(DISTINCT denominator_is) FROM pct_explained()", `[[64,100,1]]`},
 		{"SELECT quadrant, count(*), count(diff) FROM contribution_null WHERE draw = 1 AND component = 'W_E' AND side = 'key' GROUP BY ALL ORDER BY 1",
 			`[["par_par",2,2],["par_perp",2,2],["perp_par",2,2],["perp_perp",2,2]]`},
-		{"SELECT round(max(abs(p.score - s.score) + abs(p.diff - s.diff)), 4), count(*) FROM pair AS p JOIN pair_contribution AS s USING (example_id, query_component, key_component, query_basis, quadrant)", `[[0,4624]]`},
-		{"SELECT count(*) FROM pair WHERE query_component = 'b_Q' AND key_component = 'MLP0' AND quadrant = 'perp_par'", `[[4]]`},
+		{"SELECT round(max(abs(p.score - s.score) + abs(p.diff - s.diff)), 4), count(*) FROM pair AS p JOIN pair_contribution AS s USING (example_id, query_component, key_component, query_basis, key_basis, quadrant)", `[[0,5202]]`},
+		{"SELECT count(*) FROM pair WHERE query_component = 'b_Q' AND key_component = 'MLP0' AND quadrant = 'perp_par'", `[[6]]`},
 		{"SELECT count(*), min(n), count(se_diff) FROM pair_mean WHERE query_basis = 'unembed' AND quadrant = 'par_par'", `[[289,2,289]]`},
+		{"SELECT text, key_token, n_tokens, baseline_kind, rule, prompt_id FROM example WHERE example_id = 1", `[[" Mary John gave to"," Mary",5,"token","given",1]]`},
+		{"SELECT token_id, text FROM token WHERE example_id = 0 ORDER BY pos LIMIT 2", `[[0,"<|endoftext|>"],[1," Mary"]]`},
+		{"SELECT count(*), min(capped) = min(score) FROM head_attention", `[[10,true]]`},
+		{"SELECT head_label('10.7'), head_label('L10H7'), head_name('L11H10')", `[["L10H7","L10H7","11.10"]]`},
+		{"SELECT count(*) FROM heatmap(head := '1.0', side := 'query')", `[[17]]`},
 		{"SELECT count(*), count(DISTINCT vector) FROM head_substitution WHERE side = 'key'", `[[10,5]]`},
 		{"SELECT count(*), round(avg(par_fraction + perp_fraction), 4) FROM head_projection WHERE basis = 'mlp0'", `[[4,1]]`},
 		{"SELECT vector_a, vector_b, count(*) FROM vector_cosine GROUP BY ALL", `[["0.1","0.0",4]]`},
 		{"SELECT count(*) - count(comment) FROM duckdb_columns() WHERE NOT internal", `[[0]]`},
 		{"SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NOT NULL ORDER BY 1",
-			`[["closure"],["contribution"],["contribution_mean"],["contribution_null"],["contribution_sum"],["contribution_unsplit"],["head_attention"],["head_projection"],["head_score"],["head_substitution"],["pair"],["pair_contribution"],["pair_mean"],["pair_wide"]]`},
+			`[["attention"],["closure"],["contribution"],["contribution_mean"],["contribution_null"],["contribution_sum"],["contribution_unsplit"],["example"],["example_field"],["head_attention"],["head_projection"],["head_score"],["head_substitution"],["pair"],["pair_contribution"],["pair_mean"],["pair_wide"],["token"]]`},
 		{"SELECT function_name FROM duckdb_functions() WHERE NOT internal AND comment IS NOT NULL ORDER BY 1",
-			`[["default_head"],["heatmap"],["latest_run"],["pct_explained"]]`},
+			`[["default_head"],["head_label"],["head_name"],["heatmap"],["latest_run"],["pct_explained"]]`},
 	}
 	for _, version := range []string{"1.1.3-alpha.12", "1.4.5-r.1"} {
 		t.Run(version, func(t *testing.T) {

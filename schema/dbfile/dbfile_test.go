@@ -16,6 +16,7 @@ import (
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
+	"ducklens/schema/verify"
 )
 
 // openers are the three ways to open a file.
@@ -488,7 +489,7 @@ func TestConnAfterClose(t *testing.T) {
 	if _, err := db.Conn(t.Context()); err == nil || !strings.Contains(err.Error(), "connect to") {
 		t.Errorf("error %v, want one of connect", err)
 	}
-	if _, err := dbfile.Verify(t.Context(), db); err == nil {
+	if _, err := verify.File(t.Context(), db); err == nil {
 		t.Error("a closed file verifies")
 	}
 }

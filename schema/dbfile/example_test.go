@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"ducklens/schema/dbfile"
+	"ducklens/schema/verify"
 )
 
 // A new file has all tables and no rows. Rows are appended in a transaction; Finalize leaves one file.
@@ -43,7 +44,7 @@ func ExampleCreate() {
 		fmt.Println(err)
 	}
 
-	report, err := dbfile.Verify(ctx, db)
+	report, err := verify.File(ctx, db)
 	fmt.Println("sound:", err == nil && report.OK(), "runs:", len(report.Runs), "schema version:", report.SchemaVersion)
 	fmt.Println("finished:", db.Finalize(ctx) == nil)
 	entries, err := os.ReadDir(dir)
@@ -55,7 +56,7 @@ func ExampleCreate() {
 	}
 	// Output:
 	// stored: true
-	// sound: true runs: 0 schema version: 3
+	// sound: true runs: 0 schema version: 4
 	// finished: true
 	// run.duckdb
 }

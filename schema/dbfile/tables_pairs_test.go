@@ -16,10 +16,10 @@ import (
 func TestPairViews(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t)
-	run := schema.Run{Model: schematest.GPT2Small(), Heads: []schema.Head{{Layer: 2, Index: 3}, {Layer: 1, Index: 0}}, Bases: schematest.AllBases(), Factors: true, Pairs: true}
+	run := schema.Run{Model: schematest.GPT2Small(), Heads: schematest.Targets(schema.Head{Layer: 2, Index: 3}, schema.Head{Layer: 1, Index: 0}), Bases: schematest.AllBases(), Factors: true, Pairs: true}
 	results := schematest.Random(run, 11, 3)
 	schematest.Insert(t, db, run, results)
-	components := schema.Components(run.Model.NLayers, run.Model.NHeads)
+	components := schematest.Layout(run.Model).Components()
 	const tolerance = 1e-6 // of products of 64 float32 numbers of size 1
 
 	type sums struct{ score, diff, squares float64 }
@@ -42,11 +42,15 @@ func TestPairViews(t *testing.T) {
 						rows := firstColumn(t, db, `SELECT quadrant || ' ' || score || ' ' || baseline || ' ' || diff || ' ' || query_kind || ' ' || coalesce(query_layer, -1) || ' ' || coalesce(query_head, -1)
 							|| ' ' || key_kind || ' ' || coalesce(key_layer, -1) || ' ' || coalesce(key_head, -1)
 							FROM `+view+` WHERE run_id = 1 AND example_id = ? AND head = ? AND query_component = ? AND key_component = ? AND query_basis = ? AND key_basis = ? ORDER BY quadrant`,
-							r.Example.Index, h.Head.String(), q.Label(), k.Label(), run.Bases[p.QueryBasis].Name, run.Bases[p.KeyBasis].Name)
-						if len(rows) != 4 {
-							t.Fatalf("%s of %s and %s: %d rows, want 4", view, q.Label(), k.Label(), len(rows))
+							r.Example.Index, h.Head.TLName(), q.Label(), k.Label(), run.Bases[p.QueryBasis].Name, run.Bases[p.KeyBasis].Name)
+						split := run.Bases[p.QueryBasis].Kind != schema.Whole // on both sides, or on none
+						if want := map[bool]int{true: 4, false: 1}[split]; len(rows) != want {
+							t.Fatalf("%s of %s and %s: %d rows, want %d", view, q.Label(), k.Label(), len(rows), want)
 						}
 						for quadrant, row := range rows {
+							if !split {
+								quadrant = int(schema.PerpPerp)
+							}
 							var word, queryKind, keyKind string
 							var score, baseline, diff float64
 							var queryLayer, queryHead, keyLayer, keyHead int
@@ -68,15 +72,15 @@ func TestPairViews(t *testing.T) {
 	if seen < 100 {
 		t.Errorf("only %d rows compared", seen)
 	}
-	const where = " FROM pair_mean WHERE head = '2.3' AND query_component = 'MLP0' AND key_component = '0.3' AND query_basis = 'unembed' AND key_basis = 'mlp0' AND quadrant = 'perp_par'"
+	const where = " FROM pair_mean WHERE head = 'L2H3' AND query_component = 'MLP0' AND key_component = '0.3' AND query_basis = 'unembed' AND key_basis = 'mlp0' AND quadrant = 'perp_par'"
 	mean := cell.diff / 3
 	for columns, want := range map[string]float64{"mean_score": cell.score / 3, "mean_diff": mean, "se_diff": math.Sqrt((cell.squares - 3*mean*mean) / 2 / 3), "n": 3, "n_baseline": 3} {
 		if got := number(t, db, "SELECT "+columns+where); math.Abs(got-want) > tolerance {
 			t.Errorf("%s is %v, want %v", columns, got, want)
 		}
 	}
-	// Two pairs of bases, four quadrants; layer 2 reads 2 + 2*14 writers, layer 1 2 + 14, and each side has its bias.
-	if got := number(t, db, "SELECT count(*) FROM pair_mean"); got != 2*4*(31*31+17*17) {
+	// Two pairs of bases, four quadrants, and the pairs of whole vectors; layer 2 reads 2 + 2*14 writers, layer 1 2 + 14, and each side has its bias.
+	if got := number(t, db, "SELECT count(*) FROM pair_mean"); got != (2*4+1)*(31*31+17*17) {
 		t.Errorf("%v means", got)
 	}
 }
@@ -86,7 +90,7 @@ func TestPairsOfWholeVectors(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t)
 	bases := slices.DeleteFunc(schematest.AllBases(), func(b schema.Basis) bool { return b.Kind != schema.Whole })
-	run := schema.Run{Model: schematest.GPT2Small(), Heads: []schema.Head{{Layer: 1, Index: 0}}, Bases: bases, Factors: true, Pairs: true}
+	run := schema.Run{Model: schematest.GPT2Small(), Heads: schematest.Targets(schema.Head{Layer: 1, Index: 0}), Bases: bases, Factors: true, Pairs: true}
 	schematest.Insert(t, db, run, schematest.Random(run, 4, 2))
 	for view, want := range map[string]float64{"pair": 2 * 17 * 17, "pair_contribution": 2 * 17 * 17, "pair_mean": 17 * 17} {
 		if got := number(t, db, "SELECT count(*) FROM "+view); got != want {
@@ -124,14 +128,14 @@ func TestVectorViews(t *testing.T) {
 	db := schematest.NewDB(t)
 	schematest.Full(t, db, 3, 2, schema.Head{Layer: 1, Index: 0}, schema.Head{Layer: 2, Index: 5})
 	for query, want := range map[string]float64{
-		"SELECT count(*) FROM head_substitution WHERE head = '2.5' AND side = 'query'":                                                                 2 * 9,
-		"SELECT count(*) FROM head_substitution JOIN substitution USING (run_id, example_id, side, vector, score) WHERE head_id = 29 AND head = '2.5'": 2 * 14,
-		"SELECT max(abs(diff - (score - baseline))) FROM head_substitution":                                                                            0,
-		"SELECT count(*) FROM head_substitution AS t JOIN head_score AS s USING (example_id, head, score) WHERE vector = 'unpatched'":                  2 * 2 * 2,
-		"SELECT count(diff_prob) FROM substitution":                                                                                                    0,
-		"SELECT count(*) FROM head_projection WHERE basis = 'unembed+baseline' AND head = '1.0' AND measure = 'diff'":                                  2 * 2,
-		"SELECT (max(abs(par_fraction - par_norm * par_norm)) < 1e-6)::INTEGER FROM head_projection":                                                   1,
-		"SELECT count(DISTINCT basis) FROM head_projection":                                                                                            3,
+		"SELECT count(*) FROM head_substitution WHERE head = 'L2H5' AND side = 'query'":                                                                 2 * 9,
+		"SELECT count(*) FROM head_substitution JOIN substitution USING (run_id, example_id, side, vector, score) WHERE head_id = 29 AND head = 'L2H5'": 2 * 14,
+		"SELECT max(abs(diff - (score - baseline))) FROM head_substitution":                                                                             0,
+		"SELECT count(*) FROM head_substitution AS t JOIN head_score AS s USING (example_id, head, score) WHERE vector = 'unpatched'":                   2 * 2 * 2,
+		"SELECT count(diff_prob) FROM substitution":                                                                                                     0,
+		"SELECT count(*) FROM head_projection WHERE basis = 'unembed+baseline' AND head = 'L1H0' AND measure = 'diff'":                                  2 * 2,
+		"SELECT (max(abs(par_fraction - par_norm * par_norm)) < 1e-6)::INTEGER FROM head_projection":                                                    1,
+		"SELECT count(DISTINCT basis) FROM head_projection":                                                                                             3,
 	} {
 		if got := number(t, db, query); got != want {
 			t.Errorf("%s: %v, want %v", query, got, want)
@@ -170,7 +174,7 @@ func BenchmarkPair(b *testing.B) {
 func pairFile(b *testing.B) string {
 	b.Helper()
 	db := schematest.NewDB(b)
-	run := schema.Run{Model: schematest.GPT2Small(), Heads: []schema.Head{{Layer: 10, Index: 7}}, Bases: schematest.Bases(), Factors: true, Pairs: true}
+	run := schema.Run{Model: schematest.GPT2Small(), Heads: schematest.Targets(schema.Head{Layer: 10, Index: 7}), Bases: schematest.Bases(), Factors: true, Pairs: true}
 	schematest.Insert(b, db, run, schematest.Random(run, 4, 20))
 	if err := db.Finalize(b.Context()); err != nil {
 		b.Fatal(err)

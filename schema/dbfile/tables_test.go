@@ -14,6 +14,7 @@ import (
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
+	"ducklens/schema/verify"
 )
 
 // column gives the first column of an answer as text.
@@ -78,10 +79,10 @@ func TestFileDocumentsItself(t *testing.T) {
 func TestContributionViews(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t)
-	run := schema.Run{Model: schematest.GPT2Small(), Heads: []schema.Head{{Layer: 2, Index: 3}, {Layer: 1, Index: 0}}, Bases: schematest.Bases()}
+	run := schema.Run{Model: schematest.GPT2Small(), Heads: schematest.Targets(schema.Head{Layer: 2, Index: 3}, schema.Head{Layer: 1, Index: 0}), Bases: schematest.Bases()}
 	results := schematest.Random(run, 11, 3)
 	schematest.Insert(t, db, run, results)
-	components := schema.Components(run.Model.NLayers, run.Model.NHeads)
+	components := schematest.Layout(run.Model).Components()
 
 	// Each row of the tidy view against the number it was made from.
 	seen := 0
@@ -95,7 +96,7 @@ func TestContributionViews(t *testing.T) {
 					}
 					rows := firstColumn(t, db, `SELECT score || ' ' || baseline || ' ' || diff || ' ' || kind || ' ' || coalesce(component_layer, -1) || ' ' || coalesce(component_head, -1)
 						FROM contribution WHERE run_id = 1 AND example_id = ? AND head = ? AND side = ? AND component = ? AND query_basis = ? AND key_basis = ? AND quadrant = ?`,
-						r.Example.Index, h.Head.String(), c.Side.String(), components[c.Component].Label(), q.Name, k.Name, quadrant.String())
+						r.Example.Index, h.Head.TLName(), c.Side.String(), components[c.Component].Label(), q.Name, k.Name, quadrant.String())
 					none := (q.Kind == schema.Whole && quadrant <= schema.ParPerp) || (k.Kind == schema.Whole && (quadrant == schema.ParPar || quadrant == schema.PerpPar))
 					if none {
 						if len(rows) != 0 {
@@ -135,7 +136,7 @@ func TestContributionViews(t *testing.T) {
 			}
 		}
 	}
-	const cell = " FROM contribution_mean WHERE head = '2.3' AND side = 'key' AND component = 'MLP0' AND query_basis = 'unembed' AND key_basis = 'mlp0' AND quadrant = 'par_perp'"
+	const cell = " FROM contribution_mean WHERE head = 'L2H3' AND side = 'key' AND component = 'MLP0' AND query_basis = 'unembed' AND key_basis = 'mlp0' AND quadrant = 'par_perp'"
 	mean := sum / 3
 	se := math.Sqrt((squares - 3*mean*mean) / 2 / 3)
 	for column, want := range map[string]float64{"mean_diff": mean, "se_diff": se, "n": 3, "n_baseline": 3, "mean_score - mean_baseline": mean} {
@@ -164,8 +165,8 @@ func TestContributionViews(t *testing.T) {
 
 func TestClosureView(t *testing.T) {
 	t.Parallel()
-	db := schematest.NewDB(t, dbfile.NotClosed)
-	run := schema.Run{Model: schematest.GPT2Small(), Heads: []schema.Head{{Layer: 1, Index: 0}}, Bases: schematest.Bases()}
+	db := schematest.NewDB(t, verify.NotClosed)
+	run := schema.Run{Model: schematest.GPT2Small(), Heads: schematest.Targets(schema.Head{Layer: 1, Index: 0}), Bases: schematest.Bases()}
 	for _, off := range []float32{0, 0.5} {
 		for _, convention := range []schema.Convention{schema.Exact, schema.Notebook} {
 			run.Convention = convention
@@ -179,10 +180,10 @@ func TestClosureView(t *testing.T) {
 	got := firstColumn(t, db, `SELECT format('run {}, {}: {} scores, tolerance {}, ok {}, worst at {} of {} is {}', run_id, convention, n_scores, tolerance,
 		coalesce(ok::VARCHAR, 'not judged'), worst_head, CASE WHEN worst_residual > 0.1 THEN worst_example_id ELSE -1 END, round(worst_residual, 3)) FROM closure ORDER BY run_id`)
 	want := []string{
-		"run 1, exact: 3 scores, tolerance 0.0001, ok true, worst at 1.0 of -1 is 0.0",
-		"run 2, notebook: 3 scores, tolerance 0.0001, ok not judged, worst at 1.0 of -1 is 0.0",
-		"run 3, exact: 3 scores, tolerance 0.0001, ok false, worst at 1.0 of 2 is 0.5",
-		"run 4, notebook: 3 scores, tolerance 0.0001, ok not judged, worst at 1.0 of 2 is 0.5",
+		"run 1, exact: 3 scores, tolerance 0.0001, ok true, worst at L1H0 of -1 is 0.0",
+		"run 2, notebook: 3 scores, tolerance 0.0001, ok not judged, worst at L1H0 of -1 is 0.0",
+		"run 3, exact: 3 scores, tolerance 0.0001, ok false, worst at L1H0 of 2 is 0.5",
+		"run 4, notebook: 3 scores, tolerance 0.0001, ok not judged, worst at L1H0 of 2 is 0.5",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -194,7 +195,7 @@ func TestClosureView(t *testing.T) {
 
 func TestRunAndHeadMacros(t *testing.T) {
 	t.Parallel()
-	db := schematest.NewDB(t, dbfile.Unfinished)
+	db := schematest.NewDB(t, verify.Unfinished)
 	if got := firstColumn(t, db, "SELECT coalesce(latest_run()::VARCHAR, 'none') || ' ' || coalesce(default_head(1), 'none')"); got[0] != "none none" {
 		t.Errorf("an empty file has run and head %q", got[0])
 	}
@@ -204,8 +205,8 @@ func TestRunAndHeadMacros(t *testing.T) {
 	if _, err := db.SQL().ExecContext(t.Context(), "UPDATE run SET status = 'running' WHERE run_id = 3"); err != nil {
 		t.Fatal(err)
 	}
-	if got := firstColumn(t, db, "SELECT latest_run() || ' ' || default_head(1) || ' ' || default_head(latest_run())"); got[0] != "2 2.1 1.5" {
-		t.Errorf("run and heads %q, want the last complete one and the first asked for: 2 2.1 1.5", got[0])
+	if got := firstColumn(t, db, "SELECT latest_run() || ' ' || default_head(1) || ' ' || default_head(latest_run())"); got[0] != "2 L2H1 L1H5" {
+		t.Errorf("run and heads %q, want the last complete one and the first asked for: 2 L2H1 L1H5", got[0])
 	}
 	// Without parameters, the macros take these.
 	if got := number(t, db, "SELECT count(*) FROM heatmap()"); got != 17 {
@@ -255,7 +256,7 @@ func TestRunAndHeadMacros(t *testing.T) {
 // The share of one component by hand: on the key side b_K cancels and does not count, on the query side b_Q does.
 func TestPctExplainedDenominator(t *testing.T) {
 	t.Parallel()
-	db := schematest.NewDB(t, dbfile.Incomplete)
+	db := schematest.NewDB(t, verify.Incomplete)
 	for _, side := range []schema.Side{schema.Key, schema.Query} {
 		schematest.Panels(t, db, schema.Head{Layer: 1, Index: 0}, []schematest.Panel{
 			{Side: side, QueryBasis: "unembed", KeyBasis: "mlp0", Quadrant: schema.ParPar, Values: map[string]float32{"MLP0": 1, "W_E": 1}},
@@ -315,7 +316,7 @@ func TestPublishedPercentages(t *testing.T) {
 		}
 		list = append(list, schematest.Panel{Side: schema.Key, QueryBasis: "unembed", KeyBasis: "mlp0", Quadrant: q, Values: panels[q]})
 	}
-	db := schematest.NewDB(t, dbfile.Incomplete)
+	db := schematest.NewDB(t, verify.Incomplete)
 	schematest.Panels(t, db, schema.Head{Layer: 10, Index: 7}, list)
 	for query, want := range map[string]string{
 		"SELECT pct FROM pct_explained() WHERE component = 'MLP0' AND quadrant = 'par_par'":                                   "23.483356", // printed 23.48
@@ -351,10 +352,10 @@ func BenchmarkContribution(b *testing.B) {
 	}
 	schematest.Synthetic(b, db, 1, 20, heads...)
 	for name, query := range map[string]string{
-		"unsplit":  "SELECT component, avg(diff) FROM contribution_unsplit WHERE head = '9.9' AND side = 'key' GROUP BY component",
-		"quadrant": "SELECT component, avg(diff) FROM contribution WHERE head = '9.9' AND side = 'key' AND query_basis = 'unembed' AND key_basis = 'mlp0' AND quadrant = 'par_par' GROUP BY component",
-		"one":      "SELECT quadrant, diff FROM contribution WHERE head = '9.9' AND side = 'key' AND query_basis = 'unembed' AND key_basis = 'mlp0' AND component = 'MLP0' AND example_id = 7",
-		"means":    "SELECT component, mean_diff FROM contribution_mean WHERE head = '9.9' AND side = 'key' AND query_basis = 'unembed' AND key_basis = 'mlp0' AND quadrant = 'par_par'",
+		"unsplit":  "SELECT component, avg(diff) FROM contribution_unsplit WHERE head = 'L9H9' AND side = 'key' GROUP BY component",
+		"quadrant": "SELECT component, avg(diff) FROM contribution WHERE head = 'L9H9' AND side = 'key' AND query_basis = 'unembed' AND key_basis = 'mlp0' AND quadrant = 'par_par' GROUP BY component",
+		"one":      "SELECT quadrant, diff FROM contribution WHERE head = 'L9H9' AND side = 'key' AND query_basis = 'unembed' AND key_basis = 'mlp0' AND component = 'MLP0' AND example_id = 7",
+		"means":    "SELECT component, mean_diff FROM contribution_mean WHERE head = 'L9H9' AND side = 'key' AND query_basis = 'unembed' AND key_basis = 'mlp0' AND quadrant = 'par_par'",
 		"macro":    "SELECT component, mean_diff FROM heatmap(head := '9.9', query_basis := 'unembed', key_basis := 'mlp0', quadrant := 'par_par')",
 		"all":      "SELECT count(*), sum(mean_diff) FROM contribution_mean",
 	} {

@@ -9,12 +9,14 @@ import (
 	"testing"
 
 	"ducklens/schema/dbfile"
+	"ducklens/schema/transfer"
+	"ducklens/schema/verify"
 )
 
 // tornTokens is how many tokens an example of the test has: more than a row group, so that DuckDB writes them before their commit.
 const tornTokens = 2*dbfile.RowGroupRows + 100
 
-// addExample commits an example of run 1 with its tokens.
+// addExample commits a prompt of run 1 with its tokens.
 func addExample(t *testing.T, db *dbfile.DB, example int32) {
 	t.Helper()
 	ctx := t.Context()
@@ -24,10 +26,10 @@ func addExample(t *testing.T, db *dbfile.DB, example int32) {
 	}
 	defer conn.Close()
 	err = db.InTx(ctx, conn, func() (err error) {
-		if _, err := conn.ExecContext(ctx, `INSERT INTO example (run_id, example_id, text, key_token, query_pos, key_pos, n_tokens) VALUES (1, $1, 'a', 'a', 1, 0, $2)`, example, tornTokens); err != nil {
+		if _, err := conn.ExecContext(ctx, `INSERT INTO prompt (run_id, prompt_id, key, text, n_tokens, bos) VALUES (1, $1, 'k', 'a', $2, false)`, example, tornTokens); err != nil {
 			return err
 		}
-		a, err := db.Appender(conn, "token")
+		a, err := db.Appender(conn, "prompt_token")
 		if err != nil {
 			return err
 		}
@@ -63,8 +65,8 @@ func crashed(t *testing.T, path string, cut int) string {
 // counts gives the examples of a file, their tokens and the tokens without example.
 func counts(t *testing.T, db *dbfile.DB) (n [3]int) {
 	t.Helper()
-	if err := db.SQL().QueryRowContext(t.Context(), `SELECT (SELECT count(*) FROM example), (SELECT count(*) FROM token AS t SEMI JOIN example AS e USING (run_id, example_id)),
-		(SELECT count(*) FROM token AS t ANTI JOIN example AS e USING (run_id, example_id))`).Scan(&n[0], &n[1], &n[2]); err != nil {
+	if err := db.SQL().QueryRowContext(t.Context(), `SELECT (SELECT count(*) FROM prompt), (SELECT count(*) FROM prompt_token AS t SEMI JOIN prompt AS e USING (run_id, prompt_id)),
+		(SELECT count(*) FROM prompt_token AS t ANTI JOIN prompt AS e USING (run_id, prompt_id))`).Scan(&n[0], &n[1], &n[2]); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -171,15 +173,15 @@ func TestTornLogReaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := dbfile.Verify(t.Context(), db)
+	report, err := verify.File(t.Context(), db)
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(report.Problems, func(p dbfile.Problem) bool { return p.Kind == dbfile.Orphan }) || !strings.Contains(report.Hint(), "--resume") {
+	if !slices.ContainsFunc(report.Problems, func(p verify.Problem) bool { return p.Kind == verify.Orphan }) || !strings.Contains(report.Hint(), "--resume") {
 		t.Errorf("hint %q for %v", report.Hint(), report.Problems)
 	}
 	folder := filepath.Join(t.TempDir(), "out")
-	out, err := dbfile.Export(t.Context(), torn, folder, dbfile.Options{})
+	out, err := transfer.Export(t.Context(), torn, folder, dbfile.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,9 @@ const FirstVersion = 1
 
 // ReadVersion gives the schema version that the file of a [DB] records; a database without one is [ErrNotDucklens].
 func ReadVersion(ctx context.Context, q Queryer) (int, error) {
+	if err := checkViews(ctx, q, map[string]bool{"meta": true, "run": true}); err != nil { // of any version
+		return 0, err
+	}
 	var columns int
 	const find = "SELECT count(*) FROM system.main.duckdb_columns() WHERE database_name = '" + Catalog + "' AND schema_name = 'main'" +
 		" AND table_name = 'meta' AND column_name IN ('key', 'value')"
@@ -25,9 +28,6 @@ func ReadVersion(ctx context.Context, q Queryer) (int, error) {
 	}
 	if columns != 2 {
 		return 0, &Error{Kind: ErrNotDucklens, Detail: "it has no table meta"}
-	}
-	if err := checkViews(ctx, q, map[string]bool{"meta": true}); err != nil {
-		return 0, err
 	}
 	var text sql.NullString
 	err := q.QueryRowContext(ctx, "SELECT value::VARCHAR FROM "+Catalog+".main.meta WHERE key = 'schema_version'").Scan(&text)

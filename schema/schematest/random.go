@@ -25,6 +25,9 @@ func Random(run schema.Run, seed uint64, examples int) []schema.Result {
 			e.RandomName, e.RandomToken = rng.IntN(run.Model.DVocab), rng.IntN(run.Model.DVocab)
 		}
 		result := schema.Result{Example: e}
+		if run.Logits {
+			result.Logits = randomLogits(rng, run)
+		}
 		for n, head := range run.Heads {
 			r := randomHead(rng, run, e, head, sources[head.Head])
 			if n == 0 {
@@ -33,6 +36,34 @@ func Random(run schema.Run, seed uint64, examples int) []schema.Result {
 			result.Heads = append(result.Heads, r)
 		}
 		results = append(results, result)
+	}
+	return results
+}
+
+// randomLogits draws effects of all that writes, and adds them up.
+func randomLogits(rng *rand.Rand, run schema.Run) *schema.Logits {
+	l := &schema.Logits{KeyBias: float32(rng.NormFloat64()), BaselineBias: float32(rng.NormFloat64())}
+	key, baseline := float64(l.KeyBias), float64(l.BaselineBias)
+	for i, c := range Layout(run.Model).Components() {
+		if c.Kind != schema.QBias && c.Kind != schema.KBias {
+			e := schema.LogitEffect{Component: i, Key: float32(rng.NormFloat64() / 10), Baseline: float32(rng.NormFloat64() / 10)}
+			l.Effects = append(l.Effects, e)
+			key, baseline = key+float64(e.Key), baseline+float64(e.Baseline)
+		}
+	}
+	l.Key, l.Baseline = float32(key), float32(baseline)
+	return l
+}
+
+// AddLayerScales gives results the scales of two layers at their positions, as models have them that norm what a layer adds.
+func AddLayerScales(results []schema.Result) []schema.Result {
+	for i := range results {
+		e := results[i].Example
+		for layer := range 2 {
+			for _, pos := range []int{e.Key, e.Baseline, e.Query} {
+				results[i].LayerScales = append(results[i].LayerScales, schema.LayerScale{Layer: layer, Pos: pos, PostAttn: 1 + float32(pos)/8, PostMLP: 2})
+			}
+		}
 	}
 	return results
 }

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"ducklens/schema"
-	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
+	"ducklens/schema/verify"
 )
 
 func TestSyntheticVerifies(t *testing.T) {
@@ -21,7 +21,7 @@ func TestSyntheticVerifies(t *testing.T) {
 	if first != 1 || second != 2 {
 		t.Errorf("runs %d and %d, want 1 and 2", first, second)
 	}
-	report, err := dbfile.Verify(t.Context(), db)
+	report, err := verify.File(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestSyntheticVerifies(t *testing.T) {
 
 func TestRandomIsReproducible(t *testing.T) {
 	t.Parallel()
-	run := schema.Run{Model: schematest.GPT2Small(), Heads: []schema.Head{{Layer: 1, Index: 0}}, Bases: schematest.Bases()}
+	run := schema.Run{Model: schematest.GPT2Small(), Heads: schematest.Targets(schema.Head{Layer: 1, Index: 0}), Bases: schematest.Bases()}
 	a, b, c := schematest.Random(run, 5, 2), schematest.Random(run, 5, 2), schematest.Random(run, 6, 2)
 	if fmt.Sprint(a) != fmt.Sprint(b) {
 		t.Error("the same seed gives other numbers")
@@ -86,13 +86,13 @@ func TestNewDBChecks(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		damage    string
-		tolerated []dbfile.ProblemKind
+		tolerated []verify.ProblemKind
 		want      string
 	}{
 		{"sound", "", nil, ""},
-		{"spoilt", "DELETE FROM token WHERE pos = 0", nil, "database does not verify: incomplete: run 1: 1 example lacks tokens"},
-		{"tolerated", "DELETE FROM token WHERE pos = 0", []dbfile.ProblemKind{dbfile.Incomplete}, ""},
-		{"other tolerated", "DELETE FROM token WHERE pos = 0", []dbfile.ProblemKind{dbfile.NotClosed}, "database does not verify"},
+		{"spoilt", "DELETE FROM prompt_token WHERE pos = 0", nil, "database does not verify: incomplete: run 1: 1 prompt lacks tokens"},
+		{"tolerated", "DELETE FROM prompt_token WHERE pos = 0", []verify.ProblemKind{verify.Incomplete}, ""},
+		{"other tolerated", "DELETE FROM prompt_token WHERE pos = 0", []verify.ProblemKind{verify.NotClosed}, "database does not verify"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -124,7 +124,7 @@ func TestNewDBChecks(t *testing.T) {
 
 func TestPanels(t *testing.T) {
 	t.Parallel()
-	db := schematest.NewDB(t, dbfile.Incomplete)
+	db := schematest.NewDB(t, verify.Incomplete)
 	head := schema.Head{Layer: 10, Index: 7}
 	id := schematest.Panels(t, db, head, []schematest.Panel{
 		{Side: schema.Key, QueryBasis: "none", KeyBasis: "none", Quadrant: schema.PerpPerp, Values: map[string]float32{"W_E": 0.25, "9.9": -1}},
@@ -141,7 +141,7 @@ func TestPanels(t *testing.T) {
 
 func ExampleSideComponents() {
 	model := schema.Model{NLayers: 2, NHeads: 2}
-	all := schema.Components(model.NLayers, model.NHeads)
+	all := schematest.Layout(model).Components()
 	for _, convention := range []schema.Convention{schema.Exact, schema.Notebook} {
 		fmt.Print(convention, ":")
 		for _, i := range schematest.SideComponents(model, convention, schema.Head{Layer: 1, Index: 0}, schema.Key) {
@@ -158,7 +158,7 @@ func TestFullVerifies(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t)
 	schematest.Full(t, db, 1, 3, schema.Head{Layer: 2, Index: 7}, schema.Head{Layer: 1, Index: 0})
-	report, err := dbfile.Verify(t.Context(), db)
+	report, err := verify.File(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -213,7 +213,7 @@ func (d *differ) table(ctx context.Context, t dbfile.Table) error {
 		own, special := keyOf[t.Name]
 		switch {
 		case c.Name == "run_id":
-		case special && slices.Contains(own, c.Name), !special && keyColumns[c.Name]:
+		case special && slices.Contains(own, c.Name), !special && keyColumns[c.Name] && c.Type != "FLOAT[]": // vector is a name, or numbers
 			keys = append(keys, c)
 		case special && strings.HasSuffix(c.Name, "_id"): // a number that means nothing outside of the run
 		default:

@@ -8,15 +8,16 @@ import (
 	"testing"
 
 	"ducklens/schema/dbfile"
+	"ducklens/schema/transfer"
 )
 
 func TestDiff(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	options := dbfile.DiffOptions{Limit: 5, Database: dbfile.Options{Threads: 1}}
-	diff := func(a, b string) dbfile.Comparison {
+	options := transfer.DiffOptions{Limit: 5, Database: dbfile.Options{Threads: 1}}
+	diff := func(a, b string) transfer.Comparison {
 		t.Helper()
-		c, err := dbfile.Diff(ctx, a, b, options)
+		c, err := transfer.Diff(ctx, a, b, options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +34,7 @@ func TestDiff(t *testing.T) {
 
 	// Another model, numbered apart: components go by name.
 	merged := filepath.Join(t.TempDir(), "merged.duckdb")
-	if _, err := dbfile.Merge(ctx, merged, []string{runFile(t, strings.Repeat("cd", 32), 7), a}, options.Database); err != nil {
+	if _, err := transfer.Merge(ctx, merged, []string{runFile(t, strings.Repeat("cd", 32), 7), a}, options.Database); err != nil {
 		t.Fatal(err)
 	}
 	if c := diff(a, merged); !c.Same() || c.RunB != 2 {
@@ -43,26 +44,27 @@ func TestDiff(t *testing.T) {
 	changed := runFile(t, "", 1)
 	execIn(t, changed,
 		"UPDATE score SET score = score + 0.5 WHERE example_id = 1",
-		"UPDATE key_factor SET par = list_transform(par, lambda x: x + 2) WHERE example_id = 2 AND component_id = 1 AND basis_id = (SELECT basis_id FROM basis WHERE name = 'mlp0')",
+		"UPDATE key_factor SET vector = list_transform(vector, lambda x: x + 2) WHERE example_id = 2 AND component_id = 1",
+		"UPDATE key_coordinate SET baseline = baseline + 1 WHERE example_id = 2 AND component_id = 1",
 		"UPDATE run SET seed = 9")
 	c = diff(a, changed)
-	if c.Same() || c.Different != 2 || c.OnlyA+c.OnlyB != 0 || math.Abs(c.Largest-2) > 1e-6 || len(c.Worst) != 2 {
-		t.Fatalf("two changed cells: %+v", c)
+	if c.Same() || c.Different != 3 || c.OnlyA+c.OnlyB != 0 || math.Abs(c.Largest-2) > 1e-6 || len(c.Worst) != 3 {
+		t.Fatalf("three changed cells: %+v", c)
 	}
-	for i, want := range []string{"key_factor par", "score score"} {
-		if w := c.Worst[i]; w.Table+" "+w.Column != want || !strings.Contains(w.Row, "head 1.2") {
+	for i, want := range []string{"key_factor vector", "key_coordinate baseline", "score score"} {
+		if w := c.Worst[i]; w.Table+" "+w.Column != want || !strings.Contains(w.Row, "head L1H2") {
 			t.Errorf("difference %d is %+v, want %s", i, w, want)
 		}
 	}
-	if !strings.Contains(c.Worst[0].Row, "component W_pos") || !strings.Contains(c.Worst[0].Row, "basis key mlp0") {
-		t.Errorf("the row of the largest difference is %q", c.Worst[0].Row)
+	if !strings.Contains(c.Worst[0].Row, "component W_pos") || !strings.Contains(c.Worst[1].Row, "basis key mlp0") {
+		t.Errorf("the rows of the largest differences are %q and %q", c.Worst[0].Row, c.Worst[1].Row)
 	}
 	if len(c.Manifest) != 1 || c.Manifest[0].Column != "seed" || c.Manifest[0].A != "1" || c.Manifest[0].B != "9" {
 		t.Errorf("manifests differ in %+v", c.Manifest)
 	}
 	options.Tolerance = 0.6
-	if c := diff(a, changed); c.Different != 1 || len(c.Worst) != 1 {
-		t.Errorf("one changed cell beyond 0.6: %+v", c)
+	if c := diff(a, changed); c.Different != 2 || len(c.Worst) != 2 {
+		t.Errorf("two changed cells beyond 0.6: %+v", c)
 	}
 	options.Tolerance = 2.1
 	if c := diff(a, changed); !c.Same() || len(c.Worst) != 0 || c.Largest < 1.9 {
@@ -72,7 +74,7 @@ func TestDiff(t *testing.T) {
 	// Missing rows, numbers and other texts differ whatever the tolerance.
 	options.Tolerance = 1e9
 	less := runFile(t, "", 1)
-	execIn(t, less, "DELETE FROM attention WHERE example_id = 0 AND pos = 3", "UPDATE token SET text = 'x' WHERE example_id = 2 AND pos = 0", "UPDATE score SET baseline = NULL WHERE example_id = 0")
+	execIn(t, less, "DELETE FROM prompt_attention WHERE prompt_id = 0 AND pos = 3", "UPDATE prompt_token SET text = 'x' WHERE prompt_id = 2 AND pos = 0", "UPDATE score SET baseline = NULL WHERE example_id = 0")
 	c = diff(a, less)
 	if c.OnlyA != 1 || c.OnlyB != 0 || c.Different != 2 || !math.IsInf(c.Largest, 1) || len(c.Worst) != 3 {
 		t.Errorf("a missing row, a missing number and another text: %+v", c)
@@ -100,7 +102,7 @@ func TestDiffRefuses(t *testing.T) {
 		{a, planted, 0, dbfile.ErrNotDucklens},
 		{planted, a, 0, dbfile.ErrNotDucklens},
 	} {
-		if _, err := dbfile.Diff(t.Context(), tt.a, tt.b, dbfile.DiffOptions{RunB: tt.runB}); !errors.Is(err, tt.want) {
+		if _, err := transfer.Diff(t.Context(), tt.a, tt.b, transfer.DiffOptions{RunB: tt.runB}); !errors.Is(err, tt.want) {
 			t.Errorf("%v, want %v", err, tt.want)
 		}
 	}

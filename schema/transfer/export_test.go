@@ -18,6 +18,7 @@ import (
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
+	"ducklens/schema/transfer"
 )
 
 // stored reads every column of every table of a file, in the order of rows.
@@ -55,17 +56,17 @@ func TestExportImport(t *testing.T) {
 	whole := runFile(t, "", 1, 2)
 	file := copyOf(t, whole)
 	execIn(t, file, "INSERT INTO saved_query VALUES ('mine', 'SELECT ''\u00e4\n'' -- \"')",
-		"UPDATE score SET baseline = NULL WHERE example_id = 1", "UPDATE key_factor SET baseline_par = NULL, baseline_perp = NULL, perp = list_concat(perp, perp) WHERE example_id = 1 AND run_id = 2")
+		"UPDATE score SET baseline = NULL WHERE example_id = 1", "UPDATE key_factor SET baseline = NULL, vector = list_concat(vector, vector) WHERE example_id = 1 AND run_id = 2")
 	for _, name := range []string{"out", "it's [1]*? {a,b}", "run_id=7", "äß\n"} {
 		folder, again := filepath.Join(t.TempDir(), name), filepath.Join(t.TempDir(), name+".duckdb")
-		out, err := dbfile.Export(t.Context(), file, folder, dbfile.Options{})
+		out, err := transfer.Export(t.Context(), file, folder, dbfile.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if strings.Contains(name, "?") {
 			again = filepath.Join(t.TempDir(), "x.duckdb") // DuckDB cannot write to it
 		}
-		in, err := dbfile.Import(t.Context(), folder, again, dbfile.Options{Threads: 1})
+		in, err := transfer.Import(t.Context(), folder, again, dbfile.Options{Threads: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,15 +94,15 @@ func TestExportImport(t *testing.T) {
 		}
 	}
 	folder := filepath.Join(t.TempDir(), "out")
-	if _, err := dbfile.Export(t.Context(), whole, folder, dbfile.Options{}); err != nil {
+	if _, err := transfer.Export(t.Context(), whole, folder, dbfile.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	again := filepath.Join(t.TempDir(), "again.duckdb")
-	if _, err := dbfile.Import(t.Context(), folder, again, dbfile.Options{}); err != nil {
+	if _, err := transfer.Import(t.Context(), folder, again, dbfile.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	verified(t, again)
-	for _, name := range []string{"contribution_wide/run_id=1/data.parquet", "contribution_wide/run_id=2/data.parquet", "example/data.parquet", "ducklens.json"} {
+	for _, name := range []string{"contribution_wide/run_id=1/data.parquet", "contribution_wide/run_id=2/data.parquet", "edge/data.parquet", "prompt/data.parquet", "ducklens.json"} {
 		if _, err := os.Stat(filepath.Join(folder, name)); err != nil {
 			t.Error(err)
 		}
@@ -116,12 +117,12 @@ func TestExportRefuses(t *testing.T) {
 	view := copyOf(t, good)
 	execIn(t, view, "ALTER TABLE projection RENAME TO p", "CREATE VIEW projection AS SELECT * FROM read_csv('/etc/passwd')")
 	column := copyOf(t, good)
-	execIn(t, column, "ALTER TABLE token ALTER COLUMN text DROP NOT NULL")
+	execIn(t, column, "ALTER TABLE prompt_token ALTER COLUMN text DROP NOT NULL")
 	macro := copyOf(t, good)
 	execIn(t, macro, "CREATE MACRO duckdb_columns() AS TABLE SELECT * FROM read_csv('/etc/passwd')", "CREATE MACRO count(x) AS error('macro')")
 	export := func(into string) string {
 		path := filepath.Join(t.TempDir(), into)
-		if _, err := dbfile.Export(t.Context(), good, path, dbfile.Options{}); err != nil {
+		if _, err := transfer.Export(t.Context(), good, path, dbfile.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		return path
@@ -148,7 +149,7 @@ func TestExportRefuses(t *testing.T) {
 		{"older", oldFile(t, 2), "", false, dbfile.ErrSchemaVersion, "schema version 2"},
 		{"unfinished", unfinished, "", false, dbfile.ErrUnfinished, "run 1 is running"},
 		{"view for a table", view, "", false, dbfile.ErrNotDucklens, "its projection is a view"},
-		{"altered column", column, "", false, dbfile.ErrNotDucklens, "column token.text is VARCHAR, want VARCHAR NOT NULL"},
+		{"altered column", column, "", false, dbfile.ErrNotDucklens, "column prompt_token.text is VARCHAR, want VARCHAR NOT NULL"},
 		{"macros in place of functions", macro, "", false, nil, ""},
 		{"missing", filepath.Join(foreign, "x.duckdb"), "", false, dbfile.ErrNotFound, "x.duckdb"},
 	} {
@@ -156,7 +157,7 @@ func TestExportRefuses(t *testing.T) {
 		if into == "" {
 			into = filepath.Join(t.TempDir(), "out")
 		}
-		_, err := dbfile.Export(t.Context(), tt.source, into, dbfile.Options{Threads: 1, Replace: tt.force})
+		_, err := transfer.Export(t.Context(), tt.source, into, dbfile.Options{Threads: 1, Replace: tt.force})
 		if !errors.Is(err, tt.want) || err != nil && !strings.Contains(err.Error(), tt.text) {
 			t.Errorf("%s: %v, want %v with %q", tt.name, err, tt.want, tt.text)
 		} else {
@@ -254,11 +255,11 @@ func (e exported) rewrite(table, query string) {
 func TestImportRefuses(t *testing.T) {
 	t.Parallel()
 	whole := filepath.Join(t.TempDir(), "whole")
-	if _, err := dbfile.Export(t.Context(), runFile(t, "", 1), whole, dbfile.Options{}); err != nil {
+	if _, err := transfer.Export(t.Context(), runFile(t, "", 1), whole, dbfile.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	parquet := func(e exported, table string) string {
-		return filepath.Join(e.folder, table, map[bool]string{true: "run_id=1", false: "."}[table == "score" || table == "token"], "data.parquet")
+		return filepath.Join(e.folder, table, map[bool]string{true: "run_id=1", false: "."}[table == "score" || table == "prompt_token"], "data.parquet")
 	}
 	outside := filepath.Join(t.TempDir(), "outside.parquet")
 	content, err := os.ReadFile(filepath.Join(whole, "score", "run_id=1", "data.parquet"))
@@ -308,7 +309,7 @@ func TestImportRefuses(t *testing.T) {
 			e.manifest(func(m map[string]any) { m["tables"] = append(m["tables"].([]any), map[string]any{"name": "x\x1b[2J"}) })
 		}, dbfile.ErrNotExport, `lists a table "x\x1b[2J"`},
 		{"path out of the folder", setFile("path", "../outside.parquet"), dbfile.ErrNotExport, `a file "../outside.parquet", want score/run_id=NUMBER/data.parquet`},
-		{"path of another table", setFile("path", "token/run_id=1/data.parquet"), dbfile.ErrNotExport, "want score/run_id=NUMBER/data.parquet"},
+		{"path of another table", setFile("path", "prompt_token/run_id=1/data.parquet"), dbfile.ErrNotExport, "want score/run_id=NUMBER/data.parquet"},
 		{"path with a wildcard", setFile("path", "score/run_id=*/data.parquet"), dbfile.ErrNotExport, "want score/run_id=NUMBER/data.parquet"},
 		{"run that is no number", setFile("path", "score/run_id=+1/data.parquet"), dbfile.ErrNotExport, "want score/run_id=NUMBER/data.parquet"},
 		{"run out of range", setFile("path", "score/run_id=4294967297/data.parquet"), dbfile.ErrNotExport, "want score/run_id=NUMBER/data.parquet"},
@@ -319,7 +320,7 @@ func TestImportRefuses(t *testing.T) {
 			})
 		}, dbfile.ErrNotExport, "once"},
 		{"file missing", func(e exported) { must(e, os.Remove(parquet(e, "score"))) }, dbfile.ErrNotExport, "score/run_id=1/data.parquet is missing"},
-		{"file cut short", func(e exported) { must(e, os.Truncate(parquet(e, "token"), 100)) }, dbfile.ErrNotExport, "token/run_id=1/data.parquet has 100 bytes, want"},
+		{"file cut short", func(e exported) { must(e, os.Truncate(parquet(e, "prompt_token"), 100)) }, dbfile.ErrNotExport, "prompt_token/run_id=1/data.parquet has 100 bytes, want"},
 		{"bit flipped", func(e exported) {
 			b, err := os.ReadFile(parquet(e, "score"))
 			must(e, err)
@@ -340,11 +341,11 @@ func TestImportRefuses(t *testing.T) {
 		{"column missing", func(e exported) { e.rewrite("score", "SELECT * EXCLUDE prob FROM old") }, dbfile.ErrNotExport, "has no column prob, want one of type FLOAT"},
 		{"column too many", func(e exported) { e.rewrite("score", "SELECT *, 1 AS run_id FROM old") }, dbfile.ErrNotExport, `has a column "run_id"`},
 		{"column of another type", func(e exported) { e.rewrite("score", "SELECT * REPLACE (prob::DOUBLE AS prob) FROM old") }, dbfile.ErrNotExport, "column prob of score/run_id=1/data.parquet has the type DOUBLE, want FLOAT"},
-		{"nested type", func(e exported) { e.rewrite("query_factor", "SELECT * REPLACE ([par] AS par) FROM old") }, dbfile.ErrNotExport, "has the type FLOAT[][], want FLOAT[]"},
+		{"nested type", func(e exported) { e.rewrite("query_factor", "SELECT * REPLACE ([vector] AS vector) FROM old") }, dbfile.ErrNotExport, "has the type FLOAT[][], want FLOAT[]"},
 		{"word that is none", func(e exported) { e.rewrite("basis", "SELECT * REPLACE ('left' AS side) FROM old") }, dbfile.ErrNotExport, "table basis: basis/data.parquet: Conversion Error: Could not convert string 'left'"},
 		{"not finite", func(e exported) { e.rewrite("score", "SELECT * REPLACE ('nan'::FLOAT AS score) FROM old") }, dbfile.ErrConstraint, "isfinite"},
 		{"missing value", func(e exported) { e.rewrite("score", "SELECT * REPLACE (NULL::FLOAT AS score) FROM old") }, dbfile.ErrConstraint, "NOT NULL constraint failed: score.score"},
-		{"two of a key", func(e exported) { e.rewrite("example", "SELECT * REPLACE (0::INTEGER AS example_id) FROM old") }, dbfile.ErrConstraint, "duplicate key"},
+		{"two of a key", func(e exported) { e.rewrite("edge", "SELECT * REPLACE (0::INTEGER AS example_id) FROM old") }, dbfile.ErrConstraint, "duplicate key"},
 		{"folder of a table missing", func(e exported) { must(e, os.RemoveAll(filepath.Join(e.folder, "score"))) }, dbfile.ErrNotExport, "score/run_id=1/data.parquet is missing"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -355,7 +356,7 @@ func TestImportRefuses(t *testing.T) {
 			}
 			tt.change(e)
 			into := filepath.Join(t.TempDir(), "new.duckdb")
-			_, err := dbfile.Import(t.Context(), e.folder, into, dbfile.Options{Threads: 1})
+			_, err := transfer.Import(t.Context(), e.folder, into, dbfile.Options{Threads: 1})
 			if tt.want == nil && tt.text == "" {
 				if err != nil {
 					t.Error(err)
@@ -377,19 +378,19 @@ func TestImportRefuses(t *testing.T) {
 func TestImportKeepsFiles(t *testing.T) {
 	t.Parallel()
 	file, folder := runFile(t, "", 1), filepath.Join(t.TempDir(), "out")
-	if _, err := dbfile.Export(t.Context(), file, folder, dbfile.Options{}); err != nil {
+	if _, err := transfer.Export(t.Context(), file, folder, dbfile.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dbfile.Import(t.Context(), folder, file, dbfile.Options{}); !errors.Is(err, dbfile.ErrExists) {
+	if _, err := transfer.Import(t.Context(), folder, file, dbfile.Options{}); !errors.Is(err, dbfile.ErrExists) {
 		t.Errorf("%v, want ErrExists", err)
 	}
-	if _, err := dbfile.Import(t.Context(), file, file+"2", dbfile.Options{}); !errors.Is(err, dbfile.ErrNotExport) {
+	if _, err := transfer.Import(t.Context(), file, file+"2", dbfile.Options{}); !errors.Is(err, dbfile.ErrNotExport) {
 		t.Errorf("%v, want ErrNotExport", err)
 	}
-	if _, err := dbfile.Import(t.Context(), folder+"2", file+"2", dbfile.Options{}); !errors.Is(err, dbfile.ErrNotFound) {
+	if _, err := transfer.Import(t.Context(), folder+"2", file+"2", dbfile.Options{}); !errors.Is(err, dbfile.ErrNotFound) {
 		t.Errorf("%v, want ErrNotFound", err)
 	}
-	if _, err := dbfile.Import(t.Context(), folder, file, dbfile.Options{Replace: true}); err != nil {
+	if _, err := transfer.Import(t.Context(), folder, file, dbfile.Options{Replace: true}); err != nil {
 		t.Error(err)
 	}
 	verified(t, file)
@@ -399,7 +400,7 @@ func TestImportKeepsFiles(t *testing.T) {
 func TestImportSurvivesDamage(t *testing.T) {
 	t.Parallel()
 	whole := filepath.Join(t.TempDir(), "whole")
-	if _, err := dbfile.Export(t.Context(), runFile(t, "", 1), whole, dbfile.Options{}); err != nil {
+	if _, err := transfer.Export(t.Context(), runFile(t, "", 1), whole, dbfile.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	const seed, tries = 1, 24
@@ -431,7 +432,7 @@ func TestImportSurvivesDamage(t *testing.T) {
 		}
 		e.put(name, content)
 		into := filepath.Join(t.TempDir(), "new.duckdb")
-		if _, err := dbfile.Import(t.Context(), e.folder, into, dbfile.Options{Threads: 1}); err != nil {
+		if _, err := transfer.Import(t.Context(), e.folder, into, dbfile.Options{Threads: 1}); err != nil {
 			refused++
 			if _, serr := os.Stat(into); !errors.Is(serr, fs.ErrNotExist) {
 				t.Errorf("try %d: refused with %v, and the file is there", n, err)

@@ -12,6 +12,8 @@ import (
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
+	"ducklens/schema/transfer"
+	"ducklens/schema/verify"
 )
 
 // runFile makes a finished file with full runs of the given seeds.
@@ -23,9 +25,9 @@ func runFile(t *testing.T, sha string, seeds ...uint64) string {
 		model.SHA256 = sha
 	}
 	for _, seed := range seeds {
-		run := schema.Run{Model: model, Heads: []schema.Head{{Layer: 1, Index: 2}}, Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 0, Index: 1}, {Layer: 0, Index: 0}},
-			Seed: int64(seed), BOS: true, Factors: true, Pairs: true}
-		schematest.Insert(t, db, run, schematest.Random(run, seed, 3))
+		run := schema.Run{Model: model, Heads: schematest.Targets(schema.Head{Layer: 1, Index: 2}), Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 0, Index: 1}, {Layer: 0, Index: 0}},
+			Seed: int64(seed), BOS: true, Factors: true, Pairs: true, Logits: true}
+		schematest.Insert(t, db, run, schematest.AddLayerScales(schematest.Random(run, seed, 3)))
 	}
 	if err := db.Finalize(t.Context()); err != nil {
 		t.Fatal(err)
@@ -55,6 +57,16 @@ func dump(t *testing.T, path string, run int) (list []string) {
 		"SELECT 'head ' || head_id || label || ordinal FROM head WHERE run_id = $1",
 		"SELECT 'basis ' || basis_id || name || dimension FROM basis WHERE run_id = $1",
 		"SELECT 'mover ' || ordinal || label FROM mover WHERE run_id = $1",
+		"SELECT 'component ' || ordinal || key FROM run_component JOIN component USING (component_id) WHERE run_id = $1",
+		"SELECT 'prompt ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM prompt WHERE run_id = $1) AS t",
+		"SELECT 'edge ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM edge WHERE run_id = $1) AS t",
+		"SELECT 'layer scale ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM layer_scale WHERE run_id = $1) AS t",
+		"SELECT 'query axis ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM query_axis WHERE run_id = $1) AS t",
+		"SELECT 'key axis ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM key_axis WHERE run_id = $1) AS t",
+		"SELECT 'query coordinate ' || t::VARCHAR FROM (SELECT w.* EXCLUDE (run_id, component_id), c.label FROM query_coordinate AS w JOIN component AS c USING (component_id) WHERE w.run_id = $1) AS t",
+		"SELECT 'key coordinate ' || t::VARCHAR FROM (SELECT w.* EXCLUDE (run_id, component_id), c.label FROM key_coordinate AS w JOIN component AS c USING (component_id) WHERE w.run_id = $1) AS t",
+		"SELECT 'logit ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM logit WHERE run_id = $1) AS t",
+		"SELECT 'logit effect ' || t::VARCHAR FROM (SELECT w.* EXCLUDE (run_id, component_id), c.label FROM logit_effect AS w JOIN component AS c USING (component_id) WHERE w.run_id = $1) AS t",
 		"SELECT 'token ' || example_id || pos || text FROM token WHERE run_id = $1",
 		"SELECT 'score ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM score WHERE run_id = $1) AS t",
 		"SELECT 'attention ' || t::VARCHAR FROM (SELECT * EXCLUDE run_id FROM attention WHERE run_id = $1) AS t",
@@ -98,7 +110,7 @@ func verified(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	report, err := dbfile.Verify(t.Context(), db)
+	report, err := verify.File(t.Context(), db)
 	if err != nil || !report.OK() {
 		t.Errorf("%s does not verify: %v, %v", path, report.Problems, err)
 	}
@@ -110,7 +122,7 @@ func TestMerge(t *testing.T) {
 	a, b := runFile(t, "", 1, 2), runFile(t, strings.Repeat("ab", 32), 3)
 	both := runFile(t, "", 2, 4) // run 1 of it is run 2 of a
 	into := filepath.Join(t.TempDir(), "c.duckdb")
-	runs, err := dbfile.Merge(ctx, into, []string{a, b, both}, options)
+	runs, err := transfer.Merge(ctx, into, []string{a, b, both}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +142,7 @@ func TestMerge(t *testing.T) {
 
 	// Merging again adds nothing.
 	again := filepath.Join(t.TempDir(), "d.duckdb")
-	runs, err = dbfile.Merge(ctx, again, []string{into, a, into, b, both}, options)
+	runs, err = transfer.Merge(ctx, again, []string{into, a, into, b, both}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,12 +175,12 @@ func TestMergeRefuses(t *testing.T) {
 	}{
 		{"older", oldFile(t, 2), dbfile.ErrSchemaVersion, "schema version 2"},
 		{"unfinished", unfinished, dbfile.ErrUnfinished, "run 1 is running"},
-		{"other model", other, dbfile.ErrConstraint, "another configuration"},
+		{"other model", other, dbfile.ErrConstraint, "another description"},
 		{"view for a table", planted, dbfile.ErrNotDucklens, "its projection is a view"},
 		{"missing", filepath.Join(t.TempDir(), "x.duckdb"), dbfile.ErrNotFound, ""},
 	} {
 		into := filepath.Join(t.TempDir(), "c.duckdb")
-		_, err := dbfile.Merge(t.Context(), into, []string{a, tt.source}, dbfile.Options{Threads: 1})
+		_, err := transfer.Merge(t.Context(), into, []string{a, tt.source}, dbfile.Options{Threads: 1})
 		if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.text) {
 			t.Errorf("%s: %v, want %v with %q", tt.name, err, tt.want, tt.text)
 		}
@@ -177,7 +189,7 @@ func TestMergeRefuses(t *testing.T) {
 		}
 	}
 	for _, replace := range []bool{false, true} {
-		if _, err := dbfile.Merge(t.Context(), a, []string{a}, dbfile.Options{Threads: 1, Replace: replace}); !errors.Is(err, dbfile.ErrExists) {
+		if _, err := transfer.Merge(t.Context(), a, []string{a}, dbfile.Options{Threads: 1, Replace: replace}); !errors.Is(err, dbfile.ErrExists) {
 			t.Errorf("into a source: %v, want ErrExists", err)
 		}
 	}

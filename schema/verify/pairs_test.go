@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"ducklens/schema"
-	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
+	"ducklens/schema/verify"
 )
 
 // fullFile gives the bytes of a file with one run of two examples that has rows in every table.
@@ -29,63 +29,84 @@ func fullFile(t *testing.T) []byte {
 // 10 random. Head 1.0 (12) has 17 components a side: 16 of the stream, and b_Q (170) or b_K (171).
 func TestVerifyFindsDamageToPairs(t *testing.T) {
 	t.Parallel()
-	const one = " WHERE example_id = 1 AND component_id = 4 AND basis_id = "
+	const one, along = " WHERE example_id = 1 AND component_id = 4", " AND basis_id = 1"
 	findDamages(t, fullFile(t), []damage{
-		{"query factor", []string{"UPDATE query_factor SET par = list_transform(par, lambda x: x + 0.1::FLOAT)" + one + "1"},
-			dbfile.NotClosed, "1 query factor and the sum of key factors give another contribution; first: example 1, head 12, component 4, bases 1 and 7: off by"},
-		{"key factor moves the sum", []string{"UPDATE key_factor SET perp = list_transform(perp, lambda x: x + 0.1::FLOAT)" + one + "7"},
-			dbfile.NotClosed, "query factors and the sum of key factors give other contributions; first: example 1, head 12"},
-		{"baseline factor", []string{"UPDATE key_factor SET baseline_perp = list_transform(baseline_perp, lambda x: x - 0.1::FLOAT)" + one + "7"},
-			dbfile.NotClosed, "key factors and the sum of query factors give other contributions; first: example 1, head 12, component 4, bases"},
+		{"query factor", []string{"UPDATE query_factor SET vector = list_transform(vector, lambda x: x + 0.1::FLOAT)" + one},
+			verify.NotClosed, "query factors and the sum of key factors give other contributions; first: example 1, head 12, component 4, bases"},
+		{"key factor moves the sum", []string{"UPDATE key_factor SET vector = list_transform(vector, lambda x: x + 0.1::FLOAT)" + one},
+			verify.NotClosed, "query factors and the sum of key factors give other contributions; first: example 1, head 12"},
+		{"baseline factor", []string{"UPDATE key_factor SET baseline = list_transform(baseline, lambda x: x - 0.1::FLOAT)" + one},
+			verify.NotClosed, "key factors and the sum of query factors give other contributions; first: example 1, head 12, component 4, bases"},
+		{"query coordinate", []string{"UPDATE query_coordinate SET coordinate = coordinate + 0.1" + one + along},
+			verify.NotClosed, "2 query factors and the sum of key factors give other contributions; first: example 1, head 12, component 4, bases 1 and"},
+		{"key coordinate", []string{"UPDATE key_coordinate SET coordinate = coordinate + 0.1" + one},
+			verify.NotClosed, "key factors and the sum of query factors give other contributions; first: example 1, head 12, component 4, bases"},
+		{"baseline coordinate", []string{"UPDATE key_coordinate SET baseline = baseline + 0.1" + one},
+			verify.NotClosed, "key factors and the sum of query factors give other contributions; first: example 1, head 12, component 4, bases"},
+		{"query axis", []string{"UPDATE query_axis SET image = list_transform(image, lambda x: x + 0.1::FLOAT) WHERE example_id = 1" + along},
+			verify.NotClosed, "query factors and the sum of key factors give other contributions; first: example 1, head 12, component"},
+		{"lost axis", []string{"DELETE FROM query_axis WHERE example_id = 1" + along, "DELETE FROM query_coordinate WHERE example_id = 1" + along},
+			verify.NotClosed, "query factors and the sum of key factors give other contributions; first: example 1, head 12, component"},
 		{"one pair", []string{"UPDATE pair_contribution_wide SET score_par_perp = score_par_perp + 0.01 WHERE example_id = 0 AND query_component_id = 5 AND key_component_id = 171 AND query_basis_id = 2"},
-			dbfile.NotClosed, "1 sum over the pairs of a query component is not its contribution; first: example 0, head 12, component 5, bases 2 and 7: off by 0.0"},
+			verify.NotClosed, "1 sum over the pairs of a query component is not its contribution; first: example 0, head 12, component 5, bases 2 and 7: off by 0.0"},
 		{"one pair, other margin", []string{"UPDATE pair_contribution_wide SET baseline_perp_perp = baseline_perp_perp + 0.01 WHERE example_id = 0 AND query_component_id = 5 AND key_component_id = 171 AND query_basis_id = 2"},
-			dbfile.NotClosed, "1 sum over the pairs of a key component is not its contribution; first: example 0, head 12, component 171, bases 2 and 7: off by 0.0"},
+			verify.NotClosed, "1 sum over the pairs of a key component is not its contribution; first: example 0, head 12, component 171, bases 2 and 7: off by 0.0"},
 		{"one mean", []string{"UPDATE pair_mean_wide SET mean_diff_perp_par = mean_diff_perp_par + 0.01 WHERE query_component_id = 170 AND key_component_id = 1 AND query_basis_id = 1"},
-			dbfile.NotClosed, "2 sums of the means of the pairs of a component are not its mean contribution; first: head 12, query component 170, bases 1 and 7: off by 0.0"},
+			verify.NotClosed, "2 sums of the means of the pairs of a component are not its mean contribution; first: head 12, query component 170, bases 1 and 7: off by 0.0"},
 
-		{"NaN in a factor", []string{"UPDATE query_factor SET perp = list_transform(perp, lambda x: 'nan'::FLOAT)" + one + "1"},
-			dbfile.NotFinite, "query_factor.perp: 1 value is NaN, infinite or missing"},
-		{"infinity in a factor", []string{"UPDATE key_factor SET baseline_par = list_transform(baseline_par, lambda x: '-inf'::FLOAT)" + one + "7"},
-			dbfile.NotFinite, "key_factor.baseline_par: 1 value is NaN, infinite or missing"},
-		{"NULL in a factor", []string{"UPDATE key_factor SET par = list_prepend(NULL, par[2:])" + one + "7", "UPDATE run SET convention = 'notebook'"},
-			dbfile.NotFinite, "key_factor.par: 1 value is NaN, infinite or missing"},
-		{"short factor", []string{"UPDATE query_factor SET par = par[2:]" + one + "1", "UPDATE run SET convention = 'notebook'"},
-			dbfile.Conflicting, "1 factor has not d_head numbers; first: example 1, head 12, component 4 of the query: 63 and 64, want 64"},
-		{"lost query factor", []string{"DELETE FROM query_factor" + one + "1"},
-			dbfile.Incomplete, "1 query vector has not each factor once; first: example 1, head 12, basis 1: 16 rows, want 17"},
+		{"NaN in a factor", []string{"UPDATE query_factor SET vector = list_transform(vector, lambda x: 'nan'::FLOAT)" + one},
+			verify.NotFinite, "query_factor.vector: 1 value is NaN, infinite or missing"},
+		{"infinity in a factor", []string{"UPDATE key_factor SET baseline = list_transform(baseline, lambda x: '-inf'::FLOAT)" + one},
+			verify.NotFinite, "key_factor.baseline: 1 value is NaN, infinite or missing"},
+		{"NULL in a factor", []string{"UPDATE key_factor SET vector = list_prepend(NULL, vector[2:])" + one, "UPDATE run SET convention = 'notebook'"},
+			verify.NotFinite, "key_factor.vector: 1 value is NaN, infinite or missing"},
+		{"short factor", []string{"UPDATE query_factor SET vector = vector[2:]" + one, "UPDATE run SET convention = 'notebook'"},
+			verify.Conflicting, "1 vector has not d_head numbers; first: example 1, head 12, query component 4: 63, want 64"},
+		{"short axis", []string{"UPDATE key_axis SET baseline = baseline[2:] WHERE example_id = 1", "UPDATE run SET convention = 'notebook'"},
+			verify.Conflicting, "1 vector has not d_head numbers; first: example 1, head 12, baseline axis of basis 7: 63, want 64"},
+		{"lost query factor", []string{"DELETE FROM query_factor" + one},
+			verify.Incomplete, "1 query vector has not each factor once; first: example 1, head 12: 16 rows, want 17"},
 		{"lost key factors", []string{"DELETE FROM key_factor WHERE example_id = 1"},
-			dbfile.Incomplete, "1 key vector has not each factor once; first: example 1, head 12, basis 7: 0 rows, want 17"},
-		{"exchanged factor", []string{"UPDATE key_factor SET component_id = 3" + one + "7"},
-			dbfile.Incomplete, "1 key vector has not each factor once; first: example 1, head 12, basis 7: 17 rows, want 17"},
-		{"factor of a random direction", []string{"UPDATE query_factor SET basis_id = 4" + one + "1"},
-			dbfile.Incomplete, "2 query vectors have not each factor once"},
-		{"baseline of a factor lost", []string{"UPDATE key_factor SET baseline_par = NULL, baseline_perp = NULL" + one + "7"},
-			dbfile.Conflicting, "1 key factor has a baseline its example has not, or lacks one; first: example 1, head 12, component 4"},
-		{"factors denied", []string{"UPDATE run SET factors = false"}, dbfile.Miscounted, "1 run has factors although it says none, or none although it says so; first: factors is false"},
-		{"factors gone", []string{"DELETE FROM query_factor"}, dbfile.Miscounted, "1 run has factors although it says none, or none although it says so; first: factors is true"},
-		{"pairs denied", []string{"UPDATE run SET pairs = false"}, dbfile.Miscounted, "first: pairs is false"},
+			verify.Incomplete, "1 key vector has not each factor once; first: example 1, head 12: 0 rows, want 17"},
+		{"exchanged factor", []string{"UPDATE key_factor SET component_id = 3" + one},
+			verify.Incomplete, "1 key vector has not each factor once; first: example 1, head 12: 17 rows, want 17"},
+		{"lost coordinate", []string{"DELETE FROM query_coordinate" + one + along},
+			verify.Incomplete, "1 query axis has not each coordinate once; first: example 1, head 12, basis 1, axis 0: 16 coordinates, want 17"},
+		{"lost coordinates", []string{"DELETE FROM key_coordinate WHERE example_id = 1"},
+			verify.Incomplete, "1 key axis has not each coordinate once; first: example 1, head 12, basis 7, axis 0: 0 coordinates, want 17"},
+		{"coordinates without an axis", []string{"DELETE FROM key_axis WHERE example_id = 1"},
+			verify.Incomplete, "1 key axis has not each coordinate once; first: example 1, head 12, basis 7, axis 0: 17 coordinates, want 0"},
+		{"axis of another number", []string{"UPDATE query_axis SET axis = 5 WHERE example_id = 1 AND basis_id = 2 AND axis = 1"},
+			verify.Incomplete, "1 query basis has axes with gaps, twice, or more than its dimension; first: example 1, head 12, basis unembed+baseline: 2 axes"},
+		{"baseline of a factor lost", []string{"UPDATE key_factor SET baseline = NULL" + one},
+			verify.Conflicting, "1 key factor has a baseline its example has not, or lacks one; first: example 1, head 12, component 4"},
+		{"factors denied", []string{"UPDATE run SET factors = false"}, verify.Miscounted, "1 run has factors although it says none, or none although it says so; first: factors is false"},
+		{"factors gone", []string{"DELETE FROM query_factor"}, verify.Miscounted, "1 run has factors although it says none, or none although it says so; first: factors is true"},
+		{"pairs denied", []string{"UPDATE run SET pairs = false"}, verify.Miscounted, "first: pairs is false"},
 		{"lost pair", []string{"DELETE FROM pair_contribution_wide WHERE example_id = 0 AND query_component_id = 5 AND key_component_id = 171 AND query_basis_id = 2"},
-			dbfile.Incomplete, "1 example, head and pair of bases has not each pair once; first: head 12, bases 2 and 7: 288 rows, want 289"},
+			verify.Incomplete, "1 example, head and pair of bases has not each pair once; first: head 12, bases 2 and 7: 288 rows, want 289"},
 		{"pair twice", []string{"UPDATE pair_contribution_wide SET key_component_id = 9 WHERE example_id = 0 AND query_component_id = 5 AND key_component_id = 171 AND query_basis_id = 2"},
-			dbfile.Incomplete, "1 example, head and pair of bases has not each pair once; first: head 12, bases 2 and 7: 289 rows, want 289"},
+			verify.Incomplete, "1 example, head and pair of bases has not each pair once; first: head 12, bases 2 and 7: 289 rows, want 289"},
 		{"lost mean", []string{"DELETE FROM pair_mean_wide WHERE query_component_id = 5 AND key_component_id = 171 AND query_basis_id = 2"},
-			dbfile.Incomplete, "1 head and pair of bases has not each mean once; first: head 12, bases 2 and 7: 288 rows, want 289"},
-		{"means gone", []string{"DELETE FROM pair_mean_wide"}, dbfile.Incomplete, "2 heads and pairs of bases have not each mean once"},
+			verify.Incomplete, "1 head and pair of bases has not each mean once; first: head 12, bases 2 and 7: 288 rows, want 289"},
+		{"lost whole pair", []string{"DELETE FROM pair_contribution_wide WHERE example_id = 0 AND query_component_id = 5 AND key_component_id = 171 AND query_basis_id = 0"},
+			verify.Incomplete, "1 example, head and pair of bases has not each pair once; first: head 12, bases 0 and 6: 288 rows, want 289"},
+		{"means denied", []string{"UPDATE run SET pair_means = false"}, verify.Miscounted, "first: pair_means is false"},
+		{"means gone", []string{"DELETE FROM pair_mean_wide"}, verify.Incomplete, "2 heads and pairs of bases have not each mean once"},
 		{"mean of fewer", []string{"UPDATE pair_mean_wide SET n = 1, n_baseline = 1 WHERE query_component_id = 5 AND key_component_id = 171 AND query_basis_id = 2"},
-			dbfile.Conflicting, "1 mean of pairs is over another number of examples; first: head 12, components 5 and 171: 1 and 1 with a baseline, want 2 and 2"},
+			verify.Conflicting, "1 mean of pairs is over another number of examples; first: head 12, components 5 and 171: 1 and 1 with a baseline, want 2 and 2"},
 		{"baseline of a pair lost", []string{"UPDATE pair_contribution_wide SET baseline_par_par = NULL WHERE example_id = 0 AND query_component_id = 5 AND key_component_id = 171"},
-			dbfile.Conflicting, "2 pairs have a baseline their examples have not, or lack one"},
-		{"random direction alone", []string{"UPDATE basis SET null_number = 7, name = 'random7' WHERE basis_id = 9"}, dbfile.Conflicting, "2 random directions have no partner on the other side"},
+			verify.Conflicting, "3 pairs have a baseline their examples have not, or lack one"},
+		{"random direction alone", []string{"UPDATE basis SET null_number = 7, name = 'random7' WHERE basis_id = 9"}, verify.Conflicting, "2 random directions have no partner on the other side"},
 
-		{"query factor without example", []string{"UPDATE query_factor SET example_id = 9" + one + "1"}, dbfile.Orphan, "1 query factor refers to no example"},
-		{"key factor without head", []string{"UPDATE key_factor SET head_id = 9" + one + "7"}, dbfile.Orphan, "1 key factor refers to no head"},
-		{"key factor without component", []string{"UPDATE key_factor SET component_id = 9999" + one + "7"}, dbfile.Orphan, "1 key factor refers to no component"},
-		{"query factor along a key basis", []string{"UPDATE query_factor SET basis_id = 7" + one + "1"}, dbfile.Orphan, "1 query factor refers to no basis of its side"},
+		{"query factor without example", []string{"UPDATE query_factor SET example_id = 9" + one}, verify.Orphan, "1 query factor refers to no example"},
+		{"key factor without head", []string{"UPDATE key_factor SET head_id = 9" + one}, verify.Orphan, "1 key factor refers to no head"},
+		{"key factor without component", []string{"UPDATE key_factor SET component_id = 9999" + one}, verify.Orphan, "1 key factor refers to no component"},
+		{"query axis of a key basis", []string{"UPDATE query_axis SET basis_id = 7 WHERE example_id = 1 AND basis_id = 1"}, verify.Orphan, "1 query axis refers to no basis of its side"},
 		{"pair along a query basis", []string{"UPDATE pair_contribution_wide SET key_basis_id = 1 WHERE example_id = 0 AND query_component_id = 5 AND key_component_id = 171 AND query_basis_id = 2"},
-			dbfile.Orphan, "1 pair refers to no basis of its side"},
+			verify.Orphan, "1 pair refers to no basis of its side"},
 		{"mean without component", []string{"UPDATE pair_mean_wide SET query_component_id = 9999 WHERE query_component_id = 5 AND key_component_id = 171 AND query_basis_id = 2"},
-			dbfile.Orphan, "1 mean of pairs refers to no component"},
+			verify.Orphan, "1 mean of pairs refers to no component"},
 	})
 }
 
@@ -93,29 +114,29 @@ func TestVerifyFindsDamageToVectors(t *testing.T) {
 	t.Parallel()
 	findDamages(t, fullFile(t), []damage{
 		{"other unpatched score", []string{"UPDATE substitution SET score = score + 0.01 WHERE example_id = 1 AND side = 'key' AND vector = 'unpatched'"},
-			dbfile.Conflicting, "1 substitution of nothing differs from the score; first: example 1, head 12, key side"},
+			verify.Conflicting, "1 substitution of nothing differs from the score; first: example 1, head 12, key side"},
 		{"other unpatched probability", []string{"UPDATE substitution SET prob = 0 WHERE example_id = 1 AND side = 'query' AND vector = 'unpatched'"},
-			dbfile.Conflicting, "1 substitution of nothing differs from the score; first: example 1, head 12, query side"},
+			verify.Conflicting, "1 substitution of nothing differs from the score; first: example 1, head 12, query side"},
 		{"lost substitution", []string{"DELETE FROM substitution WHERE example_id = 1 AND vector = 'W_EE'"},
-			dbfile.Incomplete, "1 kind of row of substitution is not there once for every example; first: {'head_id': 12, 'side': key, 'vector': W_EE}: 1 rows over 1 examples, want 2"},
+			verify.Incomplete, "1 kind of row of substitution is not there once for every example; first: {'head_id': 12, 'side': key, 'vector': W_EE}: 1 rows over 1 examples, want 2"},
 		{"substitution twice", []string{"UPDATE substitution SET example_id = 0 WHERE example_id = 1 AND vector = '0.1'"},
-			dbfile.Incomplete, "1 kind of row of substitution is not there once for every example; first: {'head_id': 12, 'side': query, 'vector': 0.1}: 2 rows over 1 examples, want 2"},
-		{"name that was not drawn", []string{"UPDATE example SET random_name_id = NULL"}, dbfile.Incomplete, "'vector': 'W_U[random name]'}: 2 rows over 2 examples, want 0"},
+			verify.Incomplete, "1 kind of row of substitution is not there once for every example; first: {'head_id': 12, 'side': query, 'vector': 0.1}: 2 rows over 1 examples, want 2"},
+		{"name that was not drawn", []string{"UPDATE edge SET random_name_id = NULL"}, verify.Incomplete, "'vector': 'W_U[random name]'}: 2 rows over 2 examples, want 0"},
 		{"baseline of a substitution lost", []string{"UPDATE substitution SET baseline = NULL WHERE example_id = 1 AND vector = 'W_EE'"},
-			dbfile.Conflicting, "1 substitution has a baseline its example has not, or lacks one; first: example 1, head 12, W_EE"},
-		{"substitution without head", []string{"UPDATE substitution SET head_id = 9 WHERE example_id = 1 AND vector = 'W_EE'"}, dbfile.Orphan, "1 substitution refers to no head"},
+			verify.Conflicting, "1 substitution has a baseline its example has not, or lacks one; first: example 1, head 12, W_EE"},
+		{"substitution without head", []string{"UPDATE substitution SET head_id = 9 WHERE example_id = 1 AND vector = 'W_EE'"}, verify.Orphan, "1 substitution refers to no head"},
 		{"long unit vector", []string{"UPDATE projection SET par_norm = 3 WHERE example_id = 1 AND vector = '0.1' AND measure = 'diff' AND basis_id = 1"},
-			dbfile.Conflicting, "1 unit vector does not have length 1; first: example 1, head 12, 0.1: parts of length 3"},
+			verify.Conflicting, "1 unit vector does not have length 1; first: example 1, head 12, 0.1: parts of length 3"},
 		{"lost projection", []string{"DELETE FROM projection WHERE example_id = 1 AND vector = 'resid_pre' AND measure = 'diff'"},
-			dbfile.Incomplete, "1 kind of row of projection is not there once for every example"},
+			verify.Incomplete, "1 kind of row of projection is not there once for every example"},
 		{"projection on the other side", []string{"UPDATE projection SET basis_id = 7 WHERE example_id = 1 AND vector = '0.1' AND basis_id = 1"},
-			dbfile.Orphan, "2 projections refer to no basis of its side"},
-		{"lost cosine", []string{"DELETE FROM vector_cosine WHERE example_id = 1 AND basis_id = 1"}, dbfile.Incomplete, "1 kind of row of vector_cosine is not there once for every example"},
-		{"cosine without example", []string{"UPDATE vector_cosine SET example_id = 9 WHERE example_id = 1 AND basis_id = 1"}, dbfile.Orphan, "1 cosine refers to no example"},
-		{"mover without run", []string{"INSERT INTO mover VALUES (4, 0, 0, 1, '0.1')"}, dbfile.Orphan, "1 mover refers to no run"},
+			verify.Orphan, "2 projections refer to no basis of its side"},
+		{"lost cosine", []string{"DELETE FROM vector_cosine WHERE example_id = 1 AND basis_id = 1"}, verify.Incomplete, "1 kind of row of vector_cosine is not there once for every example"},
+		{"cosine without example", []string{"UPDATE vector_cosine SET example_id = 9 WHERE example_id = 1 AND basis_id = 1"}, verify.Orphan, "1 cosine refers to no example"},
+		{"mover without run", []string{"INSERT INTO mover VALUES (4, 0, 0, 1, '0.1')"}, verify.Orphan, "1 mover refers to no run"},
 		{"late mover", []string{"UPDATE mover SET layer = 1, label = '1.1' WHERE ordinal = 0"},
-			dbfile.Conflicting, "1 mover does not fit the model, its label or the target heads; first: layer 1, head 1, labelled 1.1"},
-		{"other mover", []string{"UPDATE mover SET label = '0.7' WHERE ordinal = 0"}, dbfile.Conflicting, "1 mover does not fit the model, its label or the target heads"},
+			verify.Conflicting, "1 mover does not fit the model, its label or the target heads; first: layer 1, head 1, labelled 1.1"},
+		{"other mover", []string{"UPDATE mover SET label = '0.7' WHERE ordinal = 0"}, verify.Conflicting, "1 mover does not fit the model, its label or the target heads"},
 	})
 }
 
@@ -123,12 +144,12 @@ func TestVerifyFindsDamageToVectors(t *testing.T) {
 func TestVerifyNotebookPairs(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t)
-	run := schema.Run{Model: schematest.GPT2Small(), Heads: []schema.Head{{Layer: 2, Index: 3}}, Bases: schematest.AllBases(), Convention: schema.Notebook,
+	run := schema.Run{Model: schematest.GPT2Small(), Heads: schematest.Targets(schema.Head{Layer: 2, Index: 3}), Bases: schematest.AllBases(), Convention: schema.Notebook,
 		Movers: []schema.Head{{Layer: 1, Index: 3}}, Factors: true, Pairs: true}
 	results := schematest.Random(run, 3, 2)
-	results[0].Heads[0].Factors[3].Perp[2] += 1
+	results[0].Heads[0].Factors[0].Vectors[2] += 1
 	schematest.Insert(t, db, run, results)
-	report, err := dbfile.Verify(t.Context(), db)
+	report, err := verify.File(t.Context(), db)
 	if err != nil || !report.OK() {
 		t.Errorf("%v %v", report.Problems, err)
 	}
@@ -138,7 +159,7 @@ func TestVerifyNotebookPairs(t *testing.T) {
 func TestVerifyPairsWithoutBaseline(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t)
-	run := schema.Run{Model: schematest.GPT2Small(), Heads: []schema.Head{{Layer: 1, Index: 3}}, Bases: schematest.Bases(), Factors: true, Pairs: true}
+	run := schema.Run{Model: schematest.GPT2Small(), Heads: schematest.Targets(schema.Head{Layer: 1, Index: 3}), Bases: schematest.Bases(), Factors: true, Pairs: true}
 	results := schematest.Random(run, 3, 2)
 	nan := float32(math.NaN())
 	for i := range results {
@@ -163,7 +184,7 @@ func TestVerifyPairsWithoutBaseline(t *testing.T) {
 		}
 	}
 	schematest.Insert(t, db, run, results)
-	report, err := dbfile.Verify(t.Context(), db)
+	report, err := verify.File(t.Context(), db)
 	if err != nil || !report.OK() {
 		t.Errorf("%v %v", report.Problems, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
+	"ducklens/schema/verify"
 )
 
 // loosen replaces a table by a copy without its rules, so that a test can put rows into it that the rules forbid.
@@ -43,7 +44,7 @@ func wholeFile(t *testing.T) []byte {
 type damage struct {
 	name   string
 	damage []string
-	kind   dbfile.ProblemKind
+	kind   verify.ProblemKind
 	text   string // in the problem
 }
 
@@ -68,7 +69,7 @@ func findDamages(t *testing.T, whole []byte, list []damage) {
 					t.Fatalf("%s: %v", s, err)
 				}
 			}
-			report, err := dbfile.Verify(ctx, db)
+			report, err := verify.File(ctx, db)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,81 +93,104 @@ func TestVerifyFindsDamage(t *testing.T) {
 	t.Parallel()
 	findDamages(t, wholeFile(t), []damage{
 		{"one contribution", []string{"UPDATE contribution_wide SET score_perp_perp = score_perp_perp + 0.01 WHERE example_id = 1 AND component_id = 9 AND side = 'key' AND query_basis_id = 0 AND key_basis_id = 3"},
-			dbfile.NotClosed, "1 sum of contributions is not the score; first: example 1, head 1.0, key side, bases none and mlp0: contributions add up to"},
+			verify.NotClosed, "1 sum of contributions is not the score; first: example 1, head L1H0, key side, bases none and mlp0: contributions add up to"},
 		{"one baseline", []string{"UPDATE contribution_wide SET baseline_perp_perp = baseline_perp_perp - 0.01 WHERE example_id = 1 AND component_id = 9 AND side = 'query' AND query_basis_id = 1 AND key_basis_id = 2"},
-			dbfile.NotClosed, "1 sum of contributions is not the score; first: example 1, head 1.0, query side, bases unembed and none"},
+			verify.NotClosed, "1 sum of contributions is not the score; first: example 1, head L1H0, query side, bases unembed and none"},
 		{"one score", []string{"UPDATE score SET score = score + 1 WHERE example_id = 0 AND head_id = 12"},
-			dbfile.NotClosed, "8 sums of contributions are not the score; first: example 0, head 1.0"},
+			verify.NotClosed, "8 sums of contributions are not the score; first: example 0, head L1H0"},
 		{"score against attention", []string{"UPDATE score SET score = score + 1 WHERE example_id = 0 AND head_id = 12"},
-			dbfile.Conflicting, "1 score differs from the attention row; first: example 0, head 12"},
+			verify.Conflicting, "1 score differs from the attention row; first: example 0, head 12"},
 		{"stored residual", []string{"UPDATE score SET closure_residual = 1", "UPDATE run SET max_closure_residual = 1"},
-			dbfile.NotClosed, "2 scores were stored with a closure residual beyond the tolerance"},
+			verify.NotClosed, "2 scores were stored with a closure residual beyond the tolerance"},
 		{"replaced score", []string{"UPDATE basis SET kind = 'replacement' WHERE name = 'unembed'",
 			"DELETE FROM contribution_wide WHERE side = 'query' AND query_basis_id = 1",
 			"UPDATE contribution_wide SET score_par_perp = score_par_perp + 1 WHERE example_id = 0 AND component_id = 4 AND query_basis_id = 1 AND key_basis_id = 2"},
-			dbfile.NotClosed, "1 replaced score depends on how the other side is split; first: example 0, head 1.0, key side"},
+			verify.NotClosed, "1 replaced score depends on how the other side is split; first: example 0, head L1H0, key side"},
 		{"replaced while split", []string{"UPDATE basis SET kind = 'replacement' WHERE name = 'unembed'"},
-			dbfile.Conflicting, "4 sums are over a vector that is itself replaced; first: example 0, head 1.0, query side, bases unembed and"},
+			verify.Conflicting, "4 sums are over a vector that is itself replaced; first: example 0, head L1H0, query side, bases unembed and"},
 		{"parallel part of none", []string{"UPDATE contribution_wide SET score_par_perp = 1, score_perp_perp = score_perp_perp - 1 WHERE example_id = 0 AND component_id = 4 AND query_basis_id = 0 AND key_basis_id = 2 AND side = 'key'"},
-			dbfile.Conflicting, "1 sum has a parallel part where the basis is none; first: example 0, head 1.0, key side, bases none and none"},
+			verify.Conflicting, "1 sum has a parallel part where the basis is none; first: example 0, head L1H0, key side, bases none and none"},
 		{"lost contribution", []string{"DELETE FROM contribution_wide WHERE example_id = 1 AND component_id = 4 AND query_basis_id = 0 AND key_basis_id = 2 AND side = 'key'"},
-			dbfile.Incomplete, "1 sum has not each component once; first: example 1, head 1.0, key side, bases none and none: 16 rows, want 17"},
+			verify.Incomplete, "1 sum has not each component once; first: example 1, head L1H0, key side, bases none and none: 16 rows, want 17"},
 		{"exchanged component", []string{"UPDATE contribution_wide SET component_id = 3 WHERE example_id = 1 AND component_id = 4 AND query_basis_id = 0 AND key_basis_id = 2 AND side = 'key'"},
-			dbfile.Incomplete, "1 sum has not each component once; first: example 1, head 1.0, key side, bases none and none: 17 rows, want 17"},
+			verify.Incomplete, "1 sum has not each component once; first: example 1, head L1H0, key side, bases none and none: 17 rows, want 17"},
 		{"lost pair of bases", []string{"DELETE FROM contribution_wide WHERE example_id = 1 AND query_basis_id = 0 AND key_basis_id = 2 AND side = 'key'"},
-			dbfile.Incomplete, "1 example, head, side and pair of bases has no contributions; first: example 1, head 1.0, key side, bases none and none"},
+			verify.Incomplete, "1 example, head, side and pair of bases has no contributions; first: example 1, head L1H0, key side, bases none and none"},
 		{"contribution twice", []string{"INSERT INTO contribution_wide SELECT * EXCLUDE (diff_par_par, diff_par_perp, diff_perp_par, diff_perp_perp) FROM contribution_wide WHERE example_id = 0 AND query_basis_id = 0"},
-			dbfile.Incomplete, "4 sums have not each component once"},
+			verify.Incomplete, "4 sums have not each component once"},
 		{"baseline lost", []string{"UPDATE contribution_wide SET baseline_par_par = NULL WHERE example_id = 0 AND component_id = 4 AND query_basis_id = 0 AND key_basis_id = 2 AND side = 'key'"},
-			dbfile.Conflicting, "1 sum has baselines its example has not, or lacks some"},
+			verify.Conflicting, "1 sum has baselines its example has not, or lacks some"},
 		{"baseline of score lost", []string{"UPDATE score SET baseline = NULL WHERE example_id = 0"},
-			dbfile.Conflicting, "1 score has a baseline its example has not, or lacks one; first: example 0, head 12"},
+			verify.Conflicting, "1 score has a baseline its example has not, or lacks one; first: example 0, head 12"},
 		{"NaN", append(loosen("contribution_wide"), "UPDATE contribution_wide SET score_par_par = 'nan' WHERE example_id = 0 AND component_id = 4 AND query_basis_id = 1 AND key_basis_id = 3 AND side = 'key'"),
-			dbfile.NotFinite, "contribution_wide.score_par_par: 1 value is NaN, infinite or missing"},
+			verify.NotFinite, "contribution_wide.score_par_par: 1 value is NaN, infinite or missing"},
 		{"NaN does not close", append(loosen("contribution_wide"), "UPDATE contribution_wide SET score_par_par = 'nan' WHERE example_id = 0 AND component_id = 4 AND query_basis_id = 1 AND key_basis_id = 3 AND side = 'key'"),
-			dbfile.NotClosed, "1 sum of contributions is not the score"},
-		{"infinite", append(loosen("attention"), "UPDATE attention SET score = '-inf' WHERE example_id = 0"),
-			dbfile.NotFinite, "attention.score: 5 values are NaN, infinite or missing"},
+			verify.NotClosed, "1 sum of contributions is not the score"},
+		{"infinite", append(loosen("prompt_attention"), "UPDATE prompt_attention SET score = '-inf' WHERE prompt_id = 0"),
+			verify.NotFinite, "prompt_attention.score: 5 values are NaN, infinite or missing"},
 		{"missing value", append(loosen("score"), "UPDATE score SET query_scale = NULL"),
-			dbfile.NotFinite, "score.query_scale: 2 values are NaN, infinite or missing"},
+			verify.NotFinite, "score.query_scale: 2 values are NaN, infinite or missing"},
 		{"score without example", []string{"UPDATE score SET example_id = 77 WHERE example_id = 1"},
-			dbfile.Orphan, "1 score belongs to no example; first: {'run_id': 1, 'example_id': 77"},
-		{"score without head", []string{"UPDATE score SET head_id = 77 WHERE example_id = 1"}, dbfile.Orphan, "1 score belongs to no head"},
+			verify.Orphan, "1 score refers to no example; first: {'run_id': 1, 'example_id': 77"},
+		{"score without head", []string{"UPDATE score SET head_id = 77 WHERE example_id = 1"}, verify.Orphan, "1 score refers to no head"},
 		{"example without score", []string{"DELETE FROM score WHERE example_id = 1"},
-			dbfile.Incomplete, "1 example and head has no score, or several; first: example 1, head 1.0 has 0 rows in score"},
-		{"token without example", []string{"INSERT INTO token VALUES (1, 5, 0, 1, 'x')"}, dbfile.Orphan, "1 token belongs to no example"},
-		{"lost token", []string{"DELETE FROM token WHERE example_id = 1 AND pos = 3"}, dbfile.Incomplete, "1 example lacks tokens or has some twice; first: example 1 has 4 tokens, want 5"},
-		{"other token", []string{"UPDATE token SET text = ' Bob' WHERE example_id = 1 AND pos = 2"},
-			dbfile.Conflicting, "1 position holds another token than its example says; first: example 1 says  John at position 2, the token there is  Bob"},
-		{"attention without example", []string{"UPDATE attention SET example_id = 9 WHERE example_id = 1"}, dbfile.Orphan, "5 attention rows belong to no example"},
-		{"attention without head", []string{"UPDATE attention SET head_id = 9 WHERE example_id = 1"}, dbfile.Orphan, "5 attention rows belong to no head"},
-		{"lost attention", []string{"DELETE FROM attention WHERE example_id = 1 AND pos = 0"}, dbfile.Incomplete, "1 attention row lacks positions or has some twice; first: example 1, head 1.0 has 4 positions, want 5"},
-		{"improbable", []string{"UPDATE attention SET prob = 0.9 WHERE example_id = 1 AND pos = 0"}, dbfile.Conflicting, "1 attention row does not add up to probability 1"},
-		{"contribution without example", []string{"UPDATE contribution_wide SET example_id = 9 WHERE example_id = 1"}, dbfile.Orphan, "136 contributions belong to no example"},
-		{"contribution without head", []string{"UPDATE contribution_wide SET head_id = 9 WHERE example_id = 1"}, dbfile.Orphan, "136 contributions belong to no head"},
-		{"contribution without component", []string{"UPDATE contribution_wide SET component_id = 9999 WHERE component_id = 0"}, dbfile.Orphan, "16 contributions name no component"},
-		{"contribution without query basis", []string{"UPDATE contribution_wide SET query_basis_id = 2 WHERE component_id = 0"}, dbfile.Orphan, "16 contributions name no query basis"},
-		{"contribution without key basis", []string{"UPDATE contribution_wide SET key_basis_id = 1 WHERE component_id = 0"}, dbfile.Orphan, "16 contributions name no key basis"},
-		{"run without model", []string{"UPDATE run SET model_id = 3"}, dbfile.Orphan, "1 run has no model"},
-		{"head without run", []string{"INSERT INTO head VALUES (3, 1, 0, 1, '0.1', 0)"}, dbfile.Orphan, "1 head belongs to no run"},
-		{"basis without run", []string{"INSERT INTO basis VALUES (3, 1, 'key', 'whole', 'x', 0, '', NULL)"}, dbfile.Orphan, "1 basis belongs to no run"},
-		{"example without run", []string{"INSERT INTO example VALUES (3, 1, '', NULL, NULL, '', NULL, 0, 0, NULL, 1, NULL, NULL)"}, dbfile.Orphan, "1 example belongs to no run"},
-		{"component without model", []string{"INSERT INTO component VALUES (70000, 7, 'embed', NULL, NULL, 'W_E', 'embed', 0, 0)"}, dbfile.Orphan, "component 70000 (W_E) is part of no model"},
-		{"lost component", []string{"DELETE FROM component WHERE label = 'MLP11'"}, dbfile.Incomplete, "component 169 (mlp, layer 11, head -1, MLP11, 11_mlp_out, at row 12, column 12) is missing"},
-		{"other component", []string{"UPDATE component SET label = 'MLP99' WHERE label = 'MLP11'"}, dbfile.Conflicting, "component 169 is mlp, layer 11, head -1, MLP99"},
-		{"hostile model", []string{"INSERT INTO model VALUES (1, '', '', 2000000000, 2000000000, 1, 1, 1, 1, 1, 0, '')"}, dbfile.Conflicting, "model 1 claims 2000000000 layers"},
-		{"other head", []string{"UPDATE head SET label = '9.9'"}, dbfile.Conflicting, "1 head does not fit the model or its label; first: head 12 is layer 1, head 0, labelled 9.9"},
-		{"long prompt", []string{"UPDATE model SET n_ctx = 3"}, dbfile.Conflicting, "2 prompts are longer than the model allows"},
-		{"count of examples", []string{"UPDATE run SET n_examples = 3"}, dbfile.Miscounted, "1 run has another number of examples than it says; first: n_examples says 3, has 2"},
-		{"count of heads", []string{"UPDATE run SET n_heads = 3"}, dbfile.Miscounted, "1 run has another number of heads than it says; first: n_heads says 3, has 1"},
-		{"worst residual", []string{"UPDATE run SET max_closure_residual = 3"}, dbfile.Miscounted, "1 run has another worst residual than it says; first: max_closure_residual says 3"},
-		{"no worst residual", []string{"UPDATE run SET max_closure_residual = NULL"}, dbfile.Miscounted, "1 run has another worst residual than it says"},
-		{"stopped run", []string{"UPDATE run SET status = 'running', n_examples = NULL"}, dbfile.Unfinished, "its status is running, want complete: the ingest is under way or was stopped after 2 examples"},
-		{"lost view", []string{"DROP VIEW closure"}, dbfile.Altered, "column closure.ok is missing"},
-		{"lost macro", []string{"DROP MACRO latest_run"}, dbfile.Altered, "macro latest_run is missing"},
-		{"other macro", []string{"CREATE OR REPLACE MACRO default_head(a, b) AS a"}, dbfile.Altered, `macro default_head is "a, b", want "run"`},
-		{"lost table", []string{"DROP TABLE attention"}, dbfile.Altered, "column attention.prob is missing"},
-		{"rules gone", loosen("attention"), dbfile.Altered, `column attention.prob is "FLOAT", want "FLOAT NOT NULL"`},
+			verify.Incomplete, "1 example and head has no score, or several; first: example 1, head L1H0 has 0 rows in score"},
+		{"token without example", []string{"INSERT INTO prompt_token VALUES (1, 5, 0, 1, 'x')"}, verify.Orphan, "1 token refers to no prompt"},
+		{"lost token", []string{"DELETE FROM prompt_token WHERE prompt_id = 1 AND pos = 3"}, verify.Incomplete, "1 prompt lacks tokens or has some twice; first: prompt 1 has 4 tokens, want 5"},
+		{"other token", []string{"UPDATE prompt_token SET text = ' Bob' WHERE prompt_id = 1 AND pos = 2"},
+			verify.Conflicting, "1 position holds another token than its example says; first: example 1 says  John at position 2, the token there is  Bob"},
+		{"attention without prompt", []string{"UPDATE prompt_attention SET prompt_id = 9 WHERE prompt_id = 1"}, verify.Orphan, "5 attention rows refer to no prompt"},
+		{"attention of no query", []string{"UPDATE prompt_attention SET query_pos = 3 WHERE prompt_id = 1"}, verify.Orphan, "1 attention row is that of no query; first: prompt 1, query at 3"},
+		{"attention without head", []string{"UPDATE prompt_attention SET head_id = 9 WHERE prompt_id = 1"}, verify.Orphan, "5 attention rows refer to no head"},
+		{"lost attention", []string{"DELETE FROM prompt_attention WHERE prompt_id = 1 AND pos = 0"}, verify.Incomplete, "1 attention row lacks positions or has some twice; first: prompt 1, head L1H0 has 4 positions for the query at 4, want 5"},
+		{"improbable", []string{"UPDATE prompt_attention SET prob = 0.9 WHERE prompt_id = 1 AND pos = 0"}, verify.Conflicting, "1 attention is not the softmax of its scores; first: prompt 1, head L1H0, query at 4"},
+		{"contribution without example", []string{"UPDATE contribution_wide SET example_id = 9 WHERE example_id = 1"}, verify.Orphan, "136 contributions refer to no example"},
+		{"contribution without head", []string{"UPDATE contribution_wide SET head_id = 9 WHERE example_id = 1"}, verify.Orphan, "136 contributions refer to no head"},
+		{"contribution without component", []string{"UPDATE contribution_wide SET component_id = 9999 WHERE component_id = 0"}, verify.Orphan, "16 contributions refer to no component of its run"},
+		{"contribution without query basis", []string{"UPDATE contribution_wide SET query_basis_id = 2 WHERE component_id = 0"}, verify.Orphan, "16 contributions refer to no basis of its side"},
+		{"contribution without key basis", []string{"UPDATE contribution_wide SET key_basis_id = 1 WHERE component_id = 0"}, verify.Orphan, "16 contributions refer to no basis of its side"},
+		{"run without model", []string{"UPDATE run SET model_id = 3"}, verify.Orphan, "1 run refers to no model"},
+		{"head without run", []string{"INSERT INTO head VALUES (3, 1, 0, 1, 'L0H1', 0, 1, 1, NULL, NULL, NULL, 0)"}, verify.Orphan, "1 head refers to no run"},
+		{"basis without run", []string{"INSERT INTO basis VALUES (3, 1, 'key', 'whole', 'x', 0, '', NULL)"}, verify.Orphan, "1 basis refers to no run"},
+		{"example without run", []string{"INSERT INTO edge VALUES (3, 1, 1, 'given', 0, 0, 'none', NULL, '', NULL, NULL, NULL)"}, verify.Orphan, "1 example refers to no run"},
+		{"component without model", []string{"INSERT INTO component VALUES (70000, 'k', 7, 'embed', NULL, NULL, 'W_E', 'embed', 0, 0, NULL)"}, verify.Orphan, "1 component refers to no model"},
+		{"lost component", []string{"DELETE FROM component WHERE label = 'MLP11'"}, verify.Orphan, "1 component of a run refers to no component"},
+		{"other component", []string{"UPDATE component SET label = 'MLP99' WHERE label = 'MLP11'"}, verify.Conflicting, "component 169 is mlp, layer 11, head -1, MLP99"},
+		{"hostile model", []string{"INSERT INTO model VALUES (1, '', '', '', '', NULL, 2000000000, 2000000000, 1, 1, 1, 1, 1, 1, '', 0, '')"}, verify.Conflicting, "model 1 has the key , want"},
+		{"other head", []string{"UPDATE head SET label = 'L9H9'"}, verify.Conflicting, "1 head does not fit the model or its label; first: head 12 is layer 1, head 0, labelled L9H9"},
+		{"key of a model", []string{"UPDATE model SET sha256 = 'x'"}, verify.Conflicting, "model 0 has the key"},
+		{"key of a component", []string{"UPDATE component SET key = 'x' WHERE label = 'MLP3'"}, verify.Conflicting, "with key x, want mlp, layer 3"},
+		{"key of a prompt", []string{"UPDATE prompt SET key = 'x' WHERE prompt_id = 1"}, verify.Conflicting, "1 key of a prompt is not that of its tokens; first: prompt 1: x"},
+		{"component of another run", []string{"DELETE FROM run_component WHERE component_id = 4"}, verify.Orphan, "contributions refer to no component of its run"},
+		{"place without a component", []string{"DELETE FROM run_component WHERE component_id = 100"}, verify.Incomplete, "1 run has no components, or a place without one; first: 171 components, the last in place 171"},
+		{"two in one place", []string{"UPDATE run_component SET ordinal = 3 WHERE component_id = 4"}, verify.Conflicting, "in place 3"},
+		{"no scale", []string{"UPDATE head SET score_scale = 0"}, verify.Conflicting, "1 head has a scale, cap, window or rotation that cannot be"},
+		{"key-value head", []string{"UPDATE model SET n_kv_heads = 1", "UPDATE head SET kv_head = 1"}, verify.Conflicting, "reads key-value head 1"},
+		{"other scale", []string{"UPDATE head SET soft_cap = 0.5"}, verify.Conflicting, "attention rows are not the softmax of their scores"},
+		{"sink denied", []string{"UPDATE head SET sink_logit = 1"}, verify.Conflicting, "2 probabilities of sinks are not those of their logits; first: example 0, head L1H0: none"},
+		{"window", []string{"UPDATE head SET attention_window = 2"}, verify.Incomplete, "2 attention rows lack positions or have some twice; first: prompt 0, head L1H0 has 5 positions for the query at 4, want 2"},
+		{"prompt of no example", []string{"UPDATE edge SET prompt_id = 0 WHERE example_id = 1"}, verify.Orphan, "1 prompt is that of no example; first: prompt 1"},
+		{"example of no prompt", []string{"UPDATE edge SET prompt_id = 7 WHERE example_id = 1"}, verify.Orphan, "1 example refers to no prompt"},
+		{"key after query", []string{"UPDATE edge SET query_pos = 0 WHERE example_id = 1"}, verify.Conflicting, "1 example has a position outside of its prompt, or after its query; first: example 1: query 0, key 1, baseline 2 of 5 tokens"},
+		{"other baseline", []string{"UPDATE edge SET baseline_kind = 'mean' WHERE example_id = 1"}, verify.Conflicting, "1 example says another baseline than it has; first: example 1: mean at 2"},
+		{"scale of QK-norm lost", []string{"UPDATE score SET query_norm_scale = 1 WHERE example_id = 1"}, verify.Conflicting, "1 score has a baseline its example has not, or lacks one"},
+		{"scale of no prompt", []string{"INSERT INTO layer_scale VALUES (1, 9, 0, 0, 1, 1)"}, verify.Orphan, "1 scale of a layer refers to no prompt"},
+		{"logits denied", []string{"INSERT INTO logit VALUES (1, 0, 'key', 1, 0, 0, 1, 0)"}, verify.Miscounted, "1 run has logits although it says none"},
+		{"logits gone", []string{"UPDATE run SET logits = true"}, verify.Incomplete, "2 examples of a run with logits have not each once; first: example 0: 0 logits"},
+		{"logit of no token", []string{"INSERT INTO logit VALUES (1, 0, 'key', 4, 0, 0, 1, 0)"}, verify.Conflicting, "1 logit is that of no token of its example; first: example 0: key, token 4"},
+		{"logit without its effects", []string{"UPDATE run SET logits = true", "INSERT INTO logit VALUES (1, 0, 'key', 1, 3, 1, 1, 0)", "INSERT INTO logit_effect VALUES (1, 0, 0, 'key', 1)"},
+			verify.NotClosed, "1 effects do not add up to a logit; first: example 0, key: 1.0 and 1.0, the model says 3.0"},
+		{"long prompt", []string{"UPDATE model SET n_ctx = 3"}, verify.Conflicting, "2 prompts are longer than the model allows"},
+		{"count of examples", []string{"UPDATE run SET n_examples = 3"}, verify.Miscounted, "1 run has another number of examples than it says; first: n_examples says 3, has 2"},
+		{"count of heads", []string{"UPDATE run SET n_heads = 3"}, verify.Miscounted, "1 run has another number of heads than it says; first: n_heads says 3, has 1"},
+		{"worst residual", []string{"UPDATE run SET max_closure_residual = 3"}, verify.Miscounted, "1 run has another worst residual than it says; first: max_closure_residual says 3"},
+		{"no worst residual", []string{"UPDATE run SET max_closure_residual = NULL"}, verify.Miscounted, "1 run has another worst residual than it says"},
+		{"stopped run", []string{"UPDATE run SET status = 'running', n_examples = NULL"}, verify.Unfinished, "its status is running, want complete: the ingest is under way or was stopped after 2 examples"},
+		{"lost view", []string{"DROP VIEW closure"}, verify.Altered, "column closure.ok is missing"},
+		{"lost macro", []string{"DROP MACRO latest_run"}, verify.Altered, "macro latest_run is missing"},
+		{"other macro", []string{"CREATE OR REPLACE MACRO default_head(a, b) AS a"}, verify.Altered, `macro default_head is "a, b", want "run"`},
+		{"lost table", []string{"DROP TABLE prompt_attention"}, verify.Altered, "column prompt_attention.prob is missing"},
+		{"rules gone", loosen("prompt_attention"), verify.Altered, `column prompt_attention.prob is "FLOAT", want "FLOAT NOT NULL"`},
 	})
 }
 
@@ -180,7 +204,7 @@ func TestVerifyLetsAdditionsBe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	report, err := dbfile.Verify(t.Context(), db)
+	report, err := verify.File(t.Context(), db)
 	if err != nil || !report.OK() {
 		t.Errorf("%v %v", report.Problems, err)
 	}
@@ -190,17 +214,17 @@ func TestVerifyLetsAdditionsBe(t *testing.T) {
 func TestVerifyNotebookRun(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t)
-	run := schema.Run{Model: schematest.GPT2Small(), Heads: []schema.Head{{Layer: 2, Index: 3}}, Bases: schematest.Bases(), Convention: schema.Notebook}
+	run := schema.Run{Model: schematest.GPT2Small(), Heads: schematest.Targets(schema.Head{Layer: 2, Index: 3}), Bases: schematest.Bases(), Convention: schema.Notebook}
 	results := schematest.Random(run, 3, 2)
 	h := &results[1].Heads[0]
 	h.Contributions[5].Score[schema.PerpPerp] += 0.5
 	*h = schematest.Finish(results[1].Example, h.Head, h.Score.Score, h.Score.Baseline, h.Contributions)
 	schematest.Insert(t, db, run, results)
-	report, err := dbfile.Verify(t.Context(), db)
+	report, err := verify.File(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := report.Runs[0]; !report.OK() || r.Judged || math.Abs(r.WorstResidual-0.5) > 1e-5 || !strings.HasPrefix(r.WorstAt, "example 1, head 2.3, query side, bases none and none") {
+	if r := report.Runs[0]; !report.OK() || r.Judged || math.Abs(r.WorstResidual-0.5) > 1e-5 || !strings.HasPrefix(r.WorstAt, "example 1, head L2H3, query side, bases none and none") {
 		t.Errorf("problems %v, run %+v", report.Problems, r)
 	}
 }
@@ -209,7 +233,7 @@ func TestVerifyNotebookRun(t *testing.T) {
 func TestVerifyWithoutBaseline(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t)
-	run := schema.Run{Model: schematest.GPT2Small(), Heads: []schema.Head{{Layer: 2, Index: 3}}, Bases: schematest.Bases()}
+	run := schema.Run{Model: schematest.GPT2Small(), Heads: schematest.Targets(schema.Head{Layer: 2, Index: 3}), Bases: schematest.Bases()}
 	results := schematest.Random(run, 3, 2)
 	e := &results[1].Example
 	e.Baseline = schema.NoPosition
@@ -257,11 +281,11 @@ func TestVerifyDamagedBlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	report, err := dbfile.Verify(ctx, r)
+	report, err := verify.File(ctx, r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Problems) != 1 || report.Problems[0].Kind != dbfile.Damaged || !strings.Contains(report.Problems[0].Text, "table big cannot be read") {
+	if len(report.Problems) != 1 || report.Problems[0].Kind != verify.Damaged || !strings.Contains(report.Problems[0].Text, "table big cannot be read") {
 		t.Errorf("problems %v, want table big damaged", report.Problems)
 	}
 }
@@ -271,13 +295,13 @@ func TestVerifyStops(t *testing.T) {
 	db := schematest.NewDB(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := dbfile.Verify(ctx, db); !errors.Is(err, context.Canceled) {
+	if _, err := verify.File(ctx, db); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
 	}
 }
 
 func ExampleProblem() {
-	fmt.Println(dbfile.Problem{Kind: dbfile.NotClosed, RunID: 1, Text: "1 sum of contributions is not the score; first: ..."})
+	fmt.Println(verify.Problem{Kind: verify.NotClosed, RunID: 1, Text: "1 sum of contributions is not the score; first: ..."})
 	// Output: not closed: run 1: 1 sum of contributions is not the score; first: ...
 }
 
@@ -291,7 +315,7 @@ func BenchmarkVerify(b *testing.B) {
 	schematest.Synthetic(b, db, 1, 20, heads...)
 	var rows int64
 	for b.Loop() {
-		report, err := dbfile.Verify(b.Context(), db)
+		report, err := verify.File(b.Context(), db)
 		if err != nil || !report.OK() {
 			b.Fatal(report.Problems, err)
 		}

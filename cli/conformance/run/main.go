@@ -1,5 +1,5 @@
-// Command run compares ducklens with what is published about GPT-2 small: `make conformance`. It needs the weights of the model
-// and the templates of the published prompts, which are not in the repository, and is skipped where they are not at hand.
+// Command run compares what ducklens measures with what is published about GPT-2 small, and with what it measured before of SmolLM2:
+// `make conformance`. The models, and the templates of the published prompts, are not in the repository; what is not at hand is skipped.
 package main
 
 import (
@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"ducklens/cli/conformance"
+	"ducklens/cli/smollm2"
 )
 
 func main() {
@@ -20,17 +22,33 @@ func main() {
 }
 
 func run() (code int) {
-	published := flag.String("published", "testdata/published", "folder of published numbers")
+	testdata := flag.String("testdata", "testdata", "folder of reference numbers")
 	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	weights, templates := os.Getenv("DUCKLENS_GPT2_DIR"), os.Getenv("DUCKLENS_IOI_TEMPLATES")
 	if missing := conformance.Missing(weights, templates); missing != "" {
 		fmt.Printf("skipped: the comparison with published numbers of GPT-2 small, because\n%s", missing)
-		return 0
+	} else {
+		ref, err := conformance.Published(filepath.Join(*testdata, "published"))
+		code = max(code, compare(ctx, ref, err, conformance.GPT2Small(weights, templates)))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	if model := smollm2.At("."); model == "" {
+		fmt.Printf("skipped: the comparison with earlier numbers of SmolLM2, because there is no model; make smollm2 gets it, or %s names it\n", smollm2.Variable)
+	} else {
+		ref, err := conformance.Expected(filepath.Join(*testdata, "smollm2"))
+		code = max(code, compare(ctx, ref, err, conformance.SmolLM2(model, filepath.Join("cli", "smollm2", "templates.json"))))
+	}
+	return code
+}
+
+// compare prints how a subject compares with a reference, unless that could not be read, and gives the exit code.
+func compare(ctx context.Context, ref conformance.Reference, err error, subject conformance.Subject) int {
 	start := time.Now()
-	report, err := compare(ctx, *published, conformance.GPT2Small(weights, templates))
+	var report conformance.Report
+	if err == nil {
+		report, err = measure(ctx, ref, subject)
+	}
 	if err == nil {
 		err = report.Print(os.Stdout)
 	}
@@ -39,18 +57,11 @@ func run() (code int) {
 		return 1
 	}
 	fmt.Printf("in %s\n", time.Since(start).Round(time.Second))
-	if report.Failed() > 0 {
-		return 1
-	}
-	return 0
+	return min(report.Failed(), 1)
 }
 
-// compare measures in a folder that is removed afterwards.
-func compare(ctx context.Context, published string, subject conformance.Subject) (report conformance.Report, err error) {
-	ref, err := conformance.Published(published)
-	if err != nil {
-		return report, err
-	}
+// measure works in a folder that is removed afterwards.
+func measure(ctx context.Context, ref conformance.Reference, subject conformance.Subject) (report conformance.Report, err error) {
 	dir, err := os.MkdirTemp("", "ducklens-conformance-*")
 	if err != nil {
 		return report, err

@@ -37,8 +37,8 @@ func Small() Config {
 	return Config{NLayers: 12, NHeads: 12, DModel: 768, DMLP: 3072, NCtx: 1024, DVocab: 50257, LNEps: 1e-5}
 }
 
-// Tiny gives a model with all parts of a GPT-2, small enough for any test. Its d_mlp is not 4 d_model, its d_model no
-// multiple of a vector register.
+// Tiny gives a model with all parts of a GPT-2, small enough for any test. Its d_mlp is not 4 d_model, its
+// d_model no multiple of a vector register.
 func Tiny() Config {
 	return Config{NLayers: 4, NHeads: 3, DModel: 42, DMLP: 100, NCtx: 300, DVocab: 101, LNEps: 1e-5}
 }
@@ -88,8 +88,8 @@ func OpenPath(tb testing.TB, path string) Opened {
 	return Opened{c, m.Spec, m.Sources}
 }
 
-// Write makes config.json and model.safetensors in dir, in Hugging Face's form. The weights are random, of sizes that
-// keep every activation of order one; the same seed gives the same bytes.
+// Write makes config.json and model.safetensors in dir, in Hugging Face's form. The weights are random, of
+// sizes that keep every activation of order one; the same seed gives the same bytes.
 func Write(dir string, c Config, seed uint64) error {
 	config := map[string]any{
 		"model_type": "gpt2", "architectures": []string{"GPT2LMHeadModel"}, "activation_function": "gelu_new",

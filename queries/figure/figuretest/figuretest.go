@@ -21,7 +21,7 @@ func All(tb testing.TB) map[string]*figure.Figure {
 	tb.Helper()
 	return map[string]*figure.Figure{
 		"heatmap": Heatmap(tb, 4, 3, Quadrants, []string{"baseline subtracted", "baseline not subtracted"}), "histogram": Histogram(tb, 60),
-		"bar": Bar(tb, 12), "matrix": Matrix(tb, 3, 3), "line": Line(tb),
+		"bar": Bar(tb, 12), "matrix": Matrix(tb, 3, 3), "line": Line(tb), "scatter": Scatter(tb, 40),
 	}
 }
 
@@ -165,6 +165,26 @@ func Line(tb testing.TB) *figure.Figure {
 	}, []queries.Column{text("part"), integer("layer"), float("score"), float("se"), integer("n")}, rows)
 }
 
+// Scatter has two series of points with names, and a line fitted to each.
+func Scatter(tb testing.TB, points int) *figure.Figure {
+	tb.Helper()
+	rng := rand.New(rand.NewPCG(9, 10))
+	var rows [][]any
+	for k, name := range []string{"baBa", "abBa"} {
+		for i := range points {
+			x := rng.NormFloat64()
+			rows = append(rows, []any{name, x, 2*x + float64(k) + 0.7*rng.NormFloat64(),
+				fmt.Sprintf("prompt %d", k*points+i)})
+		}
+	}
+	return made(tb, queries.Query{
+		Name: "score_and_effect", Title: "Head 10.7: score and effect", Subtitle: "gpt2",
+		Chart: queries.Chart{Mark: queries.Scatter, X: "score", Y: "effect", Series: "template",
+			Label: "prompt", Fit: queries.FitLine,
+			XTitle: "attention score", YTitle: "effect on the logit", LegendTitle: "template", Labels: 4},
+	}, []queries.Column{text("template"), float("score"), float("effect"), text("prompt")}, rows)
+}
+
 // Rename puts a text in place of every name, title and label of a figure.
 func Rename(f *figure.Figure, s string) *figure.Figure {
 	f.Name, f.Title, f.Subtitle, f.Scale.Title, f.Legend.Title = s, s, s, s, s
@@ -198,6 +218,11 @@ func Rename(f *figure.Figure, s string) *figure.Figure {
 			}
 			for k := range p.Bars {
 				p.Bars[k].Label = s
+			}
+			for k := range p.Clouds {
+				for l := range p.Clouds[k].Dots {
+					p.Clouds[k].Dots[l].Label = s
+				}
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +22,9 @@ type Options struct {
 	// metadata keeps them.
 	Bare bool
 }
+
+// bare tells whether title, subtitle and provenance are left to the text around the figure.
+func (p *plot) bare() bool { return p.o.Bare || p.f.Bare }
 
 // Lengths in pixels of a figure on a screen.
 const (
@@ -112,6 +116,9 @@ func (p *plot) build() error {
 	case queries.Line:
 		p.lineLayout()
 		traces = p.lineTraces
+	case queries.Scatter:
+		p.scatterLayout()
+		traces = p.scatterTraces
 	default:
 		return &figure.Error{Query: p.f.Name, Err: figure.ErrMark, Detail: fmt.Sprintf("chart %s has no interactive figure", p.f.Mark)}
 	}
@@ -139,7 +146,7 @@ func (p *plot) arrange(height float64) (x, y [][2]float64) {
 	}
 	rows := (n + p.perRow - 1) / p.perRow
 	top := buttonRoom
-	if !p.o.Bare {
+	if !p.bare() {
 		top = 12 + titleLine*float64(len(p.title())) + textLine*float64(len(p.subtitle())) + 8
 	}
 	p.below = max(p.below, below)
@@ -147,11 +154,9 @@ func (p *plot) arrange(height float64) (x, y [][2]float64) {
 	if len(p.f.Frames) > 1 {
 		bottom += sliderRoom
 	}
-	if !p.o.Bare {
-		bottom += textLine * float64(len(p.provenance()))
-	}
+	bottom += textLine * float64(len(p.foot()))
 	above, shift := 8.0, 3
-	if p.f.Frames[0].Panels[0].Name != "" {
+	if p.f.PanelNames(0)[0] != "" {
 		above += nameLine
 	}
 	if p.f.Frames[0].Panels[0].X.Groups != nil {
@@ -171,7 +176,7 @@ func (p *plot) arrange(height float64) (x, y [][2]float64) {
 		down := float64(row)*(above+height+p.below) + above
 		x = append(x, [2]float64{fraction(from), fraction(min(1, from+width))})
 		y = append(y, [2]float64{fraction(max(0, 1-(down+height)/p.inner)), fraction(1 - down/p.inner)})
-		if name := p.f.Frames[0].Panels[i].Name; name != "" {
+		if name := p.f.PanelNames(0)[i]; name != "" {
 			p.notes = append(p.notes, object{
 				"text": "<b>" + label(name) + "</b>", "showarrow": false, "xref": "paper", "yref": "paper",
 				"x": x[i][0], "xanchor": "left", "y": y[i][1], "yanchor": "bottom", "yshift": shift, "align": "left", "font": object{"size": 13},
@@ -209,11 +214,15 @@ func (p *plot) addFrames(traces func(int) []object) {
 		numbers[i] = i
 	}
 	steps := make([]object, len(p.f.Frames))
-	for i, frame := range p.f.Frames {
-		name := strconv.Itoa(i+1) + ": " + frame.Name
-		p.frames = append(p.frames, object{"name": name, "data": traces(i), "traces": numbers})
+	for i, shown := range p.f.FrameNames() {
+		name := strconv.Itoa(i+1) + ": " + shown
+		frame := object{"name": name, "data": traces(i), "traces": numbers}
+		if p.f.Scale.Rule == queries.ScalePanel {
+			frame["layout"] = object{"annotations": p.notesOf(i)}
+		}
+		p.frames = append(p.frames, frame)
 		steps[i] = object{
-			"label": label(frame.Name), "method": "animate",
+			"label": label(shown), "method": "animate",
 			"args": []any{[]string{name}, object{
 				"mode": "immediate", "transition": object{"duration": 0}, "frame": object{"duration": 0, "redraw": true},
 			}},
@@ -227,11 +236,34 @@ func (p *plot) addFrames(traces func(int) []object) {
 	}}
 }
 
-// addTexts adds the title and the line of provenance.
+// notesOf are the annotations with the names that the panels have in a frame: they come first, one for each
+// panel.
+func (p *plot) notesOf(frame int) []object {
+	notes := slices.Clone(p.notes)
+	for i, name := range p.f.PanelNames(frame) {
+		if i < len(notes) && p.f.PanelNames(0)[i] != "" {
+			notes[i] = with(notes[i], object{"text": "<b>" + label(name) + "</b>"})
+		}
+	}
+	return notes
+}
+
+// addTexts adds the title and what stands below the figure.
 func (p *plot) addTexts() {
-	if p.o.Bare {
+	if !p.bare() {
+		p.addTitle()
+	}
+	lines := p.foot()
+	if len(lines) == 0 {
 		return
 	}
+	p.notes = append(p.notes, object{
+		"text": strings.Join(lines, "<br>"), "showarrow": false, "xref": "paper", "yref": "paper", "x": 0, "xanchor": "left", "align": "left",
+		"y": 0, "yanchor": "top", "yshift": -p.footShift(), "font": object{"size": 11, "color": "#555555"},
+	})
+}
+
+func (p *plot) addTitle() {
 	var text strings.Builder
 	for i, line := range p.title() {
 		if i > 0 {
@@ -245,32 +277,41 @@ func (p *plot) addTexts() {
 	p.layout["title"] = object{
 		"text": text.String(), "x": 0, "xanchor": "left", "xref": "paper", "y": fraction(1 - 10/p.tall), "yanchor": "top", "yref": "container", "font": object{"size": 17},
 	}
-	lines := p.provenance()
-	for i, line := range lines {
-		lines[i] = literal(line)
-	}
-	if len(lines) == 0 {
-		return
-	}
-	p.notes = append(p.notes, object{
-		"text": strings.Join(lines, "<br>"), "showarrow": false, "xref": "paper", "yref": "paper", "x": 0, "xanchor": "left", "align": "left",
-		"y": 0, "yanchor": "top", "yshift": -p.foot(), "font": object{"size": 11, "color": "#555555"},
-	})
 }
 
-// foot is how far below the panels the line of provenance stands.
-func (p *plot) foot() float64 {
+// foot is what stands below the figure, a line each: what the colours mean, and where the figure comes from.
+func (p *plot) foot() []string {
+	var lines []string
+	for _, key := range p.f.Keys() {
+		lines = append(lines, labels(wrap(upperFirst(key), footColumns))...)
+	}
+	if !p.bare() {
+		for _, line := range wrap(Provenance(p.f), footColumns) {
+			lines = append(lines, literal(line))
+		}
+	}
+	return lines
+}
+
+// upperFirst begins s with a capital where it begins with an ASCII letter.
+func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// footShift is how far below the panels that stands.
+func (p *plot) footShift() float64 {
 	if len(p.f.Frames) > 1 {
 		return p.below + sliderRoom - 6
 	}
 	return p.below - 4
 }
 
-func (p *plot) title() []string    { return wrap(p.f.Title, 110) }
-func (p *plot) subtitle() []string { return wrap(p.f.Subtitle, footColumns) }
+func (p *plot) title() []string { return wrap(p.f.Title, 110) }
 
-func (p *plot) provenance() []string {
-	return wrap(Provenance(p.f), footColumns)
+func (p *plot) subtitle() []string {
+	var lines []string
+	for _, line := range p.f.Lead() {
+		lines = append(lines, wrap(line, footColumns)...)
+	}
+	return lines
 }
 
 // Provenance is the line that says where a figure comes from: its facts but the quiet ones.
@@ -306,7 +347,7 @@ func wrap(s string, width int) []string {
 
 // meta is the provenance as data.
 func (p *plot) meta() object {
-	facts := object{"title": p.f.Title, "subtitle": p.f.Subtitle}
+	facts := object{"title": p.f.Title, "subtitle": strings.Join(p.f.Lead(), " · ")}
 	for _, fact := range p.f.Facts {
 		facts[fact.Name] = fact.Value
 	}

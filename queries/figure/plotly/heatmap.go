@@ -24,24 +24,49 @@ const (
 // steps is how many colours the scale has on each side of white; plotly.js goes straight from one to the next.
 const steps = 16
 
-// colorAxis is the one scale of all panels and frames: symmetric, white at zero.
-func (p *plot) colorAxis() object {
-	s := p.f.Scale
+// colorScale is symmetric, white at zero.
+func colorScale() [][2]any {
 	colors := make([][2]any, 0, 2*steps+1)
 	for i := -steps; i <= steps; i++ {
-		c := s.Color(s.Limit * float64(i) / steps)
+		c := figure.Paper.Diverging(float64(i) / steps)
 		colors = append(colors, [2]any{float64(i+steps) / (2 * steps), fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B)})
 	}
+	return colors
+}
+
+// colorAxis is the one scale of all panels and frames.
+func (p *plot) colorAxis() object {
+	s := p.f.Scale
+	return object{"cmin": -s.Limit, "cmax": s.Limit, "colorscale": colorScale(), "colorbar": p.colorBar()}
+}
+
+// colorBar stands at the right.
+func (p *plot) colorBar() object {
+	s := p.f.Scale
 	length, title := min(barLength, p.inner), object{"text": label(s.Title), "side": "right"}
 	if length < barTitle {
 		title = object{"text": strings.Join(labels(wrap(s.Title, 14)), "<br>"), "side": "top", "font": object{"size": 11}}
 	}
 	return object{
-		"cmin": -s.Limit, "cmax": s.Limit, "colorscale": colors,
-		"colorbar": object{
-			"title": title, "thickness": 14, "len": length, "lenmode": "pixels",
-			"y": 1, "yanchor": "top", "x": fraction(1 + p.barGap/p.innerWidth()), "xanchor": "left", "outlinewidth": 0.5, "outlinecolor": "#888888", "tickfont": object{"size": 11},
-		},
+		"title": title, "thickness": 14, "len": length, "lenmode": "pixels",
+		"y": 1, "yanchor": "top", "x": fraction(1 + p.barGap/p.innerWidth()), "xanchor": "left", "outlinewidth": 0.5, "outlinecolor": "#888888", "tickfont": object{"size": 11},
+	}
+}
+
+// shade gives a trace of cells its colours: those of the axis that all share, or where each panel has its own
+// limit, its own; the one colour bar then tells parts of that.
+func (p *plot) shade(trace object, panel figure.Panel, first bool) {
+	if p.f.Scale.Shared() {
+		trace["coloraxis"] = "coloraxis"
+		return
+	}
+	l := panel.Limit
+	trace["zmin"], trace["zmax"], trace["colorscale"], trace["showscale"] = -l, l, colorScale(), first
+	if first {
+		bar := p.colorBar()
+		bar["tickvals"] = []float64{-l, -l / 2, 0, l / 2, l}
+		bar["ticktext"] = []string{"−end", "−½", "0", "½", "end"}
+		trace["colorbar"] = bar
 	}
 }
 
@@ -62,12 +87,18 @@ func (p *plot) heatmapLayout() {
 	}
 	cell := (x[0][1] - x[0][0]) * p.innerWidth() / float64(len(first.X.Names))
 	p.textSize = math.Round(2*max(7, min(12, 0.95*cell/(letter*float64(widest))))) / 2
-	p.layout["coloraxis"] = p.colorAxis()
+	p.addColorAxis()
 	p.layout["plot_bgcolor"] = "#ececec"
 	for i, panel := range p.f.Frames[0].Panels {
 		across, down := categoryAxis(panel.X, x[i], axisName("y", i)), categoryAxis(panel.Y, y[i], axisName("x", i))
 		down["range"] = []float64{float64(len(panel.Y.Names)) - 0.5, -0.5} // the first row at the top
 		p.share(i, across, down)
+	}
+}
+
+func (p *plot) addColorAxis() {
+	if p.f.Scale.Shared() {
+		p.layout["coloraxis"] = p.colorAxis()
 	}
 }
 
@@ -96,17 +127,21 @@ func (p *plot) cellTraces(frame int) []object {
 		z, text := grid[any](rows, columns), grid[string](rows, columns)
 		labelled := false
 		for _, c := range panel.Cells {
-			z[c.Row][c.Column] = finite(c.Value)
-			if p.f.Mark == queries.Matrix {
+			switch {
+			case c.Apart: // drawn by a trace of its own
+			case p.f.Mark == queries.Matrix:
 				z[c.Row][c.Column] = short{c.Value, 5} // there are tens of thousands
+			default:
+				z[c.Row][c.Column] = finite(c.Value)
 			}
 			text[c.Row][c.Column] = label(c.Label)
 			labelled = labelled || c.Label != ""
 		}
 		trace := object{
-			"type": "heatmap", "name": label(panel.Name), "z": z, "coloraxis": "coloraxis",
+			"type": "heatmap", "name": label(panel.Name), "z": z,
 			"xaxis": axisName("x", i), "yaxis": axisName("y", i), "hoverongaps": false,
 		}
+		p.shade(trace, panel, i == 0)
 		if labelled {
 			trace["text"], trace["texttemplate"], trace["textfont"] = text, "%{text}", object{"size": p.textSize}
 		}
@@ -135,7 +170,45 @@ func (p *plot) cellTraces(frame int) []object {
 		trace["hovertemplate"] = hover + "<extra></extra>"
 		traces = append(traces, trace)
 	}
+	if p.apart() {
+		for i, panel := range p.f.Frames[frame].Panels {
+			traces = append(traces, p.apartTrace(i, panel))
+		}
+	}
 	return traces
+}
+
+// apart tells whether some cell is outside of the colour scale.
+func (p *plot) apart() bool {
+	for _, frame := range p.f.Frames {
+		for _, panel := range frame.Panels {
+			for _, c := range panel.Cells {
+				if c.Apart {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// apartTrace shows the cells of a panel that are outside of the colour scale: white, with their numbers.
+func (p *plot) apartTrace(i int, panel figure.Panel) object {
+	x, y, text, hover := []any{nil}, []any{nil}, []string{""}, []string{""}
+	for _, c := range panel.Cells {
+		if c.Apart {
+			x, y = append(x, c.Column), append(y, c.Row)
+			text = append(text, label(c.Label)+"<br>"+number(c.Value, 3))
+			hover = append(hover, "<b>"+label(c.Label)+"</b><br>"+
+				measured(p.f.Scale.Title, c.Value, c.Error, c.Count)+"<br>outside the colour scale")
+		}
+	}
+	return object{
+		"type": "scatter", "mode": "markers+text", "x": x, "y": y, "text": text, "textfont": object{"size": 9}, "hovertext": hover, "hoverinfo": "text",
+		"marker": object{"symbol": "square", "size": leastCell - 2, "color": "#ffffff",
+			"line": object{"color": "#888888", "width": 1}},
+		"xaxis": axisName("x", i), "yaxis": axisName("y", i), "showlegend": false,
+	}
 }
 
 // support gives what is behind each cell, standard error and number of examples, and the template that shows it; nil

@@ -17,7 +17,7 @@ func (p *plot) matrixLayout() {
 	p.below = turnedNames
 	rows := float64(len(first.Y.Names))
 	x, y := p.arrange(rows * max(2, min(24, matrixSize/rows)))
-	p.layout["coloraxis"] = p.colorAxis()
+	p.addColorAxis()
 	p.layout["plot_bgcolor"] = "#ececec"
 	for i, panel := range p.f.Frames[0].Panels {
 		across, down := namedAxis(panel.X, x[i], axisName("y", i)), namedAxis(panel.Y, y[i], axisName("x", i))

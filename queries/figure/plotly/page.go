@@ -38,7 +38,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{"label": La
 // WriteHTML writes the figure as one page that works from a file, without a network: plotly.js is in it. The query's SQL
 // and everything else that is known about the figure stand below it, behind a fold.
 func WriteHTML(w io.Writer, f *figure.Figure) error {
-	data, err := JSON(f, Options{Bare: true})
+	data, err := JSON(f, Options{Bare: true}) // the page has the texts
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package plotly
 
 import (
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -52,6 +53,9 @@ func (p *plot) entry(trace object, k, panel int, shown bool) object {
 		trace["legendgroup"] = "entry " + strconv.Itoa(k+1)
 	}
 	trace["showlegend"] = shown && panel == 0 && len(p.f.Legend.Names) > 0
+	if len(p.f.Legend.Names) > 0 && slices.Contains(p.f.LegendOnly, p.f.Legend.Names[k]) {
+		trace["visible"] = "legendonly"
+	}
 	return trace
 }
 

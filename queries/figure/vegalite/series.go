@@ -1,6 +1,7 @@
 package vegalite
 
 import (
+	"fmt"
 	"maps"
 
 	"ducklens/queries/figure"
@@ -160,4 +161,59 @@ func (s *spec) pointRows(p figure.Panel) []object {
 		}
 	}
 	return rows
+}
+
+// points encodes points, with the names of those that stand out, and the lines fitted to them.
+func (s *spec) points() object {
+	p := s.f.Frames[0].Panels[0]
+	x, y := measure("x", p.X), measure("y", p.Y)
+	tips := []object{
+		{"field": "name", "type": "nominal"},
+		{"field": "x", "type": "quantitative", "title": axisTitle(p.X, "x")},
+		{"field": "y", "type": "quantitative", "title": axisTitle(p.Y, "y")},
+	}
+	dots, lines := object{"filter": "datum.fit !== true"}, object{"filter": "datum.fit === true"}
+	named := object{"filter": "isValid(datum.shown)"}
+	shown := object{"field": "shown"}
+	return object{
+		"width": 480, "height": 360, "encoding": object{"x": x, "y": y},
+		"layer": []object{
+			{"params": s.pick(), "transform": []object{dots}, "mark": object{"type": "point", "filled": true, "size": 30},
+				"encoding": s.picked(s.color(object{"tooltip": tips}), 0.7)},
+			{"transform": []object{dots, named}, "encoding": object{"text": shown},
+				"mark": object{"type": "text", "align": "left", "dx": 5, "fontSize": 10}},
+			{"transform": []object{lines}, "mark": "line", "encoding": s.picked(s.color(object{}), 1)},
+			{"transform": []object{lines, named}, "encoding": s.color(object{"text": shown}),
+				"mark": object{"type": "text", "align": "right", "dy": -6}},
+		},
+	}
+}
+
+func (s *spec) dotRows(p figure.Panel) []object {
+	var rows []object
+	for _, c := range p.Clouds {
+		for _, d := range c.Dots {
+			row := s.series(object{"x": finite(d.X), "y": finite(d.Y)}, c.Series)
+			if d.Label != "" {
+				row["name"] = oneLine.Replace(d.Label)
+			}
+			if d.Named {
+				row["shown"] = oneLine.Replace(d.Label)
+			}
+			rows = append(rows, row)
+		}
+		if c.Fit != nil {
+			rows = append(rows, s.fitRows(c, p.Y)...)
+		}
+	}
+	return rows
+}
+
+// fitRows are the two ends of the line fitted to a series.
+func (s *spec) fitRows(c figure.Cloud, y figure.Axis) []object {
+	low, high := c.Reach(y.Low, y.High)
+	left := s.series(object{"x": finite(low), "y": finite(c.Fit.At(low)), "fit": true}, c.Series)
+	right := s.series(object{"x": finite(high), "y": finite(c.Fit.At(high)), "fit": true}, c.Series)
+	right["shown"] = fmt.Sprintf("r = %.2f, n = %d", c.Fit.R, c.Fit.N)
+	return []object{left, right}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"ducklens/queries"
@@ -39,6 +40,8 @@ func Write(w io.Writer, f *figure.Figure) error {
 		view, rows = s.bars(), s.barRows
 	case queries.Line:
 		view, rows = s.lines(), s.pointRows
+	case queries.Scatter:
+		view, rows = s.points(), s.dotRows
 	default:
 		return &figure.Error{Query: f.Name, Err: figure.ErrMark, Detail: fmt.Sprintf("chart %s has no equivalent in Vega-Lite", f.Mark)}
 	}
@@ -59,49 +62,76 @@ type spec struct{ f *figure.Figure }
 func (s *spec) top(view object, rows func(figure.Panel) []object) object {
 	values := []object{}
 	var frames, panels []string
+	names := s.f.FrameNames()
 	for i, frame := range s.f.Frames {
-		frames = append(frames, oneLine.Replace(frame.Name))
-		for _, panel := range frame.Panels {
-			if i == 0 {
-				panels = append(panels, oneLine.Replace(panel.Name))
+		frames = append(frames, oneLine.Replace(names[i]))
+		panelNames := s.f.PanelNames(i)
+		for j, panel := range frame.Panels {
+			name := oneLine.Replace(panelNames[j])
+			if !slices.Contains(panels, name) {
+				panels = append(panels, name)
 			}
 			for _, row := range rows(panel) {
 				if len(s.f.Frames) > 1 {
-					row["frame"] = oneLine.Replace(frame.Name)
+					row["frame"] = oneLine.Replace(names[i])
 				}
 				if len(frame.Panels) > 1 {
-					row["panel"] = oneLine.Replace(panel.Name)
+					row["panel"] = name
 				}
 				values = append(values, row)
 			}
 		}
 	}
 	top := view
-	if len(panels) > 1 {
+	if many := len(s.f.Frames[0].Panels); many > 1 {
 		columns := s.f.Columns
 		if columns == 0 {
 			columns = 2
 		}
 		top = object{
 			"facet": object{"field": "panel", "type": "nominal", "sort": panels, "title": nil, "header": object{"labelAnchor": "start", "labelFontWeight": "bold"}},
-			"spec":  view, "columns": min(columns, len(panels)),
+			"spec":  view, "columns": min(columns, many),
 		}
 	}
-	title := object{"text": oneLine.Replace(s.f.Title), "anchor": "start"}
-	if s.f.Subtitle != "" {
-		title["subtitle"] = oneLine.Replace(s.f.Subtitle)
-	}
-	facts := object{}
+	facts := object{"title": s.f.Title, "subtitle": strings.Join(s.f.Lead(), " · ")}
 	for _, fact := range s.f.Facts {
 		facts[fact.Name] = fact.Value
 	}
-	top["$schema"], top["title"], top["usermeta"] = Schema, title, object{"ducklens": facts}
+	top["$schema"], top["usermeta"] = Schema, object{"ducklens": facts}
+	if title := s.title(); title != nil {
+		top["title"] = title
+	}
 	top["data"] = object{"values": values}
 	if len(frames) > 1 {
 		top["params"] = []object{{"name": "frame", "value": frames[0], "bind": object{"input": "select", "options": frames, "name": "frame "}}}
 		top["transform"] = []object{{"filter": "datum.frame === frame"}}
 	}
 	return top
+}
+
+// title is the title, and below it what is to be known about the figure: a line each.
+func (s *spec) title() object {
+	title := object{"text": "", "anchor": "start"}
+	var lines []string
+	if !s.f.Bare {
+		title["text"] = oneLine.Replace(s.f.Title)
+		lines = append(lines, s.f.Lead()...)
+	}
+	for _, key := range s.f.Keys() {
+		lines = append(lines, strings.ToUpper(key[:1])+key[1:])
+	}
+	for i := range lines {
+		lines[i] = oneLine.Replace(lines[i])
+	}
+	switch {
+	case len(lines) == 0 && s.f.Bare:
+		return nil
+	case len(lines) == 1:
+		title["subtitle"] = lines[0]
+	case len(lines) > 1:
+		title["subtitle"] = lines
+	}
+	return title
 }
 
 // finite is x, or null.
@@ -177,11 +207,9 @@ const steps = 8
 // cells encodes a heatmap, with its labels, or a matrix.
 func (s *spec) cells() object {
 	p := s.f.Frames[0].Panels[0]
-	domain, colors := []float64{}, []string{}
-	for i := -steps; i <= steps; i++ {
-		v := s.f.Scale.Limit * float64(i) / steps
-		c := s.f.Scale.Color(v)
-		domain, colors = append(domain, v), append(colors, fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B))
+	limit, field := s.f.Scale.Limit, "value"
+	if !s.f.Scale.Shared() { // parts of the limit of each panel
+		limit, field = 1, "shade"
 	}
 	step := object{"width": object{"step": 36}, "height": object{"step": 26}}
 	tips := []object{{"field": "row", "type": "nominal", "title": axisTitle(p.Y, "row")}, {"field": "column", "type": "nominal", "title": axisTitle(p.X, "column")}}
@@ -194,17 +222,19 @@ func (s *spec) cells() object {
 		"mark": object{"type": "rect"},
 		"encoding": object{
 			"color": object{
-				"field": "value", "type": "quantitative", "title": titled(s.f.Scale.Title), "scale": object{"domain": domain, "range": colors, "clamp": true, "interpolate": "rgb"},
+				"condition": object{"test": "datum.apart === true", "value": "#ffffff"},
+				"field":     field, "type": "quantitative", "title": s.colorTitle(), "scale": colorScale(limit),
 			},
 			"tooltip": append(tips, support(s.f.Scale.Title)...),
 		},
 	}}
 	if s.f.Mark == queries.Heatmap {
 		layers = append(layers, object{
-			"mark": object{"type": "text", "fontSize": 10},
+			"transform": []object{{"filter": "isValid(datum.label)"}},
+			"mark":      object{"type": "text", "fontSize": 10},
 			"encoding": object{
 				"text":  object{"field": "label", "type": "nominal"},
-				"color": object{"condition": object{"test": fmt.Sprintf("abs(datum.value) > %g", 0.62*s.f.Scale.Limit), "value": "white"}, "value": "black"},
+				"color": object{"condition": object{"test": fmt.Sprintf("abs(datum.%s) > %g && datum.apart !== true", field, 0.62*limit), "value": "white"}, "value": "black"},
 			},
 		})
 	}
@@ -212,6 +242,25 @@ func (s *spec) cells() object {
 	view["encoding"] = object{"x": place("column", p.X), "y": place("row", p.Y)}
 	view["layer"] = layers
 	return view
+}
+
+// colorScale is the scale of colours, white at zero.
+func colorScale(limit float64) object {
+	domain, colors := []float64{}, []string{}
+	for i := -steps; i <= steps; i++ {
+		c := figure.Paper.Diverging(float64(i) / steps)
+		domain = append(domain, limit*float64(i)/steps)
+		colors = append(colors, fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B))
+	}
+	return object{"domain": domain, "range": colors, "clamp": true, "interpolate": "rgb"}
+}
+
+// colorTitle is the title of the colour bar.
+func (s *spec) colorTitle() any {
+	if s.f.Scale.Shared() {
+		return titled(s.f.Scale.Title)
+	}
+	return titled(s.f.Scale.Title + ", part of the end of its scale")
 }
 
 func axisTitle(a figure.Axis, other string) string {
@@ -228,6 +277,12 @@ func (s *spec) cellRows(p figure.Panel) []object {
 		row := object{"row": y[c.Row], "column": x[c.Column]}
 		if c.Label != "" {
 			row["label"] = c.Label
+		}
+		if c.Apart {
+			row["apart"] = true
+		}
+		if !s.f.Scale.Shared() {
+			row["shade"], row["end"] = finite(p.Shade(c)), p.Limit
 		}
 		rows = append(rows, behind(row, c.Value, c.Error, c.Count))
 	}

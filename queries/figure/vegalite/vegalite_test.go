@@ -84,7 +84,7 @@ func TestHeatmap(t *testing.T) {
 
 // TestRows holds that no value is lost in other marks.
 func TestRows(t *testing.T) {
-	for name, want := range map[string]int{"histogram": 7 * 60, "bar": 12, "line": 3 * 12, "matrix": 2 * 18 * 18} {
+	for name, want := range map[string]int{"histogram": 7 * 60, "bar": 12, "line": 3 * 12, "matrix": 2 * 18 * 18, "scatter": 2*40 + 2*2} {
 		if got := len(parse(t, figuretest.All(t)[name]).Data.Values); got != want {
 			t.Errorf("%s: %d rows, want %d", name, got, want)
 		}

@@ -12,9 +12,9 @@ WHERE coalesce(t.n, 0) <> p.n_tokens OR t.positions <> p.n_tokens OR t.first <> 
 
 -- conflicting: key of a prompt is not that of its tokens / keys of prompts are not those of their tokens
 SELECT p.run_id, p.prompt_id AS case_order, format('prompt {}: {}', p.prompt_id, p.key) AS case_text
-FROM prompt AS p JOIN (SELECT run_id, prompt_id, string_agg(' ' || token_id, '' ORDER BY pos) AS ids FROM prompt_token GROUP BY run_id, prompt_id) AS t
+FROM prompt AS p JOIN (SELECT run_id, prompt_id, count(*) AS n, string_agg(' ' || token_id, '' ORDER BY pos) AS ids FROM prompt_token GROUP BY run_id, prompt_id) AS t
   ON t.run_id = p.run_id AND t.prompt_id = p.prompt_id
-WHERE p.key <> left(sha256('"prompt"' || chr(10) || '"' || t.ids || '"' || chr(10)), 32);
+WHERE t.n = p.n_tokens AND p.key <> left(sha256('"prompt"' || chr(10) || '"' || t.ids || '"' || chr(10)), 32);
 
 -- orphan: prompt is that of no example / prompts are those of no example
 SELECT p.run_id, p.prompt_id AS case_order, format('prompt {}', p.prompt_id) AS case_text

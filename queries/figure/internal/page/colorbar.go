@@ -10,6 +10,10 @@ import (
 type ColorBar struct {
 	Title string
 	Limit float64 // positive; what the ends of the scale stand for
+	// Relative is for a scale that ends elsewhere in each panel: its ticks are parts of the end.
+	Relative bool
+	// Beyond is for a scale that some values exceed: its ends are pointed.
+	Beyond bool
 }
 
 var _ Aside = ColorBar{}
@@ -17,11 +21,17 @@ var _ Aside = ColorBar{}
 const (
 	barWidth = 8.0
 	maxBar   = 220.0
-	barSteps = 100 // number of colours
+	leastBar = 110.0 // shortest, where there is room
+	barSteps = 100   // number of colours
 )
 
 // ticks are the texts of the bar and their widest; at most most on each side of zero.
 func (b ColorBar) ticks(s *Styles, most int) (at []float64, texts []string, widest vg.Length) {
+	if b.Relative {
+		at = []float64{-b.Limit, -b.Limit / 2, 0, b.Limit / 2, b.Limit}
+		texts = []string{"−end", "−½", "0", "½", "end"}
+		return at, texts, s.Tick.Widest(texts)
+	}
 	at = axis.Symmetric(b.Limit, most)
 	step := at[len(at)/2+1] // the first above zero
 	for _, x := range at {
@@ -60,9 +70,21 @@ func (b ColorBar) Below(s *Styles, _ Strip) vg.Length {
 	return barWidth + 3 + s.Tick.Line() + s.Axis.Line()
 }
 
+// pointRoom is the length of a pointed end.
+const pointRoom = 6.0
+
+// points is the room that pointed ends take from a bar.
+func (b ColorBar) points() vg.Length {
+	if b.Beyond {
+		return pointRoom
+	}
+	return 0
+}
+
 // DrawBeside implements [Aside].
 func (b ColorBar) DrawBeside(p Pen, s *Styles, x, y, height vg.Length) {
-	length := min(height, maxBar)
+	length := min(height, maxBar) - 2*b.points()
+	y += b.points()
 	_, _, widest := b.ticks(s, 4) // what Beside has left room for
 	at, texts, _ := b.thinned(s, length, true)
 	step := length / barSteps
@@ -74,6 +96,10 @@ func (b ColorBar) DrawBeside(p Pen, s *Styles, x, y, height vg.Length) {
 		p.Rect(p.Colors.Diverging(b.color(i)), x, y+length-vg.Length(i)*step-reach, barWidth, reach)
 	}
 	path := p.Path(true, x, y, x+barWidth, y, x+barWidth, y+length, x, y+length)
+	if b.Beyond {
+		b.drawPoint(p, 1, x, y, x+barWidth, y, x+barWidth/2, y-pointRoom)
+		b.drawPoint(p, -1, x, y+length, x+barWidth, y+length, x+barWidth/2, y+length+pointRoom)
+	}
 	for _, t := range at {
 		along := length * vg.Length((t/b.Limit+1)/2)
 		path = append(path, p.Path(false, x+barWidth, y+length-along, x+barWidth+2, y+length-along)...)
@@ -86,10 +112,19 @@ func (b ColorBar) DrawBeside(p Pen, s *Styles, x, y, height vg.Length) {
 	p.TextUp(s.Axis, x+barWidth+3.5+widest+4+s.Axis.Size*0.85, y+length/2, 0.5, b.Title)
 }
 
+// drawPoint draws the end of a bar that stands for all that is beyond: a triangle in the colour of the end.
+func (b ColorBar) drawPoint(p Pen, end float64, xy ...vg.Length) {
+	path := p.Path(true, xy...)
+	p.SetColor(p.Colors.Diverging(end))
+	p.Fill(path)
+	p.Lines(p.Colors.Edge, 0.5, path)
+}
+
 // DrawBelow implements [Aside].
 func (b ColorBar) DrawBelow(p Pen, s *Styles, strip Strip, y vg.Length) {
-	length := min(strip.PanelsW, maxBar)
-	x := strip.PanelsX + (strip.PanelsW-length)/2
+	all := min(max(strip.PanelsW, leastBar), strip.W, maxBar)
+	length := all - 2*b.points()
+	x := max(strip.X, min(strip.PanelsX+(strip.PanelsW-all)/2, strip.X+strip.W-all)) + b.points()
 	at, texts, _ := b.thinned(s, length, false)
 	step := length / barSteps
 	for i := range barSteps {
@@ -98,6 +133,10 @@ func (b ColorBar) DrawBelow(p Pen, s *Styles, strip Strip, y vg.Length) {
 			reach = step
 		}
 		p.Rect(p.Colors.Diverging(b.color(i)), x+vg.Length(i)*step, y, reach, barWidth)
+	}
+	if b.Beyond {
+		b.drawPoint(p, 1, x+length, y, x+length, y+barWidth, x+length+pointRoom, y+barWidth/2)
+		b.drawPoint(p, -1, x, y, x, y+barWidth, x-pointRoom, y+barWidth/2)
 	}
 	path := p.Path(true, x, y, x+length, y, x+length, y+barWidth, x, y+barWidth)
 	for _, t := range at {

@@ -15,15 +15,26 @@ import (
 
 // Page says what a figure shows.
 type Page struct {
-	Title, Subtitle string
-	Frames          []string // names of the frames
-	Panels          []string // names of the panels of each frame
-	Columns         int      // panels side by side at most; 0 leaves it to the page
-	XTitle, YTitle  string
-	Source          string // at the foot
-	Plot            Plot
-	Aside           Aside // nil for none
-	Colors          *palette.Palette
+	Title          string
+	Lead           []string                      // lines below the title
+	Frames         []string                      // names of the frames
+	Panels         []string                      // names of the panels of each frame
+	PanelName      func(frame, panel int) string // where frames name them differently; nil for Panels
+	Columns        int                           // panels side by side at most; 0 leaves it to the page
+	XTitle, YTitle string
+	Height         vg.Length // of the page, as far as the panels can follow; 0 is as high as they like
+	Keys           []Key     // below the aside: signs that need a word
+	Source         string    // at the foot
+	Bare           bool      // nothing at the foot, and no title: the page around the figure says it
+	Plot           Plot
+	Aside          Aside // nil for none
+	Colors         *palette.Palette
+}
+
+// Key explains a sign of the panels, or the whole of them where it has no Swatch.
+type Key struct {
+	Text   string
+	Swatch func(p Pen, x, y, w, h vg.Length) // draws the sign in a rectangle; nil for none
 }
 
 // Plot draws the panels. All panels have the same size and the same axes. A page first asks for Side, then for the width of a panel,
@@ -36,8 +47,12 @@ type Plot interface {
 	Natural(n int) vg.Length
 	// Readable tells whether panels may be as narrow as w.
 	Readable(w vg.Length) bool
-	// Fit settles the panels in a width of at most w.
-	Fit(w vg.Length) (width, height vg.Length)
+	// Gap is the room between panels side by side, at least PanelGap: what an axis's last tick needs beside
+	// its panel.
+	Gap() vg.Length
+	// Fit settles the panels in a width of at most w, and in a height of h as far as they can be read in it;
+	// h = 0 leaves that to them.
+	Fit(w, h vg.Length) (width, height vg.Length)
 	// Middle is how far below the top of a panel the middle of its vertical axis is.
 	Middle() vg.Length
 	// Below is the height of names or ticks below a panel.
@@ -72,8 +87,8 @@ type Strip struct {
 
 // Styles are the sizes and colours of text.
 type Styles struct {
-	Title, Subtitle, Frame, Panel, Name, Axis, Tick, Foot typeset.Style
-	Narrow                                                bool // a column of a page
+	Title, Subtitle, Frame, Panel, Name, Axis, Tick, Note, Foot typeset.Style
+	Narrow                                                      bool // a column of a page
 }
 
 func newStyles(c *palette.Palette, narrow bool) Styles {
@@ -89,6 +104,7 @@ func newStyles(c *palette.Palette, narrow bool) Styles {
 		Name:     typeset.Style{Size: 6.8 * k, Color: c.Text},
 		Axis:     typeset.Style{Size: 7.4 * k, Color: c.Text},
 		Tick:     typeset.Style{Size: 6.8 * k, Color: c.Text},
+		Note:     typeset.Style{Size: 6.2 * k, Color: c.Muted},
 		Foot:     typeset.Style{Size: 6.2 * k, Plain: true, Color: c.Muted},
 		Narrow:   narrow,
 	}
@@ -98,9 +114,10 @@ func newStyles(c *palette.Palette, narrow bool) Styles {
 const (
 	screenEdge = 9.0  // of a page of natural width
 	Edge       = 4.0  // of one of given width: the paper has its own margins
-	panelGap   = 12.0 // between panels side by side
+	PanelGap   = 12.0 // usual room between panels side by side
 	asideGap   = 13.0
 	maxTitle   = 3   // lines of a name or title, at most
+	maxLead    = 4   // of a line below the title
 	Seam       = 0.4 // how far a fill reaches below its right and lower neighbours: without it the page shows through where two smoothed edges meet
 )
 
@@ -109,6 +126,13 @@ const (
 
 	narrow = 4.6 * vg.Inch // the width below which text is smaller and the aside lies below the panels
 	least  = 3.4 * vg.Inch // natural width of the smallest page
+
+)
+
+// Pages of at most Printed are for print, and are to fit between the margins of a sheet.
+const (
+	Printed       = 8.5 * vg.Inch
+	PrintedHeight = 9.2 * vg.Inch
 )
 
 // Layout is a page with the place of everything.
@@ -118,10 +142,12 @@ type Layout struct {
 	w, h   vg.Length
 	edge   vg.Length // empty all around
 
-	titleLines, subtitleLines, xTitleLines, yTitleLines, footLines []string
+	titleLines, leadLines, xTitleLines, yTitleLines, noteLines, footLines []string
 
 	perRow         int // panels side by side
 	panelW, panelH vg.Length
+	room           vg.Length // largest width of a panel
+	gap            vg.Length // between panels
 	left           vg.Length // of the first panel
 	side           vg.Length // names or ticks left of it
 	blocks         []block
@@ -129,7 +155,15 @@ type Layout struct {
 	beside         bool      // the aside stands right of the panels
 	asideX, asideY vg.Length
 	asideLength    vg.Length // height of the panels
+	keys           []keyLine
 	footY          vg.Length // first baseline of the lines below
+}
+
+// keyLine is a line of the explanation of a sign.
+type keyLine struct {
+	text   string
+	swatch func(p Pen, x, y, w, h vg.Length)
+	y      vg.Length // baseline
 }
 
 // block is one frame's panels.
@@ -180,9 +214,10 @@ func (p *Page) arrange(width vg.Length, beside bool) *Layout {
 		l.edge = Edge
 	}
 	l.styles = newStyles(p.Colors, width > 0 && width < narrow)
-	right := l.edge
+	l.gap = p.Plot.Gap()
+	right := l.edge + (l.gap-PanelGap)/2
 	if l.beside {
-		right += asideGap + p.Aside.Beside(&l.styles)
+		right = l.edge + asideGap + p.Aside.Beside(&l.styles)
 	}
 	for lines := 1; ; lines++ { // of the title of the vertical axis: as many as the height of the panels makes it
 		l.side = p.Plot.Side(&l.styles, width)
@@ -191,7 +226,7 @@ func (p *Page) arrange(width vg.Length, beside bool) *Layout {
 			l.left += vg.Length(lines) * l.styles.Axis.Line()
 		}
 		l.sizePanels(width, l.left+right)
-		room := l.panelH + panelGap
+		room := l.panelH + PanelGap
 		l.yTitleLines = l.styles.Axis.Balance(p.YTitle, room, lines)
 		if lines == maxTitle || len(l.styles.Axis.Wrap(p.YTitle, room, lines+1)) <= lines {
 			break
@@ -204,11 +239,36 @@ func (p *Page) arrange(width vg.Length, beside bool) *Layout {
 		l.left += slack / 2 // panels have a largest size: centre what is narrower than the page
 	}
 	l.stack()
+	l.fitHeight(width)
 	return l
 }
 
+// fitHeight makes panels lower or higher where the page has a height of its own, or would not fit on a sheet
+// of paper.
+func (l *Layout) fitHeight(width vg.Length) {
+	p := l.page
+	want := p.Height
+	if want == 0 && width > 0 && width <= Printed && l.h > PrintedHeight {
+		want = PrintedHeight
+	}
+	if want == 0 {
+		return
+	}
+	rows := 0
+	for _, b := range l.blocks {
+		rows += len(b.rows)
+	}
+	before := l.panelsW()
+	l.panelW, l.panelH = p.Plot.Fit(l.room, max(1, l.panelH+(want-l.h)/vg.Length(rows)))
+	if width > 0 {
+		l.left += (before - l.panelsW()) / 2
+	}
+	l.yTitleLines = l.styles.Axis.Balance(p.YTitle, l.panelH+PanelGap, max(1, len(l.yTitleLines)))
+	l.stack()
+}
+
 // panelsW is the width of a row of panels.
-func (l *Layout) panelsW() vg.Length { return vg.Length(l.perRow)*(l.panelW+panelGap) - panelGap }
+func (l *Layout) panelsW() vg.Length { return vg.Length(l.perRow)*(l.panelW+l.gap) - l.gap }
 
 // sizePanels chooses how many panels stand side by side and how large they are. around is the width of all that is not panels.
 func (l *Layout) sizePanels(width, around vg.Length) {
@@ -225,7 +285,7 @@ func (l *Layout) sizePanels(width, around vg.Length) {
 		}
 		l.perRow = most
 	} else {
-		room := func(k int) vg.Length { return (width - around - vg.Length(k-1)*panelGap) / vg.Length(k) }
+		room := func(k int) vg.Length { return (width - around - vg.Length(k-1)*l.gap) / vg.Length(k) }
 		for l.perRow = most; l.perRow > 1 && !p.Plot.Readable(room(l.perRow)); {
 			l.perRow--
 		}
@@ -235,7 +295,8 @@ func (l *Layout) sizePanels(width, around vg.Length) {
 		}
 		w = room(l.perRow)
 	}
-	l.panelW, l.panelH = p.Plot.Fit(w)
+	l.room = w
+	l.panelW, l.panelH = p.Plot.Fit(w, 0)
 }
 
 // naturalColumns is how many panels of width w stand side by side when there is room for any number.
@@ -257,10 +318,15 @@ func (p *Page) naturalColumns(w vg.Length) int {
 func (l *Layout) stack() {
 	p, s := l.page, &l.styles
 	width := l.w - 2*l.edge
-	l.titleLines = s.Title.Balance(p.Title, width, 4)
-	l.subtitleLines = s.Subtitle.Wrap(p.Subtitle, width, 4)
+	l.titleLines, l.leadLines, l.noteLines, l.footLines, l.blocks = nil, nil, nil, nil, nil
+	if !p.Bare {
+		l.titleLines = s.Title.Balance(p.Title, width, 4)
+		for _, line := range p.Lead {
+			l.leadLines = append(l.leadLines, s.Subtitle.Wrap(line, width, maxLead)...)
+		}
+	}
 	y := l.edge
-	y += vg.Length(len(l.titleLines))*s.Title.Line() + vg.Length(len(l.subtitleLines))*s.Subtitle.Line() + 3
+	y += vg.Length(len(l.titleLines))*s.Title.Line() + vg.Length(len(l.leadLines))*s.Subtitle.Line() + 3
 	var top, bottom vg.Length
 	for i, name := range p.Frames {
 		b := block{frame: i}
@@ -273,7 +339,11 @@ func (l *Layout) stack() {
 			r := panelRow{first: first, n: min(l.perRow, len(p.Panels)-first)}
 			lines := 0
 			for j := range r.n {
-				titles := s.Panel.Balance(p.Panels[first+j], l.panelW+Edge-1, 3)
+				name := p.Panels[first+j]
+				if p.PanelName != nil {
+					name = p.PanelName(i, first+j)
+				}
+				titles := s.Panel.Balance(name, l.panelW+Edge-1, 3)
 				r.titles = append(r.titles, titles)
 				lines = max(lines, len(titles))
 			}
@@ -305,14 +375,34 @@ func (l *Layout) stack() {
 		l.asideY = y
 		y += p.Aside.Below(s, l.strip())
 	}
-	y += 5
-	for _, note := range p.Plot.Notes() {
-		l.footLines = append(l.footLines, s.Foot.Wrap(note, width, 2)...)
+	y = l.stackKeys(y+5, width)
+	if !p.Bare {
+		for _, note := range p.Plot.Notes() {
+			l.noteLines = append(l.noteLines, s.Note.Wrap(note, width, maxLead)...)
+		}
+		l.footLines = append(l.footLines, s.Foot.Wrap(p.Source, width, 8)...)
 	}
-	l.footLines = append(l.footLines, s.Foot.Wrap(p.Source, width, 8)...)
 	l.footY = y + s.Foot.Size
-	y += vg.Length(len(l.footLines)) * s.Foot.Line()
+	y += vg.Length(len(l.noteLines)+len(l.footLines)) * s.Foot.Line()
 	l.h = y + l.edge*0.8
+}
+
+// stackKeys places the explanations of signs below y and returns where they end.
+func (l *Layout) stackKeys(y, width vg.Length) vg.Length {
+	s := &l.styles
+	l.keys = nil
+	for _, key := range l.page.Keys {
+		room, swatch := width-swatchW-swatchGap, key.Swatch
+		for _, line := range s.Tick.Wrap(key.Text, room, maxLead) {
+			l.keys = append(l.keys, keyLine{text: line, swatch: swatch, y: y + s.Tick.Size})
+			y += s.Tick.Line()
+			swatch = nil
+		}
+	}
+	if len(l.keys) > 0 {
+		y += 3
+	}
+	return y
 }
 
 // strip is the part of the page below the panels.
@@ -329,7 +419,7 @@ func (l *Layout) Draw(c vg.Canvas) {
 	for _, text := range []struct {
 		style typeset.Style
 		lines []string
-	}{{s.Title, l.titleLines}, {s.Subtitle, l.subtitleLines}} {
+	}{{s.Title, l.titleLines}, {s.Subtitle, l.leadLines}} {
 		for _, line := range text.lines {
 			pen.Text(text.style, l.edge, y+text.style.Size, 0, line)
 			y += text.style.Line()
@@ -349,8 +439,28 @@ func (l *Layout) Draw(c vg.Canvas) {
 	case p.Aside != nil:
 		p.Aside.DrawBelow(pen, s, l.strip(), l.asideY)
 	}
+	l.drawKeys(pen)
+	for i, line := range l.noteLines {
+		pen.Text(s.Note, l.edge, l.footY+vg.Length(i)*s.Foot.Line(), 0, line)
+	}
 	for i, line := range l.footLines {
-		pen.Text(s.Foot, l.edge, l.footY+vg.Length(i)*s.Foot.Line(), 0, line)
+		pen.Text(s.Foot, l.edge, l.footY+vg.Length(len(l.noteLines)+i)*s.Foot.Line(), 0, line)
+	}
+}
+
+// drawKeys explains signs. All texts begin below each other where some have a swatch.
+func (l *Layout) drawKeys(pen Pen) {
+	style, indent := l.styles.Tick, vg.Length(0)
+	for _, key := range l.page.Keys {
+		if key.Swatch != nil {
+			indent = swatchW + swatchGap
+		}
+	}
+	for _, line := range l.keys {
+		if line.swatch != nil {
+			line.swatch(pen, l.edge, line.y-style.Cap()*1.1, swatchW, style.Cap()*1.2)
+		}
+		pen.Text(style, l.edge+indent, line.y, 0, line.text)
 	}
 }
 
@@ -370,7 +480,7 @@ func (l *Layout) drawBlock(pen Pen, b block) {
 		}
 		p.Plot.DrawSide(pen, l.left, r.top)
 		for j := range r.n {
-			x := l.left + vg.Length(j)*(l.panelW+panelGap)
+			x := l.left + vg.Length(j)*(l.panelW+l.gap)
 			for k, line := range r.titles[j] {
 				pen.Text(s.Panel, x, r.titleY+vg.Length(k)*s.Panel.Line(), 0, line)
 			}

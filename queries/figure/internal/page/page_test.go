@@ -22,8 +22,12 @@ type block struct {
 func (b *block) Side(*page.Styles, vg.Length) vg.Length { return 20 }
 func (b *block) Natural(int) vg.Length                  { return b.natural }
 func (b *block) Readable(w vg.Length) bool              { return w >= b.least }
-func (b *block) Fit(w vg.Length) (width, height vg.Length) {
-	return min(w, b.natural), 50
+func (b *block) Gap() vg.Length                         { return page.PanelGap }
+func (b *block) Fit(w, h vg.Length) (width, height vg.Length) {
+	if h == 0 {
+		h = 50
+	}
+	return min(w, b.natural), max(h, 10)
 }
 func (b *block) Middle() vg.Length { return 25 }
 func (b *block) Below() vg.Length  { return 10 }
@@ -86,7 +90,7 @@ func TestDraw(t *testing.T) {
 	t.Parallel()
 	b := &block{natural: 200, least: 100}
 	p := page.Page{
-		Title: "a title", Subtitle: "a subtitle", Frames: []string{"first frame", "second frame"}, Panels: names(3), XTitle: "across", YTitle: "up",
+		Title: "a title", Lead: []string{"a subtitle"}, Frames: []string{"first frame", "second frame"}, Panels: names(3), XTitle: "across", YTitle: "up",
 		Source: "run_1", Plot: b, Colors: &palette.Light,
 		Aside: page.Legend{Title: "kinds", NoteTitle: "mean", Swatch: func(page.Pen, int, vg.Length, vg.Length, vg.Length, vg.Length) {},
 			Entries: []page.Entry{{"one", "1.0"}, {"two", "2.0"}, {"three", "3.0"}}},

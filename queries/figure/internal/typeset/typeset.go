@@ -15,10 +15,12 @@ import (
 	"ducklens/queries/figure/internal/typeface"
 )
 
-// Subscripts are set at this fraction of the text size, lowered by this fraction.
+// Subscripts are set at this fraction of the text size, lowered by this fraction, but in no smaller print
+// than can be read.
 const (
-	subSize = 0.74
-	subDrop = 0.20
+	subSize  = 0.74
+	subDrop  = 0.20
+	leastSub = 5.0
 )
 
 // Span is a piece of text on one level.
@@ -82,7 +84,7 @@ func (st Style) spans(s string) []Span {
 func (st Style) face(sub bool) font.Face {
 	size := st.Size
 	if sub {
-		size *= subSize
+		size = max(subSize*size, min(size, leastSub))
 	}
 	if st.Bold {
 		return typeface.Bold(size)

@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"ducklens/queries"
+)
+
+// chartFlags are the flags that say how an answer is drawn, by the names of the header's keys.
+type chartFlags struct {
+	values map[string]string
+}
+
+// chartFlag is a flag that stands for a key of the header.
+type chartFlag struct {
+	flag, key, usage string
+}
+
+// chartFlagList lists them. --color is another key for each mark.
+func chartFlagList() []chartFlag {
+	return []chartFlag{
+		{"chart", "chart", "how SQL of your own is drawn: " + strings.Join(drawnMarks(), "|")},
+		{"title", "title", "`text` above the figure"},
+		{"subtitle", "subtitle", "`text` below the title"},
+		{"x", "x", "`column` across"},
+		{"y", "y", "`column` up or down"},
+		{"color", "", "`column` told by colour: series, kinds of bars, values of cells"},
+		{"label", "label", "`column` with texts of cells, bars or points"},
+		{"facet", "facet", "`column` that tells panels apart"},
+		{"frame", "frame", "`column` that tells frames apart"},
+		{"error", "error", "`column` with standard errors"},
+		{"order", "order", "`column` to sort by first"},
+		{"x-title", "x_title", "`text` at the x axis"},
+		{"y-title", "y_title", "`text` at the y axis"},
+		{"color-title", "", "`text` at the colour bar or legend"},
+		{"scale", "scale", "what a colour scale fits: " + strings.Join(queries.Scales(), "|")},
+		{"zmax", "zmax", "`number` at which a colour scale ends"},
+		{"hide", "hide", "`names` of components, series or bars not to draw, with commas between: b_K,b_Q"},
+		{"fit", "fit", "fit to the points of a scatter chart: " + strings.Join(queries.Fits(), "|")},
+		{"labels", "labels", "`number` of points to name at most: those that stand out most"},
+		{"bins", "bins", "about how many bins a histogram has"},
+		{"largest", "largest", "`number` of rows and columns of a matrix to show at most: those that carry most"},
+		{"columns", "facet_columns", "`number` of panels side by side"},
+	}
+}
+
+// addTo adds the flags.
+func (c *chartFlags) addTo(flags *pflag.FlagSet) {
+	c.values = make(map[string]string)
+	for _, f := range chartFlagList() {
+		flags.Var(&mapValue{c.values, f.flag, "text"}, f.flag, f.usage)
+	}
+}
+
+// mapValue is a flag whose value is kept under its name.
+type mapValue struct {
+	values map[string]string
+	name   string
+	what   string
+}
+
+var _ pflag.Value = (*mapValue)(nil)
+
+func (m *mapValue) String() string {
+	if m.values == nil {
+		return ""
+	}
+	return m.values[m.name]
+}
+
+func (m *mapValue) Set(s string) error { m.values[m.name] = s; return nil }
+func (m *mapValue) Type() string       { return m.what }
+
+// drawnMarks are the marks that --chart may name.
+func drawnMarks() []string {
+	var names []string
+	for _, m := range []queries.Mark{queries.Scatter, queries.Histogram, queries.Bar, queries.Line,
+		queries.Heatmap, queries.Matrix} {
+		names = append(names, m.String())
+	}
+	return names
+}
+
+// apply changes the header of a query as the flags say; given tells which flags are on the command line.
+func (c *chartFlags) apply(q *queries.Query, given func(string) bool) error {
+	if given("zmax") && !given("scale") {
+		q.Chart.Scale = ""
+	}
+	if given("scale") && !given("zmax") {
+		q.Chart.ZMax = 0
+	}
+	if given("scale") && given("zmax") {
+		return usagef("--zmax fixes the colour scale and --scale fits it to the values: give one")
+	}
+	for _, f := range chartFlagList() {
+		if !given(f.flag) {
+			continue
+		}
+		if err := c.set(q, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// set follows one flag.
+func (c *chartFlags) set(q *queries.Query, f chartFlag) (err error) {
+	value := c.values[f.flag]
+	switch f.flag {
+	case "chart":
+		q.Chart.Mark, err = parseDrawn(value)
+		return err
+	case "title":
+		q.Title = value
+		return nil
+	case "subtitle":
+		q.Subtitle = value
+		return nil
+	case "color":
+		f.key = colorKey(q.Chart.Mark)
+	case "color-title":
+		f.key = "legend_title"
+		if q.Chart.Mark.Reads("fill_title") {
+			f.key = "fill_title"
+		}
+	}
+	if !q.Chart.Mark.Reads(f.key) {
+		return usagef("--%s has no effect on a %s chart", f.flag, q.Chart.Mark)
+	}
+	if err := q.Chart.Set(f.key, value); err != nil {
+		return usagef("--%s: %s", f.flag, strings.TrimPrefix(err.Error(), f.key+" "))
+	}
+	return nil
+}
+
+// parseDrawn reads a mark that is drawn.
+func parseDrawn(s string) (queries.Mark, error) {
+	if s == "hist" {
+		return queries.Histogram, nil
+	}
+	for _, name := range drawnMarks() {
+		if name == s {
+			return queries.ParseMark(s)
+		}
+	}
+	return 0, usagef("--chart %s, want one of %s", s, strings.Join(drawnMarks(), ", "))
+}
+
+// colorKey is the key of the header that a mark shows as colour.
+func colorKey(m queries.Mark) string {
+	for _, key := range []string{"fill", "category", "series"} {
+		if m.Reads(key) {
+			return key
+		}
+	}
+	return ""
+}

@@ -1,0 +1,129 @@
+// Package smollm2 reads a pretrained model with ducklens: SmolLM2-135M-Instruct, whose head 24.4 attends to the name that is about to
+// be said, and writes against it. [Find] gets the model, and [Make] the files that README.md and docs/smollm2.md ask, with the
+// report and the figures of each.
+//
+// It uses ducklens as its users do: everything is a command, and each is told before it is run.
+package smollm2
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"ducklens/cli"
+)
+
+// templates are those of ducklens's own generator, with those of its names that are one token of this model.
+//
+//go:embed templates.json
+var templates []byte
+
+// seed of the prompts. The heads were found on other prompts, which this seed does not make.
+const seed = "--seed=2411"
+
+// Files that Make leaves in its folder.
+const (
+	layer24 = "layer24.duckdb" // heads 24.4 and 24.7, whose queries 23.3 and 23.0 make
+	layer23 = "layer23.duckdb" // heads 23.0 and 23.3
+	second  = "second.duckdb"  // head 23.3, with the second mention of the subject as key
+	mirror  = "mirror.duckdb"  // the same prompts in both orders of their names: run 1 ABBA, run 2 BABA
+)
+
+// secondMentions makes the prompts of second: S#2 is the second mention of S.
+const secondMentions = `SELECT text, query_pos AS query, trim(baseline_token) || '#2' AS key, trim(key_token) AS baseline
+FROM example ORDER BY example_id LIMIT 100`
+
+// A maker makes the files, in a folder.
+type maker struct {
+	ctx   context.Context
+	dir   string
+	model string
+	tell  func(string)
+}
+
+// Make runs the model over prompts and writes the files into folder dir, which is made if it is not there; files of an earlier call are
+// replaced. With pictures, a report and figures stand beside them. Each command and what it says is told to tell.
+func Make(ctx context.Context, model, dir string, pictures bool, tell func(string)) error {
+	m := maker{ctx: ctx, dir: dir, model: model, tell: tell}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	if err := os.WriteFile(m.path("templates.json"), templates, 0o666); err != nil {
+		return err
+	}
+	if err := m.ingest(); err != nil || !pictures {
+		return err
+	}
+	return m.draw()
+}
+
+// ingest makes the files.
+func (m maker) ingest() error {
+	ioi := []string{"--templates=" + m.path("templates.json"), seed, "--logits"}
+	unsplit := slices.Concat([]string{"-n=200", "--head=24.4,23.0,23.3", "--query-basis=none", "--key-basis=none"}, ioi)
+	for _, run := range []struct {
+		file  string
+		flags []string
+	}{
+		{layer24, slices.Concat([]string{"-n=400", "--head=24.4,24.7", "--mover=23.3,23.0", "--null=20"}, ioi)},
+		{layer23, slices.Concat([]string{"-n=400", "--head=23.0,23.3", "--null=20"}, ioi)},
+		{mirror, slices.Concat([]string{"--order=ABBA"}, unsplit)},
+		{mirror, slices.Concat([]string{"--order=BABA", "--append"}, unsplit)},
+		{second, []string{"--prompts=" + m.path("second.csv"), "--head=23.3", "--null=20"}},
+	} {
+		if run.file == second {
+			rows, err := m.ducklens("query", m.path(layer24), "-e", secondMentions, "--format=csv")
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(m.path("second.csv"), rows, 0o666); err != nil {
+				return err
+			}
+		}
+		args := append([]string{"ingest", "--model=" + m.model, "-o=" + m.path(run.file)}, run.flags...)
+		if !slices.Contains(run.flags, "--append") {
+			args = append(args, "--force")
+		}
+		if _, err := m.ducklens(args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// draw makes a report of each file, and the figures of each head.
+func (m maker) draw() error {
+	for _, file := range []string{layer24, layer23, second} {
+		name := strings.TrimSuffix(file, ".duckdb")
+		if _, err := m.ducklens("report", m.path(file), "-o="+m.path(name+".html")); err != nil {
+			return err
+		}
+	}
+	for _, of := range []struct{ file, head string }{{layer24, "24.4"}, {layer24, "24.7"}, {layer23, "23.0"}, {second, "23.3"}} {
+		if _, err := m.ducklens("figures", "build", m.path(of.file), "--set=head="+of.head, "--dir="+m.path("figures-"+of.head)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// path of a file of the folder.
+func (m maker) path(name string) string { return filepath.Join(m.dir, name) }
+
+// ducklens runs a command and gives what it printed.
+func (m maker) ducklens(args ...string) ([]byte, error) {
+	m.tell("ducklens " + strings.Join(args, " "))
+	var stdout, stderr bytes.Buffer
+	code := cli.Run(m.ctx, append([]string{"ducklens"}, args...), strings.NewReader(""), &stdout, &stderr)
+	if said := strings.TrimSpace(stderr.String()); code != cli.ExitOK {
+		return nil, fmt.Errorf("ducklens %s: exit code %d: %s", args[0], code, said)
+	} else if said != "" {
+		m.tell(said)
+	}
+	return stdout.Bytes(), nil
+}

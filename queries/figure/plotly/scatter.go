@@ -1,0 +1,102 @@
+package plotly
+
+import (
+	"fmt"
+
+	"ducklens/queries/figure"
+)
+
+// scatterHeight is the height of a panel of points, px.
+const scatterHeight = 420
+
+// scatterLayout makes the axes of points.
+func (p *plot) scatterLayout() {
+	p.legendRoom()
+	x, y := p.arrange(scatterHeight)
+	for i, panel := range p.f.Frames[0].Panels {
+		p.share(i, numberAxis(panel.X, x[i], axisName("y", i)), numberAxis(panel.Y, y[i], axisName("x", i)))
+	}
+}
+
+// scatterTraces makes the series of one frame: for each panel and series its points, and its fitted line
+// where there is one in some panel.
+func (p *plot) scatterTraces(frame int) []object {
+	var traces []object
+	fitted := p.fitted()
+	for i, panel := range p.f.Frames[frame].Panels {
+		for k := range p.entries() {
+			cloud := figure.Cloud{Series: k}
+			for _, c := range panel.Clouds {
+				if c.Series == k {
+					cloud = c
+				}
+			}
+			traces = append(traces, p.entry(p.dots(panel, cloud, i), k, i, true))
+			if fitted {
+				traces = append(traces, p.entry(p.fitTrace(cloud, panel.Y, i), k, i, false))
+			}
+		}
+	}
+	return traces
+}
+
+// fitted tells whether a line is fitted to some series.
+func (p *plot) fitted() bool {
+	for _, frame := range p.f.Frames {
+		for _, panel := range frame.Panels {
+			for _, c := range panel.Clouds {
+				if c.Fit != nil {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// dots are the points of a series; those that stand out have their names beside them.
+func (p *plot) dots(panel figure.Panel, cloud figure.Cloud, i int) object {
+	x, y, text, hover := []any{}, []any{}, []string{}, []string{}
+	for _, d := range cloud.Dots {
+		x, y = append(x, finite(d.X)), append(y, finite(d.Y))
+		name := ""
+		if d.Named {
+			name = label(d.Label)
+		}
+		text = append(text, name)
+		over := p.entryName(cloud.Series)
+		if d.Label != "" {
+			over += label(d.Label) + "<br>"
+		}
+		hover = append(hover, over+label(panel.X.Title)+": "+number(d.X, 5)+"<br>"+
+			label(panel.Y.Title)+": "+number(d.Y, 5))
+	}
+	if len(x) == 0 { // a trace without data would leave the legend
+		x, y, text, hover = []any{nil}, []any{nil}, []string{""}, []string{""}
+	}
+	symbols := []string{"circle", "square", "triangle-up", "diamond", "triangle-down"}
+	return object{
+		"type": "scatter", "mode": "markers+text", "x": x, "y": y, "text": text, "textposition": "middle right", "textfont": object{"size": 10},
+		"hovertext": hover, "hoverinfo": "text",
+		"marker": object{"size": 6, "opacity": 0.7, "color": cycled(colors, cloud.Series),
+			"symbol": cycled(symbols, cloud.Series)},
+		"xaxis": axisName("x", i), "yaxis": axisName("y", i),
+	}
+}
+
+// fitTrace is the fitted line of a series, with its correlation at the right end.
+func (p *plot) fitTrace(cloud figure.Cloud, axis figure.Axis, i int) object {
+	x, y, text := []any{nil}, []any{nil}, []string{""}
+	if fit := cloud.Fit; fit != nil {
+		low, high := cloud.Reach(axis.Low, axis.High)
+		x, y = []any{low, high}, []any{finite(fit.At(low)), finite(fit.At(high))}
+		text = []string{"", fmt.Sprintf("r = %s, n = %d", number(fit.R, 2), fit.N)}
+	}
+	return object{
+		"type": "scatter", "mode": "lines+text", "x": x, "y": y, "text": text, "textposition": "top left", "textfont": object{"size": 11},
+		"line": object{
+			"color": cycled(colors, cloud.Series), "width": 2, "dash": cycled(dashes, cloud.Series),
+		}, "hoverinfo": "skip",
+		"xaxis": axisName("x", i), "yaxis": axisName("y", i),
+	}
+}

@@ -1,0 +1,243 @@
+package figure
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+
+	"ducklens/queries"
+	"ducklens/queries/figure/internal/axis"
+)
+
+// Scale is the diverging colour scale of a heatmap or matrix: symmetric, white at zero, full colour at plus
+// and minus the limit of a panel.
+type Scale struct {
+	Title   string
+	Rule    string  // what the limits fit: one of queries.Scales, or "fixed"
+	Limit   float64 // positive, in the unit of the cells; the largest of those of the panels
+	Beyond  int     // cells that are larger than the limit of their panel, and have the colour of its end
+	Largest float64 // the size of the largest of these
+}
+
+// Shared tells whether all panels have one limit.
+func (s Scale) Shared() bool { return s.Rule != queries.ScaleFrame && s.Rule != queries.ScalePanel }
+
+// How a scale is found.
+const (
+	fixedScale = "fixed"
+	within     = 0.98 // part of the cells of the strongest panel that a scale by quantile holds
+	dwarfing   = 2.0  // a bias that is so many times larger than all else is set apart
+)
+
+// bias is the label of a bias. Of all that adds up to a score a bias is what can be larger than all else and
+// yet say nothing: it is the same for every prompt, or cancels against another.
+var bias = regexp.MustCompile(`^b_[A-Za-z]+[0-9]*$`)
+
+// rescale settles the limits of all panels.
+func (f *Figure) rescale(c queries.Chart) {
+	f.Scale = Scale{Title: orElse(c.FillTitle, c.Fill), Rule: c.Scale}
+	switch {
+	case c.ZMax > 0:
+		f.Scale.Rule = fixedScale
+	case c.Scale == "" && f.Mark == queries.Matrix:
+		f.Scale.Rule = queries.ScaleQuantile
+	case c.Scale == "":
+		f.Scale.Rule = queries.ScaleFigure
+	}
+	for _, scope := range f.scopes() {
+		limit := c.ZMax
+		if limit == 0 {
+			limit = f.limit(scope)
+		}
+		for _, p := range scope {
+			p.Limit = limit
+			f.mark(p)
+		}
+		f.Scale.Limit = max(f.Scale.Limit, limit)
+	}
+}
+
+// scopes are the sets of panels that share a limit.
+func (f *Figure) scopes() [][]*Panel {
+	var list [][]*Panel
+	for i := range f.Frames {
+		for j := range f.Frames[i].Panels {
+			p := &f.Frames[i].Panels[j]
+			alone := f.Scale.Rule == queries.ScalePanel || f.Scale.Rule == queries.ScaleFrame && j == 0
+			if alone || len(list) == 0 {
+				list = append(list, nil)
+			}
+			list[len(list)-1] = append(list[len(list)-1], p)
+		}
+	}
+	return list
+}
+
+// limit is what fits a set of panels.
+func (f *Figure) limit(scope []*Panel) float64 {
+	var others, biases, quantile float64
+	for _, p := range scope {
+		var sizes []float64
+		for _, c := range p.Cells {
+			size := math.Abs(c.Value)
+			if bias.MatchString(c.Label) {
+				biases = max(biases, size)
+				continue
+			}
+			others = max(others, size)
+			sizes = append(sizes, size)
+		}
+		if slices.Sort(sizes); len(sizes) > 0 {
+			quantile = max(quantile, sizes[int(within*float64(len(sizes)-1))])
+		}
+	}
+	limit := others
+	if f.Scale.Rule == queries.ScaleQuantile && quantile > 0 && others > 2*quantile { // else all have room
+		limit = quantile
+	}
+	if limit == 0 || biases <= dwarfing*limit {
+		limit = max(limit, biases)
+	}
+	if limit == 0 {
+		limit = 1 // every cell is zero; any scale shows that
+	}
+	return max(limit, minLimit)
+}
+
+// mark sets biases apart that are beyond the limit of their panel, and counts what else is.
+func (f *Figure) mark(p *Panel) {
+	for i := range p.Cells {
+		c := &p.Cells[i]
+		if math.Abs(c.Value) <= p.Limit*(1+1e-9) {
+			continue
+		}
+		if c.Apart = bias.MatchString(c.Label); c.Apart {
+			continue
+		}
+		f.Scale.Beyond++
+		f.Scale.Largest = max(f.Scale.Largest, math.Abs(c.Value))
+	}
+}
+
+// shade is where a cell of the panel is on the colour scale: -1 to 1, or beyond.
+func (p *Panel) shade(c Cell) float64 { return c.Value / p.Limit }
+
+// Shade is where a cell is on the panel's colour scale, from -1 to 1; a cell that is set apart has the colour
+// of zero.
+func (p *Panel) Shade(c Cell) float64 {
+	if c.Apart {
+		return 0
+	}
+	return max(-1, min(1, p.shade(c)))
+}
+
+// Keys says what is to be known about the colours of cells beside the colour bar.
+func (f *Figure) Keys() []string {
+	keys := f.scaleKeys()
+	if text := f.apartKey(); text != "" {
+		keys = append([]string{text}, keys...)
+	}
+	return keys
+}
+
+// scaleKeys says what is to be known about the colours beside the colour bar.
+func (f *Figure) scaleKeys() []string {
+	var keys []string
+	s := f.Scale
+	switch s.Rule {
+	case queries.ScalePanel:
+		keys = append(keys, "each panel has its own colour scale, which ends at the number beside its name")
+	case queries.ScaleFrame:
+		keys = append(keys, "each frame has its own colour scale, which ends at the number beside its name")
+	}
+	if s.Beyond > 0 {
+		why := "the scale is fixed"
+		if s.Rule == queries.ScaleQuantile {
+			why = fmt.Sprintf("the scale holds %g %% of the cells of the strongest panel", 100*within)
+		}
+		noun := "cells are"
+		if s.Beyond == 1 {
+			noun = "cell is"
+		}
+		keys = append(keys, fmt.Sprintf("%s; %d %s beyond it, up to %s in size, in the colour of its end",
+			why, s.Beyond, noun, short(s.Largest)))
+	}
+	return keys
+}
+
+// apartKey names the cells that are outside of the colour scale, or is empty.
+func (f *Figure) apartKey() string {
+	const most = 6
+	var texts []string
+	for i := range f.Frames {
+		for j := range f.Frames[i].Panels {
+			p := &f.Frames[i].Panels[j]
+			for _, c := range p.Cells {
+				if c.Apart {
+					texts = append(texts, c.Label+" "+short(c.Value))
+				}
+			}
+		}
+	}
+	if len(texts) == 0 {
+		return ""
+	}
+	slices.Sort(texts)
+	texts = slices.Compact(texts)
+	if n := len(texts); n > most {
+		texts = append(texts[:most-1], fmt.Sprintf("and %d more", n-most+1))
+	}
+	return "outside the colour scale: " + strings.Join(texts, ", ")
+}
+
+// FrameNames are the names of the frames, with the ends of their colour scales where each has its own.
+func (f *Figure) FrameNames() []string {
+	names := make([]string, len(f.Frames))
+	for i, frame := range f.Frames {
+		names[i] = frame.Name
+		panels := f.Scale.Rule == queries.ScalePanel && f.serial() // frames that are drawn as panels
+		if len(f.Frames) > 1 && (panels || f.Scale.Rule == queries.ScaleFrame) {
+			names[i] = limitName(frame.Name, frame.Panels[0].Limit)
+		}
+	}
+	return names
+}
+
+// PanelNames are the names of the panels of a frame, with the ends of their colour scales where each has its
+// own.
+func (f *Figure) PanelNames(frame int) []string {
+	panels := f.Frames[frame].Panels
+	names := make([]string, len(panels))
+	for i, panel := range panels {
+		names[i] = panel.Name
+		if f.Scale.Rule == queries.ScalePanel && !f.serial() {
+			names[i] = limitName(panel.Name, panel.Limit)
+		}
+	}
+	return names
+}
+
+// limitName adds the limit of a scale of its own to the name of a panel or frame.
+func limitName(name string, limit float64) string {
+	end := "±" + digits(limit, 2)
+	if name == "" {
+		return end
+	}
+	return name + " (" + end + ")"
+}
+
+// short writes a number to three digits.
+func short(x float64) string { return digits(x, 3) }
+
+func digits(x float64, n int) string {
+	size := math.Abs(x)
+	if size == 0 {
+		return "0"
+	}
+	if size >= 1e-4 && size < 1e6 {
+		return axis.Plain(x, axis.Decimals(size, n))
+	}
+	return axis.Text(x, math.Pow(10, math.Floor(math.Log10(size))+1-float64(n)), size)
+}

@@ -1,0 +1,172 @@
+package figure
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"ducklens/queries"
+	"ducklens/queries/figure/internal/axis"
+)
+
+// Cloud is one series of a scatter chart.
+type Cloud struct {
+	Series int   // index into the legend's names; 0 without a legend
+	Dots   []Dot // in the order of the rows
+	Fit    *Fit  // nil where none was asked for or none can be made
+}
+
+// Dot is one point.
+type Dot struct {
+	X, Y  float64
+	Label string // "" for none
+	Named bool   // its label is shown
+}
+
+// Fit is a straight line of least squares, y = Slope x + Intercept, and how closely points follow it.
+type Fit struct {
+	Slope, Intercept float64
+	R                float64 // Pearson's correlation coefficient; 0 where all points have one y
+	N                int
+}
+
+// At is the height of the line over x.
+func (f Fit) At(x float64) float64 { return f.Slope*x + f.Intercept }
+
+// Reach is where the fitted line of a series begins and ends: over its first and its last point, or where it
+// leaves a range of y.
+func (c Cloud) Reach(bottom, top float64) (low, high float64) {
+	low, high = c.Dots[0].X, c.Dots[0].X
+	for _, d := range c.Dots {
+		low, high = min(low, d.X), max(high, d.X)
+	}
+	if s := c.Fit.Slope; s != 0 {
+		a, b := (bottom-c.Fit.Intercept)/s, (top-c.Fit.Intercept)/s
+		low, high = max(low, min(a, b)), min(high, max(a, b))
+	}
+	return low, high
+}
+
+// usualLabels is how many points are named where the header does not say, all of them where there are no more
+// than that.
+const usualLabels = 12
+
+// points fills in the frames and legend of a scatter chart from the rows.
+func (f *Figure) points(t *table, c queries.Chart) error {
+	if t.hide(f, c.Hide, c.Series, c.Label); len(t.rows) == 0 {
+		return t.nothingLeft()
+	}
+	xs, err := t.numbers(c.X)
+	if err != nil {
+		return err
+	}
+	ys, err := t.numbers(c.Y)
+	if err != nil {
+		return err
+	}
+	series, err := t.entries(c.Series)
+	if err != nil {
+		return err
+	}
+	x := Axis{Title: orElse(c.XTitle, c.X), Low: slices.Min(xs), High: slices.Max(xs)}
+	y := Axis{Title: orElse(c.YTitle, c.Y), Low: slices.Min(ys), High: slices.Max(ys)}
+	f.Legend = legend(c.LegendTitle, c.Series, series)
+	g, err := f.grid(t, c, x, y)
+	if err != nil {
+		return err
+	}
+	type at struct {
+		panel  *Panel
+		series int
+	}
+	clouds := make(map[at][]Dot)
+	for i := range xs {
+		key := at{g.panel(i), series.of[i]}
+		clouds[key] = append(clouds[key], Dot{X: xs[i], Y: ys[i], Label: t.text(i, c.Label)})
+	}
+	for panel := range f.panels() {
+		for s := range series.names {
+			if dots := clouds[at{panel, s}]; dots != nil {
+				cloud := Cloud{Series: s, Dots: dots}
+				if c.Fit == queries.FitLine {
+					cloud.Fit = leastSquares(dots)
+				}
+				panel.Clouds = append(panel.Clouds, cloud)
+			}
+		}
+		panel.nameDots(c.Labels)
+	}
+	return nil
+}
+
+// leastSquares fits a line, or gives nil where all points have one x or there are fewer than two.
+func leastSquares(dots []Dot) *Fit {
+	n := float64(len(dots))
+	var meanX, meanY, xx, xy, yy float64
+	for _, d := range dots {
+		meanX += d.X / n
+		meanY += d.Y / n
+	}
+	for _, d := range dots {
+		dx, dy := d.X-meanX, d.Y-meanY
+		xx, xy, yy = xx+dx*dx, xy+dx*dy, yy+dy*dy
+	}
+	if len(dots) < 2 || !(xx > 0) {
+		return nil
+	}
+	fit := &Fit{Slope: xy / xx, N: len(dots)}
+	fit.Intercept = meanY - fit.Slope*meanX
+	if yy > 0 {
+		fit.R = xy / math.Sqrt(xx*yy)
+	}
+	return fit
+}
+
+// nameDots chooses the points whose labels are shown: those that stand out most. most = 0 is all labels where
+// they are few, else as many as usual.
+func (p *Panel) nameDots(most int) {
+	type candidate struct {
+		dot  *Dot
+		away float64
+	}
+	var list []candidate
+	for i := range p.Clouds {
+		away := p.Clouds[i].outlying()
+		for j := range p.Clouds[i].Dots {
+			if d := &p.Clouds[i].Dots[j]; d.Label != "" {
+				list = append(list, candidate{d, away(*d)})
+			}
+		}
+	}
+	if most == 0 {
+		most = usualLabels
+	}
+	slices.SortStableFunc(list, func(a, b candidate) int { return cmp.Compare(b.away, a.away) })
+	for _, c := range list[:min(most, len(list))] {
+		c.dot.Named = true
+	}
+}
+
+// outlying tells how far a point stands out from its series: from the line where there is one, else from the
+// middle, both axes counted in standard deviations.
+func (c Cloud) outlying() func(Dot) float64 {
+	if c.Fit != nil {
+		return func(d Dot) float64 { return math.Abs(d.Y - c.Fit.At(d.X)) }
+	}
+	n := float64(len(c.Dots))
+	var meanX, meanY, xx, yy float64
+	for _, d := range c.Dots {
+		meanX += d.X / n
+		meanY += d.Y / n
+	}
+	for _, d := range c.Dots {
+		xx += (d.X - meanX) * (d.X - meanX) / n
+		yy += (d.Y - meanY) * (d.Y - meanY) / n
+	}
+	return func(d Dot) float64 {
+		return math.Hypot((d.X-meanX)/max(math.Sqrt(xx), minLimit), (d.Y-meanY)/max(math.Sqrt(yy), minLimit))
+	}
+}
+
+// says is what is said of a fit, with a true minus sign.
+func (f Fit) says() string { return "r = " + axis.Plain(f.R, 2) }
