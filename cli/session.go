@@ -189,5 +189,8 @@ func ask(ctx context.Context, s *session.Session, sql string, set map[string]str
 	if err != nil {
 		return nil, err
 	}
+	for i := range q.Params {
+		q.Params[i].Needed = false // NULL where it is not set
+	}
 	return s.Run(ctx, q, set)
 }
