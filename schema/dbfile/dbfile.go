@@ -27,7 +27,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/duckdb/duckdb-go/v2"
@@ -305,14 +304,10 @@ func NewWorkshop(abs string) (string, error) {
 	return os.MkdirTemp(dir, "."+base+".new-")
 }
 
-// empty holds a database file with the current schema and no rows, once one has been made: running five hundred
-// statements takes 0.2 s, copying a megabyte nothing.
-var empty atomic.Pointer[[]byte]
-
 // makeDraft writes an empty database with the current schema to path.
 func makeDraft(ctx context.Context, path string, opts Options) (err error) {
-	if file := empty.Load(); file != nil {
-		if err := WriteSynced(path, *file); err != nil {
+	if file := emptyFile(); file != nil {
+		if err := WriteSynced(path, file); err != nil {
 			return err
 		}
 		if !opts.Replace {
@@ -471,6 +466,15 @@ func dsn(m mode, opts Options) string {
 	}.Encode()
 }
 
+// own lists, quoted, the paths that DuckDB opens for the file at abs: the file and its log, and those that a link leads to.
+func own(abs string) []string {
+	list := []string{QuoteText(abs), QuoteText(abs + ".wal")}
+	if target, err := filepath.EvalSymlinks(abs); err == nil && target != abs {
+		list = append(list, QuoteText(target), QuoteText(target+".wal"))
+	}
+	return list
+}
+
 // setup lists the statements that the first connection runs. Their order matters: the temporary folder
 // cannot be set after external access is off, and nothing can be after the configuration is locked.
 func setup(abs string, m mode, opts Options) ([]string, error) {
@@ -490,7 +494,7 @@ func setup(abs string, m mode, opts Options) ([]string, error) {
 		return []string{
 			"SET temp_directory=''",
 			"SET max_temp_directory_size='0KB'",
-			"SET allowed_paths=[" + file + ", " + QuoteText(abs+".wal") + "]",
+			"SET allowed_paths=[" + strings.Join(own(abs), ", ") + "]",
 			"SET enable_external_access=false",
 			"SET lock_configuration=true",
 			"ATTACH ':memory:' AS " + Catalog,
