@@ -141,7 +141,7 @@ func (b *bench) heatmap(h HeatmapReference) (map[string]float64, error) {
 		value = "mean_diff"
 	}
 	if h.Subtracted && h.KeyBiasKept {
-		value = "CASE WHEN component = 'b_K' THEN mean_score ELSE mean_diff END"
+		value = "CASE WHEN kind = 'k_bias' THEN mean_score ELSE mean_diff END"
 	}
 	quadrant := "NULL"
 	if h.Quadrant != "" {

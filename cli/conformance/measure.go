@@ -71,7 +71,7 @@ FROM contribution WHERE head = $head AND side = 'key' AND query_basis = 'unembed
 WHERE head = $head AND side = '%s' AND query_basis = '%s' AND key_basis = '%s' AND (%s)`, side, queryBasis, keyBasis, which)
 		}
 		if set.file == symmetric150 {
-			add(set.file, "score_diff_N150_query_projected", stays("query", "unembed+baseline", "none", "quadrant = 'par_perp' OR component = 'b_Q'"))
+			add(set.file, "score_diff_N150_query_projected", stays("query", "unembed+baseline", "none", "quadrant = 'par_perp' OR kind = 'q_bias'"))
 			continue
 		}
 		add(set.file, "score_diff_"+set.name+"_k", stays("key", "none", "mlp0", "quadrant = 'perp_par'"))
