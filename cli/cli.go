@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -36,10 +38,14 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	root := newRoot(call)
 	root.SetArgs(call.args)
+	out := &standardOutput{Writer: stdout}
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("standard output: %w", pathless(out.err))
+	}
 	if err == nil {
 		return ExitOK
 	}
@@ -61,12 +67,43 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return code
 }
 
+// standardOutput remembers that something could not be written, so that no command ends well whose answer is lost.
+type standardOutput struct {
+	io.Writer
+	err error
+}
+
+func (o *standardOutput) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
+// outputFile gives the file that standard output is, or nil.
+func outputFile(w io.Writer) *os.File {
+	if o, ok := w.(*standardOutput); ok {
+		w = o.Writer
+	}
+	f, _ := w.(*os.File)
+	return f
+}
+
+// ownFault is how a fault of DuckDB itself begins, which it tells with the addresses of its functions.
+var ownFault = regexp.MustCompile(`(?s)(INTERNAL Error: [^\n]*).*|\n+Stack Trace:.*`)
+
 // report writes an error for a person: what is wrong, then what to do about it where the error knows. Names and values in it may
 // come from a stranger's file; no line of it does more than show text.
 func report(w io.Writer, err error) {
-	fmt.Fprintf(w, "ducklens: %s\n", printableLines(strings.TrimPrefix(err.Error(), "ducklens: ")))
+	text := strings.TrimPrefix(err.Error(), "ducklens: ")
+	own := strings.Contains(text, "INTERNAL Error")
+	text = ownFault.ReplaceAllString(text, "$1")
+	fmt.Fprintf(w, "ducklens: %s\n", printableLines(text))
 	var advice interface{ Hint() string }
-	if errors.As(err, &advice) && advice.Hint() != "" {
+	if own {
+		fmt.Fprintln(w, "hint: this is a fault of DuckDB; the file may be damaged, or made to provoke it: ducklens verify FILE")
+	} else if errors.As(err, &advice) && advice.Hint() != "" {
 		fmt.Fprintf(w, "hint: %s\n", strings.ReplaceAll(printableLines(advice.Hint()), "\n", "\nhint: "))
 	}
 }
@@ -128,6 +165,11 @@ drawn from saved questions.`,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
 		RunE:          subcommandWanted,
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			if !writes(cmd) {
+				ownProcess(cmd.Context()).obey(cmd.Context())
+			}
+		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return asUsage(err) })
 	root.CompletionOptions.DisableDefaultCmd = true
@@ -155,11 +197,23 @@ drawn from saved questions.`,
 		newReport(),
 		newSchema(),
 		newShell(),
+		newTokens(),
 		newVerify(),
 		newCompletion(),
 		newVersion(),
 	)
 	return root
+}
+
+// writes tells whether a command may be writing a file when it is interrupted; it then ends by itself, with nothing left half done. So
+// does the shell, in which an interrupt stops what runs.
+func writes(cmd *cobra.Command) bool {
+	switch cmd.Name() {
+	case "ingest", "demo", "merge", "import", "export", "migrate", "report", "build", "shell":
+		return true
+	}
+	o := cmd.Flags().Lookup("output")
+	return o != nil && o.Changed
 }
 
 // The groups of commands in the help text.

@@ -15,14 +15,14 @@ import (
 )
 
 // infoSQL lists the runs of a file.
-const infoSQL = `SELECT r.run_id, r.status, r.created_at, r.ducklens_version, m.name AS model,
+const infoSQL = `SELECT r.run_id, r.status, r.created_at, r.ducklens_version, m.name AS model, m.family,
   m.n_layers || ' layers, ' || m.n_heads || ' heads, d_model ' || m.d_model AS size, m.sha256,
-  (SELECT count(*) FROM example AS e WHERE e.run_id = r.run_id) AS prompts, r.prompt_source, r.seed, r.bos,
+  (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id) AS prompts, r.n_prompts AS of_prompts, r.prompt_source, r.seed, r.bos,
   (SELECT string_agg(h.label, ', ' ORDER BY h.ordinal) FROM head AS h WHERE h.run_id = r.run_id) AS heads,
   (SELECT string_agg(b.name, ', ' ORDER BY b.basis_id) FROM basis AS b WHERE b.run_id = r.run_id AND b.side = 'query' AND b.null_number IS NULL) AS query_bases,
   (SELECT string_agg(b.name, ', ' ORDER BY b.basis_id) FROM basis AS b WHERE b.run_id = r.run_id AND b.side = 'key' AND b.null_number IS NULL) AS key_bases,
   (SELECT count(*) FROM basis AS b WHERE b.run_id = r.run_id AND b.side = 'query' AND b.null_number IS NOT NULL) AS random_bases,
-  (SELECT string_agg(v.label, ', ' ORDER BY v.ordinal) FROM mover AS v WHERE v.run_id = r.run_id) AS movers, r.factors, r.pairs,
+  (SELECT string_agg(v.label, ', ' ORDER BY v.ordinal) FROM mover AS v WHERE v.run_id = r.run_id) AS movers, r.factors, r.pairs, r.pair_means, r.logits,
   r.convention, r.processing, r.precision, r.blas, r.threads, r.max_closure_residual, r.command_line
 FROM run AS r JOIN model AS m ON m.model_id = r.model_id
 ORDER BY r.run_id`
@@ -72,13 +72,19 @@ func describeRuns(ctx context.Context, path string) (result *queries.Result, err
 	if result, err = ask(ctx, s, infoSQL, nil); err != nil {
 		return nil, err
 	}
-	data, err := s.Run(ctx, queries.Fingerprint(), nil)
+	runs, err := s.Runs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	of := map[any]any{}
-	for _, row := range data.Rows {
-		of[row[0]] = row[1]
+	if len(runs.Complete) > 0 {
+		data, err := s.Run(ctx, queries.Fingerprint(), nil)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range data.Rows {
+			of[row[0]] = row[1]
+		}
 	}
 	result.Columns = append(result.Columns, queries.Column{Name: "data_sha256", Type: queries.Text})
 	for i, row := range result.Rows {

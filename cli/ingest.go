@@ -99,7 +99,7 @@ does not add up is refused. Contributions to a score are not causal effects.`,
 func (f *ingestFlags) flags() []flagGroup {
 	what := newFlagGroup("What to run")
 	flags := what.flags
-	flags.StringVar(&f.model, "model", "", "model `folder`, or a .gguf file")
+	flags.StringVar(&f.model, "model", "", "model `folder`, or a .gguf file; demo is the embedded model")
 	flags.StringSliceVar(&f.heads, "head", nil, "target `heads`, such as 10.7 or 10.7,11.10, or all")
 	flags.StringVarP(&f.output, "output", "o", "", "`file` to write, such as run.duckdb")
 	flags.BoolVar(&f.add, "append", false, "add a run to the file")
@@ -230,7 +230,12 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	e, err := engine.Open(f.model, f.engine)
+	path, done, err := modelPath(f.model)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	e, err := engine.Open(path, f.engine)
 	if err != nil {
 		return withFlags(atModel(err))
 	}

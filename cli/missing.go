@@ -11,16 +11,18 @@ import (
 	"ducklens/queries/session"
 )
 
-// storedSQL says what a run stores beside contributions: whether there are factors, how many movers, and how many subspace bases
-// of each side.
+// storedSQL says what a run stores beside contributions: whether there are factors, how many movers, how many subspace bases
+// of each side, whether there are logits, and how many examples have a baseline.
 const storedSQL = `SELECT r.factors OR r.pairs AS pairs, (SELECT count(*) FROM mover AS v WHERE v.run_id = r.run_id) AS movers,
-  (SELECT count(DISTINCT b.side) FROM basis AS b WHERE b.run_id = r.run_id AND b.kind = 'subspace' AND b.null_number IS NULL) AS sides
+  (SELECT count(DISTINCT b.side) FROM basis AS b WHERE b.run_id = r.run_id AND b.kind = 'subspace' AND b.null_number IS NULL) AS sides,
+  r.logits, (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id AND e.baseline_kind <> 'none') AS baselines
 FROM run AS r WHERE r.run_id = coalesce($run::INTEGER, latest_run())`
 
 // Patterns for tables whose rows a run may lack, and for a basis in a message.
 const (
 	pairTables       = `\b(pair|pair_wide|pair_mean|pair_mean_wide|query_factor|key_factor)\b`
 	pairRowTables    = `\b(pair_contribution|pair_contribution_wide)\b`
+	logitTables      = `\b(logit|logit_effect)\b`
 	moverTables      = `\b(vector_cosine|projection|head_projection)\b`
 	basisFromMessage = `\b(query|key) basis "([^"]*)"`
 )
@@ -38,16 +40,22 @@ func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[
 	movers, _ := queries.Number(result.Rows[0][1])
 	sides, _ := queries.Number(result.Rows[0][2])
 	pairs, _ := result.Rows[0][0].(bool)
+	logits, _ := result.Rows[0][3].(bool)
+	baselines, _ := queries.Number(result.Rows[0][4])
 	asks := func(tables string) bool { return regexp.MustCompile(tables).MatchString(q.SQL) }
 	switch {
 	case asks(pairTables) && !pairs:
 		return "the run stores nothing about pairs of components: ducklens ingest --factors on"
 	case asks(pairRowTables):
 		return "the run stores no pairs for every prompt: ducklens ingest --pairs"
+	case asks(logitTables) && !logits:
+		return "the run has no logits: ducklens ingest --logits"
 	case asks(moverTables) && movers == 0:
 		return "the run has no mover heads: ducklens ingest --mover names them, in layers below every target head"
 	case asks(moverTables) && sides < 2:
 		return "the run has no basis to project on, on one side or both: ducklens ingest --query-basis, --key-basis"
+	case asks(`\bdiff\w*`) && baselines == 0:
+		return "no prompt of the run has a baseline to subtract: give records of --prompts the position baseline"
 	}
 	return ""
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -10,8 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ducklens/engine"
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/family"
+	"ducklens/schema"
 )
 
 // newModel builds `ducklens model`.
@@ -19,37 +22,49 @@ func newModel() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "model",
 		Short:   "Look at models",
-		Example: "  ducklens model inspect gpt2",
+		Example: "  ducklens model inspect gpt2\n  ducklens model families",
 		GroupID: groupMake,
 		Args:    cobra.ArbitraryArgs,
 		RunE:    subcommandWanted,
 	}
-	cmd.AddCommand(newModelInspect())
+	cmd.AddCommand(newModelInspect(), newModelFamilies())
 	return cmd
 }
 
 // newModelInspect builds `ducklens model inspect`.
 func newModelInspect() *cobra.Command {
 	var asJSON, tensors bool
+	f := &inspectFlags{}
 	cmd := &cobra.Command{
 		Use:   "inspect MODEL",
 		Short: "Say what a model holds, and whether ducklens can use it",
 		Long: `Opens a model folder or a GGUF file as ingest does, which checks the name, shape and type of every tensor
-against the configuration, and prints sizes, form and SHA-256. Nothing is computed.`,
+against the configuration, and prints sizes, form and SHA-256; and how much memory and time a run would take here, for
+a head in the last layer unless --head says otherwise. No weight is used for computing.`,
 		Example: `  ducklens model inspect gpt2
-  ducklens model inspect gpt2 --tensors
+  ducklens model inspect gpt2 --head 10.7 --tokens 20
+  ducklens model inspect smollm2.gguf --tensors
   ducklens model inspect gpt2 --json`,
 		Args: exactly("MODEL"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			c, err := checkpoint.Open(args[0])
+			path, done, err := modelPath(args[0])
 			if err != nil {
 				return err
+			}
+			defer func() { err = errors.Join(err, done()) }()
+			c, err := checkpoint.Open(path)
+			if err != nil {
+				return atModel(err)
 			}
 			defer closing(c, &err)
 			m, err := inspect(c)
 			if err != nil {
 				return err
 			}
+			if err := m.estimate(path, f); err != nil {
+				return err
+			}
+			m.Dir = args[0]
 			if asJSON {
 				e := json.NewEncoder(cmd.OutOrStdout())
 				e.SetIndent("", "  ")
@@ -58,9 +73,87 @@ against the configuration, and prints sizes, form and SHA-256. Nothing is comput
 			return m.print(cmd.OutOrStdout(), tensors)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON, tensors included")
-	cmd.Flags().BoolVar(&tensors, "tensors", false, "list the tensors too")
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&asJSON, "json", false, "as JSON, tensors included")
+	flags.BoolVar(&tensors, "tensors", false, "list the tensors too")
+	flags.StringVar(&f.head, "head", "", "`head` that the run is to explain")
+	flags.IntVar(&f.tokens, "tokens", defaultTokens, "tokens of a prompt")
+	flags.BoolVar(&f.options.Logits, "logits", false, "the run stores logits too, and so runs all layers")
+	flags.StringVar(&f.options.Precision, "precision", engine.Float32, "float32 or float64")
+	flags.IntVar(&f.options.Threads, "threads", 0, "threads; 0 is one for each CPU")
 	return cmd
+}
+
+// defaultTokens is the length of a prompt of the ioi generator, roughly.
+const defaultTokens = 20
+
+// inspectFlags say what run is meant.
+type inspectFlags struct {
+	head    string
+	tokens  int
+	options engine.Options
+}
+
+// runCost is what a run would take.
+type runCost struct {
+	Head    string  `json:"head"`
+	Tokens  int     `json:"tokens"`
+	Bytes   int64   `json:"memory_bytes"`
+	Weights int64   `json:"weight_bytes"`
+	Seconds float64 `json:"seconds_per_prompt"`
+}
+
+// estimate adds what a run would take.
+func (m *modelFacts) estimate(path string, f *inspectFlags) error {
+	head := schema.Head{Layer: m.NLayers - 1}
+	if f.head != "" {
+		var err error
+		if head, err = schema.ParseHead(f.head); err != nil {
+			return usagef("--head: %w", err)
+		}
+	}
+	if f.tokens < 1 || f.tokens > m.NCtx {
+		return usagef("--tokens %d, want 1 to %d", f.tokens, m.NCtx)
+	}
+	f.options.Heads = []schema.Head{head}
+	_, e, err := engine.EstimateRun(path, f.options, f.tokens)
+	if err != nil {
+		return err
+	}
+	m.Run = runCost{Head: head.String(), Tokens: f.tokens, Bytes: e.Bytes, Weights: e.Weights, Seconds: e.Seconds}
+	return nil
+}
+
+// newModelFamilies builds `ducklens model families`.
+func newModelFamilies() *cobra.Command {
+	return &cobra.Command{
+		Use:   "families",
+		Short: "List the families of models that ducklens reads, and those that it does not",
+		Long: `Lists the families of models with their model_type in config.json, some well-known members, and the variants that are not read,
+each with its reason; then the types of model that are refused. Weights are read from safetensors and GGUF files, and
+from TransformerLens state dicts.`,
+		Example: "  ducklens model families",
+		Args:    exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out := cmd.OutOrStdout()
+			for _, f := range family.All() {
+				fmt.Fprintf(out, "%s\n", f.Name)
+				for _, line := range []struct{ name, text string }{
+					{"model_type", strings.Join(f.Types, ", ")}, {"such as", strings.Join(f.Models, ", ")}, {"not read", strings.Join(f.Refused, "; ")},
+				} {
+					if line.text != "" {
+						fmt.Fprintf(out, "  %-11s %s\n", line.name, line.text)
+					}
+				}
+			}
+			fmt.Fprintf(out, "\nGGUF architectures: %s\n\nNot read:\n", strings.Join(family.Architectures(), ", "))
+			for _, line := range family.NotRead() {
+				fmt.Fprintf(out, "  %s\n", line)
+			}
+			return nil
+		},
+	}
 }
 
 // modelFacts is what `ducklens model inspect` prints.
@@ -84,6 +177,7 @@ type modelFacts struct {
 	Folded       bool          `json:"layer_norm_folded"`
 	Parameters   int64         `json:"parameters"`
 	SHA256       string        `json:"sha256"`
+	Run          runCost       `json:"run"`
 	Tensors      []tensorFacts `json:"tensors"`
 }
 
@@ -119,6 +213,17 @@ func inspect(c *checkpoint.Checkpoint) (*modelFacts, error) {
 	return m, err
 }
 
+// milliseconds writes a time with two digits that mean something.
+func milliseconds(seconds float64) string {
+	switch {
+	case seconds < 0.01:
+		return fmt.Sprintf("%.1f ms", 1e3*seconds)
+	case seconds < 1:
+		return fmt.Sprintf("%.0f ms", 1e3*seconds)
+	}
+	return fmt.Sprintf("%.1f s", seconds)
+}
+
 // print writes the facts for a person.
 func (m *modelFacts) print(out io.Writer, tensors bool) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
@@ -146,6 +251,8 @@ func (m *modelFacts) print(out io.Writer, tensors bool) error {
 	line("weights", "%s", weights)
 	line("parameters", "%d", m.Parameters)
 	line("SHA-256", "%s", m.SHA256)
+	line("a run", "%.0f MB of memory, about %s a prompt of %s (head %s)", float64(m.Run.Bytes)/1e6, milliseconds(m.Run.Seconds),
+		plural(m.Run.Tokens, "token"), m.Run.Head)
 	if tensors {
 		fmt.Fprintf(w, "\ntensor\ttype\tshape\n")
 		for _, t := range m.Tensors {

@@ -214,7 +214,7 @@ func (p *plotting) ownSQL(stdin io.Reader) (queries.Query, error) {
 // dress gives the figure what belongs to its look and not to its data, and refuses names that are not in it.
 func (p *plotting) dress(f *figure.Figure, format figureFormat) error {
 	f.Bare = p.bare
-	if p.given("hide") {
+	if p.given("hide") && len(f.Hidden.Names) == 0 { // one of b_K and b_Q is on each side: either is enough
 		if err := unknownNames("hide", p.chart.values["hide"], f.Hidden.Names, f.Names()); err != nil {
 			return err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -141,8 +140,8 @@ func (f *queryFlags) write(ctx context.Context, w io.Writer, q queries.Query, re
 
 // screen describes where output goes.
 func screen(w io.Writer) output.Options {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	f := outputFile(w)
+	if f == nil || !term.IsTerminal(int(f.Fd())) {
 		return output.Options{}
 	}
 	o := output.Options{Terminal: true}

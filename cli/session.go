@@ -183,11 +183,14 @@ func pathless(err error) error {
 	return err
 }
 
-// ask asks a question that ducklens itself wrote.
+// ask asks a question that ducklens itself wrote. A parameter that is not set is NULL.
 func ask(ctx context.Context, s *session.Session, sql string, set map[string]string) (*queries.Result, error) {
 	q, err := queries.AdHoc(sql)
 	if err != nil {
 		return nil, err
+	}
+	for i := range q.Params { // its SQL knows what a parameter that is not set stands for
+		q.Params[i].Needed = false
 	}
 	return s.Run(ctx, q, set)
 }

@@ -73,6 +73,9 @@ The file is opened read-only. A query sees this file alone, not other files nor 
 // atTerminal tells whether a stream is the terminal of a person. Others than the process's own are not.
 func atTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
+	if w, isOutput := stream.(*standardOutput); isOutput {
+		f, ok = w.Writer.(*os.File)
+	}
 	return ok && (f == os.Stdin || f == os.Stdout) && term.IsTerminal(int(f.Fd()))
 }
 

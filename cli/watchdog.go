@@ -22,6 +22,10 @@ const (
 	// patience is how long a query, or a command that is interrupted, may go on after its end before the process is ended for
 	// it. A single call of some scalar functions of DuckDB takes that long, and one of them may never return.
 	patience = 5 * time.Second
+
+	// promptness is how long a command that writes no file may go on after an interrupt. Most stop by themselves at once; what waits in
+	// one call, of DuckDB or of the system, does not.
+	promptness = 120 * time.Millisecond
 )
 
 // A process is the one that a command runs in, where it has one to itself. Its methods do nothing on a nil process.
@@ -65,6 +69,16 @@ func (p *process) guard(ctx context.Context, memory, answer int64) {
 	})
 }
 
+// obey ends the process soon after an interrupt. It is for commands that write no file: nothing is left half done.
+func (p *process) obey(ctx context.Context) {
+	if p == nil {
+		return
+	}
+	context.AfterFunc(ctx, func() {
+		time.AfterFunc(promptness, func() { p.leave(ExitInterrupted, "interrupted") })
+	})
+}
+
 // stuck is [session.Options].Stuck: it ends the process unless the query stops after all.
 func (p *process) stuck() func(stopped <-chan struct{}) {
 	if p == nil {
@@ -92,11 +106,13 @@ func (p *process) watch(limit time.Duration, open func() (*session.Session, erro
 }
 
 // end ends the process at once. Nothing is lost: what commands write appears when it is whole.
-func (p *process) end(code int, why string) {
+func (p *process) end(code int, why string) { p.leave(code, why+"; the process is ended") }
+
+func (p *process) leave(code int, why string) {
 	if p.terminal != nil {
 		_ = term.Restore(int(os.Stdin.Fd()), p.terminal) // there is nobody left to tell
 	}
-	_, _ = io.WriteString(os.Stderr, "ducklens: "+why+"; the process is ended\n")
+	_, _ = io.WriteString(os.Stderr, "ducklens: "+why+"\n")
 	os.Exit(code)
 }
 

@@ -12,7 +12,7 @@ WITH line AS (
   SELECT r.run_id, 1 AS part, 0 AS a, 0 AS b, concat_ws(' ', m.sha256, r.convention, r.processing, r.precision, r.seed, r.bos) AS text
   FROM run AS r JOIN model AS m ON m.model_id = r.model_id
   UNION ALL
-  SELECT h.run_id, 2, h.ordinal, 0, h.label FROM head AS h
+  SELECT h.run_id, 2, h.ordinal, 0, head_name(h.label) FROM head AS h
   UNION ALL
   SELECT s.run_id, 3, s.basis_id, 0, concat_ws(' ', s.side, s.kind, s.dimension, s.name, split_part(s.description, 'SHA-256 ', 2)) FROM basis AS s
   UNION ALL
@@ -24,6 +24,7 @@ WITH line AS (
   SELECT t.run_id, 6, t.example_id, t.pos, t.token_id::VARCHAR FROM token AS t
   UNION ALL
   SELECT s.run_id, 7, s.head_id, s.example_id, format('{} {} {} {} {}', s.score, coalesce(s.baseline::VARCHAR, '-'), s.prob, s.query_scale, s.key_scale)
+    || coalesce(' ' || s.sink_prob, '') || coalesce(' ' || s.query_norm_scale || ' ' || s.key_norm_scale, '')
   FROM score AS s
 )
 SELECT r.run_id, sha256(string_agg(concat_ws(' ', l.part, l.a, l.b, l.text), chr(10) ORDER BY l.part, l.a, l.b)) AS sha256

@@ -65,7 +65,7 @@ func Make(ctx context.Context, model, dir string, pictures bool, tell func(strin
 // ingest makes the files.
 func (m maker) ingest() error {
 	ioi := []string{"--templates=" + m.path("templates.json"), seed, "--logits"}
-	unsplit := slices.Concat([]string{"-n=200", "--head=24.4,23.0,23.3", "--query-basis=none", "--key-basis=none"}, ioi)
+	unsplit := slices.Concat([]string{"-n=200", "--head=24.4,23.0,23.3", "--query-basis=none", "--key-basis=none", "--factors=off"}, ioi)
 	for _, run := range []struct {
 		file  string
 		flags []string
@@ -74,7 +74,7 @@ func (m maker) ingest() error {
 		{layer23, slices.Concat([]string{"-n=400", "--head=23.0,23.3", "--null=20"}, ioi)},
 		{mirror, slices.Concat([]string{"--order=ABBA"}, unsplit)},
 		{mirror, slices.Concat([]string{"--order=BABA", "--append"}, unsplit)},
-		{second, []string{"--prompts=" + m.path("second.csv"), "--head=23.3", "--null=20"}},
+		{second, []string{"--prompts=" + m.path("second.csv"), seed, "--head=23.3", "--null=20"}},
 	} {
 		if run.file == second {
 			rows, err := m.ducklens("query", m.path(layer24), "-e", secondMentions, "--format=csv")

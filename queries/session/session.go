@@ -67,6 +67,7 @@ type Session struct {
 	names     map[string]bool            // views and macros that there can be, in lower case
 	abandoned bool                       // a query did not stop; the connection is lost
 	lookedUp  map[string]*queries.Result // see [Session.lookup]
+	madeMeans map[string]bool            // see [Session.makeMeans]
 }
 
 // Open opens the run file at path. The caller closes the session.
@@ -91,7 +92,8 @@ func Open(ctx context.Context, path string, options Options) (*Session, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s := &Session{path: path, options: options, db: db, conn: conn, names: map[string]bool{}, lookedUp: map[string]*queries.Result{}}
+	s := &Session{path: path, options: options, db: db, conn: conn, names: map[string]bool{},
+		lookedUp: map[string]*queries.Result{}, madeMeans: map[string]bool{}}
 	for _, name := range db.Names() {
 		s.names[strings.ToLower(name)] = true
 	}
@@ -179,6 +181,9 @@ func (s *Session) prepare(ctx context.Context, q queries.Query, values map[strin
 		err = s.db.Make(ctx, s.conn, s.db.Names()...)
 	default:
 		err = s.db.Make(ctx, s.conn, t.names...)
+	}
+	if err == nil {
+		err = s.makeMeans(ctx, t, values)
 	}
 	if err != nil {
 		return nil, err

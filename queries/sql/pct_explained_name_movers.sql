@@ -3,9 +3,8 @@
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
 -- description: How much of the mean attention score, baseline subtracted, is the query-side contribution of a few
 --   earlier heads in the quadrant where both vectors are parallel to their basis. The heads are those that the run calls
---   movers (9.9 and 9.6, the name movers of GPT-2 small, if it was not told otherwise), or in a run without any the two
---   heads with the largest such contribution. The denominator is the sum over all query-side components and quadrants,
---   b_Q included. se is the standard error of the ratio (first order); low and high bound it with a percentile bootstrap
+--   movers, or in a run without any the two heads with the largest such contribution. The denominator is the sum over
+--   all query-side components and quadrants, b_Q included. se is the standard error of the ratio (first order); low and high bound it with a percentile bootstrap
 --   over prompts, seeded and the same in every DuckDB. null_low and null_high enclose the same share of the mean
 --   percentages that random directions explain, one on each side, where the run has null_n pairs of them. Score terms
 --   are not causal effects.

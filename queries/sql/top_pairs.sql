@@ -9,7 +9,7 @@
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: expected_heads TEXT = NULL, heads that should copy the key token into the query, such as '9.9,9.6'; NULL
---   is 9.6,9.9,8.10,7.9 in a model that has them all below the target head, else the movers of the run
+--   is the movers of the run
 -- param: query_basis TEXT = NULL, basis that splits query vectors; NULL is unembed+baseline if the run has it, else unembed
 -- param: key_basis TEXT = 'mlp0', basis that splits key vectors
 -- param: subtract BOOLEAN = NULL, whether the score at the baseline position is subtracted; NULL is yes if the prompts have one
@@ -50,8 +50,6 @@ WITH target AS (
   SELECT DISTINCT c.label
   FROM pairs AS p JOIN component AS c ON c.component_id = p.query_component_id
   WHERE c.kind = 'head'::component_kind
-), published AS ( -- heads that attend to the indirect object and copy it, in GPT-2 small
-  SELECT k.label FROM candidate AS k WHERE k.label IN ('9.6', '9.9', '8.10', '7.9')
 ), given AS (
   SELECT DISTINCT trim(g.name) AS label
   FROM (SELECT unnest(string_split($expected_heads::VARCHAR, ',')) AS name) AS g
@@ -59,11 +57,8 @@ WITH target AS (
   SELECT CASE WHEN k.label IS NULL THEN error('parameter expected_heads: ' || g.label || ' is not a head below the target head') ELSE g.label END AS label
   FROM given AS g LEFT JOIN candidate AS k ON k.label = g.label
   UNION ALL
-  SELECT p.label FROM published AS p
-  WHERE $expected_heads::VARCHAR IS NULL AND (SELECT count(a.label) FROM published AS a) = 4
-  UNION ALL
   SELECT m.label FROM target AS t JOIN mover AS m ON m.run_id = t.run_id
-  WHERE $expected_heads::VARCHAR IS NULL AND (SELECT count(a.label) FROM published AS a) < 4
+  WHERE $expected_heads::VARCHAR IS NULL
 ), total AS (
   SELECT sum(list_sum(p.mean)) AS total FROM pairs AS p WHERE p.n > 0
 ), term AS (

@@ -27,7 +27,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/duckdb/duckdb-go/v2"
@@ -305,14 +304,10 @@ func NewWorkshop(abs string) (string, error) {
 	return os.MkdirTemp(dir, "."+base+".new-")
 }
 
-// empty holds a database file with the current schema and no rows, once one has been made: running five hundred
-// statements takes 0.2 s, copying a megabyte nothing.
-var empty atomic.Pointer[[]byte]
-
 // makeDraft writes an empty database with the current schema to path.
 func makeDraft(ctx context.Context, path string, opts Options) (err error) {
-	if file := empty.Load(); file != nil {
-		if err := WriteSynced(path, *file); err != nil {
+	if file := emptyFile(); file != nil {
+		if err := WriteSynced(path, file); err != nil {
 			return err
 		}
 		if !opts.Replace {

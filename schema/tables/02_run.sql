@@ -1,6 +1,6 @@
--- What was run. Keys are unique across files: the first 32 hexadecimal digits of a SHA-256 over what the row is, as
--- package schema makes them (ModelKey, ComponentKey, RunKey, PromptKey). Numbers (model_id, run_id, ...) hold in one
--- file only, and merging gives others.
+-- What was run. Keys are unique across files: the first 32 hexadecimal digits of a SHA-256 over what the row
+-- is, as package schema makes them (ModelKey, ComponentKey, RunKey, PromptKey). Numbers (model_id, run_id,
+-- ...) hold in one file only, and merging gives others.
 
 -- Facts about this file: its schema version and what made it.
 CREATE TABLE meta (
@@ -22,7 +22,8 @@ CREATE TABLE model (
   family        VARCHAR NOT NULL,
   -- SHA-256 of the weights, in hexadecimal.
   sha256        VARCHAR NOT NULL,
-  -- SHA-256 of what the configuration says about its arithmetic; NULL in runs of files of schema version 1 to 3.
+  -- SHA-256 of what the configuration says about its arithmetic; NULL in runs of files of schema version 1 to
+  -- 3.
   config_sha256 VARCHAR,
   -- Transformer blocks.
   n_layers      INTEGER NOT NULL,
@@ -52,8 +53,8 @@ CREATE TABLE model (
 CREATE TABLE run (
   -- Number of the run in this file; a later run has a larger one.
   run_id               INTEGER    PRIMARY KEY,
-  -- Unique across files: made of the model's key and of what was asked for, prompts included, so that the same
-  -- question gives the same key everywhere. A second run of one file that asks the same has another.
+  -- Unique across files: made of the model's key and of what was asked for, prompts included, so that the
+  -- same question gives the same key everywhere. A second run of one file that asks the same has another.
   key                  VARCHAR    NOT NULL UNIQUE,
   -- The model that was run.
   model_id             INTEGER    NOT NULL,
@@ -67,14 +68,15 @@ CREATE TABLE run (
   prompt_source        VARCHAR    NOT NULL,
   -- Prompts that the run was begun over; NULL in runs of files of schema version 1 and 2.
   n_prompts            INTEGER,
-  -- SHA-256, in hexadecimal, over the texts, tokens and positions of all prompts in their order, and the names that
-  -- random ones are drawn from; NULL in runs of files of schema version 1 and 2.
+  -- SHA-256, in hexadecimal, over the texts, tokens and positions of all prompts in their order, and the
+  -- names that random ones are drawn from; NULL in runs of files of schema version 1 and 2.
   prompts_sha256       VARCHAR,
   -- Seed of the prompt generator.
   seed                 BIGINT     NOT NULL,
   -- Whether every prompt begins with a beginning-of-sequence token.
   bos                  BOOLEAN    NOT NULL,
-  -- Who decided about bos: auto (the tokenizer), on or off (the user); NULL in runs of files of schema version 1 to 3.
+  -- Who decided about bos: auto (the tokenizer), on or off (the user); NULL in runs of files of schema
+  -- version 1 to 3.
   bos_policy           VARCHAR,
   -- Arithmetic of the run; only exact runs add up to the score of the model.
   convention           convention NOT NULL,
@@ -86,8 +88,8 @@ CREATE TABLE run (
   blas                 VARCHAR    NOT NULL,
   -- Threads used for computing.
   threads              INTEGER    NOT NULL,
-  -- Whether the run has factors (query_factor, key_factor, and the tables of axes and coordinates), which the views pair
-  -- and pair_wide need.
+  -- Whether the run has factors (query_factor, key_factor, and the tables of axes and coordinates), which the
+  -- views pair and pair_wide need.
   factors              BOOLEAN    NOT NULL,
   -- Whether the run has rows in pair_contribution_wide.
   pairs                BOOLEAN    NOT NULL,
@@ -108,8 +110,8 @@ CREATE TABLE run (
   CHECK (status = 'running' OR n_examples IS NOT NULL)
 );
 
--- Parts of a model that a score is split over: what writes into the residual stream, and the biases of the target head.
--- run_component says which of them a run has.
+-- Parts of a model that a score is split over: what writes into the residual stream, and the biases of the
+-- target head. run_component says which of them a run has.
 CREATE TABLE component (
   -- Number of the component in this file.
   component_id INTEGER        PRIMARY KEY,
@@ -117,8 +119,8 @@ CREATE TABLE component (
   key          VARCHAR        NOT NULL UNIQUE,
   -- The model it is a part of.
   model_id     INTEGER        NOT NULL,
-  -- embed, pos_embed, head, attn_bias (b_O of a layer), mlp, q_bias or k_bias (b_Q, b_K of the target head), feature of
-  -- a sparse dictionary, or error (what the dictionary leaves).
+  -- embed, pos_embed, head, attn_bias (b_O of a layer), mlp, q_bias or k_bias (b_Q, b_K of the target head),
+  -- feature of a sparse dictionary, or error (what the dictionary leaves).
   kind         component_kind NOT NULL,
   -- Layer, from 0; NULL for embeddings and for b_Q and b_K.
   layer        INTEGER,
@@ -132,12 +134,13 @@ CREATE TABLE component (
   grid_row     INTEGER        NOT NULL,
   -- Column in the heatmap: heads, then the MLP, then b_O; in row 0 W_E, W_pos, then b_Q or b_K.
   grid_column  INTEGER        NOT NULL,
-  -- What a component comes from that is no part of the model itself, such as the SHA-256 of a sparse dictionary; else
-  -- NULL.
+  -- What a component comes from that is no part of the model itself, such as the SHA-256 of a sparse
+  -- dictionary; else NULL.
   source       VARCHAR
 );
 
--- Components of a run. Runs of a model share the rows of component; which they have depends on the form of the weights.
+-- Components of a run. Runs of a model share the rows of component; which they have depends on the form of
+-- the weights.
 CREATE TABLE run_component (
   -- The run.
   run_id       INTEGER NOT NULL,
@@ -158,14 +161,15 @@ CREATE TABLE head (
   layer            INTEGER NOT NULL,
   -- Index of the head in its layer, from 0.
   head             INTEGER NOT NULL,
-  -- Name in the column head of the views, as TransformerLens writes it, such as L10H7. Figures write 10.7, which
-  -- readers of tables take for a number: 11.10 would become 11.1.
+  -- Name in the column head of the views, as TransformerLens writes it, such as L10H7. Figures write 10.7,
+  -- which readers of tables take for a number: 11.10 would become 11.1.
   label            VARCHAR NOT NULL,
   -- Place in the order in which the heads were asked for, from 0; default_head() takes the first.
   ordinal          INTEGER NOT NULL,
   -- Key-value head that it reads.
   kv_head          INTEGER NOT NULL,
-  -- What the inner product of query and key is multiplied by to give the score: 1 / sqrt(d_head) in most models.
+  -- What the inner product of query and key is multiplied by to give the score: 1 / sqrt(d_head) in most
+  -- models.
   score_scale      DOUBLE  NOT NULL CHECK (isfinite(score_scale)),
   -- Scores s become soft_cap * tanh(s / soft_cap) before softmax; NULL if they do not.
   soft_cap         DOUBLE,
@@ -188,7 +192,8 @@ CREATE TABLE basis (
   basis_id    INTEGER    NOT NULL,
   -- Whose vectors it splits: the query side or the key side.
   side        side       NOT NULL,
-  -- whole (not split), subspace (projected on it) or replacement (another vector is put in place of the one held fixed).
+  -- whole (not split), subspace (projected on it) or replacement (another vector is put in place of the one
+  -- held fixed).
   kind        basis_kind NOT NULL,
   -- Name, such as none, unembed, unembed+baseline, mlp0.
   name        VARCHAR    NOT NULL,
@@ -196,15 +201,15 @@ CREATE TABLE basis (
   dimension   INTEGER    NOT NULL,
   -- What the subspace is spanned by, in words.
   description VARCHAR    NOT NULL,
-  -- Number of a random direction, from 0; else NULL. The directions of one number, one on each side, are paired with
-  -- each other alone: one draw of what a basis without meaning explains.
+  -- Number of a random direction, from 0; else NULL. The directions of one number, one on each side, are
+  -- paired with each other alone: one draw of what a basis without meaning explains.
   null_number INTEGER,
   PRIMARY KEY (run_id, basis_id),
   UNIQUE (run_id, side, name)
 );
 
--- Heads whose outputs at the query position are put in place of the query and compared with directions: name movers, in
--- the IOI task.
+-- Heads whose outputs at the query position are put in place of the query and compared with directions: name
+-- movers, in the IOI task.
 CREATE TABLE mover (
   -- The run.
   run_id  INTEGER NOT NULL,

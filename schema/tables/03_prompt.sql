@@ -1,6 +1,6 @@
--- What was read. A prompt is a text; an edge of it is a query position, a key position, and what the key is compared
--- with. An edge with its prompt is an example: the view example has both, and the views token and attention have the
--- rows of a prompt for each of its examples.
+-- What was read. A prompt is a text; an edge of it is a query position, a key position, and what the key is
+-- compared with. An edge with its prompt is an example: the view example has both, and the views token and
+-- attention have the rows of a prompt for each of its examples.
 
 -- Texts of a run. A document that is longer than the model's context is several prompts.
 CREATE TABLE prompt (
@@ -57,8 +57,8 @@ CREATE TABLE edge (
   query_pos       INTEGER NOT NULL,
   -- Position attended to, from 0; never after query_pos.
   key_pos         INTEGER NOT NULL,
-  -- What the key is compared with: token (the one at baseline_pos), mean (of all other keys), attention (their mean, weighted
-  -- by attention) or none.
+  -- What the key is compared with: token (the one at baseline_pos), mean (of all other keys), attention
+  -- (their mean, weighted by attention) or none.
   baseline_kind   VARCHAR NOT NULL,
   -- Position it is compared with, from 0; NULL unless baseline_kind is token.
   baseline_pos    INTEGER,
@@ -66,7 +66,8 @@ CREATE TABLE edge (
   key_token       VARCHAR NOT NULL,
   -- Token at the baseline position (IOI: the subject); NULL unless baseline_kind is token.
   baseline_token  VARCHAR,
-  -- Number in the vocabulary of the name that was drawn for the substitution W_U[random name]; NULL if none was.
+  -- Number in the vocabulary of the name that was drawn for the substitution W_U[random name]; NULL if none
+  -- was.
   random_name_id  INTEGER,
   -- Number of the token that was drawn for the substitution W_U[random]; NULL if none was.
   random_token_id INTEGER,

@@ -1,7 +1,9 @@
--- What was found. Tables of facts have no keys: an index would cost more than the rows. What a key would promise is
--- checked by ducklens verify. Numbers of a baseline stand beside those of the key, NULL where the example has none.
+-- What was found. Tables of facts have no keys: an index would cost more than the rows. What a key would
+-- promise is checked by ducklens verify. Numbers of a baseline stand beside those of the key, NULL where the
+-- example has none.
 
--- Attention of each target head from the query position to the key and the baseline, as the model computes it.
+-- Attention of each target head from the query position to the key and the baseline, as the model computes
+-- it.
 CREATE TABLE score (
   -- The run.
   run_id              INTEGER NOT NULL,
@@ -9,7 +11,8 @@ CREATE TABLE score (
   example_id          INTEGER NOT NULL,
   -- The target head.
   head_id             INTEGER NOT NULL,
-  -- Attention score to the key position: q . k times head.score_scale, before any soft cap and before softmax.
+  -- Attention score to the key position: q . k times head.score_scale, before any soft cap and before
+  -- softmax.
   score               FLOAT   NOT NULL CHECK (isfinite(score)),
   -- Attention score to the baseline; NULL if there is none.
   baseline            FLOAT   CHECK (isfinite(baseline)),
@@ -19,8 +22,8 @@ CREATE TABLE score (
   baseline_prob       FLOAT   CHECK (isfinite(baseline_prob)),
   -- Probability that the attention sink takes, 0 to 1; NULL if the head has none.
   sink_prob           FLOAT   CHECK (isfinite(sink_prob)),
-  -- Scale of the norm before the layer of the head at the query position, sqrt(variance + eps) or sqrt(mean square + eps);
-  -- 1 where there is no such norm.
+  -- Scale of the norm before the layer of the head at the query position, sqrt(variance + eps) or sqrt(mean
+  -- square + eps); 1 where there is no such norm.
   query_scale         FLOAT   NOT NULL CHECK (isfinite(query_scale) AND query_scale > 0),
   -- Scale of that norm at the key position.
   key_scale           FLOAT   NOT NULL CHECK (isfinite(key_scale) AND key_scale > 0),
@@ -32,14 +35,15 @@ CREATE TABLE score (
   key_norm_scale      FLOAT   CHECK (isfinite(key_norm_scale) AND key_norm_scale > 0),
   -- Scale that QK-norm divides the key vector by at the baseline position; NULL where there is none.
   baseline_norm_scale FLOAT   CHECK (isfinite(baseline_norm_scale) AND baseline_norm_scale > 0),
-  -- Largest distance between a score and the sum of its contributions, over sides, bases and both positions; score units.
+  -- Largest distance between a score and the sum of its contributions, over sides, bases and both positions;
+  -- score units.
   closure_residual    DOUBLE  NOT NULL CHECK (isfinite(closure_residual) AND closure_residual >= 0),
   -- score - baseline.
   diff                FLOAT   GENERATED ALWAYS AS (score - baseline) VIRTUAL
 );
 
--- Attention of each target head from a query position to every position that it can see there: those up to it, or inside
--- the head's window. The view attention has it by example.
+-- Attention of each target head from a query position to every position that it can see there: those up to
+-- it, or inside the head's window. The view attention has it by example.
 CREATE TABLE prompt_attention (
   -- The run.
   run_id    INTEGER NOT NULL,
@@ -57,8 +61,8 @@ CREATE TABLE prompt_attention (
   prob      FLOAT   NOT NULL CHECK (isfinite(prob))
 );
 
--- Frozen scales of the norms behind attention and MLP: what a layer's outputs were divided by before they were added to the
--- residual stream. Only for models that have such norms.
+-- Frozen scales of the norms behind attention and MLP: what a layer's outputs were divided by before they
+-- were added to the residual stream. Only for models that have such norms.
 CREATE TABLE layer_scale (
   -- The run.
   run_id          INTEGER NOT NULL,
@@ -74,7 +78,8 @@ CREATE TABLE layer_scale (
   post_mlp_scale  FLOAT   NOT NULL CHECK (isfinite(post_mlp_scale))
 );
 
--- Contributions as stored, the quadrants side by side. The views contribution and contribution_unsplit are easier to query.
+-- Contributions as stored, the quadrants side by side. The views contribution and contribution_unsplit are
+-- easier to query.
 CREATE TABLE contribution_wide (
   -- The run.
   run_id         INTEGER NOT NULL,

@@ -1,7 +1,8 @@
--- Vectors put in the place of a query or a key, and compared with each other; and what components add to the logits.
+-- Vectors put in the place of a query or a key, and compared with each other; and what components add to the
+-- logits.
 
--- Attention that results when the whole vector of one side, before the map of the head, becomes another one, normalised
--- by the norm before the layer as the model would.
+-- Attention that results when the whole vector of one side, before the map of the head, becomes another one,
+-- normalised by the norm before the layer as the model would.
 CREATE TABLE substitution (
   -- The run.
   run_id     INTEGER NOT NULL,
@@ -11,9 +12,9 @@ CREATE TABLE substitution (
   head_id    INTEGER NOT NULL,
   -- Whose vector is replaced: the query's or the key's; the other is the model's own.
   side       side    NOT NULL,
-  -- What is put in: on the query side W_U[key], W_U[baseline], W_U[random name], W_U[random], the output of a mover head
-  -- (9.9), its part perpendicular to W_U[key] (9.9 perp W_U[key]) or unpatched; on the key side W_E, W_EE, W_EE0, MLP0 or
-  -- unpatched, each of the token at its own position.
+  -- What is put in: on the query side W_U[key], W_U[baseline], W_U[random name], W_U[random], the output of a
+  -- mover head (9.9), its part perpendicular to W_U[key] (9.9 perp W_U[key]) or unpatched; on the key side
+  -- W_E, W_EE, W_EE0, MLP0 or unpatched, each of the token at its own position.
   vector     VARCHAR NOT NULL,
   -- Attention score to the key position, before any soft cap and before softmax.
   score      FLOAT   NOT NULL CHECK (isfinite(score)),
@@ -21,14 +22,16 @@ CREATE TABLE substitution (
   baseline   FLOAT   CHECK (isfinite(baseline)),
   -- Attention probability of the key position if its score, and no other, becomes score.
   prob       FLOAT   NOT NULL CHECK (isfinite(prob)),
-  -- The same with score - baseline put in: a quirk of the notebook convention, without direct meaning; else NULL.
+  -- The same with score - baseline put in: a quirk of the notebook convention, without direct meaning; else
+  -- NULL.
   diff_prob  FLOAT   CHECK (isfinite(diff_prob)),
   -- score - baseline.
   diff       FLOAT   GENERATED ALWAYS AS (score - baseline) VIRTUAL
 );
 
--- How much of a vector, at unit length, lies in a basis, and how its parts are turned towards the linear map from vectors
--- of its side to the score: W_Q k times head.score_scale on the query side, W_K q times it on the key side.
+-- How much of a vector, at unit length, lies in a basis, and how its parts are turned towards the linear map
+-- from vectors of its side to the score: W_Q k times head.score_scale on the query side, W_K q times it on
+-- the key side.
 CREATE TABLE projection (
   -- The run.
   run_id        INTEGER NOT NULL,
@@ -38,13 +41,13 @@ CREATE TABLE projection (
   head_id       INTEGER NOT NULL,
   -- The side of the vector: query or key.
   side          side    NOT NULL,
-  -- The vector: on the query side the output of a mover head at the query position (9.9); on the key side resid_pre, the
-  -- residual stream before the layer of the head.
+  -- The vector: on the query side the output of a mover head at the query position (9.9); on the key side
+  -- resid_pre, the residual stream before the layer of the head.
   vector        VARCHAR NOT NULL,
   -- Basis that splits the vector.
   basis_id      INTEGER NOT NULL,
-  -- diff: the baseline is subtracted, on the query side in the map, on the key side part by part in the vector; score: it
-  -- is not.
+  -- diff: the baseline is subtracted, on the query side in the map, on the key side part by part in the
+  -- vector; score: it is not.
   measure       measure NOT NULL,
   -- Length of the part of the unit vector in the basis.
   par_norm      FLOAT   NOT NULL CHECK (isfinite(par_norm)),

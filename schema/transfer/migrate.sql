@@ -1,5 +1,6 @@
--- Rows of a file of schema version 1 to 3, attached as old, in the tables of version 4. A statement ends with a semicolon at the
--- end of a line. Models, runs, components and prompts are written by migrate.go, because they have keys.
+-- Rows of a file of schema version 1 to 3, attached as old, in the tables of version 4. A statement ends with
+-- a semicolon at the end of a line. Models, runs, components and prompts are written by migrate.go, because
+-- they have keys.
 
 INSERT INTO run_component (run_id, component_id, ordinal)
 SELECT r.run_id, c.component_id, row_number() OVER (PARTITION BY r.run_id ORDER BY c.component_id) - 1

@@ -1,6 +1,6 @@
--- Examples, tokens, attention and scores by name. Views are UNION ALL and plain joins, which every DuckDB since 1.1 reads and
--- filters fast. Macros read tables and views of this file only; a macro cannot have a parameter that is named like a column
--- of what it reads.
+-- Examples, tokens, attention and scores by name. Views are UNION ALL and plain joins, which every DuckDB
+-- since 1.1 reads and filters fast. Macros read tables and views of this file only; a macro cannot have a
+-- parameter that is named like a column of what it reads.
 
 -- Examples of a run: a prompt, the positions that matter in it, and what the key is compared with.
 CREATE VIEW example AS
@@ -17,15 +17,16 @@ SELECT e.run_id, e.example_id, t.pos, t.token_id, t.text, e.prompt_id
 FROM edge AS e
 JOIN prompt_token AS t ON t.run_id = e.run_id AND t.prompt_id = e.prompt_id;
 
--- The user's own columns: one row for each example and column of the prompt file that ducklens does not read itself.
+-- The user's own columns: one row for each example and column of the prompt file that ducklens does not read
+-- itself.
 CREATE VIEW example_field AS
 SELECT e.run_id, e.example_id, f.name, json_extract_string(f.fields, '/' || replace(replace(f.name, '~', '~0'), '/', '~1')) AS value
 FROM edge AS e
 JOIN (SELECT p.run_id, p.prompt_id, p.fields, unnest(json_keys(p.fields)) AS name FROM prompt AS p WHERE p.fields IS NOT NULL) AS f
   ON f.run_id = e.run_id AND f.prompt_id = e.prompt_id;
 
--- Attention of each target head from the query position of each example to every position that it can see there.
--- prompt_attention has it once for each prompt and query position.
+-- Attention of each target head from the query position of each example to every position that it can see
+-- there. prompt_attention has it once for each prompt and query position.
 CREATE VIEW attention AS
 SELECT e.run_id, e.example_id, a.head_id, a.pos, a.score, a.prob, e.prompt_id, e.query_pos
 FROM edge AS e

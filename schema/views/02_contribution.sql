@@ -6,9 +6,9 @@ JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
 JOIN component AS c ON c.component_id = w.component_id
 JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id{{end}}
 
--- One row per example, target head, side, pair of bases, component and quadrant. Filter on query_basis and key_basis: each
--- pair of bases splits the same score again. Random directions are left out: contribution_null has them.
--- contribution_unsplit is for unsplit values.
+-- One row per example, target head, side, pair of bases, component and quadrant. Filter on query_basis and
+-- key_basis: each pair of bases splits the same score again. Random directions are left out:
+-- contribution_null has them. contribution_unsplit is for unsplit values.
 CREATE VIEW contribution AS
 {{range $i, $q := quadrants}}{{if $i}}
 UNION ALL
@@ -27,8 +27,9 @@ FROM {{template "named"}}
 JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
 WHERE qb.kind = 'whole' AND kb.kind = 'whole';
 
--- Contributions split along random directions, for comparison: one row per example, target head, side, draw, component and
--- quadrant. Filter on draw or group by it; empty unless the run was asked for random directions.
+-- Contributions split along random directions, for comparison: one row per example, target head, side, draw,
+-- component and quadrant. Filter on draw or group by it; empty unless the run was asked for random
+-- directions.
 CREATE VIEW contribution_null AS
 {{range $i, $q := quadrants}}{{if $i}}
 UNION ALL
@@ -37,7 +38,8 @@ UNION ALL
 FROM {{template "named"}}
 WHERE qb.null_number IS NOT NULL{{end}};
 
--- contribution, averaged over the examples of a run: one row per target head, side, pair of bases, component and quadrant.
+-- contribution, averaged over the examples of a run: one row per target head, side, pair of bases, component
+-- and quadrant.
 CREATE VIEW contribution_mean AS
 SELECT run_id, head, side, component, kind, component_layer, component_head, query_basis, key_basis, quadrant,
   avg(score) AS mean_score, avg(baseline) AS mean_baseline, avg(diff) AS mean_diff,
@@ -46,8 +48,9 @@ SELECT run_id, head, side, component, kind, component_layer, component_head, que
 FROM contribution
 GROUP BY run_id, head, side, component, kind, component_layer, component_head, query_basis, key_basis, quadrant;
 
--- Do the stored contributions add up? Their sum beside the score of the model, per example, target head, side and pair of
--- bases, random directions included. Pairs in which a vector is replaced are left out: they are not meant to add up to it.
+-- Do the stored contributions add up? Their sum beside the score of the model, per example, target head, side
+-- and pair of bases, random directions included. Pairs in which a vector is replaced are left out: they are
+-- not meant to add up to it.
 CREATE VIEW contribution_sum AS
 SELECT t.run_id, t.example_id, h.label AS head, t.side, qb.name AS query_basis, kb.name AS key_basis,
   t.total AS score_sum, s.score, abs(t.total - s.score) AS score_residual,
@@ -67,8 +70,8 @@ WHERE qb.kind <> 'replacement' AND kb.kind <> 'replacement';
 
 {{define "relative"}}s.closure_residual / greatest(1, abs(s.score), abs(coalesce(s.baseline, 0))){{end}}
 
--- Does it add up, as measured while the run was made: the worst closure residual per run. contribution_sum measures again
--- from the stored rows.
+-- Does it add up, as measured while the run was made: the worst closure residual per run. contribution_sum
+-- measures again from the stored rows.
 CREATE VIEW closure AS
 SELECT r.run_id, r.status, r.convention, count(*) AS n_scores,
   max(s.closure_residual) AS worst_residual,

@@ -92,9 +92,9 @@ FROM (
     AND k.query_basis_id = q.query_basis_id AND k.key_basis_id = q.key_basis_id
 ) AS f{{end}}
 
--- Contributions of pairs of components, multiplied out of factors when asked: one row per example, target head, pair of bases
--- and pair of components. Filter on a pair, or on an example; for means over examples there is pair_mean. A side is
--- split along each of its subspaces, or not at all: under the basis none.
+-- Contributions of pairs of components, multiplied out of factors when asked: one row per example, target
+-- head, pair of bases and pair of components. Filter on a pair, or on an example; for means over examples
+-- there is pair_mean. A side is split along each of its subspaces, or not at all: under the basis none.
 CREATE VIEW pair_wide AS
 SELECT p.run_id, p.example_id, p.head_id, p.query_component_id, p.key_component_id, p.query_basis_id, p.key_basis_id,
   {{range quadrants}}p.score_{{.}}, {{end}}{{range quadrants}}p.baseline_{{.}}, {{end}}
@@ -112,9 +112,9 @@ JOIN component AS kc ON kc.component_id = p.key_component_id{{end}}
 JOIN basis AS qb ON qb.run_id = p.run_id AND qb.basis_id = p.query_basis_id
 JOIN basis AS kb ON kb.run_id = p.run_id AND kb.basis_id = p.key_basis_id{{end}}
 
--- Contributions of pairs of a query component and a key component, multiplied out of the factors when asked. Filter on head,
--- bases, and a pair of components or an example: everything at once is 20,000 pairs per example and pair of bases for a head in
--- layer 10. pair_mean has means over examples.
+-- Contributions of pairs of a query component and a key component, multiplied out of the factors when asked.
+-- Filter on head, bases, and a pair of components or an example: everything at once is 20,000 pairs per
+-- example and pair of bases for a head in layer 10. pair_mean has means over examples.
 CREATE VIEW pair AS
 SELECT p.run_id, p.example_id, p.head, p.query_component, p.query_kind, p.query_layer, p.query_head, p.key_component, p.key_kind, p.key_layer, p.key_head,
   p.query_basis, p.key_basis, part.quadrant,
@@ -125,8 +125,8 @@ FROM ({{template "pairs" true}}) AS p
 JOIN (SELECT unnest(enum_range(NULL::quadrant)) AS quadrant) AS part
   ON (p.query_split OR part.quadrant IN ('perp_par', 'perp_perp')) AND (p.key_split OR part.quadrant IN ('par_perp', 'perp_perp'));
 
--- The same rows as in pair, but stored, and under the basis none only where a side has no subspace; empty unless the run was
--- asked for all pairs.
+-- The same rows as in pair, but stored, and under the basis none only where a side has no subspace; empty
+-- unless the run was asked for all pairs.
 CREATE VIEW pair_contribution AS
 {{range $i, $q := quadrants}}{{if $i}}
 UNION ALL
@@ -136,8 +136,8 @@ UNION ALL
 FROM pair_contribution_wide AS p{{template "named"}}{{template "bases"}}
 WHERE true{{.WhereSplit "qb.kind" "kb.kind"}}{{end}};
 
--- Contributions of pairs of a query component and a key component, averaged over the examples of a complete run: one row per
--- target head, pair of bases, pair of components and quadrant.
+-- Contributions of pairs of a query component and a key component, averaged over the examples of a complete
+-- run: one row per target head, pair of bases, pair of components and quadrant.
 CREATE VIEW pair_mean AS
 {{range $i, $q := quadrants}}{{if $i}}
 UNION ALL

@@ -6,8 +6,8 @@ CREATE MACRO latest_run() AS (SELECT max(r.run_id) FROM run AS r WHERE r.status 
 -- default_head(run): the first target head that the run was asked for, such as L10H7.
 CREATE MACRO default_head(run) AS (SELECT arg_min(h.label, h.ordinal) FROM head AS h WHERE h.run_id = run);
 
--- head_label(name): the label of a head in tables, L10H7, for its name in either form, '10.7' or 'L10H7'. A number is refused:
--- 11.10 would be 11.1.
+-- head_label(name): the label of a head in tables, L10H7, for its name in either form, '10.7' or 'L10H7'. A
+-- number is refused: 11.10 would be 11.1.
 CREATE MACRO head_label(name) AS (CASE
   WHEN name IS NULL THEN NULL
   WHEN typeof(name) <> 'VARCHAR' THEN error('head ' || name::VARCHAR || ' is a number, want text such as ''10.7'' or ''L10H7''')
@@ -22,9 +22,9 @@ CREATE MACRO head_name(label) AS regexp_replace(label, '^L([0-9]+)H([0-9]+)$', '
     WHEN quadrant = '{{.}}' THEN w.{{$of}}_{{.}}{{end}}
     ELSE error('quadrant ' || quadrant || ', want par_par, par_perp, perp_par, perp_perp or NULL for their sum') END){{end}}
 
--- FROM heatmap(run := 1, head := '10.7', side := 'key', query_basis := 'none', key_basis := 'none', quadrant := NULL, example := NULL):
--- cells of a heatmap, the mean contribution of each component. All parameters are optional. quadrant NULL adds up the four;
--- example picks one.
+-- FROM heatmap(run := 1, head := '10.7', side := 'key', query_basis := 'none', key_basis := 'none', quadrant
+-- := NULL, example := NULL): cells of a heatmap, the mean contribution of each component. All parameters are
+-- optional. quadrant NULL adds up the four; example picks one.
 CREATE MACRO heatmap(run := NULL, head := NULL, side := 'key', query_basis := 'none', key_basis := 'none', quadrant := NULL, example := NULL) AS TABLE
 SELECT c.grid_row, c.grid_column, c.label AS component, c.kind,
   {{template "pick" "score"}} AS mean_score,
@@ -44,10 +44,11 @@ WHERE w.run_id = coalesce(run, latest_run())
 GROUP BY o.ordinal, c.grid_row, c.grid_column, c.label, c.kind
 ORDER BY o.ordinal;
 
--- FROM pct_explained(run := 1, head := '10.7', side := 'key', query_basis := 'unembed', key_basis := 'mlp0', subtract := true): share of
--- each component and quadrant in the mean score, in percent of the column denominator; the shares add up to 100. All parameters
--- are optional. With subtract, the baseline is subtracted, and b_K left out where it cancels exactly, which is where keys are not
--- turned by their positions. Terms of a score are not causal effects.
+-- FROM pct_explained(run := 1, head := '10.7', side := 'key', query_basis := 'unembed', key_basis := 'mlp0',
+-- subtract := true): share of each component and quadrant in the mean score, in percent of the column
+-- denominator; the shares add up to 100. All parameters are optional. With subtract, the baseline is
+-- subtracted, and b_K left out where it cancels exactly, which is where keys are not turned by their
+-- positions. Terms of a score are not causal effects.
 CREATE MACRO pct_explained(run := NULL, head := NULL, side := 'key', query_basis := 'unembed', key_basis := 'mlp0', subtract := true) AS TABLE
 WITH cell AS (
 SELECT w.component_id, o.ordinal AS place, max(h.rotary_dims) = 0 AS unturned{{range quadrants}},

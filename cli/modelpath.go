@@ -1,0 +1,32 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"ducklens/cli/demo"
+)
+
+// demoModel is the name of the embedded model where a model is asked for.
+const demoModel = "demo"
+
+// modelPath gives the path of a model. Where there is no file or folder demo, that name is the embedded model, in a folder of its own
+// until done is called.
+func modelPath(name string) (path string, done func() error, err error) {
+	done = func() error { return nil }
+	if _, err := os.Lstat(name); name != demoModel || !errors.Is(err, fs.ErrNotExist) {
+		return name, done, nil
+	}
+	dir, err := os.MkdirTemp("", "ducklens-")
+	if err != nil {
+		return "", done, err
+	}
+	path = filepath.Join(dir, demoModel) // a model is called as its folder
+	done = func() error { return os.RemoveAll(dir) }
+	if err := demo.Extract(path); err != nil {
+		return "", done, errors.Join(err, done())
+	}
+	return path, done, nil
+}

@@ -1,0 +1,94 @@
+package dbfile
+
+import (
+	"context"
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "make empty.duckdb.gz anew")
+
+// The file that the program carries is the one that its definitions make.
+func TestEmptyFile(t *testing.T) {
+	ctx := t.Context()
+	want, err := definitionsDigest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "made.duckdb")
+	db, err := attach(ctx, path, modeCreate, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := makeTables(ctx, db); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Finalize(ctx); err != nil {
+		t.Fatal(err)
+	}
+	made, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		packed, err := packEmpty(made, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile("empty.duckdb.gz", packed, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		packedEmpty = packed
+	}
+	file, digest, err := unpackEmpty()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if digest != want {
+		t.Fatal("the definitions have changed; make the file anew: go test ./schema/dbfile -run TestEmptyFile -update")
+	}
+	carried := filepath.Join(t.TempDir(), "carried.duckdb")
+	if err := os.WriteFile(carried, file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := described(ctx, t, path), described(ctx, t, carried); !maps.Equal(a, b) {
+		t.Errorf("%d things are defined in the file that was made and %d in the one that is carried, and they differ", len(a), len(b))
+	}
+}
+
+// described gives definitions and comments of all that is in a file.
+func described(ctx context.Context, t *testing.T, path string) map[string]string {
+	t.Helper()
+	db, err := OpenReader(ctx, path, Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.SQL().QueryContext(ctx, `SELECT 'table ' || table_name, sql || coalesce(comment, '') FROM duckdb_tables() WHERE database_name = 'data'
+		UNION ALL SELECT 'view ' || view_name, sql || coalesce(comment, '') FROM duckdb_views() WHERE database_name = 'data' AND NOT internal
+		UNION ALL SELECT 'macro ' || function_name, macro_definition || coalesce(comment, '') FROM duckdb_functions() WHERE database_name = 'data' AND NOT internal
+		UNION ALL SELECT 'column ' || table_name || '.' || column_name, data_type || coalesce(comment, '') FROM duckdb_columns() WHERE database_name = 'data'
+		UNION ALL SELECT 'meta ' || key, value FROM meta`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	list := map[string]string{}
+	for rows.Next() {
+		var name, definition string
+		if err := rows.Scan(&name, &definition); err != nil {
+			t.Fatal(err)
+		}
+		list[name] = definition
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if len(list) < 300 {
+		t.Fatalf("only %d things are defined", len(list))
+	}
+	return list
+}
