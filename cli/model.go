@@ -104,6 +104,9 @@ type runCost struct {
 	Seconds float64 `json:"seconds_per_prompt"`
 }
 
+// estimatedPrompts is how many prompts the estimate is for: as many as ingest makes unless told otherwise.
+const estimatedPrompts = 50
+
 // estimate adds what a run would take.
 func (m *modelFacts) estimate(path string, f *inspectFlags) error {
 	head := schema.Head{Layer: m.NLayers - 1}
@@ -117,7 +120,7 @@ func (m *modelFacts) estimate(path string, f *inspectFlags) error {
 		return usagef("--tokens %d, want 1 to %d", f.tokens, m.NCtx)
 	}
 	f.options.Heads = []schema.Head{head}
-	_, e, err := engine.EstimateRun(path, f.options, f.tokens)
+	_, e, err := engine.EstimateRun(path, f.options, estimatedPrompts, f.tokens)
 	if err != nil {
 		return err
 	}
