@@ -12,7 +12,7 @@
 //
 // A batch is one transaction, and the manifest of the run (model, components, heads, bases) is part of
 // the first. So a file holds whole batches only, whenever the process dies, and whole passes when it stops by itself: the rows of
-// example are the mark of how far a run has come, and its status stays running until the last batch is there and
+// edge are the mark of how far a run has come, and its status stays running until the last batch is there and
 // the rows have been counted. A new file comes into being with its first batch: a run that fails
 // before leaves none behind, and what it should have replaced is still there.
 package ingest
