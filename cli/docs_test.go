@@ -60,6 +60,9 @@ func TestExamples(t *testing.T) {
 		for line := range strings.Lines(cmd.Example) {
 			line = strings.TrimSpace(line)
 			t.Run(line, func(t *testing.T) {
+				if strings.Contains(line, ".gguf") {
+					t.Skip("no GGUF model is in the repository; make smollm2 runs one")
+				}
 				t.Parallel()
 				dir := t.TempDir()
 				files := []string{"gpt2", "mine.sql", "my_queries", "other.duckdb", "prompts.jsonl"}

@@ -115,7 +115,7 @@ func TestFingerprint(t *testing.T) {
 	if db, err = sql.Open("duckdb", in("moved.duckdb")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Exec("UPDATE example SET random_name_id = random_name_id + 1 WHERE example_id = 3"); err != nil {
+	if _, err := db.Exec("UPDATE edge SET random_name_id = random_name_id + 1 WHERE example_id = 3"); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {

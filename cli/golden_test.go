@@ -43,8 +43,8 @@ func TestGoldenFigures(t *testing.T) {
 	do("figures", "build", file, "--dir", drawings, "--set", head, "--width", "6.75", "--dpi", "72")
 	got := map[string][]byte{}
 	for _, q := range queries.Embedded() {
-		if q.Name == "closure" {
-			continue // its numbers are rounding alone
+		if q.Name == "closure" || q.Name == "direct_logit" {
+			continue // the numbers of the first are rounding alone; the demo stores no logits for the second
 		}
 		if q.Chart.Mark == queries.Table || q.Chart.Mark == queries.Scalar {
 			args := []string{"query", file, q.Name}

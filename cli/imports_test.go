@@ -38,6 +38,7 @@ func rules() []rule {
 		{path: "engine", internal: []string{"schema", "engine/..."}, never: append(sql, cobra)},
 		{path: "engine/checkpoint", internal: []string{"engine/checkpoint/...", "engine/internal/..."}, never: append(sql, cobra)},
 		{path: "engine/model", internal: []string{"schema", "engine/blas", "engine/checkpoint/...", "engine/decompose", "engine/rotary", "engine/model", "engine/internal/..."}, never: append(sql, cobra)},
+		{path: "engine/model/modeltest", internal: []string{"schema", "engine/..."}, never: append(sql, cobra)},
 		{path: "engine/model/plain", internal: []string{"schema", "engine/checkpoint", "engine/family", "engine/model", "engine/rotary"}, outside: []string{}},
 		{path: "engine/decompose", internal: []string{"schema", "engine/blas", "engine/rotary"}, never: append(sql, cobra)},
 		{path: "ingest", internal: []string{"schema", "schema/dbfile", "engine", "ingest/..."}, outside: []string{driver}},

@@ -54,7 +54,7 @@ func file(t *testing.T) string {
 	t.Helper()
 	db := schematest.NewDB(t)
 	schematest.Synthetic(t, db, 1, 2, schema.Head{Layer: 1, Index: 1})
-	if _, err := db.SQL().ExecContext(t.Context(), "CREATE VIEW \"bad\x1b[31m\" AS SELECT 1 AS x; CREATE VIEW \"two words\" AS SELECT 1 AS \"Y\""); err != nil {
+	if _, err := db.SQL().ExecContext(t.Context(), "CREATE TABLE \"bad\x1b[31m\" AS SELECT 1 AS x; CREATE TABLE \"two words\" AS SELECT 1 AS \"Y\""); err != nil {
 		t.Fatal(err)
 	}
 	var path string
@@ -211,7 +211,7 @@ func TestComplete(t *testing.T) {
 		{0, ".run closu", ".run ", []string{"closure "}, nil, nil},
 		{0, ".plot closu", ".plot ", nil, nil, nil},
 		{0, ".run key_components h", ".run key_components ", []string{"head="}, nil, nil},
-		{0, ".run key_components head=", ".run key_components ", []string{"head=1.1 "}, nil, nil},
+		{0, ".run key_components head=", ".run key_components ", []string{"head=L1H1 "}, nil, nil},
 		{0, ".mode m", ".mode ", []string{"md"}, nil, nil},
 		{0, "SELECT * FROM contribution_w", "SELECT * FROM ", []string{"contribution_wide"}, nil, nil},
 		{0, "SELECT * FROM ", "SELECT * FROM ", nil, []string{"score", "head_score", "latest_run(", `"two words"`}, []string{"select", "closure_residual", "bad\x1b[31m"}},
