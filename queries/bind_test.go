@@ -23,7 +23,7 @@ func TestFind(t *testing.T) {
 		"key-components":  "did you mean key_components",
 		"pct_explained":   "did you mean pct_explained_mlp0 or",
 		"closre":          "did you mean closure?",
-		"something_else":  "there is closure, drill_down, head_cosines",
+		"something_else":  "there is closure, direct_logit, drill_down",
 		"":                "there is closure",
 		"\x1b[31mclosure": "did you mean closure",
 	} {

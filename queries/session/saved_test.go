@@ -57,6 +57,9 @@ func TestEmbedded(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%v: %v", set, err)
 				}
+				if len(result.Rows) == 0 && q.Name == "direct_logit" {
+					continue // the sample stores no logits
+				}
 				if len(result.Rows) == 0 {
 					t.Fatalf("%v: no rows", set)
 				}
@@ -374,7 +377,7 @@ func TestDrillDown(t *testing.T) {
 	if rows := ran(t, s, q, map[string]string{"most": "1"}).result.Rows; len(rows) != 1 {
 		t.Errorf("%d rows, want 1", len(rows))
 	}
-	for param, want := range map[string]string{"component": `component "MLP9": not in this file`, "side": "Could not convert string", "quadrant": "Could not convert string"} {
+	for param, want := range map[string]string{"component": `component "MLP9": not in this file`, "side": `side has no "MLP9"`, "quadrant": `quadrant has no "MLP9"`} {
 		_, err := s.Run(t.Context(), q, map[string]string{param: "MLP9"})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", param, err, want)
