@@ -63,7 +63,7 @@ func TestBrowser(t *testing.T) {
 				t.Error("the slider changes nothing")
 			}
 			if n := len(f.Legend.Names); n > 0 {
-				perEntry := map[queries.Mark]int{queries.Histogram: 2, queries.Bar: 1, queries.Line: 2}[f.Mark]
+				perEntry := map[queries.Mark]int{queries.Histogram: 2, queries.Bar: 1, queries.Line: 2, queries.Scatter: 2}[f.Mark]
 				if got.Toggled != perEntry {
 					t.Errorf("a click on the legend switches %d traces off, want %d", got.Toggled, perEntry)
 				}
