@@ -98,6 +98,10 @@ conformance: tools ## compare with published numbers of GPT-2 small (DUCKLENS_GP
 smollm2: tools ## read a pretrained model (DUCKLENS_SMOLLM2=file, else pip gets it), leave files, reports and figures in smollm2/
 	@$(GO) run ./cli/smollm2/run
 
+.PHONY: peers
+peers: build ## time a whole ingest of SmolLM2 beside a forward pass of transformers on torch, in turns (DUCKLENS_PYTHON=interpreter)
+	@$(GO) run ./cli/smollm2/peers -ducklens $(BIN)
+
 .PHONY: cover
 cover: ## make test, with coverage, function by function, in cover.out and as a total
 	@$(MAKE) --no-print-directory test COVER=cover.out

@@ -2,8 +2,6 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -148,7 +146,7 @@ func describe(path string, ckpt *checkpoint.Checkpoint, options Options) (*Engin
 	e.components = e.layout.Components()
 	e.norm = normOf(s)
 	e.description = schema.Model{
-		Name: nameOf(absolute, ckpt.Form()), Family: s.Family, ConfigSHA: configSHA(s),
+		Name: nameOf(absolute, ckpt.Form()), Family: s.Family, ConfigSHA: family.ConfigSHA(s),
 		NLayers: s.Layers, NHeads: s.Heads, NKVHeads: s.KVHeads,
 		DModel: s.DModel, DHead: s.DHead, DMLP: s.DMLP, DVocab: s.DVocab, NCtx: s.NCtx,
 		Norm: e.norm.Kind.String(), LNEps: s.Norm.Eps, Activation: s.Activation.String(),
@@ -187,29 +185,6 @@ func (e *Engine) checkUnembedding() error {
 	}
 	e.dropDefaults(e.description.Name+" has no unembedding", func(d decompose.Definition) bool { return d.NeedsUnembed })
 	return nil
-}
-
-// configSHA is a digest of all that a configuration says of a model's arithmetic, in whatever spelling: of
-// the spec, without what is zero in it, so that a field that a later version adds changes nothing for models
-// that do not have it.
-func configSHA(s *model.Spec) string {
-	var fields map[string]any
-	text, err := json.Marshal(s)
-	if err == nil {
-		err = json.Unmarshal(text, &fields)
-	}
-	if err != nil {
-		panic(fmt.Sprintf("engine: digest of a spec: %v", err)) // of numbers, words and lists
-	}
-	for name, value := range fields {
-		if value == nil || value == 0.0 || value == false || value == "" {
-			delete(fields, name)
-		}
-	}
-	if text, err = json.Marshal(fields); err != nil { // in the order of the names
-		panic(fmt.Sprintf("engine: digest of a spec: %v", err))
-	}
-	return fmt.Sprintf("%x", sha256.Sum256(text))
 }
 
 // nameOf is the name of the folder, or of the file without its ending.

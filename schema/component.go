@@ -39,7 +39,8 @@ type Component struct {
 	Head  int
 }
 
-// Label is the name in figures: W_E, W_pos, 9.6, b_O3, MLP3, b_Q, b_K.
+// Label is the name in figures: W_E, W_pos, 9.6, b_O3, MLP3, b_Q, b_K. Of the parts of a dictionary it names kind and layer, such as
+// error3; which feature it is, the dictionary tells.
 func (c Component) Label() string {
 	switch c.Kind {
 	case Embed:
@@ -56,6 +57,8 @@ func (c Component) Label() string {
 		return "b_Q"
 	case KBias:
 		return "b_K"
+	case Feature, Error:
+		return fmt.Sprintf("%s%d", c.Kind, c.Layer)
 	}
 	panic(fmt.Sprintf("schema: component kind %d", c.Kind))
 }
@@ -78,6 +81,8 @@ func (c Component) TLName() string {
 		return "b_Q"
 	case KBias:
 		return "b_K"
+	case Feature, Error:
+		return c.Label()
 	}
 	panic(fmt.Sprintf("schema: component kind %d", c.Kind))
 }
@@ -102,7 +107,7 @@ func Components(layers, heads int) []Component {
 func StreamComponents(layer, heads int) int { return 2 + layer*(heads+2) }
 
 // Grid places the component in the heatmap: row 0 holds the embeddings and the biases of the target
-// head, row 1+l holds layer l with its heads in columns 0..heads-1, then its MLP, then its b_O.
+// head, row 1+l holds layer l with its heads in columns 0..heads-1, then its MLP, then its b_O, then what dictionaries give.
 func (c Component) Grid(heads int) (row, column int) {
 	switch c.Kind {
 	case HeadOut:
@@ -117,6 +122,10 @@ func (c Component) Grid(heads int) (row, column int) {
 		return 0, 1
 	case QBias, KBias:
 		return 0, 2
+	case Feature:
+		return 1 + c.Layer, heads + 2
+	case Error:
+		return 1 + c.Layer, heads + 3
 	}
 	panic(fmt.Sprintf("schema: component kind %d", c.Kind))
 }

@@ -166,6 +166,23 @@ func TestComponents(t *testing.T) {
 	})
 }
 
+// What a sparse dictionary gives has names and cells of its own in a layer.
+func TestComponentsOfDictionaries(t *testing.T) {
+	t.Parallel()
+	cells := map[[2]int]string{}
+	for _, c := range append(schema.Components(3, 4), schema.Component{Kind: schema.Feature, Layer: 2, Head: -1}, schema.Component{Kind: schema.Error, Layer: 2, Head: -1}) {
+		row, column := c.Grid(4)
+		if other, taken := cells[[2]int{row, column}]; taken && c.Kind != schema.KBias {
+			t.Errorf("%s is in the cell of %s", c.Label(), other)
+		}
+		cells[[2]int{row, column}] = c.Label()
+	}
+	feature := schema.Component{Kind: schema.Feature, Layer: 2, Head: -1}
+	if label, name := feature.Label(), feature.TLName(); label != "feature2" || name != "feature2" || cells[[2]int{3, 6}] != label || cells[[2]int{3, 7}] != "error2" {
+		t.Errorf("a feature of layer 2 is %s, %s; cells %v", label, name, cells)
+	}
+}
+
 func TestComponentOfNoKind(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]func(schema.Component){

@@ -15,13 +15,16 @@ import (
 
 var update = flag.Bool("update", false, "write the outputs in README.md and docs/smollm2.md anew")
 
+// provider lets another order of additions make the files: go test ./cli/smollm2 -run Documents -blas gonum
+var provider = flag.String("blas", "auto", "matrix-multiply provider that makes the files of TestDocuments")
+
 // documents are those that show what the files of make smollm2 say, from the root of the checkout.
 var documents = []string{"README.md", filepath.Join("docs", "smollm2.md")}
 
 // TestDocuments makes the files, runs the commands of both documents that ask them, and compares what they print with what is shown.
 func TestDocuments(t *testing.T) {
 	model, dir := model(t), t.TempDir()
-	if err := smollm2.Make(t.Context(), model, filepath.Join(dir, "smollm2"), false, func(line string) { t.Log(line) }); err != nil {
+	if err := smollm2.Make(t.Context(), model, filepath.Join(dir, "smollm2"), smollm2.Options{Brief: true, Blas: *provider}, func(line string) { t.Log(line) }); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range documents {

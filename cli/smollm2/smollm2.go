@@ -23,6 +23,9 @@ import (
 //go:embed templates.json
 var templates []byte
 
+// Templates gives the templates that the prompts are made from, as `ducklens ingest --templates` reads them.
+func Templates() []byte { return slices.Clone(templates) }
+
 // seed of the prompts. The heads were found on other prompts, which this seed does not make.
 const seed = "--seed=2411"
 
@@ -43,20 +46,30 @@ type maker struct {
 	ctx   context.Context
 	dir   string
 	model string
+	want  Options
 	tell  func(string)
 }
 
+// Options of [Make].
+type Options struct {
+	// Brief leaves out what docs/smollm2.md does not ask: bases, random directions and logits that only figures and reports show, and
+	// those. What is left are the same numbers, in half the time.
+	Brief bool
+	// Blas is the matrix-multiply provider, "" for the fastest.
+	Blas string
+}
+
 // Make runs the model over prompts and writes the files into folder dir, which is made if it is not there; files of an earlier call are
-// replaced. With pictures, a report and figures stand beside them. Each command and what it says is told to tell.
-func Make(ctx context.Context, model, dir string, pictures bool, tell func(string)) error {
-	m := maker{ctx: ctx, dir: dir, model: model, tell: tell}
+// replaced. A report and figures stand beside them. Each command and what it says is told to tell.
+func Make(ctx context.Context, model, dir string, want Options, tell func(string)) error {
+	m := maker{ctx: ctx, dir: dir, model: model, want: want, tell: tell}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
 	if err := os.WriteFile(m.path("templates.json"), templates, 0o666); err != nil {
 		return err
 	}
-	if err := m.ingest(); err != nil || !pictures {
+	if err := m.ingest(); err != nil || want.Brief {
 		return err
 	}
 	return m.draw()
@@ -64,17 +77,23 @@ func Make(ctx context.Context, model, dir string, pictures bool, tell func(strin
 
 // ingest makes the files.
 func (m maker) ingest() error {
-	ioi := []string{"--templates=" + m.path("templates.json"), seed, "--logits"}
-	unsplit := slices.Concat([]string{"-n=200", "--head=24.4,23.0,23.3", "--query-basis=none", "--key-basis=none", "--factors=off"}, ioi)
+	ioi := []string{"--templates=" + m.path("templates.json"), seed}
+	bare := []string{"--query-basis=none", "--key-basis=none", "--factors=off"}
+	split, whole, logits := []string{"--null=20"}, []string{"--null=20"}, []string{"--logits"}
+	if m.want.Brief {
+		split = append(split, "--query-basis=none,unembed,unembed+baseline", "--key-basis=none,mlp0")
+		whole, logits = bare, nil
+	}
+	mirrored := slices.Concat([]string{"-n=200", "--head=24.4,23.0,23.3"}, bare, logits, ioi)
 	for _, run := range []struct {
 		file  string
 		flags []string
 	}{
-		{layer24, slices.Concat([]string{"-n=400", "--head=24.4,24.7", "--mover=23.3,23.0", "--null=20"}, ioi)},
-		{layer23, slices.Concat([]string{"-n=400", "--head=23.0,23.3", "--null=20"}, ioi)},
-		{mirror, slices.Concat([]string{"--order=ABBA"}, unsplit)},
-		{mirror, slices.Concat([]string{"--order=BABA", "--append"}, unsplit)},
-		{second, []string{"--prompts=" + m.path("second.csv"), seed, "--head=23.3", "--null=20"}},
+		{layer24, slices.Concat([]string{"-n=400", "--head=24.4,24.7", "--mover=23.3,23.0", "--logits"}, split, ioi)},
+		{layer23, slices.Concat([]string{"-n=400", "--head=23.0,23.3"}, whole, logits, ioi)},
+		{mirror, slices.Concat([]string{"--order=ABBA"}, mirrored)},
+		{mirror, slices.Concat([]string{"--order=BABA", "--append"}, mirrored)},
+		{second, slices.Concat([]string{"--prompts=" + m.path("second.csv"), seed, "--head=23.3"}, whole)},
 	} {
 		if run.file == second {
 			rows, err := m.ducklens("query", m.path(layer24), "-e", secondMentions, "--format=csv")
@@ -85,7 +104,7 @@ func (m maker) ingest() error {
 				return err
 			}
 		}
-		args := append([]string{"ingest", "--model=" + m.model, "-o=" + m.path(run.file)}, run.flags...)
+		args := append([]string{"ingest", "--model=" + m.model, "--blas=" + m.want.Blas, "-o=" + m.path(run.file)}, run.flags...)
 		if !slices.Contains(run.flags, "--append") {
 			args = append(args, "--force")
 		}

@@ -10,6 +10,7 @@ import (
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/family"
 	"ducklens/engine/family/familytest"
+	"ducklens/engine/model"
 )
 
 type config = familytest.Config
@@ -28,14 +29,19 @@ func read(tb testing.TB, c config) (*family.Model, error) {
 	return family.Configure(values)
 }
 
-// digest is that of a configuration that has to be read.
-func digest(tb testing.TB, c config) string {
+// spec is that of a configuration that has to be read.
+func spec(tb testing.TB, c config) *model.Spec {
 	tb.Helper()
 	m, err := read(tb, c)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return family.ConfigSHA(m.Spec)
+	return m.Spec
+}
+
+func digest(tb testing.TB, c config) string {
+	tb.Helper()
+	return family.ConfigSHA(spec(tb, c))
 }
 
 const (
@@ -145,18 +151,10 @@ func TestSpellings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if digest(t, pair[0]) != digest(t, pair[1]) {
-				t.Errorf("two models:\n%s\n%s", canonical(t, pair[0]), canonical(t, pair[1]))
+				t.Errorf("two models:\n%+v\n%+v", spec(t, pair[0]), spec(t, pair[1]))
 			}
 		})
 	}
-}
-
-func canonical(tb testing.TB, c config) string {
-	m, err := read(tb, c)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return family.Canonical(m.Spec)
 }
 
 func lensConfig() config {

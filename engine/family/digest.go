@@ -2,46 +2,31 @@ package family
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/json"
 	"fmt"
-	"reflect"
-	"strings"
 
 	"ducklens/engine/model"
 )
 
-// ConfigSHA is a digest of a configuration's arithmetic: two models with one digest compute the same with the
-// same weights, however their files spell it. It is the SHA-256 of [Canonical].
+// ConfigSHA is a digest of all that a configuration says of a model's arithmetic, in whatever spelling: two
+// models with one digest compute the same with the same weights. It is of the spec, without what is zero in
+// it, so that a field that a later version adds changes nothing for models that do not have it.
 func ConfigSHA(s *model.Spec) string {
-	sum := sha256.Sum256([]byte(Canonical(s)))
-	return hex.EncodeToString(sum[:])
-}
-
-// Canonical is a text that says all of a spec: a line for each field that is not zero, with floats in the
-// fewest digits that tell them apart. A field that is added later changes no text of a model without it. The
-// family's name is left out.
-func Canonical(s *model.Spec) string {
-	var b strings.Builder
-	canonical(&b, "", reflect.ValueOf(*s))
-	return b.String()
-}
-
-func canonical(b *strings.Builder, path string, v reflect.Value) {
-	if v.IsZero() || path == ".Family" {
-		return
+	var fields map[string]any
+	text, err := json.Marshal(s)
+	if err == nil {
+		err = json.Unmarshal(text, &fields)
 	}
-	switch v.Kind() {
-	case reflect.Pointer:
-		canonical(b, path, v.Elem())
-	case reflect.Struct:
-		for i := range v.NumField() {
-			canonical(b, path+"."+v.Type().Field(i).Name, v.Field(i))
-		}
-	case reflect.Slice:
-		for i := range v.Len() {
-			canonical(b, fmt.Sprintf("%s.%d", path, i), v.Index(i))
-		}
-	default:
-		fmt.Fprintf(b, "%s %v\n", path[1:], v)
+	if err != nil {
+		panic(fmt.Sprintf("family: digest of a spec: %v", err)) // of numbers, words and lists
 	}
+	for name, value := range fields {
+		if value == nil || value == 0.0 || value == false || value == "" {
+			delete(fields, name)
+		}
+	}
+	if text, err = json.Marshal(fields); err != nil { // in the order of the names
+		panic(fmt.Sprintf("family: digest of a spec: %v", err))
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(text))
 }

@@ -38,7 +38,7 @@ func run(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := smollm2.Make(ctx, model, dir, true, tell); err != nil {
+	if err := smollm2.Make(ctx, model, dir, smollm2.Options{}, tell); err != nil {
 		return err
 	}
 	_, err = fmt.Printf("in %s; read %s, and ask: ducklens shell %s\n", time.Since(begin).Round(time.Second), filepath.Join("docs", "smollm2.md"), filepath.Join(dir, "layer24.duckdb"))

@@ -1,0 +1,280 @@
+// Command peers times ducklens beside transformers on torch, in turns: `make peers`. ducklens reads 400 prompts of SmolLM2 from the
+// start of its process to the finished file; transformers, warm, makes one forward pass over the same tokens.
+package main
+
+import (
+	"bufio"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"ducklens/cli/smollm2"
+)
+
+//go:embed peers.py
+var script string
+
+const (
+	// pythonVariable names the environment variable that may hold the interpreter.
+	pythonVariable = "DUCKLENS_PYTHON"
+	// wanted is how many times as fast as a forward pass of transformers a whole run is to be.
+	wanted  = 1.5
+	prompts = 400
+	batch   = 50 // prompts that transformers takes together
+	// sameLogits is how far logits of the two may lie apart: float32, added up in another order.
+	sameLogits = 1e-3
+)
+
+func main() {
+	program := flag.String("ducklens", filepath.Join("bin", "ducklens"), "the `program` to time")
+	rounds := flag.Int("rounds", 5, "how often each takes its turn")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *program, *rounds); err != nil {
+		fmt.Fprintln(os.Stderr, "ducklens:", err)
+		var advice interface{ Hint() string }
+		if errors.As(err, &advice) {
+			fmt.Fprintln(os.Stderr, "hint:", advice.Hint())
+		}
+		os.Exit(1)
+	}
+}
+
+// pythonError says that there is nobody to compare with.
+type pythonError struct{ err error }
+
+func (e *pythonError) Error() string { return e.err.Error() }
+func (e *pythonError) Unwrap() error { return e.err }
+func (e *pythonError) Hint() string {
+	return "pip install torch transformers gguf; " + pythonVariable + " may name the interpreter that has them"
+}
+
+// python gives an interpreter that has what the script imports.
+func python(ctx context.Context) (string, error) {
+	name := os.Getenv(pythonVariable)
+	if name == "" {
+		name = "python3"
+	}
+	said, err := exec.CommandContext(ctx, name, "-c", "import torch, transformers, gguf").CombinedOutput()
+	if err != nil {
+		lines := strings.Split(strings.TrimSpace(string(said)), "\n")
+		return "", &pythonError{fmt.Errorf("%s cannot run transformers on torch: %w: %s", name, err, lines[len(lines)-1])}
+	}
+	return name, nil
+}
+
+// A contest is what both sides are given.
+type contest struct {
+	program, model, dir string
+	threads             int
+}
+
+// variants are the runs of ducklens that are timed: the first is the one that is to be faster than its peer.
+func variants() []struct {
+	name  string
+	flags []string
+} {
+	return []struct {
+		name  string
+		flags []string
+	}{
+		{"--head 24.4, all defaults", []string{"--head=24.4"}},
+		{"the same with --logits, all layers", []string{"--head=24.4", "--logits"}},
+	}
+}
+
+func run(ctx context.Context, program string, rounds int) (err error) {
+	interpreter, err := python(ctx)
+	if err != nil {
+		return err
+	}
+	model, err := smollm2.Find(ctx, ".", func(line string) { fmt.Println(line) })
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "ducklens-peers-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	c := contest{program: program, model: model, dir: dir, threads: runtime.NumCPU()}
+	if err := os.WriteFile(c.path("templates.json"), smollm2.Templates(), 0o666); err != nil {
+		return err
+	}
+	if _, err := c.ingest(ctx, "--head=24.4", "--logits"); err != nil {
+		return err
+	}
+	logits, err := c.tokens(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := c.peer(ctx, interpreter)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	if _, err := p.pass(logits); err != nil { // memory is new, and the answer is looked at
+		return err
+	}
+	return c.turns(ctx, p, rounds)
+}
+
+// turns lets both sides run in turns, and says what they took.
+func (c contest) turns(ctx context.Context, p *peer, rounds int) error {
+	var theirs []float64
+	ours := make([][]float64, len(variants()))
+	for range rounds {
+		seconds, err := p.pass(nil)
+		if err != nil {
+			return err
+		}
+		theirs = append(theirs, seconds)
+		for i, v := range variants() {
+			seconds, err := c.ingest(ctx, v.flags...)
+			if err != nil {
+				return err
+			}
+			ours[i] = append(ours[i], seconds)
+		}
+	}
+	fmt.Printf("%d prompts of SmolLM2-135M, %d threads, medians of %d runs in turns (smallest to largest), seconds\n", prompts, c.threads, rounds)
+	fmt.Printf("  %-46s %s\n", "one warm forward pass, last logits only", spread(theirs))
+	fmt.Printf("    (%s, batches of %d padded to %d tokens)\n", p.versions, batch, p.padded)
+	for i, v := range variants() {
+		fmt.Printf("  %-46s %s: %.2f times as fast\n", v.name, spread(ours[i]), median(theirs)/median(ours[i]))
+	}
+	if ratio := median(theirs) / median(ours[0]); ratio < wanted {
+		fmt.Printf("the first run of ducklens is to be at least %.1f times as fast: missed by %.0f %%\n", wanted, 100*(1-ratio/wanted))
+	}
+	return nil
+}
+
+func median(list []float64) float64 {
+	list = slices.Sorted(slices.Values(list))
+	return (list[(len(list)-1)/2] + list[len(list)/2]) / 2
+}
+
+func spread(list []float64) string {
+	return fmt.Sprintf("%.2f (%.2f to %.2f)", median(list), slices.Min(list), slices.Max(list))
+}
+
+func (c contest) path(name string) string { return filepath.Join(c.dir, name) }
+
+// ingest runs ducklens and gives the seconds that its process took.
+func (c contest) ingest(ctx context.Context, flags ...string) (float64, error) {
+	args := append([]string{"ingest", "--model=" + c.model, "--templates=" + c.path("templates.json"), "--seed=2411", fmt.Sprintf("-n=%d", prompts),
+		fmt.Sprintf("--threads=%d", c.threads), "--force", "-o=" + c.path("run.duckdb")}, flags...)
+	start := time.Now()
+	_, err := c.output(ctx, args...)
+	return time.Since(start).Seconds(), err
+}
+
+// output runs ducklens and gives what it printed.
+func (c contest) output(ctx context.Context, args ...string) ([]byte, error) {
+	printed, err := exec.CommandContext(ctx, c.program, args...).Output()
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		err = fmt.Errorf("%s %s: %w: %s", c.program, args[0], err, strings.TrimSpace(string(failed.Stderr)))
+	}
+	return printed, err
+}
+
+// tokens writes the tokens of the last run's prompts for the peer, and gives the logits that ducklens has for the keys.
+func (c contest) tokens(ctx context.Context) ([]float64, error) {
+	const query = `SELECT list(t.token_id ORDER BY t.pos) AS tokens, any_value(t.token_id) FILTER (t.pos = e.key_pos) AS key, any_value(l.logit) AS logit
+FROM token AS t JOIN example AS e USING (run_id, example_id) JOIN logit AS l USING (run_id, example_id)
+WHERE l.token = 'key' AND t.pos <= e.query_pos GROUP BY example_id ORDER BY example_id`
+	rows, err := c.output(ctx, "query", c.path("run.duckdb"), "-e", query, "--format=json")
+	if err != nil {
+		return nil, err
+	}
+	var list []struct {
+		Tokens []int   `json:"tokens"`
+		Key    int     `json:"key"`
+		Logit  float64 `json:"logit"`
+	}
+	if err := json.Unmarshal(rows, &list); err != nil {
+		return nil, err
+	}
+	var logits []float64
+	for _, x := range list {
+		logits = append(logits, x.Logit)
+	}
+	return logits, os.WriteFile(c.path("prompts.json"), rows, 0o666)
+}
+
+// A peer is the process in which transformers waits for its turns.
+type peer struct {
+	cmd      *exec.Cmd
+	ask      io.WriteCloser
+	answers  *json.Decoder
+	versions string
+	padded   int
+}
+
+// peer starts it, and loads the model.
+func (c contest) peer(ctx context.Context, interpreter string) (*peer, error) {
+	cmd := exec.CommandContext(ctx, interpreter, "-c", script, filepath.Dir(c.model), filepath.Base(c.model), c.path("prompts.json"),
+		fmt.Sprint(c.threads), fmt.Sprint(batch))
+	cmd.Stderr = os.Stderr
+	ask, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &peer{cmd: cmd, ask: ask, answers: json.NewDecoder(bufio.NewReader(out))}
+	var first struct {
+		Versions string `json:"versions"`
+		Padded   int    `json:"padded"`
+	}
+	if err := p.answers.Decode(&first); err != nil {
+		return nil, errors.Join(fmt.Errorf("transformers did not load the model: %w", err), p.close())
+	}
+	p.versions, p.padded = first.Versions, first.Padded
+	return p, nil
+}
+
+// close ends the process.
+func (p *peer) close() error { return errors.Join(p.ask.Close(), p.cmd.Wait()) }
+
+// pass asks for a forward pass and gives its seconds. With logits it is an error if those of the pass are others: then this would be
+// another model.
+func (p *peer) pass(logits []float64) (float64, error) {
+	if _, err := io.WriteString(p.ask, "\n"); err != nil {
+		return 0, err
+	}
+	var answer struct {
+		Seconds float64   `json:"seconds"`
+		Logits  []float64 `json:"logits"`
+	}
+	if err := p.answers.Decode(&answer); err != nil {
+		return 0, fmt.Errorf("transformers made no pass: %w", err)
+	}
+	for i, want := range logits {
+		if got := answer.Logits[i]; !(math.Abs(got-want) <= sameLogits*max(1, math.Abs(want))) {
+			return 0, fmt.Errorf("prompt %d: transformers has %g for the logit of the key, and ducklens %g", i, got, want)
+		}
+	}
+	return answer.Seconds, nil
+}
