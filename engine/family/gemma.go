@@ -14,10 +14,11 @@ var gemma1 = Family{
 	defaults: gemmaDefaults + `, "hidden_act": "gelu_pytorch_tanh", "hidden_activation": null,
 		"num_key_value_heads": 16, "rope_theta": 10000.0`,
 	read: func(k *keys, s *model.Spec) {
-		// The published files say gelu in hidden_act, and mean the tanh form.
 		k.gemma(s)
-		if act := k.activation("hidden_act"); act != model.GELU && act != model.GELUTanh {
-			k.refuse("hidden_act is %q, want \"gelu\" or \"gelu_pytorch_tanh\"", k.text("hidden_act"))
+		s.Activation = k.tanhForm("hidden_act")
+		if k.has("hidden_activation") && k.tanhForm("hidden_activation") != s.Activation {
+			k.refuse("hidden_act is %q and hidden_activation is %q, want the same: which one counts depends on the release of transformers",
+				k.text("hidden_act"), k.text("hidden_activation"))
 		}
 		k.turn(s, rope{theta: "rope_theta"}, allFull(s))
 	},
@@ -38,12 +39,17 @@ func (k *keys) gemma(s *model.Spec) {
 	s.Norm.Eps = k.epsilon("rms_norm_eps")
 	s.EmbedScale = math.Sqrt(float64(s.DModel))
 	s.Gated = true
-	if k.has("hidden_activation") {
-		s.Activation = k.activation("hidden_activation")
-	}
 	biased := k.flag("attention_bias")
 	s.Bias = model.Biases{QKV: biased, O: biased}
 	k.want("use_bidirectional_attention", false, "tokens would see what comes after them")
+}
+
+// tanhForm reads a nonlinearity where gelu, as the published files have it, means the tanh form.
+func (k *keys) tanhForm(key string) model.Activation {
+	if act := k.activation(key); act != model.GELU {
+		return act
+	}
+	return model.GELUTanh
 }
 
 // gemma2 adds norms after attention and MLP, caps of scores and logits, and windows in every other layer, the
@@ -68,6 +74,7 @@ var gemma2 = Family{
 
 // gemmaNorms reads what Gemma 2 and 3 add.
 func (k *keys) gemmaNorms(s *model.Spec) {
+	s.Activation = k.activation("hidden_activation")
 	s.PostNorm = true
 	s.AttnScale = math.Sqrt(k.positive("query_pre_attn_scalar"))
 	s.SoftCap, s.LogitCap = k.optional("attn_logit_softcapping"), k.optional("final_logit_softcapping")

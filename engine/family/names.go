@@ -159,13 +159,15 @@ func (w *wants) sources(s *model.Spec) *model.Sources {
 // not need one.
 func (w *wants) embeddings(s *model.Spec, src *model.Sources) {
 	embed := w.prefix + w.n.embed + ".weight"
-	unembed := ""
-	for _, base := range w.n.wrapped(w.n.unembed) {
-		if w.c.Has(base + ".weight") {
-			unembed = base
-			break
+	stored := func(part string) string {
+		for _, base := range w.n.wrapped(w.n.unembed) {
+			if w.c.Has(base + part) {
+				return base
+			}
 		}
+		return ""
 	}
+	unembed := stored(".weight")
 	if s.Tied && unembed != "" && !w.c.Has(embed) {
 		embed = unembed + ".weight"
 	}
@@ -175,6 +177,9 @@ func (w *wants) embeddings(s *model.Spec, src *model.Sources) {
 		src.Unembed = w.want(unembed+".weight", s.DVocab, s.DModel)
 	case s.Tied:
 		src.Unembed = src.Embed
+	}
+	if s.Bias.U && unembed == "" { // tied, its bias is there all the same
+		unembed = stored(".bias")
 	}
 	if s.Bias.U && unembed != "" {
 		src.UnembedBias = w.want(unembed+".bias", s.DVocab)

@@ -120,6 +120,8 @@ func TestTensors(t *testing.T) {
 			put("vision_tower.x", "", 3), put("multi_modal_projector.y", "", 3)}, ""},
 		"tied, one name":         {gpt2, []change{rename("wte.", "lm_head.")}, ""},
 		"tied, the other's name": {gemma3, []change{rename("model.embed_tokens.", "lm_head.")}, ""},
+		"tied, with a bias": {familytest.Tiny("phi").With("tie_word_embeddings", true),
+			[]change{put("lm_head.bias", "", 101)}, ""},
 		"untied, no unembedding": {llama, []change{drop("lm_head.weight")}, ""},
 		"embed_out":              {neox, nil, ""},
 		"lm_head":                {neox, []change{rename("embed_out.", "lm_head.")}, ""},
