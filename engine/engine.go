@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
@@ -39,6 +40,10 @@ type Engine struct {
 	queryBases, keyBases []basis
 	movers               []schema.Head // nil: not chosen yet
 	notices              []string
+
+	// Where no heads were named, until Prepare: all are targets, of which those are left out that do not see as far as examples need.
+	everyHead bool
+	farthest  atomic.Int64
 
 	compute computation
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"ducklens/schema"
@@ -45,7 +46,9 @@ func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 				"engine: %w: %s %s is token %d, after query %s at token %d; tokens: %s", ErrPrompt, p.role, p.given, p.at, prompt.Query, example.Query, list(example.Tokens))
 		}
 	}
-	if err := e.inWindows(example); err != nil {
+	if e.everyHead {
+		e.seeFar(&example)
+	} else if err := e.inWindows(example); err != nil {
 		return schema.Example{}, err
 	}
 	if example.Baseline == schema.NoPosition {
@@ -76,6 +79,52 @@ func (e *Engine) inWindows(x schema.Example) error {
 				ErrPrompt, p.role, p.given, p.at, h, e.spec.WindowOf(h.Layer), x.Query, first, x.Query)
 		}
 	}
+	return nil
+}
+
+// seeFar remembers how many positions a head has to see for an example's key and baseline.
+func (e *Engine) seeFar(x *schema.Example) {
+	first := int64(x.Key)
+	if x.Baseline != schema.NoPosition {
+		first = min(first, int64(x.Baseline))
+	}
+	for need := int64(x.Query) - first + 1; ; {
+		if known := e.farthest.Load(); need <= known || e.farthest.CompareAndSwap(known, need) {
+			return
+		}
+	}
+}
+
+// leaveOutBlind leaves out, of heads that nobody has named, those whose window is shorter than examples need, and says so in a notice.
+func (e *Engine) leaveOutBlind() error {
+	e.everyHead = false
+	need := int(e.farthest.Load())
+	blind := func(layer int) bool { w := e.spec.WindowOf(layer); return 0 < w && w < need }
+	var layers, windows []string
+	for l := range e.spec.Layers {
+		if blind(l) && slices.ContainsFunc(e.heads, func(h schema.Head) bool { return h.Layer == l }) {
+			layers = append(layers, strconv.Itoa(l))
+			if w := strconv.Itoa(e.spec.WindowOf(l)); !slices.Contains(windows, w) {
+				windows = append(windows, w)
+			}
+		}
+	}
+	if len(layers) == 0 {
+		return nil
+	}
+	e.heads = slices.DeleteFunc(e.heads, func(h schema.Head) bool { return blind(h.Layer) })
+	e.targets = nil
+	e.describeTargets()
+	why := fmt.Sprintf("a key or a baseline lies up to %d tokens before its query, and these layers have an attention window of %s tokens",
+		need-1, strings.Join(windows, " or "))
+	if len(e.heads) == 0 {
+		return advise("name keys and baselines that are nearer to the query", "engine: %w: no head sees all of them: %s", ErrPrompt, why)
+	}
+	what := "layer"
+	if len(layers) > 1 {
+		what = "layers"
+	}
+	e.notices = append(e.notices, fmt.Sprintf("heads of %s %s are left out: %s", what, strings.Join(layers, ", "), why))
 	return nil
 }
 

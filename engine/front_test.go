@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -219,6 +220,48 @@ func TestEstimate(t *testing.T) {
 	}
 	if _, _, err := engine.EstimateRun(dir, engine.Options{Heads: []schema.Head{{Layer: 9}}}, 1, 1); !errors.Is(err, engine.ErrUnknownHead) {
 		t.Errorf("a head that is not there: %v", err)
+	}
+}
+
+// Where no heads are named, those of layers whose window hides a key or a baseline are left out, whichever example it is of.
+func TestEveryHeadThatSees(t *testing.T) {
+	t.Parallel()
+	const text = "Then Jonas and Wilhelmina went to the lighthouse. Jonas gave a lamp to"
+	at := schema.AtIndex
+	near, far := schema.Prompt{Text: text, Query: at(18), Key: at(10), Baseline: at(12)}, schema.Prompt{Text: text, Query: at(18), Key: at(12), Baseline: at(9)}
+	for name, c := range map[string]struct {
+		prompts []schema.Prompt
+		layers  []int
+		notice  string
+	}{
+		"all see":      {[]schema.Prompt{near}, []int{1, 2, 3}, ""},
+		"one baseline": {[]schema.Prompt{near, far, near}, []int{1, 3}, "heads of layer 2 are left out: a key or a baseline lies up to 9 tokens before its query, and these layers have an attention window of 9 tokens"},
+	} {
+		e := open(t, family(t, "gemma2"), engine.Options{}) // layers 0 and 2 have a window of 9; the default bases need layer 0
+		var examples []schema.Example
+		for _, p := range c.prompts {
+			x, err := e.Example(p)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			examples = append(examples, x)
+		}
+		if err := e.Prepare(t.Context(), examples[:1]); err != nil {
+			t.Fatal(err)
+		}
+		var layers []int
+		for _, target := range e.Targets() {
+			layers = append(layers, target.Layer)
+		}
+		if layers = slices.Compact(layers); !slices.Equal(layers, c.layers) {
+			t.Errorf("%s: heads of layers %v, want %v", name, layers, c.layers)
+		}
+		if notices := strings.Join(e.Notices(), "\n"); c.notice == "" && strings.Contains(notices, "window") || !strings.Contains(notices, c.notice) {
+			t.Errorf("%s: notices %q, want %q", name, notices, c.notice)
+		}
+		if r := analyze(t, e, examples); len(r[0].Heads) != len(e.Targets()) {
+			t.Errorf("%s: %d heads, want %d", name, len(r[0].Heads), len(e.Targets()))
+		}
 	}
 }
 

@@ -57,12 +57,22 @@ func (e *Engine) Movers() []schema.Head { return slices.Clone(e.movers) }
 // Prepare settles what the options leave to the prompts. Give it the first examples of the run,
 // [ProbeExamples] of them if there are as many; call it once, before [Engine.Analyze] and not beside it.
 //
+//   - Of heads that the options do not name, those whose attention window hides a key or a baseline of these examples, or of those that
+//     [Engine.Example] has made before, are left out; [Engine.Notices] says so.
 //   - Default bases that are made from a baseline are left out if one of the examples has none; [Engine.Notices] says so. (Where a later
 //     example has none, its rows of those bases are missing.)
 //   - Mover heads, where the options name none, become the two heads below every target head whose query-side
 //     contributions are largest: the mean over examples and target heads of |contribution to score - baseline|, or to
 //     the score where there is no baseline.
 func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
+	if e.everyHead {
+		for i := range probe {
+			e.seeFar(&probe[i])
+		}
+		if err := e.leaveOutBlind(); err != nil {
+			return err
+		}
+	}
 	for _, x := range probe {
 		if err := e.check(x); err != nil {
 			return err

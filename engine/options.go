@@ -28,7 +28,8 @@ const (
 // the exact convention, in float32.
 type Options struct {
 	// Heads are the target heads, in the order of results. Empty: every head of the model, but for those of
-	// layer 0 where a basis needs what layer 0 wrote.
+	// layer 0 where a basis needs what layer 0 wrote, and those that do not see a key or a baseline of an
+	// example that [Engine.Example] has made before [Engine.Prepare].
 	Heads []schema.Head
 
 	// QueryBases and KeyBases name the bases of each side, as [decompose.Definitions] lists them. "none" is
@@ -193,7 +194,7 @@ func (e *Engine) targetHeads() error {
 		}
 	}
 	if len(e.options.Heads) == 0 {
-		e.heads = AllHeads(model)
+		e.heads, e.everyHead = AllHeads(model), true
 		needy := append(asked, byDefault...)
 		switch {
 		case len(needy) == 0:

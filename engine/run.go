@@ -8,8 +8,8 @@ import (
 	"ducklens/schema"
 )
 
-// Run is the manifest of a run of this engine, as far as an engine knows it: nothing of the prompts and of who asks. Bases and movers may
-// change in [Engine.Prepare].
+// Run is the manifest of a run of this engine, as far as an engine knows it: nothing of the prompts and of who asks. Bases, movers and,
+// where the options name none, heads may change in [Engine.Prepare].
 func (e *Engine) Run() schema.Run {
 	o := &e.options
 	return schema.Run{

@@ -24,7 +24,7 @@ type Engine interface {
 	// Example makes a prompt ready: tokens, BOS included, and positions.
 	Example(schema.Prompt) (schema.Example, error)
 	// Prepare settles what depends on the prompts, from some of them. It is called once, before Analyze, and may
-	// change the bases and the movers of the run.
+	// change the heads, the bases and the movers of the run.
 	Prepare(context.Context, []schema.Example) error
 	// Notices says, a sentence each, what was left out.
 	Notices() []string
