@@ -325,7 +325,7 @@ func (p *pass[T]) more(r *schema.HeadResult, in decompose.Input[T], x schema.Exa
 	}
 	if options.Pairs {
 		maker := PairMaker{provider: p.engine.provider, bases: p.engine.Bases()}
-		if r.Pairs, err = maker.Tables(1/p.engine.spec.AttnScale, r.Factors); err != nil {
+		if r.Pairs, err = maker.Tables(1/in.AttnScale, r.Factors); err != nil {
 			return err
 		}
 	}
@@ -360,7 +360,7 @@ func (p *pass[T]) bareInput(x schema.Example, seq int, head schema.Head) decompo
 	in := decompose.Input[T]{
 		Convention: p.engine.options.Convention,
 		Norm:       p.engine.norm,
-		AttnScale:  spec.AttnScale,
+		AttnScale:  spec.AttnScaleOf(head.Layer),
 		SoftCap:    spec.SoftCap,
 		Components: p.engine.components[:p.engine.layout.Below(head.Layer)],
 		Maps:       p.maps[head],

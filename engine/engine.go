@@ -259,7 +259,7 @@ func (e *Engine) Targets() []schema.Target { return slices.Clone(e.targets) }
 func (e *Engine) describeTargets() {
 	for _, h := range e.heads {
 		e.targets = append(e.targets, schema.Target{
-			Head: h, KVHead: e.spec.KVHead(h.Index), ScoreScale: 1 / e.spec.AttnScale, SoftCap: e.spec.SoftCap,
+			Head: h, KVHead: e.spec.KVHead(h.Index), ScoreScale: 1 / e.spec.AttnScaleOf(h.Layer), SoftCap: e.spec.SoftCap,
 			Window: e.spec.WindowOf(h.Layer), SinkLogit: e.compute.sink(h), RotaryDims: e.spec.RotaryOf(h.Layer).Dims,
 		})
 	}

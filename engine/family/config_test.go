@@ -167,7 +167,8 @@ func lensConfig() config {
 func TestMeanings(t *testing.T) {
 	for kind, changes := range map[string]config{
 		"gpt2": {"n_inner": 41, "activation_function": "relu", "layer_norm_epsilon": 1e-3,
-			"scale_attn_weights": false, "tie_word_embeddings": false, "n_positions": 299},
+			"scale_attn_weights": false, "tie_word_embeddings": false, "n_positions": 299,
+			"scale_attn_by_inverse_layer_idx": true},
 		"llama": {"rope_theta": 2.0, "rms_norm_eps": 1e-3, "hidden_act": "gelu", "attention_bias": false,
 			"mlp_bias": false, "head_dim": 8,
 			"num_key_value_heads": 1, "rope_scaling": nil, "tie_word_embeddings": true},
@@ -226,7 +227,6 @@ func TestRefusals(t *testing.T) {
 		{"gpt2", "architectures", []string{"GPT2ForSequenceClassification"}, unsupported,
 			"GPT2ForSequenceClassification"},
 		{"gpt2", "activation_function", "mish", unsupported, "activation_function|mish"},
-		{"gpt2", "scale_attn_by_inverse_layer_idx", true, unsupported, "scale_attn_by_inverse_layer_idx"},
 		{"gpt2", "add_cross_attention", true, unsupported, "add_cross_attention"},
 		{"gpt2", "is_encoder_decoder", true, unsupported, "is_encoder_decoder"},
 		{"gpt2", "quantization_config", config{"quant_method": "fp8"}, unsupported,

@@ -9,13 +9,13 @@ import (
 
 // gpt2 has LayerNorm, learned positions, all biases, and weights stored as (in, out).
 var gpt2 = Family{
-	Name:   "GPT-2",
-	Types:  []string{"gpt2"},
-	Models: []string{"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2", "microsoft/DialoGPT"},
-	Refused: []string{"scale_attn_by_inverse_layer_idx: the scale of scores would differ by layer",
-		"add_cross_attention: there is one stream"},
+	Name:  "GPT-2",
+	Types: []string{"gpt2"},
+	Models: []string{"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2", "microsoft/DialoGPT",
+		"stanford-crfm/alias-gpt2-small-x21"},
+	Refused: []string{"add_cross_attention: there is one stream"},
 	defaults: `"n_inner": null, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5,
-		"scale_attn_weights": true,
+		"scale_attn_weights": true, "scale_attn_by_inverse_layer_idx": false,
 		"tie_word_embeddings": true`,
 	read: func(k *keys, s *model.Spec) {
 		k.gpt2Class()
@@ -35,7 +35,7 @@ var gpt2 = Family{
 		s.Activation = k.activation("activation_function")
 		s.Bias = model.Biases{QKV: true, O: true, Norm: true, MLP: true}
 		s.Tied = k.flag("tie_word_embeddings")
-		k.want("scale_attn_by_inverse_layer_idx", false, "the scale of scores would differ by layer")
+		s.ByLayer = k.flag("scale_attn_by_inverse_layer_idx")
 	},
 	names: func(*model.Spec) names {
 		return names{

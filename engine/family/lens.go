@@ -19,7 +19,7 @@ var lens = Family{
 	defaults: `"d_mlp": null, "d_head": null, "act_fn": "gelu_new", "eps": 1e-5, "normalization_type": "LN",
 		"positional_embedding_type": "standard",
 		"attention_dir": "causal", "use_attn_scale": true, "attn_scale": -1.0, "attn_scores_soft_cap": -1.0,
-			"output_logits_soft_cap": -1.0`,
+			"scale_attn_by_inverse_layer_idx": false, "output_logits_soft_cap": -1.0`,
 	read: func(k *keys, s *model.Spec) {
 		s.Layers = k.count("n_layers", maxLayers)
 		s.Heads = k.count("n_heads", maxWidth)
@@ -35,6 +35,7 @@ var lens = Family{
 		case scale > 0: // -1 means sqrt(d_head)
 			s.AttnScale = scale
 		}
+		s.ByLayer = k.flag("scale_attn_by_inverse_layer_idx")
 		s.SoftCap, s.LogitCap = max(k.number("attn_scores_soft_cap", -1, 1e6),
 			0), max(k.number("output_logits_soft_cap", -1, 1e6), 0)
 		s.Position, s.Parallel = true, k.flag("parallel_attn_mlp")
@@ -65,8 +66,8 @@ func (k *keys) lensRefusals(s *model.Spec) {
 	if direction := k.text("attention_dir"); direction != "causal" {
 		k.refuse("attention_dir is %q, want \"causal\"", direction)
 	}
-	for _, key := range strings.Fields(`attn_only gated_mlp use_local_attn use_qk_norm post_embedding_ln
-		scale_attn_by_inverse_layer_idx use_normalization_before_and_after`) {
+	for _, key := range strings.Fields(`attn_only final_rms gated_mlp use_local_attn use_qk_norm post_embedding_ln
+		use_normalization_before_and_after`) {
 		k.want(key, false, "such models are not read in TransformerLens's form")
 	}
 	if n := k.countOr("n_key_value_heads", maxWidth, s.Heads); n != s.Heads {
@@ -84,7 +85,7 @@ func (k *keys) lensRefusals(s *model.Spec) {
 		use_attn_result use_split_qkv_input use_hook_mlp_in use_attn_in use_hook_tokens
 		ungroup_grouped_query_attention original_architecture from_checkpoint checkpoint_index
 		checkpoint_label_type checkpoint_value tokenizer_name tokenizer_prepends_bos default_prepend_bos
-		default_padding_side window_size attn_types init_mode init_weights device n_devices final_rms
+		default_padding_side window_size attn_types init_mode init_weights device n_devices
 		rotary_dim rotary_base rotary_adjacent_pairs n_params trust_remote_code load_in_4bit
 		experts_per_token relative_attention_max_distance relative_attention_num_buckets
 		decoder_start_token_id tie_word_embeddings use_NTK_by_parts_rope NTK_by_parts_low_freq_factor

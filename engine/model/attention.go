@@ -146,7 +146,7 @@ func (r *run[T]) attend(l int) {
 	window, width := s.WindowOf(l), s.KVHeads*s.DHead
 	first := s.column(keys, 0)
 	heads := blas.Heads[T]{Query: s.Heads, KV: s.KVHeads, Sinks: r.layers[l].sinks}
-	causal := blas.Causal[T]{Window: window, Scale: T(1 / s.AttnScale), Cap: T(s.SoftCap)}
+	causal := blas.Causal[T]{Window: window, Scale: T(1 / s.AttnScaleOf(l)), Cap: T(s.SoftCap)}
 	workers.Do(r.threads, len(blocks), func(i int) {
 		b, c := blocks[i], causal
 		begin := 0 // the first position that a query of the block sees, or one before it
@@ -294,7 +294,7 @@ func (r *run[T]) together(heads []int, n int) []span {
 func (r *run[T]) keepHead(h schema.Head, q, k blas.Matrix[T], rows []int) {
 	c := r.cache
 	into, dh := c.heads[h], r.spec.DHead
-	scale, sink := 1/r.spec.AttnScale, r.Sink(h)
+	scale, sink := 1/r.spec.AttnScaleOf(h.Layer), r.Sink(h)
 	workers.Do(r.threads, len(c.row), func(i int) {
 		query := into.q[i*dh : (i+1)*dh]
 		copy(query, q.Row(rows[i]))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,6 +34,25 @@ func TestEveryFamilyAgreesWithPlain(t *testing.T) {
 					t.Fatal(err)
 				}
 				againstPlain(t, modeltest.Opened{Checkpoint: c, Spec: f.Spec, Sources: f.Sources}, plainTokens(f.Spec, int(seed)+5), 1e-10, 5e-4)
+			}
+		})
+	}
+}
+
+// So do models of random families, sizes and options.
+func TestRandomConfigurationsAgreeWithPlain(t *testing.T) {
+	models := 60
+	if testing.Short() {
+		models = 20
+	}
+	for seed := range models {
+		rng := rand.New(rand.NewPCG(uint64(seed), 1))
+		config := familytest.Random(rng)
+		t.Run(fmt.Sprintf("%d-%s", seed, config["model_type"]), func(t *testing.T) {
+			opened := modeltest.OpenFamily(t, config, uint64(seed))
+			againstPlain(t, opened, plainTokens(opened.Spec, rng.IntN(100)), 1e-9, 5e-3)
+			if t.Failed() {
+				t.Logf("config.json: %v", config)
 			}
 		})
 	}
@@ -260,7 +280,7 @@ func (c *comparison[T]) replaced(run *plain.Run, h schema.Head, p int) {
 	o, kv := &run.Layer[h.Layer], c.KVHead(h.Index)
 	score := func(a, b []float64) (s T) {
 		for i := range a {
-			s += T(a[i] * b[i] / c.AttnScale)
+			s += T(a[i] * b[i] / c.AttnScaleOf(h.Layer))
 		}
 		return s
 	}
@@ -334,6 +354,7 @@ func drawModel(t *rapid.T, dir string) (*model.Spec, *model.Sources) {
 	s.PositionOffset = d.number("offset", 0, 2)
 	s.QKNorm, s.QKNormEps = model.QKNorm(d.number("QK-norm", 0, 2)), 1e-6
 	s.AttnScale = []float64{math.Sqrt(float64(s.DHead)), 1.7}[d.number("scale", 0, 1)]
+	s.ByLayer = d.is("scale by layer")
 	s.SoftCap, s.LogitCap = 3*float64(d.number("cap", 0, 1)), 4*float64(d.number("logit cap", 0, 1))
 	s.Sinks = d.is("sinks")
 	s.Activation, s.Gated = model.Activation(d.number("activation", 0, 3)), d.is("gated")

@@ -30,6 +30,7 @@ type Spec struct {
 	QKNorm    QKNorm
 	QKNormEps float64
 	AttnScale float64 // scores are q . k / AttnScale: sqrt(d_head) in most families (TransformerLens: attn_scale)
+	ByLayer   bool    // in layer l they are divided by l + 1 too
 	SoftCap   float64 // scores s become cap tanh(s / cap) before softmax; 0: they do not
 	LogitCap  float64 // the same for logits
 	Sinks     bool    // softmax has one more column, a logit of the head, which is dropped afterwards
@@ -110,6 +111,14 @@ func (s *Spec) WindowOf(layer int) int {
 		return 0
 	}
 	return s.Window[layer]
+}
+
+// AttnScaleOf is what scores of a layer are divided by.
+func (s *Spec) AttnScaleOf(layer int) float64 {
+	if s.ByLayer {
+		return s.AttnScale * float64(layer+1)
+	}
+	return s.AttnScale
 }
 
 // RotaryOf is the rotation of a layer; Dims is 0 where it does not turn.

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,9 +122,14 @@ func Random(rng *rand.Rand) Config {
 		set(key, 3+rng.IntN(30))
 	}
 	set("rope_theta", 10.0)
-	set("use_parallel_residual", rng.IntN(2) == 0)
-	for _, key := range []string{"attention_bias", "mlp_bias", "bias"} {
-		set(key, rng.IntN(2) == 0)
+	for _, key := range options(c["model_type"].(string)) {
+		switch {
+		case rng.IntN(2) == 0: // its default, or what Tiny says
+		case slices.Contains([]string{"hidden_act", "activation_function", "activation"}, key):
+			c[key] = []string{"gelu", "gelu_new", "relu", "silu"}[rng.IntN(4)]
+		default:
+			c[key] = rng.IntN(2) == 0
+		}
 	}
 	if c["model_type"] == "phi3" { // its lists of factors have the length of half a head
 		return c
@@ -142,6 +148,31 @@ func Random(rng *rand.Rand) Config {
 	}
 	set("head_dim", 4*(1+rng.IntN(3)))
 	return c
+}
+
+// options lists the keys of a type that are true or false and change what is computed, and the one that names
+// its nonlinearity where any will do.
+func options(kind string) []string {
+	keys := []string{"tie_word_embeddings"}
+	switch kind {
+	case "gpt2":
+		return append(keys, "activation_function", "scale_attn_weights", "scale_attn_by_inverse_layer_idx")
+	case "gptj":
+		return append(keys, "activation_function")
+	case "opt":
+		return append(keys, "activation_function", "enable_bias", "layer_norm_elementwise_affine")
+	case "gpt_neox":
+		return append(keys, "hidden_act", "attention_bias", "use_parallel_residual")
+	case "falcon":
+		return append(keys, "activation", "bias", "multi_query", "new_decoder_architecture")
+	case "llama", "smollm3":
+		return append(keys, "hidden_act", "attention_bias", "mlp_bias")
+	case "qwen3", "olmo", "olmo2", "olmo3":
+		return append(keys, "hidden_act", "attention_bias")
+	case "gemma", "gemma2", "gemma3_text", "gpt_oss":
+		return append(keys, "attention_bias")
+	}
+	return append(keys, "hidden_act") // mistral, qwen2, phi, phi3
 }
 
 // Types lists the types that Tiny makes: all that a config.json of Hugging Face may name.

@@ -74,7 +74,7 @@ func (m *Model) Pairs(r *Run, form schema.Processing, layer, head, query, key in
 	g := grid(len(q), len(k))
 	for i := range q {
 		for j := range k {
-			g[i][j] = dot(q[i], k[j]) / m.AttnScale
+			g[i][j] = dot(q[i], k[j]) / m.AttnScaleOf(layer)
 		}
 	}
 	return g
@@ -155,7 +155,7 @@ func (m *Model) Quadrants(r *Run, layer, head, query, key int, queryBasis, keyBa
 		for b := range 2 {
 			for i := range q[a] {
 				for j := range k[b] {
-					v := dot(q[a][i], k[b][j]) / m.AttnScale
+					v := dot(q[a][i], k[b][j]) / m.AttnScaleOf(layer)
 					keySide[j][2*a+b] += v
 					querySide[i][2*a+b] += v
 				}
@@ -179,7 +179,7 @@ func (m *Model) Substitute(r *Run, side Side, layer, head, query, key int, v []f
 		all, _ := m.key(layer, x, key, n)
 		k = all[m.KVHead(head)]
 	}
-	score = dot(q, k) / m.AttnScale
+	score = dot(q, k) / m.AttnScaleOf(layer)
 	row := append([]float64(nil), o.Score[head][query]...)
 	row[key] = score
 	pattern, _ := m.Attend(layer, head, row)

@@ -14,7 +14,7 @@ func (m *Model) Rows(r *Run, layer, head, query int) [][]float64 {
 	for j := range r.Tokens {
 		k := m.Factors(r, Key, layer, head, j, m.Components(r, schema.Processed, layer, j))
 		for c := range k {
-			rows[c][j] = dot(q, k[c]) / m.AttnScale
+			rows[c][j] = dot(q, k[c]) / m.AttnScaleOf(layer)
 			if !m.Sees(layer, query, j) {
 				rows[c][j] = math.NaN()
 			}
@@ -66,10 +66,10 @@ func (m *Model) Without(r *Run, layer, head, query, key int) [][]float64 {
 			for j := range row {
 				row[j] = math.Inf(-1)
 				if m.Sees(layer, query, j) {
-					row[j] = dot(side[0], o.K[j][g]) / m.AttnScale
+					row[j] = dot(side[0], o.K[j][g]) / m.AttnScaleOf(layer)
 				}
 			}
-			row[key] = dot(side[0], side[1]) / m.AttnScale
+			row[key] = dot(side[0], side[1]) / m.AttnScaleOf(layer)
 			pattern, _ := m.Attend(layer, head, row)
 			scores, probs = append(scores, row[key]), append(probs, pattern[key])
 		}
@@ -93,7 +93,7 @@ func (m *Model) SourcesOf(r *Run, layer, head, query, key int) [][]float64 {
 				}
 				wrote := a.PostAttn.Linear(mul(a.O[h], scaled(v, o.Pattern[h][key][j])), o.PostScale[key])
 				k := m.Factors(r, Key, layer, head, key, [][]float64{wrote})
-				list[l*m.Heads+h][j] = dot(q, k[0]) / m.AttnScale
+				list[l*m.Heads+h][j] = dot(q, k[0]) / m.AttnScaleOf(layer)
 			}
 		}
 	}

@@ -128,7 +128,7 @@ func (m *Model) attention(l int, x [][]float64) LayerRun {
 			for j := range n {
 				score[p][j] = math.Inf(-1)
 				if m.Sees(l, p, j) {
-					score[p][j] = dot(o.Q[p][h], o.K[j][m.KVHead(h)]) / m.AttnScale
+					score[p][j] = dot(o.Q[p][h], o.K[j][m.KVHead(h)]) / m.AttnScaleOf(l)
 				}
 			}
 			pattern[p], sinks[p] = m.Attend(l, h, score[p])
