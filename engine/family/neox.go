@@ -16,15 +16,12 @@ var neox = Family{
 		k.sizes(s)
 		s.Norm = model.Norm{Centre: true, Eps: k.epsilon("layer_norm_eps")}
 		s.Parallel = k.flag("use_parallel_residual")
-		theta := "rotary_emb_base"
-		if k.absent(theta) && k.has("rope_theta") {
-			theta = "rope_theta"
+		k.turn(s, rope{theta: "rotary_emb_base", part: "rotary_pct"}, allFull(s))
+		if !k.has("rope_parameters") {
+			// Some releases write the same numbers under these names too, and none reads them.
+			k.agree("rope_theta", "rotary_emb_base")
+			k.agree("partial_rotary_factor", "rotary_pct")
 		}
-		part := "rotary_pct"
-		if k.absent(part) && k.has("partial_rotary_factor") {
-			part = "partial_rotary_factor"
-		}
-		k.turn(s, rope{theta: theta, part: part}, allFull(s))
 		s.Activation = k.activation("hidden_act")
 		biased := k.flag("attention_bias")
 		s.Bias = model.Biases{QKV: biased, O: biased, Norm: true, MLP: true}

@@ -2,7 +2,9 @@ package family
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
+	"reflect"
 	"slices"
 
 	"ducklens/engine/checkpoint"
@@ -30,7 +32,24 @@ func (k *keys) turn(s *model.Spec, r rope, types []string) {
 		}
 		s.Rotary = append(s.Rotary, turn)
 	}
+	if k.has("rope_parameters") && k.isSet("rope_scaling") {
+		k.sameRope(s, r, types)
+	}
 	k.take("rope_parameters", "rope_scaling", r.theta, r.part, r.local, "original_max_position_embeddings")
+}
+
+// sameRope refuses two spellings of the rotary embedding that do not mean the same: which one counts depends on
+// the release of transformers and on the family.
+func (k *keys) sameRope(s *model.Spec, r rope, types []string) {
+	old := *k
+	old.values = maps.Clone(k.values)
+	delete(old.values, "rope_parameters")
+	for i, kind := range types {
+		if !reflect.DeepEqual(old.rotaryOf(s, r, kind), s.Rotary[i]) {
+			k.refuse("rope_parameters and rope_scaling are both there and do not mean the same, want one of them")
+			return
+		}
+	}
 }
 
 // allFull is the list of types of a model whose layers are all alike.
@@ -97,8 +116,6 @@ func (k *keys) kind(r rope) string {
 func (k *keys) ropeKeys(r rope, kind string) *keys {
 	place, values := "rope_parameters", checkpoint.Keys{}
 	switch byLayer := (map[string]checkpoint.Keys{}); {
-	case k.has("rope_parameters") && k.isSet("rope_scaling"):
-		k.fail("rope_parameters and rope_scaling are both there, want one of them")
 	case k.has("rope_parameters") && json.Unmarshal(k.value("rope_parameters"), &byLayer) == nil &&
 		(byLayer[full] != nil || byLayer[local] != nil):
 		place, values = place+"."+kind, byLayer[kind]
@@ -133,6 +150,13 @@ func (p *keys) same(key string, k *keys, outside string) {
 	p.defaults[key] = k.value(outside)
 	if p.has(key) && !k.absent(outside) && p.number(key, 0, 1e9) != k.number(outside, 0, 1e9) {
 		p.fail("%s is %s, and %s outside is %s, want the same", key, p.value(key), outside, k.value(outside))
+	}
+}
+
+// agree refuses a second name of a number that says another one.
+func (k *keys) agree(other, key string) {
+	if k.has(other) && k.number(other, 0, 1e30) != k.number(key, 0, 1e30) {
+		k.refuse("%s is %s, and %s, which counts, is %s: want the same", other, k.value(other), key, k.value(key))
 	}
 }
 
