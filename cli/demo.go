@@ -78,7 +78,7 @@ func (d *demonstration) run(ctx context.Context, out, stderr io.Writer) (err err
 	}
 	survey, study := filepath.Join(d.dir, "demo-heads.duckdb"), filepath.Join(d.dir, "demo.duckdb")
 	for _, path := range []string{survey, study} {
-		if err := ingest.CheckTarget(ctx, path, false, true); err != nil {
+		if err := (&ingest.Options{Path: path, Force: true}).CheckTarget(ctx); err != nil {
 			return err
 		}
 	}

@@ -31,9 +31,10 @@ func rules() []rule {
 	sql := []string{"database/sql", driver}
 	return []rule{
 		{path: "schema", outside: []string{}, never: sql},
-		{path: "schema/dbfile", internal: []string{"schema"}, outside: []string{driver}},
+		{path: "schema/draft", internal: []string{}, outside: []string{"golang.org/x/sys"}, never: sql},
+		{path: "schema/dbfile", internal: []string{"schema", "schema/draft"}, outside: []string{driver}},
 		{path: "schema/verify", internal: []string{"schema", "schema/dbfile"}, outside: []string{driver}},
-		{path: "schema/transfer", internal: []string{"schema", "schema/dbfile"}, outside: []string{driver}},
+		{path: "schema/transfer", internal: []string{"schema", "schema/dbfile", "schema/draft"}, outside: []string{driver}},
 		{path: "schema/schematest", internal: []string{"schema", "schema/dbfile", "schema/verify"}, outside: []string{driver}},
 		{path: "engine", internal: []string{"schema", "engine/..."}, never: append(sql, cobra)},
 		{path: "engine/checkpoint", internal: []string{"engine/checkpoint/...", "engine/internal/..."}, never: append(sql, cobra)},
@@ -41,7 +42,7 @@ func rules() []rule {
 		{path: "engine/model/modeltest", internal: []string{"schema", "engine/..."}, never: append(sql, cobra)},
 		{path: "engine/model/plain", internal: []string{"schema", "engine/checkpoint", "engine/family", "engine/model", "engine/rotary"}, outside: []string{}},
 		{path: "engine/decompose", internal: []string{"schema", "engine/blas", "engine/rotary"}, never: append(sql, cobra)},
-		{path: "ingest", internal: []string{"schema", "schema/dbfile", "engine", "ingest/..."}, outside: []string{driver}},
+		{path: "ingest", internal: []string{"schema", "schema/dbfile", "schema/draft", "engine", "ingest/..."}, outside: []string{driver}},
 		{path: "ingest/prompts", internal: []string{"schema", "schema/dbfile"}, outside: []string{driver, "gonum.org/v1/gonum"}, never: []string{tensor}},
 		{path: "queries", internal: []string{}, outside: []string{}, never: []string{"database/sql"}},
 		{path: "queries/session", internal: []string{"schema", "schema/dbfile", "queries"}, outside: []string{driver, "github.com/jedib0t/go-pretty/v6"}, never: []string{tensor, cobra}},

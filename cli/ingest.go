@@ -218,7 +218,8 @@ const garbagePercent = 30
 func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer) (err error) {
 	PreferThroughput()
 	// Before the model is loaded, which takes longest.
-	if err := ingest.CheckTarget(ctx, f.output, f.add || f.resume, f.force); err != nil {
+	target := ingest.Options{Path: f.output, Append: f.add, Force: f.force, Resume: f.resume}
+	if err := target.CheckTarget(ctx); err != nil {
 		return err
 	}
 	source, err := f.prompts.open(ctx)

@@ -17,6 +17,7 @@ import (
 
 	"ducklens/queries"
 	"ducklens/queries/session"
+	"ducklens/schema/draft"
 )
 
 // A question is what commands that ask a file have in common: which parameters are set, and what the query
@@ -146,24 +147,12 @@ func (b *bytesFlag) Set(s string) error {
 }
 
 // writeFile writes a file so that it appears whole or not at all; an existing one is replaced.
-func writeFile(path string, write func(io.Writer) error) (err error) {
+func writeFile(path string, write func(io.Writer) error) error {
 	if dir := filepath.Dir(path); !isFolder(dir) {
 		err := fmt.Errorf("write %s: there is no folder %s", path, dir)
 		return &hinted{err, "make it first: mkdir -p " + quote(dir)}
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, pathless(err))
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	if err := errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, pathless(err))
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err := draft.WriteFile(path, write); err != nil {
 		return fmt.Errorf("write %s: %w", path, pathless(err))
 	}
 	return nil
@@ -179,6 +168,10 @@ func pathless(err error) error {
 	var failed *os.PathError
 	if errors.As(err, &failed) {
 		return failed.Err
+	}
+	var renamed *os.LinkError
+	if errors.As(err, &renamed) {
+		return renamed.Err
 	}
 	return err
 }

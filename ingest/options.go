@@ -8,12 +8,12 @@ import (
 	"iter"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/draft"
 )
 
 // Engine computes the results that a run writes. It is what ingest needs of an engine.Engine.
@@ -58,7 +58,7 @@ type Options struct {
 	Force  bool   // replace the file if it exists
 
 	// Resume continues the last unfinished run of the file that was begun with the same model, prompts and options,
-	// and refuses with a [DifferentError] if there is none. A file without any run gets one.
+	// and refuses with a [DifferentError] if there is none. A file without any run gets one, and so does one that is not there.
 	Resume bool
 
 	// What the manifest says beside what the engine knows; it must be true.
@@ -129,38 +129,31 @@ func (o *Options) manifest(p prompted) schema.Run {
 	return run
 }
 
-// CheckTarget tells early whether a run could be written to path: for a new file, that there is none
-// yet (or force is set and nobody writes it) and that its folder is there; for append, that the file is there, is ours and
+// begins tells whether there is no file yet: a run that was stopped before its first batch has left none.
+func (o *Options) begins() bool {
+	_, err := os.Lstat(o.Path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// CheckTarget tells early whether a run could be written to the path: for a new file, that there is none
+// yet (or Force is set and nobody writes it) and that its folder is there; to append or resume, that the file is ours and
 // is not in use. [Run] checks again.
-func CheckTarget(ctx context.Context, path string, add, force bool) error {
-	if add {
-		db, err := dbfile.OpenWriter(ctx, path, dbfile.Options{})
+func (o *Options) CheckTarget(ctx context.Context) error {
+	if o.Append || o.Resume && !o.begins() {
+		db, err := dbfile.OpenWriter(ctx, o.Path, dbfile.Options{})
 		if err != nil {
 			return err
 		}
 		return db.Close()
 	}
-	_, err := os.Lstat(path)
-	switch {
-	case err == nil && !force:
-		return &dbfile.Error{Op: "create", Path: path, Kind: dbfile.ErrExists}
-	case err == nil:
-		// Only what forbids a replacement counts; a damaged or old file may be replaced.
-		db, err := dbfile.OpenReader(ctx, path, dbfile.Options{})
-		if err == nil {
-			return db.Close()
-		}
-		if errors.Is(err, dbfile.ErrLocked) || errors.Is(err, dbfile.ErrNotDatabase) {
-			return err
-		}
-		return nil
-	case !errors.Is(err, fs.ErrNotExist):
-		return dbfile.Wrap("create", path, err)
+	target, err := draft.Resolve(o.Path)
+	if err == nil {
+		err = dbfile.CheckTarget(ctx, target, o.Force)
 	}
-	if _, err := os.Stat(filepath.Dir(path)); err != nil {
-		return dbfile.Wrap("create", path, err)
+	if err == nil {
+		err = dbfile.CheckParent(target)
 	}
-	return nil
+	return dbfile.Fail("create", o.Path, err)
 }
 
 // MaxFactorHeads is the largest number of target heads for which factors should be stored unless somebody says

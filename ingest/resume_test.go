@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -224,30 +226,66 @@ func TestResumeAmong(t *testing.T) {
 	check(t, done.Path, verify.Unfinished)
 }
 
-// TestResumeEmpty: a file without runs, as a process leaves it that is killed before its first batch, gets its run; without a file there is an error.
+// TestResumeEmpty: a run that was stopped before its first batch is begun, where there is no file and where there is one without runs.
 func TestResumeEmpty(t *testing.T) {
 	t.Parallel()
 	whole := options(t, newFake(head1), 5)
 	mustRun(t, whole)
 	o := options(t, newFake(head1), 5)
 	o.Resume = true
-	if _, err := ingest.Run(t.Context(), o); !errors.Is(err, dbfile.ErrNotFound) {
-		t.Errorf("no file: %v", err)
+	if s := mustRun(t, o); s.RunID != 1 || s.Resumed != 0 || !slices.Contains(s.Notices, "there is no file yet, so the run is begun") {
+		t.Errorf("no file: summary %+v, want run 1 from its beginning, and a notice", s)
 	}
-	if _, err := os.Stat(o.Path); err == nil {
-		t.Fatal("a refused resumption has made a file")
-	}
+	sameTables(t, o.Path, whole.Path)
+	o.Path = filepath.Join(t.TempDir(), "empty.duckdb")
 	db, err := dbfile.Create(t.Context(), o.Path, dbfile.Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Close(); err != nil {
+	if err := db.Finalize(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if s := mustRun(t, o); s.RunID != 1 || s.Resumed != 0 {
 		t.Errorf("summary %+v, want run 1 from its beginning", s)
 	}
 	sameTables(t, o.Path, whole.Path)
+}
+
+// TestForcedRunStops: a run that is to replace a file and stops leaves that file, and what it has computed beside it.
+func TestForcedRunStops(t *testing.T) {
+	t.Parallel()
+	old := options(t, newFake(head1), 5)
+	mustRun(t, old)
+	before := tables(t, old.Path)
+	whole := options(t, newFake(head2), 30)
+	whole.BatchExamples = 2
+	mustRun(t, whole)
+
+	stopping := newFake(head2)
+	o := options(t, stopping, 30)
+	o.Path, o.Force, o.BatchExamples = old.Path, true, 2
+	broken := errors.New("broken")
+	calls := 0
+	stopping.analyze = func(context.Context, []schema.Result) error {
+		if calls++; calls > 10 {
+			return broken
+		}
+		return nil
+	}
+	var stopped *ingest.Incomplete
+	if _, err := ingest.Run(t.Context(), o); !errors.Is(err, broken) || !errors.As(err, &stopped) || stopped.Kept != old.Path || stopped.Examples == 0 {
+		t.Fatalf("a run that stops: %v", err)
+	}
+	if diff := cmp.Diff(before, tables(t, old.Path)); diff != "" {
+		t.Errorf("the old file has changed:\n%s", diff)
+	}
+	nothingBeside(t, old.Path, "run.duckdb", "run.duckdb.unfinished")
+	rest := options(t, newFake(head2), 30)
+	rest.Path, rest.Resume, rest.BatchExamples = stopped.Path, true, 2
+	if s := mustRun(t, rest); s.Resumed != stopped.Examples {
+		t.Errorf("%d examples resumed, want %d", s.Resumed, stopped.Examples)
+	}
+	sameTables(t, stopped.Path, whole.Path)
 }
 
 // TestPromptsFingerprint: the fingerprint is in the manifest and belongs to the prompts alone.

@@ -41,8 +41,9 @@ type Summary struct {
 type Incomplete struct {
 	Path     string
 	RunID    int
-	Examples int // in the file
-	Total    int // wanted
+	Examples int    // in the file
+	Total    int    // wanted
+	Kept     string // the file that it was to replace, which is as it was; "" none
 	Err      error
 }
 
@@ -59,6 +60,10 @@ func (e *Incomplete) Hint() string {
 	first := ""
 	if errors.As(e.Err, &advice) && advice.Hint() != "" {
 		first = advice.Hint() + "\n"
+	}
+	if e.Kept != "" {
+		return first + fmt.Sprintf("%s is as it was; the first %d examples are in %s: the same command with -o %[3]s, and --resume in place of --force, computes the other %[4]d",
+			e.Kept, e.Examples, e.Path, e.Total-e.Examples)
 	}
 	return first + fmt.Sprintf("the file is sound; run %d in it is marked running and holds the first %d examples: the same command with --resume computes the other %d",
 		e.RunID, e.Examples, e.Total-e.Examples)
@@ -101,9 +106,11 @@ func Run(ctx context.Context, opts Options) (Summary, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	if err := CheckTarget(ctx, opts.Path, opts.Append || opts.Resume, opts.Force); err != nil {
+	if err := opts.CheckTarget(ctx); err != nil {
 		return Summary{}, err
 	}
+	begun := opts.Resume && opts.begins()
+	opts.Resume = opts.Resume && !begun
 	source, err := checkPrompts(ctx, &opts)
 	if err != nil {
 		return Summary{}, err
@@ -118,6 +125,9 @@ func Run(ctx context.Context, opts Options) (Summary, error) {
 	}
 	w := newWriter(&opts, opts.manifest(source))
 	w.summary.Notices = w.notices(source)
+	if begun {
+		w.summary.Notices = append(w.summary.Notices, "there is no file yet, so the run is begun")
+	}
 	for _, notice := range w.summary.Notices {
 		log.Warn(notice, keyPath, opts.Path)
 	}

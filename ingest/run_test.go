@@ -226,7 +226,8 @@ func TestTarget(t *testing.T) {
 		"replace a database": {o.Path, false, true, nil},
 		"append":             {o.Path, true, false, nil},
 	} {
-		if err := ingest.CheckTarget(t.Context(), c.path, c.add, c.force); !errors.Is(err, c.want) {
+		target := ingest.Options{Path: c.path, Append: c.add, Force: c.force}
+		if err := target.CheckTarget(t.Context()); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}

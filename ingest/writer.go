@@ -26,7 +26,7 @@ type writer struct {
 	componentIDs []int32  // numbers in the file, by index into run.Components
 	db           *dbfile.DB
 	conn         *sql.Conn
-	old          *kept             // the file that is replaced, until the first commit
+	replaces     bool              // there is a file that the new one replaces, once it is complete
 	rows         [tableCount]int64 // committed
 	means        *engine.PairMeans
 	closure      float64 // largest residual so far, of rows that are not committed too
@@ -98,10 +98,25 @@ func (w *writer) write(ctx context.Context, p part, more <-chan part) error {
 	w.summary.Batches++
 	w.summary.Examples += examples
 	w.summary.MaxClosure = w.closure
-	if first {
-		return w.old.drop()
+	if first && !w.replaces && w.run.Prompts-w.summary.Examples >= publishBatches*examples {
+		return w.publish(ctx)
 	}
 	return nil
+}
+
+// publishBatches is how many batches must be to come for a new file to get its name with the first. Otherwise it gets it at
+// the end: what is closed and opened again leaves some 100 free blocks, a third of a file of two batches.
+const publishBatches = 4
+
+// publish gives a new file its name, so that what is committed can be resumed after a kill.
+func (w *writer) publish(ctx context.Context) (err error) {
+	conn := w.conn
+	w.conn = nil
+	if err := errors.Join(conn.Close(), w.db.Publish(ctx)); err != nil {
+		return err
+	}
+	w.conn, err = w.db.Conn(ctx)
+	return err
 }
 
 // open makes or opens the file.
@@ -109,24 +124,16 @@ func (w *writer) open(ctx context.Context) (err error) {
 	options := w.opts.Database
 	options.Replace = w.opts.Force
 	options.Memory = cmp.Or(options.Memory, writerMemory)
-	w.old = &kept{}
-	if w.opts.Force {
-		if w.old, err = keep(w.opts.Path); err != nil {
-			return err
-		}
-	}
 	if w.opts.Append {
 		w.db, err = dbfile.OpenWriter(ctx, w.opts.Path, options)
 	} else {
+		_, serr := os.Stat(w.opts.Path)
+		w.replaces = serr == nil
 		w.db, err = dbfile.Create(ctx, w.opts.Path, options)
 	}
 	if err != nil {
-		// Create leaves an existing file alone unless the new one is ready to take its place.
 		w.db = nil
-		if _, serr := os.Lstat(w.opts.Path); serr == nil {
-			return errors.Join(err, w.old.drop())
-		}
-		return errors.Join(err, w.old.restore())
+		return err
 	}
 	w.conn, err = w.db.Conn(ctx)
 	return err
@@ -141,7 +148,7 @@ func (w *writer) finish(ctx context.Context) error {
 		err = errors.Join(err, w.conn.Close(), w.db.Close())
 	}
 	if err != nil {
-		return &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Examples: w.summary.Examples, Total: w.run.Prompts, Err: err}
+		return w.incomplete(err)
 	}
 	return nil
 }
@@ -151,23 +158,37 @@ func (w *writer) close(ctx context.Context) error {
 	return errors.Join(w.conn.Close(), w.db.Finalize(ctx))
 }
 
-// abandon cleans up after a failure, and gives the error to return: before the first batch nothing has
-// happened to the file, after it the file holds an incomplete run.
+func (w *writer) incomplete(cause error) *Incomplete {
+	return &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Examples: w.summary.Examples, Total: w.run.Prompts, Err: cause}
+}
+
+// abandon cleans up after a failure, and gives the error to return: before the first batch nothing has happened to the
+// file, after it the file holds an incomplete run. A file that was to be replaced stays, and the new one gets a name beside it.
 func (w *writer) abandon(cause error) error {
 	if w.db == nil {
 		return cause
 	}
 	if w.summary.Batches == 0 && w.resumed == nil {
-		var err error
-		if w.conn != nil {
-			err = w.conn.Close()
-		}
-		return errors.Join(cause, err, w.db.Discard(), w.old.restore())
+		return errors.Join(cause, w.release())
 	}
 	// The file must be closed well even if the failure was a cancelled context.
-	incomplete := &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Examples: w.summary.Examples, Total: w.run.Prompts, Err: cause}
-	return errors.Join(incomplete, w.close(context.Background()))
+	ctx := context.Background()
+	stopped := w.incomplete(cause)
+	if !w.db.Pending() {
+		return errors.Join(stopped, w.close(ctx))
+	}
+	if w.replaces {
+		stopped.Path, stopped.Kept = w.opts.Path+unfinishedSuffix, w.opts.Path
+	}
+	var err error
+	if w.conn != nil {
+		err = w.conn.Close()
+	}
+	return errors.Join(stopped, err, w.db.Keep(ctx, stopped.Path))
 }
+
+// unfinishedSuffix ends the name of a file that was to replace another and is not complete.
+const unfinishedSuffix = ".unfinished"
 
 // appendRows appends the rows of a part and says how many went to each table.
 func (w *writer) appendRows(results []schema.Result) (n [tableCount]int64, err error) {

@@ -31,7 +31,7 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 
-	"ducklens/schema"
+	"ducklens/schema/draft"
 )
 
 // Catalog is the name under which a DB attaches its file.
@@ -78,16 +78,19 @@ type Options struct {
 	Trusted bool
 
 	source string // name of the file's database, for modeData
+	spill  string // folder for a writer's temporary files
 }
 
 // DB is an open database file. It is safe for use by several goroutines; one at a time should write.
 type DB struct {
-	path      string
-	pool      *sql.DB
-	temporary string // spill folder of a writer, removed at Close; "" none
-	release   func() // tells the registry that the file is closed
-	created   bool
-	version   int
+	path    string // as it was given
+	file    string // what is open: the file at path, or the draft of a new one
+	pool    *sql.DB
+	draft   *draft.Draft // of a writer: where its temporary files are and, until it is published, a new file
+	pending bool         // the draft is to be published
+	opts    Options
+	release func() // tells the registry that the file is closed
+	version int
 
 	mu     sync.Mutex
 	closed bool
@@ -105,39 +108,6 @@ const (
 
 // writes tells whether the file is open for writing.
 func (m mode) writes() bool { return m == modeCreate || m == modeWrite }
-
-// Create makes a new database file with all its tables and opens it for writing. The file appears under its name
-// only when it is whole: a failure leaves nothing behind. An existing file is [ErrExists], unless opts.Replace.
-func Create(ctx context.Context, path string, opts Options) (*DB, error) {
-	const op = "create"
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, Wrap(op, path, err)
-	}
-	if err := CheckTarget(ctx, abs, opts.Replace); err != nil {
-		return nil, Fail(op, path, err)
-	}
-
-	// A folder of its own keeps the write-ahead log of a creation that is killed away from the final name.
-	workshop, err := NewWorkshop(abs)
-	if err != nil {
-		return nil, Fail(op, path, err)
-	}
-	defer os.RemoveAll(workshop)
-	draft := filepath.Join(workshop, "draft")
-	if err := makeDraft(ctx, draft, opts); err != nil {
-		return nil, Fail(op, path, err)
-	}
-	if err := MoveInto(draft, abs, opts.Replace); err != nil {
-		return nil, Fail(op, path, err)
-	}
-	db, err := attach(ctx, path, modeWrite, opts)
-	if err != nil {
-		return nil, errors.Join(Fail(op, path, err), os.Remove(abs))
-	}
-	db.created, db.version = true, schema.Version
-	return db, nil
-}
 
 // OpenWriter opens an existing file to add to it. One process writes a file at a time, and while it
 // does, nobody else reads it: [ErrLocked]. What a killed writer committed is there, and nothing of what it did not.
@@ -174,7 +144,7 @@ func Settle(ctx context.Context, path string, opts Options) error {
 	if err != nil {
 		return err
 	}
-	if err := db.mend(ctx, opts); err != nil {
+	if err := db.mend(ctx); err != nil {
 		return errors.Join(Fail(op, path, err), db.Close())
 	}
 	return db.Finalize(ctx)
@@ -192,7 +162,7 @@ func openChecked(ctx context.Context, path string, m mode, opts Options) (*DB, e
 		err = CheckVersion(ctx, db.pool, db.version)
 	}
 	if err == nil && m == modeWrite {
-		err = db.mend(ctx, opts)
+		err = db.mend(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(Fail(op, path, err), db.Close())
@@ -202,7 +172,7 @@ func openChecked(ctx context.Context, path string, m mode, opts Options) (*DB, e
 
 // HasLog tells whether a write-ahead log lies beside the file, as after a kill.
 func (db *DB) HasLog() bool {
-	_, err := os.Lstat(db.path + ".wal")
+	_, err := os.Lstat(db.file + ".wal")
 	return err == nil
 }
 
@@ -212,13 +182,9 @@ func (db *DB) HasLog() bool {
 // their tables, without the rows of smaller tables that belong to them. They are in memory alone, until a checkpoint puts them
 // into the file. The next commit cuts the torn end off the log; after it, a replay is right. So there is a commit of what
 // cancels out, and no checkpoint. A reader cannot do this, and sees such rows; saved queries look at complete runs only, which have none.
-func (db *DB) mend(ctx context.Context, opts Options) error {
+func (db *DB) mend(ctx context.Context) error {
 	if !db.HasLog() {
 		return nil
-	}
-	abs, err := filepath.Abs(db.path)
-	if err != nil {
-		return err
 	}
 	for _, s := range []string{
 		"PRAGMA disable_checkpoint_on_shutdown",
@@ -232,7 +198,7 @@ func (db *DB) mend(ctx context.Context, opts Options) error {
 	if err := db.pool.Close(); err != nil {
 		return err
 	}
-	pool, err := connect(ctx, abs, modeWrite, opts)
+	pool, err := connect(ctx, db.file, modeWrite, db.opts)
 	if err != nil {
 		return err
 	}
@@ -295,114 +261,52 @@ func CheckTarget(ctx context.Context, abs string, replace bool) error {
 	return err
 }
 
-// NewWorkshop makes a folder beside a file or folder that is to be made, so that renaming gives it its name when it is whole.
-func NewWorkshop(abs string) (string, error) {
-	dir, base := filepath.Split(abs)
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return "", &Error{Kind: ErrNotFound, Detail: "there is no folder " + filepath.Clean(dir), Advice: "make the folder first, or choose another"}
-	}
-	return os.MkdirTemp(dir, "."+base+".new-")
-}
-
-// makeDraft writes an empty database with the current schema to path.
-func makeDraft(ctx context.Context, path string, opts Options) (err error) {
-	if file := emptyFile(); file != nil {
-		if err := WriteSynced(path, file); err != nil {
-			return err
-		}
-		if !opts.Replace {
-			return nil
-		}
-		// Nothing must be replaced by a file that cannot be opened with these options in this place.
-		db, err := attach(ctx, path, modeWrite, opts)
-		if err != nil {
-			return err
-		}
-		return db.Close()
-	}
-	db, err := attach(ctx, path, modeCreate, opts)
-	if err != nil {
-		return err
-	}
-	if err := makeTables(ctx, db); err != nil {
-		return errors.Join(err, db.Close())
-	}
-	if err := db.Finalize(ctx); err != nil {
-		return err
-	}
-	file, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	empty.Store(&file)
-	return nil
-}
-
-// WriteSynced writes a file and waits until it is on disk.
-func WriteSynced(path string, data []byte) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	return f.Sync()
-}
-
-// MoveInto gives the finished file its name. Without replace, a file that came into being meanwhile is kept.
-func MoveInto(draft, path string, replace bool) error {
-	if replace {
-		// A log of the replaced database must not be replayed into the new one.
-		if err := os.Remove(path + ".wal"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return os.Rename(draft, path)
-	}
-	err := os.Link(draft, path) // unlike rename, refuses to overwrite
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	// A file system without hard links.
-	if _, err := os.Lstat(path); err == nil {
-		return fs.ErrExist
-	}
-	return os.Rename(draft, path)
-}
-
 // attach opens a private DuckDB and attaches the file to it, trying again while it is locked.
 func attach(ctx context.Context, path string, m mode, opts Options) (*DB, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	release, err := reserve(abs, m.writes())
-	if err != nil {
+	return attachAs(ctx, path, abs, m, opts)
+}
+
+// attachAs is attach for a file that messages call path. A writer gets a draft for its temporary files, unless opts say
+// where those go.
+func attachAs(ctx context.Context, path, abs string, m mode, opts Options) (_ *DB, err error) {
+	db := &DB{path: path, file: abs}
+	if db.release, err = reserve(abs, m.writes()); err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, release: release}
+	defer func() {
+		if err != nil {
+			db.release()
+			if db.draft != nil {
+				err = errors.Join(err, db.draft.Close())
+			}
+		}
+	}()
+	if m.writes() && opts.spill == "" {
+		if db.draft, err = draft.New(abs); err != nil {
+			return nil, Wrap("open", path, err)
+		}
+		opts.spill = db.draft.Spill()
+	}
+	db.opts = opts
 	for try := 1; ; try++ {
 		db.pool, err = connect(ctx, abs, m, opts)
 		if err == nil {
-			break
+			return db, nil
 		}
 		err = Wrap("open", path, err)
 		if !errors.Is(err, ErrLocked) || try == lockTries {
-			release()
 			return nil, err
 		}
 		select {
 		case <-ctx.Done():
-			release()
 			return nil, errors.Join(ctx.Err(), err)
 		case <-time.After(lockPause):
 		}
 	}
-	if m.writes() {
-		db.temporary = abs + ".tmp"
-	}
-	return db, nil
 }
 
 // connect makes the pool and its first connection, which attaches the file.
@@ -503,10 +407,7 @@ func setup(abs string, m mode, opts Options) ([]string, error) {
 		}, nil
 	}
 	if m != modeRead {
-		spill, option := abs+".tmp", ""
-		if abs == ":memory:" {
-			spill = ""
-		}
+		option := ""
 		if m == modeCreate {
 			option = fmt.Sprintf(", STORAGE_VERSION '%s', BLOCK_SIZE %d", storageVersion, blockSize)
 		}
@@ -515,7 +416,7 @@ func setup(abs string, m mode, opts Options) ([]string, error) {
 			// DuckDB 1.5 keeps pointers to the metadata of tables that a checkpoint does not change. Of files with as many
 			// tables and comments as these, DuckDB 1.1 finds some of them no more, and refuses the file.
 			"SET experimental_metadata_reuse=false",
-			"SET temp_directory=" + QuoteText(spill),
+			"SET temp_directory=" + QuoteText(opts.spill),
 			"ATTACH " + file + " AS " + Catalog + " (TYPE duckdb" + option + ")",
 			use,
 		}, nil
@@ -557,39 +458,7 @@ func (db *DB) Conn(ctx context.Context) (*sql.Conn, error) {
 	return conn, nil
 }
 
-// Finalize writes everything to the file proper and closes it. Afterwards the one file is all there
-// is: Finalize fails if a write-ahead log stays beside it.
-func (db *DB) Finalize(ctx context.Context) error {
-	// A connection that somebody still has would keep the file open, and what it did not commit is lost.
-	if n := db.pool.Stats().InUse; n > 0 {
-		return errors.Join(Fail("finalize", db.path, fmt.Errorf("%d of its connections are still in use", n)), db.Close())
-	}
-	_, err := db.pool.ExecContext(ctx, "CHECKPOINT "+Catalog)
-	if err := errors.Join(Wrap("checkpoint", db.path, err), db.Close()); err != nil {
-		return err
-	}
-	if db.HasLog() {
-		return Fail("finalize", db.path, fmt.Errorf("a write-ahead log is left beside it: %s.wal", db.path))
-	}
-	return nil
-}
-
-// Discard closes the file and removes it, if this DB made it with [Create]; a file that was there before
-// stays. It is for a first run that failed before it wrote anything worth keeping.
-func (db *DB) Discard() error {
-	err := db.Close()
-	if !db.created {
-		return err
-	}
-	for _, name := range []string{db.path + ".wal", db.path} {
-		if rerr := os.Remove(name); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
-			err = errors.Join(err, Fail("remove", db.path, rerr))
-		}
-	}
-	return err
-}
-
-// Close closes the file. Closing twice does nothing.
+// Close closes the file. Of a new one that was not finalized nothing is left. Closing twice does nothing.
 func (db *DB) Close() error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -599,8 +468,8 @@ func (db *DB) Close() error {
 	db.closed = true
 	err := Wrap("close", db.path, db.pool.Close())
 	db.release()
-	if db.temporary != "" {
-		err = errors.Join(err, os.RemoveAll(db.temporary))
+	if db.draft != nil {
+		err = errors.Join(err, Wrap("close", db.path, db.draft.Close()))
 	}
 	return err
 }

@@ -1,10 +1,12 @@
 package dbfile_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -94,7 +96,7 @@ func TestCreateRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	link := filepath.Join(t.TempDir(), "link.duckdb")
-	if err := os.Symlink(newFile(t), link); err != nil {
+	if err := os.Symlink("nowhere.duckdb", link); err != nil {
 		t.Fatal(err)
 	}
 	stale := filepath.Join(t.TempDir(), "x.duckdb")
@@ -116,7 +118,7 @@ func TestCreateRefuses(t *testing.T) {
 		{"replace another kind", other, true, dbfile.ErrNotDatabase, "not a DuckDB database"},
 		{"replace another's database", rawFile(t, "CREATE TABLE precious AS SELECT 1 AS x"), true, dbfile.ErrNotDucklens, "not a ducklens file: left alone"},
 		{"replace a folder", t.TempDir(), true, dbfile.ErrNotDatabase, "not a regular file"},
-		{"replace a link", link, true, dbfile.ErrNotDatabase, "not a regular file"},
+		{"a link to nothing", link, true, nil, "a link that leads nowhere"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -458,22 +460,112 @@ func TestDiscard(t *testing.T) {
 	if _, err := db.SQL().ExecContext(ctx, "INSERT INTO saved_query VALUES ('x', 'y')"); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Discard(); err != nil {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an unfinished file has its name: %v", err)
+	}
+	if err := db.Close(); err != nil {
 		t.Error(err)
 	}
 	if names := folder(t, path); len(names) != 0 {
 		t.Errorf("left %q", names)
 	}
-	path = newFile(t)
-	db, err = dbfile.OpenWriter(ctx, path, dbfile.Options{})
+}
+
+// A file that is to be replaced stays until the new one is finalized; what is there then is the new one, without the old
+// one's log. A link leads to the new file.
+func TestReplaceAtTheEnd(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	path := newFile(t)
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link.duckdb")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Discard(); err != nil {
-		t.Error(err)
+	for _, finalize := range []bool{false, true} {
+		db, err := dbfile.Create(ctx, link, dbfile.Options{Replace: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.SQL().ExecContext(ctx, "INSERT INTO saved_query VALUES ('new', '')"); err != nil {
+			t.Fatal(err)
+		}
+		if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, before) {
+			t.Errorf("the old file is another already: %v", err)
+		}
+		if !finalize {
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		} else if err := db.Finalize(ctx); err != nil {
+			t.Error(err)
+		}
+		if now, err := os.ReadFile(path); err != nil || bytes.Equal(now, before) == finalize {
+			t.Errorf("finalized %t, and the file is another: %t, %v", finalize, finalize, err)
+		}
 	}
-	if _, err := os.Stat(path); err != nil {
-		t.Errorf("a file that was there before: %v", err)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("permissions %v, %v, want those of the old file", info.Mode(), err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf("the link is %v, %v", info.Mode(), err)
+	}
+	if names := folder(t, path); !slices.Equal(names, []string{filepath.Base(path)}) {
+		t.Errorf("left %q", names)
+	}
+}
+
+// A published file is there, whole, and open for more.
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "x.duckdb")
+	db, err := dbfile.Create(ctx, path, dbfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	insert := func(name string) {
+		if _, err := db.SQL().ExecContext(ctx, "INSERT INTO saved_query VALUES ($1, '')", name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert("first")
+	if err := db.Publish(ctx); err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(t.TempDir(), "copy.duckdb")
+	content, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(copied, content, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	insert("second")
+	if err := db.Finalize(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]int{copied: 1, path: 2} {
+		r, err := dbfile.OpenReader(ctx, file, dbfile.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var n int
+		if err := r.SQL().QueryRowContext(ctx, "SELECT count(*) FROM saved_query").Scan(&n); err != nil || n != want {
+			t.Errorf("%d rows, %v, want %d", n, err, want)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if names := folder(t, path); !slices.Equal(names, []string{"x.duckdb"}) {
+		t.Errorf("left %q", names)
 	}
 }
 

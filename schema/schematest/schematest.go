@@ -26,6 +26,9 @@ func NewDB(tb testing.TB, tolerated ...verify.ProblemKind) *dbfile.DB {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "test.duckdb")
 	db, err := dbfile.Create(tb.Context(), path, dbfile.Options{Threads: 1})
+	if err == nil {
+		err = db.Publish(tb.Context())
+	}
 	if err != nil {
 		tb.Fatalf("new database: %v", err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/draft"
 )
 
 // A folder of Parquet files has, for every table with rows, a folder of its name. A table of facts, which is one that has rows of runs and no key, is
@@ -82,11 +83,11 @@ func (m *manifest) count() (e Exported) {
 // opts.Replace it takes the place of an earlier export; never of any other folder. Views and macros are not in it: [Import] has them.
 func Export(ctx context.Context, from, into string, opts dbfile.Options) (_ Exported, err error) {
 	const op = "export to"
-	abs, err := filepath.Abs(into)
+	target, err := draft.Resolve(into)
 	if err != nil {
 		return Exported{}, dbfile.Wrap(op, into, err)
 	}
-	if err := checkFolder(abs, opts.Replace); err != nil {
+	if err := checkFolder(target, opts.Replace); err != nil {
 		return Exported{}, dbfile.Fail(op, into, err)
 	}
 	opts.Trusted = true // until the folder is named
@@ -95,21 +96,23 @@ func Export(ctx context.Context, from, into string, opts dbfile.Options) (_ Expo
 		return Exported{}, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	workshop, err := dbfile.NewWorkshop(abs)
+	if err := dbfile.CheckParent(target); err != nil {
+		return Exported{}, dbfile.Fail(op, into, err)
+	}
+	d, err := draft.New(target)
 	if err != nil {
-		return Exported{}, dbfile.Fail(op, into, err)
+		return Exported{}, dbfile.Wrap(op, into, err)
 	}
-	defer os.RemoveAll(workshop)
-	draft := filepath.Join(workshop, "draft")
-	if err := os.Mkdir(draft, 0o777); err != nil {
-		return Exported{}, dbfile.Fail(op, into, err)
+	defer func() { err = errors.Join(err, d.Close()) }()
+	if err := os.Mkdir(d.Path(), 0o777); err != nil {
+		return Exported{}, dbfile.Wrap(op, into, err)
 	}
-	e := exporter{db: db, folder: draft}
+	e := exporter{db: db, folder: d.Path()}
 	if err := e.export(ctx); err != nil {
 		return Exported{}, failOnce(op, into, err)
 	}
-	if err := moveFolder(draft, abs, filepath.Join(workshop, "old")); err != nil {
-		return Exported{}, dbfile.Fail(op, into, err)
+	if err := d.Publish(opts.Replace); err != nil {
+		return Exported{}, dbfile.Wrap(op, into, err)
 	}
 	return e.manifest.count(), nil
 }
@@ -140,22 +143,6 @@ func checkFolder(abs string, replace bool) error {
 		if e.Name() != manifestName && m.byName[e.Name()] == nil {
 			return &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: fmt.Sprintf("left alone: it also holds %q", e.Name()), Advice: hint}
 		}
-	}
-	return nil
-}
-
-// moveFolder gives a finished folder its name; one that has it already goes to old.
-func moveFolder(draft, abs, old string) error {
-	err := os.Rename(abs, old)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	replaced := err == nil
-	if err := os.Rename(draft, abs); err != nil {
-		if replaced {
-			err = errors.Join(err, os.Rename(old, abs))
-		}
-		return err
 	}
 	return nil
 }
@@ -194,7 +181,7 @@ func (e *exporter) export(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return dbfile.WriteSynced(filepath.Join(e.folder, manifestName), append(text, '\n'))
+	return os.WriteFile(filepath.Join(e.folder, manifestName), append(text, '\n'), 0o666)
 }
 
 // check demands that the file has our tables with their columns, and complete runs only. The file is a stranger's: what it says its functions
@@ -302,7 +289,7 @@ func (e *exporter) file(ctx context.Context, name string, columns []string, wher
 		return exportedFile{}, err
 	}
 	f.Bytes, f.SHA256, err = digest(ctx, file)
-	return f, errors.Join(err, file.Sync(), file.Close())
+	return f, errors.Join(err, file.Close())
 }
 
 // digest gives the length and the SHA-256 of what r has.

@@ -27,13 +27,6 @@ const maxRowsPerByte = 8
 // The file appears when it has all of it.
 func Import(ctx context.Context, from, into string, opts dbfile.Options) (_ Exported, err error) {
 	const op = "import into"
-	abs, err := filepath.Abs(into)
-	if err != nil {
-		return Exported{}, dbfile.Wrap(op, into, err)
-	}
-	if err := dbfile.CheckTarget(ctx, abs, opts.Replace); err != nil {
-		return Exported{}, dbfile.Fail(op, into, err)
-	}
 	folder, err := filepath.Abs(from)
 	if err != nil {
 		return Exported{}, dbfile.Wrap("import", from, err)
@@ -42,28 +35,18 @@ func Import(ctx context.Context, from, into string, opts dbfile.Options) (_ Expo
 	if err != nil {
 		return Exported{}, dbfile.Fail("import", from, err)
 	}
-	workshop, err := dbfile.NewWorkshop(abs)
-	if err != nil {
-		return Exported{}, dbfile.Fail(op, into, err)
-	}
-	defer os.RemoveAll(workshop)
 	if opts.Memory == "" {
 		opts.Memory = dbfile.DefaultMemory // readers of Parquet hold row groups, and do not spill
 	}
-	draft := filepath.Join(workshop, "draft")
-	db, err := dbfile.Create(ctx, draft, opts)
+	db, err := dbfile.Create(ctx, into, opts)
 	if err != nil {
 		return Exported{}, dbfile.Fail(op, into, err)
 	}
 	i := importer{db: db, path: from, folder: folder, manifest: m}
 	if err := i.importAll(ctx); err != nil {
-		_ = db.Close() // the draft is removed
-		return Exported{}, failOnce(op, into, err)
+		return Exported{}, errors.Join(failOnce(op, into, err), db.Close())
 	}
 	if err := db.Finalize(ctx); err != nil {
-		return Exported{}, dbfile.Fail(op, into, err)
-	}
-	if err := dbfile.MoveInto(draft, abs, opts.Replace); err != nil {
 		return Exported{}, dbfile.Fail(op, into, err)
 	}
 	return m.count(), nil

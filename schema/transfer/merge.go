@@ -26,7 +26,8 @@ type MergedRun struct {
 
 // Merge makes a new file with the runs of others, in their order; opts are those of [Create]. Runs are numbered anew from 1, models and components are
 // shared by their keys, and a run that several files hold is taken once. Of saved queries with one name the first stays. Sources
-// must have the schema version of this program and complete runs only. The new file has all of it or, after a failure, is not there.
+// must have the schema version of this program and complete runs only. The new file appears when it has all of it; until then a file that it
+// replaces stays.
 func Merge(ctx context.Context, into string, from []string, opts dbfile.Options) (runs []MergedRun, err error) {
 	const op = "merge into"
 	for _, path := range from {
@@ -53,7 +54,7 @@ func Merge(ctx context.Context, into string, from []string, opts dbfile.Options)
 		release()
 	}
 	if err != nil {
-		return nil, errors.Join(dbfile.Fail(op, into, err), db.Discard())
+		return nil, errors.Join(dbfile.Fail(op, into, err), db.Close())
 	}
 	return m.runs, db.Finalize(ctx)
 }

@@ -74,23 +74,11 @@ func Migrate(ctx context.Context, path string, opts MigrateOptions) (result Migr
 	if err != nil {
 		return result, dbfile.Wrap(op, path, err)
 	}
-	workshop, err := dbfile.NewWorkshop(abs)
-	if err != nil {
-		return result, dbfile.Fail(op, path, err)
-	}
-	defer os.RemoveAll(workshop)
-	draft := filepath.Join(workshop, "draft")
 	m := migration{path: path, version: version, shipped: opts.Shipped, result: &result}
-	if err := m.make(ctx, abs, draft, opts.Database); err != nil {
+	if err := m.make(ctx, abs, before, opts.Database); err != nil {
 		return result, failOnce(op, path, err)
 	}
-	if err := os.Chmod(draft, before.Mode().Perm()); err != nil {
-		return result, dbfile.Wrap(op, path, err)
-	}
-	if now, err := os.Stat(abs); err != nil || now.Size() != before.Size() || !now.ModTime().Equal(before.ModTime()) {
-		return result, errors.Join(err, &dbfile.Error{Op: op, Path: path, Kind: dbfile.ErrLocked, Detail: "it was changed meanwhile", Advice: "try again when nothing else writes the file"})
-	}
-	return result, dbfile.Wrap(op, path, dbfile.MoveInto(draft, abs, true))
+	return result, nil
 }
 
 // versionOf gives the version of a file that can be migrated, or is of this version.
@@ -116,15 +104,22 @@ type migration struct {
 	conn    *sql.Conn
 }
 
-func (m *migration) make(ctx context.Context, abs, draft string, opts dbfile.Options) (err error) {
-	if m.db, err = dbfile.Create(ctx, draft, opts); err != nil {
+// make makes the new file, which replaces the old one unless that is not as it was before.
+func (m *migration) make(ctx context.Context, abs string, before os.FileInfo, opts dbfile.Options) (err error) {
+	opts.Replace = true
+	if m.db, err = dbfile.Create(ctx, abs, opts); err != nil {
 		return err
 	}
 	release, err := m.fill(ctx, abs)
-	if err != nil {
-		return errors.Join(err, m.db.Close(), release())
+	if err = errors.Join(err, release()); err != nil {
+		return errors.Join(err, m.db.Close())
 	}
-	return errors.Join(m.db.Finalize(ctx), release())
+	if now, err := os.Stat(abs); err != nil || now.Size() != before.Size() || !now.ModTime().Equal(before.ModTime()) {
+		changed := &dbfile.Error{Op: "migrate", Path: m.path, Kind: dbfile.ErrLocked, Detail: "it was changed meanwhile",
+			Advice: "try again when nothing else writes the file"}
+		return errors.Join(err, changed, m.db.Close())
+	}
+	return m.db.Finalize(ctx)
 }
 
 // fill copies the old file. release is to be called when the new one is closed.

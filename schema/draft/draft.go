@@ -1,0 +1,378 @@
+// Package draft writes a file or a folder so that it appears whole under its name, or not at all.
+//
+// A [Draft] is made beside its target, in a hidden folder .NAME.new-NUMBER. When it is whole it is synced and renamed.
+// A process that is killed leaves the old file or the new one, and perhaps that folder. A lock on the folder says that
+// its process lives; [Clean] removes the folders of this name that nobody holds.
+package draft
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Names within the hidden folder.
+const (
+	bodyName  = "draft"   // what is being written
+	oldName   = "old"     // the folder that is being replaced, where two names cannot be exchanged
+	oldLog    = "old.wal" // the write-ahead log of the database that is being replaced
+	spillName = "spill"   // temporary files of the one who writes
+)
+
+// A Draft is a file or a folder that is being written.
+type Draft struct {
+	target string // absolute; no link
+	dir    string
+	lock   *os.File
+
+	mu   sync.Mutex
+	done bool
+}
+
+// alive lists the drafts of this process, for [Abandon].
+var alive = struct {
+	sync.Mutex
+	list []*Draft
+}{}
+
+// New begins a draft of the file or folder at path, whose folder must be there. A link is followed: what it leads to
+// is what Publish replaces. Drafts of the same target that killed processes have left are removed.
+func New(path string) (*Draft, error) {
+	target, err := Resolve(path)
+	if err != nil {
+		return nil, err
+	}
+	_, _ = Clean(target) // what cannot be removed is in nobody's way
+	d := &Draft{target: target}
+	if err := d.open(); err != nil {
+		return nil, err
+	}
+	alive.Lock()
+	defer alive.Unlock()
+	alive.list = append(alive.list, d)
+	return d, nil
+}
+
+// open makes the hidden folder and locks it. Before it is locked another process may take it for left over and remove it.
+func (d *Draft) open() error {
+	folder, name := filepath.Split(d.target)
+	for try := 0; ; try++ {
+		d.dir = filepath.Join(folder, "."+name+infix+strconv.FormatUint(uint64(rand.Uint32()), 10))
+		err := os.Mkdir(d.dir, 0o777)
+		if errors.Is(err, fs.ErrExist) && try < 100 {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		d.lock, err = lockFolder(d.dir)
+		switch {
+		case err == nil, errors.Is(err, errors.ErrUnsupported): // without a lock, nobody removes it
+			return nil
+		case errors.Is(err, errHeld), errors.Is(err, fs.ErrNotExist):
+			if try < 100 {
+				continue
+			}
+		}
+		return errors.Join(err, os.Remove(d.dir))
+	}
+}
+
+// Path is where to write. Nothing is there yet.
+func (d *Draft) Path() string { return filepath.Join(d.dir, bodyName) }
+
+// Spill is a name for a folder of temporary files, which go with the draft.
+func (d *Draft) Spill() string { return filepath.Join(d.dir, spillName) }
+
+// Target is where the draft goes.
+func (d *Draft) Target() string { return d.target }
+
+// Rename aims the draft at another name in the same folder.
+func (d *Draft) Rename(target string) { d.target = target }
+
+// errGone: the draft was published or removed before.
+var errGone = errors.New("the draft is gone")
+
+// Publish syncs the draft and gives it its name. Without replace, a file or folder that has the name stays, and the
+// error is [fs.ErrExist]; with replace, the new file has the permissions of the old one. Write-ahead logs go with their
+// files: that of the old file is removed, and one beside the draft gets its name too. Close must be called all the same.
+func (d *Draft) Publish(replace bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.done {
+		return errGone
+	}
+	body := d.Path()
+	info, err := os.Stat(body)
+	if err != nil {
+		return err
+	}
+	old, err := os.Lstat(d.target)
+	there := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if there && !replace {
+		return fs.ErrExist
+	}
+	if there && old.Mode().IsRegular() && info.Mode().IsRegular() {
+		if err := os.Chmod(body, old.Mode().Perm()); err != nil {
+			return err
+		}
+	}
+	if err := syncAll(body); err != nil {
+		return err
+	}
+	switch {
+	case !info.IsDir():
+		err = d.place(body, there)
+	case there:
+		err = d.exchange(body)
+	default:
+		err = renameNew(body, d.target)
+	}
+	if err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(d.target))
+}
+
+// place gives the file its name. The old one's log must not be taken for the new one's; should the process be killed
+// before the file has its name, [Clean] puts the log back.
+func (d *Draft) place(body string, replace bool) error {
+	log, kept := d.target+".wal", filepath.Join(d.dir, oldLog)
+	err := os.Rename(log, kept)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	moved := err == nil
+	if err := os.Rename(body+".wal", log); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if replace {
+		err = os.Rename(body, d.target)
+	} else {
+		err = renameNew(body, d.target)
+	}
+	if err != nil && moved {
+		err = errors.Join(err, os.Rename(kept, log))
+	}
+	return err
+}
+
+// exchange puts the folder in place of another, at once where the system can.
+func (d *Draft) exchange(body string) error {
+	if err := exchangeNames(body, d.target); !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	kept := filepath.Join(d.dir, oldName)
+	if err := os.Rename(d.target, kept); err != nil {
+		return err
+	}
+	err := os.Rename(body, d.target)
+	if err != nil {
+		err = errors.Join(err, os.Rename(kept, d.target))
+	}
+	return err
+}
+
+// Close removes what is left of the draft. Closing twice does nothing.
+func (d *Draft) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.done {
+		return nil
+	}
+	d.done = true
+	alive.Lock()
+	alive.list = slices.DeleteFunc(alive.list, func(o *Draft) bool { return o == d })
+	alive.Unlock()
+	err := os.RemoveAll(d.dir)
+	if d.lock != nil {
+		err = errors.Join(err, d.lock.Close())
+	}
+	return err
+}
+
+// Abandon removes all drafts of this process, and lets none be published any more. It is for one that is about to end
+// before its commands have returned.
+func Abandon() {
+	alive.Lock()
+	list := slices.Clone(alive.list)
+	alive.Unlock()
+	for _, d := range list {
+		_ = d.Close() // Clean removes what stays
+	}
+}
+
+// WriteFile writes a file by a draft; an existing one is replaced. What is no file, such as /dev/stdout or a pipe, is
+// written to as it is.
+func WriteFile(path string, write func(io.Writer) error) (err error) {
+	if isStream(path) {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	}
+	d, err := New(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	f, err := os.OpenFile(d.Path(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return err
+	}
+	return d.Publish(true)
+}
+
+// isStream tells whether path is a device, a pipe or a socket, or one of the names under which a process has its own open files.
+func isStream(path string) bool {
+	for _, own := range []string{"/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/"} {
+		if strings.HasPrefix(path, own) {
+			return true
+		}
+	}
+	info, err := os.Stat(path)
+	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
+}
+
+// Resolve gives the absolute path of what is replaced when path is written: what it leads to, where it is a link.
+func Resolve(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Lstat(abs)
+	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return abs, nil
+	}
+	target, err := filepath.EvalSymlinks(abs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("it is a link that leads nowhere: %w", fs.ErrInvalid)
+	}
+	return target, err
+}
+
+// infix stands between the name of the target and the number of a draft.
+const infix = ".new-"
+
+var hidden = regexp.MustCompile(`^\.(.+)\.new-[0-9]+$`)
+
+// Clean removes the drafts of the file or folder at path that killed processes have left, and puts back what such a
+// process has moved away. It gives the names of what it has removed.
+func Clean(path string) (removed []string, err error) {
+	folder, name := filepath.Split(path)
+	return clean(folder, func(of string) bool { return of == name })
+}
+
+// CleanFolder removes the drafts of everything in a folder, as [Clean] does.
+func CleanFolder(folder string) (removed []string, err error) {
+	return clean(folder, func(string) bool { return true })
+}
+
+func clean(folder string, wanted func(name string) bool) (removed []string, err error) {
+	if folder == "" {
+		folder = "."
+	}
+	f, err := os.Open(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	names, err := f.Readdirnames(-1)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		match := hidden.FindStringSubmatch(name)
+		if match == nil || !wanted(match[1]) {
+			continue
+		}
+		gone, err := cleanOne(filepath.Join(folder, name), filepath.Join(folder, match[1]))
+		if err != nil {
+			return removed, err
+		}
+		if gone {
+			removed = append(removed, filepath.Join(folder, name))
+		}
+	}
+	return removed, nil
+}
+
+// cleanOne removes the hidden folder dir of a draft of target, if nobody holds it and nothing in it is a user's.
+func cleanOne(dir, target string) (gone bool, err error) {
+	if !isDraft(dir) {
+		return false, nil
+	}
+	lock, err := lockFolder(dir)
+	if errors.Is(err, errHeld) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errors.ErrUnsupported) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	if _, err := os.Lstat(filepath.Join(dir, bodyName)); err == nil { // it has not got its name
+		for _, moved := range []struct{ from, to string }{{oldName, target}, {oldLog, target + ".wal"}} {
+			err := renameNew(filepath.Join(dir, moved.from), moved.to)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
+				return false, err
+			}
+		}
+	}
+	return true, os.RemoveAll(dir)
+}
+
+// isDraft tells whether dir is a folder with nothing in it but what a draft has.
+func isDraft(dir string) bool {
+	info, err := os.Lstat(dir)
+	if err != nil || !info.IsDir() {
+		return false
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		switch e.Name() {
+		case bodyName, bodyName + ".wal", bodyName + ".tmp", oldName, oldLog, spillName:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// syncAll waits until a file, or a folder with all that is in it, is on disk.
+func syncAll(path string) error {
+	return filepath.WalkDir(path, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir():
+			return syncFolder(path)
+		}
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Sync(), f.Close())
+	})
+}

@@ -1,0 +1,282 @@
+package draft_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"ducklens/schema/draft"
+)
+
+// holder is the variable that makes the test's program hold a draft of the file that it names, and wait.
+const holder = "DRAFT_TEST_HOLDER"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(holder); path != "" {
+		d, err := draft.New(path)
+		if err == nil {
+			err = os.WriteFile(d.Path(), []byte("half"), 0o644)
+		}
+		fmt.Println("ready", err)
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// names lists a folder.
+func names(t *testing.T, dir string) (list []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return list
+}
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func get(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name                string
+		there, log, replace bool
+		want                error
+	}{
+		{"new", false, false, false, nil},
+		{"new, may replace", false, false, true, nil},
+		{"replaced", true, true, true, nil},
+		{"kept", true, true, false, fs.ErrExist},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			path := filepath.Join(dir, "a")
+			if c.there {
+				put(t, path, "old")
+			}
+			if c.log {
+				put(t, path+".wal", "old log")
+			}
+			d, err := draft.New(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			put(t, d.Path(), "new")
+			if err := d.Publish(c.replace); !errors.Is(err, c.want) {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+			if err := errors.Join(d.Close(), d.Close()); err != nil {
+				t.Error(err)
+			}
+			want, left := "new", []string{"a"}
+			if c.want != nil {
+				want, left = "old", []string{"a", "a.wal"}
+			}
+			if got := get(t, path); got != want {
+				t.Errorf("it holds %q, want %q", got, want)
+			}
+			if got := names(t, dir); !slices.Equal(got, left) {
+				t.Errorf("the folder has %q, want %q", got, left)
+			}
+			if err := d.Publish(true); err == nil {
+				t.Error("it was published after it was closed")
+			}
+		})
+	}
+}
+
+// A folder takes the place of another, which is gone then.
+func TestPublishFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a")
+	for _, text := range []string{"first", "second"} {
+		d, err := draft.New(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, filepath.Join(d.Path(), text), text)
+		if err := errors.Join(d.Publish(true), d.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if got := names(t, path); !slices.Equal(got, []string{text}) {
+			t.Errorf("it has %q, want %q", got, text)
+		}
+		if got := names(t, dir); !slices.Equal(got, []string{"a"}) {
+			t.Errorf("left %q", got)
+		}
+	}
+}
+
+// TestClean: what killed processes have left is removed, and what they had moved away is put back; what a living process
+// has or a user made stays.
+func TestClean(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a")
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), holder+"="+path)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line := make([]byte, 64)
+	if n, err := stdout.Read(line); err != nil || !strings.HasPrefix(string(line[:n]), "ready <nil>") {
+		t.Fatalf("%q, %v", line[:n], err)
+	}
+	held := names(t, dir)
+	if len(held) != 1 {
+		t.Fatalf("the other process has made %q", held)
+	}
+	put(t, filepath.Join(dir, ".a.new-1", "draft"), "half")
+	put(t, filepath.Join(dir, ".a.new-1", "old.wal"), "log")
+	put(t, filepath.Join(dir, ".a.new-2", "draft.wal"), "half")
+	put(t, filepath.Join(dir, ".b.new-3", "draft"), "of another name")
+	put(t, filepath.Join(dir, ".a.new-4", "diary"), "of a user")
+	put(t, filepath.Join(dir, ".a.new-5"), "no folder")
+	put(t, filepath.Join(dir, ".a.new-x", "draft"), "no number")
+	removed, err := draft.Clean(path)
+	if want := []string{filepath.Join(dir, ".a.new-1"), filepath.Join(dir, ".a.new-2")}; err != nil || !slices.Equal(removed, want) {
+		t.Errorf("removed %q, %v, want %q", removed, err, want)
+	}
+	if got := get(t, path+".wal"); got != "log" {
+		t.Errorf("the log holds %q", got)
+	}
+	// The process is killed.
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	_ = stdin.Close()
+	if removed, err := draft.Clean(path); err != nil || len(removed) != 1 || filepath.Base(removed[0]) != held[0] {
+		t.Errorf("removed %q, %v, want %q", removed, err, held)
+	}
+	if removed, err := draft.CleanFolder(dir); err != nil || len(removed) != 1 {
+		t.Errorf("removed %q, %v, want .b.new-3", removed, err)
+	}
+	want := []string{".a.new-4", ".a.new-5", ".a.new-x", "a.wal"}
+	if got := names(t, dir); !slices.Equal(got, want) {
+		t.Errorf("the folder has %q, want %q", got, want)
+	}
+}
+
+// A folder that was being replaced where names cannot be exchanged is put back.
+func TestCleanFolderThatWasMoved(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, ".a.new-1", "draft", "x"), "new")
+	put(t, filepath.Join(dir, ".a.new-1", "old", "x"), "old")
+	if _, err := draft.Clean(filepath.Join(dir, "a")); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, filepath.Join(dir, "a", "x")); got != "old" {
+		t.Errorf("it holds %q", got)
+	}
+}
+
+func TestWriteFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "a"), filepath.Join(dir, "link")
+	text := func(text string, err error) func(io.Writer) error {
+		return func(w io.Writer) error { _, werr := io.WriteString(w, text); return errors.Join(werr, err) }
+	}
+	broken := errors.New("broken")
+	if err := draft.WriteFile(path, text("one", broken)); !errors.Is(err, broken) || len(names(t, dir)) != 0 {
+		t.Errorf("%v, and %q", err, names(t, dir))
+	}
+	if err := os.Symlink("a", link); err != nil {
+		t.Skip("no symbolic links here: ", err)
+	}
+	if err := draft.WriteFile(link, text("two", nil)); err == nil {
+		t.Error("a link that leads nowhere was written")
+	}
+	if err := draft.WriteFile(path, text("three", nil)); err != nil {
+		t.Error(err)
+	}
+	if err := draft.WriteFile(link, text("four", nil)); err != nil || get(t, path) != "four" {
+		t.Errorf("%v, and %q", err, get(t, path))
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf("the link is %v, %v", info.Mode(), err)
+	}
+	if err := draft.WriteFile(dir, text("five", nil)); err == nil {
+		t.Error("a folder was replaced by a file")
+	}
+	if got := names(t, dir); !slices.Equal(got, []string{"a", "link"}) {
+		t.Errorf("the folder has %q", got)
+	}
+}
+
+// What is no file is written to and stays what it is.
+func TestWriteStream(t *testing.T) {
+	t.Parallel()
+	const null, full = "/dev/null", "/dev/full"
+	if _, err := os.Stat(null); err != nil {
+		t.Skip(err)
+	}
+	write := func(w io.Writer) error { _, err := io.WriteString(w, "text"); return err }
+	if err := draft.WriteFile(null, write); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(null); err != nil || info.Mode().IsRegular() {
+		t.Errorf("%s is %v, %v", null, info.Mode(), err)
+	}
+	if _, err := os.Stat(full); err == nil {
+		if err := draft.WriteFile(full, write); err == nil {
+			t.Error("a full device took it")
+		}
+	}
+}
+
+// After Abandon nothing is left and nothing is published.
+func TestAbandon(t *testing.T) { // not parallel: it ends drafts of other tests
+	dir := t.TempDir()
+	d, err := draft.New(filepath.Join(dir, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, d.Path(), "half")
+	draft.Abandon()
+	if err := d.Publish(true); err == nil {
+		t.Error("it was published")
+	}
+	if got := names(t, dir); len(got) != 0 {
+		t.Errorf("left %q", got)
+	}
+}

@@ -1,0 +1,16 @@
+package draft
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// exchangeNames gives two files or folders each other's name, at once.
+func exchangeNames(a, b string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
+		return errors.ErrUnsupported
+	}
+	return err
+}
