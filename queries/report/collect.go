@@ -247,6 +247,9 @@ func (c *collector) addHeadline(q queries.Query, title string, result *queries.R
 			h.Level = x
 		}
 	}
+	if why := result.Undefined(q.Chart.Y); why != "" {
+		return errors.New(why)
+	}
 	if !known(h.Percent) {
 		return errors.New("the percentage is NULL: the run lacks what it is made of")
 	}
