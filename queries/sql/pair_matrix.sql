@@ -71,7 +71,7 @@ WITH target AS (
   JOIN target AS t ON true
   JOIN run_component AS o ON o.run_id = t.run_id AND o.component_id = w.component_id
 ), place AS ( -- what is given of them, in the order in which they write
-  SELECT r.side, r.component_id, row_number() OVER (PARTITION BY r.side ORDER BY r.ordinal) - 1 AS place,
+  SELECT r.side, r.component_id, r.ordinal AS place,
     r.side || ' component' || CASE WHEN count(*) OVER (PARTITION BY r.side) < r.of
       THEN ' (' || count(*) OVER (PARTITION BY r.side) || ' of ' || r.of || ')' ELSE '' END AS axis
   FROM ranked AS r

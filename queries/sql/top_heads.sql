@@ -8,6 +8,7 @@
 -- param: by TEXT = 'prob', what orders the heads: prob (attention probability of the key), diff_prob (that of the key minus
 --   that of the baseline), score, or diff (score at the key minus at the baseline)
 -- param: most INTEGER = 20, how many heads to list
+-- say: by = prob, heads in the order of the attention probability of the key
 -- say: by = diff_prob, heads in the order of the attention probability of the key minus that of the baseline
 -- say: by = score, heads in the order of the score at the key
 -- say: by = diff, heads in the order of the score at the key minus that at the baseline
