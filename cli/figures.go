@@ -16,6 +16,7 @@ import (
 
 	"ducklens/queries"
 	"ducklens/queries/figure"
+	page "ducklens/queries/report"
 	"ducklens/queries/session"
 )
 
@@ -53,13 +54,14 @@ command line of the run, may differ. Files in other formats must be the same byt
 
 ` + formatList(),
 		Example: `  ducklens figures build run.duckdb
-  ducklens figures build run.duckdb --dir paper --format pdf,png --width 6.75in --dpi 300
+  ducklens figures build run.duckdb --dir paper --format pdf,png --width 6.75in --dpi 300 --bare --hide b_K,b_Q
   ducklens figures build run.duckdb --queries my_queries --set head=10.7
   ducklens figures build run.duckdb --dir figures && ducklens figures build run.duckdb --dir figures --check`,
 		Args: exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b.out, b.stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
-			if err := b.prepare(cmd.Flags().Changed); err != nil {
+			b.given = cmd.Flags().Changed
+			if err := b.prepare(); err != nil {
 				return err
 			}
 			return b.run(cmd.Context(), args[0])
@@ -74,6 +76,8 @@ command line of the run, may differ. Files in other formats must be the same byt
 	widthVar(flags, &b.look.Width)
 	flags.IntVar(&b.look.DPI, "dpi", 0, "resolution of .png files, dots per inch; 0 is for a screen, 300 for print")
 	wordVar(flags, &b.look.Theme, "theme", figure.ParseTheme, "colours and sizes of .svg, .png and .pdf", figure.Paper, figure.Screen, figure.Dark)
+	b.chart.addTo(flags, "scale", "zmax", "hide")
+	bareVar(flags, &b.bare)
 	b.question.addTo(flags)
 	return cmd
 }
@@ -85,16 +89,21 @@ type figureBuild struct {
 	dir, folder string
 	endings     []string
 	check       bool
+	chart       chartFlags
+	bare        bool
+	given       func(flag string) bool // on the command line
 	out, stderr io.Writer
 
 	formats             []figureFormat
 	queries             []queries.Query
 	values              map[string]string
 	drawn, left, faults int // queries
+	hidden              []string
+	names               []string // that can be hidden, in the figures that were made
 }
 
-// prepare reads the flags and the queries; given tells which flags are on the command line.
-func (b *figureBuild) prepare(given func(string) bool) (err error) {
+// prepare reads the flags and the queries.
+func (b *figureBuild) prepare() (err error) {
 	if err := b.look.Validate(); err != nil {
 		return asUsage(err)
 	}
@@ -112,7 +121,7 @@ func (b *figureBuild) prepare(given func(string) bool) (err error) {
 	}
 	for _, name := range []string{"width", "dpi", "theme"} {
 		png := slices.ContainsFunc(b.formats, func(f figureFormat) bool { return f.ending == ".png" })
-		if given(name) && (!look || name == "dpi" && !png) {
+		if b.given(name) && (!look || name == "dpi" && !png) {
 			return usagef("--%s has no effect on files of --format %s", name, strings.Join(b.endings, ","))
 		}
 	}
@@ -129,6 +138,10 @@ func (b *figureBuild) prepare(given func(string) bool) (err error) {
 	for _, q := range list {
 		if q.Chart.Mark == queries.Table || q.Chart.Mark == queries.Scalar {
 			continue
+		}
+		reads := func(flag string) bool { return b.given(flag) && q.Chart.Mark.Reads(flag) }
+		if err := b.chart.apply(&q, reads); err != nil {
+			return err
 		}
 		b.queries = append(b.queries, q)
 		for _, p := range q.Params {
@@ -180,6 +193,11 @@ func (b *figureBuild) run(ctx context.Context, file string) (err error) {
 		said += fmt.Sprintf(", %d left out", b.left)
 	}
 	fmt.Fprintf(b.stderr, "%s\n", said)
+	if b.given("hide") && len(b.hidden) == 0 { // a name need not be in every figure, but in one
+		if err := unknownNames("hide", b.chart.values["hide"], b.hidden, b.names); err != nil {
+			return err
+		}
+	}
 	switch {
 	case b.faults == 0:
 		return nil
@@ -199,11 +217,13 @@ func (b *figureBuild) one(ctx context.Context, s *session.Session, q queries.Que
 	}
 	f, err := makeFigure(ctx, s, q, set)
 	if unanswerable(err, set) {
-		return b.leaveOut(q, err)
+		return b.leaveOut(q, reason(ctx, s, q, set, err))
 	}
 	if err != nil {
 		return err
 	}
+	f.Bare = b.bare
+	b.hidden, b.names = append(b.hidden, f.Hidden.Names...), append(b.names, f.Names()...)
 	var changes []string
 	for _, format := range b.formats {
 		var drawing bytes.Buffer
@@ -262,18 +282,28 @@ func unanswerable(err error, set map[string]string) bool {
 }
 
 // leaveOut says why a query is not drawn. A check fails where its figure is there from another run.
-func (b *figureBuild) leaveOut(q queries.Query, reason error) error {
+func (b *figureBuild) leaveOut(q queries.Query, reason string) error {
 	if b.check {
 		for _, format := range b.formats {
 			path := filepath.Join(b.dir, q.Name+format.ending)
 			if _, err := os.Stat(path); err == nil {
-				return fmt.Errorf("%s is there, but %w", path, reason)
+				return fmt.Errorf("%s is there, but %s", path, reason)
 			}
 		}
 	}
 	b.left++
-	fmt.Fprintf(b.out, "%-8s %s: %s\n", "left out", q.Name, unnamed(q, reason))
+	fmt.Fprintf(b.out, "%-8s %s: %s\n", "left out", q.Name, reason)
 	return nil
+}
+
+// reason says why a run has no answer to a query, in one line: what the run lacks where that is known.
+func reason(ctx context.Context, s *session.Session, q queries.Query, set map[string]string, err error) string {
+	if errors.Is(err, figure.ErrEmpty) || errors.Is(err, page.ErrEmpty) {
+		if why := whyEmpty(ctx, s, q, set); why != "" {
+			return why
+		}
+	}
+	return unnamed(q, err)
 }
 
 // unnamed is an error without the name of its query in front, which stands there already.

@@ -52,6 +52,8 @@ func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[
 		return "the run has no logits: ducklens ingest --logits"
 	case asks(moverTables) && movers == 0:
 		return "the run has no mover heads: ducklens ingest --mover names them, in layers below every target head"
+	case asks(`\bvector_cosine\b`) && movers < 2:
+		return "two heads are compared, and the run has one mover head: ducklens ingest --mover names them"
 	case asks(moverTables) && sides < 2:
 		return "the run has no basis to project on, on one side or both: ducklens ingest --query-basis, --key-basis"
 	case asks(`\bdiff\w*`) && baselines == 0:

@@ -83,7 +83,7 @@ func (p *plotting) addTo(flags *pflag.FlagSet) {
 		"resolution of a .png, dots per inch; 0 is for a screen, 300 for print")
 	wordVar(flags, &p.look.Theme, "theme", figure.ParseTheme, "colours and sizes of .svg, .png and .pdf",
 		figure.Paper, figure.Screen, figure.Dark)
-	flags.BoolVar(&p.bare, "bare", false, "leave out title, subtitle and what stands at the foot, for a paper whose text says it")
+	bareVar(flags, &p.bare)
 	flags.StringVar(&p.off, "legend-only", "",
 		"`series` of a .html or .json figure that a click on its legend shows first, with commas between")
 	flags.BoolVar(&p.caption, "caption", false, "print a caption for a paper to standard output")
@@ -256,6 +256,11 @@ func unknownNames(flag, list string, found, known []string) error {
 func widthVar(flags *pflag.FlagSet, width *float64) {
 	flags.Var((*inches)(width), "width", fmt.Sprintf("width such as 3.25in, 8.25cm or 82mm; a bare number is in inches: %g is one column, %g a page; 0 is as wide as the panels need",
 		figure.ColumnWidth, figure.PageWidth))
+}
+
+// bareVar adds the flag for figures without words around them.
+func bareVar(flags *pflag.FlagSet, bare *bool) {
+	flags.BoolVar(bare, "bare", false, "leave out title, subtitle and what stands at the foot, for a paper whose text says it")
 }
 
 // inches is a length on paper as a flag.

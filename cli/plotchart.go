@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -46,10 +47,13 @@ func chartFlagList() []chartFlag {
 	}
 }
 
-// addTo adds the flags.
-func (c *chartFlags) addTo(flags *pflag.FlagSet) {
+// addTo adds the flags, or some of them.
+func (c *chartFlags) addTo(flags *pflag.FlagSet, some ...string) {
 	c.values = make(map[string]string)
 	for _, f := range chartFlagList() {
+		if len(some) > 0 && !slices.Contains(some, f.flag) {
+			continue
+		}
 		flags.Var(&mapValue{c.values, f.flag, "text"}, f.flag, f.usage)
 	}
 }

@@ -34,13 +34,15 @@ func newQuery() *cobra.Command {
 		Short: "Answer a saved query, or SQL of your own",
 		Long: `Runs one query on a run file and prints its answer. NAME is a query that ships with ducklens or that the file
 carries (ducklens queries list), or a .sql file of your own; -e takes SQL, and -e - reads it from standard input.
-Parameters ($name in the SQL) are given with --set name=value; they are bound, never pasted.
+Parameters ($name in the SQL) are given with --set name=value; they are bound, never pasted. A parameter of a saved query
+with several values, such as --set head=10.7,11.10, is asked for each; the column asked_for tells the answers apart.
 
 The file is opened read-only. The query sees this file alone, not other files nor the network. ducklens schema FILE
 says which tables, views and macros there are.`,
 		Example: `  ducklens query run.duckdb key_components
   ducklens query run.duckdb key_components --set head=10.7 --format csv
   ducklens query run.duckdb pct_explained_mlp0 --scalar
+  ducklens query run.duckdb pct_explained_mlp0 --set query_basis=unembed,unembed+baseline
   ducklens query run.duckdb -e "SELECT head, avg(score) AS score, avg(prob) AS prob FROM head_score GROUP BY head ORDER BY head"
   ducklens query run.duckdb -e "FROM contribution_unsplit WHERE component = \$c ORDER BY ALL" --set c=MLP0 -o mlp0.parquet`,
 		GroupID:           groupAsk,
@@ -90,7 +92,7 @@ func (f *queryFlags) run(ctx context.Context, args []string, stdin io.Reader, st
 	if err != nil {
 		return err
 	}
-	result, err := s.Run(ctx, q, set)
+	result, err := askSeveral(ctx, s, q, set)
 	if err != nil {
 		return withRemedy(ctx, s, q, set, err)
 	}
@@ -103,6 +105,31 @@ func (f *queryFlags) run(ctx context.Context, args []string, stdin io.Reader, st
 		return f.write(ctx, stdout, q, result)
 	}
 	return writeFile(f.output, func(w io.Writer) error { return f.write(ctx, w, q, result) })
+}
+
+// askSeveral asks a query. A parameter of a saved one with several values is asked for each of them, and the
+// column asked_for tells the answers apart.
+func askSeveral(ctx context.Context, s *session.Session, q queries.Query, set map[string]string) (*queries.Result, error) {
+	if q.Name == "" { // SQL of the user's: a comma in a text is one
+		return s.Run(ctx, q, set)
+	}
+	param, sets, err := q.Several(set)
+	if err != nil {
+		return nil, asUsage(err)
+	}
+	var results []*queries.Result
+	for _, set := range sets {
+		result, err := s.Run(ctx, q, set)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, result)
+	}
+	if param == "" {
+		return results[0], nil
+	}
+	_, all, err := q.SideBySide(param, results)
+	return all, err
 }
 
 // query gives the query to run: SQL from the command line or from standard input, else a saved query.

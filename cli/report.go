@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -67,6 +68,9 @@ needs, is named at its end with the reason.`,
 				return err
 			}
 			defer closing(s, &err)
+			about.Reason = func(ctx context.Context, q queries.Query, set map[string]string, err error) string {
+				return reason(ctx, s, q, set, err)
+			}
 			about.Provenance = []page.Fact{{Name: "file", Value: queries.Printable(filepath.Base(args[0]))}}
 			in, err := page.Collect(cmd.Context(), s, about)
 			if err != nil {

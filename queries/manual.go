@@ -57,7 +57,8 @@ Charts:
 `
 
 const manualFoot = `
-Columns are named in lower case; values that name something (labels, panels, series) come in the order of the rows.
+A query that gives shares says in the columns denominator and denominator_is what they are shares of: where that is 0,
+there is nothing to draw, and a figure says so. Columns are named in lower case; values that name something (labels, panels, series) come in the order of the rows.
 The flags of ducklens plot change what a header says: --title, --x, --color and the like. Try a header with
 ducklens queries check FILE.sql --file RUN.duckdb, then ducklens plot RUN.duckdb FILE.sql
 `

@@ -75,6 +75,25 @@ func (r *Result) Names() []string {
 	return names
 }
 
+// Undefined says why a column of shares is NULL in every row: the columns denominator and denominator_is name
+// what they are shares of, and that is 0. It is "" otherwise.
+func (r *Result) Undefined(column string) string {
+	share, divisor, is := r.Index(column), r.Index("denominator"), r.Index("denominator_is")
+	if share < 0 || divisor < 0 || len(r.Rows) == 0 {
+		return ""
+	}
+	for _, row := range r.Rows {
+		if x, ok := Number(row[divisor]); !ok || x != 0 || row[share] != nil {
+			return ""
+		}
+	}
+	why := "there are no shares of 0"
+	if is >= 0 {
+		why += ", which is the " + String(r.Rows[0][is])
+	}
+	return why
+}
+
 // Number reads a value of a [Result] as a float64; ok is false for NULL and for what is not a number.
 func Number(v any) (x float64, ok bool) {
 	switch v := v.(type) {

@@ -1,6 +1,7 @@
 package queries
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -44,8 +45,7 @@ const sideColumn = "asked_for"
 // together: as panels, or where panels have a meaning already, as frames.
 func (q Query) SideBySide(param string, results []*Result) (Query, *Result, error) {
 	first := results[0]
-	all := &Result{Columns: append(slices.Clone(first.Columns), Column{Name: sideColumn, Type: Text}),
-		Bound: maps.Clone(first.Bound)}
+	all := &Result{Columns: append([]Column{{Name: sideColumn, Type: Text}}, first.Columns...), Bound: maps.Clone(first.Bound)}
 	frame := -1
 	if q.Chart.Facet != "" && q.Chart.Frame != "" {
 		frame = first.Index(q.Chart.Frame)
@@ -57,18 +57,22 @@ func (q Query) SideBySide(param string, results []*Result) (Query, *Result, erro
 		}
 		values = append(values, shown(r.Bound[param]))
 		name := q.sideName(param, r.Bound[param])
+		if model, ok := r.fact("model"); ok && param == "run" && !sameModel(results) {
+			name += " (" + model + ")"
+		}
 		for _, row := range r.Rows {
 			own := name
 			if frame >= 0 {
 				own += ": " + String(row[frame])
 			}
-			all.Rows = append(all.Rows, append(slices.Clone(row), own))
+			all.Rows = append(all.Rows, append([]any{own}, row...))
 		}
 	}
 	all.Facts = unite(results)
 	if _, told := all.fact(param); !told { // before a column of that name, whose values differ
 		all.Facts = append(all.Facts, Fact{Name: param, Value: strings.Join(values, " and ")})
 	}
+	all.Facts = append(all.Facts, q.told(results, all.Facts)...)
 	all.Bound[param] = strings.Join(values, ",")
 	q.Params = slices.Clone(q.Params)
 	for i := range q.Params {
@@ -82,7 +86,105 @@ func (q Query) SideBySide(param string, results []*Result) (Query, *Result, erro
 	default:
 		q.Chart.Facet, q.Chart.FacetColumns = sideColumn, 0
 	}
+	all.align(q.Chart.X, q.Chart.XTick)
+	all.align(q.Chart.Y, q.Chart.YTick)
+	all.addUp(q.Chart.Whole, results)
 	return q, all, nil
+}
+
+func sameModel(results []*Result) bool {
+	first, _ := results[0].fact("model")
+	return !slices.ContainsFunc(results, func(r *Result) bool { model, _ := r.fact("model"); return model != first })
+}
+
+// told gives what titles name of columns that have one value in each answer, and not the same in all.
+func (q *Query) told(results []*Result, facts []Fact) (list []Fact) {
+	for _, name := range q.Placeholders() {
+		i := results[0].Index(name)
+		if i < 0 || slices.ContainsFunc(facts, func(f Fact) bool { return f.Name == name }) {
+			continue
+		}
+		var values []string
+		for _, r := range results {
+			for _, row := range r.Rows {
+				if value := HeadName(String(row[i])); !slices.Contains(values, value) {
+					values = append(values, value)
+				}
+			}
+		}
+		if len(values) > 1 && len(values) <= len(results) {
+			list = append(list, Fact{Name: name, Value: strings.Join(values, " and ")})
+		}
+	}
+	return list
+}
+
+// align gives one number to what has one name in all answers, where a number has two names: models of more
+// heads have their MLPs in a later column. The order is that of every answer, as far as they agree.
+func (r *Result) align(number, name string) {
+	at, of := r.Index(number), r.Index(name)
+	if number == "" || name == "" || at < 0 || of < 0 {
+		return
+	}
+	type place struct {
+		side, name string
+		number     float64
+	}
+	var places []place
+	names, conflict := map[float64]string{}, false
+	for _, row := range r.Rows {
+		x, ok := Number(row[at])
+		if !ok {
+			return
+		}
+		p := place{String(row[0]), String(row[of]), x}
+		if p.name == "" { // has no name by which it could be found in another answer
+			return
+		}
+		if known, ok := names[x]; ok && known != p.name {
+			conflict = true
+		}
+		if names[x] = p.name; !slices.Contains(places, p) {
+			places = append(places, p)
+		}
+	}
+	if !conflict {
+		return
+	}
+	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.number, b.number) })
+	to := map[string]float64{}
+	for range places { // as often as a name may have to give way to others
+		last := map[string]float64{}
+		for _, p := range places {
+			x := max(to[p.name], p.number)
+			if before, ok := last[p.side]; ok {
+				x = max(x, before+1)
+			}
+			to[p.name], last[p.side] = x, x
+		}
+	}
+	order := slices.SortedStableFunc(maps.Keys(to), func(a, b string) int { return cmp.Or(cmp.Compare(to[a], to[b]), cmp.Compare(a, b)) })
+	for _, row := range r.Rows {
+		row[at] = int64(slices.Index(order, String(row[of])))
+	}
+}
+
+// addUp makes one whole of those of the answers.
+func (r *Result) addUp(column string, results []*Result) {
+	i := r.Index(column)
+	if column == "" || i < 0 {
+		return
+	}
+	sum := 0.0
+	for _, one := range results {
+		if len(one.Rows) > 0 {
+			x, _ := Number(one.Rows[0][i-1]) // without the column that tells the answers apart
+			sum += x
+		}
+	}
+	for _, row := range r.Rows {
+		row[i] = sum
+	}
 }
 
 // sideName names the panel of a value of a parameter.

@@ -1,6 +1,7 @@
 package queries_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func TestSideBySide(t *testing.T) {
 			t.Errorf("%+v: facet %q, frame %q", c, got.Chart.Facet, got.Chart.Frame)
 		}
 		last := all.Rows[len(all.Rows)-1]
-		if len(all.Rows) != 4 || last[len(last)-1] != c.name {
+		if len(all.Rows) != 4 || last[0] != c.name {
 			t.Errorf("%+v: rows %v", c, all.Rows)
 		}
 		if title, err := all.Expand(got.Title); err != nil || title != "Head 10.7 and 11.10" {
@@ -94,6 +95,35 @@ func TestSideBySide(t *testing.T) {
 	other.Columns = other.Columns[:3]
 	if _, _, err := twoSided().SideBySide("head", []*queries.Result{answer("L10H7"), other}); err == nil || !strings.Contains(err.Error(), "different columns") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A model of more heads has its MLPs in another column: what has one name stands in one place.
+func TestSideBySideAligns(t *testing.T) {
+	t.Parallel()
+	answer := func(run int64, names ...string) *queries.Result {
+		r := &queries.Result{Bound: map[string]any{"head": run}, Columns: []queries.Column{{Name: "x", Type: queries.Integer}, {Name: "y", Type: queries.Integer},
+			{Name: "v", Type: queries.Float}, {Name: "name", Type: queries.Text}, {Name: "whole", Type: queries.Float}, {Name: "measure", Type: queries.Text}}}
+		for i, name := range names {
+			r.Rows = append(r.Rows, []any{int64(i), int64(0), 1.5, name, float64(len(names)), fmt.Sprintf("of %d", run)})
+		}
+		return r
+	}
+	q := twoSided()
+	q.Chart.XTick, q.Chart.Whole, q.Chart.XTitle = "name", "whole", "{measure}"
+	got, all, err := q.SideBySide("head", []*queries.Result{answer(1, "H0", "MLP", "b_O"), answer(2, "H0", "H1", "H2", "MLP")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, name, whole := all.Index("x"), all.Index("name"), all.Index("whole")
+	want := map[string]int64{"H0": 0, "H1": 1, "H2": 2, "MLP": 3, "b_O": 4}
+	for _, row := range all.Rows {
+		if row[x] != want[row[name].(string)] || row[whole] != 7.0 {
+			t.Errorf("row %v, want place %d and a whole of 7", row, want[row[name].(string)])
+		}
+	}
+	if title, err := all.Expand(got.Chart.XTitle); err != nil || title != "of 1 and of 2" {
+		t.Errorf("title %q, %v", title, err)
 	}
 }
 

@@ -2,7 +2,6 @@ package figure
 
 import (
 	"fmt"
-	"math"
 	"strings"
 
 	"ducklens/queries"
@@ -87,6 +86,9 @@ func sentences(parts []string) string {
 func (f *Figure) captionCells(first *Panel) string {
 	limit := f.Scale.Limit
 	text := fmt.Sprintf("Colour shows the %s, red above and blue below zero", f.Scale.Title)
+	if s := f.counted(); s.high > 0 {
+		text += fmt.Sprintf(" (%v)", s)
+	}
 	if f.Scale.Shared() {
 		text += fmt.Sprintf(", on one scale from %s to %s", axis.Text(-limit, limit/100, limit),
 			axis.Text(limit, limit/100, limit))
@@ -152,7 +154,7 @@ func (f *Figure) captionHistogram(first *Panel) string {
 		if len(f.Frames)*len(f.Frames[0].Panels) == 1 {
 			var means []string
 			for _, d := range first.Distributions {
-				means = append(means, f.Legend.Names[d.Series]+" "+axis.Plain(d.Mean, f.meanDecimals()))
+				means = append(means, f.seriesName(d)+" "+axis.Plain(d.Mean, f.meanDecimals()))
 			}
 			text += ": " + list(means)
 		}
@@ -182,18 +184,14 @@ func (f *Figure) sameCount() int {
 
 // captionError says what error bars or bands are, where there are some, and behind how many examples.
 func (f *Figure) captionError(are string) string {
-	known, low, high := false, int64(math.MaxInt64), int64(0)
-	see := func(se float64, n int64) {
-		known = known || se > 0
-		low, high = min(low, n), max(high, n)
-	}
+	known := false
 	for p := range f.panels() {
 		for _, b := range p.Bars {
-			see(b.Error, b.Count)
+			known = known || b.Error > 0
 		}
 		for _, l := range p.Lines {
 			for _, pt := range l.Points {
-				see(pt.Error, pt.Count)
+				known = known || pt.Error > 0
 			}
 		}
 	}
@@ -201,12 +199,8 @@ func (f *Figure) captionError(are string) string {
 	if known {
 		text = "; " + are + " one standard error"
 	}
-	switch {
-	case high == 0:
-	case low == high:
-		text += fmt.Sprintf(" (n = %d)", high)
-	default:
-		text += fmt.Sprintf(" (n = %d to %d)", low, high)
+	if s := f.counted(); s.high > 0 {
+		text += fmt.Sprintf(" (%v)", s)
 	}
 	return text
 }

@@ -18,6 +18,7 @@ type Figure struct {
 	Scale      Scale             // heatmap, matrix
 	Part       Part              // matrix: how much of the whole is shown
 	Hidden     Hidden            // what the reader did not want to see
+	Counts     Counts            // over how many examples the values are
 	Legend     Legend            // histogram, bar, line, scatter
 	Bins       Bins              // histogram
 	Settings   []queries.Setting // parameters of the query that are not at their defaults, but those that a title tells
@@ -143,7 +144,7 @@ type Fact struct {
 //
 // An answer that does not fit is an [*Error].
 func New(q queries.Query, r *queries.Result, facts ...Fact) (*Figure, error) {
-	f := &Figure{Name: q.Name, Mark: q.Chart.Mark, Columns: q.Chart.FacetColumns}
+	f := &Figure{Name: q.Name, Mark: q.Chart.Mark, Columns: q.Chart.FacetColumns, Counts: newCounts(q.Chart, r)}
 	fill, ok := map[queries.Mark]func(*table, queries.Chart) error{
 		queries.Heatmap:   f.cells,
 		queries.Matrix:    f.cells,

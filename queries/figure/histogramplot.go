@@ -209,6 +209,7 @@ func (m *histogramPlot) legend() page.Aside {
 	if len(m.f.Frames) == 1 && len(m.f.Frames[0].Panels) == 1 {
 		l.NoteTitle = "mean"
 		for _, d := range m.f.Frames[0].Panels[0].Distributions {
+			l.Entries[d.Series].Name = m.f.seriesName(d)
 			l.Entries[d.Series].Note = axis.Plain(d.Mean, m.f.meanDecimals())
 		}
 	}

@@ -106,7 +106,7 @@ func TestCaption(t *testing.T) {
 		want   []string
 	}{
 		"heatmap": {grid{heads: 4, stop: 3, facets: quadrants, frames: baselines}.sample(), []string{
-			"What head 10.7 reads at IO: ", "Colour shows the attention score (pre-softmax), red above and blue below zero, on one scale from −", " for all panels.",
+			"What head 10.7 reads at IO: ", "Colour shows the attention score (pre-softmax), red above and blue below zero (n = 50), on one scale from −", " for all panels.",
 			"Panels: query ∥ W_U[IO], key ∥ MLP0; ", "From top to bottom: IO minus S1; "}},
 		"histogram": {substitutions(1200, nil), []string{"Histograms of attention score END→IO (pre-softmax) in bins of ", "7 series in order of their means: W_U[IO] 2.",
 			" and W_U[random] −", "(n = 1200 each)", "whiskers"}},

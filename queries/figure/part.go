@@ -43,7 +43,7 @@ func (f *Figure) keepLargest(t *table, c queries.Chart) error {
 	first := &f.Frames[0].Panels[0]
 	rows, columns := f.weights()
 	most := c.Largest
-	if most == 0 && max(len(rows), len(columns)) > mostPlaces {
+	if most == 0 && c.Whole == "" && max(len(rows), len(columns)) > mostPlaces { // else the query has chosen
 		most = largestPlaces
 	}
 	whole, err := f.whole(t, c)
@@ -54,11 +54,15 @@ func (f *Figure) keepLargest(t *table, c queries.Chart) error {
 	keepRows, keepColumns := f.largest(rows, first.Y.Names, most), f.largest(columns, first.X.Names, most)
 	part.Rows, part.Columns = len(keepRows), len(keepColumns)
 	less := part.Rows < part.OfRows || part.Columns < part.OfColumns
-	if !less && c.Whole == "" {
-		return nil
+	shown := f.keep(keepRows, keepColumns)
+	if !less && shown >= whole*(1-1e-9) {
+		return nil // all of it
 	}
-	if shown := f.keep(keepRows, keepColumns); whole > 0 {
+	if whole > 0 {
 		part.Share = shown / whole
+	}
+	for p := range f.panels() { // what is left of most groups is a single place, which its name tells better
+		p.X.Groups, p.Y.Groups = nil, nil
 	}
 	f.Part = part
 	return nil
@@ -144,8 +148,7 @@ func (f *Figure) keep(rows, columns []int) (sum float64) {
 	return sum
 }
 
-// only is the axis with some of its places, in ascending order. Its groups go: what is left of most of them
-// is a single place, which its name tells better.
+// only is the axis with some of its places, in ascending order, without groups.
 func (a Axis) only(places []int) Axis {
 	if len(places) == len(a.Names) {
 		return a

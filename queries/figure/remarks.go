@@ -27,6 +27,9 @@ func (f *Figure) Lead() []string {
 // shown says what of the answer is in the figure, where that is not all.
 func (f *Figure) shown() []string {
 	var remarks []string
+	if text := f.countRemark(); text != "" {
+		remarks = append(remarks, text)
+	}
 	if p := f.Part; p.OfRows > 0 {
 		text := fmt.Sprintf("shown are %s and %s, those that carry most", portion(p.Rows, p.OfRows, "row"),
 			portion(p.Columns, p.OfColumns, "column"))

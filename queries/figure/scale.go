@@ -192,7 +192,8 @@ func (f *Figure) apartKey() string {
 	return "outside the colour scale: " + strings.Join(texts, ", ")
 }
 
-// FrameNames are the names of the frames, with the ends of their colour scales where each has its own.
+// FrameNames are the names of the frames, with the ends of their colour scales and the numbers of their
+// examples where each has its own.
 func (f *Figure) FrameNames() []string {
 	names := make([]string, len(f.Frames))
 	for i, frame := range f.Frames {
@@ -201,12 +202,13 @@ func (f *Figure) FrameNames() []string {
 		if len(f.Frames) > 1 && (panels || f.Scale.Rule == queries.ScaleFrame) {
 			names[i] = limitName(frame.Name, frame.Panels[0].Limit)
 		}
+		names[i] = f.frameCount(i, names[i])
 	}
 	return names
 }
 
-// PanelNames are the names of the panels of a frame, with the ends of their colour scales where each has its
-// own.
+// PanelNames are the names of the panels of a frame, with the ends of their colour scales and the numbers of
+// their examples where each has its own.
 func (f *Figure) PanelNames(frame int) []string {
 	panels := f.Frames[frame].Panels
 	names := make([]string, len(panels))
@@ -215,6 +217,7 @@ func (f *Figure) PanelNames(frame int) []string {
 		if f.Scale.Rule == queries.ScalePanel && !f.serial() {
 			names[i] = limitName(panel.Name, panel.Limit)
 		}
+		names[i] = f.panelCount(frame, i, names[i])
 	}
 	return names
 }

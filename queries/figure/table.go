@@ -156,6 +156,9 @@ func (t *table) numbers(column string) ([]float64, error) {
 	if typ := t.columns[j].Type; !typ.Numeric() {
 		return nil, t.fail(ErrColumn, fmt.Sprintf("column %s holds %s, want numbers", column, typ), nil, "")
 	}
+	if why := t.result.Undefined(column); why != "" {
+		return nil, t.fail(ErrEmpty, why, nil, "")
+	}
 	values := make([]float64, len(t.rows))
 	var bad []int
 	for i, row := range t.rows {

@@ -28,7 +28,14 @@ type Options struct {
 	Prompts    int    // how many prompts are listed at least, those behind cells beside them; 0 is 200
 	Drivers    int    // how many prompts are listed for a cell; 0 is 8
 	Provenance []Fact // what else is known about the file, such as its name
+
+	// Reason says why the run has no answer to a query that was asked with values, given what went wrong; nil takes the
+	// error's own words.
+	Reason func(ctx context.Context, q queries.Query, set map[string]string, err error) string
 }
+
+// ErrEmpty is found in the error of a query that gave no rows.
+var ErrEmpty = errors.New("the answer has no rows")
 
 // Numbers of the zero [Options].
 const (
@@ -91,7 +98,11 @@ func (c *collector) collect(ctx context.Context) error {
 			if ctx.Err() != nil || q.Name == closureQuery {
 				return err
 			}
-			c.in.LeftOut = append(c.in.LeftOut, Note{Title: q.Name, Text: err.Error()})
+			text := err.Error()
+			if c.options.Reason != nil {
+				text = c.options.Reason(ctx, q, c.set(q, nil), err)
+			}
+			c.in.LeftOut = append(c.in.LeftOut, Note{Title: q.Name, Text: text})
 		}
 	}
 	c.choosePrompts()
@@ -153,7 +164,7 @@ func (c *collector) add(ctx context.Context, q queries.Query) error {
 	switch q.Chart.Mark {
 	case queries.Table:
 		if len(result.Rows) == 0 {
-			return errors.New("the answer has no rows")
+			return ErrEmpty
 		}
 		c.in.Tables = append(c.in.Tables, Table{Title: title, Result: result, Source: source})
 		return nil
@@ -246,6 +257,9 @@ func (c *collector) addHeadline(q queries.Query, title string, result *queries.R
 		if x, err := strconv.ParseFloat(p.Value, 64); p.Name == "level" && err == nil {
 			h.Level = x
 		}
+	}
+	if why := result.Undefined(q.Chart.Y); why != "" {
+		return errors.New(why)
 	}
 	if !known(h.Percent) {
 		return errors.New("the percentage is NULL: the run lacks what it is made of")

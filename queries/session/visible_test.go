@@ -8,6 +8,7 @@ import (
 	"maps"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,9 +84,6 @@ func TestParametersAreSeen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(usual.Rows) == 0 {
-				t.Skip("the sample file has no rows for this query")
-			}
 			plain := drawn(t, q, usual)
 			said := words(t, plain)
 			for _, p := range q.Params {
@@ -97,10 +95,7 @@ func TestParametersAreSeen(t *testing.T) {
 					}
 					changed = drawn(t, q, result)
 				} else { // the same rows, so that nothing but words can differ
-					same := *usual
-					same.Bound = maps.Clone(usual.Bound)
-					same.Bound[p.Name] = another(p)
-					changed = drawn(t, q, &same)
+					changed = drawn(t, q, rebound(usual, p.Name, another(p)))
 				}
 				if words(t, changed) == said {
 					t.Errorf("%s: nothing in the figure tells that it is not at its default", p.Name)
@@ -109,6 +104,23 @@ func TestParametersAreSeen(t *testing.T) {
 			}
 		})
 	}
+}
+
+// rebound is an answer as if a parameter had had another value. A query may give the value that stands for a
+// parameter in a column of its name.
+func rebound(r *queries.Result, param string, value any) *queries.Result {
+	same := *r
+	same.Bound = maps.Clone(r.Bound)
+	same.Bound[param] = value
+	if i := r.Index(param); i >= 0 {
+		same.Rows = nil
+		for _, row := range r.Rows {
+			row = slices.Clone(row)
+			row[i] = value
+			same.Rows = append(same.Rows, row)
+		}
+	}
+	return &same
 }
 
 // differ compares two figures in every format.

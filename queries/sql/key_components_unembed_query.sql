@@ -9,6 +9,7 @@
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: query_basis TEXT = 'sub_unembed', what replaces the query vector: a basis of the kind replacement
+-- say: query_basis, query replaced by {value}
 -- chart: heatmap
 -- x: grid_column
 -- y: grid_row

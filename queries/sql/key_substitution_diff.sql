@@ -12,6 +12,7 @@
 -- chart: histogram
 -- x: diff
 -- series: series
+-- count: n
 -- x_title: attention score to the key position minus to the baseline position
 -- y_title: prompts
 -- legend_title: key vector

@@ -10,9 +10,11 @@
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: subtract BOOLEAN = false, whether the score difference takes the place of the score in the softmax, as in the notebook convention
+-- say: subtract = true, made from the score difference
 -- chart: histogram
 -- x: prob
 -- series: series
+-- count: n
 -- x_title: attention probability of the key position{subtract?, made from the score difference|}
 -- y_title: prompts
 -- legend_title: key vector

@@ -12,6 +12,7 @@
 -- chart: histogram
 -- x: score
 -- series: series
+-- count: n
 -- x_title: attention score to the key position
 -- y_title: prompts
 -- legend_title: key vector

@@ -1,15 +1,21 @@
 -- name: pair_matrix
 -- title: Head {head}: pairs of components
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}; ∥ is along {query_basis} at the query and along
+--   {key_basis} at the key
 -- description: What each pair of a query component and a key component contributes to the score with which the head
 --   attends from the query to the key position: the mean over the prompts, one frame for each quadrant. All cells of all
 --   frames add up to the mean score, in the exact convention; the notebook convention has no cells for b_O. Score terms
---   are not causal effects.
+--   are not causal effects. Of many components those are given that carry most: the largest sums of the sizes of their
+--   cells; whole is that sum over all cells, given or not.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: query_basis TEXT = NULL, basis that splits query vectors; NULL is unembed+baseline if the run has it, else unembed
 -- param: key_basis TEXT = 'mlp0', basis that splits key vectors
 -- param: subtract BOOLEAN = NULL, whether the score at the baseline position is subtracted; NULL is yes if the prompts have one
+-- param: most INTEGER = NULL, how many components of each side to give, those that carry most; NULL is all of up to 48, 28 of more
+-- say: subtract = true, baseline subtracted
+-- say: subtract = false, baseline not subtracted
+-- say: most, at most {value} components of each side
 -- chart: matrix
 -- x: key_place
 -- y: query_place
@@ -21,8 +27,9 @@
 -- y_tick: query_component
 -- x_group: key_group
 -- y_group: query_group
--- x_title: key component
--- y_title: query component
+-- whole: whole
+-- x_title: {key_axis}
+-- y_title: {query_axis}
 -- fill_title: mean contribution to the score{subtract? difference|}
 
 WITH target AS (
@@ -47,23 +54,36 @@ WITH target AS (
   SELECT q.corner, q.quadrant, q.query_part, q.key_part
   FROM (VALUES (1, 'par_par', '∥', '∥'), (2, 'par_perp', '∥', '⊥'), (3, 'perp_par', '⊥', '∥'), (4, 'perp_perp', '⊥', '⊥'))
     AS q(corner, quadrant, query_part, key_part)
-), query_place AS ( -- components stand in the order in which they write
-  SELECT o.component_id, row_number() OVER (ORDER BY o.ordinal) - 1 AS place
-  FROM target AS t JOIN run_component AS o ON o.run_id = t.run_id
-  WHERE o.component_id IN (SELECT p.query_component_id FROM pairs AS p)
-), key_place AS (
-  SELECT o.component_id, row_number() OVER (ORDER BY o.ordinal) - 1 AS place
-  FROM target AS t JOIN run_component AS o ON o.run_id = t.run_id
-  WHERE o.component_id IN (SELECT p.key_component_id FROM pairs AS p)
+), cell AS MATERIALIZED (
+  SELECT p.query_component_id, p.key_component_id, q.corner, q.quadrant, 'query ' || q.query_part || ', key ' || q.key_part AS frame,
+    p.mean[q.corner] AS mean, p.se[q.corner] AS se, p.n, p.query_basis, p.subtract
+  FROM pairs AS p
+  JOIN corner AS q ON (p.query_split OR q.query_part = '⊥') AND (p.key_split OR q.key_part = '⊥')
+  WHERE p.n > 0
+), ranked AS ( -- the components of each side by what they carry
+  SELECT w.side, w.component_id, o.ordinal, count(*) OVER (PARTITION BY w.side) AS of,
+    row_number() OVER (PARTITION BY w.side ORDER BY w.weight DESC, o.ordinal) AS rank
+  FROM (
+    SELECT 'query' AS side, c.query_component_id AS component_id, sum(abs(c.mean)) AS weight FROM cell AS c GROUP BY c.query_component_id
+    UNION ALL
+    SELECT 'key' AS side, c.key_component_id AS component_id, sum(abs(c.mean)) AS weight FROM cell AS c GROUP BY c.key_component_id
+  ) AS w
+  JOIN target AS t ON true
+  JOIN run_component AS o ON o.run_id = t.run_id AND o.component_id = w.component_id
+), place AS ( -- what is given of them, in the order in which they write
+  SELECT r.side, r.component_id, r.ordinal AS place,
+    r.side || ' component' || CASE WHEN count(*) OVER (PARTITION BY r.side) < r.of
+      THEN ' (' || count(*) OVER (PARTITION BY r.side) || ' of ' || r.of || ')' ELSE '' END AS axis
+  FROM ranked AS r
+  WHERE r.rank <= coalesce($most, CASE WHEN r.of > 48 THEN 28 ELSE r.of END)
 )
-SELECT 'query ' || q.query_part || ', key ' || q.key_part AS frame, q.quadrant, qp.place AS query_place, kp.place AS key_place,
-  qc.label AS query_component, kc.label AS key_component, p.mean[q.corner] AS mean, p.se[q.corner] AS se, p.n,
-  coalesce(qc.layer::VARCHAR, 'other') AS query_group, coalesce(kc.layer::VARCHAR, 'other') AS key_group, p.query_basis, p.subtract
-FROM pairs AS p
-JOIN corner AS q ON (p.query_split OR q.query_part = '⊥') AND (p.key_split OR q.key_part = '⊥')
-JOIN query_place AS qp ON qp.component_id = p.query_component_id
-JOIN key_place AS kp ON kp.component_id = p.key_component_id
-JOIN component AS qc ON qc.component_id = p.query_component_id
-JOIN component AS kc ON kc.component_id = p.key_component_id
-WHERE p.n > 0
-ORDER BY q.corner, qp.place, kp.place
+SELECT d.frame, d.quadrant, qp.place AS query_place, kp.place AS key_place,
+  qc.label AS query_component, kc.label AS key_component, d.mean, d.se, d.n,
+  coalesce(qc.layer::VARCHAR, 'other') AS query_group, coalesce(kc.layer::VARCHAR, 'other') AS key_group, d.query_basis, d.subtract,
+  (SELECT sum(abs(c.mean)) FROM cell AS c) AS whole, qp.axis AS query_axis, kp.axis AS key_axis
+FROM cell AS d
+JOIN place AS qp ON qp.side = 'query' AND qp.component_id = d.query_component_id
+JOIN place AS kp ON kp.side = 'key' AND kp.component_id = d.key_component_id
+JOIN component AS qc ON qc.component_id = d.query_component_id
+JOIN component AS kc ON kc.component_id = d.key_component_id
+ORDER BY d.corner, qp.place, kp.place

@@ -1,6 +1,7 @@
 -- name: query_quadrants
 -- title: Head {head}: query-side components by quadrant
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}; ∥ is along {query_basis} at the query and along
+--   {key_basis} at the key
 -- description: The contributions of query_components, split by what part of the query vector meets what part of the
 --   key vector: ∥ is the part along the basis of its side, ⊥ the rest. Frames: baseline subtracted; subtracted, with
 --   the query vectors split along the unembeddings of both the key and the baseline token; not subtracted. The

@@ -11,9 +11,12 @@
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: mover TEXT = NULL, head whose output is put in, such as 9.9; NULL is the first mover of the run
 -- param: subtract BOOLEAN = false, whether the score at the baseline position is subtracted
+-- say: mover, output of {value}
+-- say: subtract = true, baseline subtracted
 -- chart: histogram
 -- x: score
 -- series: series
+-- count: n
 -- x_title: attention score to the key position{subtract?, less that to the baseline position|}
 -- y_title: prompts
 -- legend_title: query vector

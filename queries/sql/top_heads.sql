@@ -3,18 +3,23 @@
 -- subtitle: {model}, {prompts} prompts ({source}), run {run}
 -- description: Attention of each target head of the run from the query to the key position: mean probability and score, and
 --   those less the ones at the baseline position, with standard errors. Heads in falling order of the measure that is asked
---   for; mean, se and n are those of that measure, n_baseline counts the prompts that have a baseline.
+--   for; mean, se and n are those of that measure; n_score counts all prompts, n_baseline those that have a baseline.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: by TEXT = 'prob', what orders the heads: prob (attention probability of the key), diff_prob (that of the key minus
 --   that of the baseline), score, or diff (score at the key minus at the baseline)
 -- param: most INTEGER = 20, how many heads to list
+-- say: by = prob, heads in the order of the attention probability of the key
+-- say: by = diff_prob, heads in the order of the attention probability of the key minus that of the baseline
+-- say: by = score, heads in the order of the score at the key
+-- say: by = diff, heads in the order of the score at the key minus that at the baseline
+-- say: most, at most {value} heads
 -- chart: bar
 -- x: name
 -- y: mean
 -- error: se
 -- count: n
 -- x_title: head
--- y_title: mean from query to key
+-- y_title: mean {measure}
 
 WITH value AS (
   SELECT s.head, s.prob, s.prob - s.baseline_prob AS diff_prob, s.baseline_prob, s.score, s.diff,
@@ -26,7 +31,7 @@ WITH value AS (
 SELECT v.head, avg(v.asked) AS mean, stddev_samp(v.asked) / sqrt(count(v.asked)) AS se, count(v.asked) AS n,
   avg(v.prob) AS mean_prob, stddev_samp(v.prob) / sqrt(count(v.prob)) AS se_prob, avg(v.baseline_prob) AS mean_baseline_prob,
   avg(v.diff_prob) AS mean_diff_prob, stddev_samp(v.diff_prob) / sqrt(count(v.diff_prob)) AS se_diff_prob,
-  avg(v.score) AS mean_score, stddev_samp(v.score) / sqrt(count(v.score)) AS se_score,
+  avg(v.score) AS mean_score, stddev_samp(v.score) / sqrt(count(v.score)) AS se_score, count(v.score) AS n_score,
   avg(v.diff) AS mean_diff, stddev_samp(v.diff) / sqrt(count(v.diff)) AS se_diff, count(v.diff) AS n_baseline,
   head_name(v.head) AS name,
   CASE $by WHEN 'prob' THEN 'attention probability of the key' WHEN 'diff_prob' THEN 'attention probability of the key minus the baseline'

@@ -1,6 +1,7 @@
 -- name: top_pairs
 -- title: Head {head}: the largest pairs of components
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}; ∥ is along {query_basis} at the query and along
+--   {key_basis} at the key
 -- description: The pairs of a query component, a key component and a quadrant that contribute most to the mean score,
 --   by absolute value, each as a share of the sum over all pairs and quadrants. A pair is expected if an expected head
 --   at the query, in its part along the query basis, meets MLP0 at the key, in its part along the key basis; half
@@ -14,6 +15,10 @@
 -- param: key_basis TEXT = 'mlp0', basis that splits key vectors
 -- param: subtract BOOLEAN = NULL, whether the score at the baseline position is subtracted; NULL is yes if the prompts have one
 -- param: most INTEGER = 40, how many pairs to list
+-- say: expected_heads, expected heads: {value}
+-- say: subtract = true, baseline subtracted
+-- say: subtract = false, baseline not subtracted
+-- say: most, the largest {value}
 -- chart: bar
 -- x: pair
 -- y: pct
@@ -76,7 +81,8 @@ SELECT qc.label || ' ' || d.query_part || ', ' || kc.label || ' ' || d.key_part 
   100 * d.se / nullif(abs(s.total), 0) AS se, d.n,
   CASE WHEN x.label IS NULL OR kc.label <> 'MLP0' THEN 'not expected' WHEN d.quadrant = 'par_par' THEN 'expected'
     WHEN d.quadrant = 'perp_par' THEN 'half expected' ELSE 'not expected' END AS category,
-  qc.label AS query_component, kc.label AS key_component, d.quadrant, d.mean, s.total, d.query_basis, d.subtract
+  qc.label AS query_component, kc.label AS key_component, d.quadrant, d.mean, s.total, d.query_basis, d.subtract, s.total AS denominator,
+  'mean score' || CASE WHEN d.subtract THEN ' difference' ELSE '' END || ' over all pairs and quadrants' AS denominator_is
 FROM term AS d CROSS JOIN total AS s
 JOIN component AS qc ON qc.component_id = d.query_component_id
 JOIN component AS kc ON kc.component_id = d.key_component_id

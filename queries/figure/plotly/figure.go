@@ -217,7 +217,7 @@ func (p *plot) addFrames(traces func(int) []object) {
 	for i, shown := range p.f.FrameNames() {
 		name := strconv.Itoa(i+1) + ": " + shown
 		frame := object{"name": name, "data": traces(i), "traces": numbers}
-		if p.f.Scale.Rule == queries.ScalePanel {
+		if p.namesVary() {
 			frame["layout"] = object{"annotations": p.notesOf(i)}
 		}
 		p.frames = append(p.frames, frame)
@@ -234,6 +234,17 @@ func (p *plot) addFrames(traces func(int) []object) {
 		"currentvalue": object{"visible": true, "prefix": "", "xanchor": "left", "font": object{"size": 13}},
 		"transition":   object{"duration": 0},
 	}}
+}
+
+// namesVary tells whether the panels of the frames have different names: their own scales, or numbers of
+// examples.
+func (p *plot) namesVary() bool {
+	for i := range p.f.Frames {
+		if !slices.Equal(p.f.PanelNames(i), p.f.PanelNames(0)) {
+			return true
+		}
+	}
+	return false
 }
 
 // notesOf are the annotations with the names that the panels have in a frame: they come first, one for each

@@ -1,0 +1,140 @@
+package figure
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"ducklens/queries"
+)
+
+// Counts says over how many examples the drawn values are. The subtitle tells how many prompts the run has,
+// and a mean may be over fewer: those that have a baseline.
+type Counts struct {
+	Known   bool  // the query names a column with them
+	Prompts int64 // that the run has; 0 where that is not known
+}
+
+// newCounts reads what the answer says about the run.
+func newCounts(c queries.Chart, r *queries.Result) Counts {
+	counts := Counts{Known: c.Count != ""}
+	for _, fact := range r.Facts {
+		if n, err := strconv.ParseInt(fact.Value, 10, 64); fact.Name == "prompts" && err == nil {
+			counts.Prompts = n
+		}
+	}
+	return counts
+}
+
+// counting is the smallest and the largest number of examples behind a value.
+type counting struct{ low, high int64 }
+
+func (s counting) String() string {
+	if s.low == s.high {
+		return fmt.Sprintf("n = %d", s.low)
+	}
+	return fmt.Sprintf("n = %d to %d", s.low, s.high)
+}
+
+// counted is the range of some panels; of none it is empty: low is larger than high.
+func counted(panels ...*Panel) counting {
+	s := counting{low: math.MaxInt64}
+	see := func(n int64) { s.low, s.high = min(s.low, n), max(s.high, n) }
+	for _, p := range panels {
+		for _, c := range p.Cells {
+			see(c.Count)
+		}
+		for _, d := range p.Distributions {
+			see(int64(len(d.Values)))
+		}
+		for _, b := range p.Bars {
+			see(b.Count)
+		}
+		for _, l := range p.Lines {
+			for _, pt := range l.Points {
+				see(pt.Count)
+			}
+		}
+	}
+	return s
+}
+
+// seriesName is the name of a distribution's series, with the number of its values where others have another.
+func (f *Figure) seriesName(d Distribution) string {
+	name := f.Legend.Names[d.Series]
+	if f.sameCount() == 0 {
+		name += fmt.Sprintf(" (n = %d)", len(d.Values))
+	}
+	return name
+}
+
+// counted is the range of all panels.
+func (f *Figure) counted() counting {
+	var all []*Panel
+	for p := range f.panels() {
+		all = append(all, p)
+	}
+	return counted(all...)
+}
+
+// countRemark says that the values are over fewer examples than the run has prompts, where that is so in
+// every panel alike.
+func (f *Figure) countRemark() string {
+	all := f.counted()
+	if !f.Counts.Known || all.high >= f.Counts.Prompts || all.high == 0 {
+		return ""
+	}
+	for p := range f.panels() {
+		if s := counted(p); s != all && s.low <= s.high {
+			return "" // their names tell
+		}
+	}
+	return fmt.Sprintf("%v of %d prompts", all, f.Counts.Prompts)
+}
+
+// frameCount and panelCount end the name of a frame or panel with its number of examples, where it is not
+// that of the others: of a frame if its panels agree, else of a panel.
+func (f *Figure) frameCount(frame int, name string) string {
+	if f.Counts.Known && len(f.Frames) > 1 && f.countedByFrame() {
+		return f.countName(name, f.Frames[frame].counted())
+	}
+	return name
+}
+
+func (f *Figure) panelCount(frame, panel int, name string) string {
+	if !f.Counts.Known || f.countedByFrame() {
+		return name
+	}
+	return f.countName(name, counted(&f.Frames[frame].Panels[panel]))
+}
+
+// countedByFrame tells whether the panels of each frame have one range.
+func (f *Figure) countedByFrame() bool {
+	for i := range f.Frames {
+		all := f.Frames[i].counted()
+		for j := range f.Frames[i].Panels {
+			if s := counted(&f.Frames[i].Panels[j]); s != all && s.low <= s.high {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (f *Frame) counted() counting {
+	var all []*Panel
+	for j := range f.Panels {
+		all = append(all, &f.Panels[j])
+	}
+	return counted(all...)
+}
+
+func (f *Figure) countName(name string, s counting) string {
+	if s.low > s.high || s.high == 0 || s == f.counted() {
+		return name
+	}
+	if name == "" {
+		return s.String()
+	}
+	return name + " (" + s.String() + ")"
+}
