@@ -157,8 +157,9 @@ func CheckTarget(ctx context.Context, path string, add, force bool) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return dbfile.Wrap("create", path, err)
 	}
-	if _, err := os.Stat(filepath.Dir(path)); err != nil {
-		return dbfile.Wrap("create", path, err)
+	if dir := filepath.Dir(path); !isFolder(dir) {
+		return &dbfile.Error{Op: "create", Path: path, Kind: dbfile.ErrNotFound, Detail: "there is no folder " + dir,
+			Advice: "make the folder first, or choose another"}
 	}
 	return nil
 }
@@ -171,3 +172,8 @@ const MaxFactorHeads = 12
 // GPT-2 small, with the default bases, takes 130 kB of them for each prompt, twice as much as its contributions: a dozen heads
 // over 100 prompts are 160 MB, all 144 would be gigabytes for tables of pairs that nobody looks at.
 func FactorsByDefault(heads int) bool { return 0 < heads && heads <= MaxFactorHeads }
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
