@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"ducklens/queries"
 )
@@ -93,12 +94,15 @@ func outputFile(w io.Writer) *os.File {
 // ownFault is how a fault of DuckDB itself begins, which it tells with the addresses of its functions.
 var ownFault = regexp.MustCompile(`(?s)(INTERNAL Error: [^\n]*).*|\n+Stack Trace:.*`)
 
+// packageName finds the names of packages with which errors begin for those who call them from Go.
+var packageName = regexp.MustCompile(`(?m)(^|: )(?:engine|decompose|blas|model|tokenizer|prompts|figure): `)
+
 // report writes an error for a person: what is wrong, then what to do about it where the error knows. Names and values in it may
 // come from a stranger's file; no line of it does more than show text.
 func report(w io.Writer, err error) {
 	text := strings.TrimPrefix(err.Error(), "ducklens: ")
 	own := strings.Contains(text, "INTERNAL Error")
-	text = ownFault.ReplaceAllString(text, "$1")
+	text = packageName.ReplaceAllString(ownFault.ReplaceAllString(text, "$1"), "$1")
 	fmt.Fprintf(w, "ducklens: %s\n", printableLines(text))
 	var advice interface{ Hint() string }
 	if own {
@@ -141,6 +145,26 @@ func usagef(format string, args ...any) error {
 	return &usageError{err: fmt.Errorf(format, args...)}
 }
 
+// flagError says what a flag wants, where pflag gives its value and the words of package strconv.
+func flagError(err error) error {
+	var wrong *pflag.InvalidValueError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	name, value := "--"+wrong.GetFlag().Name, wrong.GetValue()
+	switch wrong.GetFlag().Value.Type() {
+	case "int", "int64":
+		return fmt.Errorf("%s %s, want a whole number", name, value)
+	case "float64":
+		return fmt.Errorf("%s %s, want a number", name, value)
+	case "bool":
+		return fmt.Errorf("%s=%s, want true or false", name, value)
+	case "duration":
+		return fmt.Errorf("%s %s, want a time such as 30s or 5m", name, value)
+	}
+	return fmt.Errorf("%s: %w", name, wrong.Unwrap())
+}
+
 // asUsage makes err a usageError unless it is nil.
 func asUsage(err error) error {
 	if err == nil {
@@ -171,7 +195,7 @@ drawn from saved questions.`,
 			}
 		},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return asUsage(err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return asUsage(flagError(err)) })
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddGroup(
 		&cobra.Group{ID: groupMake, Title: "Make a file:"},

@@ -82,7 +82,7 @@ func (d *demonstration) run(ctx context.Context, out, stderr io.Writer) (err err
 			return err
 		}
 	}
-	temporary, err := os.MkdirTemp("", "ducklens-demo-*")
+	temporary, err := temporaryFolder("ducklens-demo-*")
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}

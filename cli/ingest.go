@@ -265,7 +265,11 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	f.tell(summary, len(e.Heads()), stderr)
 	fmt.Fprintf(stderr, "%s: run %d, %s, %s, %d rows in %s\n", summary.Path, summary.RunID,
 		plural(summary.Examples, "prompt"), headList(e.Heads()), summary.Rows, round(summary.Elapsed))
-	fmt.Fprintf(stderr, "largest closure residual %.1e; ask it: %s query %s key_components\n", summary.MaxClosure, call.program, quote(summary.Path))
+	meant := ""
+	if f.engine.Convention == schema.Notebook {
+		meant = ", as the notebook's arithmetic leaves parts out"
+	}
+	fmt.Fprintf(stderr, "largest closure residual %.1e%s; ask it: %s query %s key_components\n", summary.MaxClosure, meant, call.program, quote(summary.Path))
 	return nil
 }
 

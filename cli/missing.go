@@ -12,10 +12,13 @@ import (
 )
 
 // storedSQL says what a run stores beside contributions: whether there are factors, how many movers, how many subspace bases
-// of each side, whether there are logits, and how many examples have a baseline.
+// of each side, whether there are logits, how many examples have a baseline, how many random directions there are, whether
+// every pair is stored, and how many prompts have fields of the user's own.
 const storedSQL = `SELECT r.factors OR r.pairs AS pairs, (SELECT count(*) FROM mover AS v WHERE v.run_id = r.run_id) AS movers,
   (SELECT count(DISTINCT b.side) FROM basis AS b WHERE b.run_id = r.run_id AND b.kind = 'subspace' AND b.null_number IS NULL) AS sides,
-  r.logits, (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id AND e.baseline_kind <> 'none') AS baselines
+  r.logits, (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id AND e.baseline_kind <> 'none') AS baselines,
+  (SELECT count(*) FROM basis AS b WHERE b.run_id = r.run_id AND b.null_number IS NOT NULL) AS nulls, r.pairs AS rows,
+  (SELECT count(p.fields) FROM prompt AS p WHERE p.run_id = r.run_id) AS fields
 FROM run AS r WHERE r.run_id = coalesce($run::INTEGER, latest_run())`
 
 // Patterns for tables whose rows a run may lack, and for a basis in a message.
@@ -23,33 +26,45 @@ const (
 	pairTables       = `\b(pair|pair_wide|pair_mean|pair_mean_wide|query_factor|key_factor)\b`
 	pairRowTables    = `\b(pair_contribution|pair_contribution_wide)\b`
 	logitTables      = `\b(logit|logit_effect)\b`
+	nullTables       = `\bcontribution_null\b`
+	fieldTables      = `\bexample_field\b`
 	moverTables      = `\b(vector_cosine|projection|head_projection)\b`
 	basisFromMessage = `\b(query|key) basis "([^"]*)"`
 )
 
-// whyEmpty says, in terms of flags of ingest, why a run has no answer to a query; "" where that is not known.
+// whyEmpty says, in terms of flags of ingest, why a run has no answer to a query; "" where what was asked first says more.
 func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[string]string) string {
 	about := map[string]string{}
 	if run, ok := set["run"]; ok {
 		about["run"] = run
 	}
 	result, err := ask(ctx, s, storedSQL, about)
-	if err != nil || len(result.Rows) != 1 {
-		return "" // what was asked first says more
+	if err != nil {
+		return ""
+	}
+	if len(result.Rows) == 0 {
+		return "the file has no complete run: ducklens info FILE lists its runs, ducklens ingest makes one, --resume completes one"
 	}
 	movers, _ := queries.Number(result.Rows[0][1])
 	sides, _ := queries.Number(result.Rows[0][2])
 	pairs, _ := result.Rows[0][0].(bool)
 	logits, _ := result.Rows[0][3].(bool)
 	baselines, _ := queries.Number(result.Rows[0][4])
+	nulls, _ := queries.Number(result.Rows[0][5])
+	everyPair, _ := result.Rows[0][6].(bool)
+	fields, _ := queries.Number(result.Rows[0][7])
 	asks := func(tables string) bool { return regexp.MustCompile(tables).MatchString(q.SQL) }
 	switch {
 	case asks(pairTables) && !pairs:
 		return "the run stores nothing about pairs of components: ducklens ingest --factors on"
-	case asks(pairRowTables):
+	case asks(pairRowTables) && !everyPair:
 		return "the run stores no pairs for every prompt: ducklens ingest --pairs"
 	case asks(logitTables) && !logits:
 		return "the run has no logits: ducklens ingest --logits"
+	case asks(nullTables) && nulls == 0:
+		return "the run has no random directions: ducklens ingest --null 20"
+	case asks(fieldTables) && fields == 0:
+		return "the prompts of the run have no columns of your own: ducklens ingest --prompts keeps those of its file"
 	case asks(moverTables) && movers == 0:
 		return "the run has no mover heads: ducklens ingest --mover names them, in layers below every target head"
 	case asks(`\bvector_cosine\b`) && movers < 2:
@@ -59,7 +74,7 @@ func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[
 	case asks(`\bdiff\w*`) && baselines == 0:
 		return "no prompt of the run has a baseline to subtract: give records of --prompts the position baseline"
 	}
-	return ""
+	return "nothing in the file meets the conditions"
 }
 
 // withRemedy adds to an error about an answer what would make the run have one.

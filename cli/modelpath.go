@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,7 +20,7 @@ func modelPath(name string) (path string, done func() error, err error) {
 	if _, err := os.Lstat(name); name != demoModel || !errors.Is(err, fs.ErrNotExist) {
 		return name, done, nil
 	}
-	dir, err := os.MkdirTemp("", "ducklens-")
+	dir, err := temporaryFolder("ducklens-")
 	if err != nil {
 		return "", done, err
 	}
@@ -29,4 +30,14 @@ func modelPath(name string) (path string, done func() error, err error) {
 		return "", done, errors.Join(err, done())
 	}
 	return path, done, nil
+}
+
+// temporaryFolder makes a folder for files that are needed for a while.
+func temporaryFolder(name string) (string, error) {
+	dir, err := os.MkdirTemp("", name)
+	if err != nil {
+		err = fmt.Errorf("no temporary folder can be made in %s: %w", os.TempDir(), pathless(err))
+		return "", &hinted{err, "the environment variable TMPDIR names the folder that they are made in"}
+	}
+	return dir, nil
 }

@@ -100,9 +100,6 @@ func (p *plotting) args(cmd *cobra.Command, args []string) error {
 	case len(args) == 1:
 		return &usageError{err: fmt.Errorf("NAME is missing: which saved query, or -e for SQL of your own?"),
 			hint: "ducklens queries list names them"}
-	case len(args) == 2 && strings.Contains(args[1], " "):
-		return &usageError{err: fmt.Errorf("%q is no name of a saved query", args[1]),
-			hint: "SQL of your own goes behind -e, with --chart saying how it is drawn"}
 	}
 	return exactly("FILE", "NAME")(cmd, args)
 }

@@ -91,7 +91,10 @@ func find(ctx context.Context, s *session.Session, name string, stderr io.Writer
 			list = append(list, q)
 		}
 	}
-	return queries.Find(list, name)
+	if q, err = queries.Find(list, name); err != nil && strings.ContainsAny(name, " ;(*") {
+		return q, &usageError{err: fmt.Errorf("%q is no name of a saved query", name), hint: "SQL of your own goes behind -e"}
+	}
+	return q, err
 }
 
 // readQuery reads a saved query from a file.

@@ -157,9 +157,9 @@ func describe(path string, ckpt *checkpoint.Checkpoint, options Options) (*Engin
 		Norm: e.norm.Kind.String(), LNEps: s.Norm.Eps, Activation: s.Activation.String(),
 	}
 	if options.Convention == schema.Notebook && !likeGPT2(s) {
-		return nil, advise("use convention exact", "engine: %w: the notebook convention imitates published code for GPT-2 "+
+		return nil, &hinted{invalid("the notebook convention imitates published code for GPT-2 "+
 			"(LayerNorm and biases, learned positions, no rotary embedding), and %s is %s",
-			ErrOptions, e.description.Name, s.Family)
+			e.description.Name, s.Family), "use convention exact"}
 	}
 	if e.queryBases, err = options.bases(schema.Query, e.norm); err != nil {
 		return nil, err
@@ -181,7 +181,7 @@ func (e *Engine) checkUnembedding() error {
 	}
 	const hint = "name bases without it, such as none, or use a checkpoint that has one"
 	if e.options.Logits {
-		return advise(hint, "engine: %w: logits of %s, which has no unembedding", ErrOptions, e.description.Name)
+		return &hinted{invalid("logits of %s, which has no unembedding", e.description.Name), hint}
 	}
 	for _, b := range e.queryBases {
 		if b.NeedsUnembed && !b.byDefault {
@@ -237,8 +237,8 @@ func (e *Engine) loadTokenizer(path string) (err error) {
 	case BOSOn:
 		e.bos = tokenizer.WithBOS
 		if _, ok := e.tokenizer.BOS(); !ok {
-			return advise("leave it to the tokenizer: "+BOSAuto,
-				"engine: %w: a token that begins a text is to stand in front, and the tokenizer of %s has none", ErrOptions, path)
+			return &hinted{invalid("a token that begins a text is to stand in front, and the tokenizer of %s has none", path),
+				"leave it to the tokenizer: " + BOSAuto}
 		}
 	case BOSOff:
 		e.bos = tokenizer.WithoutBOS

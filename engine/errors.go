@@ -38,6 +38,16 @@ func advise(hint, format string, args ...any) error {
 	return &hinted{fmt.Errorf(format, args...), hint}
 }
 
+// An optionsError is an [ErrOptions] that says which option, and what it may be: that it is invalid goes without
+// saying.
+type optionsError struct{ error }
+
+func (e optionsError) Unwrap() error        { return e.error }
+func (e optionsError) Is(target error) bool { return target == ErrOptions }
+
+// invalid makes an optionsError.
+func invalid(format string, args ...any) error { return optionsError{fmt.Errorf(format, args...)} }
+
 // ClosureError says on which example and head the contributions missed the score. It is an [ErrClosure].
 type ClosureError struct {
 	Example   int // index of the example

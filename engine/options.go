@@ -89,7 +89,7 @@ type Options struct {
 func (o Options) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) {
-		faults = append(faults, fmt.Errorf("engine: %w: %w", ErrOptions, fmt.Errorf(format, args...)))
+		faults = append(faults, invalid(format, args...))
 	}
 	for i, h := range o.Heads {
 		if h.Layer < 0 || h.Index < 0 {

@@ -61,6 +61,9 @@ func (b *UserBasis) read() error {
 	}
 	defer f.Close()
 	array, err := npy.Read(f, maxUserBytes)
+	if errors.Is(err, npy.ErrType) {
+		return advise("save it as float32 or float64: numpy.save(path, a.astype('<f8'))", "%w: %s: %w", ErrArray, b.Source, err)
+	}
 	if err != nil {
 		return advise(forms, "%w: %s: %w", ErrArray, b.Source, err)
 	}

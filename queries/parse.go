@@ -46,8 +46,15 @@ func Parse(text string) (Query, error) {
 	}
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	if at := strings.IndexFunc(text, forbidden); at >= 0 {
-		r, _ := utf8.DecodeRuneInString(text[at:])
-		return Query{}, &SyntaxError{1 + strings.Count(text[:at], "\n"), fmt.Sprintf("character %U, want UTF-8 text without control characters", r)}
+		r, size := utf8.DecodeRuneInString(text[at:])
+		what := fmt.Sprintf("control character %U, want text without", r)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			what = "bytes that are not UTF-8, want UTF-8 text"
+		case unicode.Is(unicode.Cf, r):
+			what = fmt.Sprintf("character %U, which is not to be seen, want chr(%d) in its place", r, r)
+		}
+		return Query{}, &SyntaxError{1 + strings.Count(text[:at], "\n"), what}
 	}
 	p := parser{seen: map[string]int{}}
 	body := p.header(text)

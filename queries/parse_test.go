@@ -113,7 +113,7 @@ func TestParseMalformed(t *testing.T) {
 		{"open dollar quote", "$tag$ AS", "$gat$ AS", 14, `quote $tag$ without an end`},
 		{"no SQL", good[strings.Index(good, "-- A comment"):], "-- nothing\n;", 13, `no SQL after the header`},
 		{"escape code", "the score of", "the \x1b[31m score of", 2, `character U+001B`},
-		{"not UTF-8", "the score of", "the \xff score of", 2, `character U+FFFD`},
+		{"not UTF-8", "the score of", "the \xff score of", 2, `bytes that are not UTF-8`},
 		{"text that runs backwards", "the score of", "the \u202e score of", 2, `character U+202E`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"ducklens/engine/internal/jsonfault"
 	"ducklens/engine/internal/regular"
 )
 
@@ -90,7 +91,7 @@ func readIndex(path string) (map[string]string, error) {
 		WeightMap map[string]string `json:"weight_map"`
 	}
 	if err := json.Unmarshal(text, &index); err != nil {
-		return nil, fault(ErrFormat, "%w", err)
+		return nil, fault(ErrFormat, "%w", jsonfault.Explain(err))
 	}
 	if len(index.WeightMap) == 0 {
 		return nil, fault(ErrFormat, "weight_map is missing or empty")

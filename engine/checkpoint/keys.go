@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"ducklens/engine/internal/jsonfault"
 	"ducklens/engine/internal/regular"
 )
 
@@ -23,7 +24,7 @@ func ParseKeys(text []byte) (Keys, error) {
 	}
 	var keys Keys
 	if err := json.Unmarshal(quoteNumbers(text), &keys); err != nil {
-		return nil, fault(ErrConfig, "%s: %w", configFile, err)
+		return nil, fault(ErrConfig, "%s: %w", configFile, jsonfault.Explain(err))
 	}
 	if keys == nil {
 		return nil, fault(ErrConfig, "%s is null, want an object", configFile)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ducklens/engine/checkpoint"
+	"ducklens/engine/internal/jsonfault"
 	"ducklens/engine/model"
 )
 
@@ -184,7 +185,7 @@ var ofImages = words(`text_config vision_config model_type mm_tokens_per_image b
 func textConfig(values checkpoint.Keys) (checkpoint.Keys, error) {
 	var inner checkpoint.Keys
 	if err := json.Unmarshal(values["text_config"], &inner); err != nil {
-		return nil, fault(checkpoint.ErrConfig, "config.json: text_config: %w", err)
+		return nil, fault(checkpoint.ErrConfig, "config.json: text_config: %w", jsonfault.Explain(err))
 	}
 	if inner == nil {
 		return nil, fault(checkpoint.ErrConfig, "config.json: text_config is null, want an object")

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"ducklens/engine/checkpoint"
+	"ducklens/engine/internal/jsonfault"
 	"ducklens/engine/model"
 )
 
@@ -161,7 +162,7 @@ func (k *keys) decode(key string, dst any) bool {
 		return false
 	}
 	if err := json.Unmarshal(raw, dst); err != nil {
-		k.fail("%s is %s: %w", k.spell(key), brief(raw), err)
+		k.fail("%s is %s: %w", k.spell(key), brief(raw), jsonfault.Explain(err))
 		return false
 	}
 	return true

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"strings"
 	"unicode/utf8"
+
+	"ducklens/engine/internal/jsonfault"
 )
 
 // Load reads the tokenizer of a model folder: tokenizer.json, otherwise vocab.json with merges.txt, otherwise
@@ -118,7 +120,7 @@ func readObject(fsys fs.FS, name string) (map[string]json.RawMessage, error) {
 	}
 	object := map[string]json.RawMessage{}
 	if err := json.Unmarshal([]byte(text), &object); err != nil {
-		return nil, fault("%s: %w", name, err)
+		return nil, fault("%s: %w", name, jsonfault.Explain(err))
 	}
 	return object, nil
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"ducklens/engine/internal/jsonfault"
 )
 
 // fields is a node of tokenizer.json: an object with a type. Whoever reads a field takes it out, and what is
@@ -25,7 +27,7 @@ func absent(raw json.RawMessage) bool {
 func fieldsOf(raw json.RawMessage) *fields {
 	f := &fields{}
 	if err := json.Unmarshal(raw, &f.left); err != nil {
-		f.err = fault("%.80s is no object: %w", raw, err)
+		f.err = fault("%.80s is no object: %w", raw, jsonfault.Explain(err))
 		return f
 	}
 	f.kind = f.text("type")
@@ -40,7 +42,7 @@ func (f *fields) take(name string, value any) {
 		return
 	}
 	if err := json.Unmarshal(raw, value); err != nil {
-		f.err = fault("%s is %.80s: %w", name, raw, err)
+		f.err = fault("%s is %.80s: %w", name, raw, jsonfault.Explain(err))
 	}
 }
 

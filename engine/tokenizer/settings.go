@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ducklens/engine/internal/jsonfault"
 )
 
 // settings is what stands beside a vocabulary: tokenizer_config.json and the older files.
@@ -27,7 +29,7 @@ func readSettings(fsys fs.FS) (*settings, error) {
 	if raw, ok := keys["added_tokens_decoder"]; ok && !absent(raw) {
 		var byID map[string]addedToken
 		if err := json.Unmarshal(raw, &byID); err != nil {
-			return nil, fault("tokenizer_config.json: added_tokens_decoder: %w", err)
+			return nil, fault("tokenizer_config.json: added_tokens_decoder: %w", jsonfault.Explain(err))
 		}
 		return s, s.sortAdded("tokenizer_config.json", byID)
 	}

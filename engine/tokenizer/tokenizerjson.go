@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"strings"
 	"unicode/utf8"
+
+	"ducklens/engine/internal/jsonfault"
 )
 
 // readTokenizerJSON reads a tokenizer.json of Hugging Face's tokenizers. truncation and padding are passed
@@ -180,7 +182,7 @@ func (b *builder) readAdded(raw json.RawMessage) error {
 	}
 	var list []addedToken
 	if err := json.Unmarshal(raw, &list); err != nil {
-		return fault("%w", err)
+		return fault("%w", jsonfault.Explain(err))
 	}
 	return b.add(list)
 }

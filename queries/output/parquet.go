@@ -23,7 +23,7 @@ import (
 func writeParquet(ctx context.Context, b *bufio.Writer, r *queries.Result) (err error) {
 	dir, err := os.MkdirTemp("", "ducklens-parquet-")
 	if err != nil {
-		return err
+		return fmt.Errorf("no temporary folder can be made in %s, which TMPDIR names: %w", os.TempDir(), err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	file := filepath.Join(dir, "result.parquet")

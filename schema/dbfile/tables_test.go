@@ -199,6 +199,9 @@ func TestRunAndHeadMacros(t *testing.T) {
 	if got := firstColumn(t, db, "SELECT coalesce(latest_run()::VARCHAR, 'none') || ' ' || coalesce(default_head(1), 'none')"); got[0] != "none none" {
 		t.Errorf("an empty file has run and head %q", got[0])
 	}
+	if err := asked(t, db, "FROM heatmap()"); err == nil || !strings.Contains(err.Error(), "the file has no complete run") {
+		t.Errorf("heatmap() of an empty file: error %v", err)
+	}
 	schematest.Synthetic(t, db, 1, 1, schema.Head{Layer: 2, Index: 1}, schema.Head{Layer: 1, Index: 0})
 	schematest.Synthetic(t, db, 2, 1, schema.Head{Layer: 1, Index: 5})
 	schematest.Synthetic(t, db, 3, 1, schema.Head{Layer: 1, Index: 6})
@@ -214,21 +217,18 @@ func TestRunAndHeadMacros(t *testing.T) {
 	}
 	// The parameters are those of the run, not of anything that is named so.
 	for query, want := range map[string]float64{
-		"SELECT count(*) FROM heatmap(run := 1)":                                                     31,
-		"SELECT count(*) FROM heatmap(run := 1, head := '1.0')":                                      17,
-		"SELECT count(*) FROM heatmap(run := 1, head := '1.5')":                                      0,
-		"SELECT count(*) FROM heatmap(run := 3, head := '1.6', side := 'query')":                     17,
-		"SELECT count(*) FROM heatmap(query_basis := 'nonsense')":                                    0,
-		"SELECT count(*) FROM heatmap(example := 5)":                                                 0,
-		"SELECT n FROM heatmap(example := 0) LIMIT 1":                                                1,
-		"SELECT count(*) FROM heatmap(side := 'key') WHERE component = 'b_K'":                        1,
-		"SELECT count(*) FROM heatmap(side := 'query') WHERE component = 'b_K'":                      0,
-		"SELECT count(*) FROM pct_explained(run := 1)":                                               30 * 4,
-		"SELECT count(*) FROM pct_explained(run := 1, side := 'query')":                              31 * 4,
-		"SELECT count(*) FROM pct_explained(run := 1, subtract := false)":                            31 * 4,
-		"SELECT round(sum(pct), 9) FROM pct_explained(run := 1)":                                     100,
-		"SELECT round(sum(pct), 9) FROM pct_explained(run := 1, head := '1.0', side := 'query')":     100,
-		"SELECT round(sum(pct), 9) FROM pct_explained(run := 1, subtract := false, side := 'query')": 100,
+		"SELECT count(*) FROM heatmap(run := 1)":                                                                                                                  31,
+		"SELECT count(*) FROM heatmap(run := 1, head := '1.0')":                                                                                                   17,
+		"SELECT count(*) FROM heatmap(run := 3, head := '1.6', side := 'query')":                                                                                  17,
+		"SELECT n FROM heatmap(example := 0) LIMIT 1":                                                                                                             1,
+		"SELECT count(*) FROM heatmap(side := 'key') WHERE component = 'b_K'":                                                                                     1,
+		"SELECT count(*) FROM heatmap(side := 'query') WHERE component = 'b_K'":                                                                                   0,
+		"SELECT count(*) FROM pct_explained(run := 1)":                                                                                                            30 * 4,
+		"SELECT count(*) FROM pct_explained(run := 1, side := 'query')":                                                                                           31 * 4,
+		"SELECT count(*) FROM pct_explained(run := 1, subtract := false)":                                                                                         31 * 4,
+		"SELECT round(sum(pct), 9) FROM pct_explained(run := 1)":                                                                                                  100,
+		"SELECT round(sum(pct), 9) FROM pct_explained(run := 1, head := '1.0', side := 'query')":                                                                  100,
+		"SELECT round(sum(pct), 9) FROM pct_explained(run := 1, subtract := false, side := 'query')":                                                              100,
 		"SELECT count(DISTINCT denominator_is) FROM (FROM pct_explained() UNION FROM pct_explained(side := 'query') UNION FROM pct_explained(subtract := false))": 3,
 	} {
 		if got := number(t, db, query); got != want {
@@ -236,21 +236,34 @@ func TestRunAndHeadMacros(t *testing.T) {
 		}
 	}
 	for query, want := range map[string]string{
-		"SELECT * FROM heatmap(quadrant := 'pp')":   "quadrant pp, want par_par, par_perp, perp_par, perp_perp or NULL",
-		"SELECT * FROM heatmap(side := 'keys')":     "keys",
-		"SELECT * FROM pct_explained(side := 'no')": "no",
+		"SELECT * FROM heatmap(quadrant := 'pp')":     "quadrant pp, want par_par, par_perp, perp_par, perp_perp or NULL",
+		"SELECT * FROM heatmap(side := 'keys')":       "keys",
+		"FROM heatmap(run := 1, head := '1.5')":       "run 1 has no target head 1.5, it has L2H1, L1H0",
+		"FROM heatmap(head := 'L1H9')":                "run 2 has no target head L1H9, it has L1H5",
+		"FROM heatmap(run := 7)":                      "there is no run 7, there is 1, 2, 3",
+		"FROM heatmap(query_basis := 'nonsense')":     "run 2 has no query basis nonsense, it has none, unembed",
+		"FROM pct_explained(key_basis := 'nonsense')": "run 2 has no key basis nonsense, it has none, mlp0",
+		"FROM pct_explained(run := 9)":                "there is no run 9",
+		"FROM heatmap(example := 5)":                  "run 2 has no example 5, it has 0 to 0",
+		"SELECT * FROM pct_explained(side := 'no')":   "no",
 	} {
-		rows, err := db.SQL().QueryContext(t.Context(), query)
-		if err == nil {
-			for rows.Next() {
-			}
-			err = rows.Err()
-			rows.Close()
-		}
-		if err == nil || !strings.Contains(err.Error(), want) {
+		if err := asked(t, db, query); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", query, err, want)
 		}
 	}
+}
+
+// asked gives the error of a query, which may come with its rows.
+func asked(t *testing.T, db *dbfile.DB, query string) error {
+	t.Helper()
+	rows, err := db.SQL().QueryContext(t.Context(), query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+	}
+	return rows.Err()
 }
 
 // The share of one component by hand: on the key side b_K cancels and does not count, on the query side b_Q does.

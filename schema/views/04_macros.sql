@@ -17,6 +17,33 @@ CREATE MACRO head_label(name) AS (CASE
 -- head_name(label): the name of a head in figures, 10.7, for its label in tables, L10H7.
 CREATE MACRO head_name(label) AS regexp_replace(label, '^L([0-9]+)H([0-9]+)$', '\1.\2');
 
+-- What a macro was asked about, or an error that says what there is: no rows would say nothing.
+
+-- known_run(run): the number itself if the file has that run, for NULL the last complete one.
+CREATE MACRO known_run(run) AS (CASE
+  WHEN run IS NULL THEN coalesce(latest_run(), error('the file has no complete run'))
+  WHEN EXISTS (SELECT 1 FROM run AS r WHERE r.run_id = run) THEN run
+  ELSE error('there is no run ' || run || ', there is ' || coalesce((SELECT string_agg(r.run_id::VARCHAR, ', ' ORDER BY r.run_id) FROM run AS r), 'none')) END);
+
+-- known_head(run, name): the label of a target head of the run for its name in either form, for NULL the
+-- first one.
+CREATE MACRO known_head(run, name) AS (CASE
+  WHEN name IS NULL THEN default_head(run)
+  WHEN EXISTS (SELECT 1 FROM head AS h WHERE h.run_id = run AND h.label = head_label(name)) THEN head_label(name)
+  ELSE error('run ' || run || ' has no target head ' || name || ', it has ' || (SELECT string_agg(h.label, ', ' ORDER BY h.ordinal) FROM head AS h WHERE h.run_id = run)) END);
+
+-- known_basis(run, of, name): the name itself if the run has a basis of that name that splits vectors of
+-- 'query' or of 'key'.
+CREATE MACRO known_basis(run, of, wanted) AS (CASE
+  WHEN EXISTS (SELECT 1 FROM basis AS b WHERE b.run_id = run AND b.side::VARCHAR = of AND b.name = wanted) THEN wanted
+  ELSE error('run ' || run || ' has no ' || of || ' basis ' || coalesce(wanted, 'NULL') || ', it has ' || (SELECT string_agg(b.name, ', ' ORDER BY b.basis_id)
+    FROM basis AS b WHERE b.run_id = run AND b.side::VARCHAR = of AND b.null_number IS NULL)) END);
+
+-- known_example(run, number): the number itself if the run has that example.
+CREATE MACRO known_example(run, number) AS (CASE
+  WHEN number IS NULL OR EXISTS (SELECT 1 FROM edge AS e WHERE e.run_id = run AND e.example_id = number) THEN number
+  ELSE error('run ' || run || ' has no example ' || number || ', it has ' || (SELECT min(e.example_id) || ' to ' || max(e.example_id) FROM edge AS e WHERE e.run_id = run)) END);
+
 {{define "pick"}}avg(CASE WHEN quadrant IS NULL THEN {{wide (print "w." . "_")}}
 {{- $of := .}}{{range quadrants}}
     WHEN quadrant = '{{.}}' THEN w.{{$of}}_{{.}}{{end}}
@@ -37,10 +64,10 @@ JOIN component AS c ON c.component_id = w.component_id
 JOIN run_component AS o ON o.run_id = w.run_id AND o.component_id = w.component_id
 JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
 JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
-WHERE w.run_id = coalesce(run, latest_run())
-  AND h.label = coalesce(head_label(head), default_head(coalesce(run, latest_run())))
-  AND w.side = side::side AND qb.name = query_basis AND kb.name = key_basis
-  AND (example IS NULL OR w.example_id = example)
+WHERE w.run_id = known_run(run)
+  AND h.label = known_head(known_run(run), head)
+  AND w.side = side::side AND qb.name = known_basis(known_run(run), 'query', query_basis) AND kb.name = known_basis(known_run(run), 'key', key_basis)
+  AND (example IS NULL OR w.example_id = known_example(known_run(run), example))
 GROUP BY o.ordinal, c.grid_row, c.grid_column, c.label, c.kind
 ORDER BY o.ordinal;
 
@@ -58,9 +85,9 @@ JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
 JOIN run_component AS o ON o.run_id = w.run_id AND o.component_id = w.component_id
 JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
 JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
-WHERE w.run_id = coalesce(run, latest_run())
-  AND h.label = coalesce(head_label(head), default_head(coalesce(run, latest_run())))
-  AND w.side = side::side AND qb.name = query_basis AND kb.name = key_basis
+WHERE w.run_id = known_run(run)
+  AND h.label = known_head(known_run(run), head)
+  AND w.side = side::side AND qb.name = known_basis(known_run(run), 'query', query_basis) AND kb.name = known_basis(known_run(run), 'key', key_basis)
 GROUP BY w.component_id, o.ordinal
 ), term AS (
 {{range $i, $q := quadrants}}{{if $i}}

@@ -23,6 +23,21 @@ import (
 // ErrFormat: the text is not a NumPy array that numpy could have written, or is damaged.
 var ErrFormat = errors.New("damaged numpy array")
 
+// ErrType: an array that is whole, of things that are not read here.
+var ErrType = errors.New("numpy array of another type")
+
+// typeFault says what is wrong with a type, and what numpy makes of it another with.
+func typeFault(dtype string) string {
+	order, kind, _ := strings.Cut(dtype, "f")
+	switch {
+	case order == ">" && size("<f"+kind) > 0:
+		return fmt.Sprintf("big-endian numbers, %.20q; astype('<f%s') makes the others", dtype, kind)
+	case strings.HasPrefix(dtype, ">"):
+		return fmt.Sprintf("big-endian numbers, %.20q, want little-endian ones", dtype)
+	}
+	return fmt.Sprintf("%.20q, want a number or a truth value", dtype)
+}
+
 // ErrSize: an array is larger than the reader allows.
 var ErrSize = errors.New("numpy array too large")
 
@@ -137,7 +152,7 @@ func parseHeader(text []byte) (h Header, err error) {
 	}
 	width := size(h.DType)
 	if width == 0 {
-		return Header{}, fmt.Errorf("%w: type %.20q, want a number or a truth value", ErrFormat, h.DType)
+		return Header{}, fmt.Errorf("%w: %s", ErrType, typeFault(h.DType))
 	}
 	if len(h.Shape) > maxRank {
 		return Header{}, fmt.Errorf("%w: %d dimensions, want at most %d", ErrFormat, len(h.Shape), maxRank)

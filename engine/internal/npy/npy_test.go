@@ -71,7 +71,8 @@ func TestReadErrors(t *testing.T) {
 		"cut short":  {good[:len(good)-1], npy.ErrFormat},
 		"too long":   {append(bytes.Clone(good), 0), npy.ErrFormat},
 		"no numbers": {good[:20], npy.ErrFormat},
-		"text":       {array("{'descr': '<U4', 'fortran_order': False, 'shape': (2,), }", make([]byte, 32)), npy.ErrFormat},
+		"text":       {array("{'descr': '<U4', 'fortran_order': False, 'shape': (2,), }", make([]byte, 32)), npy.ErrType},
+		"big endian": {array("{'descr': '>f8', 'fortran_order': False, 'shape': (1,), }", make([]byte, 8)), npy.ErrType},
 		"structure":  {array("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }", make([]byte, 8)), npy.ErrFormat},
 	} {
 		limit := int64(8)
@@ -94,8 +95,8 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		a, err := npy.Read(bytes.NewReader(file), 1<<20)
 		if err != nil {
-			if !errors.Is(err, npy.ErrFormat) && !errors.Is(err, npy.ErrSize) {
-				t.Errorf("%v is neither ErrFormat nor ErrSize", err)
+			if !errors.Is(err, npy.ErrFormat) && !errors.Is(err, npy.ErrSize) && !errors.Is(err, npy.ErrType) {
+				t.Errorf("%v is neither ErrFormat, ErrSize nor ErrType", err)
 			}
 			return
 		}
