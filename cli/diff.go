@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math"
 	"strconv"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +19,7 @@ import (
 func newDiff() *cobra.Command {
 	var opts transfer.DiffOptions
 	memory := bytesFlag(2 << 30)
+	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "diff FILE FILE",
 		Short: "Compare two runs cell by cell",
@@ -35,8 +38,12 @@ The exit code is 0 when no cell differs by more than the tolerance and 1 when on
 				return usagef("--tolerance, -n, --run and --with want numbers of at least 0")
 			}
 			opts.Database.Memory = strconv.FormatInt(int64(memory), 10) + "B"
-			c, err := transfer.Diff(cmd.Context(), args[0], args[1], opts)
-			if err != nil {
+			ownProcess(cmd.Context()).guard(cmd.Context(), int64(memory), 0)
+			var c transfer.Comparison
+			if err := within(cmd.Context(), timeout, func(ctx context.Context) (err error) {
+				c, err = transfer.Diff(ctx, args[0], args[1], opts)
+				return err
+			}); err != nil {
 				return err
 			}
 			if err := printDiff(cmd.OutOrStdout(), args, &c); err != nil {
@@ -54,6 +61,7 @@ The exit code is 0 when no cell differs by more than the tolerance and 1 when on
 	flags.IntVar(&opts.RunA, "run", 0, "run of the first file; 0 is the last complete one")
 	flags.IntVar(&opts.RunB, "with", 0, "run of the second file; 0 is the last complete one")
 	flags.Var(&memory, "memory", "most memory that the comparison may use")
+	flags.DurationVar(&timeout, "timeout", wholeTimeout, "most time that it may take, such as 5m; 0 is no limit")
 	return cmd
 }
 

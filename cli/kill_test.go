@@ -147,7 +147,7 @@ func killedFile(t *testing.T, path string, batch, total int) (status string, exa
 	if examples%batch != 0 && examples != total || status != "" && examples == 0 {
 		t.Errorf("%d examples in a %q run, want whole batches of %d", examples, status, batch)
 	}
-	report, err := verify.File(t.Context(), db)
+	report, err := verify.File(t.Context(), path, dbfile.Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

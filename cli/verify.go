@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +19,7 @@ import (
 // newVerify builds `ducklens verify`.
 func newVerify() *cobra.Command {
 	var asJSON bool
+	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Check that a run file is whole and that its contributions add up",
@@ -31,13 +34,11 @@ The exit code is 0 when nothing is wrong and 1 when something is.`,
 		Args:    exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			ownProcess(cmd.Context()).guard(cmd.Context(), session.DefaultMemory, 0)
-			db, err := dbfile.OpenReader(cmd.Context(), args[0], dbfile.Options{})
-			if err != nil {
+			var report verify.Report
+			if err := within(cmd.Context(), timeout, func(ctx context.Context) (err error) {
+				report, err = verify.File(ctx, args[0], dbfile.Options{})
 				return err
-			}
-			defer closing(db, &err)
-			report, err := verify.File(cmd.Context(), db)
-			if err != nil {
+			}); err != nil {
 				return err
 			}
 			if asJSON {
@@ -54,6 +55,7 @@ The exit code is 0 when nothing is wrong and 1 when something is.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	cmd.Flags().DurationVar(&timeout, "timeout", wholeTimeout, "most time that it may take, such as 5m; 0 is no limit")
 	return cmd
 }
 

@@ -19,6 +19,9 @@ const (
 	// takes minutes is told about --timeout.
 	defaultTimeout = 5 * time.Minute
 
+	// wholeTimeout is for commands that read all of a file.
+	wholeTimeout = 30 * time.Minute
+
 	// patience is how long a query, or a command that is interrupted, may go on after its end before the process is ended for
 	// it. A single call of some scalar functions of DuckDB takes that long, and one of them may never return.
 	patience = 5 * time.Second
@@ -103,6 +106,29 @@ func (p *process) watch(limit time.Duration, open func() (*session.Session, erro
 	})
 	defer timer.Stop()
 	return open()
+}
+
+// within runs f for at most limit; 0 is no limit. It ends the process if f does not return soon after.
+func within(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	if limit < 0 {
+		return usagef("--timeout %v, want 0 or more", limit)
+	}
+	if limit == 0 {
+		return f(ctx)
+	}
+	if p := ownProcess(ctx); p != nil {
+		timer := time.AfterFunc(limit+patience, func() {
+			p.end(ExitFailed, fmt.Sprintf("not done within %v; --timeout gives it more time", limit))
+		})
+		defer timer.Stop()
+	}
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := f(limited)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		return &session.LimitError{Limit: session.ErrTime, Value: limit.String(), Advice: "give it more time with --timeout"}
+	}
+	return err
 }
 
 // end ends the process at once. Nothing is lost: what commands write appears when it is whole.

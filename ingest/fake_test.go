@@ -269,12 +269,7 @@ func tables(t *testing.T, path string) map[string][]string {
 // check verifies a file as ducklens verify does.
 func check(t *testing.T, path string, tolerated ...verify.ProblemKind) {
 	t.Helper()
-	db, err := dbfile.OpenReader(t.Context(), path, dbfile.Options{Threads: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	report, err := verify.File(t.Context(), db)
+	report, err := verify.File(t.Context(), path, dbfile.Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -256,7 +256,7 @@ func benchmarkEngine(b *testing.B, model string) {
 // reportSize reports the bytes of a file by the floats in it: rows times FLOAT columns, and the lengths of lists.
 func reportSize(b *testing.B, file string) {
 	b.Helper()
-	db, err := dbfile.OpenReader(b.Context(), file, dbfile.Options{Trusted: true})
+	db, err := dbfile.OpenReader(b.Context(), file, dbfile.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

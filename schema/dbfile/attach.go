@@ -3,65 +3,56 @@ package dbfile
 import (
 	"context"
 	"database/sql"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// AttachOther attaches a second file to a connection, read-only, and sees that each of the tables named is a table of it: a
-// view of a table's name could read anything. Call release when the connection's database is closed.
-func AttachOther(ctx context.Context, conn *sql.Conn, path, name string, tables []string) (release func(), err error) {
+// AttachOther attaches a second file to a connection, read-only, under a name that is made up. Its tables are those of this program, as
+// [SameTables] says. The connection's database must have been opened with path in [Options.Reach]. Call release when it is closed.
+func AttachOther(ctx context.Context, conn *sql.Conn, path string) (name string, release func(), err error) {
+	name = newSourceName()
+	release, err = attachTo(ctx, conn, path, name, func() error { return SameTables(ctx, conn, name) })
+	return name, release, err
+}
+
+// AttachOld attaches a file of another schema version like [AttachOther], under a name of the caller's. columns gives the types of the
+// columns that must be stored in it, by table.column; no other may be read.
+func AttachOld(ctx context.Context, conn *sql.Conn, path, name string, columns map[string]string) (release func(), err error) {
+	return attachTo(ctx, conn, path, name, func() error {
+		_, found, err := versionIn(ctx, conn, name, FirstVersion)
+		if err != nil {
+			return err
+		}
+		for _, key := range slices.Sorted(maps.Keys(columns)) {
+			table, column, _ := strings.Cut(key, ".")
+			if err := stored(found, table, column, columns[key]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// attachTo attaches a file and has it checked.
+func attachTo(ctx context.Context, conn *sql.Conn, path, name string, check func() error) (release func(), err error) {
+	const op = "open"
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
 	if release, err = reserve(abs, false); err != nil {
-		return nil, Fail("open", path, err)
+		return nil, Fail(op, path, err)
 	}
-	if _, err = conn.ExecContext(ctx, "ATTACH "+QuoteText(abs)+" AS "+name+" (TYPE duckdb, READ_ONLY)"); err == nil {
-		err = CheckTables(ctx, conn, path, name, tables)
+	if err = checkLogs(abs); err == nil {
+		if _, err = conn.ExecContext(ctx, "ATTACH "+QuoteText(abs)+" AS "+QuoteName(name)+" (TYPE duckdb, READ_ONLY)"); err == nil {
+			err = check()
+		}
 	}
 	if err != nil {
 		release()
-		return nil, Wrap("open", path, err)
+		return nil, Fail(op, path, err)
 	}
 	return release, nil
-}
-
-// CheckTables demands that an attached file has each of the tables named.
-func CheckTables(ctx context.Context, conn *sql.Conn, path, name string, tables []string) error {
-	rows, err := conn.QueryContext(ctx, "SELECT table_name FROM system.main.duckdb_tables() WHERE database_name = $1 AND schema_name = 'main'", name)
-	if err != nil {
-		return Wrap("open", path, err)
-	}
-	defer rows.Close()
-	missing := slices.Clone(tables)
-	for rows.Next() {
-		var table string
-		if err := rows.Scan(&table); err != nil {
-			return Wrap("open", path, err)
-		}
-		missing = slices.DeleteFunc(missing, func(m string) bool { return m == table })
-	}
-	if err := rows.Err(); err != nil {
-		return Wrap("open", path, err)
-	}
-	if len(missing) > 0 {
-		return &Error{Op: "open", Path: path, Kind: ErrNotDucklens, Detail: "it has no table " + strings.Join(missing, ", ")}
-	}
-	return nil
-}
-
-// ReachOnly leaves a session no files but those of one folder, beside the databases that it has attached. No folder: none.
-func ReachOnly(ctx context.Context, conn *sql.Conn, folder string) error {
-	statements := []string{"SET enable_external_access=false", "SET lock_configuration=true"}
-	if folder != "" {
-		statements = slices.Insert(statements, 0, "SET allowed_directories=["+QuoteText(folder)+"]")
-	}
-	for _, s := range statements {
-		if _, err := conn.ExecContext(ctx, s); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,13 +21,23 @@ import (
 // [Catalog]. There, a table of the file is a view of its stored columns. The file's own views and macros are for DuckDB's shell.
 //
 // Reading duckdb_columns() binds views that were stored without their columns, and duckdb_constraints() binds the conditions of tables.
-// [OpenData] refuses a file that has such a view; nobody asks duckdb_constraints().
+// Whatever opens a file refuses one that has such a view; nobody asks duckdb_constraints().
 type Data struct {
 	*DB
 	source string // name of the file's database
+	found  map[string]tableText
+	own    []tableText
 	parts  []part
 	made   map[string]bool // names of parts
 	left   []LeftOut
+	faults []Fault
+}
+
+// A Fault is a table that is not as this program makes it. If it is Lost, its rows cannot be read: columns are missing, computed or of
+// another type, or it has an index.
+type Fault struct {
+	Text string
+	Lost bool
 }
 
 // A LeftOut is something of the file that questions cannot use.
@@ -37,11 +48,41 @@ type part struct {
 	name     string
 	create   string
 	comments []string
-	uses     []string // names of other parts
+	uses     []string     // names of other parts
+	further  []columnText // of a table that a user has put into the file
 }
 
-// OpenData opens the file at path for questions. Nothing outside of it can be reached, and the settings are locked.
+// OpenData opens the file at path for questions. What they use of views and macros is to be made: [Data.Make].
 func OpenData(ctx context.Context, path string, opts Options) (*Data, error) {
+	d, err := OpenSuspect(ctx, path, opts)
+	if err != nil {
+		return nil, err
+	}
+	if len(d.faults) > 0 {
+		err := &Error{Kind: ErrNotDucklens, Detail: d.faults[0].Text}
+		return nil, errors.Join(Fail("open", path, err), d.Close())
+	}
+	return d, nil
+}
+
+// OpenReader opens the file at path for any SQL, with all views and macros of this program. Any number of readers share a file.
+func OpenReader(ctx context.Context, path string, opts Options) (*DB, error) {
+	d, err := OpenData(ctx, path, opts)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := d.Conn(ctx)
+	if err == nil {
+		err = errors.Join(d.MakeAll(ctx, conn), conn.Close())
+	}
+	if err != nil {
+		return nil, errors.Join(Fail("open", path, err), d.Close())
+	}
+	return d.DB, nil
+}
+
+// OpenSuspect opens the file at path like [OpenData], but lets tables that are not as this program makes them pass: [Data.Faults] has them.
+func OpenSuspect(ctx context.Context, path string, opts Options) (*Data, error) {
 	const op = "open"
 	opts.source = newSourceName()
 	db, err := attachExisting(ctx, op, path, modeData, opts)
@@ -54,6 +95,9 @@ func OpenData(ctx context.Context, path string, opts Options) (*Data, error) {
 	}
 	return d, nil
 }
+
+// Faults lists tables that are not as this program makes them.
+func (d *Data) Faults() []Fault { return d.faults }
 
 // newSourceName makes up the name of a database that a file written before cannot have in its text.
 func newSourceName() string {
@@ -69,23 +113,13 @@ func (d *Data) prepare(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	if err := checkBound(ctx, conn, d.source); err != nil {
+	if d.own, err = ownTables(ctx, conn); err != nil {
 		return err
 	}
-	own, err := ownTables(ctx, conn)
-	if err != nil {
+	if d.version, d.found, err = versionIn(ctx, conn, d.source, schema.Version); err != nil {
 		return err
 	}
-	found, err := tablesOf(ctx, conn, d.source)
-	if err != nil {
-		return err
-	}
-	if d.version, err = versionIn(ctx, conn, d.source, own, found); err != nil {
-		return err
-	}
-	if err := sameTables(own, found); err != nil {
-		return err
-	}
+	d.compare()
 	statements, err := schema.Tables()
 	if err != nil {
 		return err
@@ -97,14 +131,31 @@ func (d *Data) prepare(ctx context.Context) error {
 			}
 		}
 	}
-	if d.parts, err = ownParts(d.source, own, statements); err != nil {
+	if d.parts, err = ownParts(d.source, d.own, statements); err != nil {
 		return err
 	}
-	return d.addFurther(ctx, conn, own, found)
+	d.addFurther()
+	return nil
+}
+
+// compare looks for faults.
+func (d *Data) compare() {
+	for _, t := range d.own {
+		f := Fault{Text: difference(t, d.found)}
+		if f.Text == "" {
+			continue
+		}
+		for _, c := range t.columns {
+			if c.expression == "" && stored(d.found, t.name, c.name, c.kind) != nil {
+				f.Lost = true
+			}
+		}
+		d.faults = append(d.faults, f)
+	}
 }
 
 // ownParts lists views of the tables' stored columns, and then the views and macros of this program.
-func ownParts(source string, own []ownTable, statements []string) (list []part, err error) {
+func ownParts(source string, own []tableText, statements []string) (list []part, err error) {
 	place := map[string]int{}
 	for _, t := range own {
 		place[t.name] = len(list)
@@ -137,7 +188,7 @@ func ownParts(source string, own []ownTable, statements []string) (list []part, 
 }
 
 // viewOf makes the view of a table of the file.
-func viewOf(source, name string, columns []ownColumn) string {
+func viewOf(source, name string, columns []columnText) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CREATE VIEW %s AS SELECT ", QuoteName(name))
 	for i, c := range columns {
@@ -171,51 +222,66 @@ func usedIn(statement string, parts []part) (names []string) {
 }
 
 // addFurther adds the tables that a user has put into the file beside those of this program.
-func (d *Data) addFurther(ctx context.Context, conn *sql.Conn, own []ownTable, found map[string]foundTable) error {
-	taken := map[string]bool{}
+func (d *Data) addFurther() {
+	taken, ours := map[string]bool{}, map[string]bool{}
 	for _, p := range d.parts {
 		taken[strings.ToLower(p.name)] = true
 	}
-	ours := map[string]bool{}
-	for _, t := range own {
+	for _, t := range d.own {
 		ours[t.name] = true
 	}
-	var names []string
-	for key, t := range found {
+	for _, key := range slices.Sorted(maps.Keys(d.found)) {
+		t := d.found[key]
 		switch {
 		case ours[key]:
+			continue
 		case taken[key]:
 			d.left = append(d.left, LeftOut{t.name, "it is a table, and ducklens has a view or macro of this name"})
+			continue
 		case t.indexes > 0:
 			d.left = append(d.left, LeftOut{t.name, "it has an index, which ducklens does not use; DROP INDEX removes it"})
-		default:
-			names = append(names, t.name)
+			continue
 		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	columns, err := columnsOf(ctx, conn, d.source)
-	if err != nil {
-		return err
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		var plain []ownColumn
-		for _, c := range columns[name] {
+		var plain []columnText
+		for _, c := range t.columns {
 			// A default looks like a generated column here, and nothing of either is used.
-			if c.expression == "" || !strings.Contains(found[strings.ToLower(name)].text, " GENERATED ALWAYS AS") {
-				plain = append(plain, ownColumn{name: c.name})
+			if c.expression == "" || !strings.Contains(t.text, " GENERATED ALWAYS AS") {
+				plain = append(plain, columnText{name: c.name, kind: c.kind, required: c.required})
 			} else {
-				d.left = append(d.left, LeftOut{name + "." + c.name, "it is computed by the file"})
+				d.left = append(d.left, LeftOut{t.name + "." + c.name, "it is computed by the file"})
 			}
 		}
 		if len(plain) > 0 {
-			d.parts = append(d.parts, part{name: name, create: viewOf(d.source, name, plain)})
+			d.parts = append(d.parts, part{name: t.name, create: viewOf(d.source, t.name, plain), further: plain})
 		}
 	}
-	return nil
 }
+
+// Stored lists the tables of the file with the columns whose values are in it: those of this program, and those that a user has put
+// beside them.
+func (d *Data) Stored() (list []Table) {
+	add := func(name string, columns []columnText) {
+		t := Table{Name: name}
+		for _, c := range columns {
+			if c.expression == "" {
+				t.Columns = append(t.Columns, Column{Name: c.name, Type: c.kind, Required: c.required})
+			}
+		}
+		list = append(list, t)
+	}
+	for _, t := range d.own {
+		add(t.name, t.columns)
+	}
+	for _, p := range d.parts {
+		if p.further != nil {
+			add(p.name, p.further)
+		}
+	}
+	return list
+}
+
+// Database is the name of the file's database.
+func (d *Data) Database() string { return d.source }
 
 // Source gives the full name of a table of the file, for SQL of this program. Its generated columns must not be named.
 func (d *Data) Source(table string) string { return QuoteName(d.source) + ".main." + QuoteName(table) }
@@ -231,7 +297,7 @@ func (d *Data) Names() (names []string) {
 // Further lists the tables that the user has put into the file.
 func (d *Data) Further() (names []string) {
 	for _, p := range d.parts {
-		if strings.HasPrefix(p.create, "CREATE VIEW ") && len(p.comments) == 0 {
+		if p.further != nil {
 			names = append(names, p.name)
 		}
 	}

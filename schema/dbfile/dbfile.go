@@ -1,13 +1,16 @@
 // Package dbfile opens ducklens database files: one DuckDB file that holds the tables of package schema.
 //
-// [Create] makes a file, [OpenWriter] opens one to add runs to it, [OpenReader] opens one for
+// [Create] makes a file, [OpenWriter] opens one to add runs to it, [OpenData] and [OpenReader] open one for
 // questions. Package schema/verify checks that what is in one adds up, schema/transfer merges, compares, exports, imports
 // and migrates files; what they need of this package is exported for them. Every error of the driver becomes an
 // [Error] with one of the sentinels of this package ([Wrap]).
 //
-// A DB is a private in-memory DuckDB to which the file is attached under the name [Catalog]; all its
-// connections use that catalog, so tables need no prefix. Attaching copes with any path, where the driver's own
-// path argument is read as a URL.
+// A file may be a stranger's: [Data] says what is never run of it. Whatever is opened, no other file can be reached from the first
+// statement on but those that [Options] name, and the settings are locked.
+//
+// A DB is a private in-memory DuckDB. Its connections use a catalog called [Catalog], so tables need no prefix: that of the file where
+// it is written, one in memory with the same tables where it is read. Attaching copes with any path, where the driver's own path
+// argument is read as a URL.
 //
 // Traps: appends outside [DB.InTx] are not atomic. Appended integers are converted as Go would convert them, so
 // pass int32 to INTEGER columns. Text that is not UTF-8 is stored as NULL.
@@ -24,13 +27,16 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/duckdb/duckdb-go/v2"
 
+	"ducklens/schema"
 	"ducklens/schema/draft"
 )
 
@@ -73,12 +79,12 @@ type Options struct {
 	// Replace lets Create take the place of an existing ducklens file; never of any other file.
 	Replace bool
 
-	// Trusted leaves a reader's access to other files and its settings open. It is for SQL that ducklens itself
-	// wrote, such as an export: SQL of a user or from a shared file must run in an untrusted session.
-	Trusted bool
+	// Reach lists the files and folders that SQL may open beside the file itself: those that a command was told to read or write.
+	Reach []string
 
-	source string // name of the file's database, for modeData
-	spill  string // folder for a writer's temporary files
+	source  string // name of the file's database, for modeData
+	spill   string // folder for a writer's temporary files
+	strange bool   // the file is not to be entered: see [DB.enter]
 }
 
 // DB is an open database file. It is safe for use by several goroutines; one at a time should write.
@@ -91,6 +97,7 @@ type DB struct {
 	opts    Options
 	release func() // tells the registry that the file is closed
 	version int
+	entered atomic.Bool // names without a prefix are those of Catalog: see enter
 
 	mu     sync.Mutex
 	closed bool
@@ -102,66 +109,77 @@ type mode int
 const (
 	modeCreate mode = iota
 	modeWrite
-	modeRead
+	modeMend // as modeWrite, without checkpoints: see [DB.mend]
 	modeData // as [OpenData] does
 )
 
 // writes tells whether the file is open for writing.
-func (m mode) writes() bool { return m == modeCreate || m == modeWrite }
+func (m mode) writes() bool { return m != modeData }
 
 // OpenWriter opens an existing file to add to it. One process writes a file at a time, and while it
-// does, nobody else reads it: [ErrLocked]. What a killed writer committed is there, and nothing of what it did not.
+// does, nobody else reads it: [ErrLocked]. What a killed writer committed is there, and nothing of what it did not. The tables must be
+// those of this program, and no macro of the file may have the name of a function of DuckDB's: conditions of tables would call it.
 func OpenWriter(ctx context.Context, path string, opts Options) (*DB, error) {
-	return openChecked(ctx, path, modeWrite, opts)
-}
-
-// OpenReader opens an existing file read-only. Unless opts.Trusted, its sessions cannot reach other
-// files, the network or the settings, so that they may run SQL from a stranger; the limits of that
-// are in the README. Any number of readers share a file.
-func OpenReader(ctx context.Context, path string, opts Options) (*DB, error) {
-	return openChecked(ctx, path, modeRead, opts)
-}
-
-// OpenOld opens a file of any schema version read-only, with access to other files, for a migration. SchemaVersion tells which
-// it has; no rule about its tables was checked but that they have a version.
-func OpenOld(ctx context.Context, path string, opts Options) (*DB, error) {
-	const op = "open"
-	opts.Trusted = true
-	db, err := attachExisting(ctx, op, path, modeRead, opts)
+	db, err := openToWrite(ctx, path, opts, func(conn *sql.Conn) error {
+		if err := SameTables(ctx, conn, Catalog); err != nil {
+			return err
+		}
+		return noShadows(ctx, conn, Catalog)
+	})
 	if err != nil {
 		return nil, err
 	}
-	if db.version, err = ReadVersion(ctx, db.pool); err != nil {
-		return nil, errors.Join(Fail(op, path, err), db.Close())
+	if err := db.enter(ctx); err != nil {
+		return nil, errors.Join(Fail("open", path, err), db.Close())
 	}
+	db.version, db.opts.strange = schema.Version, false
 	return db, nil
 }
 
-// Settle puts what a log beside a file of any schema version holds into the file, without what is left of a torn transaction.
-func Settle(ctx context.Context, path string, opts Options) error {
-	const op = "open"
-	db, err := attachExisting(ctx, op, path, modeWrite, opts)
+// enter makes the file's catalog the one whose tables need no prefix. Its macros take the place of functions from then on, so a
+// stranger's file is looked at before.
+func (db *DB) enter(ctx context.Context) error {
+	db.entered.Store(true) // for the connections to come
+	conn, err := db.pool.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	if err := db.mend(ctx); err != nil {
-		return errors.Join(Fail(op, path, err), db.Close())
+	defer conn.Close()
+	_, err = conn.ExecContext(ctx, enterCatalog)
+	return err
+}
+
+const enterCatalog = "USE " + Catalog + ".main"
+
+// Settle puts what a log beside a file of any schema version holds into the file, without what is left of a torn transaction.
+func Settle(ctx context.Context, path string, opts Options) error {
+	db, err := openToWrite(ctx, path, opts, func(conn *sql.Conn) error { return checkBound(ctx, conn, Catalog) })
+	if err != nil {
+		return err
 	}
 	return db.Finalize(ctx)
 }
 
-// openChecked opens a file that must exist and must have the schema version of this program.
-func openChecked(ctx context.Context, path string, m mode, opts Options) (*DB, error) {
+// openToWrite opens a file that must exist, has it checked, and mends it. It is not entered.
+func openToWrite(ctx context.Context, path string, opts Options, check func(*sql.Conn) error) (*DB, error) {
 	const op = "open"
+	opts.strange = true
+	m := modeWrite
+	if hasLog(path) {
+		m = modeMend
+	}
 	db, err := attachExisting(ctx, op, path, m, opts)
 	if err != nil {
 		return nil, err
 	}
-	db.version, err = ReadVersion(ctx, db.pool)
+	conn, err := db.Conn(ctx)
 	if err == nil {
-		err = CheckVersion(ctx, db.pool, db.version)
+		err = check(conn)
+		if cerr := conn.Close(); err == nil {
+			err = cerr
+		}
 	}
-	if err == nil && m == modeWrite {
+	if err == nil && m == modeMend {
 		err = db.mend(ctx)
 	}
 	if err != nil {
@@ -171,34 +189,28 @@ func openChecked(ctx context.Context, path string, m mode, opts Options) (*DB, e
 }
 
 // HasLog tells whether a write-ahead log lies beside the file, as after a kill.
-func (db *DB) HasLog() bool {
-	_, err := os.Lstat(db.file + ".wal")
+func (db *DB) HasLog() bool { return hasLog(db.file) }
+
+func hasLog(path string) bool {
+	_, err := os.Lstat(path + ".wal")
 	return err == nil
 }
 
-// mend opens a file anew that is open for writing, if a log lay beside it, so that it holds whole transactions only.
+// mend opens a file anew that is open in modeMend, because a log lay beside it, so that it holds whole transactions only.
 //
 // DuckDB 1.5 replays a log wrongly that ends within a transaction: row groups that the transaction had written before its commit stay in
 // their tables, without the rows of smaller tables that belong to them. They are in memory alone, until a checkpoint puts them
 // into the file. The next commit cuts the torn end off the log; after it, a replay is right. So there is a commit of what
 // cancels out, and no checkpoint. A reader cannot do this, and sees such rows; saved queries look at complete runs only, which have none.
 func (db *DB) mend(ctx context.Context) error {
-	if !db.HasLog() {
-		return nil
-	}
-	for _, s := range []string{
-		"PRAGMA disable_checkpoint_on_shutdown",
-		"SET checkpoint_threshold='100TB'",
-		"BEGIN; CREATE SCHEMA " + Catalog + ".ducklens_mends; DROP SCHEMA " + Catalog + ".ducklens_mends; COMMIT",
-	} {
-		if _, err := db.pool.ExecContext(ctx, s); err != nil {
-			return err
-		}
+	const nothing = "BEGIN; CREATE SCHEMA " + Catalog + ".ducklens_mends; DROP SCHEMA " + Catalog + ".ducklens_mends; COMMIT"
+	if _, err := db.pool.ExecContext(ctx, nothing); err != nil {
+		return err
 	}
 	if err := db.pool.Close(); err != nil {
 		return err
 	}
-	pool, err := connect(ctx, db.file, modeWrite, db.opts)
+	pool, err := db.connect(ctx, db.file, modeWrite, db.opts)
 	if err != nil {
 		return err
 	}
@@ -245,13 +257,9 @@ func CheckTarget(ctx context.Context, abs string, replace bool) error {
 		return &Error{Kind: ErrNotDatabase, Detail: "not a regular file, left alone", Advice: hint}
 	}
 	// Reading it tells whether somebody writes it and whether ducklens made it. A damaged one may be replaced.
-	old, err := attach(ctx, abs, modeRead, Options{})
-	if err == nil {
-		_, err = ReadVersion(ctx, old.pool)
-		err = errors.Join(err, old.Close())
-	}
+	_, err = Version(ctx, abs, Options{})
 	switch {
-	case errors.Is(err, ErrDamaged), errors.Is(err, ErrStorageVersion):
+	case errors.Is(err, ErrDamaged), errors.Is(err, ErrStorageVersion), errors.Is(err, ErrSchemaVersion):
 		return nil
 	case errors.Is(err, ErrNotDatabase):
 		return &Error{Kind: ErrNotDatabase, Detail: "left alone", Advice: hint, Err: err}
@@ -292,8 +300,9 @@ func attachAs(ctx context.Context, path, abs string, m mode, opts Options) (_ *D
 		opts.spill = db.draft.Spill()
 	}
 	db.opts = opts
+	db.entered.Store(!opts.strange)
 	for try := 1; ; try++ {
-		db.pool, err = connect(ctx, abs, m, opts)
+		db.pool, err = db.connect(ctx, abs, m, opts)
 		if err == nil {
 			return db, nil
 		}
@@ -310,7 +319,7 @@ func attachAs(ctx context.Context, path, abs string, m mode, opts Options) (_ *D
 }
 
 // connect makes the pool and its first connection, which attaches the file.
-func connect(opening context.Context, abs string, m mode, opts Options) (*sql.DB, error) {
+func (db *DB) connect(opening context.Context, abs string, m mode, opts Options) (*sql.DB, error) {
 	first, err := setup(abs, m, opts)
 	if err != nil {
 		return nil, err
@@ -321,9 +330,13 @@ func connect(opening context.Context, abs string, m mode, opts Options) (*sql.DB
 		mu.Lock()
 		defer mu.Unlock()
 		// The settings are global to the DuckDB. Later connections may outlive the context of the first.
-		statements, ctx := []string{"USE " + Catalog + ".main"}, context.WithoutCancel(opening)
+		var statements []string
+		ctx := context.WithoutCancel(opening)
 		if !attached {
 			statements, ctx = first, opening
+		}
+		if db.entered.Load() {
+			statements = append(statements, enterCatalog)
 		}
 		for _, s := range statements {
 			if _, err := conn.ExecContext(ctx, s, nil); err != nil {
@@ -370,13 +383,50 @@ func dsn(m mode, opts Options) string {
 	}.Encode()
 }
 
-// own lists, quoted, the paths that DuckDB opens for the file at abs: the file and its log, and those that a link leads to.
-func own(abs string) []string {
-	list := []string{QuoteText(abs), QuoteText(abs + ".wal")}
+// paths lists the files that DuckDB opens for a database file at abs: the file, or what a link leads to, and its logs.
+func paths(abs string) (files, logs []string) {
+	files = []string{abs}
 	if target, err := filepath.EvalSymlinks(abs); err == nil && target != abs {
-		list = append(list, QuoteText(target), QuoteText(target+".wal"))
+		files = append(files, target)
 	}
-	return list
+	for _, name := range files {
+		logs = append(logs, name+".wal", name+".wal.checkpoint", name+".wal.recovery")
+	}
+	return files, logs
+}
+
+// shutIn makes the statements after which SQL can open no files but those for the database file at abs, those in the spill folder and
+// those in reach, and can change no setting.
+func shutIn(abs, spill string, reach []string) ([]string, error) {
+	var allowed, folders []string
+	if spill != "" {
+		folders = append(folders, spill)
+	}
+	for _, name := range append([]string{abs}, reach...) {
+		full, err := filepath.Abs(name)
+		if err != nil {
+			return nil, err
+		}
+		if info, err := os.Stat(full); err == nil && info.IsDir() {
+			folders = append(folders, full)
+			continue
+		}
+		files, logs := paths(full)
+		allowed = slices.Concat(allowed, files, logs)
+	}
+	list := func(names []string) string {
+		quoted := make([]string, len(names))
+		for i, name := range names {
+			quoted[i] = QuoteText(name)
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	}
+	return []string{
+		"SET allowed_paths=" + list(allowed),
+		"SET allowed_directories=" + list(folders),
+		"SET enable_external_access=false",
+		"SET lock_configuration=true",
+	}, nil
 }
 
 // setup lists the statements that the first connection runs. Their order matters: the temporary folder
@@ -389,48 +439,33 @@ func setup(abs string, m mode, opts Options) ([]string, error) {
 	if m.writes() && strings.Contains(abs, "?") {
 		return nil, &Error{Kind: ErrPath, Detail: "DuckDB cannot write to a path with a question mark: " + abs}
 	}
+	if err := checkLogs(abs); err != nil {
+		return nil, err
+	}
+	var list, attaching []string
 	file := QuoteText(abs)
-	use := "USE " + Catalog + ".main"
 	if m == modeData {
-		if err := checkLog(abs); err != nil {
-			return nil, err
-		}
-		return []string{
-			"SET temp_directory=''",
-			"SET max_temp_directory_size='0KB'",
-			"SET allowed_paths=[" + strings.Join(own(abs), ", ") + "]",
-			"SET enable_external_access=false",
-			"SET lock_configuration=true",
-			"ATTACH ':memory:' AS " + Catalog,
-			"ATTACH " + file + " AS " + QuoteName(opts.source) + " (TYPE duckdb, READ_ONLY)",
-			use,
-		}, nil
-	}
-	if m != modeRead {
-		option := ""
+		list = append(list, "SET max_temp_directory_size='0KB'")
+		attaching = append(attaching, "ATTACH ':memory:' AS "+Catalog, "ATTACH "+file+" AS "+QuoteName(opts.source)+" (TYPE duckdb, READ_ONLY)")
+	} else {
+		option := fmt.Sprintf("ROW_GROUP_SIZE %d", RowGroupRows)
 		if m == modeCreate {
-			option = fmt.Sprintf(", STORAGE_VERSION '%s', BLOCK_SIZE %d", storageVersion, blockSize)
+			option += fmt.Sprintf(", STORAGE_VERSION '%s', BLOCK_SIZE %d", storageVersion, blockSize)
 		}
-		option += fmt.Sprintf(", ROW_GROUP_SIZE %d", RowGroupRows)
-		return []string{
-			// DuckDB 1.5 keeps pointers to the metadata of tables that a checkpoint does not change. Of files with as many
-			// tables and comments as these, DuckDB 1.1 finds some of them no more, and refuses the file.
-			"SET experimental_metadata_reuse=false",
-			"SET temp_directory=" + QuoteText(opts.spill),
-			"ATTACH " + file + " AS " + Catalog + " (TYPE duckdb" + option + ")",
-			use,
-		}, nil
+		// DuckDB 1.5 keeps pointers to the metadata of tables that a checkpoint does not change. Of files with as many
+		// tables and comments as these, DuckDB 1.1 finds some of them no more, and refuses the file.
+		list = append(list, "SET experimental_metadata_reuse=false")
+		if m == modeMend {
+			list = append(list, "PRAGMA disable_checkpoint_on_shutdown", "SET checkpoint_threshold='100TB'")
+		}
+		attaching = append(attaching, "ATTACH "+file+" AS "+Catalog+" (TYPE duckdb, "+option+")")
 	}
-	list := []string{
-		"SET temp_directory=''",
-		"SET max_temp_directory_size='0KB'",
-		"ATTACH " + file + " AS " + Catalog + " (TYPE duckdb, READ_ONLY)",
-		use,
+	list = append(list, "SET temp_directory="+QuoteText(opts.spill))
+	alone, err := shutIn(abs, opts.spill, opts.Reach)
+	if err != nil {
+		return nil, err
 	}
-	if !opts.Trusted {
-		list = append(list, "SET enable_external_access=false", "SET lock_configuration=true")
-	}
-	return list, nil
+	return slices.Concat(list, alone, attaching), nil
 }
 
 // QuoteText writes a SQL text literal.

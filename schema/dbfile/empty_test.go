@@ -2,6 +2,7 @@ package dbfile
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"maps"
 	"os"
@@ -62,21 +63,28 @@ func TestEmptyFile(t *testing.T) {
 // described gives definitions and comments of all that is in a file.
 func described(ctx context.Context, t *testing.T, path string) map[string]string {
 	t.Helper()
-	db, err := OpenReader(ctx, path, Options{Threads: 1})
+	d, err := OpenData(ctx, path, Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := d.Definitions(ctx)
+	if err := errors.Join(err, d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	db, err := OpenWriter(ctx, path, Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
 	rows, err := db.SQL().QueryContext(ctx, `SELECT 'table ' || table_name, sql || coalesce(comment, '') FROM duckdb_tables() WHERE database_name = 'data'
-		UNION ALL SELECT 'view ' || view_name, sql || coalesce(comment, '') FROM duckdb_views() WHERE database_name = 'data' AND NOT internal
-		UNION ALL SELECT 'macro ' || function_name, macro_definition || coalesce(comment, '') FROM duckdb_functions() WHERE database_name = 'data' AND NOT internal
+		UNION ALL SELECT 'about view ' || view_name, comment FROM duckdb_views() WHERE database_name = 'data' AND NOT internal
+		UNION ALL SELECT 'about macro ' || function_name, comment FROM duckdb_functions() WHERE database_name = 'data' AND NOT internal
 		UNION ALL SELECT 'column ' || table_name || '.' || column_name, data_type || coalesce(comment, '') FROM duckdb_columns() WHERE database_name = 'data'
 		UNION ALL SELECT 'meta ' || key, value FROM meta`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	list := map[string]string{}
 	for rows.Next() {
 		var name, definition string
 		if err := rows.Scan(&name, &definition); err != nil {

@@ -44,9 +44,9 @@ func ExampleCreate() {
 		fmt.Println(err)
 	}
 
-	report, err := verify.File(ctx, db)
-	fmt.Println("sound:", err == nil && report.OK(), "runs:", len(report.Runs), "schema version:", report.SchemaVersion)
 	fmt.Println("finished:", db.Finalize(ctx) == nil)
+	report, err := verify.File(ctx, db.Path(), dbfile.Options{})
+	fmt.Println("sound:", err == nil && report.OK(), "runs:", len(report.Runs), "schema version:", report.SchemaVersion)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		fmt.Println(err)
@@ -56,7 +56,7 @@ func ExampleCreate() {
 	}
 	// Output:
 	// stored: true
-	// sound: true runs: 0 schema version: 4
 	// finished: true
+	// sound: true runs: 0 schema version: 4
 	// run.duckdb
 }

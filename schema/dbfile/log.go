@@ -21,10 +21,20 @@ var logEntries = map[byte]bool{
 	99: true, 100: true, // checkpoint, end of a transaction
 }
 
-// checkLog looks at the write-ahead log beside a file, if there is one, before DuckDB replays it.
-func checkLog(abs string) (err error) {
+// checkLogs looks at the write-ahead logs of a file before DuckDB replays them.
+func checkLogs(abs string) error {
+	_, logs := paths(abs)
+	for _, path := range logs {
+		if err := checkLog(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkLog looks at one log, if it is there.
+func checkLog(path string) (err error) {
 	const name = "its write-ahead log"
-	path := abs + ".wal"
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -46,7 +56,7 @@ func checkLog(abs string) (err error) {
 		return err
 	}
 	if !bytes.HasPrefix(logHead, head[:n]) {
-		return &Error{Kind: ErrNotDucklens, Detail: name + " is none that ducklens writes"}
+		return &Error{Kind: ErrDamaged, Detail: name + " is none that ducklens writes"}
 	}
 	// An entry is its size, a checksum, and a record whose first field says of what sort it is.
 	var entry [8 + 8 + 3]byte
@@ -58,7 +68,8 @@ func checkLog(abs string) (err error) {
 		}
 		size := binary.LittleEndian.Uint64(entry[:])
 		if sort := entry[18]; entry[16] != 0x64 || entry[17] != 0 || !logEntries[sort] {
-			return &Error{Kind: ErrNotDucklens, Detail: fmt.Sprintf("%s has an entry of sort %d, want rows alone", name, sort)}
+			return &Error{Kind: ErrNotDucklens, Detail: fmt.Sprintf("%s has an entry of sort %d, want rows alone", name, sort),
+				Advice: "if you have changed the file with another program yourself, open it there once more, which empties the log"}
 		}
 		if size > uint64(info.Size()) {
 			return nil

@@ -120,7 +120,10 @@ type Table struct {
 }
 
 // Column is a column that is stored.
-type Column struct{ Name, Type, Comment string }
+type Column struct {
+	Name, Type, Comment string
+	Required            bool // NOT NULL
+}
 
 // ByRun tells whether the rows of the table belong to runs.
 func (t *Table) ByRun() bool { return t.Column("run_id") >= 0 }
@@ -140,72 +143,23 @@ func (t *Table) Column(name string) int {
 func Tables() ([]Table, error) { return freshTables() }
 
 var freshTables = sync.OnceValues(func() (list []Table, err error) {
-	err = inFresh(func(ctx context.Context, db *DB) error {
-		list, err = readTables(ctx, db.pool)
-		return err
-	})
-	return list, err
-})
-
-// Inventory describes the columns and macros of a file of this version, as pairs of a name and a definition, for comparison with
-// [ReadInventory].
-func Inventory() (map[string]string, error) { return freshInventory() }
-
-var freshInventory = sync.OnceValues(func() (list map[string]string, err error) {
-	err = inFresh(func(ctx context.Context, db *DB) error {
-		list, err = ReadInventory(ctx, db.pool)
-		return err
-	})
-	return list, err
-})
-
-// inFresh looks at an empty database of this version, in memory.
-func inFresh(look func(context.Context, *DB) error) (err error) {
 	ctx := context.Background() // what is seen is kept for others than the first caller
-	pool, err := connect(ctx, ":memory:", modeWrite, Options{})
-	if err != nil {
-		return err
-	}
-	db := &DB{path: ":memory:", pool: pool, release: func() {}}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := makeTables(ctx, db); err != nil {
-		return err
-	}
-	return look(ctx, db)
-}
-
-// inventory describes what a catalog holds, as pairs of name and definition. The text of views and
-// macros is not in it: DuckDB prints the same view differently before and after it was on disk.
-const inventory = `
-SELECT 'column ' || table_name || '.' || column_name, data_type || CASE WHEN is_nullable THEN '' ELSE ' NOT NULL' END
-FROM system.main.duckdb_columns() WHERE database_name = $catalog AND schema_name = 'main'
-UNION ALL
-SELECT 'macro ' || function_name, array_to_string(parameters, ', ')
-FROM system.main.duckdb_functions() WHERE database_name = $catalog AND schema_name = 'main' AND NOT internal`
-
-// ReadInventory describes what the file of a [DB] holds.
-func ReadInventory(ctx context.Context, q Queryer) (map[string]string, error) {
-	rows, err := q.QueryContext(ctx, inventory, sql.Named("catalog", Catalog))
-	if err != nil {
+	db := &DB{path: ":memory:", release: func() {}}
+	db.entered.Store(true)
+	if db.pool, err = db.connect(ctx, ":memory:", modeWrite, Options{}); err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	list := map[string]string{}
-	for rows.Next() {
-		var name string
-		var definition sql.NullString
-		if err := rows.Scan(&name, &definition); err != nil {
-			return nil, err
-		}
-		list[name] = definition.String
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := makeTables(ctx, db); err != nil {
+		return nil, err
 	}
-	return list, rows.Err()
-}
+	return readTables(ctx, db.pool)
+})
 
 // readTables describes the tables of a database that this program made.
 func readTables(ctx context.Context, q Queryer) (list []Table, err error) {
 	// A generated column has its expression for a default.
-	rows, err := q.QueryContext(ctx, `SELECT t.table_name, coalesce(t.comment, ''), t.has_primary_key, c.column_name, c.data_type, coalesce(c.comment, '')
+	rows, err := q.QueryContext(ctx, `SELECT t.table_name, coalesce(t.comment, ''), t.has_primary_key, c.column_name, c.data_type, coalesce(c.comment, ''), NOT c.is_nullable
 		FROM system.main.duckdb_columns() AS c JOIN system.main.duckdb_tables() AS t USING (database_name, schema_name, table_oid)
 		WHERE database_name = '`+Catalog+`' AND schema_name = 'main' AND c.column_default IS NULL ORDER BY table_oid, c.column_index`)
 	if err != nil {
@@ -215,7 +169,7 @@ func readTables(ctx context.Context, q Queryer) (list []Table, err error) {
 	for rows.Next() {
 		var t Table
 		var c Column
-		if err := rows.Scan(&t.Name, &t.Comment, &t.Keyed, &c.Name, &c.Type, &c.Comment); err != nil {
+		if err := rows.Scan(&t.Name, &t.Comment, &t.Keyed, &c.Name, &c.Type, &c.Comment, &c.Required); err != nil {
 			return nil, err
 		}
 		if n := len(list); n == 0 || list[n-1].Name != t.Name {

@@ -51,7 +51,7 @@ func number(t *testing.T, db *dbfile.DB, query string, args ...any) (x float64) 
 // The finished file documents itself: each table, view, column, macro and type, as a stranger reads them from the catalog.
 func TestFileDocumentsItself(t *testing.T) {
 	t.Parallel()
-	db, err := dbfile.OpenReader(t.Context(), newFile(t), dbfile.Options{})
+	db, err := dbfile.OpenWriter(t.Context(), newFile(t), dbfile.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

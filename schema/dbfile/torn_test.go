@@ -169,12 +169,8 @@ func TestTornLogReaders(t *testing.T) {
 	t.Parallel()
 	path, cuts := tornFile(t, true)
 	torn := crashed(t, path, cuts[0])
-	db, err := dbfile.OpenReader(t.Context(), torn, dbfile.Options{Threads: 1})
+	report, err := verify.File(t.Context(), torn, dbfile.Options{Threads: 1})
 	if err != nil {
-		t.Fatal(err)
-	}
-	report, err := verify.File(t.Context(), db)
-	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.ContainsFunc(report.Problems, func(p verify.Problem) bool { return p.Kind == verify.Orphan }) || !strings.Contains(report.Hint(), "--resume") {

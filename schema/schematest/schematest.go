@@ -45,13 +45,7 @@ func NewDB(tb testing.TB, tolerated ...verify.ProblemKind) *dbfile.DB {
 // check opens the file again and fails the test if it does not verify.
 func check(ctx context.Context, tb testing.TB, path string, tolerated []verify.ProblemKind) {
 	tb.Helper()
-	db, err := dbfile.OpenReader(ctx, path, dbfile.Options{Threads: 1})
-	if err != nil {
-		tb.Errorf("check database: %v", err)
-		return
-	}
-	defer db.Close()
-	report, err := verify.File(ctx, db)
+	report, err := verify.File(ctx, path, dbfile.Options{Threads: 1})
 	if err != nil {
 		tb.Errorf("check database: %v", err)
 		return

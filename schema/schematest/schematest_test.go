@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"ducklens/schema"
+	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
 	"ducklens/schema/verify"
 )
@@ -21,7 +22,14 @@ func TestSyntheticVerifies(t *testing.T) {
 	if first != 1 || second != 2 {
 		t.Errorf("runs %d and %d, want 1 and 2", first, second)
 	}
-	report, err := verify.File(t.Context(), db)
+	var models int
+	if err := db.SQL().QueryRowContext(t.Context(), "SELECT count(*) FROM model").Scan(&models); err != nil || models != 1 {
+		t.Errorf("%d models, %v, want the one that both runs share", models, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	report, err := verify.File(t.Context(), db.Path(), dbfile.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,10 +42,6 @@ func TestSyntheticVerifies(t *testing.T) {
 	}
 	if r := report.Runs[0]; r.Pairs != 8 || r.Examples != 3 || r.Heads != 2 || !r.Judged || r.WorstResidual > 1e-5 || r.WorstAt == "" {
 		t.Errorf("report %+v", r)
-	}
-	var models int
-	if err := db.SQL().QueryRowContext(t.Context(), "SELECT count(*) FROM model").Scan(&models); err != nil || models != 1 {
-		t.Errorf("%d models, %v, want the one that both runs share", models, err)
 	}
 }
 
@@ -158,7 +162,10 @@ func TestFullVerifies(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t)
 	schematest.Full(t, db, 1, 3, schema.Head{Layer: 2, Index: 7}, schema.Head{Layer: 1, Index: 0})
-	report, err := verify.File(t.Context(), db)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	report, err := verify.File(t.Context(), db.Path(), dbfile.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,20 +50,9 @@ func (c *Comparison) Same() bool { return c.Different == 0 && c.OnlyA == 0 && c.
 // basis, so that runs of different files, heads and bases can be compared. Numbers differ by the distance between them, lists of numbers by their
 // largest, anything else by infinity. Columns that are computed from others are left out.
 func Diff(ctx context.Context, a, b string, opts DiffOptions) (result Comparison, err error) {
-	tables, err := tableNames()
-	if err != nil {
-		return Comparison{}, err
-	}
-	other, err := dbfile.OpenReader(ctx, b, opts.Database)
-	if err != nil {
-		return Comparison{}, err
-	}
-	if err := other.Close(); err != nil {
-		return Comparison{}, err
-	}
 	database := opts.Database
-	database.Trusted = true // to attach the second file; closed below
-	db, err := dbfile.OpenReader(ctx, a, database)
+	database.Reach = []string{b}
+	db, err := dbfile.OpenData(ctx, a, database)
 	if err != nil {
 		return Comparison{}, err
 	}
@@ -77,18 +66,13 @@ func Diff(ctx context.Context, a, b string, opts DiffOptions) (result Comparison
 		return Comparison{}, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	d := differ{conn: conn, names: [2]string{dbfile.Catalog, "other"}, opts: opts}
-	if sameFile(a, b) {
-		d.names[1] = dbfile.Catalog // DuckDB attaches a file once
-	} else if release, err = dbfile.AttachOther(ctx, conn, b, d.names[1], tables); err != nil {
-		release = func() {}
-		return Comparison{}, err
-	}
-	if err := dbfile.ReachOnly(ctx, conn, ""); err != nil {
-		return Comparison{}, dbfile.Wrap("compare", a, err)
-	}
-	if err := dbfile.CheckTables(ctx, conn, a, dbfile.Catalog, tables); err != nil {
-		return Comparison{}, err
+	d := differ{conn: conn, names: [2]string{db.Database(), db.Database()}, opts: opts}
+	if !sameFile(a, b) { // DuckDB attaches a file once
+		name, done, err := dbfile.AttachOther(ctx, conn, b)
+		if err != nil {
+			return Comparison{}, err
+		}
+		d.names[1], release = name, done
 	}
 	for i, want := range []int{opts.RunA, opts.RunB} {
 		if d.runs[i], err = findRun(ctx, conn, d.names[i], []string{a, b}[i], want); err != nil {

@@ -90,12 +90,6 @@ func Export(ctx context.Context, from, into string, opts dbfile.Options) (_ Expo
 	if err := checkFolder(target, opts.Replace); err != nil {
 		return Exported{}, dbfile.Fail(op, into, err)
 	}
-	opts.Trusted = true // until the folder is named
-	db, err := dbfile.OpenReader(ctx, from, opts)
-	if err != nil {
-		return Exported{}, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
 	if err := dbfile.CheckParent(target); err != nil {
 		return Exported{}, dbfile.Fail(op, into, err)
 	}
@@ -107,6 +101,12 @@ func Export(ctx context.Context, from, into string, opts dbfile.Options) (_ Expo
 	if err := os.Mkdir(d.Path(), 0o777); err != nil {
 		return Exported{}, dbfile.Wrap(op, into, err)
 	}
+	opts.Reach = []string{d.Path()}
+	db, err := dbfile.OpenData(ctx, from, opts)
+	if err != nil {
+		return Exported{}, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
 	e := exporter{db: db, folder: d.Path()}
 	if err := e.export(ctx); err != nil {
 		return Exported{}, failOnce(op, into, err)
@@ -149,7 +149,7 @@ func checkFolder(abs string, replace bool) error {
 
 // exporter writes one export.
 type exporter struct {
-	db       *dbfile.DB
+	db       *dbfile.Data
 	conn     *sql.Conn
 	folder   string // absolute
 	manifest manifest
@@ -160,14 +160,11 @@ func (e *exporter) export(ctx context.Context) (err error) {
 		return err
 	}
 	defer e.conn.Close()
-	if err := dbfile.ReachOnly(ctx, e.conn, e.folder); err != nil {
-		return err
-	}
 	tables, err := layouts()
 	if err != nil {
 		return err
 	}
-	if err := e.check(ctx, tables); err != nil {
+	if err := e.check(ctx); err != nil {
 		return err
 	}
 	e.manifest = manifest{Format: manifestFormat, SchemaVersion: schema.Version, About: "Tables of a ducklens file; ducklens import reads them back. " +
@@ -184,30 +181,10 @@ func (e *exporter) export(ctx context.Context) (err error) {
 	return os.WriteFile(filepath.Join(e.folder, manifestName), append(text, '\n'), 0o666)
 }
 
-// check demands that the file has our tables with their columns, and complete runs only. The file is a stranger's: what it says its functions
-// are must not be run, so no query on it calls any.
-func (e *exporter) check(ctx context.Context, tables []layout) error {
-	got, err := dbfile.ReadInventory(ctx, e.conn)
-	if err != nil {
-		return err
-	}
-	want, err := dbfile.Inventory()
-	if err != nil {
-		return err
-	}
-	for _, t := range tables {
-		for _, c := range t.Columns {
-			name := "column " + t.Name + "." + c.Name
-			switch definition, ok := got[name]; {
-			case !ok:
-				return &dbfile.Error{Op: "export", Path: e.db.Path(), Kind: dbfile.ErrNotDucklens, Detail: "it has no " + name}
-			case definition != want[name]:
-				return &dbfile.Error{Op: "export", Path: e.db.Path(), Kind: dbfile.ErrNotDucklens, Detail: fmt.Sprintf("its %s is %s, want %s", name, definition, want[name])}
-			}
-		}
-	}
+// check demands complete runs.
+func (e *exporter) check(ctx context.Context) error {
 	var run int
-	err = e.conn.QueryRowContext(ctx, "SELECT run_id FROM "+dbfile.Catalog+".main.run WHERE status <> 'complete' ORDER BY run_id LIMIT 1").Scan(&run)
+	err := e.conn.QueryRowContext(ctx, "SELECT run_id FROM "+e.db.Source("run")+" WHERE status <> 'complete' ORDER BY run_id LIMIT 1").Scan(&run)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -250,8 +227,8 @@ func (e *exporter) table(ctx context.Context, t layout) error {
 
 // runs lists the runs of the file that have rows in a table. Rows without a run, which a torn log can leave (see mend), stay behind.
 func (e *exporter) runs(ctx context.Context, table string) (list []int, err error) {
-	rows, err := e.conn.QueryContext(ctx, "SELECT DISTINCT run_id FROM "+dbfile.Catalog+".main."+dbfile.QuoteName(table)+
-		" WHERE run_id IN (SELECT run_id FROM "+dbfile.Catalog+".main.run) ORDER BY run_id")
+	rows, err := e.conn.QueryContext(ctx, "SELECT DISTINCT run_id FROM "+e.db.Source(table)+
+		" WHERE run_id IN (SELECT run_id FROM "+e.db.Source("run")+") ORDER BY run_id")
 	if err != nil {
 		return nil, err
 	}
@@ -272,7 +249,7 @@ func (e *exporter) file(ctx context.Context, name string, columns []string, wher
 	if err := os.MkdirAll(filepath.Dir(full), 0o777); err != nil {
 		return exportedFile{}, err
 	}
-	result, err := e.conn.ExecContext(ctx, "COPY (SELECT "+strings.Join(columns, ", ")+" FROM "+dbfile.Catalog+".main."+dbfile.QuoteName(table)+where+") TO "+dbfile.QuoteText(full)+
+	result, err := e.conn.ExecContext(ctx, "COPY (SELECT "+strings.Join(columns, ", ")+" FROM "+e.db.Source(table)+where+") TO "+dbfile.QuoteText(full)+
 		" (FORMAT parquet, COMPRESSION zstd)")
 	if err != nil {
 		return exportedFile{}, err

@@ -148,8 +148,8 @@ func TestExportRefuses(t *testing.T) {
 		{"no folder to put it in", good, filepath.Join(foreign, "a", "b"), false, dbfile.ErrNotFound, "there is no folder"},
 		{"older", oldFile(t, 2), "", false, dbfile.ErrSchemaVersion, "schema version 2"},
 		{"unfinished", unfinished, "", false, dbfile.ErrUnfinished, "run 1 is running"},
-		{"view for a table", view, "", false, dbfile.ErrNotDucklens, "its projection is a view"},
-		{"altered column", column, "", false, dbfile.ErrNotDucklens, "column prompt_token.text is VARCHAR, want VARCHAR NOT NULL"},
+		{"view for a table", view, "", false, dbfile.ErrNotDucklens, "it has no table projection"},
+		{"altered column", column, "", false, dbfile.ErrNotDucklens, `its table prompt_token has "\"text\" VARCHAR", want "\"text\" VARCHAR NOT NULL"`},
 		{"macros in place of functions", macro, "", false, nil, ""},
 		{"missing", filepath.Join(foreign, "x.duckdb"), "", false, dbfile.ErrNotFound, "x.duckdb"},
 	} {

@@ -38,6 +38,7 @@ func Import(ctx context.Context, from, into string, opts dbfile.Options) (_ Expo
 	if opts.Memory == "" {
 		opts.Memory = dbfile.DefaultMemory // readers of Parquet hold row groups, and do not spill
 	}
+	opts.Reach = []string{folder}
 	db, err := dbfile.Create(ctx, into, opts)
 	if err != nil {
 		return Exported{}, dbfile.Fail(op, into, err)
@@ -172,9 +173,6 @@ func (i *importer) importAll(ctx context.Context) (err error) {
 	if err := i.files(ctx, tables); err != nil {
 		return err
 	}
-	if err := dbfile.ReachOnly(ctx, i.conn, i.folder); err != nil {
-		return err
-	}
 	for _, t := range tables {
 		for _, f := range i.manifest.Tables[i.manifest.byName[t.Name][0]].Files {
 			if err := i.file(ctx, t, f); err != nil {
@@ -182,11 +180,7 @@ func (i *importer) importAll(ctx context.Context) (err error) {
 			}
 		}
 	}
-	version, err := dbfile.ReadVersion(ctx, i.conn)
-	if err != nil {
-		return err
-	}
-	return dbfile.CheckVersion(ctx, i.conn, version)
+	return dbfile.SameTables(ctx, i.conn, dbfile.Catalog) // meta was written anew
 }
 
 // files checks that the files of the manifest have the names that they must have, are there and are what they were.

@@ -31,7 +31,7 @@ type MergedRun struct {
 func Merge(ctx context.Context, into string, from []string, opts dbfile.Options) (runs []MergedRun, err error) {
 	const op = "merge into"
 	for _, path := range from {
-		source, err := dbfile.OpenReader(ctx, path, opts)
+		source, err := dbfile.OpenData(ctx, path, opts)
 		if err != nil {
 			return nil, err
 		}
@@ -44,6 +44,7 @@ func Merge(ctx context.Context, into string, from []string, opts dbfile.Options)
 			}
 		}
 	}
+	opts.Reach = from
 	db, err := dbfile.Create(ctx, into, opts)
 	if err != nil {
 		return nil, err
@@ -76,44 +77,22 @@ func (m *merger) merge(ctx context.Context, from []string) (err error) {
 	if m.tables, err = runTables(); err != nil {
 		return err
 	}
+	names := make([]string, len(from)) // of the databases
 	for i, path := range from {
-		if err := m.attach(ctx, path, sourceName(i)); err != nil {
+		name, release, err := dbfile.AttachOther(ctx, m.conn, path)
+		if err != nil {
 			return err
 		}
+		names[i], m.releases = name, append(m.releases, release)
 	}
 	return m.db.InTx(ctx, m.conn, func() error {
 		for i, path := range from {
-			if err := m.source(ctx, path, sourceName(i)); err != nil {
+			if err := m.source(ctx, path, names[i]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-}
-
-func sourceName(i int) string { return fmt.Sprintf("source%d", i) }
-
-// attach attaches a source.
-func (m *merger) attach(ctx context.Context, path, name string) error {
-	tables, err := tableNames()
-	if err != nil {
-		return err
-	}
-	release, err := dbfile.AttachOther(ctx, m.conn, path, name, tables)
-	if err != nil {
-		return err
-	}
-	m.releases = append(m.releases, release)
-	return nil
-}
-
-// tableNames lists the tables that a file must have.
-func tableNames() (names []string, err error) {
-	tables, err := dbfile.Tables()
-	for _, t := range tables {
-		names = append(names, t.Name)
-	}
-	return names, err
 }
 
 // runTables lists the tables that hold rows of runs; the table run is the first.

@@ -1,6 +1,7 @@
 package transfer_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -105,12 +106,7 @@ func dump(t *testing.T, path string, run int) (list []string) {
 // verified fails if a file does not verify.
 func verified(t *testing.T, path string) {
 	t.Helper()
-	db, err := dbfile.OpenReader(t.Context(), path, dbfile.Options{Threads: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	report, err := verify.File(t.Context(), db)
+	report, err := verify.File(t.Context(), path, dbfile.Options{Threads: 1})
 	if err != nil || !report.OK() {
 		t.Errorf("%s does not verify: %v, %v", path, report.Problems, err)
 	}
@@ -176,7 +172,7 @@ func TestMergeRefuses(t *testing.T) {
 		{"older", oldFile(t, 2), dbfile.ErrSchemaVersion, "schema version 2"},
 		{"unfinished", unfinished, dbfile.ErrUnfinished, "run 1 is running"},
 		{"other model", other, dbfile.ErrConstraint, "another description"},
-		{"view for a table", planted, dbfile.ErrNotDucklens, "its projection is a view"},
+		{"view for a table", planted, dbfile.ErrNotDucklens, "it has no table projection"},
 		{"missing", filepath.Join(t.TempDir(), "x.duckdb"), dbfile.ErrNotFound, ""},
 	} {
 		into := filepath.Join(t.TempDir(), "c.duckdb")
@@ -196,19 +192,21 @@ func TestMergeRefuses(t *testing.T) {
 	verified(t, a)
 }
 
-// execIn changes a finished file.
+// execIn changes a finished file as a stranger with DuckDB's own shell does.
 func execIn(t *testing.T, path string, statements ...string) {
 	t.Helper()
-	db, err := dbfile.OpenWriter(t.Context(), path, dbfile.Options{Threads: 1})
+	db, err := sql.Open("duckdb", "")
 	if err != nil {
 		t.Fatal(err)
 	}
+	db.SetMaxOpenConns(1)
+	statements = slices.Concat([]string{"ATTACH " + dbfile.QuoteText(path) + " AS data", "USE data.main"}, statements, []string{"USE memory.main", "DETACH data"})
 	for _, s := range statements {
-		if _, err := db.SQL().ExecContext(t.Context(), s); err != nil {
+		if _, err := db.ExecContext(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := db.Finalize(t.Context()); err != nil {
+	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -60,10 +60,10 @@ func Migrate(ctx context.Context, path string, opts MigrateOptions) (result Migr
 	if target, err := filepath.EvalSymlinks(abs); err == nil {
 		abs = target // the file that is linked to is replaced, not the link
 	}
-	version, err := versionOf(ctx, path, opts.Database)
+	version, err := dbfile.Version(ctx, path, opts.Database)
 	result.From = version
 	if err != nil || version == schema.Version {
-		return result, err
+		return result, dbfile.Fail(op, path, err)
 	}
 	if _, err := os.Lstat(abs + ".wal"); err == nil {
 		if err := dbfile.Settle(ctx, path, opts.Database); err != nil {
@@ -81,19 +81,6 @@ func Migrate(ctx context.Context, path string, opts MigrateOptions) (result Migr
 	return result, nil
 }
 
-// versionOf gives the version of a file that can be migrated, or is of this version.
-func versionOf(ctx context.Context, path string, opts dbfile.Options) (int, error) {
-	db, err := dbfile.OpenOld(ctx, path, opts)
-	if err != nil {
-		return 0, err
-	}
-	version := db.SchemaVersion()
-	if version < dbfile.FirstVersion || version > schema.Version {
-		err = dbfile.Fail("migrate", path, dbfile.CheckVersion(ctx, db.SQL(), version))
-	}
-	return version, errors.Join(err, db.Close())
-}
-
 // migration fills a new file with what an old one has.
 type migration struct {
 	path    string
@@ -106,7 +93,7 @@ type migration struct {
 
 // make makes the new file, which replaces the old one unless that is not as it was before.
 func (m *migration) make(ctx context.Context, abs string, before os.FileInfo, opts dbfile.Options) (err error) {
-	opts.Replace = true
+	opts.Replace, opts.Reach = true, []string{abs}
 	if m.db, err = dbfile.Create(ctx, abs, opts); err != nil {
 		return err
 	}
@@ -129,18 +116,11 @@ func (m *migration) fill(ctx context.Context, abs string) (release func() error,
 		return release, err
 	}
 	defer func() { err = errors.Join(err, m.conn.Close()) }()
-	columns, tables := m.old()
-	done, err := dbfile.AttachOther(ctx, m.conn, abs, "old", tables)
+	done, err := dbfile.AttachOld(ctx, m.conn, abs, "old", m.old())
 	if err != nil {
 		return release, err
 	}
 	release = func() error { done(); return nil }
-	if err := dbfile.ReachOnly(ctx, m.conn, ""); err != nil {
-		return release, err
-	}
-	if err := m.check(ctx, columns); err != nil {
-		return release, err
-	}
 	return release, m.db.InTx(ctx, m.conn, func() error {
 		for _, step := range []func(context.Context) error{m.models, m.runs, m.tables, m.queries} {
 			if err := step(ctx); err != nil {
@@ -151,49 +131,18 @@ func (m *migration) fill(ctx context.Context, abs string) (release func() error,
 	})
 }
 
-// old lists the columns that the old file must have, by table.column, and its tables.
-func (m *migration) old() (columns map[string]string, tables []string) {
-	columns = map[string]string{}
+// old lists the columns that the old file must have, by table.column.
+func (m *migration) old() map[string]string {
+	columns := map[string]string{}
 	for line := range strings.Lines(oldTables) {
 		since, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-		name, kind, _ := strings.Cut(rest, " ")
 		if v, err := strconv.Atoi(since); err != nil || v > m.version {
 			continue
 		}
+		name, kind, _ := strings.Cut(rest, " ")
 		columns[name] = kind
-		if table, _, _ := strings.Cut(name, "."); !slices.Contains(tables, table) {
-			tables = append(tables, table)
-		}
 	}
-	return columns, tables
-}
-
-// check demands that the columns of the old file are stored ones of their types: reading a generated column would run what a
-// stranger wrote.
-func (m *migration) check(ctx context.Context, columns map[string]string) error {
-	rows, err := m.conn.QueryContext(ctx, `SELECT table_name || '.' || column_name, data_type FROM system.main.duckdb_columns()
-		WHERE database_name = 'old' AND schema_name = 'main' AND column_default IS NULL`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	got := map[string]string{}
-	for rows.Next() {
-		var name, kind string
-		if err := rows.Scan(&name, &kind); err != nil {
-			return err
-		}
-		got[name] = kind
-	}
-	for name, kind := range columns {
-		switch has, ok := got[name]; {
-		case !ok:
-			return &dbfile.Error{Op: "migrate", Path: m.path, Kind: dbfile.ErrNotDucklens, Detail: "it has no stored column " + name}
-		case has != kind:
-			return &dbfile.Error{Op: "migrate", Path: m.path, Kind: dbfile.ErrNotDucklens, Detail: fmt.Sprintf("its column %s is %s, want %s", name, has, kind)}
-		}
-	}
-	return rows.Err()
+	return columns
 }
 
 // each calls f for every row of a query, after all of them were read: a connection cannot do two things at a time.

@@ -149,9 +149,8 @@ func TestVerifyNotebookPairs(t *testing.T) {
 	results := schematest.Random(run, 3, 2)
 	results[0].Heads[0].Factors[0].Vectors[2] += 1
 	schematest.Insert(t, db, run, results)
-	report, err := verify.File(t.Context(), db)
-	if err != nil || !report.OK() {
-		t.Errorf("%v %v", report.Problems, err)
+	if report := verified(t, db); !report.OK() {
+		t.Errorf("%v", report.Problems)
 	}
 }
 
@@ -184,8 +183,7 @@ func TestVerifyPairsWithoutBaseline(t *testing.T) {
 		}
 	}
 	schematest.Insert(t, db, run, results)
-	report, err := verify.File(t.Context(), db)
-	if err != nil || !report.OK() {
-		t.Errorf("%v %v", report.Problems, err)
+	if report := verified(t, db); !report.OK() {
+		t.Errorf("%v", report.Problems)
 	}
 }

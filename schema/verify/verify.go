@@ -91,22 +91,28 @@ func (r Report) Hint() string {
 // File checks a whole file: that every value can be read and is finite, that tables, views and macros are those of the
 // schema, that runs are complete and have all their rows once, that no row refers to nothing, that tables agree with
 // each other, that the stored contributions of every example, head, side and pair of bases add up to the score of
-// the model, and, in exact runs, that factors and pairs of components add up to the contributions. What is wrong with the file is in the report; an error means that the check could not be made.
-func File(ctx context.Context, db *dbfile.DB) (Report, error) {
+// the model, and, in exact runs, that factors and pairs of components add up to the contributions. What is wrong with the file is in the report;
+// an error means that the check could not be made. Nothing of the file is run for it: see [dbfile.Data].
+func File(ctx context.Context, path string, opts dbfile.Options) (report Report, err error) {
+	db, err := dbfile.OpenSuspect(ctx, path, opts)
+	if err != nil {
+		return Report{}, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return Report{}, err
 	}
-	defer conn.Close()
+	defer func() { err = errors.Join(err, conn.Close()) }()
 	files, err := readRules()
 	if err != nil {
 		return Report{}, err
 	}
-	v := verifier{ctx: ctx, conn: conn, files: files, report: Report{SchemaVersion: db.SchemaVersion(), log: db.HasLog()}}
-	steps := []func() error{v.definitions, v.values, v.runs, v.keys, v.rules, v.closure, v.margins}
+	v := verifier{ctx: ctx, db: db, conn: conn, files: files, report: Report{SchemaVersion: db.SchemaVersion(), log: db.HasLog()}}
+	steps := []func() error{v.tables, v.definitions, v.values, v.runs, v.keys, v.rules, v.closure, v.margins}
 	for _, step := range steps {
 		if err := step(); err != nil {
-			return v.report, dbfile.Wrap("verify", db.Path(), err)
+			return v.report, dbfile.Wrap("verify", path, err)
 		}
 		// Where tables are missing or cannot be read, the other questions have no answer.
 		if v.blocked {
@@ -119,6 +125,7 @@ func File(ctx context.Context, db *dbfile.DB) (Report, error) {
 // verifier holds one check under way.
 type verifier struct {
 	ctx     context.Context
+	db      *dbfile.Data
 	conn    *sql.Conn
 	files   map[string]ruleFile
 	report  Report
@@ -129,127 +136,122 @@ func (v *verifier) problem(kind ProblemKind, runID int, format string, args ...a
 	v.report.Problems = append(v.report.Problems, Problem{kind, runID, fmt.Sprintf(format, args...)})
 }
 
-// definitions compares the catalog of the file with that of an empty database of the same version. What
-// somebody added to the file is none of its business.
+// tables reports tables that are not those of this program, and makes ready those that are.
+func (v *verifier) tables() error {
+	for _, f := range v.db.Faults() {
+		v.problem(Altered, 0, "%s", f.Text)
+		v.blocked = v.blocked || f.Lost
+	}
+	if v.blocked {
+		return nil
+	}
+	var names []string
+	for _, t := range v.db.Stored() {
+		names = append(names, t.Name)
+	}
+	return v.db.Make(v.ctx, v.conn, names...)
+}
+
+// definitions compares the views and macros of the file with those of a new one. What somebody added to the file is none of its
+// business, but for what takes the place of a function of DuckDB's.
 func (v *verifier) definitions() error {
-	want, err := dbfile.Inventory()
+	want, err := dbfile.Definitions()
 	if err != nil {
 		return err
 	}
-	got, err := dbfile.ReadInventory(v.ctx, v.conn)
+	got, err := v.db.Definitions(v.ctx)
 	if err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
-		definition, ok := got[name]
-		switch {
+		switch text, ok := got[name]; {
 		case !ok:
 			v.problem(Altered, 0, "%s is missing", name)
-		case definition != want[name]:
-			v.problem(Altered, 0, "%s is %q, want %q", name, definition, want[name])
-		default:
-			continue
-		}
-		if strings.HasPrefix(name, "column ") && !ok {
-			v.blocked = true
+		case text != want[name]:
+			at := differFrom(text, want[name])
+			v.problem(Altered, 0, "%s is not that of this ducklens: it has %q, want %q", name, part(text, at), part(want[name], at))
 		}
 	}
-	return nil
+	shadows, err := v.db.Shadows(v.ctx)
+	for _, name := range shadows {
+		v.problem(Altered, 0, "macro %s has the name of a function of DuckDB's, and takes its place for whoever opens the file with another program", name)
+	}
+	return err
 }
 
-// column is one column of a base table, as the schema wants it.
-type column struct {
-	table, name string
-	required    bool // NOT NULL, in the file or in the schema
-	kind        string
+// differFrom gives the first byte in which two texts differ.
+func differFrom(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return min(len(a), len(b))
+}
+
+// part shows a text from a little before the byte at.
+func part(text string, at int) string {
+	const before, most = 20, 80
+	text = text[max(0, at-before):]
+	return text[:min(len(text), most)]
 }
 
 // wrong gives a condition for a value that is no finite number; false for a column of anything but numbers.
-func (c column) wrong() string {
-	name := dbfile.QuoteName(c.name)
-	switch c.kind {
+func wrong(c dbfile.Column) string {
+	name := dbfile.QuoteName(c.Name)
+	switch c.Type {
 	case "FLOAT", "DOUBLE":
 		return "NOT isfinite(" + name + ")"
 	case "FLOAT[]":
-		// The product of a list with itself is not finite if a number in it is not; it cannot be had with a NULL in it.
-		return "CASE WHEN list_count(" + name + ") <> len(" + name + ") THEN true ELSE NOT isfinite(list_inner_product(" + name + ", " + name + ")) END"
+		// A sum is not finite if a number in it is not. It leaves out what is NULL, where a product of lists fails.
+		return "list_count(" + name + ") <> len(" + name + ") OR NOT isfinite(list_sum(" + name + "))"
 	}
 	return "false"
 }
 
-// values reads every value of every table: damage inside a block shows only when the block is read.
+// values reads every value of every table, also of those that a user has added: damage inside a block shows only when the block is read.
 func (v *verifier) values() error {
-	columns, err := v.columns()
-	if err != nil {
-		return err
-	}
-	for _, table := range slices.Sorted(maps.Keys(columns)) {
-		if err := v.valuesOf(table, columns[table]); err != nil {
+	for _, t := range v.db.Stored() {
+		if err := v.valuesOf(t); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// columns lists the columns of all tables in the file, those that were added to it as well.
-func (v *verifier) columns() (map[string][]column, error) {
-	rows, err := v.conn.QueryContext(v.ctx, `SELECT c.table_name, c.column_name, NOT c.is_nullable, c.data_type
-		FROM system.main.duckdb_columns() AS c JOIN system.main.duckdb_tables() AS t USING (database_name, schema_name, table_name)
-		WHERE c.database_name = $catalog AND c.schema_name = 'main' ORDER BY c.table_name, c.column_index`, sql.Named("catalog", dbfile.Catalog))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	want, err := dbfile.Inventory()
-	if err != nil {
-		return nil, err
-	}
-	list := map[string][]column{}
-	for rows.Next() {
-		var c column
-		if err := rows.Scan(&c.table, &c.name, &c.required, &c.kind); err != nil {
-			return nil, err
-		}
-		// Whatever the table in the file says about NULL.
-		c.required = c.required || strings.HasSuffix(want["column "+c.table+"."+c.name], " NOT NULL")
-		list[c.table] = append(list[c.table], c)
-	}
-	return list, rows.Err()
-}
-
 // valuesOf reads one table in one pass and counts the values that may not be.
-func (v *verifier) valuesOf(table string, columns []column) error {
+func (v *verifier) valuesOf(t dbfile.Table) error {
 	fields := []string{"count(*)"}
 	var hashed []string
-	for _, c := range columns {
-		name := dbfile.QuoteName(c.name)
+	for _, c := range t.Columns {
+		name := dbfile.QuoteName(c.Name)
 		hashed = append(hashed, name)
-		wrong := c.wrong()
-		if c.required {
+		wrong := wrong(c)
+		if c.Required {
 			wrong += " OR " + name + " IS NULL"
 		}
 		fields = append(fields, "count(*) FILTER ("+wrong+")")
 	}
 	fields = append(fields, "coalesce(bit_xor(hash("+strings.Join(hashed, ", ")+")), 0)")
-	counts := make([]int64, len(columns)+1)
+	counts := make([]int64, len(t.Columns)+1)
 	var hash uint64
 	var targets []any
 	for i := range counts {
 		targets = append(targets, &counts[i])
 	}
-	query := "SELECT " + strings.Join(fields, ", ") + " FROM " + dbfile.Catalog + ".main." + dbfile.QuoteName(table)
+	query := "SELECT " + strings.Join(fields, ", ") + " FROM " + v.db.Source(t.Name)
 	if err := v.conn.QueryRowContext(v.ctx, query).Scan(append(targets, &hash)...); err != nil {
-		if v.ctx.Err() != nil || !errors.Is(dbfile.Wrap("read", table, err), dbfile.ErrDamaged) {
+		if v.ctx.Err() != nil || !errors.Is(dbfile.Wrap("read", t.Name, err), dbfile.ErrDamaged) {
 			return err
 		}
-		v.problem(Damaged, 0, "table %s cannot be read: %v", table, err)
+		v.problem(Damaged, 0, "table %s cannot be read: %v", t.Name, err)
 		v.blocked = true
 		return nil
 	}
 	v.report.Rows += counts[0]
-	for i, c := range columns {
+	for i, c := range t.Columns {
 		if n := counts[i+1]; n > 0 {
-			v.problem(NotFinite, 0, "%s.%s: %s", c.table, c.name, plural(n, "value is NaN, infinite or missing", "values are NaN, infinite or missing"))
+			v.problem(NotFinite, 0, "%s.%s: %s", t.Name, c.Name, plural(n, "value is NaN, infinite or missing", "values are NaN, infinite or missing"))
 		}
 	}
 	return nil

@@ -40,6 +40,19 @@ func wholeFile(t *testing.T) []byte {
 	return data
 }
 
+// verified closes a file and verifies it.
+func verified(t *testing.T, db *dbfile.DB) verify.Report {
+	t.Helper()
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	report, err := verify.File(t.Context(), db.Path(), dbfile.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
 // damage is something done to a whole file, and what Verify should say about it.
 type damage struct {
 	name   string
@@ -69,10 +82,7 @@ func findDamages(t *testing.T, whole []byte, list []damage) {
 					t.Fatalf("%s: %v", s, err)
 				}
 			}
-			report, err := verify.File(ctx, db)
-			if err != nil {
-				t.Fatal(err)
-			}
+			report := verified(t, db)
 			if report.OK() {
 				t.Fatal("no problem was found")
 			}
@@ -186,11 +196,11 @@ func TestVerifyFindsDamage(t *testing.T) {
 		{"worst residual", []string{"UPDATE run SET max_closure_residual = 3"}, verify.Miscounted, "1 run has another worst residual than it says; first: max_closure_residual says 3"},
 		{"no worst residual", []string{"UPDATE run SET max_closure_residual = NULL"}, verify.Miscounted, "1 run has another worst residual than it says"},
 		{"stopped run", []string{"UPDATE run SET status = 'running', n_examples = NULL"}, verify.Unfinished, "its status is running, want complete: the ingest is under way or was stopped after 2 examples"},
-		{"lost view", []string{"DROP VIEW closure"}, verify.Altered, "column closure.ok is missing"},
+		{"lost view", []string{"DROP VIEW closure"}, verify.Altered, "view closure is missing"},
 		{"lost macro", []string{"DROP MACRO latest_run"}, verify.Altered, "macro latest_run is missing"},
-		{"other macro", []string{"CREATE OR REPLACE MACRO default_head(a, b) AS a"}, verify.Altered, `macro default_head is "a, b", want "run"`},
-		{"lost table", []string{"DROP TABLE prompt_attention"}, verify.Altered, "column prompt_attention.prob is missing"},
-		{"rules gone", loosen("prompt_attention"), verify.Altered, `column prompt_attention.prob is "FLOAT", want "FLOAT NOT NULL"`},
+		{"other macro", []string{"CREATE OR REPLACE MACRO default_head(a, b) AS a"}, verify.Altered, `macro default_head is not that of this ducklens: it has "default_head(a, b) a", want "default_head(run) `},
+		{"lost table", []string{"DROP TABLE prompt_attention"}, verify.Altered, "it has no table prompt_attention"},
+		{"rules gone", loosen("prompt_attention"), verify.Altered, `its table prompt_attention has "run_id INTEGER", want "run_id INTEGER NOT NULL"`},
 	})
 }
 
@@ -204,9 +214,8 @@ func TestVerifyLetsAdditionsBe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	report, err := verify.File(t.Context(), db)
-	if err != nil || !report.OK() {
-		t.Errorf("%v %v", report.Problems, err)
+	if report := verified(t, db); !report.OK() {
+		t.Errorf("%v", report.Problems)
 	}
 }
 
@@ -220,10 +229,7 @@ func TestVerifyNotebookRun(t *testing.T) {
 	h.Contributions[5].Score[schema.PerpPerp] += 0.5
 	*h = schematest.Finish(results[1].Example, h.Head, h.Score.Score, h.Score.Baseline, h.Contributions)
 	schematest.Insert(t, db, run, results)
-	report, err := verify.File(t.Context(), db)
-	if err != nil {
-		t.Fatal(err)
-	}
+	report := verified(t, db)
 	if r := report.Runs[0]; !report.OK() || r.Judged || math.Abs(r.WorstResidual-0.5) > 1e-5 || !strings.HasPrefix(r.WorstAt, "example 1, head L2H3, query side, bases none and none") {
 		t.Errorf("problems %v, run %+v", report.Problems, r)
 	}
@@ -276,12 +282,7 @@ func TestVerifyDamagedBlock(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r, err := dbfile.OpenReader(ctx, path, dbfile.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	report, err := verify.File(ctx, r)
+	report, err := verify.File(ctx, path, dbfile.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,9 +294,12 @@ func TestVerifyDamagedBlock(t *testing.T) {
 func TestVerifyStops(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t)
+	if err := db.Finalize(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := verify.File(ctx, db); !errors.Is(err, context.Canceled) {
+	if _, err := verify.File(ctx, db.Path(), dbfile.Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
 	}
 }
@@ -313,9 +317,12 @@ func BenchmarkVerify(b *testing.B) {
 		heads = append(heads, schema.Head{Layer: 9, Index: i})
 	}
 	schematest.Synthetic(b, db, 1, 20, heads...)
+	if err := db.Finalize(b.Context()); err != nil {
+		b.Fatal(err)
+	}
 	var rows int64
 	for b.Loop() {
-		report, err := verify.File(b.Context(), db)
+		report, err := verify.File(b.Context(), db.Path(), dbfile.Options{})
 		if err != nil || !report.OK() {
 			b.Fatal(report.Problems, err)
 		}

@@ -1,0 +1,114 @@
+package dbfile
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Definitions gives the text of the views and macros that the file has, as DuckDB tells them, by "view NAME" and "macro NAME". None of
+// them is bound.
+func (d *Data) Definitions(ctx context.Context) (list map[string]string, err error) {
+	conn, err := d.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	rows, err := conn.QueryContext(ctx, `SELECT 'view', view_name, sql FROM system.main.duckdb_views() WHERE database_name = $source AND schema_name = 'main' AND NOT internal
+		UNION ALL SELECT function_type, function_name, string_agg(macro_definition, ';\n' ORDER BY macro_definition)
+		FROM system.main.duckdb_functions() WHERE database_name = $source AND schema_name = 'main' AND NOT internal GROUP BY ALL ORDER BY ALL`, sql.Named("source", d.source))
+	if err != nil {
+		return nil, err
+	}
+	list = map[string]string{}
+	tables := map[string]bool{} // macros that stand where a table does
+	for rows.Next() {
+		var kind, name string
+		var text sql.NullString
+		if err := rows.Scan(&kind, &name, &text); err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		if kind == "view" {
+			list["view "+name] = sortExcluded(text.String)
+		} else {
+			list["macro "+name] += sortExcluded(text.String)
+			tables[name] = kind == "table_macro"
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, err
+	}
+	for name, table := range tables {
+		parameters, err := d.parametersOf(ctx, conn, name, table)
+		if err != nil {
+			return nil, err
+		}
+		list["macro "+name] = parameters + " " + list["macro "+name]
+	}
+	return list, nil
+}
+
+// excluded finds the columns that a star leaves out.
+var excluded = regexp.MustCompile(`\* EXCLUDE \(([^()]*)\)`)
+
+// sortExcluded brings the columns that stars leave out in one order: DuckDB tells them in any.
+func sortExcluded(text string) string {
+	return excluded.ReplaceAllStringFunc(text, func(found string) string {
+		names := strings.Split(excluded.FindStringSubmatch(found)[1], ", ")
+		slices.Sort(names)
+		return "* EXCLUDE (" + strings.Join(names, ", ") + ")"
+	})
+}
+
+// parametersOf gives the parameters of a macro with their defaults, which DuckDB tells only to who calls it with another. Nothing but the
+// names of the parameters is looked at for it.
+func (d *Data) parametersOf(ctx context.Context, conn *sql.Conn, name string, table bool) (string, error) {
+	call := QuoteName(d.source) + ".main." + QuoteName(name) + "(" + newSourceName() + " := 1)"
+	if table {
+		call = "* FROM " + call
+	}
+	stmt, err := conn.PrepareContext(ctx, "SELECT "+call)
+	if err == nil {
+		return "", stmt.Close()
+	}
+	_, candidates, _ := strings.Cut(err.Error(), "Candidate macros:")
+	candidates, _, _ = strings.Cut(candidates, "\n\nLINE ")
+	return strings.TrimSpace(candidates), ctx.Err()
+}
+
+// Shadows lists the macros of the file that have the name of a function of DuckDB's.
+func (d *Data) Shadows(ctx context.Context) ([]string, error) { return shadows(ctx, d.pool, d.source) }
+
+// Definitions gives what [Data.Definitions] gives of a new file. DuckDB tells a view otherwise before it was on disk, so one is made in a
+// temporary folder.
+func Definitions() (map[string]string, error) { return freshDefinitions() }
+
+var freshDefinitions = sync.OnceValues(func() (list map[string]string, err error) {
+	ctx := context.Background() // what is seen is kept for others than the first caller
+	dir, err := os.MkdirTemp("", "ducklens-")
+	if err != nil {
+		return nil, fmt.Errorf("make an empty file to compare with: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "empty.duckdb")
+	db, err := Create(ctx, path, Options{})
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Finalize(ctx); err != nil {
+		return nil, err
+	}
+	d, err := OpenData(ctx, path, Options{Threads: 1})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	return d.Definitions(ctx)
+})
