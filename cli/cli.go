@@ -43,6 +43,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(out)
 	root.SetErr(stderr)
+	defer ownProcess(ctx).finish()
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil && out.err != nil {
 		err = fmt.Errorf("standard output: %w", pathless(out.err))
@@ -189,9 +190,11 @@ drawn from saved questions.`,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
 		RunE:          subcommandWanted,
-		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+		PersistentPreRun: func(cmd *cobra.Command, args []string) {
+			p := ownProcess(cmd.Context())
+			p.confine(cmd, args)
 			if !writes(cmd) {
-				ownProcess(cmd.Context()).obey(cmd.Context())
+				p.obey(cmd.Context())
 			}
 		},
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"ducklens/cli/confine"
 )
 
 // release is the version that the next tag will carry, or the tag's own.
@@ -55,7 +57,8 @@ func newVersion() *cobra.Command {
 				Driver   string `json:"duckdb_go"`
 				Go       string `json:"go"`
 				System   string `json:"system"`
-			}{Version(), "unknown", runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+				Confined string `json:"confined"`
+			}{Version(), "unknown", runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, confine.Support()}
 			if info, ok := debug.ReadBuildInfo(); ok {
 				for _, m := range info.Deps {
 					if m.Path == driverModule {
@@ -66,7 +69,7 @@ func newVersion() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "ducklens %s (duckdb-go %s, %s, %s)\n", v.Ducklens, v.Driver, v.Go, v.System)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "ducklens %s (duckdb-go %s, %s, %s)\nfiles of others: %s\n", v.Ducklens, v.Driver, v.Go, v.System, v.Confined)
 			return err
 		},
 	}

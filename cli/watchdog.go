@@ -9,8 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"ducklens/cli/confine"
 	"ducklens/queries/session"
 )
 
@@ -33,8 +35,9 @@ const (
 
 // A process is the one that a command runs in, where it has one to itself. Its methods do nothing on a nil process.
 type process struct {
-	once     sync.Once
-	terminal *term.State // as it was found; nil where standard input is none
+	once      sync.Once
+	terminal  *term.State // as it was found; nil where standard input is none
+	temporary string      // folder of its own, or ""
 }
 
 type processKey struct{}
@@ -54,6 +57,27 @@ func OwnProcess(ctx context.Context) context.Context {
 func ownProcess(ctx context.Context) *process {
 	p, _ := ctx.Value(processKey{}).(*process)
 	return p
+}
+
+// confine takes away what the command line does not name. Where that cannot be had, the process goes on without: ducklens version tells.
+func (p *process) confine(cmd *cobra.Command, args []string) {
+	if p == nil {
+		return
+	}
+	paths := reach(cmd, args)
+	if wantsTemporary(cmd, args) {
+		if dir, err := os.MkdirTemp("", "ducklens-"); err == nil && os.Setenv("TMPDIR", dir) == nil {
+			p.temporary, paths.Folders = dir, append(paths.Folders, dir)
+		}
+	}
+	_ = confine.Process(paths)
+}
+
+// finish removes what the process has made for itself.
+func (p *process) finish() {
+	if p != nil && p.temporary != "" {
+		_ = os.RemoveAll(p.temporary)
+	}
 }
 
 // guard limits what SQL can do to the process, before a file is opened: memory and answer are what a query may use, in bytes. The
@@ -138,6 +162,7 @@ func (p *process) leave(code int, why string) {
 	if p.terminal != nil {
 		_ = term.Restore(int(os.Stdin.Fd()), p.terminal) // there is nobody left to tell
 	}
+	p.finish()
 	_, _ = io.WriteString(os.Stderr, "ducklens: "+why+"\n")
 	os.Exit(code)
 }

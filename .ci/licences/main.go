@@ -12,13 +12,14 @@ import (
 	"strings"
 )
 
-// accepted are the licences under which a linked module may be, each with words that its text has and others have not. The first match counts. All
+// accepted are the licences under which a linked module may be, each with words that its text has and others have not, in letters of either size. The first match counts. All
 // of them let ducklens be given away as one program under MIT. A licence with copyleft is not in the list, and so is an error.
 var accepted = []struct{ name, words string }{
 	{"Apache-2.0", "Apache License Version 2.0, January 2004"},
 	{"FTL", "your choice of exactly one of the following two licenses"}, // the FreeType License or the GPL
 	{"MIT", "Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files"},
 	{"BSD-3-Clause", "Neither the name"},
+	{"BSD-3-Clause", "SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only"}, // the former is chosen
 	{"BSD-2-Clause", "Redistribution and use in source and binary forms, with or without modification, are permitted"},
 	{"ISC", "Permission to use, copy, modify, and/or distribute this software for any purpose with or without fee"},
 	{"Unlicense", "This is free and unencumbered software released into the public domain"},
@@ -32,9 +33,9 @@ var (
 
 // licenceOf names the licence of a text, or gives "".
 func licenceOf(text string) string {
-	text = space.ReplaceAllString(text, " ")
+	bare := func(s string) string { return strings.ToLower(space.ReplaceAllString(s, " ")) }
 	for _, a := range accepted {
-		if strings.Contains(text, space.ReplaceAllString(a.words, " ")) {
+		if strings.Contains(bare(text), bare(a.words)) {
 			return a.name
 		}
 	}

@@ -11,6 +11,7 @@ func TestLicences(t *testing.T) {
 	for _, c := range []struct{ file, text, want string }{
 		{"LICENSE", "Permission is hereby granted, free of charge, to any person\nobtaining a copy of this software and associated documentation\nfiles", "MIT"},
 		{"COPYING", "# Redistribution and use in source and binary forms, with or without\n modification, are permitted provided\n* Neither the name of", "BSD-3-Clause"},
+		{"License", "/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */\nGNU GENERAL PUBLIC LICENSE", "BSD-3-Clause"},
 		{"LICENSE.txt", "GNU GENERAL PUBLIC LICENSE\nVersion 3", "is no licence"},
 		{"LICENCE", "all rights reserved", "is no licence"},
 		{"README", "MIT", "no file"},

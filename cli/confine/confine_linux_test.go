@@ -1,0 +1,135 @@
+package confine_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ducklens/cli/confine"
+)
+
+// asChild tells the process of a test that it is to confine itself, in which folder, and where a server listens.
+const asChild = "DUCKLENS_CONFINE"
+
+func TestMain(m *testing.M) {
+	if words := strings.Fields(os.Getenv(asChild)); len(words) == 2 {
+		child(words[0], words[1])
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// child confines itself, and prints what it can do then.
+func child(dir, server string) {
+	in := func(name string) string { return filepath.Join(dir, name) }
+	// Threads that are there before must be confined too.
+	var ready, confined, done sync.WaitGroup
+	ready.Add(4)
+	confined.Add(1)
+	var mu sync.Mutex
+	for range 4 {
+		done.Go(func() {
+			runtime.LockOSThread()
+			ready.Done()
+			confined.Wait()
+			_, err := os.ReadFile(in("secret"))
+			mu.Lock()
+			fmt.Println("thread reads another file:", err == nil)
+			mu.Unlock()
+		})
+	}
+	ready.Wait()
+	if err := confine.Process(confine.Paths{Read: []string{in("read"), in("missing")}, Write: []string{"/dev/full"}, Folders: []string{in("folder")}}); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	confined.Done()
+	done.Wait()
+	try := func(what string, f func() error) { fmt.Printf("%s: %v\n", what, f() == nil) }
+	try("reads its file", func() error { _, err := os.ReadFile(in("read")); return err })
+	try("reads another file", func() error { _, err := os.ReadFile(in("secret")); return err })
+	try("reads /etc/passwd", func() error { _, err := os.ReadFile("/etc/passwd"); return err })
+	try("lists another folder", func() error { _, err := os.ReadDir("/etc"); return err })
+	try("writes its file", func() error { return os.WriteFile(in("read"), nil, 0o600) })
+	try("makes a file elsewhere", func() error { return os.WriteFile(in("new"), nil, 0o600) })
+	try("removes another file", func() error { return os.Remove(in("secret")) })
+	try("moves another file", func() error { return os.Rename(in("secret"), in("folder/secret")) })
+	try("links another file", func() error { return os.Link(in("secret"), in("folder/linked")) })
+	try("runs a program", func() error { return exec.Command("/bin/true").Run() })
+	try("connects", func() error {
+		d := net.Dialer{Timeout: time.Second}
+		d.SetMultipathTCP(false)
+		c, err := d.DialContext(context.Background(), "tcp", server)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err
+	})
+	try("writes in its folder", func() error { return os.WriteFile(in("folder/new"), []byte("x"), 0o600) })
+	try("makes a folder in it", func() error { return os.Mkdir(in("folder/sub"), 0o700) })
+	try("moves from folder to folder in it", func() error { return os.Rename(in("folder/new"), in("folder/sub/new")) })
+	try("links from folder to folder in it", func() error { return os.Link(in("folder/sub/new"), in("folder/again")) })
+	try("removes in it", func() error { return os.RemoveAll(in("folder/sub")) })
+	try("opens /dev/null", func() error { f, err := os.OpenFile(os.DevNull, os.O_RDWR, 0); _ = f.Close(); return err })
+	try("opens /dev/full", func() error { f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0); _ = f.Close(); return err })
+	try("reads about itself", func() error { _, err := os.ReadFile("/proc/self/statm"); return err })
+}
+
+// TestProcess: a process that confined itself has its own files, and cannot reach another or connect to a server.
+func TestProcess(t *testing.T) {
+	t.Parallel()
+	if !strings.Contains(confine.Support(), "TCP away") && !strings.Contains(confine.Support(), "network away") {
+		t.Skip("this kernel cannot: ", confine.Support())
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"read", "secret"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), asChild+"="+dir+" "+server.Addr().String())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	want := strings.Repeat("thread reads another file: false\n", 4) + `reads its file: true
+reads another file: false
+reads /etc/passwd: false
+lists another folder: false
+writes its file: false
+makes a file elsewhere: false
+removes another file: false
+moves another file: false
+links another file: false
+runs a program: false
+connects: false
+writes in its folder: true
+makes a folder in it: true
+moves from folder to folder in it: true
+links from folder to folder in it: true
+removes in it: true
+opens /dev/null: true
+opens /dev/full: true
+reads about itself: true
+`
+	if string(out) != want {
+		t.Errorf("it prints\n%s\nwant\n%s", out, want)
+	}
+}

@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"ducklens/cli/confine"
+	"ducklens/cli/shell"
+)
+
+// outputFlags are those that name a file or folder to be made, in whatever command they are.
+var outputFlags = map[string]bool{"output": true, "parquet": true, "dir": true, "cpuprofile": true, "memprofile": true}
+
+// reach lists the files and folders that a command line names, for [confine.Process]: to read, every argument and every value of a flag
+// that is one; to write, the folders in which the files that are to be made will lie.
+func reach(cmd *cobra.Command, args []string) (paths confine.Paths) {
+	for _, arg := range args {
+		read(&paths, arg)
+	}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		switch list, isList := f.Value.(pflag.SliceValue); {
+		case outputFlags[f.Name]:
+			write(&paths, f.Value.String())
+		case !f.Changed:
+		case isList:
+			for _, value := range list.GetSlice() {
+				read(&paths, value)
+			}
+		default:
+			read(&paths, f.Value.String())
+		}
+	})
+	switch cmd.Name() {
+	case "migrate": // in place
+		for _, arg := range args {
+			write(&paths, arg)
+		}
+	case "plot":
+		if !cmd.Flags().Changed("output") { // NAME.svg
+			paths.Folders = append(paths.Folders, ".")
+		}
+	case "shell":
+		paths.Folders = append(paths.Folders, ".") // .plot
+		if atTerminal(cmd.InOrStdin()) {
+			if path, err := shell.HistoryPath(os.Getenv); err == nil && os.MkdirAll(filepath.Dir(path), 0o700) == nil {
+				paths.Folders = append(paths.Folders, filepath.Dir(path))
+			}
+		}
+	}
+	paths.Libraries = flagIs(cmd, "blas", "openblas")
+	return paths
+}
+
+// wantsTemporary tells whether a command keeps something in a temporary folder.
+func wantsTemporary(cmd *cobra.Command, args []string) bool {
+	switch cmd.Name() {
+	case "verify", "demo":
+		return true
+	case "query":
+		output := cmd.Flags().Lookup("output").Value.String()
+		return flagIs(cmd, "format", "parquet") || strings.HasSuffix(output, ".parquet")
+	}
+	prompts := cmd.Flags().Lookup("prompts")
+	return prompts != nil && strings.HasSuffix(strings.ToLower(prompts.Value.String()), ".parquet") || flagIs(cmd, "model", demoModel) ||
+		len(args) > 0 && args[0] == demoModel
+}
+
+// flagIs tells whether a command has a flag with a value.
+func flagIs(cmd *cobra.Command, name, value string) bool {
+	f := cmd.Flags().Lookup(name)
+	return f != nil && f.Value.String() == value
+}
+
+// read adds what a word of the command line names, or the part behind its =, if it is there: a folder with what links in it lead to, as
+// in a download of a model; a file with the logs of a database, and with the other parts of a model.
+func read(paths *confine.Paths, word string) {
+	names := []string{word}
+	if _, value, found := strings.Cut(word, "="); found {
+		names = append(names, value)
+	}
+	for _, name := range names {
+		info, err := os.Stat(name)
+		switch {
+		case err != nil:
+		case info.IsDir():
+			readFolder(paths, name)
+		case strings.HasSuffix(name, ".gguf"):
+			paths.Read = append(paths.Read, name)
+			readFolder(paths, filepath.Dir(name))
+		default:
+			paths.Read = append(paths.Read, name)
+			for _, full := range []string{name, target(name)} {
+				for _, suffix := range []string{".wal", ".wal.checkpoint", ".wal.recovery"} {
+					paths.Read = append(paths.Read, full+suffix)
+				}
+			}
+		}
+	}
+}
+
+// readFolder adds a folder, and what links in it lead to.
+func readFolder(paths *confine.Paths, name string) {
+	paths.Read = append(paths.Read, name)
+	entries, err := os.ReadDir(name)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if e.Type()&os.ModeSymlink != 0 {
+			paths.Read = append(paths.Read, target(filepath.Join(name, e.Name())))
+		}
+	}
+}
+
+// target gives the file that a link leads to.
+func target(name string) string {
+	if real, err := filepath.EvalSymlinks(name); err == nil {
+		return real
+	}
+	return name
+}
+
+// write adds the folder in which a file or folder is to be made: the nearest that is there. Of a device, only itself is written to.
+func write(paths *confine.Paths, name string) {
+	if name == "" {
+		return
+	}
+	if info, err := os.Stat(name); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		paths.Write = append(paths.Write, name)
+		return
+	}
+	for _, full := range []string{name, target(name)} {
+		dir := filepath.Dir(full)
+		for !isFolder(dir) && dir != filepath.Dir(dir) {
+			dir = filepath.Dir(dir)
+		}
+		paths.Folders = append(paths.Folders, dir)
+	}
+}
