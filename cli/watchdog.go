@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/term"
@@ -31,6 +32,7 @@ const (
 // A process is the one that a command runs in, where it has one to itself. Its methods do nothing on a nil process.
 type process struct {
 	once     sync.Once
+	over     atomic.Bool // [Run] has returned: nothing is left to be ended, whatever becomes of the context
 	terminal *term.State // as it was found; nil where standard input is none
 }
 
@@ -51,6 +53,13 @@ func OwnProcess(ctx context.Context) context.Context {
 func ownProcess(ctx context.Context) *process {
 	p, _ := ctx.Value(processKey{}).(*process)
 	return p
+}
+
+// finish says that the command is done: the caller, who may cancel the context now, ends the process.
+func (p *process) finish() {
+	if p != nil {
+		p.over.Store(true)
+	}
 }
 
 // guard limits what SQL can do to the process, before a file is opened: memory and answer are what a query may use, in bytes. The
@@ -109,6 +118,9 @@ func (p *process) watch(limit time.Duration, open func() (*session.Session, erro
 func (p *process) end(code int, why string) { p.leave(code, why+"; the process is ended") }
 
 func (p *process) leave(code int, why string) {
+	if p.over.Load() {
+		return
+	}
 	if p.terminal != nil {
 		_ = term.Restore(int(os.Stdin.Fd()), p.terminal) // there is nobody left to tell
 	}
