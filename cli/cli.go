@@ -37,6 +37,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if len(args) > 0 {
 		call = invocation{program: args[0], args: args[1:]}
 	}
+	defer ownProcess(ctx).finish()
 	root := newRoot(call)
 	root.SetArgs(call.args)
 	out := &standardOutput{Writer: stdout}

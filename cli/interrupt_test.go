@@ -56,6 +56,15 @@ func interrupt(t *testing.T, stdin string, ready func() bool, args ...string) (c
 	return exit.ExitCode(), errs.String(), time.Since(start)
 }
 
+// TestFinishedIsNotInterrupted holds that a command that is done has ended well, however long its process takes to go: main cancels the
+// context then.
+func TestFinishedIsNotInterrupted(t *testing.T) {
+	t.Parallel()
+	if output, err := exec.CommandContext(t.Context(), "linger", "version").CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, output)
+	}
+}
+
 // TestInterruptIngest holds that an interrupted ingest leaves a file that opens, with whole batches of a
 // run that is marked as running, and that saved queries say so.
 func TestInterruptIngest(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	_ "github.com/duckdb/duckdb-go/v2"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -34,6 +35,13 @@ func TestMain(m *testing.M) {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			code := cli.Run(cli.OwnProcess(ctx), os.Args, os.Stdin, os.Stdout, os.Stderr)
 			stop()
+			os.Exit(code)
+		},
+		"linger": func() { // ducklens on a machine that is busy elsewhere when it ends
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			code := cli.Run(cli.OwnProcess(ctx), append([]string{"ducklens"}, os.Args[1:]...), os.Stdin, os.Stdout, os.Stderr)
+			stop()
+			time.Sleep(500 * time.Millisecond)
 			os.Exit(code)
 		},
 		"wedge": func() {

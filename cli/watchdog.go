@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,7 @@ const (
 // A process is the one that a command runs in, where it has one to itself. Its methods do nothing on a nil process.
 type process struct {
 	once      sync.Once
+	over      atomic.Bool // [Run] has returned: nothing is left to be ended, whatever becomes of the context
 	terminal  *term.State // as it was found; nil where standard input is none
 	temporary string      // folder of its own, or ""
 }
@@ -73,9 +75,14 @@ func (p *process) confine(cmd *cobra.Command, args []string) {
 	_ = confine.Process(paths)
 }
 
-// finish removes what the process has made for itself.
+// finish removes what the process has made for itself, and says that the command is done: the caller, who may cancel the
+// context now, ends the process.
 func (p *process) finish() {
-	if p != nil && p.temporary != "" {
+	if p == nil {
+		return
+	}
+	p.over.Store(true)
+	if p.temporary != "" {
 		_ = os.RemoveAll(p.temporary)
 	}
 }
@@ -159,6 +166,9 @@ func within(ctx context.Context, limit time.Duration, f func(context.Context) er
 func (p *process) end(code int, why string) { p.leave(code, why+"; the process is ended") }
 
 func (p *process) leave(code int, why string) {
+	if p.over.Load() {
+		return
+	}
 	if p.terminal != nil {
 		_ = term.Restore(int(os.Stdin.Fd()), p.terminal) // there is nobody left to tell
 	}

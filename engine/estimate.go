@@ -22,14 +22,17 @@ type Estimate struct {
 }
 
 // What a run takes beside weights, passes and products. Measured on GPT-2 small, on models of its depth and a
-// sixteenth of its width, and on SmolLM2-135M, with the default options:
+// sixteenth of its width, on SmolLM2-135M, and on shapes of Pythia 160M, Gemma 3 270M and Llama 3.2 1B, with the
+// default options:
 const (
-	loading      = 0.3        // of the weights: what is left of their making, and pages of the file
-	otherMemory  = 80_000_000 // the program and the writer
-	tokenMemory  = 500        // of each token of the vocabulary
-	promptMemory = 40_000     // what the writer remembers of each prompt and head
-	besideRate   = 0.2        // of the products' time: what else a forward pass does
-	rowSeconds   = 100e-6     // a component and head, on one thread: decomposition and writing
+	loading      = 0.3         // of the weights: what is left of their making, and pages of the file
+	loadingMost  = 100_000_000 // and no more than this
+	loadingMore  = 0.05        // with so much of the weights: of large ones, one matrix at a time is being made
+	otherMemory  = 80_000_000  // the program and the writer
+	tokenMemory  = 500         // of each token of the vocabulary
+	promptMemory = 40_000      // what the writer remembers of each prompt and head
+	besideRate   = 0.2         // of the products' time: what else a forward pass does
+	rowSeconds   = 100e-6      // a component and head, on one thread: decomposition and writing
 )
 
 // EstimateRun says what a run with these options over so many prompts of so many tokens takes on this
@@ -73,7 +76,8 @@ func (e *Engine) estimate(prompts, tokens int) Estimate {
 	kept := b.example + b.token*n
 	together := max(1, min(int64(prompts), b.rows/(b.row*n), b.kept/kept)) // prompts of a pass
 	x := Estimate{Weights: e.weightBytes(), Pass: together * (kept + b.row*n)}
-	x.Bytes = x.Weights + int64(loading*float64(x.Weights)) + x.Pass + otherMemory +
+	weights := float64(x.Weights)
+	x.Bytes = x.Weights + int64(min(loading*weights, loadingMost+loadingMore*weights)) + x.Pass + otherMemory +
 		tokenMemory*int64(e.spec.DVocab) + promptMemory*int64(prompts*len(e.heads))
 	s := e.spec
 	active := float64(layerParameters(s))

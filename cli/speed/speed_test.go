@@ -3,6 +3,7 @@
 package speed_test
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -55,6 +56,7 @@ type usage struct {
 	wall time.Duration
 	cpu  time.Duration // of all threads: steadier than wall where others use the machine
 	peak float64       // MB resident at most, of a process
+	said []byte        // by a process, to standard output
 }
 
 // measure times f in this process.
@@ -76,16 +78,19 @@ func measure(b *testing.B, f func() error) usage {
 }
 
 // ducklens runs the program in a process of its own.
-func ducklens(b *testing.B, args ...string) usage {
-	b.Helper()
-	cmd := exec.CommandContext(b.Context(), os.Args[0])
-	peak := filepath.Join(b.TempDir(), "status")
+func ducklens(tb testing.TB, args ...string) usage {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), os.Args[0])
+	peak := filepath.Join(tb.TempDir(), "status")
 	cmd.Env = append(os.Environ(), childArguments+"="+strings.Join(args, "\n"), childPeak+"="+peak)
+	var warned bytes.Buffer
+	cmd.Stderr = &warned
 	start := time.Now()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		b.Fatalf("ducklens %q: %v\n%s", args, err, out)
+	said, err := cmd.Output()
+	if err != nil {
+		tb.Fatalf("ducklens %q: %v\n%s%s", args, err, said, warned.Bytes())
 	}
-	u := usage{wall: time.Since(start), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
+	u := usage{said: said, wall: time.Since(start), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
 	status, err := os.ReadFile(peak)
 	if err != nil {
 		return u // no /proc here

@@ -104,6 +104,10 @@ var gemma3 = Family{
 	read: func(k *keys, s *model.Spec) {
 		k.gemma(s)
 		k.gemmaNorms(s)
+		if s.SoftCap != 0 {
+			k.refuse("attn_logit_softcapping is %v, want null: transformers reads it for Gemma 3 and applies no cap, others may",
+				s.SoftCap)
+		}
 		s.QKNorm, s.QKNormEps = model.PerHead, s.Norm.Eps
 		every := k.count(k.either("sliding_window_pattern", "_sliding_window_pattern"), maxLayers)
 		types := k.layerTypes(s, func(layer int) bool { return (layer+1)%every != 0 })

@@ -3,7 +3,7 @@
 Arguments: FOLDER FILE.gguf PROMPTS THREADS BATCH. PROMPTS is a JSON file: a list of {"tokens": [...],
 "key": id}. The model is loaded once. Then each line of standard input asks for one pass over all
 prompts, padded in batches, with the logits of the last position alone; each is answered by a line of
-JSON with its seconds, and with the logit of each prompt's key.
+JSON with its seconds, those of the clock and of all processors, and with the logit of each prompt's key.
 """
 
 import json
@@ -37,16 +37,16 @@ batches = [padded(texts[i : i + int(batch)]) for i in range(0, len(texts), int(b
 
 @torch.inference_mode()
 def run():
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     logits = [
         model(input_ids=ids, attention_mask=mask, position_ids=places, use_cache=False, logits_to_keep=1).logits[:, -1]
         for ids, mask, places in batches
     ]
-    return time.perf_counter() - start, torch.cat(logits)
+    return {"seconds": time.perf_counter() - start, "processor": time.process_time() - busy}, torch.cat(logits)
 
 
 versions = f"transformers {transformers.__version__} on torch {torch.__version__}"
 print(json.dumps({"versions": versions, "padded": max(map(len, texts))}), flush=True)
 for _ in sys.stdin:
-    seconds, logits = run()
-    print(json.dumps({"seconds": seconds, "logits": logits.gather(1, keys[:, None])[:, 0].tolist()}), flush=True)
+    took, logits = run()
+    print(json.dumps({"took": took, "logits": logits.gather(1, keys[:, None])[:, 0].tolist()}), flush=True)
