@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"regexp"
 
+	"ducklens/engine/decompose"
 	"ducklens/queries"
 	"ducklens/queries/figure"
 	"ducklens/queries/session"
+	"ducklens/schema"
 )
 
 // storedSQL says what a run stores beside contributions: whether there are factors, how many movers, how many subspace bases
@@ -83,9 +85,18 @@ func withRemedy(ctx context.Context, s *session.Session, q queries.Query, set ma
 		}
 	}
 	if errors.Is(err, session.ErrUnknown) {
-		if m := regexp.MustCompile(basisFromMessage).FindStringSubmatch(err.Error()); m != nil {
+		if m := regexp.MustCompile(basisFromMessage).FindStringSubmatch(err.Error()); m != nil && canBeStored(m[1], m[2]) {
 			return &hinted{err, fmt.Sprintf("%s\nducklens ingest --%s-basis %s stores that one", advice(err), m[1], m[2])}
 		}
 	}
 	return err
+}
+
+// canBeStored tells whether ingest knows a basis by that name.
+func canBeStored(side, name string) bool {
+	s, err := schema.ParseSide(side)
+	if err == nil {
+		_, err = decompose.LookUp(s, name)
+	}
+	return err == nil
 }

@@ -158,10 +158,10 @@ func describe(path string, ckpt *checkpoint.Checkpoint, options Options) (*Engin
 			"(LayerNorm and biases, learned positions, no rotary embedding), and %s is %s",
 			e.description.Name, s.Family), "use convention exact"}
 	}
-	if e.queryBases, err = options.bases(schema.Query, e.norm); err != nil {
+	if e.queryBases, err = options.bases(schema.Query, e.norm, e.layout); err != nil {
 		return nil, err
 	}
-	if e.keyBases, err = options.bases(schema.Key, e.norm); err != nil {
+	if e.keyBases, err = options.bases(schema.Key, e.norm, e.layout); err != nil {
 		return nil, err
 	}
 	return e, e.checkUnembedding()

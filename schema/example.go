@@ -83,6 +83,14 @@ func AtPart(word string, n int, part Part) Position {
 	return Position{word: word, index: n, kind: 2, part: part}
 }
 
+// First is p with its first occurrence named, where p names a word and no occurrence of it.
+func (p Position) First() Position {
+	if p.kind == 2 && p.index == 0 {
+		p.index = 1
+	}
+	return p
+}
+
 // Before is the token before p.
 func (p Position) Before() Position {
 	p.before = true
