@@ -65,8 +65,8 @@ func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[
 		return "the run has no logits: ducklens ingest --logits"
 	case asks(nullTables) && nulls == 0:
 		return "the run has no random directions: ducklens ingest --null 20"
-	case asks(fieldTables) && fields == 0:
-		return "the prompts of the run have no columns of your own: ducklens ingest --prompts keeps those of its file"
+	case asks(fieldTables) && fields == 0 && !s.Labelled():
+		return "the prompts of the run have no columns of your own: ducklens ingest --prompts keeps those of its file, --labels FILE joins others"
 	case asks(moverTables) && movers == 0:
 		return "the run has no mover heads: ducklens ingest --mover names them, in layers below every target head"
 	case asks(moverTables) && sides < 2:

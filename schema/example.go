@@ -44,6 +44,14 @@ func (f Fields) JSON() string {
 	return "{" + b.String() + "}"
 }
 
+// Label is what somebody says of an example after the run: by the number of the example, or by the text of its prompt.
+type Label struct {
+	Run     int // 0: of every run
+	Example int // -1: every example whose prompt is Text
+	Text    string
+	Fields  Fields
+}
+
 // Position names a token of a prompt, by index or by word. The zero value names none.
 type Position struct {
 	word   string
