@@ -233,7 +233,7 @@ drawn from saved questions.`,
 // does the shell, in which an interrupt stops what runs.
 func writes(cmd *cobra.Command) bool {
 	switch cmd.Name() {
-	case "ingest", "demo", "merge", "import", "export", "migrate", "report", "build", "shell":
+	case "ingest", "demo", "merge", "import", "export", "migrate", "report", "build", "shell", "add":
 		return true
 	}
 	o := cmd.Flags().Lookup("output")
