@@ -233,7 +233,7 @@ drawn from saved questions.`,
 // does the shell, in which an interrupt stops what runs.
 func writes(cmd *cobra.Command) bool {
 	switch cmd.Name() {
-	case "ingest", "demo", "merge", "import", "export", "migrate", "report", "build", "shell", "add":
+	case "ingest", "demo", "merge", "import", "export", "migrate", "report", "build", "shell", "add", "pull":
 		return true
 	}
 	o := cmd.Flags().Lookup("output")

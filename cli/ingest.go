@@ -102,6 +102,7 @@ func (f *ingestFlags) flags() []flagGroup {
 	what := newFlagGroup("What to run")
 	flags := what.flags
 	flags.StringVar(&f.model, "model", "", "model `folder`, or a .gguf file; demo is the embedded model")
+	flags.StringVar(&f.engine.Name, "name", "", "what the model is called in answers and figures (as its folder or file unless given)")
 	flags.StringSliceVar(&f.heads, "head", nil, "target `heads`, such as 10.7 or 10.7,11.10, or all")
 	flags.StringVarP(&f.output, "output", "o", "", "`file` to write, such as run.duckdb")
 	flags.BoolVar(&f.add, "append", false, "add a run to the file")

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -148,7 +149,7 @@ func describe(path string, ckpt *checkpoint.Checkpoint, options Options) (*Engin
 	e.components = e.layout.Components()
 	e.norm = normOf(s)
 	e.description = schema.Model{
-		Name: nameOf(absolute, ckpt.Form()), Family: s.Family, ConfigSHA: configSHA(s),
+		Name: cmp.Or(options.Name, nameOf(absolute, ckpt.Form())), Family: s.Family, ConfigSHA: configSHA(s),
 		NLayers: s.Layers, NHeads: s.Heads, NKVHeads: s.KVHeads,
 		DModel: s.DModel, DHead: s.DHead, DMLP: s.DMLP, DVocab: s.DVocab, NCtx: s.NCtx,
 		Norm: e.norm.Kind.String(), LNEps: s.Norm.Eps, Activation: s.Activation.String(),

@@ -28,6 +28,9 @@ const (
 // Options says what to compute. The zero value decomposes every head that the default bases apply to, in
 // the exact convention, in float32.
 type Options struct {
+	// Name is what the model is called in results; empty: as its folder or file.
+	Name string
+
 	// Heads are the target heads, in the order of results. Empty: every head of the model, but for those of
 	// layer 0 where a basis needs what layer 0 wrote.
 	Heads []schema.Head
