@@ -12,8 +12,42 @@ import (
 // baseFlags are the values of --query-basis and --key-basis: names, and bases of the user's own as NAME=FILE.npy.
 type baseFlags struct{ query, key []string }
 
-// perExample follows the file of a basis that has a subspace for each example.
-const perExample = ":per-example"
+// What may follow the file of a basis: it has a subspace for each example; its vector is put in place of the model's; it has
+// other directions at the baseline.
+const (
+	perExample = ":per-example"
+	replace    = ":replace"
+	atBaseline = ":baseline="
+)
+
+// ownBasis reads what stands behind the name of a basis of the user's own.
+func ownBasis(side schema.Side, name, file string) (engine.UserBasis, error) {
+	b := engine.UserBasis{Side: side, Name: name}
+	path, rest, found := strings.Cut(file, ".npy:")
+	if b.Source = file; found {
+		b.Source, rest = path+".npy", ":"+rest
+	}
+	for rest != "" {
+		switch {
+		case strings.HasPrefix(rest, perExample):
+			b.PerExample, rest = true, rest[len(perExample):]
+		case strings.HasPrefix(rest, replace):
+			b.Replacement, rest = true, rest[len(replace):]
+		case strings.HasPrefix(rest, atBaseline) && side == schema.Key:
+			b.BaselineSource, rest, found = strings.Cut(rest[len(atBaseline):], ":")
+			if found {
+				rest = ":" + rest
+			}
+		default:
+			words := []string{perExample, replace}
+			if side == schema.Key {
+				words = append(words, atBaseline+"FILE.npy")
+			}
+			return b, fmt.Errorf("%q, want %s", rest, strings.Join(words, ", "))
+		}
+	}
+	return b, nil
+}
 
 // split divides the values into names and bases of the user's own, whose files are read.
 func (b baseFlags) split() (queryNames, keyNames []string, own []engine.UserBasis, err error) {
@@ -24,6 +58,7 @@ func (b baseFlags) split() (queryNames, keyNames []string, own []engine.UserBasi
 	}{{schema.Query, b.query, &queryNames}, {schema.Key, b.key, &keyNames}} {
 		flag := "--" + side.side.String() + "-basis"
 		for _, v := range side.values {
+			v = strings.TrimSpace(v)
 			name, file, isOwn := strings.Cut(v, "=")
 			switch {
 			case !isOwn && strings.HasSuffix(strings.TrimSuffix(v, perExample), ".npy"):
@@ -34,10 +69,12 @@ func (b baseFlags) split() (queryNames, keyNames []string, own []engine.UserBasi
 			case name == "" || file == "":
 				return nil, nil, nil, usagef("%s %s, want NAME=FILE.npy", flag, v)
 			}
-			path, each := strings.CutSuffix(file, perExample)
-			basis, err := engine.ReadUserBasis(side.side, name, path, each)
+			basis, err := ownBasis(side.side, name, file)
 			if err != nil {
-				return nil, nil, nil, atFlag(err, flag, each)
+				return nil, nil, nil, usagef("%s %s: %w", flag, v, err)
+			}
+			if basis, err = engine.ReadUserBasis(basis); err != nil {
+				return nil, nil, nil, atFlag(err, flag, basis.PerExample)
 			}
 			own = append(own, basis)
 		}

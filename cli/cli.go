@@ -44,7 +44,6 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(out)
 	root.SetErr(stderr)
-	defer ownProcess(ctx).finish()
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil && out.err != nil {
 		err = fmt.Errorf("standard output: %w", pathless(out.err))
@@ -237,7 +236,7 @@ drawn from saved questions.`,
 // does the shell, in which an interrupt stops what runs.
 func writes(cmd *cobra.Command) bool {
 	switch cmd.Name() {
-	case "ingest", "demo", "merge", "import", "export", "migrate", "report", "build", "shell":
+	case "ingest", "demo", "merge", "import", "export", "migrate", "report", "build", "shell", "add", "pull":
 		return true
 	}
 	o := cmd.Flags().Lookup("output")

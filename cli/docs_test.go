@@ -112,56 +112,40 @@ func transcripts(text string) []transcript {
 	return list
 }
 
-// TestReadme runs the commands of README.md in their order and compares what they print with what is
-// shown. Run with -update to write what they print now, and the figure. Commands that ask about a pretrained
-// model are run in package smollm2.
+// toTour finds the line of a document that goes to the folder where its commands run.
+var toTour = regexp.MustCompile(`(?m)^cd demo && .*$`)
+
+// TestReadme runs the commands of README.md and of docs/questions.md in their order, after what make demo does, in the folder and
+// with the path that each says, and compares what they print with what is shown. Run with -update to write what they print now,
+// and the figure. Commands that ask about a pretrained model are run in package smollm2.
 func TestReadme(t *testing.T) {
 	t.Parallel()
-	const readme, shown = "../README.md", "../docs/key_components.svg"
-	text, err := os.ReadFile(readme)
+	dir := t.TempDir()
+	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := slices.DeleteFunc(transcripts(string(text)), func(c transcript) bool { return strings.Contains(c.command, " smollm2/") })
-	if len(list) < 5 {
-		t.Fatalf("%d commands with output in %s, want a tour", len(list), readme)
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o777); err != nil {
+		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	var fresh strings.Builder
-	rest := string(text)
-	for _, c := range list {
-		got, err := shell(t, dir, c.command)
-		if err != nil {
-			t.Fatalf("%s:%d: %s: %v\n%s", readme, c.line, c.command, err, got)
-		}
-		shownAs := "$ " + c.command + "\n" + c.output
-		before, after, found := strings.Cut(rest, shownAs)
-		if !found {
-			t.Fatalf("%s:%d: the transcript is not in the text", readme, c.line)
-		}
-		fmt.Fprintf(&fresh, "%s$ %s\n%s", before, c.command, got)
-		rest = after
-		if !*update && steady(got) != steady(c.output) {
-			// Another processor may round the last shown digit differently.
-			if runtime.GOARCH == "amd64" {
-				t.Errorf("%s:%d: %s prints\n%s\nwant\n%s", readme, c.line, c.command, got, c.output)
-			} else {
-				t.Logf("%s:%d: %s prints\n%s\nand the text shows\n%s", readme, c.line, c.command, got, c.output)
-			}
-		}
+	if err := os.Symlink(program, filepath.Join(dir, "bin", "ducklens")); err != nil {
+		t.Fatal(err)
 	}
-	fresh.WriteString(rest)
-	figure, err := os.ReadFile(filepath.Join(dir, "demo-key_components.svg"))
+	if output, err := shell(t, dir, "bin/ducklens demo --dir demo"); err != nil {
+		t.Fatalf("what make demo does: %v\n%s", err, output)
+	}
+	for _, document := range []string{"../README.md", "../docs/questions.md"} {
+		runDocument(t, dir, document)
+	}
+	if t.Failed() {
+		return
+	}
+	const shown = "../docs/key_components.svg"
+	figure, err := os.ReadFile(filepath.Join(dir, "demo", "demo-key_components.svg"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if *update {
-		if err := os.WriteFile(readme, []byte(fresh.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.MkdirAll(filepath.Dir(shown), 0o777); err != nil {
-			t.Fatal(err)
-		}
 		if err := os.WriteFile(shown, figure, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -173,6 +157,52 @@ func TestReadme(t *testing.T) {
 	}
 	if runtime.GOARCH == "amd64" && steady(string(figure)) != steady(string(want)) {
 		t.Errorf("%s is not the figure that the demo draws (make golden, then look at it)", shown)
+	}
+}
+
+// runDocument runs the commands of a document, and compares or writes what they print.
+func runDocument(t *testing.T, dir, document string) {
+	t.Helper()
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enter := toTour.Find(text)
+	if enter == nil {
+		t.Fatalf("%s does not say where its commands run", document)
+	}
+	list := slices.DeleteFunc(transcripts(string(text)), func(c transcript) bool { return strings.Contains(c.command, " smollm2/") })
+	if len(list) < 5 {
+		t.Fatalf("%d commands with output in %s, want a tour", len(list), document)
+	}
+	var fresh strings.Builder
+	rest := string(text)
+	for _, c := range list {
+		got, err := shell(t, dir, string(enter)+"\n"+c.command)
+		if err != nil {
+			t.Fatalf("%s:%d: %s: %v\n%s", document, c.line, c.command, err, got)
+		}
+		shownAs := "$ " + c.command + "\n" + c.output
+		before, after, found := strings.Cut(rest, shownAs)
+		if !found {
+			t.Fatalf("%s:%d: the transcript is not in the text", document, c.line)
+		}
+		fmt.Fprintf(&fresh, "%s$ %s\n%s", before, c.command, got)
+		rest = after
+		if !*update && steady(got) != steady(c.output) {
+			// Another processor may round the last shown digit differently.
+			if runtime.GOARCH == "amd64" {
+				t.Errorf("%s:%d: %s prints\n%s\nwant\n%s", document, c.line, c.command, got, c.output)
+			} else {
+				t.Logf("%s:%d: %s prints\n%s\nand the text shows\n%s", document, c.line, c.command, got, c.output)
+			}
+		}
+	}
+	fresh.WriteString(rest)
+	if *update {
+		if err := os.WriteFile(document, []byte(fresh.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

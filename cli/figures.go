@@ -161,7 +161,7 @@ func (b *figureBuild) prepare() (err error) {
 
 // run draws or checks every query.
 func (b *figureBuild) run(ctx context.Context, file string) (err error) {
-	s, err := b.open(ctx, file)
+	s, err := b.open(ctx, file, b.stderr)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func targetHeads(values []string) ([]schema.Head, error) {
 	}
 	var heads []schema.Head
 	for _, v := range values {
-		h, err := schema.ParseHead(v)
+		h, err := schema.ParseHead(strings.TrimSpace(v))
 		if err != nil {
 			return nil, usagef("--head: %w (or all, alone)", err)
 		}

@@ -44,7 +44,7 @@ To look at every head of a model before choosing one, ingest them all without ba
 			if err != nil {
 				return err
 			}
-			s, err := ask.open(cmd.Context(), args[0])
+			s, err := ask.open(cmd.Context(), args[0], cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}

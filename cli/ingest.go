@@ -18,6 +18,7 @@ import (
 
 	"ducklens/engine"
 	"ducklens/engine/blas"
+	"ducklens/engine/decompose"
 	"ducklens/ingest"
 	"ducklens/ingest/prompts"
 	"ducklens/queries"
@@ -45,6 +46,7 @@ type ingestFlags struct {
 type promptFlags struct {
 	source    string // "ioi" or a file
 	templates string
+	names     string // a file of names
 	sampling  prompts.Sampling
 	limit     bool // -n was given
 }
@@ -100,6 +102,7 @@ func (f *ingestFlags) flags() []flagGroup {
 	what := newFlagGroup("What to run")
 	flags := what.flags
 	flags.StringVar(&f.model, "model", "", "model `folder`, or a .gguf file; demo is the embedded model")
+	flags.StringVar(&f.engine.Name, "name", "", "what the model is called in answers and figures (as its folder or file unless given)")
 	flags.StringSliceVar(&f.heads, "head", nil, "target `heads`, such as 10.7 or 10.7,11.10, or all")
 	flags.StringVarP(&f.output, "output", "o", "", "`file` to write, such as run.duckdb")
 	flags.BoolVar(&f.add, "append", false, "add a run to the file")
@@ -110,6 +113,7 @@ func (f *ingestFlags) flags() []flagGroup {
 	flags = texts.flags
 	flags.StringVar(&f.prompts.source, "prompts", ioi, "ioi, or a `file`: .jsonl, .csv, .tsv, .parquet")
 	flags.StringVar(&f.prompts.templates, "templates", "", "JSON `file` of templates for the ioi generator")
+	flags.StringVar(&f.prompts.names, "names", "", "`file` of names, one a line, that W_U[random name] is drawn from; the ioi generator has its own")
 	flags.IntVarP(&f.prompts.sampling.N, "number", "n", defaultPrompts, "number of prompts; of a file, the first n (all unless given)")
 	flags.Int64Var(&f.prompts.sampling.Seed, "seed", 42, "seed of the ioi generator, of random vectors and of --null")
 	wordVar(flags, &f.prompts.sampling.Order, "order", prompts.ParseOrder, "which name comes first: the indirect object (ABBA), the subject (BABA)", prompts.Mixed, prompts.ABBA, prompts.BABA)
@@ -119,9 +123,9 @@ func (f *ingestFlags) flags() []flagGroup {
 
 	split := newFlagGroup("How scores are split")
 	flags = split.flags
-	const own = "; or your own directions, NAME=FILE.npy: [d_model] or [r, d_model]; NAME=FILE.npy" + perExample + ": [n, d_model] or [n, r, d_model]"
+	const own = "; or a component: " + decompose.ComponentNames + "; or your own directions, NAME=FILE.npy: [d_model] or [r, d_model]; NAME=FILE.npy" + perExample + ": [n, d_model] or [n, r, d_model]; " + replace + " puts the vector in place of the model's"
 	flags.StringSliceVar(&f.bases.query, "query-basis", nil, "`bases` that split query vectors (none, unembed, unembed+baseline, sub_unembed unless given), of: "+baseNames(schema.Query)+own)
-	flags.StringSliceVar(&f.bases.key, "key-basis", nil, "`bases` that split key vectors (none, mlp0, sub_mlp0 unless given), of: "+baseNames(schema.Key)+"; or your own")
+	flags.StringSliceVar(&f.bases.key, "key-basis", nil, "`bases` that split key vectors (none, mlp0, sub_mlp0 unless given), of: "+baseNames(schema.Key)+"; a component or your own, as above; "+atBaseline+"FILE.npy gives it other directions at the baseline")
 	flags.IntVar(&f.engine.NullBases, "null", 0, "`number` of random directions to compare shares with; 20 give a rough 95 % band")
 	flags.StringSliceVar(&f.movers, "mover", nil, "`heads` whose output is put in place of the query and projected (the two that contribute most to the queries unless given); may come again")
 	wordVar(flags, &f.factors, "factors", parseOnOff, fmt.Sprintf("store what pairs of components are made from (auto: with up to %d target heads)", ingest.MaxFactorHeads), auto, on, off)
@@ -168,6 +172,9 @@ func (f *ingestFlags) check(flags *pflag.FlagSet) error {
 			}
 		}
 	}
+	if f.prompts.source == ioi && f.prompts.names != "" {
+		return &usageError{err: errors.New("--names is for prompts of a file, and the ioi generator has names of its own"), hint: "--templates gives it others"}
+	}
 	if f.prompts.sampling.N < 1 {
 		return usagef("-n %d, want at least 1", f.prompts.sampling.N)
 	}
@@ -184,7 +191,7 @@ func (f *ingestFlags) check(flags *pflag.FlagSet) error {
 func (f *ingestFlags) settle() (err error) {
 	o := &f.engine
 	for _, v := range f.movers {
-		h, err := schema.ParseHead(v)
+		h, err := schema.ParseHead(strings.TrimSpace(v))
 		if err != nil {
 			return usagef("--mover: %w", err)
 		}
@@ -276,7 +283,7 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 // tell says what the run does without although nobody said so, and which flag would have it otherwise.
 func (f *ingestFlags) tell(s ingest.Summary, heads int, stderr io.Writer) {
 	for _, notice := range s.Notices {
-		if strings.Contains(notice, " basis ") || strings.Contains(notice, " bases ") {
+		if strings.HasPrefix(notice, "query bas") || strings.HasPrefix(notice, "key bas") {
 			notice += " (named with --query-basis or --key-basis, this would be an error)"
 		}
 		fmt.Fprintf(stderr, "note: %s\n", notice)
@@ -305,6 +312,12 @@ type promptSource struct {
 func (f *promptFlags) open(ctx context.Context) (promptSource, error) {
 	if f.source != ioi {
 		source := promptSource{prompts: prompts.File(ctx, f.source), name: f.source}
+		if f.names != "" {
+			var err error
+			if source.names, err = prompts.ReadNames(f.names); err != nil {
+				return source, err
+			}
+		}
 		if f.limit {
 			source.prompts = first(source.prompts, f.sampling.N)
 		}

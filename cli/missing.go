@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"regexp"
 
+	"ducklens/engine/decompose"
 	"ducklens/queries"
 	"ducklens/queries/figure"
 	"ducklens/queries/session"
+	"ducklens/schema"
 )
 
 // storedSQL says what a run stores beside contributions: whether there are factors, how many movers, how many subspace bases
@@ -63,8 +65,8 @@ func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[
 		return "the run has no logits: ducklens ingest --logits"
 	case asks(nullTables) && nulls == 0:
 		return "the run has no random directions: ducklens ingest --null 20"
-	case asks(fieldTables) && fields == 0:
-		return "the prompts of the run have no columns of your own: ducklens ingest --prompts keeps those of its file"
+	case asks(fieldTables) && fields == 0 && !s.Labelled():
+		return "the prompts of the run have no columns of your own: ducklens ingest --prompts keeps those of its file, --labels FILE joins others"
 	case asks(moverTables) && movers == 0:
 		return "the run has no mover heads: ducklens ingest --mover names them, in layers below every target head"
 	case asks(`\bvector_cosine\b`) && movers < 2:
@@ -85,9 +87,18 @@ func withRemedy(ctx context.Context, s *session.Session, q queries.Query, set ma
 		}
 	}
 	if errors.Is(err, session.ErrUnknown) {
-		if m := regexp.MustCompile(basisFromMessage).FindStringSubmatch(err.Error()); m != nil {
+		if m := regexp.MustCompile(basisFromMessage).FindStringSubmatch(err.Error()); m != nil && canBeStored(m[1], m[2]) {
 			return &hinted{err, fmt.Sprintf("%s\nducklens ingest --%s-basis %s stores that one", advice(err), m[1], m[2])}
 		}
 	}
 	return err
+}
+
+// canBeStored tells whether ingest knows a basis by that name.
+func canBeStored(side, name string) bool {
+	s, err := schema.ParseSide(side)
+	if err == nil {
+		_, err = decompose.LookUp(s, name)
+	}
+	return err == nil
 }

@@ -21,13 +21,13 @@ import (
 func newModel() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "model",
-		Short:   "Look at models",
+		Short:   "Look at models, or fetch one",
 		Example: "  ducklens model inspect gpt2\n  ducklens model families",
 		GroupID: groupMake,
 		Args:    cobra.ArbitraryArgs,
 		RunE:    subcommandWanted,
 	}
-	cmd.AddCommand(newModelInspect(), newModelFamilies())
+	cmd.AddCommand(newModelInspect(), newModelFamilies(), newModelPull())
 	return cmd
 }
 

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -13,11 +12,11 @@ import (
 // demoModel is the name of the embedded model where a model is asked for.
 const demoModel = "demo"
 
-// modelPath gives the path of a model. Where there is no file or folder demo, that name is the embedded model, in a folder of its own
-// until done is called.
+// modelPath gives the path of a model. Where there is no model demo, that name is the embedded model, in a folder of its own until done is
+// called. A folder demo without a model in it is what make demo leaves.
 func modelPath(name string) (path string, done func() error, err error) {
 	done = func() error { return nil }
-	if _, err := os.Lstat(name); name != demoModel || !errors.Is(err, fs.ErrNotExist) {
+	if name != demoModel || isModel(name) {
 		return name, done, nil
 	}
 	dir, err := temporaryFolder("ducklens-")
@@ -30,6 +29,15 @@ func modelPath(name string) (path string, done func() error, err error) {
 		return "", done, errors.Join(err, done())
 	}
 	return path, done, nil
+}
+
+// isModel tells whether there is a file, or a folder with a configuration in it.
+func isModel(path string) bool {
+	if isFolder(path) {
+		path = filepath.Join(path, "config.json")
+	}
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // temporaryFolder makes a folder for files that are needed for a while.

@@ -120,7 +120,7 @@ func (p *plotting) run(
 	if err != nil {
 		return err
 	}
-	s, err := p.open(ctx, args[0])
+	s, err := p.open(ctx, args[0], stderr)
 	if err != nil {
 		return err
 	}

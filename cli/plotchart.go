@@ -40,7 +40,7 @@ func chartFlagList() []chartFlag {
 		{"zmax", "zmax", "`number` at which a colour scale ends"},
 		{"hide", "hide", "`names` of components, series or bars not to draw, with commas between: b_K,b_Q"},
 		{"fit", "fit", "fit to the points of a scatter chart: " + strings.Join(queries.Fits(), "|")},
-		{"labels", "labels", "`number` of points to name at most: those that stand out most"},
+		{"name-points", "labels", "`number` of points to name at most: those that stand out most"},
 		{"bins", "bins", "about how many bins a histogram has"},
 		{"largest", "largest", "`number` of rows and columns of a matrix to show at most: those that carry most"},
 		{"columns", "facet_columns", "`number` of panels side by side"},

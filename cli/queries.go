@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ducklens/ingest"
 	"ducklens/queries"
 )
 
@@ -18,7 +20,7 @@ import (
 func newQueries() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queries",
-		Short: "List, show and check saved queries",
+		Short: "List, show, check and keep saved queries",
 		Long: `A saved query is a .sql file with a header of comments that says what it asks, which parameters it takes
 and how its answer is drawn. Queries ship with ducklens, travel in run files, and may lie in a folder of yours.`,
 		Example: `  ducklens queries list
@@ -27,7 +29,7 @@ and how its answer is drawn. Queries ship with ducklens, travel in run files, an
 		Args:    cobra.ArbitraryArgs,
 		RunE:    subcommandWanted,
 	}
-	cmd.AddCommand(newQueriesList(), newQueriesShow(), newQueriesCheck(), newQueriesHelp())
+	cmd.AddCommand(newQueriesList(), newQueriesShow(), newQueriesCheck(), newQueriesAdd(), newQueriesHelp())
 	return cmd
 }
 
@@ -109,18 +111,7 @@ file, without running it: does it only read, do its tables, columns and paramete
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			list, faults := readAll(args)
 			if against != "" {
-				s, err := openToAsk(cmd.Context(), against)
-				if err != nil {
-					return errors.Join(faults, err)
-				}
-				defer closing(s, &err)
-				for _, q := range list {
-					fault := s.Check(cmd.Context(), q)
-					if fault == nil {
-						fault = checkFigure(cmd.Context(), s, q)
-					}
-					faults = errors.Join(faults, fault)
-				}
+				faults = errors.Join(faults, checkAgainst(cmd.Context(), against, list))
 			}
 			if faults != nil {
 				return faults
@@ -130,6 +121,69 @@ file, without running it: does it only read, do its tables, columns and paramete
 		},
 	}
 	cmd.Flags().StringVar(&against, "file", "", "run `file` that the queries should fit")
+	return cmd
+}
+
+// checkAgainst puts queries to a run file, without running them.
+func checkAgainst(ctx context.Context, file string, list []queries.Query) (err error) {
+	s, err := openToAsk(ctx, file)
+	if err != nil {
+		return err
+	}
+	defer closing(s, &err)
+	var faults error
+	for _, q := range list {
+		fault := s.Check(ctx, q)
+		if fault == nil {
+			fault = checkFigure(ctx, s, q)
+		}
+		faults = errors.Join(faults, fault)
+	}
+	return faults
+}
+
+// newQueriesAdd builds `ducklens queries add`.
+func newQueriesAdd() *cobra.Command {
+	var replace bool
+	cmd := &cobra.Command{
+		Use:   "add FILE PATH...",
+		Short: "Put saved queries into a run file: .sql files or folders of them",
+		Long: `Checks .sql files as ducklens queries check --file does, and puts them into the run file, where they travel
+with it: ducklens query FILE NAME asks them, and ducklens plot draws them.`,
+		Example: `  ducklens queries add run.duckdb mine.sql
+  ducklens queries add run.duckdb my_queries --force`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return usagef("%s is missing", []string{"FILE and PATH", "PATH"}[len(args)])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list, faults := readAll(args[1:])
+			for _, q := range list {
+				if _, err := queries.Find(queries.Embedded(), q.Name); err == nil {
+					faults = errors.Join(faults, &hinted{fmt.Errorf("%s is the name of a query that ships with ducklens, which is asked in its place", q.Name), "give it another name"})
+				}
+			}
+			if faults == nil {
+				faults = checkAgainst(cmd.Context(), args[0], list)
+			}
+			if faults != nil {
+				return faults
+			}
+			err := ingest.Keep(cmd.Context(), args[0], travelling(list), replace)
+			if errors.Is(err, ingest.ErrKept) {
+				return &hinted{err, "--force replaces it; ducklens queries show NAME FILE prints it"}
+			}
+			for _, q := range list {
+				if err == nil {
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s: ask it: ducklens query %s %s\n", q.Name, quote(args[0]), q.Name)
+				}
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&replace, "force", false, "replace queries of the same name")
 	return cmd
 }
 

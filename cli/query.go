@@ -83,7 +83,7 @@ func (f *queryFlags) run(ctx context.Context, args []string, stdin io.Reader, st
 	if format, ok := formatOf(f.output); ok && !f.formatGiven {
 		f.format = format
 	}
-	s, err := f.open(ctx, args[0])
+	s, err := f.open(ctx, args[0], stderr)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ needs, is named at its end with the reason.`,
 					return err
 				}
 			}
-			s, err := ask.open(cmd.Context(), args[0])
+			s, err := ask.open(cmd.Context(), args[0], cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}

@@ -15,8 +15,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"ducklens/ingest/prompts"
 	"ducklens/queries"
 	"ducklens/queries/session"
+	"ducklens/schema"
 	"ducklens/schema/draft"
 )
 
@@ -24,6 +26,7 @@ import (
 // may use.
 type question struct {
 	set     []string
+	labels  string // a file
 	limits  session.Options
 	memory  bytesFlag
 	timeout time.Duration
@@ -32,14 +35,15 @@ type question struct {
 // addTo adds the flags of a question.
 func (q *question) addTo(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&q.set, "set", nil, "give a parameter of the query a `name=value`, such as head=10.7; may come again")
+	flags.StringVar(&q.labels, "labels", "", "`file` of labels of examples, by text or example_id: further columns stand in the view example_field")
 	q.memory = session.DefaultMemory
 	flags.Var(&q.memory, "memory", "most memory that the query may use")
 	flags.DurationVar(&q.timeout, "timeout", defaultTimeout, "most time that a query may take, such as 30s; 0 is no limit")
 	flags.IntVar(&q.limits.Threads, "threads", 0, "threads of the query; 0 is 1, which adds sums up in one order")
 }
 
-// open opens the file for a question.
-func (q *question) open(ctx context.Context, path string) (*session.Session, error) {
+// open opens the file for a question. What there is to say about its labels goes to notes.
+func (q *question) open(ctx context.Context, path string, notes io.Writer) (*session.Session, error) {
 	q.limits.Memory, q.limits.Time = int64(q.memory), q.timeout
 	if err := q.limits.Validate(); err != nil {
 		return nil, asUsage(err)
@@ -47,12 +51,42 @@ func (q *question) open(ctx context.Context, path string) (*session.Session, err
 	p := ownProcess(ctx)
 	p.guard(ctx, q.limits.Memory, q.limits.Answer)
 	q.limits.Stuck = p.stuck()
-	return p.watch(q.timeout, func() (*session.Session, error) { return session.Open(ctx, path, q.limits) })
+	var labels []schema.Label
+	if q.labels != "" {
+		var err error
+		if labels, err = prompts.ReadLabels(ctx, q.labels); err != nil {
+			return nil, err
+		}
+	}
+	s, err := p.watch(q.timeout, func() (*session.Session, error) { return session.Open(ctx, path, q.limits) })
+	if err != nil || labels == nil {
+		return s, err
+	}
+	unused, err := s.Label(ctx, labels)
+	if err == nil && len(unused) == len(labels) {
+		err = &hinted{fmt.Errorf("labels %s: no example of %s has one of its texts or numbers", q.labels, path),
+			fmt.Sprintf("texts are compared letter by letter; the first is %s", labelOf(labels[0]))}
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if n := len(unused); n > 0 {
+		fmt.Fprintf(notes, "note: %d of %s in %s %s no example here, the first is %s\n", n, plural(len(labels), "row"), q.labels, map[bool]string{true: "has", false: "have"}[n == 1], labelOf(labels[unused[0]]))
+	}
+	return s, nil
+}
+
+// labelOf says whose label it is.
+func labelOf(l schema.Label) string {
+	if l.Example < 0 {
+		return strconv.Quote(l.Text)
+	}
+	return fmt.Sprintf("example %d", l.Example)
 }
 
 // openToAsk opens the file for questions that ducklens itself asks: within the limits that flags have where they are not given.
 func openToAsk(ctx context.Context, path string) (*session.Session, error) {
-	return (&question{timeout: defaultTimeout}).open(ctx, path)
+	return (&question{timeout: defaultTimeout}).open(ctx, path, io.Discard)
 }
 
 // values reads --set.

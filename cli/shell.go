@@ -44,7 +44,7 @@ The file is opened read-only. A query sees this file alone, not other files nor 
 				return err
 			}
 			o := shell.Options{
-				Open:   func(ctx context.Context) (*session.Session, error) { return ask.open(ctx, args[0]) },
+				Open:   func(ctx context.Context) (*session.Session, error) { return ask.open(ctx, args[0], cmd.ErrOrStderr()) },
 				Plot:   plotTo,
 				Schema: schemaOf,
 				Report: func(err error) { report(cmd.ErrOrStderr(), err) },

@@ -389,7 +389,7 @@ func (p *pass[T]) input(x schema.Example, seq int, head schema.Head) (decompose.
 	in := p.bareInput(x, seq, head)
 	without := map[int]bool{} // query bases that this example cannot have
 	for i, b := range p.engine.queryBases {
-		made, ok, err := p.queryBasis(b, x)
+		made, ok, err := p.queryBasis(b, x, in.Query)
 		if err != nil {
 			return in, err
 		}
@@ -399,11 +399,11 @@ func (p *pass[T]) input(x schema.Example, seq int, head schema.Head) (decompose.
 	for _, b := range p.engine.keyBases {
 		var both decompose.KeyBases
 		var err error
-		if both.AtKey, err = p.keyBasis(b, x, x.Key, in.Key); err != nil {
+		if both.AtKey, err = p.keyBasis(b, x, atKey, in.Key); err != nil {
 			return in, err
 		}
 		if in.Baseline != nil {
-			if both.AtBaseline, err = p.keyBasis(b, x, x.Baseline, *in.Baseline); err != nil {
+			if both.AtBaseline, err = p.keyBasis(b, x, atBaseline, *in.Baseline); err != nil {
 				return in, err
 			}
 		}

@@ -14,6 +14,8 @@ type basis struct {
 	decompose.Definition
 	byDefault  bool              // not asked for: left out where it cannot be made
 	user       []decompose.Basis // of a user's basis: one for all examples, or one for each
+	atBaseline []decompose.Basis // the same at the baseline, where they are others
+	vectors    [2][][][]float64  // of a user's replacement, at the key or the query and at the baseline
 	perExample bool              // user has one for each
 	random     bool
 	number     int // of a random basis
@@ -28,9 +30,9 @@ var (
 	defaultKeyBases   = []string{"none", "mlp0", "sub_mlp0"}
 )
 
-// bases resolves the bases of one side for a model with that norm: the named ones with none first, the
+// bases resolves the bases of one side for a model of that norm and layout: the named ones with none first, the
 // user's, the random ones. It expects valid options.
-func (o Options) bases(side schema.Side, norm decompose.Norm) ([]basis, error) {
+func (o Options) bases(side schema.Side, norm decompose.Norm, layout schema.Layout) ([]basis, error) {
 	if o.AttentionOnly {
 		return nil, nil
 	}
@@ -44,20 +46,30 @@ func (o Options) bases(side schema.Side, norm decompose.Norm) ([]basis, error) {
 	}
 	list := []basis{}
 	for _, name := range append([]string{"none"}, names...) {
-		if name == "none" && len(list) > 0 {
+		if strings.EqualFold(name, "none") && len(list) > 0 {
 			continue
 		}
 		if d, err := decompose.LookUp(side, name); err == nil {
+			if err := d.Check(layout); err != nil {
+				return nil, advise("the components of a model: ducklens model inspect MODEL", "engine: %s basis %s: %w: %w", side, d.Name, ErrBasis, err)
+			}
 			list = append(list, basis{Definition: d, byDefault: byDefault})
 		}
 	}
 	for _, u := range o.UserBases {
 		if u.Side == side {
-			made, err := u.bases(norm)
+			made, err := u.bases(norm, u.source(), u.Subspaces)
 			if err != nil {
 				return nil, fmt.Errorf("engine: %s basis %s: %w", u.Side, u.Name, err)
 			}
-			list = append(list, basis{Definition: decompose.Definition{Basis: u.describe(made)}, user: made, perExample: u.PerExample})
+			b := basis{Definition: decompose.Definition{Basis: u.describe(made)}, user: made, perExample: u.PerExample}
+			if b.atBaseline, err = u.bases(norm, u.BaselineSource, u.AtBaseline); err != nil {
+				return nil, fmt.Errorf("engine: %s basis %s: %w", u.Side, u.Name, err)
+			}
+			if u.Replacement {
+				b.vectors = [2][][][]float64{u.Subspaces, u.AtBaseline}
+			}
+			list = append(list, b)
 		}
 	}
 	for i := range o.NullBases {
@@ -111,14 +123,17 @@ func basesAre(names []string) string {
 
 // queryBasis makes basis b for the query of an example; ok is false where b is a default that needs a
 // baseline and the example has none.
-func (p *pass[T]) queryBasis(b basis, x schema.Example) (made decompose.Basis, ok bool, err error) {
+func (p *pass[T]) queryBasis(b basis, x schema.Example, here decompose.Position[T]) (made decompose.Basis, ok bool, err error) {
 	switch {
 	case b.random:
 		made, err = decompose.Span(p.engine.norm, p.randomDirection(b, x.Tokens[x.Key].ID))
 		return made, true, err
 	case b.user != nil:
-		made, err = b.of(x)
-		return made, true, err
+		i, err := b.place(x)
+		if err != nil {
+			return decompose.Basis{}, true, err
+		}
+		return b.user[i], true, nil
 	case b.byDefault && b.NeedsBaseline && x.Baseline == schema.NoPosition:
 		return decompose.Basis{}, false, nil
 	}
@@ -126,20 +141,28 @@ func (p *pass[T]) queryBasis(b basis, x schema.Example) (made decompose.Basis, o
 	if x.Baseline != schema.NoPosition {
 		baseline = x.Tokens[x.Baseline].ID
 	}
-	made, err = decompose.QueryBasis(p.engine.norm, b.Name, p, x.Tokens[x.Key].ID, baseline)
+	made, err = decompose.QueryBasis(p.engine.norm, b.Name, p, x.Tokens[x.Key].ID, baseline, here.Components, p.engine.layout)
 	return made, true, err
 }
 
-// keyBasis makes basis b for one position of an example: a user's is the same at the key and at the baseline,
-// every other is that position's own.
-func (p *pass[T]) keyBasis(b basis, x schema.Example, at int, here decompose.Position[T]) (decompose.Basis, error) {
+// keyBasis makes basis b for one position of an example: a user's is the same at the key and at the baseline
+// unless it has others there, every other is that position's own.
+func (p *pass[T]) keyBasis(b basis, x schema.Example, kept int, here decompose.Position[T]) (decompose.Basis, error) {
+	token := x.Tokens[[...]int{atKey: x.Key, atBaseline: x.Baseline}[kept]].ID
 	switch {
 	case b.random:
-		return decompose.Span(p.engine.norm, p.randomDirection(b, x.Tokens[at].ID))
+		return decompose.Span(p.engine.norm, p.randomDirection(b, token))
 	case b.user != nil:
-		return b.of(x)
+		i, err := b.place(x)
+		switch {
+		case err != nil:
+			return decompose.Basis{}, err
+		case kept == atBaseline && len(b.atBaseline) > 0:
+			return b.atBaseline[i], nil
+		}
+		return b.user[i], nil
 	}
-	return decompose.KeyBasis(p.engine.norm, b.Name, p, x.Tokens[at].ID, here.Components, p.engine.layout)
+	return decompose.KeyBasis(p.engine.norm, b.Name, p, token, here.Components, p.engine.layout)
 }
 
 // randomDirection gives the direction of a random basis for a token.
@@ -147,14 +170,14 @@ func (p *pass[T]) randomDirection(b basis, token int) []float64 {
 	return randomDirection(p.engine.options.Seed, b.Side, b.number, token, p.engine.description.DModel)
 }
 
-// of gives a user's basis for an example.
-func (b basis) of(x schema.Example) (decompose.Basis, error) {
-	if !b.perExample {
-		return b.user[0], nil
-	}
-	if x.Index < 0 || x.Index >= len(b.user) {
-		return decompose.Basis{}, advise(fmt.Sprintf("give %s basis %s one subspace for each prompt, or run %d prompts", b.Side, b.Name, len(b.user)),
+// place gives the place of an example's subspace among those of a user's basis.
+func (b basis) place(x schema.Example) (int, error) {
+	switch {
+	case !b.perExample:
+		return 0, nil
+	case x.Index < 0 || x.Index >= len(b.user):
+		return 0, advise(fmt.Sprintf("give %s basis %s one subspace for each prompt, or run %d prompts", b.Side, b.Name, len(b.user)),
 			"%w: %s basis %s has %d subspaces, one for each example, and this is example %d, counted from 0", ErrBasis, b.Side, b.Name, len(b.user), x.Index)
 	}
-	return b.user[x.Index], nil
+	return x.Index, nil
 }

@@ -45,7 +45,7 @@ func writeNpy(tb testing.TB, dtype string, shape []int, numbers []float64) strin
 
 func readBasis(tb testing.TB, side schema.Side, name, path string, perExample bool) engine.UserBasis {
 	tb.Helper()
-	b, err := engine.ReadUserBasis(side, name, path, perExample)
+	b, err := engine.ReadUserBasis(engine.UserBasis{Side: side, Name: name, Source: path, PerExample: perExample})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -152,6 +152,68 @@ func TestUserBasisForAllExamples(t *testing.T) {
 	}
 }
 
+// A basis with other directions at the baseline gives the scores of those of the key and the baselines of the others. A
+// vector put in place of the model's gives a score that is also among the substitutions, by the name of the basis.
+func TestUserBasisAtTheBaselineAndInPlace(t *testing.T) {
+	t.Parallel()
+	vector, other := make([]float64, 32), make([]float64, 32)
+	for i := range vector {
+		vector[i], other[i] = math.Sin(float64(i)), math.Cos(float64(3*i))
+	}
+	one, two := [][][]float64{{vector}}, [][][]float64{{other}}
+	options := head(t, engine.Options{QueryBases: []string{"none"}, Substitutions: true, Movers: []schema.Head{{Layer: 0, Index: 0}}})
+	options.UserBases = []engine.UserBasis{
+		{Side: schema.Key, Name: "one", Subspaces: one}, {Side: schema.Key, Name: "two", Subspaces: two},
+		{Side: schema.Key, Name: "each", Subspaces: one, AtBaseline: two},
+		{Side: schema.Key, Name: "put", Subspaces: one, AtBaseline: two, Replacement: true},
+		{Side: schema.Query, Name: "put", Subspaces: two, Replacement: true},
+	}
+	e := open(t, modelFolder(t), options)
+	for _, r := range analyze(t, e, referenceExamples(t)[:3]) {
+		one, two, each := rowsOf(t, e, r, "none", "one"), rowsOf(t, e, r, "none", "two"), rowsOf(t, e, r, "none", "each")
+		for i := range each {
+			want := one[i]
+			want.Baseline = two[i].Baseline
+			if d := cmp.Diff(want, each[i], near); d != "" {
+				t.Fatalf("%.500s", d)
+			}
+		}
+		var put schema.Substitution
+		sums := map[schema.Side][2]float64{}
+		for _, side := range []schema.Side{schema.Query, schema.Key} {
+			query, key, held := "put", "none", schema.Key // the side whose vector is not replaced is split
+			if side == schema.Key {
+				query, key, held = "none", "put", schema.Query
+			}
+			for _, c := range rowsOf(t, e, r, query, key) {
+				if c.Side == held {
+					for q := range c.Score {
+						sum := sums[side]
+						sums[side] = [2]float64{sum[0] + float64(c.Score[q]), sum[1] + float64(c.Baseline[q])}
+					}
+				}
+			}
+			for _, s := range r.Heads[0].Substitutions {
+				if s.Side == side && s.Vector == "put" {
+					put = s
+				}
+			}
+			if got := [2]float64{float64(put.Score), float64(put.Baseline)}; put.Vector == "" || !cmp.Equal(sums[side], got, cmpopts.EquateApprox(1e-4, 1e-5)) {
+				t.Errorf("%s side: substitution %v, contributions add up to %v", side, got, sums[side])
+			}
+		}
+	}
+	for name, b := range map[string]engine.UserBasis{
+		"want 1, on the key side":        {Side: schema.Query, Name: "x", Subspaces: one, AtBaseline: two},
+		"want one vector to put in":      {Side: schema.Query, Name: "x", Subspaces: [][][]float64{{vector, other}}, Replacement: true},
+		"of 2 entries for the baseline,": {Side: schema.Key, Name: "x", Subspaces: one, AtBaseline: [][][]float64{{{1, 2}}}},
+	} {
+		if err := (engine.Options{UserBases: []engine.UserBasis{b}}).Validate(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("error %v, want %q", err, name)
+		}
+	}
+}
+
 func TestReadUserBasisRefuses(t *testing.T) {
 	t.Parallel()
 	ones := func(n int) []float64 {
@@ -190,7 +252,7 @@ func TestReadUserBasisRefuses(t *testing.T) {
 		"zero example":       {writeNpy(t, "<f8", []int{3, 32}, zeroRow), true, "directions.npy, example 1: decompose: direction 0 of 1: every entry is 0", "zero or"},
 		"integers too short": {writeNpy(t, "<f2", []int{1}, nil), false, "bytes of numbers", "numpy.save"},
 	} {
-		_, err := engine.ReadUserBasis(schema.Key, "mine", c.path, c.perExample)
+		_, err := engine.ReadUserBasis(engine.UserBasis{Side: schema.Key, Name: "mine", Source: c.path, PerExample: c.perExample})
 		if !errors.Is(err, engine.ErrArray) || !strings.Contains(err.Error(), c.want) || !strings.Contains(hint(err), c.hint) || !strings.Contains(err.Error(), "key basis mine") {
 			t.Errorf("%s: error %v\nhint %q\nwant %q\nhint %q", name, err, hint(err), c.want, c.hint)
 		}

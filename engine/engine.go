@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,7 +152,7 @@ func describe(path string, ckpt *checkpoint.Checkpoint, options Options) (*Engin
 	e.components = e.layout.Components()
 	e.norm = normOf(s)
 	e.description = schema.Model{
-		Name: nameOf(absolute, ckpt.Form()), Family: s.Family, ConfigSHA: family.ConfigSHA(s),
+		Name: cmp.Or(options.Name, nameOf(absolute, ckpt.Form())), Family: s.Family, ConfigSHA: family.ConfigSHA(s),
 		NLayers: s.Layers, NHeads: s.Heads, NKVHeads: s.KVHeads,
 		DModel: s.DModel, DHead: s.DHead, DMLP: s.DMLP, DVocab: s.DVocab, NCtx: s.NCtx,
 		Norm: e.norm.Kind.String(), LNEps: s.Norm.Eps, Activation: s.Activation.String(),
@@ -161,10 +162,10 @@ func describe(path string, ckpt *checkpoint.Checkpoint, options Options) (*Engin
 			"(LayerNorm and biases, learned positions, no rotary embedding), and %s is %s",
 			e.description.Name, s.Family), "use convention exact"}
 	}
-	if e.queryBases, err = options.bases(schema.Query, e.norm); err != nil {
+	if e.queryBases, err = options.bases(schema.Query, e.norm, e.layout); err != nil {
 		return nil, err
 	}
-	if e.keyBases, err = options.bases(schema.Key, e.norm); err != nil {
+	if e.keyBases, err = options.bases(schema.Key, e.norm, e.layout); err != nil {
 		return nil, err
 	}
 	return e, e.checkUnembedding()

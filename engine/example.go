@@ -19,6 +19,8 @@ func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 	}
 	if e.BOS() && e.tokenizer.BeginsWithBOS(prompt.Text) {
 		example.Notice = fmt.Sprintf("the text begins with %s, and another one stands in front of it", example.Tokens[0].Text)
+	} else {
+		example.Notice = ambiguous(prompt, example.Tokens)
 	}
 	if len(example.Tokens) > e.description.NCtx {
 		return schema.Example{}, advise("cut the text after the query position: later tokens are not used",
@@ -171,11 +173,7 @@ func (e *Engine) find(role string, p schema.Position, tokens []schema.Token) (in
 		return 0, advise(fmt.Sprintf("give the %s as a token index or as a word of the text", role),
 			"engine: %w: no %s position; tokens: %s", ErrPrompt, role, list(tokens))
 	}
-	several := spans(word, tokens)
-	found := several
-	if p.Part() == schema.OnlyToken {
-		found = slices.DeleteFunc(slices.Clone(several), func(s span) bool { return s.first != s.last })
-	}
+	found := occurrences(p, word, tokens)
 	switch n := p.Occurrence(); {
 	case n > len(found) && len(found) > 0:
 		return 0, advise(fmt.Sprintf("count occurrences from 1; #%d is the last one", len(found)),
@@ -189,7 +187,7 @@ func (e *Engine) find(role string, p schema.Position, tokens []schema.Token) (in
 		return found[0].token(p.Part()), nil
 	}
 	// Say why: the word is there but in pieces, or it is not there at all.
-	if len(several) > 0 {
+	if several := spans(word, tokens); len(several) > 0 {
 		var pieces []string
 		for _, t := range tokens[several[0].first : several[0].last+1] {
 			pieces = append(pieces, fmt.Sprintf("%q", t.Text))
@@ -199,6 +197,33 @@ func (e *Engine) find(role string, p schema.Position, tokens []schema.Token) (in
 	}
 	return 0, advise("spell the word as the tokens have it, or give an index; upper and lower case differ",
 		"engine: %w: %s %q is not among the tokens: %s", ErrPrompt, role, word, list(tokens))
+}
+
+// ambiguous says which words of a prompt are there more than once, and which is taken; "" where none is.
+func ambiguous(prompt schema.Prompt, tokens []schema.Token) string {
+	var roles []string
+	for _, p := range []struct {
+		role  string
+		given schema.Position
+	}{{"query", prompt.Query}, {"key", prompt.Key}, {"baseline", prompt.Baseline}} {
+		if word, ok := p.given.Word(); ok && p.given.Occurrence() == 0 && !p.given.IsBefore() && len(occurrences(p.given, word, tokens)) > 1 {
+			roles = append(roles, p.role)
+		}
+	}
+	if len(roles) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the word of the %s is there more than once: of a query the last one is taken, of a key or baseline the first; "+
+		"word#2 is the second", strings.Join(roles, " and of the "))
+}
+
+// occurrences finds the words that a position can mean.
+func occurrences(p schema.Position, word string, tokens []schema.Token) []span {
+	found := spans(word, tokens)
+	if p.Part() == schema.OnlyToken {
+		found = slices.DeleteFunc(found, func(s span) bool { return s.first != s.last })
+	}
+	return found
 }
 
 // span is a word in a list of tokens.

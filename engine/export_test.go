@@ -16,7 +16,7 @@ func PassBounds(spec *model.Spec, options Options, heads []schema.Head, query in
 	e := &Engine{options: options, spec: spec, layout: spec.Layout(options.Processing), norm: normOf(spec), heads: heads}
 	for side, list := range map[schema.Side]*[]basis{schema.Query: &e.queryBases, schema.Key: &e.keyBases} {
 		var err error
-		if *list, err = options.bases(side, e.norm); err != nil {
+		if *list, err = options.bases(side, e.norm, e.layout); err != nil {
 			panic(err)
 		}
 	}

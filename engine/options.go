@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 
 	"ducklens/engine/blas"
 	"ducklens/engine/decompose"
@@ -27,6 +28,9 @@ const (
 // Options says what to compute. The zero value decomposes every head that the default bases apply to, in
 // the exact convention, in float32.
 type Options struct {
+	// Name is what the model is called in results; empty: as its folder or file.
+	Name string
+
 	// Heads are the target heads, in the order of results. Empty: every head of the model, but for those of
 	// layer 0 where a basis needs what layer 0 wrote, and those that do not see a key or a baseline of an
 	// example that [Engine.Example] has made before [Engine.Prepare].
@@ -101,13 +105,17 @@ func (o Options) Validate() error {
 	}
 	for side, names := range [...][]string{schema.Query: o.QueryBases, schema.Key: o.KeyBases} {
 		side := schema.Side(side)
-		for i, name := range names {
-			if _, err := decompose.LookUp(side, name); err != nil {
+		seen := map[string]bool{}
+		for _, name := range names {
+			d, err := decompose.LookUp(side, name)
+			if err != nil {
 				fault("%w", err)
+				continue
 			}
-			if slices.Contains(names[:i], name) {
-				fault("%s basis %s is there twice", side, name)
+			if seen[d.Name] {
+				fault("%s basis %s is there twice", side, d.Name)
 			}
+			seen[d.Name] = true
 		}
 	}
 	for i, u := range o.UserBases {
@@ -184,45 +192,59 @@ func AllHeads(model schema.Model) []schema.Head {
 // targetHeads settles the heads of the run on this model, or says which of them it cannot have.
 func (e *Engine) targetHeads() error {
 	model := e.description
-	early := func(d decompose.Definition) bool { return d.NeedsLayer0 }
-	var asked, byDefault []string // bases that need what layer 0 wrote
-	for _, b := range e.keyBases {
-		if early(b.Definition) && b.byDefault {
-			byDefault = append(byDefault, b.Name)
-		} else if early(b.Definition) {
-			asked = append(asked, b.Name)
-		}
-	}
 	if len(e.options.Heads) == 0 {
-		e.heads, e.everyHead = AllHeads(model), true
-		needy := append(asked, byDefault...)
-		switch {
-		case len(needy) == 0:
-		case model.NLayers > 1:
-			e.heads = e.heads[model.NHeads:]
-			e.notices = append(e.notices, fmt.Sprintf("heads of layer 0 are left out: key %s made from the output of layer 0", basesAre(needy)))
-		case len(asked) > 0:
-			return advise("ask for key basis none or effective",
-				"engine: %w: key basis %s needs a head in layer 1 or above, and %s has 1 layer", ErrBasis, asked[0], model.Name)
-		default:
-			e.dropDefaults(model.Name+" has no layer after layer 0", early)
-		}
-		return nil
+		return e.takeEveryHead()
 	}
 	for _, h := range e.options.Heads {
 		if h.Layer >= model.NLayers || h.Index >= model.NHeads {
 			return advise(fmt.Sprintf("heads of this model are 0.0 to %s", schema.Head{Layer: model.NLayers - 1, Index: model.NHeads - 1}),
 				"engine: %w %s: model %s has %d layers of %d heads", ErrUnknownHead, h, model.Name, model.NLayers, model.NHeads)
 		}
-		if h.Layer > 0 {
-			continue
+		late := func(d decompose.Definition) bool { return d.Layers > h.Layer }
+		for _, b := range slices.Concat(e.queryBases, e.keyBases) {
+			if late(b.Definition) && !b.byDefault {
+				return advise(fmt.Sprintf("ask for a head in layer %d or above, or leave %s basis %s out", b.Layers, b.Side, b.Name),
+					"engine: head %s: %w: %s basis %s is made from the output of layer %d, which is written after the heads of layer %d have read the stream",
+					h, ErrBasis, b.Side, b.Name, b.Layers-1, h.Layer)
+			}
 		}
-		if len(asked) > 0 {
-			return advise("ask for a head in layer 1 or above, or for key basis none or effective",
-				"engine: head %s: %w: key basis %s is made from the output of layer 0, which is written after the heads of layer 0 have read the stream", h, ErrBasis, asked[0])
-		}
-		e.dropDefaults(fmt.Sprintf("head %s reads the stream before layer 0 has written", h), early)
+		e.dropDefaults(fmt.Sprintf("head %s reads the stream before layer 0 has written", h), late)
 	}
 	e.heads = slices.Clone(e.options.Heads)
+	return nil
+}
+
+// takeEveryHead takes the heads of the layers that all bases can be had in. Where there is none, bases of the defaults go.
+func (e *Engine) takeEveryHead() error {
+	model := e.description
+	e.heads, e.everyHead = AllHeads(model), true
+	first, asked := 0, false
+	var why []string
+	for _, bases := range [][]basis{e.queryBases, e.keyBases} {
+		layers, names := 0, []string{} // what bases of this side need
+		for _, b := range bases {
+			if b.Layers > 0 {
+				layers, asked, names = max(layers, b.Layers), asked || !b.byDefault, append(names, b.Name)
+			}
+		}
+		if len(names) > 0 {
+			first, why = max(first, layers), append(why, fmt.Sprintf("%s %s made from the output of layer %d", bases[0].Side, basesAre(names), layers-1))
+		}
+	}
+	needy := strings.Join(why, ", ")
+	switch {
+	case first == 0:
+	case first < model.NLayers:
+		e.heads = e.heads[first*model.NHeads:]
+		below := "heads of layer 0"
+		if first > 1 {
+			below = fmt.Sprintf("heads of layers 0 to %d", first-1)
+		}
+		e.notices = append(e.notices, below+" are left out: "+needy)
+	case asked:
+		return advise("leave it out", "engine: %w: %s, and %s has no layer above", ErrBasis, needy, model.Name)
+	default:
+		e.dropDefaults(fmt.Sprintf("%s has no layer after layer %d", model.Name, first-1), func(d decompose.Definition) bool { return d.Layers > 0 })
+	}
 	return nil
 }

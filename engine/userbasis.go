@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,9 +28,17 @@ type UserBasis struct {
 
 	// Subspaces holds the directions [subspace, direction, d_model]: one subspace for all examples, or,
 	// PerExample, one for each in the order of [schema.Example.Index]. On the key side the key and the
-	// baseline position share it.
+	// baseline position share it, unless the baseline has its own.
 	Subspaces  [][][]float64
 	PerExample bool
+
+	// AtBaseline are the subspaces of the baseline position, where they are others: as many, of the key side alone.
+	AtBaseline     [][][]float64
+	BaselineSource string // where they came from
+
+	// Replacement puts the direction, normalised anew, in place of the vector, and does not project on it. It is also
+	// among the vectors of [schema.Substitution], by the name of the basis.
+	Replacement bool
 }
 
 // maxUserBytes bounds a user's array: a hundred thousand directions of GPT-2 small in float64 are 600 MB.
@@ -38,38 +47,42 @@ const maxUserBytes = 1 << 30
 // ErrArray is returned for a file that holds no usable directions.
 var ErrArray = errors.New("unusable array of directions")
 
-// ReadUserBasis reads a basis from a NumPy .npy file: [d_model] is one direction and [r, d_model] a subspace,
-// for all examples; with perExample, [n, d_model] is one direction and [n, r, d_model] one subspace for each
-// of n examples. Numbers may be float32 or float64. Every direction is checked; d_model is compared with the
-// model's by [Open].
-func ReadUserBasis(side schema.Side, name, path string, perExample bool) (UserBasis, error) {
-	b := UserBasis{Side: side, Name: name, Source: path, PerExample: perExample}
-	if err := b.read(); err != nil {
-		return UserBasis{}, fmt.Errorf("engine: %s basis %s: %w", side, name, err)
+// ReadUserBasis reads the directions of a basis from its Source, and from its BaselineSource if it has one: NumPy .npy
+// files in which [d_model] is one direction and [r, d_model] a subspace, for all examples; PerExample, [n, d_model] is
+// one direction and [n, r, d_model] one subspace for each of n examples. Numbers may be float32 or float64. Every
+// direction is checked; d_model is compared with the model's by [Open].
+func ReadUserBasis(b UserBasis) (UserBasis, error) {
+	var err error
+	if b.Subspaces, err = b.read(b.Source); err == nil && b.BaselineSource != "" {
+		b.AtBaseline, err = b.read(b.BaselineSource)
+	}
+	if err != nil {
+		return UserBasis{}, fmt.Errorf("engine: %s basis %s: %w", b.Side, b.Name, err)
 	}
 	return b, nil
 }
 
-func (b *UserBasis) read() error {
+// read reads subspaces from a file.
+func (b *UserBasis) read(path string) (subspaces [][][]float64, err error) {
 	const forms = "numpy.save writes one: [d_model] or [r, d_model], with one more dimension in front for one subspace each example"
-	f, err := os.Open(b.Source)
+	f, err := os.Open(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return advise("give the path of a .npy file", "%w: %w", ErrArray, err)
+			return nil, advise("give the path of a .npy file", "%w: %w", ErrArray, err)
 		}
-		return fmt.Errorf("%w: %w", ErrArray, err)
+		return nil, fmt.Errorf("%w: %w", ErrArray, err)
 	}
 	defer f.Close()
 	array, err := npy.Read(f, maxUserBytes)
 	if errors.Is(err, npy.ErrType) {
-		return advise("save it as float32 or float64: numpy.save(path, a.astype('<f8'))", "%w: %s: %w", ErrArray, b.Source, err)
+		return nil, advise("save it as float32 or float64: numpy.save(path, a.astype('<f8'))", "%w: %s: %w", ErrArray, path, err)
 	}
 	if err != nil {
-		return advise(forms, "%w: %s: %w", ErrArray, b.Source, err)
+		return nil, advise(forms, "%w: %s: %w", ErrArray, path, err)
 	}
 	numbers, err := array.Float64s()
 	if err != nil {
-		return advise("save it as float32 or float64", "%w: %s: %w", ErrArray, b.Source, err)
+		return nil, advise("save it as float32 or float64", "%w: %s: %w", ErrArray, path, err)
 	}
 	shape := array.Shape
 	want := "[d_model] or [r, d_model]"
@@ -88,11 +101,11 @@ func (b *UserBasis) read() error {
 		if !b.PerExample && len(shape) == 3 {
 			hint = "say that it has one subspace for each example"
 		}
-		return advise(hint, "%w: %s has shape %v, want %s", ErrArray, b.Source, shape, want)
+		return nil, advise(hint, "%w: %s has shape %v, want %s", ErrArray, path, shape, want)
 	}
 	for i, n := range full {
 		if n == 0 || i == 2 && n < 2 {
-			return advise(forms, "%w: %s has shape %v, want %s, none of them zero and d_model at least 2", ErrArray, b.Source, shape, want)
+			return nil, advise(forms, "%w: %s has shape %v, want %s, none of them zero and d_model at least 2", ErrArray, path, shape, want)
 		}
 	}
 	for ; len(numbers) > 0; numbers = numbers[full[1]*full[2]:] {
@@ -100,10 +113,10 @@ func (b *UserBasis) read() error {
 		for i := range subspace {
 			subspace[i] = numbers[i*full[2] : (i+1)*full[2] : (i+1)*full[2]]
 		}
-		b.Subspaces = append(b.Subspaces, subspace)
+		subspaces = append(subspaces, subspace)
 	}
-	_, err = b.bases(noNorm)
-	return err
+	_, err = b.bases(noNorm, path, subspaces)
+	return subspaces, err
 }
 
 var (
@@ -125,8 +138,16 @@ func (b UserBasis) check() error {
 	if len(b.Subspaces) == 0 || !b.PerExample && len(b.Subspaces) > 1 {
 		return fmt.Errorf("%s basis %s has %d subspaces, want one, or one for each example and PerExample set", b.Side, b.Name, len(b.Subspaces))
 	}
-	if _, err := b.bases(noNorm); err != nil {
-		return fmt.Errorf("%s basis %s: %w", b.Side, b.Name, err)
+	if len(b.AtBaseline) > 0 && (b.Side != schema.Key || len(b.AtBaseline) != len(b.Subspaces)) {
+		return fmt.Errorf("%s basis %s has %d subspaces for the baseline, want %d, on the key side", b.Side, b.Name, len(b.AtBaseline), len(b.Subspaces))
+	}
+	for _, subspaces := range [][][][]float64{b.Subspaces, b.AtBaseline} {
+		if _, err := b.bases(noNorm, b.source(), subspaces); err != nil {
+			return fmt.Errorf("%s basis %s: %w", b.Side, b.Name, err)
+		}
+	}
+	if len(b.AtBaseline) > 0 && len(b.AtBaseline[0][0]) != b.dModel() {
+		return fmt.Errorf("%s basis %s: directions of %d entries for the baseline, want %d as for the key", b.Side, b.Name, len(b.AtBaseline[0][0]), b.dModel())
 	}
 	return nil
 }
@@ -134,13 +155,21 @@ func (b UserBasis) check() error {
 // noNorm stands for the norm of a model that is not known yet: it finds what no model can use.
 var noNorm = decompose.Norm{Kind: decompose.NoNorm}
 
-// bases makes the projections for a model with that norm.
-func (b UserBasis) bases(norm decompose.Norm) ([]decompose.Basis, error) {
-	list := make([]decompose.Basis, len(b.Subspaces))
-	for i, subspace := range b.Subspaces {
+// bases makes the projections, or the replacements, for a model with that norm.
+func (b UserBasis) bases(norm decompose.Norm, source string, subspaces [][][]float64) ([]decompose.Basis, error) {
+	list := make([]decompose.Basis, len(subspaces))
+	for i, subspace := range subspaces {
 		var err error
-		if list[i], err = decompose.Span(norm, subspace...); err == nil && len(subspace[0]) != b.dModel() {
-			err = fmt.Errorf("%d entries, want %d as in the first", len(subspace[0]), b.dModel())
+		switch {
+		case !b.Replacement:
+			list[i], err = decompose.Span(norm, subspace...)
+		case len(subspace) != 1:
+			err = fmt.Errorf("%d directions, want one vector to put in", len(subspace))
+		default:
+			list[i], err = decompose.Replace(norm, subspace[0])
+		}
+		if err == nil && len(subspace[0]) != len(subspaces[0][0]) {
+			err = fmt.Errorf("%d entries, want %d as in the first", len(subspace[0]), len(subspaces[0][0]))
 		}
 		if err != nil {
 			where := ""
@@ -151,7 +180,7 @@ func (b UserBasis) bases(norm decompose.Norm) ([]decompose.Basis, error) {
 			if norm.Kind == decompose.LN {
 				hint = "take out directions that are zero, constant or not finite"
 			}
-			return nil, advise(hint, "%w: %s%s: %w", ErrArray, b.source(), where, err)
+			return nil, advise(hint, "%w: %s%s: %w", ErrArray, source, where, err)
 		}
 	}
 	return list, nil
@@ -182,11 +211,19 @@ func (b UserBasis) describe(made []decompose.Basis) schema.Basis {
 	if b.Source == "" {
 		text = []string{"directions of the user"}
 	}
+	if len(b.AtBaseline) > 0 {
+		text = append(text, "others at the baseline, from "+b.BaselineSource)
+	}
+	kind := schema.Subspace
+	if b.Replacement {
+		kind, dimension = schema.Replacement, 0
+		text = append(text, "put in place of the vector, normalised anew")
+	}
 	if b.PerExample {
 		text = append(text, "one subspace for each of "+strconv.Itoa(len(made))+" examples")
 	}
 	text = append(text, "SHA-256 "+b.fingerprint())
-	return schema.Basis{Side: b.Side, Kind: schema.Subspace, Name: b.Name, Dimension: dimension, Description: strings.Join(text, "; ")}
+	return schema.Basis{Side: b.Side, Kind: kind, Name: b.Name, Dimension: dimension, Description: strings.Join(text, "; ")}
 }
 
 // fingerprint is the beginning of the SHA-256 of the directions: 16 hexadecimal digits that tell one array
@@ -194,7 +231,7 @@ func (b UserBasis) describe(made []decompose.Basis) schema.Basis {
 func (b UserBasis) fingerprint() string {
 	h := sha256.New()
 	var number [8]byte
-	for _, subspace := range b.Subspaces {
+	for _, subspace := range slices.Concat(b.Subspaces, b.AtBaseline) {
 		fmt.Fprintf(h, "subspace of %d\n", len(subspace))
 		for _, direction := range subspace {
 			for _, x := range direction {

@@ -68,6 +68,15 @@ func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input
 		_, perp := decompose.Split(in.Norm, along, output)
 		query(m.String()+perpSuffix, narrowTo[T](perp))
 	}
+	for _, b := range p.engine.queryBases {
+		if b.vectors[0] != nil {
+			i, err := b.place(x)
+			if err != nil {
+				return nil, err
+			}
+			query(b.Name, narrowTo[T](b.vectors[0][i][0]))
+		}
+	}
 	unpatched, err := s.Unpatched(schema.Query)
 	add(schema.Query, VectorUnpatched, unpatched, err)
 
@@ -88,6 +97,23 @@ func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input
 			atBaseline = in.Baseline.Component(mlp0)
 		}
 		keySide(VectorMLP0, in.Key.Component(mlp0), atBaseline)
+	}
+	for _, b := range p.engine.keyBases {
+		if b.vectors[0] == nil {
+			continue
+		}
+		i, err := b.place(x)
+		if err != nil {
+			return nil, err
+		}
+		atKey, atBaseline := narrowTo[T](b.vectors[0][i][0]), []T(nil)
+		if in.Baseline != nil {
+			atBaseline = atKey
+			if b.vectors[1] != nil {
+				atBaseline = narrowTo[T](b.vectors[1][i][0])
+			}
+		}
+		keySide(b.Name, atKey, atBaseline)
 	}
 	unpatched, err = s.Unpatched(schema.Key)
 	add(schema.Key, VectorUnpatched, unpatched, err)

@@ -44,6 +44,14 @@ func (f Fields) JSON() string {
 	return "{" + b.String() + "}"
 }
 
+// Label is what somebody says of an example after the run: by the number of the example, or by the text of its prompt.
+type Label struct {
+	Run     int // 0: of every run
+	Example int // -1: every example whose prompt is Text
+	Text    string
+	Fields  Fields
+}
+
 // Position names a token of a prompt, by index or by word. The zero value names none.
 type Position struct {
 	word   string
@@ -81,6 +89,14 @@ func AtOccurrence(word string, n int) Position { return Position{word: word, ind
 // space before it; n = 0 is the occurrence that the role takes, as for [AtWord].
 func AtPart(word string, n int, part Part) Position {
 	return Position{word: word, index: n, kind: 2, part: part}
+}
+
+// First is p with its first occurrence named, where p names a word and no occurrence of it.
+func (p Position) First() Position {
+	if p.kind == 2 && p.index == 0 {
+		p.index = 1
+	}
+	return p
 }
 
 // Before is the token before p.

@@ -3,6 +3,7 @@ package decompose_test
 import (
 	"errors"
 	"math"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -175,7 +176,7 @@ func TestNamedBases(t *testing.T) {
 			var b decompose.Basis
 			var err error
 			if side == schema.Query {
-				b, err = decompose.QueryBasis(ln, d.Name, embeddings{}, 0, 1)
+				b, err = decompose.QueryBasis(ln, d.Name, embeddings{}, 0, 1, components, gpt2(1, 1))
 			} else {
 				b, err = decompose.KeyBasis(ln, d.Name, embeddings{}, 0, components, gpt2(1, 1))
 			}
@@ -202,24 +203,86 @@ func TestNamedBases(t *testing.T) {
 
 func TestNamedBasesSayWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	if _, err := decompose.QueryBasis(ln, "unembed+baseline", embeddings{}, 0, schema.NoPosition); !errors.Is(err, decompose.ErrNoBaseline) {
+	if _, err := decompose.QueryBasis(ln, "unembed+baseline", embeddings{}, 0, schema.NoPosition, nil, gpt2(1, 1)); !errors.Is(err, decompose.ErrNoBaseline) {
 		t.Errorf("no baseline: error %v", err)
 	}
-	if b, err := decompose.QueryBasis(ln, "unembed+baseline", embeddings{}, 0, 0); err != nil || b.Dim() != 1 {
+	if b, err := decompose.QueryBasis(ln, "unembed+baseline", embeddings{}, 0, 0, nil, gpt2(1, 1)); err != nil || b.Dim() != 1 {
 		t.Errorf("key token as baseline: dimension %d, error %v, want the one dimension there is", b.Dim(), err)
 	}
-	if _, err := decompose.QueryBasis(ln, "unembed", embeddings{}, 2, 0); !errors.Is(err, decompose.ErrDegenerate) {
+	if _, err := decompose.QueryBasis(ln, "unembed", embeddings{}, 2, 0, nil, gpt2(1, 1)); !errors.Is(err, decompose.ErrDegenerate) {
 		t.Errorf("zero unembedding: error %v", err)
 	}
 	embedsOnly := dense[float64]([][]float64{{1, 0, 0, 0}, {0, 1, 0, 0}})
 	if _, err := decompose.KeyBasis(ln, "mlp0", embeddings{}, 0, embedsOnly, gpt2(1, 1)); !errors.Is(err, decompose.ErrShape) {
 		t.Errorf("components without MLP0: error %v", err)
 	}
-	_, err := decompose.QueryBasis(ln, "mlp0", embeddings{}, 0, 0)
-	if want := `decompose: query basis mlp0: unknown basis "mlp0" on the query side, want one of none, unembed, unembed+baseline, sub_unembed`; !errors.Is(err, decompose.ErrUnknownBasis) || err.Error() != want {
+	_, err := decompose.QueryBasis(ln, "mlp", embeddings{}, 0, 0, nil, gpt2(1, 1))
+	if want := `decompose: query basis mlp: unknown basis "mlp" on the query side, want one of none, unembed, unembed+baseline, sub_unembed; or a component: ` + decompose.ComponentNames; !errors.Is(err, decompose.ErrUnknownBasis) || err.Error() != want {
 		t.Errorf("error %q, want %q", err, want)
 	}
 	if _, err := decompose.KeyBasis(ln, "", embeddings{}, 0, embedsOnly, gpt2(1, 1)); !errors.Is(err, decompose.ErrUnknownBasis) {
 		t.Errorf("unnamed key basis: error %v", err)
+	}
+}
+
+// A basis along a component is along what it wrote at the position; one along a stream along the sum of all that
+// did, and the name may be written in any case.
+func TestBasesAlongComponents(t *testing.T) {
+	t.Parallel()
+	// One layer of one head: W_E, W_pos, 0.0, b_O0, MLP0.
+	rows := [][]float64{{9, 0, 0, 0}, {0, 9, 0, 0}, {1, 2, 0, 0}, {0, 0, 4, 0}, {0, 0, 1, 3}}
+	components, layout := dense[float64](rows), gpt2(2, 1)
+	x := []float64{0.3, -2, 1, 5}
+	for name, c := range map[string]struct {
+		want      string
+		layers    int
+		direction []float64
+	}{
+		"w_e": {"W_E", 0, rows[0]}, "W_POS": {"W_pos", 0, rows[1]}, "l0h0": {"0.0", 1, rows[2]}, "0.0": {"0.0", 1, rows[2]},
+		"B_O0": {"b_O0", 1, rows[3]}, "MLP0": {"mlp0", 1, rows[4]}, "Resid1": {"resid1", 1, []float64{10, 11, 5, 3}}, "resid0": {"resid0", 0, []float64{9, 9, 0, 0}},
+		"SUB_b_o0": {"sub_b_O0", 1, rows[3]}, "sub_resid1": {"sub_resid1", 1, []float64{10, 11, 5, 3}},
+	} {
+		for _, side := range []schema.Side{schema.Query, schema.Key} {
+			d, err := decompose.LookUp(side, name)
+			if err != nil || d.Name != c.want || d.Layers != c.layers || d.Side != side || d.Check(layout) != nil {
+				t.Errorf("%s: %+v, %v, want %s above %d layers", name, d, err, c.want, c.layers)
+				continue
+			}
+			var b decompose.Basis
+			if side == schema.Query {
+				b, err = decompose.QueryBasis(ln, d.Name, embeddings{}, 0, 1, components, layout)
+			} else {
+				b, err = decompose.KeyBasis(ln, d.Name, embeddings{}, 0, components, layout)
+			}
+			if err != nil || b.Kind() != d.Kind || b.Dim() != d.Dimension {
+				t.Errorf("%s: %s of dimension %d, %v, want %+v", name, b.Kind(), b.Dim(), err, d)
+				continue
+			}
+			if d.Kind == schema.Replacement {
+				continue
+			}
+			par, _ := decompose.Split(ln, b, x)
+			want, _ := project(naiveCentre(x), choice{kind: schema.Subspace, directions: [][]float64{c.direction}})
+			for j := range par {
+				if math.Abs(par[j]-want[j]) > 1e-12 {
+					t.Errorf("%s: parallel part %v, want %v", name, par, want)
+					break
+				}
+			}
+		}
+	}
+	for _, name := range []string{"mlp", "mlp01", "mlp-1", "resid", "b_Q", "sub_", "sub_x", "9.", "W_U"} {
+		if _, err := decompose.LookUp(schema.Key, name); !errors.Is(err, decompose.ErrUnknownBasis) {
+			t.Errorf("%s: error %v, want ErrUnknownBasis", name, err)
+		}
+	}
+	for name, want := range map[string]string{"mlp1": "1 layers of 1 heads", "0.1": "1 layers of 1 heads", "w_pos": "no W_pos", "b_O0": "no b_O0"} {
+		d, err := decompose.LookUp(schema.Query, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Check(schema.Layout{Layers: 1, Heads: 1}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", name, err, want)
+		}
 	}
 }

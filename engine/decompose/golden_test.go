@@ -227,7 +227,7 @@ func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, se
 		}
 		io, s1 := s.Tokens[s.Positions[1]], s.Tokens[s.Positions[2]]
 		for _, name := range goldenQueryBases {
-			b, err := decompose.QueryBasis(ln, name, model, io, s1)
+			b, err := decompose.QueryBasis(ln, name, model, io, s1, in.Query.Components, layout)
 			if err != nil {
 				tb.Fatal(err)
 			}

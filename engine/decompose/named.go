@@ -22,8 +22,9 @@ type Definition struct {
 	schema.Basis
 	NeedsUnembed   bool // made from the unembedding
 	NeedsBaseline  bool // made from the baseline token
-	NeedsLayer0    bool // made from what layer 0 wrote, so the head must be in layer 1 or above
+	Layers         int  // layers whose output it is made from: a head has to be in this one or above
 	NeedsEffective bool // made from the effective embedding of the token
+	from           *source
 }
 
 // definitions lists the named bases. A Dimension is that of directions that are not parallel.
@@ -39,15 +40,15 @@ var definitions = []Definition{
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Whole, Name: "none",
 		Description: "key vector left whole: everything is in the perpendicular part"}},
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: "mlp0", Dimension: 1,
-		Description: "output of MLP0 at the same position"}, NeedsLayer0: true},
+		Description: "output of MLP0 at the same position"}, Layers: 1},
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: "mlp0+attn0", Dimension: 1,
-		Description: "output of MLP0 plus output of attention layer 0, its b_O included, at the same position"}, NeedsLayer0: true},
+		Description: "output of MLP0 plus output of attention layer 0, its b_O included, at the same position"}, Layers: 1},
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: "effective", Dimension: 1,
 		Description: "effective embedding of the token: MLP0 after layer 0 that attends to itself only, no position, no b_O"}, NeedsEffective: true},
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: "effective+attn0", Dimension: 1,
 		Description: "effective embedding of the token plus the self-attention output of layer 0 it was made with"}, NeedsEffective: true},
 	{Basis: schema.Basis{Side: schema.Key, Kind: schema.Replacement, Name: "sub_mlp0",
-		Description: "key replaced: MLP0's output at the same position, normalised anew, in place of the stream; its part is parallel, b_K perpendicular"}, NeedsLayer0: true},
+		Description: "key replaced: MLP0's output at the same position, normalised anew, in place of the stream; its part is parallel, b_K perpendicular"}, Layers: 1},
 }
 
 // Definitions lists the named bases of a side, none first.
@@ -61,17 +62,25 @@ func Definitions(side schema.Side) []Definition {
 	return list
 }
 
-// LookUp finds a basis by name; the error, [ErrUnknownBasis], lists the names of the side.
+// LookUp finds a basis by its name, in any case: one of [Definitions]; a component (mlp1, 9.9 or L9H9, W_E, W_pos,
+// b_O3) or the stream before a layer (resid5); or one of these in place of the vector (sub_mlp1). The error,
+// [ErrUnknownBasis], says what there is.
 func LookUp(side schema.Side, name string) (Definition, error) {
 	var names []string
 	for _, d := range Definitions(side) {
-		if d.Name == name {
+		if strings.EqualFold(d.Name, name) {
 			return d, nil
 		}
 		names = append(names, d.Name)
 	}
-	return Definition{}, fmt.Errorf("%w %q on the %s side, want one of %s", ErrUnknownBasis, name, side, strings.Join(names, ", "))
+	if d, ok := alongComponent(side, name); ok {
+		return d, nil
+	}
+	return Definition{}, fmt.Errorf("%w %q on the %s side, want one of %s; or a component: %s", ErrUnknownBasis, name, side, strings.Join(names, ", "), ComponentNames)
 }
+
+// ComponentNames says how components are called where they are bases.
+const ComponentNames = "mlp1, 9.9, W_E, W_pos, b_O3, resid5 (the stream before layer 5), sub_mlp1 (in place of the vector)"
 
 // Embeddings gives the vectors of a token, each [d_model], that named bases are made from.
 type Embeddings[T blas.Float] interface {
@@ -83,16 +92,17 @@ type Embeddings[T blas.Float] interface {
 }
 
 // QueryBasis makes the query-side basis called name for an example with these tokens at its key and baseline
-// position; baseline is [schema.NoPosition] where it has none.
-func QueryBasis[T blas.Float](n Norm, name string, from Embeddings[T], key, baseline int) (Basis, error) {
-	basis, err := queryBasis(n, name, from, key, baseline)
+// position; baseline is [schema.NoPosition] where it has none. components [component, d_model] is what was written
+// at the query position, in the order of the layout.
+func QueryBasis[T blas.Float](n Norm, name string, from Embeddings[T], key, baseline int, components *tensor.Dense, layout schema.Layout) (Basis, error) {
+	basis, err := queryBasis(n, name, from, key, baseline, components, layout)
 	if err != nil {
 		return Basis{}, fmt.Errorf("decompose: query basis %s: %w", name, err)
 	}
 	return basis, nil
 }
 
-func queryBasis[T blas.Float](n Norm, name string, from Embeddings[T], key, baseline int) (Basis, error) {
+func queryBasis[T blas.Float](n Norm, name string, from Embeddings[T], key, baseline int, components *tensor.Dense, layout schema.Layout) (Basis, error) {
 	switch name {
 	case "none":
 		return Basis{}, nil
@@ -106,8 +116,7 @@ func queryBasis[T blas.Float](n Norm, name string, from Embeddings[T], key, base
 	case "sub_unembed":
 		return Replace(n, from.Unembed(key))
 	}
-	_, err := LookUp(schema.Query, name)
-	return Basis{}, err
+	return otherBasis[T](n, schema.Query, name, components, layout)
 }
 
 // KeyBasis makes the key-side basis called name for one position, the key's or the baseline's: token is the
@@ -142,8 +151,19 @@ func keyBasis[T blas.Float](n Norm, name string, from Embeddings[T], token int, 
 		}
 		return Span(n, sum(mlp, attn))
 	}
-	_, err := LookUp(schema.Key, name)
-	return Basis{}, err
+	return otherBasis[T](n, schema.Key, name, components, layout)
+}
+
+// otherBasis makes a basis along a component, or says which there are.
+func otherBasis[T blas.Float](n Norm, side schema.Side, name string, components *tensor.Dense, layout schema.Layout) (Basis, error) {
+	d, err := LookUp(side, name)
+	switch {
+	case err != nil:
+		return Basis{}, err
+	case d.from == nil:
+		return Basis{}, fmt.Errorf("%w %q, want %q", ErrUnknownBasis, name, d.Name)
+	}
+	return componentBasis[T](n, d, components, layout)
 }
 
 // layer0 gives the output of MLP 0 and of attention layer 0, its heads and b_O where there is one, out of a

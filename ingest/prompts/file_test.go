@@ -603,7 +603,7 @@ func ExampleFile() {
 	}
 	// Output:
 	// query -1, key "cat", baseline 1: The cat sat on the mat
-	// query -2, key "Ann", baseline "Bo": Ann met Bo. Bo waved to Ann
+	// query -2, key "Ann#1", baseline "Bo#1": Ann met Bo. Bo waved to Ann
 }
 
 func BenchmarkFile(b *testing.B) {

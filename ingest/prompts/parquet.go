@@ -43,7 +43,7 @@ func readParquet(ctx context.Context, path string, each func(row) bool) (err err
 	if err := s.load(ctx); err != nil {
 		return s.readerError(ctx, err)
 	}
-	if !slices.Contains(s.names, "text") {
+	if !identified(s.names) {
 		return noText(s.names)
 	}
 	return s.records(ctx, each)

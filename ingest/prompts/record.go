@@ -123,6 +123,7 @@ func findPositions(p *schema.Prompt, known map[string]value) (f *fault) {
 			return f
 		}
 		p.Query = beforeAnswer(p.Text, p.Key)
+		p.Key, p.Baseline = p.Key.First(), p.Baseline.First() // S is named twice in such a text
 	}
 	for _, position := range []struct {
 		name string

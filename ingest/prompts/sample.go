@@ -55,7 +55,7 @@ type Draw struct {
 func (d Draw) Prompt() schema.Prompt {
 	key := schema.AtWord(d.IO)
 	return schema.Prompt{
-		Text: d.Text, Query: beforeAnswer(d.Text, key), Key: key, Baseline: schema.AtWord(d.S),
+		Text: d.Text, Query: beforeAnswer(d.Text, key), Key: key.First(), Baseline: schema.AtOccurrence(d.S, 1),
 		Template: d.Template, Order: d.Order.String(),
 	}
 }

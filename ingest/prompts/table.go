@@ -3,6 +3,7 @@ package prompts
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -113,7 +114,7 @@ func (t *table) header() ([]string, error) {
 			return nil, twoColumns(names[i], first, i).where(at)
 		}
 	}
-	if !slices.Contains(names, "text") {
+	if !identified(names) {
 		return nil, noText(names).where(at)
 	}
 	return names, nil
@@ -217,6 +218,13 @@ func twoColumns(name string, first, second int) *fault {
 	return badFile("columns %d and %d both have the name %s", first+1, second+1, clipped(name)).advise("give one of the two another name")
 }
 
+// identified tells whether columns say which text a record is about. Only labels may name an example in its place.
+func identified(names []string) bool {
+	return slices.Contains(names, "text") || slices.Contains(names, "example_id")
+}
+
+var errNoText = errors.New("no column text")
+
 // noText is the error for a file without the column that every record needs.
 func noText(names []string) *fault {
 	const most = 10
@@ -228,5 +236,5 @@ func noText(names []string) *fault {
 	if rest := len(names) - len(found); rest > 0 {
 		list += fmt.Sprintf(" and %d more", rest)
 	}
-	return badFile("no column text, found %s", list).advise(reservedHint)
+	return badFile("no column text, found %s", list).advise(reservedHint).because(errNoText)
 }

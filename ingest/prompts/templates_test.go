@@ -165,9 +165,9 @@ func ExampleIOI() {
 		fmt.Println(p.Order, p.Key, p.Baseline, p.Query, p.Text)
 	}
 	// Output:
-	// ABBA "Evan" "Dylan" -2 Our guests were Evan and Dylan. After dinner, Dylan described the hat in detail to Evan
-	// ABBA "Dylan" "Evan" -2 Our guests were Dylan and Evan. After dinner, Evan described the hat in detail to Dylan
-	// ABBA "Betty" "Gary" -2 The teacher asked Betty and Gary to share the flower, but Gary left it to Betty
+	// ABBA "Evan#1" "Dylan#1" -2 Our guests were Evan and Dylan. After dinner, Dylan described the hat in detail to Evan
+	// ABBA "Dylan#1" "Evan#1" -2 Our guests were Dylan and Evan. After dinner, Evan described the hat in detail to Dylan
+	// ABBA "Betty#1" "Gary#1" -2 The teacher asked Betty and Gary to share the flower, but Gary left it to Betty
 }
 
 // FuzzParseTemplates: a file is refused, or prompts can be drawn from it.

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ducklens/queries"
@@ -158,9 +159,9 @@ func (s *Session) known(ctx context.Context, q queries.Query, values map[string]
 		if p.param == "head" {
 			name = headName(name)
 		}
-		found := false
-		for _, label := range labels {
-			found = found || label == name
+		found := slices.Contains(labels, name)
+		if i := slices.IndexFunc(labels, func(label string) bool { return strings.EqualFold(label, name) }); !found && i >= 0 && p.param != "head" {
+			values[p.param], found = labels[i], true // MLP0, mlp0: people write both
 		}
 		if !found {
 			advice := "the run has " + strings.Join(labels, ", ")

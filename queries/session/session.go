@@ -68,6 +68,7 @@ type Session struct {
 	abandoned bool                       // a query did not stop; the connection is lost
 	lookedUp  map[string]*queries.Result // see [Session.lookup]
 	madeMeans map[string]bool            // see [Session.makeMeans]
+	labelled  bool                       // see [Session.Label]
 }
 
 // Open opens the run file at path. The caller closes the session.

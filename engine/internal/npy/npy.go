@@ -134,7 +134,7 @@ func headerText(r io.Reader) ([]byte, error) {
 func parseHeader(text []byte) (h Header, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			h, err = Header{}, fmt.Errorf("%w: header: %v", ErrFormat, fault)
+			h, err = Header{}, fmt.Errorf("%w: the header is not as numpy writes it", ErrFormat)
 		}
 	}()
 	r, err := npy.NewReader(bytes.NewReader(text))

@@ -1,0 +1,119 @@
+package cli_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"ducklens/cli"
+	"ducklens/cli/demo"
+)
+
+// inner finds what is for those who write programs: names of packages and of Go's types, words of strconv and encoding/json.
+var inner = regexp.MustCompile(`\b(engine|decompose|blas|figure|tokenizer|prompts): |invalid options|invalid argument|Go value|strconv|json: [a-z]+ing |unmarshal|runtime error|parsing "`)
+
+// TestMessages holds what people read who went wrong, and that nothing of the program's insides is in it.
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	file := filepath.Join(dir, "run.duckdb")
+	if code, _, stderr := run(t.Context(), "ingest", "--model", "demo", "--head", "3.0", "-n", "4", "--factors", "off", "-o", file); code != cli.ExitOK {
+		t.Fatal(stderr)
+	}
+	header := "{'descr': '>f8', 'fortran_order': False, 'shape': (1,), }\n"
+	bigEndian := "\x93NUMPY\x01\x00" + string(rune(len(header))) + "\x00" + header + "\x00\x00\x00\x00\x00\x00\x00\x00"
+	broken := func(config string) string {
+		model := filepath.Join(dir, strconv.Itoa(len(config)))
+		if err := demo.Extract(model); err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Dir(write(filepath.Base(model)+"/config.json", config))
+	}
+	const text = `{"text": "After dinner, Dylan met Evan, and Evan waved to", "query": -1, `
+	ingest := func(args ...string) []string {
+		return append([]string{"ingest", "--model", "demo", "--head", "3.0", "-o", filepath.Join(dir, "new.duckdb")}, args...)
+	}
+	ask := func(args ...string) []string { return append([]string{"query", file}, args...) }
+	plot := func(args ...string) []string {
+		return append([]string{"plot", file, "-o", filepath.Join(dir, "x.svg")}, args...)
+	}
+	for _, c := range []struct {
+		args []string
+		want string // of standard error
+	}{
+		{ingest("--key-basis", "nonsense"), `unknown basis "nonsense" on the key side, want one of none, mlp0`},
+		{ingest("--precision", "half"), "precision \"half\", want float32 or float64\n"},
+		{ingest("--threads", "x"), "--threads x, want a whole number\n"},
+		{ingest("--verbose=x"), "--verbose=x, want true or false\n"},
+		{ingest("--order", "x"), "--order: order \"x\", want one of mixed, ABBA, BABA\n"},
+		{ingest("--blas", "foo"), `provider "foo", want auto,`},
+		{ingest("--mover", "3.1"), "the mover writes in layer 3"},
+		{ingest("--head", "9.9"), "unknown head 9.9: model demo has 4 layers of 4 heads"},
+		{ingest("--convention", "notebook", "-n", "3"), "as the notebook's arithmetic leaves parts out; ask it:"},
+		{append(ingest(), "-o", filepath.Join(dir, "no", "x.duckdb")), "there is no folder " + filepath.Join(dir, "no")},
+		{ingest("--key-basis", "mine="+write("big.npy", bigEndian)), `big-endian numbers, ">f8"; astype('<f8') makes the others`},
+		{ingest("--prompts", write("one.jsonl", text+`"key": "Nobody"}`)), `prompt 1 of ` + filepath.Join(dir, "one.jsonl") + `: unusable prompt: key "Nobody" is not among the tokens`},
+		{ingest("--prompts", write("half.jsonl", text+`"key": 2.5}`)), "line 1: key is 2.5, which is no whole number"},
+		{ingest("--prompts", write("huge.jsonl", text+`"key": 1e300}`)), "line 1: key is 1e300, and no text has so many tokens"},
+		{ingest("--prompts", write("number.jsonl", `{"text": 7, "query": -1, "key": 1}`)), "line 1: text is the number 7, want text"},
+		{ingest("--prompts", write("wide.csv", "\xff\xfet\x00e\x00x\x00t\x00\n\x00a\x00\n\x00")), "line 2: no query, want a token index"},
+		{ingest("--templates", write("list.json", `{"templates": "x", "names": 3}`)), `templates is the text "x", want a list of texts`},
+		{[]string{"model", "inspect", broken("[1]")}, "config.json: a JSON array, want an object\n"},
+		{[]string{"model", "inspect", broken(`{"model_type": "gpt2", "n_layer": "four"}`)}, `n_layer is "four": want a whole number`},
+		{ask("SELECT 1"), "\"SELECT 1\" is no name of a saved query\nhint: SQL of your own goes behind -e\n"},
+		{ask("closure", "--timeout", "x"), "--timeout x, want a time such as 30s or 5m\n"},
+		{ask("closure", "--format", "x"), "--format: format \"x\", want one of table, csv, json, parquet, md\n"},
+		{ask("pct_explained_mlp0", "--set", "key_basis=nonsense"), "hint: the run has none, mlp0, sub_mlp0\n"},
+		{ask("pct_explained_mlp0", "--set", "key_basis=mlp1"), "ducklens ingest --key-basis mlp1 stores that one\n"},
+		{ask("-e", "FROM score WHERE example_id = $r"), "parameter $r has no value\nhint: give it one with --set r=...\n"},
+		{ask("-e", "FROM heatmap(run := 7)"), "there is no run 7, there is 1\n"},
+		{ask("-e", "FROM heatmap(example := 7)"), "run 1 has no example 7, it has 0 to 3\n"},
+		{ask("-e", "FROM contribution WHERE side = 'keys'"), "side has no \"keys\"\n"},
+		{[]string{"queries", "check", write("joiner.sql", "-- name: joiner\n-- title: a\u200db\nSELECT 1\n")}, "character U+200D, which is not to be seen, want chr(8205) in its place\n"},
+		{ask("-e", "FROM head_score WHERE head LIKE '3.%'"), "note: no rows: nothing in the file meets the conditions\n"},
+		{ask("-e", "FROM contribution_null"), "note: no rows: the run has no random directions: ducklens ingest --null 20\n"},
+		{ask("-e", "FROM example_field"), "note: no rows: the prompts of the run have no columns of your own"},
+		{ask("direct_logit"), "note: no rows: the run has no logits: ducklens ingest --logits\n"},
+		{ask("closure", "--labels", write("nobody.csv", "text,kind\nx,a\n")), "has one of its texts or numbers\n"},
+		{plot("FROM score"), "\"FROM score\" is no name of a saved query\nhint: SQL of your own goes behind -e"},
+		{plot("key_components", "--theme", "x"), "--theme: theme \"x\", want one of paper, screen, dark\n"},
+		{plot("key_components", "--width", "-3"), "width -3 in, want 1 to 60, or 0 for what the panels need\n"},
+		{plot("closure"), "chart table is not drawn"},
+		{[]string{"queries", "check", write("title.sql", "-- name: title\n-- title: by {nope}\n-- chart: histogram\n-- x: score\nSELECT score FROM score\n")}, "{nope} in the title: neither the SQL nor the header has that name"},
+	} {
+		code, _, stderr := run(t.Context(), c.args...)
+		if !strings.Contains(stderr, c.want) {
+			t.Errorf("%q (exit code %d) says\n%swant %q", c.args, code, stderr, c.want)
+		}
+		if found := inner.FindString(stderr); found != "" {
+			t.Errorf("%q says %q:\n%s", c.args, found, stderr)
+		}
+		if err := os.Remove(filepath.Join(dir, "new.duckdb")); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A folder for temporary files that is not there is named, and how to name another.
+func TestNoTemporaryFolder(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", filepath.Join(dir, "nowhere"))
+	_, _, stderr := run(t.Context(), "model", "inspect", "demo")
+	want := "no temporary folder can be made in " + filepath.Join(dir, "nowhere") + ": no such file or directory\nhint: the environment variable TMPDIR names the folder"
+	if !strings.Contains(stderr, want) {
+		t.Errorf("%s, want %q", stderr, want)
+	}
+}
