@@ -139,6 +139,9 @@ func (p *plotting) run(
 	if err := p.dress(f, format); err != nil {
 		return err
 	}
+	if err := notes(ctx, s, q, stderr); err != nil {
+		return err
+	}
 	if err := writeFile(path, func(w io.Writer) error { return format.write(f, w, p.look) }); err != nil {
 		return err
 	}

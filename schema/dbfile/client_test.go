@@ -52,12 +52,14 @@ func TestOtherClients(t *testing.T) {
 		{"SELECT count(*), min(capped) = min(score) FROM head_attention", `[[10,true]]`},
 		{"SELECT head_label('10.7'), head_label('L10H7'), head_name('L11H10')", `[["L10H7","L10H7","11.10"]]`},
 		{"SELECT count(*) FROM heatmap(head := '1.0', side := 'query')", `[[17]]`},
+		{`SELECT count(*), count(h.se_diff), max(abs(m.mean_diff - h.mean_diff)) < 1e-12, max(abs(m.se_diff - h.se_diff)) < 1e-12, bool_and(m.n = h.n AND m.n_baseline = h.n_baseline)
+			FROM component_mean AS m JOIN heatmap(head := '1.0', side := 'query') AS h USING (component) WHERE m.run_id = latest_run() AND m.head = 'L1H0' AND m.side = 'query'`, `[[17,17,true,true,true]]`},
 		{"SELECT count(*), count(DISTINCT vector) FROM head_substitution WHERE side = 'key'", `[[10,5]]`},
 		{"SELECT count(*), round(avg(par_fraction + perp_fraction), 4) FROM head_projection WHERE basis = 'mlp0'", `[[4,1]]`},
 		{"SELECT vector_a, vector_b, count(*) FROM vector_cosine GROUP BY ALL", `[["0.1","0.0",4]]`},
 		{"SELECT count(*) - count(comment) FROM duckdb_columns() WHERE NOT internal", `[[0]]`},
 		{"SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NOT NULL ORDER BY 1",
-			`[["attention"],["closure"],["contribution"],["contribution_mean"],["contribution_null"],["contribution_sum"],["contribution_unsplit"],["example"],["example_field"],["head_attention"],["head_projection"],["head_score"],["head_substitution"],["pair"],["pair_contribution"],["pair_mean"],["pair_wide"],["token"]]`},
+			`[["attention"],["closure"],["component_mean"],["contribution"],["contribution_mean"],["contribution_null"],["contribution_sum"],["contribution_unsplit"],["example"],["example_field"],["head_attention"],["head_projection"],["head_score"],["head_substitution"],["pair"],["pair_contribution"],["pair_mean"],["pair_wide"],["token"]]`},
 		{"SELECT function_name FROM duckdb_functions() WHERE NOT internal AND comment IS NOT NULL ORDER BY 1",
 			`[["default_head"],["head_label"],["head_name"],["heatmap"],["latest_run"],["pct_explained"]]`},
 	}

@@ -17,20 +17,27 @@ CREATE MACRO head_label(name) AS (CASE
 -- head_name(label): the name of a head in figures, 10.7, for its label in tables, L10H7.
 CREATE MACRO head_name(label) AS regexp_replace(label, '^L([0-9]+)H([0-9]+)$', '\1.\2');
 
-{{define "pick"}}avg(CASE WHEN quadrant IS NULL THEN {{wide (print "w." . "_")}}
+{{define "picked"}}CASE WHEN quadrant IS NULL THEN {{wide (print "w." . "_")}}
 {{- $of := .}}{{range quadrants}}
     WHEN quadrant = '{{.}}' THEN w.{{$of}}_{{.}}{{end}}
-    ELSE error('quadrant ' || quadrant || ', want par_par, par_perp, perp_par, perp_perp or NULL for their sum') END){{end}}
+    ELSE error('quadrant ' || quadrant || ', want par_par, par_perp, perp_par, perp_perp or NULL for their sum') END{{end}}
+{{define "pick"}}avg({{template "picked" .}}){{end}}
+{{define "spread"}}stddev_samp({{template "picked" .}}) / sqrt(count({{template "picked" .}})){{end}}
 
 -- FROM heatmap(run := 1, head := '10.7', side := 'key', query_basis := 'none', key_basis := 'none', quadrant
 -- := NULL, example := NULL): cells of a heatmap, the mean contribution of each component. All parameters are
--- optional. quadrant NULL adds up the four; example picks one.
+-- optional. quadrant NULL adds up the four; example picks one. n counts the examples, n_baseline those that have
+-- a baseline.
 CREATE MACRO heatmap(run := NULL, head := NULL, side := 'key', query_basis := 'none', key_basis := 'none', quadrant := NULL, example := NULL) AS TABLE
 SELECT c.grid_row, c.grid_column, c.label AS component, c.kind,
   {{template "pick" "score"}} AS mean_score,
   {{template "pick" "baseline"}} AS mean_baseline,
   {{template "pick" "diff"}} AS mean_diff,
-  count(*) AS n
+  count(*) AS n,
+  {{template "spread" "score"}} AS se_score,
+  {{template "spread" "baseline"}} AS se_baseline,
+  {{template "spread" "diff"}} AS se_diff,
+  count({{wide "w.baseline_"}}) AS n_baseline
 FROM contribution_wide AS w
 JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
 JOIN component AS c ON c.component_id = w.component_id
