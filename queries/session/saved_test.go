@@ -22,7 +22,7 @@ func TestEmbedded(t *testing.T) {
 		"closure": false, "top_heads": false, "drill_down": false,
 		"query_substitution_scores": false, "query_substitution_probs": false, "key_substitution_scores": false,
 		"key_substitution_probs": false, "key_substitution_diff": false, "key_components_unembed_query": false,
-		"pair_matrix": false, "top_pairs": false, "unembed_fraction": false, "map_cosines": false, "head_cosines": false, "mlp0_norms": false,
+		"pair_matrix": false, "top_pairs": false, "unembed_fraction": false, "map_cosines": false, "head_cosines": false, "mlp0_norms": false, "basis_shares": false, "direct_logit": false,
 	}
 	for _, q := range queries.Embedded() {
 		shipped[q.Name] = true
@@ -295,6 +295,36 @@ func TestPercentages(t *testing.T) {
 		}
 		if got := (table{t, macro}).number(0, "pct"); !near(got, result.number(0, "pct")) {
 			t.Errorf("%s: macro pct_explained %v, query %v", c.query, got, result.number(0, "pct"))
+		}
+	}
+}
+
+// TestBasisShares compares every share with what the view of contributions adds up to.
+func TestBasisShares(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	for _, subtract := range []string{"true", "false"} {
+		value := map[string]string{"true": "diff", "false": "score"}[subtract]
+		result := ran(t, s, embedded(t, "basis_shares"), map[string]string{"run": "1", "head": "2.0", "subtract": subtract})
+		if len(result.result.Rows) != 3 {
+			t.Errorf("%d rows, want unembed, unembed+baseline and mlp0", len(result.result.Rows))
+		}
+		for i := range result.result.Rows {
+			side, basis := result.text(i, "side"), result.text(i, "basis")
+			other := map[string]string{"key": "query", "query": "key"}[side]
+			parts := map[string]string{"key": "'par_par', 'perp_par'", "query": "'par_par', 'par_perp'"}[side]
+			sums, err := ask(t.Context(), s, "SELECT avg(part) AS part, avg(whole) AS whole, count(*) AS n FROM (SELECT example_id, "+
+				"sum("+value+"::DOUBLE) FILTER (quadrant IN ("+parts+")) AS part, sum("+value+"::DOUBLE) AS whole FROM contribution "+
+				"WHERE run_id = 1 AND head = 'L2H0' AND side = '"+side+"' AND "+side+"_basis = '"+basis+"' AND "+other+"_basis = 'none' GROUP BY example_id)", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := table{t, sums}
+			pct := 100 * want.number(0, "part") / want.number(0, "whole")
+			if !near(result.number(i, "pct"), pct) || result.number(i, "n") != 3 || result.number(i, "n") != want.number(0, "n") ||
+				!near(result.number(i, "low")+result.number(i, "high"), 2*pct) || result.number(i, "null_n") < 1 {
+				t.Errorf("%s along %s: %v, want %v", side, basis, result.result.Rows[i], pct)
+			}
 		}
 	}
 }
