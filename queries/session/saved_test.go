@@ -452,3 +452,53 @@ func TestFacts(t *testing.T) {
 		t.Errorf("facts %v of a query about all runs", facts)
 	}
 }
+
+// The parameter only takes the prompts that have a value in a field, and each mean is that of those prompts.
+func TestOnly(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	token, err := ask(t.Context(), s, "SELECT trim(key_token) AS token, count(*) OVER (PARTITION BY trim(key_token)) AS n FROM example WHERE run_id = latest_run() ORDER BY example_id LIMIT 1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	only, n := "key_token="+table{t, token}.text(0, "token"), table{t, token}.number(0, "n")
+	for _, q := range queries.Embedded() {
+		result := ran(t, s, q, nil)
+		if q.Name == "closure" || strings.Contains(q.SQL, "pair_mean") {
+			if strings.Contains(q.SQL, "$only") {
+				t.Errorf("%s takes only", q.Name)
+			}
+			continue
+		}
+		some := ran(t, s, q, map[string]string{"only": only})
+		if column := some.result.Index("n"); column >= 0 {
+			for i := range some.result.Rows {
+				if got := some.number(i, "n"); got > n || n < 3 && got == result.number(0, "n") {
+					t.Errorf("%s: n = %v of prompts with %s, want at most %v", q.Name, got, only, n)
+					break
+				}
+			}
+		}
+		if none := ran(t, s, q, map[string]string{"only": "key_token=nobody"}); len(none.result.Rows) != 0 {
+			t.Errorf("%s: %d rows of no prompt", q.Name, len(none.result.Rows))
+		}
+	}
+	means, err := ask(t.Context(), s, "SELECT component, avg(u.diff) AS mean FROM contribution_unsplit AS u JOIN example AS e USING (run_id, example_id) "+
+		"WHERE u.run_id = latest_run() AND u.head = 'L2H1' AND u.side = 'key' AND trim(e.key_token) = $token GROUP BY component", map[string]string{"token": table{t, token}.text(0, "token")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]float64{}
+	for i := range means.Rows {
+		want[table{t, means}.text(i, "component")] = table{t, means}.number(i, "mean")
+	}
+	some := ran(t, s, embedded(t, "key_components"), map[string]string{"only": only})
+	for i := range some.result.Rows {
+		if some.text(i, "panel") == "baseline subtracted" && !near(some.number(i, "mean"), want[some.text(i, "component")]) {
+			t.Errorf("%s: %v, want %v", some.text(i, "component"), some.number(i, "mean"), want[some.text(i, "component")])
+		}
+	}
+	if _, err := s.Run(t.Context(), embedded(t, "key_components"), map[string]string{"only": "template"}); err == nil || !strings.Contains(err.Error(), "want FIELD=VALUE") {
+		t.Errorf("error %v", err)
+	}
+}

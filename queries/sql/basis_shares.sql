@@ -9,9 +9,12 @@
 --   null_n random directions. Score terms are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
+-- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
+--   a column of the prompt file; NULL is all
 -- param: subtract BOOLEAN = NULL, whether the score at the baseline position is subtracted; NULL is yes if the prompts have one
 -- say: subtract = true, baseline subtracted
 -- say: subtract = false, baseline not subtracted
+-- say: only, prompts with {value}
 -- chart: bar
 -- x: part
 -- y: pct
@@ -44,7 +47,7 @@ WITH target AS (
   JOIN own AS o ON o.side = w.side AND w.query_basis_id = CASE WHEN o.side = 'query'::side THEN o.basis_id ELSE o.other_id END
     AND w.key_basis_id = CASE WHEN o.side = 'key'::side THEN o.basis_id ELSE o.other_id END
   GROUP BY o.side, o.basis_id, w.example_id
-  HAVING whole IS NOT NULL
+  HAVING whole IS NOT NULL AND ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
 ), share AS (
   SELECT s.side, s.basis_id, avg(s.part) AS explained, avg(s.whole) AS denominator, count(*) AS n,
     sqrt(greatest(0, var_samp(s.part) - 2 * avg(s.part) / nullif(avg(s.whole), 0) * covar_samp(s.part, s.whole)

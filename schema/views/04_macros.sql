@@ -17,6 +17,23 @@ CREATE MACRO head_label(name) AS (CASE
 -- head_name(label): the name of a head in figures, 10.7, for its label in tables, L10H7.
 CREATE MACRO head_name(label) AS regexp_replace(label, '^L([0-9]+)H([0-9]+)$', '\1.\2');
 
+-- FROM examples_where(latest_run(), 'prompt_order=ABBA'): the examples of a run that have a value in a field:
+-- template (which begins with the value), prompt_order, key_token or baseline_token (without the space before
+-- it), or a column of the prompt file.
+CREATE MACRO examples_where(run, field_and_value) AS TABLE
+WITH wanted AS (
+SELECT CASE WHEN position('=' IN field_and_value) = 0 THEN error('prompts with ' || field_and_value || ', want FIELD=VALUE such as prompt_order=ABBA')
+  ELSE split_part(field_and_value, '=', 1) END AS field, substr(field_and_value, position('=' IN field_and_value) + 1) AS value
+)
+SELECT e.example_id
+FROM example AS e, wanted AS w
+WHERE e.run_id = run AND CASE w.field
+  WHEN 'template' THEN starts_with(e.template, w.value)
+  WHEN 'prompt_order' THEN e.prompt_order = w.value
+  WHEN 'key_token' THEN trim(e.key_token) = w.value
+  WHEN 'baseline_token' THEN trim(e.baseline_token) = w.value
+  ELSE json_extract_string(e.fields, '/' || replace(replace(w.field, '~', '~0'), '/', '~1')) = w.value END;
+
 {{define "picked"}}CASE WHEN quadrant IS NULL THEN {{wide (print "w." . "_")}}
 {{- $of := .}}{{range quadrants}}
     WHEN quadrant = '{{.}}' THEN w.{{$of}}_{{.}}{{end}}
