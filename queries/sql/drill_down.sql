@@ -32,7 +32,7 @@ WITH cell AS (
   FROM (SELECT c.run_id, c.example_id, c.component, c.score, c.baseline, c.diff, coalesce($subtract, count(c.diff) OVER () > 0) AS subtract FROM cell AS c) AS d
 )
 SELECT c.component, c.example_id, c.value, 100 * c.value / nullif(sum(c.value) OVER (), 0) AS pct_of_total,
-  c.score, c.baseline, e.key_token, e.baseline_token, e.text, c.subtract, count(*) OVER () AS n
+  c.score, c.baseline, c.subtract, count(*) OVER () AS n, e.key_token, e.baseline_token, e.text
 FROM ranked AS c
 JOIN example AS e ON e.run_id = c.run_id AND e.example_id = c.example_id
 WHERE c.value IS NOT NULL
