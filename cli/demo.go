@@ -30,11 +30,13 @@ const (
 	demoPrompts = 200
 	demoSeed    = 42
 	demoNull    = 20 // random directions, for a rough 95 % band
+
+	demoRoute = "mlp0+attn0" // basis of the key side: what layer 0 makes of the word
 )
 
 // demoFigures are the saved queries that the demo draws, of the head and of all heads.
 func demoFigures() (ofHead, ofAll []string) {
-	return []string{"key_components", "query_components", "key_quadrants", "query_quadrants", "query_substitution_scores", "pair_matrix", "top_pairs"}, []string{"top_heads"}
+	return []string{"key_components", "query_components", "key_quadrants", "query_quadrants", "query_substitution_scores", "pair_matrix", "top_pairs", "basis_shares"}, []string{"top_heads"}
 }
 
 // newDemo builds `ducklens demo`.
@@ -177,7 +179,7 @@ func (d *demonstration) survey(ctx context.Context, path string) (head schema.He
 // study writes everything about one head, and says what makes it attend where it does.
 func (d *demonstration) study(ctx context.Context, path string, head schema.Head) (err error) {
 	summary, err := d.ingest(ctx, path, engine.Options{
-		Heads: []schema.Head{head}, KeyBases: []string{"none", "mlp0", "mlp0+attn0", "sub_mlp0"}, NullBases: demoNull, Seed: demoSeed,
+		Heads: []schema.Head{head}, KeyBases: []string{"none", "mlp0", demoRoute, "sub_mlp0"}, NullBases: demoNull, Seed: demoSeed,
 		Factors: true, Substitutions: true, Projections: true,
 	})
 	if err != nil {
@@ -270,33 +272,14 @@ func (d *demonstration) explain(ctx context.Context, s *session.Session) error {
 	return d.route(ctx, s)
 }
 
-// routeSQL gives the share of the mean difference that the key's part in a basis makes, whatever the query's part, with a 95 % interval over prompts (first
-// order, as in the saved queries), and between which shares 95 % of the random directions lie.
-const routeSQL = `WITH split AS (
-  SELECT w.example_id, qb.null_number AS draw, sum(w.diff_par_par + w.diff_perp_par) AS part,
-    sum(w.diff_par_par + w.diff_par_perp + w.diff_perp_par + w.diff_perp_perp) AS whole
-  FROM contribution_wide AS w
-  JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
-  JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
-  WHERE w.run_id = latest_run() AND w.side = 'key'::side
-    AND (qb.null_number IS NOT NULL OR qb.name = 'none' AND kb.name = 'mlp0+attn0')
-  GROUP BY w.example_id, qb.null_number
-), share AS (
-  SELECT draw, 100 * avg(part) / avg(whole) AS pct,
-    100 * sqrt((var_samp(part) - 2 * avg(part) / avg(whole) * covar_samp(part, whole) + (avg(part) / avg(whole)) ** 2 * var_samp(whole)) / count(*)) / abs(avg(whole)) AS se
-  FROM split GROUP BY draw
-)
-SELECT s.pct, s.pct - 1.96 * s.se AS low, s.pct + 1.96 * s.se AS high, n.null_low, n.null_high
-FROM share AS s, (SELECT quantile_cont(pct, 0.025) AS null_low, quantile_cont(pct, 0.975) AS null_high FROM share WHERE draw IS NOT NULL) AS n
-WHERE s.draw IS NULL`
-
 // route says how much of the difference goes through two routes, and how much through random directions.
 func (d *demonstration) route(ctx context.Context, s *session.Session) error {
-	result, err := ask(ctx, s, routeSQL, nil)
+	along, err := askSaved(ctx, s, "basis_shares", nil)
 	if err != nil {
 		return err
 	}
-	layer0, err := numbers(result, 0, "pct", "low", "high", "null_low", "null_high")
+	layer0, err := numbers(along, slices.IndexFunc(along.Rows, func(row []any) bool { return row[along.Index("basis")] == demoRoute }),
+		"pct", "low", "high", "null_low", "null_high")
 	if err != nil {
 		return err
 	}
@@ -370,7 +353,7 @@ func numbers(r *queries.Result, row int, columns ...string) ([]float64, error) {
 	var list []float64
 	for _, column := range columns {
 		i := r.Index(column)
-		if row >= len(r.Rows) || i < 0 {
+		if row < 0 || row >= len(r.Rows) || i < 0 {
 			return nil, fmt.Errorf("no column %s in row %d of %d with columns %s", column, row, len(r.Rows), strings.Join(r.Names(), ", "))
 		}
 		x, ok := queries.Number(r.Rows[row][i])

@@ -18,19 +18,24 @@ import (
 // newDiff builds `ducklens diff`.
 func newDiff() *cobra.Command {
 	var opts transfer.DiffOptions
-	memory := bytesFlag(2 << 30)
+	cells, memory := false, bytesFlag(2<<30)
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "diff FILE FILE",
-		Short: "Compare two runs cell by cell",
-		Long: `Compares a run of the first file with one of the second, the last complete ones unless --run and --with name others. Rows
-belong together by prompt number, position, side and the names of heads, components and bases. The largest differences
-come first; a row, number or text that only one run has differs by infinity. What the manifests say (seed, options,
-time) is shown where it differs, and is no difference of the runs.
+		Short: "Compare two runs: what moved, and cell by cell",
+		Long: `Compares a run of the first file with one of the second, the last complete ones unless --run and --with name others. What
+moved comes first: the mean attention of the heads that both have, and what each component contributes to the score
+difference (or to the score, without baselines), with intervals of 95 %. Where both runs have the same prompts, these are of the
+changes of each prompt.
+
+Behind that, the runs are compared cell by cell; --cells lists the largest differences. Rows belong together by prompt
+number, position, side and the names of heads, components and bases; a row, number or text that only one run has differs
+by infinity, and such rows come last. What the manifests say (seed, options, time) is shown where it differs, and is no
+difference of the runs.
 
 The exit code is 0 when no cell differs by more than the tolerance and 1 when one does.`,
 		Example: `  ducklens diff run.duckdb other.duckdb
-  ducklens diff run.duckdb other.duckdb --tolerance 1e-5 -n 3`,
+  ducklens diff run.duckdb other.duckdb --tolerance 1e-5 -n 3 --cells`,
 		GroupID: groupAsk,
 		Args:    exactly("FILE", "FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,7 +51,7 @@ The exit code is 0 when no cell differs by more than the tolerance and 1 when on
 			}); err != nil {
 				return err
 			}
-			if err := printDiff(cmd.OutOrStdout(), args, &c); err != nil {
+			if err := printDiff(cmd.OutOrStdout(), args, &c, cells); err != nil {
 				return err
 			}
 			if !c.Same() {
@@ -57,7 +62,8 @@ The exit code is 0 when no cell differs by more than the tolerance and 1 when on
 	}
 	flags := cmd.Flags()
 	flags.Float64Var(&opts.Tolerance, "tolerance", 0, "largest difference that is none")
-	flags.IntVarP(&opts.Limit, "number", "n", 20, "most cells to list")
+	flags.BoolVar(&cells, "cells", false, "list the cells that differ most")
+	flags.IntVarP(&opts.Limit, "number", "n", 20, "most means and most cells to list")
 	flags.IntVar(&opts.RunA, "run", 0, "run of the first file; 0 is the last complete one")
 	flags.IntVar(&opts.RunB, "with", 0, "run of the second file; 0 is the last complete one")
 	flags.Var(&memory, "memory", "most memory that the comparison may use")
@@ -66,11 +72,15 @@ The exit code is 0 when no cell differs by more than the tolerance and 1 when on
 }
 
 // printDiff writes a comparison for a person. Texts come from the files.
-func printDiff(out io.Writer, files []string, c *transfer.Comparison) error {
-	fmt.Fprintf(out, "run %d of %s and run %d of %s: %d cells in %d rows, the largest difference is %s\n", c.RunA, files[0], c.RunB, files[1], c.Cells, c.Rows, distance(c.Largest))
+func printDiff(out io.Writer, files []string, c *transfer.Comparison, cells bool) error {
+	fmt.Fprintf(out, "run %d of %s and run %d of %s\n", c.RunA, files[0], c.RunB, files[1])
 	for _, m := range c.Manifest {
 		fmt.Fprintf(out, "%s: %s and %s\n", m.Column, queries.Printable(m.A), queries.Printable(m.B))
 	}
+	if err := printMeans(out, c); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%d cells in %d rows, the largest difference is %s\n", c.Cells, c.Rows, distance(c.Largest))
 	for i, n := range []int64{c.OnlyA, c.OnlyB} {
 		if n > 0 {
 			fmt.Fprintf(out, "%s only in %s\n", plural(int(n), "row"), files[i])
@@ -80,11 +90,42 @@ func printDiff(out io.Writer, files []string, c *transfer.Comparison) error {
 		_, err := fmt.Fprintln(out, "no cell differs by more than the tolerance")
 		return err
 	}
+	if !cells {
+		return nil
+	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprint(w, "\ndifference\ttable\trow\tcolumn\tfirst\tsecond\n")
 	for _, cell := range c.Worst {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", distance(cell.Difference), cell.Table, queries.Printable(cell.Row), cell.Column, short(cell.A), short(cell.B))
 	}
+	return w.Flush()
+}
+
+// printMeans writes what moved.
+func printMeans(out io.Writer, c *transfer.Comparison) error {
+	if len(c.Means) == 0 {
+		_, err := fmt.Fprintln(out, "no mean that both runs have moved")
+		return err
+	}
+	of := "different prompts"
+	if c.Paired {
+		of = "the same prompts, compared one by one"
+	}
+	fmt.Fprintf(out, "\nwhat moved, means over %s:\n", of)
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprint(w, "head\tmean of\tfirst\tsecond\tchange\t95 % interval\tn\n")
+	for _, m := range c.Means {
+		interval, n := "", strconv.FormatInt(m.CountA, 10)
+		if m.Error >= 0 {
+			low, high := m.Interval()
+			interval = fmt.Sprintf("%+.4g to %+.4g", low, high)
+		}
+		if m.CountA != m.CountB {
+			n += ", " + strconv.FormatInt(m.CountB, 10)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%.4g\t%.4g\t%+.4g\t%s\t%s\n", queries.HeadName(queries.Printable(m.Head)), queries.Printable(m.What), m.A, m.B, m.Change, interval, n)
+	}
+	fmt.Fprintln(w)
 	return w.Flush()
 }
 

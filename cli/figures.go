@@ -215,6 +215,9 @@ func (b *figureBuild) one(ctx context.Context, s *session.Session, q queries.Que
 			set[p.Name] = v
 		}
 	}
+	if _, given := b.values["only"]; given && set["only"] == "" {
+		return b.leaveOut(q, "it has no parameter only: its figure would be of all prompts")
+	}
 	f, err := makeFigure(ctx, s, q, set)
 	if unanswerable(err, set) {
 		return b.leaveOut(q, reason(ctx, s, q, set, err))

@@ -47,6 +47,9 @@ func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[
 	if len(result.Rows) == 0 {
 		return "the file has no complete run: ducklens info FILE lists its runs, ducklens ingest makes one, --resume completes one"
 	}
+	if why := whyNone(ctx, s, set); why != "" {
+		return why
+	}
 	movers, _ := queries.Number(result.Rows[0][1])
 	sides, _ := queries.Number(result.Rows[0][2])
 	pairs, _ := result.Rows[0][0].(bool)
@@ -77,6 +80,34 @@ func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[
 		return "no prompt of the run has a baseline to subtract: give records of --prompts the position baseline"
 	}
 	return "nothing in the file meets the conditions"
+}
+
+// noneSQL counts the prompts that a parameter only takes, and lists the user's own fields.
+const noneSQL = `SELECT (SELECT count(*) FROM examples_where(coalesce($run::INTEGER, latest_run()), $only)) AS n,
+  (SELECT string_agg(DISTINCT f.name, ', ' ORDER BY f.name) FROM example_field AS f WHERE f.run_id = coalesce($run::INTEGER, latest_run())) AS fields`
+
+// whyNone says that the parameter only takes no prompt; "" where it does, or is not given.
+func whyNone(ctx context.Context, s *session.Session, set map[string]string) string {
+	only, given := set["only"]
+	if !given {
+		return ""
+	}
+	about := map[string]string{"only": only}
+	if run, ok := set["run"]; ok {
+		about["run"] = run
+	}
+	result, err := ask(ctx, s, noneSQL, about)
+	if err != nil || len(result.Rows) != 1 {
+		return ""
+	}
+	if n, _ := queries.Number(result.Rows[0][0]); n > 0 {
+		return ""
+	}
+	fields := "template, prompt_order, key_token, baseline_token"
+	if own := queries.String(result.Rows[0][1]); own != "" {
+		fields += ", " + queries.Printable(own)
+	}
+	return fmt.Sprintf("no prompt of the run has %s; fields are %s", queries.Printable(only), fields)
 }
 
 // withRemedy adds to an error about an answer what would make the run have one.

@@ -33,7 +33,8 @@ flags beside it say. They also change what a header says: ducklens queries help 
 The figure is written to NAME.svg (with -e to plot.svg) unless -o names another file; its ending decides the format:
 ` + formatList() + `
 A parameter with several values, such as --set head=10.7,11.10, gives a panel or frame for each, in one figure with
-one scale; a parameter whose name is plural, such as heads, takes the list itself.
+one scale; a value with a comma in it stands in double quotes. A parameter whose name is plural, such as heads, takes the
+list itself. --set only=FIELD=VALUE takes the prompts that have a value in a field, such as prompt_order=ABBA.
 
 The same data gives the same bytes. The query's SQL, its parameters, what there is to know about the run
 and a fingerprint of its data (also in ducklens info) are in every file.`,
@@ -41,6 +42,7 @@ and a fingerprint of its data (also in ducklens info) are in every file.`,
   ducklens plot run.duckdb key_quadrants -o quadrants.png --width 6.75in --dpi 300
   ducklens plot run.duckdb key_components --hide b_K,b_Q --scale panel --bare -o paper.pdf
   ducklens plot run.duckdb query_substitution_scores --set head=10.7 -o scores.html
+  ducklens plot run.duckdb key_components --set only=prompt_order=ABBA,prompt_order=BABA -o orders.svg
   ducklens plot run.duckdb top_pairs --theme screen --caption -o pairs.pdf
   ducklens plot run.duckdb -e "SELECT score, prob, head FROM head_score" --chart scatter --color head --fit line -o scores.svg
   ducklens plot run.duckdb -e "SELECT diff FROM head_score WHERE diff IS NOT NULL" --chart histogram --bins 20`,
@@ -134,6 +136,9 @@ func (p *plotting) run(
 		return withRemedy(ctx, s, q, set, err)
 	}
 	if err := p.dress(f, format); err != nil {
+		return err
+	}
+	if err := notes(ctx, s, q, stderr); err != nil {
 		return err
 	}
 	if err := writeFile(path, func(w io.Writer) error { return format.write(f, w, p.look) }); err != nil {

@@ -101,6 +101,9 @@ func (f *queryFlags) run(ctx context.Context, args []string, stdin io.Reader, st
 			fmt.Fprintf(stderr, "note: no rows: %s\n", why)
 		}
 	}
+	if err := notes(ctx, s, q, stderr); err != nil {
+		return err
+	}
 	if f.output == "" {
 		return f.write(ctx, stdout, q, result)
 	}

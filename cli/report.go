@@ -24,10 +24,11 @@ func newReport() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "report FILE",
-		Short: "Write one page about a run: does it add up, headline numbers, every figure, the prompts",
-		Long: `Writes one HTML page about a head of a run: what was run, whether the contributions add up to the scores, the headline
-percentages with their intervals, every figure with its SQL behind a fold, and the prompts with their tokens coloured
-by attention. A click on a cell of a heatmap lists the prompts that drive it.
+		Short: "Write one page about a run: what it shows, does it add up, every figure, the prompts",
+		Long: `Writes one HTML page about a head of a run: what the run shows, in a few numbers, whether the contributions add up to the
+scores, the figures of the first questions and the others behind folds, each with its SQL, shares of known routes with
+their intervals, and the prompts with their tokens coloured by attention. A click on a cell of a heatmap lists the prompts
+that drive it.
 
 The page is one file that needs no network. What the run cannot answer, because it was made without what a query
 needs, is named at its end with the reason.`,

@@ -47,6 +47,7 @@ The file is opened read-only. A query sees this file alone, not other files nor 
 				Open:   func(ctx context.Context) (*session.Session, error) { return ask.open(ctx, args[0], cmd.ErrOrStderr()) },
 				Plot:   plotTo,
 				Schema: schemaOf,
+				Note:   notes,
 				Report: func(err error) { report(cmd.ErrOrStderr(), err) },
 				Find: func(ctx context.Context, s *session.Session, name string) (queries.Query, error) {
 					return find(ctx, s, name, cmd.ErrOrStderr())

@@ -23,8 +23,8 @@ func TestFind(t *testing.T) {
 		"key-components":  "did you mean key_components",
 		"pct_explained":   "did you mean pct_explained_mlp0 or",
 		"closre":          "did you mean closure?",
-		"something_else":  "there is closure, direct_logit, drill_down",
-		"":                "there is closure",
+		"something_else":  "there is basis_shares, closure, direct_logit, drill_down",
+		"":                "there is basis_shares",
 		"\x1b[31mclosure": "did you mean closure",
 	} {
 		_, err := queries.Find(list, name)

@@ -9,8 +9,8 @@ import (
 )
 
 // Several tells which parameter of set has several values, with commas between them, and gives a set for
-// each; where none has, it is set alone. A parameter whose name is plural, such as heads, takes a list
-// itself.
+// each; where none has, it is set alone. A value with a comma in it stands in double quotes. A parameter whose
+// name is plural, such as heads, takes a list itself.
 func (q *Query) Several(set map[string]string) (param string, sets []map[string]string, err error) {
 	for _, p := range q.Params {
 		if strings.Contains(set[p.Name], ",") && !plural(p.Name) {
@@ -23,11 +23,13 @@ func (q *Query) Several(set map[string]string) (param string, sets []map[string]
 	if param == "" {
 		return "", []map[string]string{set}, nil
 	}
-	for value := range strings.SplitSeq(set[param], ",") {
+	values, err := splitList(set[param])
+	if err != nil {
+		return "", nil, fmt.Errorf("parameter %s, %q: %w", param, set[param], err)
+	}
+	for _, value := range values {
 		one := maps.Clone(set)
-		if one[param] = strings.TrimSpace(value); one[param] == "" {
-			return "", nil, fmt.Errorf("parameter %s has an empty value among several: %q", param, set[param])
-		}
+		one[param] = value
 		sets = append(sets, one)
 	}
 	return param, sets, nil

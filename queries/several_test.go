@@ -31,7 +31,8 @@ func TestSeveral(t *testing.T) {
 		{map[string]string{"head": "10.7, 11.10"}, "head", 2, ""},
 		{map[string]string{"heads": "9.9,9.6"}, "", 1, ""},
 		{map[string]string{"key_basis": "mlp0,effective", "heads": "9.9,9.6"}, "key_basis", 2, ""},
-		{map[string]string{"head": "10.7,", "heads": ""}, "", 0, "empty value"},
+		{map[string]string{"head": "10.7,", "heads": ""}, "", 0, "empty name"},
+		{map[string]string{"head": `"a, b",c`}, "head", 2, ""},
 		{map[string]string{"head": "1.0,1.1", "subtract": "true,false"}, "", 0, "head and subtract have several values each"},
 	} {
 		param, sets, err := q.Several(c.set)
@@ -44,7 +45,7 @@ func TestSeveral(t *testing.T) {
 		if err != nil || param != c.param || len(sets) != c.n {
 			t.Errorf("%v: %q, %v, %v; want %q and %d", c.set, param, sets, err, c.param, c.n)
 		}
-		if param == "head" && (sets[0]["head"] != "10.7" || sets[1]["head"] != "11.10") {
+		if param == "head" && sets[0]["head"] != "a, b" && (sets[0]["head"] != "10.7" || sets[1]["head"] != "11.10") {
 			t.Errorf("sets %v", sets)
 		}
 	}

@@ -26,6 +26,7 @@ type Options struct {
 	Saved  func(ctx context.Context, s *session.Session) []queries.Query                                            // all of them
 	Plot   func(ctx context.Context, s *session.Session, q queries.Query, set map[string]string, path string) error // draws to a file
 	Schema func(ctx context.Context, s *session.Session, w io.Writer, name string) error                            // documents the file, or what is called name
+	Note   func(ctx context.Context, s *session.Session, q queries.Query, out io.Writer) error                      // says on out what is to be known about the answer
 	Report func(error)                                                                                              // tells a person about an error
 
 	Lines  Lines             // what is typed
@@ -233,6 +234,9 @@ func (sh *shell) answer(ctx context.Context, q queries.Query, set map[string]str
 	rows := len(result.Rows)
 	if sh.Interactive && sh.Format == output.Table && rows > mostRows {
 		result.Rows = result.Rows[:mostRows]
+	}
+	if err := sh.Note(ctx, sh.session, q, sh.Notes); err != nil {
+		return err
 	}
 	if err := output.Write(ctx, &stoppable{ctx, sh.Out}, sh.Format, result, sh.Screen); err != nil {
 		return err

@@ -88,6 +88,7 @@ func options(path string) (o shell.Options, out, notes *bytes.Buffer, opened *in
 		},
 		Saved:  func(context.Context, *session.Session) []queries.Query { return queries.Embedded() },
 		Plot:   func(context.Context, *session.Session, queries.Query, map[string]string, string) error { return nil },
+		Note:   func(context.Context, *session.Session, queries.Query, io.Writer) error { return nil },
 		Schema: func(context.Context, *session.Session, io.Writer, string) error { return nil },
 		Report: func(err error) { fmt.Fprintln(notes, "fault:", err) },
 		Out:    out, Notes: notes,

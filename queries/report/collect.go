@@ -58,7 +58,7 @@ const (
 // Collect asks a run file for all that a report says. A query that the run cannot answer, because it was made without what the
 // query needs, is left out and named with the reason; but the file must have the run and the head.
 func Collect(ctx context.Context, file Asker, o Options) (Input, error) {
-	c := &collector{file: file, options: o}
+	c := &collector{file: file, options: o, answers: map[string]*queries.Result{}}
 	if c.options.Queries == nil {
 		c.options.Queries = queries.Embedded()
 	}
@@ -81,6 +81,7 @@ type collector struct {
 	in      Input
 	prompts []Prompt // all of the run
 	facts   []figure.Fact
+	answers map[string]*queries.Result // to the queries of the options
 }
 
 func (c *collector) collect(ctx context.Context) error {
@@ -105,8 +106,34 @@ func (c *collector) collect(ctx context.Context) error {
 			c.in.LeftOut = append(c.in.LeftOut, Note{Title: q.Name, Text: text})
 		}
 	}
+	c.findings()
+	c.arrange()
 	c.choosePrompts()
 	return nil
+}
+
+// firstFigures are those that answer a reader's first questions, in their order. Others that ship are folded
+// away; those of a user's own come behind the first.
+func firstFigures() []string {
+	return []string{"key_components", "query_components", "top_pairs", "basis_shares", "query_substitution_scores"}
+}
+
+// arrange puts figures and shares in the order in which they are read.
+func (c *collector) arrange() {
+	place := func(f Figure) int {
+		if i := slices.Index(firstFigures(), f.Source.Name); i >= 0 {
+			return i
+		}
+		if _, err := queries.Find(queries.Embedded(), f.Source.Name); err == nil {
+			return math.MaxInt
+		}
+		return len(firstFigures())
+	}
+	slices.SortStableFunc(c.in.Figures, func(a, b Figure) int { return cmp.Compare(place(a), place(b)) })
+	for i := range c.in.Figures {
+		c.in.Figures[i].More = place(c.in.Figures[i]) == math.MaxInt
+	}
+	slices.SortStableFunc(c.in.Headlines, func(a, b Headline) int { return cmp.Compare(math.Abs(b.Percent), math.Abs(a.Percent)) })
 }
 
 // set gives a query the report's run and head, and others, as far as it has such parameters.
@@ -157,6 +184,7 @@ func (c *collector) add(ctx context.Context, q queries.Query) error {
 	if q.Name == closureQuery {
 		return c.addClosure(result, source)
 	}
+	c.answers[q.Name] = result
 	title, err := result.Expand(q.Title)
 	if err != nil {
 		return err

@@ -53,6 +53,7 @@ func TestCollect(t *testing.T) {
 	if !in.Closure.Judged || !in.Closure.OK || in.Closure.Scores != 12 {
 		t.Errorf("closure %+v", in.Closure)
 	}
+	checkFindings(t, s, in)
 	headlines := map[string]report.Headline{}
 	for _, h := range in.Headlines {
 		headlines[h.Source.Name] = h
@@ -95,6 +96,53 @@ func TestCollect(t *testing.T) {
 	answered := len(in.Figures) + len(in.Tables) + len(in.Headlines) + len(in.LeftOut) + 2 // closure and drill_down
 	if answered != len(queries.Embedded()) {
 		t.Errorf("%d queries answered or left out, want %d", answered, len(queries.Embedded()))
+	}
+}
+
+// checkFindings holds that the report begins with what the run shows, in numbers that the file has, and has the
+// figures of the first questions first, the others folded away.
+func checkFindings(t *testing.T, s *session.Session, in report.Input) {
+	t.Helper()
+	if len(in.Findings) != 5 || !strings.HasPrefix(in.Findings[0].Text, "Head 2.0 attends from the query to the key with probability ") {
+		t.Fatalf("findings %+v", in.Findings)
+	}
+	q, err := queries.AdHoc("SELECT component, mean_diff, se_diff FROM component_mean WHERE run_id = 1 AND head = 'L2H0' AND side = 'key' ORDER BY abs(mean_diff) DESC")
+	if err != nil {
+		t.Fatal(err)
+	}
+	means, err := s.Run(t.Context(), q, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, row := range means.Rows {
+		sum += row[1].(float64)
+	}
+	for i, p := range in.Findings[1].Parts {
+		row := means.Rows[i]
+		if p.Name != row[0] || math.Abs(p.Mean-row[1].(float64)) > 1e-9 || math.Abs(p.Error-row[2].(float64)) > 1e-9 || math.Abs(p.Percent-100*p.Mean/sum) > 1e-9 {
+			t.Errorf("key side, part %d: %+v, want %v of %v", i, p, row, sum)
+		}
+	}
+	if got := len(in.Findings[1].Parts); got != 3 {
+		t.Errorf("%d parts, want 3", got)
+	}
+	if p := in.Findings[4].Parts[0]; !(p.Low < p.Percent && p.Percent < p.High) || math.IsNaN(p.NullLow) {
+		t.Errorf("directions: %+v", p)
+	}
+	var first []string
+	for _, f := range in.Figures {
+		if !f.More {
+			first = append(first, f.Source.Name)
+		}
+	}
+	if got, want := strings.Join(first, " "), "key_components query_components top_pairs basis_shares query_substitution_scores"; got != want || in.Figures[0].More {
+		t.Errorf("first figures %s, want %s", got, want)
+	}
+	for i := 1; i < len(in.Headlines); i++ {
+		if math.Abs(in.Headlines[i].Percent) > math.Abs(in.Headlines[i-1].Percent) {
+			t.Error("shares of routes do not fall")
+		}
 	}
 }
 

@@ -53,32 +53,39 @@
   };
 
   const plots = [...document.querySelectorAll("[data-figure]")];
+  const drawn = () => plots.filter((p) => p.classList.contains("js-plotly-plot"));
+  const drawOne = async (index, target) => {
+    const { plot, drill } = data.figures[index];
+    plot.config = {
+      responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"],
+      // Left alone, plotly.js offers to send the figure to a company.
+      showSendToCloud: false, plotlyServerURL: "",
+      toImageButtonOptions: { format: "svg", filename: plot.layout.meta.query },
+    };
+    await Plotly.newPlot(target, plot);
+    if (!drill) return;
+    target.on("plotly_click", (event) => {
+      const point = event.points[0];
+      // Cells outside of the colour scale are points, in traces behind those of the panels.
+      const cells = point.data.type === "heatmap";
+      const panels = target.data.filter((trace) => trace.type === "heatmap").length;
+      const [row, column] = cells ? point.pointNumber || point.pointIndex : [point.y, point.x];
+      drillDown(index, target, point.curveNumber % panels, row, column);
+    });
+  };
+  // A figure that is folded away has no width yet, and is drawn when it is opened.
   const draw = async () => {
     for (const [index, target] of plots.entries()) {
-      const { plot, drill } = data.figures[index];
-      plot.config = {
-        responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"],
-        // Left alone, plotly.js offers to send the figure to a company.
-        showSendToCloud: false, plotlyServerURL: "",
-        toImageButtonOptions: { format: "svg", filename: plot.layout.meta.query },
-      };
-      await Plotly.newPlot(target, plot);
-      if (!drill) continue;
-      target.on("plotly_click", (event) => {
-        const point = event.points[0];
-        // Cells outside of the colour scale are points, in traces behind those of the panels.
-        const cells = point.data.type === "heatmap";
-        const panels = target.data.filter((trace) => trace.type === "heatmap").length;
-        const [row, column] = cells ? point.pointNumber || point.pointIndex : [point.y, point.x];
-        drillDown(index, target, point.curveNumber % panels, row, column);
-      });
+      const folded = target.closest("details:not([open])");
+      if (folded) folded.addEventListener("toggle", () => drawOne(index, target), { once: true });
+      else await drawOne(index, target);
     }
     document.documentElement.dataset.ready = "yes";
   };
   draw();
   // Figures are drawn for a width that the style sheet makes fit on paper, so that names keep their room.
-  window.addEventListener("beforeprint", () => plots.forEach((p) => Plotly.relayout(p, { width: 1150 })));
-  window.addEventListener("afterprint", () => plots.forEach((p) => Plotly.relayout(p, { width: null, autosize: true })));
+  window.addEventListener("beforeprint", () => drawn().forEach((p) => Plotly.relayout(p, { width: 1150 })));
+  window.addEventListener("afterprint", () => drawn().forEach((p) => Plotly.relayout(p, { width: null, autosize: true })));
 
   // The table of prompts.
   const table = document.getElementById("prompt-table");

@@ -27,6 +27,7 @@ import (
 type Input struct {
 	Title, Subtitle string
 	Run             []Fact // what was run
+	Findings        []Finding
 	Closure         Closure
 	Headlines       []Headline
 	Figures         []Figure
@@ -83,6 +84,7 @@ type Headline struct {
 type Figure struct {
 	Figure *figure.Figure
 	Source Source
+	More   bool // folded away until a reader wants it
 	// Drill gives, for each frame and panel of a heatmap, the prompts that drive its cells; nil, or nil for a panel, where there
 	// are none.
 	Drill [][]*Drill
@@ -144,6 +146,7 @@ var script string
 
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"label": plotly.Label, "percent": percent, "known": known, "number": number, "strip": strip, "scientific": scientific, "breakable": breakable,
+	"first": firstSentence,
 	"level": func(x float64) string { return strconv.FormatFloat(100*x, 'g', 4, 64) },
 }).Parse(pageText))
 
@@ -286,6 +289,12 @@ func (d *figureData) drill(f Figure, places map[int64]int) error {
 		d.Drill = append(d.Drill, panels)
 	}
 	return nil
+}
+
+// firstSentence is what of a description everybody reads.
+func firstSentence(s string) string {
+	first, _, _ := strings.Cut(s, ". ")
+	return strings.TrimRight(first, ".") + "."
 }
 
 // breakable writes the name of a column, which may go on in another line after each _.

@@ -22,7 +22,7 @@ func TestEmbedded(t *testing.T) {
 		"closure": false, "top_heads": false, "drill_down": false,
 		"query_substitution_scores": false, "query_substitution_probs": false, "key_substitution_scores": false,
 		"key_substitution_probs": false, "key_substitution_diff": false, "key_components_unembed_query": false,
-		"pair_matrix": false, "top_pairs": false, "unembed_fraction": false, "map_cosines": false, "head_cosines": false, "mlp0_norms": false,
+		"pair_matrix": false, "top_pairs": false, "unembed_fraction": false, "map_cosines": false, "head_cosines": false, "mlp0_norms": false, "basis_shares": false, "direct_logit": false,
 	}
 	for _, q := range queries.Embedded() {
 		shipped[q.Name] = true
@@ -299,6 +299,36 @@ func TestPercentages(t *testing.T) {
 	}
 }
 
+// TestBasisShares compares every share with what the view of contributions adds up to.
+func TestBasisShares(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	for _, subtract := range []string{"true", "false"} {
+		value := map[string]string{"true": "diff", "false": "score"}[subtract]
+		result := ran(t, s, embedded(t, "basis_shares"), map[string]string{"run": "1", "head": "2.0", "subtract": subtract})
+		if len(result.result.Rows) != 3 {
+			t.Errorf("%d rows, want unembed, unembed+baseline and mlp0", len(result.result.Rows))
+		}
+		for i := range result.result.Rows {
+			side, basis := result.text(i, "side"), result.text(i, "basis")
+			other := map[string]string{"key": "query", "query": "key"}[side]
+			parts := map[string]string{"key": "'par_par', 'perp_par'", "query": "'par_par', 'par_perp'"}[side]
+			sums, err := ask(t.Context(), s, "SELECT avg(part) AS part, avg(whole) AS whole, count(*) AS n FROM (SELECT example_id, "+
+				"sum("+value+"::DOUBLE) FILTER (quadrant IN ("+parts+")) AS part, sum("+value+"::DOUBLE) AS whole FROM contribution "+
+				"WHERE run_id = 1 AND head = 'L2H0' AND side = '"+side+"' AND "+side+"_basis = '"+basis+"' AND "+other+"_basis = 'none' GROUP BY example_id)", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := table{t, sums}
+			pct := 100 * want.number(0, "part") / want.number(0, "whole")
+			if !near(result.number(i, "pct"), pct) || result.number(i, "n") != 3 || result.number(i, "n") != want.number(0, "n") ||
+				!near(result.number(i, "low")+result.number(i, "high"), 2*pct) || result.number(i, "null_n") < 1 {
+				t.Errorf("%s along %s: %v, want %v", side, basis, result.result.Rows[i], pct)
+			}
+		}
+	}
+}
+
 // TestPercentageOfNothing asks for quadrants that are not there: NULL, and not 0.
 func TestPercentageOfNothing(t *testing.T) {
 	t.Parallel()
@@ -420,5 +450,55 @@ func TestFacts(t *testing.T) {
 	}
 	if facts := ran(t, s, embedded(t, "closure"), nil).result.Facts; facts != nil {
 		t.Errorf("facts %v of a query about all runs", facts)
+	}
+}
+
+// The parameter only takes the prompts that have a value in a field, and each mean is that of those prompts.
+func TestOnly(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	token, err := ask(t.Context(), s, "SELECT trim(key_token) AS token, count(*) OVER (PARTITION BY trim(key_token)) AS n FROM example WHERE run_id = latest_run() ORDER BY example_id LIMIT 1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	only, n := "key_token="+table{t, token}.text(0, "token"), table{t, token}.number(0, "n")
+	for _, q := range queries.Embedded() {
+		result := ran(t, s, q, nil)
+		if q.Name == "closure" || strings.Contains(q.SQL, "pair_mean") {
+			if strings.Contains(q.SQL, "$only") {
+				t.Errorf("%s takes only", q.Name)
+			}
+			continue
+		}
+		some := ran(t, s, q, map[string]string{"only": only})
+		if column := some.result.Index("n"); column >= 0 {
+			for i := range some.result.Rows {
+				if got := some.number(i, "n"); got > n || n < 3 && got == result.number(0, "n") {
+					t.Errorf("%s: n = %v of prompts with %s, want at most %v", q.Name, got, only, n)
+					break
+				}
+			}
+		}
+		if none := ran(t, s, q, map[string]string{"only": "key_token=nobody"}); len(none.result.Rows) != 0 {
+			t.Errorf("%s: %d rows of no prompt", q.Name, len(none.result.Rows))
+		}
+	}
+	means, err := ask(t.Context(), s, "SELECT component, avg(u.diff) AS mean FROM contribution_unsplit AS u JOIN example AS e USING (run_id, example_id) "+
+		"WHERE u.run_id = latest_run() AND u.head = 'L2H1' AND u.side = 'key' AND trim(e.key_token) = $token GROUP BY component", map[string]string{"token": table{t, token}.text(0, "token")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]float64{}
+	for i := range means.Rows {
+		want[table{t, means}.text(i, "component")] = table{t, means}.number(i, "mean")
+	}
+	some := ran(t, s, embedded(t, "key_components"), map[string]string{"only": only})
+	for i := range some.result.Rows {
+		if some.text(i, "panel") == "baseline subtracted" && !near(some.number(i, "mean"), want[some.text(i, "component")]) {
+			t.Errorf("%s: %v, want %v", some.text(i, "component"), some.number(i, "mean"), want[some.text(i, "component")])
+		}
+	}
+	if _, err := s.Run(t.Context(), embedded(t, "key_components"), map[string]string{"only": "template"}); err == nil || !strings.Contains(err.Error(), "want FIELD=VALUE") {
+		t.Errorf("error %v", err)
 	}
 }

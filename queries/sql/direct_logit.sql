@@ -6,6 +6,9 @@
 --   prompts; first panel, minus the same for the baseline token. With the constant of the biases (table logit), the cells
 --   of the second panel add up to the mean logit. Only runs with logits have them.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
+-- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
+--   a column of the prompt file; NULL is all
+-- say: only, prompts with {value}
 -- chart: heatmap
 -- x: grid_column
 -- y: grid_row
@@ -26,6 +29,7 @@ WITH target AS (
   SELECT e.component_id, sum(e.effect) FILTER (WHERE e.token = 'key') AS own,
     sum(e.effect) FILTER (WHERE e.token = 'key') - sum(e.effect) FILTER (WHERE e.token = 'baseline') AS diff
   FROM target AS t JOIN logit_effect AS e ON e.run_id = t.run_id
+  WHERE ($only::VARCHAR IS NULL OR e.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
   GROUP BY e.example_id, e.component_id
 ), mean AS (
   SELECT f.component_id, avg(f.own) AS mean_own, stddev_samp(f.own) AS sd_own, count(f.own) AS n_own,

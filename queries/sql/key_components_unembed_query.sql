@@ -8,8 +8,11 @@
 --   effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
+-- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
+--   a column of the prompt file; NULL is all
 -- param: query_basis TEXT = 'sub_unembed', what replaces the query vector: a basis of the kind replacement
 -- say: query_basis, query replaced by {value}
+-- say: only, prompts with {value}
 -- chart: heatmap
 -- x: grid_column
 -- y: grid_row
@@ -46,7 +49,8 @@ WITH target AS (
   FROM target AS t
   JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id
   JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id AND kb.kind = 'whole'
-  WHERE w.side = 'key'::side AND w.query_basis_id IN (SELECT v.basis_id FROM query_vector AS v)
+  WHERE w.side = 'key'::side
+    AND ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k)) AND w.query_basis_id IN (SELECT v.basis_id FROM query_vector AS v)
   GROUP BY w.query_basis_id, w.component_id
 ), cell AS (
   SELECT 1 AS place, 'baseline subtracted' AS panel, u.query_basis_id, u.component_id,

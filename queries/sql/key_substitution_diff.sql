@@ -9,6 +9,9 @@
 --   unpatched too. One row per prompt and vector; mean, se and n are those of the vector.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
+-- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
+--   a column of the prompt file; NULL is all
+-- say: only, prompts with {value}
 -- chart: histogram
 -- x: diff
 -- series: series
@@ -31,6 +34,7 @@ WITH target AS (
     s.diff AS diff
   FROM target AS t JOIN substitution AS s ON s.run_id = t.run_id AND s.head_id = t.head_id
   WHERE s.side = 'key'::side
+    AND ($only::VARCHAR IS NULL OR s.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
 ), summary AS (
   SELECT v.vector, avg(v.diff) AS mean, stddev_samp(v.diff) / sqrt(count(v.diff)) AS se, count(v.diff) AS n
   FROM value AS v

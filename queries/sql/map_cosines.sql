@@ -9,6 +9,9 @@
 --   is zero has no cosine; par_n and perp_n count those that have one.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
+-- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
+--   a column of the prompt file; NULL is all
+-- say: only, prompts with {value}
 -- chart: table
 
 SELECT p.side, p.vector, b.name AS basis, p.measure = 'diff'::measure AS subtract,
@@ -19,6 +22,7 @@ JOIN head AS h ON h.run_id = r.run_id
 JOIN projection AS p ON p.run_id = r.run_id AND p.head_id = h.head_id
 JOIN basis AS b ON b.run_id = p.run_id AND b.basis_id = p.basis_id
 WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
-  AND b.null_number IS NULL AND b.kind = 'subspace'::basis_kind
+  AND b.null_number IS NULL
+    AND ($only::VARCHAR IS NULL OR p.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k)) AND b.kind = 'subspace'::basis_kind
 GROUP BY p.side, p.vector, b.basis_id, b.name, p.measure
 ORDER BY p.side, (SELECT m.ordinal FROM mover AS m WHERE m.run_id = coalesce($run, latest_run()) AND m.label = p.vector), p.vector, b.basis_id, p.measure

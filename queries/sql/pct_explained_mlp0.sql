@@ -9,11 +9,14 @@
 --   them. Score terms are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
+-- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
+--   a column of the prompt file; NULL is all
 -- param: query_basis TEXT = 'unembed', basis that splits query vectors
 -- param: key_basis TEXT = 'mlp0', basis that splits key vectors
 -- param: resamples INTEGER = 1000, how often the bootstrap draws as many prompts as there are, with replacement
 -- param: seed INTEGER = 0, seed of the bootstrap
 -- param: level DOUBLE = 0.95, share of the resamples between low and high, and of the random directions between null_low and null_high
+-- say: only, prompts with {value}
 -- chart: scalar
 -- y: pct
 -- error: se
@@ -37,7 +40,7 @@ WITH target AS (
   JOIN component AS c ON c.component_id = w.component_id
   WHERE w.side = 'key'::side
   GROUP BY w.example_id
-  HAVING whole IS NOT NULL
+  HAVING whole IS NOT NULL AND ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
 ), ratio AS (
   SELECT avg(s.part) AS explained, avg(s.whole) AS denominator, count(s.whole) AS n
   FROM share AS s
@@ -79,6 +82,7 @@ WITH target AS (
     JOIN component AS c ON c.component_id = w.component_id
     WHERE w.side = 'key'::side AND c.label = 'MLP0'
     GROUP BY b.null_number, w.example_id
+    HAVING ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
   ) AS d CROSS JOIN ratio AS r
   GROUP BY d.null_number
 ), null_band AS (

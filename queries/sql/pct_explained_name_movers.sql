@@ -11,11 +11,14 @@
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: heads TEXT = NULL, heads to add up, such as '9.9,9.6'; NULL chooses as described
+-- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
+--   a column of the prompt file; NULL is all
 -- param: query_basis TEXT = 'unembed', basis that splits query vectors
 -- param: key_basis TEXT = 'mlp0', basis that splits key vectors
 -- param: resamples INTEGER = 1000, how often the bootstrap draws as many prompts as there are, with replacement
 -- param: seed INTEGER = 0, seed of the bootstrap
 -- param: level DOUBLE = 0.95, share of the resamples between low and high, and of the random directions between null_low and null_high
+-- say: only, prompts with {value}
 -- chart: scalar
 -- y: pct
 -- error: se
@@ -34,6 +37,7 @@ WITH target AS (
   FROM target AS t
   JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id AND w.query_basis_id = t.query_basis_id AND w.key_basis_id = t.key_basis_id
   WHERE w.side = 'query'::side
+    AND ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
 ), candidate AS (
   SELECT d.component_id, c.label, d.mean
   FROM (SELECT t.component_id, avg(t.par_par) AS mean FROM term AS t GROUP BY t.component_id) AS d
@@ -101,7 +105,8 @@ WITH target AS (
     FROM contribution_wide AS w
     JOIN random_basis AS b ON b.run_id = w.run_id AND b.head_id = w.head_id AND b.basis_id = w.query_basis_id
     JOIN component AS c ON c.component_id = w.component_id
-    WHERE w.side = 'query'::side AND c.label IN (SELECT h.label FROM chosen AS h)
+    WHERE w.side = 'query'::side
+    AND ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k)) AND c.label IN (SELECT h.label FROM chosen AS h)
     GROUP BY b.null_number, w.example_id
   ) AS d CROSS JOIN ratio AS r
   GROUP BY d.null_number

@@ -7,6 +7,9 @@
 --   causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
+-- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
+--   a column of the prompt file; NULL is all
+-- say: only, prompts with {value}
 -- chart: heatmap
 -- x: grid_column
 -- y: grid_row
@@ -34,6 +37,7 @@ WITH target AS (
   JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id AND qb.kind = 'whole'
   JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id AND kb.kind = 'whole'
   WHERE w.side = 'query'::side
+    AND ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
   GROUP BY w.component_id
 ), cell AS (
   SELECT 1 AS place, 'baseline subtracted' AS panel, u.component_id, u.mean_diff AS mean, u.sd_diff AS sd, u.n_diff AS n

@@ -8,8 +8,11 @@
 --   quadrants of a frame add up to the unsplit contributions.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
+-- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
+--   a column of the prompt file; NULL is all
 -- param: query_basis TEXT = 'unembed', basis that splits query vectors in the first and the third frame
 -- param: key_basis TEXT = 'mlp0', basis that splits key vectors
+-- say: only, prompts with {value}
 -- chart: heatmap
 -- x: grid_column
 -- y: grid_row
@@ -49,7 +52,8 @@ WITH target AS (
   FROM target AS t
   JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id
   JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id AND kb.name = $key_basis
-  WHERE w.side = 'query'::side AND w.query_basis_id IN (SELECT f.query_basis_id FROM frames AS f)
+  WHERE w.side = 'query'::side
+    AND ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k)) AND w.query_basis_id IN (SELECT f.query_basis_id FROM frames AS f)
   GROUP BY w.query_basis_id, kb.kind, w.component_id
 ), corner AS (
   SELECT q.corner, q.quadrant, q.panel, q.query_par, q.key_par

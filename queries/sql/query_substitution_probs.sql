@@ -9,10 +9,13 @@
 --   unpatched too. One row per prompt and vector; mean, se and n are those of the vector.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
+-- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
+--   a column of the prompt file; NULL is all
 -- param: mover TEXT = NULL, head whose output is put in, such as 9.9; NULL is the first mover of the run
 -- param: subtract BOOLEAN = false, whether the score difference takes the place of the score in the softmax, as in the notebook convention
 -- say: mover, output of {value}
 -- say: subtract = true, made from the score difference
+-- say: only, prompts with {value}
 -- chart: histogram
 -- x: prob
 -- series: series
@@ -43,6 +46,7 @@ WITH target AS (
         || 'and exists in the notebook convention only') END AS prob
   FROM target AS t JOIN substitution AS s ON s.run_id = t.run_id AND s.head_id = t.head_id
   WHERE s.side = 'query'::side
+    AND ($only::VARCHAR IS NULL OR s.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
     AND (NOT regexp_matches(s.vector, '^[0-9]+[.][0-9]+') OR split_part(s.vector, ' ', 1) = (SELECT k.label FROM chosen AS k))
 ), summary AS (
   SELECT v.vector, avg(v.prob) AS mean, stddev_samp(v.prob) / sqrt(count(v.prob)) AS se, count(v.prob) AS n

@@ -5,6 +5,8 @@
 --   those less the ones at the baseline position, with standard errors. Heads in falling order of the measure that is asked
 --   for; mean, se and n are those of that measure; n_score counts all prompts, n_baseline those that have a baseline.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
+-- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
+--   a column of the prompt file; NULL is all
 -- param: by TEXT = 'prob', what orders the heads: prob (attention probability of the key), diff_prob (that of the key minus
 --   that of the baseline), score, or diff (score at the key minus at the baseline)
 -- param: most INTEGER = 20, how many heads to list
@@ -13,6 +15,7 @@
 -- say: by = score, heads in the order of the score at the key
 -- say: by = diff, heads in the order of the score at the key minus that at the baseline
 -- say: most, at most {value} heads
+-- say: only, prompts with {value}
 -- chart: bar
 -- x: name
 -- y: mean
@@ -27,6 +30,7 @@ WITH value AS (
       ELSE error('parameter by: ' || coalesce($by, 'NULL') || ', want prob, diff_prob, score or diff') END AS asked
   FROM head_score AS s
   WHERE s.run_id = coalesce($run, latest_run())
+    AND ($only::VARCHAR IS NULL OR s.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
 )
 SELECT v.head, avg(v.asked) AS mean, stddev_samp(v.asked) / sqrt(count(v.asked)) AS se, count(v.asked) AS n,
   avg(v.prob) AS mean_prob, stddev_samp(v.prob) / sqrt(count(v.prob)) AS se_prob, avg(v.baseline_prob) AS mean_baseline_prob,

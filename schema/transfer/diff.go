@@ -18,7 +18,7 @@ import (
 type DiffOptions struct {
 	RunA, RunB int     // 0: the last complete run of the file
 	Tolerance  float64 // largest difference that is none; 0: numbers must be equal
-	Limit      int     // most cells that are listed; 0: none
+	Limit      int     // most means and most cells that are listed; 0: none
 	Database   dbfile.Options
 }
 
@@ -40,7 +40,9 @@ type Comparison struct {
 	Different    int64   // of these, those that differ by more than the tolerance
 	OnlyA, OnlyB int64   // rows that the other run does not have
 	Largest      float64 // difference; infinite where a text differs, a number is missing, or a row
-	Worst        []Cell  // the largest differences beyond the tolerance, the largest first
+	Worst        []Cell  // the largest differences beyond the tolerance, the largest first, rows of one run only last
+	Paired       bool    // whether the runs are of the same prompts, so that Means compare them prompt by prompt
+	Means        []Moved // what moved: attention by head, then contributions, the largest change first
 }
 
 // Same tells whether the runs agree within the tolerance.
@@ -151,8 +153,16 @@ func (d *differ) compare(ctx context.Context) error {
 			return fmt.Errorf("table %s: %w", t.Name, err)
 		}
 	}
-	slices.SortStableFunc(d.result.Worst, func(a, b Cell) int { return cmp.Compare(b.Difference, a.Difference) })
+	slices.SortStableFunc(d.result.Worst, func(a, b Cell) int {
+		if (a.Column == "") != (b.Column == "") { // what there is differs before what is missing
+			return cmp.Compare(b.Column, a.Column)
+		}
+		return cmp.Compare(b.Difference, a.Difference)
+	})
 	d.result.Worst = d.result.Worst[:min(len(d.result.Worst), max(0, d.opts.Limit))]
+	if err := d.means(ctx); err != nil {
+		return fmt.Errorf("means: %w", err)
+	}
 	return nil
 }
 
@@ -236,7 +246,7 @@ func (d *differ) table(ctx context.Context, t dbfile.Table) error {
 	}
 	rows, err := d.conn.QueryContext(ctx, joined+"SELECT r, u.c, u.x, u.y, u.d FROM (SELECT "+strings.Join(row, " || ', ' || ")+" AS r, unnest(CASE WHEN a.here AND b.here THEN ["+strings.Join(cells, ", ")+
 		"] WHEN a.here THEN [{'c': '', 'x': 'a row', 'y': 'none', 'd': 'inf'::DOUBLE}] ELSE [{'c': '', 'x': 'none', 'y': 'a row', 'd': 'inf'::DOUBLE}] END) AS u "+from+
-		") WHERE u.d > $1::DOUBLE ORDER BY u.d DESC, r, u.c LIMIT $2", d.opts.Tolerance, d.opts.Limit)
+		") WHERE u.d > $1::DOUBLE ORDER BY u.c = '', u.d DESC, r, u.c LIMIT $2", d.opts.Tolerance, d.opts.Limit)
 	if err != nil {
 		return err
 	}

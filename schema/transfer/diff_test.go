@@ -62,6 +62,15 @@ func TestDiff(t *testing.T) {
 	if len(c.Manifest) != 1 || c.Manifest[0].Column != "seed" || c.Manifest[0].A != "1" || c.Manifest[0].B != "9" {
 		t.Errorf("manifests differ in %+v", c.Manifest)
 	}
+	if !c.Paired || len(c.Means) != 2 || c.Means[0].What != "score" || c.Means[1].What != "score difference" {
+		t.Fatalf("what moved: %+v", c.Means)
+	}
+	for _, m := range c.Means { // one of n prompts moved by 0.5
+		n := float64(m.CountA)
+		if m.Head != "L1H2" || m.CountA != m.CountB || math.Abs(m.Change-0.5/n) > 1e-6 || math.Abs(m.Error-0.5/n) > 1e-6 || math.Abs(m.B-m.A-m.Change) > 1e-9 {
+			t.Errorf("what moved: %+v, want a change of 0.5 in one of %v prompts", m, n)
+		}
+	}
 	options.Tolerance = 0.6
 	if c := diff(a, changed); c.Different != 2 || len(c.Worst) != 2 {
 		t.Errorf("two changed cells beyond 0.6: %+v", c)
@@ -71,6 +80,17 @@ func TestDiff(t *testing.T) {
 		t.Errorf("no changed cell beyond 2.1: %+v", c)
 	}
 
+	// A component of another size, on prompts of which one is another: means of different prompts.
+	moved := runFile(t, "", 1)
+	execIn(t, moved, `UPDATE contribution_wide SET score_perp_perp = score_perp_perp + 0.25 WHERE side = 'key'
+		AND component_id = (SELECT component_id FROM component WHERE label = 'MLP0') 
+		AND key_basis_id = (SELECT basis_id FROM basis WHERE side = 'key' AND name = 'none')
+		AND query_basis_id = (SELECT basis_id FROM basis WHERE side = 'query' AND name = 'none')`, "UPDATE prompt SET key = repeat('ab', 16) WHERE prompt_id = 0")
+	c = diff(a, moved)
+	if c.Paired || len(c.Means) != 1 || c.Means[0].What != "key side, MLP0" || math.Abs(c.Means[0].Change-0.25) > 1e-6 || c.Means[0].Error <= 0 {
+		t.Errorf("MLP0 moved by 0.25: %+v", c.Means)
+	}
+
 	// Missing rows, numbers and other texts differ whatever the tolerance.
 	options.Tolerance = 1e9
 	less := runFile(t, "", 1)
@@ -78,6 +98,9 @@ func TestDiff(t *testing.T) {
 	c = diff(a, less)
 	if c.OnlyA != 1 || c.OnlyB != 0 || c.Different != 2 || !math.IsInf(c.Largest, 1) || len(c.Worst) != 3 {
 		t.Errorf("a missing row, a missing number and another text: %+v", c)
+	}
+	if last := c.Worst[len(c.Worst)-1]; last.Column != "" {
+		t.Errorf("the last difference is %+v, want the missing row", last)
 	}
 	if c := diff(less, a); c.OnlyA != 0 || c.OnlyB != 1 {
 		t.Errorf("the other way round: %+v", c)

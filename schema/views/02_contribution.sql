@@ -38,8 +38,20 @@ UNION ALL
 FROM {{template "named"}}
 WHERE qb.null_number IS NOT NULL{{end}};
 
+-- contribution_unsplit, averaged over the examples of a run: one row per target head, side and component.
+-- This is what each component contributes; contribution_mean splits it by quadrant, along every pair of
+-- bases.
+CREATE VIEW component_mean AS
+SELECT run_id, head, side, component, kind, component_layer, component_head,
+  avg(score) AS mean_score, avg(baseline) AS mean_baseline, avg(diff) AS mean_diff,
+  stddev_samp(score) / sqrt(count(score)) AS se_score, stddev_samp(baseline) / sqrt(count(baseline)) AS se_baseline,
+  stddev_samp(diff) / sqrt(count(diff)) AS se_diff, count(score) AS n, count(diff) AS n_baseline
+FROM contribution_unsplit
+GROUP BY run_id, head, side, component, kind, component_layer, component_head;
+
 -- contribution, averaged over the examples of a run: one row per target head, side, pair of bases, component
--- and quadrant.
+-- and quadrant. Filter on query_basis and key_basis: each pair of bases splits the same score again.
+-- component_mean is not split.
 CREATE VIEW contribution_mean AS
 SELECT run_id, head, side, component, kind, component_layer, component_head, query_basis, key_basis, quadrant,
   avg(score) AS mean_score, avg(baseline) AS mean_baseline, avg(diff) AS mean_diff,

@@ -44,20 +44,44 @@ CREATE MACRO known_example(run, number) AS (CASE
   WHEN number IS NULL OR EXISTS (SELECT 1 FROM edge AS e WHERE e.run_id = run AND e.example_id = number) THEN number
   ELSE error('run ' || run || ' has no example ' || number || ', it has ' || (SELECT min(e.example_id) || ' to ' || max(e.example_id) FROM edge AS e WHERE e.run_id = run)) END);
 
-{{define "pick"}}avg(CASE WHEN quadrant IS NULL THEN {{wide (print "w." . "_")}}
+-- FROM examples_where(latest_run(), 'prompt_order=ABBA'): the examples of a run that have a value in a field:
+-- template (which begins with the value), prompt_order, key_token or baseline_token (without the space before
+-- it), or a column of the prompt file.
+CREATE MACRO examples_where(run, field_and_value) AS TABLE
+WITH wanted AS (
+SELECT CASE WHEN position('=' IN field_and_value) = 0 THEN error('prompts with ' || field_and_value || ', want FIELD=VALUE such as prompt_order=ABBA')
+  ELSE split_part(field_and_value, '=', 1) END AS field, substr(field_and_value, position('=' IN field_and_value) + 1) AS value
+)
+SELECT e.example_id
+FROM example AS e, wanted AS w
+WHERE e.run_id = run AND CASE w.field
+  WHEN 'template' THEN starts_with(e.template, w.value)
+  WHEN 'prompt_order' THEN e.prompt_order = w.value
+  WHEN 'key_token' THEN trim(e.key_token) = w.value
+  WHEN 'baseline_token' THEN trim(e.baseline_token) = w.value
+  ELSE json_extract_string(e.fields, '/' || replace(replace(w.field, '~', '~0'), '/', '~1')) = w.value END;
+
+{{define "picked"}}CASE WHEN quadrant IS NULL THEN {{wide (print "w." . "_")}}
 {{- $of := .}}{{range quadrants}}
     WHEN quadrant = '{{.}}' THEN w.{{$of}}_{{.}}{{end}}
-    ELSE error('quadrant ' || quadrant || ', want par_par, par_perp, perp_par, perp_perp or NULL for their sum') END){{end}}
+    ELSE error('quadrant ' || quadrant || ', want par_par, par_perp, perp_par, perp_perp or NULL for their sum') END{{end}}
+{{define "pick"}}avg({{template "picked" .}}){{end}}
+{{define "spread"}}stddev_samp({{template "picked" .}}) / sqrt(count({{template "picked" .}})){{end}}
 
 -- FROM heatmap(run := 1, head := '10.7', side := 'key', query_basis := 'none', key_basis := 'none', quadrant
 -- := NULL, example := NULL): cells of a heatmap, the mean contribution of each component. All parameters are
--- optional. quadrant NULL adds up the four; example picks one.
+-- optional. quadrant NULL adds up the four; example picks one. n counts the examples, n_baseline those that have
+-- a baseline.
 CREATE MACRO heatmap(run := NULL, head := NULL, side := 'key', query_basis := 'none', key_basis := 'none', quadrant := NULL, example := NULL) AS TABLE
 SELECT c.grid_row, c.grid_column, c.label AS component, c.kind,
   {{template "pick" "score"}} AS mean_score,
   {{template "pick" "baseline"}} AS mean_baseline,
   {{template "pick" "diff"}} AS mean_diff,
-  count(*) AS n
+  count(*) AS n,
+  {{template "spread" "score"}} AS se_score,
+  {{template "spread" "baseline"}} AS se_baseline,
+  {{template "spread" "diff"}} AS se_diff,
+  count({{wide "w.baseline_"}}) AS n_baseline
 FROM contribution_wide AS w
 JOIN head AS h ON h.run_id = w.run_id AND h.head_id = w.head_id
 JOIN component AS c ON c.component_id = w.component_id

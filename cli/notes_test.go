@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"ducklens/queries"
+)
+
+func TestMixesRuns(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string]bool{
+		"SELECT avg(score) FROM head_score": true,
+		"from Head_Score":                   true,
+		"SELECT 1 FROM run, score":          true,
+		"SELECT avg(x.score) FROM score AS x JOIN edge AS e USING (run_id, example_id)":                    true,
+		"SELECT avg(x.score) FROM score AS x JOIN edge AS e ON e.run_id = x.run_id AND e.prompt_id = 1":    true,
+		"SELECT avg(score) FROM score WHERE run_id = 2":                                                    false,
+		"SELECT run_id, avg(score) FROM score GROUP BY ALL":                                                false,
+		"SELECT avg(x.score) FROM score AS x JOIN edge AS e USING (run_id, example_id) WHERE x.run_id = 1": false,
+		"FROM heatmap(head := '3.0')":                                                                      false,
+		"SELECT name FROM model":                                                                           false,
+		"SELECT score FROM (SELECT 1 AS score)":                                                            false,
+		"FROM closure":                                                                                     false,
+	} {
+		if got, err := mixesRuns(sql); err != nil || got != want {
+			t.Errorf("%s: %v, %v, want %v", sql, got, err, want)
+		}
+	}
+}
+
+func TestNoteBases(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string]string{
+		"FROM contribution_mean WHERE head = 'L10H7' AND component = 'MLP0'": "ask component_mean",
+		"SELECT sum(diff) FROM contribution":                                 "ask contribution_unsplit",
+		"SELECT mean_diff FROM pair_mean WHERE quadrant = 'par_par'":         "say query_basis and key_basis\n",
+		"FROM contribution_mean WHERE query_basis = 'none'":                  "",
+		"FROM component_mean":                                                "",
+		"SELECT contribution FROM contribution_unsplit AS x(contribution)":   "",
+	} {
+		var out bytes.Buffer
+		if err := noteBases(queries.Query{SQL: sql}, &out); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%s: note %q, want %q", sql, got, want)
+		}
+	}
+}

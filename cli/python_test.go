@@ -1,0 +1,92 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"ducklens/cli/demo"
+)
+
+// python gives a Python with the packages of the README's examples, or skips the test.
+func python(t *testing.T) string {
+	t.Helper()
+	name := os.Getenv("DUCKLENS_PYTHON")
+	if name == "" {
+		name = "python3"
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("there is no %s; DUCKLENS_PYTHON names another", name)
+	}
+	if out, err := exec.CommandContext(t.Context(), path, "-c", "import duckdb, pandas, plotly.io").CombinedOutput(); err != nil {
+		t.Skipf("%s lacks duckdb, pandas or plotly (pip install duckdb pandas plotly; DUCKLENS_PYTHON names another): %s",
+			path, strings.TrimSpace(string(out)))
+	}
+	return path
+}
+
+// TestReadmePython runs what the README shows for Python: the first things that a person with a notebook wants.
+func TestReadmePython(t *testing.T) {
+	t.Parallel()
+	interpreter := python(t)
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, code, ok := strings.Cut(string(text), "```python\n")
+	if code, _, ok = strings.Cut(code, "```"); !ok {
+		t.Fatal("the README has no Python")
+	}
+	// The model of the tests has other heads than GPT-2.
+	code = strings.NewReplacer("'10.7'", "'3.1'", "'L10H7'", "'L3H1'").Replace(code)
+	dir := t.TempDir()
+	model, file := filepath.Join(dir, "model"), filepath.Join(dir, "run.duckdb")
+	if err := demo.Extract(model); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"ingest", "--model", model, "--head", "3.1,3.2", "-n", "20", "-o", file},
+		{"plot", file, "key_components", "-o", filepath.Join(dir, "key_components.json")},
+	} {
+		if code, _, stderr := run(t.Context(), args...); code != 0 {
+			t.Fatal(stderr)
+		}
+	}
+	output, err := exec.CommandContext(t.Context(), interpreter, "testdata/readme.py", code, dir).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	var found []struct {
+		Rows, Columns, N, Panels int
+		Sum                      float64
+		Title                    string
+	}
+	if err := json.Unmarshal(output, &found); err != nil || len(found) != 3 {
+		t.Fatalf("%v: %s, want three answers", err, output)
+	}
+	sum := func(sql string) float64 {
+		t.Helper()
+		code, stdout, stderr := run(t.Context(), "query", file, "-e", sql, "--scalar")
+		x, err := strconv.ParseFloat(strings.TrimSpace(stdout), 64)
+		if code != 0 || err != nil {
+			t.Fatalf("%s: %v\n%s", sql, err, stderr)
+		}
+		return x
+	}
+	// Rows: what is no layer, and layers 0 to 2; columns: 4 heads, the MLP, b_O.
+	if got, want := found[0], sum("SELECT sum(mean_diff) FROM heatmap(head := '3.1')"); got.Rows != 4 || got.Columns != 6 || math.Abs(got.Sum-want) > 1e-9 {
+		t.Errorf("heatmap %+v, want 4 x 6 cells that add up to %v", got, want)
+	}
+	if got := found[1]; got.N != 20 || got.Rows < 2 {
+		t.Errorf("means by template %+v, want some over 20 prompts in all", got)
+	}
+	if got := found[2]; got.Panels < 2 || !strings.Contains(got.Title, "Head 3.2") && !strings.Contains(got.Title, "Head 3.1") {
+		t.Errorf("figure %+v, want that of key_components", got)
+	}
+}
