@@ -52,7 +52,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	code := ExitFailed
 	var usage *usageError
 	switch {
-	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, ctx.Err())):
+	case ctx.Err() != nil: // whatever else is said to have gone wrong
 		code = ExitInterrupted
 		if err == ctx.Err() { // nothing more to say
 			err = errors.New("interrupted")
@@ -165,10 +165,11 @@ drawn from saved questions.`,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
 		RunE:          subcommandWanted,
-		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
-			if !writes(cmd) {
+		PersistentPreRun: func(cmd *cobra.Command, args []string) {
+			if cmd.Name() != "shell" { // there, an interrupt stops what runs
 				ownProcess(cmd.Context()).obey(cmd.Context())
 			}
+			tidy(cmd, args)
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return asUsage(err) })
@@ -203,17 +204,6 @@ drawn from saved questions.`,
 		newVersion(),
 	)
 	return root
-}
-
-// writes tells whether a command may be writing a file when it is interrupted; it then ends by itself, with nothing left half done. So
-// does the shell, in which an interrupt stops what runs.
-func writes(cmd *cobra.Command) bool {
-	switch cmd.Name() {
-	case "ingest", "demo", "merge", "import", "export", "migrate", "report", "build", "shell":
-		return true
-	}
-	o := cmd.Flags().Lookup("output")
-	return o != nil && o.Changed
 }
 
 // The groups of commands in the help text.
