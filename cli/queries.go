@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ducklens/internal/regular"
 	"ducklens/queries"
 )
 
@@ -143,7 +144,7 @@ func readAll(paths []string) ([]queries.Query, error) {
 		switch {
 		case err != nil:
 		case info.IsDir():
-			if found, err = queries.Load(os.DirFS(path), "."); err == nil && len(found) == 0 {
+			if found, err = queries.Load(regular.DirFS(path), "."); err == nil && len(found) == 0 {
 				err = fmt.Errorf("%s: no .sql files", path)
 			}
 		default:

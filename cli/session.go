@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"ducklens/internal/regular"
 	"ducklens/queries"
 	"ducklens/queries/session"
 	"ducklens/schema/draft"
@@ -100,7 +101,7 @@ func readQuery(path string) (queries.Query, error) {
 	if dir == "" {
 		dir = "."
 	}
-	return queries.ReadFile(os.DirFS(dir), name)
+	return queries.ReadFile(regular.DirFS(dir), name)
 }
 
 // completeQuery completes FILE by files and NAME by the names of saved queries.

@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"ducklens/engine/decompose"
 	"ducklens/engine/internal/npy"
+	"ducklens/internal/regular"
 	"ducklens/schema"
 )
 
@@ -52,7 +52,7 @@ func ReadUserBasis(side schema.Side, name, path string, perExample bool) (UserBa
 
 func (b *UserBasis) read() error {
 	const forms = "numpy.save writes one: [d_model] or [r, d_model], with one more dimension in front for one subspace each example"
-	f, err := os.Open(b.Source)
+	f, err := regular.Open(b.Source)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return advise("give the path of a .npy file", "%w: %w", ErrArray, err)

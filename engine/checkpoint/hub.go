@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"ducklens/engine/internal/regular"
+	"ducklens/internal/regular"
 )
 
 // Limits of an index of shards.

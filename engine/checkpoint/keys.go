@@ -6,7 +6,7 @@ import (
 	"io"
 	"os"
 
-	"ducklens/engine/internal/regular"
+	"ducklens/internal/regular"
 )
 
 const maxConfigBytes = 1 << 20

@@ -15,6 +15,9 @@ func AttachOther(ctx context.Context, conn *sql.Conn, path, name string, tables 
 	if err != nil {
 		return nil, err
 	}
+	if err := plainLog(abs); err != nil {
+		return nil, Fail("open", path, err)
+	}
 	if release, err = reserve(abs, false); err != nil {
 		return nil, Fail("open", path, err)
 	}
