@@ -54,7 +54,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	code := ExitFailed
 	var usage *usageError
 	switch {
-	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, ctx.Err())):
+	case ctx.Err() != nil: // whatever else is said to have gone wrong
 		code = ExitInterrupted
 		if err == ctx.Err() { // nothing more to say
 			err = errors.New("interrupted")
@@ -193,9 +193,10 @@ drawn from saved questions.`,
 		PersistentPreRun: func(cmd *cobra.Command, args []string) {
 			p := ownProcess(cmd.Context())
 			p.confine(cmd, args)
-			if !writes(cmd) {
+			if cmd.Name() != "shell" { // there, an interrupt stops what runs
 				p.obey(cmd.Context())
 			}
+			tidy(cmd, args)
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return asUsage(flagError(err)) })
@@ -230,17 +231,6 @@ drawn from saved questions.`,
 		newVersion(),
 	)
 	return root
-}
-
-// writes tells whether a command may be writing a file when it is interrupted; it then ends by itself, with nothing left half done. So
-// does the shell, in which an interrupt stops what runs.
-func writes(cmd *cobra.Command) bool {
-	switch cmd.Name() {
-	case "ingest", "demo", "merge", "import", "export", "migrate", "report", "build", "shell", "add", "pull":
-		return true
-	}
-	o := cmd.Flags().Lookup("output")
-	return o != nil && o.Changed
 }
 
 // The groups of commands in the help text.

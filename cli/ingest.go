@@ -258,11 +258,15 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 		CreatedAt: time.Now(), Version: Version(), CommandLine: call.line(), PromptSource: source.name, Seed: f.prompts.sampling.Seed,
 		BatchExamples: f.batch,
 		SavedQueries:  travelling(queries.Embedded()),
-		Progress:      bar.show,
 	}
+	show := bar.show
 	if f.verbose {
 		// A bar and a log in one place would draw over each other.
-		options.Logger, options.Progress = slog.New(slog.NewTextHandler(stderr, nil)), nil
+		options.Logger, show = slog.New(slog.NewTextHandler(stderr, nil)), func(ingest.Progress) {}
+	}
+	options.Progress = func(p ingest.Progress) {
+		show(p)
+		ownProcess(ctx).say(onInterrupt(p))
 	}
 	summary, err := ingest.Run(ctx, options)
 	bar.stop()
@@ -278,6 +282,19 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	}
 	fmt.Fprintf(stderr, "largest closure residual %.1e%s; ask it: %s query %s key_components\n", summary.MaxClosure, meant, call.program, quote(summary.Path))
 	return nil
+}
+
+// onInterrupt is what a run says that is interrupted and does not stop by itself soon. Batches that are in no file that could be resumed
+// are worth waiting for.
+func onInterrupt(p ingest.Progress) lastWords {
+	switch {
+	case p.Examples == 0:
+		return lastWords{why: "interrupted"}
+	case !p.Resumable:
+		return lastWords{wait: true}
+	}
+	return lastWords{why: fmt.Sprintf("interrupted after %d of %d examples\nhint: the file is sound: the same command with --resume computes the other %d",
+		p.Examples, p.Total, p.Total-p.Examples)}
 }
 
 // tell says what the run does without although nobody said so, and which flag would have it otherwise.

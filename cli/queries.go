@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ducklens/ingest"
+	"ducklens/internal/regular"
 	"ducklens/queries"
 )
 
@@ -197,7 +198,7 @@ func readAll(paths []string) ([]queries.Query, error) {
 		switch {
 		case err != nil:
 		case info.IsDir():
-			if found, err = queries.Load(os.DirFS(path), "."); err == nil && len(found) == 0 {
+			if found, err = queries.Load(regular.DirFS(path), "."); err == nil && len(found) == 0 {
 				err = fmt.Errorf("%s: no .sql files", path)
 			}
 		default:

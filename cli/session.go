@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ducklens/ingest/prompts"
+	"ducklens/internal/regular"
 	"ducklens/queries"
 	"ducklens/queries/session"
 	"ducklens/schema"
@@ -137,7 +138,7 @@ func readQuery(path string) (queries.Query, error) {
 	if dir == "" {
 		dir = "."
 	}
-	return queries.ReadFile(os.DirFS(dir), name)
+	return queries.ReadFile(regular.DirFS(dir), name)
 }
 
 // completeQuery completes FILE by files and NAME by the names of saved queries.

@@ -16,6 +16,7 @@ import (
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/tokenizer"
 	"ducklens/ingest/prompts"
+	"ducklens/internal/regular"
 	"ducklens/queries"
 	"ducklens/queries/output"
 )
@@ -126,12 +127,7 @@ func (f *tokensFlags) read(ctx context.Context, add func(string)) (err error) {
 		}
 		return nil
 	}
-	if info, err := os.Stat(f.prompts); err != nil {
-		return err
-	} else if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no file", f.prompts)
-	}
-	file, err := os.Open(f.prompts)
+	file, err := regular.Open(f.prompts)
 	if err != nil {
 		return err
 	}
@@ -159,7 +155,7 @@ func openTokenizer(path string) (t *tokenizer.Tokenizer, err error) {
 	}
 	if info.IsDir() {
 		if ggufs, err := filepath.Glob(filepath.Join(path, "*.gguf")); err != nil || len(ggufs) == 0 {
-			if t, err = tokenizer.Load(os.DirFS(path)); err != nil {
+			if t, err = tokenizer.Load(regular.DirFS(path)); err != nil {
 				return nil, fmt.Errorf("tokenizer of %s: %w", path, err)
 			}
 			return t, nil
@@ -173,7 +169,7 @@ func openTokenizer(path string) (t *tokenizer.Tokenizer, err error) {
 	if c.Form() == checkpoint.GGUF {
 		t, err = tokenizer.FromMetadata(c.Metadata())
 	} else {
-		t, err = tokenizer.Load(os.DirFS(path))
+		t, err = tokenizer.Load(regular.DirFS(path))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer of %s: %w", path, err)

@@ -15,6 +15,7 @@ import (
 
 	"ducklens/cli/confine"
 	"ducklens/queries/session"
+	"ducklens/schema/draft"
 )
 
 const (
@@ -29,8 +30,8 @@ const (
 	// it. A single call of some scalar functions of DuckDB takes that long, and one of them may never return.
 	patience = 5 * time.Second
 
-	// promptness is how long a command that writes no file may go on after an interrupt. Most stop by themselves at once; what waits in
-	// one call, of DuckDB or of the system, does not.
+	// promptness is how long a command may go on after an interrupt. Most stop by themselves at once; what waits in one call, of
+	// DuckDB or of the system, does not.
 	promptness = 120 * time.Millisecond
 )
 
@@ -40,6 +41,20 @@ type process struct {
 	over      atomic.Bool // [Run] has returned: nothing is left to be ended, whatever becomes of the context
 	terminal  *term.State // as it was found; nil where standard input is none
 	temporary string      // folder of its own, or ""
+	words     atomic.Pointer[lastWords]
+}
+
+// lastWords are what a process says that is ended by an interrupt. A command that has something to lose says so, and is waited for.
+type lastWords struct {
+	why  string
+	wait bool
+}
+
+// say sets the last words.
+func (p *process) say(words lastWords) {
+	if p != nil {
+		p.words.Store(&words)
+	}
 }
 
 type processKey struct{}
@@ -103,13 +118,21 @@ func (p *process) guard(ctx context.Context, memory, answer int64) {
 	})
 }
 
-// obey ends the process soon after an interrupt. It is for commands that write no file: nothing is left half done.
+// obey ends the process soon after an interrupt. Nothing is left half done: what commands write appears when it is whole, and the
+// batches of a run are transactions.
 func (p *process) obey(ctx context.Context) {
 	if p == nil {
 		return
 	}
 	context.AfterFunc(ctx, func() {
-		time.AfterFunc(promptness, func() { p.leave(ExitInterrupted, "interrupted") })
+		time.AfterFunc(promptness, func() {
+			switch words := p.words.Load(); {
+			case words == nil:
+				p.leave(ExitInterrupted, "interrupted")
+			case !words.wait:
+				p.leave(ExitInterrupted, words.why)
+			}
+		})
 	})
 }
 
@@ -172,6 +195,7 @@ func (p *process) leave(code int, why string) {
 	if p.terminal != nil {
 		_ = term.Restore(int(os.Stdin.Fd()), p.terminal) // there is nobody left to tell
 	}
+	draft.Abandon()
 	p.finish()
 	_, _ = io.WriteString(os.Stderr, "ducklens: "+why+"\n")
 	os.Exit(code)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"ducklens/engine/internal/workers"
 	"ducklens/engine/model"
 	"ducklens/engine/tokenizer"
+	"ducklens/internal/regular"
 	"ducklens/schema"
 )
 
@@ -229,7 +229,7 @@ func (e *Engine) loadTokenizer(path string) (err error) {
 	if e.checkpoint.Form() == checkpoint.GGUF {
 		e.tokenizer, err = tokenizer.FromMetadata(e.checkpoint.Metadata())
 	} else {
-		e.tokenizer, err = tokenizer.Load(os.DirFS(path))
+		e.tokenizer, err = tokenizer.Load(regular.DirFS(path))
 	}
 	if err != nil {
 		return fmt.Errorf("engine: tokenizer of %s: %w", path, err)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 
 	"ducklens/engine/decompose"
 	"ducklens/engine/internal/npy"
+	"ducklens/internal/regular"
 	"ducklens/schema"
 )
 
@@ -65,7 +65,7 @@ func ReadUserBasis(b UserBasis) (UserBasis, error) {
 // read reads subspaces from a file.
 func (b *UserBasis) read(path string) (subspaces [][][]float64, err error) {
 	const forms = "numpy.save writes one: [d_model] or [r, d_model], with one more dimension in front for one subspace each example"
-	f, err := os.Open(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, advise("give the path of a .npy file", "%w: %w", ErrArray, err)

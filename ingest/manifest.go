@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -34,7 +35,7 @@ func (w *writer) model(ctx context.Context) error {
 	if !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	if err := w.scan(ctx, "number the model in", []any{&w.summary.ModelID}, "SELECT coalesce(max(model_id) + 1, 0) FROM model"); err != nil {
+	if w.summary.ModelID, err = w.next(ctx, "model", 0); err != nil {
 		return err
 	}
 	return w.insert(ctx, "INSERT INTO", "model",
@@ -45,9 +46,11 @@ func (w *writer) model(ctx context.Context) error {
 
 // manifestRun writes the row of the run.
 func (w *writer) manifestRun(ctx context.Context) error {
-	if err := w.scan(ctx, "number the run in", []any{&w.summary.RunID}, "SELECT coalesce(max(run_id) + 1, 1) FROM run"); err != nil {
+	id, err := w.next(ctx, "run", 1)
+	if err != nil {
 		return err
 	}
+	w.summary.RunID = id
 	key, err := w.runKey(ctx)
 	if err != nil {
 		return err
@@ -59,6 +62,24 @@ func (w *writer) manifestRun(ctx context.Context) error {
 		[][]any{{w.summary.RunID, key, w.summary.ModelID, r.CreatedAt.UTC(), r.Version, r.CommandLine, r.PromptSource, r.Prompts, r.PromptsSHA256,
 			r.Seed, r.BOS, null(r.BOSPolicy), r.Convention.String(), r.Processing.String(), r.Precision, r.BLAS, r.Threads,
 			r.Factors, r.Pairs, r.PairMeans, r.Logits, null(r.Options), schema.Running.String(), len(r.Heads)}})
+}
+
+// spareNumbers is how many numbers a table must have left: more than a model has components.
+const spareNumbers = 1 << 24
+
+// next gives the number that follows those of a table of runs, models or components, or least if there are none. A stranger's file may
+// have any numbers, and the last of all has no next.
+func (w *writer) next(ctx context.Context, table string, least int) (int, error) {
+	var last sql.NullInt64
+	if err := w.scan(ctx, "number rows of "+table+" in", []any{&last}, "SELECT max("+table+"_id) FROM "+table); err != nil {
+		return 0, err
+	}
+	if last.Valid && (last.Int64 < 0 || last.Int64 > math.MaxInt32-spareNumbers) {
+		return 0, &dbfile.Error{Op: "append to", Path: w.opts.Path, Kind: dbfile.ErrConstraint,
+			Detail: fmt.Sprintf("its largest %s_id is %d, want 0 to %d", table, last.Int64, math.MaxInt32-spareNumbers),
+			Advice: "ducklens merge FILE -o NEW makes a file with the same runs, numbered from 1"}
+	}
+	return max(least, int(last.Int64)+1), nil
 }
 
 // runKey gives the key of the run, another one than those of runs of the file that ask the same.
@@ -81,10 +102,11 @@ func (w *writer) components(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var next int32
-	if err := w.scan(ctx, "number components in", []any{&next}, "SELECT coalesce(max(component_id) + 1, 0) FROM component"); err != nil {
+	first, err := w.next(ctx, "component", 0)
+	if err != nil {
 		return err
 	}
+	next := int32(first)
 	model := schema.ModelKey(w.run.Model)
 	var added, has [][]dbfile.Value
 	w.componentIDs = nil

@@ -46,6 +46,8 @@ type Progress struct {
 	Examples int   // written and committed
 	Total    int   // in the whole run
 	Rows     int64 // written, in all tables
+	// Resumable tells that the file has its name: should the process end now, Resume goes on after these examples.
+	Resumable bool
 }
 
 // Options says what to run and where to write it.

@@ -40,7 +40,8 @@ func newWriter(opts *Options, run schema.Run) *writer {
 // report tells the caller how far the run is.
 func (w *writer) report() {
 	if w.opts.Progress != nil {
-		w.opts.Progress(Progress{Examples: w.summary.Examples, Total: w.run.Prompts, Rows: w.summary.Rows})
+		w.opts.Progress(Progress{Examples: w.summary.Examples, Total: w.run.Prompts, Rows: w.summary.Rows,
+			Resumable: w.db != nil && !w.db.Pending()})
 	}
 }
 

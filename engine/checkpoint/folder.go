@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"ducklens/engine/internal/regular"
+	"ducklens/internal/regular"
 )
 
 // Names of the files of a model folder.

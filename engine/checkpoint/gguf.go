@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"ducklens/engine/checkpoint/gguf"
-	"ducklens/engine/internal/regular"
+	"ducklens/internal/regular"
 )
 
 // splitName is how llama.cpp names the parts of a model.

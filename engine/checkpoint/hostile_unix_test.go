@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ducklens/engine/checkpoint"
-	"ducklens/engine/internal/regular"
+	"ducklens/internal/regular"
 )
 
 // A folder, a pipe or a device in place of a file is refused at once, and by what it is.

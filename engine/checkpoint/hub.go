@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"ducklens/engine/internal/jsonfault"
-	"ducklens/engine/internal/regular"
+	"ducklens/internal/regular"
 )
 
 // Limits of an index of shards.

@@ -7,7 +7,7 @@ import (
 	"os"
 
 	"ducklens/engine/internal/jsonfault"
-	"ducklens/engine/internal/regular"
+	"ducklens/internal/regular"
 )
 
 const maxConfigBytes = 1 << 20

@@ -5,7 +5,7 @@ package checkpoint
 import (
 	"io"
 
-	"ducklens/engine/internal/regular"
+	"ducklens/internal/regular"
 )
 
 // mapFile reads a regular file into memory, where the platform has no mmap that we use.

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ducklens/engine/internal/regular"
+	"ducklens/internal/regular"
 )
 
 // mapFile maps a regular file read-only. The function it returns unmaps it.

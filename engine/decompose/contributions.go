@@ -15,10 +15,12 @@ type Output struct {
 	Rows   []int
 	Tables []Table // the key side first, then the query side; pairs in the order query basis, key basis
 
-	// Closure is the largest |score - sum of contributions| over tables and positions, and RelativeClosure
-	// the largest such residual divided by max(1, |score|). The score is the model's own, or, where a vector
-	// was replaced, the one of the replaced vector and the model's own other vector. NaN if any sum is.
+	// Closure is the largest |score - sum of contributions| over tables and positions, and RelativeClosure is
+	// Closure divided by max(1, |score|, |baseline|), the scale of the model's own scores. Where a vector was
+	// replaced, the score is the one of the replaced vector and the model's own other vector; of one that
+	// is larger than the scale, the residual counts in proportion. NaN if any sum is.
 	Closure, RelativeClosure float64
+	scale                    float64
 }
 
 // Table holds the contributions of one side under one pair of bases.
@@ -51,7 +53,10 @@ func Contributions[T blas.Float](in Input[T]) (Output, error) {
 	if err := in.check(); err != nil {
 		return Output{}, err
 	}
-	out := Output{Rows: in.rows()}
+	out := Output{Rows: in.rows(), scale: max(1, math.Abs(float64(in.Key.Score)))}
+	if in.Baseline != nil {
+		out.scale = max(out.scale, math.Abs(float64(in.Baseline.Score)))
+	}
 	keySide(&in, &out)
 	querySide(&in, &out)
 	return out, nil
@@ -245,15 +250,16 @@ func (r *reading) contributions(rows []int, vector, basis int, splitQuery bool) 
 	return out
 }
 
-// close records how far contributions are from adding up to the reference score.
+// close records how far contributions are from adding up to the reference score. That of a replaced vector may be far larger
+// than the model's own, and its residual counts in proportion.
 func (out *Output) close(reference float64, contributions [][4]float64) {
 	sum := 0.0
 	for _, row := range contributions {
 		sum += row[0] + row[1] + row[2] + row[3]
 	}
-	residual := math.Abs(reference - sum)
+	residual := math.Abs(reference-sum) * (out.scale / max(out.scale, math.Abs(reference)))
 	out.Closure = max(out.Closure, residual) // NaN stays NaN
-	out.RelativeClosure = max(out.RelativeClosure, residual/max(1, math.Abs(reference)))
+	out.RelativeClosure = out.Closure / out.scale
 }
 
 // scoreOf gives the score of a query and a key vector.

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
@@ -77,6 +78,29 @@ func (r *reader[T]) vector(s Source, n int) []float64 {
 	}
 	plus(x, s.Plus)
 	return x
+}
+
+// gain reads the gain of a norm, or nil where it is not stored. One that is zero throughout lets nothing through: whatever
+// the model reads behind it is the same for every prompt, and has no parts.
+func (r *reader[T]) gain(s Source, n int, norm string) []float64 {
+	x := r.vector(s, n)
+	if x == nil || slices.ContainsFunc(x, func(v float64) bool { return v != 0 }) {
+		return x
+	}
+	r.fault = &ZeroGainError{Path: r.checkpoint.Path(), Tensor: s.Tensor, Norm: norm}
+	return nil
+}
+
+// ZeroGainError says that the gain of a norm is zero throughout.
+type ZeroGainError struct{ Path, Tensor, Norm string }
+
+func (e *ZeroGainError) Error() string {
+	return fmt.Sprintf("checkpoint %s: the gain of %s is 0 throughout (tensor %q), want a number other than 0", e.Path, e.Norm, e.Tensor)
+}
+
+// Hint says where such weights come from.
+func (e *ZeroGainError) Hint() string {
+	return "the weights are not those of a trained model, or were spoilt when they were saved; get the model again"
 }
 
 // zeros is vector, with zeros where the parameter is not stored.

@@ -30,7 +30,7 @@ func (u *unembedding[T]) open(r *reader[T], m *Model[T], src *Sources) (err erro
 	u.processed = m.processing == schema.Processed
 	u.less = u.processed && s.LogitCap == 0 // a cap is not blind to what all logits have in common
 	u.centre = s.Norm.Centre && !s.NoFinalNorm
-	if u.gain = r.vector(src.FinalGain, s.DModel); u.gain == nil {
+	if u.gain = r.gain(src.FinalGain, s.DModel, "the last norm"); u.gain == nil {
 		u.gain = ones(s.DModel)
 	}
 	u.shift = r.zeros(src.FinalShift, s.DModel)

@@ -104,7 +104,7 @@ func (m *Model[T]) load(c *checkpoint.Checkpoint, sources *Sources) error {
 		}
 		l := i - len(tables)
 		w := &weights[T]{reader: newReader(), model: m}
-		m.layers[l], faults[i] = w.layer(sources.Layer(l), l > 0 && l == m.reach)
+		m.layers[l], faults[i] = w.layer(l, sources.Layer(l))
 		w.release()
 	})
 	for _, err := range faults {
@@ -121,12 +121,13 @@ type weights[T blas.Float] struct {
 	model *Model[T]
 }
 
-// layer reads a layer, or of the last one that a model needs what makes queries, keys and values.
-func (w *weights[T]) layer(src LayerSources, last bool) (layer[T], error) {
+// layer reads a layer, or of the last one that the model needs what makes queries, keys and values.
+func (w *weights[T]) layer(number int, src LayerSources) (layer[T], error) {
 	var l layer[T]
 	s := w.model.spec
+	named := func(norm string) string { return fmt.Sprintf("the norm %s in layer %d", norm, number) }
 	heads, kv := s.Heads*s.DHead, s.KVHeads*s.DHead
-	gain, shift := w.vector(src.Gain, s.DModel), w.vector(src.Shift, s.DModel)
+	gain, shift := w.gain(src.Gain, s.DModel, named("before attention")), w.vector(src.Shift, s.DModel)
 	var bias []float64
 	if src.QBias.Stored() || src.KBias.Stored() || src.VBias.Stored() || shift != nil {
 		for _, b := range []part{{src.QBias, heads}, {src.KBias, kv}, {src.VBias, kv}} {
@@ -139,12 +140,12 @@ func (w *weights[T]) layer(src LayerSources, last bool) (layer[T], error) {
 		if s.QKNorm == FullWidth {
 			q, k = heads, kv
 		}
-		l.qGain, l.kGain = rounded[T](w.vector(src.QGain, q)), rounded[T](w.vector(src.KGain, k))
+		l.qGain, l.kGain = rounded[T](w.gain(src.QGain, q, named("of queries"))), rounded[T](w.gain(src.KGain, k, named("of keys")))
 	}
 	if s.Sinks {
 		l.sinks = rounded[T](w.vector(src.Sink, s.Heads))
 	}
-	if last {
+	if number > 0 && number == w.model.reach {
 		l.qkvBias = rounded[T](bias)
 		return l, w.fault
 	}
@@ -166,9 +167,13 @@ func (w *weights[T]) layer(src LayerSources, last bool) (layer[T], error) {
 	}
 	l.wo = w.writing(valueBias, bo, heads, src.O)
 	l.qkvBias, l.bo = rounded[T](bias), rounded[T](bo)
-	l.attnGain = rounded[T](w.vector(src.PostAttnGain, s.DModel))
-	l.mlpGain = rounded[T](w.vector(src.PostMLPGain, s.DModel))
-	w.mlps(&l, src)
+	l.attnGain = rounded[T](w.gain(src.PostAttnGain, s.DModel, named("after attention")))
+	l.mlpGain = rounded[T](w.gain(src.PostMLPGain, s.DModel, named("after the MLP")))
+	n := normed{gain, shift}
+	if !s.SharedNorm {
+		n = normed{w.gain(src.MLPGain, s.DModel, named("before the MLP")), w.vector(src.MLPShift, s.DModel)}
+	}
+	w.mlps(&l, src, n)
 	return l, w.fault
 }
 
@@ -182,14 +187,9 @@ func (s *Spec) perHead(x []float64) []float64 {
 	return list
 }
 
-// mlps reads the MLP of a layer, or its experts.
-func (w *weights[T]) mlps(l *layer[T], src LayerSources) {
+// mlps reads the MLP of a layer, or its experts, behind the norm n.
+func (w *weights[T]) mlps(l *layer[T], src LayerSources, n normed) {
 	s := w.model.spec
-	gain, shift := src.MLPGain, src.MLPShift
-	if s.SharedNorm {
-		gain, shift = src.Gain, src.Shift
-	}
-	n := normed{w.vector(gain, s.DModel), w.vector(shift, s.DModel)}
 	if s.Experts == nil {
 		if s.Gated {
 			l.mlp.gate, l.mlp.gateBias = w.hidden(n, src.GateBias, part{src.Gate, s.DMLP})

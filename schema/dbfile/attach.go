@@ -42,6 +42,9 @@ func attachTo(ctx context.Context, conn *sql.Conn, path, name string, check func
 	if err != nil {
 		return nil, err
 	}
+	if err := plainLog(abs); err != nil {
+		return nil, Fail("open", path, err)
+	}
 	if release, err = reserve(abs, false); err != nil {
 		return nil, Fail(op, path, err)
 	}

@@ -282,6 +282,9 @@ func attach(ctx context.Context, path string, m mode, opts Options) (*DB, error)
 // where those go.
 func attachAs(ctx context.Context, path, abs string, m mode, opts Options) (_ *DB, err error) {
 	db := &DB{path: path, file: abs}
+	if err := plainLog(abs); err != nil {
+		return nil, err
+	}
 	if db.release, err = reserve(abs, m.writes()); err != nil {
 		return nil, err
 	}

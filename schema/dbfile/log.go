@@ -32,24 +32,33 @@ func checkLogs(abs string) error {
 	return nil
 }
 
+// plainLog demands that the write-ahead log beside a file, if there is one, is a file: DuckDB would wait for the other end of a pipe.
+func plainLog(abs string) error {
+	info, err := os.Stat(abs + ".wal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && !info.Mode().IsRegular() {
+		err = &Error{Kind: ErrNotDatabase, Detail: "its write-ahead log is no file"}
+	}
+	return err
+}
+
 // checkLog looks at one log, if it is there.
 func checkLog(path string) (err error) {
 	const name = "its write-ahead log"
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() {
-		return &Error{Kind: ErrNotDatabase, Detail: name + " is no file"}
-	}
-	f, err := os.Open(path)
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
 	head := make([]byte, len(logHead))
 	n, err := f.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -189,6 +189,10 @@ func (d *Draft) exchange(body string) error {
 func (d *Draft) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.close()
+}
+
+func (d *Draft) close() error {
 	if d.done {
 		return nil
 	}
@@ -203,14 +207,17 @@ func (d *Draft) Close() error {
 	return err
 }
 
-// Abandon removes all drafts of this process, and lets none be published any more. It is for one that is about to end
-// before its commands have returned.
+// Abandon removes all drafts of this process but those that are being published, and lets none be published any more. It is
+// for a process that is about to end before its commands have returned, and does not wait for a disk.
 func Abandon() {
 	alive.Lock()
 	list := slices.Clone(alive.list)
 	alive.Unlock()
 	for _, d := range list {
-		_ = d.Close() // Clean removes what stays
+		if d.mu.TryLock() {
+			_ = d.close() // Clean removes what stays
+			d.mu.Unlock()
+		}
 	}
 }
 

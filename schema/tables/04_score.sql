@@ -35,8 +35,8 @@ CREATE TABLE score (
   key_norm_scale      FLOAT   CHECK (isfinite(key_norm_scale) AND key_norm_scale > 0),
   -- Scale that QK-norm divides the key vector by at the baseline position; NULL where there is none.
   baseline_norm_scale FLOAT   CHECK (isfinite(baseline_norm_scale) AND baseline_norm_scale > 0),
-  -- Largest distance between a score and the sum of its contributions, over sides, bases and both positions;
-  -- score units.
+  -- Largest distance between a score and the sum of its contributions, over sides, bases and both positions, in score
+  -- units; where a replaced vector's score is larger than max(1, |score|, |baseline|), in proportion to it.
   closure_residual    DOUBLE  NOT NULL CHECK (isfinite(closure_residual) AND closure_residual >= 0),
   -- score - baseline.
   diff                FLOAT   GENERATED ALWAYS AS (score - baseline) VIRTUAL

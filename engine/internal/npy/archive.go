@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"ducklens/engine/internal/regular"
+	"ducklens/internal/regular"
 )
 
 // Limits of an archive. Deflate shrinks at most 1032-fold, and trained weights hardly at all: an archive

@@ -20,9 +20,10 @@ SELECT t.run_id, t.example_id AS case_order, format('example {}, head {}, {}', t
 FROM substitution AS t JOIN edge AS e ON e.run_id = t.run_id AND e.example_id = t.example_id
 WHERE (t.baseline IS NULL) <> (e.baseline_kind = 'none');
 
+{{/* A vector that is zero, such as what a head writes whose weights are, has parts of length 0. */}}
 -- conflicting: unit vector does not have length 1 / unit vectors do not have length 1
 SELECT run_id, example_id AS case_order, format('example {}, head {}, {}: parts of length {} and {}', example_id, head_id, vector, par_norm, perp_norm) AS case_text
-FROM projection WHERE (measure = 'score' OR side = 'query') AND NOT abs(par_fraction + perp_fraction - 1) <= 1e-3;
+FROM projection WHERE (measure = 'score' OR side = 'query') AND NOT (abs(par_fraction + perp_fraction - 1) <= 1e-3 OR par_norm = 0 AND perp_norm = 0);
 
 -- conflicting: logit is that of no token of its example / logits are those of no token of their examples
 SELECT l.run_id, l.example_id AS case_order, format('example {}: {}, token {}', l.example_id, l.token, l.token_id) AS case_text

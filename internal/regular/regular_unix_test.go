@@ -4,13 +4,14 @@ package regular_test
 
 import (
 	"errors"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
-	"ducklens/engine/internal/regular"
+	"ducklens/internal/regular"
 )
 
 // A pipe that nobody writes to is refused at once, and a device is not touched.
@@ -21,6 +22,13 @@ func TestOpenOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, kind := range map[string]string{pipe: "a named pipe", "/dev/null": "a device"} {
+		dir, name := filepath.Split(path)
+		if _, err := regular.DirFS(dir).Open(name); !errors.Is(err, regular.ErrNotRegular) {
+			t.Errorf("%s in a folder: %v", path, err)
+		}
+		if info, err := fs.Stat(regular.DirFS(dir), name); err != nil || info.Mode().IsRegular() {
+			t.Errorf("%s is %v, %v", path, info, err)
+		}
 		if _, err := regular.Open(path); !errors.Is(err, regular.ErrNotRegular) || !strings.Contains(err.Error(), kind) {
 			t.Errorf("%s: %v", path, err)
 		}

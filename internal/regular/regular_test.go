@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"ducklens/engine/internal/regular"
+	"ducklens/internal/regular"
 )
 
 func TestOpen(t *testing.T) {

@@ -1,6 +1,6 @@
 // Package regular opens regular files and nothing else.
 //
-// A model folder comes from strangers. Opening a named pipe in it would wait for somebody to write, and
+// Files and folders come from strangers. Opening a named pipe in it would wait for somebody to write, and
 // opening a device may do anything; what is not a file is refused before it is opened.
 package regular
 
@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // ErrNotRegular: the path leads to a folder, a pipe, a device or a socket.
@@ -35,6 +36,28 @@ func Open(path string) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// DirFS is [os.DirFS] with regular files and folders only.
+func DirFS(dir string) fs.FS { return folder(dir) }
+
+type folder string
+
+// Stat tells what is there, whatever it is.
+func (f folder) Stat(name string) (fs.FileInfo, error) { return fs.Stat(os.DirFS(string(f)), name) }
+
+func (f folder) Open(name string) (fs.File, error) {
+	info, err := f.Stat(name)
+	if err == nil && !info.IsDir() {
+		var file *os.File
+		if file, err = Open(filepath.Join(string(f), filepath.FromSlash(name))); err == nil {
+			return file, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.DirFS(string(f)).Open(name)
 }
 
 // Check refuses what is not a regular file, and says what it is.
