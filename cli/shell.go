@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -126,7 +127,11 @@ func plotTo(ctx context.Context, s *session.Session, q queries.Query, set map[st
 	if err != nil {
 		return err
 	}
-	return writeFile(path, func(w io.Writer) error { return format.write(f, w, figure.Options{}) })
+	err = writeFile(path, func(w io.Writer) error { return format.write(f, w, figure.Options{}) })
+	if errors.Is(err, fs.ErrPermission) {
+		return &hinted{err, "a shell writes below the folder in which it was started; ducklens plot writes anywhere"}
+	}
+	return err
 }
 
 // schemaOf prints the documentation of a file, or of what is called name.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ducklens/cli"
+	"ducklens/cli/confine"
 	"ducklens/cli/demo"
 )
 
@@ -78,7 +79,10 @@ func TestShellTerminal(t *testing.T) {
 	master, terminal := pseudoTerminal(t)
 	cmd := exec.CommandContext(t.Context(), "ducklens", "shell", file)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
-	cmd.Env = append(os.Environ(), "TERM=xterm", "XDG_STATE_HOME="+dir)
+	cmd.Dir, cmd.Env = filepath.Join(dir, "here"), append(os.Environ(), "TERM=xterm", "XDG_STATE_HOME="+dir)
+	if err := os.Mkdir(cmd.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
@@ -133,14 +137,19 @@ func TestShellTerminal(t *testing.T) {
 	at = screen.wait(t, at, "ducklens> ")
 	press("SELECT 'given up\x03")
 	at = screen.wait(t, at, "ducklens> ")
-	press(".plot top_heads " + filepath.Join(dir, "heads.png") + "\r")
-	screen.wait(t, at, "heads.png\r\n")
+	press(".plot top_heads heads.png\r")
+	at = screen.wait(t, at, "heads.png\r\n")
+	if strings.Contains(confine.Support(), "takes other files away") {
+		press(".plot top_heads ../elsewhere.png\r")
+		at = screen.wait(t, at, "permission denied")
+		screen.wait(t, at, "below the folder")
+	}
 	time.Sleep(50 * time.Millisecond)
 	press("\x04")
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("it ended with %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "heads.png")); err != nil {
+	if _, err := os.Stat(filepath.Join(cmd.Dir, "heads.png")); err != nil {
 		t.Error(err)
 	}
 	history, err := os.ReadFile(filepath.Join(dir, "ducklens", "history"))

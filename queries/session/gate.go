@@ -251,8 +251,25 @@ func (t *tree) table(catalog, schema, name string) error {
 	return nil
 }
 
+// elsewhere refuses a function that is named with a database or schema of other than DuckDB's own or the session's: the file's macros
+// lie there.
+func elsewhere(node map[string]any) error {
+	catalog, schema := word(node, "catalog"), word(node, "schema")
+	if catalog == "" && (schema == "data" || schema == "system") {
+		catalog, schema = schema, ""
+	}
+	if (catalog == "" || catalog == "data" || catalog == "system") && (schema == "" || schema == "main" || schema == "pg_catalog") {
+		return nil
+	}
+	return &RefusedError{What: fmt.Sprintf("function %s.%s", strings.Trim(catalog+"."+schema, "."), word(node, "function_name")),
+		Why: "a query calls the functions of DuckDB and of ducklens alone"}
+}
+
 // function looks at a function that stands where a value does.
 func (t *tree) function(node map[string]any) error {
+	if err := elsewhere(node); err != nil {
+		return err
+	}
 	name := word(node, "function_name")
 	if allowed, table := tableFunctions[name]; actingFunctions[name] || table && !allowed && name != "histogram" { // there is an aggregate of this name
 		return &RefusedError{What: "function " + name, Why: "it is not one that only reads this file"}
@@ -263,6 +280,9 @@ func (t *tree) function(node map[string]any) error {
 
 // tableFunction looks at a function that stands where a table does.
 func (t *tree) tableFunction(node map[string]any) error {
+	if err := elsewhere(node); err != nil {
+		return err
+	}
 	name := word(node, "function_name")
 	switch {
 	case t.known[name]:

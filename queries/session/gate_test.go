@@ -159,7 +159,7 @@ func TestOtherTables(t *testing.T) {
 		name, want string
 		statements []string
 	}{
-		{"computed column", `its table meta has "value0 VARCHAR", want "\"value\" VARCHAR NOT NULL"`, []string{
+		{"computed column", `it has no stored column meta.value`, []string{
 			"CREATE TABLE meta2(key VARCHAR PRIMARY KEY, value0 VARCHAR, value VARCHAR AS (reverse(value0)))",
 			"INSERT INTO meta2(key, value0) SELECT key, value FROM meta", "DROP TABLE meta", "ALTER TABLE meta2 RENAME TO meta",
 			"CREATE MACRO reverse(x) AS (SELECT x || content FROM read_text('/etc/passwd'))"}},
@@ -194,14 +194,10 @@ func alteredFile(t *testing.T, statements ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, statement := range statements {
-		if _, err := db.SQL().ExecContext(t.Context(), statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
-	}
 	if err := db.Finalize(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	schematest.Plant(t, db.Path(), statements...)
 	return db.Path()
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +59,24 @@ problems:
 			}
 		}
 		tb.Errorf("database does not verify: %v", p)
+	}
+}
+
+// Plant runs statements on a finished file as a stranger with DuckDB's own shell can, without any of the limits that this program sets.
+func Plant(tb testing.TB, path string, statements ...string) {
+	tb.Helper()
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	for _, s := range slices.Concat([]string{"ATTACH " + dbfile.QuoteText(path) + " AS data", "USE data.main"}, statements, []string{"USE memory.main", "DETACH data"}) {
+		if _, err := db.ExecContext(tb.Context(), s); err != nil {
+			tb.Fatalf("%s: %v", s, err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		tb.Fatal(err)
 	}
 }
 

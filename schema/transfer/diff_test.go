@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ducklens/schema/dbfile"
+	"ducklens/schema/schematest"
 	"ducklens/schema/transfer"
 )
 
@@ -42,7 +43,7 @@ func TestDiff(t *testing.T) {
 	}
 
 	changed := runFile(t, "", 1)
-	execIn(t, changed,
+	schematest.Plant(t, changed,
 		"UPDATE score SET score = score + 0.5 WHERE example_id = 1",
 		"UPDATE key_factor SET vector = list_transform(vector, lambda x: x + 2) WHERE example_id = 2 AND component_id = 1",
 		"UPDATE key_coordinate SET baseline = baseline + 1 WHERE example_id = 2 AND component_id = 1",
@@ -94,7 +95,7 @@ func TestDiff(t *testing.T) {
 	// Missing rows, numbers and other texts differ whatever the tolerance.
 	options.Tolerance = 1e9
 	less := runFile(t, "", 1)
-	execIn(t, less, "DELETE FROM prompt_attention WHERE prompt_id = 0 AND pos = 3", "UPDATE prompt_token SET text = 'x' WHERE prompt_id = 2 AND pos = 0", "UPDATE score SET baseline = NULL WHERE example_id = 0")
+	schematest.Plant(t, less, "DELETE FROM prompt_attention WHERE prompt_id = 0 AND pos = 3", "UPDATE prompt_token SET text = 'x' WHERE prompt_id = 2 AND pos = 0", "UPDATE score SET baseline = NULL WHERE example_id = 0")
 	c = diff(a, less)
 	if c.OnlyA != 1 || c.OnlyB != 0 || c.Different != 2 || !math.IsInf(c.Largest, 1) || len(c.Worst) != 3 {
 		t.Errorf("a missing row, a missing number and another text: %+v", c)
@@ -110,9 +111,9 @@ func TestDiff(t *testing.T) {
 func TestDiffRefuses(t *testing.T) {
 	t.Parallel()
 	a, unfinished := runFile(t, "", 1), runFile(t, "", 1)
-	execIn(t, unfinished, "UPDATE run SET status = 'running'")
+	schematest.Plant(t, unfinished, "UPDATE run SET status = 'running'")
 	planted := runFile(t, "", 1)
-	execIn(t, planted, "ALTER TABLE projection RENAME TO p", "CREATE VIEW projection AS SELECT * FROM p")
+	schematest.Plant(t, planted, "ALTER TABLE projection RENAME TO p", "CREATE VIEW projection AS SELECT * FROM p")
 	for _, tt := range []struct {
 		a, b string
 		runB int

@@ -55,7 +55,7 @@ func TestExportImport(t *testing.T) {
 	t.Parallel()
 	whole := runFile(t, "", 1, 2)
 	file := copyOf(t, whole)
-	execIn(t, file, "INSERT INTO saved_query VALUES ('mine', 'SELECT ''\u00e4\n'' -- \"')",
+	schematest.Plant(t, file, "INSERT INTO saved_query VALUES ('mine', 'SELECT ''\u00e4\n'' -- \"')",
 		"UPDATE score SET baseline = NULL WHERE example_id = 1", "UPDATE key_factor SET baseline = NULL, vector = list_concat(vector, vector) WHERE example_id = 1 AND run_id = 2")
 	for _, name := range []string{"out", "it's [1]*? {a,b}", "run_id=7", "äß\n"} {
 		folder, again := filepath.Join(t.TempDir(), name), filepath.Join(t.TempDir(), name+".duckdb")
@@ -113,13 +113,13 @@ func TestExportRefuses(t *testing.T) {
 	t.Parallel()
 	good := runFile(t, "", 1)
 	unfinished := copyOf(t, good)
-	execIn(t, unfinished, "UPDATE run SET status = 'running'")
+	schematest.Plant(t, unfinished, "UPDATE run SET status = 'running'")
 	view := copyOf(t, good)
-	execIn(t, view, "ALTER TABLE projection RENAME TO p", "CREATE VIEW projection AS SELECT * FROM read_csv('/etc/passwd')")
+	schematest.Plant(t, view, "ALTER TABLE projection RENAME TO p", "CREATE VIEW projection AS SELECT * FROM read_csv('/etc/passwd')")
 	column := copyOf(t, good)
-	execIn(t, column, "ALTER TABLE prompt_token ALTER COLUMN text DROP NOT NULL")
+	schematest.Plant(t, column, "ALTER TABLE prompt_token ALTER COLUMN text DROP NOT NULL")
 	macro := copyOf(t, good)
-	execIn(t, macro, "CREATE MACRO duckdb_columns() AS TABLE SELECT * FROM read_csv('/etc/passwd')", "CREATE MACRO count(x) AS error('macro')")
+	schematest.Plant(t, macro, "CREATE MACRO duckdb_columns() AS TABLE SELECT * FROM read_csv('/etc/passwd')", "CREATE MACRO count(x) AS error('macro')")
 	export := func(into string) string {
 		path := filepath.Join(t.TempDir(), into)
 		if _, err := transfer.Export(t.Context(), good, path, dbfile.Options{}); err != nil {

@@ -1,7 +1,6 @@
 package transfer_test
 
 import (
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -159,11 +158,11 @@ func TestMergeRefuses(t *testing.T) {
 	t.Parallel()
 	a := runFile(t, "", 1)
 	unfinished := runFile(t, "", 2)
-	execIn(t, unfinished, "UPDATE run SET status = 'running'")
+	schematest.Plant(t, unfinished, "UPDATE run SET status = 'running'")
 	other := runFile(t, "", 3)
-	execIn(t, other, "UPDATE model SET n_ctx = 7")
+	schematest.Plant(t, other, "UPDATE model SET n_ctx = 7")
 	planted := runFile(t, "", 4)
-	execIn(t, planted, "ALTER TABLE projection RENAME TO p", "CREATE VIEW projection AS SELECT * FROM read_csv('/etc/passwd')")
+	schematest.Plant(t, planted, "ALTER TABLE projection RENAME TO p", "CREATE VIEW projection AS SELECT * FROM read_csv('/etc/passwd')")
 	for _, tt := range []struct {
 		name, source string
 		want         error
@@ -190,23 +189,4 @@ func TestMergeRefuses(t *testing.T) {
 		}
 	}
 	verified(t, a)
-}
-
-// execIn changes a finished file as a stranger with DuckDB's own shell does.
-func execIn(t *testing.T, path string, statements ...string) {
-	t.Helper()
-	db, err := sql.Open("duckdb", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.SetMaxOpenConns(1)
-	statements = slices.Concat([]string{"ATTACH " + dbfile.QuoteText(path) + " AS data", "USE data.main"}, statements, []string{"USE memory.main", "DETACH data"})
-	for _, s := range statements {
-		if _, err := db.ExecContext(t.Context(), s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
 }
