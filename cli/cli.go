@@ -192,11 +192,11 @@ drawn from saved questions.`,
 		RunE:          subcommandWanted,
 		PersistentPreRun: func(cmd *cobra.Command, args []string) {
 			p := ownProcess(cmd.Context())
-			p.confine(cmd, args)
 			if cmd.Name() != "shell" { // there, an interrupt stops what runs
 				p.obey(cmd.Context())
 			}
 			tidy(cmd, args)
+			p.confine(cmd, args) // tidying removes files beside those that a command only reads
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return asUsage(flagError(err)) })

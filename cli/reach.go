@@ -35,9 +35,9 @@ func reach(cmd *cobra.Command, args []string) (paths confine.Paths) {
 		}
 	})
 	switch cmd.Name() {
-	case "migrate": // in place
-		for _, arg := range args {
-			write(&paths, arg)
+	case "migrate", "add": // in place
+		if len(args) > 0 {
+			write(&paths, args[0])
 		}
 	case "plot":
 		if !cmd.Flags().Changed("output") { // NAME.svg
@@ -61,12 +61,17 @@ func wantsTemporary(cmd *cobra.Command, args []string) bool {
 	case "verify", "demo":
 		return true
 	case "query":
-		output := cmd.Flags().Lookup("output").Value.String()
-		return flagIs(cmd, "format", "parquet") || strings.HasSuffix(output, ".parquet")
+		if flagIs(cmd, "format", "parquet") || parquetFlag(cmd, "output") {
+			return true
+		}
 	}
-	prompts := cmd.Flags().Lookup("prompts")
-	return prompts != nil && strings.HasSuffix(strings.ToLower(prompts.Value.String()), ".parquet") || flagIs(cmd, "model", demoModel) ||
-		len(args) > 0 && args[0] == demoModel
+	return parquetFlag(cmd, "prompts") || parquetFlag(cmd, "labels") || flagIs(cmd, "model", demoModel) || len(args) > 0 && args[0] == demoModel
+}
+
+// parquetFlag tells whether a flag names a Parquet file, which is read through a database that spills.
+func parquetFlag(cmd *cobra.Command, name string) bool {
+	f := cmd.Flags().Lookup(name)
+	return f != nil && strings.EqualFold(filepath.Ext(f.Value.String()), ".parquet")
 }
 
 // flagIs tells whether a command has a flag with a value.

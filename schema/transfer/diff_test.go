@@ -83,7 +83,7 @@ func TestDiff(t *testing.T) {
 
 	// A component of another size, on prompts of which one is another: means of different prompts.
 	moved := runFile(t, "", 1)
-	execIn(t, moved, `UPDATE contribution_wide SET score_perp_perp = score_perp_perp + 0.25 WHERE side = 'key'
+	schematest.Plant(t, moved, `UPDATE contribution_wide SET score_perp_perp = score_perp_perp + 0.25 WHERE side = 'key'
 		AND component_id = (SELECT component_id FROM component WHERE label = 'MLP0') 
 		AND key_basis_id = (SELECT basis_id FROM basis WHERE side = 'key' AND name = 'none')
 		AND query_basis_id = (SELECT basis_id FROM basis WHERE side = 'query' AND name = 'none')`, "UPDATE prompt SET key = repeat('ab', 16) WHERE prompt_id = 0")

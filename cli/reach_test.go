@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestReach holds which files a command keeps when it gives up all others.
+func TestReach(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	for _, name := range []string{"hub/blobs/123", "hub/snapshots/main/tokenizer.json", "parts/a-00001-of-00002.gguf", "parts/a-00002-of-00002.gguf", "run.duckdb", "other.duckdb",
+		"p.jsonl", "p.parquet", "n.txt", "t.json", "mine.npy", "yours.npy", "own/a.sql", "secret", "real/run.duckdb", "export/ducklens.json"} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, to := range map[string]string{"hub/snapshots/main/model.safetensors": "../../blobs/123", "link.duckdb": "real/run.duckdb"} {
+		if err := os.Symlink(to, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const model = "hub/snapshots/main hub/blobs/123"
+	for _, c := range []struct{ line, read, folders, write string }{
+		{"info run.duckdb", "run.duckdb", "", ""},
+		{"query run.duckdb key_components", "run.duckdb", "", ""},
+		{"query run.duckdb own/a.sql -o answers/x.csv", "run.duckdb own/a.sql", ".", ""}, // the folder is not there
+		{"query run.duckdb -e secret2 -o own/x.csv", "run.duckdb", "own", ""},
+		{"query run.duckdb -e X -o /dev/null", "run.duckdb", "", "/dev/null"},
+		{"query link.duckdb -e X", "link.duckdb", "", ""},
+		{"query no.duckdb -e X", "", "", ""},
+		{"plot run.duckdb key_components", "run.duckdb", ".", ""},
+		{"plot run.duckdb key_components -o own/x.svg", "run.duckdb", "own", ""},
+		{"report run.duckdb --queries own", "run.duckdb own", ".", ""},
+		{"figures build run.duckdb", "run.duckdb", ".", ""},
+		{"figures build run.duckdb --dir own/figures", "run.duckdb", "own", ""},
+		{"verify run.duckdb", "run.duckdb", "", ""},
+		{"diff run.duckdb other.duckdb", "run.duckdb other.duckdb", "", ""},
+		{"schema run.duckdb score", "run.duckdb", "", ""},
+		{"shell run.duckdb", "run.duckdb", ".", ""},
+		{"queries check own --file run.duckdb", "own run.duckdb", "", ""},
+		{"queries add run.duckdb own", "run.duckdb own", ".", ""},
+		{"migrate link.duckdb", "link.duckdb", ". real", ""},
+		{"merge run.duckdb other.duckdb -o own/m.duckdb", "run.duckdb other.duckdb", "own", ""},
+		{"export run.duckdb --parquet own/out", "run.duckdb", "own", ""},
+		{"import export -o own/x.duckdb", "export", "own", ""},
+		{"model inspect hub/snapshots/main", model, "", ""},
+		{"tokens --model hub/snapshots/main --prompts p.jsonl", model + " p.jsonl", "", ""},
+		{"ingest --model hub/snapshots/main --head 3.0 -o own/x.duckdb", model, "own", ""},
+		{"ingest --model parts/a-00001-of-00002.gguf --head 3.0 -o own/x.duckdb", "parts/a-00001-of-00002.gguf parts", "own", ""},
+		{"ingest --model hub/snapshots/main --head 3.0 --prompts p.parquet --names n.txt --query-basis mine=mine.npy,none --key-basis yours=yours.npy --templates t.json -o own/x.duckdb",
+			model + " p.parquet n.txt mine.npy yours.npy t.json", "own", ""},
+		{"ingest --model hub/snapshots/main --head 3.0 --append -o link.duckdb --cpuprofile own/cpu", model, ". real own", ""},
+	} {
+		root := newRoot(invocation{program: "ducklens"})
+		cmd, rest, err := root.Find(strings.Fields(c.line))
+		if err == nil {
+			err = cmd.ParseFlags(rest)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", c.line, err)
+		}
+		paths := reach(cmd, cmd.Flags().Args())
+		for what, list := range map[string][2][]string{"read": {paths.Read, strings.Fields(c.read)}, "folders": {paths.Folders, strings.Fields(c.folders)}, "write": {paths.Write, strings.Fields(c.write)}} {
+			if got, want := names(t, list[0]), names(t, list[1]); !slices.Equal(got, want) {
+				t.Errorf("%s: %s %q, want %q", c.line, what, got, want)
+			}
+		}
+	}
+}
+
+// names gives the files of a list that are there, once each, by their full names.
+func names(t *testing.T, list []string) []string {
+	t.Helper()
+	set := map[string]bool{}
+	for _, name := range list {
+		full, err := filepath.Abs(target(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(full); err == nil {
+			set[full] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(set))
+}
