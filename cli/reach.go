@@ -80,10 +80,11 @@ func flagIs(cmd *cobra.Command, name, value string) bool {
 	return f != nil && f.Value.String() == value
 }
 
-// read adds what a word of the command line names, or the part behind its =, if it is there: a folder with what links in it lead to, as
-// in a download of a model; a file with the logs of a database, and with the other parts of a model.
+// read adds what a word of the command line names, or a part of NAME=FILE:option=FILE, if it is there: a folder with what links in it
+// lead to, as in a download of a model; a file with the logs of a database, and with the other parts of a model.
 func read(paths *confine.Paths, word string) {
-	names := []string{word}
+	word = strings.TrimSpace(word)
+	names := append([]string{word}, strings.FieldsFunc(word, func(r rune) bool { return r == '=' || r == ':' })...)
 	if _, value, found := strings.Cut(word, "="); found {
 		names = append(names, value)
 	}

@@ -55,7 +55,7 @@ func TestReach(t *testing.T) {
 		{"tokens --model hub/snapshots/main --prompts p.jsonl", model + " p.jsonl", "", ""},
 		{"ingest --model hub/snapshots/main --head 3.0 -o own/x.duckdb", model, "own", ""},
 		{"ingest --model parts/a-00001-of-00002.gguf --head 3.0 -o own/x.duckdb", "parts/a-00001-of-00002.gguf parts", "own", ""},
-		{"ingest --model hub/snapshots/main --head 3.0 --prompts p.parquet --names n.txt --query-basis mine=mine.npy,none --key-basis yours=yours.npy --templates t.json -o own/x.duckdb",
+		{"ingest --model hub/snapshots/main --head 3.0 --prompts p.parquet --names n.txt --query-basis mine=mine.npy:replace,none --key-basis yours=no.npy:baseline=yours.npy --templates t.json -o own/x.duckdb",
 			model + " p.parquet n.txt mine.npy yours.npy t.json", "own", ""},
 		{"ingest --model hub/snapshots/main --head 3.0 --append -o link.duckdb --cpuprofile own/cpu", model, ". real own", ""},
 	} {
