@@ -267,7 +267,7 @@ func (b *figureBuild) one(ctx context.Context, s *session.Session, q queries.Que
 // unanswerable tells whether a query failed because the run was made without what it needs, and not by a fault: it has no
 // rows, or a basis that the query takes for granted is not in the run.
 func unanswerable(err error, set map[string]string) bool {
-	if errors.Is(err, figure.ErrEmpty) {
+	if errors.Is(err, figure.ErrEmpty) || errors.Is(err, figure.ErrUndefined) {
 		return true
 	}
 	var unknown *session.UnknownError

@@ -72,7 +72,7 @@ func TestSharesOfNothing(t *testing.T) {
 		Rows: [][]any{{"a", nil, 0.0, "mean score"}, {"b", nil, 0.0, "mean score"}},
 	}
 	_, err := figure.New(q, r)
-	if want := "figure of shares: there are no shares of 0, which is the mean score"; !errors.Is(err, figure.ErrEmpty) || err.Error() != want {
+	if want := "figure of shares: there are no shares of 0, which is the mean score"; !errors.Is(err, figure.ErrUndefined) || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 	r.Rows[0][2] = 1.0

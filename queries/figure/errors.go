@@ -8,7 +8,8 @@ import (
 // What can be wrong with a result or with the way in which it is asked to be drawn; see [Error].
 var (
 	ErrMark      = errors.New("mark cannot be drawn")         // the chart is a table, a scalar or not yet known
-	ErrEmpty     = errors.New("result is empty")              // no rows, or no values in them
+	ErrEmpty     = errors.New("result is empty")              // no rows
+	ErrUndefined = errors.New("shares of 0")                  // see [queries.Result.Undefined]
 	ErrColumn    = errors.New("column does not fit")          // missing, or not of the type that the mark needs
 	ErrValue     = errors.New("value cannot be drawn")        // NULL, NaN or infinite
 	ErrDuplicate = errors.New("cell is given more than once") // two rows for one cell

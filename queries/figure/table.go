@@ -157,7 +157,7 @@ func (t *table) numbers(column string) ([]float64, error) {
 		return nil, t.fail(ErrColumn, fmt.Sprintf("column %s holds %s, want numbers", column, typ), nil, "")
 	}
 	if why := t.result.Undefined(column); why != "" {
-		return nil, t.fail(ErrEmpty, why, nil, "")
+		return nil, t.fail(ErrUndefined, why, nil, "")
 	}
 	values := make([]float64, len(t.rows))
 	var bad []int
