@@ -46,8 +46,8 @@ var perRun = sync.OnceValues(func() (*regexp.Regexp, error) {
 // joinedRuns is where SQL names run_id only to say which rows belong together.
 var joinedRuns = regexp.MustCompile(`(?i)\busing\s*\([^)]*\)|\b\w+\.run_id\s*=\s*\w+\.run_id\b`)
 
-// aboutRuns is where SQL says which run it is about, or tells runs apart.
-var aboutRuns = regexp.MustCompile(`(?i)\brun_id\b|\blatest_run\b`)
+// aboutRuns is where SQL says which run it is about, or tells runs apart: by what the table run says of them, as well.
+var aboutRuns = regexp.MustCompile(`(?i)\brun_id\b|\blatest_run\b|\b(?:from|join)\s+run\b`)
 
 // mixesRuns tells whether the rows of SQL are of every run of a file.
 func mixesRuns(sql string) (bool, error) {

@@ -13,7 +13,8 @@ func TestMixesRuns(t *testing.T) {
 	for sql, want := range map[string]bool{
 		"SELECT avg(score) FROM head_score": true,
 		"from Head_Score":                   true,
-		"SELECT 1 FROM run, score":          true,
+		"SELECT 1 FROM head, score":         true,
+		"SELECT r.seed, avg(score) FROM score JOIN run AS r USING (run_id) GROUP BY ALL":                   false,
 		"SELECT avg(x.score) FROM score AS x JOIN edge AS e USING (run_id, example_id)":                    true,
 		"SELECT avg(x.score) FROM score AS x JOIN edge AS e ON e.run_id = x.run_id AND e.prompt_id = 1":    true,
 		"SELECT avg(score) FROM score WHERE run_id = 2":                                                    false,
