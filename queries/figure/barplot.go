@@ -2,6 +2,7 @@ package figure
 
 import (
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot/vg"
 
@@ -129,15 +130,27 @@ func (m *barPlot) Middle() vg.Length { return m.pitch * vg.Length(len(m.names)) 
 func (m *barPlot) Below() vg.Length { return m.x.depth() }
 
 // Notes implements page.Plot.
-func (m *barPlot) Notes() []string {
+func (m *barPlot) Notes() (notes []string) {
 	for p := range m.f.panels() {
-		for _, b := range p.Bars {
-			if b.Error > 0 {
-				return []string{"error bars: one standard error"}
-			}
+		if slices.ContainsFunc(p.Bars, func(b Bar) bool { return b.Error > 0 }) {
+			notes = append(notes, "error bars: one standard error")
+			break
 		}
 	}
-	return nil
+	if text := m.f.missingBars(); text != "" {
+		notes = append(notes, text)
+	}
+	return notes
+}
+
+// missingBars says what a place without a bar means, where a panel has one: it looks like a bar of 0.
+func (f *Figure) missingBars() string {
+	for p := range f.panels() {
+		if len(p.Bars) < len(f.Frames[0].Panels[0].X.Names) {
+			return "no bar: not among those listed for that panel, which is not 0"
+		}
+	}
+	return ""
 }
 
 // DrawSide implements page.Plot.

@@ -23,7 +23,7 @@ func (f *Figure) Caption() string {
 	case queries.Histogram:
 		parts = append(parts, f.captionHistogram(first))
 	case queries.Bar:
-		parts = append(parts, "Bars show "+first.Y.Title+f.captionError("error bars are"))
+		parts = append(parts, "Bars show "+first.Y.Title+f.captionError("error bars are"), upperFirst(f.missingBars()))
 	case queries.Scatter:
 		parts = append(parts, f.captionScatter(first))
 	case queries.Line:

@@ -1,6 +1,7 @@
 package figure_test
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -59,6 +60,34 @@ func TestCounts(t *testing.T) {
 		if got := f.PanelNames(0); !slices.Equal(got, c.panels) {
 			t.Errorf("%s: panels %q, want %q", name, got, c.panels)
 		}
+	}
+}
+
+// A place without a bar looks like a bar of 0: where panels have different bars, the figure says that it is none.
+func TestMissingBars(t *testing.T) {
+	t.Parallel()
+	q := queries.Query{Name: "bars", Title: "Bars", Chart: queries.Chart{Mark: queries.Bar, X: "name", Y: "value", Facet: "panel"}}
+	r := &queries.Result{
+		Columns: []queries.Column{{Name: "name", Type: queries.Text}, {Name: "value", Type: queries.Float}, {Name: "panel", Type: queries.Text}},
+		Rows:    [][]any{{"a", 1.0, "left"}, {"b", 2.0, "left"}, {"a", 1.0, "right"}},
+	}
+	const says = "o bar: not among those listed for that panel, which is not 0"
+	for _, want := range []bool{true, false} {
+		f, err := figure.New(q, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := f.WriteSVG(&b, figure.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(b.String(), "n"+says); got != want {
+			t.Errorf("the figure says so: %v, want %v", got, want)
+		}
+		if got := strings.Contains(f.Caption(), "N"+says); got != want {
+			t.Errorf("the caption says so: %v, want %v", got, want)
+		}
+		r.Rows = append(r.Rows, []any{"b", 1.0, "right"})
 	}
 }
 
