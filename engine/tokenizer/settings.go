@@ -15,6 +15,7 @@ import (
 type settings struct {
 	keys  map[string]json.RawMessage
 	added []addedToken // in the order of their ids
+	older bool         // added is of added_tokens.json, which has ids and no flags
 	whole bool         // beside tokenizer.json, which says all about the nodes
 }
 
@@ -43,6 +44,7 @@ func readSettings(fsys fs.FS) (*settings, error) {
 	for key, raw := range special {
 		s.keys[key] = raw
 	}
+	s.older = true
 	return s, s.readAddedFile(fsys)
 }
 
@@ -177,6 +179,12 @@ func (s *settings) apply(b *builder, config *modelConfig, source string) (*Token
 	}
 	gpt2 := kind == gpt2Kind || s.whole && config.exists && config.gpt2()
 	tokens := slices.Clone(s.added)
+	if s.older { // what tokenizer.json says of a token, flags and all, stays
+		tokens = slices.DeleteFunc(tokens, func(t addedToken) bool {
+			_, known := b.addedAt[t.Content]
+			return known
+		})
+	}
 	special := s.special()
 	if _, known := b.ids[EndOfTextText]; known && (gpt2 || kind != "") {
 		// By default of its class, if the vocabulary has it. A new one is not made: its id would be beyond

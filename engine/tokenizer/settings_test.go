@@ -62,9 +62,12 @@ func TestSettings(t *testing.T) {
 		}), "<x>  a<p>", []int{259, 260, 'a', 261}, 259},
 		"extra tokens":        {beside(t, map[string]string{"tokenizer_config.json": `{"additional_special_tokens": ["<x>", {"content": "<y>"}], "image_token": "<i>"}`}), "<i><x><y>", []int{259, 260, 261, 262}, 259},
 		"beside a whole file": {whole(map[string]string{"added_tokens.json": `{"<x>": 260}`, "special_tokens_map.json": `{"unk_token": "bb"}`}, nil), "<x>abbb", []int{260, 'a', 258, 'b'}, -1},
-		"Qwen":                {beside(t, map[string]string{"config.json": `{"model_type": "qwen3"}`}), "12 e\u0301", []int{'1', '2', ' ', 0xc3, 0xa9}, -1},
-		"BOS of the model":    {whole(map[string]string{"config.json": `{"model_type": "llama", "text_config": {"bos_token_id": 258}}`}, nil), "a", []int{'a'}, 258},
-		"lists as ids":        {whole(map[string]string{"config.json": `{"model_type": "llama", "bos_token_id": [258]}`}, nil), "a", []int{'a'}, -1},
+		"flags of a whole file": {whole(map[string]string{"added_tokens.json": `{"<x>": 260}`}, func(file, _ map[string]any) {
+			file["added_tokens"] = []any{map[string]any{"id": 260, "content": "<x>", "lstrip": true}}
+		}), "a  <x>", []int{'a', 260}, -1},
+		"Qwen":             {beside(t, map[string]string{"config.json": `{"model_type": "qwen3"}`}), "12 e\u0301", []int{'1', '2', ' ', 0xc3, 0xa9}, -1},
+		"BOS of the model": {whole(map[string]string{"config.json": `{"model_type": "llama", "text_config": {"bos_token_id": 258}}`}, nil), "a", []int{'a'}, 258},
+		"lists as ids":     {whole(map[string]string{"config.json": `{"model_type": "llama", "bos_token_id": [258]}`}, nil), "a", []int{'a'}, -1},
 	} {
 		tok, err := tokenizer.Load(c.fsys)
 		if err != nil {
