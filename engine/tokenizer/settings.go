@@ -91,7 +91,7 @@ var specialKeys = []string{
 	"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
 }
 
-// special lists the tokens that are special by their role.
+// special lists the tokens that are special by their role. One that has several has the flags of the last.
 func (s *settings) special() []addedToken {
 	keys := slices.Clone(specialKeys)
 	for key := range s.keys {
@@ -103,7 +103,12 @@ func (s *settings) special() []addedToken {
 	var list []addedToken
 	for _, key := range keys {
 		if t, ok := tokenOf(s.keys[key]); ok {
-			list = append(list, t)
+			same := func(other addedToken) bool { return other.Content == t.Content }
+			if i := slices.IndexFunc(list, same); i >= 0 {
+				list[i] = t
+			} else {
+				list = append(list, t)
+			}
 		}
 	}
 	for _, key := range []string{"additional_special_tokens", "extra_special_tokens"} {

@@ -65,6 +65,7 @@ func TestSettings(t *testing.T) {
 		"flags of a whole file": {whole(map[string]string{"added_tokens.json": `{"<x>": 260}`}, func(file, _ map[string]any) {
 			file["added_tokens"] = []any{map[string]any{"id": 260, "content": "<x>", "lstrip": true}}
 		}), "a  <x>", []int{'a', 260}, -1},
+		"two roles":        {beside(t, map[string]string{"special_tokens_map.json": `{"mask_token": {"content": "<x>", "lstrip": true}, "eos_token": "<x>"}`}), "a  <x>", []int{259, 'a', 260}, 259},
 		"Qwen":             {beside(t, map[string]string{"config.json": `{"model_type": "qwen3"}`}), "12 e\u0301", []int{'1', '2', ' ', 0xc3, 0xa9}, -1},
 		"BOS of the model": {whole(map[string]string{"config.json": `{"model_type": "llama", "text_config": {"bos_token_id": 258}}`}, nil), "a", []int{'a'}, 258},
 		"lists as ids":     {whole(map[string]string{"config.json": `{"model_type": "llama", "bos_token_id": [258]}`}, nil), "a", []int{'a'}, -1},
