@@ -165,6 +165,9 @@ func (s *Session) known(ctx context.Context, q queries.Query, values map[string]
 		}
 		if !found {
 			advice := "the run has " + strings.Join(labels, ", ")
+			if strings.Contains(name, ",") {
+				advice = "a table is about one at a time, and a figure may have several; " + advice
+			}
 			if near := queries.Nearest(name, labels); len(labels) > 30 && len(near) > 0 {
 				advice = "did you mean " + strings.Join(near, " or ") + "?"
 			} else if len(labels) > 30 {

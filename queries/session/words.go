@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -50,7 +51,13 @@ func (s *Session) checkWords(ctx context.Context, t *tree, values map[string]any
 func (w wording) check(known []string, t *tree) error {
 	isHead := w.column == "head" || w.column == "worst_head"
 	e := &SQLError{Kind: "Conversion"}
-	switch unknown := w.unknown(known, isHead); {
+	unknown := w.unknown(known, isHead)
+	if isToken := w.column == "key_token" || w.column == "baseline_token"; isToken && !slices.Contains(known, " "+unknown) {
+		return nil // any token can be asked for; only a space that is missing is surely meant
+	} else if isToken && unknown != "" {
+		known = []string{strconv.Quote(" " + unknown)}
+	}
+	switch {
 	case w.number != "" && isHead:
 		e.Message = fmt.Sprintf("%s is compared with the number %s, want text: as a number, 11.10 is 11.1", w.column, w.number)
 	case w.number != "":
@@ -250,6 +257,7 @@ var enumerations = sync.OnceValue(func() map[string][]string {
 const (
 	headWordsSQL      = `SELECT DISTINCT h.label FROM head AS h ORDER BY h.label`
 	componentWordsSQL = `SELECT c.label FROM component AS c GROUP BY c.label ORDER BY min(c.component_id)`
+	vectorWordsSQL    = `SELECT s.vector FROM substitution AS s GROUP BY s.vector ORDER BY min(s.side), s.vector`
 	basisWordsSQL     = `SELECT b.name FROM basis AS b WHERE $side IS NULL OR b.side::VARCHAR = $side GROUP BY b.name ORDER BY min(b.basis_id)`
 )
 
@@ -280,6 +288,13 @@ func (s *Session) wordsOf(ctx context.Context, column string, names []string) ([
 		sql = headWordsSQL
 	case "component", "query_component", "key_component":
 		sql = componentWordsSQL
+	case "vector":
+		if !uses("substitution", "head_substitution") || uses("projection", "head_projection") {
+			return nil, nil
+		}
+		sql = vectorWordsSQL
+	case "key_token", "baseline_token":
+		sql = "SELECT DISTINCT e." + column + " FROM edge AS e WHERE e." + column + " IS NOT NULL"
 	case "query_basis", "key_basis", "basis":
 		sql = basisWordsSQL
 		params["side"] = nil

@@ -35,6 +35,8 @@ func TestWords(t *testing.T) {
 		{"FROM heatmap(side := 'keys')", `side has no "keys"`, "there is query, key", 22},
 		{"FROM heatmap(query_basis := 'unembd')", `query_basis has no "unembd"`, "there is none, unembed", 29},
 		{"FROM pct_explained(key_basis := 'x')", `key_basis has no "x"`, "mlp0", 33},
+		{"FROM head_substitution WHERE vector = 'W_U[IO]'", `vector has no "W_U[IO]"`, "W_U[key]", 30},
+		{"SELECT 1 FROM head_score WHERE key_token = 'Mary'", `key_token has no "Mary"`, `there is " Mary"`, 32},
 		{"SELECT 'keys'::side", `side has no "keys"`, "there is query, key", 8},
 		{"EXPLAIN FROM contribution WHERE side = 'keys'", `side has no "keys"`, "there is query, key", 33},
 	} {
@@ -54,6 +56,7 @@ func TestWords(t *testing.T) {
 		"FROM head WHERE head = 1", "FROM component WHERE head = 0 AND kind = 'head'", "FROM basis WHERE kind = 'whole'",
 		"SELECT 1 FROM (SELECT 'left' AS side FROM run) WHERE side = 'left'", "WITH x(head) AS (SELECT 'mine') FROM x WHERE head = 'mine'",
 		"SELECT 1 FROM (VALUES ('mine')) AS v(side) WHERE side = 'mine'", "SELECT 1 FROM run WHERE 'a' = 'b'",
+		"FROM head_score WHERE key_token = 'Nobody'", "FROM head_score WHERE key_token = ' Mary'", "FROM head_projection WHERE vector = 'x'",
 		"FROM head_score WHERE head LIKE 'L9%'", "FROM contribution WHERE side IS NOT DISTINCT FROM NULL",
 	} {
 		if _, err := ask(t.Context(), s, sql, nil); err != nil {
