@@ -39,10 +39,6 @@ func reach(cmd *cobra.Command, args []string) (paths confine.Paths) {
 		if len(args) > 0 {
 			write(&paths, args[0])
 		}
-	case "add": // a query, to a file
-		if len(args) > 0 {
-			write(&paths, args[0])
-		}
 	case "plot":
 		if !cmd.Flags().Changed("output") { // NAME.svg
 			paths.Folders = append(paths.Folders, ".")
