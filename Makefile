@@ -25,7 +25,7 @@ help: ## list the targets
 tools: ## check that Go and a C compiler are there, and say how to get what is not
 	@bash .ci/tools
 
-# On Linux, Go makes programs that lie where they were linked unless it is told otherwise; elsewhere it does not. At a place of its own
+# On Linux, Go links a program to fixed addresses unless it is told otherwise; elsewhere it does not. At an address of its own
 # in each process, a file that misleads DuckDB does not know where to lead it.
 PIE = $(if $(filter linux/amd64 linux/arm64,$(shell $(GO) env GOOS)/$(shell $(GO) env GOARCH)),-buildmode=pie)
 

@@ -124,3 +124,39 @@ func TestInterruptQuery(t *testing.T) {
 		t.Error("an interrupted query left its output")
 	}
 }
+
+// TestLimitsOfReaders: commands that read whole files end within the time that they are given, and soon after an interrupt.
+func TestLimitsOfReaders(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, other := filepath.Join(dir, "run.duckdb"), filepath.Join(dir, "other.duckdb")
+	if code, _, stderr := run(t.Context(), "ingest", "--model", "demo", "--head", "3.0,3.1", "-n", "250", "-o", file); code != cli.ExitOK {
+		t.Fatal(stderr)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(other, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"verify", file}, {"diff", file, other}} {
+		code, _, stderr := run(t.Context(), append(args, "--timeout", "1ms")...)
+		if code != cli.ExitFailed || !strings.Contains(stderr, "time limit reached: 1ms\nhint: give it more time with --timeout") {
+			t.Errorf("%q with a limit of time: exit code %d, %q", args, code, stderr)
+		}
+		if code, _, _ := run(t.Context(), append(args, "--timeout", "-1s")...); code != cli.ExitUsage {
+			t.Errorf("%q with a negative limit of time: exit code %d, want %d", args, code, cli.ExitUsage)
+		}
+		start := time.Now()
+		code, stderr, took := interrupt(t, "", func() bool { return time.Since(start) > 200*time.Millisecond }, args...)
+		if code != cli.ExitInterrupted {
+			t.Errorf("%q interrupted: exit code %d, want %d\n%s", args, code, cli.ExitInterrupted, stderr)
+		}
+		// Two hundred milliseconds are promised; a busy machine may take longer.
+		if took > 5*time.Second {
+			t.Errorf("%q stopped after %v", args, took)
+		}
+		t.Logf("%s stopped after %v", args[0], took)
+	}
+}

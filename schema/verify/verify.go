@@ -79,13 +79,19 @@ type Report struct {
 // OK tells whether nothing is wrong.
 func (r Report) OK() bool { return len(r.Problems) == 0 }
 
-// Hint says what to do about rows that a write which was cut off can leave for readers of the file, or "".
+// Hint says what to do about rows that a write which was cut off can leave for readers of the file, or about views of another release; or "".
 func (r Report) Hint() string {
-	if !r.log || !slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Kind == Orphan }) {
-		return ""
+	has := func(kind ProblemKind) bool {
+		return slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Kind == kind })
 	}
-	return "a write-ahead log lies beside the file: rows that belong to nothing can be left of a write that was cut off; " +
-		"ducklens ingest with --resume or --append removes them"
+	switch {
+	case r.log && has(Orphan):
+		return "a write-ahead log lies beside the file: rows that belong to nothing can be left of a write that was cut off; " +
+			"ducklens ingest with --resume or --append removes them"
+	case has(Altered):
+		return "ducklens itself makes views and macros anew for every question; a file of another release, or of somebody who has changed them, gets those of this one by ducklens export and import"
+	}
+	return ""
 }
 
 // File checks a whole file: that every value can be read and is finite, that tables, views and macros are those of the
