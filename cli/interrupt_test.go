@@ -56,8 +56,8 @@ func interrupt(t *testing.T, stdin string, ready func() bool, args ...string) (c
 	return exit.ExitCode(), errs.String(), time.Since(start)
 }
 
-// TestFinishedIsNotInterrupted holds that a command that is done has ended well, however long its process takes to go: main cancels the
-// context then.
+// TestFinishedIsNotInterrupted holds that a command that is done has ended well, however long its process
+// takes to go: main cancels the context then.
 func TestFinishedIsNotInterrupted(t *testing.T) {
 	t.Parallel()
 	if output, err := exec.CommandContext(t.Context(), "linger", "version").CombinedOutput(); err != nil {
@@ -125,7 +125,8 @@ func TestInterruptQuery(t *testing.T) {
 	}
 }
 
-// TestLimitsOfReaders: commands that read whole files end within the time that they are given, and soon after an interrupt.
+// TestLimitsOfReaders: commands that read whole files end within the time that they are given, and soon after
+// an interrupt.
 func TestLimitsOfReaders(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -15,17 +15,23 @@ import (
 // outputFlags are those that name a file or folder to be made, in whatever command they are.
 var outputFlags = map[string]bool{"output": true, "parquet": true, "dir": true, "cpuprofile": true, "memprofile": true}
 
-// reach lists the files and folders that a command line names, for [confine.Process]: to read, every argument and every value of a flag
-// that is one; to write, the folders in which the files that are to be made will lie.
+// reach lists the files and folders that a command line names, for [confine.Process]: to read, every argument
+// and every value of a flag that is one; to write, the folders in which the files that are to be made will
+// lie.
 func reach(cmd *cobra.Command, args []string) (paths confine.Paths) {
 	for _, arg := range args {
 		read(&paths, arg)
+		if cmd.Name() == "inspect" {
+			readModel(&paths, arg)
+		}
 	}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		switch list, isList := f.Value.(pflag.SliceValue); {
 		case outputFlags[f.Name]:
 			write(&paths, f.Value.String())
 		case !f.Changed:
+		case f.Name == "model":
+			readModel(&paths, f.Value.String())
 		case isList:
 			for _, value := range list.GetSlice() {
 				read(&paths, value)
@@ -80,8 +86,8 @@ func flagIs(cmd *cobra.Command, name, value string) bool {
 	return f != nil && f.Value.String() == value
 }
 
-// read adds what a word of the command line names, or a part of NAME=FILE:option=FILE, if it is there: a folder with what links in it
-// lead to, as in a download of a model; a file with the logs of a database, and with the other parts of a model.
+// read adds what a word of the command line names, or a part of NAME=FILE:option=FILE, if it is there; a file
+// with the logs of a database.
 func read(paths *confine.Paths, word string) {
 	word = strings.TrimSpace(word)
 	names := append([]string{word}, strings.FieldsFunc(word, func(r rune) bool { return r == '=' || r == ':' })...)
@@ -89,35 +95,34 @@ func read(paths *confine.Paths, word string) {
 		names = append(names, value)
 	}
 	for _, name := range names {
-		info, err := os.Stat(name)
-		switch {
-		case err != nil:
-		case info.IsDir():
-			readFolder(paths, name)
-		case strings.HasSuffix(name, ".gguf"):
-			paths.Read = append(paths.Read, name)
-			readFolder(paths, filepath.Dir(name))
-		default:
-			paths.Read = append(paths.Read, name)
-			for _, full := range []string{name, target(name)} {
-				for _, suffix := range []string{".wal", ".wal.checkpoint", ".wal.recovery"} {
-					paths.Read = append(paths.Read, full+suffix)
-				}
+		if _, err := os.Stat(name); err != nil {
+			continue
+		}
+		paths.Read = append(paths.Read, name)
+		for _, full := range []string{name, target(name)} {
+			for _, suffix := range []string{".wal", ".wal.checkpoint", ".wal.recovery"} {
+				paths.Read = append(paths.Read, full+suffix)
 			}
 		}
 	}
 }
 
-// readFolder adds a folder, and what links in it lead to.
-func readFolder(paths *confine.Paths, name string) {
+// readModel adds a model: a folder with what links in it lead to, as in the cache of a hub; a .gguf file with
+// those beside it, of which some may be its parts.
+func readModel(paths *confine.Paths, name string) {
 	paths.Read = append(paths.Read, name)
-	entries, err := os.ReadDir(name)
+	folder, pattern := name, "*"
+	if !isFolder(name) {
+		folder, pattern = filepath.Dir(name), "*.gguf"
+	}
+	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return
 	}
 	for _, e := range entries {
-		if e.Type()&os.ModeSymlink != 0 {
-			paths.Read = append(paths.Read, target(filepath.Join(name, e.Name())))
+		full := filepath.Join(folder, e.Name())
+		if fits, _ := filepath.Match(pattern, e.Name()); fits && (!isFolder(name) || e.Type()&os.ModeSymlink != 0) {
+			paths.Read = append(paths.Read, full, target(full))
 		}
 	}
 }
@@ -130,7 +135,8 @@ func target(name string) string {
 	return name
 }
 
-// write adds the folder in which a file or folder is to be made: the nearest that is there. Of a device, only itself is written to.
+// write adds the folder in which a file or folder is to be made: the nearest that is there. Of a device, only
+// itself is written to.
 func write(paths *confine.Paths, name string) {
 	if name == "" {
 		return

@@ -14,7 +14,7 @@ func TestReach(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	for _, name := range []string{"hub/blobs/123", "hub/snapshots/main/tokenizer.json", "parts/a-00001-of-00002.gguf", "parts/a-00002-of-00002.gguf", "run.duckdb", "other.duckdb",
-		"p.jsonl", "p.parquet", "n.txt", "t.json", "mine.npy", "yours.npy", "own/a.sql", "secret", "real/run.duckdb", "export/ducklens.json"} {
+		"parts/secret", "p.jsonl", "p.parquet", "n.txt", "t.json", "mine.npy", "yours.npy", "own/a.sql", "secret", "real/run.duckdb", "export/ducklens.json"} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -22,7 +22,7 @@ func TestReach(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, to := range map[string]string{"hub/snapshots/main/model.safetensors": "../../blobs/123", "link.duckdb": "real/run.duckdb"} {
+	for name, to := range map[string]string{"hub/snapshots/main/model.safetensors": "../../blobs/123", "link.duckdb": "real/run.duckdb", "own/b.sql": "../secret"} {
 		if err := os.Symlink(to, name); err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func TestReach(t *testing.T) {
 		{"model inspect hub/snapshots/main", model, "", ""},
 		{"tokens --model hub/snapshots/main --prompts p.jsonl", model + " p.jsonl", "", ""},
 		{"ingest --model hub/snapshots/main --head 3.0 -o own/x.duckdb", model, "own", ""},
-		{"ingest --model parts/a-00001-of-00002.gguf --head 3.0 -o own/x.duckdb", "parts/a-00001-of-00002.gguf parts", "own", ""},
+		{"ingest --model parts/a-00001-of-00002.gguf --head 3.0 -o own/x.duckdb", "parts/a-00001-of-00002.gguf parts/a-00002-of-00002.gguf", "own", ""},
 		{"ingest --model hub/snapshots/main --head 3.0 --prompts p.parquet --names n.txt --query-basis mine=mine.npy:replace,none --key-basis yours=no.npy:baseline=yours.npy --templates t.json -o own/x.duckdb",
 			model + " p.parquet n.txt mine.npy yours.npy t.json", "own", ""},
 		{"ingest --model hub/snapshots/main --head 3.0 --append -o link.duckdb --cpuprofile own/cpu", model, ". real own", ""},

@@ -30,8 +30,8 @@ const (
 	// it. A single call of some scalar functions of DuckDB takes that long, and one of them may never return.
 	patience = 5 * time.Second
 
-	// promptness is how long a command may go on after an interrupt. Most stop by themselves at once; what waits in one call, of
-	// DuckDB or of the system, does not.
+	// promptness is how long a command may go on after an interrupt. Most stop by themselves at once; what
+	// waits in one call, of DuckDB or of the system, does not.
 	promptness = 120 * time.Millisecond
 )
 
@@ -44,7 +44,8 @@ type process struct {
 	words     atomic.Pointer[lastWords]
 }
 
-// lastWords are what a process says that is ended by an interrupt. A command that has something to lose says so, and is waited for.
+// lastWords are what a process says that is ended by an interrupt. A command that has something to lose says
+// so, and is waited for.
 type lastWords struct {
 	why  string
 	wait bool
@@ -76,7 +77,8 @@ func ownProcess(ctx context.Context) *process {
 	return p
 }
 
-// confine takes away what the command line does not name. Where that cannot be had, the process goes on without: ducklens version tells.
+// confine takes away what the command line does not name. Where that cannot be had, the process goes on
+// without: ducklens version tells.
 func (p *process) confine(cmd *cobra.Command, args []string) {
 	if p == nil || cmd.Name() == "pull" { // it uses the network, and opens no file
 		return
@@ -90,8 +92,8 @@ func (p *process) confine(cmd *cobra.Command, args []string) {
 	_ = confine.Process(paths)
 }
 
-// finish removes what the process has made for itself, and says that the command is done: the caller, who may cancel the
-// context now, ends the process.
+// finish removes what the process has made for itself, and says that the command is done: the caller, who may
+// cancel the context now, ends the process.
 func (p *process) finish() {
 	if p == nil {
 		return
@@ -118,8 +120,8 @@ func (p *process) guard(ctx context.Context, memory, answer int64) {
 	})
 }
 
-// obey ends the process soon after an interrupt. Nothing is left half done: what commands write appears when it is whole, and the
-// batches of a run are transactions.
+// obey ends the process soon after an interrupt. Nothing is left half done: what commands write appears when
+// it is whole, and the batches of a run are transactions.
 func (p *process) obey(ctx context.Context) {
 	if p == nil {
 		return

@@ -1,5 +1,6 @@
-// Package confine takes away from the process what it does not need, before it opens a file that a stranger may have written. On Linux
-// it asks the kernel's Landlock for it, and takes what is there; other systems have nothing of the kind. [Support] says what can be had.
+// Package confine takes away from the process what it does not need, before it opens a file that a stranger
+// may have written. On Linux it asks the kernel's Landlock for it, and takes what is there; other systems
+// have nothing of the kind. [Support] says what can be had.
 //
 // It cannot be undone, and holds for all threads.
 package confine

@@ -16,16 +16,16 @@ func version() int {
 	return v
 }
 
-// known are files in which the system tells about itself: the Go runtime, DuckDB and the C library look for memory, processors and the
-// time zone.
+// known are files in which the system tells about itself: the Go runtime, DuckDB and the C library look for
+// memory, processors and the time zone.
 var known = []string{"/proc/self", "/proc/meminfo", "/proc/cpuinfo", "/sys/fs/cgroup", "/sys/devices/system/cpu", "/sys/kernel/mm", "/etc/localtime",
 	"/usr/share/zoneinfo", "/dev/urandom"}
 
 // libraries are where shared libraries lie, and what the loader reads to find them.
 var libraries = []string{"/etc/ld.so.cache", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"}
 
-// Process takes away from the process all files but those of paths, and the network. What the kernel does not know stays; with
-// [Support], a user can learn it.
+// Process takes away from the process all files but those of paths, and the network. What the kernel does not
+// know stays; with [Support], a user can learn it.
 func Process(paths Paths) error {
 	read := append(known[:len(known):len(known)], paths.Read...)
 	if paths.Libraries {
@@ -61,8 +61,8 @@ func Process(paths Paths) error {
 	return nil
 }
 
-// scopes are what is cut off of other processes. The threads of a process have a domain each; kernels that have not mended Landlock's
-// erratum 2 would keep them from signalling each other, which Go's scheduler does.
+// scopes are what is cut off of other processes. The threads of a process have a domain each; kernels that
+// have not mended Landlock's erratum 2 would keep them from signalling each other, which Go's scheduler does.
 func scopes() int {
 	const mended = 1 << (2 - 1)
 	if errata, err := ll.LandlockGetErrata(); err == nil && errata&mended != 0 {

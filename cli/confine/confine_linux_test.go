@@ -16,7 +16,8 @@ import (
 	"ducklens/cli/confine"
 )
 
-// asChild tells the process of a test that it is to confine itself, in which folder, and where a server listens.
+// asChild tells the process of a test that it is to confine itself, in which folder, and where a server
+// listens.
 const asChild = "DUCKLENS_CONFINE"
 
 func TestMain(m *testing.M) {
@@ -83,7 +84,8 @@ func child(dir, server string) {
 	try("reads about itself", func() error { _, err := os.ReadFile("/proc/self/statm"); return err })
 }
 
-// TestProcess: a process that confined itself has its own files, and cannot reach another or connect to a server.
+// TestProcess: a process that confined itself has its own files, and cannot reach another or connect to a
+// server.
 func TestProcess(t *testing.T) {
 	t.Parallel()
 	if !strings.Contains(confine.Support(), "TCP away") && !strings.Contains(confine.Support(), "network away") {

@@ -251,8 +251,8 @@ func (t *tree) table(catalog, schema, name string) error {
 	return nil
 }
 
-// elsewhere refuses a function that is named with a database or schema of other than DuckDB's own or the session's: the file's macros
-// lie there.
+// elsewhere refuses a function that is named with a database or schema of other than DuckDB's own or the
+// session's: the file's macros lie there.
 func elsewhere(node map[string]any) error {
 	catalog, schema := word(node, "catalog"), word(node, "schema")
 	if catalog == "" && (schema == "data" || schema == "system") {

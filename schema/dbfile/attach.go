@@ -9,16 +9,17 @@ import (
 	"strings"
 )
 
-// AttachOther attaches a second file to a connection, read-only, under a name that is made up. Its tables are those of this program, as
-// [SameTables] says. The connection's database must have been opened with path in [Options.Reach]. Call release when it is closed.
+// AttachOther attaches a second file to a connection, read-only, under a name that is made up. Its tables are
+// those of this program, as [SameTables] says. The connection's database must have been opened with path in
+// [Options.Reach]. Call release when it is closed.
 func AttachOther(ctx context.Context, conn *sql.Conn, path string) (name string, release func(), err error) {
 	name = newSourceName()
 	release, err = attachTo(ctx, conn, path, name, func() error { return SameTables(ctx, conn, name) })
 	return name, release, err
 }
 
-// AttachOld attaches a file of another schema version like [AttachOther], under a name of the caller's. columns gives the types of the
-// columns that must be stored in it, by table.column; no other may be read.
+// AttachOld attaches a file of another schema version like [AttachOther], under a name of the caller's.
+// columns gives the types of the columns that must be stored in it, by table.column; no other may be read.
 func AttachOld(ctx context.Context, conn *sql.Conn, path, name string, columns map[string]string) (release func(), err error) {
 	return attachTo(ctx, conn, path, name, func() error {
 		_, found, err := versionIn(ctx, conn, name, FirstVersion)

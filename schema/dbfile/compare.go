@@ -68,8 +68,8 @@ func ownTables(ctx context.Context, conn *sql.Conn) (list []tableText, err error
 	return list, nil
 }
 
-// tablesOf lists the tables in the schema main of an attached database by their names in lower case. It binds views without columns,
-// and nothing else: see [checkBound].
+// tablesOf lists the tables in the schema main of an attached database by their names in lower case. It binds
+// views without columns, and nothing else: see [checkBound].
 func tablesOf(ctx context.Context, q Queryer, database string) (list map[string]tableText, err error) {
 	rows, err := q.QueryContext(ctx, `SELECT t.table_name, t.sql,
 		(SELECT count(*) FROM system.main.duckdb_indexes() AS i WHERE i.database_name = t.database_name AND i.table_oid = t.table_oid)::INTEGER,
@@ -94,7 +94,8 @@ func tablesOf(ctx context.Context, q Queryer, database string) (list map[string]
 	return list, rows.Err()
 }
 
-// stored demands that a table has a column whose values are in the file, so that reading it runs nothing; kind is its type, or "" for any.
+// stored demands that a table has a column whose values are in the file, so that reading it runs nothing;
+// kind is its type, or "" for any.
 func stored(found map[string]tableText, table, column, kind string) error {
 	t, ok := found[table]
 	switch {
@@ -127,9 +128,10 @@ func checkBound(ctx context.Context, q Queryer, database string) error {
 	return nil
 }
 
-// SameTables demands that an attached database has the schema version and the tables of this program, to the letter: no column, type,
-// computed column, condition or key is another, and there is no index beside. After it, their stored columns can be read without running
-// anything that the file says. It binds nothing of the file.
+// SameTables demands that an attached database has the schema version and the tables of this program, to the
+// letter: no column, type, computed column, condition or key is another, and there is no index beside. After
+// it, their stored columns can be read without running anything that the file says. It binds nothing of the
+// file.
 func SameTables(ctx context.Context, conn *sql.Conn, database string) error {
 	own, err := ownTables(ctx, conn)
 	if err != nil {
@@ -157,8 +159,8 @@ func noShadows(ctx context.Context, q Queryer, database string) error {
 		Advice: "remove it with DuckDB's own shell: DROP MACRO, or DROP MACRO TABLE"}
 }
 
-// shadows lists the macros of an attached database that have the name of a function of DuckDB's: in SQL without full names they take
-// its place.
+// shadows lists the macros of an attached database that have the name of a function of DuckDB's: in SQL
+// without full names they take its place.
 func shadows(ctx context.Context, q Queryer, database string) (names []string, err error) {
 	rows, err := q.QueryContext(ctx, `SELECT DISTINCT m.function_name FROM system.main.duckdb_functions() AS m
 		SEMI JOIN (SELECT function_name FROM system.main.duckdb_functions() WHERE internal) AS f ON lower(f.function_name) = lower(m.function_name)

@@ -33,8 +33,8 @@ type Data struct {
 	faults []Fault
 }
 
-// A Fault is a table that is not as this program makes it. If it is Lost, its rows cannot be read: columns are missing, computed or of
-// another type, or it has an index.
+// A Fault is a table that is not as this program makes it. If it is Lost, its rows cannot be read: columns
+// are missing, computed or of another type, or it has an index.
 type Fault struct {
 	Text string
 	Lost bool
@@ -52,7 +52,8 @@ type part struct {
 	further  []columnText // of a table that a user has put into the file
 }
 
-// OpenData opens the file at path for questions. What they use of views and macros is to be made: [Data.Make].
+// OpenData opens the file at path for questions. What they use of views and macros is to be made:
+// [Data.Make].
 func OpenData(ctx context.Context, path string, opts Options) (*Data, error) {
 	d, err := OpenSuspect(ctx, path, opts)
 	if err != nil {
@@ -65,7 +66,8 @@ func OpenData(ctx context.Context, path string, opts Options) (*Data, error) {
 	return d, nil
 }
 
-// OpenReader opens the file at path for any SQL, with all views and macros of this program. Any number of readers share a file.
+// OpenReader opens the file at path for any SQL, with all views and macros of this program. Any number of
+// readers share a file.
 func OpenReader(ctx context.Context, path string, opts Options) (*DB, error) {
 	d, err := OpenData(ctx, path, opts)
 	if err != nil {
@@ -81,7 +83,8 @@ func OpenReader(ctx context.Context, path string, opts Options) (*DB, error) {
 	return d.DB, nil
 }
 
-// OpenSuspect opens the file at path like [OpenData], but lets tables that are not as this program makes them pass: [Data.Faults] has them.
+// OpenSuspect opens the file at path like [OpenData], but lets tables that are not as this program makes them
+// pass: [Data.Faults] has them.
 func OpenSuspect(ctx context.Context, path string, opts Options) (*Data, error) {
 	const op = "open"
 	opts.source = newSourceName()
@@ -257,8 +260,8 @@ func (d *Data) addFurther() {
 	}
 }
 
-// Stored lists the tables of the file with the columns whose values are in it: those of this program, and those that a user has put
-// beside them.
+// Stored lists the tables of the file with the columns whose values are in it: those of this program, and
+// those that a user has put beside them.
 func (d *Data) Stored() (list []Table) {
 	add := func(name string, columns []columnText) {
 		t := Table{Name: name}

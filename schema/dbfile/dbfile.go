@@ -5,12 +5,12 @@
 // and migrates files; what they need of this package is exported for them. Every error of the driver becomes an
 // [Error] with one of the sentinels of this package ([Wrap]).
 //
-// A file may be a stranger's: [Data] says what is never run of it. Whatever is opened, no other file can be reached from the first
-// statement on but those that [Options] name, and the settings are locked.
+// A file may be a stranger's: [Data] says what is never run of it. Whatever is opened, no other file can be
+// reached from the first statement on but those that [Options] name, and the settings are locked.
 //
-// A DB is a private in-memory DuckDB. Its connections use a catalog called [Catalog], so tables need no prefix: that of the file where
-// it is written, one in memory with the same tables where it is read. Attaching copes with any path, where the driver's own path
-// argument is read as a URL.
+// A DB is a private in-memory DuckDB. Its connections use a catalog called [Catalog], so tables need no
+// prefix: that of the file where it is written, one in memory with the same tables where it is read.
+// Attaching copes with any path, where the driver's own path argument is read as a URL.
 //
 // Traps: appends outside [DB.InTx] are not atomic. Appended integers are converted as Go would convert them, so
 // pass int32 to INTEGER columns. Text that is not UTF-8 is stored as NULL.
@@ -79,7 +79,8 @@ type Options struct {
 	// Replace lets Create take the place of an existing ducklens file; never of any other file.
 	Replace bool
 
-	// Reach lists the files and folders that SQL may open beside the file itself: those that a command was told to read or write.
+	// Reach lists the files and folders that SQL may open beside the file itself: those that a command was
+	// told to read or write.
 	Reach []string
 
 	source  string // name of the file's database, for modeData
@@ -116,9 +117,10 @@ const (
 // writes tells whether the file is open for writing.
 func (m mode) writes() bool { return m != modeData }
 
-// OpenWriter opens an existing file to add to it. One process writes a file at a time, and while it
-// does, nobody else reads it: [ErrLocked]. What a killed writer committed is there, and nothing of what it did not. The tables must be
-// those of this program, and no macro of the file may have the name of a function of DuckDB's: conditions of tables would call it.
+// OpenWriter opens an existing file to add to it. One process writes a file at a time, and while it does,
+// nobody else reads it: [ErrLocked]. What a killed writer committed is there, and nothing of what it did not.
+// The tables must be those of this program, and no macro of the file may have the name of a function of
+// DuckDB's: conditions of tables would call it.
 func OpenWriter(ctx context.Context, path string, opts Options) (*DB, error) {
 	db, err := openToWrite(ctx, path, opts, func(conn *sql.Conn) error {
 		if err := SameTables(ctx, conn, Catalog); err != nil {
@@ -136,8 +138,8 @@ func OpenWriter(ctx context.Context, path string, opts Options) (*DB, error) {
 	return db, nil
 }
 
-// enter makes the file's catalog the one whose tables need no prefix. Its macros take the place of functions from then on, so a
-// stranger's file is looked at before.
+// enter makes the file's catalog the one whose tables need no prefix. Its macros take the place of functions
+// from then on, so a stranger's file is looked at before.
 func (db *DB) enter(ctx context.Context) error {
 	db.entered.Store(true) // for the connections to come
 	conn, err := db.pool.Conn(ctx)
@@ -196,7 +198,8 @@ func hasLog(path string) bool {
 	return err == nil
 }
 
-// mend opens a file anew that is open in modeMend, because a log lay beside it, so that it holds whole transactions only.
+// mend opens a file anew that is open in modeMend, because a log lay beside it, so that it holds whole
+// transactions only.
 //
 // DuckDB 1.5 replays a log wrongly that ends within a transaction: row groups that the transaction had written before its commit stay in
 // their tables, without the rows of smaller tables that belong to them. They are in memory alone, until a checkpoint puts them
@@ -278,8 +281,8 @@ func attach(ctx context.Context, path string, m mode, opts Options) (*DB, error)
 	return attachAs(ctx, path, abs, m, opts)
 }
 
-// attachAs is attach for a file that messages call path. A writer gets a draft for its temporary files, unless opts say
-// where those go.
+// attachAs is attach for a file that messages call path. A writer gets a draft for its temporary files,
+// unless opts say where those go.
 func attachAs(ctx context.Context, path, abs string, m mode, opts Options) (_ *DB, err error) {
 	db := &DB{path: path, file: abs}
 	if err := plainLog(abs); err != nil {
@@ -386,7 +389,8 @@ func dsn(m mode, opts Options) string {
 	}.Encode()
 }
 
-// paths lists the files that DuckDB opens for a database file at abs: the file, or what a link leads to, and its logs.
+// paths lists the files that DuckDB opens for a database file at abs: the file, or what a link leads to, and
+// its logs.
 func paths(abs string) (files, logs []string) {
 	files = []string{abs}
 	if target, err := filepath.EvalSymlinks(abs); err == nil && target != abs {
@@ -398,8 +402,8 @@ func paths(abs string) (files, logs []string) {
 	return files, logs
 }
 
-// shutIn makes the statements after which SQL can open no files but those for the database file at abs, those in the spill folder and
-// those in reach, and can change no setting.
+// shutIn makes the statements after which SQL can open no files but those for the database file at abs, those
+// in the spill folder and those in reach, and can change no setting.
 func shutIn(abs, spill string, reach []string) ([]string, error) {
 	var allowed, folders []string
 	if spill != "" {
@@ -455,8 +459,9 @@ func setup(abs string, m mode, opts Options) ([]string, error) {
 		if m == modeCreate {
 			option += fmt.Sprintf(", STORAGE_VERSION '%s', BLOCK_SIZE %d", storageVersion, blockSize)
 		}
-		// DuckDB 1.5 keeps pointers to the metadata of tables that a checkpoint does not change. Of files with as many
-		// tables and comments as these, DuckDB 1.1 finds some of them no more, and refuses the file.
+		// DuckDB 1.5 keeps pointers to the metadata of tables that a checkpoint does not change. Of files
+		// with as many tables and comments as these, DuckDB 1.1 finds some of them no more, and refuses the
+		// file.
 		list = append(list, "SET experimental_metadata_reuse=false")
 		if m == modeMend {
 			list = append(list, "PRAGMA disable_checkpoint_on_shutdown", "SET checkpoint_threshold='100TB'")

@@ -341,7 +341,8 @@ func TestRenamedWhileOpen(t *testing.T) {
 	}
 }
 
-// TestShutIn: whatever opens a file, SQL reaches no other file but those in Options.Reach, and no setting can be changed.
+// TestShutIn: whatever opens a file, SQL reaches no other file but those in Options.Reach, and no setting can
+// be changed.
 func TestShutIn(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -472,8 +473,8 @@ func TestDiscard(t *testing.T) {
 	}
 }
 
-// A file that is to be replaced stays until the new one is finalized; what is there then is the new one, without the old
-// one's log. A link leads to the new file.
+// A file that is to be replaced stays until the new one is finalized; what is there then is the new one,
+// without the old one's log. A link leads to the new file.
 func TestReplaceAtTheEnd(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

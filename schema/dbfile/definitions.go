@@ -13,8 +13,8 @@ import (
 	"sync"
 )
 
-// Definitions gives the text of the views and macros that the file has, as DuckDB tells them, by "view NAME" and "macro NAME". None of
-// them is bound.
+// Definitions gives the text of the views and macros that the file has, as DuckDB tells them, by "view NAME"
+// and "macro NAME". None of them is bound.
 func (d *Data) Definitions(ctx context.Context) (list map[string]string, err error) {
 	conn, err := d.Conn(ctx)
 	if err != nil {
@@ -67,8 +67,8 @@ func sortExcluded(text string) string {
 	})
 }
 
-// parametersOf gives the parameters of a macro with their defaults, which DuckDB tells only to who calls it with another. Nothing but the
-// names of the parameters is looked at for it.
+// parametersOf gives the parameters of a macro with their defaults, which DuckDB tells only to who calls it
+// with another. Nothing but the names of the parameters is looked at for it.
 func (d *Data) parametersOf(ctx context.Context, conn *sql.Conn, name string, table bool) (string, error) {
 	call := QuoteName(d.source) + ".main." + QuoteName(name) + "(" + newSourceName() + " := 1)"
 	if table {
@@ -86,8 +86,8 @@ func (d *Data) parametersOf(ctx context.Context, conn *sql.Conn, name string, ta
 // Shadows lists the macros of the file that have the name of a function of DuckDB's.
 func (d *Data) Shadows(ctx context.Context) ([]string, error) { return shadows(ctx, d.pool, d.source) }
 
-// Definitions gives what [Data.Definitions] gives of a new file. DuckDB tells a view otherwise before it was on disk, so one is made in a
-// temporary folder.
+// Definitions gives what [Data.Definitions] gives of a new file. DuckDB tells a view otherwise before it was
+// on disk, so one is made in a temporary folder.
 func Definitions() (map[string]string, error) { return freshDefinitions() }
 
 var freshDefinitions = sync.OnceValues(func() (list map[string]string, err error) {

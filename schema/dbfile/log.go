@@ -32,7 +32,8 @@ func checkLogs(abs string) error {
 	return nil
 }
 
-// plainLog demands that the write-ahead log beside a file, if there is one, is a file: DuckDB would wait for the other end of a pipe.
+// plainLog demands that the write-ahead log beside a file, if there is one, is a file: DuckDB would wait for
+// the other end of a pipe.
 func plainLog(abs string) error {
 	info, err := os.Stat(abs + ".wal")
 	if errors.Is(err, fs.ErrNotExist) {

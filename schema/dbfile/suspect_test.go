@@ -17,7 +17,8 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// stranger changes a file as somebody with DuckDB's own shell can. What is committed stays in the log if that is wanted.
+// stranger changes a file as somebody with DuckDB's own shell can. What is committed stays in the log if that
+// is wanted.
 func stranger(t *testing.T, path string, inLog bool, statements ...string) {
 	t.Helper()
 	db, err := sql.Open("duckdb", "")
@@ -98,8 +99,8 @@ func ways(other string) map[string]func(context.Context, string) error {
 	}
 }
 
-// withoutColumns makes a file with a view that is stored without its columns, which DuckDB binds when somebody lists the columns of all
-// tables. DuckDB 1.5 writes none; older ones did, and so can a stranger.
+// withoutColumns makes a file with a view that is stored without its columns, which DuckDB binds when
+// somebody lists the columns of all tables. DuckDB 1.5 writes none; older ones did, and so can a stranger.
 func withoutColumns(t *testing.T) string {
 	t.Helper()
 	path := rawFile(t, "CREATE TABLE meta(key VARCHAR, value VARCHAR)", "INSERT INTO meta VALUES ('schema_version', '4')", "CREATE VIEW unbound AS SELECT 42 AS answer")

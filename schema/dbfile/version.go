@@ -13,8 +13,8 @@ import (
 // FirstVersion is the oldest schema version that can be migrated to the present one.
 const FirstVersion = 1
 
-// Version gives the schema version that a file records. One that is neither that of this program nor can be migrated to it comes
-// with [ErrSchemaVersion], and a file without one is [ErrNotDucklens].
+// Version gives the schema version that a file records. One that is neither that of this program nor can be
+// migrated to it comes with [ErrSchemaVersion], and a file without one is [ErrNotDucklens].
 func Version(ctx context.Context, path string, opts Options) (version int, err error) {
 	const op = "open"
 	opts.source = newSourceName()
@@ -35,8 +35,8 @@ func Version(ctx context.Context, path string, opts Options) (version int, err e
 	return version, nil
 }
 
-// versionIn reads the schema version of an attached database, which must be at least oldest, and lists its tables. It reads stored columns
-// alone.
+// versionIn reads the schema version of an attached database, which must be at least oldest, and lists its
+// tables. It reads stored columns alone.
 func versionIn(ctx context.Context, q Queryer, database string, oldest int) (version int, found map[string]tableText, err error) {
 	if err := checkBound(ctx, q, database); err != nil {
 		return 0, nil, err

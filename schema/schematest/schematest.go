@@ -62,7 +62,8 @@ problems:
 	}
 }
 
-// Plant runs statements on a finished file as a stranger with DuckDB's own shell can, without any of the limits that this program sets.
+// Plant runs statements on a finished file as a stranger with DuckDB's own shell can, without any of the
+// limits that this program sets.
 func Plant(tb testing.TB, path string, statements ...string) {
 	tb.Helper()
 	db, err := sql.Open("duckdb", "")

@@ -13,7 +13,8 @@ import (
 	"ducklens/schema/verify"
 )
 
-// TestPlantedMacros: macros that take the names of all functions change nothing of what verify finds, and each of them is reported.
+// TestPlantedMacros: macros that take the names of all functions change nothing of what verify finds, and
+// each of them is reported.
 func TestPlantedMacros(t *testing.T) {
 	t.Parallel()
 	whole := wholeFile(t)
@@ -84,7 +85,8 @@ func changeRaw(t *testing.T, path string, change func(*sql.DB) error) {
 	}
 }
 
-// plantAll makes macros with the names of all functions of DuckDB's, for any number of arguments, that give nonsense.
+// plantAll makes macros with the names of all functions of DuckDB's, for any number of arguments, that give
+// nonsense.
 func plantAll(t *testing.T, db *sql.DB) (planted []string, err error) {
 	t.Helper()
 	rows, err := db.QueryContext(t.Context(), `SELECT DISTINCT function_name, function_type LIKE 'table%' FROM duckdb_functions()

@@ -79,7 +79,8 @@ type Report struct {
 // OK tells whether nothing is wrong.
 func (r Report) OK() bool { return len(r.Problems) == 0 }
 
-// Hint says what to do about rows that a write which was cut off can leave for readers of the file, or about views of another release; or "".
+// Hint says what to do about rows that a write which was cut off can leave for readers of the file, or about
+// views of another release; or "".
 func (r Report) Hint() string {
 	has := func(kind ProblemKind) bool {
 		return slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Kind == kind })
@@ -94,11 +95,12 @@ func (r Report) Hint() string {
 	return ""
 }
 
-// File checks a whole file: that every value can be read and is finite, that tables, views and macros are those of the
-// schema, that runs are complete and have all their rows once, that no row refers to nothing, that tables agree with
-// each other, that the stored contributions of every example, head, side and pair of bases add up to the score of
-// the model, and, in exact runs, that factors and pairs of components add up to the contributions. What is wrong with the file is in the report;
-// an error means that the check could not be made. Nothing of the file is run for it: see [dbfile.Data].
+// File checks a whole file: that every value can be read and is finite, that tables, views and macros are
+// those of the schema, that runs are complete and have all their rows once, that no row refers to nothing,
+// that tables agree with each other, that the stored contributions of every example, head, side and pair of
+// bases add up to the score of the model, and, in exact runs, that factors and pairs of components add up to
+// the contributions. What is wrong with the file is in the report; an error means that the check could not be
+// made. Nothing of the file is run for it: see [dbfile.Data].
 func File(ctx context.Context, path string, opts dbfile.Options) (report Report, err error) {
 	db, err := dbfile.OpenSuspect(ctx, path, opts)
 	if err != nil {
@@ -158,8 +160,8 @@ func (v *verifier) tables() error {
 	return v.db.Make(v.ctx, v.conn, names...)
 }
 
-// definitions compares the views and macros of the file with those of a new one. What somebody added to the file is none of its
-// business, but for what takes the place of a function of DuckDB's.
+// definitions compares the views and macros of the file with those of a new one. What somebody added to the
+// file is none of its business, but for what takes the place of a function of DuckDB's.
 func (v *verifier) definitions() error {
 	want, err := dbfile.Definitions()
 	if err != nil {
@@ -209,13 +211,15 @@ func wrong(c dbfile.Column) string {
 	case "FLOAT", "DOUBLE":
 		return "NOT isfinite(" + name + ")"
 	case "FLOAT[]":
-		// A sum is not finite if a number in it is not. It leaves out what is NULL, where a product of lists fails.
+		// A sum is not finite if a number in it is not. It leaves out what is NULL, where a product of lists
+		// fails.
 		return "list_count(" + name + ") <> len(" + name + ") OR NOT isfinite(list_sum(" + name + "))"
 	}
 	return "false"
 }
 
-// values reads every value of every table, also of those that a user has added: damage inside a block shows only when the block is read.
+// values reads every value of every table, also of those that a user has added: damage inside a block shows
+// only when the block is read.
 func (v *verifier) values() error {
 	for _, t := range v.db.Stored() {
 		if err := v.valuesOf(t); err != nil {
