@@ -128,7 +128,6 @@ func TestInterruptQuery(t *testing.T) {
 // TestLimitsOfReaders: commands that read whole files end within the time that they are given, and soon after
 // an interrupt.
 func TestLimitsOfReaders(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	file, other := filepath.Join(dir, "run.duckdb"), filepath.Join(dir, "other.duckdb")
 	if code, _, stderr := run(t.Context(), "ingest", "--model", "demo", "--head", "3.0,3.1", "-n", "250", "-o", file); code != cli.ExitOK {
@@ -141,6 +140,8 @@ func TestLimitsOfReaders(t *testing.T) {
 	if err := os.WriteFile(other, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
 	for _, args := range [][]string{{"verify", file}, {"diff", file, other}} {
 		code, _, stderr := run(t.Context(), append(args, "--timeout", "1ms")...)
 		if code != cli.ExitFailed || !strings.Contains(stderr, "time limit reached: 1ms\nhint: give it more time with --timeout") {
@@ -159,5 +160,8 @@ func TestLimitsOfReaders(t *testing.T) {
 			t.Errorf("%q stopped after %v", args, took)
 		}
 		t.Logf("%s stopped after %v", args[0], took)
+	}
+	if entries, err := os.ReadDir(temporary); err != nil || len(entries) > 0 {
+		t.Errorf("%v is left of temporary folders, %v", entries, err)
 	}
 }

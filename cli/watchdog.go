@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -86,7 +87,7 @@ func (p *process) confine(cmd *cobra.Command, args []string) {
 	paths := reach(cmd, args)
 	if wantsTemporary(cmd, args) {
 		if dir, err := os.MkdirTemp("", "ducklens-"); err == nil && os.Setenv("TMPDIR", dir) == nil {
-			p.temporary, paths.Folders = dir, append(paths.Folders, dir)
+			p.temporary, paths.Temporary = dir, dir
 		}
 	}
 	_ = confine.Process(paths)
@@ -99,9 +100,15 @@ func (p *process) finish() {
 		return
 	}
 	p.over.Store(true)
-	if p.temporary != "" {
-		_ = os.RemoveAll(p.temporary)
+	if p.temporary == "" {
+		return
 	}
+	// os.RemoveAll of the folder itself would open the one that it is in.
+	entries, _ := os.ReadDir(p.temporary)
+	for _, e := range entries {
+		_ = os.RemoveAll(filepath.Join(p.temporary, e.Name()))
+	}
+	_ = os.Remove(p.temporary)
 }
 
 // guard limits what SQL can do to the process, before a file is opened: memory and answer are what a query may use, in bytes. The

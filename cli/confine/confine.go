@@ -10,6 +10,7 @@ type Paths struct {
 	Read      []string // files and folders, with all that is below, to read
 	Write     []string // devices and files that are there, to write to
 	Folders   []string // folders in which files are made, replaced and removed, and read
+	Temporary string   // one more, of the process's own, which it may also remove when it is empty; or ""
 	Libraries bool     // the system's shared libraries may be loaded
 }
 

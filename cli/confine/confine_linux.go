@@ -3,6 +3,7 @@ package confine
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	ll "github.com/landlock-lsm/go-landlock/landlock/syscall"
@@ -47,7 +48,12 @@ func Process(paths Paths) error {
 	for _, name := range append(paths.Write[:len(paths.Write):len(paths.Write)], os.DevNull) {
 		add(name, ll.AccessFSReadFile|ll.AccessFSWriteFile|ll.AccessFSTruncate, 0)
 	}
-	for _, name := range paths.Folders {
+	folders := paths.Folders
+	if paths.Temporary != "" {
+		folders = append(folders[:len(folders):len(folders)], paths.Temporary)
+		add(filepath.Dir(paths.Temporary), 0, ll.AccessFSRemoveDir) // of empty ones, of which this is one
+	}
+	for _, name := range folders {
 		add(name, ll.AccessFSReadFile|ll.AccessFSWriteFile|ll.AccessFSTruncate,
 			ll.AccessFSReadDir|ll.AccessFSMakeReg|ll.AccessFSMakeDir|ll.AccessFSRemoveFile|ll.AccessFSRemoveDir|ll.AccessFSRefer)
 	}

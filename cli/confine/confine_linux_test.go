@@ -2,6 +2,7 @@ package confine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -48,7 +49,7 @@ func child(dir, server string) {
 		})
 	}
 	ready.Wait()
-	if err := confine.Process(confine.Paths{Read: []string{in("read"), in("missing")}, Write: []string{"/dev/full"}, Folders: []string{in("folder")}}); err != nil {
+	if err := confine.Process(confine.Paths{Read: []string{in("read"), in("missing")}, Write: []string{"/dev/full"}, Folders: []string{in("folder")}, Temporary: in("more/own")}); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
@@ -79,6 +80,10 @@ func child(dir, server string) {
 	try("moves from folder to folder in it", func() error { return os.Rename(in("folder/new"), in("folder/sub/new")) })
 	try("links from folder to folder in it", func() error { return os.Link(in("folder/sub/new"), in("folder/again")) })
 	try("removes in it", func() error { return os.RemoveAll(in("folder/sub")) })
+	try("writes in its temporary folder", func() error { return os.WriteFile(in("more/own/x"), nil, 0o600) })
+	try("writes beside it", func() error { return os.WriteFile(in("more/x"), nil, 0o600) })
+	try("removes it", func() error { return errors.Join(os.RemoveAll(in("more/own/x")), os.Remove(in("more/own"))) })
+	try("removes a file beside it", func() error { return os.Remove(in("more/secret")) })
 	try("opens /dev/null", func() error { f, err := os.OpenFile(os.DevNull, os.O_RDWR, 0); _ = f.Close(); return err })
 	try("opens /dev/full", func() error { f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0); _ = f.Close(); return err })
 	try("reads about itself", func() error { _, err := os.ReadFile("/proc/self/statm"); return err })
@@ -97,7 +102,12 @@ func TestProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
+	for _, name := range []string{"folder", "more/own"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "more/secret"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	server, err := net.Listen("tcp", "127.0.0.1:0")
@@ -127,6 +137,10 @@ makes a folder in it: true
 moves from folder to folder in it: true
 links from folder to folder in it: true
 removes in it: true
+writes in its temporary folder: true
+writes beside it: false
+removes it: true
+removes a file beside it: false
 opens /dev/null: true
 opens /dev/full: true
 reads about itself: true
