@@ -63,6 +63,9 @@ func olmo2Names(*model.Spec) names {
 	return n
 }
 
+// olmo3Base is the base that OLMo 3 has unless a file says another.
+const olmo3Base = 500000.0
+
 // olmo3 has windows in three of four layers; what stretches the context holds for the fourth only.
 var olmo3 = Family{
 	Name:     "OLMo 3",
@@ -73,6 +76,10 @@ var olmo3 = Family{
 		k.olmo(s)
 		types := k.layerTypes(s, func(layer int) bool { return (layer+1)%4 != 0 })
 		k.turn(s, rope{theta: "rope_theta", local: "rope_theta"}, types)
+		if theta := k.number("rope_theta", 0, 1e30); theta != olmo3Base && !k.has("rope_parameters") {
+			k.refuse("rope_theta is %v, want %v or rope_parameters for each type of layer: releases of transformers differ "+
+				"in whether it holds for layers with a window", theta, olmo3Base)
+		}
 		k.window(s, "sliding_window", types)
 	},
 	names: olmo2Names,
