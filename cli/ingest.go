@@ -313,7 +313,7 @@ func (f *ingestFlags) tell(s ingest.Summary, heads int, stderr io.Writer) {
 // atModel says what --model wants, where its folder is not there.
 func atModel(err error) error {
 	if errors.Is(err, fs.ErrNotExist) && advice(err) == "" {
-		return &hinted{err, "--model is a folder with config.json, model.safetensors and the tokenizer's files, as Hugging Face has them, or a .gguf file; ducklens model inspect MODEL looks into one"}
+		return &hinted{err, "--model is a folder with config.json, model.safetensors and the tokenizer's files, as Hugging Face has them, or a .gguf file; ducklens model pull NAME fetches a folder"}
 	}
 	return err
 }

@@ -35,5 +35,6 @@ func checkFigure(ctx context.Context, s *session.Session, q queries.Query) error
 	if err != nil {
 		return err
 	}
+	q.Chart.Infer(&queries.Result{Columns: columns}) // as plot does
 	return figure.Check(q, columns)
 }

@@ -83,7 +83,7 @@ func TestOpenRefuses(t *testing.T) {
 		"unknown index": {dir, engine.Options{Heads: []schema.Head{{Layer: 1, Index: 4}}}, engine.ErrUnknownHead,
 			"has 3 layers of 4 heads", "heads of this model are 0.0 to 2.3"},
 		"MLP0 for layer 0": {dir, engine.Options{Heads: []schema.Head{{Layer: 0, Index: 1}}, KeyBases: []string{"mlp0"}}, engine.ErrBasis,
-			"head 0.1: basis does not apply: key basis mlp0", "ask for a head in layer 1 or above, or for key basis none or effective"},
+			"head 0.1: basis does not apply: key basis mlp0", "ask for a head in layer 1 or above, or leave key basis mlp0 out"},
 		"invalid": {dir, engine.Options{Precision: "half"}, engine.ErrOptions, `precision "half", want float32 or float64`, ""},
 	} {
 		e, err := engine.Open(c.dir, c.options)
@@ -97,14 +97,14 @@ func TestValidateListsEveryFault(t *testing.T) {
 	t.Parallel()
 	options := engine.Options{
 		Heads:      []schema.Head{{Layer: -1}, {Layer: 2}, {Layer: 2}},
-		QueryBases: []string{"mlp0", "unembed", "unembed"}, KeyBases: []string{"unembed"},
+		QueryBases: []string{"mlp", "unembed", "unembed"}, KeyBases: []string{"unembed"},
 		Convention: 9, Processing: 9, Precision: "half", BLAS: "abacus", Threads: -1,
 	}
 	err := options.Validate()
 	if !errors.Is(err, engine.ErrOptions) {
 		t.Fatalf("error %v, want ErrOptions", err)
 	}
-	for _, want := range []string{"head -1.0", "head 2.0 is there twice", `unknown basis "mlp0" on the query side`, "query basis unembed is there twice",
+	for _, want := range []string{"head -1.0", "head 2.0 is there twice", `unknown basis "mlp" on the query side`, "query basis unembed is there twice",
 		`unknown basis "unembed" on the key side, want one of none, mlp0`, "convention number 9", "weight processing number 9", `precision "half"`, "abacus", "-1 threads"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in: %v", want, err)

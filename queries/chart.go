@@ -260,6 +260,10 @@ func (c *Chart) Infer(r *Result) {
 			used[r.Columns[i].Name] = true
 		}
 	}
+	// Bars lie: who says x of their length and y of their names means what is seen.
+	if x, y := r.Index(c.X), r.Index(c.Y); c.Mark == Bar && x >= 0 && y >= 0 && r.Columns[x].Type.Numeric() && !r.Columns[y].Type.Numeric() {
+		c.X, c.Y, c.XTitle, c.YTitle = c.Y, c.X, c.YTitle, c.XTitle
+	}
 }
 
 // Numbers tells whether the mark wants numbers in the column of a key.

@@ -213,4 +213,8 @@ func TestInfer(t *testing.T) {
 	if c.Infer(&queries.Result{Columns: columns}); c.X != "prob" || c.Y != "score" {
 		t.Errorf("%q over %q, want score over prob", c.Y, c.X)
 	}
+	c = queries.Chart{Mark: queries.Bar, X: "score", XTitle: "length", Y: "head"} // as the bars lie
+	if c.Infer(&queries.Result{Columns: columns}); c.X != "head" || c.Y != "score" || c.YTitle != "length" {
+		t.Errorf("bars of %q for %q, %q, want score for head, length", c.Y, c.X, c.YTitle)
+	}
 }

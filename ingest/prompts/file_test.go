@@ -77,7 +77,7 @@ func utf16Text(order binary.AppendByteOrder, text string) string {
 var threePrompts = []schema.Prompt{
 	{Text: "The cat, said Tom, sat", Query: schema.AtIndex(-1), Key: schema.AtWord("cat"), Baseline: schema.AtWord("Tom")},
 	{Text: `He said "no" to 12`, Query: schema.AtWord("to"), Key: schema.AtIndex(1), Template: "t1", Order: "ABBA"},
-	{Text: "Ann met Bo. Bo waved to Ann", Query: schema.AtIndex(-2), Key: schema.AtWord("Ann"), Baseline: schema.AtWord("Bo")},
+	{Text: "Ann met Bo. Bo waved to Ann", Query: schema.AtIndex(-2), Key: schema.AtWord("Ann").First(), Baseline: schema.AtWord("Bo").First()},
 }
 
 func TestFile(t *testing.T) {
@@ -382,7 +382,7 @@ func TestParquetAwkwardName(t *testing.T) {
 // Names of columns differ by letter case, in every format.
 func TestLetterCase(t *testing.T) {
 	t.Parallel()
-	want := schema.Prompt{Text: "A b", Query: schema.AtIndex(-1), Key: schema.AtWord("A"), Baseline: schema.AtWord("b"),
+	want := schema.Prompt{Text: "A b", Query: schema.AtIndex(-1), Key: schema.AtWord("A").First(), Baseline: schema.AtWord("b").First(),
 		Fields: schema.Fields{{Name: "s", Value: `"x"`}, {Name: "io", Value: "1"}}}
 	for name, path := range map[string]string{
 		"JSONL":   write(t, "p.jsonl", `{"text": "A b", "S": "b", "s": "x", "io": 1, "IO": "A"}`),
@@ -418,8 +418,8 @@ func TestWords(t *testing.T) {
 `)
 	want := []schema.Prompt{
 		{Text: "Mary met Łukasz and Mary saw Łukasz", Query: schema.AtPart("Łukasz", 0, schema.LastToken), Key: schema.AtOccurrence("Mary", 2), Baseline: schema.AtPart("Łukasz", 1, schema.FirstToken)},
-		{Text: "Mary and Łukasz. Mary saw Łukasz", Query: schema.AtPart("Łukasz", 0, schema.FirstToken).Before(), Key: schema.AtPart("Łukasz", 0, schema.LastToken), Baseline: schema.AtOccurrence("Mary", 2)},
-		{Text: "Mary and Łukasz. Mary", Query: schema.AtIndex(-1), Key: schema.AtPart("Łukasz", 0, schema.LastToken), Baseline: schema.AtWord("Mary")},
+		{Text: "Mary and Łukasz. Mary saw Łukasz", Query: schema.AtPart("Łukasz", 0, schema.FirstToken).Before(), Key: schema.AtPart("Łukasz", 1, schema.LastToken), Baseline: schema.AtOccurrence("Mary", 2)},
+		{Text: "Mary and Łukasz. Mary", Query: schema.AtIndex(-1), Key: schema.AtPart("Łukasz", 1, schema.LastToken), Baseline: schema.AtWord("Mary").First()},
 	}
 	got, err := read(t, path)
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(schema.Position{})); err != nil || diff != "" {
@@ -541,7 +541,7 @@ func TestReportedFiles(t *testing.T) {
 		case "pandas-index.csv":
 			want.Fields = schema.Fields{{Name: "column 1", Value: "0"}}
 		case "S-and-s.csv":
-			want = schema.Prompt{Text: " the war said he the war", Query: schema.AtIndex(-1), Key: schema.AtWord("said"), Baseline: schema.AtWord("he"), Fields: schema.Fields{{Name: "s", Value: `"x"`}}}
+			want = schema.Prompt{Text: " the war said he the war", Query: schema.AtIndex(-1), Key: schema.AtWord("said").First(), Baseline: schema.AtWord("he").First(), Fields: schema.Fields{{Name: "s", Value: `"x"`}}}
 		}
 		for _, p := range got {
 			if diff := cmp.Diff(want, p, cmp.AllowUnexported(schema.Position{})); diff != "" {
