@@ -48,6 +48,9 @@ const sideColumn = "asked_for"
 func (q Query) SideBySide(param string, results []*Result) (Query, *Result, error) {
 	first := results[0]
 	all := &Result{Columns: append([]Column{{Name: sideColumn, Type: Text}}, first.Columns...), Bound: maps.Clone(first.Bound)}
+	if empty := slices.IndexFunc(results, noRows); empty >= 0 && !allEmpty(results) {
+		return q, nil, fmt.Errorf("query %s: no rows for %s, though another value has some: leave it out", q.Name, q.sideName(param, results[empty].Bound[param]))
+	}
 	frame := -1
 	if q.Chart.Facet != "" && q.Chart.Frame != "" {
 		frame = first.Index(q.Chart.Frame)
@@ -92,6 +95,12 @@ func (q Query) SideBySide(param string, results []*Result) (Query, *Result, erro
 	all.align(q.Chart.Y, q.Chart.YTick)
 	all.addUp(q.Chart.Whole, results)
 	return q, all, nil
+}
+
+func noRows(r *Result) bool { return len(r.Rows) == 0 }
+
+func allEmpty(results []*Result) bool {
+	return !slices.ContainsFunc(results, func(r *Result) bool { return !noRows(r) })
 }
 
 func sameModel(results []*Result) bool {

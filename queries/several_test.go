@@ -92,6 +92,14 @@ func TestSideBySide(t *testing.T) {
 			t.Errorf("settings %v, want none: the panels tell", settings)
 		}
 	}
+	none := answer("L1H1")
+	none.Rows = nil
+	if _, _, err := twoSided().SideBySide("head", []*queries.Result{answer("L10H7"), none}); err == nil || !strings.Contains(err.Error(), "no rows for head 1.1") {
+		t.Errorf("an answer without rows: error %v", err)
+	}
+	if _, all, err := twoSided().SideBySide("head", []*queries.Result{none, none}); err != nil || len(all.Rows) != 0 {
+		t.Errorf("no answer has rows: %v", err)
+	}
 	other := answer("L1H1")
 	other.Columns = other.Columns[:3]
 	if _, _, err := twoSided().SideBySide("head", []*queries.Result{answer("L10H7"), other}); err == nil || !strings.Contains(err.Error(), "different columns") {
