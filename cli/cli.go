@@ -179,9 +179,9 @@ func newRoot(call invocation) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ducklens",
 		Short: "Why did this head attend there? Ask in SQL",
-		Long: `ducklens runs a GPT-2 model over a set of prompts, splits every attention score of the heads you
-name into exact contributions, and writes them into one DuckDB file. Questions are SQL; figures are
-drawn from saved questions.`,
+		Long: `ducklens runs a transformer over a set of prompts, splits every attention score of the heads you name
+into exact contributions, and writes them into one DuckDB file. Questions are SQL; figures are drawn
+from saved questions. "ducklens model families" lists the models.`,
 		Example: `  ducklens demo
   ducklens ingest --model gpt2 --head 10.7 -o run.duckdb
   ducklens query run.duckdb key_components

@@ -1,5 +1,5 @@
 // Command ducklens answers "why did this head attend there?" in SQL: it splits the attention scores of a
-// GPT-2 model into exact contributions and writes them to a DuckDB file. `ducklens --help` lists what it
+// transformer into exact contributions and writes them to a DuckDB file. `ducklens --help` lists what it
 // can do; package cli holds it.
 package main
 
