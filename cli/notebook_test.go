@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -543,7 +544,7 @@ func TestNotebookPairs(t *testing.T) {
 				at := func(r rows, i int) float64 {
 					return want[(corners[r.text(i, "quadrant")]*n+place(r.text(i, "query_component")))*n+place(r.text(i, "key_component"))]
 				}
-				matrix := ask(t, s, "pair_matrix", set...)
+				matrix := ask(t, s, "pair_matrix", slices.Concat(set, []string{"most=1000"})...) // all of them
 				var w worst
 				for i := range matrix.Rows {
 					w.add(matrix.number(i, "mean"), at(matrix, i))
@@ -638,7 +639,7 @@ func TestExactQueries(t *testing.T) {
 			}
 			for set, panel := range map[string]string{"subtract=true": "baseline subtracted", "subtract=false": "baseline not subtracted"} {
 				var total float64
-				matrix := ask(t, s, "pair_matrix", set)
+				matrix := ask(t, s, "pair_matrix", set, "most=1000")
 				for i := range matrix.Rows {
 					total += matrix.number(i, "mean")
 				}

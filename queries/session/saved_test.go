@@ -502,3 +502,38 @@ func TestOnly(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A pair matrix may be asked for the components that carry most; what it gives is a part of the whole that it says.
+func TestPairMatrixMost(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	q := embedded(t, "pair_matrix")
+	all, some := ran(t, s, q, nil), ran(t, s, q, map[string]string{"most": "2"})
+	weights, sum := map[string]float64{}, 0.0
+	for i := range all.result.Rows {
+		size := math.Abs(all.number(i, "mean"))
+		weights[all.text(i, "query_component")] += size
+		sum += size
+	}
+	shown := map[string]bool{}
+	for i := range some.result.Rows {
+		shown[some.text(i, "query_component")] = true
+	}
+	if len(some.result.Rows) != 4*2*2 || len(shown) != 2 || !near(some.number(0, "whole"), sum) || !near(all.number(0, "whole"), sum) {
+		t.Errorf("%d rows of %v with the whole %v, want 16 of two components and %v", len(some.result.Rows), shown, some.number(0, "whole"), sum)
+	}
+	for name, weight := range weights {
+		for kept := range shown {
+			if !shown[name] && weight > weights[kept] {
+				t.Errorf("%s is left out, and carries more than %s", name, kept)
+			}
+		}
+	}
+	f, err := figure.New(q, some.result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lead := strings.Join(f.Lead(), "\n"); !strings.Contains(lead, "shown is a part of a larger matrix: ") || !strings.Contains(f.Frames[0].Panels[0].X.Title, "key component (2 of ") {
+		t.Errorf("the figure says %q over %q", lead, f.Frames[0].Panels[0].X.Title)
+	}
+}
