@@ -20,6 +20,8 @@ func newModelPull() *cobra.Command {
 		Short: "Fetch a model folder from the Hugging Face hub",
 		Long: `Fetches what ducklens reads of a model of the Hugging Face hub, its configuration, tokenizer and safetensors, into
 a folder, and checks every file against the hash that the hub gives for it. It is the only command that uses the network.`,
+		Example: `  ducklens model pull gpt2
+  ducklens model pull HuggingFaceTB/SmolLM2-135M -o smollm2`,
 		Args: exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, notes := args[0], cmd.ErrOrStderr()
