@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,47 @@ func TestInterruptedWriters(t *testing.T) {
 			if digest != "" && k.name != "ingest --force" { // which keeps what it has computed
 				k.alone(t, path)
 			}
+		}
+	}
+}
+
+// TestFullWriters gives every command that writes a limit on the size of files, as a stand-in for a disk that is full. It must fail, and
+// leave what was there with nothing beside it.
+func TestFullWriters(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("no shell to set the limit: ", err)
+	}
+	for _, k := range killedWriters(t) {
+		path, args := k.start(t)
+		if k.old != "" {
+			k.before = k.digest(t, path)
+		}
+		limit := "1200" // blocks of 512 bytes; an empty database has more than a megabyte
+		if k.name == "export" || k.name == "export --force" {
+			limit = "8"
+		} else if !strings.HasSuffix(path, ".duckdb") {
+			limit = "0"
+		}
+		cmd := exec.CommandContext(t.Context(), shell, append([]string{"-c", `ulimit -f ` + limit + ` && exec ducklens "$@"`, "sh"}, args...)...)
+		out, err := cmd.CombinedOutput()
+		if err == nil || cmd.ProcessState.ExitCode() != cli.ExitFailed {
+			t.Errorf("%s: %v\n%s", k.name, err, out)
+		}
+		digest := ""
+		if _, err := os.Lstat(path); err == nil {
+			digest = k.digest(t, path)
+		}
+		if digest != k.before && k.partial {
+			k.check(t, path)
+		} else if digest != k.before {
+			t.Errorf("%s: what is there is not the old\n%s", k.name, out)
+		}
+		if k.old != "" && k.name != "ingest --append" { // whose log may lie beside it
+			k.alone(t, path)
+		}
+		if got := names(t, filepath.Dir(path)); k.old == "" && k.name != "figures build" && len(got) > 0 {
+			t.Errorf("%s: it has left %q", k.name, got)
 		}
 	}
 }
