@@ -38,7 +38,8 @@ func TestInterruptedWriters(t *testing.T) {
 			case digest == k.want, digest == k.before:
 			case k.partial:
 				k.check(t, path)
-				if !strings.Contains(stderr, "--resume") {
+				// It may have ended between the commit of its first batch and the word that there is one.
+				if !strings.Contains(stderr, "--resume") && stderr != "ducklens: interrupted\n" {
 					t.Errorf("%s does not say how to go on: %s", k.name, stderr)
 				}
 				continue // a log may lie beside it
