@@ -10,6 +10,7 @@ FUZZJOBS ?= 2
 BENCH ?= .
 BENCHTIME ?= 1s
 BENCHCOUNT ?= 10
+KILLS ?= 1000
 # benchstat is run at a fixed version and kept out of go.mod: nothing in the program needs it.
 BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 # So is govulncheck.
@@ -82,6 +83,10 @@ fuzz: tools ## run each fuzz target for FUZZTIME (20s), FUZZJOBS (2) at a time
 .PHONY: bench
 bench: tools ## run the benchmarks and compare with the targets: BENCH=pattern BENCHTIME=1s
 	set -o pipefail; env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(GO) test -p 1 ./... -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 90m | awk -f .ci/targets.awk
+
+.PHONY: kill
+kill: tools ## kill commands that write at random moments, KILLS (1000) times
+	$(GO) test ./cli -run '^TestKilled' -v -count 1 -kills $(KILLS) -timeout 120m
 
 .PHONY: bench-compare
 bench-compare: tools ## compare the benchmarks with those of another commit: BASE=ref [BENCH=pattern] [BENCHCOUNT=10]

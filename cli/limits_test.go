@@ -128,3 +128,31 @@ func TestWatchdog(t *testing.T) {
 func wedge(ctx context.Context) {
 	cli.Wedge(cli.OwnProcess(ctx), os.Args[1] == "stuck", func() { os.Stdout.WriteString("!") })
 }
+
+// TestMemoryIsKept asks for what DuckDB does not count against its limit.
+func TestMemoryIsKept(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/self/statm"); err != nil {
+		t.Skip("memory is watched where there is /proc: ", err)
+	}
+	dir := t.TempDir()
+	model, file := filepath.Join(dir, "model"), filepath.Join(dir, "run.duckdb")
+	if err := demo.Extract(model); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := run(t.Context(), "ingest", "--model", model, "--head", "3.1", "-n", "2", "-o", file); code != cli.ExitOK {
+		t.Fatal(stderr)
+	}
+	cmd := exec.CommandContext(t.Context(), "ducklens", "query", file, "--memory", "256MB", "-e", "SELECT length(repeat(repeat(chr(65), 100000000), 8))")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	_ = cmd.Run()
+	usage, _ := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitFailed || !strings.Contains(stderr.String(), "memory limit reached: 256 MB\nhint: ") {
+		t.Errorf("exit code %d, want %d\n%s", code, cli.ExitFailed, stderr.String())
+	}
+	// Left alone, it takes 1.6 GB. What the process has before is some 60 MB; a busy machine looks seldom.
+	if usage != nil && usage.Maxrss>>10 > 768 {
+		t.Errorf("it took %d MB", usage.Maxrss>>10)
+	}
+}

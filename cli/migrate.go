@@ -17,9 +17,9 @@ func newMigrate() *cobra.Command {
 	return &cobra.Command{
 		Use:   "migrate FILE",
 		Short: "Bring a file of an older ducklens to the tables of this one",
-		Long: `Changes the file in place, in one transaction: it is migrated wholly or left as it was. Releases that know only
-the older tables cannot read it afterwards, so keep a copy if you need one. A file that has the tables of this
-ducklens is left alone; a newer one is refused.`,
+		Long: `Makes a new file beside the old one and puts it in its place when it is whole: the file is migrated wholly or left as
+it was. Releases that know only the older tables cannot read it afterwards, so keep a copy if you need one. A file that
+has the tables of this ducklens is left alone; a newer one is refused.`,
 		Example: `  ducklens migrate run.duckdb`,
 		GroupID: groupMake,
 		Args:    exactly("FILE"),

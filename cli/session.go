@@ -38,7 +38,7 @@ func (q *question) addTo(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&q.set, "set", nil, "give a parameter of the query a `name=value`, such as head=10.7; may come again")
 	flags.StringVar(&q.labels, "labels", "", "`file` of labels of examples, by text or example_id: further columns stand in the view example_field")
 	q.memory = session.DefaultMemory
-	flags.Var(&q.memory, "memory", "most memory that the query may use")
+	flags.Var(&q.memory, "memory", "most memory that the query may use; its answer, up to 512 MB, comes beside it")
 	flags.DurationVar(&q.timeout, "timeout", defaultTimeout, "most time that a query may take, such as 30s; 0 is no limit")
 	flags.IntVar(&q.limits.Threads, "threads", 0, "threads of the query; 0 is 1, which adds sums up in one order")
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/metrics"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,13 +119,37 @@ func (p *process) guard(ctx context.Context, memory, answer int64) {
 		return
 	}
 	p.once.Do(func() {
+		if memory == 0 {
+			memory = session.DefaultMemory
+		}
 		limitAddressSpace(budget(memory, answer))
+		go p.watchMemory(memory)
 		context.AfterFunc(ctx, func() {
 			time.AfterFunc(patience, func() {
 				p.end(ExitInterrupted, fmt.Sprintf("interrupted, and did not stop within %v", patience))
 			})
 		})
 	})
+}
+
+// watchMemory ends the process when what is outside Go's heap grows by more than 1.4 times the memory of a
+// query: some of DuckDB's functions take memory that it does not count. Answers are in Go's heap, and have a limit of their own.
+func (p *process) watchMemory(memory int64) {
+	const pause = 10 * time.Millisecond
+	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	outside := func() (int64, bool) {
+		own, ok := ownMemory()
+		metrics.Read(sample)
+		return own - int64(sample[0].Value.Uint64()-sample[1].Value.Uint64()), ok
+	}
+	before, ok := outside()
+	for ok {
+		time.Sleep(pause)
+		var now int64
+		if now, ok = outside(); ok && now-before > memory/5*7 {
+			p.leave(ExitFailed, fmt.Sprintf("memory limit reached: %d MB\nhint: ask for less at once, or raise the limit with --memory", memory>>20))
+		}
+	}
 }
 
 // obey ends the process soon after an interrupt. Nothing is left half done: what commands write appears when
@@ -214,9 +239,6 @@ func (p *process) leave(code int, why string) {
 // DuckDB counts half; twice the answer, for Go's garbage; and what the threads reserve and libraries need.
 func budget(memory, answer int64) int64 {
 	const spare, perThread = 1 << 30, 128 << 20
-	if memory == 0 {
-		memory = session.DefaultMemory
-	}
 	if answer == 0 {
 		answer = session.DefaultAnswer
 	}

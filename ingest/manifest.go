@@ -74,7 +74,10 @@ func (w *writer) next(ctx context.Context, table string, least int) (int, error)
 	if err := w.scan(ctx, "number rows of "+table+" in", []any{&last}, "SELECT max("+table+"_id) FROM "+table); err != nil {
 		return 0, err
 	}
-	if last.Valid && (last.Int64 < 0 || last.Int64 > math.MaxInt32-spareNumbers) {
+	switch {
+	case !last.Valid:
+		return least, nil
+	case last.Int64 < 0 || last.Int64 > math.MaxInt32-spareNumbers:
 		return 0, &dbfile.Error{Op: "append to", Path: w.opts.Path, Kind: dbfile.ErrConstraint,
 			Detail: fmt.Sprintf("its largest %s_id is %d, want 0 to %d", table, last.Int64, math.MaxInt32-spareNumbers),
 			Advice: "ducklens merge FILE -o NEW makes a file with the same runs, numbered from 1"}

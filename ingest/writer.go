@@ -175,7 +175,10 @@ func (w *writer) abandon(cause error) error {
 	// The file must be closed well even if the failure was a cancelled context.
 	ctx := context.Background()
 	stopped := w.incomplete(cause)
-	if !w.db.Pending() {
+	switch {
+	case !w.db.Pending() && w.conn == nil: // it has its name, and could not be opened for more
+		return errors.Join(stopped, w.db.Close())
+	case !w.db.Pending():
 		return errors.Join(stopped, w.close(ctx))
 	}
 	if w.replaces {

@@ -43,7 +43,7 @@ func attachTo(ctx context.Context, conn *sql.Conn, path, name string, check func
 	if err != nil {
 		return nil, err
 	}
-	if err := plainLog(abs); err != nil {
+	if err := plainLogs(abs); err != nil {
 		return nil, Fail("open", path, err)
 	}
 	if release, err = reserve(abs, false); err != nil {

@@ -285,7 +285,7 @@ func attach(ctx context.Context, path string, m mode, opts Options) (*DB, error)
 // unless opts say where those go.
 func attachAs(ctx context.Context, path, abs string, m mode, opts Options) (_ *DB, err error) {
 	db := &DB{path: path, file: abs}
-	if err := plainLog(abs); err != nil {
+	if err := plainLogs(abs); err != nil {
 		return nil, err
 	}
 	if db.release, err = reserve(abs, m.writes()); err != nil {
@@ -397,7 +397,9 @@ func paths(abs string) (files, logs []string) {
 		files = append(files, target)
 	}
 	for _, name := range files {
-		logs = append(logs, name+".wal", name+".wal.checkpoint", name+".wal.recovery")
+		for _, ending := range draft.Logs() {
+			logs = append(logs, name+ending)
+		}
 	}
 	return files, logs
 }

@@ -32,17 +32,21 @@ func checkLogs(abs string) error {
 	return nil
 }
 
-// plainLog demands that the write-ahead log beside a file, if there is one, is a file: DuckDB would wait for
-// the other end of a pipe.
-func plainLog(abs string) error {
-	info, err := os.Stat(abs + ".wal")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// plainLogs demands that the write-ahead logs beside a file, if there are any, are files: DuckDB would wait
+// for the other end of a pipe.
+func plainLogs(abs string) error {
+	_, logs := paths(abs)
+	for _, path := range logs {
+		info, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return err
+		case !info.Mode().IsRegular():
+			return &Error{Kind: ErrNotDatabase, Detail: "its write-ahead log is no file"}
+		}
 	}
-	if err == nil && !info.Mode().IsRegular() {
-		err = &Error{Kind: ErrNotDatabase, Detail: "its write-ahead log is no file"}
-	}
-	return err
+	return nil
 }
 
 // checkLog looks at one log, if it is there.

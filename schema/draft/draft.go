@@ -22,11 +22,14 @@ import (
 
 // Names within the hidden folder.
 const (
-	bodyName  = "draft"   // what is being written
-	oldName   = "old"     // the folder that is being replaced, where two names cannot be exchanged
-	oldLog    = "old.wal" // the write-ahead log of the database that is being replaced
-	spillName = "spill"   // temporary files of the one who writes
+	bodyName  = "draft" // what is being written
+	oldName   = "old"   // the folder that is being replaced, where two names cannot be exchanged, or with the ending of a log that of a file
+	spillName = "spill" // temporary files of the one who writes
 )
+
+// Logs are the endings of the write-ahead logs that DuckDB keeps beside a database. The last two are there during a checkpoint, and
+// after a kill then.
+func Logs() []string { return []string{".wal", ".wal.checkpoint", ".wal.recovery"} }
 
 // A Draft is a file or a folder that is being written.
 type Draft struct {
@@ -148,14 +151,12 @@ func (d *Draft) Publish(replace bool) error {
 
 // place gives the file its name. The old one's log must not be taken for the new one's; should the process be killed
 // before the file has its name, [Clean] puts the log back.
-func (d *Draft) place(body string, replace bool) error {
-	log, kept := d.target+".wal", filepath.Join(d.dir, oldLog)
-	err := os.Rename(log, kept)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+func (d *Draft) place(body string, replace bool) (err error) {
+	old := filepath.Join(d.dir, oldName)
+	if err := moveLogs(d.target, old); err != nil {
+		return errors.Join(err, moveLogs(old, d.target))
 	}
-	moved := err == nil
-	if err := os.Rename(body+".wal", log); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err = moveLogs(body, d.target); err != nil {
 		return err
 	}
 	if replace {
@@ -163,10 +164,20 @@ func (d *Draft) place(body string, replace bool) error {
 	} else {
 		err = renameNew(body, d.target)
 	}
-	if err != nil && moved {
-		err = errors.Join(err, os.Rename(kept, log))
+	if err != nil {
+		err = errors.Join(err, moveLogs(old, d.target))
 	}
 	return err
+}
+
+// moveLogs gives the logs of one database to another.
+func moveLogs(from, to string) error {
+	for _, ending := range Logs() {
+		if err := os.Rename(from+ending, to+ending); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // exchange puts the folder in place of another, at once where the system can.
@@ -337,8 +348,8 @@ func cleanOne(dir, target string) (gone bool, err error) {
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 	if _, err := os.Lstat(filepath.Join(dir, bodyName)); err == nil { // it has not got its name
-		for _, moved := range []struct{ from, to string }{{oldName, target}, {oldLog, target + ".wal"}} {
-			err := renameNew(filepath.Join(dir, moved.from), moved.to)
+		for _, ending := range append(Logs(), "") {
+			err := renameNew(filepath.Join(dir, oldName+ending), target+ending)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
 				return false, err
 			}
@@ -358,9 +369,11 @@ func isDraft(dir string) bool {
 		return false
 	}
 	for _, e := range entries {
-		switch e.Name() {
-		case bodyName, bodyName + ".wal", bodyName + ".tmp", oldName, oldLog, spillName:
-		default:
+		name := e.Name()
+		for _, ending := range append(Logs(), ".tmp") {
+			name = strings.TrimSuffix(name, ending)
+		}
+		if name != bodyName && name != oldName && name != spillName {
 			return false
 		}
 	}
