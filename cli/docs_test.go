@@ -45,7 +45,7 @@ func TestExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range []string{
-		`ducklens ingest --model gpt2 --head 10.7 -n 3 -o run.duckdb`,
+		`ducklens ingest --model gpt2 --head 10.7 -n 6 -o run.duckdb`,
 		`cp run.duckdb other.duckdb`,
 		`ducklens queries show key_components | sed 's/name: key_components/name: mine/' > mine.sql`,
 		`mkdir my_queries && cp mine.sql my_queries`,
