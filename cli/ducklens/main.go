@@ -12,15 +12,10 @@ import (
 	"ducklens/cli"
 )
 
+// The first interrupt asks the command to stop; a second one ends the process at once. The signals are not given back when
+// the command is done: an interrupt then would end the process as killed, although all is well.
 func main() {
-	os.Exit(run())
-}
-
-// run is main with its deferred calls made before the process exits. The first interrupt asks the
-// command to stop; a second one ends the process at once.
-func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	context.AfterFunc(ctx, stop)
-	return cli.Run(cli.OwnProcess(ctx), os.Args, os.Stdin, os.Stdout, os.Stderr)
+	os.Exit(cli.Run(cli.OwnProcess(ctx), os.Args, os.Stdin, os.Stdout, os.Stderr))
 }

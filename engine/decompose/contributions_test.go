@@ -126,6 +126,20 @@ func TestContributionsAgreeWithExplicitVectors(t *testing.T) {
 	})
 }
 
+// terms is the largest sum of the sizes of contributions to one score.
+func terms(out decompose.Output) (largest float64) {
+	for _, table := range out.Tables {
+		for _, contributions := range [][][4]float64{table.Score, table.Baseline} {
+			size := 0.0
+			for _, row := range contributions {
+				size += math.Abs(row[0]) + math.Abs(row[1]) + math.Abs(row[2]) + math.Abs(row[3])
+			}
+			largest = max(largest, size)
+		}
+	}
+	return largest
+}
+
 func TestPartsAddUpToTheScore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := drawExample(t)
@@ -146,8 +160,9 @@ func TestPartsAddUpToTheScore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !(out32.RelativeClosure <= tolerance32) {
-			t.Errorf("float32 relative closure %g, want at most %g", out32.RelativeClosure, tolerance32)
+		// A norm that does not divide leaves terms of thousands that cancel; rounding goes with the terms.
+		if want := tolerance32 * max(1, terms(out32)/100); !(out32.RelativeClosure <= want) {
+			t.Errorf("float32 relative closure %g, want at most %g", out32.RelativeClosure, want)
 		}
 	})
 }
