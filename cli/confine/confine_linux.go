@@ -57,10 +57,11 @@ func Process(paths Paths) error {
 		add(name, ll.AccessFSReadFile|ll.AccessFSWriteFile|ll.AccessFSTruncate,
 			ll.AccessFSReadDir|ll.AccessFSMakeReg|ll.AccessFSMakeDir|ll.AccessFSRemoveFile|ll.AccessFSRemoveDir|ll.AccessFSRefer)
 	}
-	config := landlock.MustConfig(
-		landlock.AccessFSSet(ll.AccessFSResolveUnix<<1-1),
-		landlock.AccessNetSet(ll.AccessNetBindTCP|ll.AccessNetConnectTCP|ll.AccessNetBindUDP|ll.AccessNetConnectSendUDP),
-		landlock.ScopedSet(scopes()))
+	config := landlock.Config{
+		HandledAccessFS:  ll.AccessFSResolveUnix<<1 - 1,
+		HandledAccessNet: ll.AccessNetBindTCP | ll.AccessNetConnectTCP | ll.AccessNetBindUDP | ll.AccessNetConnectSendUDP,
+		Scoped:           landlock.ScopedSet(scopes()),
+	}
 	if err := config.BestEffort().Restrict(rules...); err != nil {
 		return fmt.Errorf("give up access to other files: %w", err)
 	}
