@@ -40,8 +40,8 @@ func TestReadmePython(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, code, _ := strings.Cut(string(text), "```python\n")
-	code, _, found := strings.Cut(code, "```")
-	if !found {
+	code, _, closed := strings.Cut(code, "```")
+	if !closed {
 		t.Fatal("the README has no Python")
 	}
 	// The model of the tests has other heads than GPT-2.
