@@ -83,8 +83,8 @@ func TestForeignClient(t *testing.T) {
 		list []named
 		want []string
 	}{
-		{"table", found.Tables, []string{"attention", "basis", "component", "contribution_wide", "example", "head", "model", "run", "saved_query", "score", "token"}},
-		{"view", found.Views, []string{"closure", "contribution", "contribution_mean", "contribution_unsplit"}},
+		{"table", found.Tables, []string{"basis", "component", "contribution_wide", "edge", "head", "model", "prompt", "run", "saved_query", "score"}},
+		{"view", found.Views, []string{"attention", "example", "token", "closure", "contribution", "contribution_mean", "contribution_unsplit"}},
 		{"macro", found.Macros, []string{"default_head", "heatmap", "latest_run", "pct_explained"}},
 		{"column", found.Columns, []string{"score.score", "contribution.diff"}},
 	} {

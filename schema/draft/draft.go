@@ -211,11 +211,21 @@ func (d *Draft) close() error {
 	alive.Lock()
 	alive.list = slices.DeleteFunc(alive.list, func(o *Draft) bool { return o == d })
 	alive.Unlock()
-	err := os.RemoveAll(d.dir)
+	err := d.remove()
 	if d.lock != nil {
 		err = errors.Join(err, d.lock.Close())
 	}
 	return err
+}
+
+// remove removes the hidden folder. It gets another hidden name first: somebody who still writes, as DuckDB's threads do when a
+// process is ended, finds no folder under the old one to make files in.
+func (d *Draft) remove() error {
+	aside := d.dir + "0"
+	if os.Rename(d.dir, aside) != nil {
+		aside = d.dir
+	}
+	return os.RemoveAll(aside)
 }
 
 // Abandon removes all drafts of this process but those that are being published, and lets none be published any more. It is
