@@ -87,6 +87,30 @@ func TestExamples(t *testing.T) {
 	visit(cli.NewRoot())
 }
 
+// TestReadmePrompts runs the demo model over the prompt and the templates that README.md shows as JSON.
+func TestReadmePrompts(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllSubmatch(text, -1)
+	if len(blocks) != 2 {
+		t.Fatalf("%d blocks of JSON, want templates and a prompt", len(blocks))
+	}
+	for i, flag := range []string{"--templates", "--prompts"} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "example.jsonl")
+		if err := os.WriteFile(file, blocks[i][1], 0o666); err != nil {
+			t.Fatal(err)
+		}
+		code, _, stderr := run(t.Context(), "ingest", "--model", "demo", "--head", "3.0", flag, file, "-o", filepath.Join(dir, "run.duckdb"))
+		if code != cli.ExitOK {
+			t.Errorf("%s: %s", blocks[i][1], stderr)
+		}
+	}
+}
+
 // A transcript is a command in a document, the line on which it stands, and the output that is shown for it.
 type transcript struct {
 	line    int

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,8 +70,8 @@ contributions, and writes them to a DuckDB file.
 A model is a Hugging Face folder (config.json with model.safetensors, whole or in shards), a GGUF file, or
 a TransformerLens state dict (config.json with model.npz).
 
-Prompts are made by the seeded ioi generator, from its own templates or from yours (--templates), or
-read from a .jsonl, .csv, .tsv or .parquet file. A record of such a file has text and the positions
+Prompts are made by the seeded ioi generator, from its own templates or from yours (--templates); of its own
+names, it leaves out those that are several tokens of the model. Or they are read from a .jsonl, .csv, .tsv or .parquet file. A record of such a file has text and the positions
 query, key and, if you like, baseline, each as a token index or as the word itself; or text, IO and S.
 
 The sum of the contributions is checked against the score of the model on every prompt: a run that
@@ -124,8 +125,8 @@ func (f *ingestFlags) flags() []flagGroup {
 	split := newFlagGroup("How scores are split")
 	flags = split.flags
 	const own = "; or a component: " + decompose.ComponentNames + "; or your own directions, NAME=FILE.npy: [d_model] or [r, d_model]; NAME=FILE.npy" + perExample + ": [n, d_model] or [n, r, d_model]; " + replace + " puts the vector in place of the model's"
-	flags.StringSliceVar(&f.bases.query, "query-basis", nil, "`bases` that split query vectors (none, unembed, unembed+baseline, sub_unembed unless given), of: "+baseNames(schema.Query)+own)
-	flags.StringSliceVar(&f.bases.key, "key-basis", nil, "`bases` that split key vectors (none, mlp0, sub_mlp0 unless given), of: "+baseNames(schema.Key)+"; a component or your own, as above; "+atBaseline+"FILE.npy gives it other directions at the baseline")
+	flags.StringSliceVar(&f.bases.query, "query-basis", nil, "`bases` that split query vectors (none, unembed, unembed+baseline, sub_unembed unless others are named; NAME=FILE.npy come beside them), of: "+baseNames(schema.Query)+own)
+	flags.StringSliceVar(&f.bases.key, "key-basis", nil, "`bases` that split key vectors (none, mlp0, sub_mlp0 unless others are named; NAME=FILE.npy come beside them), of: "+baseNames(schema.Key)+"; a component or your own, as above; "+atBaseline+"FILE.npy gives it other directions at the baseline")
 	flags.IntVar(&f.engine.NullBases, "null", 0, "`number` of random directions to compare shares with; 20 give a rough 95 % band")
 	flags.StringSliceVar(&f.movers, "mover", nil, "`heads` whose output is put in place of the query and projected (the two that contribute most to the queries unless given); may come again")
 	wordVar(flags, &f.factors, "factors", parseOnOff, fmt.Sprintf("store what pairs of components are made from (auto: with up to %d target heads)", ingest.MaxFactorHeads), auto, on, off)
@@ -251,6 +252,9 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	if os.Getenv("GOGC") == "" {
 		defer debug.SetGCPercent(debug.SetGCPercent(garbagePercent))
 	}
+	if err := source.fit(e); err != nil {
+		return err
+	}
 	bar := newProgressBar(stderr)
 	defer bar.stop()
 	options := ingest.Options{
@@ -271,8 +275,9 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	summary, err := ingest.Run(ctx, options)
 	bar.stop()
 	if err != nil {
-		return withFlags(err)
+		return withFlags(source.atNames(err, e))
 	}
+	summary.Notices = append(source.notices, summary.Notices...)
 	f.tell(summary, len(e.Heads()), stderr)
 	fmt.Fprintf(stderr, "%s: run %d, %s, %s, %d rows in %s\n", summary.Path, summary.RunID,
 		plural(summary.Examples, "prompt"), headList(e.Heads()), summary.Rows, round(summary.Elapsed))
@@ -323,6 +328,55 @@ type promptSource struct {
 	prompts iter.Seq2[schema.Prompt, error]
 	name    string   // in the manifest
 	names   []string // to draw random names from; nil if it has none
+	notices []string // what the user should know about it
+
+	templates *prompts.Templates // of the generator; nil for a file
+	own       bool               // the templates are ducklens's own
+	sampling  prompts.Sampling
+}
+
+// fit leaves those of the generator's own names out of all draws that are several tokens of the model: attention to a name is
+// attention to one token. From a user's templates nothing is left out, as they draw what CPython draws from them.
+func (s *promptSource) fit(e ingest.Engine) error {
+	if !s.own {
+		return nil
+	}
+	all := len(s.templates.Names)
+	several := ingest.SeveralTokens(e, withinText, s.templates.Names)
+	if len(several) == 0 {
+		return nil
+	}
+	if left := all - len(several); left < prompts.LeastNames {
+		return &hinted{fmt.Errorf("of the ioi generator's %d names %d are one token of this model, want at least %d", all, left, prompts.LeastNames),
+			"--templates FILE gives the generator other names, --prompts FILE prompts of your own"}
+	}
+	s.use(s.templates.Without(several))
+	s.notices = append(s.notices, fmt.Sprintf("%d of %d names are several tokens of this model and are left out", len(several), all))
+	return nil
+}
+
+// withinText is what stands before a name that does not begin a text.
+const withinText = "and "
+
+// use has prompts and random names drawn from templates.
+func (s *promptSource) use(t *prompts.Templates) {
+	s.templates, s.names, s.prompts = t, t.Names, t.Prompts(s.sampling)
+}
+
+// atNames says, of an error about a prompt from a user's templates, which of their names are to blame.
+func (s *promptSource) atNames(err error, e ingest.Engine) error {
+	if s.templates == nil || s.own || !errors.Is(err, engine.ErrPrompt) {
+		return err
+	}
+	several := ingest.SeveralTokens(e, withinText, s.templates.Names)
+	if s.templates.BeginWithName() {
+		several = append(several, ingest.SeveralTokens(e, "", s.templates.Names)...)
+	}
+	if len(several) == 0 {
+		return err
+	}
+	slices.Sort(several)
+	return &hinted{err, fmt.Sprintf("leave these names out of %s, they are several tokens: %s", s.name, strings.Join(slices.Compact(several), ", "))}
 }
 
 // open gives the prompts.
@@ -334,6 +388,8 @@ func (f *promptFlags) open(ctx context.Context) (promptSource, error) {
 			if source.names, err = prompts.ReadNames(f.names); err != nil {
 				return source, err
 			}
+		} else {
+			source.notices = []string{"a file of prompts has no names to draw W_U[random name] from, and it is left out; --names FILE gives names"}
 		}
 		if f.limit {
 			source.prompts = first(source.prompts, f.sampling.N)
@@ -348,7 +404,9 @@ func (f *promptFlags) open(ctx context.Context) (promptSource, error) {
 		}
 		name = f.templates
 	}
-	return promptSource{prompts: templates.Prompts(f.sampling), name: name, names: templates.Names}, nil
+	source := promptSource{name: name, own: f.templates == "", sampling: f.sampling}
+	source.use(templates)
+	return source, nil
 }
 
 // first ends a source after n prompts.

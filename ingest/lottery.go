@@ -48,6 +48,19 @@ func nameToken(engine Engine, run *schema.Run, name string) (int, error) {
 	return e.Tokens[first].ID, nil
 }
 
+// SeveralTokens gives those of names that are not one token of the engine's model where they stand behind lead, which is the
+// text before them: "" begins a text.
+func SeveralTokens(engine Engine, lead string, names []string) []string {
+	var several []string
+	at := schema.AtIndex(-1) // any text has it: what can be wrong is the word alone
+	for _, name := range names {
+		if _, err := engine.Example(schema.Prompt{Text: lead + name, Query: at, Key: schema.AtWord(name), Baseline: at}); err != nil {
+			several = append(several, name)
+		}
+	}
+	return several
+}
+
 // draw gives an example what is drawn next; without a lottery, nothing.
 func (l *lottery) draw(e *schema.Example) {
 	if l == nil {

@@ -31,6 +31,10 @@ type Templates struct {
 	Objects    []string
 }
 
+// LeastNames is how many different names there must be: so many are drawn for each prompt until they differ, and of fewer they
+// never would.
+const LeastNames = 3
+
 //go:embed ioi.json
 var ioiFile []byte
 
@@ -220,11 +224,24 @@ func (t *Templates) validate() error {
 			}
 		}
 	}
-	// Three names are drawn for each prompt until they differ; fewer would never end.
-	if len(distinct) < 3 {
-		fault("%d different names, want at least 3", len(distinct))
+	if len(distinct) < LeastNames {
+		fault("%d different names, want at least %d", len(distinct), LeastNames)
 	}
 	return errors.Join(faults...)
+}
+
+// Without gives the templates with the other names alone, in their order. Fewer than [LeastNames] cannot be drawn from.
+func (t *Templates) Without(names []string) *Templates {
+	fewer := *t
+	fewer.Names = slices.DeleteFunc(slices.Clone(t.Names), func(name string) bool { return slices.Contains(names, name) })
+	return &fewer
+}
+
+// BeginWithName tells whether a name may be the first word of a prompt, with no space before it.
+func (t *Templates) BeginWithName() bool {
+	return slices.ContainsFunc(slices.Concat(t.ABBA, t.BABA), func(text string) bool {
+		return strings.HasPrefix(text, "[A]") || strings.HasPrefix(text, "[B]")
+	})
 }
 
 // templateOrder tells which of [A] and [B] a template mentions first.
