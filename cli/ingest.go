@@ -70,9 +70,10 @@ contributions, and writes them to a DuckDB file.
 A model is a Hugging Face folder (config.json with model.safetensors, whole or in shards), a GGUF file, or
 a TransformerLens state dict (config.json with model.npz).
 
-Prompts are made by the seeded ioi generator, from its own templates or from yours (--templates); of its own
-names, it leaves out those that are several tokens of the model. Or they are read from a .jsonl, .csv, .tsv or .parquet file. A record of such a file has text and the positions
+Prompts are made by the seeded ioi generator, from its own templates or from yours (--templates), or
+read from a .jsonl, .csv, .tsv or .parquet file. A record of such a file has text and the positions
 query, key and, if you like, baseline, each as a token index or as the word itself; or text, IO and S.
+The generator leaves out those of its own names that are several tokens of the model.
 
 The sum of the contributions is checked against the score of the model on every prompt: a run that
 does not add up is refused. Contributions to a score are not causal effects.`,
