@@ -90,7 +90,7 @@ func TestMessages(t *testing.T) {
 		{ask("closure", "--labels", write("nobody.csv", "text,kind\nx,a\n")), "has one of its texts or numbers\n"},
 		{plot("FROM score"), "\"FROM score\" is no name of a saved query\nhint: SQL of your own goes behind -e"},
 		{plot("key_components", "--theme", "x"), "--theme: theme \"x\", want one of paper, screen, dark\n"},
-		{plot("key_components", "--width", "-3"), "width -3 in, want 1 to 60, or 0 for what the panels need\n"},
+		{plot("key_components", "--width", "-3"), "width -3 in (-7.62 cm), want 2 to 60 in, or 0 for what the panels need\n"},
 		{plot("closure"), "chart table is not drawn"},
 		{[]string{"queries", "check", write("title.sql", "-- name: title\n-- title: by {nope}\n-- chart: histogram\n-- x: score\nSELECT score FROM score\n")}, "{nope} in the title: neither the SQL nor the header has that name"},
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -141,6 +142,10 @@ func (p *plotting) run(
 	if err := notes(ctx, s, q, stderr); err != nil {
 		return err
 	}
+	p.noteBare(f, stderr)
+	if err := p.noteHeight(f, stderr); err != nil {
+		return err
+	}
 	if err := writeFile(path, func(w io.Writer) error { return format.write(f, w, p.look) }); err != nil {
 		return err
 	}
@@ -230,6 +235,30 @@ func (p *plotting) dress(f *figure.Figure, format figureFormat) error {
 	}
 	f.LegendOnly = c.Hide
 	return unknownNames("legend-only", p.off, f.Legend.Names, f.Legend.Names)
+}
+
+// noteBare says which parameters a figure without words does not tell.
+func (p *plotting) noteBare(f *figure.Figure, out io.Writer) {
+	var texts []string
+	for _, s := range slices.Concat(f.Told, f.Settings) {
+		texts = append(texts, s.Name+" = "+s.Value)
+	}
+	if p.bare && !p.caption && len(texts) > 0 {
+		fmt.Fprintf(out, "note: the figure, being --bare, does not say what is not at its default: %s; --caption prints a text that does\n",
+			queries.Printable(strings.Join(texts, ", ")))
+	}
+}
+
+// noteHeight says that the panels could not follow a height.
+func (p *plotting) noteHeight(f *figure.Figure, out io.Writer) error {
+	if p.look.Height == 0 {
+		return nil
+	}
+	height, err := f.Height(p.look)
+	if err == nil && math.Abs(height-p.look.Height) > 0.01*p.look.Height {
+		fmt.Fprintf(out, "note: --height: the figure is %.2f in high, not %.2f in: its panels and texts need that\n", height, p.look.Height)
+	}
+	return err
 }
 
 // unknownNames refuses names of a flag that are not found; known are those that there are.

@@ -37,7 +37,6 @@ func (p Phrase) String() string {
 type Setting struct {
 	Name, Value string
 	Text        string // what to say of it: the header's phrase, or NAME = VALUE
-	Doc         string // the meaning of the parameter
 }
 
 // Settings lists the parameters of which values, those that were bound, are not the defaults, in the order of
@@ -49,7 +48,7 @@ func (q *Query) Settings(values map[string]any) []Setting {
 		if !bound || value == p.Default {
 			continue
 		}
-		s := Setting{Name: p.Name, Value: shown(value), Doc: p.Doc}
+		s := Setting{Name: p.Name, Value: shown(value)}
 		s.Text = q.phrase(p.Name, String(value), s.Value)
 		list = append(list, s)
 	}

@@ -62,8 +62,8 @@ func (q Query) SideBySide(param string, results []*Result) (Query, *Result, erro
 		}
 		values = append(values, shown(r.Bound[param]))
 		name := q.sideName(param, r.Bound[param])
-		if model, ok := r.fact("model"); ok && param == "run" && !sameModel(results) {
-			name += " (" + model + ")"
+		if about := r.unlike(results); param == "run" && about != "" {
+			name += " (" + about + ")"
 		}
 		for _, row := range r.Rows {
 			own := name
@@ -103,9 +103,16 @@ func allEmpty(results []*Result) bool {
 	return !slices.ContainsFunc(results, func(r *Result) bool { return !noRows(r) })
 }
 
-func sameModel(results []*Result) bool {
-	first, _ := results[0].fact("model")
-	return !slices.ContainsFunc(results, func(r *Result) bool { model, _ := r.fact("model"); return model != first })
+// unlike says of r what the runs of the answers do not have in common: their models, and how their numbers were made.
+func (r *Result) unlike(results []*Result) string {
+	var about []string
+	for _, name := range []string{"model", "processing", "convention", "precision"} {
+		own, _ := r.fact(name)
+		if slices.ContainsFunc(results, func(other *Result) bool { value, _ := other.fact(name); return value != own }) {
+			about = append(about, own)
+		}
+	}
+	return strings.Join(about, ", ")
 }
 
 // told gives what titles name of columns that have one value in each answer, and not the same in all.

@@ -107,6 +107,28 @@ func TestSideBySide(t *testing.T) {
 	}
 }
 
+// Panels of runs say what the runs do not have in common.
+func TestSideBySideRuns(t *testing.T) {
+	t.Parallel()
+	answer := func(run int64, processing string) *queries.Result {
+		return &queries.Result{
+			Columns: []queries.Column{{Name: "x", Type: queries.Integer}, {Name: "y", Type: queries.Integer}, {Name: "v", Type: queries.Float}},
+			Rows:    [][]any{{int64(0), int64(0), 1.5}},
+			Facts:   []queries.Fact{{Name: "model", Value: "gpt2"}, {Name: "processing", Value: processing}, {Name: "precision", Value: "float32"}},
+			Bound:   map[string]any{"run": run},
+		}
+	}
+	for other, want := range map[string]string{"raw": "run 1 (processed)", "processed": "run 1"} {
+		_, all, err := twoSided().SideBySide("run", []*queries.Result{answer(1, "processed"), answer(2, other)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := all.Rows[0][0]; got != want {
+			t.Errorf("beside a run with weights %s: %q, want %q", other, got, want)
+		}
+	}
+}
+
 // A model of more heads has its MLPs in another column: what has one name stands in one place.
 func TestSideBySideAligns(t *testing.T) {
 	t.Parallel()

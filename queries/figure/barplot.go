@@ -199,7 +199,7 @@ func (m *barPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 // drawBar draws a bar of height h with its error and label; x is the left end of the axis.
 func (m *barPlot) drawBar(p page.Pen, b Bar, x, y, h vg.Length) {
 	from, to := x+m.x.along(0), x+m.x.along(b.Value)
-	drawBar(p, m.colors, b.Category, min(from, to), y, vg.Length(math.Abs(float64(to-from))), h)
+	drawBar(p, m.colors, m.f.Legend.Style(b.Category), min(from, to), y, vg.Length(math.Abs(float64(to-from))), h)
 	end := to
 	if b.Error > 0 {
 		low, high := x+m.x.along(b.Value-b.Error), x+m.x.along(b.Value+b.Error)
@@ -243,7 +243,7 @@ func (m *barPlot) legend() page.Aside {
 		return nil
 	}
 	l := page.Legend{Title: m.f.Legend.Title, Swatch: func(p page.Pen, i int, x, y, w, h vg.Length) {
-		drawBar(p, m.colors, i, x, y, w, h)
+		drawBar(p, m.colors, m.f.Legend.Style(i), x, y, w, h)
 	}}
 	for _, name := range m.f.Legend.Names {
 		l.Entries = append(l.Entries, page.Entry{Name: name})

@@ -38,8 +38,8 @@ func (f *Figure) bars(t *table, c queries.Chart) error {
 	for i, v := range values {
 		y.cover(v, se[i])
 	}
-	f.Legend = legend(c.LegendTitle, c.Category, categories)
-	g, err := f.grid(t, c, Axis{Title: c.XTitle, Names: x.names}, y)
+	f.Legend = legend(c.LegendTitle, c.Category, categories, t.whole().categories(c.Category))
+	g, err := f.grid(t, c, Axis{Title: namesTitle(c.XTitle, c.X, c.XTick), Names: x.names}, y)
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,13 @@ func (f *Figure) Caption() string {
 	if len(f.Frames) == 0 || len(f.Frames[0].Panels) == 0 {
 		return ""
 	}
-	parts := append([]string{f.Title}, f.Lead()...)
-	parts = append(parts, f.captionSettings())
+	parts := []string{f.Title, f.Subtitle, f.captionSettings()}
+	for _, remark := range f.shown() {
+		if remark == f.countRemark() {
+			remark = "values are over " + remark
+		}
+		parts = append(parts, upperFirst(remark))
+	}
 	first := &f.Frames[0].Panels[0]
 	switch f.Mark {
 	case queries.Heatmap, queries.Matrix:
@@ -112,11 +117,7 @@ func (f *Figure) captionCells(first *Panel) string {
 func (f *Figure) captionSettings() string {
 	var texts []string
 	for _, s := range f.Settings {
-		text := s.Name + " = " + s.Value
-		if s.Doc != "" {
-			text += " (" + s.Doc + ")"
-		}
-		texts = append(texts, text)
+		texts = append(texts, s.Text)
 	}
 	if len(texts) == 0 {
 		return ""

@@ -50,21 +50,10 @@ func (f *Figure) WritePDF(w io.Writer, o Options) error {
 func (f *Figure) write(
 	w io.Writer, o Options, format string, blank func(canvas.Size) (vg.CanvasWriterTo, error),
 ) error {
-	if err := o.Validate(); err != nil {
-		return err
-	}
-	if len(f.Frames) == 0 || len(f.Frames[0].Panels) == 0 {
-		return &Error{Query: f.Name, Err: ErrEmpty, Detail: "the figure has no panels"}
-	}
-	p, err := f.page(o.Theme.colors())
+	l, size, err := f.arrange(o)
 	if err != nil {
 		return err
 	}
-	zoom := o.Theme.zoom()
-	p.Height = vg.Length(o.Height/zoom) * vg.Inch
-	l := p.Arrange(vg.Length(o.Width/zoom) * vg.Inch)
-	size := canvas.Size{Zoom: zoom}
-	size.W, size.H = l.Size()
 	c, err := blank(size)
 	if err != nil {
 		return fmt.Errorf("figure of %s: %w", f.Name, err)
@@ -74,6 +63,32 @@ func (f *Figure) write(
 		return fmt.Errorf("figure of %s: writing %s: %w", f.Name, format, err)
 	}
 	return nil
+}
+
+// arrange settles the page and its size.
+func (f *Figure) arrange(o Options) (*page.Layout, canvas.Size, error) {
+	size := canvas.Size{Zoom: o.Theme.zoom()}
+	if err := o.Validate(); err != nil {
+		return nil, size, err
+	}
+	if len(f.Frames) == 0 || len(f.Frames[0].Panels) == 0 {
+		return nil, size, &Error{Query: f.Name, Err: ErrEmpty, Detail: "the figure has no panels"}
+	}
+	p, err := f.page(o.Theme.colors())
+	if err != nil {
+		return nil, size, err
+	}
+	p.Height = vg.Length(o.Height/size.Zoom) * vg.Inch
+	l := p.Arrange(vg.Length(o.Width/size.Zoom) * vg.Inch)
+	size.W, size.H = l.Size()
+	return l, size, nil
+}
+
+// Height is how high the figure is drawn, in inches: what is in the panels has a least and a largest height.
+func (f *Figure) Height(o Options) (float64, error) {
+	_, size, err := f.arrange(o)
+	_, height := size.Page()
+	return float64(height / vg.Inch), err
 }
 
 // page describes the figure to the package that arranges it.

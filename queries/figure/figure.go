@@ -22,6 +22,7 @@ type Figure struct {
 	Legend     Legend            // histogram, bar, line, scatter
 	Bins       Bins              // histogram
 	Settings   []queries.Setting // parameters of the query that are not at their defaults, but those that a title tells
+	Told       []queries.Setting // those that a title tells
 	Facts      []Fact
 	LegendOnly []string // series or categories that an interactive figure shows when a click on its legend asks for them
 	Bare       bool     // drawn without title, subtitle, remarks and what stands at the foot: the text around it says that
@@ -129,8 +130,17 @@ type Point struct {
 // Legend names what colour, line style and hatching tell apart: series or categories. It has no names where there is nothing to
 // tell apart.
 type Legend struct {
-	Title string
-	Names []string
+	Title  string
+	Names  []string
+	Styles []int // number of the colour, line style and hatching of each
+}
+
+// Style is the number of the colour, line style and hatching of series or category i; 0 without a legend.
+func (l Legend) Style(i int) int {
+	if i < len(l.Styles) {
+		return l.Styles[i]
+	}
+	return i
 }
 
 // Fact is one thing to know about where a figure comes from, such as the run's id or its convention.
@@ -178,7 +188,9 @@ func New(q queries.Query, r *queries.Result, facts ...Fact) (*Figure, error) {
 // are kept to be said.
 func (f *Figure) expandTexts(q queries.Query, r *queries.Result) (queries.Query, error) {
 	for _, s := range q.Settings(r.Bound) {
-		if !strings.Contains(q.Title+q.Subtitle, "{"+s.Name+"}") {
+		if strings.Contains(q.Title+q.Subtitle, "{"+s.Name+"}") {
+			f.Told = append(f.Told, s)
+		} else {
 			f.Settings = append(f.Settings, s)
 		}
 	}

@@ -171,7 +171,7 @@ func TestErrors(t *testing.T) {
 func TestOptionErrors(t *testing.T) {
 	t.Parallel()
 	f := mustNew(t, grid{heads: 4, stop: 3})
-	for _, o := range []figure.Options{{Width: -1}, {Width: 0.5}, {Width: 61}, {Width: math.NaN()}, {DPI: 35}, {DPI: 2401}, {DPI: -1}, {Width: 60, DPI: 2400}} {
+	for _, o := range []figure.Options{{Width: -1}, {Width: 1.28}, {Width: 61}, {Width: math.NaN()}, {DPI: 35}, {DPI: 2401}, {DPI: -1}, {Width: 60, DPI: 2400}} {
 		var b bytes.Buffer
 		if err := f.WritePNG(&b, o); !errors.Is(err, figure.ErrOptions) {
 			t.Errorf("%+v: error %v, want %v", o, err, figure.ErrOptions)

@@ -33,7 +33,7 @@ const (
 )
 
 // strong is the part of the scale from which on a cell states its sign in ink: its value where
-// there is room for numbers, else a minus in its corner. Weaker cells have almost the colour of the page.
+// there is room for numbers, else a small triangle in its corner: a minus there would be read as that of the label. Weaker cells have almost the colour of the page.
 const strong = 0.15
 
 // heatmapPlot draws panels of labelled cells.
@@ -249,7 +249,7 @@ func (m *heatmapPlot) Notes() []string {
 	for p := range m.f.panels() {
 		for _, c := range p.Cells {
 			if m.marked(p, c) {
-				return append(notes, "− in a cell's corner: "+m.f.signLimit())
+				return append(notes, "triangle in a cell's corner: "+m.f.signLimit())
 			}
 		}
 	}
@@ -295,7 +295,7 @@ func (p *Panel) largestCells(most int) []string {
 	return texts
 }
 
-// signLimit says below which values cells have a minus.
+// signLimit says below which values cells are marked.
 func (f *Figure) signLimit() string {
 	if !f.Scale.Shared() {
 		return fmt.Sprintf("below −%g of the end of the scale", strong)
@@ -304,7 +304,7 @@ func (f *Figure) signLimit() string {
 	return "below " + axis.Text(-strong*limit, strong*limit/10, limit)
 }
 
-// marked tells whether c has a minus in its corner.
+// marked tells whether c has the mark of a negative value in its corner.
 func (m *heatmapPlot) marked(p *Panel, c Cell) bool {
 	return !m.values && !c.Apart && p.shade(c) <= -strong
 }
@@ -408,8 +408,9 @@ func (m *heatmapPlot) drawText(p page.Pen, panel *Panel, c Cell, x, y vg.Length)
 		p.Text(label, mid, baseline, 0.5, c.Label)
 	}
 	if m.marked(panel, c) {
-		inset := min(1.2, 0.1*m.h)
-		p.Rect(label.Color, x+inset, y+inset, min(3.2, 0.25*m.w), 0.55)
+		side := min(3.2, 0.3*m.w, 0.4*m.h)
+		p.SetColor(label.Color)
+		p.Fill(p.Path(true, x, y, x+side, y, x, y+side))
 	}
 }
 

@@ -31,7 +31,12 @@ func (f *Figure) distributions(t *table, c queries.Chart) error {
 	if err != nil {
 		return err
 	}
-	f.Legend = legend(c.LegendTitle, c.Series, series)
+	whole := t.whole()
+	every, err := whole.optional(c.X)
+	if err != nil {
+		return err
+	}
+	f.Legend = legend(c.LegendTitle, c.Series, series, byMean(whole.categories(c.Series), every))
 	type at struct {
 		panel  *Panel
 		series int
@@ -180,12 +185,4 @@ func box(sorted []float64) Box {
 	b.Low, b.High = min(sorted[from], b.Q1), max(sorted[to-1], b.Q3)
 	b.Outliers = slices.Concat(sorted[:from], sorted[to:])
 	return b
-}
-
-// legend names series or categories; a missing column leaves nothing to tell apart.
-func legend(title, column string, p places) Legend {
-	if column == "" {
-		return Legend{}
-	}
-	return Legend{Title: title, Names: p.names}
 }

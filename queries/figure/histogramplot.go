@@ -111,12 +111,12 @@ func (m *histogramPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 	}
 	for _, d := range list { // all fills, then all outlines, so that none of these is hidden
 		p.Group(m.describe(d), func() {
-			p.SetColor(sheer(m.colors.Category(d.Series), m.alpha()))
+			p.SetColor(sheer(m.colors.Category(m.f.Legend.Style(d.Series)), m.alpha()))
 			p.Fill(m.steps(p, d, x, bottom, true))
 		})
 	}
 	for _, d := range list {
-		p.Lines(m.colors.CategoryLine(d.Series), 0.9, m.steps(p, d, x, bottom, false), dash(d.Series)...)
+		p.Lines(m.colors.CategoryLine(m.f.Legend.Style(d.Series)), 0.9, m.steps(p, d, x, bottom, false), dash(m.f.Legend.Style(d.Series))...)
 	}
 	for _, d := range list {
 		p.Group(m.describe(d), func() { m.drawBox(p, d, x, y+(vg.Length(d.Series)+0.5)*m.boxH) })
@@ -154,7 +154,7 @@ func (m *histogramPlot) steps(p page.Pen, d Distribution, x, bottom vg.Length, c
 
 // drawBox draws the summary of a series about the height mid.
 func (m *histogramPlot) drawBox(p page.Pen, d Distribution, x, mid vg.Length) {
-	fill, line := m.colors.Category(d.Series), m.colors.CategoryLine(d.Series)
+	fill, line := m.colors.Category(m.f.Legend.Style(d.Series)), m.colors.CategoryLine(m.f.Legend.Style(d.Series))
 	at := func(v float64) vg.Length { return x + m.x.along(v) }
 	half := 0.33 * m.boxH
 	low, q1, median, q3, high := at(d.Box.Low), at(d.Box.Q1), at(d.Box.Median), at(d.Box.Q3), at(d.Box.High)
@@ -200,8 +200,9 @@ func (m *histogramPlot) legend() page.Aside {
 		return nil
 	}
 	l := page.Legend{Title: m.f.Legend.Title, Swatch: func(p page.Pen, i int, x, y, w, h vg.Length) {
-		p.Rect(m.colors.Over(m.colors.Category(i), 0.45), x, y, w, h)
-		p.Lines(m.colors.CategoryLine(i), 0.9, p.Path(true, x, y, x+w, y, x+w, y+h, x, y+h), dash(i)...)
+		style := m.f.Legend.Style(i)
+		p.Rect(m.colors.Over(m.colors.Category(style), 0.45), x, y, w, h)
+		p.Lines(m.colors.CategoryLine(style), 0.9, p.Path(true, x, y, x+w, y, x+w, y+h, x, y+h), dash(style)...)
 	}}
 	for _, name := range m.f.Legend.Names {
 		l.Entries = append(l.Entries, page.Entry{Name: name})

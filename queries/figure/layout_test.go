@@ -131,7 +131,7 @@ func TestLayouts(t *testing.T) {
 					t.Errorf("%+v: no %q in the text", o, want)
 				}
 			}
-			for _, o := range []figure.Options{{Width: 1}, {Width: 60, Theme: figure.Dark}} { // no way to fit, or more than room
+			for _, o := range []figure.Options{{Width: 2}, {Width: 60, Theme: figure.Dark}} { // no way to fit, or more than room
 				svg(t, f, o)
 			}
 		})

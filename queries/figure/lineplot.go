@@ -156,7 +156,7 @@ func (m *linePlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 			px, py := at(l.Points[i].X, l.Points[i].Y-known(l.Points[i].Error))
 			xy = append(xy, px, py)
 		}
-		p.SetColor(sheer(m.colors.Category(l.Series), 0.2))
+		p.SetColor(sheer(m.colors.Category(m.f.Legend.Style(l.Series)), 0.2))
 		p.Fill(p.Path(true, xy...))
 	}
 	for _, l := range list {
@@ -165,14 +165,14 @@ func (m *linePlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 			px, py := at(pt.X, pt.Y)
 			xy = append(xy, px, py)
 		}
-		p.Lines(m.colors.CategoryLine(l.Series), 1.1, p.Path(false, xy...), dash(l.Series)...)
+		p.Lines(m.colors.CategoryLine(m.f.Legend.Style(l.Series)), 1.1, p.Path(false, xy...), dash(m.f.Legend.Style(l.Series))...)
 		if !m.markers && len(l.Points) > 1 {
 			continue
 		}
 		for i, pt := range l.Points {
 			p.Group(m.describe(l, pt), func() {
-				p.SetColor(m.colors.CategoryLine(l.Series))
-				p.Fill(marker(p, l.Series, xy[2*i], xy[2*i+1], markerSize))
+				p.SetColor(m.colors.CategoryLine(m.f.Legend.Style(l.Series)))
+				p.Fill(marker(p, m.f.Legend.Style(l.Series), xy[2*i], xy[2*i+1], markerSize))
 			})
 		}
 	}
@@ -207,11 +207,12 @@ func (m *linePlot) legend() page.Aside {
 		return nil
 	}
 	l := page.Legend{Title: m.f.Legend.Title, Swatch: func(p page.Pen, i int, x, y, w, h vg.Length) {
-		line := m.colors.CategoryLine(i)
-		p.Lines(line, 1.1, p.Path(false, x, y+h/2, x+w, y+h/2), dash(i)...)
+		style := m.f.Legend.Style(i)
+		line := m.colors.CategoryLine(style)
+		p.Lines(line, 1.1, p.Path(false, x, y+h/2, x+w, y+h/2), dash(style)...)
 		if m.markers {
 			p.SetColor(line)
-			p.Fill(marker(p, i, x+w/2, y+h/2, markerSize))
+			p.Fill(marker(p, style, x+w/2, y+h/2, markerSize))
 		}
 	}}
 	for _, name := range m.f.Legend.Names {

@@ -36,7 +36,7 @@ func (f *Figure) lines(t *table, c queries.Chart) error {
 	for i, v := range values {
 		y.cover(v, se[i])
 	}
-	f.Legend = legend(c.LegendTitle, c.Series, series)
+	f.Legend = legend(c.LegendTitle, c.Series, series, t.whole().categories(c.Series))
 	g, err := f.grid(t, c, xAxis, y)
 	if err != nil {
 		return err

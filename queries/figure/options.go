@@ -10,7 +10,7 @@ const (
 
 // Options say how large a figure is drawn and in what colours. The zero value suits a wide page or a screen.
 type Options struct {
-	// Width in inches, from 1 to 60; 0 is as wide as the panels need. The height follows.
+	// Width in inches, from 2 to 60; 0 is as wide as the panels need. The height follows.
 	// Panels wrap so that what is in them stays readable.
 	Width float64
 	// Height in inches, from 1 to 60, as far as what is in the panels can be read in it; 0 is what the panels
@@ -23,6 +23,9 @@ type Options struct {
 	Theme Theme
 }
 
+// leastWidth is that of a page on which titles and the names of panels are not cut to nothing, in inches.
+const leastWidth = 2
+
 // defaultDPI makes a 14 x 12 heatmap about 1000 pixels wide.
 const defaultDPI = 200
 
@@ -31,8 +34,9 @@ const maxPixels = 150_000_000
 
 // Validate tells what is wrong with the options.
 func (o Options) Validate() error {
-	if o.Width != 0 && !(o.Width >= 1 && o.Width <= 60) { // not for NaN either
-		return fmt.Errorf("%w: width %g in, want 1 to 60, or 0 for what the panels need", ErrOptions, o.Width)
+	if o.Width != 0 && !(o.Width >= leastWidth && o.Width <= 60) { // not for NaN either
+		return fmt.Errorf("%w: width %.4g in (%.4g cm), want %d to 60 in, or 0 for what the panels need", ErrOptions,
+			o.Width, 2.54*o.Width, leastWidth)
 	}
 	if o.Height != 0 && !(o.Height >= 1 && o.Height <= 60) {
 		return fmt.Errorf("%w: height %g in, want 1 to 60, or 0 for what the panels need", ErrOptions,

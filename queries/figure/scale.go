@@ -106,14 +106,15 @@ func (f *Figure) limit(scope []*Panel) float64 {
 	return max(limit, minLimit)
 }
 
-// mark sets biases apart that are beyond the limit of their panel, and counts what else is.
+// mark sets biases apart that are beyond the limit of their panel, unless the reader has fixed it, and counts what
+// else is.
 func (f *Figure) mark(p *Panel) {
 	for i := range p.Cells {
 		c := &p.Cells[i]
 		if math.Abs(c.Value) <= p.Limit*(1+1e-9) {
 			continue
 		}
-		if c.Apart = bias.MatchString(c.Label); c.Apart {
+		if c.Apart = f.Scale.Rule != fixedScale && bias.MatchString(c.Label); c.Apart {
 			continue
 		}
 		f.Scale.Beyond++

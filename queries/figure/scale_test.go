@@ -38,6 +38,22 @@ func TestBiasApart(t *testing.T) {
 	}
 }
 
+// On a scale that the reader fixes, a bias beyond its end is drawn as all else is.
+func TestFixedScaleSetsNothingApart(t *testing.T) {
+	t.Parallel()
+	s := small.heatmap(5.31, nil, nil)
+	s.query.Chart.ZMax = 0.1
+	f := made(t, s)
+	for _, c := range f.Frames[0].Panels[0].Cells {
+		if c.Apart {
+			t.Errorf("%s %g is set apart", c.Label, c.Value)
+		}
+	}
+	if f.Scale.Largest != 5.31 {
+		t.Errorf("the largest cell beyond the scale is %g, want 5.31", f.Scale.Largest)
+	}
+}
+
 // The number of a bias that is set apart is in every format.
 func TestBiasApartEverywhere(t *testing.T) {
 	t.Parallel()

@@ -70,7 +70,7 @@ func (f *Figure) points(t *table, c queries.Chart) error {
 	}
 	x := Axis{Title: orElse(c.XTitle, c.X), Low: slices.Min(xs), High: slices.Max(xs)}
 	y := Axis{Title: orElse(c.YTitle, c.Y), Low: slices.Min(ys), High: slices.Max(ys)}
-	f.Legend = legend(c.LegendTitle, c.Series, series)
+	f.Legend = legend(c.LegendTitle, c.Series, series, t.whole().categories(c.Series))
 	g, err := f.grid(t, c, x, y)
 	if err != nil {
 		return err

@@ -129,8 +129,8 @@ func (m *scatterPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 		for _, d := range c.Dots {
 			px, py := m.at(x, y, d.X, d.Y)
 			p.Group(m.describe(c, d), func() {
-				p.SetColor(sheer(m.colors.CategoryLine(c.Series), m.alpha()))
-				p.Fill(marker(p, c.Series, px, py, m.size))
+				p.SetColor(sheer(m.colors.CategoryLine(m.f.Legend.Style(c.Series)), m.alpha()))
+				p.Fill(marker(p, m.f.Legend.Style(c.Series), px, py, m.size))
 			})
 		}
 	}
@@ -163,7 +163,7 @@ func (m *scatterPlot) drawFit(p page.Pen, c Cloud, x, y vg.Length) {
 	x1, y1 := m.at(x, y, high, c.Fit.At(high))
 	path := p.Path(false, x0, y0, x1, y1)
 	p.Lines(m.colors.Page, 2, path)
-	p.Lines(m.colors.CategoryLine(c.Series), 1.1, path, dash(c.Series)...)
+	p.Lines(m.colors.CategoryLine(m.f.Legend.Style(c.Series)), 1.1, path, dash(m.f.Legend.Style(c.Series))...)
 }
 
 // span is a rectangle that is taken.
@@ -228,7 +228,7 @@ func (m *scatterPlot) fitLines(clouds []Cloud) []fitLine {
 		}
 		line := fitLine{text: fmt.Sprintf("%s, n = %d", c.Fit.says(), c.Fit.N), color: m.colors.Text}
 		if len(m.f.Legend.Names) > 0 {
-			line.color = m.colors.CategoryLine(c.Series)
+			line.color = m.colors.CategoryLine(m.f.Legend.Style(c.Series))
 		}
 		lines = append(lines, line)
 	}
@@ -312,8 +312,8 @@ func (m *scatterPlot) legend() page.Aside {
 		return nil
 	}
 	l := page.Legend{Title: m.f.Legend.Title, Swatch: func(p page.Pen, i int, x, y, w, h vg.Length) {
-		p.SetColor(m.colors.CategoryLine(i))
-		p.Fill(marker(p, i, x+w/2, y+h/2, largeDot+0.6))
+		p.SetColor(m.colors.CategoryLine(m.f.Legend.Style(i)))
+		p.Fill(marker(p, m.f.Legend.Style(i), x+w/2, y+h/2, largeDot+0.6))
 	}}
 	for _, name := range m.f.Legend.Names {
 		l.Entries = append(l.Entries, page.Entry{Name: name})

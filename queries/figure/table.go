@@ -23,7 +23,8 @@ type table struct {
 	query   string
 	columns []queries.Column
 	rows    [][]any
-	lines   []int // number of each row in the result, from 1
+	lines   []int   // number of each row in the result, from 1
+	all     [][]any // the rows before some were hidden
 	result  *queries.Result
 }
 
@@ -45,6 +46,7 @@ func newTable(q queries.Query, r *queries.Result) (*table, error) {
 		}
 	}
 	t.sort(q.Chart.Order)
+	t.all = t.rows
 	return t, nil
 }
 
@@ -268,9 +270,33 @@ func (t *table) entries(column string) (places, error) {
 	return p, nil
 }
 
+// whole is the table as it was before rows were hidden.
+func (t *table) whole() *table {
+	all := *t
+	all.rows = t.all
+	return &all
+}
+
+// legend names series or categories; a missing column leaves nothing to tell apart. The style of each is its place
+// in all, those of the whole answer, so that hiding some leaves the others as they were.
+func legend(title, column string, shown, all places) Legend {
+	if column == "" {
+		return Legend{}
+	}
+	if len(all.names) > maxEntries { // more than there are styles: those that are shown share them out
+		all = shown
+	}
+	l := Legend{Title: orElse(title, column), Names: shown.names}
+	for _, name := range shown.names {
+		l.Styles = append(l.Styles, slices.Index(all.names, name))
+	}
+	return l
+}
+
 // axis makes an axis of names, with the place of each row. Whole numbers keep their distances unless the axis is dense, so that a
 // component that is not in the result leaves its place empty; other numbers are in ascending order, text in order of
-// appearance. The names are those of the tick column, where there is one.
+// appearance. The names are those of the tick column, where there is one, and
+// then speak for themselves: else the axis has the column's name where no title is given.
 func (t *table) axis(column, tick, group, title string, dense bool) (places, Axis, error) {
 	p, err := t.positions(column, dense)
 	if err != nil {
@@ -281,7 +307,15 @@ func (t *table) axis(column, tick, group, title string, dense bool) (places, Axi
 		return p, Axis{}, err
 	}
 	p.names, err = t.ticks(p, column, tick)
-	return p, Axis{Title: title, Names: p.names, Groups: groups}, err
+	return p, Axis{Title: namesTitle(title, column, tick), Names: p.names, Groups: groups}, err
+}
+
+// namesTitle is the title of an axis of names.
+func namesTitle(title, column, tick string) string {
+	if tick != "" { // the names are not the column's
+		return title
+	}
+	return orElse(title, column)
 }
 
 // ticks are the names of places in a tick column, where there is one.

@@ -46,7 +46,7 @@ func (p *plot) histogramTraces(frame int) []object {
 					d = &panel.Distributions[j]
 				}
 			}
-			color := cycled(colors, k)
+			color := cycled(colors, p.f.Legend.Style(k))
 			counts := p.entry(object{
 				"type": "histogram", "x": []any{nil}, "xbins": object{"start": b.Low, "end": b.Edge(b.N), "size": b.Width}, "autobinx": false,
 				"marker": object{"color": sheer(color, p.fillOpacity()), "line": object{"color": color, "width": 1}},

@@ -50,13 +50,13 @@ func (p *plot) lineTraces(frame int) []object {
 			if len(x) == 0 {
 				x, y = []any{nil}, []any{nil}
 			}
-			color := cycled(colors, k)
+			color := cycled(colors, p.f.Legend.Style(k))
 			traces = append(traces, p.entry(object{
 				"type": "scatter", "mode": "lines", "x": around, "y": band, "fill": "toself", "fillcolor": sheer(color, 0.18), "line": object{"width": 0, "color": color},
 				"hoverinfo": "skip", "xaxis": axisName("x", i), "yaxis": axisName("y", i),
 			}, k, i, false), p.entry(object{
 				"type": "scatter", "mode": "lines+markers", "x": x, "y": y, "hovertext": hover, "hoverinfo": "text",
-				"line": object{"color": color, "width": 2, "dash": cycled(dashes, k)}, "marker": object{"size": 6, "color": color},
+				"line": object{"color": color, "width": 2, "dash": cycled(dashes, p.f.Legend.Style(k))}, "marker": object{"size": 6, "color": color},
 				"xaxis": axisName("x", i), "yaxis": axisName("y", i),
 			}, k, i, true))
 		}

@@ -78,8 +78,8 @@ func (p *plot) dots(panel figure.Panel, cloud figure.Cloud, i int) object {
 	return object{
 		"type": "scatter", "mode": "markers+text", "x": x, "y": y, "text": text, "textposition": "middle right", "textfont": object{"size": 10},
 		"hovertext": hover, "hoverinfo": "text",
-		"marker": object{"size": 6, "opacity": 0.7, "color": cycled(colors, cloud.Series),
-			"symbol": cycled(symbols, cloud.Series)},
+		"marker": object{"size": 6, "opacity": 0.7, "color": cycled(colors, p.f.Legend.Style(cloud.Series)),
+			"symbol": cycled(symbols, p.f.Legend.Style(cloud.Series))},
 		"xaxis": axisName("x", i), "yaxis": axisName("y", i),
 	}
 }
@@ -95,7 +95,7 @@ func (p *plot) fitTrace(cloud figure.Cloud, axis figure.Axis, i int) object {
 	return object{
 		"type": "scatter", "mode": "lines+text", "x": x, "y": y, "text": text, "textposition": "top left", "textfont": object{"size": 11},
 		"line": object{
-			"color": cycled(colors, cloud.Series), "width": 2, "dash": cycled(dashes, cloud.Series),
+			"color": cycled(colors, p.f.Legend.Style(cloud.Series)), "width": 2, "dash": cycled(dashes, p.f.Legend.Style(cloud.Series)),
 		}, "hoverinfo": "skip",
 		"xaxis": axisName("x", i), "yaxis": axisName("y", i),
 	}

@@ -20,7 +20,7 @@ func (s *spec) color(encoding object) object {
 	}
 	own := make([]string, len(l.Names))
 	for i := range own {
-		own[i] = colors[i%len(colors)]
+		own[i] = colors[l.Style(i)%len(colors)]
 	}
 	encoding["color"] = object{"field": "series", "type": "nominal", "title": titled(l.Title), "scale": object{"domain": s.entries(), "range": own}}
 	return encoding
