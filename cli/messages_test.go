@@ -115,6 +115,19 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// An interval is read from low to high, and has as many digits as other numbers; what_if does not overflow.
+func TestIntervalInATable(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "run.duckdb")
+	if code, _, stderr := run(t.Context(), "ingest", "--model", "demo", "--head", "3.0", "-n", "2", "--factors", "off", "-o", file); code != cli.ExitOK {
+		t.Fatal(stderr)
+	}
+	_, stdout, stderr := run(t.Context(), "query", file, "-e", "SELECT bootstrap_ci(list(i ORDER BY i)) AS ci, what_if(0.5, 1000) AS sure, what_if(1, -1000) AS one FROM range(100) AS t(i)")
+	if !regexp.MustCompile(`\n\{"low":43.649,"high":55.66\}  1.0000  1.0000\n`).MatchString(stdout) {
+		t.Errorf("%s%s", stdout, stderr)
+	}
+}
+
 // A folder for temporary files that is not there is named, and how to name another.
 func TestNoTemporaryFolder(t *testing.T) {
 	dir := t.TempDir()
