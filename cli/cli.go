@@ -166,6 +166,25 @@ func flagError(err error) error {
 	return fmt.Errorf("%s: %w", name, wrong.Unwrap())
 }
 
+// nearFlags gives the flags of a command whose names are most like one that it does not have.
+func nearFlags(cmd *cobra.Command, err error) []string {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || len(unknown.GetSpecifiedName()) < 2 {
+		return nil
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			known = append(known, strings.ReplaceAll(f.Name, "-", "_"))
+		}
+	})
+	near := queries.Nearest(unknown.GetSpecifiedName(), known)
+	for i, name := range near {
+		near[i] = "--" + strings.ReplaceAll(name, "_", "-")
+	}
+	return near
+}
+
 // asUsage makes err a usageError unless it is nil.
 func asUsage(err error) error {
 	if err == nil {
@@ -199,7 +218,12 @@ from saved questions. "ducklens model families" lists the models.`,
 			p.confine(cmd, args) // tidying removes files beside those that a command only reads
 		},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return asUsage(flagError(err)) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if near := nearFlags(cmd, err); len(near) > 0 {
+			return &usageError{err: err, hint: "did you mean " + strings.Join(near, " or ") + "?"}
+		}
+		return asUsage(flagError(err))
+	})
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddGroup(
 		&cobra.Group{ID: groupMake, Title: "Make a file:"},

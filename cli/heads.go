@@ -54,6 +54,9 @@ To look at every head of a model before choosing one, ingest them all without ba
 				return err
 			}
 			if len(result.Rows) == 0 {
+				if why := whyNone(cmd.Context(), s, set); why != "" {
+					return &hinted{errors.New("the run has no heads with such a number"), why}
+				}
 				return &hinted{errors.New("the run has no heads with such a number"), "without baselines in its prompts there is no diff"}
 			}
 			return output.Write(cmd.Context(), cmd.OutOrStdout(), format, headColumns(result), screen(cmd.OutOrStdout()))

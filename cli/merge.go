@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,9 @@ changes nothing. All runs must be complete, and all files must have the tables o
 				return usagef("-o is missing: where should the merged file go?")
 			}
 			runs, err := transfer.Merge(cmd.Context(), output, args, dbfile.Options{Replace: force})
+			if errors.Is(err, dbfile.ErrExists) {
+				return &hinted{err, "choose another name, or replace the file with --force"}
+			}
 			if err != nil {
 				return err
 			}

@@ -55,6 +55,7 @@ func TestMessages(t *testing.T) {
 		want string // of standard error
 	}{
 		{ingest("--key-basis", "nonsense"), `unknown basis "nonsense" on the key side, want one of none, mlp0`},
+		{ingest("--key-basis", "mlp3"), "hint: leave key basis mlp3 out: no head of the model reads the stream after layer 3\n"},
 		{ingest("--precision", "half"), "precision \"half\", want float32 or float64\n"},
 		{ingest("--threads", "x"), "--threads x, want a whole number\n"},
 		{ingest("--verbose=x"), "--verbose=x, want true or false\n"},
@@ -84,6 +85,13 @@ func TestMessages(t *testing.T) {
 		{ask("-e", "FROM contribution WHERE side = 'keys'"), "side has no \"keys\"\n"},
 		{[]string{"queries", "check", write("joiner.sql", "-- name: joiner\n-- title: a\u200db\nSELECT 1\n")}, "character U+200D, which is not to be seen, want chr(8205) in its place\n"},
 		{ask("-e", "FROM head_score WHERE head LIKE '3.%'"), "note: no rows: nothing in the file meets the conditions\n"},
+		{ask("-e", "SELECT avg(diff) FROM contribution_unsplit WHERE component = '3.0' AND side = 'key'"), "note: no values: nothing in the file meets the conditions"},
+		{ask("closure", "-o", filepath.Join(dir, "x.tsv")), "x.tsv: answers are not written in this format\nhint: endings: .csv, .json, .parquet, .md;"},
+		{ask("closure", "--sets", "a=b"), "unknown flag: --sets\nhint: did you mean --set?"},
+		{ask("-e", "SELECT diff FROM component_mean"), "hint: there is mean_diff, "},
+		{ask("-e", "SELECT bootstrap_ci(diff) FROM head_score"), "bootstrap_ci takes a list, such as list(diff)"},
+		{[]string{"heads", file, "--set", "only=prompt_order=XX"}, "hint: no prompt of the run has prompt_order=XX; fields are template, "},
+		{[]string{"merge", file, "-o", file}, "hint: choose another name, or replace the file with --force\n"},
 		{ask("-e", "FROM contribution_null"), "note: no rows: the run has no random directions: ducklens ingest --null 20\n"},
 		{ask("-e", "FROM example_field"), "note: no rows: the prompts of the run have no columns of your own"},
 		{ask("direct_logit"), "note: no rows: the run has no logits: ducklens ingest --logits\n"},
@@ -104,6 +112,19 @@ func TestMessages(t *testing.T) {
 		if err := os.Remove(filepath.Join(dir, "new.duckdb")); err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
 		}
+	}
+}
+
+// An interval is read from low to high, and has as many digits as other numbers; what_if does not overflow.
+func TestIntervalInATable(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "run.duckdb")
+	if code, _, stderr := run(t.Context(), "ingest", "--model", "demo", "--head", "3.0", "-n", "2", "--factors", "off", "-o", file); code != cli.ExitOK {
+		t.Fatal(stderr)
+	}
+	_, stdout, stderr := run(t.Context(), "query", file, "-e", "SELECT bootstrap_ci(list(i ORDER BY i)) AS ci, what_if(0.5, 1000) AS sure, what_if(1, -1000) AS one FROM range(100) AS t(i)")
+	if !regexp.MustCompile(`\n\{"low":43.649,"high":55.66\}  1.0000  1.0000\n`).MatchString(stdout) {
+		t.Errorf("%s%s", stdout, stderr)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // Tables and views have the rows of every run of a file, saved queries are about one; and contributions are
-// there once for each pair of bases. SQL of a user's that says nothing about it takes all, which its answer
+// there once for each side, head and pair of bases. SQL of a user's that says nothing about it takes all, which its answer
 // does not show: so a note does.
 
 // createdPattern finds the name of a table or view in the statement that makes it.
@@ -78,12 +78,51 @@ func noteBases(q queries.Query, out io.Writer) error {
 	return err
 }
 
+// Tables and views with a row for each side, or for each target head, that add up or average without a fault; and words that tell the
+// rows apart.
+var (
+	sidedPattern  = regexp.MustCompile(`(?i)(?:\b(?:from|join)\s+|,\s*)(contribution(?:_unsplit|_wide|_mean)?|component_mean|substitution|head_substitution)\b`)
+	headedPattern = regexp.MustCompile(`(?i)(?:\b(?:from|join)\s+|,\s*)(contribution(?:_unsplit|_wide|_mean)?|component_mean|score|head_score|substitution|head_substitution)\b`)
+	aggregate     = regexp.MustCompile(`(?i)\b(?:sum|avg|mean|median|stddev\w*|list|bootstrap_ci)\s*\(`)
+	sideWord      = regexp.MustCompile(`(?i)\bside\b`)
+	headWord      = regexp.MustCompile(`(?i)\b(?:head|head_id|label|head_label|default_head)\b`)
+)
+
+// noteSides says that the answer adds up or averages both sides.
+func noteSides(q queries.Query, out io.Writer) error {
+	m := sidedPattern.FindStringSubmatch(q.SQL)
+	if m == nil || sideWord.MatchString(q.SQL) || !aggregate.MatchString(q.SQL) {
+		return nil
+	}
+	why := "the parts of each side add up to the whole score"
+	if strings.HasSuffix(strings.ToLower(m[1]), "substitution") {
+		why = "it replaces the query, or the key"
+	}
+	_, err := fmt.Fprintf(out, "note: %s has rows of both sides, and %s: say side = 'key' or 'query', or GROUP BY side\n", m[1], why)
+	return err
+}
+
+// noteHeads says that the answer adds up or averages several target heads, where a run has several.
+func noteHeads(ctx context.Context, s *session.Session, q queries.Query, out io.Writer) error {
+	m := headedPattern.FindStringSubmatch(q.SQL)
+	if m == nil || headWord.MatchString(q.SQL) || !aggregate.MatchString(q.SQL) {
+		return nil
+	}
+	result, err := ask(ctx, s, "SELECT DISTINCT h.label, h.ordinal FROM head AS h WHERE h.run_id = latest_run() ORDER BY h.ordinal", nil)
+	if err != nil || len(result.Rows) < 2 {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "note: %s has rows of %d heads, and the SQL names none: say head = '%s', or GROUP BY head\n",
+		m[1], len(result.Rows), queries.Printable(queries.String(result.Rows[0][0])))
+	return err
+}
+
 // notes says what is to be known about the answer to a query that does not ship.
 func notes(ctx context.Context, s *session.Session, q queries.Query, out io.Writer) error {
 	if _, err := queries.Find(queries.Embedded(), q.Name); err == nil {
 		return nil
 	}
-	return errors.Join(noteBases(q, out), noteRuns(ctx, s, q, out))
+	return errors.Join(noteBases(q, out), noteSides(q, out), noteHeads(ctx, s, q, out), noteRuns(ctx, s, q, out))
 }
 
 // noteRuns says that the answer to a query may mix runs, where the file has several.

@@ -50,3 +50,24 @@ func TestNoteBases(t *testing.T) {
 		}
 	}
 }
+
+func TestNoteSides(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string]string{
+		"SELECT sum(diff) / 200 FROM contribution_unsplit":               "the parts of each side add up to the whole score: say side = 'key'",
+		"SELECT component, avg(diff) FROM Contribution GROUP BY ALL":     "rows of both sides",
+		"SELECT vector, avg(diff) FROM head_substitution GROUP BY ALL":   "it replaces the query, or the key",
+		"SELECT side, sum(diff) FROM contribution_unsplit GROUP BY side": "",
+		"FROM contribution_unsplit LIMIT 3":                              "",
+		"SELECT avg(diff) FROM head_score":                               "",
+		"SELECT sum(mean_diff) FROM component_mean WHERE side = 'key'":   "",
+	} {
+		var out bytes.Buffer
+		if err := noteSides(queries.Query{SQL: sql}, &out); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%s: note %q, want %q", sql, got, want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -80,8 +81,10 @@ func (f *queryFlags) run(ctx context.Context, args []string, stdin io.Reader, st
 	if err != nil {
 		return err
 	}
-	if format, ok := formatOf(f.output); ok && !f.formatGiven {
-		f.format = format
+	if ending := strings.ToLower(strings.TrimPrefix(filepath.Ext(f.output), ".")); ending != "" && !f.formatGiven && !f.scalar {
+		if f.format, err = output.ParseFormat(ending); err != nil {
+			return &usageError{err: fmt.Errorf("-o %s: answers are not written in this format", f.output), hint: "endings: .csv, .json, .parquet, .md; --format gives a file of another name one of these, or table"}
+		}
 	}
 	s, err := f.open(ctx, args[0], stderr)
 	if err != nil {
@@ -96,9 +99,9 @@ func (f *queryFlags) run(ctx context.Context, args []string, stdin io.Reader, st
 	if err != nil {
 		return withRemedy(ctx, s, q, set, err)
 	}
-	if len(result.Rows) == 0 {
+	if none := map[bool]string{true: "no rows", false: "no values"}[len(result.Rows) == 0]; len(result.Rows) == 0 || overNothing(q, result) {
 		if why := whyEmpty(ctx, s, q, set); why != "" {
-			fmt.Fprintf(stderr, "note: no rows: %s\n", why)
+			fmt.Fprintf(stderr, "note: %s: %s\n", none, why)
 		}
 	}
 	if err := notes(ctx, s, q, stderr); err != nil {
@@ -108,6 +111,11 @@ func (f *queryFlags) run(ctx context.Context, args []string, stdin io.Reader, st
 		return f.write(ctx, stdout, q, result)
 	}
 	return writeFile(f.output, func(w io.Writer) error { return f.write(ctx, w, q, result) })
+}
+
+// overNothing tells whether an answer is that of an aggregate that met no value: one row of NULLs.
+func overNothing(q queries.Query, r *queries.Result) bool {
+	return len(r.Rows) == 1 && aggregate.MatchString(q.SQL) && !slices.ContainsFunc(r.Rows[0], func(v any) bool { return v != nil })
 }
 
 // askSeveral asks a query. A parameter of a saved one with several values is asked for each of them, and the
@@ -179,10 +187,4 @@ func screen(w io.Writer) output.Options {
 		o.Width = width
 	}
 	return o
-}
-
-// formatOf reads the format from the ending of a file's name, where it is one.
-func formatOf(path string) (output.Format, bool) {
-	format, err := output.ParseFormat(strings.TrimPrefix(filepath.Ext(path), "."))
-	return format, err == nil
 }

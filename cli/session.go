@@ -63,16 +63,19 @@ func (q *question) open(ctx context.Context, path string, notes io.Writer) (*ses
 	if err != nil || labels == nil {
 		return s, err
 	}
-	unused, err := s.Label(ctx, labels)
-	if err == nil && len(unused) == len(labels) {
+	joined, err := s.Label(ctx, labels)
+	if err == nil && len(joined.Unused) == len(labels) {
 		err = &hinted{fmt.Errorf("labels %s: no example of %s has one of its texts or numbers", q.labels, path),
 			fmt.Sprintf("texts are compared letter by letter; the first is %s", labelOf(labels[0]))}
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	if n := len(unused); n > 0 {
-		fmt.Fprintf(notes, "note: %d of %s in %s %s no example here, the first is %s\n", n, plural(len(labels), "row"), q.labels, map[bool]string{true: "has", false: "have"}[n == 1], labelOf(labels[unused[0]]))
+	if n := len(joined.Unused); n > 0 {
+		fmt.Fprintf(notes, "note: %d of %s in %s %s no example here, the first is %s\n", n, plural(len(labels), "row"), q.labels, map[bool]string{true: "has", false: "have"}[n == 1], labelOf(labels[joined.Unused[0]]))
+	}
+	if joined.Labelled < joined.Of {
+		fmt.Fprintf(notes, "note: %d of %d examples have a label of %s\n", joined.Labelled, joined.Of, q.labels)
 	}
 	return s, nil
 }

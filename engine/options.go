@@ -203,7 +203,11 @@ func (e *Engine) targetHeads() error {
 		late := func(d decompose.Definition) bool { return d.Layers > h.Layer }
 		for _, b := range slices.Concat(e.queryBases, e.keyBases) {
 			if late(b.Definition) && !b.byDefault {
-				return advise(fmt.Sprintf("ask for a head in layer %d or above, or leave %s basis %s out", b.Layers, b.Side, b.Name),
+				advice := fmt.Sprintf("ask for a head in layer %d or above, or leave %s basis %s out", b.Layers, b.Side, b.Name)
+				if b.Layers >= model.NLayers {
+					advice = fmt.Sprintf("leave %s basis %s out: no head of the model reads the stream after layer %d", b.Side, b.Name, b.Layers-1)
+				}
+				return advise(advice,
 					"engine: head %s: %w: %s basis %s is made from the output of layer %d, which is written after the heads of layer %d have read the stream",
 					h, ErrBasis, b.Side, b.Name, b.Layers-1, h.Layer)
 			}

@@ -178,11 +178,12 @@ func (o *oddities) add(e *schema.Example) {
 	}
 }
 
-// notices lists what whoever made the run should know about it. Prompts are counted from 1, as the records of a file are.
+// notices lists what whoever made the run should know about it. Prompts are counted from 1, as the records of a file are; their
+// examples have numbers from 0.
 func (w *writer) notices(p prompted) []string {
 	list := w.opts.Engine.Notices()
 	for _, notice := range p.odd.notices {
-		where := fmt.Sprintf("prompt %d", p.odd.first[notice]+1)
+		where := fmt.Sprintf("prompt %d (example %d)", p.odd.first[notice]+1, p.odd.first[notice])
 		if n := p.odd.count[notice]; n > 1 {
 			where += fmt.Sprintf(" and %d more", n-1)
 		}

@@ -338,7 +338,7 @@ func TestNotices(t *testing.T) {
 	e.notices = []string{"a basis is left out"}
 	e.odd = map[int]string{2: "it begins oddly", 5: "it begins oddly", 7: "it ends oddly"}
 	s := mustRun(t, options(t, e, 9))
-	if want := []string{"a basis is left out", "prompt 3 and 1 more: it begins oddly", "prompt 8: it ends oddly"}; !slices.Equal(s.Notices, want) {
+	if want := []string{"a basis is left out", "prompt 3 (example 2) and 1 more: it begins oddly", "prompt 8 (example 7): it ends oddly"}; !slices.Equal(s.Notices, want) {
 		t.Errorf("notices %q, want %q", s.Notices, want)
 	}
 }

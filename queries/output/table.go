@@ -2,7 +2,9 @@ package output
 
 import (
 	"bufio"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -132,14 +134,37 @@ func rounded(r *queries.Result) [][]string {
 	}
 	for j, c := range r.Columns {
 		write := plain
-		if c.Type == queries.Float {
+		switch {
+		case c.Type == queries.Float:
 			write = floats(r, j)
+		case strings.HasPrefix(c.DBType, "STRUCT("):
+			write = func(v any) string { return structure(v, c.DBType) }
 		}
 		for i, row := range r.Rows {
 			cells[i][j] = write(row[j])
 		}
 	}
 	return cells
+}
+
+// structure writes a struct of DOUBLE alone, such as an interval: fields in the order of their type, numbers rounded.
+func structure(v any, dbType string) string {
+	fields, _ := v.(map[string]any)
+	names := slices.SortedFunc(maps.Keys(fields), func(a, b string) int {
+		return strings.Index(dbType, strconv.Quote(a)) - strings.Index(dbType, strconv.Quote(b))
+	})
+	var parts []string
+	for _, name := range names {
+		x, isFloat := fields[name].(float64)
+		if !isFloat {
+			return plain(v)
+		}
+		parts = append(parts, strconv.Quote(name)+":"+strconv.FormatFloat(x, 'g', digits, 64))
+	}
+	if parts == nil {
+		return plain(v)
+	}
+	return "{" + strings.Join(parts, ",") + "}"
 }
 
 func plain(v any) string {

@@ -127,6 +127,13 @@ var place = regexp.MustCompile(`(?s)^(.*)\nLINE (\d+): ([^\n]*)\n( *)\^`)
 // candidate finds the names that DuckDB suggests, which it quotes.
 var candidate = regexp.MustCompile(`"([^"]*)"`)
 
+// What people write for a mean, in a row of several means; and for a list, in bootstrap_ci.
+var (
+	unmeant   = regexp.MustCompile(`[Cc]olumn (?:named )?"(score|baseline|diff)"`)
+	meanViews = regexp.MustCompile(`(?i)\b(?:component_mean|contribution_mean|pair_mean|heatmap)\b`)
+	unlisted  = regexp.MustCompile(`-> DOUBLE\[\]\).* from source column (\w+)$`)
+)
+
 // readSQLError takes DuckDB's message apart.
 func readSQLError(report string, q queries.Query) *SQLError {
 	e := &SQLError{}
@@ -157,6 +164,12 @@ func readSQLError(report string, q queries.Query) *SQLError {
 		}
 	}
 	e.Message = strings.TrimRight(strings.Join(strings.Fields(message), " "), ".!; ")
+	if found := unmeant.FindStringSubmatch(e.Message); found != nil && meanViews.MatchString(q.SQL) {
+		e.Candidates = append([]string{"mean_" + found[1]}, e.Candidates...)
+	}
+	if found := unlisted.FindStringSubmatch(e.Message); found != nil && strings.Contains(strings.ToLower(q.SQL), "bootstrap_ci") {
+		e.Message = fmt.Sprintf("bootstrap_ci takes a list, such as list(%s)", found[1])
+	}
 	return e
 }
 

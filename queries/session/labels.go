@@ -20,23 +20,34 @@ const (
 	exampleLabels = "example_label"
 )
 
-// Label joins labels to the examples of the file, for this session: they stand in the view example_field beside the columns that
-// came with the prompts, and in place of one of the same name. The file is not written. It tells which labels have no example.
-func (s *Session) Label(ctx context.Context, labels []schema.Label) (unused []int, err error) {
+// Joined says how labels and examples met.
+type Joined struct {
+	Unused   []int // places of the labels that have no example
+	Labelled int64 // examples that have a label
+	Of       int64 // examples of the runs that these belong to
+}
+
+// Label joins labels to the examples of the file, for this session: they stand in the view example_field and in the column fields of
+// the view example, beside the columns that came with the prompts, and in place of one of the same name. The file is not written.
+func (s *Session) Label(ctx context.Context, labels []schema.Label) (joined Joined, err error) {
 	if s.labelled {
-		return nil, errors.New("the examples have labels already")
+		return joined, errors.New("the examples have labels already")
 	}
 	defer func() { err = dbfile.Wrap("label the examples of", s.path, err) }()
-	fields := ""
-	if views, err := schema.Views(); err == nil {
-		for _, v := range views {
-			if body, found := strings.CutPrefix(v, "CREATE VIEW example_field AS\n"); found {
-				fields = body
+	views, err := schema.Views()
+	if err != nil {
+		return joined, err
+	}
+	body := map[string]string{}
+	for _, v := range views {
+		for _, name := range []string{"example", "example_field"} {
+			if text, found := strings.CutPrefix(v, "CREATE VIEW "+name+" AS\n"); found {
+				body[name] = text
 			}
 		}
 	}
 	if err := s.db.Make(ctx, s.conn, "example", "example_field"); err != nil {
-		return nil, err
+		return joined, err
 	}
 	run := func(statement string) {
 		if err == nil {
@@ -45,32 +56,42 @@ func (s *Session) Label(ctx context.Context, labels []schema.Label) (unused []in
 	}
 	run("CREATE TABLE " + givenLabels + " (place INTEGER, run_id INTEGER, example_id INTEGER, text VARCHAR, name VARCHAR, value VARCHAR)")
 	if err != nil {
-		return nil, err
+		return joined, err
 	}
 	if err := s.conn.Raw(func(conn any) error { return appendLabels(conn.(driver.Conn), labels) }); err != nil {
-		return nil, err
+		return joined, err
 	}
 	const of = " AS l JOIN example AS e ON (l.run_id = 0 OR l.run_id = e.run_id) AND "
 	run("CREATE TABLE " + exampleLabels + " AS SELECT DISTINCT * FROM (SELECT e.run_id, e.example_id, l.place, l.name, l.value FROM " + givenLabels + of +
 		"l.example_id = e.example_id UNION ALL SELECT e.run_id, e.example_id, l.place, l.name, l.value FROM " + givenLabels + of + "l.example_id < 0 AND l.text = e.text)")
-	run("CREATE OR REPLACE VIEW example_field AS SELECT s.* FROM (" + fields + ") AS s ANTI JOIN " + exampleLabels + " AS l USING (run_id, example_id, name)" +
+	run("CREATE OR REPLACE VIEW example_field AS SELECT s.* FROM (" + body["example_field"] + ") AS s ANTI JOIN " + exampleLabels + " AS l USING (run_id, example_id, name)" +
 		" UNION ALL SELECT DISTINCT run_id, example_id, name, value FROM " + exampleLabels)
+	run("CREATE OR REPLACE VIEW example AS SELECT s.* REPLACE (CASE WHEN l.fields IS NULL THEN s.fields ELSE json_merge_patch(coalesce(s.fields, '{}'), l.fields) END AS fields)" +
+		" FROM (" + body["example"] + ") AS s LEFT JOIN (SELECT run_id, example_id, json_group_object(name, value) AS fields FROM (SELECT DISTINCT run_id, example_id, name, value FROM " +
+		exampleLabels + ") GROUP BY run_id, example_id) AS l USING (run_id, example_id)")
 	if err != nil {
-		return nil, err
+		return joined, err
 	}
 	s.labelled = true
 	if err := s.contradiction(ctx); err != nil {
-		return nil, err
+		return joined, err
 	}
 	result, err := s.lookup(ctx, "SELECT DISTINCT place FROM "+givenLabels+" ANTI JOIN "+exampleLabels+" USING (place) ORDER BY place", nil)
 	if err != nil {
-		return nil, err
+		return joined, err
 	}
 	for _, row := range result.Rows {
 		place, _ := row[0].(int64)
-		unused = append(unused, int(place))
+		joined.Unused = append(joined.Unused, int(place))
 	}
-	return unused, nil
+	result, err = s.lookup(ctx, "SELECT count(l.example_id) AS labelled, count(*) AS of FROM edge AS e LEFT JOIN (SELECT DISTINCT run_id, example_id FROM "+exampleLabels+
+		") AS l USING (run_id, example_id) WHERE e.run_id IN (SELECT run_id FROM "+exampleLabels+")", nil)
+	if err != nil {
+		return joined, err
+	}
+	joined.Labelled, _ = result.Rows[0][0].(int64)
+	joined.Of, _ = result.Rows[0][1].(int64)
+	return joined, nil
 }
 
 // Labelled tells whether examples have labels that are not in the file.

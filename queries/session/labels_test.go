@@ -20,15 +20,15 @@ func TestLabel(t *testing.T) {
 	}
 	first := texts.Rows[0][0].(string)
 	field := func(name, value string) schema.Fields { return schema.Fields{{Name: name, Value: value}} }
-	unused, err := s.Label(t.Context(), []schema.Label{
+	joined, err := s.Label(t.Context(), []schema.Label{
 		{Example: 1, Run: 2, Fields: field("kind", `"a \"b\""`)},
 		{Example: 77, Fields: field("kind", `"nobody's"`)},
 		{Example: 2, Fields: field("size", "2.50")},
 		{Example: -1, Text: first, Run: 1, Fields: field("note", "null")},
 		{Example: -1, Text: "no such text", Fields: field("kind", `"c"`)},
 	})
-	if err != nil || fmt.Sprint(unused) != "[1 4]" {
-		t.Fatalf("unused %v, error %v, want the second and the last", unused, err)
+	if err != nil || fmt.Sprint(joined.Unused) != "[1 4]" || joined.Labelled != 6 {
+		t.Fatalf("%+v, error %v, want the second and the last unused, and six examples labelled", joined, err)
 	}
 	got, err := ask(t.Context(), s, "SELECT run_id, example_id, name, value FROM example_field WHERE run_id < 3 AND name IN ('kind', 'size', 'note') AND (example_id = 0 OR name <> 'note') ORDER BY ALL", nil)
 	if err != nil {
@@ -36,6 +36,10 @@ func TestLabel(t *testing.T) {
 	}
 	if want := `[[1 0 note <nil>] [1 2 size 2.50] [2 1 kind a "b"] [2 2 size 2.50]]`; fmt.Sprint(got.Rows) != want {
 		t.Errorf("labels %v, want %s", got.Rows, want)
+	}
+	got, err = ask(t.Context(), s, "SELECT count(*) FILTER (example_id = 2), count(*) FROM examples_where(2, 'size=2.50')", nil)
+	if err != nil || fmt.Sprint(got.Rows) != "[[1 1]]" {
+		t.Errorf("examples_where finds %v by a label, %v, want example 2", got, err)
 	}
 	if _, err := s.Label(t.Context(), nil); err == nil {
 		t.Error("labels twice")
@@ -66,6 +70,11 @@ func TestLabelsOverColumns(t *testing.T) {
 	}
 	got, err := ask(t.Context(), s, "SELECT example_id, name, value FROM example_field WHERE run_id = 1 AND example_id < 2 ORDER BY ALL", nil)
 	if want := "[[0 kind mine] [0 size 3] [1 kind theirs] [1 size 3]]"; err != nil || fmt.Sprint(got.Rows) != want {
+		t.Errorf("fields %v, %v, want %s", got, err, want)
+	}
+
+	got, err = ask(t.Context(), s, "SELECT example_id, fields::VARCHAR FROM example WHERE run_id = 1 AND example_id < 2 ORDER BY ALL", nil)
+	if want := `[[0 {"size":3,"kind":"mine"}] [1 {"kind": "theirs", "size": 3}]]`; err != nil || fmt.Sprint(got.Rows) != want {
 		t.Errorf("fields %v, %v, want %s", got, err, want)
 	}
 

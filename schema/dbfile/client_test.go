@@ -63,7 +63,7 @@ func TestOtherClients(t *testing.T) {
 		{"SELECT function_name FROM duckdb_functions() WHERE NOT internal AND comment IS NOT NULL ORDER BY 1",
 			`[["bootstrap_ci"],["default_head"],["examples_where"],["head_label"],["head_name"],["heatmap"],["known_basis"],["known_example"],["known_head"],["known_run"],["latest_run"],["pct_explained"],["what_if"]]`},
 		{"SELECT round(ci.low, 3), round(ci.high, 3) FROM (SELECT bootstrap_ci(list(i ORDER BY i)) AS ci FROM range(100) AS t(i))", `[[43.649,55.661]]`},
-		{"SELECT bootstrap_ci([1]), bootstrap_ci([]), bootstrap_ci(NULL), round(what_if(0.5, ln(3)), 9)", `[[null,null,null,0.75]]`},
+		{"SELECT bootstrap_ci([1]), bootstrap_ci([]), bootstrap_ci(NULL), round(what_if(0.5, ln(3)), 9), what_if(0.5, 1000), what_if(1, -1000)", `[[null,null,null,0.75,1,1]]`},
 		{"FROM heatmap(head := '7.7')", `"Invalid Input Error: run 1 has no target head 7.7, it has L1H0"`},
 		{"FROM heatmap(key_basis := 'unembd')", `"Invalid Input Error: run 1 has no key basis unembd, it has none, mlp0, sub_mlp0"`},
 		{"SELECT count(*), (SELECT count(*) FROM examples_where(latest_run(), 'key_token=nobody')) FROM examples_where(latest_run(), 'key_token=' || (SELECT trim(min(key_token)) FROM example WHERE run_id = latest_run()))", `[[2,0]]`},

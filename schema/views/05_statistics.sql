@@ -16,4 +16,7 @@ CREATE MACRO bootstrap_ci(list) AS ([CASE WHEN len(l) > 1 THEN [{'low': {{templa
 -- what_if(prob, change): the attention probability of a position if its score changes by so much, and no
 -- other: -score of a component takes its contribution away. Where a head caps its scores, the change is that of
 -- the capped score. It is arithmetic on one score and not what the model would do without the component.
-CREATE MACRO what_if(prob, change) AS prob * exp(change) / (1 - prob + prob * exp(change));
+-- exp is asked for numbers up to 0 only, which it cannot overflow on.
+CREATE MACRO what_if(prob, change) AS (CASE WHEN change IS NOT NULL AND (prob = 0 OR prob = 1) THEN prob::DOUBLE
+  WHEN change > 0 THEN prob / (prob + (1 - prob) * exp(-change))
+  ELSE prob * exp(change) / (1 - prob + prob * exp(change)) END);
