@@ -209,13 +209,17 @@ from saved questions. "ducklens model families" lists the models.`,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
 		RunE:          subcommandWanted,
-		PersistentPreRun: func(cmd *cobra.Command, args []string) {
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			p := ownProcess(cmd.Context())
 			if cmd.Name() != "shell" { // there, an interrupt stops what runs
 				p.obey(cmd.Context())
 			}
+			if err := spare(cmd, args); err != nil {
+				return err
+			}
 			tidy(cmd, args)
 			p.confine(cmd, args) // tidying removes files beside those that a command only reads
+			return nil
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

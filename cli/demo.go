@@ -207,7 +207,7 @@ func (d *demonstration) study(ctx context.Context, path string, head schema.Head
 	if err != nil {
 		return err
 	}
-	if err := writeFile(report, func(w io.Writer) error { return page.Write(w, in) }); err != nil {
+	if err := writeInFolder(report, func(w io.Writer) error { return page.Write(w, in) }); err != nil {
 		return err
 	}
 	d.say("  %s\n", report)
@@ -322,7 +322,7 @@ func (d *demonstration) draw(ctx context.Context, s *session.Session, names []st
 			if err != nil {
 				return err
 			}
-			if err := writeFile(path, func(w io.Writer) error { return format.write(f, w, figure.Options{}) }); err != nil {
+			if err := writeInFolder(path, func(w io.Writer) error { return format.write(f, w, figure.Options{}) }); err != nil {
 				return err
 			}
 		}

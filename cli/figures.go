@@ -235,7 +235,7 @@ func (b *figureBuild) one(ctx context.Context, s *session.Session, q queries.Que
 		}
 		path := filepath.Join(b.dir, q.Name+format.ending)
 		if !b.check {
-			if err := writeFile(path, func(w io.Writer) error { _, err := drawing.WriteTo(w); return err }); err != nil {
+			if err := writeInFolder(path, func(w io.Writer) error { _, err := drawing.WriteTo(w); return err }); err != nil {
 				return err
 			}
 			continue
@@ -341,7 +341,7 @@ func (b *figureBuild) compare(path string, drawing []byte, format figureFormat) 
 		return "", nil
 	}
 	shown := strings.TrimSuffix(path, ".png") + differenceEnding
-	if err := writeFile(shown, change.write); err != nil {
+	if err := writeInFolder(shown, change.write); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%v; %s shows it", change, shown), nil

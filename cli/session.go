@@ -187,8 +187,11 @@ func (b *bytesFlag) Set(s string) error {
 	return nil
 }
 
-// writeFile writes a file so that it appears whole or not at all; an existing one is replaced.
+// writeFile writes a file so that it appears whole or not at all; an existing one is replaced, unless it is a database.
 func writeFile(path string, write func(io.Writer) error) error {
+	if err := spareDatabase(path); err != nil {
+		return err
+	}
 	if dir := filepath.Dir(path); !isFolder(dir) {
 		err := fmt.Errorf("write %s: there is no folder %s", path, dir)
 		return &hinted{err, "make it first: mkdir -p " + quote(dir)}
@@ -197,6 +200,16 @@ func writeFile(path string, write func(io.Writer) error) error {
 		return fmt.Errorf("write %s: %w", path, pathless(err))
 	}
 	return nil
+}
+
+// writeInFolder writes a file of a folder of outputs as [writeFile] does. A link there is nobody's choice on the command
+// line, and what it leads to may lie anywhere.
+func writeInFolder(path string, write func(io.Writer) error) error {
+	if to, err := os.Readlink(path); err == nil {
+		err := fmt.Errorf("write %s: it is a link to %s, left alone", path, to)
+		return &hinted{err, "remove the link, or choose another folder"}
+	}
+	return writeFile(path, write)
 }
 
 func isFolder(path string) bool {

@@ -36,6 +36,7 @@ type Draft struct {
 	target string // absolute; no link
 	dir    string
 	lock   *os.File
+	plain  bool // no database: a log beside the target is another's
 
 	mu   sync.Mutex
 	done bool
@@ -153,18 +154,20 @@ func (d *Draft) Publish(replace bool) error {
 // before the file has its name, [Clean] puts the log back.
 func (d *Draft) place(body string, replace bool) (err error) {
 	old := filepath.Join(d.dir, oldName)
-	if err := moveLogs(d.target, old); err != nil {
-		return errors.Join(err, moveLogs(old, d.target))
-	}
-	if err = moveLogs(body, d.target); err != nil {
-		return err
+	if !d.plain {
+		if err := moveLogs(d.target, old); err != nil {
+			return errors.Join(err, moveLogs(old, d.target))
+		}
+		if err = moveLogs(body, d.target); err != nil {
+			return err
+		}
 	}
 	if replace {
 		err = os.Rename(body, d.target)
 	} else {
 		err = renameNew(body, d.target)
 	}
-	if err != nil {
+	if err != nil && !d.plain {
 		err = errors.Join(err, moveLogs(old, d.target))
 	}
 	return err
@@ -242,8 +245,8 @@ func Abandon() {
 	}
 }
 
-// WriteFile writes a file by a draft; an existing one is replaced. What is no file, such as /dev/stdout or a pipe, is
-// written to as it is.
+// WriteFile writes a file that is no database by a draft; an existing one is replaced, and a log beside it stays. What is
+// no file, such as /dev/stdout or a pipe, is written to as it is.
 func WriteFile(path string, write func(io.Writer) error) (err error) {
 	if isStream(path) {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -256,6 +259,7 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 	if err != nil {
 		return err
 	}
+	d.plain = true
 	defer func() { err = errors.Join(err, d.Close()) }()
 	f, err := os.OpenFile(d.Path(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {

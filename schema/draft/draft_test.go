@@ -235,6 +235,14 @@ func TestWriteFile(t *testing.T) {
 	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
 		t.Errorf("the link is %v, %v", info.Mode(), err)
 	}
+	// A log is a database's, and the file is none.
+	put(t, path+".wal", "log")
+	if err := draft.WriteFile(path, text("four", nil)); err != nil || get(t, path+".wal") != "log" {
+		t.Errorf("%v, and the log is not as it was", err)
+	}
+	if err := os.Remove(path + ".wal"); err != nil {
+		t.Fatal(err)
+	}
 	if err := draft.WriteFile(dir, text("five", nil)); err == nil {
 		t.Error("a folder was replaced by a file")
 	}

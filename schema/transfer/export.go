@@ -135,16 +135,30 @@ func checkFolder(abs string, replace bool) error {
 	if err != nil {
 		return &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: "left alone", Advice: hint, Err: err}
 	}
-	entries, err := os.ReadDir(abs)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.Name() != manifestName && m.byName[e.Name()] == nil {
-			return &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: fmt.Sprintf("left alone: it also holds %q", e.Name()), Advice: hint}
+	own := m.holds()
+	return fs.WalkDir(os.DirFS(abs), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if folder, listed := own[name]; !listed || folder != e.IsDir() || !folder && !e.Type().IsRegular() {
+			return &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: fmt.Sprintf("left alone: it also holds %q", name), Advice: hint}
+		}
+		return nil
+	})
+}
+
+// holds lists what an export has, from its folder: files, and folders, for which it is true.
+func (m *manifest) holds() map[string]bool {
+	own := map[string]bool{".": true, manifestName: false}
+	for _, t := range m.Tables {
+		for _, f := range t.Files {
+			own[f.Path] = false
+			for folder := path.Dir(f.Path); folder != "." && folder != "/"; folder = path.Dir(folder) {
+				own[folder] = true
+			}
 		}
 	}
-	return nil
+	return own
 }
 
 // exporter writes one export.

@@ -24,11 +24,17 @@ var (
 	// oldTables lists the stored columns of versions 1 to 3, each with the version that it came with.
 	//go:embed oldtables.txt
 	oldTables string
+	// oldDerived lists what else those versions made: views, macros, types and generated columns. They hold no data.
+	//go:embed oldderived.txt
+	oldDerived string
 	// oldQueries lists the shipped queries of releases with those versions: the beginning of the SHA-256 of their SQL without the
 	// header, and their names.
 	//go:embed oldqueries.txt
 	oldQueries string
 )
+
+// ErrForeign: a file holds what no ducklens made, and the file that is to take its place would not have it.
+var ErrForeign = errors.New("it holds something of your own")
 
 // SavedQuery is a question that travels with a file.
 type SavedQuery struct{ Name, SQL string }
@@ -49,7 +55,8 @@ type Migrated struct {
 }
 
 // Migrate brings a file of an older schema version to that of this program. The new file is made beside the old one and takes
-// its place when it is whole and on disk, so an interrupted migration leaves the old file. Everything is kept but factors. A file that
+// its place when it is whole and on disk, so an interrupted migration leaves the old file. Everything is kept but factors. A file with
+// tables, columns, views or macros that no ducklens made is refused: they would be lost. A file that
 // has the present version is left alone: [dbfile.ErrSchemaVersion] says of any other that it cannot be migrated.
 func Migrate(ctx context.Context, path string, opts MigrateOptions) (result Migrated, err error) {
 	const op = "migrate"
@@ -122,7 +129,7 @@ func (m *migration) fill(ctx context.Context, abs string) (release func() error,
 	}
 	release = func() error { done(); return nil }
 	return release, m.db.InTx(ctx, m.conn, func() error {
-		for _, step := range []func(context.Context) error{m.models, m.runs, m.tables, m.queries} {
+		for _, step := range []func(context.Context) error{m.foreign, m.models, m.runs, m.tables, m.queries} {
 			if err := step(ctx); err != nil {
 				return err
 			}
@@ -143,6 +150,53 @@ func (m *migration) old() map[string]string {
 		columns[name] = kind
 	}
 	return columns
+}
+
+// everythingSQL lists what is in the old file, by kind and name. What lies in another schema goes with that.
+const everythingSQL = `SELECT 'schema' AS kind, schema_name AS name FROM system.main.duckdb_schemas() WHERE database_name = 'old' AND NOT internal AND schema_name <> 'main'
+UNION SELECT 'table', table_name FROM system.main.duckdb_tables() WHERE database_name = 'old' AND schema_name = 'main'
+UNION SELECT 'column', c.table_name || '.' || c.column_name FROM system.main.duckdb_columns() AS c
+	JOIN system.main.duckdb_tables() AS t ON t.database_name = c.database_name AND t.table_oid = c.table_oid
+	WHERE c.database_name = 'old' AND c.schema_name = 'main'
+UNION SELECT 'view', view_name FROM system.main.duckdb_views() WHERE database_name = 'old' AND schema_name = 'main' AND NOT internal
+UNION SELECT 'macro', function_name FROM system.main.duckdb_functions() WHERE database_name = 'old' AND schema_name = 'main' AND NOT internal
+UNION SELECT 'type', type_name FROM system.main.duckdb_types() WHERE database_name = 'old' AND schema_name = 'main' AND NOT internal
+UNION SELECT 'sequence', sequence_name FROM system.main.duckdb_sequences() WHERE database_name = 'old' AND schema_name = 'main'
+ORDER BY kind, name`
+
+// foreign refuses a file with something of a user's own, which the new file would not have.
+func (m *migration) foreign(ctx context.Context) error {
+	own := map[string]bool{}
+	for column := range m.old() {
+		table, _, _ := strings.Cut(column, ".")
+		own["table "+table], own["column "+column] = true, true
+	}
+	for line := range strings.Lines(oldDerived) {
+		since, thing, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if v, err := strconv.Atoi(since); err == nil && v <= m.version {
+			own[thing] = true
+		}
+	}
+	type thing struct{ kind, name string }
+	var found []string
+	if err := each(ctx, m.conn, everythingSQL, func(rows *sql.Rows, t *thing) error {
+		return rows.Scan(&t.kind, &t.name)
+	}, func(t *thing) error {
+		table, _, _ := strings.Cut(t.name, ".")
+		if known := own[strings.ToLower(t.kind+" "+t.name)]; !known && (t.kind != "column" || own["table "+strings.ToLower(table)]) {
+			found = append(found, t.kind+" "+t.name)
+		}
+		return nil
+	}); err != nil || len(found) == 0 {
+		return err
+	}
+	const most = 10
+	list := strings.Join(found[:min(len(found), most)], ", ")
+	if len(found) > most {
+		list += fmt.Sprintf(" and %d more", len(found)-most)
+	}
+	return &dbfile.Error{Kind: ErrForeign, Detail: "migrating would lose " + list,
+		Advice: "copy them to another file with DuckDB, drop them here (DROP, ALTER TABLE), and migrate again"}
 }
 
 // each calls f for every row of a query, after all of them were read: a connection cannot do two things at a time.

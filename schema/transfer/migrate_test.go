@@ -263,6 +263,29 @@ func TestMigrateRefuses(t *testing.T) {
 	}
 }
 
+// What no ducklens made would be lost: such a file is refused with the names, and left as it is.
+func TestMigrateForeign(t *testing.T) {
+	t.Parallel()
+	path := oldFile(t, 3, "CREATE TABLE my_notes AS SELECT 1 AS x", "CREATE SCHEMA lab", "CREATE TABLE lab.more AS SELECT 2 AS y", "CREATE VIEW mine AS SELECT 1 AS one",
+		"CREATE MACRO twice(x) AS 2 * x", "ALTER TABLE saved_query ADD COLUMN remark VARCHAR", "CREATE TYPE mood AS ENUM ('good')", "CREATE SEQUENCE counter")
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = transfer.Migrate(t.Context(), path, transfer.MigrateOptions{})
+	const want = "column saved_query.remark, macro twice, schema lab, sequence counter, table my_notes, type mood, view mine"
+	if !errors.Is(err, transfer.ErrForeign) || !strings.Contains(err.Error(), "would lose "+want) {
+		t.Errorf("error %v, want ErrForeign with %s", err, want)
+	}
+	var e *dbfile.Error
+	if errors.As(err, &e); !strings.Contains(e.Hint(), "copy them to another file with DuckDB") {
+		t.Errorf("hint %q", e.Hint())
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+		t.Errorf("the file has changed, %v", err)
+	}
+}
+
 // A file that is in use is not migrated.
 func TestMigrateLocked(t *testing.T) {
 	t.Parallel()
