@@ -27,21 +27,38 @@ func (w *writer) manifest(ctx context.Context) error {
 	return w.insert(ctx, "INSERT OR IGNORE INTO", "saved_query", "name, sql", list)
 }
 
-// model finds the model in the file by its key, or adds it.
+// model finds the model in the file by its key, or adds it. A key is only what the file says, so all but the name, which may change with
+// its folder, must be the same.
 func (w *writer) model(ctx context.Context) error {
 	m := &w.run.Model
 	key := schema.ModelKey(*m)
-	err := w.scan(ctx, "look for the model in", []any{&w.summary.ModelID}, "SELECT model_id FROM model WHERE key = $1", key)
+	columns := []string{"family", "sha256", "config_sha256", "n_layers", "n_heads", "n_kv_heads", "d_model", "d_head", "d_mlp", "d_vocab", "n_ctx", "norm", "ln_eps", "activation"}
+	values := []any{m.Family, m.SHA256, null(m.ConfigSHA), m.NLayers, m.NHeads, m.NKVHeads, m.DModel, m.DHead, m.DMLP, m.DVocab, m.NCtx, m.Norm, m.LNEps, m.Activation}
+	var differing []string
+	for i, c := range columns {
+		differing = append(differing, fmt.Sprintf("CASE WHEN %[1]s IS DISTINCT FROM $%[2]d THEN '%[1]s ' || coalesce(%[1]s::VARCHAR, 'NULL') END", c, i+2))
+	}
+	var other sql.NullString
+	err := w.scan(ctx, "look for the model in", []any{&w.summary.ModelID, &other},
+		"SELECT model_id, coalesce("+strings.Join(differing, ", ")+") FROM model WHERE key = $1", append([]any{key}, values...)...)
+	if err == nil && other.Valid {
+		return w.otherDescription("model", w.summary.ModelID, "it says "+other.String)
+	}
 	if !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
 	if w.summary.ModelID, err = w.next(ctx, "model", 0); err != nil {
 		return err
 	}
-	return w.insert(ctx, "INSERT INTO", "model",
-		"model_id, key, name, family, sha256, config_sha256, n_layers, n_heads, n_kv_heads, d_model, d_head, d_mlp, d_vocab, n_ctx, norm, ln_eps, activation",
-		[][]any{{w.summary.ModelID, key, m.Name, m.Family, m.SHA256, null(m.ConfigSHA), m.NLayers, m.NHeads, m.NKVHeads,
-			m.DModel, m.DHead, m.DMLP, m.DVocab, m.NCtx, m.Norm, m.LNEps, m.Activation}})
+	return w.insert(ctx, "INSERT INTO", "model", "model_id, key, name, "+strings.Join(columns, ", "),
+		[][]any{append([]any{w.summary.ModelID, key, m.Name}, values...)})
+}
+
+// otherDescription is the error about a row of the file that has the key of what this run has, and another description.
+func (w *writer) otherDescription(table string, id int, detail string) error {
+	return &dbfile.Error{Op: "append to", Path: w.opts.Path, Kind: dbfile.ErrConstraint,
+		Detail: fmt.Sprintf("its %s %d has the key of the run's and another description: %s", table, id, detail),
+		Advice: "ducklens verify FILE says what its key stands for; write to a new file"}
 }
 
 // manifestRun writes the row of the run.
@@ -115,9 +132,13 @@ func (w *writer) components(ctx context.Context) error {
 	w.componentIDs = nil
 	for i, c := range w.run.Components {
 		key := schema.ComponentKey(model, c)
-		id, ok := known[key]
+		row, column := c.Grid(w.run.Model.NHeads)
+		there, ok := known[key]
+		id := there.id
+		if want := describe(c.Kind.String(), c.Layer, c.Head, c.Label(), c.TLName(), row, column, ""); ok && there.description != want {
+			return w.otherDescription("component", int(id), there.description+", want "+want)
+		}
 		if !ok {
-			row, column := c.Grid(w.run.Model.NHeads)
 			id, next = next, next+1
 			added = append(added, []dbfile.Value{id, key, int32(w.summary.ModelID), c.Kind.String(), index(c.Layer), index(c.Head), c.Label(), c.TLName(),
 				int32(row), int32(column), nil})
@@ -131,16 +152,30 @@ func (w *writer) components(ctx context.Context) error {
 	return w.appendAll("run_component", has)
 }
 
-// knownComponents gives the numbers of the model's components that the file has, by their keys.
-func (w *writer) knownComponents(ctx context.Context) (map[string]int32, error) {
-	known := map[string]int32{}
+// A knownComponent is one that the file has.
+type knownComponent struct {
+	id          int32
+	description string
+}
+
+// describe writes everything about a component but its key and the model.
+func describe(kind string, layer, head int, label, tlName string, row, column int, source string) string {
+	return fmt.Sprintf("%s, layer %d, head %d, %s, %s, at row %d, column %d, of source %q", kind, layer, head, label, tlName, row, column, source)
+}
+
+// knownComponents gives the model's components that the file has, by their keys.
+func (w *writer) knownComponents(ctx context.Context) (map[string]knownComponent, error) {
+	known := map[string]knownComponent{}
 	err := w.each(ctx, "read components of", func(rows *sql.Rows) error {
-		var id int32
-		var key string
-		err := rows.Scan(&id, &key)
-		known[key] = id
+		var k knownComponent
+		var key, kind, label, tlName, source string
+		var layer, head, row, column int
+		err := rows.Scan(&k.id, &key, &kind, &layer, &head, &label, &tlName, &row, &column, &source)
+		k.description = describe(kind, layer, head, label, tlName, row, column, source)
+		known[key] = k
 		return err
-	}, "SELECT component_id, key FROM component WHERE model_id = $1", w.summary.ModelID)
+	}, `SELECT component_id, key, kind::VARCHAR, coalesce(layer, -1), coalesce(head, -1), label, tl_name, grid_row, grid_column, coalesce(source, '')
+		FROM component WHERE model_id = $1`, w.summary.ModelID)
 	return known, err
 }
 

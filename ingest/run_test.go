@@ -166,6 +166,36 @@ func TestAppend(t *testing.T) {
 	check(t, o.Path)
 }
 
+// TestAppendShared appends to files that say other things of the model or of a component with the same key: the run would have them.
+func TestAppendShared(t *testing.T) {
+	t.Parallel()
+	for change, want := range map[string]string{
+		"UPDATE model SET sha256 = 'aaaa'":                                               "its model 0 has the key of the run's and another description: it says sha256 aaaa",
+		"UPDATE model SET ln_eps = 0.5":                                                  "its model 0 has the key of the run's and another description: it says ln_eps 0.5",
+		"UPDATE component SET label = '9.9', head = 9, layer = 9 WHERE component_id = 4": "its component 4 has the key of the run's and another description: ",
+		"UPDATE component SET source = 'x' WHERE component_id = 2":                       "its component 2 has the key of the run's and another description: ",
+		"UPDATE model SET name = 'renamed'":                                              "",
+	} {
+		o := options(t, newFake(head1), 2)
+		mustRun(t, o)
+		path := filepath.Join(t.TempDir(), "changed.duckdb")
+		data, err := os.ReadFile(o.Path)
+		if err == nil {
+			err = os.WriteFile(path, data, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		schematest.Plant(t, path, change)
+		again := options(t, newFake(head2), 2)
+		again.Path, again.Append = path, true
+		_, err = ingest.Run(t.Context(), again)
+		if want == "" && err != nil || want != "" && (!errors.Is(err, dbfile.ErrConstraint) || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", change, err, want)
+		}
+	}
+}
+
 func TestTarget(t *testing.T) {
 	t.Parallel()
 	o := options(t, newFake(head1), 5)

@@ -36,6 +36,9 @@ var actingFunctions = map[string]bool{
 	"json_execute_serialized_sql": true, "pg_get_constraintdef": true, "parse_duckdb_log_message": true,
 }
 
+// stateFunctions take the state of an aggregate, which EXPORT_STATE makes.
+var stateFunctions = map[string]bool{"finalize": true, "combine": true}
+
 // systemViews are those of DuckDB's own views that say what there is, whatever schema they are in.
 var systemViews = map[string]bool{
 	"duckdb_columns": true, "duckdb_databases": true, "duckdb_indexes": true, "duckdb_schemas": true, "duckdb_tables": true,

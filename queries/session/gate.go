@@ -271,6 +271,14 @@ func (t *tree) function(node map[string]any) error {
 		return err
 	}
 	name := word(node, "function_name")
+	// A query can also make such a state out of bytes of its own, so it is not enough to leave tables out.
+	const why = "the state of an aggregate holds addresses of memory, and DuckDB follows them"
+	switch {
+	case node["export_state"] == true:
+		return &RefusedError{What: "EXPORT_STATE", Why: why}
+	case stateFunctions[name]:
+		return &RefusedError{What: "function " + name, Why: why}
+	}
 	if allowed, table := tableFunctions[name]; actingFunctions[name] || table && !allowed && name != "histogram" { // there is an aggregate of this name
 		return &RefusedError{What: "function " + name, Why: "it is not one that only reads this file"}
 	}

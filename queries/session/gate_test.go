@@ -240,6 +240,43 @@ func TestFurtherTables(t *testing.T) {
 	}
 }
 
+// TestAggregateStates asks a file that has states of aggregates. The first of its tables made DuckDB read memory
+// at an address that the file says.
+func TestAggregateStates(t *testing.T) {
+	t.Parallel()
+	const state = "first('a text of more than twelve bytes ' || x) EXPORT_STATE"
+	s := openFile(t, alteredFile(t,
+		"CREATE TABLE plain AS SELECT "+state+" AS st FROM range(1) AS t(x)",
+		"CREATE TABLE nested AS SELECT 1 AS one, [{'a': "+state+"}] AS st FROM range(1) AS t(x)",
+		"CREATE TABLE mapped AS SELECT MAP {1: "+state+"} AS st FROM range(1) AS t(x)",
+		"CREATE TABLE united AS SELECT union_value(a := "+state+") AS st FROM range(1) AS t(x)",
+		`CREATE TABLE kept("AGGREGATE_STATE" INTEGER, word ENUM('INVALID'), s STRUCT("AGGREGATE_STATE" INTEGER))`,
+	), session.Options{})
+	const why = "the state of an aggregate holds addresses of memory"
+	for sql, what := range map[string]string{
+		"SELECT st FROM plain":                                    `plain; its column "st" is AGGREGATE_STATE`,
+		"SELECT one FROM nested":                                  `nested; its column "st" is STRUCT(a AGGREGATE_STATE`,
+		"FROM mapped":                                             `mapped; its column "st" is MAP(INTEGER, AGGREGATE_STATE`,
+		"FROM united":                                             `united; its column "st" is UNION(a AGGREGATE_STATE`,
+		"SELECT finalize(st) FROM plain":                          "function finalize; " + why,
+		"SELECT (st).FINALIZE() FROM plain":                       "function finalize; " + why,
+		"SELECT system.main.combine(st, st) FROM plain":           "function combine; " + why,
+		"SELECT list_transform([1], lambda x: finalize(x))":       "function finalize; " + why,
+		"SELECT hex((" + state + ")::BLOB) FROM range(1) AS t(x)": "EXPORT_STATE; " + why,
+		"WITH a AS (SELECT sum(x) EXPORT_STATE AS st FROM range(1) AS t(x)) SELECT 1 FROM a":     "EXPORT_STATE; " + why,
+		"EXPLAIN SELECT 1 ORDER BY (SELECT sum(x) EXPORT_STATE FROM range(1) AS t(x))":           "EXPORT_STATE; " + why,
+		"PIVOT (FROM range(3) AS t(x)) ON x IN (1, 2) USING finalize(sum(x)), sum(x) GROUP BY x": "function finalize; " + why,
+		"SELECT 1 FROM range(1) AS t(x) GROUP BY x HAVING finalize(x) IS NULL":                   "function finalize; " + why,
+	} {
+		if _, err := ask(t.Context(), s, sql, nil); !errors.Is(err, session.ErrRefused) || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: error %v, want %v: %s", sql, err, session.ErrRefused, what)
+		}
+	}
+	if further := s.Further(); !slices.Equal(further, []string{"kept"}) {
+		t.Errorf("further tables %q, want the one without states", further)
+	}
+}
+
 // TestTableFunctions keeps the gate's lists honest: each function and view of DuckDB is in one, and those that must not be let
 // through are not.
 func TestTableFunctions(t *testing.T) {

@@ -245,6 +245,10 @@ func (d *Data) addFurther() {
 			d.left = append(d.left, LeftOut{t.name, "it has an index, which ducklens does not use; DROP INDEX removes it"})
 			continue
 		}
+		if i := slices.IndexFunc(t.columns, func(c columnText) bool { return unreadable(c.kind) }); i >= 0 {
+			d.left = append(d.left, LeftOut{t.name, fmt.Sprintf("its column %q is %s, which is no data", t.columns[i].name, t.columns[i].kind)})
+			continue
+		}
 		var plain []columnText
 		for _, c := range t.columns {
 			// A default looks like a generated column here, and nothing of either is used.
@@ -258,6 +262,12 @@ func (d *Data) addFurther() {
 			d.parts = append(d.parts, part{name: t.name, create: viewOf(d.source, t.name, plain), further: plain})
 		}
 	}
+}
+
+// unreadable says that a type is, or has in it, one whose values are no data: the state of an aggregate holds
+// addresses of memory, which DuckDB follows.
+func unreadable(kind string) bool {
+	return strings.Contains(kind, "AGGREGATE_STATE<") || kind == "INVALID"
 }
 
 // Stored lists the tables of the file with the columns whose values are in it: those of this program, and

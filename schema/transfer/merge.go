@@ -148,6 +148,9 @@ func (m *merger) run(ctx context.Context, path, name string, id, model int) erro
 	if err != nil {
 		return dbfile.Wrap("read", path, err)
 	}
+	if err := m.checkShared(ctx, path, name, id, model); err != nil {
+		return err
+	}
 	merged := MergedRun{Path: path, RunID: id, SHA256: sum}
 	if i := slices.IndexFunc(m.runs, func(o MergedRun) bool { return o.SHA256 == sum }); i >= 0 {
 		merged.NewID, merged.Known = m.runs[i].NewID, true
@@ -235,32 +238,64 @@ func componentOf(column string) string {
 	return "getvariable('component_values')[" + dbfile.QuoteName(column) + " - getvariable('component_first') + 1]"
 }
 
+// checkShared demands that the model and the components of a run are described as those of the merged file that have their keys: what the
+// merged file has of them holds for the runs of all files, and a key is only what a file says. A folder of weights may be renamed, so the
+// name of a model is no part of it.
+func (m *merger) checkShared(ctx context.Context, path, name string, run, model int) error {
+	tables, err := dbfile.Tables()
+	if err != nil {
+		return err
+	}
+	for _, shared := range []struct{ table, theirs, users, skip string }{
+		{"model", fmt.Sprintf("(FROM %s.main.model WHERE model_id = %d)", name, model), "run", "name"},
+		{"component", fmt.Sprintf(`(SELECT c.* REPLACE ((SELECT ours.model_id FROM model AS ours JOIN %[1]s.main.model AS theirs ON theirs.key = ours.key WHERE theirs.model_id = %[3]d) AS model_id)
+			FROM %[1]s.main.component AS c JOIN %[1]s.main.run_component AS o ON o.component_id = c.component_id WHERE o.run_id = %[2]d)`, name, run, model), "run_component", ""},
+	} {
+		t := tables[slices.IndexFunc(tables, func(t dbfile.Table) bool { return t.Name == shared.table })]
+		var differing []string
+		for _, c := range t.Columns {
+			if c.Name != shared.table+"_id" && c.Name != "key" && c.Name != shared.skip {
+				differing = append(differing, fmt.Sprintf("CASE WHEN ours.%[1]s IS DISTINCT FROM theirs.%[1]s THEN %[2]s || coalesce(theirs.%[1]s::VARCHAR, 'NULL') || ', and ' || coalesce(ours.%[1]s::VARCHAR, 'NULL') END",
+					dbfile.QuoteName(c.Name), dbfile.QuoteText(c.Name+" ")))
+			}
+		}
+		var id, first int
+		var what string
+		err := m.conn.QueryRowContext(ctx, fmt.Sprintf(`SELECT theirs.%[1]s_id, coalesce(%[2]s) AS what, (SELECT min(u.run_id) FROM %[3]s AS u WHERE u.%[1]s_id = ours.%[1]s_id)
+			FROM %[4]s AS theirs JOIN %[1]s AS ours ON ours.key = theirs.key WHERE what IS NOT NULL ORDER BY ALL LIMIT 1`,
+			t.Name, strings.Join(differing, ", "), shared.users, shared.theirs)).Scan(&id, &what, &first)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return dbfile.Wrap("read", path, err)
+		}
+		from := m.runs[slices.IndexFunc(m.runs, func(r MergedRun) bool { return r.NewID == first })].Path
+		return &dbfile.Error{Op: "merge", Path: path, Kind: dbfile.ErrConstraint,
+			Detail: fmt.Sprintf("its %s %d has the key of one of %s and another description: %s there", t.Name, id, from, what),
+			Advice: "ducklens verify FILE says which of the two is not what its key says"}
+	}
+	return nil
+}
+
 // model finds a source's model in the merged file by its key, or adds it, and gives its number there.
 func (m *merger) model(ctx context.Context, path, name string, old int) (id int, err error) {
+	err = m.conn.QueryRowContext(ctx, "SELECT ours.model_id FROM model AS ours JOIN "+name+".main.model AS theirs ON theirs.key = ours.key WHERE theirs.model_id = $1", old).Scan(&id)
+	if err == nil {
+		return id, nil
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return 0, dbfile.Wrap("read", path, err)
+	}
 	tables, err := dbfile.Tables()
 	if err != nil {
 		return 0, err
 	}
-	t := tables[slices.IndexFunc(tables, func(t dbfile.Table) bool { return t.Name == "model" })]
-	var same []string // a name is no part of a model
 	var columns []string
-	for _, c := range t.Columns {
+	for _, c := range tables[slices.IndexFunc(tables, func(t dbfile.Table) bool { return t.Name == "model" })].Columns {
 		if c.Name != "model_id" {
 			columns = append(columns, dbfile.QuoteName(c.Name))
 		}
-		if c.Name != "model_id" && c.Name != "name" {
-			same = append(same, fmt.Sprintf("ours.%s IS NOT DISTINCT FROM theirs.%[1]s", dbfile.QuoteName(c.Name)))
-		}
-	}
-	var equal bool
-	err = m.conn.QueryRowContext(ctx, "SELECT ours.model_id, "+strings.Join(same, " AND ")+" FROM model AS ours JOIN "+name+".main.model AS theirs ON theirs.key = ours.key WHERE theirs.model_id = $1", old).Scan(&id, &equal)
-	switch {
-	case err == nil && !equal:
-		return 0, &dbfile.Error{Op: "merge", Path: path, Kind: dbfile.ErrConstraint, Detail: fmt.Sprintf("its model %d has the key of another file's model and another description", old)}
-	case err == nil:
-		return id, nil
-	case !errors.Is(err, sql.ErrNoRows):
-		return 0, dbfile.Wrap("read", path, err)
 	}
 	if err := m.conn.QueryRowContext(ctx, "SELECT coalesce(max(model_id) + 1, 0) FROM model").Scan(&id); err != nil {
 		return 0, err

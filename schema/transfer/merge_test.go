@@ -154,6 +154,31 @@ func TestMerge(t *testing.T) {
 	verified(t, again)
 }
 
+// TestMergeShared merges files that say other things of a model or a component with the same key, in both orders: what one file says
+// of them would hold for the runs of both.
+func TestMergeShared(t *testing.T) {
+	t.Parallel()
+	honest := runFile(t, "", 1)
+	for _, tt := range []struct{ change, text string }{
+		{"UPDATE model SET sha256 = 'aaaa'", "its model 0 has the key of one of %s and another description: sha256 "},
+		{"UPDATE component SET label = '9.9', head = 9, layer = 9 WHERE component_id = 4", "its component 4 has the key of one of %s and another description: layer "},
+		{"UPDATE component SET tl_name = 'x' WHERE component_id = 2", "its component 2 has the key of one of %s and another description: tl_name "},
+		{"UPDATE component SET grid_column = 77 WHERE component_id = 2", "its component 2 has the key of one of %s and another description: grid_column "},
+		{"UPDATE component SET source = 'x' WHERE component_id = 2", "its component 2 has the key of one of %s and another description: source "},
+	} {
+		for _, seed := range []uint64{1, 2} { // the same run, and another
+			strange := runFile(t, "", seed)
+			schematest.Plant(t, strange, tt.change)
+			for _, from := range [][]string{{honest, strange}, {strange, honest}} {
+				_, err := transfer.Merge(t.Context(), filepath.Join(t.TempDir(), "c.duckdb"), from, dbfile.Options{Threads: 1})
+				if want := fmt.Sprintf(tt.text, from[0]); !errors.Is(err, dbfile.ErrConstraint) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), from[1]) {
+					t.Errorf("%s: %v, want %v for %s with %q", tt.change, err, dbfile.ErrConstraint, from[1], want)
+				}
+			}
+		}
+	}
+}
+
 func TestMergeRefuses(t *testing.T) {
 	t.Parallel()
 	a := runFile(t, "", 1)
