@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// spare refuses a command line whose output would replace a file that the command reads, or a database by what is none. Whether
-// one database may replace another is a matter of --force.
+// spare refuses a command line whose output would replace a file that the command reads, or a database by what is
+// none. Whether one database may replace another is a matter of --force.
 func spare(cmd *cobra.Command, args []string) error {
 	var inputs []string
 	for _, flag := range []string{"output", "cpuprofile", "memprofile"} {
@@ -33,7 +33,8 @@ func spare(cmd *cobra.Command, args []string) error {
 		}
 		for _, input := range inputs {
 			if info, err := os.Stat(input); err == nil && os.SameFile(info, there) {
-				return &hinted{fmt.Errorf("write %s: the command reads this file, and would replace it", output), "choose another name for the output"}
+				err := fmt.Errorf("write %s: the command reads this file, and would replace it", output)
+				return &hinted{err, "choose another name for the output"}
 			}
 		}
 	}
@@ -67,8 +68,8 @@ func spareDatabase(path string) error {
 	if !isDatabase(path) {
 		return nil
 	}
-	return &hinted{fmt.Errorf("write %s: this file is a DuckDB database, and would be replaced by what is none", path),
-		"choose another name for the output, or remove the database yourself"}
+	err := fmt.Errorf("write %s: this file is a DuckDB database, and would be replaced by what is none", path)
+	return &hinted{err, "choose another name for the output, or remove the database yourself"}
 }
 
 // isDatabase tells whether path is a file that begins as those of DuckDB do.

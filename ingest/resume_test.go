@@ -286,6 +286,14 @@ func TestForcedRunStops(t *testing.T) {
 		t.Errorf("%d examples resumed, want %d", s.Resumed, stopped.Examples)
 	}
 	sameTables(t, stopped.Path, whole.Path)
+
+	// Another that stops does not take its place.
+	calls = 0
+	if _, err := ingest.Run(t.Context(), o); !errors.As(err, &stopped) || stopped.Path != old.Path+".unfinished-2" {
+		t.Fatalf("a second run that stops: %v, want it in %s.unfinished-2", err, old.Path)
+	}
+	nothingBeside(t, old.Path, "run.duckdb", "run.duckdb.unfinished", "run.duckdb.unfinished-2")
+	sameTables(t, rest.Path, whole.Path)
 }
 
 // TestPromptsFingerprint: the fingerprint is in the manifest and belongs to the prompts alone.

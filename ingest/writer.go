@@ -182,7 +182,7 @@ func (w *writer) abandon(cause error) error {
 		return errors.Join(stopped, w.close(ctx))
 	}
 	if w.replaces {
-		stopped.Path, stopped.Kept = w.opts.Path+unfinishedSuffix, w.opts.Path
+		stopped.Path, stopped.Kept = unfinishedName(w.opts.Path), w.opts.Path
 	}
 	var err error
 	if w.conn != nil {
@@ -193,6 +193,18 @@ func (w *writer) abandon(cause error) error {
 
 // unfinishedSuffix ends the name of a file that was to replace another and is not complete.
 const unfinishedSuffix = ".unfinished"
+
+// unfinishedName is a name for a file that was to replace the one at path. What has such a name may be all that is left of another
+// run: the first that is free of NAME.unfinished, NAME.unfinished-2 and so on is taken.
+func unfinishedName(path string) string {
+	name := path + unfinishedSuffix
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(name); err != nil {
+			return name
+		}
+		name = fmt.Sprintf("%s%s-%d", path, unfinishedSuffix, n)
+	}
+}
 
 // appendRows appends the rows of a part and says how many went to each table.
 func (w *writer) appendRows(results []schema.Result) (n [tableCount]int64, err error) {

@@ -117,7 +117,7 @@ func (db *DB) Keep(ctx context.Context, path string) error {
 		return errors.Join(Wrap("create", path, err), db.Close())
 	}
 	if target != db.draft.Target() {
-		db.path, db.opts.Replace = path, true // of an earlier attempt
+		db.path, db.opts.Replace = path, false // what has that name is another's
 		db.draft.Rename(target)
 	}
 	return errors.Join(db.settle(ctx), db.publish(ctx), db.Close())
