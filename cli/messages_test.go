@@ -91,7 +91,7 @@ func TestMessages(t *testing.T) {
 		{ask("-e", "SELECT diff FROM component_mean"), "hint: there is mean_diff, "},
 		{ask("-e", "SELECT bootstrap_ci(diff) FROM head_score"), "bootstrap_ci takes a list, such as list(diff)"},
 		{[]string{"heads", file, "--set", "only=prompt_order=XX"}, "hint: no prompt of the run has prompt_order=XX; fields are template, "},
-		{[]string{"merge", file, "-o", file}, "hint: choose another name, or replace the file with --force\n"},
+		{[]string{"merge", file, "-o", write("there.duckdb", "")}, "hint: choose another name, or replace the file with --force\n"},
 		{ask("-e", "FROM contribution_null"), "note: no rows: the run has no random directions: ducklens ingest --null 20\n"},
 		{ask("-e", "FROM example_field"), "note: no rows: the prompts of the run have no columns of your own"},
 		{ask("direct_logit"), "note: no rows: the run has no logits: ducklens ingest --logits\n"},
