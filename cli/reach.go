@@ -10,6 +10,7 @@ import (
 
 	"ducklens/cli/confine"
 	"ducklens/cli/shell"
+	"ducklens/schema/draft"
 )
 
 // outputFlags are those that name a file or folder to be made, in whatever command they are.
@@ -100,8 +101,8 @@ func read(paths *confine.Paths, word string) {
 		}
 		paths.Read = append(paths.Read, name)
 		for _, full := range []string{name, target(name)} {
-			for _, suffix := range []string{".wal", ".wal.checkpoint", ".wal.recovery"} {
-				paths.Read = append(paths.Read, full+suffix)
+			for _, ending := range draft.Logs() {
+				paths.Read = append(paths.Read, full+ending)
 			}
 		}
 	}

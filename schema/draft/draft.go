@@ -159,7 +159,7 @@ func (d *Draft) place(body string, replace bool) (err error) {
 			return errors.Join(err, moveLogs(old, d.target))
 		}
 		if err = moveLogs(body, d.target); err != nil {
-			return err
+			return errors.Join(err, moveLogs(d.target, body), moveLogs(old, d.target))
 		}
 	}
 	if replace {
@@ -168,7 +168,7 @@ func (d *Draft) place(body string, replace bool) (err error) {
 		err = renameNew(body, d.target)
 	}
 	if err != nil && !d.plain {
-		err = errors.Join(err, moveLogs(old, d.target))
+		err = errors.Join(err, moveLogs(d.target, body), moveLogs(old, d.target))
 	}
 	return err
 }

@@ -288,3 +288,37 @@ func TestAbandon(t *testing.T) { // not parallel: it ends drafts of other tests
 		t.Errorf("left %q", got)
 	}
 }
+
+// A database that cannot get its name leaves the log of the one that has it, and none of its own.
+func TestPublishFailsWithLogs(t *testing.T) {
+	t.Parallel()
+	for _, old := range []string{"", "of the old one"} {
+		target := filepath.Join(t.TempDir(), "x")
+		put(t, filepath.Join(target, "file"), "a folder is in the way")
+		if old != "" {
+			put(t, target+".wal", old)
+		}
+		d, err := draft.New(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, d.Path(), "database")
+		put(t, d.Path()+".wal", "of the new one")
+		if err := d.Publish(true); err == nil {
+			t.Error("a folder was replaced by a file")
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		want := []string{"x"}
+		if old != "" {
+			want = append(want, "x.wal")
+			if got := get(t, target+".wal"); got != old {
+				t.Errorf("the log is %q, want %q", got, old)
+			}
+		}
+		if got := names(t, filepath.Dir(target)); !slices.Equal(got, want) {
+			t.Errorf("the folder has %q, want %q", got, want)
+		}
+	}
+}
