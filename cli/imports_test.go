@@ -58,7 +58,7 @@ func rules() []rule {
 		{path: "cli/conformance", internal: []string{"cli", "cli/smollm2", "cli/conformance"}, outside: []string{}},
 		{path: "cli/smollm2", internal: []string{"cli", "cli/smollm2"}, outside: []string{}},
 		{path: "cli/demo", outside: []string{}},
-		{path: "cli/hub", internal: []string{}, outside: []string{}},
+		{path: "cli/hub", internal: []string{"schema/draft"}, outside: []string{}},
 		{path: "cli/demo/generate", internal: []string{"engine/...", "ingest/prompts", "cli/demo"}},
 	}
 }

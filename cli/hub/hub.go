@@ -19,6 +19,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"ducklens/schema/draft"
 )
 
 // Host is the hub's address.
@@ -124,20 +126,20 @@ func (c *Client) Fetch(ctx context.Context, m Model, folder string) (err error) 
 	if _, err := os.Lstat(folder); err == nil {
 		return fmt.Errorf("%s: %w", folder, ErrExists)
 	}
-	draft, err := os.MkdirTemp(filepath.Dir(folder), "."+filepath.Base(folder)+"-*")
+	d, err := draft.New(folder)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(draft)) }()
+	defer func() { err = errors.Join(err, d.Close()) }()
+	if err := os.Mkdir(d.Path(), 0o777); err != nil {
+		return err
+	}
 	for _, f := range m.Files {
-		if err := c.fetch(ctx, m, f, filepath.Join(draft, f.Name)); err != nil {
+		if err := c.fetch(ctx, m, f, filepath.Join(d.Path(), f.Name)); err != nil {
 			return fmt.Errorf("%s of %s: %w", f.Name, m.Name, err)
 		}
 	}
-	if err := os.Chmod(draft, 0o755); err != nil {
-		return err
-	}
-	return os.Rename(draft, folder)
+	return d.Publish(false)
 }
 
 // fetch brings one file.
