@@ -185,12 +185,16 @@ const NoToken = -1
 
 // Example is a prompt made ready for the model: tokens, BOS included, and positions found.
 type Example struct {
-	Index    int // number of the example in its run, from 0
-	Prompt   Prompt
-	Tokens   []Token
-	Query    int // token positions, from 0; Key <= Query
-	Key      int
-	Baseline int // or NoPosition
+	Index       int // number of the example in its run, from 0
+	PromptIndex int // number of the prompt in its run, from 0
+	Prompt      Prompt
+	Tokens      []Token
+	Query       int // token positions, from 0; Key <= Query. NoPosition: rules choose the edges of the prompt
+	Key         int
+	Baseline    int // or NoPosition
+
+	Rules        []string     // that chose the edge; empty: given
+	BaselineKind BaselineKind // "": token where there is a Baseline, else none
 
 	Notice string // what the author of the prompt should know about it; mostly ""
 

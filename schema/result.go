@@ -1,5 +1,21 @@
 package schema
 
+// PromptResult is what the engine found for one prompt: one result for each of its edges, in the order of query
+// position and key position, and what its target heads do on it.
+type PromptResult struct {
+	Prompt   Example // as it was given
+	Measures []HeadMeasure
+	Examples []Result
+}
+
+// HeadMeasure is what a head does on a prompt, averaged over query positions; see the table head_measure.
+type HeadMeasure struct {
+	Head    Head
+	Measure string  // such as previous, first, entropy
+	N       int     // query positions that have a value
+	Value   float64 // their mean
+}
+
 // Result is what the engine found for one example: the rows that ingest writes.
 type Result struct {
 	Example     Example
