@@ -16,7 +16,7 @@ var definitionFiles embed.FS
 
 // Version is the schema version that this program reads and writes: that of the tables. Views and macros have none; they
 // are made anew whenever a file is made or migrated.
-const Version = 4
+const Version = 5
 
 // ClosureTolerance bounds the closure residual of an exact run: |score - sum of contributions| may be
 // at most this times max(1, |score|, |baseline|). Contributions are stored as float32 (relative error

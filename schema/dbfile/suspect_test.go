@@ -103,7 +103,7 @@ func ways(other string) map[string]func(context.Context, string) error {
 // somebody lists the columns of all tables. DuckDB 1.5 writes none; older ones did, and so can a stranger.
 func withoutColumns(t *testing.T) string {
 	t.Helper()
-	path := rawFile(t, "CREATE TABLE meta(key VARCHAR, value VARCHAR)", "INSERT INTO meta VALUES ('schema_version', '4')", "CREATE VIEW unbound AS SELECT 42 AS answer")
+	path := rawFile(t, "CREATE TABLE meta(key VARCHAR, value VARCHAR)", "INSERT INTO meta VALUES ('schema_version', '5')", "CREATE VIEW unbound AS SELECT 42 AS answer")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

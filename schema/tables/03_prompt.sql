@@ -2,7 +2,7 @@
 -- compared with. An edge with its prompt is an example: the view example has both, and the views token and
 -- attention have the rows of a prompt for each of its examples.
 
--- Texts of a run. A document that is longer than the model's context is several prompts.
+-- Texts of a run. A document that is longer than a window is several prompts.
 CREATE TABLE prompt (
   -- The run.
   run_id          INTEGER NOT NULL,
@@ -20,9 +20,11 @@ CREATE TABLE prompt (
   template        VARCHAR,
   -- ABBA or BABA for an IOI prompt, else NULL.
   prompt_order    VARCHAR,
-  -- Document that it is a window of, by name or number; NULL if it is no window.
+  -- Document that it is, or is a window of: its id, or its number in the file, from 1; NULL for a prompt that
+  -- came with positions.
   document        VARCHAR,
-  -- Tokens of the document before the window; NULL if it is no window.
+  -- Tokens of the document before the window, BOS not counted; NULL if the prompt is a whole document, or
+  -- none.
   document_offset INTEGER,
   -- Further columns of the prompt file, as a JSON object; NULL if none. The view example_field spreads them.
   fields          VARCHAR,
@@ -51,7 +53,8 @@ CREATE TABLE edge (
   example_id      INTEGER NOT NULL,
   -- The prompt.
   prompt_id       INTEGER NOT NULL,
-  -- Rule that chose the edge: given (with the prompt).
+  -- Rules that chose the edge, with a space between them: given (with the prompt), top:3, previous. The view
+  -- edge_rule has a row for each.
   rule            VARCHAR NOT NULL,
   -- Position that attends, from 0 (IOI: END, the token before the answer).
   query_pos       INTEGER NOT NULL,

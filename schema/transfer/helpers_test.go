@@ -19,7 +19,8 @@ import (
 var openers = map[string]func(context.Context, string, dbfile.Options) (*dbfile.DB, error){"OpenReader": dbfile.OpenReader, "OpenWriter": dbfile.OpenWriter}
 
 // oldFile copies a file that an older release made into a folder of its own, and runs statements there. It has three runs of the
-// demo model: exact with pairs, notebook, and raw without factors. Releases of version 1 had none of the three.
+// demo model: exact with pairs, of version 4 with logits too, notebook, and raw without factors. Releases of version 1 had none of
+// the three.
 func oldFile(t *testing.T, version int, more ...string) string {
 	t.Helper()
 	packed, err := os.ReadFile(filepath.Join("testdata", fmt.Sprintf("v%d.duckdb.gz", version)))

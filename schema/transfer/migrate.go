@@ -24,6 +24,9 @@ var (
 	// oldTables lists the stored columns of versions 1 to 3, each with the version that it came with.
 	//go:embed oldtables.txt
 	oldTables string
+	// tables4 lists those of version 4 and of later ones, which have the tables of today or fewer.
+	//go:embed tables4.txt
+	tables4 string
 	// oldDerived lists what else those versions made: views, macros, types and generated columns. They hold no data.
 	//go:embed oldderived.txt
 	oldDerived string
@@ -55,7 +58,7 @@ type Migrated struct {
 }
 
 // Migrate brings a file of an older schema version to that of this program. The new file is made beside the old one and takes
-// its place when it is whole and on disk, so an interrupted migration leaves the old file. Everything is kept but factors. A file with
+// its place when it is whole and on disk, so an interrupted migration leaves the old file. Everything is kept, of versions 1 to 3 but factors. A file with
 // tables, columns, views or macros that no ducklens made is refused: they would be lost. A file that
 // has the present version is left alone: [dbfile.ErrSchemaVersion] says of any other that it cannot be migrated.
 func Migrate(ctx context.Context, path string, opts MigrateOptions) (result Migrated, err error) {
@@ -129,7 +132,11 @@ func (m *migration) fill(ctx context.Context, abs string) (release func() error,
 	}
 	release = func() error { done(); return nil }
 	return release, m.db.InTx(ctx, m.conn, func() error {
-		for _, step := range []func(context.Context) error{m.foreign, m.models, m.runs, m.tables, m.queries} {
+		steps := []func(context.Context) error{m.foreign, m.models, m.runs, m.tables, m.queries}
+		if m.version >= sameTables {
+			steps = []func(context.Context) error{m.foreign, m.copyTables, m.queries}
+		}
+		for _, step := range steps {
 			if err := step(ctx); err != nil {
 				return err
 			}
@@ -138,10 +145,17 @@ func (m *migration) fill(ctx context.Context, abs string) (release func() error,
 	})
 }
 
+// sameTables is the first version whose tables are those of today, as far as they go: they are copied as they are, keys included.
+const sameTables = 4
+
 // old lists the columns that the old file must have, by table.column.
 func (m *migration) old() map[string]string {
+	list := oldTables
+	if m.version >= sameTables {
+		list = tables4
+	}
 	columns := map[string]string{}
-	for line := range strings.Lines(oldTables) {
+	for line := range strings.Lines(list) {
 		since, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if v, err := strconv.Atoi(since); err != nil || v > m.version {
 			continue
@@ -219,6 +233,42 @@ func each[T any](ctx context.Context, conn *sql.Conn, query string, scan func(*s
 	for i := range list {
 		if err := f(&list[i]); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// copyTables copies all tables but the two that are written otherwise: meta, and saved_query. What a later version has beside
+// stays empty.
+func (m *migration) copyTables(ctx context.Context) error {
+	tables, err := dbfile.Tables()
+	if err != nil {
+		return err
+	}
+	old := m.old()
+	for _, t := range tables {
+		if t.Name == "meta" || t.Name == "saved_query" {
+			continue
+		}
+		var columns, values []string
+		for _, c := range t.Columns {
+			kind, there := old[t.Name+"."+c.Name]
+			if !there {
+				continue
+			}
+			value := dbfile.QuoteName(c.Name)
+			columns = append(columns, value)
+			if strings.HasPrefix(kind, "ENUM") {
+				value += "::VARCHAR" // an ENUM of one file is none of another
+			}
+			values = append(values, value)
+		}
+		if len(columns) == 0 {
+			continue
+		}
+		if _, err := m.conn.ExecContext(ctx, fmt.Sprintf("INSERT INTO %[1]s (%[2]s) SELECT %[3]s FROM old.main.%[1]s",
+			dbfile.QuoteName(t.Name), strings.Join(columns, ", "), strings.Join(values, ", "))); err != nil {
+			return fmt.Errorf("copy table %s: %w", t.Name, err)
 		}
 	}
 	return nil

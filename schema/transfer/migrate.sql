@@ -1,4 +1,4 @@
--- Rows of a file of schema version 1 to 3, attached as old, in the tables of version 4. A statement ends with
+-- Rows of a file of schema version 1 to 3, attached as old, in the tables of today. A statement ends with
 -- a semicolon at the end of a line. Models, runs, components and prompts are written by migrate.go, because
 -- they have keys.
 

@@ -65,3 +65,24 @@ SELECT p.run_id, p.example_id, h.label AS head, p.side, p.vector, b.name AS basi
 FROM projection AS p
 JOIN head AS h ON h.run_id = p.run_id AND h.head_id = p.head_id
 JOIN basis AS b ON b.run_id = p.run_id AND b.basis_id = p.basis_id;
+
+-- Rules that chose each example: one row for each. edge.rule has them in one text.
+CREATE VIEW edge_rule AS
+SELECT e.run_id, e.example_id, e.prompt_id, unnest(string_split(e.rule, ' ')) AS rule
+FROM edge AS e;
+
+-- What target heads do on each prompt, with the names of the heads: attention to the previous token, to the
+-- first, and so on.
+CREATE VIEW prompt_measure AS
+SELECT m.run_id, m.prompt_id, p.document, h.label AS head, m.measure, m.n, m.value, p.key AS prompt_key
+FROM head_measure AS m
+JOIN head AS h ON h.run_id = m.run_id AND h.head_id = m.head_id
+JOIN prompt AS p ON p.run_id = m.run_id AND p.prompt_id = m.prompt_id;
+
+-- What target heads do on all prompts of a run: the mean over query positions.
+CREATE VIEW head_measure_mean AS
+SELECT m.run_id, h.label AS head, m.measure, sum(m.n)::BIGINT AS n, count(m.value) AS n_prompts,
+  sum(m.n * m.value::DOUBLE) / nullif(sum(m.n), 0) AS value
+FROM head_measure AS m
+JOIN head AS h ON h.run_id = m.run_id AND h.head_id = m.head_id
+GROUP BY m.run_id, h.ordinal, h.label, m.measure;
