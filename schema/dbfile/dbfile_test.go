@@ -251,7 +251,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"no meta", rawFile(t, "CREATE TABLE a AS SELECT 1 AS x"), dbfile.ErrNotDucklens, "it has no table meta", "give a .duckdb file that ducklens ingest made"},
 		{"other meta", rawFile(t, "CREATE TABLE meta AS SELECT 1 AS x"), dbfile.ErrNotDucklens, "it has no stored column meta.key", ""},
 		{"meta is a view", rawFile(t, "CREATE VIEW meta AS SELECT 'schema_version' AS key, '1' AS value"), dbfile.ErrNotDucklens, "it has no table meta", ""},
-		{"run is a view", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, '99' AS value", "CREATE VIEW run AS SELECT 1 AS run_id, 'x' AS ducklens_version"), dbfile.ErrSchemaVersion, "schema version 99, newer than 4, which this ducklens reads and writes", "update ducklens"},
+		{"run is a view", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, '99' AS value", "CREATE VIEW run AS SELECT 1 AS run_id, 'x' AS ducklens_version"), dbfile.ErrSchemaVersion, "schema version 99, newer than 5, which this ducklens reads and writes", "update ducklens"},
 		{"empty meta", rawFile(t, "CREATE TABLE meta(key VARCHAR, value VARCHAR)"), dbfile.ErrNotDucklens, "has no schema_version", ""},
 		{"strange version", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, 'two' AS value"), dbfile.ErrNotDucklens, `its schema_version is "two", want a number`, ""},
 		{"NULL version", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, NULL::VARCHAR AS value"), dbfile.ErrNotDucklens, `its schema_version is "", want a number`, ""},

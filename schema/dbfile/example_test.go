@@ -57,6 +57,6 @@ func ExampleCreate() {
 	// Output:
 	// stored: true
 	// finished: true
-	// sound: true runs: 0 schema version: 4
+	// sound: true runs: 0 schema version: 5
 	// run.duckdb
 }
