@@ -1,15 +1,12 @@
 package engine
 
 import (
-	"context"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 
 	"ducklens/engine/blas"
 	"ducklens/engine/decompose"
-	"ducklens/engine/internal/workers"
 	"ducklens/engine/model"
 	"ducklens/schema"
 )
@@ -29,7 +26,7 @@ func (e *Engine) closureTolerance() float64 {
 	return closureTolerance32
 }
 
-// Places of a sequence's kept positions.
+// Roles of an example's positions.
 const (
 	atQuery = iota
 	atKey
@@ -67,140 +64,6 @@ func (a *analysis[T]) sink(head schema.Head) float64 {
 	return a.model.Sink(head)
 }
 
-// run analyses examples.
-func (a *analysis[T]) run(ctx context.Context, examples []schema.Example) ([]schema.Result, error) {
-	results := make([]schema.Result, len(examples))
-	err := a.passes(ctx, examples, func(p *pass[T], x schema.Example, seq, i int) (err error) {
-		results[i], err = p.example(x, seq)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return results, nil
-}
-
-// visit looks at example i of a call, which is sequence seq of a pass.
-type visit[T blas.Float] func(p *pass[T], x schema.Example, seq, i int) error
-
-// passes visits every example once, after a forward pass that it shares with others; passes are of bounded
-// size. Visits run beside each other.
-func (a *analysis[T]) passes(ctx context.Context, examples []schema.Example, do visit[T]) error {
-	first := 0
-	for _, part := range a.engine.Passes(examples) {
-		err := a.pass(ctx, part, func(p *pass[T], x schema.Example, seq, _ int) error { return do(p, x, seq, first+seq) })
-		if err != nil {
-			return err
-		}
-		first += len(part)
-	}
-	return nil
-}
-
-// pass visits examples after one forward pass.
-func (a *analysis[T]) pass(ctx context.Context, examples []schema.Example, do visit[T]) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	sequences := make([]model.Sequence, len(examples))
-	for i, x := range examples {
-		s := model.Sequence{Tokens: tokens(&x), Length: len(x.Tokens), Positions: []int{atQuery: x.Query, atKey: x.Key}}
-		if x.Baseline != schema.NoPosition {
-			s.Positions = append(s.Positions, x.Baseline)
-		}
-		sequences[i] = s
-	}
-	forward := a.model.Forward
-	if a.engine.options.Logits {
-		forward = a.model.ForwardAll
-	}
-	cache, err := forward(ctx, sequences, a.engine.heads)
-	if err != nil {
-		if named := finitePass(err, examples); named != err {
-			return named
-		}
-		return fmt.Errorf("engine: examples %d to %d: %w", examples[0].Index, examples[len(examples)-1].Index, err)
-	}
-	defer a.model.Recycle(cache)
-	p := newPass(a, cache, examples)
-	errs := make([]error, len(examples))
-	workers.Do(a.engine.options.threads(), len(examples), func(i int) {
-		if errs[i] = ctx.Err(); errs[i] == nil {
-			errs[i] = do(p, examples[i], i, i)
-		}
-	})
-	for _, err := range errs {
-		if err != nil {
-			return err // the first in example order, whichever was found first
-		}
-	}
-	return nil
-}
-
-// pass is one forward pass with what its examples share. It gives token vectors to [decompose].
-type pass[T blas.Float] struct {
-	*analysis[T]
-	cache *model.Cache[T]
-
-	// By token: what heads and bases of many examples ask for again and again.
-	tokens map[int]*tokenVectors[T]
-}
-
-// tokenVectors are the vectors of a token [d_model]. Those of its effective embedding are only there for key
-// and baseline tokens of the pass, where a basis or a substitution needs them: one product for all of them
-// costs a fraction of one each.
-type tokenVectors[T blas.Float] struct {
-	unembed []T // W_U[:, token]
-
-	embed     []T // W_E[token]
-	mlp, attn []T // parts of the effective embedding
-	effective []T // embed + attn + mlp
-}
-
-var _ decompose.Embeddings[float32] = (*pass[float32])(nil)
-
-func newPass[T blas.Float](a *analysis[T], cache *model.Cache[T], examples []schema.Example) *pass[T] {
-	p := &pass[T]{analysis: a, cache: cache, tokens: map[int]*tokenVectors[T]{}}
-	options := &a.engine.options
-	if options.AttentionOnly {
-		return p
-	}
-	var list []int
-	add := func(id int) {
-		if id != schema.NoToken && p.tokens[id] == nil {
-			p.tokens[id] = &tokenVectors[T]{}
-			list = append(list, id)
-		}
-	}
-	for _, x := range examples {
-		add(x.Tokens[x.Key].ID)
-		if x.Baseline != schema.NoPosition {
-			add(x.Tokens[x.Baseline].ID)
-		}
-	}
-	if options.Substitutions || slices.ContainsFunc(a.engine.keyBases, func(b basis) bool { return b.NeedsEffective }) {
-		mlps, attns := a.model.EffectiveEmbeddings(list)
-		for i, id := range list {
-			v := p.tokens[id]
-			v.embed, v.mlp, v.attn = a.model.Embed(id), mlps[i], attns[i]
-			v.effective = make([]T, len(v.embed))
-			for j := range v.effective {
-				v.effective[j] = v.embed[j] + v.attn[j] + v.mlp[j]
-			}
-		}
-	}
-	if options.Substitutions {
-		for _, x := range examples {
-			add(x.RandomName)
-			add(x.RandomToken)
-		}
-	}
-	if a.engine.unembeds() {
-		workers.Do(options.threads(), len(list), func(i int) { p.tokens[list[i]].unembed = a.model.Unembed(list[i]) })
-	}
-	return p
-}
-
 // Unembed gives W_U[:, token] of a token of the pass.
 func (p *pass[T]) Unembed(token int) []T { return p.tokens[token].unembed }
 
@@ -234,14 +97,16 @@ func (p *pass[T]) layerScales(x schema.Example, seq int) []schema.LayerScale {
 	if !p.engine.spec.PostNorm {
 		return nil
 	}
-	places := map[int]int{x.Query: atQuery, x.Key: atKey, x.Baseline: atBaseline}
-	delete(places, schema.NoPosition)
+	positions := positionsOf(&x)
+	slices.Sort(positions)
+	positions = slices.Compact(positions)
 	var list []schema.LayerScale
 	for layer := range p.cache.Stop() {
-		for _, pos := range slices.Sorted(maps.Keys(places)) {
+		for _, pos := range positions {
+			place := p.sequences[seq].place(pos)
 			list = append(list, schema.LayerScale{Layer: layer, Pos: pos,
-				PostAttn: float32(p.cache.PostAttnScale(layer, seq, places[pos])),
-				PostMLP:  float32(p.cache.PostMLPScale(layer, seq, places[pos]))})
+				PostAttn: float32(p.cache.PostAttnScale(layer, seq, place)),
+				PostMLP:  float32(p.cache.PostMLPScale(layer, seq, place))})
 		}
 	}
 	return list
@@ -249,11 +114,8 @@ func (p *pass[T]) layerScales(x schema.Example, seq int) []schema.LayerScale {
 
 // head analyses one head on one example. What does not depend on the head is computed for the first.
 func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) (schema.HeadResult, error) {
-	scores, probs := p.cache.Scores(head, seq, atQuery), p.cache.Pattern(head, seq, atQuery)
-	r := schema.HeadResult{Head: head, FirstKey: p.cache.FirstKey(head, seq, atQuery), Attention: make([]schema.Attention, len(scores))}
-	for i := range scores {
-		r.Attention[i] = schema.Attention{Score: float32(scores[i]), Prob: float32(probs[i])}
-	}
+	row := p.row(x, seq, head)
+	r := schema.HeadResult{Head: head, FirstKey: row.First, Attention: row.attention}
 	r.Score = p.score(x, seq, &r)
 	// Before anything is computed from them: a basis of what is not finite has no direction, and would be
 	// blamed for it.
@@ -278,7 +140,7 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) 
 			return r, &ClosureError{Example: x.Index, Head: head, Residual: out.RelativeClosure, Tolerance: tolerance}
 		}
 	}
-	if err := p.more(&r, in, x, scores, first); err != nil {
+	if err := p.more(&r, in, x, row.Scores, first); err != nil {
 		return r, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
 	}
 	f := finder{baseline: x.Baseline != schema.NoPosition}
@@ -290,18 +152,18 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) 
 // NaN.
 func (p *pass[T]) score(x schema.Example, seq int, r *schema.HeadResult) schema.Score {
 	nan, head := float32(math.NaN()), r.Head
-	norm := func(kept int) float32 { return float32(p.cache.NormScale(head.Layer, seq, kept)) }
+	norm := func(role int) float32 { return float32(p.cache.NormScale(head.Layer, seq, p.place(x, seq, role))) }
 	key := r.Attention[x.Key-r.FirstKey]
 	s := schema.Score{Score: key.Score, Prob: key.Prob, QueryScale: norm(atQuery), KeyScale: norm(atKey),
 		Baseline: nan, BaselineProb: nan, BaselineScale: nan, SinkProb: nan,
 		QueryNormScale: nan, KeyNormScale: nan, BaselineNormScale: nan, Closure: math.NaN()}
 	qkNorm := p.engine.spec.QKNorm != model.NoQKNorm
 	if p.engine.spec.Sinks {
-		s.SinkProb = float32(p.cache.SinkProb(head, seq, atQuery))
+		s.SinkProb = float32(p.row(x, seq, head).Sink)
 	}
 	if qkNorm {
-		s.QueryNormScale = float32(p.cache.QNormScale(head, seq, atQuery))
-		s.KeyNormScale = float32(p.cache.KNormScale(head, seq, atKey))
+		s.QueryNormScale = float32(p.cache.QNormScale(head, seq, p.place(x, seq, atQuery)))
+		s.KeyNormScale = float32(p.cache.KNormScale(head, seq, p.place(x, seq, atKey)))
 	}
 	if x.Baseline == schema.NoPosition {
 		return s
@@ -309,7 +171,7 @@ func (p *pass[T]) score(x schema.Example, seq int, r *schema.HeadResult) schema.
 	baseline := r.Attention[x.Baseline-r.FirstKey]
 	s.Baseline, s.BaselineProb, s.BaselineScale = baseline.Score, baseline.Prob, norm(atBaseline)
 	if qkNorm {
-		s.BaselineNormScale = float32(p.cache.KNormScale(head, seq, atBaseline))
+		s.BaselineNormScale = float32(p.cache.KNormScale(head, seq, p.place(x, seq, atBaseline)))
 	}
 	return s
 }
@@ -356,7 +218,7 @@ func (p *pass[T]) more(r *schema.HeadResult, in decompose.Input[T], x schema.Exa
 // bareInput collects what [decompose] needs out of the cache, but for bases.
 func (p *pass[T]) bareInput(x schema.Example, seq int, head schema.Head) decompose.Input[T] {
 	spec := p.engine.spec
-	scores, first := p.cache.Scores(head, seq, atQuery), p.cache.FirstKey(head, seq, atQuery)
+	row := p.row(x, seq, head)
 	in := decompose.Input[T]{
 		Convention: p.engine.options.Convention,
 		Norm:       p.engine.norm,
@@ -375,10 +237,15 @@ func (p *pass[T]) bareInput(x schema.Example, seq int, head schema.Head) decompo
 			return p.model.QKNormScale(head, side, normalised)
 		}
 	}
-	in.Key.Score = scores[x.Key-first]
+	in.Key.Score = row.Scores[x.Key-row.First]
+	switch x.BaselineKind {
+	case schema.BaselineMean, schema.BaselineAttention:
+		// NOT YET: the baseline is a mean of other keys, with the weights p.others(x, seq, head) gives. Until
+		// decompose takes it, such an example is treated as one without a baseline.
+	}
 	if x.Baseline != schema.NoPosition {
 		position := p.position(x, seq, atBaseline, head)
-		position.Score = scores[x.Baseline-first]
+		position.Score = row.Scores[x.Baseline-row.First]
 		in.Baseline = &position
 	}
 	return in
@@ -413,18 +280,18 @@ func (p *pass[T]) input(x schema.Example, seq int, head schema.Head) (decompose.
 	return in, nil
 }
 
-// position collects one kept position.
-func (p *pass[T]) position(x schema.Example, seq, kept int, head schema.Head) decompose.Position[T] {
+// position collects what there is of an example's position of that role.
+func (p *pass[T]) position(x schema.Example, seq, role int, head schema.Head) decompose.Position[T] {
 	spec := p.engine.spec
-	at := [...]int{atQuery: x.Query, atKey: x.Key, atBaseline: x.Baseline}[kept]
+	kept := p.place(x, seq, role)
 	position := decompose.Position[T]{
 		Components: p.cache.ComponentsBefore(head.Layer, seq, kept),
 		Stream:     p.cache.ResidPre(head.Layer, seq, kept),
 		Scale:      p.cache.NormScale(head.Layer, seq, kept),
-		Turn:       spec.RotaryOf(head.Layer).At(at, len(x.Tokens)),
+		Turn:       spec.RotaryOf(head.Layer).At(positionOf(&x, role), len(x.Tokens)),
 	}
 	vector, scale := p.cache.K, p.cache.KNormScale
-	if kept == atQuery {
+	if role == atQuery {
 		vector, scale = p.cache.Q, p.cache.QNormScale
 	}
 	position.Vector = vector(head, seq, kept)

@@ -147,8 +147,8 @@ func (p *pass[T]) queryBasis(b basis, x schema.Example, here decompose.Position[
 
 // keyBasis makes basis b for one position of an example: a user's is the same at the key and at the baseline
 // unless it has others there, every other is that position's own.
-func (p *pass[T]) keyBasis(b basis, x schema.Example, kept int, here decompose.Position[T]) (decompose.Basis, error) {
-	token := x.Tokens[[...]int{atKey: x.Key, atBaseline: x.Baseline}[kept]].ID
+func (p *pass[T]) keyBasis(b basis, x schema.Example, role int, here decompose.Position[T]) (decompose.Basis, error) {
+	token := x.Tokens[positionOf(&x, role)].ID
 	switch {
 	case b.random:
 		return decompose.Span(p.engine.norm, p.randomDirection(b, token))
@@ -157,7 +157,7 @@ func (p *pass[T]) keyBasis(b basis, x schema.Example, kept int, here decompose.P
 		switch {
 		case err != nil:
 			return decompose.Basis{}, err
-		case kept == atBaseline && len(b.atBaseline) > 0:
+		case role == atBaseline && len(b.atBaseline) > 0:
 			return b.atBaseline[i], nil
 		}
 		return b.user[i], nil

@@ -11,21 +11,28 @@ import (
 // A pass is bounded by bytes: what its rows take while it runs, and what is kept of its examples. Products of
 // a pass are as fast as they get from some 500 rows on (with 256 a run takes 6 % more processor time), and
 // memory grows all the way, so these are what 640 rows and 48 examples of layer 10 of GPT-2 small take. A
-// large model needs as many rows for its speed, and may have them: a share of its weights.
+// large model needs as many rows for its speed, and may have them: a share of its weights. A prompt of which
+// more is kept is a pass of its own, and its edges are analysed part by part, each of what is left of the
+// bound, or of leastShare of it.
 const (
 	rowBytes      = 22_000_000
-	keptBytes     = 80_000_000
+	keptBytes     = 86_000_000
 	rowsShare     = 32
 	keptShare     = 16
+	leastShare    = 0.5
 	numbersOfRow  = 3 // matrices of d_model numbers: the stream, its norm, what is written
 	keptPositions = 3
 )
 
 // bounds are what passes of an engine may take.
 type bounds struct {
-	rows, kept   int64 // bytes in all
-	row, example int64 // bytes of one row; of one example, but for its attention rows
-	token        int64 // bytes of attention rows by token of an example
+	rows, kept int64 // bytes in all
+	row        int64 // bytes of one row
+	position   int64 // of what a pass keeps of a position
+	components int64 // of the components of a position, when they are made
+	example    int64 // of what comes out for an example, but for its attention rows
+	key        int64 // of the keys of a token
+	token      int64 // of attention rows by token
 }
 
 // bounds works out what rows and examples take.
@@ -34,13 +41,76 @@ func (e *Engine) bounds() bounds {
 	weights := e.weightBytes()
 	b := bounds{rows: max(rowBytes, weights/rowsShare), kept: max(keptBytes, weights/keptShare)}
 	b.row = size * int64(numbersOfRow*s.DModel+(2*s.Heads+2*s.KVHeads)*s.DHead+s.DMLP)
-	vectors := e.layout.Below(e.stop()) + e.stop() + 1
-	b.example = keptPositions * size * int64(vectors*s.DModel+2*len(e.heads)*s.DHead)
+	streams, keys := map[int]bool{e.stop(): true}, map[schema.Head]bool{}
 	for _, h := range e.heads {
+		streams[h.Layer] = true
+		keys[schema.Head{Layer: h.Layer, Index: s.KVHead(h.Index)}] = true
 		b.example += e.resultBytes(h)
 	}
+	b.position = size * int64(len(e.heads)*s.DHead)
+	if !e.options.AttentionOnly {
+		b.position += size * int64(e.stop()*(s.Heads*s.DHead+s.DModel)+len(streams)*s.DModel)
+		b.components = size * int64(e.layout.Below(e.stop())*s.DModel)
+	}
+	b.key = size * int64(len(keys)*s.DHead)
 	b.token = int64(len(e.heads)) * (2*size + int64(unsafe.Sizeof(schema.Attention{})))
 	return b
+}
+
+// given is what an example takes whose positions are given, in a pass with others of other prompts.
+func (b bounds) given(query int) int64 {
+	return keptPositions*(b.position+b.components) + b.example + (b.key+b.token)*int64(query+1)
+}
+
+// share is the part of the examples of a pass that is analysed at once.
+type share struct {
+	bounds
+	most, used int64 // bytes
+	made       map[model.Place]bool
+	queries    map[model.Place]bool
+}
+
+// share is what is left of the bound beside what is kept of the sequences of a pass.
+func (b bounds) share(sequences []sequence) *share {
+	s := &share{bounds: b, most: b.kept}
+	for i := range sequences {
+		s.most -= b.position*int64(len(sequences[i].positions)) + b.key*int64(len(sequences[i].tokens))
+	}
+	s.most = max(s.most, int64(leastShare*float64(b.kept)))
+	s.clear()
+	return s
+}
+
+func (s *share) clear() {
+	s.used, s.made, s.queries = 0, map[model.Place]bool{}, map[model.Place]bool{}
+}
+
+// add takes an example in, unless others are there and it goes beyond the bound.
+func (s *share) add(it *item) bool {
+	if it.none {
+		return true
+	}
+	more, x := s.example, &it.x
+	var positions []model.Place
+	for _, pos := range positionsOf(x) {
+		if at := (model.Place{Sequence: it.seq, Index: pos}); !s.made[at] && !slices.Contains(positions, at) {
+			positions = append(positions, at)
+			more += s.components
+		}
+	}
+	query := model.Place{Sequence: it.seq, Index: x.Query}
+	if !s.queries[query] {
+		more += s.token * int64(x.Query+1)
+	}
+	if s.used > 0 && s.used+more > s.most {
+		return false
+	}
+	s.used += more
+	s.queries[query] = true
+	for _, at := range positions {
+		s.made[at] = true
+	}
+	return true
 }
 
 // stop is the layer before which a pass ends.
@@ -114,33 +184,33 @@ func mlpParameters(s *model.Spec) int64 {
 }
 
 // passes cuts examples into passes.
-func (b bounds) passes(examples []schema.Example) [][]schema.Example {
-	fewest := len(b.cut(examples, len(examples)))
-	return b.cut(examples, (len(examples)+fewest-1)/max(1, fewest))
+func (b bounds) passes(examples []schema.Example, r request) [][]schema.Example {
+	fewest := len(b.cut(examples, r, len(examples)))
+	return b.cut(examples, r, (len(examples)+fewest-1)/max(1, fewest))
 }
 
-// cut makes passes of at most so many examples.
-func (b bounds) cut(examples []schema.Example, most int) (passes [][]schema.Example) {
+// cut makes passes of at most so many examples; those of one prompt stay together.
+func (b bounds) cut(examples []schema.Example, r request, most int) (passes [][]schema.Example) {
 	for len(examples) > 0 {
 		n, kept := 0, int64(0)
-		for rows := (model.Rows{}); n < min(most, len(examples)); n++ {
-			x := &examples[n]
-			rows.Add(tokens(x))
-			kept += b.example + b.token*int64(x.Query+1)
-			if n > 0 && (int64(rows.N)*b.row > b.rows || kept > b.kept) {
+		for rows := (model.Rows{}); n < len(examples); {
+			prompt := r.sequence(examples[n:n+together(examples[n:])], n)
+			rows.Add(prompt.tokens)
+			if kept += b.of(&prompt); n > 0 && (n+len(prompt.asked) > most || int64(rows.N)*b.row > b.rows || kept > b.kept) {
 				break
 			}
+			n += len(prompt.asked)
 		}
 		passes, examples = append(passes, examples[:n]), examples[n:]
 	}
 	return passes
 }
 
-// tokens gives the numbers of the tokens that an example's scores depend on: up to its query position.
-func tokens(x *schema.Example) []int {
-	list := make([]int, x.Query+1)
-	for i, t := range x.Tokens[:x.Query+1] {
-		list[i] = t.ID
+// of is what is kept of a prompt, with what its first example takes when it is analysed: further ones may wait.
+func (b bounds) of(s *sequence) int64 {
+	kept := b.position*int64(len(s.positions)) + b.key*int64(len(s.tokens))
+	if s.whole {
+		return kept
 	}
-	return list
+	return max(kept, b.given(s.asked[0].Query))
 }

@@ -51,8 +51,8 @@ type Engine struct {
 
 // computation is an [analysis] of either number type.
 type computation interface {
-	run(ctx context.Context, examples []schema.Example) ([]schema.Result, error)
-	shares(ctx context.Context, examples []schema.Example) ([]float64, error)
+	explain(ctx context.Context, prompts []schema.Example, r request, yield func(i int, result schema.PromptResult) error) error
+	shares(ctx context.Context, examples []schema.Example, r request) ([]float64, error)
 	sink(head schema.Head) float64
 }
 
@@ -325,39 +325,106 @@ func (e *Engine) Close() error { return e.checkpoint.Close() }
 // depends on it (longrope). In the exact convention contributions that miss the model's score are a
 // [ClosureError]; in the notebook convention, which leaves parts out, the residual is only recorded.
 func (e *Engine) Analyze(ctx context.Context, examples []schema.Example) ([]schema.Result, error) {
-	for _, x := range examples {
-		if err := e.check(x); err != nil {
-			return nil, err
+	results := make([]schema.Result, len(examples))
+	err := e.stream(ctx, examples, request{baseline: e.options.Baseline}, func(i int, r schema.PromptResult) error {
+		results[i] = r.Examples[0]
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// Explain analyses prompts, in their order: each as given, or, where its Query is [schema.NoPosition], by the
+// edges that [Options.Edges] choose among all that every target head sees, by the attention of the same forward
+// pass. An edge that came with the prompt stands among those where [schema.EdgeGiven] is one of several rules.
+// Edges are in the order of query and key. They are copies of the prompt's Example, its Index too, with
+// positions, rules and kind of baseline; whoever numbers examples of a run does so afterwards. Measures are
+// there where rules choose, and of every prompt where [Options.Measures] is set. Examples with the same
+// PromptIndex and the same tokens that follow each other share what they can. Results are as [Engine.Analyze]
+// has them.
+func (e *Engine) Explain(ctx context.Context, prompts []schema.Example) ([]schema.PromptResult, error) {
+	results := make([]schema.PromptResult, len(prompts))
+	err := e.Stream(ctx, prompts, func(i int, r schema.PromptResult) error {
+		results[i].Prompt = r.Prompt
+		results[i].Measures = append(results[i].Measures, r.Measures...)
+		results[i].Examples = append(results[i].Examples, r.Examples...)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// Stream is [Engine.Explain] that gives results as they are made, so that memory does not grow with the number of
+// edges: what it gives of prompt i is one result or several that follow each other, each with some examples. The
+// first of them has the measures. It ends with the first error of yield.
+func (e *Engine) Stream(ctx context.Context, prompts []schema.Example, yield func(i int, part schema.PromptResult) error) error {
+	return e.stream(ctx, prompts, e.request(), yield)
+}
+
+// request is what the options ask of prompts.
+func (e *Engine) request() request {
+	return request{rules: e.options.Edges, measure: e.options.Measures, most: e.options.MaxEdges, baseline: e.options.Baseline}
+}
+
+// chooses tells whether rules choose edges of prompts that come without positions.
+func (e *Engine) chooses() bool {
+	r := e.request()
+	return r.chooses()
+}
+
+func (e *Engine) stream(ctx context.Context, prompts []schema.Example, r request, yield func(i int, part schema.PromptResult) error) error {
+	for _, x := range prompts {
+		if err := e.check(x, r); err != nil {
+			return err
 		}
 	}
 	if e.movers == nil && (e.options.Substitutions || e.options.Projections) {
-		return nil, advise("call Prepare with the first examples, or name mover heads", "engine: no mover heads chosen: %w", ErrMover)
+		return advise("call Prepare with the first examples, or name mover heads", "engine: no mover heads chosen: %w", ErrMover)
 	}
-	return e.compute.run(ctx, examples)
+	return e.compute.explain(ctx, prompts, r, yield)
 }
 
 // Passes cuts examples into what one forward pass takes each: as few parts as its bounds of memory allow, of
-// about the same number of examples. Results do not depend on it; memory and, where parts become short, speed
-// do.
+// about the same number of examples. A long prompt that goes beyond them is a part of its own. Results do not
+// depend on it; memory and, where parts become short, speed do.
 func (e *Engine) Passes(examples []schema.Example) [][]schema.Example {
-	return e.bounds().passes(examples)
+	return e.bounds().passes(examples, e.request())
 }
 
 // check refuses an example that did not come from [Engine.Example] and would read outside of something.
-func (e *Engine) check(x schema.Example) error {
-	if x.Query < 0 || x.Query >= len(x.Tokens) || x.Key < 0 || x.Key > x.Query || x.Baseline < schema.NoPosition || x.Baseline > x.Query || x.Query >= e.description.NCtx {
+func (e *Engine) check(x schema.Example, r request) error {
+	switch {
+	case x.Query == schema.NoPosition: // rules choose
+		if len(r.rules) == 0 && !r.measure {
+			return advise("give it a query and a key position, or name rules that choose edges", "engine: example %d: %w: it has no query position", x.Index, ErrPrompt)
+		}
+		if len(x.Tokens) == 0 {
+			return fmt.Errorf("engine: example %d: %w: it has no tokens", x.Index, ErrPrompt)
+		}
+	case x.Query < 0 || x.Query >= len(x.Tokens) || x.Key < 0 || x.Key > x.Query || x.Baseline < schema.NoPosition || x.Baseline > x.Query || x.Query >= e.description.NCtx:
 		return fmt.Errorf("engine: example %d: %w: query %d, key %d, baseline %d of %d tokens in a model that reads %d",
 			x.Index, ErrPrompt, x.Query, x.Key, x.Baseline, len(x.Tokens), e.description.NCtx)
-	}
-	if err := e.inWindows(x); err != nil {
-		return fmt.Errorf("engine: example %d: %w", x.Index, err)
+	default:
+		if err := e.inWindows(x); err != nil {
+			return fmt.Errorf("engine: example %d: %w", x.Index, err)
+		}
 	}
 	for _, id := range []int{x.RandomName, x.RandomToken} {
 		if id != schema.NoToken && (id < 0 || id >= e.description.DVocab) {
 			return fmt.Errorf("engine: example %d: %w: random token id %d, want 0 to %d, or %d for none", x.Index, ErrPrompt, id, e.description.DVocab-1, schema.NoToken)
 		}
 	}
-	for i, t := range x.Tokens[:x.Query+1] {
+	used := x.Query + 1
+	if r.measured(&x) {
+		if used = len(x.Tokens); used > e.description.NCtx {
+			return fmt.Errorf("engine: example %d: %w: %d tokens in a model that reads %d", x.Index, ErrPrompt, used, e.description.NCtx)
+		}
+	}
+	for i, t := range x.Tokens[:used] {
 		if t.ID < 0 || t.ID >= e.description.DVocab {
 			return fmt.Errorf("engine: example %d: %w: token %d has id %d, want 0 to %d", x.Index, ErrPrompt, i, t.ID, e.description.DVocab-1)
 		}

@@ -73,9 +73,13 @@ func EstimateRun(path string, options Options, prompts, tokens int) (schema.Mode
 // estimate works out memory and the number of operations.
 func (e *Engine) estimate(prompts, tokens int) Estimate {
 	b, n := e.bounds(), int64(tokens)
-	kept := b.example + b.token*n
+	kept, share := b.given(tokens-1), int64(0)
+	if e.options.Measures || e.chooses() {
+		kept = (b.position + b.key) * n
+		share = max(b.kept-kept, int64(leastShare*float64(b.kept)))
+	}
 	together := max(1, min(int64(prompts), b.rows/(b.row*n), b.kept/kept)) // prompts of a pass
-	x := Estimate{Weights: e.weightBytes(), Pass: together * (kept + b.row*n)}
+	x := Estimate{Weights: e.weightBytes(), Pass: together*(kept+b.row*n) + share}
 	weights := float64(x.Weights)
 	x.Bytes = x.Weights + int64(min(loading*weights, loadingMost+loadingMore*weights)) + x.Pass + otherMemory +
 		tokenMemory*int64(e.spec.DVocab) + promptMemory*int64(prompts*len(e.heads))

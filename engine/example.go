@@ -10,8 +10,9 @@ import (
 )
 
 // Example makes a prompt ready for the model: its tokens, with BOS in front as the options say, and its
-// positions as token indices. The example's Index and its random tokens are left to the caller. Errors are
-// [ErrPrompt] or [ErrBasis], list the tokens where a position is at fault, and have a Hint.
+// positions as token indices. A prompt without any position is one of which rules choose the edges, where
+// [Options.Edges] has such a rule. The example's numbers and its random tokens are left to the caller. Errors
+// are [ErrPrompt] or [ErrBasis], list the tokens where a position is at fault, and have a Hint.
 func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 	example := schema.Example{Prompt: prompt, Baseline: schema.NoPosition, RandomName: schema.NoToken, RandomToken: schema.NoToken}
 	for _, id := range e.tokenizer.EncodeBOS(prompt.Text, e.bos) {
@@ -22,9 +23,21 @@ func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 	} else {
 		example.Notice = ambiguous(prompt, example.Tokens)
 	}
+	open := e.chooses() && prompt.Query.IsNone() && prompt.Key.IsNone() && prompt.Baseline.IsNone()
 	if len(example.Tokens) > e.description.NCtx {
-		return schema.Example{}, advise("cut the text after the query position: later tokens are not used",
+		hint := "cut the text after the query position: later tokens are not used"
+		if open {
+			hint = "cut the text into parts"
+		}
+		return schema.Example{}, advise(hint,
 			"engine: %w: %d tokens, and the model reads at most %d: %s", ErrPrompt, len(example.Tokens), e.description.NCtx, excerpt(prompt.Text))
+	}
+	if open {
+		example.Query, example.Key = schema.NoPosition, schema.NoPosition
+		if len(example.Tokens) == 0 {
+			return schema.Example{}, advise("leave it out", "engine: %w: there is no token in %s", ErrPrompt, excerpt(prompt.Text))
+		}
+		return example, nil
 	}
 	var err error
 	if example.Query, err = e.resolve("query", prompt.Query, example.Tokens); err != nil {

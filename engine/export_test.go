@@ -7,7 +7,7 @@ import (
 
 // PassesOf cuts examples into passes of at most so many rows and so many examples.
 func PassesOf(examples []schema.Example, rows, most int) [][]schema.Example {
-	return bounds{rows: int64(rows) * 10, row: 10, kept: int64(most) * 100, example: 100}.passes(examples)
+	return bounds{rows: int64(rows) * 10, row: 10, kept: int64(most) * 100, example: 100}.passes(examples, request{})
 }
 
 // PassBounds gives the rows and the examples with query position query that a pass takes, of a model of which
@@ -21,7 +21,7 @@ func PassBounds(spec *model.Spec, options Options, heads []schema.Head, query in
 		}
 	}
 	b := e.bounds()
-	return int(b.rows / b.row), int(b.kept / (b.example + b.token*int64(query+1)))
+	return int(b.rows / b.row), int(b.kept / b.given(query))
 }
 
 // RandomDirection is the generator of random bases.

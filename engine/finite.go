@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"ducklens/engine/model"
 	"ducklens/schema"
@@ -49,13 +50,15 @@ func (e *NotFiniteError) Hint() string {
 	return "the weights, or the activations in float32, have numbers that are too large; try precision float64"
 }
 
-// finitePass turns the error of a forward pass over examples into one that names the example.
-func finitePass(err error, examples []schema.Example) error {
+// finitePass turns the error of a forward pass into one that names the example.
+func finitePass(err error, sequences []sequence) error {
 	var lost *model.ScaleError
 	if !errors.As(err, &lost) {
 		return err
 	}
-	return &NotFiniteError{Example: examples[lost.Sequence].Index, Layer: lost.Layer, Value: lost.Scale,
+	asked := sequences[lost.Sequence].asked
+	first := max(0, slices.IndexFunc(asked, func(x schema.Example) bool { return x.Query >= lost.Position }))
+	return &NotFiniteError{Example: asked[first].Index, Layer: lost.Layer, Value: lost.Scale,
 		What: fmt.Sprintf("scale of %s at token %d", lost.Norm, lost.Position)}
 }
 

@@ -21,9 +21,10 @@ func (p *pass[T]) directLogits(x schema.Example, seq int) (*schema.Logits, error
 	for i, t := range tokens {
 		columns[i], biases[i] = p.model.LogitMap(t)
 	}
-	own := p.model.LogitsOf(p.cache.ResidPre(layers, seq, atQuery), tokens)
-	sigma := float64(p.cache.NormScale(layers, seq, atQuery))
-	effects := blas.Dots(p.cache.Components(seq, atQuery).Data().([]T), len(columns[0]), columns)
+	query := p.place(x, seq, atQuery)
+	own := p.model.LogitsOf(p.cache.ResidPre(layers, seq, query), tokens)
+	sigma := float64(p.cache.NormScale(layers, seq, query))
+	effects := blas.Dots(p.cache.Components(seq, query).Data().([]T), len(columns[0]), columns)
 
 	nan := float32(math.NaN())
 	out := &schema.Logits{Cap: p.engine.spec.LogitCap, Scale: float32(sigma), Baseline: nan, BaselineBias: nan,

@@ -18,6 +18,27 @@ const ProbeExamples = 32
 // chosenMovers is how many movers are chosen where none are named.
 const chosenMovers = 2
 
+// Of prompts whose edges rules choose, mover heads are chosen by the first probeTokens tokens (of the first prompt, if
+// it has more) and by so many edges of each prompt.
+const (
+	probeTokens = 2000
+	probeEdges  = 16
+)
+
+// probeOf leaves out prompts behind the first whose edges rules choose, as soon as there are enough tokens.
+func probeOf(probe []schema.Example) []schema.Example {
+	tokens := 0
+	for i := range probe {
+		if probe[i].Query != schema.NoPosition {
+			continue
+		}
+		if tokens += len(probe[i].Tokens); i > 0 && tokens > probeTokens {
+			return probe[:i]
+		}
+	}
+	return probe
+}
+
 // settleMovers takes the movers of the options. Where they name none, the choice is left to [Engine.Prepare].
 func (e *Engine) settleMovers() error {
 	below := e.heads[0].Layer // what the movers have to be
@@ -67,19 +88,25 @@ func (e *Engine) Movers() []schema.Head { return slices.Clone(e.movers) }
 func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 	if e.everyHead {
 		for i := range probe {
-			e.seeFar(&probe[i])
+			if probe[i].Query != schema.NoPosition {
+				e.seeFar(&probe[i])
+			}
 		}
 		if err := e.leaveOutBlind(); err != nil {
 			return err
 		}
 	}
 	for _, x := range probe {
-		if err := e.check(x); err != nil {
+		if err := e.check(x, e.request()); err != nil {
 			return err
 		}
 	}
 	if i := slices.IndexFunc(probe, func(x schema.Example) bool { return x.Baseline == schema.NoPosition }); i >= 0 {
-		e.dropDefaults(fmt.Sprintf("example %d has no baseline", probe[i].Index), func(d decompose.Definition) bool { return d.NeedsBaseline })
+		why := fmt.Sprintf("example %d has no baseline", probe[i].Index)
+		if probe[i].Query == schema.NoPosition {
+			why = "edges that rules choose have no baseline token"
+		}
+		e.dropDefaults(why, func(d decompose.Definition) bool { return d.NeedsBaseline })
 	}
 	if e.movers != nil || !e.options.Substitutions && !e.options.Projections {
 		return nil
@@ -87,7 +114,7 @@ func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 	if len(probe) == 0 {
 		return advise("give Prepare examples, or name mover heads", "engine: no examples to choose mover heads by: %w", ErrMover)
 	}
-	shares, err := e.compute.shares(ctx, probe)
+	shares, err := e.compute.shares(ctx, probeOf(probe), request{rules: e.options.Edges, most: probeEdges})
 	if err != nil {
 		return err
 	}
@@ -117,41 +144,52 @@ func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 
 // shares gives, by component, the mean over examples and target heads of the size of its query-side
 // contribution.
-func (a *analysis[T]) shares(ctx context.Context, examples []schema.Example) ([]float64, error) {
-	byExample := make([][]float64, len(examples))
-	err := a.passes(ctx, examples, func(p *pass[T], x schema.Example, seq, i int) error {
-		sum := make([]float64, len(a.engine.components))
-		for _, head := range a.engine.heads {
-			in := p.bareInput(x, seq, head)
-			in.QueryBases, in.KeyBases = []decompose.Basis{{}}, []decompose.KeyBases{{}}
-			out, err := decompose.Contributions(in)
-			if err != nil {
-				return fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
-			}
-			for _, t := range out.Tables {
-				if t.Side != schema.Query {
-					continue
-				}
-				for row, component := range out.Rows {
-					share := t.Score[row][schema.PerpPerp] // where a whole vector has all of it
-					if t.Baseline != nil {
-						share -= t.Baseline[row][schema.PerpPerp]
-					}
-					sum[component] += math.Abs(share)
-				}
-			}
-		}
-		byExample[i] = sum
-		return nil
+func (a *analysis[T]) shares(ctx context.Context, examples []schema.Example, r request) ([]float64, error) {
+	var byExample [][]float64
+	err := a.passes(ctx, examples, r, func(p *pass[T], items []item) error {
+		sums := make([][]float64, len(items))
+		err := p.each(ctx, items, func(i int) (err error) {
+			sums[i], err = p.queryShares(items[i].x, items[i].seq)
+			return err
+		})
+		byExample = append(byExample, sums...)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	byExample = slices.DeleteFunc(byExample, func(sum []float64) bool { return sum == nil }) // of prompts without edges
 	mean := make([]float64, len(a.engine.components))
 	for _, sum := range byExample {
 		for c, v := range sum {
-			mean[c] += v / float64(len(examples)*len(a.engine.heads))
+			mean[c] += v / float64(len(byExample)*len(a.engine.heads))
 		}
 	}
 	return mean, nil
+}
+
+// queryShares gives, by component, the sum over target heads for one example.
+func (p *pass[T]) queryShares(x schema.Example, seq int) ([]float64, error) {
+	sum := make([]float64, len(p.engine.components))
+	for _, head := range p.engine.heads {
+		in := p.bareInput(x, seq, head)
+		in.QueryBases, in.KeyBases = []decompose.Basis{{}}, []decompose.KeyBases{{}}
+		out, err := decompose.Contributions(in)
+		if err != nil {
+			return nil, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
+		}
+		for _, t := range out.Tables {
+			if t.Side != schema.Query {
+				continue
+			}
+			for row, component := range out.Rows {
+				share := t.Score[row][schema.PerpPerp] // where a whole vector has all of it
+				if t.Baseline != nil {
+					share -= t.Baseline[row][schema.PerpPerp]
+				}
+				sum[component] += math.Abs(share)
+			}
+		}
+	}
+	return sum, nil
 }

@@ -50,7 +50,7 @@ type Options struct {
 	// share along a basis is compared with: 20 give a rough band of 95 percent. 0: none.
 	NullBases int
 
-	// Seed of the random bases.
+	// Seed of the random bases, and of draws of edges.
 	Seed int64
 
 	// Movers are the heads whose outputs at the query position are substituted for the query and projected,
@@ -62,6 +62,29 @@ type Options struct {
 	// bytes for each pair of components, pair of bases and position, 1.3 MB an example for a head of layer 10
 	// of GPT-2 small with the default bases; [PairMaker] makes them from Factors one example at a time.
 	Factors, Pairs, Substitutions, Projections bool
+
+	// Edges are the rules by which [Engine.Explain] chooses edges of prompts that come without a query position.
+	// Rules that look at attention look at that of every target head; an edge that one of them chooses is an
+	// example for all. An edge that the attention window of a target head hides is never chosen.
+	// [schema.EdgeGiven] beside others takes in the edge that a prompt came with.
+	Edges []schema.EdgeRule
+
+	// MaxEdges is how many edges of a prompt are kept at most, 0: all. The rules take turns to keep one, drawn by
+	// Seed and by the tokens of the prompt; an edge that came with the prompt is kept first.
+	MaxEdges int
+
+	// Baseline is what keys are compared with. Empty: the token at the baseline position, for an edge that came
+	// with a prompt; the mean of the other keys, weighted by attention, for edges that rules choose. None stands
+	// where a query sees no other key, and where a token is asked for and the example names none.
+	Baseline schema.BaselineKind
+
+	// Measures asks for what heads do on every prompt, on all of its tokens; see [schema.HeadMeasure]. It comes
+	// unasked for prompts whose edges rules choose.
+	Measures bool
+
+	// Threshold is the attention probability that the largest of a row is compared with, for the measure above;
+	// 0 is 0.5: most of the attention is on one key.
+	Threshold float64
 
 	Convention schema.Convention // exact unless set
 	Processing schema.Processing // processed weights unless set
@@ -140,6 +163,7 @@ func (o Options) Validate() error {
 	if o.AttentionOnly && (o.Factors || o.Pairs || o.Substitutions || o.Projections || o.Logits) {
 		fault("attention only, and factors, pairs, substitutions, projections or logits as well: want one or the other")
 	}
+	faults = append(faults, o.edgeFaults()...)
 	if !slices.Contains([]string{"", BOSAuto, BOSOn, BOSOff}, o.BOS) {
 		fault("BOS %q, want %s, %s or %s", o.BOS, BOSAuto, BOSOn, BOSOff)
 	}

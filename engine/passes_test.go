@@ -33,7 +33,7 @@ func beginningsOf(examples []schema.Example) int {
 // alike makes an example of tokens 0, 1, ... up to a length, in which the first shared are those of every
 // example and the others its own.
 func alike(index, shared, query int) schema.Example {
-	x := schema.Example{Index: index, Query: query, Tokens: make([]schema.Token, query+2)} // what follows the query position does not count
+	x := schema.Example{Index: index, PromptIndex: index, Query: query, Tokens: make([]schema.Token, query+2)} // what follows the query position does not count
 	for i := range x.Tokens {
 		x.Tokens[i].ID = i
 		if i >= shared {

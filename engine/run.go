@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"reflect"
 
 	"ducklens/schema"
 )
@@ -22,15 +23,25 @@ func (e *Engine) Run() schema.Run {
 
 // further says in JSON what the options ask for beside what has a field in [schema.Run]; "" if nothing.
 func (o *Options) further() string {
-	if !o.Substitutions && !o.Projections {
+	type asked struct {
+		Substitutions bool                `json:"substitutions"`
+		Projections   bool                `json:"projections"`
+		Edges         []string            `json:"edges,omitempty"`
+		MaxEdges      int                 `json:"max_edges,omitempty"`
+		Baseline      schema.BaselineKind `json:"baseline,omitempty"`
+		Measures      bool                `json:"measures,omitempty"`
+		Threshold     float64             `json:"threshold,omitempty"`
+	}
+	a := asked{o.Substitutions, o.Projections, nil, o.MaxEdges, o.Baseline, o.Measures, o.Threshold}
+	for _, r := range o.Edges {
+		a.Edges = append(a.Edges, r.String())
+	}
+	if reflect.DeepEqual(a, asked{}) {
 		return ""
 	}
-	text, err := json.Marshal(struct {
-		Substitutions bool `json:"substitutions"`
-		Projections   bool `json:"projections"`
-	}{o.Substitutions, o.Projections})
+	text, err := json.Marshal(a)
 	if err != nil {
-		panic(fmt.Sprintf("engine: options as JSON: %v", err)) // of two booleans
+		panic(fmt.Sprintf("engine: options as JSON: %v", err)) // of finite numbers and text
 	}
 	return string(text)
 }

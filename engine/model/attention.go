@@ -40,12 +40,14 @@ func (r *run[T]) attention(l int) error {
 		r.keepQKNorm(h, qScales.of(h.Index), kScales.of(s.KVHead(h.Index)), r.cache.row)
 	}
 	r.attend(l)
-
+	if r.cache.parts != nil {
+		z, _ := r.cache.part(l)
+		r.keep(z.Data, r.z)
+	}
 	w.wo.Multiply(r.threads, r.out, r.z, blas.Epilogue[T]{Bias: w.bo})
 	if err := r.afterAttention(l); err != nil {
 		return err
 	}
-	r.keepHeadOutputs(l)
 	return nil
 }
 
@@ -183,35 +185,6 @@ func (r *run[T]) afterAttention(l int) error {
 	return nil
 }
 
-// keepHeadOutputs computes what each head of layer l wrote at the kept positions, z W_O of that head after
-// the norm of what attention writes, and puts b_O beside it.
-func (r *run[T]) keepHeadOutputs(l int) {
-	w, s := &r.layers[l], r.spec
-	kept, index := len(r.cache.row), r.layout.Below(l)
-	if kept == 0 {
-		return
-	}
-	z, after := blas.NewMatrix(kept, r.z.Cols, make([]T, kept*r.z.Cols)), r.postNorm(w.attnGain)
-	for i, row := range r.cache.row {
-		copy(z.Row(i), r.z.Row(row))
-		if w.bo != nil {
-			bias := r.component(i, index+s.Heads)
-			copy(bias, w.bo)
-			after.linear(bias, r.cache.attnScale[l][i])
-		}
-	}
-	stride := r.layout.Below(r.cache.stop) * s.DModel
-	workers.Do(r.threads, s.Heads, func(h int) {
-		data := r.cache.components[(index+h)*s.DModel:]
-		into := blas.Matrix[T]{Rows: kept, Cols: s.DModel, Stride: stride, Data: data}
-		from, to := h*s.DHead, (h+1)*s.DHead
-		w.wo.Slice(from, to, 0, s.DModel).Multiply(1, into, z.Slice(0, kept, from, to), blas.Epilogue[T]{})
-		for i := range kept {
-			after.linear(into.Row(i), r.cache.attnScale[l][i])
-		}
-	})
-}
-
 // lastQK computes the queries of the target heads of layer l at the kept positions, and their keys
 // everywhere. A QK-norm over the full width needs those of all heads.
 func (r *run[T]) lastQK(l int) error {
@@ -289,26 +262,48 @@ func (r *run[T]) together(heads []int, n int) []span {
 	return list
 }
 
-// keepHead copies queries (row rows[i] of q for kept position i) and keys of a target head into the cache and
-// computes its attention rows there, with sums in float64.
+// keepHead copies queries (row rows[i] of q for kept position i) of a target head and the keys that it reads,
+// of all rows, into the cache.
 func (r *run[T]) keepHead(h schema.Head, q, k blas.Matrix[T], rows []int) {
-	c := r.cache
-	into, dh := c.heads[h], r.spec.DHead
-	scale, sink := 1/r.spec.AttnScaleOf(h.Layer), r.Sink(h)
-	workers.Do(r.threads, len(c.row), func(i int) {
-		query := into.q[i*dh : (i+1)*dh]
-		copy(query, q.Row(rows[i]))
-		copy(into.k[i*dh:(i+1)*dh], k.Row(c.row[i]))
-		scores, pattern := into.row(into.scores, i), into.row(into.pattern, i)
-		for j, row := range c.seen[i][into.firstKey(c, i):] {
-			sum := 0.0
-			for x, v := range k.Row(row) {
-				sum += float64(query[x]) * float64(v)
-			}
-			scores[j] = T(sum * scale)
+	c, dh := r.cache, r.spec.DHead
+	into, kv := c.heads[h], schema.Head{Layer: h.Layer, Index: r.spec.KVHead(h.Index)}
+	for i := range c.row {
+		copy(into.q[i*dh:(i+1)*dh], q.Row(rows[i]))
+	}
+	kept, ok := c.keys[kv]
+	if !ok {
+		kept = blas.NewMatrix(k.Rows, dh, make([]T, k.Rows*dh))
+		for i := range k.Rows {
+			copy(kept.Row(i), k.Row(i))
 		}
-		into.sinkProb[i] = T(softmax(pattern, scores, r.spec.SoftCap, sink))
-	})
+		c.keys[kv] = kept
+	}
+	into.k = kept
+}
+
+// scores writes query . key times scale of some rows of keys to dst. Each is one sum in float64, in the order of
+// the dimensions; four are made beside each other, as an addition waits for the one before it.
+func scores[T blas.Float](dst, query []T, keys blas.Matrix[T], rows []int, scale float64) {
+	j := 0
+	for ; j+4 <= len(rows); j += 4 {
+		a, b, c, d := keys.Row(rows[j])[:len(query)], keys.Row(rows[j+1])[:len(query)], keys.Row(rows[j+2])[:len(query)], keys.Row(rows[j+3])[:len(query)]
+		var sa, sb, sc, sd float64
+		for x, v := range query {
+			q := float64(v)
+			sa += q * float64(a[x])
+			sb += q * float64(b[x])
+			sc += q * float64(c[x])
+			sd += q * float64(d[x])
+		}
+		dst[j], dst[j+1], dst[j+2], dst[j+3] = T(sa*scale), T(sb*scale), T(sc*scale), T(sd*scale)
+	}
+	for ; j < len(rows); j++ {
+		sum, key := 0.0, keys.Row(rows[j])
+		for x, v := range query {
+			sum += float64(v) * float64(key[x])
+		}
+		dst[j] = T(sum * scale)
+	}
 }
 
 // softmax writes the softmax of scores, capped unless limit is 0, to dst, computed in float64. Sink is one

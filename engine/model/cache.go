@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 
 	"gorgonia.org/tensor"
 
@@ -21,10 +22,23 @@ type Sequence struct {
 
 func (s Sequence) length() int { return max(s.Length, len(s.Tokens)) }
 
-// Cache is what a forward pass keeps. It is memory of its own, independent of the model and of later passes,
-// and is read-only: the slices and tensors it gives are views of it, good as long as the caller holds them,
-// or until [Model.Recycle]. A position is named by the number of its sequence and by its index i in
-// [Sequence.Positions].
+// Wanted says how far a pass runs, and what it keeps of the kept positions beside the scales of norms and what
+// attention rows of its heads are made of.
+type Wanted struct {
+	Heads   []schema.Head // targets, each once
+	All     bool          // all layers run; else those below the last layer of Heads, of which queries and keys are computed
+	Parts   bool          // for [Cache.Components]: what heads and MLPs wrote
+	Streams bool          // the stream before every layer; else before the layers of Heads and the last, where Parts are kept
+}
+
+// Cache is what a forward pass keeps. It is memory of its own, independent of the model's weights and of later
+// passes, and is read-only but for [Cache.Make]: the slices and tensors it gives are good as long as the
+// caller holds them, or until [Model.Recycle]. A position is named by the number of its sequence and by its
+// index i in [Sequence.Positions].
+//
+// A component matrix is large, so the cache keeps what it is made of (the weighted values of all heads
+// together are as long as one output of a head), and makes it when it is asked for. So it is with attention
+// rows, which are made of queries and keys.
 //
 // Methods panic on a layer, head or position that the pass was not asked for.
 type Cache[T blas.Float] struct {
@@ -33,11 +47,19 @@ type Cache[T blas.Float] struct {
 	before int     // components before layer stop
 	first  []int   // number of the first kept position of each sequence, and of all at the end
 	row    []int   // of each kept position in the matrices of the pass
+	token  []int   // of each kept position
 	seen   [][]int // the rows of the positions up to it, 0 to itself
 
-	components []T // [kept, before, d_model]
-	resid      []T // [kept, stop+1, d_model]
-	heads      map[schema.Head]*headRows[T]
+	parts []T   // [stop, kept, heads d_head + d_model]: weighted values, and what the MLP wrote; nil if not wanted
+	resid []T   // [streams, kept, d_model]
+	at    []int // by layer up to stop: the place of the stream before it in resid, or -1
+
+	made []int // of each kept position: the place of its matrix in components, or -1
+	// component matrices [made, before, d_model]
+	components []T
+
+	heads map[schema.Head]*headRows[T]
+	keys  map[schema.Head]blas.Matrix[T] // of key-value heads: keys of all rows [rows, d_head]
 
 	// Scales of norms, by layer and kept position. Where there is no norm they are 1.
 	scale       [][]T // before attention; the last is before layer stop, or that of the last norm when all ran
@@ -48,12 +70,11 @@ type Cache[T blas.Float] struct {
 
 // headRows is what is kept of a target head.
 type headRows[T blas.Float] struct {
-	window          int
-	q, k            []T   // [kept, d_head]
-	qScale, kScale  []T   // [kept] of QK-norm
-	sinkProb        []T   // [kept]
-	rowStart        []int // of each kept position's row in scores and pattern, and their length
-	scores, pattern []T   // one row of the positions that are seen after the other
+	window         int
+	scale, sink    float64        // of scores, and the logit of the sink
+	q              []T            // [kept, d_head]
+	k              blas.Matrix[T] // keys of all rows of the pass
+	qScale, kScale []T            // [kept] of QK-norm
 }
 
 // firstKey is the first position that kept position i sees.
@@ -64,28 +85,40 @@ func (h *headRows[T]) firstKey(c *Cache[T], i int) int {
 	return max(0, len(c.seen[i])-h.window)
 }
 
-// row is the part of scores or pattern that belongs to kept position i.
-func (h *headRows[T]) row(x []T, i int) []T {
-	return x[h.rowStart[i]:h.rowStart[i+1]:h.rowStart[i+1]]
-}
-
 // newCache takes the rows of each sequence's tokens.
-func newCache[T blas.Float](m *Model[T], stop int, seqs []Sequence, rows [][]int, heads []schema.Head) *Cache[T] {
+func newCache[T blas.Float](m *Model[T], stop int, seqs []Sequence, rows [][]int, wanted Wanted) *Cache[T] {
 	c := &Cache[T]{model: m, stop: stop, before: m.layout.Below(stop), first: []int{0},
-		heads: map[schema.Head]*headRows[T]{}}
+		heads: map[schema.Head]*headRows[T]{}, keys: map[schema.Head]blas.Matrix[T]{}}
 	for i, s := range seqs {
 		for _, p := range s.Positions {
 			c.row = append(c.row, rows[i][p])
+			c.token = append(c.token, s.Tokens[p])
 			c.seen = append(c.seen, rows[i][:p+1])
 		}
 		c.first = append(c.first, len(c.row))
 	}
-	kept, d := len(c.row), m.spec.DModel
-	if old := m.caches.take(); old != nil {
-		c.components, c.resid = old.components, old.resid
+	kept, d, streams := len(c.row), m.spec.DModel, 0
+	for l := range stop + 1 {
+		c.at = append(c.at, -1)
+		of := func(h schema.Head) bool { return h.Layer == l }
+		if wanted.Streams || wanted.Parts && (l == stop || slices.ContainsFunc(wanted.Heads, of)) {
+			c.at[l] = streams
+			streams++
+		}
 	}
-	c.components = fitted(c.components, kept*c.before*d)
-	c.resid = fitted(c.resid, kept*(stop+1)*d)
+	old := m.caches.take()
+	if old == nil {
+		old = &Cache[T]{}
+	}
+	if wanted.Parts {
+		c.parts = fitted(old.parts, stop*kept*(m.spec.Heads*m.spec.DHead+d))
+		c.components = old.components
+	}
+	c.resid = fitted(old.resid, streams*kept*d)
+	c.made = make([]int, kept)
+	for i := range c.made {
+		c.made[i] = -1
+	}
 	for _, list := range []struct {
 		scales *[][]T
 		layers int
@@ -104,22 +137,16 @@ func newCache[T blas.Float](m *Model[T], stop int, seqs []Sequence, rows [][]int
 			*list.scales = append(*list.scales, s)
 		}
 	}
-	for _, h := range heads {
+	for _, h := range wanted.Heads {
 		c.heads[h] = c.newHead(h)
 	}
 	return c
 }
 
 func (c *Cache[T]) newHead(head schema.Head) *headRows[T] {
-	kept, dh := len(c.row), c.model.spec.DHead
-	numbers := func(n int) []T { return make([]T, n) }
-	h := &headRows[T]{window: c.model.spec.WindowOf(head.Layer), q: numbers(kept * dh), k: numbers(kept * dh),
-		qScale: numbers(kept), kScale: numbers(kept), sinkProb: numbers(kept), rowStart: []int{0}}
-	for i, seen := range c.seen {
-		h.rowStart = append(h.rowStart, h.rowStart[i]+len(seen)-h.firstKey(c, i))
-	}
-	h.scores, h.pattern = numbers(h.rowStart[kept]), numbers(h.rowStart[kept])
-	return h
+	kept, s := len(c.row), c.model.spec
+	return &headRows[T]{window: s.WindowOf(head.Layer), scale: 1 / s.AttnScaleOf(head.Layer), sink: c.model.Sink(head),
+		q: make([]T, kept*s.DHead), qScale: make([]T, kept), kScale: make([]T, kept)}
 }
 
 // used is the length of the part of a sequence that anything kept can depend on: attention looks back only.
@@ -136,22 +163,32 @@ func (c *Cache[T]) Stop() int { return c.stop }
 
 // Components is what each component wrote into the stream at a position [n, d_model], n components being
 // below layer Stop, in the order of [Model.Layout]. Their sum is the stream before layer Stop; the first of
-// them that are below layer l make the one before layer l.
+// them that are below layer l make the one before layer l. A position that [Cache.Make] was not told of is
+// made anew at every call.
 func (c *Cache[T]) Components(seq, i int) *tensor.Dense { return c.ComponentsBefore(c.stop, seq, i) }
 
 // ComponentsBefore is the first rows of [Cache.Components]: what wrote before layer.
 func (c *Cache[T]) ComponentsBefore(layer, seq, i int) *tensor.Dense {
 	c.checkLayer(layer, c.stop)
-	from, d := c.kept(seq, i)*c.before, c.model.spec.DModel
-	n := c.model.layout.Below(layer)
-	return c.model.dense(blas.NewMatrix(n, d, c.components[from*d:(from+n)*d:(from+n)*d]))
+	kept, d, n := c.kept(seq, i), c.model.spec.DModel, c.model.layout.Below(layer)
+	var data []T
+	if place := c.made[kept]; place >= 0 {
+		data = c.components[place*c.before*d:]
+	} else {
+		data = make([]T, c.before*d)
+		c.make(1, data, []int{kept})
+	}
+	return c.model.dense(blas.NewMatrix(n, d, data[:n*d:n*d]))
 }
 
 // ResidPre is the residual stream before layer, 0 to Stop [d_model]. Before layer Layers it is the final
-// stream.
+// stream. It is there for the layers that the pass was asked for.
 func (c *Cache[T]) ResidPre(layer, seq, i int) []T {
 	c.checkLayer(layer, c.stop)
-	p, d := c.kept(seq, i)*(c.stop+1)+layer, c.model.spec.DModel
+	if c.at[layer] < 0 {
+		panic(fmt.Sprintf("model: cache asked for the stream before layer %d, which the pass was not asked for", layer))
+	}
+	p, d := c.at[layer]*len(c.row)+c.kept(seq, i), c.model.spec.DModel
 	return c.resid[p*d : (p+1)*d : (p+1)*d]
 }
 
@@ -182,14 +219,14 @@ func (c *Cache[T]) scaleOf(scales [][]T, last, layer, seq, i int) T {
 }
 
 // Q is the query vector of a target head [d_head], bias included, after QK-norm and rotation.
-func (c *Cache[T]) Q(head schema.Head, seq, i int) []T { return c.vector(c.head(head).q, seq, i) }
+func (c *Cache[T]) Q(head schema.Head, seq, i int) []T {
+	p, dh := c.kept(seq, i), c.model.spec.DHead
+	return c.head(head).q[p*dh : (p+1)*dh : (p+1)*dh]
+}
 
 // K is the key vector of a target head [d_head], bias included, after QK-norm and rotation.
-func (c *Cache[T]) K(head schema.Head, seq, i int) []T { return c.vector(c.head(head).k, seq, i) }
-
-func (c *Cache[T]) vector(x []T, seq, i int) []T {
-	p, dh := c.kept(seq, i), c.model.spec.DHead
-	return x[p*dh : (p+1)*dh : (p+1)*dh]
+func (c *Cache[T]) K(head schema.Head, seq, i int) []T {
+	return slices.Clip(c.head(head).k.Row(c.row[c.kept(seq, i)]))
 }
 
 // QNormScale and KNormScale are the scales of QK-norm of a target head's query and key, 1 where the model has
@@ -208,23 +245,40 @@ func (c *Cache[T]) FirstKey(head schema.Head, seq, i int) int {
 	return c.head(head).firstKey(c, c.kept(seq, i))
 }
 
-// Scores is the attention row of a target head from the position to positions [Cache.FirstKey] to itself: q.k
-// over the model's scale, before the cap and softmax.
-func (c *Cache[T]) Scores(head schema.Head, seq, i int) []T {
-	h := c.head(head)
-	return h.row(h.scores, c.kept(seq, i))
+// Row is the attention row of a target head from one position.
+type Row[T blas.Float] struct {
+	First   int // the first position that is seen
+	Scores  []T // of positions First to the query: q.k over the model's scale, before the cap and softmax
+	Pattern []T // their softmax, capped where the model caps scores. With a sink it does not add up to one
+	Sink    T   // what a sink takes of the softmax, 0 where there is none
 }
 
-// Pattern is the softmax of [Cache.Scores], capped where the model caps them. With a sink it does not add up
-// to one.
+// Row makes the attention row of a target head from the position, with sums in float64, in the memory of dst
+// where that is large enough.
+func (c *Cache[T]) Row(dst Row[T], head schema.Head, seq, i int) Row[T] {
+	h, kept := c.head(head), c.kept(seq, i)
+	dst.First = h.firstKey(c, kept)
+	rows := c.seen[kept][dst.First:]
+	dst.Scores, dst.Pattern = fitted(dst.Scores, len(rows)), fitted(dst.Pattern, len(rows))
+	scores(dst.Scores, c.Q(head, seq, i), h.k, rows, h.scale)
+	dst.Sink = T(softmax(dst.Pattern, dst.Scores, c.model.spec.SoftCap, h.sink))
+	return dst
+}
+
+// Scores is [Row.Scores] of the attention row of a target head from the position, to positions
+// [Cache.FirstKey] to itself.
+func (c *Cache[T]) Scores(head schema.Head, seq, i int) []T {
+	return c.Row(Row[T]{}, head, seq, i).Scores
+}
+
+// Pattern is the softmax of [Cache.Scores]: [Row.Pattern].
 func (c *Cache[T]) Pattern(head schema.Head, seq, i int) []T {
-	h := c.head(head)
-	return h.row(h.pattern, c.kept(seq, i))
+	return c.Row(Row[T]{}, head, seq, i).Pattern
 }
 
 // SinkProb is what a head's sink takes of the softmax, 0 where there is none.
 func (c *Cache[T]) SinkProb(head schema.Head, seq, i int) T {
-	return c.head(head).sinkProb[c.kept(seq, i)]
+	return c.Row(Row[T]{}, head, seq, i).Sink
 }
 
 func (c *Cache[T]) kept(seq, i int) int {

@@ -9,24 +9,38 @@ import (
 	"ducklens/schema"
 )
 
-// Forward runs the sequences up to the last layer of heads, where only their queries and keys are computed.
-// What comes after the last kept position of a sequence is not looked at. The result for a sequence does not
-// depend on the others. ctx is looked at before every layer.
+// Forward runs the sequences up to the last layer of heads, where only their queries and keys are computed,
+// and keeps all there is at the kept positions. What comes after the last kept position of a sequence is not
+// looked at. The result for a sequence does not depend on the others. ctx is looked at before every layer.
 func (m *Model[T]) Forward(ctx context.Context, seqs []Sequence, heads []schema.Head) (*Cache[T], error) {
-	stop := 0
-	for _, h := range heads {
-		stop = max(stop, h.Layer)
-	}
-	return m.forward(ctx, seqs, heads, stop)
+	return m.everything(ctx, seqs, Wanted{Heads: heads})
 }
 
 // ForwardAll runs all layers, so that [Cache.ResidPre] of layer Layers is the final stream and
 // [Cache.NormScale] of it the scale of the last norm; [Model.Logits] reads that stream.
 func (m *Model[T]) ForwardAll(ctx context.Context, seqs []Sequence, heads []schema.Head) (*Cache[T], error) {
-	return m.forward(ctx, seqs, heads, m.spec.Layers)
+	return m.everything(ctx, seqs, Wanted{Heads: heads, All: true})
 }
 
-func (m *Model[T]) forward(ctx context.Context, seqs []Sequence, heads []schema.Head, stop int) (*Cache[T], error) {
+// everything keeps and makes all there is.
+func (m *Model[T]) everything(ctx context.Context, seqs []Sequence, wanted Wanted) (*Cache[T], error) {
+	wanted.Parts, wanted.Streams = true, true
+	c, err := m.ForwardFor(ctx, seqs, wanted)
+	if err == nil {
+		c.makeAll()
+	}
+	return c, err
+}
+
+// ForwardFor is [Model.Forward] of what is wanted, with no component matrix made: see [Cache.Make].
+func (m *Model[T]) ForwardFor(ctx context.Context, seqs []Sequence, wanted Wanted) (*Cache[T], error) {
+	heads, stop := wanted.Heads, 0
+	for _, h := range heads {
+		stop = max(stop, h.Layer)
+	}
+	if wanted.All {
+		stop = m.spec.Layers
+	}
 	if err := m.checkInput(seqs, heads); err != nil {
 		return nil, err
 	}
@@ -34,7 +48,7 @@ func (m *Model[T]) forward(ctx context.Context, seqs []Sequence, heads []schema.
 		return nil, fmt.Errorf("model: a pass to layer %d of a model that was loaded up to layer %d: %w",
 			stop, m.reach, ErrInput)
 	}
-	r := m.newRun(seqs, heads, stop)
+	r := m.newRun(seqs, wanted, stop)
 	defer m.workspaces.put(r.workspace)
 	r.embed(seqs)
 	for l := range stop {
@@ -96,14 +110,14 @@ type run[T blas.Float] struct {
 	turn    []rotation[T]   // by layer
 }
 
-func (m *Model[T]) newRun(seqs []Sequence, heads []schema.Head, stop int) *run[T] {
+func (m *Model[T]) newRun(seqs []Sequence, wanted Wanted, stop int) *run[T] {
 	r := &run[T]{Model: m, targets: make([][]schema.Head, stop+1),
 		rows: make([][]int, len(seqs)), shared: make([]int, len(seqs))}
 	var rows Rows
 	for i, s := range seqs {
 		r.rows[i], r.shared[i] = rows.add(s.Tokens[:used(s)], m.lengthClass(s.length()))
 	}
-	r.cache = newCache(m, stop, seqs, r.rows, heads)
+	r.cache = newCache(m, stop, seqs, r.rows, wanted)
 	for h := range r.cache.heads { // each once
 		r.targets[h.Layer] = append(r.targets[h.Layer], h)
 	}
@@ -163,12 +177,6 @@ func (m *Model[T]) workspace(rows int) *workspace[T] {
 // rowsAtOnce is the share of a row-wise step that one goroutine takes at a time.
 const rowsAtOnce = 32
 
-// component is the row of the cache for component number index at a kept position.
-func (r *run[T]) component(kept, index int) []T {
-	d, n := r.spec.DModel, r.layout.Below(r.cache.stop)
-	return r.cache.components[(kept*n+index)*d:][:d]
-}
-
 func (r *run[T]) embed(seqs []Sequence) {
 	workers.Do(r.threads, len(seqs), func(s int) {
 		for p := r.shared[s]; p < len(r.rows[s]); p++ {
@@ -180,13 +188,6 @@ func (r *run[T]) embed(seqs []Sequence) {
 				}
 			}
 		}
-		for i, p := range seqs[s].Positions {
-			kept := r.cache.first[s] + i
-			r.embedInto(r.component(kept, r.layout.Embed()), seqs[s].Tokens[p])
-			if r.spec.Position {
-				copy(r.component(kept, r.layout.PosEmbed()), r.positionRow(p))
-			}
-		}
 		r.releaseTables()
 	})
 	r.keepStream(0)
@@ -195,11 +196,17 @@ func (r *run[T]) embed(seqs []Sequence) {
 // positionRow is W_pos of a position.
 func (m *Model[T]) positionRow(p int) []T { return m.position.Row(p + m.spec.PositionOffset) }
 
-// keepStream copies the stream before layer l into the cache.
+// keepStream copies the stream before layer l into the cache, where it is wanted.
 func (r *run[T]) keepStream(l int) {
-	d := r.spec.DModel
+	if at := r.cache.at[l]; at >= 0 {
+		r.keep(r.cache.resid[at*len(r.cache.row)*r.spec.DModel:], r.stream)
+	}
+}
+
+// keep copies the rows of the kept positions out of x.
+func (r *run[T]) keep(dst []T, x blas.Matrix[T]) {
 	for kept, row := range r.cache.row {
-		copy(r.cache.resid[(kept*(r.cache.stop+1)+l)*d:][:d], r.stream.Row(row))
+		copy(dst[kept*x.Cols:], x.Row(row))
 	}
 }
 
@@ -224,8 +231,9 @@ func (r *run[T]) mlp(l int) error {
 			return err
 		}
 	}
-	for kept, row := range r.cache.row {
-		copy(r.component(kept, r.layout.MLP(l)), r.out.Row(row))
+	if r.cache.parts != nil {
+		_, written := r.cache.part(l)
+		r.keep(written.Data, r.out)
 	}
 	r.write()
 	return nil

@@ -1,0 +1,408 @@
+package engine
+
+import (
+	"cmp"
+	"iter"
+	"math"
+	"slices"
+
+	"ducklens/engine/blas"
+	"ducklens/schema"
+)
+
+// ruleSet holds rules by their numbers in a request.
+type ruleSet uint64
+
+// maxRules is how many rules a ruleSet has room for.
+const maxRules = 64
+
+func (r ruleSet) has(i int) bool { return r>>i&1 == 1 }
+
+// edge is a pair of positions with the rules that have chosen it.
+type edge struct {
+	query, key int
+	rules      ruleSet
+}
+
+func compareEdges(a, b edge) int {
+	return cmp.Or(cmp.Compare(a.query, b.query), cmp.Compare(a.key, b.key))
+}
+
+// chooses tells whether any rule chooses edges that did not come with a prompt.
+func (r *request) chooses() bool {
+	return slices.ContainsFunc(r.rules, func(r schema.EdgeRule) bool { return r.Name != schema.EdgeGiven })
+}
+
+// edgeFaults returns what is wrong with the options of edges.
+func (o *Options) edgeFaults() (faults []error) {
+	fault := func(format string, args ...any) { faults = append(faults, invalid(format, args...)) }
+	for i, r := range o.Edges {
+		if parsed, err := schema.ParseEdgeRule(r.String()); err != nil {
+			fault("%w", err)
+		} else if parsed != r {
+			fault("edge rule %+v, want no more than %s says", r, parsed)
+		}
+		if slices.Contains(o.Edges[:i], r) {
+			fault("edge rule %s is there twice", r)
+		}
+	}
+	if len(o.Edges) > maxRules {
+		fault("%d edge rules, want at most %d", len(o.Edges), maxRules)
+	}
+	if o.MaxEdges < 0 {
+		fault("at most %d edges of a prompt, want 1 or more, or 0 for all", o.MaxEdges)
+	}
+	kinds := []schema.BaselineKind{"", schema.BaselineNone, schema.BaselineToken, schema.BaselineMean, schema.BaselineAttention}
+	if !slices.Contains(kinds, o.Baseline) {
+		fault("baseline %q, want %s, %s, %s or %s", o.Baseline, schema.BaselineToken, schema.BaselineMean, schema.BaselineAttention, schema.BaselineNone)
+	}
+	if !(o.Threshold >= 0 && o.Threshold < 1) {
+		fault("threshold %g of a row's largest probability, want a number from 0 to below 1", o.Threshold)
+	}
+	return faults
+}
+
+// items gives what is to be analysed of a prompt, which is number seq of a pass whose first example has that
+// number in the call.
+func (s *sequence) items(e *Engine, r request, seq, first int) iter.Seq[item] {
+	return func(yield func(item) bool) {
+		for i, x := range s.asked {
+			it := item{x: x, seq: seq, asked: first + s.first + i}
+			if !r.open(&x) {
+				r.settleBaseline(e, &it.x)
+				if !yield(it) {
+					return
+				}
+				continue
+			}
+			found := s.chosen(e, r, &x)
+			if len(found) == 0 {
+				it.none = true
+				if !yield(it) {
+					return
+				}
+			}
+			for _, edge := range found {
+				it.x = r.exampleOf(e, x, edge)
+				if !yield(it) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// chosen gives the edges of a prompt, with the one that it came with, within the limit.
+func (s *sequence) chosen(e *Engine, r request, x *schema.Example) []edge {
+	edges := s.edges
+	given := slices.IndexFunc(r.rules, func(r schema.EdgeRule) bool { return r.Name == schema.EdgeGiven })
+	if given >= 0 && x.Query != schema.NoPosition {
+		edges = merged(append(slices.Clone(edges), edge{x.Query, x.Key, 1 << given}))
+	} else {
+		given = -1
+	}
+	if r.most > 0 && len(edges) > r.most {
+		edges = limited(edges, len(r.rules), given, r.most, newDraw(e.options.Seed, x.Tokens))
+	}
+	return edges
+}
+
+// merged sorts edges, and makes one of those that several rules have chosen.
+func merged(edges []edge) []edge {
+	slices.SortFunc(edges, compareEdges)
+	n := 0
+	for _, x := range edges {
+		if n > 0 && compareEdges(edges[n-1], x) == 0 {
+			edges[n-1].rules |= x.rules
+			continue
+		}
+		edges[n] = x
+		n++
+	}
+	return edges[:n]
+}
+
+// limited keeps so many edges. The rules take turns: each keeps the edge with the smallest lot among those that
+// it has chosen and that are not kept yet. An edge that came with the prompt, by rule given, is kept first.
+func limited(edges []edge, rules, given, most int, lots draw) []edge {
+	order := make([]int, len(edges)) // of edges by lot
+	lot := make([]uint64, len(edges))
+	for i, x := range edges {
+		order[i], lot[i] = i, lots.of(x.query, x.key)
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(lot[a], lot[b]), cmp.Compare(a, b)) })
+	kept, n := make([]bool, len(edges)), 0
+	next := make([]int, rules) // place in order where each rule looks
+	take := func(rule int) bool {
+		for ; next[rule] < len(order); next[rule]++ {
+			if i := order[next[rule]]; !kept[i] && edges[i].rules.has(rule) {
+				kept[i] = true
+				n++
+				return true
+			}
+		}
+		return false
+	}
+	if given >= 0 {
+		take(given)
+	}
+	for more := true; more; {
+		more = false
+		for rule := range rules {
+			more = n < most && take(rule) || more
+		}
+	}
+	list := make([]edge, 0, n)
+	for i, x := range edges {
+		if kept[i] {
+			list = append(list, x)
+		}
+	}
+	return list
+}
+
+// exampleOf makes an example of an edge of a prompt.
+func (r *request) exampleOf(e *Engine, x schema.Example, chosen edge) schema.Example {
+	if chosen.query != x.Query || chosen.key != x.Key { // it is not the edge that the prompt came with
+		x.Baseline, x.BaselineKind = schema.NoPosition, cmp.Or(r.baseline, schema.BaselineAttention)
+	}
+	x.Query, x.Key, x.Rules = chosen.query, chosen.key, nil
+	for i, rule := range r.rules {
+		if chosen.rules.has(i) {
+			x.Rules = append(x.Rules, rule.String())
+		}
+	}
+	r.settleBaseline(e, &x)
+	return x
+}
+
+// settleBaseline settles the kind of an example's baseline. A kind that the example came with stays, and an
+// empty one where nothing is asked for.
+func (r *request) settleBaseline(e *Engine, x *schema.Example) {
+	x.BaselineKind = r.kindOf(x)
+	switch x.BaselineKind {
+	case schema.BaselineToken:
+		if x.Baseline == schema.NoPosition {
+			x.BaselineKind = schema.BaselineNone
+		}
+	case schema.BaselineNone:
+		x.Baseline = schema.NoPosition
+	case schema.BaselineMean, schema.BaselineAttention:
+		x.Baseline = schema.NoPosition
+		if e.firstSeen(x.Query) == x.Query { // a target head sees no other key
+			x.BaselineKind = schema.BaselineNone
+		}
+	}
+}
+
+// kindOf is the kind of baseline that is asked for.
+func (r *request) kindOf(x *schema.Example) schema.BaselineKind {
+	return cmp.Or(x.BaselineKind, r.baseline)
+}
+
+// distributed tells whether an example's key may be compared with all other keys.
+func (r *request) distributed(x *schema.Example) bool {
+	kind := r.kindOf(x)
+	return kind == schema.BaselineMean || kind == schema.BaselineAttention
+}
+
+// firstSeen is the first position that every target head sees from a query position.
+func (e *Engine) firstSeen(query int) int {
+	first := 0
+	for _, h := range e.heads {
+		first = max(first, e.firstKey(h.Layer, query))
+	}
+	return first
+}
+
+// others gives the weights of a baseline that is a distribution, for the positions that a head sees from the
+// query, from [schema.HeadResult.FirstKey] on: 0 for the key; equal ones for the others, or the attention that
+// they get, in both cases such that they add up to one. Attention is the softmax of the capped scores of the
+// others alone, in float64, which is what attention is over the sum of theirs, and is there too where the key
+// has all of it. The query sees another key than x.Key.
+func (p *pass[T]) others(x schema.Example, seq int, head schema.Head) []float64 {
+	row := p.row(x, seq, head)
+	key, limit := x.Key-row.First, p.engine.spec.SoftCap
+	weights, largest := make([]float64, len(row.Scores)), math.Inf(-1)
+	if x.BaselineKind == schema.BaselineAttention {
+		for i, s := range row.Scores {
+			weights[i] = float64(s)
+			if limit > 0 {
+				weights[i] = limit * math.Tanh(weights[i]/limit)
+			}
+			if i != key {
+				largest = max(largest, weights[i])
+			}
+		}
+	} else {
+		largest = 0
+	}
+	sum := 0.0
+	for i := range weights {
+		if i == key {
+			weights[i] = 0
+			continue
+		}
+		weights[i] = math.Exp(weights[i] - largest)
+		sum += weights[i]
+	}
+	for i := range weights {
+		weights[i] /= sum
+	}
+	return weights
+}
+
+// textEdges gives the edges that rules choose by tokens and positions alone.
+func (e *Engine) textEdges(r request, tokens []int) []edge {
+	var list []edge
+	again := repeatsOf(tokens)
+	for i, rule := range r.rules {
+		for query := range tokens {
+			first := e.firstSeen(query)
+			add := func(key int) {
+				if key >= first {
+					list = append(list, edge{query, key, 1 << i})
+				}
+			}
+			switch rule.Name {
+			case schema.EdgePrevious:
+				add(query - 1)
+			case schema.EdgeFirst:
+				if query > 0 {
+					add(0)
+				}
+			case schema.EdgeSelf:
+				add(query)
+			case schema.EdgeDuplicate:
+				again.duplicates(query, add)
+			case schema.EdgeInduction:
+				again.inductions(query, add)
+			}
+		}
+	}
+	return list
+}
+
+// chooser chooses edges by the attention of one head.
+type chooser[T blas.Float] struct {
+	rules []schema.EdgeRule
+	lots  draw
+	edges []edge
+	all   []weighted[T] // for sample
+	order []int
+}
+
+// weighted is an edge with its attention probability.
+type weighted[T blas.Float] struct {
+	prob       T
+	query, key int32
+}
+
+// add takes in the row of the next query, whose first probability is that of position first.
+func (c *chooser[T]) add(query, first int, probs []T) {
+	for i, rule := range c.rules {
+		choose := func(place int) { c.edges = append(c.edges, edge{query, first + place, 1 << i}) }
+		switch rule.Name {
+		case schema.EdgeTop:
+			for _, place := range c.top(probs, rule.Count) {
+				choose(place)
+			}
+		case schema.EdgeAbove:
+			for place, v := range probs {
+				if float64(v) > rule.Enough {
+					choose(place)
+				}
+			}
+		}
+	}
+	if slices.ContainsFunc(c.rules, func(r schema.EdgeRule) bool { return r.Name == schema.EdgeSample }) {
+		for place, v := range probs {
+			c.all = append(c.all, weighted[T]{v, int32(query), int32(first + place)})
+		}
+	}
+}
+
+// top gives the places of the largest numbers, the first of equal ones.
+func (c *chooser[T]) top(probs []T, count int) []int {
+	c.order = c.order[:0]
+	for place, v := range probs {
+		if len(c.order) == count {
+			if v <= probs[c.order[count-1]] {
+				continue
+			}
+			c.order = c.order[:count-1]
+		}
+		at, _ := slices.BinarySearchFunc(c.order, v, func(other int, v T) int {
+			if probs[other] >= v {
+				return -1
+			}
+			return 1
+		})
+		c.order = slices.Insert(c.order, at, place)
+	}
+	return c.order
+}
+
+// done gives the edges that were chosen, when all rows are in.
+func (c *chooser[T]) done() []edge {
+	if len(c.all) > 0 {
+		slices.SortFunc(c.all, func(a, b weighted[T]) int {
+			return cmp.Or(cmp.Compare(a.prob, b.prob), cmp.Compare(a.query, b.query), cmp.Compare(a.key, b.key))
+		})
+	}
+	for i, rule := range c.rules {
+		if rule.Name == schema.EdgeSample {
+			for _, at := range c.sample(rule.Count) {
+				c.edges = append(c.edges, edge{int(c.all[at].query), int(c.all[at].key), 1 << i})
+			}
+		}
+	}
+	return c.edges
+}
+
+// sample draws so many of all edges, which are sorted by attention: from each tenth of them the same number, but
+// for what does not divide by ten, with the smallest lots. Where a tenth has too few, others have more.
+func (c *chooser[T]) sample(count int) []int {
+	const parts = 10
+	n := len(c.all)
+	byLot := func(list []int) []int {
+		slices.SortFunc(list, func(a, b int) int {
+			x, y := c.all[a], c.all[b]
+			return cmp.Or(cmp.Compare(c.lots.of(int(x.query), int(x.key)), c.lots.of(int(y.query), int(y.key))), cmp.Compare(a, b))
+		})
+		return list
+	}
+	numbers := func(from, to int) []int {
+		list := make([]int, to-from)
+		for i := range list {
+			list[i] = from + i
+		}
+		return list
+	}
+	if count >= n {
+		return numbers(0, n)
+	}
+	var drawn, rest []int
+	for i := range parts {
+		list := byLot(numbers(i*n/parts, (i+1)*n/parts))
+		most := min(len(list), (i+1)*count/parts-i*count/parts)
+		drawn, rest = append(drawn, list[:most]...), append(rest, list[most:]...)
+	}
+	if missing := count - len(drawn); missing > 0 {
+		drawn = append(drawn, byLot(rest)[:missing]...)
+	}
+	return drawn
+}
+
+// draw gives every edge of a prompt a lot, by the seed of the run and the prompt's tokens.
+type draw uint64
+
+func newDraw(seed int64, tokens []schema.Token) draw {
+	state := mix(uint64(seed))
+	for _, t := range tokens {
+		state = mix(state ^ uint64(t.ID))
+	}
+	return draw(state)
+}
+
+func (d draw) of(query, key int) uint64 { return mix(mix(uint64(d)^uint64(query)) ^ uint64(key)) }
