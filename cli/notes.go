@@ -16,15 +16,14 @@ import (
 )
 
 // Tables and views have the rows of every run of a file, saved queries are about one; and contributions are
-// there once for each side, head and pair of bases. SQL of a user's that says nothing about it takes all, which its answer
-// does not show: so a note does.
+// there once for each side, head and pair of bases. SQL of a user's that says nothing about it takes all, which
+// its answer does not show: so a note does.
 
 // createdPattern finds the name of a table or view in the statement that makes it.
 var createdPattern = regexp.MustCompile(`^CREATE (?:TABLE|VIEW) (\w+)`)
 
-// perRun matches SQL that reads a table or view with rows of runs. A row of run, closure or run_component
-// names its run.
-var perRun = sync.OnceValues(func() (*regexp.Regexp, error) {
+// perRun lists the tables and views with rows of runs. A row of run, closure or run_component names its run.
+var perRun = sync.OnceValues(func() ([]string, error) {
 	tables, err := schema.Tables()
 	if err != nil {
 		return nil, err
@@ -40,72 +39,91 @@ var perRun = sync.OnceValues(func() (*regexp.Regexp, error) {
 			names = append(names, m[1])
 		}
 	}
-	return regexp.MustCompile(`(?i)(?:\b(?:from|join)\s+|,\s*)(?:` + strings.Join(names, "|") + `)\b`), nil
+	return names, nil
 })
 
-// joinedRuns is where SQL names run_id only to say which rows belong together.
-var joinedRuns = regexp.MustCompile(`(?i)\busing\s*\([^)]*\)|\b\w+\.run_id\s*=\s*\w+\.run_id\b`)
-
-// aboutRuns is where SQL says which run it is about, or tells runs apart: by what the table run says of them, as well.
-var aboutRuns = regexp.MustCompile(`(?i)\brun_id\b|\blatest_run\b|\b(?:from|join)\s+run\b`)
-
-// mixesRuns tells whether the rows of SQL are of every run of a file.
-func mixesRuns(sql string) (bool, error) {
-	reads, err := perRun()
-	if err != nil {
-		return false, err
-	}
-	return reads.MatchString(sql) && !aboutRuns.MatchString(joinedRuns.ReplaceAllString(sql, "")), nil
-}
-
-// splitPattern matches SQL that reads contributions split along bases; basisWords is where it says along which.
+// Tables and views of which some rows say the same of a score again: split along other bases, of the other
+// side, of another head.
 var (
-	splitPattern = regexp.MustCompile(`(?i)(?:\b(?:from|join)\s+|,\s*)(contribution|contribution_mean|pair|pair_mean|pair_contribution)\b`)
-	basisWords   = regexp.MustCompile(`(?i)\b(?:query|key)_basis\b`)
+	split  = []string{"contribution", "contribution_mean", "pair", "pair_mean", "pair_contribution"}
+	sided  = []string{"contribution", "contribution_unsplit", "contribution_wide", "contribution_mean", "component_mean", "substitution", "head_substitution"}
+	headed = append([]string{"score", "head_score"}, sided...)
 )
 
+// unsplit are the views of the same contributions that are not split along bases.
+var unsplit = map[string]string{"contribution": "contribution_unsplit", "contribution_mean": "component_mean"}
+
+// aggregates lose which rows they were made of.
+var aggregates = []string{"sum", "avg", "mean", "median", "stddev", "stddev_samp", "stddev_pop", "list", "bootstrap_ci"}
+
+// reading is what a query reads, as notes ask for it.
+type reading struct{ session.Reading }
+
+// first is the first of the tables that the query reads; "" none.
+func (r reading) first(tables []string) string {
+	i := slices.IndexFunc(tables, func(name string) bool { return slices.Contains(r.Tables, name) })
+	if i < 0 {
+		return ""
+	}
+	return tables[i]
+}
+
+// says tells whether the query names one of the columns.
+func (r reading) says(columns ...string) bool {
+	return slices.ContainsFunc(columns, func(name string) bool { return r.Columns[name] })
+}
+
+// aggregated tells whether the query adds up or averages something.
+func (r reading) aggregated() bool {
+	return slices.ContainsFunc(aggregates, func(name string) bool { return r.Functions[name] })
+}
+
+// mixesRuns tells whether the rows of the query's answer are of every run of a file.
+func (r reading) mixesRuns() (bool, error) {
+	tables, err := perRun()
+	about := r.says("run_id") || r.Functions["latest_run"] || slices.Contains(r.Tables, "run")
+	return err == nil && r.first(tables) != "" && !about, err
+}
+
 // noteBases says that the answer has the same score several times, split along every pair of bases.
-func noteBases(q queries.Query, out io.Writer) error {
-	m := splitPattern.FindStringSubmatch(q.SQL)
-	if m == nil || basisWords.MatchString(q.SQL) {
+func noteBases(r reading, out io.Writer) error {
+	table := r.first(split)
+	var missing []string
+	for _, side := range []string{"query", "key"} {
+		if !r.says(side+"_basis", side+"_basis_id") {
+			missing = append(missing, side+"_basis")
+		}
+	}
+	if table == "" || len(missing) == 0 {
 		return nil
 	}
-	unsplit := ""
-	if whole, ok := map[string]string{"contribution": "contribution_unsplit", "contribution_mean": "component_mean"}[strings.ToLower(m[1])]; ok {
-		unsplit = ", or ask " + whole + ", which is not split"
+	advice := ""
+	if whole, ok := unsplit[table]; ok {
+		advice = ", or ask " + whole + ", which is not split"
 	}
-	_, err := fmt.Fprintf(out, "note: %s has the same score split again along each pair of bases: say query_basis and key_basis%s\n", m[1], unsplit)
+	_, err := fmt.Fprintf(out, "note: %s has the same score split again along each pair of bases: say %s%s\n", table, strings.Join(missing, " and "), advice)
 	return err
 }
 
-// Tables and views with a row for each side, or for each target head, that add up or average without a fault; and words that tell the
-// rows apart.
-var (
-	sidedPattern  = regexp.MustCompile(`(?i)(?:\b(?:from|join)\s+|,\s*)(contribution(?:_unsplit|_wide|_mean)?|component_mean|substitution|head_substitution)\b`)
-	headedPattern = regexp.MustCompile(`(?i)(?:\b(?:from|join)\s+|,\s*)(contribution(?:_unsplit|_wide|_mean)?|component_mean|score|head_score|substitution|head_substitution)\b`)
-	aggregate     = regexp.MustCompile(`(?i)\b(?:sum|avg|mean|median|stddev\w*|list|bootstrap_ci)\s*\(`)
-	sideWord      = regexp.MustCompile(`(?i)\bside\b`)
-	headWord      = regexp.MustCompile(`(?i)\b(?:head|head_id|label|head_label|default_head)\b`)
-)
-
 // noteSides says that the answer adds up or averages both sides.
-func noteSides(q queries.Query, out io.Writer) error {
-	m := sidedPattern.FindStringSubmatch(q.SQL)
-	if m == nil || sideWord.MatchString(q.SQL) || !aggregate.MatchString(q.SQL) {
+func noteSides(r reading, out io.Writer) error {
+	table := r.first(sided)
+	if table == "" || r.says("side") || !r.aggregated() {
 		return nil
 	}
 	why := "the parts of each side add up to the whole score"
-	if strings.HasSuffix(strings.ToLower(m[1]), "substitution") {
+	if strings.HasSuffix(table, "substitution") {
 		why = "it replaces the query, or the key"
 	}
-	_, err := fmt.Fprintf(out, "note: %s has rows of both sides, and %s: say side = 'key' or 'query', or GROUP BY side\n", m[1], why)
+	_, err := fmt.Fprintf(out, "note: %s has rows of both sides, and %s: say side = 'key' or 'query', or GROUP BY side\n", table, why)
 	return err
 }
 
 // noteHeads says that the answer adds up or averages several target heads, where a run has several.
-func noteHeads(ctx context.Context, s *session.Session, q queries.Query, out io.Writer) error {
-	m := headedPattern.FindStringSubmatch(q.SQL)
-	if m == nil || headWord.MatchString(q.SQL) || !aggregate.MatchString(q.SQL) {
+func noteHeads(ctx context.Context, s *session.Session, r reading, out io.Writer) error {
+	table := r.first(headed)
+	named := r.says("head", "head_id", "label") || r.Functions["head_label"] || r.Functions["default_head"]
+	if table == "" || named || !r.aggregated() {
 		return nil
 	}
 	result, err := ask(ctx, s, "SELECT DISTINCT h.label, h.ordinal FROM head AS h WHERE h.run_id = latest_run() ORDER BY h.ordinal", nil)
@@ -113,7 +131,7 @@ func noteHeads(ctx context.Context, s *session.Session, q queries.Query, out io.
 		return err
 	}
 	_, err = fmt.Fprintf(out, "note: %s has rows of %d heads, and the SQL names none: say head = '%s', or GROUP BY head\n",
-		m[1], len(result.Rows), queries.Printable(queries.String(result.Rows[0][0])))
+		table, len(result.Rows), queries.Printable(queries.String(result.Rows[0][0])))
 	return err
 }
 
@@ -122,12 +140,17 @@ func notes(ctx context.Context, s *session.Session, q queries.Query, out io.Writ
 	if _, err := queries.Find(queries.Embedded(), q.Name); err == nil {
 		return nil
 	}
-	return errors.Join(noteBases(q, out), noteSides(q, out), noteHeads(ctx, s, q, out), noteRuns(ctx, s, q, out))
+	reads, err := s.Reads(ctx, q.SQL)
+	if err != nil {
+		return err
+	}
+	r := reading{reads}
+	return errors.Join(noteBases(r, out), noteSides(r, out), noteHeads(ctx, s, r, out), noteRuns(ctx, s, r, out))
 }
 
 // noteRuns says that the answer to a query may mix runs, where the file has several.
-func noteRuns(ctx context.Context, s *session.Session, q queries.Query, out io.Writer) error {
-	mixed, err := mixesRuns(q.SQL)
+func noteRuns(ctx context.Context, s *session.Session, r reading, out io.Writer) error {
+	mixed, err := r.mixesRuns()
 	if err != nil || !mixed {
 		return err
 	}

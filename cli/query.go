@@ -99,7 +99,7 @@ func (f *queryFlags) run(ctx context.Context, args []string, stdin io.Reader, st
 	if err != nil {
 		return withRemedy(ctx, s, q, set, err)
 	}
-	if none := map[bool]string{true: "no rows", false: "no values"}[len(result.Rows) == 0]; len(result.Rows) == 0 || overNothing(q, result) {
+	if none := map[bool]string{true: "no rows", false: "no values"}[len(result.Rows) == 0]; len(result.Rows) == 0 || overNothing(ctx, s, q, result) {
 		if why := whyEmpty(ctx, s, q, set); why != "" {
 			fmt.Fprintf(stderr, "note: %s: %s\n", none, why)
 		}
@@ -114,8 +114,12 @@ func (f *queryFlags) run(ctx context.Context, args []string, stdin io.Reader, st
 }
 
 // overNothing tells whether an answer is that of an aggregate that met no value: one row of NULLs.
-func overNothing(q queries.Query, r *queries.Result) bool {
-	return len(r.Rows) == 1 && aggregate.MatchString(q.SQL) && !slices.ContainsFunc(r.Rows[0], func(v any) bool { return v != nil })
+func overNothing(ctx context.Context, s *session.Session, q queries.Query, r *queries.Result) bool {
+	if len(r.Rows) != 1 || slices.ContainsFunc(r.Rows[0], func(v any) bool { return v != nil }) {
+		return false
+	}
+	reads, err := s.Reads(ctx, q.SQL)
+	return err == nil && reading{reads}.aggregated()
 }
 
 // askSeveral asks a query. A parameter of a saved one with several values is asked for each of them, and the
