@@ -4,6 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 GO ?= go
+PYTHON ?= python3
 BIN := bin/ducklens
 FUZZTIME ?= 20s
 FUZZJOBS ?= 2
@@ -37,6 +38,12 @@ build: tools ## build bin/ducklens
 .PHONY: install
 install: tools ## put ducklens where go install puts programs
 	$(GO) install -trimpath $(PIE) ./cli/ducklens
+
+.PHONY: wheel
+wheel: tools ## build a Python wheel in dist/, of the program and the package in python/; needs Python with pip
+	$(GO) build -trimpath $(PIE) -ldflags '-s -w' -o bin/wheel/ducklens ./cli/ducklens
+	DUCKLENS_PROGRAM=$(CURDIR)/bin/wheel/ducklens $(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir dist ./python
+	@ls dist/*.whl
 
 .PHONY: demo
 demo: build ## build, run the whole path on the embedded model, leave demo/demo.duckdb and figures

@@ -19,6 +19,7 @@ type progressBar struct {
 	bar       *mpb.Bar
 	out       io.Writer
 	terminal  bool
+	between   time.Duration
 	now       func() time.Time
 	began     time.Time
 	first     int       // prompts that were there at the beginning, of a run that is resumed
@@ -28,10 +29,18 @@ type progressBar struct {
 // betweenLines is the time from line to line. A short run has none.
 const betweenLines = 10 * time.Second
 
+// progressLines is the environment variable that asks for a line soon after each batch, for programs that show
+// them in place of each other.
+const progressLines = "DUCKLENS_PROGRESS"
+
 // newProgressBar makes a bar on out. Call stop before anything else is written there.
 func newProgressBar(out io.Writer) *progressBar {
 	f, ok := out.(*os.File)
-	return &progressBar{out: out, now: time.Now, terminal: ok && term.IsTerminal(int(f.Fd()))}
+	between := betweenLines
+	if os.Getenv(progressLines) == "lines" {
+		between = time.Second / 4
+	}
+	return &progressBar{out: out, now: time.Now, between: between, terminal: ok && term.IsTerminal(int(f.Fd()))}
 }
 
 // show is an [ingest.Options.Progress].
@@ -42,7 +51,7 @@ func (p *progressBar) show(at ingest.Progress) {
 	}
 	pace := p.pace(at, now)
 	if !p.terminal {
-		if now.Sub(p.said) >= betweenLines && at.Examples < at.Total {
+		if now.Sub(p.said) >= p.between && at.Examples < at.Total {
 			p.said = now
 			fmt.Fprintf(p.out, "%d of %d prompts%s\n", at.Examples, at.Total, pace)
 		}

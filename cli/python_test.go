@@ -91,3 +91,48 @@ func TestReadmePython(t *testing.T) {
 		t.Errorf("figure %+v, want that of key_components", got)
 	}
 }
+
+// TestPythonPackage runs the tests of the Python package, from its wheel where pip can make one.
+func TestPythonPackage(t *testing.T) {
+	t.Parallel()
+	interpreter, packages := python(t), wheel(t, python(t))
+	tests := exec.CommandContext(t.Context(), interpreter, "-m", "unittest", "discover", "-s", "../python/tests")
+	tests.Env = append(os.Environ(), "PYTHONPATH="+packages, "PYTHONDONTWRITEBYTECODE=1")
+	if out, err := tests.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// wheel builds the wheel, with the program of the tests in it, and gives the folder that it is installed in: the
+// package's own where pip or hatchling is missing.
+func wheel(t *testing.T, interpreter string) string {
+	t.Helper()
+	source, err := filepath.Abs("../python")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), interpreter, "-c", "import pip, hatchling").CombinedOutput(); err != nil {
+		t.Logf("tested without its wheel: %s", out)
+		return source
+	}
+	program, err := exec.LookPath("ducklens")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, args := range [][]string{
+		{"wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", dir, source},
+		{"install", "--quiet", "--no-deps", "--no-index", "--find-links", dir, "--target", filepath.Join(dir, "installed"), "--pre", "ducklens"},
+	} {
+		cmd := exec.CommandContext(t.Context(), interpreter, append([]string{"-m", "pip", "--disable-pip-version-check"}, args...)...)
+		cmd.Env = append(os.Environ(), "DUCKLENS_PROGRAM="+program)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("pip %s: %v\n%s", args[0], err, out)
+		}
+	}
+	installed := filepath.Join(dir, "installed")
+	if _, err := os.Stat(filepath.Join(installed, "bin", "ducklens")); err != nil {
+		t.Errorf("the wheel has no program: %v", err)
+	}
+	return installed
+}

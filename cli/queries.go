@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,15 +37,22 @@ and how its answer is drawn. Queries ship with ducklens, travel in run files, an
 
 // newQueriesList builds `ducklens queries list`.
 func newQueriesList() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "list [FILE|DIR]",
 		Short: "List the saved queries that ship with ducklens, or those in a run file or a folder",
 		Example: `  ducklens queries list
   ducklens queries list run.duckdb
-  ducklens queries list my_queries`,
+  ducklens queries list my_queries
+  ducklens queries list --json`,
 		Args: between(0, "FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := collect(cmd, args)
+			if asJSON {
+				e := json.NewEncoder(cmd.OutOrStdout())
+				e.SetIndent("", "  ")
+				return errors.Join(e.Encode(describe(list)), err)
+			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
 			for _, q := range list {
 				fmt.Fprintf(w, "%s\t%s\t%s\n", queries.Printable(q.Name), q.Chart.Mark, queries.Printable(q.Title))
@@ -52,6 +60,36 @@ func newQueriesList() *cobra.Command {
 			return errors.Join(w.Flush(), err)
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON, with descriptions and parameters")
+	return cmd
+}
+
+// described is a saved query as a program reads it.
+type described struct {
+	Name        string           `json:"name"`
+	Title       string           `json:"title"`
+	Description string           `json:"description"`
+	Chart       string           `json:"chart"`
+	Parameters  []describedParam `json:"parameters"`
+}
+
+type describedParam struct {
+	Name    string `json:"name"`
+	Type    string `json:"type"`
+	Default any    `json:"default"` // null where there is none
+	Needed  bool   `json:"needed"`
+	About   string `json:"about"`
+}
+
+func describe(list []queries.Query) []described {
+	out := make([]described, len(list))
+	for i, q := range list {
+		out[i] = described{q.Name, q.Title, q.Description, q.Chart.Mark.String(), []describedParam{}}
+		for _, p := range q.Params {
+			out[i].Parameters = append(out[i].Parameters, describedParam{p.Name, p.Type.String(), p.Default, p.Needed, p.Doc})
+		}
+	}
+	return out
 }
 
 // newQueriesShow builds `ducklens queries show`.

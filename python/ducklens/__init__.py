@@ -1,0 +1,18 @@
+"""Why did this attention head attend there?
+
+ducklens runs a transformer over prompts, splits every attention score of the heads that you name into exact
+contributions, and writes them into one DuckDB file. This package calls the program of the same name:
+
+    f = ducklens.ingest(model="gpt2", heads=["10.7"], out="run.duckdb")
+    f = ducklens.open("run.duckdb")     # later
+    f.query("key_components")           # a saved query, as a DataFrame; help(f.query) lists them
+    f.sql("FROM head_score LIMIT 5")    # SQL of your own
+    f.plot("key_components")            # a figure; .plotly() makes it a plotly one
+    f.heads(); f.verify(); f.report()
+"""
+
+from ._file import Figure, File, Report, open
+from ._ingest import ingest
+from ._program import Error, Note, program, version
+
+__all__ = ["Error", "Figure", "File", "Note", "Report", "ingest", "open", "program", "version"]

@@ -1,0 +1,189 @@
+"""A run file, and what can be asked of it."""
+
+import html
+import inspect
+import json
+import os
+import tempfile
+from functools import cached_property
+
+from ._program import Error, flags, needs, run, words
+
+_builtin_open = open
+
+
+def open(path, labels=None):
+    """Opens a run file to ask it questions. It is not held open, so another program may write it.
+
+    labels: a file, or a DataFrame with a column text or example_id, whose further columns stand in the view
+    example_field. A question about an unfinished run, or a file of another release, is an Error that says what to do.
+    """
+    return File(path, labels)
+
+
+class File:
+    """A run file. Made by ducklens.open or ducklens.ingest."""
+
+    def __init__(self, path, labels=None):
+        self.path = os.fspath(path)
+        self._labels, self._kept = labels, None
+        if labels is not None and not isinstance(labels, (str, os.PathLike)):
+            self._kept = tempfile.TemporaryDirectory(prefix="ducklens-")
+            self._labels = os.path.join(self._kept.name, "labels.csv")
+            labels.to_csv(self._labels, index=False)
+        self.info()  # says at once what is wrong with the file
+
+    def __repr__(self):
+        return "ducklens.open(%r)" % self.path
+
+    def sql(self, sql, **params):
+        """The answer to SQL as a DataFrame. $name in it is bound to a keyword argument; nothing is pasted."""
+        return self._frame("-e", "-", text=sql, params=params)
+
+    @cached_property
+    def query(self):
+        """f.query(name, head="10.7") answers a saved query as a DataFrame; help(f.query) lists them.
+
+        Each is also an attribute, f.query.key_components(head="10.7"), whose parameters complete by name. A list of
+        values, such as head=["10.7", "11.10"], asks for each; the column asked_for tells the answers apart.
+        """
+        return _queries(self)
+
+    def plot(self, name=None, sql=None, **options):
+        """The figure of a saved query, or of SQL with chart="scatter" and the like.
+
+        Parameters of the query and flags of "ducklens plot" are keyword arguments: f.plot("key_components",
+        head="10.7", theme="print", width="3.25in").
+        """
+        if (name is None) == (sql is None):
+            raise TypeError("plot wants the name of a saved query or sql=, and not both")
+        known = self.query._parameters(name) if name is not None and not name.endswith(".sql") else None
+        params = {k: v for k, v in options.items() if known is None and k not in _figure_flags() or known is not None and k in known}
+        rest = {k: v for k, v in options.items() if k not in params}
+        return Figure(self, [name] if name else ["-e", sql], params, rest)
+
+    def report(self, path=None, **options):
+        """A page about the run: what it shows, whether it adds up, every figure, the prompts. Written to path if given."""
+        with tempfile.TemporaryDirectory(prefix="ducklens-") as folder:
+            out = os.fspath(path) if path is not None else os.path.join(folder, "report.html")
+            run("report", self.path, "-o", out, *self._label_flags(), *flags(options), said=out.__eq__)
+            with _builtin_open(out, encoding="utf-8") as page:
+                return Report(page.read())
+
+    def heads(self, **options):
+        """The heads of the last run, by how much they attend from query to key, as a DataFrame; by="diff_prob", most=5."""
+        pandas = needs("pandas", "a DataFrame")
+        return pandas.DataFrame(json.loads(run("heads", self.path, "--format=json", *self._label_flags(), *flags(options))))
+
+    def verify(self):
+        """Checks that the file is whole and that its contributions add up: what was found, or an Error that lists the faults."""
+        return run("verify", self.path).strip()
+
+    def info(self):
+        """Which runs the file holds and how they were made."""
+        return json.loads(run("info", self.path, "--json"))
+
+    def _label_flags(self):
+        return [] if self._labels is None else ["--labels", os.fspath(self._labels)]
+
+    def _frame(self, *what, text=None, params={}):
+        needs("pandas", "a DataFrame")
+        import duckdb
+
+        with tempfile.TemporaryDirectory(prefix="ducklens-") as folder:
+            out = os.path.join(folder, "answer.parquet")
+            run("query", self.path, *what, "-o", out, *_settings(params), *self._label_flags(), text=text)
+            with duckdb.connect() as db:
+                return db.read_parquet(out).df()
+
+
+class Figure:
+    """A figure. A notebook shows it; save writes it in the form that the ending of a path says."""
+
+    def __init__(self, file, what, params, options):
+        self._file, self._what, self._params, self._options = file, what, params, options
+        self.svg = self._draw("svg")
+
+    def _repr_svg_(self):
+        return self.svg
+
+    def plotly(self):
+        """The same as a plotly Figure."""
+        needs("plotly", "plotly()")
+        import plotly.io
+
+        return plotly.io.from_json(self._draw("json"))
+
+    def save(self, path):
+        """Writes the figure: .svg, .png, .pdf, .html, .json (plotly) or .vl.json (Vega-Lite)."""
+        f, path = self._file, os.fspath(path)
+        run("plot", f.path, *self._what, "-o", path, *_settings(self._params), *f._label_flags(), *flags(self._options),
+            said=path.__eq__)
+
+    def _draw(self, form):
+        with tempfile.TemporaryDirectory(prefix="ducklens-") as folder:
+            path = os.path.join(folder, "figure." + form)
+            self.save(path)
+            with _builtin_open(path, encoding="utf-8") as figure:
+                return figure.read()
+
+
+class Report:
+    """A page about a run. A notebook shows it in a frame of its own."""
+
+    def __init__(self, page):
+        self.html = page
+
+    def _repr_html_(self):
+        return '<iframe srcdoc="%s" width="100%%" height="720" style="border:0"></iframe>' % html.escape(self.html, quote=True)
+
+
+class _Queries:
+    def __init__(self, file, saved):
+        self._file, self._saved = file, saved
+
+    def __call__(self, name, /, **params):
+        return self._file._frame(name, params=params)
+
+    def __dir__(self):
+        return sorted(self._saved)
+
+    def _parameters(self, name):
+        if name not in self._saved:
+            raise Error("no saved query %s in %s; help(f.query) lists them" % (name, self._file.path))
+        return {p["name"] for p in self._saved[name]["parameters"]}
+
+
+def _queries(file):
+    """An object with a method for each saved query: those of the file, and those that ship, which win."""
+    saved = {}
+    for where in ([file.path], []):
+        saved.update({q["name"]: q for q in json.loads(run("queries", "list", *where, "--json"))})
+    methods = {name: _method(q) for name, q in saved.items()}
+    listed = "\n".join("%s\n    %s" % (name, q["title"]) for name, q in sorted(saved.items()))
+    doc = "Saved queries: f.query(name, ...) or f.query.name(...) gives a DataFrame.\n\n" + listed
+    return type("query", (_Queries,), {**methods, "__doc__": doc})(file, saved)
+
+
+def _method(query):
+    def ask(self, **params):
+        return self(query["name"], **params)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    ask.__name__ = ask.__qualname__ = query["name"]
+    ask.__signature__ = inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)] + [
+        inspect.Parameter(p["name"], keyword, default=inspect.Parameter.empty if p["needed"] else p["default"])
+        for p in query["parameters"]])
+    about = ["%s: %s" % (p["name"], p["about"] or p["type"]) for p in query["parameters"]]
+    ask.__doc__ = "\n\n".join([query["title"], query["description"], "\n".join(about)])
+    return ask
+
+
+def _settings(params):
+    return [word for name, value in params.items() if value is not None for word in ("--set", name + "=" + words(value))]
+
+
+def _figure_flags():
+    """Names of the flags of "ducklens plot" that say how SQL of one's own is drawn."""
+    help = run("plot", "--help")
+    return {line.split()[0][2:].replace("-", "_") for line in help.splitlines() if line.strip().startswith("--")}
