@@ -92,12 +92,17 @@ func TestReadmePython(t *testing.T) {
 	}
 }
 
-// TestPythonPackage runs the tests of the Python package, from its wheel where pip can make one.
+// TestPythonPackage runs the tests of the Python package, from its wheel where pip can make one, and the Python of
+// its documentation.
 func TestPythonPackage(t *testing.T) {
 	t.Parallel()
 	interpreter, packages := python(t), wheel(t, python(t))
 	tests := exec.CommandContext(t.Context(), interpreter, "-m", "unittest", "discover", "-s", "../python/tests")
-	tests.Env = append(os.Environ(), "PYTHONPATH="+packages, "PYTHONDONTWRITEBYTECODE=1")
+	docs, err := filepath.Abs("../docs/python.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests.Env = append(os.Environ(), "PYTHONPATH="+packages, "PYTHONDONTWRITEBYTECODE=1", "DUCKLENS_DOCS="+docs)
 	if out, err := tests.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -3,6 +3,7 @@
 import inspect
 import os
 import pydoc
+import re
 import signal
 import tempfile
 import threading
@@ -81,6 +82,22 @@ class Asking(unittest.TestCase):
         f = ducklens.open(self.path, labels=labels)
         n = f.sql("SELECT value, count(*) AS n FROM example_field WHERE name = 'kind' GROUP BY value ORDER BY value")
         self.assertEqual(list(n["n"]), [6, 6])
+
+
+class Documentation(unittest.TestCase):
+    def test_python_of_the_docs(self):
+        with open(os.environ["DUCKLENS_DOCS"], encoding="utf-8") as text:
+            code = "\n".join(re.findall(r"```python\n(.*?)```", text.read(), re.S))
+        with tempfile.TemporaryDirectory() as folder:
+            before = os.getcwd()
+            os.chdir(folder)
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ducklens.Note)
+                    exec(compile(code, "python.md", "exec"), {})
+                self.assertTrue(os.path.getsize("key_components.pdf") and os.path.getsize("report.html"))
+            finally:
+                os.chdir(before)
 
 
 class Ingesting(unittest.TestCase):
