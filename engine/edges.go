@@ -285,17 +285,22 @@ func (e *Engine) textEdges(r request, tokens []int) []edge {
 
 // chooser chooses edges by the attention of one head.
 type chooser[T blas.Float] struct {
-	rules []schema.EdgeRule
-	lots  draw
-	edges []edge
-	all   []weighted[T] // for sample
-	order []int
+	rules   []schema.EdgeRule
+	samples bool // one of them draws
+	lots    draw
+	edges   []edge
+	order   []int // of top
+
+	// For sample: the attention of every edge as it is stored, in 32 bits, and behind it the number of the edge; of each
+	// query the number of its first edge, and the position of that one's key.
+	attention []uint64
+	start     []int
+	first     []int
 }
 
-// weighted is an edge with its attention probability.
-type weighted[T blas.Float] struct {
-	prob       T
-	query, key int32
+func newChooser[T blas.Float](rules []schema.EdgeRule, lots draw) *chooser[T] {
+	samples := func(r schema.EdgeRule) bool { return r.Name == schema.EdgeSample }
+	return &chooser[T]{rules: rules, samples: slices.ContainsFunc(rules, samples), lots: lots}
 }
 
 // add takes in the row of the next query, whose first probability is that of position first.
@@ -315,9 +320,11 @@ func (c *chooser[T]) add(query, first int, probs []T) {
 			}
 		}
 	}
-	if slices.ContainsFunc(c.rules, func(r schema.EdgeRule) bool { return r.Name == schema.EdgeSample }) {
-		for place, v := range probs {
-			c.all = append(c.all, weighted[T]{v, int32(query), int32(first + place)})
+	if c.samples {
+		c.start, c.first = append(c.start, len(c.attention)), append(c.first, first)
+		for _, v := range probs {
+			bits := uint64(math.Float32bits(float32(v))) // of numbers that are not below zero, in their order
+			c.attention = append(c.attention, bits<<32|uint64(len(c.attention)))
 		}
 	}
 }
@@ -345,53 +352,79 @@ func (c *chooser[T]) top(probs []T, count int) []int {
 
 // done gives the edges that were chosen, when all rows are in.
 func (c *chooser[T]) done() []edge {
-	if len(c.all) > 0 {
-		slices.SortFunc(c.all, func(a, b weighted[T]) int {
-			return cmp.Or(cmp.Compare(a.prob, b.prob), cmp.Compare(a.query, b.query), cmp.Compare(a.key, b.key))
-		})
-	}
+	slices.Sort(c.attention) // and by query and key where it is equal
 	for i, rule := range c.rules {
 		if rule.Name == schema.EdgeSample {
 			for _, at := range c.sample(rule.Count) {
-				c.edges = append(c.edges, edge{int(c.all[at].query), int(c.all[at].key), 1 << i})
+				query, key := c.positions(at)
+				c.edges = append(c.edges, edge{query, key, 1 << i})
 			}
 		}
 	}
 	return c.edges
 }
 
-// sample draws so many of all edges, which are sorted by attention: from each tenth of them the same number, but
-// for what does not divide by ten, with the smallest lots. Where a tenth has too few, others have more.
+// positions are those of the edge at a place of the sorted attention.
+func (c *chooser[T]) positions(at int) (query, key int) {
+	number := int(uint32(c.attention[at]))
+	query, found := slices.BinarySearch(c.start, number)
+	if !found {
+		query--
+	}
+	return query, c.first[query] + number - c.start[query]
+}
+
+// sample draws so many places of the sorted attention: from each tenth the same number, but for what does not
+// divide by ten, with the smallest lots. Where a tenth has too few, others have more.
 func (c *chooser[T]) sample(count int) []int {
 	const parts = 10
-	n := len(c.all)
-	byLot := func(list []int) []int {
-		slices.SortFunc(list, func(a, b int) int {
-			x, y := c.all[a], c.all[b]
-			return cmp.Or(cmp.Compare(c.lots.of(int(x.query), int(x.key)), c.lots.of(int(y.query), int(y.key))), cmp.Compare(a, b))
-		})
-		return list
-	}
-	numbers := func(from, to int) []int {
-		list := make([]int, to-from)
-		for i := range list {
-			list[i] = from + i
-		}
-		return list
-	}
-	if count >= n {
-		return numbers(0, n)
-	}
-	var drawn, rest []int
+	n := len(c.attention)
+	count = min(count, n)
+	var drawn []int
 	for i := range parts {
-		list := byLot(numbers(i*n/parts, (i+1)*n/parts))
-		most := min(len(list), (i+1)*count/parts-i*count/parts)
-		drawn, rest = append(drawn, list[:most]...), append(rest, list[most:]...)
+		drawn = append(drawn, c.draw(i*n/parts, (i+1)*n/parts, (i+1)*count/parts-i*count/parts, nil)...)
 	}
-	if missing := count - len(drawn); missing > 0 {
-		drawn = append(drawn, byLot(rest)[:missing]...)
+	if len(drawn) == count {
+		return drawn
 	}
-	return drawn
+	taken := map[int]bool{}
+	for _, at := range drawn {
+		taken[at] = true
+	}
+	return append(drawn, c.draw(0, n, count-len(drawn), taken)...)
+}
+
+// draw gives the places from from to below to with the smallest lots, so many of them or all there are, but for
+// those that are taken.
+func (c *chooser[T]) draw(from, to, count int, taken map[int]bool) []int {
+	type lot struct {
+		number uint64
+		at     int
+	}
+	if count == 0 {
+		return nil
+	}
+	compare := func(a, b lot) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.at, b.at)) }
+	var smallest []lot
+	for at := from; at < to; at++ {
+		if taken[at] {
+			continue
+		}
+		x := lot{c.lots.of(c.positions(at)), at}
+		if len(smallest) == count {
+			if compare(x, smallest[count-1]) > 0 {
+				continue
+			}
+			smallest = smallest[:count-1]
+		}
+		place, _ := slices.BinarySearchFunc(smallest, x, compare)
+		smallest = slices.Insert(smallest, place, x)
+	}
+	places := make([]int, len(smallest))
+	for i, x := range smallest {
+		places[i] = x.at
+	}
+	return places
 }
 
 // draw gives every edge of a prompt a lot, by the seed of the run and the prompt's tokens.

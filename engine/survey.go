@@ -134,7 +134,7 @@ type survey struct {
 func (p *pass[T]) surveyHead(r request, seq int, head schema.Head) (out survey) {
 	tokens := p.sequences[seq].tokens
 	m := measurer{repeats: repeatsOf(tokens), threshold: cmp.Or(p.engine.options.Threshold, defaultThreshold)}
-	c := chooser[T]{rules: r.rules, lots: newDraw(p.engine.options.Seed, p.sequences[seq].asked[0].Tokens)}
+	c := newChooser[T](r.rules, newDraw(p.engine.options.Seed, p.sequences[seq].asked[0].Tokens))
 	var row model.Row[T]
 	probs := make([]float64, 0, len(tokens))
 	for query := range tokens {
