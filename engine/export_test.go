@@ -37,3 +37,6 @@ func Finite(e *Engine, x schema.Example, r *schema.HeadResult) error {
 	p.finiteVectors(&f, r)
 	return f.fault(x, r.Head)
 }
+
+// KeptBytes is the least bound of what a pass keeps.
+const KeptBytes = keptBytes
