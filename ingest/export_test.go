@@ -5,7 +5,7 @@ import "ducklens/schema"
 // BatchSize makes the size of batches visible to the tests.
 func (o *Options) BatchSize() int {
 	run := o.Engine.Run()
-	return batchExamples(o.BatchExamples, &run)
+	return batchPrompts(o.BatchPrompts, &run)
 }
 
 // KeepsMeans makes the bound of means of pairs visible to the tests.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -27,8 +28,9 @@ type Summary struct {
 	Path       string
 	RunID      int
 	ModelID    int
-	Examples   int      // of the run, in the file
-	Resumed    int      // of these, those that were there already: 0 unless the run was resumed
+	Prompts    int      // of the run, in the file
+	Examples   int      // of the run, in the file: edges of those prompts
+	Resumed    int      // prompts that were there already: 0 unless the run was resumed
 	Batches    int      // written now
 	Rows       int64    // of the run, in all tables
 	MaxClosure float64  // largest closure residual, in score units
@@ -36,19 +38,19 @@ type Summary struct {
 	Elapsed    time.Duration
 }
 
-// Incomplete is the error of a run that stopped after its first batch: the file holds whole examples, and the
+// Incomplete is the error of a run that stopped after its first batch: the file holds whole prompts, and the
 // run is marked running.
 type Incomplete struct {
-	Path     string
-	RunID    int
-	Examples int    // in the file
-	Total    int    // wanted
-	Kept     string // the file that it was to replace, which is as it was; "" none
-	Err      error
+	Path    string
+	RunID   int
+	Prompts int    // in the file
+	Total   int    // wanted
+	Kept    string // the file that it was to replace, which is as it was; "" none
+	Err     error
 }
 
 func (e *Incomplete) Error() string {
-	return fmt.Sprintf("run %d in %s stopped after %d of %d examples: %v", e.RunID, e.Path, e.Examples, e.Total, e.Err)
+	return fmt.Sprintf("run %d in %s stopped after %d of %d prompts: %v", e.RunID, e.Path, e.Prompts, e.Total, e.Err)
 }
 
 // Unwrap gives the reason.
@@ -62,18 +64,18 @@ func (e *Incomplete) Hint() string {
 		first = advice.Hint() + "\n"
 	}
 	if e.Kept != "" {
-		return first + fmt.Sprintf("%s is as it was; the first %d examples are in %s: the same command with -o %[3]s, and --resume in place of --force, computes the other %[4]d",
-			e.Kept, e.Examples, e.Path, e.Total-e.Examples)
+		return first + fmt.Sprintf("%s is as it was; the first %d prompts are in %s: the same command with -o %[3]s, and --resume in place of --force, computes the other %[4]d",
+			e.Kept, e.Prompts, e.Path, e.Total-e.Prompts)
 	}
-	return first + fmt.Sprintf("the file is sound; run %d in it is marked running and holds the first %d examples: the same command with --resume computes the other %d",
-		e.RunID, e.Examples, e.Total-e.Examples)
+	return first + fmt.Sprintf("the file is sound; run %d in it is marked running and holds the first %d prompts: the same command with --resume computes the other %d",
+		e.RunID, e.Prompts, e.Total-e.Prompts)
 }
 
-// MadeForError is the error of a run over another number of examples than something was made for; see [Options.MadeFor].
+// MadeForError is the error of a run over another number of prompts than something was made for; see [Options.MadeFor].
 type MadeForError struct {
 	What     string
 	Examples int // it was made for
-	Total    int // in the run
+	Total    int // prompts in the run
 }
 
 func (e *MadeForError) Error() string {
@@ -90,7 +92,7 @@ func (e *MadeForError) Hint() string {
 
 // part is what goes from the computing to the writing goroutine: the results of one forward pass.
 type part struct {
-	results []schema.Result
+	results []schema.PromptResult
 	last    bool // of its batch, which is what is committed together
 }
 
@@ -136,8 +138,8 @@ func Run(ctx context.Context, opts Options) (Summary, error) {
 			return Summary{}, err
 		}
 	}
-	log.Info("run started", keyPath, opts.Path, keyExamples, w.run.Prompts, keyResumed, w.summary.Resumed, keyHeads, len(w.run.Heads),
-		keyBatch, batchExamples(opts.BatchExamples, &w.run))
+	log.Info("run started", keyPath, opts.Path, keyPrompts, w.run.Prompts, keyResumed, w.summary.Resumed, keyHeads, len(w.run.Heads),
+		keyBatch, batchPrompts(opts.BatchPrompts, &w.run))
 	w.report()
 	if err := w.pipe(ctx, log); err != nil {
 		return Summary{}, w.abandon(err)
@@ -148,7 +150,7 @@ func Run(ctx context.Context, opts Options) (Summary, error) {
 	}
 	summary := w.summary
 	summary.Elapsed = time.Since(start)
-	log.Info("run complete", keyPath, opts.Path, keyRun, summary.RunID, keyExamples, summary.Examples,
+	log.Info("run complete", keyPath, opts.Path, keyRun, summary.RunID, keyPrompts, summary.Prompts, keyExamples, summary.Examples,
 		keyRows, summary.Rows, keyClosure, summary.MaxClosure, keyElapsed, summary.Elapsed)
 	return summary, nil
 }
@@ -174,16 +176,16 @@ func (o *oddities) add(e *schema.Example) {
 		return
 	}
 	if o.count[e.Notice]++; o.count[e.Notice] == 1 {
-		o.notices, o.first[e.Notice] = append(o.notices, e.Notice), e.Index
+		o.notices, o.first[e.Notice] = append(o.notices, e.Notice), e.PromptIndex
 	}
 }
 
-// notices lists what whoever made the run should know about it. Prompts are counted from 1, as the records of a file are; their
-// examples have numbers from 0.
+// notices lists what whoever made the run should know about it. Prompts are counted from 1, as the records of a file are; in the
+// file they have numbers from 0.
 func (w *writer) notices(p prompted) []string {
 	list := w.opts.Engine.Notices()
 	for _, notice := range p.odd.notices {
-		where := fmt.Sprintf("prompt %d (example %d)", p.odd.first[notice]+1, p.odd.first[notice])
+		where := fmt.Sprintf("prompt %d (%s %d)", p.odd.first[notice]+1, w.numbered(), p.odd.first[notice])
 		if n := p.odd.count[notice]; n > 1 {
 			where += fmt.Sprintf(" and %d more", n-1)
 		}
@@ -193,6 +195,14 @@ func (w *writer) notices(p prompted) []string {
 		list = append(list, "means over all pairs of components are not stored: there are too many pairs; queries can make those of some")
 	}
 	return list
+}
+
+// numbered is what the number of a prompt counts in the file: examples, where each prompt is one.
+func (w *writer) numbered() string {
+	if w.opts.Window > 0 {
+		return "prompt_id"
+	}
+	return "example"
 }
 
 // checkPrompts makes an example of every prompt, and gives what the manifest says of them and what the engine should see before the run.
@@ -226,7 +236,11 @@ func fingerprint(h hash.Hash, e *schema.Example) {
 	for _, t := range e.Tokens {
 		fmt.Fprintf(h, " %d", t.ID)
 	}
-	fmt.Fprintf(h, " query %d key %d baseline %d %q %q\n", e.Query, e.Key, e.Baseline, e.Prompt.Template, e.Prompt.Order)
+	fmt.Fprintf(h, " query %d key %d baseline %d %q %q", e.Query, e.Key, e.Baseline, e.Prompt.Template, e.Prompt.Order)
+	if e.Prompt.Document != "" {
+		fmt.Fprintf(h, " document %q offset %d", e.Prompt.Document, e.Offset)
+	}
+	fmt.Fprintln(h)
 }
 
 // prepare lets the engine settle what depends on the prompts.
@@ -240,11 +254,11 @@ func prepare(ctx context.Context, opts *Options, probe []schema.Example) error {
 	return nil
 }
 
-// examples turns prompts into numbered examples, until the first error. Each gets its random name and token if
-// there is a lottery.
-func examples(ctx context.Context, opts *Options, draws *lottery) func(yield func(schema.Example, error) bool) {
+// examples turns prompts into examples, numbered by prompt, until the first error: a document is one for each of its windows. A
+// prompt with positions gets a random name and token if there is a lottery.
+func examples(ctx context.Context, opts *Options, draws *lottery) iter.Seq2[schema.Example, error] {
 	return func(yield func(schema.Example, error) bool) {
-		n := 0
+		records, n := 0, 0
 		for p, err := range opts.Prompts {
 			if err == nil {
 				err = cancelled(ctx)
@@ -253,20 +267,35 @@ func examples(ctx context.Context, opts *Options, draws *lottery) func(yield fun
 				yield(schema.Example{}, err)
 				return
 			}
-			e, err := opts.Engine.Example(p)
-			if err != nil {
-				// Counted from 1, as the records of a file are.
-				yield(schema.Example{}, fmt.Errorf("prompt %d of %s: %w", n+1, opts.PromptSource, err))
-				return
-			}
-			e.Index, e.RandomName, e.RandomToken = n, schema.NoToken, schema.NoToken
-			draws.draw(&e)
-			n++
-			if !yield(e, nil) {
-				return
+			records++
+			for e, err := range opts.made(p) {
+				if err == nil {
+					err = cancelled(ctx)
+				}
+				if err != nil {
+					// Counted from 1, as the records of a file are.
+					yield(schema.Example{}, fmt.Errorf("prompt %d of %s: %w", records, opts.PromptSource, err))
+					return
+				}
+				e.Index, e.PromptIndex, e.RandomName, e.RandomToken = n, n, schema.NoToken, schema.NoToken
+				if e.Query != schema.NoPosition {
+					draws.draw(&e)
+				}
+				n++
+				if !yield(e, nil) {
+					return
+				}
 			}
 		}
 	}
+}
+
+// made makes a prompt ready, or the windows of a document.
+func (o *Options) made(p schema.Prompt) iter.Seq2[schema.Example, error] {
+	if p.Document != "" {
+		return o.Engine.Windows(p, o.Window, o.Stride)
+	}
+	return func(yield func(schema.Example, error) bool) { yield(o.Engine.Example(p)) }
 }
 
 // pipe computes batches, part by part, and hands the parts to be written, while the next is computed. It returns when both
@@ -274,7 +303,7 @@ func examples(ctx context.Context, opts *Options, draws *lottery) func(yield fun
 func (w *writer) pipe(ctx context.Context, log *slog.Logger) error {
 	computing, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	c := &computer{opts: w.opts, run: w.run, old: w.resumed.count(), parts: make(chan part)} // of its own: the writer is busy
+	c := &computer{opts: w.opts, run: w.run, old: w.resumed.count(), next: w.summary.Examples, parts: make(chan part)} // of its own: the writer is busy
 	written := make(chan error, 1)
 	go func() {
 		// A transaction that has begun is finished, whatever happens to ctx.
@@ -292,19 +321,20 @@ func (w *writer) pipe(ctx context.Context, log *slog.Logger) error {
 	return err
 }
 
-// computer has the engine analyse the examples of a run.
+// computer has the engine explain the prompts of a run.
 type computer struct {
 	opts  *Options
 	run   schema.Run
-	old   int // examples that a resumed run has already
+	old   int // prompts that a resumed run has already
+	next  int // number of the next example
 	parts chan part
 }
 
-// compute analyses the prompts batch by batch, but for those that a resumed run has already.
+// compute explains the prompts batch by batch, but for those that a resumed run has already.
 func (c *computer) compute(ctx context.Context) error {
-	size, more := batchExamples(c.opts.BatchExamples, &c.run), 0
-	if c.opts.BatchExamples == 0 {
-		more = size / 4 // the last few examples join the batch before: in a forward pass of their own, two take as long as four
+	size, more := batchPrompts(c.opts.BatchPrompts, &c.run), 0
+	if c.opts.BatchPrompts == 0 {
+		more = size / 4 // the last few prompts join the batch before: in a forward pass of their own, two take as long as four
 	}
 	draws, err := newLottery(c.opts, &c.run)
 	if err != nil {
@@ -317,7 +347,7 @@ func (c *computer) compute(ctx context.Context) error {
 			return err
 		}
 		done++
-		if e.Index < c.old {
+		if e.PromptIndex < c.old {
 			continue
 		}
 		pending = append(pending, e)
@@ -337,11 +367,11 @@ func (c *computer) compute(ctx context.Context) error {
 	return nil
 }
 
-// batch analyses what is committed together.
+// batch explains what is committed together.
 func (c *computer) batch(ctx context.Context, pending []schema.Example) error {
 	passes := c.opts.Engine.Passes(pending)
 	for i, pass := range passes {
-		results, err := c.analyze(ctx, pass)
+		results, err := c.explain(ctx, pass)
 		if err != nil {
 			return err
 		}
@@ -354,44 +384,52 @@ func (c *computer) batch(ctx context.Context, pending []schema.Example) error {
 	return nil
 }
 
-// analyze has examples analysed and checks what comes back. The results own their examples: the
+// explain has prompts explained, checks what comes back and numbers the examples. The results own their prompts: the
 // slice may be reused.
-func (c *computer) analyze(ctx context.Context, pending []schema.Example) ([]schema.Result, error) {
-	results, err := c.opts.Engine.Analyze(ctx, pending)
+func (c *computer) explain(ctx context.Context, pending []schema.Example) ([]schema.PromptResult, error) {
+	results, err := c.opts.Engine.Explain(ctx, pending)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, cancelled(ctx)
 		}
-		return nil, fmt.Errorf("examples %d to %d: %w", pending[0].Index, pending[len(pending)-1].Index, err)
+		return nil, fmt.Errorf("prompts %d to %d: %w", pending[0].PromptIndex+1, pending[len(pending)-1].PromptIndex+1, err)
 	}
 	if len(results) != len(pending) {
-		return nil, fmt.Errorf("the engine gave %d results for %d examples", len(results), len(pending))
+		return nil, fmt.Errorf("the engine gave %d results for %d prompts", len(results), len(pending))
 	}
 	for i := range results {
-		if err := c.check(&results[i], pending[i].Index); err != nil {
-			return nil, err
+		r := &results[i]
+		if r.Prompt.PromptIndex != pending[i].PromptIndex {
+			return nil, fmt.Errorf("the engine gave prompt %d, want %d", r.Prompt.PromptIndex+1, pending[i].PromptIndex+1)
+		}
+		for j := range r.Examples {
+			if err := c.check(&r.Examples[j], r.Prompt.PromptIndex); err != nil {
+				return nil, err
+			}
+			r.Examples[j].Example.Index = c.next
+			c.next++
 		}
 	}
 	return results, nil
 }
 
 // check compares a result with what the manifest says.
-func (c *computer) check(r *schema.Result, index int) error {
+func (c *computer) check(r *schema.Result, prompt int) error {
 	heads := c.run.Heads
-	if r.Example.Index != index || len(r.Heads) != len(heads) {
-		return fmt.Errorf("the engine gave example %d with %d heads, want example %d with %d", r.Example.Index, len(r.Heads), index, len(heads))
+	if r.Example.PromptIndex != prompt || len(r.Heads) != len(heads) {
+		return fmt.Errorf("the engine gave an example of prompt %d with %d heads, want one of prompt %d with %d", r.Example.PromptIndex+1, len(r.Heads), prompt+1, len(heads))
 	}
 	if (r.Logits != nil) != c.run.Logits {
-		return fmt.Errorf("example %d: the engine gave logits: %t, want %t", index, r.Logits != nil, c.run.Logits)
+		return fmt.Errorf("prompt %d: the engine gave logits: %t, want %t", prompt+1, r.Logits != nil, c.run.Logits)
 	}
 	for i := range r.Heads {
 		h := &r.Heads[i]
 		switch {
 		case h.Head != heads[i].Head:
-			return fmt.Errorf("example %d: the engine gave head %s, want %s", index, h.Head, heads[i].Head)
+			return fmt.Errorf("prompt %d: the engine gave head %s, want %s", prompt+1, h.Head, heads[i].Head)
 		case len(h.Factors) > 0 != c.run.Factors || len(h.Pairs) > 0 != c.run.Pairs:
-			return fmt.Errorf("example %d, head %s: the engine gave factors: %t, pairs: %t, want %t and %t",
-				index, h.Head, len(h.Factors) > 0, len(h.Pairs) > 0, c.run.Factors, c.run.Pairs)
+			return fmt.Errorf("prompt %d, head %s: the engine gave factors: %t, pairs: %t, want %t and %t",
+				prompt+1, h.Head, len(h.Factors) > 0, len(h.Pairs) > 0, c.run.Factors, c.run.Pairs)
 		}
 	}
 	return nil

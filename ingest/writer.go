@@ -40,7 +40,7 @@ func newWriter(opts *Options, run schema.Run) *writer {
 // report tells the caller how far the run is.
 func (w *writer) report() {
 	if w.opts.Progress != nil {
-		w.opts.Progress(Progress{Examples: w.summary.Examples, Total: w.run.Prompts, Rows: w.summary.Rows,
+		w.opts.Progress(Progress{Prompts: w.summary.Prompts, Total: w.run.Prompts, Examples: w.summary.Examples, Rows: w.summary.Rows,
 			Resumable: w.db != nil && !w.db.Pending()})
 	}
 }
@@ -51,7 +51,7 @@ func (w *writer) writeAll(ctx context.Context, parts <-chan part, log *slog.Logg
 		if err := w.write(ctx, first, parts); err != nil {
 			return err
 		}
-		log.Debug("batch written", keyExamples, w.summary.Examples, keyRows, w.summary.Rows)
+		log.Debug("batch written", keyPrompts, w.summary.Prompts, keyExamples, w.summary.Examples, keyRows, w.summary.Rows)
 		w.report()
 	}
 	return nil
@@ -67,7 +67,7 @@ func (w *writer) write(ctx context.Context, p part, more <-chan part) error {
 		}
 	}
 	var appended [tableCount]int64
-	examples := 0
+	prompts, examples := 0, 0
 	err := w.db.InTx(ctx, w.conn, func() error {
 		if first {
 			if err := w.manifest(ctx); err != nil {
@@ -82,7 +82,10 @@ func (w *writer) write(ctx context.Context, p part, more <-chan part) error {
 			for i, n := range rows {
 				appended[i] += n
 			}
-			examples += len(p.results)
+			prompts += len(p.results)
+			for i := range p.results {
+				examples += len(p.results[i].Examples)
+			}
 			if p.last {
 				break
 			}
@@ -97,9 +100,10 @@ func (w *writer) write(ctx context.Context, p part, more <-chan part) error {
 		w.summary.Rows += n
 	}
 	w.summary.Batches++
+	w.summary.Prompts += prompts
 	w.summary.Examples += examples
 	w.summary.MaxClosure = w.closure
-	if first && !w.replaces && w.run.Prompts-w.summary.Examples >= publishBatches*examples {
+	if first && !w.replaces && w.run.Prompts-w.summary.Prompts >= publishBatches*prompts {
 		return w.publish(ctx)
 	}
 	return nil
@@ -160,7 +164,7 @@ func (w *writer) close(ctx context.Context) error {
 }
 
 func (w *writer) incomplete(cause error) *Incomplete {
-	return &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Examples: w.summary.Examples, Total: w.run.Prompts, Err: cause}
+	return &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Prompts: w.summary.Prompts, Total: w.run.Prompts, Err: cause}
 }
 
 // abandon cleans up after a failure, and gives the error to return: before the first batch nothing has happened to the
@@ -207,11 +211,11 @@ func unfinishedName(path string) string {
 }
 
 // appendRows appends the rows of a part and says how many went to each table.
-func (w *writer) appendRows(results []schema.Result) (n [tableCount]int64, err error) {
+func (w *writer) appendRows(results []schema.PromptResult) (n [tableCount]int64, err error) {
 	tables := &appenders{w: w}
 	for i := range results {
-		if err = w.appendResult(tables, &results[i]); err != nil {
-			err = fmt.Errorf("example %d: %w", results[i].Example.Index, err)
+		if err = w.appendPrompt(tables, &results[i]); err != nil {
+			err = fmt.Errorf("prompt %d: %w", results[i].Prompt.PromptIndex+1, err)
 			break
 		}
 	}
