@@ -261,7 +261,7 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	options := ingest.Options{
 		Engine: e, Prompts: source.prompts, Names: source.names, Path: f.output, Append: f.add, Force: f.force, Resume: f.resume,
 		CreatedAt: time.Now(), Version: Version(), CommandLine: call.line(), PromptSource: source.name, Seed: f.prompts.sampling.Seed,
-		BatchExamples: f.batch,
+		BatchPrompts: f.batch,
 		SavedQueries:  travelling(queries.Embedded()),
 	}
 	show := bar.show
@@ -281,7 +281,7 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	summary.Notices = append(source.notices, summary.Notices...)
 	f.tell(summary, len(e.Heads()), stderr)
 	fmt.Fprintf(stderr, "%s: run %d, %s, %s, %d rows in %s\n", summary.Path, summary.RunID,
-		plural(summary.Examples, "prompt"), headList(e.Heads()), summary.Rows, round(summary.Elapsed))
+		plural(summary.Prompts, "prompt"), headList(e.Heads()), summary.Rows, round(summary.Elapsed))
 	meant := ""
 	if f.engine.Convention == schema.Notebook {
 		meant = ", as the notebook's arithmetic leaves parts out"
@@ -294,13 +294,13 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 // are worth waiting for.
 func onInterrupt(p ingest.Progress) lastWords {
 	switch {
-	case p.Examples == 0:
+	case p.Prompts == 0:
 		return lastWords{why: "interrupted"}
 	case !p.Resumable:
 		return lastWords{wait: true}
 	}
-	return lastWords{why: fmt.Sprintf("interrupted after %d of %d examples\nhint: the file is sound: the same command with --resume computes the other %d",
-		p.Examples, p.Total, p.Total-p.Examples)}
+	return lastWords{why: fmt.Sprintf("interrupted after %d of %d prompts\nhint: the file is sound: the same command with --resume computes the other %d",
+		p.Prompts, p.Total, p.Total-p.Prompts)}
 }
 
 // tell says what the run does without although nobody said so, and which flag would have it otherwise.

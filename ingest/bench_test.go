@@ -28,13 +28,14 @@ func newReplay(run schema.Run, n int) *replay {
 	return &replay{f, schematest.Random(run, 1, n)}
 }
 
-func (r *replay) Analyze(_ context.Context, examples []schema.Example) ([]schema.Result, error) {
-	list := make([]schema.Result, len(examples))
-	for i, e := range examples {
-		list[i] = r.results[e.Index%len(r.results)]
-		random := list[i].Example
-		list[i].Example = schematest.Example(e.Index)
-		list[i].Example.RandomName, list[i].Example.RandomToken = random.RandomName, random.RandomToken
+func (r *replay) Explain(_ context.Context, prompts []schema.Example) ([]schema.PromptResult, error) {
+	list := make([]schema.PromptResult, len(prompts))
+	for i, e := range prompts {
+		result := r.results[e.Index%len(r.results)]
+		random := result.Example
+		result.Example = schematest.Example(e.Index)
+		result.Example.RandomName, result.Example.RandomToken = random.RandomName, random.RandomToken
+		list[i] = schema.PromptResult{Prompt: result.Example, Examples: []schema.Result{result}}
 	}
 	return list, nil
 }

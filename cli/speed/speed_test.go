@@ -336,8 +336,12 @@ type replay struct {
 // Prepare has been done too.
 func (r *replay) Prepare(context.Context, []schema.Example) error { return nil }
 
-func (r *replay) Analyze(_ context.Context, list []schema.Example) ([]schema.Result, error) {
-	return r.results[list[0].Index : list[len(list)-1].Index+1], nil
+func (r *replay) Explain(_ context.Context, list []schema.Example) ([]schema.PromptResult, error) {
+	found := make([]schema.PromptResult, len(list))
+	for i, x := range list {
+		found[i] = schema.PromptResult{Prompt: x, Examples: r.results[x.Index : x.Index+1]}
+	}
+	return found, nil
 }
 
 // benchmarkWriter writes results that lie in memory: x-insert is the processor time of DuckDB's own INSERT ... SELECT of the same rows
