@@ -262,7 +262,7 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 		Engine: e, Prompts: source.prompts, Names: source.names, Path: f.output, Append: f.add, Force: f.force, Resume: f.resume,
 		CreatedAt: time.Now(), Version: Version(), CommandLine: call.line(), PromptSource: source.name, Seed: f.prompts.sampling.Seed,
 		BatchPrompts: f.batch,
-		SavedQueries:  travelling(queries.Embedded()),
+		SavedQueries: travelling(queries.Embedded()),
 	}
 	show := bar.show
 	if f.verbose {

@@ -13,8 +13,11 @@ import (
 // The default bases of a head in layer 10 of GPT-2 small make 165,000 rows of 48 prompts.
 const (
 	maxBatchPrompts = 48
-	maxBatchRows     = 200_000
+	maxBatchRows    = 200_000
 )
+
+// maxPartRows bounds what lies in memory of edges that rules have chosen: rows of contributions and attention.
+const maxPartRows = 50_000
 
 // batchPrompts gives the number of prompts in a batch: what was asked for, or as many as the bounds allow, or a few
 // less where that keeps the file small.

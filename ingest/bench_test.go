@@ -28,16 +28,17 @@ func newReplay(run schema.Run, n int) *replay {
 	return &replay{f, schematest.Random(run, 1, n)}
 }
 
-func (r *replay) Explain(_ context.Context, prompts []schema.Example) ([]schema.PromptResult, error) {
-	list := make([]schema.PromptResult, len(prompts))
+func (r *replay) Stream(_ context.Context, prompts []schema.Example, yield func(int, schema.PromptResult) error) error {
 	for i, e := range prompts {
 		result := r.results[e.Index%len(r.results)]
 		random := result.Example
 		result.Example = schematest.Example(e.Index)
 		result.Example.RandomName, result.Example.RandomToken = random.RandomName, random.RandomToken
-		list[i] = schema.PromptResult{Prompt: result.Example, Examples: []schema.Result{result}}
+		if err := yield(i, schema.PromptResult{Prompt: result.Example, Examples: []schema.Result{result}}); err != nil {
+			return err
+		}
 	}
-	return list, nil
+	return nil
 }
 
 // BenchmarkWrite measures everything but the engine, new file and checkpoint included: the writer and the means of pairs. A new

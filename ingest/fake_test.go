@@ -142,8 +142,9 @@ func (f *fake) Windows(p schema.Prompt, window, stride int) iter.Seq2[schema.Exa
 	}
 }
 
-// Explain explains the edge that a prompt came with and, with rules, those to the token before the query and to the first one.
-func (f *fake) Explain(ctx context.Context, prompts []schema.Example) ([]schema.PromptResult, error) {
+// Stream explains the edge that a prompt came with and, with rules, those to the token before the query and to the first one, two at a
+// time.
+func (f *fake) Stream(ctx context.Context, prompts []schema.Example, yield func(int, schema.PromptResult) error) error {
 	var flat []schema.Result
 	var counts []int
 	for _, p := range prompts {
@@ -159,23 +160,29 @@ func (f *fake) Explain(ctx context.Context, prompts []schema.Example) ([]schema.
 	}
 	if f.analyze != nil {
 		if err := f.analyze(ctx, flat); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	results := make([]schema.PromptResult, len(prompts))
 	for i, p := range prompts {
-		results[i] = schema.PromptResult{Prompt: p, Examples: flat[:counts[i]:counts[i]]}
-		flat = flat[counts[i]:]
-		if !f.measures {
-			continue
-		}
-		for _, h := range f.run.Heads {
-			for _, m := range []string{"previous", "entropy"} {
-				results[i].Measures = append(results[i].Measures, schema.HeadMeasure{Head: h.Head, Measure: m, N: len(p.Tokens) - 1, Value: number(p.Prompt.Text, h.Head, m)})
+		result := schema.PromptResult{Prompt: p}
+		if f.measures {
+			for _, h := range f.run.Heads {
+				for _, m := range []string{"self", "entropy"} {
+					result.Measures = append(result.Measures, schema.HeadMeasure{Head: h.Head, Measure: m, N: len(p.Tokens), Value: number(p.Prompt.Text, h.Head, m)})
+				}
 			}
 		}
+		for first := true; first || counts[i] > 0; first = false {
+			n := min(counts[i], 2)
+			result.Examples, flat = flat[:n:n], flat[n:]
+			counts[i] -= n
+			if err := yield(i, result); err != nil {
+				return err
+			}
+			result.Measures = nil
+		}
 	}
-	return results, nil
+	return nil
 }
 
 // edges lists the edges of a prompt in their order.

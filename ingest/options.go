@@ -27,17 +27,18 @@ type Engine interface {
 	// Windows cuts a document, a prompt without positions, into prompts of at most window tokens, each stride tokens
 	// after the one before.
 	Windows(document schema.Prompt, window, stride int) iter.Seq2[schema.Example, error]
-	// Prepare settles what depends on the prompts, from some of them. It is called once, before Explain, and may
+	// Prepare settles what depends on the prompts, from some of them. It is called once, before Stream, and may
 	// change the heads, the bases and the movers of the run.
 	Prepare(context.Context, []schema.Example) error
 	// Notices says, a sentence each, what was left out.
 	Notices() []string
-	// Passes cuts prompts into what Explain takes best at once.
+	// Passes cuts prompts into what Stream takes best at once.
 	Passes([]schema.Example) [][]schema.Example
-	// Explain gives one result for each prompt, in their order, that does not depend on the others: an example for each of
-	// its edges, the given one and those that rules choose, and what heads do on it. It is called again only after it has
-	// returned. In the exact convention it refuses contributions that do not add up.
-	Explain(context.Context, []schema.Example) ([]schema.PromptResult, error)
+	// Stream gives results of each prompt, in their order, that do not depend on the others: an example for each of its
+	// edges, the given one and those that rules choose, and what heads do on it. Prompt i comes in one part or several that
+	// follow each other, the first of them with what heads do. Stream is called again only after it has returned. In the
+	// exact convention it refuses contributions that do not add up.
+	Stream(ctx context.Context, prompts []schema.Example, yield func(i int, part schema.PromptResult) error) error
 }
 
 // SavedQuery is a question that travels with the file.

@@ -11,17 +11,20 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// appendPrompt appends the rows of one prompt and its edges, but for those that are sorted over the prompts of a part.
-func (w *writer) appendPrompt(tables *appenders, r *schema.PromptResult) error {
-	if err := w.appendText(tables, &r.Prompt); err != nil {
-		return err
+// appendPrompt appends the rows of one prompt and its edges, or of further edges of a prompt, but for those that are sorted over the
+// prompts of a part.
+func (w *writer) appendPrompt(tables *appenders, r *schema.PromptResult, further bool) error {
+	if !further {
+		w.prompt = stored{rows: map[int]bool{}, scales: map[[2]int]bool{}}
+		if err := w.appendText(tables, &r.Prompt); err != nil {
+			return err
+		}
+		if err := w.appendMeasures(tables, r); err != nil {
+			return err
+		}
 	}
-	if err := w.appendMeasures(tables, r); err != nil {
-		return err
-	}
-	seen := stored{rows: map[int]bool{}, scales: map[[2]int]bool{}}
 	for i := range r.Examples {
-		if err := w.appendResult(tables, &r.Examples[i], seen); err != nil {
+		if err := w.appendResult(tables, &r.Examples[i]); err != nil {
 			return fmt.Errorf("example %d: %w", r.Examples[i].Example.Index, err)
 		}
 	}
@@ -35,11 +38,11 @@ type stored struct {
 }
 
 // appendResult appends the rows of one example, but for those that are sorted over the examples of a part.
-func (w *writer) appendResult(tables *appenders, r *schema.Result, seen stored) error {
+func (w *writer) appendResult(tables *appenders, r *schema.Result) error {
 	if err := w.appendEdge(tables, &r.Example); err != nil {
 		return err
 	}
-	if err := w.appendScales(tables, r, seen); err != nil {
+	if err := w.appendScales(tables, r); err != nil {
 		return err
 	}
 	if err := w.appendLogits(tables, r); err != nil {
@@ -54,14 +57,14 @@ func (w *writer) appendResult(tables *appenders, r *schema.Result, seen stored) 
 				return fmt.Errorf("head %s: %w", h.Head, err)
 			}
 		}
-		if seen.rows[r.Example.Query] {
+		if w.prompt.rows[r.Example.Query] {
 			continue
 		}
 		if err := w.appendAttention(tables, &r.Example, h); err != nil {
 			return fmt.Errorf("head %s: %w", h.Head, err)
 		}
 	}
-	seen.rows[r.Example.Query] = true
+	w.prompt.rows[r.Example.Query] = true
 	return nil
 }
 
@@ -102,11 +105,7 @@ func (w *writer) appendText(tables *appenders, e *schema.Example) error {
 // appendMeasures appends what heads do on a prompt.
 func (w *writer) appendMeasures(tables *appenders, r *schema.PromptResult) error {
 	for _, m := range r.Measures {
-		var value dbfile.Value
-		if m.N > 0 {
-			value = float32(m.Value)
-		}
-		if err := tables.row(tableMeasure, w.runID(), promptID(&r.Prompt), w.headID(m.Head), m.Measure, int32(m.N), value); err != nil {
+		if err := tables.row(tableMeasure, w.runID(), promptID(&r.Prompt), w.headID(m.Head), m.Measure, int32(m.N), float32(m.Value)); err != nil {
 			return err
 		}
 	}
@@ -126,13 +125,13 @@ func (w *writer) appendEdge(tables *appenders, e *schema.Example) error {
 }
 
 // appendScales appends the scales of the norms behind attention and MLP at positions that no edge before has had.
-func (w *writer) appendScales(tables *appenders, r *schema.Result, seen stored) error {
+func (w *writer) appendScales(tables *appenders, r *schema.Result) error {
 	for _, s := range r.LayerScales {
 		at := [2]int{s.Layer, s.Pos}
-		if seen.scales[at] {
+		if w.prompt.scales[at] {
 			continue
 		}
-		seen.scales[at] = true
+		w.prompt.scales[at] = true
 		if err := tables.row(tableLayerScale, w.runID(), promptID(&r.Example), int32(s.Layer), int32(s.Pos), s.PostAttn, s.PostMLP); err != nil {
 			return err
 		}

@@ -90,10 +90,21 @@ func (e *MadeForError) Hint() string {
 	return fmt.Sprintf("give %d prompts, or one part for each of the %d", e.Examples, e.Total)
 }
 
-// part is what goes from the computing to the writing goroutine: the results of one forward pass.
+// part is what goes from the computing to the writing goroutine: the results of one forward pass, or of some edges of a prompt that has
+// many.
 type part struct {
-	results []schema.PromptResult
-	last    bool // of its batch, which is what is committed together
+	results   []schema.PromptResult
+	continues bool // the first result is of the prompt that the part before has left open
+	open      bool // the prompt of the last result goes on in the next part
+	last      bool // of its batch, which is what is committed together
+}
+
+// prompts counts the prompts that are complete with a part.
+func (p *part) prompts() int {
+	if p.open {
+		return len(p.results) - 1
+	}
+	return len(p.results)
 }
 
 // Run writes one run. When ctx is cancelled it stops: what is computed of a batch is written, what is being computed is
@@ -298,6 +309,9 @@ func (o *Options) made(p schema.Prompt) iter.Seq2[schema.Example, error] {
 	return func(yield func(schema.Example, error) bool) { yield(o.Engine.Example(p)) }
 }
 
+// errOpen is the writer's error for a batch that was cut off within a prompt: nothing of it is kept.
+var errOpen = errors.New("stopped within a prompt")
+
 // pipe computes batches, part by part, and hands the parts to be written, while the next is computed. It returns when both
 // are done.
 func (w *writer) pipe(ctx context.Context, log *slog.Logger) error {
@@ -315,7 +329,7 @@ func (w *writer) pipe(ctx context.Context, log *slog.Logger) error {
 	}()
 	err := c.compute(computing)
 	close(c.parts)
-	if werr := <-written; werr != nil {
+	if werr := <-written; werr != nil && !(err != nil && errors.Is(werr, errOpen)) {
 		return werr
 	}
 	return err
@@ -328,6 +342,11 @@ type computer struct {
 	old   int // prompts that a resumed run has already
 	next  int // number of the next example
 	parts chan part
+
+	// What is not sent yet.
+	part    part
+	rows    int // of contributions and attention in it
+	inBatch int // and in the parts of the batch that are sent
 }
 
 // compute explains the prompts batch by batch, but for those that a resumed run has already.
@@ -367,50 +386,92 @@ func (c *computer) compute(ctx context.Context) error {
 	return nil
 }
 
-// batch explains what is committed together.
+// batch explains prompts that are committed together, unless their edges are more than was foreseen: then in several transactions.
 func (c *computer) batch(ctx context.Context, pending []schema.Example) error {
 	passes := c.opts.Engine.Passes(pending)
 	for i, pass := range passes {
-		results, err := c.explain(ctx, pass)
-		if err != nil {
+		if err := c.explain(ctx, pass); err != nil {
 			return err
 		}
-		select {
-		case c.parts <- part{results, i == len(passes)-1}:
-		case <-ctx.Done():
-			return cancelled(ctx)
+		if err := c.send(ctx, false, i == len(passes)-1); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// explain has prompts explained, checks what comes back and numbers the examples. The results own their prompts: the
-// slice may be reused.
-func (c *computer) explain(ctx context.Context, pending []schema.Example) ([]schema.PromptResult, error) {
-	results, err := c.opts.Engine.Explain(ctx, pending)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, cancelled(ctx)
-		}
-		return nil, fmt.Errorf("prompts %d to %d: %w", pending[0].PromptIndex+1, pending[len(pending)-1].PromptIndex+1, err)
-	}
-	if len(results) != len(pending) {
-		return nil, fmt.Errorf("the engine gave %d results for %d prompts", len(results), len(pending))
-	}
-	for i := range results {
-		r := &results[i]
-		if r.Prompt.PromptIndex != pending[i].PromptIndex {
-			return nil, fmt.Errorf("the engine gave prompt %d, want %d", r.Prompt.PromptIndex+1, pending[i].PromptIndex+1)
+// explain has the prompts of a pass explained, checks what comes back and numbers the examples. Where rules choose edges, what comes
+// is sent part by part. The results own their prompts: the slice may be reused.
+func (c *computer) explain(ctx context.Context, pass []schema.Example) error {
+	var held *schema.PromptResult // until it is known whether its prompt goes on
+	begun := -1                   // the last prompt
+	err := c.opts.Engine.Stream(ctx, pass, func(i int, r schema.PromptResult) error {
+		if i < 0 || i >= len(pass) || i != begun && i != begun+1 || r.Prompt.PromptIndex != pass[i].PromptIndex {
+			return fmt.Errorf("the engine gave prompt %d after %d of %d", r.Prompt.PromptIndex+1, begun+1, len(pass))
 		}
 		for j := range r.Examples {
 			if err := c.check(&r.Examples[j], r.Prompt.PromptIndex); err != nil {
-				return nil, err
+				return err
 			}
 			r.Examples[j].Example.Index = c.next
 			c.next++
 		}
+		if held != nil {
+			if err := c.take(ctx, *held, i == begun); err != nil {
+				return err
+			}
+		}
+		held, begun = &r, i
+		return nil
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return cancelled(ctx)
+		}
+		return fmt.Errorf("prompts %d to %d: %w", pass[0].PromptIndex+1, pass[len(pass)-1].PromptIndex+1, err)
 	}
-	return results, nil
+	if begun != len(pass)-1 {
+		return fmt.Errorf("the engine gave %d results for %d prompts", begun+1, len(pass))
+	}
+	return c.take(ctx, *held, false)
+}
+
+// take adds a result to the part at hand, and sends that where it has grown too large by edges that rules have chosen. open tells
+// that the prompt of the result goes on.
+func (c *computer) take(ctx context.Context, r schema.PromptResult, open bool) error {
+	c.part.results = append(c.part.results, r)
+	chosen := r.Prompt.Query == schema.NoPosition || open
+	for i := range r.Examples {
+		chosen = chosen || len(r.Examples[i].Example.Rules) > 0
+		for j := range r.Examples[i].Heads {
+			h := &r.Examples[i].Heads[j]
+			c.rows += len(h.Contributions) + len(h.Attention)
+		}
+	}
+	if chosen && c.rows >= maxPartRows || open {
+		return c.send(ctx, open, !open && c.opts.BatchPrompts == 0 && c.inBatch+c.rows >= maxBatchRows)
+	}
+	return nil
+}
+
+// send hands the part at hand to be written.
+func (c *computer) send(ctx context.Context, open, last bool) error {
+	if len(c.part.results) == 0 && (!last || c.inBatch == 0) {
+		return nil // all is sent, and the batch is ended
+	}
+	p := c.part
+	p.open, p.last = open, last
+	c.part = part{continues: open}
+	if c.inBatch += c.rows; last {
+		c.inBatch = 0
+	}
+	c.rows = 0
+	select {
+	case c.parts <- p:
+		return nil
+	case <-ctx.Done():
+		return cancelled(ctx)
+	}
 }
 
 // check compares a result with what the manifest says.

@@ -30,6 +30,7 @@ type writer struct {
 	rows         [tableCount]int64 // committed
 	means        *engine.PairMeans
 	closure      float64 // largest residual so far, of rows that are not committed too
+	prompt       stored  // of the prompt that is being written
 	summary      Summary
 }
 
@@ -74,21 +75,25 @@ func (w *writer) write(ctx context.Context, p part, more <-chan part) error {
 				return err
 			}
 		}
+		open := false
 		for there := true; there; p, there = <-more {
-			rows, err := w.appendRows(p.results)
+			rows, err := w.appendRows(&p)
 			if err != nil {
 				return err
 			}
 			for i, n := range rows {
 				appended[i] += n
 			}
-			prompts += len(p.results)
+			prompts += p.prompts()
 			for i := range p.results {
 				examples += len(p.results[i].Examples)
 			}
-			if p.last {
+			if open = p.open; p.last {
 				break
 			}
+		}
+		if open {
+			return errOpen
 		}
 		return nil
 	})
@@ -211,16 +216,16 @@ func unfinishedName(path string) string {
 }
 
 // appendRows appends the rows of a part and says how many went to each table.
-func (w *writer) appendRows(results []schema.PromptResult) (n [tableCount]int64, err error) {
+func (w *writer) appendRows(p *part) (n [tableCount]int64, err error) {
 	tables := &appenders{w: w}
-	for i := range results {
-		if err = w.appendPrompt(tables, &results[i]); err != nil {
-			err = fmt.Errorf("prompt %d: %w", results[i].Prompt.PromptIndex+1, err)
+	for i := range p.results {
+		if err = w.appendPrompt(tables, &p.results[i], i == 0 && p.continues); err != nil {
+			err = fmt.Errorf("prompt %d: %w", p.results[i].Prompt.PromptIndex+1, err)
 			break
 		}
 	}
 	if err == nil {
-		err = w.appendContributions(tables, results)
+		err = w.appendContributions(tables, p.results)
 	}
 	n, cerr := tables.close()
 	return n, errors.Join(err, cerr)

@@ -336,12 +336,13 @@ type replay struct {
 // Prepare has been done too.
 func (r *replay) Prepare(context.Context, []schema.Example) error { return nil }
 
-func (r *replay) Explain(_ context.Context, list []schema.Example) ([]schema.PromptResult, error) {
-	found := make([]schema.PromptResult, len(list))
+func (r *replay) Stream(_ context.Context, list []schema.Example, yield func(int, schema.PromptResult) error) error {
 	for i, x := range list {
-		found[i] = schema.PromptResult{Prompt: x, Examples: r.results[x.Index : x.Index+1]}
+		if err := yield(i, schema.PromptResult{Prompt: x, Examples: r.results[x.Index : x.Index+1]}); err != nil {
+			return err
+		}
 	}
-	return found, nil
+	return nil
 }
 
 // benchmarkWriter writes results that lie in memory: x-insert is the processor time of DuckDB's own INSERT ... SELECT of the same rows
