@@ -9,10 +9,12 @@ import (
 	"io/fs"
 	"iter"
 	"log/slog"
+	"maps"
 	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,6 +44,7 @@ type ingestFlags struct {
 	batch         int
 	add, force    bool
 	resume        bool
+	dryRun, large bool
 	verbose       bool
 	profile       profileFlags
 }
@@ -95,6 +98,7 @@ does not add up is refused. Contributions to a score are not causal effects.`,
   ducklens ingest --model gpt2 --head 10.7 --prompts prompts.jsonl -o mine.duckdb
   ducklens ingest --model gpt2 --head all --text corpus.txt -o heads.duckdb
   ducklens ingest --model gpt2 --head 10.7 --text corpus.jsonl --edges top:1,induction --max-edges 50 -o texts.duckdb
+  ducklens ingest --model gpt2 --head all --text corpus.txt --edges top:3 --dry-run
   ducklens ingest --model gpt2 --head 10.7 --null 20 --mover 9.9,9.6 -o with_null.duckdb
   ducklens ingest --model gpt2 --head 10.7 --convention notebook -o notebook.duckdb
   ducklens ingest --model smollm2.gguf --head 24.4 --logits -o smollm2.duckdb
@@ -107,7 +111,7 @@ does not add up is refused. Contributions to a score are not causal effects.`,
 			if err := f.check(cmd.Flags()); err != nil {
 				return err
 			}
-			return f.run(cmd.Context(), call, cmd.ErrOrStderr())
+			return f.run(cmd.Context(), call, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	group(cmd, f.flags()...)
@@ -125,6 +129,9 @@ func (f *ingestFlags) flags() []flagGroup {
 	flags.BoolVar(&f.add, "append", false, "add a run to the file")
 	flags.BoolVar(&f.force, "force", false, "replace the file if it exists")
 	flags.BoolVar(&f.resume, "resume", false, "continue the run in the file that was interrupted; all other flags as they were")
+
+	flags.BoolVar(&f.dryRun, "dry-run", false, "say how many prompts, edges and rows there will be, how large the file and how long it takes, measured on a few prompts; write nothing")
+	flags.BoolVar(&f.large, "large", false, fmt.Sprintf("let the file become larger than %d million rows or %d GB", ingest.MaxRows/1_000_000, ingest.MaxBytes/1_000_000_000))
 
 	texts := newFlagGroup("Prompts")
 	flags = texts.flags
@@ -180,7 +187,7 @@ const textEdges = 16
 func (f *ingestFlags) check(flags *pflag.FlagSet) error {
 	var missing []string
 	for _, want := range []struct{ flag, value string }{{"--model", f.model}, {"-o", f.output}} {
-		if want.value == "" {
+		if want.value == "" && (want.flag != "-o" || !f.dryRun) {
 			missing = append(missing, want.flag)
 		}
 	}
@@ -344,12 +351,14 @@ func isAre(list []string) string {
 const garbagePercent = 30
 
 // run does the ingest.
-func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer) (err error) {
+func (f *ingestFlags) run(ctx context.Context, call invocation, stdout, stderr io.Writer) (err error) {
 	PreferThroughput()
 	// Before the model is loaded, which takes longest.
 	target := ingest.Options{Path: f.output, Append: f.add, Force: f.force, Resume: f.resume}
-	if err := target.CheckTarget(ctx); err != nil {
-		return err
+	if !f.dryRun {
+		if err := target.CheckTarget(ctx); err != nil {
+			return err
+		}
 	}
 	source, err := f.prompts.open(ctx)
 	if err != nil {
@@ -388,7 +397,7 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	options := ingest.Options{
 		Engine: e, Prompts: source.prompts, Names: source.names, Path: f.output, Append: f.add, Force: f.force, Resume: f.resume,
 		CreatedAt: time.Now(), Version: Version(), CommandLine: call.line(), PromptSource: source.name, Seed: f.prompts.sampling.Seed,
-		Window: window, Stride: f.prompts.stride, BatchPrompts: f.batch,
+		Window: window, Stride: f.prompts.stride, BatchPrompts: f.batch, Large: f.large,
 		SavedQueries: travelling(queries.Embedded()),
 	}
 	show := bar.show
@@ -399,6 +408,14 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	options.Progress = func(p ingest.Progress) {
 		show(p)
 		ownProcess(ctx).say(onInterrupt(p))
+	}
+	if f.dryRun {
+		options.Path = cmp.Or(f.output, "run.duckdb")
+		size, err := ingest.Measure(ctx, options)
+		if err != nil {
+			return withFlags(source.atNames(err, e))
+		}
+		return tellSize(stdout, size, headList(e.Heads()))
 	}
 	summary, err := ingest.Run(ctx, options)
 	bar.stop()
@@ -422,6 +439,25 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	}
 	fmt.Fprintf(stderr, "largest closure residual %.1e%s; ask it: %s query %s key_components\n", summary.MaxClosure, meant, call.program, quote(summary.Path))
 	return nil
+}
+
+// tellSize says what a run is going to be.
+func tellSize(w io.Writer, s ingest.Size, heads string) error {
+	about := "about "
+	if s.Sample == int(s.Prompts) {
+		about = ""
+	}
+	fmt.Fprintf(w, "%s of %s, %s%s, %s\n", plural(int(s.Prompts), "prompt"), plural(int(s.Tokens), "token"), about, plural(int(s.Edges), "edge"), heads)
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
+	for _, table := range slices.SortedFunc(maps.Keys(s.Rows), func(a, b string) int { return cmp.Or(cmp.Compare(s.Rows[b], s.Rows[a]), cmp.Compare(a, b)) }) {
+		fmt.Fprintf(t, "\t%d\t rows of %s\n", s.Rows[table], table)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%s%s, about %s and %s; measured on %s, nothing is written\n", about, plural(int(s.TotalRows()), "row"), ingest.Bytes(s.Bytes),
+		round(time.Duration(s.Seconds*float64(time.Second))), plural(s.Sample, "prompt"))
+	return err
 }
 
 // onInterrupt is what a run says that is interrupted and does not stop by itself soon. Batches that are in no file that could be resumed

@@ -167,9 +167,13 @@ func (f *fake) Stream(ctx context.Context, prompts []schema.Example, yield func(
 		result := schema.PromptResult{Prompt: p}
 		if f.measures {
 			for _, h := range f.run.Heads {
-				for _, m := range []string{"self", "entropy"} {
-					result.Measures = append(result.Measures, schema.HeadMeasure{Head: h.Head, Measure: m, N: len(p.Tokens), Value: number(p.Prompt.Text, h.Head, m)})
+				self := 0.0
+				for query := range p.Tokens {
+					e := p
+					e.Query, e.Key = query, 0
+					self += float64(f.head(e, h.Head).Attention[query].Prob) / float64(len(p.Tokens))
 				}
+				result.Measures = append(result.Measures, schema.HeadMeasure{Head: h.Head, Measure: "self", N: len(p.Tokens), Value: self})
 			}
 		}
 		for first := true; first || counts[i] > 0; first = false {

@@ -94,6 +94,14 @@ type Options struct {
 	// bounded number of rows. Results do not depend on it.
 	BatchPrompts int
 
+	// Large lets a run become larger than [MaxRows] and [MaxBytes]. Otherwise it is refused with a [TooLargeError] as soon as its first
+	// batch says that it will, or is stopped when it does.
+	Large bool
+
+	only   func(prompt int) bool // of a sample: whether a prompt is in it
+	enough func() bool           // and whether it has enough
+	most   limits                // of tests; zero: MaxRows and MaxBytes
+
 	SavedQueries []SavedQuery   // those that the file does not have yet are added to it
 	Database     dbfile.Options // Replace is ignored: Force decides
 	Progress     func(Progress) // called in order from one goroutine, at the start and after each batch; may be nil

@@ -137,6 +137,9 @@ func Run(ctx context.Context, opts Options) (Summary, error) {
 		return Summary{}, err
 	}
 	w := newWriter(&opts, opts.manifest(source))
+	for _, n := range source.tokens {
+		w.allTokens += int64(n)
+	}
 	w.summary.Notices = w.notices(source)
 	if begun {
 		w.summary.Notices = append(w.summary.Notices, "there is no file yet, so the run is begun")
@@ -170,6 +173,7 @@ func Run(ctx context.Context, opts Options) (Summary, error) {
 type prompted struct {
 	total  int
 	sha256 string           // see [fingerprint]
+	tokens []int32          // of each prompt
 	probe  []schema.Example // the first few and, if they all have a baseline, the first that has none
 	odd    oddities
 }
@@ -230,6 +234,7 @@ func checkPrompts(ctx context.Context, opts *Options) (p prompted, err error) {
 			bare = bare || none
 		}
 		fingerprint(print, &e)
+		p.tokens = append(p.tokens, int32(len(e.Tokens)))
 		p.odd.add(&e)
 		p.total++
 	}
@@ -365,6 +370,9 @@ func (c *computer) compute(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if c.opts.only != nil && !c.opts.only(e.PromptIndex) {
+			continue
+		}
 		done++
 		if e.PromptIndex < c.old {
 			continue
@@ -395,6 +403,9 @@ func (c *computer) batch(ctx context.Context, pending []schema.Example) error {
 		}
 		if err := c.send(ctx, false, i == len(passes)-1); err != nil {
 			return err
+		}
+		if c.opts.enough != nil && c.opts.enough() {
+			return errSampled
 		}
 	}
 	return nil

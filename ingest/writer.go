@@ -31,6 +31,8 @@ type writer struct {
 	means        *engine.PairMeans
 	closure      float64 // largest residual so far, of rows that are not committed too
 	prompt       stored  // of the prompt that is being written
+	tokens       int64   // of the prompts that are complete
+	allTokens    int64   // of those of the run
 	summary      Summary
 }
 
@@ -87,6 +89,12 @@ func (w *writer) write(ctx context.Context, p part, more <-chan part) error {
 			prompts += p.prompts()
 			for i := range p.results {
 				examples += len(p.results[i].Examples)
+			}
+			for i := range p.results[:p.prompts()] {
+				w.tokens += int64(len(p.results[i].Prompt.Tokens))
+			}
+			if err := w.tooLarge(appended, prompts); err != nil {
+				return err
 			}
 			if open = p.open; p.last {
 				break
