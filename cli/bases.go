@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ducklens/engine"
+	"ducklens/ingest"
 	"ducklens/schema"
 )
 
@@ -113,6 +114,8 @@ func withFlags(err error) error {
 				line = "--" + side + "-basis chooses bases"
 			}
 		}
+	case errors.As(err, new(*ingest.TooLargeError)):
+		line = "-n, --max-edges, --head and the bases make it smaller, --dry-run says how large it is, --large lets it become so"
 	default:
 		return err
 	}

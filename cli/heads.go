@@ -1,15 +1,21 @@
 package cli
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"ducklens/queries"
 	"ducklens/queries/output"
+	"ducklens/queries/session"
 )
 
 // newHeads builds `ducklens heads`.
@@ -24,10 +30,16 @@ func newHeads() *cobra.Command {
 that of the attention probability of the key unless --by says otherwise: diff_prob subtracts that of the baseline; score
 and diff are the same of the score before softmax. It is the saved query top_heads, which ducklens plot can draw.
 
-To look at every head of a model before choosing one, ingest them all without bases:
-  ducklens ingest --model DIR --head all --query-basis none --key-basis none -o all.duckdb`,
+Of a run over texts (ducklens ingest --text) it also says what the heads do on them, mean over all query positions: attention
+to the previous token, to the first one, to the query itself, to duplicates of it and to induction targets, entropy, mean
+distance, and how often one token gets most. Each of these may order the heads. It is the saved query head_measures.
+
+To look at every head of a model before choosing one, ingest them all without bases, or over texts:
+  ducklens ingest --model DIR --head all --query-basis none --key-basis none -o all.duckdb
+  ducklens ingest --model DIR --head all --text corpus.txt -o heads.duckdb`,
 		Example: `  ducklens heads run.duckdb
-  ducklens heads run.duckdb --by diff_prob --most 5`,
+  ducklens heads run.duckdb --by diff_prob --most 5
+  ducklens heads texts.duckdb --by induction`,
 		GroupID: groupAsk,
 		Args:    exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -35,21 +47,20 @@ To look at every head of a model before choosing one, ingest them all without ba
 			if err != nil {
 				return err
 			}
-			for name, value := range map[string]string{"by": by.String(), "most": strconv.Itoa(most)} {
-				if cmd.Flags().Changed(name) {
-					set[name] = value
-				}
-			}
-			q, err := queries.Find(queries.Embedded(), "top_heads")
-			if err != nil {
-				return err
+			asked := cmd.Flags().Changed("by")
+			if cmd.Flags().Changed("most") {
+				set["most"] = strconv.Itoa(most)
 			}
 			s, err := ask.open(cmd.Context(), args[0], cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
 			defer closing(s, &err)
-			result, err := s.Run(cmd.Context(), q, set)
+			measured, err := headMeasures(cmd.Context(), s, set)
+			if err != nil {
+				return err
+			}
+			result, err := headScores(cmd.Context(), s, set, by, asked, most, measured)
 			if err != nil {
 				return err
 			}
@@ -57,9 +68,13 @@ To look at every head of a model before choosing one, ingest them all without ba
 				if why := whyNone(cmd.Context(), s, set); why != "" {
 					return &hinted{errors.New("the run has no heads with such a number"), why}
 				}
-				return &hinted{errors.New("the run has no heads with such a number"), "without baselines in its prompts there is no diff"}
+				hint := "without baselines in its prompts there is no diff"
+				if slices.Contains(textMeasures, by) {
+					hint = "ducklens ingest --text says what heads do on texts"
+				}
+				return &hinted{errors.New("the run has no heads with such a number"), hint}
 			}
-			return output.Write(cmd.Context(), cmd.OutOrStdout(), format, headColumns(result), screen(cmd.OutOrStdout()))
+			return output.Write(cmd.Context(), cmd.OutOrStdout(), format, result, screen(cmd.OutOrStdout()))
 		},
 	}
 	flags := cmd.Flags()
@@ -76,8 +91,12 @@ type measure string
 
 const measureProb measure = "prob"
 
-// measures are the words of the parameter by of the saved query top_heads.
-var measures = []measure{measureProb, "diff_prob", "score", "diff"}
+// Measures: the words of the parameter by of the saved query top_heads, and the columns of head_measures.
+var (
+	edgeMeasures = []measure{measureProb, "diff_prob", "score", "diff"}
+	textMeasures = []measure{"previous", "first", "self", "duplicate", "induction", "entropy", "distance", "above"}
+	measures     = append(slices.Clone(edgeMeasures), textMeasures...)
+)
 
 func (m measure) String() string { return string(m) }
 
@@ -85,7 +104,95 @@ func parseMeasure(s string) (measure, error) {
 	if slices.Contains(measures, measure(s)) {
 		return measure(s), nil
 	}
-	return measureProb, fmt.Errorf("%q, want prob, diff_prob, score or diff", s)
+	words := make([]string, len(measures))
+	for i, m := range measures {
+		words[i] = m.String()
+	}
+	return measureProb, fmt.Errorf("%q, want one of %s", s, strings.Join(words, ", "))
+}
+
+// headMeasures says what heads do on the texts of a run, by their labels; nil where nothing is known, or only of other prompts than those
+// that are asked for.
+func headMeasures(ctx context.Context, s *session.Session, set map[string]string) (map[any][]any, error) {
+	if set["only"] != "" {
+		return nil, nil
+	}
+	about := map[string]string{"x": "self", "y": "self"} // which every prompt has
+	if run, ok := set["run"]; ok {
+		about["run"] = run
+	}
+	q, err := queries.Find(queries.Embedded(), "head_measures")
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.Run(ctx, q, about)
+	if err != nil || len(result.Rows) == 0 {
+		return nil, err
+	}
+	measured := map[any][]any{}
+	for _, row := range result.Rows {
+		var values []any
+		for _, m := range textMeasures {
+			values = append(values, row[result.Index(m.String())])
+		}
+		measured[row[result.Index("head")]] = values
+	}
+	return measured, nil
+}
+
+// headScores ranks the heads, with what they do on texts beside what top_heads says of their edges. A run without edges has only the
+// former.
+func headScores(ctx context.Context, s *session.Session, set map[string]string, by measure, asked bool, most int, measured map[any][]any) (*queries.Result, error) {
+	byText := slices.Index(textMeasures, by)
+	edges := maps.Clone(set)
+	switch {
+	case byText >= 0:
+		edges["most"] = strconv.Itoa(math.MaxInt32)
+	case asked:
+		edges["by"] = by.String()
+	}
+	q, err := queries.Find(queries.Embedded(), "top_heads")
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.Run(ctx, q, edges)
+	if err != nil {
+		return nil, err
+	}
+	result = headColumns(result)
+	if measured == nil {
+		if byText >= 0 {
+			result.Rows = nil
+		}
+		return result, nil
+	}
+	if len(result.Rows) == 0 {
+		if byText < 0 && asked {
+			return result, nil
+		}
+		result.Columns = result.Columns[:1]
+		for head := range measured {
+			result.Rows = append(result.Rows, []any{head})
+		}
+		byText = max(byText, 0)
+	}
+	first := len(result.Columns)
+	for _, m := range textMeasures {
+		result.Columns = append(result.Columns, queries.Column{Name: m.String(), Type: queries.Float})
+	}
+	for i, row := range result.Rows {
+		result.Rows[i] = append(row, measured[row[0]]...)
+	}
+	if byText < 0 {
+		return result, nil
+	}
+	slices.SortFunc(result.Rows, func(a, b []any) int {
+		x, _ := queries.Number(a[first+byText])
+		y, _ := queries.Number(b[first+byText])
+		return cmp.Or(cmp.Compare(y, x), cmp.Compare(queries.String(a[0]), queries.String(b[0])))
+	})
+	result.Rows = result.Rows[:min(most, len(result.Rows))]
+	return result, nil
 }
 
 // headColumns leaves out what is for figures.

@@ -17,7 +17,8 @@ import (
 // infoSQL lists the runs of a file.
 const infoSQL = `SELECT r.run_id, r.status, r.created_at, r.ducklens_version, m.name AS model, m.family,
   m.n_layers || ' layers, ' || m.n_heads || ' heads, d_model ' || m.d_model AS size, m.sha256,
-  (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id) AS prompts, r.n_prompts AS of_prompts, r.prompt_source, r.seed, r.bos,
+  (SELECT count(*) FROM prompt AS p WHERE p.run_id = r.run_id) AS prompts, r.n_prompts AS of_prompts,
+  (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id) AS edges, r.prompt_source, r.seed, r.bos,
   (SELECT string_agg(h.label, ', ' ORDER BY h.ordinal) FROM head AS h WHERE h.run_id = r.run_id) AS heads,
   (SELECT string_agg(b.name, ', ' ORDER BY b.basis_id) FROM basis AS b WHERE b.run_id = r.run_id AND b.side = 'query' AND b.null_number IS NULL) AS query_bases,
   (SELECT string_agg(b.name, ', ' ORDER BY b.basis_id) FROM basis AS b WHERE b.run_id = r.run_id AND b.side = 'key' AND b.null_number IS NULL) AS key_bases,

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,10 +9,12 @@ import (
 	"io/fs"
 	"iter"
 	"log/slog"
+	"maps"
 	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,16 +39,23 @@ type ingestFlags struct {
 	noBOS         bool
 	engine        engine.Options
 	prompts       promptFlags
+	edges         []string
+	baseline      string
 	batch         int
 	add, force    bool
 	resume        bool
+	dryRun, large bool
 	verbose       bool
 	profile       profileFlags
 }
 
 // promptFlags are the choices about prompts.
 type promptFlags struct {
-	source    string // "ioi" or a file
+	source    string   // "ioi" or a file
+	texts     []string // files of texts without positions
+	whole     bool
+	window    int
+	stride    int
 	templates string
 	names     string // a file of names
 	sampling  prompts.Sampling
@@ -75,11 +85,20 @@ read from a .jsonl, .csv, .tsv or .parquet file. A record of such a file has tex
 query, key and, if you like, baseline, each as a token index or as the word itself; or text, IO and S.
 The generator leaves out those of its own names that are several tokens of the model.
 
+Texts without positions (--text) are plain text with a document a line, or .jsonl, .csv, .tsv or .parquet
+with a column text and, if you like, id; further columns are kept. Long documents are cut into windows. What
+each head does on a text (attention to the previous token, to the first, to duplicates, ...) is always
+stored: ducklens heads shows it. Rules (--edges) choose which pairs of query and key are split beside that;
+nothing else is computed for them unless it is asked for: bases, --factors on, --mover.
+
 The sum of the contributions is checked against the score of the model on every prompt: a run that
 does not add up is refused. Contributions to a score are not causal effects.`,
 		Example: `  ducklens ingest --model gpt2 --head 10.7 -o run.duckdb
   ducklens ingest --model gpt2 --head 10.7,11.10 -n 200 --seed 1 -o two_heads.duckdb
   ducklens ingest --model gpt2 --head 10.7 --prompts prompts.jsonl -o mine.duckdb
+  ducklens ingest --model gpt2 --head all --text corpus.txt -o heads.duckdb
+  ducklens ingest --model gpt2 --head 10.7 --text corpus.jsonl --edges top:1,induction --max-edges 50 -o texts.duckdb
+  ducklens ingest --model gpt2 --head all --text corpus.txt --edges top:3 --dry-run
   ducklens ingest --model gpt2 --head 10.7 --null 20 --mover 9.9,9.6 -o with_null.duckdb
   ducklens ingest --model gpt2 --head 10.7 --convention notebook -o notebook.duckdb
   ducklens ingest --model smollm2.gguf --head 24.4 --logits -o smollm2.duckdb
@@ -92,7 +111,7 @@ does not add up is refused. Contributions to a score are not causal effects.`,
 			if err := f.check(cmd.Flags()); err != nil {
 				return err
 			}
-			return f.run(cmd.Context(), call, cmd.ErrOrStderr())
+			return f.run(cmd.Context(), call, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	group(cmd, f.flags()...)
@@ -111,6 +130,9 @@ func (f *ingestFlags) flags() []flagGroup {
 	flags.BoolVar(&f.force, "force", false, "replace the file if it exists")
 	flags.BoolVar(&f.resume, "resume", false, "continue the run in the file that was interrupted; all other flags as they were")
 
+	flags.BoolVar(&f.dryRun, "dry-run", false, "say how many prompts, edges and rows there will be, how large the file and how long it takes, measured on a few prompts; write nothing")
+	flags.BoolVar(&f.large, "large", false, fmt.Sprintf("let the file become larger than %d million rows or %d GB", ingest.MaxRows/1_000_000, ingest.MaxBytes/1_000_000_000))
+
 	texts := newFlagGroup("Prompts")
 	flags = texts.flags
 	flags.StringVar(&f.prompts.source, "prompts", ioi, "ioi, or a `file`: .jsonl, .csv, .tsv, .parquet")
@@ -122,6 +144,18 @@ func (f *ingestFlags) flags() []flagGroup {
 	flags.BoolVar(&f.prompts.sampling.Symmetric, "symmetric", false, "follow each ioi prompt by its copy with the names exchanged")
 	wordVar(flags, &f.bos, "bos", parseOnOff, "put the token that begins a text in front of prompts (auto: as the model's tokenizer does)", auto, on, off)
 	flags.BoolVar(&f.noBOS, "no-bos", false, "the same as --bos off")
+
+	flags.StringArrayVar(&f.prompts.texts, "text", nil, "`file` of texts in place of prompts: a document a line, or .jsonl, .csv, .tsv, .parquet; may come again")
+	flags.BoolVar(&f.prompts.whole, "whole", false, "a file of plain text is one document")
+	flags.IntVar(&f.prompts.window, "window", 0, fmt.Sprintf("most `tokens` of a text in one prompt, BOS included; longer ones are cut into several (0: %d, or what the model reads if that is less)", engine.MostWindow))
+	flags.IntVar(&f.prompts.stride, "stride", 0, "`tokens` from the start of a window to that of the next (0: no overlap)")
+
+	pairs := newFlagGroup("Which edges of a prompt are explained")
+	flags = pairs.flags
+	flags.StringSliceVar(&f.edges, "edges", nil, fmt.Sprintf("`rules` that choose pairs of query and key, of: %s; or none. given is the one that a prompt came with, and must be among them where prompts have positions (given; of texts top:1, with more than %d target heads none)", schema.EdgeRules, ingest.MaxFactorHeads))
+	flags.IntVar(&f.engine.MaxEdges, "max-edges", 0, fmt.Sprintf("most edges of a prompt, drawn by --seed, the rules taking turns; 0 is all (%d of a text unless given)", textEdges))
+	flags.StringVar(&f.baseline, "baseline", auto.String(), "what keys are compared with: token (at the baseline position), mean (of all other keys), attention (their mean, weighted by attention), none; auto is token for given edges, attention for others")
+	flags.Float64Var(&f.engine.Threshold, "threshold", 0, "probability that the largest of a row of attention must exceed to be counted by the measure above (0: 0.5)")
 
 	split := newFlagGroup("How scores are split")
 	flags = split.flags
@@ -143,14 +177,17 @@ func (f *ingestFlags) flags() []flagGroup {
 	flags.IntVar(&f.engine.Threads, "threads", 0, "threads; 0 is one for each CPU")
 	flags.IntVar(&f.batch, "batch", 0, "prompts in a transaction; 0 chooses")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log what is done to standard error")
-	return []flagGroup{what, texts, split, numbers, f.profile.flags()}
+	return []flagGroup{what, texts, pairs, split, numbers, f.profile.flags()}
 }
+
+// textEdges is how many edges of a text are explained unless somebody says otherwise.
+const textEdges = 16
 
 // check gives all that is wrong with the command line before anything is opened.
 func (f *ingestFlags) check(flags *pflag.FlagSet) error {
 	var missing []string
 	for _, want := range []struct{ flag, value string }{{"--model", f.model}, {"-o", f.output}} {
-		if want.value == "" {
+		if want.value == "" && (want.flag != "-o" || !f.dryRun) {
 			missing = append(missing, want.flag)
 		}
 	}
@@ -177,6 +214,9 @@ func (f *ingestFlags) check(flags *pflag.FlagSet) error {
 	if f.prompts.source == ioi && f.prompts.names != "" {
 		return &usageError{err: errors.New("--names is for prompts of a file, and the ioi generator has names of its own"), hint: "--templates gives it others"}
 	}
+	if err := f.checkTexts(flags); err != nil {
+		return err
+	}
 	if f.prompts.sampling.N < 1 {
 		return usagef("-n %d, want at least 1", f.prompts.sampling.N)
 	}
@@ -186,11 +226,95 @@ func (f *ingestFlags) check(flags *pflag.FlagSet) error {
 	if f.batch < 0 {
 		return usagef("--batch %d, want at least 1, or 0 to choose", f.batch)
 	}
-	return f.settle()
+	return f.settle(flags)
 }
 
+// checkTexts gives what is wrong with the flags about texts.
+func (f *ingestFlags) checkTexts(flags *pflag.FlagSet) error {
+	if len(f.prompts.texts) == 0 {
+		for _, name := range []string{"whole", "window", "stride"} {
+			if flags.Changed(name) {
+				return usagef("--%s is for texts, and there is no --text", name)
+			}
+		}
+		return nil
+	}
+	for _, name := range []string{"prompts", "templates", "names", "order", "symmetric"} {
+		if flags.Changed(name) {
+			return usagef("--%s is for prompts with positions, and --text gives texts without: give one of them", name)
+		}
+	}
+	if f.prompts.window < 0 || f.prompts.stride < 0 {
+		return usagef("--window %d and --stride %d, want at least 1 each, or 0 to choose", f.prompts.window, f.prompts.stride)
+	}
+	for _, u := range append(slices.Clone(f.bases.query), f.bases.key...) {
+		if strings.HasSuffix(u, perExample) {
+			return usagef("%s has a subspace for each prompt, and the edges of texts are chosen by rules", u)
+		}
+	}
+	return nil
+}
+
+// settleEdges makes the engine's options of the flags about edges, and leaves out of texts what has to be asked for there.
+func (f *ingestFlags) settleEdges(flags *pflag.FlagSet) error {
+	o := &f.engine
+	text := len(f.prompts.texts) > 0
+	rules := f.edges
+	if text && !flags.Changed("edges") && 0 < len(o.Heads) && len(o.Heads) <= ingest.MaxFactorHeads {
+		rules = []string{"top:1"}
+	}
+	if slices.Equal(rules, []string{noEdges}) {
+		rules = nil
+		if !text {
+			return usagef("--edges none is for texts: of a prompt with positions, at least the given edge is explained")
+		}
+	}
+	given := false
+	for _, v := range rules {
+		rule, err := schema.ParseEdgeRule(strings.TrimSpace(v))
+		if err != nil {
+			return usagef("--edges: %w", err)
+		}
+		given = given || rule.Name == schema.EdgeGiven
+		o.Edges = append(o.Edges, rule)
+	}
+	switch {
+	case text && given:
+		return usagef("--edges given is the edge that a prompt came with, and texts come without")
+	case !text && len(rules) > 0 && !given:
+		return &usageError{err: fmt.Errorf("--edges %s leaves out the edges that the prompts came with", strings.Join(rules, ",")),
+			hint: "--edges given," + strings.Join(rules, ",") + " has both; --text takes texts without positions"}
+	case !text && len(rules) == 1:
+		o.Edges = nil // it is what is done anyway
+	}
+	if f.baseline != auto.String() {
+		o.Baseline = schema.BaselineKind(f.baseline)
+	}
+	if !text {
+		return nil
+	}
+	o.Measures = true
+	if !flags.Changed("max-edges") && len(o.Edges) > 0 {
+		o.MaxEdges = textEdges
+	}
+	o.Substitutions, o.Projections = len(o.Movers) > 0, len(o.Movers) > 0
+	o.Factors = f.factors == on
+	for _, side := range []struct {
+		names *[]string
+		flag  string
+	}{{&o.QueryBases, "query-basis"}, {&o.KeyBases, "key-basis"}} {
+		if !flags.Changed(side.flag) {
+			*side.names = []string{"none"}
+		}
+	}
+	return nil
+}
+
+// noEdges is the value of --edges for no edge at all.
+const noEdges = "none"
+
 // settle makes the engine's options of what the flags say.
-func (f *ingestFlags) settle() (err error) {
+func (f *ingestFlags) settle(flags *pflag.FlagSet) (err error) {
 	o := &f.engine
 	for _, v := range f.movers {
 		h, err := schema.ParseHead(strings.TrimSpace(v))
@@ -208,6 +332,9 @@ func (f *ingestFlags) settle() (err error) {
 	o.Seed = f.prompts.sampling.Seed
 	o.Substitutions, o.Projections = true, true
 	o.Factors = f.factors == on || f.factors == auto && ingest.FactorsByDefault(len(o.Heads))
+	if err := f.settleEdges(flags); err != nil {
+		return err
+	}
 	return asUsage(o.Validate())
 }
 
@@ -224,12 +351,14 @@ func isAre(list []string) string {
 const garbagePercent = 30
 
 // run does the ingest.
-func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer) (err error) {
+func (f *ingestFlags) run(ctx context.Context, call invocation, stdout, stderr io.Writer) (err error) {
 	PreferThroughput()
 	// Before the model is loaded, which takes longest.
 	target := ingest.Options{Path: f.output, Append: f.add, Force: f.force, Resume: f.resume}
-	if err := target.CheckTarget(ctx); err != nil {
-		return err
+	if !f.dryRun {
+		if err := target.CheckTarget(ctx); err != nil {
+			return err
+		}
 	}
 	source, err := f.prompts.open(ctx)
 	if err != nil {
@@ -256,13 +385,20 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	if err := source.fit(e); err != nil {
 		return err
 	}
+	window := 0
+	if source.documents != nil {
+		window = cmp.Or(f.prompts.window, e.DefaultWindow())
+		if err := e.CheckWindow(window, f.prompts.stride); err != nil {
+			return asUsage(err)
+		}
+	}
 	bar := newProgressBar(stderr)
 	defer bar.stop()
 	options := ingest.Options{
 		Engine: e, Prompts: source.prompts, Names: source.names, Path: f.output, Append: f.add, Force: f.force, Resume: f.resume,
 		CreatedAt: time.Now(), Version: Version(), CommandLine: call.line(), PromptSource: source.name, Seed: f.prompts.sampling.Seed,
-		BatchExamples: f.batch,
-		SavedQueries:  travelling(queries.Embedded()),
+		Window: window, Stride: f.prompts.stride, BatchPrompts: f.batch, Large: f.large,
+		SavedQueries: travelling(queries.Embedded()),
 	}
 	show := bar.show
 	if f.verbose {
@@ -273,15 +409,30 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 		show(p)
 		ownProcess(ctx).say(onInterrupt(p))
 	}
+	if f.dryRun {
+		options.Path = cmp.Or(f.output, "run.duckdb")
+		size, err := ingest.Measure(ctx, options)
+		if err != nil {
+			return withFlags(source.atNames(err, e))
+		}
+		return tellSize(stdout, size, headList(e.Heads()))
+	}
 	summary, err := ingest.Run(ctx, options)
 	bar.stop()
 	if err != nil {
 		return withFlags(source.atNames(err, e))
 	}
 	summary.Notices = append(source.notices, summary.Notices...)
+	if source.documents != nil {
+		summary.Notices = append(source.documents.Notices(), summary.Notices...)
+	}
 	f.tell(summary, len(e.Heads()), stderr)
 	fmt.Fprintf(stderr, "%s: run %d, %s, %s, %d rows in %s\n", summary.Path, summary.RunID,
-		plural(summary.Examples, "prompt"), headList(e.Heads()), summary.Rows, round(summary.Elapsed))
+		promptsAndEdges(summary.Prompts, summary.Examples), headList(e.Heads()), summary.Rows, round(summary.Elapsed))
+	if summary.Examples == 0 {
+		fmt.Fprintf(stderr, "ask it: %s heads %s\n", call.program, quote(summary.Path))
+		return nil
+	}
 	meant := ""
 	if f.engine.Convention == schema.Notebook {
 		meant = ", as the notebook's arithmetic leaves parts out"
@@ -290,17 +441,36 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stderr io.Writer
 	return nil
 }
 
+// tellSize says what a run is going to be.
+func tellSize(w io.Writer, s ingest.Size, heads string) error {
+	about := "about "
+	if s.Sample == int(s.Prompts) {
+		about = ""
+	}
+	fmt.Fprintf(w, "%s of %s, %s%s, %s\n", plural(int(s.Prompts), "prompt"), plural(int(s.Tokens), "token"), about, plural(int(s.Edges), "edge"), heads)
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
+	for _, table := range slices.SortedFunc(maps.Keys(s.Rows), func(a, b string) int { return cmp.Or(cmp.Compare(s.Rows[b], s.Rows[a]), cmp.Compare(a, b)) }) {
+		fmt.Fprintf(t, "\t%d\t rows of %s\n", s.Rows[table], table)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%s%s, about %s and %s; measured on %s, nothing is written\n", about, plural(int(s.TotalRows()), "row"), ingest.Bytes(s.Bytes),
+		round(time.Duration(s.Seconds*float64(time.Second))), plural(s.Sample, "prompt"))
+	return err
+}
+
 // onInterrupt is what a run says that is interrupted and does not stop by itself soon. Batches that are in no file that could be resumed
 // are worth waiting for.
 func onInterrupt(p ingest.Progress) lastWords {
 	switch {
-	case p.Examples == 0:
+	case p.Prompts == 0:
 		return lastWords{why: "interrupted"}
 	case !p.Resumable:
 		return lastWords{wait: true}
 	}
-	return lastWords{why: fmt.Sprintf("interrupted after %d of %d examples\nhint: the file is sound: the same command with --resume computes the other %d",
-		p.Examples, p.Total, p.Total-p.Examples)}
+	return lastWords{why: fmt.Sprintf("interrupted after %d of %d prompts\nhint: the file is sound: the same command with --resume computes the other %d",
+		p.Prompts, p.Total, p.Total-p.Prompts)}
 }
 
 // tell says what the run does without although nobody said so, and which flag would have it otherwise.
@@ -311,7 +481,7 @@ func (f *ingestFlags) tell(s ingest.Summary, heads int, stderr io.Writer) {
 		}
 		fmt.Fprintf(stderr, "note: %s\n", notice)
 	}
-	if f.factors == auto && !f.engine.Factors && !f.engine.Pairs {
+	if f.factors == auto && !f.engine.Factors && !f.engine.Pairs && len(f.prompts.texts) == 0 {
 		fmt.Fprintf(stderr, "note: with %s nothing is stored about pairs of components; --factors on stores it\n", plural(heads, "target head"))
 	}
 }
@@ -331,6 +501,7 @@ type promptSource struct {
 	names   []string // to draw random names from; nil if it has none
 	notices []string // what the user should know about it
 
+	documents *prompts.Documents // texts without positions; nil for prompts with
 	templates *prompts.Templates // of the generator; nil for a file
 	own       bool               // the templates are ducklens's own
 	sampling  prompts.Sampling
@@ -382,6 +553,14 @@ func (s *promptSource) atNames(err error, e ingest.Engine) error {
 
 // open gives the prompts.
 func (f *promptFlags) open(ctx context.Context) (promptSource, error) {
+	if len(f.texts) > 0 {
+		d := &prompts.Documents{Paths: f.texts, Whole: f.whole}
+		source := promptSource{prompts: d.Prompts(ctx), name: strings.Join(f.texts, ", "), documents: d}
+		if f.limit {
+			source.prompts = first(source.prompts, f.sampling.N)
+		}
+		return source, nil
+	}
 	if f.source != ioi {
 		source := promptSource{prompts: prompts.File(ctx, f.source), name: f.source}
 		if f.names != "" {
@@ -429,6 +608,14 @@ func travelling(list []queries.Query) []ingest.SavedQuery {
 		saved = append(saved, ingest.SavedQuery{Name: q.Name, SQL: q.String()})
 	}
 	return saved
+}
+
+// promptsAndEdges counts the prompts of a run, and its edges where not every prompt has one.
+func promptsAndEdges(prompts, edges int) string {
+	if prompts == edges {
+		return plural(prompts, "prompt")
+	}
+	return plural(prompts, "prompt") + ", " + plural(edges, "edge")
 }
 
 // plural counts things.

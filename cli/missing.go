@@ -15,12 +15,14 @@ import (
 
 // storedSQL says what a run stores beside contributions: whether there are factors, how many movers, how many subspace bases
 // of each side, whether there are logits, how many examples have a baseline, how many random directions there are, whether
-// every pair is stored, and how many prompts have fields of the user's own.
+// every pair is stored, how many prompts have fields of the user's own, how many examples there are, and whether heads are
+// measured on the prompts.
 const storedSQL = `SELECT r.factors OR r.pairs AS pairs, (SELECT count(*) FROM mover AS v WHERE v.run_id = r.run_id) AS movers,
   (SELECT count(DISTINCT b.side) FROM basis AS b WHERE b.run_id = r.run_id AND b.kind = 'subspace' AND b.null_number IS NULL) AS sides,
   r.logits, (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id AND e.baseline_kind <> 'none') AS baselines,
   (SELECT count(*) FROM basis AS b WHERE b.run_id = r.run_id AND b.null_number IS NOT NULL) AS nulls, r.pairs AS rows,
-  (SELECT count(p.fields) FROM prompt AS p WHERE p.run_id = r.run_id) AS fields
+  (SELECT count(p.fields) FROM prompt AS p WHERE p.run_id = r.run_id) AS fields,
+  (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id) AS examples, EXISTS (FROM head_measure AS m WHERE m.run_id = r.run_id) AS measured
 FROM run AS r WHERE r.run_id = coalesce($run::INTEGER, latest_run())`
 
 // Patterns for tables whose rows a run may lack, and for a basis in a message.
@@ -30,6 +32,7 @@ const (
 	logitTables      = `\b(logit|logit_effect)\b`
 	nullTables       = `\bcontribution_null\b`
 	fieldTables      = `\bexample_field\b`
+	measureTables    = `\b(head_measure|head_measure_mean|prompt_measure)\b`
 	moverTables      = `\b(vector_cosine|projection|head_projection)\b`
 	basisFromMessage = `\b(query|key) basis "([^"]*)"`
 )
@@ -58,8 +61,14 @@ func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[
 	nulls, _ := queries.Number(result.Rows[0][5])
 	everyPair, _ := result.Rows[0][6].(bool)
 	fields, _ := queries.Number(result.Rows[0][7])
+	examples, _ := queries.Number(result.Rows[0][8])
+	measured, _ := result.Rows[0][9].(bool)
 	asks := func(tables string) bool { return regexp.MustCompile(tables).MatchString(q.SQL) }
 	switch {
+	case asks(measureTables) && !measured:
+		return "the run does not say what heads do on whole prompts: ducklens ingest --text does"
+	case !asks(measureTables) && examples == 0:
+		return "no edge of the run's prompts is explained, only what heads do on them (ducklens heads, head_measures): ducklens ingest --edges chooses some"
 	case asks(pairTables) && !pairs:
 		return "the run stores nothing about pairs of components: ducklens ingest --factors on"
 	case asks(pairRowTables) && !everyPair:
@@ -77,7 +86,7 @@ func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[
 	case asks(moverTables) && sides < 2:
 		return "the run has no basis to project on, on one side or both: ducklens ingest --query-basis, --key-basis"
 	case asks(`\bdiff\w*`) && baselines == 0:
-		return "no prompt of the run has a baseline to subtract: give records of --prompts the position baseline"
+		return "no example of the run has a baseline to subtract: give records of --prompts the position baseline, or --baseline mean or attention"
 	}
 	return "nothing in the file meets the conditions"
 }

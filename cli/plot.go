@@ -413,7 +413,7 @@ func united(facts, more []figure.Fact) []figure.Fact {
 }
 
 // factsSQL describes the run that a query with the parameter run is about.
-const factsSQL = `SELECT r.run_id AS run, m.name AS model, r.n_examples AS prompts, r.prompt_source AS source, r.convention, r.processing AS weights,
+const factsSQL = `SELECT r.run_id AS run, m.name AS model, coalesce(r.n_prompts, r.n_examples) AS prompts, r.prompt_source AS source, r.convention, r.processing AS weights,
   r.ducklens_version AS "made by ducklens", m.sha256 AS "model SHA-256", r.command_line AS command
 FROM run AS r JOIN model AS m ON m.model_id = r.model_id
 WHERE r.run_id = coalesce($run::INTEGER, (SELECT max(run_id) FROM run WHERE status = 'complete'))`

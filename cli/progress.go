@@ -47,13 +47,13 @@ func newProgressBar(out io.Writer) *progressBar {
 func (p *progressBar) show(at ingest.Progress) {
 	now := p.now()
 	if p.began.IsZero() {
-		p.began, p.said, p.first = now, now, at.Examples
+		p.began, p.said, p.first = now, now, at.Prompts
 	}
 	pace := p.pace(at, now)
 	if !p.terminal {
-		if now.Sub(p.said) >= p.between && at.Examples < at.Total {
+		if now.Sub(p.said) >= p.between && at.Prompts < at.Total {
 			p.said = now
-			fmt.Fprintf(p.out, "%d of %d prompts%s\n", at.Examples, at.Total, pace)
+			fmt.Fprintf(p.out, "%d of %d prompts%s\n", at.Prompts, at.Total, pace)
 		}
 		return
 	}
@@ -62,20 +62,20 @@ func (p *progressBar) show(at ingest.Progress) {
 		p.bar = p.container.AddBar(int64(at.Total), mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.CountersNoUnit("%d of %d prompts ")),
 			mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
-				return p.pace(ingest.Progress{Examples: int(s.Current), Total: int(s.Total)}, p.now())
+				return p.pace(ingest.Progress{Prompts: int(s.Current), Total: int(s.Total)}, p.now())
 			})))
 	}
-	p.bar.SetCurrent(int64(at.Examples))
+	p.bar.SetCurrent(int64(at.Prompts))
 }
 
 // pace says how many prompts are done in a second, and how long the rest takes; "" before any is.
 func (p *progressBar) pace(at ingest.Progress, now time.Time) string {
-	done, took := at.Examples-p.first, now.Sub(p.began)
+	done, took := at.Prompts-p.first, now.Sub(p.began)
 	if done <= 0 || took <= 0 {
 		return ""
 	}
 	each := took / time.Duration(done)
-	return fmt.Sprintf(", %.3g a second, %s left", float64(done)/took.Seconds(), (each * time.Duration(at.Total-at.Examples)).Round(time.Second))
+	return fmt.Sprintf(", %.3g a second, %s left", float64(done)/took.Seconds(), (each * time.Duration(at.Total-at.Prompts)).Round(time.Second))
 }
 
 // stop takes the bar away.

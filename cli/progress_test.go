@@ -20,7 +20,7 @@ func TestProgressLines(t *testing.T) {
 		examples int
 	}{{0, 100}, {5, 150}, {5, 200}, {1, 210}, {9, 300}, {30, 500}} {
 		clock = clock.Add(step.after * time.Second)
-		p.show(ingest.Progress{Examples: step.examples, Total: 500})
+		p.show(ingest.Progress{Prompts: step.examples, Total: 500})
 	}
 	p.stop()
 	want := "200 of 500 prompts, 10 a second, 30s left\n300 of 500 prompts, 10 a second, 20s left\n"

@@ -3,6 +3,7 @@ package cli
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -67,18 +68,29 @@ func wantsTemporary(cmd *cobra.Command, args []string) bool {
 	switch cmd.Name() {
 	case "verify", "demo":
 		return true
+	case "ingest":
+		if flagIs(cmd, "dry-run", "true") {
+			return true
+		}
 	case "query":
 		if flagIs(cmd, "format", "parquet") || parquetFlag(cmd, "output") {
 			return true
 		}
 	}
-	return parquetFlag(cmd, "prompts") || parquetFlag(cmd, "labels") || flagIs(cmd, "model", demoModel) || len(args) > 0 && args[0] == demoModel
+	return parquetFlag(cmd, "prompts") || parquetFlag(cmd, "text") || parquetFlag(cmd, "labels") || flagIs(cmd, "model", demoModel) || len(args) > 0 && args[0] == demoModel
 }
 
-// parquetFlag tells whether a flag names a Parquet file, which is read through a database that spills.
+// parquetFlag tells whether a flag names a Parquet file, or several files of which one is, which is read through a database that spills.
 func parquetFlag(cmd *cobra.Command, name string) bool {
 	f := cmd.Flags().Lookup(name)
-	return f != nil && strings.EqualFold(filepath.Ext(f.Value.String()), ".parquet")
+	if f == nil {
+		return false
+	}
+	values := []string{f.Value.String()}
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		values = list.GetSlice()
+	}
+	return slices.ContainsFunc(values, func(v string) bool { return strings.EqualFold(filepath.Ext(v), ".parquet") })
 }
 
 // flagIs tells whether a command has a flag with a value.

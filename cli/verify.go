@@ -64,7 +64,7 @@ func printReport(w io.Writer, path string, r verify.Report) error {
 	fmt.Fprintf(w, "%s: schema version %d, %d rows\n", path, r.SchemaVersion, r.Rows)
 	for _, run := range r.Runs {
 		fmt.Fprintf(w, "run %d: %s, %s, %s, %s of bases, %d contributions in rows of four\n", run.RunID, run.Status,
-			plural(int(run.Examples), "prompt"), plural(int(run.Heads), "head"), plural(int(run.Pairs), "pair"), run.Contributions)
+			promptsAndEdges(int(run.Prompts), int(run.Examples)), plural(int(run.Heads), "head"), plural(int(run.Pairs), "pair"), run.Contributions)
 		switch {
 		case run.Contributions == 0:
 		case run.Judged:

@@ -7,18 +7,21 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// A batch holds at most maxBatchExamples examples and, as far as single examples allow it, maxBatchRows
-// contribution rows. Smaller batches spend more time on commits, and on short matrix products where there are few examples for
+// A batch holds at most maxBatchPrompts prompts and, as far as single prompts allow it, maxBatchRows
+// contribution rows. Smaller batches spend more time on commits, and on short matrix products where there are few prompts for
 // a forward pass; larger ones lose more when the process dies. 48 prompts of some 20 tokens are two passes of the engine.
 // The default bases of a head in layer 10 of GPT-2 small make 165,000 rows of 48 prompts.
 const (
-	maxBatchExamples = 48
-	maxBatchRows     = 200_000
+	maxBatchPrompts = 48
+	maxBatchRows    = 200_000
 )
 
-// batchExamples gives the number of examples in a batch: what was asked for, or as many as the bounds allow, or a few
+// maxPartRows bounds what lies in memory of edges that rules have chosen: rows of contributions and attention.
+const maxPartRows = 50_000
+
+// batchPrompts gives the number of prompts in a batch: what was asked for, or as many as the bounds allow, or a few
 // less where that keeps the file small.
-func batchExamples(asked int, run *schema.Run) int {
+func batchPrompts(asked int, run *schema.Run) int {
 	if asked > 0 {
 		return asked
 	}
@@ -35,7 +38,7 @@ func batchExamples(asked int, run *schema.Run) int {
 			}
 		}
 	}
-	most := min(maxBatchExamples, max(1, maxBatchRows/max(1, contributions)))
+	most := min(maxBatchPrompts, max(1, maxBatchRows/max(1, contributions)))
 	for n := most; n > most/2; n-- {
 		if !slices.ContainsFunc([]int{contributions, factors, coordinates[0], coordinates[1]}, func(rows int) bool { return leavesHoles(n * rows) }) {
 			return n

@@ -28,15 +28,17 @@ func newReplay(run schema.Run, n int) *replay {
 	return &replay{f, schematest.Random(run, 1, n)}
 }
 
-func (r *replay) Analyze(_ context.Context, examples []schema.Example) ([]schema.Result, error) {
-	list := make([]schema.Result, len(examples))
-	for i, e := range examples {
-		list[i] = r.results[e.Index%len(r.results)]
-		random := list[i].Example
-		list[i].Example = schematest.Example(e.Index)
-		list[i].Example.RandomName, list[i].Example.RandomToken = random.RandomName, random.RandomToken
+func (r *replay) Stream(_ context.Context, prompts []schema.Example, yield func(int, schema.PromptResult) error) error {
+	for i, e := range prompts {
+		result := r.results[e.Index%len(r.results)]
+		random := result.Example
+		result.Example = schematest.Example(e.Index)
+		result.Example.RandomName, result.Example.RandomToken = random.RandomName, random.RandomToken
+		if err := yield(i, schema.PromptResult{Prompt: result.Example, Examples: []schema.Result{result}}); err != nil {
+			return err
+		}
 	}
-	return list, nil
+	return nil
 }
 
 // BenchmarkWrite measures everything but the engine, new file and checkpoint included: the writer and the means of pairs. A new

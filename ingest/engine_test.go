@@ -52,7 +52,7 @@ func TestRealBatchesAndThreads(t *testing.T) {
 	for _, threads := range []int{1, 2} {
 		for _, size := range []int{1, 7, 64} {
 			o := realOptions(t, 18, everything(engine.Options{Threads: threads, Heads: []schema.Head{{Layer: 3, Index: 1}, {Layer: 2, Index: 0}}}))
-			o.BatchExamples = size
+			o.BatchPrompts = size
 			mustRun(t, o)
 			got := tables(t, o.Path)
 			if first == nil {

@@ -23,13 +23,15 @@ import (
 // fake is an engine whose numbers are made up but add up, so that files it fills verify. Words are
 // tokens; the numbers of an example depend on its text alone.
 type fake struct {
-	run     schema.Run
-	pass    int // examples of a pass; 0: all
-	notices []string
-	odd     map[int]string // what there is to say of the prompts with these numbers
-	layout  schema.Layout
-	probe   []schema.Example                                         // what Prepare was given
-	analyze func(ctx context.Context, results []schema.Result) error // sees results before they are returned; may be nil
+	run      schema.Run
+	pass     int // examples of a pass; 0: all
+	notices  []string
+	odd      map[int]string // what there is to say of the prompts with these numbers
+	layout   schema.Layout
+	probe    []schema.Example                                         // what Prepare was given
+	rules    bool                                                     // edges are chosen by rules, too
+	measures bool                                                     // heads are measured
+	analyze  func(ctx context.Context, results []schema.Result) error // sees results before they are returned; may be nil
 }
 
 var _ ingest.Engine = (*fake)(nil)
@@ -116,21 +118,100 @@ func number(of ...any) float64 {
 	return float64(h.Sum32()) / math.MaxUint32
 }
 
-func (f *fake) Analyze(ctx context.Context, examples []schema.Example) ([]schema.Result, error) {
-	var results []schema.Result
-	for _, e := range examples {
-		r := schema.Result{Example: e}
-		for _, h := range f.run.Heads {
-			r.Heads = append(r.Heads, f.head(e, h.Head))
+// Windows cuts documents without BOS.
+func (f *fake) Windows(p schema.Prompt, window, stride int) iter.Seq2[schema.Example, error] {
+	return func(yield func(schema.Example, error) bool) {
+		words := strings.Fields(p.Text)
+		if stride == 0 {
+			stride = window
 		}
-		results = append(results, r)
+		for first := 0; first == 0 || first-stride+window < len(words); first += stride {
+			part := words[first:min(first+window, len(words))]
+			e := schema.Example{Prompt: p, Offset: first, Query: schema.NoPosition, Key: schema.NoPosition, Baseline: schema.NoPosition,
+				RandomName: schema.NoToken, RandomToken: schema.NoToken}
+			if len(part) < len(words) {
+				e.Prompt.Text = strings.Join(part, " ")
+			}
+			for _, w := range part {
+				e.Tokens = append(e.Tokens, schema.Token{ID: int(number(w)*1000) & 0xffff, Text: " " + w})
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Stream explains the edge that a prompt came with and, with rules, those to the token before the query and to the first one, two at a
+// time.
+func (f *fake) Stream(ctx context.Context, prompts []schema.Example, yield func(int, schema.PromptResult) error) error {
+	var flat []schema.Result
+	var counts []int
+	for _, p := range prompts {
+		edges := f.edges(p)
+		for _, e := range edges {
+			r := schema.Result{Example: e}
+			for _, h := range f.run.Heads {
+				r.Heads = append(r.Heads, f.head(e, h.Head))
+			}
+			flat = append(flat, r)
+		}
+		counts = append(counts, len(edges))
 	}
 	if f.analyze != nil {
-		if err := f.analyze(ctx, results); err != nil {
-			return nil, err
+		if err := f.analyze(ctx, flat); err != nil {
+			return err
 		}
 	}
-	return results, nil
+	for i, p := range prompts {
+		result := schema.PromptResult{Prompt: p}
+		if f.measures {
+			for _, h := range f.run.Heads {
+				self := 0.0
+				for query := range p.Tokens {
+					e := p
+					e.Query, e.Key = query, 0
+					self += float64(f.head(e, h.Head).Attention[query].Prob) / float64(len(p.Tokens))
+				}
+				result.Measures = append(result.Measures, schema.HeadMeasure{Head: h.Head, Measure: "self", N: len(p.Tokens), Value: self})
+			}
+		}
+		for first := true; first || counts[i] > 0; first = false {
+			n := min(counts[i], 2)
+			result.Examples, flat = flat[:n:n], flat[n:]
+			counts[i] -= n
+			if err := yield(i, result); err != nil {
+				return err
+			}
+			result.Measures = nil
+		}
+	}
+	return nil
+}
+
+// edges lists the edges of a prompt in their order.
+func (f *fake) edges(p schema.Example) (list []schema.Example) {
+	for query := range p.Tokens {
+		for key := range query + 1 {
+			e := p
+			e.Query, e.Key, e.Rules = query, key, nil
+			if p.Query == query && p.Key == key {
+				e.Rules = append(e.Rules, "given")
+			} else {
+				e.Baseline, e.RandomName, e.RandomToken = schema.NoPosition, schema.NoToken, schema.NoToken
+			}
+			if f.rules && key == query-1 {
+				e.Rules = append(e.Rules, "previous")
+			}
+			if f.rules && key == 0 {
+				e.Rules = append(e.Rules, "first")
+			}
+			if e.Rules != nil {
+				list = append(list, e)
+			}
+		}
+	}
+	return list
 }
 
 // head makes the rows of one head: on either side, for each pair of bases, the components share the
@@ -224,7 +305,7 @@ func options(t testing.TB, e ingest.Engine, n int) ingest.Options {
 var storedTables = []string{"meta", "model", "run", "component", "run_component", "head", "basis", "mover", "saved_query",
 	"prompt", "prompt_token", "edge", "score", "prompt_attention", "layer_scale", "contribution_wide",
 	"query_factor", "key_factor", "query_axis", "key_axis", "query_coordinate", "key_coordinate", "pair_contribution_wide", "pair_mean_wide",
-	"substitution", "projection", "vector_cosine", "logit", "logit_effect"}
+	"substitution", "projection", "vector_cosine", "logit", "logit_effect", "head_measure"}
 
 // tables reads every stored table of a file as text, row by row in the order of their values: two files with the
 // same tables hold the same bits (floats are printed so that they can be read back exactly).

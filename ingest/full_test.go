@@ -69,7 +69,7 @@ func TestMain(m *testing.M) {
 
 // fullOptions is the run that does not fit.
 func fullOptions(path string) ingest.Options {
-	return ingest.Options{Engine: newFake(head1, head2), Prompts: numbered(fullExamples), Path: path, BatchExamples: fullBatch,
+	return ingest.Options{Engine: newFake(head1, head2), Prompts: numbered(fullExamples), Path: path, BatchPrompts: fullBatch,
 		CreatedAt: created, Version: "test", CommandLine: "go test", PromptSource: "numbers", Seed: 7, Database: dbfile.Options{Threads: 1}}
 }
 

@@ -4,10 +4,11 @@ package ingest
 const (
 	keyPath     = "path"
 	keyRun      = "run"
+	keyPrompts  = "prompts"
 	keyExamples = "examples"
-	keyResumed  = "resumed_examples"
+	keyResumed  = "resumed_prompts"
 	keyHeads    = "heads"
-	keyBatch    = "batch_examples"
+	keyBatch    = "batch_prompts"
 	keyRows     = "rows"
 	keyClosure  = "max_closure_residual"
 	keyElapsed  = "elapsed"

@@ -292,8 +292,12 @@ func (w *writer) complete(ctx context.Context) error {
 				table, w.opts.Path, ErrCounts, stored[i], w.summary.RunID, w.rows[i])
 		}
 	}
+	var worst any
+	if w.summary.Examples > 0 {
+		worst = w.summary.MaxClosure
+	}
 	return w.exec(ctx, "run", "UPDATE run SET status = $1, n_examples = $2, max_closure_residual = $3 WHERE run_id = $4",
-		schema.Complete.String(), w.summary.Examples, w.summary.MaxClosure, w.summary.RunID)
+		schema.Complete.String(), w.summary.Examples, worst, w.summary.RunID)
 }
 
 // count counts the rows that the file has of a run.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"ducklens/schema"
@@ -23,16 +24,21 @@ type Engine interface {
 	Run() schema.Run
 	// Example makes a prompt ready: tokens, BOS included, and positions.
 	Example(schema.Prompt) (schema.Example, error)
-	// Prepare settles what depends on the prompts, from some of them. It is called once, before Analyze, and may
+	// Windows cuts a document, a prompt without positions, into prompts of at most window tokens, each stride tokens
+	// after the one before.
+	Windows(document schema.Prompt, window, stride int) iter.Seq2[schema.Example, error]
+	// Prepare settles what depends on the prompts, from some of them. It is called once, before Stream, and may
 	// change the heads, the bases and the movers of the run.
 	Prepare(context.Context, []schema.Example) error
 	// Notices says, a sentence each, what was left out.
 	Notices() []string
-	// Passes cuts examples into what Analyze takes best at once.
+	// Passes cuts prompts into what Stream takes best at once.
 	Passes([]schema.Example) [][]schema.Example
-	// Analyze gives one result for each example, in their order, that does not depend on the others. It is
-	// called again only after it has returned. In the exact convention it refuses contributions that do not add up.
-	Analyze(context.Context, []schema.Example) ([]schema.Result, error)
+	// Stream gives results of each prompt, in their order, that do not depend on the others: an example for each of its
+	// edges, the given one and those that rules choose, and what heads do on it. Prompt i comes in one part or several that
+	// follow each other, the first of them with what heads do. Stream is called again only after it has returned. In the
+	// exact convention it refuses contributions that do not add up.
+	Stream(ctx context.Context, prompts []schema.Example, yield func(i int, part schema.PromptResult) error) error
 }
 
 // SavedQuery is a question that travels with the file.
@@ -43,10 +49,11 @@ type SavedQuery struct {
 
 // Progress says how far a run has come.
 type Progress struct {
-	Examples int   // written and committed
-	Total    int   // in the whole run
+	Prompts  int   // written and committed
+	Total    int   // prompts of the whole run
+	Examples int   // written and committed: the edges of those prompts
 	Rows     int64 // written, in all tables
-	// Resumable tells that the file has its name: should the process end now, Resume goes on after these examples.
+	// Resumable tells that the file has its name: should the process end now, Resume goes on after these prompts.
 	Resumable bool
 }
 
@@ -76,13 +83,24 @@ type Options struct {
 	// first token of the name without.
 	Names []string
 
-	// MadeFor names what has something for each example, such as "query basis mine" with one subspace each, and for
-	// how many examples it was made: a run over another number is refused with a [MadeForError] before it begins.
+	// Window and Stride say how documents, prompts without positions, are cut: see [Engine.Windows]. 0 where there are none.
+	Window, Stride int
+
+	// MadeFor names what has something for each prompt, such as "query basis mine" with one subspace each, and for
+	// how many prompts it was made: a run over another number is refused with a [MadeForError] before it begins.
 	MadeFor map[string]int
 
-	// BatchExamples is the number of examples that are committed together; 0 chooses one for a
+	// BatchPrompts is the number of prompts that are committed together; 0 chooses one for a
 	// bounded number of rows. Results do not depend on it.
-	BatchExamples int
+	BatchPrompts int
+
+	// Large lets a run become larger than [MaxRows] and [MaxBytes]. Otherwise it is refused with a [TooLargeError] as soon as its first
+	// batch says that it will, or is stopped when it does.
+	Large bool
+
+	only   func(prompt int) bool // of a sample: whether a prompt is in it
+	enough func() bool           // and whether it has enough
+	most   limits                // of tests; zero: MaxRows and MaxBytes
 
 	SavedQueries []SavedQuery   // those that the file does not have yet are added to it
 	Database     dbfile.Options // Replace is ignored: Force decides
@@ -106,7 +124,7 @@ func (o *Options) Validate() error {
 	fault(o.Path == "", "no file to write to")
 	fault(o.Append && o.Force, "both append and force, want at most one: append keeps the file, force replaces it")
 	fault(o.Resume && (o.Append || o.Force), "resume together with append or force, want it alone: it continues a run that the file has")
-	fault(o.BatchExamples < 0, "batches of %d examples, want at least 1, or 0 to choose", o.BatchExamples)
+	fault(o.BatchPrompts < 0, "batches of %d prompts, want at least 1, or 0 to choose", o.BatchPrompts)
 	fault(o.CreatedAt.IsZero(), "no creation time in the manifest")
 	if o.Engine != nil {
 		run := o.Engine.Run()
@@ -127,8 +145,24 @@ func (o *Options) manifest(p prompted) schema.Run {
 	run := o.Engine.Run()
 	run.CreatedAt, run.Version, run.CommandLine = o.CreatedAt, o.Version, o.CommandLine
 	run.PromptSource, run.Prompts, run.PromptsSHA256, run.Seed = o.PromptSource, p.total, p.sha256, o.Seed
+	run.Options = o.further(run.Options)
 	run.PairMeans = keepsMeans(&run)
 	return run
+}
+
+// further adds to a JSON object what ingest was asked for beside what has a column: how documents are cut.
+func (o *Options) further(engine string) string {
+	if o.Window == 0 {
+		return engine
+	}
+	text := fmt.Sprintf(`"window":%d`, o.Window)
+	if o.Stride != 0 {
+		text += fmt.Sprintf(`,"stride":%d`, o.Stride)
+	}
+	if rest := strings.TrimPrefix(engine, "{"); rest != "" && rest != "}" {
+		return "{" + text + "," + rest
+	}
+	return "{" + text + "}"
 }
 
 // begins tells whether there is no file yet: a run that was stopped before its first batch has left none.

@@ -96,7 +96,7 @@ func TestPairMeans(t *testing.T) {
 func TestPairMeansFromStoredFactors(t *testing.T) {
 	t.Parallel()
 	o := realOptions(t, 9, engine.Options{Heads: twoHeads, Factors: true})
-	o.BatchExamples = 4
+	o.BatchPrompts = 4
 	mustRun(t, o)
 	db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{Threads: 1})
 	if err != nil {
@@ -360,7 +360,7 @@ func TestProbe(t *testing.T) {
 	}{{3, []int{0, 1, 2}}, {100, []int{29, 30, 31}}} {
 		e := newFake(head1)
 		o := options(t, e, c.n)
-		o.BatchExamples = 2
+		o.BatchPrompts = 2
 		mustRun(t, o)
 		var got []int
 		for _, x := range e.probe {
@@ -435,10 +435,10 @@ func TestBadRows(t *testing.T) {
 				return nil
 			}
 			o := options(t, e, 6)
-			o.BatchExamples = 2
+			o.BatchPrompts = 2
 			_, err := ingest.Run(t.Context(), o)
 			var incomplete *ingest.Incomplete
-			if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) || !errors.As(err, &incomplete) || incomplete.Examples != 2 {
+			if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) || !errors.As(err, &incomplete) || incomplete.Prompts != 2 {
 				t.Errorf("error %v, want %v with %q after 2 examples", err, c.want, c.text)
 			}
 			if got := tables(t, o.Path); len(got["pair_mean_wide"]) != 0 || len(got["query_factor"]) != 4 {

@@ -73,15 +73,16 @@ func (e *noneError) Hint() string { return "--append adds another run to it" }
 // resumed is what the file has of a run that is continued.
 type resumed struct {
 	runID    int
-	examples int // numbers 0 to examples-1 are there
+	prompts  int // numbers 0 to prompts-1 are there
+	examples int // and their edges, numbers 0 to examples-1
 }
 
-// count gives the number of examples that need not be computed.
+// count gives the number of prompts that need not be computed.
 func (r *resumed) count() int {
 	if r == nil {
 		return 0
 	}
-	return r.examples
+	return r.prompts
 }
 
 // resume opens the file and takes up the run that is to be continued. A file without any run is left to a new one.
@@ -288,18 +289,22 @@ func (w *writer) takeUp(ctx context.Context) (err error) {
 	}, "SELECT component_id FROM run_component WHERE run_id = $1 ORDER BY ordinal", old.runID); err != nil {
 		return err
 	}
-	var last int
-	if err := w.scan(ctx, op, []any{&last, &w.closure}, `SELECT (SELECT coalesce(max(example_id), -1) FROM edge WHERE run_id = $1),
-		(SELECT coalesce(max(closure_residual), 0) FROM score WHERE run_id = $1)`, old.runID); err != nil {
+	var last, lastPrompt int
+	if err := w.scan(ctx, op, []any{&last, &lastPrompt, &w.closure}, `SELECT (SELECT coalesce(max(example_id), -1) FROM edge WHERE run_id = $1),
+		(SELECT coalesce(max(prompt_id), -1) FROM prompt WHERE run_id = $1), (SELECT coalesce(max(closure_residual), 0) FROM score WHERE run_id = $1)`, old.runID); err != nil {
 		return err
 	}
 	w.summary.MaxClosure = w.closure
-	old.examples = int(w.rows[tableEdge])
-	if scores := int64(old.examples) * int64(len(w.run.Heads)); last+1 != old.examples || w.rows[tableScore] != scores || old.examples > w.run.Prompts {
+	old.prompts, old.examples = int(w.rows[tablePrompt]), int(w.rows[tableEdge])
+	if scores := int64(old.examples) * int64(len(w.run.Heads)); last+1 != old.examples || w.rows[tableScore] != scores {
 		return fmt.Errorf("resume run %d of %s: %w: %d examples, the last number %d, with %d scores, want numbers 0 to %d with %d scores",
 			old.runID, w.opts.Path, ErrCounts, old.examples, last, w.rows[tableScore], old.examples-1, scores)
 	}
-	w.summary.Examples, w.summary.Resumed = old.examples, old.examples
+	if lastPrompt+1 != old.prompts || old.prompts > w.run.Prompts {
+		return fmt.Errorf("resume run %d of %s: %w: %d prompts, the last number %d, want numbers 0 to %d of at most %d",
+			old.runID, w.opts.Path, ErrCounts, old.prompts, lastPrompt, old.prompts-1, w.run.Prompts)
+	}
+	w.summary.Prompts, w.summary.Examples, w.summary.Resumed = old.prompts, old.examples, old.prompts
 	return w.refillMeans(ctx)
 }
 

@@ -75,23 +75,23 @@ func TestResume(t *testing.T) {
 
 			parts := realOptions(t, 13, with)
 			mixed(&parts, 13, 0, 5)
-			parts.BatchExamples = 3
+			parts.BatchPrompts = 3
 			first := stopAfter(t, parts, 1)
-			if first.Examples%3 != 0 || first.Examples == 0 || first.Total != 13 {
-				t.Errorf("stopped after %d of %d examples, want batches of 3", first.Examples, first.Total)
+			if first.Prompts%3 != 0 || first.Prompts == 0 || first.Total != 13 {
+				t.Errorf("stopped after %d of %d examples, want batches of 3", first.Prompts, first.Total)
 			}
 			with.Threads = 2
 			again := realOptions(t, 13, with)
 			mixed(&again, 13, 0, 5)
-			again.Path, again.Resume, again.BatchExamples = parts.Path, true, 2
+			again.Path, again.Resume, again.BatchPrompts = parts.Path, true, 2
 			second := stopAfter(t, again, 1)
-			if second.Examples <= first.Examples || second.RunID != first.RunID {
-				t.Errorf("stopped at %d of run %d, then at %d of run %d", first.Examples, first.RunID, second.Examples, second.RunID)
+			if second.Prompts <= first.Prompts || second.RunID != first.RunID {
+				t.Errorf("stopped at %d of run %d, then at %d of run %d", first.Prompts, first.RunID, second.Prompts, second.RunID)
 			}
-			again.BatchExamples = 0
+			again.BatchPrompts = 0
 			s := mustRun(t, again)
-			if s.Resumed != second.Examples || s.Examples != 13 || s.RunID != 1 {
-				t.Errorf("summary %+v, want 13 examples, %d of them from before", s, second.Examples)
+			if s.Resumed != second.Prompts || s.Examples != 13 || s.RunID != 1 {
+				t.Errorf("summary %+v, want 13 examples, %d of them from before", s, second.Prompts)
 			}
 			sameTables(t, parts.Path, whole.Path)
 			check(t, parts.Path)
@@ -110,7 +110,7 @@ func TestResume(t *testing.T) {
 func TestResumeRefuses(t *testing.T) {
 	t.Parallel()
 	begin := options(t, newFake(head1, head2), 9)
-	begin.BatchExamples = 2
+	begin.BatchPrompts = 2
 	begin.CommandLine = "ducklens ingest --as-it-was"
 	stopAfter(t, begin, 2)
 	before := tables(t, begin.Path)
@@ -206,10 +206,10 @@ func TestResumeAmong(t *testing.T) {
 	done := options(t, newFake(head2), 3)
 	mustRun(t, done)
 	left := options(t, newFake(head1), 9)
-	left.Path, left.Append, left.BatchExamples = done.Path, true, 2
+	left.Path, left.Append, left.BatchPrompts = done.Path, true, 2
 	stopAfter(t, left, 1)
 	other := options(t, newFake(head1, head2), 6)
-	other.Path, other.Append, other.BatchExamples = done.Path, true, 2
+	other.Path, other.Append, other.BatchPrompts = done.Path, true, 2
 	stopAfter(t, other, 1)
 
 	left.Append, left.Resume = false, true
@@ -258,12 +258,12 @@ func TestForcedRunStops(t *testing.T) {
 	mustRun(t, old)
 	before := tables(t, old.Path)
 	whole := options(t, newFake(head2), 30)
-	whole.BatchExamples = 2
+	whole.BatchPrompts = 2
 	mustRun(t, whole)
 
 	stopping := newFake(head2)
 	o := options(t, stopping, 30)
-	o.Path, o.Force, o.BatchExamples = old.Path, true, 2
+	o.Path, o.Force, o.BatchPrompts = old.Path, true, 2
 	broken := errors.New("broken")
 	calls := 0
 	stopping.analyze = func(context.Context, []schema.Result) error {
@@ -273,7 +273,7 @@ func TestForcedRunStops(t *testing.T) {
 		return nil
 	}
 	var stopped *ingest.Incomplete
-	if _, err := ingest.Run(t.Context(), o); !errors.Is(err, broken) || !errors.As(err, &stopped) || stopped.Kept != old.Path || stopped.Examples == 0 {
+	if _, err := ingest.Run(t.Context(), o); !errors.Is(err, broken) || !errors.As(err, &stopped) || stopped.Kept != old.Path || stopped.Prompts == 0 {
 		t.Fatalf("a run that stops: %v", err)
 	}
 	if diff := cmp.Diff(before, tables(t, old.Path)); diff != "" {
@@ -281,9 +281,9 @@ func TestForcedRunStops(t *testing.T) {
 	}
 	nothingBeside(t, old.Path, "run.duckdb", "run.duckdb.unfinished")
 	rest := options(t, newFake(head2), 30)
-	rest.Path, rest.Resume, rest.BatchExamples = stopped.Path, true, 2
-	if s := mustRun(t, rest); s.Resumed != stopped.Examples {
-		t.Errorf("%d examples resumed, want %d", s.Resumed, stopped.Examples)
+	rest.Path, rest.Resume, rest.BatchPrompts = stopped.Path, true, 2
+	if s := mustRun(t, rest); s.Resumed != stopped.Prompts {
+		t.Errorf("%d examples resumed, want %d", s.Resumed, stopped.Prompts)
 	}
 	sameTables(t, stopped.Path, whole.Path)
 
@@ -337,7 +337,7 @@ func TestResumeTorn(t *testing.T) {
 	mustRun(t, whole)
 	// The file and its log as they are after each batch.
 	parts := realOptions(t, n, with)
-	parts.BatchExamples = batch
+	parts.BatchPrompts = batch
 	var files, logs [][]byte
 	parts.Progress = func(ingest.Progress) {
 		file, err := os.ReadFile(parts.Path)
@@ -355,7 +355,7 @@ func TestResumeTorn(t *testing.T) {
 	for i := range files {
 		for _, cut := range []int{1, 1000} {
 			o := realOptions(t, n, with)
-			o.BatchExamples = batch
+			o.BatchPrompts = batch
 			for name, content := range map[string][]byte{o.Path: files[i], o.Path + ".wal": logs[i][:len(logs[i])-cut]} {
 				if err := os.WriteFile(name, content, 0o644); err != nil {
 					t.Fatal(err)

@@ -11,9 +11,35 @@ import (
 	"ducklens/schema/dbfile"
 )
 
+// appendPrompt appends the rows of one prompt and its edges, or of further edges of a prompt, but for those that are sorted over the
+// prompts of a part.
+func (w *writer) appendPrompt(tables *appenders, r *schema.PromptResult, further bool) error {
+	if !further {
+		w.prompt = stored{rows: map[int]bool{}, scales: map[[2]int]bool{}}
+		if err := w.appendText(tables, &r.Prompt); err != nil {
+			return err
+		}
+		if err := w.appendMeasures(tables, r); err != nil {
+			return err
+		}
+	}
+	for i := range r.Examples {
+		if err := w.appendResult(tables, &r.Examples[i]); err != nil {
+			return fmt.Errorf("example %d: %w", r.Examples[i].Example.Index, err)
+		}
+	}
+	return nil
+}
+
+// stored is what several edges of a prompt share, and one of them has stored.
+type stored struct {
+	rows   map[int]bool    // rows of attention, by query position
+	scales map[[2]int]bool // scales of norms, by layer and position
+}
+
 // appendResult appends the rows of one example, but for those that are sorted over the examples of a part.
 func (w *writer) appendResult(tables *appenders, r *schema.Result) error {
-	if err := w.appendExample(tables, &r.Example); err != nil {
+	if err := w.appendEdge(tables, &r.Example); err != nil {
 		return err
 	}
 	if err := w.appendScales(tables, r); err != nil {
@@ -31,7 +57,14 @@ func (w *writer) appendResult(tables *appenders, r *schema.Result) error {
 				return fmt.Errorf("head %s: %w", h.Head, err)
 			}
 		}
+		if w.prompt.rows[r.Example.Query] {
+			continue
+		}
+		if err := w.appendAttention(tables, &r.Example, h); err != nil {
+			return fmt.Errorf("head %s: %w", h.Head, err)
+		}
 	}
+	w.prompt.rows[r.Example.Query] = true
 	return nil
 }
 
@@ -47,21 +80,18 @@ func (w *writer) addToMeans(_ *appenders, _ *schema.Example, h *schema.HeadResul
 	return w.means.Add(&fed)
 }
 
-// promptID numbers the prompt of an example: each record of a prompt file is a prompt, with one edge.
-func promptID(e *schema.Example) int32 { return int32(e.Index) }
+// promptID numbers the prompt of an example.
+func promptID(e *schema.Example) int32 { return int32(e.PromptIndex) }
 
-// Words of the columns edge.rule and edge.baseline_kind.
-const (
-	ruleGiven     = "given"
-	baselineToken = "token"
-	baselineNone  = "none"
-)
-
-// appendExample appends a prompt, its tokens and its edge.
-func (w *writer) appendExample(tables *appenders, e *schema.Example) error {
+// appendText appends a prompt and its tokens.
+func (w *writer) appendText(tables *appenders, e *schema.Example) error {
 	run, prompt := w.runID(), promptID(e)
+	var offset dbfile.Value
+	if e.Prompt.Document != "" {
+		offset = int32(e.Offset)
+	}
 	if err := tables.row(tablePrompt, run, prompt, schema.PromptKey(e.Tokens), text(e.Prompt.Text), int32(len(e.Tokens)), w.run.BOS,
-		optional(e.Prompt.Template), optional(e.Prompt.Order), nil, nil, optional(e.Prompt.Fields.JSON())); err != nil {
+		optional(e.Prompt.Template), optional(e.Prompt.Order), optional(e.Prompt.Document), offset, optional(e.Prompt.Fields.JSON())); err != nil {
 		return err
 	}
 	for pos, t := range e.Tokens {
@@ -69,18 +99,39 @@ func (w *writer) appendExample(tables *appenders, e *schema.Example) error {
 			return err
 		}
 	}
-	kind := baselineNone
+	return nil
+}
+
+// appendMeasures appends what heads do on a prompt.
+func (w *writer) appendMeasures(tables *appenders, r *schema.PromptResult) error {
+	for _, m := range r.Measures {
+		if err := tables.row(tableMeasure, w.runID(), promptID(&r.Prompt), w.headID(m.Head), m.Measure, int32(m.N), float32(m.Value)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// appendEdge appends the edge of an example.
+func (w *writer) appendEdge(tables *appenders, e *schema.Example) error {
+	rule := cmp.Or(strings.Join(e.Rules, " "), schema.EdgeGiven)
+	kind := e.BaselineKind
 	var baseline, token dbfile.Value
 	if e.Baseline != schema.NoPosition {
-		kind, baseline, token = baselineToken, int32(e.Baseline), text(e.Tokens[e.Baseline].Text)
+		kind, baseline, token = schema.BaselineToken, int32(e.Baseline), text(e.Tokens[e.Baseline].Text)
 	}
-	return tables.row(tableEdge, run, int32(e.Index), prompt, ruleGiven, int32(e.Query), int32(e.Key), kind, baseline,
+	return tables.row(tableEdge, w.runID(), int32(e.Index), promptID(e), rule, int32(e.Query), int32(e.Key), string(cmp.Or(kind, schema.BaselineNone)), baseline,
 		text(e.Tokens[e.Key].Text), token, drawn(e.RandomName), drawn(e.RandomToken))
 }
 
-// appendScales appends the scales of the norms behind attention and MLP.
+// appendScales appends the scales of the norms behind attention and MLP at positions that no edge before has had.
 func (w *writer) appendScales(tables *appenders, r *schema.Result) error {
 	for _, s := range r.LayerScales {
+		at := [2]int{s.Layer, s.Pos}
+		if w.prompt.scales[at] {
+			continue
+		}
+		w.prompt.scales[at] = true
 		if err := tables.row(tableLayerScale, w.runID(), promptID(&r.Example), int32(s.Layer), int32(s.Pos), s.PostAttn, s.PostMLP); err != nil {
 			return err
 		}
@@ -119,16 +170,18 @@ func (w *writer) appendLogits(tables *appenders, r *schema.Result) error {
 	return nil
 }
 
-// appendScore appends the score of a head and its attention row.
+// appendScore appends the score of a head.
 func (w *writer) appendScore(tables *appenders, e *schema.Example, h *schema.HeadResult) error {
-	run, head, s := w.runID(), w.headID(h.Head), h.Score
-	if err := tables.row(tableScore, run, int32(e.Index), head, s.Score, nullable(s.Baseline), s.Prob, nullable(s.BaselineProb),
+	s := h.Score
+	return tables.row(tableScore, w.runID(), int32(e.Index), w.headID(h.Head), s.Score, nullable(s.Baseline), s.Prob, nullable(s.BaselineProb),
 		nullable(s.SinkProb), s.QueryScale, s.KeyScale, nullable(s.BaselineScale), nullable(s.QueryNormScale), nullable(s.KeyNormScale),
-		nullable(s.BaselineNormScale), s.Closure); err != nil {
-		return err
-	}
+		nullable(s.BaselineNormScale), s.Closure)
+}
+
+// appendAttention appends the attention row of a head at a query position.
+func (w *writer) appendAttention(tables *appenders, e *schema.Example, h *schema.HeadResult) error {
 	for i, a := range h.Attention {
-		if err := tables.row(tablePromptAttention, run, promptID(e), int32(e.Query), head, int32(h.FirstKey+i), a.Score, a.Prob); err != nil {
+		if err := tables.row(tablePromptAttention, w.runID(), promptID(e), int32(e.Query), w.headID(h.Head), int32(h.FirstKey+i), a.Score, a.Prob); err != nil {
 			return err
 		}
 	}
@@ -158,11 +211,14 @@ func segments(list []segment, example int, h *schema.HeadResult) []segment {
 // Questions are about one head, one side and one pair of bases over all examples: in this order DuckDB finds them in few
 // places. Before all that come the kinds of the bases: quadrants that a whole vector does not have are zeros, which take no
 // room where they stand together.
-func (w *writer) appendContributions(tables *appenders, results []schema.Result) error {
+func (w *writer) appendContributions(tables *appenders, results []schema.PromptResult) error {
 	var list []segment
 	for i := range results {
-		for j := range results[i].Heads {
-			list = segments(list, results[i].Example.Index, &results[i].Heads[j])
+		for j := range results[i].Examples {
+			r := &results[i].Examples[j]
+			for k := range r.Heads {
+				list = segments(list, r.Example.Index, &r.Heads[k])
+			}
 		}
 	}
 	slices.SortStableFunc(list, func(a, b segment) int {

@@ -58,7 +58,7 @@ func nothingBeside(t *testing.T, path string, names ...string) {
 func TestRun(t *testing.T) {
 	t.Parallel()
 	o := options(t, newFake(head1, head2), 10)
-	o.BatchExamples = 4
+	o.BatchPrompts = 4
 	o.SavedQueries = []ingest.SavedQuery{{Name: "one", SQL: "SELECT 1"}, {Name: "two", SQL: "SELECT 2"}}
 	var progress []ingest.Progress
 	o.Progress = func(p ingest.Progress) { progress = append(progress, p) }
@@ -75,7 +75,7 @@ func TestRun(t *testing.T) {
 		}
 	}
 	total := int64(10 + 10 + 60 + 20 + 120 + contributions)
-	want := ingest.Summary{Path: o.Path, RunID: 1, ModelID: 0, Examples: 10, Batches: 3, Rows: total, MaxClosure: s.MaxClosure, Elapsed: s.Elapsed}
+	want := ingest.Summary{Path: o.Path, RunID: 1, ModelID: 0, Prompts: 10, Examples: 10, Batches: 3, Rows: total, MaxClosure: s.MaxClosure, Elapsed: s.Elapsed}
 	if !reflect.DeepEqual(s, want) || s.Elapsed <= 0 || s.MaxClosure <= 0 || s.MaxClosure > 1e-6 {
 		t.Errorf("summary %+v, want %+v", s, want)
 	}
@@ -93,7 +93,7 @@ func TestRun(t *testing.T) {
 		!strings.HasSuffix(p[1], ` | number 1 follows some other number | 6 | true | number [A] | ABBA | <nil> | <nil> | {"group": 1, "note": "odd"}`) {
 		t.Errorf("prompts %q", p[:2])
 	}
-	if n := len(progress); n != 4 || progress[0] != (ingest.Progress{Total: 10}) || progress[1].Examples != 4 || progress[3] != (ingest.Progress{Examples: 10, Total: 10, Rows: total}) {
+	if n := len(progress); n != 4 || progress[0] != (ingest.Progress{Total: 10}) || progress[1].Prompts != 4 || progress[3] != (ingest.Progress{Prompts: 10, Total: 10, Examples: 10, Rows: total}) {
 		t.Errorf("progress %+v", progress)
 	}
 	check(t, o.Path)
@@ -106,7 +106,7 @@ func TestBatchSize(t *testing.T) {
 	var first map[string][]string
 	for _, size := range []int{0, 1, 7, 20, 64} {
 		o := options(t, newFake(head1, head2), 20)
-		o.BatchExamples = size
+		o.BatchPrompts = size
 		mustRun(t, o)
 		got := tables(t, o.Path)
 		if first == nil {
@@ -212,7 +212,7 @@ func TestTarget(t *testing.T) {
 	// A forced run that fails before its first batch, or in it, leaves the old file.
 	failing := newFake(head2)
 	forced := options(t, failing, 5)
-	forced.Path, forced.Force, forced.BatchExamples = o.Path, true, 2
+	forced.Path, forced.Force, forced.BatchPrompts = o.Path, true, 2
 	broken := errors.New("broken")
 	failing.analyze = func(context.Context, []schema.Result) error { return broken }
 	if _, err := ingest.Run(t.Context(), forced); !errors.Is(err, broken) {
@@ -314,7 +314,7 @@ func TestBadInput(t *testing.T) {
 			}
 			o := options(t, e, 0)
 			o.Prompts = c.prompts
-			o.BatchExamples = 2
+			o.BatchPrompts = 2
 			_, err := ingest.Run(t.Context(), o)
 			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.message) {
 				t.Errorf("error %v, want %v with %q", err, c.want, c.message)
@@ -451,7 +451,7 @@ func TestCancel(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
 			o := options(t, newFake(head1), examples)
-			o.BatchExamples = size
+			o.BatchPrompts = size
 			o.Progress = func(p ingest.Progress) {
 				if p.Examples == after*size {
 					cancel(stop)
@@ -471,12 +471,12 @@ func TestCancel(t *testing.T) {
 			}
 			got := tables(t, o.Path)
 			// The batch after the cancel may have been handed over already.
-			if n := incomplete.Examples; n < after*size || n > (after+1)*size || len(got["edge"]) != n {
+			if n := incomplete.Prompts; n < after*size || n > (after+1)*size || len(got["edge"]) != n {
 				t.Errorf("%d examples in the file, the error says %d, want %d or %d", len(got["edge"]), n, after*size, (after+1)*size)
 			}
 			for _, table := range []string{"prompt", "edge", "score", "prompt_token", "prompt_attention", "contribution_wide"} {
 				perExample := len(want[table]) / examples
-				if wanted := want[table][:incomplete.Examples*perExample]; !slices.Equal(got[table], wanted) {
+				if wanted := want[table][:incomplete.Prompts*perExample]; !slices.Equal(got[table], wanted) {
 					t.Errorf("table %s has %d rows, want the first %d of the complete run", table, len(got[table]), len(wanted))
 				}
 			}
@@ -502,7 +502,7 @@ func TestFailureInMidRun(t *testing.T) {
 		"logits":      {func(r *schema.Result) error { r.Logits = &schema.Logits{}; return nil }, nil},
 		"not finite":  {func(r *schema.Result) error { r.Heads[0].Contributions[3].Score[2] = float32(math.Inf(1)); return nil }, nil},
 		"wrong head":  {func(r *schema.Result) error { r.Heads[0].Head.Index = 0; return nil }, nil},
-		"wrong order": {func(r *schema.Result) error { r.Example.Index++; return nil }, nil},
+		"wrong order": {func(r *schema.Result) error { r.Example.PromptIndex++; return nil }, nil},
 		"no heads":    {func(r *schema.Result) error { r.Heads = nil; return nil }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -517,10 +517,10 @@ func TestFailureInMidRun(t *testing.T) {
 				return nil
 			}
 			o := options(t, e, 20)
-			o.BatchExamples = 3
+			o.BatchPrompts = 3
 			_, err := ingest.Run(t.Context(), o)
 			var incomplete *ingest.Incomplete
-			if err == nil || c.want != nil && !errors.Is(err, c.want) || !errors.As(err, &incomplete) || incomplete.Examples != 9 {
+			if err == nil || c.want != nil && !errors.Is(err, c.want) || !errors.As(err, &incomplete) || incomplete.Prompts != 9 {
 				t.Fatalf("error %v, want %v after 9 examples", err, c.want)
 			}
 			if got := tables(t, o.Path); len(got["edge"]) != 9 || len(got["score"]) != 9 {
@@ -543,7 +543,7 @@ func TestOverlap(t *testing.T) {
 		return nil
 	}
 	o := options(t, e, 6)
-	o.BatchExamples = 2
+	o.BatchPrompts = 2
 	o.Progress = func(p ingest.Progress) {
 		if p.Examples != 2 {
 			return
@@ -614,7 +614,7 @@ func TestMadeFor(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	t.Parallel()
-	o := ingest.Options{Append: true, Force: true, BatchExamples: -1}
+	o := ingest.Options{Append: true, Force: true, BatchPrompts: -1}
 	err := o.Validate()
 	if !errors.Is(err, ingest.ErrOptions) {
 		t.Fatalf("error %v, want ErrOptions", err)
@@ -644,7 +644,7 @@ func ExampleRun() {
 	}
 	defer os.RemoveAll(dir)
 	o := ingest.Options{
-		Engine: newFake(head1), Prompts: numbered(10), Path: filepath.Join(dir, "run.duckdb"), BatchExamples: 5,
+		Engine: newFake(head1), Prompts: numbered(10), Path: filepath.Join(dir, "run.duckdb"), BatchPrompts: 5,
 		CreatedAt: created, Version: "example", PromptSource: "numbers",
 		Progress: func(p ingest.Progress) { fmt.Printf("%d of %d\n", p.Examples, p.Total) },
 	}
@@ -669,7 +669,7 @@ func TestLastExamplesJoin(t *testing.T) {
 		if size := o.BatchSize(); size != 48 {
 			t.Fatalf("batches of %d, want 48 for this test", size)
 		}
-		o.BatchExamples = c.chosen
+		o.BatchPrompts = c.chosen
 		if s := mustRun(t, o); s.Batches != c.batches || s.Examples != c.n {
 			t.Errorf("%d examples, size %d: %d examples in %d batches, want %d", c.n, c.chosen, s.Examples, s.Batches, c.batches)
 		}
@@ -701,7 +701,7 @@ func TestManyBases(t *testing.T) {
 func TestPartsOfABatch(t *testing.T) {
 	t.Parallel()
 	whole := options(t, newFake(head1), 20)
-	whole.BatchExamples = 20
+	whole.BatchPrompts = 20
 	if s := mustRun(t, whole); s.Batches != 1 {
 		t.Fatalf("%d batches, want 1", s.Batches)
 	}
@@ -715,10 +715,10 @@ func TestPartsOfABatch(t *testing.T) {
 		return nil
 	}
 	o := options(t, e, 20)
-	o.BatchExamples = 6
+	o.BatchPrompts = 6
 	_, err := ingest.Run(t.Context(), o)
 	var incomplete *ingest.Incomplete
-	if !errors.Is(err, broken) || !errors.As(err, &incomplete) || incomplete.Examples != 8 {
+	if !errors.Is(err, broken) || !errors.As(err, &incomplete) || incomplete.Prompts != 8 {
 		t.Fatalf("error %v, want broken after 8 examples", err)
 	}
 	e.analyze, o.Resume = nil, true

@@ -30,6 +30,9 @@ type writer struct {
 	rows         [tableCount]int64 // committed
 	means        *engine.PairMeans
 	closure      float64 // largest residual so far, of rows that are not committed too
+	prompt       stored  // of the prompt that is being written
+	tokens       int64   // of the prompts that are complete
+	allTokens    int64   // of those of the run
 	summary      Summary
 }
 
@@ -40,7 +43,7 @@ func newWriter(opts *Options, run schema.Run) *writer {
 // report tells the caller how far the run is.
 func (w *writer) report() {
 	if w.opts.Progress != nil {
-		w.opts.Progress(Progress{Examples: w.summary.Examples, Total: w.run.Prompts, Rows: w.summary.Rows,
+		w.opts.Progress(Progress{Prompts: w.summary.Prompts, Total: w.run.Prompts, Examples: w.summary.Examples, Rows: w.summary.Rows,
 			Resumable: w.db != nil && !w.db.Pending()})
 	}
 }
@@ -51,7 +54,7 @@ func (w *writer) writeAll(ctx context.Context, parts <-chan part, log *slog.Logg
 		if err := w.write(ctx, first, parts); err != nil {
 			return err
 		}
-		log.Debug("batch written", keyExamples, w.summary.Examples, keyRows, w.summary.Rows)
+		log.Debug("batch written", keyPrompts, w.summary.Prompts, keyExamples, w.summary.Examples, keyRows, w.summary.Rows)
 		w.report()
 	}
 	return nil
@@ -67,25 +70,38 @@ func (w *writer) write(ctx context.Context, p part, more <-chan part) error {
 		}
 	}
 	var appended [tableCount]int64
-	examples := 0
+	prompts, examples := 0, 0
 	err := w.db.InTx(ctx, w.conn, func() error {
 		if first {
 			if err := w.manifest(ctx); err != nil {
 				return err
 			}
 		}
+		open := false
 		for there := true; there; p, there = <-more {
-			rows, err := w.appendRows(p.results)
+			rows, err := w.appendRows(&p)
 			if err != nil {
 				return err
 			}
 			for i, n := range rows {
 				appended[i] += n
 			}
-			examples += len(p.results)
-			if p.last {
+			prompts += p.prompts()
+			for i := range p.results {
+				examples += len(p.results[i].Examples)
+			}
+			for i := range p.results[:p.prompts()] {
+				w.tokens += int64(len(p.results[i].Prompt.Tokens))
+			}
+			if err := w.tooLarge(appended, prompts); err != nil {
+				return err
+			}
+			if open = p.open; p.last {
 				break
 			}
+		}
+		if open {
+			return errOpen
 		}
 		return nil
 	})
@@ -97,9 +113,10 @@ func (w *writer) write(ctx context.Context, p part, more <-chan part) error {
 		w.summary.Rows += n
 	}
 	w.summary.Batches++
+	w.summary.Prompts += prompts
 	w.summary.Examples += examples
 	w.summary.MaxClosure = w.closure
-	if first && !w.replaces && w.run.Prompts-w.summary.Examples >= publishBatches*examples {
+	if first && !w.replaces && w.run.Prompts-w.summary.Prompts >= publishBatches*prompts {
 		return w.publish(ctx)
 	}
 	return nil
@@ -160,7 +177,7 @@ func (w *writer) close(ctx context.Context) error {
 }
 
 func (w *writer) incomplete(cause error) *Incomplete {
-	return &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Examples: w.summary.Examples, Total: w.run.Prompts, Err: cause}
+	return &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Prompts: w.summary.Prompts, Total: w.run.Prompts, Err: cause}
 }
 
 // abandon cleans up after a failure, and gives the error to return: before the first batch nothing has happened to the
@@ -207,16 +224,16 @@ func unfinishedName(path string) string {
 }
 
 // appendRows appends the rows of a part and says how many went to each table.
-func (w *writer) appendRows(results []schema.Result) (n [tableCount]int64, err error) {
+func (w *writer) appendRows(p *part) (n [tableCount]int64, err error) {
 	tables := &appenders{w: w}
-	for i := range results {
-		if err = w.appendResult(tables, &results[i]); err != nil {
-			err = fmt.Errorf("example %d: %w", results[i].Example.Index, err)
+	for i := range p.results {
+		if err = w.appendPrompt(tables, &p.results[i], i == 0 && p.continues); err != nil {
+			err = fmt.Errorf("prompt %d: %w", p.results[i].Prompt.PromptIndex+1, err)
 			break
 		}
 	}
 	if err == nil {
-		err = w.appendContributions(tables, results)
+		err = w.appendContributions(tables, p.results)
 	}
 	n, cerr := tables.close()
 	return n, errors.Join(err, cerr)

@@ -15,6 +15,7 @@ type Prompt struct {
 	Template string   // the template it was made from, or ""
 	Order    string   // "ABBA" or "BABA" for an IOI prompt, or ""
 	Fields   Fields   // what else its author wrote beside it; mostly nil
+	Document string   // name or number of the document that it is, without positions; "" for a prompt with positions
 }
 
 // Field is a value of the author's own that came with a prompt.
@@ -192,6 +193,8 @@ type Example struct {
 	Query       int // token positions, from 0; Key <= Query. NoPosition: rules choose the edges of the prompt
 	Key         int
 	Baseline    int // or NoPosition
+
+	Offset int // of a document: its tokens before this window, BOS not counted
 
 	Rules        []string     // that chose the edge; empty: given
 	BaselineKind BaselineKind // "": token where there is a Baseline, else none

@@ -336,8 +336,13 @@ type replay struct {
 // Prepare has been done too.
 func (r *replay) Prepare(context.Context, []schema.Example) error { return nil }
 
-func (r *replay) Analyze(_ context.Context, list []schema.Example) ([]schema.Result, error) {
-	return r.results[list[0].Index : list[len(list)-1].Index+1], nil
+func (r *replay) Stream(_ context.Context, list []schema.Example, yield func(int, schema.PromptResult) error) error {
+	for i, x := range list {
+		if err := yield(i, schema.PromptResult{Prompt: x, Examples: r.results[x.Index : x.Index+1]}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // benchmarkWriter writes results that lie in memory: x-insert is the processor time of DuckDB's own INSERT ... SELECT of the same rows

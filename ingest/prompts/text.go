@@ -3,6 +3,7 @@ package prompts
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -113,7 +114,8 @@ func (u *utf16Reader) rune() (rune, error) {
 // lines are the lines of a text without their ends, which may be \n, \r\n and \r.
 type lines struct {
 	in     *bufio.Reader
-	number int // of the last line read, from 1
+	number int    // of the last line read, from 1
+	of     string // what a line is; "": a record
 	buffer []byte
 }
 
@@ -136,7 +138,7 @@ func (l *lines) next() ([]byte, error) {
 		case b == '\n':
 			return l.buffer, nil
 		case len(l.buffer) == maxRecord:
-			return nil, badFile("longer than %d MiB, want one record a line", maxRecord>>20).where(l.at(nil))
+			return nil, badFile("longer than %d MiB, want one %s a line", maxRecord>>20, cmp.Or(l.of, "record")).where(l.at(nil))
 		}
 		l.buffer = append(l.buffer, b)
 	}

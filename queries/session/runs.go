@@ -22,7 +22,7 @@ const (
 		WHERE o.run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY o.ordinal`
 	// The facts of a run, in the order in which a figure shows them.
 	factSQL = `SELECT run_id AS run, (SELECT label FROM head WHERE head.run_id = run.run_id ORDER BY ordinal LIMIT 1) AS head,
-		model.name AS model, n_examples AS prompts, prompt_source AS source, seed, bos, convention::VARCHAR AS convention,
+		model.name AS model, coalesce(n_prompts, n_examples) AS prompts, prompt_source AS source, seed, bos, convention::VARCHAR AS convention,
 		processing::VARCHAR AS processing, precision, created_at AS created, ducklens_version AS version, sha256
 		FROM run JOIN model ON model.model_id = run.model_id
 		WHERE run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete'))`

@@ -33,7 +33,7 @@ func Targets(heads ...schema.Head) (list []schema.Target) {
 // Example is a prompt of five made-up tokens, the last of which attends to the second (key) and is
 // compared with the third (baseline).
 func Example(i int) schema.Example {
-	e := schema.Example{Index: i, Query: 4, Key: 1, Baseline: 2, RandomName: schema.NoToken, RandomToken: schema.NoToken}
+	e := schema.Example{Index: i, PromptIndex: i, Query: 4, Key: 1, Baseline: 2, RandomName: schema.NoToken, RandomToken: schema.NoToken}
 	for pos, text := range []string{"<|endoftext|>", " Mary", " John", " gave", " to"} {
 		e.Tokens = append(e.Tokens, schema.Token{ID: pos, Text: text})
 	}

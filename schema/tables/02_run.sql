@@ -66,7 +66,7 @@ CREATE TABLE run (
   command_line         VARCHAR    NOT NULL,
   -- Where the prompts come from: ioi (the generator), or the path of a file.
   prompt_source        VARCHAR    NOT NULL,
-  -- Prompts that the run was begun over; NULL in runs of files of schema version 1 and 2.
+  -- Prompts that the run was begun over, windows of documents included; NULL in runs of files of schema version 1 and 2.
   n_prompts            INTEGER,
   -- SHA-256, in hexadecimal, over the texts, tokens and positions of all prompts in their order, and the
   -- names that random ones are drawn from; NULL in runs of files of schema version 1 and 2.
@@ -101,11 +101,12 @@ CREATE TABLE run (
   options              VARCHAR,
   -- complete when all batches are there; a running run holds whole batches only.
   status               run_status NOT NULL,
-  -- Examples in the run; NULL until it is complete.
+  -- Examples in the run, edges of its prompts; NULL until it is complete.
   n_examples           INTEGER,
   -- Target heads of the run (model.n_heads counts the heads of a layer).
   n_heads              INTEGER    NOT NULL,
-  -- Largest closure_residual of the run, in score units; NULL until it is complete.
+  -- Largest closure_residual of the run, in score units; NULL until it is complete, and of a run without
+  -- examples.
   max_closure_residual DOUBLE     CHECK (isfinite(max_closure_residual)),
   CHECK (status = 'running' OR n_examples IS NOT NULL)
 );

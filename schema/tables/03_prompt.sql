@@ -23,8 +23,8 @@ CREATE TABLE prompt (
   -- Document that it is, or is a window of: its id, or its number in the file, from 1; NULL for a prompt that
   -- came with positions.
   document        VARCHAR,
-  -- Tokens of the document before the window, BOS not counted; NULL if the prompt is a whole document, or
-  -- none.
+  -- Tokens of the document before the window, BOS not counted; 0 of its first or only window, NULL if the
+  -- prompt is no document.
   document_offset INTEGER,
   -- Further columns of the prompt file, as a JSON object; NULL if none. The view example_field spreads them.
   fields          VARCHAR,

@@ -168,6 +168,7 @@ var references = []struct {
 	{"substitution", "substitution", "substitutions", []string{"edge", "head"}},
 	{"projection", "projection", "projections", []string{"edge", "head", "side basis_id"}},
 	{"vector_cosine", "cosine", "cosines", []string{"edge", "side basis_id"}},
+	{"head_measure", "measure of a head", "measures of heads", []string{"prompt", "head"}},
 	{"logit", "logit", "logits", []string{"edge"}},
 	{"logit_effect", "logit effect", "logit effects", []string{"edge", "component_id"}},
 }

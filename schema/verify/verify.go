@@ -50,7 +50,8 @@ type RunReport struct {
 	RunID         int
 	Status        schema.RunStatus
 	Convention    schema.Convention
-	Examples      int64
+	Prompts       int64
+	Examples      int64 // edges of those prompts
 	Heads         int64
 	Pairs         int64 // pairs of bases, over both sides
 	Contributions int64 // rows of contribution_wide
@@ -278,7 +279,7 @@ func plural(n int64, one, many string) string {
 // runs reads the manifests.
 func (v *verifier) runs() error {
 	rows, err := v.conn.QueryContext(v.ctx, `SELECT r.run_id, r.status::VARCHAR, r.convention::VARCHAR,
-		(SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id), (SELECT count(*) FROM head AS h WHERE h.run_id = r.run_id),
+		(SELECT count(*) FROM prompt AS p WHERE p.run_id = r.run_id), (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id), (SELECT count(*) FROM head AS h WHERE h.run_id = r.run_id),
 		(SELECT count(*) FROM contribution_wide AS w WHERE w.run_id = r.run_id)
 		FROM run AS r ORDER BY r.run_id`)
 	if err != nil {
@@ -288,7 +289,7 @@ func (v *verifier) runs() error {
 	for rows.Next() {
 		var r RunReport
 		var status, convention string
-		if err := rows.Scan(&r.RunID, &status, &convention, &r.Examples, &r.Heads, &r.Contributions); err != nil {
+		if err := rows.Scan(&r.RunID, &status, &convention, &r.Prompts, &r.Examples, &r.Heads, &r.Contributions); err != nil {
 			return err
 		}
 		if r.Status, err = schema.ParseRunStatus(status); err != nil {
@@ -300,7 +301,7 @@ func (v *verifier) runs() error {
 		r.Judged = r.Convention == schema.Exact
 		if r.Status != schema.Complete {
 			v.problem(Unfinished, r.RunID, "its status is %s, want complete: the ingest is under way or was stopped after %s", status,
-				plural(r.Examples, "example", "examples"))
+				plural(r.Prompts, "prompt", "prompts"))
 		}
 		v.report.Runs = append(v.report.Runs, r)
 	}

@@ -81,8 +81,8 @@ JOIN prompt AS p ON p.run_id = m.run_id AND p.prompt_id = m.prompt_id;
 
 -- What target heads do on all prompts of a run: the mean over query positions.
 CREATE VIEW head_measure_mean AS
-SELECT m.run_id, h.label AS head, m.measure, sum(m.n)::BIGINT AS n, count(m.value) AS n_prompts,
-  sum(m.n * m.value::DOUBLE) / nullif(sum(m.n), 0) AS value
+SELECT m.run_id, h.label AS head, m.measure, sum(m.n)::BIGINT AS n, count(*) AS n_prompts,
+  sum(m.n * m.value::DOUBLE) / sum(m.n) AS value
 FROM head_measure AS m
 JOIN head AS h ON h.run_id = m.run_id AND h.head_id = m.head_id
 GROUP BY m.run_id, h.ordinal, h.label, m.measure;

@@ -16,9 +16,23 @@ FROM prompt AS p JOIN (SELECT run_id, prompt_id, count(*) AS n, string_agg(' ' |
   ON t.run_id = p.run_id AND t.prompt_id = p.prompt_id
 WHERE t.n = p.n_tokens AND p.key <> left(sha256('"prompt"' || chr(10) || '"' || t.ids || '"' || chr(10)), 32);
 
--- orphan: prompt is that of no example / prompts are those of no example
+-- orphan: prompt is that of no example, and no head is measured on it / prompts are those of no example, and no head is measured on them
 SELECT p.run_id, p.prompt_id AS case_order, format('prompt {}', p.prompt_id) AS case_text
-FROM prompt AS p ANTI JOIN edge AS e ON e.run_id = p.run_id AND e.prompt_id = p.prompt_id;
+FROM prompt AS p ANTI JOIN edge AS e ON e.run_id = p.run_id AND e.prompt_id = p.prompt_id
+ANTI JOIN head_measure AS m ON m.run_id = p.run_id AND m.prompt_id = p.prompt_id;
+
+-- conflicting: prompt has an offset and no document, or a document and none / prompts have offsets and no documents, or documents and none
+SELECT run_id, prompt_id AS case_order, format('prompt {}: document {}, offset {}', prompt_id, coalesce(document, 'none'), coalesce(document_offset::VARCHAR, 'none')) AS case_text
+FROM prompt WHERE (document IS NULL) <> (document_offset IS NULL) OR document_offset < 0;
+
+-- conflicting: example says rules that there are not, or one twice / examples say rules that there are not, or one twice
+SELECT run_id, example_id AS case_order, format('example {}: {}', example_id, rule) AS case_text
+FROM edge WHERE len(list_distinct(string_split(rule, ' '))) <> len(string_split(rule, ' ')) OR len(list_filter(string_split(rule, ' '),
+  lambda w: NOT regexp_full_match(w, 'given|previous|first|self|duplicate|induction|(top|sample):[1-9][0-9]*|above:[0-9.e-]+'))) > 0;
+
+-- conflicting: edge of a prompt is two examples / edges of prompts are several examples each
+SELECT run_id, min(example_id) AS case_order, format('prompt {}, query {}, key {}', prompt_id, query_pos, key_pos) AS case_text
+FROM edge GROUP BY run_id, prompt_id, query_pos, key_pos HAVING count(*) > 1;
 
 -- conflicting: example has a position outside of its prompt, or after its query / examples have positions outside of their prompts, or after their queries
 SELECT e.run_id, e.example_id AS case_order, format('example {}: query {}, key {}, baseline {} of {} tokens', e.example_id, e.query_pos, e.key_pos, coalesce(e.baseline_pos::VARCHAR, 'none'), p.n_tokens) AS case_text

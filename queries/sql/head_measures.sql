@@ -1,0 +1,42 @@
+-- name: head_measures
+-- title: What heads do: {x_title} and {y_title}
+-- subtitle: {model}, {prompts} prompts ({source}), run {run}
+-- description: What each target head does on the texts of the run, mean over all query positions that have a value: attention to the
+--   token before (previous), to position 0 (first), to the query itself (self), to earlier occurrences of the query's token (duplicate)
+--   and to the tokens behind such (induction), entropy of the row in nats, mean distance to what is attended to in tokens, and the share
+--   of rows in which one token gets most (above; the run's threshold, 0.5 unless it says another). Two of them span the plane of the
+--   figure. Only runs over texts (ducklens ingest --text) have them.
+-- param: run INTEGER = NULL, number of the run; NULL is the last complete one
+-- param: x TEXT = 'previous', measure across: previous, first, self, duplicate, induction, entropy, distance or above
+-- param: y TEXT = 'induction', measure upwards
+-- chart: scatter
+-- x: x
+-- y: y
+-- label: name
+-- x_title: {x_title}
+-- y_title: {y_title}
+
+WITH mean AS (
+  SELECT m.head, m.measure, m.value, m.n,
+    CASE m.measure WHEN 'entropy' THEN 'entropy of attention, nats' WHEN 'distance' THEN 'mean distance of attention, tokens'
+      WHEN 'above' THEN 'share of rows with one large probability' WHEN 'previous' THEN 'attention to the previous token'
+      WHEN 'first' THEN 'attention to the first token' WHEN 'self' THEN 'attention to itself'
+      WHEN 'duplicate' THEN 'attention to duplicates' ELSE 'attention to induction targets' END AS words
+  FROM head_measure_mean AS m
+  WHERE m.run_id = coalesce($run, latest_run())
+), axis AS ( -- a measure that there is not would give no rows
+  SELECT CASE WHEN a.asked IN ('previous', 'first', 'self', 'duplicate', 'induction', 'entropy', 'distance', 'above') THEN a.asked
+    ELSE error('parameter ' || a.side || ': ' || coalesce(a.asked, 'NULL') || ', want previous, first, self, duplicate, induction, entropy, distance or above') END AS measure, a.side
+  FROM (SELECT 'x' AS side, $x AS asked UNION ALL SELECT 'y', $y) AS a
+)
+SELECT v.head, x.value AS x, y.value AS y,
+  max(v.value) FILTER (WHERE v.measure = 'previous') AS previous, max(v.value) FILTER (WHERE v.measure = 'first') AS first,
+  max(v.value) FILTER (WHERE v.measure = 'self') AS self, max(v.value) FILTER (WHERE v.measure = 'duplicate') AS duplicate,
+  max(v.value) FILTER (WHERE v.measure = 'induction') AS induction, max(v.value) FILTER (WHERE v.measure = 'entropy') AS entropy,
+  max(v.value) FILTER (WHERE v.measure = 'distance') AS distance, max(v.value) FILTER (WHERE v.measure = 'above') AS above,
+  x.n AS n_x, y.n AS n_y, head_name(v.head) AS name, x.words AS x_title, y.words AS y_title
+FROM mean AS v
+JOIN mean AS x ON x.head = v.head AND x.measure = (SELECT a.measure FROM axis AS a WHERE a.side = 'x')
+JOIN mean AS y ON y.head = v.head AND y.measure = (SELECT a.measure FROM axis AS a WHERE a.side = 'y')
+GROUP BY v.head, x.value, y.value, x.n, y.n, x.words, y.words
+ORDER BY y.value DESC, v.head
