@@ -98,6 +98,7 @@ type DB struct {
 	opts    Options
 	release func() // tells the registry that the file is closed
 	version int
+	lies    fs.FileInfo // of a writer: the file that lay at its path when it was opened
 	entered atomic.Bool // names without a prefix are those of Catalog: see enter
 
 	mu     sync.Mutex
@@ -309,6 +310,11 @@ func attachAs(ctx context.Context, path, abs string, m mode, opts Options) (_ *D
 	db.entered.Store(!opts.strange)
 	for try := 1; ; try++ {
 		db.pool, err = db.connect(ctx, abs, m, opts)
+		if err == nil && m.writes() {
+			if db.lies, err = os.Stat(abs); err != nil {
+				err = errors.Join(err, db.pool.Close())
+			}
+		}
 		if err == nil {
 			return db, nil
 		}
@@ -501,6 +507,23 @@ func (db *DB) Conn(ctx context.Context) (*sql.Conn, error) {
 		return nil, Wrap("connect to", db.path, err)
 	}
 	return conn, nil
+}
+
+// stays tells whether the file that is written still has its name. Without a name it is gone when it is closed,
+// and what another program has put there has nothing of it.
+func (db *DB) stays() error {
+	if db.lies == nil {
+		return nil
+	}
+	now, err := os.Stat(db.file)
+	if err == nil && os.SameFile(now, db.lies) {
+		return nil
+	}
+	detail := "another file has its name, and what was written is not in it"
+	if errors.Is(err, fs.ErrNotExist) {
+		detail = "it was removed or renamed, and what was written is not at " + db.path
+	}
+	return &Error{Op: "write", Path: db.path, Kind: ErrChanged, Detail: detail, Advice: "run the command again; nothing else may move the file while it runs", Err: err}
 }
 
 // Close closes the file. Of a new one that was not finalized nothing is left. Closing twice does nothing.

@@ -36,7 +36,8 @@ type Draft struct {
 	target string // absolute; no link
 	dir    string
 	lock   *os.File
-	plain  bool // no database: a log beside the target is another's
+	plain  bool        // no database: a log beside the target is another's
+	found  fs.FileInfo // what had the name when the draft began, or nil
 
 	mu   sync.Mutex
 	done bool
@@ -57,6 +58,9 @@ func New(path string) (*Draft, error) {
 	}
 	_, _ = Clean(target) // what cannot be removed is in nobody's way
 	d := &Draft{target: target}
+	if d.found, err = look(target); err != nil {
+		return nil, err
+	}
 	if err := d.open(); err != nil {
 		return nil, err
 	}
@@ -100,15 +104,36 @@ func (d *Draft) Spill() string { return filepath.Join(d.dir, spillName) }
 // Target is where the draft goes.
 func (d *Draft) Target() string { return d.target }
 
-// Rename aims the draft at another name in the same folder.
-func (d *Draft) Rename(target string) { d.target = target }
+// Rename aims the draft at another name in the same folder, which must be free.
+func (d *Draft) Rename(target string) { d.target, d.found = target, nil }
+
+// ErrChanged: what would be replaced is not what was there when the draft began. Nobody has agreed to lose it.
+var ErrChanged = errors.New("what is there now was not there, or not as it is, when this began; it is left alone")
+
+// look gives what has a name, or nil.
+func look(path string) (fs.FileInfo, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return info, err
+}
+
+// Same tells whether two looks at a name have met the same file, unchanged. Nothing there is like nothing.
+func Same(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
 
 // errGone: the draft was published or removed before.
 var errGone = errors.New("the draft is gone")
 
 // Publish syncs the draft and gives it its name. Without replace, a file or folder that has the name stays, and the
-// error is [fs.ErrExist]; with replace, the new file has the permissions of the old one. Write-ahead logs go with their
-// files: that of the old file is removed, and one beside the draft gets its name too. Close must be called all the same.
+// error is [fs.ErrExist]; with replace, the new file has the permissions of the old one, and what came there or was
+// changed since [New] stays: [ErrChanged]. Write-ahead logs go with their files: that of the old file is removed, and
+// one beside the draft gets its name too. Close must be called all the same.
 func (d *Draft) Publish(replace bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -120,11 +145,11 @@ func (d *Draft) Publish(replace bool) error {
 	if err != nil {
 		return err
 	}
-	old, err := os.Lstat(d.target)
-	there := err == nil
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	old, err := look(d.target)
+	if err != nil {
 		return err
 	}
+	there := old != nil
 	if there && !replace {
 		return fs.ErrExist
 	}
@@ -135,6 +160,11 @@ func (d *Draft) Publish(replace bool) error {
 	}
 	if err := syncAll(body); err != nil {
 		return err
+	}
+	if now, err := look(d.target); err != nil {
+		return err
+	} else if now != nil && !Same(now, d.found) {
+		return ErrChanged
 	}
 	switch {
 	case !info.IsDir():
