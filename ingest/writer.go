@@ -12,6 +12,7 @@ import (
 	"ducklens/engine"
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/draft"
 )
 
 // writerMemory is DuckDB's memory limit while a run is written. It holds a few row groups of every table, and bounds the blocks that
@@ -210,11 +211,16 @@ func (w *writer) abandon(cause error) error {
 const unfinishedSuffix = ".unfinished"
 
 // unfinishedName is a name for a file that was to replace the one at path. What has such a name may be all that is left of another
-// run: the first that is free of NAME.unfinished, NAME.unfinished-2 and so on is taken.
+// run: the first of NAME.unfinished, NAME.unfinished-2 and so on is taken that is free, as are the names of its logs.
 func unfinishedName(path string) string {
 	name := path + unfinishedSuffix
 	for n := 2; ; n++ {
-		if _, err := os.Lstat(name); err != nil {
+		free := true
+		for _, ending := range append(draft.Logs(), "") {
+			_, err := os.Lstat(name + ending)
+			free = free && err != nil
+		}
+		if free {
 			return name
 		}
 		name = fmt.Sprintf("%s%s-%d", path, unfinishedSuffix, n)

@@ -21,6 +21,9 @@ func Create(ctx context.Context, path string, opts Options) (_ *DB, err error) {
 	if err != nil {
 		return nil, Wrap(op, path, err)
 	}
+	if n := len(filepath.Base(target)); n > maxName {
+		return nil, Fail(op, path, longName(n))
+	}
 	if err := CheckTarget(ctx, target, opts.Replace); err != nil {
 		return nil, Fail(op, path, err)
 	}

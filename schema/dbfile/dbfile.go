@@ -33,6 +33,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/duckdb/duckdb-go/v2"
 
@@ -429,6 +430,11 @@ func shutIn(abs, spill string, reach []string) ([]string, error) {
 		files, logs := paths(full)
 		allowed = slices.Concat(allowed, files, logs)
 	}
+	for _, name := range slices.Concat(allowed, folders) {
+		if err := checkPath(name); err != nil {
+			return nil, err
+		}
+	}
 	list := func(names []string) string {
 		quoted := make([]string, len(names))
 		for i, name := range names {
@@ -444,11 +450,32 @@ func shutIn(abs, spill string, reach []string) ([]string, error) {
 	}, nil
 }
 
+// checkPath refuses what cannot stand in a statement.
+func checkPath(name string) error {
+	switch {
+	case strings.ContainsRune(name, 0):
+		return &Error{Kind: ErrPath, Detail: "a zero byte in " + strconv.Quote(name)}
+	case !utf8.ValidString(name):
+		return &Error{Kind: ErrPath, Detail: "it is not UTF-8: " + strconv.Quote(name)}
+	}
+	return nil
+}
+
+// maxName is the longest name of a file that DuckDB writes: most file systems have 255 bytes for that of its log.
+const maxName = 255 - len(".wal.checkpoint")
+
+func longName(n int) error {
+	return &Error{Kind: ErrPath, Detail: fmt.Sprintf("its name has %d bytes, want at most %d: DuckDB keeps logs beside it whose names are longer", n, maxName)}
+}
+
 // setup lists the statements that the first connection runs. Their order matters: the temporary folder
 // cannot be set after external access is off, and nothing can be after the configuration is locked.
 func setup(abs string, m mode, opts Options) ([]string, error) {
-	if strings.ContainsRune(abs, 0) {
-		return nil, &Error{Kind: ErrPath, Detail: "a zero byte in " + strconv.Quote(abs)}
+	if err := checkPath(abs); err != nil {
+		return nil, err
+	}
+	if n := len(filepath.Base(abs)); m.writes() && n > maxName {
+		return nil, longName(n)
 	}
 	// DuckDB takes what follows a question mark for options of a URL and puts the log before it.
 	if m.writes() && strings.Contains(abs, "?") {

@@ -391,3 +391,50 @@ func TestPublishFolderSeesOthers(t *testing.T) {
 		t.Errorf("it has %q", got)
 	}
 }
+
+// A name of any length that the file system takes can be a target, and what a killed process has left of it is removed.
+func TestLongNames(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{200, 201, 242, 255} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, strings.Repeat("é", (n-1)/2)+"x"+strings.Repeat("y", (n-1)%2))
+		for _, text := range []string{"first", "second"} {
+			if err := draft.WriteFile(path, func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
+				t.Fatalf("%d bytes: %v", n, err)
+			}
+		}
+		d, err := draft.New(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := filepath.Join(dir, strings.TrimSuffix(names(t, dir)[0], "1")+"1")
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		put(t, filepath.Join(left, "draft"), "half")
+		if removed, err := draft.Clean(path); err != nil || !slices.Equal(removed, []string{left}) {
+			t.Errorf("%d bytes: removed %q, %v, want %q", n, removed, err, left)
+		}
+		if got := names(t, dir); len(got) != 1 {
+			t.Errorf("%d bytes: left %q", n, got)
+		}
+	}
+}
+
+// Without replace, a log that lies alone under the name stays: it may be all that is left of a database.
+func TestPublishSparesLogs(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a")
+	put(t, path+".wal", "another's")
+	d, err := draft.New(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, d.Path(), "new")
+	if err := errors.Join(d.Publish(false), d.Close()); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("%v, want %v", err, fs.ErrExist)
+	}
+	if got := names(t, filepath.Dir(path)); !slices.Equal(got, []string{"a.wal"}) {
+		t.Errorf("the folder has %q", got)
+	}
+}
