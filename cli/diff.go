@@ -67,7 +67,7 @@ The exit code is 0 when no cell differs by more than the tolerance and 1 when on
 	flags.IntVar(&opts.RunA, "run", 0, "run of the first file; 0 is the last complete one")
 	flags.IntVar(&opts.RunB, "with", 0, "run of the second file; 0 is the last complete one")
 	flags.Var(&memory, "memory", "most memory that the comparison may use")
-	flags.DurationVar(&timeout, "timeout", wholeTimeout, "most time that it may take, such as 5m; 0 is no limit")
+	timeoutVar(flags, &timeout)
 	return cmd
 }
 

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +18,7 @@ import (
 func newExport() *cobra.Command {
 	var parquet string
 	var force bool
+	var timeout time.Duration
 	memory := bytesFlag(session.DefaultMemory)
 	cmd := &cobra.Command{
 		Use:   "export FILE --parquet DIR",
@@ -34,8 +37,11 @@ them again. All runs must be complete. The folder appears when it is whole.`,
 				return usagef("--parquet is missing: where should the folder go?")
 			}
 			ownProcess(cmd.Context()).guard(cmd.Context(), int64(memory), 0)
-			moved, err := transfer.Export(cmd.Context(), args[0], parquet, dbfile.Options{Replace: force, Memory: memoryLimit(memory)})
-			if err != nil {
+			var moved transfer.Exported
+			if err := within(cmd.Context(), timeout, func(ctx context.Context) (err error) {
+				moved, err = transfer.Export(ctx, args[0], parquet, dbfile.Options{Replace: force, Memory: memoryLimit(memory)})
+				return err
+			}); err != nil {
 				return err
 			}
 			return printExported(cmd.ErrOrStderr(), parquet, moved)
@@ -45,6 +51,7 @@ them again. All runs must be complete. The folder appears when it is whole.`,
 	flags.StringVar(&parquet, "parquet", "", "`folder` to write")
 	flags.BoolVar(&force, "force", false, "replace the folder if it is an earlier export")
 	flags.Var(&memory, "memory", "most memory that DuckDB may use")
+	timeoutVar(flags, &timeout)
 	return cmd
 }
 

@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"context"
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"ducklens/queries/session"
@@ -12,6 +15,7 @@ import (
 func newImport() *cobra.Command {
 	var output string
 	var force bool
+	var timeout time.Duration
 	memory := bytesFlag(session.DefaultMemory)
 	cmd := &cobra.Command{
 		Use:   "import DIR -o FILE",
@@ -27,8 +31,11 @@ their tables. Whether the numbers add up is for ducklens verify to say. The file
 				return usagef("-o is missing: where should the file go?")
 			}
 			ownProcess(cmd.Context()).guard(cmd.Context(), int64(memory), 0)
-			moved, err := transfer.Import(cmd.Context(), args[0], output, dbfile.Options{Replace: force, Memory: memoryLimit(memory)})
-			if err != nil {
+			var moved transfer.Exported
+			if err := within(cmd.Context(), timeout, func(ctx context.Context) (err error) {
+				moved, err = transfer.Import(ctx, args[0], output, dbfile.Options{Replace: force, Memory: memoryLimit(memory)})
+				return err
+			}); err != nil {
 				return err
 			}
 			return printExported(cmd.ErrOrStderr(), output, moved)
@@ -38,5 +45,6 @@ their tables. Whether the numbers add up is for ducklens verify to say. The file
 	flags.StringVarP(&output, "output", "o", "", "`file` to write")
 	flags.BoolVar(&force, "force", false, "replace the file if it exists")
 	flags.Var(&memory, "memory", "most memory that DuckDB may use")
+	timeoutVar(flags, &timeout)
 	return cmd
 }

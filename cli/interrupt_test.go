@@ -125,6 +125,43 @@ func TestInterruptQuery(t *testing.T) {
 	}
 }
 
+// TestLimitsOfWriters: commands that copy whole files end within the time that they are given, and leave what was
+// there.
+func TestLimitsOfWriters(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	for _, args := range [][]string{
+		{"ingest", "--model", "demo", "--head", "3.1", "-n", "4", "-o", in("a.duckdb")},
+		{"export", in("a.duckdb"), "--parquet", in("a")},
+	} {
+		if code, _, stderr := run(t.Context(), args...); code != cli.ExitOK {
+			t.Fatal(stderr)
+		}
+	}
+	if err := os.WriteFile(in("v2.duckdb"), unzip(t, filepath.Join("..", "schema", "transfer", "testdata", "v2.duckdb.gz")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	before := treeDigest(t, dir)
+	for _, args := range [][]string{
+		{"merge", in("a.duckdb"), "-o", in("b.duckdb")},
+		{"export", in("a.duckdb"), "--parquet", in("a"), "--force"},
+		{"import", in("a"), "-o", in("a.duckdb"), "--force"},
+		{"migrate", in("v2.duckdb")},
+	} {
+		code, _, stderr := run(t.Context(), append(args, "--timeout", "1ms")...)
+		if code != cli.ExitFailed || !strings.Contains(stderr, "time limit reached: 1ms\nhint: give it more time with --timeout") {
+			t.Errorf("%q with a limit of time: exit code %d, %q", args, code, stderr)
+		}
+		if code, _, _ := run(t.Context(), append(args, "--timeout", "-1s")...); code != cli.ExitUsage {
+			t.Errorf("%q with a negative limit of time: exit code %d, want %d", args, code, cli.ExitUsage)
+		}
+	}
+	if got := treeDigest(t, dir); got != before {
+		t.Errorf("the folder has\n%s\nwant\n%s", got, before)
+	}
+}
+
 // TestLimitsOfReaders: commands that read whole files end within the time that they are given, and soon after
 // an interrupt.
 func TestLimitsOfReaders(t *testing.T) {

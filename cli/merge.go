@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"ducklens/queries/session"
 	"ducklens/schema/dbfile"
 	"ducklens/schema/transfer"
 )
@@ -14,6 +17,7 @@ import (
 func newMerge() *cobra.Command {
 	var output string
 	var force bool
+	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "merge FILE... -o FILE",
 		Short: "Unite the runs of several files in a new one",
@@ -32,7 +36,12 @@ changes nothing. All runs must be complete, and all files must have the tables o
 			if output == "" {
 				return usagef("-o is missing: where should the merged file go?")
 			}
-			runs, err := transfer.Merge(cmd.Context(), output, args, dbfile.Options{Replace: force})
+			ownProcess(cmd.Context()).guard(cmd.Context(), session.DefaultMemory, 0)
+			var runs []transfer.MergedRun
+			err := within(cmd.Context(), timeout, func(ctx context.Context) (err error) {
+				runs, err = transfer.Merge(ctx, output, args, dbfile.Options{Replace: force})
+				return err
+			})
 			if errors.Is(err, dbfile.ErrExists) {
 				return &hinted{err, "choose another name, or replace the file with --force"}
 			}
@@ -53,5 +62,6 @@ changes nothing. All runs must be complete, and all files must have the tables o
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "`file` to write")
 	cmd.Flags().BoolVar(&force, "force", false, "replace the file if it exists")
+	timeoutVar(cmd.Flags(), &timeout)
 	return cmd
 }

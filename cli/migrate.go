@@ -1,20 +1,24 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"ducklens/queries"
+	"ducklens/queries/session"
 	"ducklens/schema"
 	"ducklens/schema/transfer"
 )
 
 // newMigrate builds `ducklens migrate`.
 func newMigrate() *cobra.Command {
-	return &cobra.Command{
+	var timeout time.Duration
+	cmd := &cobra.Command{
 		Use:   "migrate FILE",
 		Short: "Bring a file of an older ducklens to the tables of this one",
 		Long: `Makes a new file beside the old one and puts it in its place when it is whole: the file is migrated wholly or left as
@@ -28,13 +32,19 @@ has the tables of this ducklens is left alone; a newer one is refused.`,
 			for _, q := range travelling(queries.Embedded()) {
 				shipped = append(shipped, transfer.SavedQuery(q))
 			}
-			done, err := transfer.Migrate(cmd.Context(), args[0], transfer.MigrateOptions{Shipped: shipped})
-			if err != nil {
+			ownProcess(cmd.Context()).guard(cmd.Context(), session.DefaultMemory, 0)
+			var done transfer.Migrated
+			if err := within(cmd.Context(), timeout, func(ctx context.Context) (err error) {
+				done, err = transfer.Migrate(ctx, args[0], transfer.MigrateOptions{Shipped: shipped})
+				return err
+			}); err != nil {
 				return err
 			}
 			return printMigrated(cmd.ErrOrStderr(), args[0], done)
 		},
 	}
+	timeoutVar(cmd.Flags(), &timeout)
+	return cmd
 }
 
 // printMigrated says what became of a file.

@@ -60,7 +60,7 @@ needs, is named at its end with the reason.`,
 				return &hinted{fmt.Errorf("report: %s is there already", output), "--force replaces it, -o names another file"}
 			}
 			if folder != "" {
-				if about.Queries, err = reportQueries(folder); err != nil {
+				if about.Queries, err = readAll([]string{folder}); err != nil {
 					return err
 				}
 			}
@@ -95,21 +95,4 @@ needs, is named at its end with the reason.`,
 	flags.IntVar(&about.Prompts, "prompts", 200, "how many prompts to list at least; those behind cells come beside them")
 	ask.addTo(flags)
 	return cmd
-}
-
-// reportQueries reads the queries of a folder for a report, which always says whether the run adds up.
-func reportQueries(folder string) ([]queries.Query, error) {
-	list, err := readAll([]string{folder})
-	if err != nil {
-		return nil, err
-	}
-	const closure = "closure"
-	if _, err := queries.Find(list, closure); err == nil {
-		return list, nil
-	}
-	q, err := queries.Find(queries.Embedded(), closure)
-	if err != nil {
-		return nil, err
-	}
-	return append(list, q), nil
 }

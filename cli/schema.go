@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ducklens/queries"
+	"ducklens/queries/session"
 )
 
 // schemaSQL gives the documentation of a file as its comments have it: a row for each table, view, macro and
@@ -34,22 +36,41 @@ duckdb_tables(), duckdb_columns(), duckdb_views() and duckdb_functions().`,
   ducklens schema run.duckdb contribution`,
 		GroupID: groupAsk,
 		Args:    between(1, "FILE", "NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			result, err := askOnce(cmd.Context(), args[0], schemaSQL)
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			s, err := openToAsk(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
+			defer closing(s, &err)
 			name := ""
 			if len(args) > 1 {
 				name = args[1]
 			}
-			return printSchema(cmd.OutOrStdout(), result, name)
+			return schemaOf(cmd.Context(), s, cmd.OutOrStdout(), name)
 		},
 	}
 }
 
-// printSchema writes the answer to schemaSQL as Markdown, whole or the part called name.
-func printSchema(w io.Writer, result *queries.Result, name string) error {
+// schemaOf prints the documentation of a file, or of what is called name.
+func schemaOf(ctx context.Context, s *session.Session, w io.Writer, name string) error {
+	result, err := ask(ctx, s, schemaSQL, nil)
+	if err != nil {
+		return err
+	}
+	list, err := s.LeftOut(ctx)
+	if err != nil {
+		return err
+	}
+	left := map[string]string{}
+	for _, l := range list {
+		left[queries.Printable(l.Name)] = queries.Printable(l.Why)
+	}
+	return printSchema(w, result, left, name)
+}
+
+// printSchema writes the answer to schemaSQL as Markdown, whole or the part called name. left says of tables why questions
+// cannot use them.
+func printSchema(w io.Writer, result *queries.Result, left map[string]string, name string) error {
 	var known []string
 	kind, object, written := "", "", false
 	for _, row := range result.Rows {
@@ -71,6 +92,9 @@ func printSchema(w io.Writer, result *queries.Result, name string) error {
 				fmt.Fprintln(w)
 			}
 			written = true
+			if why := left[rowObject]; rowKind == "table" && why != "" {
+				comment = strings.TrimSpace(comment + "\n\nQuestions cannot use it: " + why + ".")
+			}
 			fmt.Fprintf(w, "## %s %s\n\n%s\n", rowKind, rowObject, comment)
 			if column != "" {
 				fmt.Fprint(w, "\n| column | type | meaning |\n|---|---|---|\n")

@@ -134,15 +134,6 @@ func plotTo(ctx context.Context, s *session.Session, q queries.Query, set map[st
 	return err
 }
 
-// schemaOf prints the documentation of a file, or of what is called name.
-func schemaOf(ctx context.Context, s *session.Session, w io.Writer, name string) error {
-	result, err := ask(ctx, s, schemaSQL, nil)
-	if err != nil {
-		return err
-	}
-	return printSchema(w, result, name)
-}
-
 // everySaved lists the queries that can be asked of a file by name, in the order of find: those that ship with ducklens, then the
 // file's own. Broken ones are left out.
 func everySaved(ctx context.Context, s *session.Session) []queries.Query {

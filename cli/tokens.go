@@ -86,15 +86,22 @@ func (f *tokensFlags) list(ctx context.Context, texts []string) (result *queries
 		{Name: "example_id", Type: queries.Integer}, {Name: "pos", Type: queries.Integer}, {Name: "token_id", Type: queries.Integer}, {Name: "token", Type: queries.Text},
 	}}
 	example := int64(0)
-	add := func(text string) {
-		for pos, id := range t.EncodeBOS(text, policy) {
+	add := func(text string) error {
+		ids, err := t.EncodeBOS(text, policy)
+		if err != nil {
+			return fmt.Errorf("tokenizer of %s: example %d: %w", f.model, example, err)
+		}
+		for pos, id := range ids {
 			result.Rows = append(result.Rows, []any{example, int64(pos), int64(id), f.token(t.Token(id))})
 		}
 		example++
+		return nil
 	}
 	if f.prompts == "" {
 		for _, text := range texts {
-			add(text)
+			if err := add(text); err != nil {
+				return nil, err
+			}
 		}
 		return result, nil
 	}
@@ -117,13 +124,15 @@ func (f *tokensFlags) token(bytes string) any {
 }
 
 // read hands the texts of a file to add.
-func (f *tokensFlags) read(ctx context.Context, add func(string)) (err error) {
+func (f *tokensFlags) read(ctx context.Context, add func(string) error) (err error) {
 	if !strings.EqualFold(filepath.Ext(f.prompts), ".txt") {
 		for p, err := range prompts.File(ctx, f.prompts) {
 			if err != nil {
 				return err
 			}
-			add(p.Text)
+			if err := add(p.Text); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
@@ -139,7 +148,9 @@ func (f *tokensFlags) read(ctx context.Context, add func(string)) (err error) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		add(lines.Text())
+		if err := add(lines.Text()); err != nil {
+			return err
+		}
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("read %s: %w", f.prompts, err)

@@ -55,7 +55,7 @@ The exit code is 0 when nothing is wrong and 1 when something is.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	cmd.Flags().DurationVar(&timeout, "timeout", wholeTimeout, "most time that it may take, such as 5m; 0 is no limit")
+	timeoutVar(cmd.Flags(), &timeout)
 	return cmd
 }
 

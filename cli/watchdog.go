@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"ducklens/cli/confine"
@@ -194,6 +195,11 @@ func (p *process) watch(limit time.Duration, open func() (*session.Session, erro
 	})
 	defer timer.Stop()
 	return open()
+}
+
+// timeoutVar adds --timeout to a command that reads all of a file, for [within].
+func timeoutVar(flags *pflag.FlagSet, timeout *time.Duration) {
+	flags.DurationVar(timeout, "timeout", wholeTimeout, "most time that it may take, such as 5m; 0 is no limit")
 }
 
 // within runs f for at most limit; 0 is no limit. It ends the process if f does not return soon after.

@@ -15,7 +15,11 @@ import (
 // are [ErrPrompt] or [ErrBasis], list the tokens where a position is at fault, and have a Hint.
 func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 	example := schema.Example{Prompt: prompt, Baseline: schema.NoPosition, RandomName: schema.NoToken, RandomToken: schema.NoToken}
-	for _, id := range e.tokenizer.EncodeBOS(prompt.Text, e.bos) {
+	ids, err := e.tokenizer.EncodeBOS(prompt.Text, e.bos)
+	if err != nil {
+		return schema.Example{}, fmt.Errorf("engine: %s: %w", excerpt(prompt.Text), err)
+	}
+	for _, id := range ids {
 		example.Tokens = append(example.Tokens, e.token(id))
 	}
 	if e.BOS() && e.tokenizer.BeginsWithBOS(prompt.Text) {
@@ -39,7 +43,6 @@ func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 		}
 		return example, nil
 	}
-	var err error
 	if example.Query, err = e.resolve("query", prompt.Query, example.Tokens); err != nil {
 		return schema.Example{}, err
 	}

@@ -43,7 +43,11 @@ func (e *Engine) Windows(document schema.Prompt, window, stride int) iter.Seq2[s
 			yield(schema.Example{}, err)
 			return
 		}
-		ids := e.tokenizer.EncodeBOS(document.Text, e.bos)
+		ids, err := e.tokenizer.EncodeBOS(document.Text, e.bos)
+		if err != nil {
+			yield(schema.Example{}, fmt.Errorf("engine: document %s, %s: %w", document.Document, excerpt(document.Text), err))
+			return
+		}
 		var lead []schema.Token
 		notice := ""
 		if e.BOS() {

@@ -19,7 +19,14 @@ func TestWindows(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer e.Close()
-		whole := e.tokenizer.Encode(text)
+		whole, err := e.tokenizer.Encode(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin, err := e.tokenizer.EncodeBOS("", e.bos)
+		if err != nil {
+			t.Fatal(err)
+		}
 		lead := 0
 		if e.BOS() {
 			lead = 1
@@ -41,7 +48,7 @@ func TestWindows(t *testing.T) {
 				if x.Offset != offset || x.Query != schema.NoPosition || x.Key != schema.NoPosition || x.Baseline != schema.NoPosition || x.Prompt.Document != "d" || len(x.Tokens) > c.window {
 					t.Errorf("BOS %s, window %d, stride %d: a window of %d tokens at %d, want one at %d", bos, c.window, c.stride, len(x.Tokens), x.Offset, offset)
 				}
-				if lead == 1 && x.Tokens[0] != e.token(e.tokenizer.EncodeBOS("", e.bos)[0]) {
+				if lead == 1 && x.Tokens[0] != e.token(begin[0]) {
 					t.Errorf("window at %d begins with %q", x.Offset, x.Tokens[0].Text)
 				}
 				var part []int

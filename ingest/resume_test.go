@@ -294,6 +294,19 @@ func TestForcedRunStops(t *testing.T) {
 	}
 	nothingBeside(t, old.Path, "run.duckdb", "run.duckdb.unfinished", "run.duckdb.unfinished-2")
 	sameTables(t, rest.Path, whole.Path)
+
+	// Nor that of a log that lies alone.
+	log := old.Path + ".unfinished-3.wal"
+	if err := os.WriteFile(log, []byte("another's"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	calls = 0
+	if _, err := ingest.Run(t.Context(), o); !errors.As(err, &stopped) || stopped.Path != old.Path+".unfinished-4" {
+		t.Fatalf("a third run that stops: %v, want it in %s.unfinished-4", err, old.Path)
+	}
+	if text, err := os.ReadFile(log); err != nil || string(text) != "another's" {
+		t.Errorf("%v: a log that lay alone is gone", err)
+	}
 }
 
 // TestPromptsFingerprint: the fingerprint is in the manifest and belongs to the prompts alone.

@@ -71,6 +71,23 @@ func (e *Incomplete) Hint() string {
 		e.RunID, e.Prompts, e.Total-e.Prompts)
 }
 
+// Taken is the error of a run that is complete and has another name than it was to have, because another program has
+// meanwhile put something there, or changed what was there.
+type Taken struct {
+	Path string // where the run is
+	Err  error
+}
+
+func (e *Taken) Error() string { return e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *Taken) Unwrap() error { return e.Err }
+
+// Hint says where the run is.
+func (e *Taken) Hint() string {
+	return fmt.Sprintf("the run is complete, in %s: move that to where you want it", e.Path)
+}
+
 // MadeForError is the error of a run over another number of prompts than something was made for; see [Options.MadeFor].
 type MadeForError struct {
 	What     string

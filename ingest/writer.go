@@ -12,6 +12,7 @@ import (
 	"ducklens/engine"
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/draft"
 )
 
 // writerMemory is DuckDB's memory limit while a run is written. It holds a few row groups of every table, and bounds the blocks that
@@ -161,14 +162,27 @@ func (w *writer) open(ctx context.Context) (err error) {
 func (w *writer) finish(ctx context.Context) error {
 	err := w.db.InTx(ctx, w.conn, func() error { return w.complete(ctx) })
 	if err == nil {
-		err = w.close(ctx)
+		err = w.closeWhole(ctx)
 	} else {
 		err = errors.Join(err, w.conn.Close(), w.db.Close())
+	}
+	if taken := (*Taken)(nil); errors.As(err, &taken) || errors.Is(err, dbfile.ErrChanged) {
+		return err
 	}
 	if err != nil {
 		return w.incomplete(err)
 	}
 	return nil
+}
+
+// closeWhole is close for a run that is complete. A new file whose place was taken gets a name beside it.
+func (w *writer) closeWhole(ctx context.Context) error {
+	cerr := w.conn.Close()
+	beside, err := w.db.FinalizeBeside(ctx, func() string { return unfinishedName(w.opts.Path) })
+	if beside != "" {
+		err = &Taken{Path: beside, Err: err}
+	}
+	return errors.Join(cerr, err)
 }
 
 // close gives the connection back, moves everything from the log to the file and closes it.
@@ -193,6 +207,8 @@ func (w *writer) abandon(cause error) error {
 	ctx := context.Background()
 	stopped := w.incomplete(cause)
 	switch {
+	case errors.Is(cause, dbfile.ErrChanged): // what was written has no name to be resumed under
+		return errors.Join(cause, w.release())
 	case !w.db.Pending() && w.conn == nil: // it has its name, and could not be opened for more
 		return errors.Join(stopped, w.db.Close())
 	case !w.db.Pending():
@@ -212,11 +228,16 @@ func (w *writer) abandon(cause error) error {
 const unfinishedSuffix = ".unfinished"
 
 // unfinishedName is a name for a file that was to replace the one at path. What has such a name may be all that is left of another
-// run: the first that is free of NAME.unfinished, NAME.unfinished-2 and so on is taken.
+// run: the first of NAME.unfinished, NAME.unfinished-2 and so on is taken that is free, as are the names of its logs.
 func unfinishedName(path string) string {
 	name := path + unfinishedSuffix
 	for n := 2; ; n++ {
-		if _, err := os.Lstat(name); err != nil {
+		free := true
+		for _, ending := range append(draft.Logs(), "") {
+			_, err := os.Lstat(name + ending)
+			free = free && err != nil
+		}
+		if free {
 			return name
 		}
 		name = fmt.Sprintf("%s%s-%d", path, unfinishedSuffix, n)

@@ -3,6 +3,7 @@ package queries
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/big"
 	"strconv"
 	"strings"
@@ -134,6 +135,9 @@ func String(v any) string {
 	case *big.Int:
 		return v.String()
 	case time.Time:
+		if text, ok := Endless(v); ok {
+			return text
+		}
 		return v.Format("2006-01-02 15:04:05.999999999")
 	case []any, map[string]any:
 		text, err := json.Marshal(jsonable(v))
@@ -143,6 +147,22 @@ func String(v any) string {
 		return string(text)
 	}
 	return fmt.Sprint(v)
+}
+
+// Endless gives the text of a date or time that stands for the infinite future or past. DuckDB's driver gives the largest
+// number of days, or of fractions of a second, and its negative.
+func Endless(t time.Time) (text string, ok bool) {
+	for sign, text := range map[int64]string{1: "infinity", -1: "-infinity"} {
+		for _, edge := range []time.Time{
+			time.Unix(sign*math.MaxInt32*24*60*60, 0), // DATE
+			time.Unix(sign*math.MaxInt64, 0), time.UnixMilli(sign * math.MaxInt64), time.UnixMicro(sign * math.MaxInt64), time.Unix(0, sign*math.MaxInt64),
+		} {
+			if edge.Equal(t) {
+				return text, true
+			}
+		}
+	}
+	return "", false
 }
 
 // jsonable replaces what JSON has no form for (NaN, infinities) by its text.

@@ -60,7 +60,11 @@ func (q Query) SideBySide(param string, results []*Result) (Query, *Result, erro
 		if !slices.Equal(r.Names(), first.Names()) {
 			return q, nil, fmt.Errorf("query %s: answers for several values of %s have different columns, want the same", q.Name, param)
 		}
-		values = append(values, shown(r.Bound[param]))
+		value := shown(r.Bound[param])
+		if slices.Contains(values, value) {
+			return q, nil, fmt.Errorf("query %s: parameter %s has the value %s twice, want it once", q.Name, param, value)
+		}
+		values = append(values, value)
 		name := q.sideName(param, r.Bound[param])
 		if about := r.unlike(results); param == "run" && about != "" {
 			name += " (" + about + ")"

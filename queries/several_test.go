@@ -92,12 +92,15 @@ func TestSideBySide(t *testing.T) {
 			t.Errorf("settings %v, want none: the panels tell", settings)
 		}
 	}
-	none := answer("L1H1")
-	none.Rows = nil
+	none, noneOther := answer("L1H1"), answer("L1H2")
+	none.Rows, noneOther.Rows = nil, nil
+	if _, _, err := twoSided().SideBySide("head", []*queries.Result{answer("L10H7"), answer("L10H7")}); err == nil || !strings.Contains(err.Error(), "twice, want it once") {
+		t.Errorf("the same value twice: %v", err)
+	}
 	if _, _, err := twoSided().SideBySide("head", []*queries.Result{answer("L10H7"), none}); err == nil || !strings.Contains(err.Error(), "no rows for head 1.1") {
 		t.Errorf("an answer without rows: error %v", err)
 	}
-	if _, all, err := twoSided().SideBySide("head", []*queries.Result{none, none}); err != nil || len(all.Rows) != 0 {
+	if _, all, err := twoSided().SideBySide("head", []*queries.Result{none, noneOther}); err != nil || len(all.Rows) != 0 {
 		t.Errorf("no answer has rows: %v", err)
 	}
 	other := answer("L1H1")

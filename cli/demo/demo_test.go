@@ -71,15 +71,18 @@ func TestWordsAreTokens(t *testing.T) {
 	}
 	lists := prompts.IOI()
 	for _, word := range slices.Concat(lists.Names, lists.Places, lists.Objects) {
-		if ids := tok.Encode(" " + word); len(ids) != 1 {
-			t.Errorf("%q has %d tokens, want 1", " "+word, len(ids))
+		if ids, err := tok.Encode(" " + word); err != nil || len(ids) != 1 {
+			t.Errorf("%q has %d tokens, %v, want 1", " "+word, len(ids), err)
 		}
 	}
 	for p, err := range lists.Prompts(prompts.Sampling{N: 500, Seed: 3}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ids := tok.Encode(p.Text)
+		ids, err := tok.Encode(p.Text)
+		if err != nil {
+			t.Fatal(err)
+		}
 		words := len(strings.Fields(p.Text)) + strings.Count(p.Text, ",") + strings.Count(p.Text, ".")
 		if len(ids) != words || tok.Decode(ids) != p.Text || len(ids) > 63 {
 			t.Errorf("%q has %d tokens, want %d", p.Text, len(ids), words)

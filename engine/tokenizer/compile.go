@@ -1,7 +1,10 @@
 package tokenizer
 
 // compiler writes the instructions of a tree.
-type compiler struct{ code []inst }
+type compiler struct {
+	code  []inst
+	nodes int // of the tree, each as often as it is written out; one may have no instruction
+}
 
 func (c *compiler) add(i inst) int {
 	c.code = append(c.code, i)
@@ -9,7 +12,7 @@ func (c *compiler) add(i inst) int {
 }
 
 func (c *compiler) emit(n *node) error {
-	if len(c.code) > maxInstructions {
+	if c.nodes++; len(c.code) > maxInstructions || c.nodes > 4*maxInstructions {
 		return fault("more than %d instructions", maxInstructions)
 	}
 	switch n.kind {

@@ -11,6 +11,12 @@ type cutter interface {
 	cut(text string, first bool, piece func(part string, first bool))
 }
 
+// stage is a cutter with the type of its node.
+type stage struct {
+	name string
+	cutter
+}
+
 // behavior is what becomes of the matches that cut a text.
 type behavior uint8
 

@@ -69,7 +69,7 @@ func TestReportedFolders(t *testing.T) {
 			bos = tokenizer.WithoutBOS
 		}
 		text := firstPrompt(t, filepath.Join(dir, "prompts.jsonl"))
-		if got := tok.EncodeBOS(text, bos); !slices.Equal(got, want.IDs) {
+		if got := must(tok.EncodeBOS(text, bos)); !slices.Equal(got, want.IDs) {
 			t.Errorf("%s: %q is %v, want %v", name, text, got, want.IDs)
 		}
 		n++
@@ -114,7 +114,7 @@ func TestFamilyFolders(t *testing.T) {
 			if !ok {
 				t.Fatalf("%s: no tokens of prompt %d", dir, i)
 			}
-			if got := tok.EncodeBOS(p.Text, bos); !slices.Equal(got, stored.Ints()) {
+			if got := must(tok.EncodeBOS(p.Text, bos)); !slices.Equal(got, stored.Ints()) {
 				t.Errorf("%s: prompt %d: %v, want %v", filepath.Base(dir), i, got, stored.Ints())
 			}
 			n++

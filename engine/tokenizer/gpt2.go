@@ -95,6 +95,6 @@ func (b *builder) mergesFromRanks(tokens []string) error {
 
 // gpt2Nodes are the nodes of GPT-2's tokenizer, which vocab.json and merges.txt do not say.
 func (b *builder) gpt2Nodes(prefixSpace bool) {
-	b.cutters = []cutter{&byteLevelCutter{prefixSpace: prefixSpace, regex: true}}
-	b.spelling, b.byteLevel = spelling{unprintable}, true
+	b.cutters = []stage{{"ByteLevel", &byteLevelCutter{prefixSpace: prefixSpace, regex: true}}}
+	b.spelling, b.byteLevel = []step{{"ByteLevel", always(unprintable)}}, true
 }

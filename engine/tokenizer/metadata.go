@@ -167,23 +167,23 @@ func (b *builder) byteLevelNodes(m Metadata) (addsBOS bool, err error) {
 	b.gpt2Nodes(false)
 	b.cutters, b.ignoreMerges = nil, p.ignoreMerges
 	if p.nfc {
-		b.normalizers = []normalizer{nfc.normalize}
+		b.normalizers = []step{{"NFC", always(nfc.normalize)}}
 	}
 	for _, step := range p.steps {
 		switch step {
 		case gpt2Step:
-			b.cutters = append(b.cutters, &byteLevelCutter{regex: true})
+			b.cutters = append(b.cutters, stage{"ByteLevel", &byteLevelCutter{regex: true}})
 		case digitsStep:
-			b.cutters = append(b.cutters, &splitCutter{matches: each(newSet(isNumeric)), behavior: isolated})
+			b.cutters = append(b.cutters, stage{"Digits", &splitCutter{matches: each(newSet(isNumeric)), behavior: isolated}})
 		default:
 			compiled, err := compile(step)
 			if err != nil {
 				return false, err
 			}
-			b.cutters = append(b.cutters, &splitCutter{matches: compiled.all, behavior: isolated})
+			b.cutters = append(b.cutters, stage{"Split", &splitCutter{matches: compiled.all, behavior: isolated}})
 		}
 	}
-	b.cutters = append(b.cutters, &byteLevelCutter{})
+	b.cutters = append(b.cutters, stage{"ByteLevel", &byteLevelCutter{}})
 	architecture, _ := m.Text("general.architecture")
 	return p.addsBOS || architecture == "gpt2", nil
 }
@@ -220,10 +220,10 @@ func (b *builder) sentencePieceNodes(m Metadata, tokens []string, types []int64)
 	}
 	const blank = "▁"
 	if space, said := m.Flag(ggml + "add_space_prefix"); space || !said {
-		b.normalizers = append(b.normalizers, prepend(blank))
+		b.normalizers = append(b.normalizers, step{"Prepend", prepend(blank)})
 	}
-	b.normalizers = append(b.normalizers, replace(literal(" "), blank))
-	b.spelling = spelling{replace(literal(blank), " "), unfallback}
+	b.normalizers = append(b.normalizers, step{"Replace", replace(literal(" "), blank)})
+	b.spelling = []step{{"Replace", replace(literal(blank), " ")}, {"ByteFallback", always(unfallback)}}
 	b.byteFallback, b.fuse = true, true
 	if id, ok := m.Number(ggml + "unknown_token_id"); ok && id >= 0 && id < int64(len(tokens)) {
 		b.unknownToken = tokens[id]

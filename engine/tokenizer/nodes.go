@@ -99,13 +99,32 @@ func (f *fields) done() error {
 	return f.err
 }
 
+// Limits of nodes. Published files have ten nodes of a kind at most, in a few kilobytes, which put three tokens
+// around a text.
+const (
+	maxNodeBytes = 1 << 20
+	maxNodes     = 64
+	maxAround    = 256
+)
+
 // sequence reads the nodes of a Sequence, or the node itself, and calls each in order.
-func sequence(raw json.RawMessage, name string, depth int, each func(*fields) error) error {
+func sequence(raw json.RawMessage, name string, each func(*fields) error) error {
+	if len(raw) > maxNodeBytes {
+		return fault("%d bytes, want at most %d", len(raw), maxNodeBytes)
+	}
+	nodes := 0
+	return nested(raw, name, 0, &nodes, each)
+}
+
+func nested(raw json.RawMessage, name string, depth int, nodes *int, each func(*fields) error) error {
 	if absent(raw) {
 		return nil
 	}
 	if depth > maxDepth {
 		return fault("sequences %d deep, want at most %d", depth, maxDepth)
+	}
+	if *nodes++; *nodes > maxNodes {
+		return fault("more than %d nodes", maxNodes)
 	}
 	f := fieldsOf(raw)
 	if f.kind != "Sequence" {
@@ -119,7 +138,7 @@ func sequence(raw json.RawMessage, name string, depth int, each func(*fields) er
 		return err
 	}
 	for _, raw := range list {
-		if err := sequence(raw, name, depth+1, each); err != nil {
+		if err := nested(raw, name, depth+1, nodes, each); err != nil {
 			return err
 		}
 	}
@@ -128,29 +147,29 @@ func sequence(raw json.RawMessage, name string, depth int, each func(*fields) er
 
 // parts is what the nodes of tokenizer.json say, other than the vocabulary.
 type parts struct {
-	normalizers []normalizer
-	cutters     []cutter
+	normalizers []step
+	cutters     []stage
 	byteLevel   bool // some node spells bytes in printable characters
 	blank       string
-	spelling    spelling
+	spelling    []step // turns a token of the vocabulary into the bytes that it stands for
 	before      []int
 	after       []int
 }
 
 func (p *parts) readNormalizer(raw json.RawMessage) error {
-	return sequence(raw, "normalizers", 0, func(f *fields) error {
-		var n normalizer
+	return sequence(raw, "normalizers", func(f *fields) error {
+		var n rewriter
 		switch f.kind {
 		case "NFC":
-			n = nfc.normalize
+			n = always(nfc.normalize)
 		case "NFD":
-			n = nfd.normalize
+			n = always(nfd.normalize)
 		case "NFKC":
-			n = nfkc.normalize
+			n = always(nfkc.normalize)
 		case "NFKD":
-			n = nfkd.normalize
+			n = always(nfkd.normalize)
 		case "Lowercase":
-			n = lowercase
+			n = always(lowercase)
 		case "Strip":
 			n = strip(f.flag("strip_left", true), f.flag("strip_right", true))
 		case "Prepend":
@@ -163,7 +182,7 @@ func (p *parts) readNormalizer(raw json.RawMessage) error {
 			}
 			n = replace(matches, content)
 		case "ByteLevel":
-			n = Printable
+			n = always(Printable)
 			p.byteLevel = true
 		default:
 			return unknownNode("normalizer", f)
@@ -171,7 +190,7 @@ func (p *parts) readNormalizer(raw json.RawMessage) error {
 		if err := f.done(); err != nil {
 			return err
 		}
-		p.normalizers = append(p.normalizers, n)
+		p.normalizers = append(p.normalizers, step{f.kind, n})
 		return nil
 	})
 }
@@ -184,7 +203,7 @@ func unknownNode(what string, f *fields) error {
 }
 
 func (p *parts) readPreTokenizer(raw json.RawMessage) error {
-	return sequence(raw, "pretokenizers", 0, func(f *fields) error {
+	return sequence(raw, "pretokenizers", func(f *fields) error {
 		var c cutter
 		switch f.kind {
 		case "ByteLevel":
@@ -216,7 +235,7 @@ func (p *parts) readPreTokenizer(raw json.RawMessage) error {
 		if err := f.done(); err != nil {
 			return err
 		}
-		p.cutters = append(p.cutters, c)
+		p.cutters = append(p.cutters, stage{f.kind, c})
 		return nil
 	})
 }
@@ -288,7 +307,7 @@ func words(text string, found func(start, end int)) {
 
 // readPostProcessor takes the tokens that it puts around a single text.
 func (p *parts) readPostProcessor(raw json.RawMessage) error {
-	return sequence(raw, "processors", 0, func(f *fields) error {
+	return sequence(raw, "processors", func(f *fields) error {
 		var before, after []int
 		switch f.kind {
 		case "ByteLevel": // changes offsets only
@@ -302,8 +321,15 @@ func (p *parts) readPostProcessor(raw json.RawMessage) error {
 			return unknownNode("post_processor", f)
 		}
 		p.before, p.after = slices.Concat(before, p.before), slices.Concat(p.after, after)
+		if n := len(p.before) + len(p.after); n > maxAround && f.err == nil {
+			f.err = tooMany(n)
+		}
 		return f.done()
 	})
+}
+
+func tooMany(ids int) error {
+	return fault("puts %d tokens around a text, want at most %d", ids, maxAround)
 }
 
 // pairID reads the id of ["text", id].
@@ -341,6 +367,12 @@ func (f *fields) template() (before, after []int) {
 		} else {
 			before = append(before, ids...)
 		}
+		if n := len(before) + len(after); n > maxAround && f.err == nil {
+			f.err = tooMany(n)
+		}
+		if f.err != nil {
+			return nil, nil
+		}
 	}
 	if !seen && f.err == nil {
 		f.err = fault("single is without sequence A")
@@ -352,39 +384,32 @@ func (f *fields) template() (before, after []int) {
 func (p *parts) readDecoder(raw json.RawMessage) error {
 	if absent(raw) {
 		if p.byteLevel {
-			p.spelling = append(p.spelling, unprintable)
+			p.spelling = append(p.spelling, step{"ByteLevel", always(unprintable)})
 		} else if p.blank != "" {
-			p.spelling = append(p.spelling, replace(literal(p.blank), " "))
+			p.spelling = append(p.spelling, step{"Metaspace", replace(literal(p.blank), " ")})
 		}
 		return nil
 	}
-	return sequence(raw, "decoders", 0, func(f *fields) error {
+	return sequence(raw, "decoders", func(f *fields) error {
+		var r rewriter
 		switch f.kind {
 		case "ByteLevel":
-			p.spelling = append(p.spelling, unprintable)
+			r = always(unprintable)
 		case "ByteFallback":
-			p.spelling = append(p.spelling, unfallback)
+			r = always(unfallback)
 		case "Metaspace":
-			p.spelling = append(p.spelling, replace(literal(f.text("replacement")), " "))
+			r = replace(literal(f.text("replacement")), " ")
 		case "Replace":
 			matches, _ := f.pattern("pattern")
-			p.spelling = append(p.spelling, replace(matches, f.text("content")))
+			r = replace(matches, f.text("content"))
 		case "Fuse", "Strip": // about a whole text, not about a token
+			return f.err
 		default:
 			return unknownNode("decoder", f)
 		}
+		p.spelling = append(p.spelling, step{f.kind, r})
 		return f.err
 	})
-}
-
-// spelling turns a token of the vocabulary into the bytes that it stands for, step by step.
-type spelling []func(string) string
-
-func (s spelling) bytes(token string) string {
-	for _, step := range s {
-		token = step(token)
-	}
-	return token
 }
 
 // unfallback reads <0xE2> as that byte.

@@ -8,24 +8,33 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// normalizer rewrites a text before it is cut.
-type normalizer func(string) string
+// rewriter gives a text another form. What would be longer than most bytes it need not finish: it may give any
+// text that is longer.
+type rewriter func(text string, most int) string
 
-func prepend(prefix string) normalizer {
-	return func(text string) string {
+// always is a rewriter that makes a few bytes of one at most.
+func always(rewrite func(string) string) rewriter {
+	return func(text string, _ int) string { return rewrite(text) }
+}
+
+func prepend(prefix string) rewriter {
+	return always(func(text string) string {
 		if text == "" {
 			return ""
 		}
 		return prefix + text
-	}
+	})
 }
 
 // replace puts content in the place of every match.
-func replace(matches func(string, func(start, end int)), content string) normalizer {
-	return func(text string) string {
+func replace(matches func(string, func(start, end int)), content string) rewriter {
+	return func(text string, most int) string {
 		var b strings.Builder
 		at := 0
 		matches(text, func(start, end int) {
+			if b.Len() > most {
+				return
+			}
 			b.WriteString(text[at:start])
 			b.WriteString(content)
 			at = end
@@ -38,8 +47,8 @@ func replace(matches func(string, func(start, end int)), content string) normali
 	}
 }
 
-func strip(left, right bool) normalizer {
-	return func(text string) string {
+func strip(left, right bool) rewriter {
+	return always(func(text string) string {
 		if left {
 			text = strings.TrimLeftFunc(text, isSpace)
 		}
@@ -47,7 +56,7 @@ func strip(left, right bool) normalizer {
 			text = strings.TrimRightFunc(text, isSpace)
 		}
 		return text
-	}
+	})
 }
 
 // eachRune rewrites the characters of a text; bytes that are not UTF-8 stay.

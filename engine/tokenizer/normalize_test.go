@@ -23,7 +23,7 @@ func normalizing(tb testing.TB, node map[string]any) func(string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return func(text string) string { return tok.Decode(tok.Encode(text)) }
+	return func(text string) string { return tok.Decode(must(tok.Encode(text))) }
 }
 
 func TestNormalizers(t *testing.T) {

@@ -264,7 +264,7 @@ func (s *settings) nodes(b *builder, config *modelConfig) (kind string, err erro
 		b.gpt2Nodes(space)
 		return gpt2Kind, nil
 	case "Qwen2Tokenizer":
-		b.normalizers = []normalizer{nfc.normalize}
+		b.normalizers = []step{{"NFC", always(nfc.normalize)}}
 		return qwen2Kind, b.splitNodes(qwen2Pattern, space)
 	}
 	return "", &hinted{fault("tokenizer_config.json: tokenizer_class is %q, want GPT2Tokenizer or Qwen2Tokenizer "+
@@ -279,13 +279,13 @@ func (b *builder) splitNodes(pattern string, prefixSpace bool) error {
 	}
 	b.gpt2Nodes(prefixSpace)
 	split := &splitCutter{matches: compiled.all, behavior: isolated}
-	b.cutters = []cutter{split, &byteLevelCutter{prefixSpace: prefixSpace}}
+	b.cutters = []stage{{"Split", split}, {"ByteLevel", &byteLevelCutter{prefixSpace: prefixSpace}}}
 	return nil
 }
 
 func (b *builder) setPrefixSpace(space bool) {
 	for _, c := range b.cutters {
-		if c, ok := c.(*byteLevelCutter); ok {
+		if c, ok := c.cutter.(*byteLevelCutter); ok {
 			c.prefixSpace = space
 		}
 	}

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -16,9 +17,9 @@ type Tokenizer struct {
 	tokens []string // bytes by id; "" where an id is not used
 
 	raw         addedSet // cut out of the text as it is
-	normalizers []normalizer
+	normalizers []step
 	normal      addedSet // cut out of the normalized text
-	cutters     []cutter
+	cutters     []stage
 	model       model
 
 	before, after []int // what the tokenizer itself puts around a text
@@ -64,8 +65,8 @@ func (t *Tokenizer) BeginsWithBOS(text string) bool {
 	if start, _, token := t.raw.next(text, 0); token != nil && start == 0 {
 		return int(token.id) == t.bos
 	}
-	ids := t.Encode(text)
-	return len(ids) > 0 && ids[0] == t.bos
+	ids, err := t.Encode(text)
+	return err == nil && len(ids) > 0 && ids[0] == t.bos
 }
 
 // Source names what the vocabulary was read from: "vocab.json", "tokenizer.json", "GGUF metadata" or
@@ -91,22 +92,24 @@ func (t *Tokenizer) Decode(ids []int) string {
 	return b.String()
 }
 
-// EncodeBOS gives the token ids of text, with or without BOS.
-func (t *Tokenizer) EncodeBOS(text string, bos BOS) []int {
-	ids := t.Encode(text)
+// EncodeBOS gives the token ids of text, with or without BOS. Its error is that of [Tokenizer.Encode].
+func (t *Tokenizer) EncodeBOS(text string, bos BOS) ([]int, error) {
+	ids, err := t.Encode(text)
 	switch {
+	case err != nil:
+		return nil, err
 	case bos == AutoBOS:
-		return slices.Concat(t.before, ids, t.after)
+		return slices.Concat(t.before, ids, t.after), nil
 	case bos == WithBOS && t.bos != noToken:
-		return append([]int{t.bos}, ids...)
+		return append([]int{t.bos}, ids...), nil
 	}
-	return ids
+	return ids, nil
 }
 
 // Encode gives the token ids of text, and nothing around them. Special tokens that are spelt out in the text
-// are read as such.
-func (t *Tokenizer) Encode(text string) []int {
-	e := encoder{Tokenizer: t}
+// are read as such. A node that makes far more bytes than the text has is an [ErrVocabulary].
+func (t *Tokenizer) Encode(text string) ([]int, error) {
+	e := encoder{Tokenizer: t, limit: newLimit(len(text), len(t.normalizers)+len(t.cutters))}
 	t.raw.cut(text, func(start, end int, token *addedToken) {
 		if token != nil {
 			e.ids = append(e.ids, int(token.id))
@@ -114,35 +117,51 @@ func (t *Tokenizer) Encode(text string) []int {
 		}
 		e.normalized(text[start:end], start == 0)
 	})
-	return e.ids
+	if e.err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", e.err)
+	}
+	return e.ids, nil
 }
 
-// encoder collects the ids of one text.
+// encoder collects the ids of one text, up to the first error.
 type encoder struct {
 	*Tokenizer
+	*limit
+	err    error
 	ids    []int
 	buffer []uint32
 }
 
 // normalized encodes a part of the text between added tokens.
 func (e *encoder) normalized(text string, first bool) {
-	for _, normalize := range e.normalizers {
-		text = normalize(text)
+	if e.err != nil {
+		return
+	}
+	if text, e.err = rewrite("normalizer", e.normalizers, text, e.limit); e.err != nil {
+		return
 	}
 	e.normal.cut(text, func(start, end int, token *addedToken) {
 		if token != nil {
 			e.ids = append(e.ids, int(token.id))
 			return
 		}
-		e.cut(e.cutters, text[start:end], first && start == 0)
+		e.cut(0, text[start:end], first && start == 0)
 	})
 }
 
-// cut passes a piece through the cutters that are left, and the last pieces to the model.
-func (e *encoder) cut(cutters []cutter, text string, first bool) {
-	if len(cutters) == 0 {
+// cut passes a piece through the cutters from the one with index i on, and the last pieces to the model.
+func (e *encoder) cut(i int, text string, first bool) {
+	if e.err != nil {
+		return
+	}
+	if i == len(e.cutters) {
 		e.ids = e.model.appendPiece(e.ids, text, &e.buffer)
 		return
 	}
-	cutters[0].cut(text, first, func(part string, first bool) { e.cut(cutters[1:], part, first) })
+	e.cutters[i].cut(text, first, func(part string, first bool) {
+		if e.err == nil {
+			e.err = e.take(len(e.normalizers)+i, len(part), "pre_tokenizer", i, e.cutters[i].name)
+		}
+		e.cut(i+1, part, first)
+	})
 }

@@ -28,6 +28,7 @@ const (
 	maxVocabulary = 1 << 22
 	maxTokenBytes = 1 << 12
 	maxAdded      = 1 << 17
+	maxAddedBytes = 1 << 22 // of all their contents; Gemma 3 has 90 kB
 )
 
 func fault(format string, args ...any) error {
@@ -147,7 +148,18 @@ func (b *builder) add(tokens []addedToken) error {
 	if len(b.added) > maxAdded {
 		return fault("%d added tokens, want at most %d", len(b.added), maxAdded)
 	}
+	bytes := 0
+	for _, t := range b.added {
+		bytes += len(t.Content)
+	}
+	if bytes > maxAddedBytes {
+		return tooLong(bytes)
+	}
 	return nil
+}
+
+func tooLong(bytes int) error {
+	return fault("added tokens of %d bytes or more, normalized, want at most %d", bytes, maxAddedBytes)
 }
 
 // grow makes room for an id.
@@ -174,8 +186,12 @@ func (b *builder) id(token string) int {
 
 // finish puts the tokenizer together.
 func (b *builder) finish(source string) (*Tokenizer, error) {
+	tokens, err := b.tokenBytes()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", source, err)
+	}
 	t := &Tokenizer{
-		source: source, tokens: b.tokenBytes(), normalizers: b.normalizers, cutters: b.cutters,
+		source: source, tokens: tokens, normalizers: b.normalizers, cutters: b.cutters,
 		before: b.before, after: b.after, bos: noToken, endOfText: b.id(EndOfTextText),
 	}
 	for _, ids := range [][]int{t.before, t.after} {
@@ -188,11 +204,19 @@ func (b *builder) finish(source string) (*Tokenizer, error) {
 	if len(t.before) > 0 {
 		t.bos = t.before[0]
 	}
+	bytes := 0
+	for _, a := range b.added {
+		bytes += len(a.Content)
+	}
+	normalized := newLimit(bytes, len(b.normalizers))
 	for _, a := range b.added {
 		if a.Normalized {
-			text := a.Content
-			for _, normalize := range b.normalizers {
-				text = normalize(text)
+			text, err := rewrite("normalizer", b.normalizers, a.Content, normalized)
+			if err != nil {
+				return nil, fmt.Errorf("%s: added tokens: %w", source, err)
+			}
+			if bytes += len(text) - len(a.Content); bytes > maxAddedBytes {
+				return nil, fmt.Errorf("%s: %w", source, tooLong(bytes))
 			}
 			t.normal.add(text, a)
 		} else {
@@ -210,7 +234,7 @@ func (b *builder) finishModel(m *model) {
 		m.unknown = int32(id)
 	}
 	if n := len(b.cutters); n > 0 {
-		if last, ok := b.cutters[n-1].(*byteLevelCutter); ok {
+		if last, ok := b.cutters[n-1].cutter.(*byteLevelCutter); ok {
 			last.spell, m.byBytes = false, true // the model reads the bytes themselves
 		}
 	}
@@ -252,23 +276,35 @@ func (b *builder) token(spelt string) int32 {
 }
 
 // tokenBytes gives the bytes of every token, in one piece of memory: the texts of the files are then free.
-func (b *builder) tokenBytes() []string {
+func (b *builder) tokenBytes() ([]string, error) {
 	var all strings.Builder
+	bytes := 0
+	for _, a := range b.added {
+		bytes += len(a.Content)
+	}
+	for _, token := range b.spelt {
+		bytes += len(token)
+	}
+	spelt := newLimit(bytes, len(b.spelling))
+	spelt.most = bytes + growthSpare
 	ends := make([]int, len(b.spelt))
 	added := make(map[int]string, len(b.added))
 	for _, a := range b.added {
 		added[int(a.id)] = a.Content
 	}
 	for id, token := range b.spelt {
-		content, ok := added[id]
-		switch {
-		case ok && b.byteLevel: // an added token is spelt as it is
-			all.WriteString(content)
-		case ok:
-			all.WriteString(b.spelling.bytes(content))
-		default:
-			all.WriteString(b.spelling.bytes(token))
+		steps := b.spelling
+		if content, ok := added[id]; ok {
+			token = content
+			if b.byteLevel { // an added token is spelt as it is
+				steps = nil
+			}
 		}
+		text, err := rewrite("decoder", steps, token, spelt)
+		if err != nil {
+			return nil, err
+		}
+		all.WriteString(text)
 		ends[id] = all.Len()
 	}
 	tokens, from, text := make([]string, len(ends)), 0, all.String()
@@ -276,5 +312,5 @@ func (b *builder) tokenBytes() []string {
 		tokens[id] = text[from:end]
 		from = end
 	}
-	return tokens
+	return tokens, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 
+	"ducklens/internal/regular"
 	"ducklens/schema"
 )
 
@@ -87,6 +88,7 @@ type session struct {
 	temp  string   // folder for what does not fit in memory
 	path  string   // the file, absolute
 	names []string // of the file's columns
+	done  func() error
 }
 
 func openSession(ctx context.Context, path string) (s *session, err error) {
@@ -97,6 +99,9 @@ func openSession(ctx context.Context, path string) (s *session, err error) {
 		}
 	}()
 	if s.path, err = filepath.Abs(path); err != nil {
+		return s, err
+	}
+	if s.path, s.done, err = regular.Plain(s.path); err != nil {
 		return s, err
 	}
 	if s.temp, err = os.MkdirTemp("", "ducklens-prompts-"); err != nil {
@@ -133,6 +138,9 @@ func (s *session) close() error {
 	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
+	}
+	if s.done != nil {
+		errs = append(errs, s.done())
 	}
 	if s.temp != "" {
 		errs = append(errs, os.RemoveAll(s.temp))

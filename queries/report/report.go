@@ -56,8 +56,9 @@ type Source struct {
 // Closure says whether the contributions add up to the scores.
 type Closure struct {
 	Judged      bool    // whether the run's convention promises it
-	OK          bool    // whether every score is within the tolerance
+	OK          bool    // whether every score is within the tolerance, and none lacks contributions
 	Scores      int64   // how many were compared: prompts x target heads
+	Lacking     int64   // of those, how many lack the contributions of a side and pair of bases
 	Worst       float64 // largest distance, score units
 	Relative    float64 // largest distance / max(1, |score|, |baseline|)
 	Tolerance   float64 // bound for Relative

@@ -2,7 +2,9 @@ package session
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql/driver"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,11 +16,16 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// Tables of the database in memory: labels as they were given, and those of examples of the file.
-const (
-	givenLabels   = "label_given"
-	exampleLabels = "example_label"
-)
+// labelTables are the names of two tables of the database in memory: of labels as they were given, and of those of
+// examples of the file. A table of the user's may have any name that could be told beforehand.
+type labelTables struct{ given, examples string }
+
+func newLabelTables() labelTables {
+	var bytes [8]byte
+	rand.Read(bytes[:]) // it never fails
+	number := hex.EncodeToString(bytes[:])
+	return labelTables{"label_given_" + number, "example_label_" + number}
+}
 
 // Joined says how labels and examples met.
 type Joined struct {
@@ -49,34 +56,35 @@ func (s *Session) Label(ctx context.Context, labels []schema.Label) (joined Join
 	if err := s.db.Make(ctx, s.conn, "example", "example_field"); err != nil {
 		return joined, err
 	}
+	tables := newLabelTables()
 	run := func(statement string) {
 		if err == nil {
 			_, err = s.conn.ExecContext(ctx, statement)
 		}
 	}
-	run("CREATE TABLE " + givenLabels + " (place INTEGER, run_id INTEGER, example_id INTEGER, text VARCHAR, name VARCHAR, value VARCHAR)")
+	run("CREATE TABLE " + tables.given + " (place INTEGER, run_id INTEGER, example_id INTEGER, text VARCHAR, name VARCHAR, value VARCHAR)")
 	if err != nil {
 		return joined, err
 	}
-	if err := s.conn.Raw(func(conn any) error { return appendLabels(conn.(driver.Conn), labels) }); err != nil {
+	if err := s.conn.Raw(func(conn any) error { return appendLabels(conn.(driver.Conn), tables.given, labels) }); err != nil {
 		return joined, err
 	}
 	const of = " AS l JOIN example AS e ON (l.run_id = 0 OR l.run_id = e.run_id) AND "
-	run("CREATE TABLE " + exampleLabels + " AS SELECT DISTINCT * FROM (SELECT e.run_id, e.example_id, l.place, l.name, l.value FROM " + givenLabels + of +
-		"l.example_id = e.example_id UNION ALL SELECT e.run_id, e.example_id, l.place, l.name, l.value FROM " + givenLabels + of + "l.example_id < 0 AND l.text = e.text)")
-	run("CREATE OR REPLACE VIEW example_field AS SELECT s.* FROM (" + body["example_field"] + ") AS s ANTI JOIN " + exampleLabels + " AS l USING (run_id, example_id, name)" +
-		" UNION ALL SELECT DISTINCT run_id, example_id, name, value FROM " + exampleLabels)
+	run("CREATE TABLE " + tables.examples + " AS SELECT DISTINCT * FROM (SELECT e.run_id, e.example_id, l.place, l.name, l.value FROM " + tables.given + of +
+		"l.example_id = e.example_id AND (l.text = '' OR l.text = e.text) UNION ALL SELECT e.run_id, e.example_id, l.place, l.name, l.value FROM " + tables.given + of + "l.example_id < 0 AND l.text = e.text)")
+	run("CREATE OR REPLACE VIEW example_field AS SELECT s.* FROM (" + body["example_field"] + ") AS s ANTI JOIN " + tables.examples + " AS l USING (run_id, example_id, name)" +
+		" UNION ALL SELECT DISTINCT run_id, example_id, name, value FROM " + tables.examples)
 	run("CREATE OR REPLACE VIEW example AS SELECT s.* REPLACE (CASE WHEN l.fields IS NULL THEN s.fields ELSE json_merge_patch(coalesce(s.fields, '{}'), l.fields) END AS fields)" +
 		" FROM (" + body["example"] + ") AS s LEFT JOIN (SELECT run_id, example_id, json_group_object(name, value) AS fields FROM (SELECT DISTINCT run_id, example_id, name, value FROM " +
-		exampleLabels + ") GROUP BY run_id, example_id) AS l USING (run_id, example_id)")
+		tables.examples + ") GROUP BY run_id, example_id) AS l USING (run_id, example_id)")
 	if err != nil {
 		return joined, err
 	}
 	s.labelled = true
-	if err := s.contradiction(ctx); err != nil {
+	if err := s.contradiction(ctx, tables); err != nil {
 		return joined, err
 	}
-	result, err := s.lookup(ctx, "SELECT DISTINCT place FROM "+givenLabels+" ANTI JOIN "+exampleLabels+" USING (place) ORDER BY place", nil)
+	result, err := s.lookup(ctx, "SELECT DISTINCT place FROM "+tables.given+" ANTI JOIN "+tables.examples+" USING (place) ORDER BY place", nil)
 	if err != nil {
 		return joined, err
 	}
@@ -84,8 +92,8 @@ func (s *Session) Label(ctx context.Context, labels []schema.Label) (joined Join
 		place, _ := row[0].(int64)
 		joined.Unused = append(joined.Unused, int(place))
 	}
-	result, err = s.lookup(ctx, "SELECT count(l.example_id) AS labelled, count(*) AS of FROM edge AS e LEFT JOIN (SELECT DISTINCT run_id, example_id FROM "+exampleLabels+
-		") AS l USING (run_id, example_id) WHERE e.run_id IN (SELECT run_id FROM "+exampleLabels+")", nil)
+	result, err = s.lookup(ctx, "SELECT count(l.example_id) AS labelled, count(*) AS of FROM edge AS e LEFT JOIN (SELECT DISTINCT run_id, example_id FROM "+tables.examples+
+		") AS l USING (run_id, example_id) WHERE e.run_id IN (SELECT run_id FROM "+tables.examples+")", nil)
 	if err != nil {
 		return joined, err
 	}
@@ -97,10 +105,21 @@ func (s *Session) Label(ctx context.Context, labels []schema.Label) (joined Join
 // Labelled tells whether examples have labels that are not in the file.
 func (s *Session) Labelled() bool { return s.labelled }
 
-// contradiction finds an example of which one label says two things.
-func (s *Session) contradiction(ctx context.Context) error {
-	result, err := s.lookup(ctx, "SELECT run_id, example_id, name, min(said) AS a, max(said) AS b FROM (SELECT *, coalesce(value, 'nothing') AS said FROM "+
-		exampleLabels+") GROUP BY run_id, example_id, name HAVING a <> b ORDER BY ALL LIMIT 1", nil)
+// contradiction finds labels of an example by its number whose text is that of another one, and an example of which
+// one label says two things.
+func (s *Session) contradiction(ctx context.Context, tables labelTables) error {
+	result, err := s.lookup(ctx, "SELECT l.place, e.run_id, e.example_id, l.text AS said, e.text FROM "+tables.given+
+		" AS l JOIN example AS e ON (l.run_id = 0 OR l.run_id = e.run_id) AND l.example_id = e.example_id WHERE l.text <> '' AND l.text <> e.text AND l.place NOT IN (SELECT place FROM "+
+		tables.examples+") ORDER BY ALL LIMIT 1", nil)
+	if err != nil {
+		return err
+	}
+	if len(result.Rows) > 0 {
+		row := result.Rows[0]
+		return fmt.Errorf("labels: row %d says that example %v has the text %.200q, and in run %v it is %.200q", row[0].(int64)+1, row[2], row[3], row[1], row[4])
+	}
+	result, err = s.lookup(ctx, "SELECT run_id, example_id, name, min(said) AS a, max(said) AS b FROM (SELECT *, coalesce(value, 'nothing') AS said FROM "+
+		tables.examples+") GROUP BY run_id, example_id, name HAVING a <> b ORDER BY ALL LIMIT 1", nil)
 	if err != nil || len(result.Rows) == 0 {
 		return err
 	}
@@ -109,8 +128,8 @@ func (s *Session) contradiction(ctx context.Context) error {
 }
 
 // appendLabels fills the table of given labels.
-func appendLabels(conn driver.Conn, labels []schema.Label) error {
-	a, err := duckdb.NewAppender(conn, dbfile.Catalog, "main", givenLabels)
+func appendLabels(conn driver.Conn, table string, labels []schema.Label) error {
+	a, err := duckdb.NewAppender(conn, dbfile.Catalog, "main", table)
 	if err != nil {
 		return err
 	}

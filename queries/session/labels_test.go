@@ -8,6 +8,7 @@ import (
 	"ducklens/queries/session"
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/schematest"
 )
 
 // Labels join the examples by number or by text, of one run or of all, and stand beside the columns of the prompts.
@@ -82,5 +83,44 @@ func TestLabelsOverColumns(t *testing.T) {
 	_, err = s.Label(t.Context(), []schema.Label{{Example: 0, Fields: schema.Fields{{Name: "x", Value: "1"}}}, {Example: 0, Run: 2, Fields: schema.Fields{{Name: "x", Value: "2"}}}})
 	if err == nil || !strings.Contains(err.Error(), "labels of run 2, example 0: x is 1 and 2, want one of them") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A label that has a number and a text is of the example that has both; another text under the number is an error.
+func TestLabelsByNumberAndText(t *testing.T) {
+	t.Parallel()
+	fields := schema.Fields{{Name: "kind", Value: `"a"`}}
+	s := open(t, session.Options{})
+	texts, err := ask(t.Context(), s, "SELECT text FROM example WHERE run_id = 1 AND example_id < 2 ORDER BY example_id", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zero, one := texts.Rows[0][0].(string), texts.Rows[1][0].(string)
+	other := zero + "!"
+	_, err = s.Label(t.Context(), []schema.Label{{Example: 0, Run: 1, Text: zero, Fields: fields}, {Example: 0, Run: 1, Text: other, Fields: fields}})
+	if want := "labels: row 2 says that example 0 has the text " + fmt.Sprintf("%.200q", other); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+	s = open(t, session.Options{})
+	if joined, err := s.Label(t.Context(), []schema.Label{{Example: 1, Run: 1, Text: one, Fields: fields}}); err != nil || joined.Labelled != 1 {
+		t.Errorf("%+v, %v, want one example labelled", joined, err)
+	}
+}
+
+// Labels do not meet a table of the user's, whatever its name.
+func TestLabelsBesideUserTables(t *testing.T) {
+	t.Parallel()
+	path := sampleWith(t, 1)
+	schematest.Plant(t, path, "CREATE TABLE example_label (x INTEGER)", "CREATE TABLE label_given (x INTEGER)", "INSERT INTO example_label VALUES (7)")
+	s, err := session.Open(t.Context(), path, session.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := ask(t.Context(), s, "SELECT x FROM example_label", nil); err != nil {
+		t.Fatal(err)
+	}
+	if joined, err := s.Label(t.Context(), []schema.Label{{Example: 0, Fields: schema.Fields{{Name: "kind", Value: `"a"`}}}}); err != nil || joined.Labelled == 0 {
+		t.Errorf("%+v, %v, want examples labelled", joined, err)
 	}
 }

@@ -132,6 +132,9 @@ func value(v any, column queries.Column) any {
 			return queries.String(v.UTC())
 		}
 		if column.DBType == "DATE" {
+			if text, ok := queries.Endless(v); ok {
+				return text
+			}
 			return v.UTC().Format("2006-01-02")
 		}
 		if column.DBType == "TIMETZ" {

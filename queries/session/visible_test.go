@@ -162,3 +162,24 @@ func drawn(t *testing.T, q queries.Query, r *queries.Result) *figure.Figure {
 	}
 	return f
 }
+
+// What is endless is printed as DuckDB prints it.
+func TestEndlessTimes(t *testing.T) {
+	t.Parallel()
+	s := open(t, session.Options{})
+	for _, kind := range []string{"DATE", "TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"} {
+		for _, sign := range []string{"", "-"} {
+			got, err := ask(t.Context(), s, "SELECT x, [x] AS l FROM (SELECT '"+sign+"infinity'::"+kind+" AS x)", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a, b := queries.String(got.Rows[0][0]), queries.String(got.Rows[0][1]); a != sign+"infinity" || b != `["`+sign+`infinity"]` {
+				t.Errorf("%s %sinfinity is %s and %s", kind, sign, a, b)
+			}
+		}
+	}
+	got, err := ask(t.Context(), s, "SELECT DATE '2020-01-02', TIMESTAMP '2020-01-02 03:04:05'", nil)
+	if err != nil || queries.String(got.Rows[0][0]) != "2020-01-02" || queries.String(got.Rows[0][1]) != "2020-01-02 03:04:05" {
+		t.Errorf("%v, %v", got, err)
+	}
+}

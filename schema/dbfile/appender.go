@@ -308,6 +308,9 @@ func (db *DB) InTx(ctx context.Context, conn *sql.Conn, f func() error) (err err
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("commit to %s: %w", db.path, err)
 	}
+	if err := db.stays(); err != nil {
+		return err
+	}
 	// A statement that failed has ended the transaction, and then COMMIT stores nothing and reports nothing. Any other
 	// statement reports it.
 	if _, err := conn.ExecContext(ctx, "SELECT 1"); err != nil {

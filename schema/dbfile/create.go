@@ -21,6 +21,9 @@ func Create(ctx context.Context, path string, opts Options) (_ *DB, err error) {
 	if err != nil {
 		return nil, Wrap(op, path, err)
 	}
+	if n := len(filepath.Base(target)); n > maxName {
+		return nil, Fail(op, path, longName(n))
+	}
 	if err := CheckTarget(ctx, target, opts.Replace); err != nil {
 		return nil, Fail(op, path, err)
 	}
@@ -84,6 +87,25 @@ func (db *DB) Finalize(ctx context.Context) error {
 	return errors.Join(db.publish(ctx), db.Close())
 }
 
+// FinalizeBeside is [DB.Finalize], but for a new file whose place another program has taken meanwhile, or changed what
+// it was to replace: it gets the name that beside gives, which FinalizeBeside returns with the error.
+func (db *DB) FinalizeBeside(ctx context.Context, beside func() string) (path string, err error) {
+	if err := db.settle(ctx); err != nil {
+		return "", errors.Join(err, db.Close())
+	}
+	err = db.publish(ctx)
+	if err != nil && db.pending {
+		path = beside()
+		if rerr := db.rename(path); rerr != nil {
+			return "", errors.Join(err, rerr, db.Close())
+		}
+		if perr := db.publish(ctx); perr != nil {
+			return "", errors.Join(err, perr, db.Close())
+		}
+	}
+	return path, errors.Join(err, db.Close())
+}
+
 // Publish gives a new file its name with all that was committed, and leaves it open for more. The connections that were
 // taken from the pool must have been given back. After an error only Keep and Close are of use.
 func (db *DB) Publish(ctx context.Context) error {
@@ -102,7 +124,7 @@ func (db *DB) Publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	db.file, db.pool, db.draft, db.opts, db.release, db.closed = again.file, again.pool, again.draft, again.opts, again.release, false
+	db.file, db.lies, db.pool, db.draft, db.opts, db.release, db.closed = again.file, again.lies, again.pool, again.draft, again.opts, again.release, false
 	return nil
 }
 
@@ -112,15 +134,23 @@ func (db *DB) Pending() bool { return db.pending }
 // Keep closes a new file and gives it a name, of which it need not be the one that it was created for, with all that was
 // committed. Where there is no room to settle it, its log stays beside it.
 func (db *DB) Keep(ctx context.Context, path string) error {
+	if err := db.rename(path); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	return errors.Join(db.settle(ctx), db.publish(ctx), db.Close())
+}
+
+// rename aims a new file at another name.
+func (db *DB) rename(path string) error {
 	target, err := draft.Resolve(path)
 	if err != nil {
-		return errors.Join(Wrap("create", path, err), db.Close())
+		return Wrap("create", path, err)
 	}
 	if target != db.draft.Target() {
 		db.path, db.opts.Replace = path, false // what has that name is another's
 		db.draft.Rename(target)
 	}
-	return errors.Join(db.settle(ctx), db.publish(ctx), db.Close())
+	return nil
 }
 
 // settle writes everything to the file proper and closes the pool.
@@ -131,6 +161,9 @@ func (db *DB) settle(ctx context.Context) error {
 	}
 	_, err := db.pool.ExecContext(ctx, "CHECKPOINT "+Catalog)
 	if err := errors.Join(Wrap("checkpoint", db.path, err), Wrap("close", db.path, db.pool.Close())); err != nil {
+		return err
+	}
+	if err := db.stays(); err != nil {
 		return err
 	}
 	if db.HasLog() {

@@ -33,6 +33,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/duckdb/duckdb-go/v2"
 
@@ -98,6 +99,7 @@ type DB struct {
 	opts    Options
 	release func() // tells the registry that the file is closed
 	version int
+	lies    fs.FileInfo // of a writer: the file that lay at its path when it was opened
 	entered atomic.Bool // names without a prefix are those of Catalog: see enter
 
 	mu     sync.Mutex
@@ -309,6 +311,11 @@ func attachAs(ctx context.Context, path, abs string, m mode, opts Options) (_ *D
 	db.entered.Store(!opts.strange)
 	for try := 1; ; try++ {
 		db.pool, err = db.connect(ctx, abs, m, opts)
+		if err == nil && m.writes() {
+			if db.lies, err = os.Stat(abs); err != nil {
+				err = errors.Join(err, db.pool.Close())
+			}
+		}
 		if err == nil {
 			return db, nil
 		}
@@ -423,6 +430,11 @@ func shutIn(abs, spill string, reach []string) ([]string, error) {
 		files, logs := paths(full)
 		allowed = slices.Concat(allowed, files, logs)
 	}
+	for _, name := range slices.Concat(allowed, folders) {
+		if err := checkPath(name); err != nil {
+			return nil, err
+		}
+	}
 	list := func(names []string) string {
 		quoted := make([]string, len(names))
 		for i, name := range names {
@@ -438,11 +450,32 @@ func shutIn(abs, spill string, reach []string) ([]string, error) {
 	}, nil
 }
 
+// checkPath refuses what cannot stand in a statement.
+func checkPath(name string) error {
+	switch {
+	case strings.ContainsRune(name, 0):
+		return &Error{Kind: ErrPath, Detail: "a zero byte in " + strconv.Quote(name)}
+	case !utf8.ValidString(name):
+		return &Error{Kind: ErrPath, Detail: "it is not UTF-8: " + strconv.Quote(name)}
+	}
+	return nil
+}
+
+// maxName is the longest name of a file that DuckDB writes: most file systems have 255 bytes for that of its log.
+const maxName = 255 - len(".wal.checkpoint")
+
+func longName(n int) error {
+	return &Error{Kind: ErrPath, Detail: fmt.Sprintf("its name has %d bytes, want at most %d: DuckDB keeps logs beside it whose names are longer", n, maxName)}
+}
+
 // setup lists the statements that the first connection runs. Their order matters: the temporary folder
 // cannot be set after external access is off, and nothing can be after the configuration is locked.
 func setup(abs string, m mode, opts Options) ([]string, error) {
-	if strings.ContainsRune(abs, 0) {
-		return nil, &Error{Kind: ErrPath, Detail: "a zero byte in " + strconv.Quote(abs)}
+	if err := checkPath(abs); err != nil {
+		return nil, err
+	}
+	if n := len(filepath.Base(abs)); m.writes() && n > maxName {
+		return nil, longName(n)
 	}
 	// DuckDB takes what follows a question mark for options of a URL and puts the log before it.
 	if m.writes() && strings.Contains(abs, "?") {
@@ -501,6 +534,23 @@ func (db *DB) Conn(ctx context.Context) (*sql.Conn, error) {
 		return nil, Wrap("connect to", db.path, err)
 	}
 	return conn, nil
+}
+
+// stays tells whether the file that is written still has its name. Without a name it is gone when it is closed,
+// and what another program has put there has nothing of it.
+func (db *DB) stays() error {
+	if db.lies == nil {
+		return nil
+	}
+	now, err := os.Stat(db.file)
+	if err == nil && os.SameFile(now, db.lies) {
+		return nil
+	}
+	detail := "another file has its name, and what was written is not in it"
+	if errors.Is(err, fs.ErrNotExist) {
+		detail = "it was removed or renamed, and what was written is not at " + db.path
+	}
+	return &Error{Op: "write", Path: db.path, Kind: ErrChanged, Detail: detail, Advice: "run the command again; nothing else may move the file while it runs", Err: err}
 }
 
 // Close closes the file. Of a new one that was not finalized nothing is left. Closing twice does nothing.

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/duckdb/duckdb-go/v2"
+
+	"ducklens/schema/draft"
 )
 
 // What can be wrong with a file or a statement. Errors of this package are an [Error] that wraps one of these where it
@@ -49,6 +51,8 @@ var (
 	ErrConstraint = errors.New("row breaks a rule of its table")
 	// ErrInterrupted: a statement was stopped; wraps the context's error where that was the reason.
 	ErrInterrupted = errors.New("interrupted")
+	// ErrChanged: another program has replaced, removed or changed the file while this one worked on it.
+	ErrChanged = errors.New("file was changed by another program")
 	// ErrSQL: the statement is wrong: syntax, unknown name, type.
 	ErrSQL = errors.New("wrong SQL")
 )
@@ -123,6 +127,8 @@ func (e *Error) Hint() string {
 		return "free some space, or write to another disk"
 	case ErrFileSize:
 		return "raise the limit (ulimit -f), or write to a file system that takes larger files"
+	case ErrChanged:
+		return "try again when nothing else writes there, or choose another name"
 	case ErrMemory:
 		return "ask for less at a time, or raise the memory limit"
 	}
@@ -202,6 +208,8 @@ func Wrap(op, path string, err error) error {
 		e.Kind, e.Holder, e.Advice = mine.Kind, mine.Holder, mine.Advice
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		e.Kind = ErrInterrupted
+	case errors.Is(err, draft.ErrChanged):
+		e.Kind = ErrChanged
 	case errors.Is(err, fs.ErrExist):
 		e.Kind = ErrExists
 	case errors.Is(err, fs.ErrNotExist):

@@ -6,6 +6,9 @@
 package draft
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +39,8 @@ type Draft struct {
 	target string // absolute; no link
 	dir    string
 	lock   *os.File
-	plain  bool // no database: a log beside the target is another's
+	plain  bool        // no database: a log beside the target is another's
+	found  fs.FileInfo // what had the name when the draft began, or nil
 
 	mu   sync.Mutex
 	done bool
@@ -57,6 +61,9 @@ func New(path string) (*Draft, error) {
 	}
 	_, _ = Clean(target) // what cannot be removed is in nobody's way
 	d := &Draft{target: target}
+	if d.found, err = look(target); err != nil {
+		return nil, err
+	}
 	if err := d.open(); err != nil {
 		return nil, err
 	}
@@ -70,7 +77,7 @@ func New(path string) (*Draft, error) {
 func (d *Draft) open() error {
 	folder, name := filepath.Split(d.target)
 	for try := 0; ; try++ {
-		d.dir = filepath.Join(folder, "."+name+infix+strconv.FormatUint(uint64(rand.Uint32()), 10))
+		d.dir = filepath.Join(folder, "."+stem(name)+infix+strconv.FormatUint(uint64(rand.Uint32()), 10))
 		err := os.Mkdir(d.dir, 0o777)
 		if errors.Is(err, fs.ErrExist) && try < 100 {
 			continue
@@ -100,15 +107,37 @@ func (d *Draft) Spill() string { return filepath.Join(d.dir, spillName) }
 // Target is where the draft goes.
 func (d *Draft) Target() string { return d.target }
 
-// Rename aims the draft at another name in the same folder.
-func (d *Draft) Rename(target string) { d.target = target }
+// Rename aims the draft at another name in the same folder, which must be free.
+func (d *Draft) Rename(target string) { d.target, d.found = target, nil }
+
+// ErrChanged: what would be replaced is not what was there when the draft began. Nobody has agreed to lose it.
+var ErrChanged = errors.New("what is there now was not there, or not as it is, when this began; it is left alone")
+
+// look gives what has a name, or nil.
+func look(path string) (fs.FileInfo, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return info, err
+}
+
+// Same tells whether two looks at a name have met the same file, unchanged. Nothing there is like nothing.
+func Same(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
 
 // errGone: the draft was published or removed before.
 var errGone = errors.New("the draft is gone")
 
 // Publish syncs the draft and gives it its name. Without replace, a file or folder that has the name stays, and the
-// error is [fs.ErrExist]; with replace, the new file has the permissions of the old one. Write-ahead logs go with their
-// files: that of the old file is removed, and one beside the draft gets its name too. Close must be called all the same.
+// error is [fs.ErrExist]; with replace, the new file has the permissions of the old one and, where the
+// system lets it, its owner, and what came there or was
+// changed since [New] stays: [ErrChanged]. Write-ahead logs go with their files: that of the old file is removed, and
+// one beside the draft gets its name too. Close must be called all the same.
 func (d *Draft) Publish(replace bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -120,21 +149,33 @@ func (d *Draft) Publish(replace bool) error {
 	if err != nil {
 		return err
 	}
-	old, err := os.Lstat(d.target)
-	there := err == nil
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	old, err := look(d.target)
+	if err != nil {
 		return err
 	}
+	there := old != nil
 	if there && !replace {
 		return fs.ErrExist
 	}
+	if !replace && !d.plain && !info.IsDir() {
+		for _, ending := range Logs() {
+			if log, err := look(d.target + ending); log != nil || err != nil {
+				return cmp.Or(err, error(fs.ErrExist))
+			}
+		}
+	}
 	if there && old.Mode().IsRegular() && info.Mode().IsRegular() {
-		if err := os.Chmod(body, old.Mode().Perm()); err != nil {
+		if err := d.likeOld(old); err != nil {
 			return err
 		}
 	}
 	if err := syncAll(body); err != nil {
 		return err
+	}
+	if now, err := look(d.target); err != nil {
+		return err
+	} else if now != nil && !Same(now, d.found) {
+		return ErrChanged
 	}
 	switch {
 	case !info.IsDir():
@@ -302,21 +343,37 @@ func Resolve(path string) (string, error) {
 // infix stands between the name of the target and the number of a draft.
 const infix = ".new-"
 
+// maxStem leaves room for the rest of a draft's name in the 255 bytes that most file systems have for one.
+const maxStem = 200
+
+// stem is a name, or what stands for it in the name of a draft where that would be too long.
+func stem(name string) string {
+	if len(name) <= maxStem {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	short := strings.ToValidUTF8(name[:maxStem-2*len(sum)-1], "")
+	return short + "~" + hex.EncodeToString(sum[:])
+}
+
+var shortened = regexp.MustCompile(`~[0-9a-f]{64}$`)
+
 var hidden = regexp.MustCompile(`^\.(.+)\.new-[0-9]+$`)
 
 // Clean removes the drafts of the file or folder at path that killed processes have left, and puts back what such a
 // process has moved away. It gives the names of what it has removed.
 func Clean(path string) (removed []string, err error) {
 	folder, name := filepath.Split(path)
-	return clean(folder, func(of string) bool { return of == name })
+	return clean(folder, func(of string) (string, bool) { return name, of == stem(name) })
 }
 
 // CleanFolder removes the drafts of everything in a folder, as [Clean] does.
 func CleanFolder(folder string) (removed []string, err error) {
-	return clean(folder, func(string) bool { return true })
+	return clean(folder, func(of string) (string, bool) { return of, !shortened.MatchString(of) })
 }
 
-func clean(folder string, wanted func(name string) bool) (removed []string, err error) {
+// clean removes drafts of the names that wanted gives for their stems.
+func clean(folder string, wanted func(stem string) (name string, ok bool)) (removed []string, err error) {
 	if folder == "" {
 		folder = "."
 	}
@@ -334,10 +391,14 @@ func clean(folder string, wanted func(name string) bool) (removed []string, err 
 	slices.Sort(names)
 	for _, name := range names {
 		match := hidden.FindStringSubmatch(name)
-		if match == nil || !wanted(match[1]) {
+		if match == nil {
 			continue
 		}
-		gone, err := cleanOne(filepath.Join(folder, name), filepath.Join(folder, match[1]))
+		of, ok := wanted(match[1])
+		if !ok {
+			continue
+		}
+		gone, err := cleanOne(filepath.Join(folder, name), filepath.Join(folder, of))
 		if err != nil {
 			return removed, err
 		}

@@ -29,3 +29,6 @@ func renameNew(from, to string) error {
 }
 
 func exchangeNames(a, b string) error { return errors.ErrUnsupported }
+
+// likeOld gives the draft the permissions of the file that it replaces.
+func (d *Draft) likeOld(old fs.FileInfo) error { return os.Chmod(d.Path(), old.Mode().Perm()) }

@@ -322,3 +322,119 @@ func TestPublishFailsWithLogs(t *testing.T) {
 		}
 	}
 }
+
+// What another program has put in the place of what was to be replaced, or has changed, stays.
+func TestPublishSeesOthers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		there  bool
+		change func(t *testing.T, path string)
+		want   error
+		holds  string
+	}{
+		{"nothing", true, func(*testing.T, string) {}, nil, "new"},
+		{"made", false, func(t *testing.T, path string) { put(t, path, "another's") }, draft.ErrChanged, "another's"},
+		{"written", true, func(t *testing.T, path string) { put(t, path, "another's") }, draft.ErrChanged, "another's"},
+		{"renamed", true, func(t *testing.T, path string) {
+			put(t, path+"2", "old")
+			if err := os.Rename(path+"2", path); err != nil {
+				t.Fatal(err)
+			}
+		}, draft.ErrChanged, "old"},
+		{"removed", true, func(t *testing.T, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}, nil, "new"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "a")
+			if c.there {
+				put(t, path, "old")
+			}
+			d, err := draft.New(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			put(t, d.Path(), "new")
+			c.change(t, path)
+			if err := errors.Join(d.Publish(true), d.Close()); !errors.Is(err, c.want) || (err != nil) != (c.want != nil) {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+			if got := get(t, path); got != c.holds {
+				t.Errorf("it holds %q, want %q", got, c.holds)
+			}
+			if got := names(t, filepath.Dir(path)); !slices.Equal(got, []string{"a"}) {
+				t.Errorf("the folder has %q", got)
+			}
+		})
+	}
+}
+
+// A folder into which somebody has put a file is not replaced.
+func TestPublishFolderSeesOthers(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a")
+	put(t, filepath.Join(path, "old"), "old")
+	d, err := draft.New(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(d.Path(), "new"), "new")
+	put(t, filepath.Join(path, "diary"), "another's")
+	if err := errors.Join(d.Publish(true), d.Close()); !errors.Is(err, draft.ErrChanged) {
+		t.Errorf("%v, want %v", err, draft.ErrChanged)
+	}
+	if got := names(t, path); !slices.Equal(got, []string{"diary", "old"}) {
+		t.Errorf("it has %q", got)
+	}
+}
+
+// A name of any length that the file system takes can be a target, and what a killed process has left of it is removed.
+func TestLongNames(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{200, 201, 242, 255} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, strings.Repeat("é", (n-1)/2)+"x"+strings.Repeat("y", (n-1)%2))
+		for _, text := range []string{"first", "second"} {
+			if err := draft.WriteFile(path, func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
+				t.Fatalf("%d bytes: %v", n, err)
+			}
+		}
+		d, err := draft.New(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := filepath.Join(dir, strings.TrimSuffix(names(t, dir)[0], "1")+"1")
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		put(t, filepath.Join(left, "draft"), "half")
+		if removed, err := draft.Clean(path); err != nil || !slices.Equal(removed, []string{left}) {
+			t.Errorf("%d bytes: removed %q, %v, want %q", n, removed, err, left)
+		}
+		if got := names(t, dir); len(got) != 1 {
+			t.Errorf("%d bytes: left %q", n, got)
+		}
+	}
+}
+
+// Without replace, a log that lies alone under the name stays: it may be all that is left of a database.
+func TestPublishSparesLogs(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a")
+	put(t, path+".wal", "another's")
+	d, err := draft.New(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, d.Path(), "new")
+	if err := errors.Join(d.Publish(false), d.Close()); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("%v, want %v", err, fs.ErrExist)
+	}
+	if got := names(t, filepath.Dir(path)); !slices.Equal(got, []string{"a.wal"}) {
+		t.Errorf("the folder has %q", got)
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // errHeld: another draft holds the folder.
@@ -68,4 +70,28 @@ func renameNew(from, to string) error {
 		return fs.ErrExist
 	}
 	return os.Rename(from, to)
+}
+
+// likeOld gives the draft the permissions of the file that it replaces, and its owner and group where the system lets
+// it: root does not take a file from its user. The draft is opened in the folder that is locked, so that nobody who
+// may rename things beside it can aim this at another file.
+func (d *Draft) likeOld(old fs.FileInfo) error {
+	if d.lock == nil {
+		return os.Chmod(d.Path(), old.Mode().Perm())
+	}
+	fd, err := unix.Openat(int(d.lock.Fd()), bodyName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: d.Path(), Err: err}
+	}
+	f := os.NewFile(uintptr(fd), d.Path())
+	mine, err := f.Stat()
+	if err == nil {
+		was, wasOK := old.Sys().(*syscall.Stat_t)
+		is, isOK := mine.Sys().(*syscall.Stat_t)
+		if wasOK && isOK && (was.Uid != is.Uid || was.Gid != is.Gid) {
+			_ = f.Chown(int(was.Uid), int(was.Gid)) // only root may; a file of one's own is better than none
+		}
+		err = f.Chmod(old.Mode().Perm())
+	}
+	return errors.Join(err, f.Close())
 }

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ducklens/internal/regular"
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
 )
@@ -35,13 +36,20 @@ func Import(ctx context.Context, from, into string, opts dbfile.Options) (_ Expo
 	if err != nil {
 		return Exported{}, dbfile.Fail("import", from, err)
 	}
+	folder, done, err := regular.Plain(folder)
+	if errors.Is(err, regular.ErrPattern) {
+		return Exported{}, &dbfile.Error{Op: "import", Path: from, Kind: dbfile.ErrPath, Detail: err.Error(), Err: err}
+	} else if err != nil {
+		return Exported{}, dbfile.Wrap("import", from, err)
+	}
+	defer func() { err = errors.Join(err, done()) }()
 	if opts.Memory == "" {
 		opts.Memory = dbfile.DefaultMemory // readers of Parquet hold row groups, and do not spill
 	}
 	opts.Reach = []string{folder}
 	db, err := dbfile.Create(ctx, into, opts)
 	if err != nil {
-		return Exported{}, dbfile.Fail(op, into, err)
+		return Exported{}, failOnce(op, into, err)
 	}
 	i := importer{db: db, path: from, folder: folder, manifest: m}
 	if err := i.importAll(ctx); err != nil {

@@ -55,7 +55,7 @@ func Merge(ctx context.Context, into string, from []string, opts dbfile.Options)
 		release()
 	}
 	if err != nil {
-		return nil, errors.Join(dbfile.Fail(op, into, err), db.Close())
+		return nil, errors.Join(failOnce(op, into, err), db.Close())
 	}
 	return m.runs, db.Finalize(ctx)
 }

@@ -171,7 +171,7 @@ func TestMergeShared(t *testing.T) {
 			schematest.Plant(t, strange, tt.change)
 			for _, from := range [][]string{{honest, strange}, {strange, honest}} {
 				_, err := transfer.Merge(t.Context(), filepath.Join(t.TempDir(), "c.duckdb"), from, dbfile.Options{Threads: 1})
-				if want := fmt.Sprintf(tt.text, from[0]); !errors.Is(err, dbfile.ErrConstraint) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), from[1]) {
+				if want := fmt.Sprintf(tt.text, from[0]); !errors.Is(err, dbfile.ErrConstraint) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), from[1]) || strings.Count(err.Error(), dbfile.ErrConstraint.Error()) != 1 {
 					t.Errorf("%s: %v, want %v for %s with %q", tt.change, err, dbfile.ErrConstraint, from[1], want)
 				}
 			}

@@ -55,8 +55,11 @@ func (v *verifier) components(heads map[int]int, keys map[int]string) error {
 			continue
 		}
 		modelKey, known := keys[model]
-		if !known || source.Valid || c.Kind == schema.Feature || c.Kind == schema.Error {
+		if !known || c.Kind == schema.Feature || c.Kind == schema.Error {
 			continue // no part of the model itself: it is named by what it comes from
+		}
+		if source.Valid {
+			v.problem(Conflicting, 0, "component %d is %s, a part of the model, and comes from %q, want no source", id, c.Kind, source.String)
 		}
 		describe := func(label, name string, row, column int, key string) string {
 			return fmt.Sprintf("%s, layer %d, head %d, %s, %s, at row %d, column %d, with key %s", c.Kind, c.Layer, c.Head, label, name, row, column, key)

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"ducklens/schema"
@@ -118,7 +120,7 @@ func File(ctx context.Context, path string, opts dbfile.Options) (report Report,
 		return Report{}, err
 	}
 	v := verifier{ctx: ctx, db: db, conn: conn, files: files, report: Report{SchemaVersion: db.SchemaVersion(), log: db.HasLog()}}
-	steps := []func() error{v.tables, v.definitions, v.values, v.runs, v.keys, v.rules, v.closure, v.margins}
+	steps := []func() error{v.tables, v.definitions, v.values, v.runs, v.readHeads, v.keys, v.rules, v.closure, v.margins}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return v.report, dbfile.Wrap("verify", path, err)
@@ -137,6 +139,7 @@ type verifier struct {
 	db      *dbfile.Data
 	conn    *sql.Conn
 	files   map[string]ruleFile
+	heads   map[string]string // labels by "RUN HEAD", the numbers
 	report  Report
 	blocked bool
 }
@@ -337,7 +340,39 @@ type found struct {
 
 // cases reports what a rule found.
 func (v *verifier) cases(r rule, c found) {
-	v.problem(r.kind, c.run, "%s; first: %s", plural(c.n, r.one, r.many), c.first)
+	v.problem(r.kind, c.run, "%s; first: %s", plural(c.n, r.one, r.many), v.labelled(c.run, c.first))
+}
+
+// numberedHead is a head as rules write one of which they have the number.
+var numberedHead = regexp.MustCompile(`\bhead #(\d+)`)
+
+// labelled gives the heads of a text their labels, as far as the run has them.
+func (v *verifier) labelled(run int, text string) string {
+	return numberedHead.ReplaceAllStringFunc(text, func(head string) string {
+		number := strings.TrimPrefix(head, "head #")
+		if label, ok := v.heads[strconv.Itoa(run)+" "+number]; ok {
+			return "head " + label
+		}
+		return "head " + number
+	})
+}
+
+// readHeads reads the labels of the heads.
+func (v *verifier) readHeads() error {
+	rows, err := v.conn.QueryContext(v.ctx, "SELECT run_id || ' ' || head_id, label FROM head")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	v.heads = map[string]string{}
+	for rows.Next() {
+		var of, label string
+		if err := rows.Scan(&of, &label); err != nil {
+			return err
+		}
+		v.heads[of] = label
+	}
+	return rows.Err()
 }
 
 // ask gives what a rule finds.

@@ -46,7 +46,7 @@ JOIN ({{template "softmax"}}) AS t ON t.run_id = s.run_id AND t.prompt_id = e.pr
 WHERE (s.sink_prob IS NULL) <> (t.sink_logit IS NULL) OR abs(s.sink_prob - exp(t.sink_logit - t.top) / t.total) > {{relative}};
 
 -- conflicting: score differs from the attention row / scores differ from their attention rows
-SELECT s.run_id, s.example_id AS case_order, format('example {}, head {}: score {} and probability {}, in attention {} and {}', s.example_id, s.head_id, s.score, s.prob, a.score, a.prob) AS case_text
+SELECT s.run_id, s.example_id AS case_order, format('example {}, head #{}: score {} and probability {}, in attention {} and {}', s.example_id, s.head_id, s.score, s.prob, a.score, a.prob) AS case_text
 FROM (SELECT t.run_id, t.example_id, e.prompt_id, e.query_pos, t.head_id, e.key_pos AS pos, t.score, t.prob
   FROM score AS t JOIN edge AS e ON e.run_id = t.run_id AND e.example_id = t.example_id
   UNION ALL SELECT t.run_id, t.example_id, e.prompt_id, e.query_pos, t.head_id, e.baseline_pos, t.baseline, t.baseline_prob
@@ -55,13 +55,13 @@ JOIN prompt_attention AS a ON a.run_id = s.run_id AND a.prompt_id = s.prompt_id 
 WHERE abs(a.score - s.score) > {{relative}} * greatest(1, abs(a.score)) OR abs(a.prob - s.prob) > {{relative}};
 
 -- conflicting: score has a baseline its example has not, or lacks one / scores have a baseline their examples have not, or lack one
-SELECT s.run_id, s.example_id AS case_order, format('example {}, head {}', s.example_id, s.head_id) AS case_text
+SELECT s.run_id, s.example_id AS case_order, format('example {}, head #{}', s.example_id, s.head_id) AS case_text
 FROM score AS s JOIN edge AS e ON e.run_id = s.run_id AND e.example_id = s.example_id
 WHERE (s.baseline IS NULL) <> (e.baseline_kind = 'none') OR (e.baseline_kind = 'none' AND coalesce(s.baseline_prob, s.baseline_scale, s.baseline_norm_scale) IS NOT NULL)
   OR (e.baseline_kind = 'token' AND (s.baseline_prob IS NULL OR s.baseline_scale IS NULL OR (s.baseline_norm_scale IS NULL) <> (s.key_norm_scale IS NULL)))
   OR (s.query_norm_scale IS NULL) <> (s.key_norm_scale IS NULL);
 
 -- not closed: score was stored with a closure residual beyond the tolerance / scores were stored with a closure residual beyond the tolerance
-SELECT s.run_id, -s.closure_residual AS case_order, format('example {}, head {}: {} for a score of {}', s.example_id, s.head_id, s.closure_residual, s.score) AS case_text
+SELECT s.run_id, -s.closure_residual AS case_order, format('example {}, head #{}: {} for a score of {}', s.example_id, s.head_id, s.closure_residual, s.score) AS case_text
 FROM score AS s JOIN run AS r ON r.run_id = s.run_id
 WHERE r.convention = 'exact' AND s.closure_residual > {{tolerance}} * greatest(1, abs(s.score), abs(coalesce(s.baseline, 0)));

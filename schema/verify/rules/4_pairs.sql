@@ -3,7 +3,7 @@
 {{range sides}}
 -- incomplete: {{.}} vector has not each factor once / {{.}} vectors have not each factor once
 SELECT coalesce(e.run_id, g.run_id) AS run_id, coalesce(e.example_id, g.example_id) AS case_order,
-  format('example {}, head {}: {} rows, want {} different components', case_order, coalesce(e.head_id, g.head_id), coalesce(g.n, 0), coalesce(e.n, 0)) AS case_text
+  format('example {}, head #{}: {} rows, want {} different components', case_order, coalesce(e.head_id, g.head_id), coalesce(g.n, 0), coalesce(e.n, 0)) AS case_text
 FROM (SELECT x.run_id, x.example_id, w.head_id, w.n, w.parts FROM run AS r JOIN edge AS x ON x.run_id = r.run_id
   JOIN ({{template "wanted sets"}}) AS w ON w.run_id = r.run_id AND w.side = '{{.}}' WHERE r.factors) AS e
 FULL JOIN (SELECT run_id, example_id, head_id, count(*) AS n, sum(hash(component_id)) AS parts FROM {{.}}_factor
@@ -13,7 +13,7 @@ WHERE g.n IS DISTINCT FROM e.n OR g.parts IS DISTINCT FROM e.parts;
 
 -- incomplete: {{.}} axis has not each coordinate once / {{.}} axes have not each coordinate once
 SELECT coalesce(a.run_id, g.run_id) AS run_id, coalesce(a.example_id, g.example_id) AS case_order,
-  format('example {}, head {}, basis {}, axis {}: {} coordinates, want {} of different components', case_order, coalesce(a.head_id, g.head_id), coalesce(a.basis_id, g.basis_id),
+  format('example {}, head #{}, basis {}, axis {}: {} coordinates, want {} of different components', case_order, coalesce(a.head_id, g.head_id), coalesce(a.basis_id, g.basis_id),
     coalesce(a.axis, g.axis), coalesce(g.n, 0), coalesce(w.n, 0)) AS case_text
 FROM {{.}}_axis AS a
 JOIN ({{template "wanted sets"}}) AS w ON w.run_id = a.run_id AND w.head_id = a.head_id AND w.side = '{{.}}'
@@ -23,7 +23,7 @@ FULL JOIN (SELECT run_id, example_id, head_id, basis_id, axis, count(*) AS n, su
 WHERE g.n IS DISTINCT FROM w.n OR g.parts IS DISTINCT FROM w.parts;
 
 -- incomplete: {{.}} basis has axes with gaps, twice, or more than its dimension / {{.}} bases have axes with gaps, twice, or more than their dimension
-SELECT a.run_id, a.example_id AS case_order, format('example {}, head {}, basis {}: {} axes', a.example_id, a.head_id, b.name, a.n) AS case_text
+SELECT a.run_id, a.example_id AS case_order, format('example {}, head #{}, basis {}: {} axes', a.example_id, a.head_id, b.name, a.n) AS case_text
 FROM (SELECT run_id, example_id, head_id, basis_id, count(*) AS n, count(DISTINCT axis) AS different, min(axis) AS first, max(axis) AS last FROM {{.}}_axis
   GROUP BY run_id, example_id, head_id, basis_id) AS a
 JOIN basis AS b ON b.run_id = a.run_id AND b.basis_id = a.basis_id
@@ -31,12 +31,12 @@ WHERE a.different <> a.n OR a.first <> 0 OR a.last <> a.n - 1 OR a.n > b.dimensi
 {{end}}
 
 -- conflicting: key factor has a baseline its example has not, or lacks one / key factors have a baseline their examples have not, or lack one
-SELECT k.run_id, k.example_id AS case_order, format('example {}, head {}, component {}', k.example_id, k.head_id, k.component_id) AS case_text
+SELECT k.run_id, k.example_id AS case_order, format('example {}, head #{}, component {}', k.example_id, k.head_id, k.component_id) AS case_text
 FROM key_factor AS k JOIN edge AS e ON e.run_id = k.run_id AND e.example_id = k.example_id
 WHERE (k.baseline IS NULL) <> (e.baseline_kind = 'none');
 
 -- conflicting: vector has not d_head numbers / vectors have not d_head numbers
-SELECT f.run_id, f.example_id AS case_order, format('example {}, head {}, {} {}: {}, want {}', f.example_id, f.head_id, f.what, f.number, f.n, m.d_head) AS case_text
+SELECT f.run_id, f.example_id AS case_order, format('example {}, head #{}, {} {}: {}, want {}', f.example_id, f.head_id, f.what, f.number, f.n, m.d_head) AS case_text
 FROM (SELECT run_id, example_id, head_id, 'query component' AS what, component_id AS number, len(vector) AS n FROM query_factor
   UNION ALL SELECT run_id, example_id, head_id, 'key component', component_id, len(vector) FROM key_factor
   UNION ALL SELECT run_id, example_id, head_id, 'baseline of key component', component_id, len(baseline) FROM key_factor
@@ -46,7 +46,7 @@ FROM (SELECT run_id, example_id, head_id, 'query component' AS what, component_i
 JOIN run AS r ON r.run_id = f.run_id JOIN model AS m ON m.model_id = r.model_id WHERE f.n <> m.d_head;
 
 {{define "compared pairs"}}coalesce(g.head_id, e.head_id) AS case_order,
-  format('head {}, bases {} and {}: {} rows, want {} different pairs', case_order, coalesce(e.query_basis_id, g.query_basis_id),
+  format('head #{}, bases {} and {}: {} rows, want {} different pairs', case_order, coalesce(e.query_basis_id, g.query_basis_id),
     coalesce(e.key_basis_id, g.key_basis_id), coalesce(g.n, 0), coalesce(e.n, 0)) AS case_text{{end}}
 {{define "other pairs"}}(g.n IS NOT NULL OR e.required) AND (g.n IS DISTINCT FROM e.n OR g.parts IS DISTINCT FROM e.parts){{end}}
 {{define "no features"}}query_component_id NOT IN {{template "features"}} AND key_component_id NOT IN {{template "features"}}{{end}}
@@ -69,11 +69,11 @@ FULL JOIN (SELECT run_id, head_id, query_basis_id, key_basis_id, count(*) AS n, 
 WHERE {{template "other pairs"}};
 
 -- conflicting: mean of pairs is over another number of examples / means of pairs are over another number of examples
-SELECT p.run_id, p.head_id AS case_order, format('head {}, components {} and {}: {} and {} with a baseline, want {} and {}', p.head_id, p.query_component_id, p.key_component_id, p.n, p.n_baseline, e.n, e.n_baseline) AS case_text
+SELECT p.run_id, p.head_id AS case_order, format('head #{}, components {} and {}: {} and {} with a baseline, want {} and {}', p.head_id, p.query_component_id, p.key_component_id, p.n, p.n_baseline, e.n, e.n_baseline) AS case_text
 FROM pair_mean_wide AS p JOIN (SELECT run_id, count(*) AS n, count(*) FILTER (baseline_kind <> 'none') AS n_baseline FROM edge GROUP BY run_id) AS e ON e.run_id = p.run_id
 WHERE p.n <> e.n OR p.n_baseline <> e.n_baseline OR (p.mean_diff_perp_perp IS NULL) <> (p.n_baseline = 0);
 
 -- conflicting: pair has a baseline its example has not, or lacks one / pairs have a baseline their examples have not, or lack one
-SELECT p.run_id, p.example_id AS case_order, format('example {}, head {}, components {} and {}', p.example_id, p.head_id, p.query_component_id, p.key_component_id) AS case_text
+SELECT p.run_id, p.example_id AS case_order, format('example {}, head #{}, components {} and {}', p.example_id, p.head_id, p.query_component_id, p.key_component_id) AS case_text
 FROM pair_contribution_wide AS p JOIN edge AS e ON e.run_id = p.run_id AND e.example_id = p.example_id
 WHERE (p.baseline_par_par IS NULL) <> (e.baseline_kind = 'none') OR (p.baseline_perp_perp IS NULL) <> (e.baseline_kind = 'none');

@@ -10,19 +10,19 @@ WHERE t.n <> {{.Want}} OR t.examples <> t.n;
 {{end}}
 
 -- conflicting: substitution of nothing differs from the score / substitutions of nothing differ from the score
-SELECT t.run_id, t.example_id AS case_order, format('example {}, head {}, {} side: {} and {}, want {} and {}', t.example_id, t.head_id, t.side, t.score, t.prob, s.score, s.prob) AS case_text
+SELECT t.run_id, t.example_id AS case_order, format('example {}, head #{}, {} side: {} and {}, want {} and {}', t.example_id, t.head_id, t.side, t.score, t.prob, s.score, s.prob) AS case_text
 FROM substitution AS t JOIN run AS r ON r.run_id = t.run_id JOIN score AS s ON s.run_id = t.run_id AND s.example_id = t.example_id AND s.head_id = t.head_id
 WHERE r.convention = 'exact' AND t.vector = 'unpatched' AND (abs(t.score - s.score) > {{relative}} * greatest(1, abs(s.score)) OR abs(t.prob - s.prob) > {{relative}}
   OR abs(t.baseline - s.baseline) > {{relative}} * greatest(1, abs(s.baseline)));
 
 -- conflicting: substitution has a baseline its example has not, or lacks one / substitutions have a baseline their examples have not, or lack one
-SELECT t.run_id, t.example_id AS case_order, format('example {}, head {}, {}', t.example_id, t.head_id, t.vector) AS case_text
+SELECT t.run_id, t.example_id AS case_order, format('example {}, head #{}, {}', t.example_id, t.head_id, t.vector) AS case_text
 FROM substitution AS t JOIN edge AS e ON e.run_id = t.run_id AND e.example_id = t.example_id
 WHERE (t.baseline IS NULL) <> (e.baseline_kind = 'none');
 
 {{/* A vector that is zero, such as what a head writes whose weights are, has parts of length 0. */}}
 -- conflicting: unit vector does not have length 1 / unit vectors do not have length 1
-SELECT run_id, example_id AS case_order, format('example {}, head {}, {}: parts of length {} and {}', example_id, head_id, vector, par_norm, perp_norm) AS case_text
+SELECT run_id, example_id AS case_order, format('example {}, head #{}, {}: parts of length {} and {}', example_id, head_id, vector, par_norm, perp_norm) AS case_text
 FROM projection WHERE (measure = 'score' OR side = 'query') AND NOT (abs(par_fraction + perp_fraction - 1) <= 1e-3 OR par_norm = 0 AND perp_norm = 0);
 
 -- conflicting: logit is that of no token of its example / logits are those of no token of their examples

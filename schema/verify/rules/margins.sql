@@ -59,7 +59,7 @@ with v's part. */}}
   GROUP BY f.run_id, f.example_id, f.head_id, f.component_id, f.vector, b.basis_id, v.basis_id, v.whole, v.par{{end}}
 
 {{/* Rows like those of contribution_wide beside the row itself: the farthest of the eight numbers. */}}
-{{define "compared"}}SELECT run_id, example_id AS case_order, format('example {}, head {}, component {}, bases {} and {}: off by {}', example_id, head_id, component_id, query_basis_id, key_basis_id, distance) AS case_text
+{{define "compared"}}SELECT run_id, example_id AS case_order, format('example {}, head #{}, component {}, bases {} and {}: off by {}', example_id, head_id, component_id, query_basis_id, key_basis_id, distance) AS case_text
 FROM (SELECT m.run_id, m.example_id, m.head_id, m.component_id, m.query_basis_id, m.key_basis_id, s.score, s.baseline,
     greatest({{range $i, $q := quadrants}}{{if $i}}, {{end}}abs(m.score_{{.}} - c.score_{{.}}), coalesce(abs(m.baseline_{{.}} - c.baseline_{{.}}), 0){{end}}) AS distance
   FROM ({{end}}
@@ -103,7 +103,7 @@ WHERE NOT distance <= {{tolerance}} * greatest(1, abs(score), abs(coalesce(basel
 -- not closed: sum of the means of the pairs of a component is not its mean contribution / sums of the means of the pairs of a component are not its mean contribution
 {{range $i, $side := sides}}{{if $i}}
 UNION ALL
-{{end}}SELECT run_id, head_id AS case_order, format('head {}, {} component {}, bases {} and {}: off by {}', head_id, '{{.}}', component_id, query_basis_id, key_basis_id, distance) AS case_text
+{{end}}SELECT run_id, head_id AS case_order, format('head #{}, {} component {}, bases {} and {}: off by {}', head_id, '{{.}}', component_id, query_basis_id, key_basis_id, distance) AS case_text
 FROM (SELECT p.run_id, p.head_id, p.component_id, p.query_basis_id, p.key_basis_id, s.size,
     greatest({{range $j, $q := quadrants}}{{if $j}}, {{end}}abs(p.score_{{.}} - c.score_{{.}}), coalesce(abs(p.diff_{{.}} - c.diff_{{.}}), 0){{end}}) AS distance
   FROM (SELECT run_id, head_id, {{.}}_component_id AS component_id, query_basis_id, key_basis_id{{range quadrants}},
