@@ -32,7 +32,7 @@ func TestFileIsMoved(t *testing.T) {
 			t.Parallel()
 			engine := newFake(head1)
 			o := options(t, engine, 40)
-			o.BatchExamples = 2
+			o.BatchPrompts = 2
 			if o.Force = c.force; c.force {
 				mustRun(t, func() ingest.Options { first := options(t, newFake(head2), 5); first.Path = o.Path; return first }())
 			}
