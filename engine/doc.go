@@ -12,6 +12,10 @@
 //	...
 //	results, err := e.Analyze(ctx, []schema.Example{example})
 //
+// [Engine.Explain] does so for prompts of which rules choose the edges ([Options.Edges]), such as the three keys of
+// every query that get most attention, after one forward pass for each prompt, and says what the heads do on
+// it; [Engine.Stream] gives the same part by part, so that a document of any length fits into memory.
+//
 // Contributions come always; [Options] asks for more: what each component adds to query and key (Factors),
 // every pair of components (Pairs), the score when another vector stands in for the query or the key
 // (Substitutions), how vectors lie to a basis and to the map that scores them (Projections), what each

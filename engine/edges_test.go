@@ -651,3 +651,33 @@ func TestGivenEdgesShareAPass(t *testing.T) {
 		}
 	}
 }
+
+// Mover heads can be chosen by edges that rules choose, whatever the threads; default bases that are made from a
+// baseline are left out.
+func TestPrepareByRules(t *testing.T) {
+	t.Parallel()
+	dir := tinyFamily(t, "gpt2", 300)
+	options := engine.Options{Heads: twoHeads, Substitutions: true, Edges: []schema.EdgeRule{rule(t, "top:2"), rule(t, "sample:30")}}
+	var movers [][]schema.Head
+	for _, threads := range []int{1, 3} {
+		options.Threads = threads
+		e := open(t, dir, options)
+		var probe []schema.Example
+		for i := range 12 {
+			probe = append(probe, openPrompt(i, randomText(uint64(i), 250, 90)))
+		}
+		if err := e.Prepare(t.Context(), probe); err != nil {
+			t.Fatal(err)
+		}
+		movers = append(movers, e.Movers())
+		if notices := strings.Join(e.Notices(), "\n"); !strings.Contains(notices, "edges that rules choose have no baseline token") {
+			t.Errorf("notices %q", notices)
+		}
+		if r := explain(t, e, probe[0])[0]; len(r.Examples) < 250 || len(r.Examples[0].Heads[0].Substitutions) == 0 {
+			t.Errorf("%d examples", len(r.Examples))
+		}
+	}
+	if len(movers[0]) != 2 || !slices.Equal(movers[0], movers[1]) || movers[0][0].Layer != 0 {
+		t.Errorf("movers %v", movers)
+	}
+}
