@@ -681,3 +681,42 @@ func TestPrepareByRules(t *testing.T) {
 		t.Errorf("movers %v", movers)
 	}
 }
+
+// A prompt that came with an edge can be measured too: all of its tokens are, and the results of the edge stay.
+func TestMeasuresOfGivenPrompts(t *testing.T) {
+	t.Parallel()
+	dir := tinyFamily(t, "gemma2", 300)
+	options := engine.Options{Heads: twoHeads, QueryBases: []string{"none"}, KeyBases: []string{"none"}}
+	x := openPrompt(0, randomText(5, 40, 9))
+	options.Measures = true
+	e := open(t, dir, options)
+	want := explain(t, e, x)[0].Measures
+	x.Query, x.Key, x.Baseline = 20, 18, 16
+	later := x
+	later.Index, later.Query, later.Key, later.Baseline = 1, 30, 30, 29
+	for i, r := range explain(t, e, x, later) {
+		given := []schema.Example{x, later}[i]
+		if d := difference(want, r.Measures); d != "" {
+			t.Errorf("example %d: measures %.500s", i, d)
+		}
+		if d := difference(analyze(t, e, []schema.Example{given}), r.Examples); d != "" {
+			t.Errorf("example %d: %.500s", i, d)
+		}
+	}
+}
+
+// A score that is not finite is an error that says where, also where nothing but measures is asked for.
+func TestMeasuresNameWhatIsNotFinite(t *testing.T) {
+	t.Parallel()
+	dir := modelFolder(t)
+	huge := make([]float32, 96)
+	for i := range huge {
+		huge[i] = 1e20 * float32(1+i%2)
+	}
+	addToTensor(t, dir, "h.2.attn.c_attn.bias", huge)
+	e := open(t, dir, head(t, engine.Options{AttentionOnly: true, Measures: true}))
+	x := openPrompt(7, []int{3, 4, 5})
+	if _, err := e.Explain(t.Context(), []schema.Example{x}); !errors.Is(err, engine.ErrNotFinite) || !strings.Contains(err.Error(), "example 7, head 2.1: score of token 0 to token 0 is +Inf") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -169,8 +169,11 @@ func (a *analysis[T]) pass(ctx context.Context, asked []schema.Example, first in
 	for i, s := range p.sequences {
 		sequences[i] = model.Sequence{Tokens: s.tokens, Length: len(s.asked[0].Tokens), Positions: s.positions}
 	}
+	given := func(x schema.Example) bool { return !r.open(&x) }
+	wanted := model.Wanted{Heads: a.engine.heads, All: options.Logits}
+	wanted.Parts = !options.AttentionOnly && (r.chooses() || slices.ContainsFunc(asked, given)) // else there are measures alone
 	var err error
-	p.cache, err = a.model.ForwardFor(ctx, sequences, model.Wanted{Heads: a.engine.heads, All: options.Logits, Parts: !options.AttentionOnly})
+	p.cache, err = a.model.ForwardFor(ctx, sequences, wanted)
 	if err != nil {
 		if named := finitePass(err, p.sequences); named != err {
 			return named

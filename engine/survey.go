@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math"
 
 	"ducklens/engine/internal/workers"
@@ -101,7 +102,7 @@ func (p *pass[T]) survey(ctx context.Context, r request) error {
 	done, errs := make([]survey, len(tasks)), make([]error, len(tasks))
 	workers.Do(p.engine.options.threads(), len(tasks), func(i int) {
 		if errs[i] = ctx.Err(); errs[i] == nil {
-			done[i] = p.surveyHead(r, tasks[i].seq, tasks[i].head)
+			done[i], errs[i] = p.surveyHead(r, tasks[i].seq, tasks[i].head)
 		}
 	})
 	for i, task := range tasks {
@@ -131,7 +132,7 @@ type survey struct {
 }
 
 // surveyHead looks at the rows of one head, one after the other.
-func (p *pass[T]) surveyHead(r request, seq int, head schema.Head) (out survey) {
+func (p *pass[T]) surveyHead(r request, seq int, head schema.Head) (survey, error) {
 	tokens := p.sequences[seq].tokens
 	m := measurer{repeats: repeatsOf(tokens), threshold: cmp.Or(p.engine.options.Threshold, defaultThreshold)}
 	c := newChooser[T](r.rules, newDraw(p.engine.options.Seed, p.sequences[seq].asked[0].Tokens))
@@ -140,14 +141,18 @@ func (p *pass[T]) surveyHead(r request, seq int, head schema.Head) (out survey) 
 	for query := range tokens {
 		row = p.cache.Row(row, head, seq, query)
 		probs = probs[:0]
-		for _, v := range row.Pattern {
+		for i, v := range row.Pattern {
+			if score := float64(row.Scores[i]); math.IsNaN(score) || math.IsInf(score, 0) {
+				return survey{}, &NotFiniteError{Example: p.sequences[seq].asked[0].Index, Layer: head.Layer, Head: &head, Value: score,
+					What: fmt.Sprintf("score of token %d to token %d", query, row.First+i)}
+			}
 			probs = append(probs, float64(v))
 		}
 		m.add(query, row.First, probs, float64(row.Sink))
 		seen := p.engine.firstSeen(query)
 		c.add(query, seen, row.Pattern[seen-row.First:])
 	}
-	return survey{m.means, c.done()}
+	return survey{m.means, c.done()}, nil
 }
 
 // measurer takes the measures of the rows of a head, in their order.
