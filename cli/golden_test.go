@@ -63,16 +63,8 @@ func TestGoldenFigures(t *testing.T) {
 		}
 	}
 	// What heads do on texts: sentences of the kind that the model has learnt, twice each.
-	texts, measured := filepath.Join(dir, "texts.txt"), filepath.Join(dir, "texts.duckdb")
-	var sentences strings.Builder
-	for _, names := range [][2]string{{"Mary", "John"}, {"Betty", "Gary"}, {"Evan", "Dylan"}} {
-		sentence := fmt.Sprintf("The teacher asked %[1]s and %[2]s to share the flower, but %[2]s left it to %[1]s. ", names[0], names[1])
-		fmt.Fprintln(&sentences, sentence+sentence)
-	}
-	if err := os.WriteFile(texts, []byte(sentences.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	do("ingest", "--model", "demo", "--head", "all", "--text", texts, "-o", measured)
+	measured := filepath.Join(dir, "texts.duckdb")
+	do("ingest", "--model", "demo", "--head", "all", "--text", "testdata/texts.txt", "-o", measured)
 	for _, ending := range []string{".svg", ".png"} {
 		path := filepath.Join(dir, "head_measures"+ending)
 		args := []string{"plot", measured, "head_measures", "-o", path, "--width", "6.75"}
@@ -84,7 +76,7 @@ func TestGoldenFigures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got["head_measures"+ending] = bytes.ReplaceAll(bare(t, ending, content), []byte(texts), []byte("texts.txt"))
+		got["head_measures"+ending] = bare(t, ending, content)
 	}
 	if *update {
 		stale, err := filepath.Glob(filepath.Join(folder, "*.*"))
