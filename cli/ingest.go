@@ -153,7 +153,7 @@ func (f *ingestFlags) flags() []flagGroup {
 	pairs := newFlagGroup("Which edges of a prompt are explained")
 	flags = pairs.flags
 	flags.StringSliceVar(&f.edges, "edges", nil, fmt.Sprintf("`rules` that choose pairs of query and key, of: %s; or none. given is the one that a prompt came with, and must be among them where prompts have positions (given; of texts top:1, with more than %d target heads none)", schema.EdgeRules, ingest.MaxFactorHeads))
-	flags.IntVar(&f.engine.MaxEdges, "max-edges", 0, fmt.Sprintf("most edges of a prompt, drawn by --seed, the rules taking turns; 0 is all (%d of a text unless given)", textEdges))
+	flags.IntVar(&f.engine.MaxEdges, "max-edges", 0, "most edges of a prompt, drawn by --seed, the rules taking turns; 0 is all")
 	flags.StringVar(&f.baseline, "baseline", auto.String(), "what keys are compared with: token (at the baseline position), mean (of all other keys), attention (their mean, weighted by attention), none; auto is token for given edges, attention for others")
 	flags.Float64Var(&f.engine.Threshold, "threshold", 0, "probability that the largest of a row of attention must exceed to be counted by the measure above (0: 0.5)")
 
@@ -179,9 +179,6 @@ func (f *ingestFlags) flags() []flagGroup {
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log what is done to standard error")
 	return []flagGroup{what, texts, pairs, split, numbers, f.profile.flags()}
 }
-
-// textEdges is how many edges of a text are explained unless somebody says otherwise.
-const textEdges = 16
 
 // check gives all that is wrong with the command line before anything is opened.
 func (f *ingestFlags) check(flags *pflag.FlagSet) error {
@@ -294,9 +291,6 @@ func (f *ingestFlags) settleEdges(flags *pflag.FlagSet) error {
 		return nil
 	}
 	o.Measures = true
-	if !flags.Changed("max-edges") && len(o.Edges) > 0 {
-		o.MaxEdges = textEdges
-	}
 	o.Substitutions, o.Projections = len(o.Movers) > 0, len(o.Movers) > 0
 	o.Factors = f.factors == on
 	for _, side := range []struct {

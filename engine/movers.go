@@ -101,12 +101,11 @@ func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 			return err
 		}
 	}
+	if err := e.dropTokenBaselines(); err != nil {
+		return err
+	}
 	if i := slices.IndexFunc(probe, func(x schema.Example) bool { return x.Baseline == schema.NoPosition }); i >= 0 {
-		why := fmt.Sprintf("example %d has no baseline", probe[i].Index)
-		if probe[i].Query == schema.NoPosition {
-			why = "edges that rules choose have no baseline token"
-		}
-		e.dropDefaults(why, func(d decompose.Definition) bool { return d.NeedsBaseline })
+		e.dropDefaults(fmt.Sprintf("example %d has no baseline", probe[i].Index), func(d decompose.Definition) bool { return d.NeedsBaseline })
 	}
 	if e.movers != nil || !e.options.Substitutions && !e.options.Projections {
 		return nil
@@ -139,6 +138,26 @@ func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 		movers = append(movers, schema.Head{Layer: e.components[i].Layer, Index: e.components[i].Head})
 	}
 	e.movers = movers
+	return nil
+}
+
+// dropTokenBaselines leaves out what is made from the baseline token where the options have edges without one, or refuses what was named.
+func (e *Engine) dropTokenBaselines() error {
+	why := "edges that rules choose have no baseline token"
+	switch kind := e.options.Baseline; {
+	case e.chooses():
+	case kind != "" && kind != schema.BaselineToken:
+		why = fmt.Sprintf("with baselines of the kind %s there is no baseline token", kind)
+	default:
+		return nil
+	}
+	needs := func(d decompose.Definition) bool { return d.NeedsBaseline }
+	e.dropDefaults(why, needs)
+	for _, b := range slices.Concat(e.queryBases, e.keyBases) {
+		if needs(b.Definition) {
+			return advise("leave it out", "engine: %s basis %s: %w: %s", b.Side, b.Name, ErrBasis, why)
+		}
+	}
 	return nil
 }
 

@@ -103,9 +103,9 @@ func rowBytes(run *schema.Run) (list [tableCount]float64, err error) {
 	return list, nil
 }
 
-// tooLarge refuses a run that is going to be too large, by what is written of it: where that is the first batch, in proportion to the
-// tokens of all prompts.
-func (w *writer) tooLarge(written [tableCount]int64, prompts int) error {
+// tooLarge refuses a run that is going to be too large, by what is written of it: where that is the first batch, and whole prompts, in
+// proportion to the tokens of all prompts.
+func (w *writer) tooLarge(written [tableCount]int64, prompts int, open bool) error {
 	if w.opts.Large {
 		return nil
 	}
@@ -114,7 +114,7 @@ func (w *writer) tooLarge(written [tableCount]int64, prompts int) error {
 		return err
 	}
 	share := 1.0
-	if w.summary.Batches == 0 && w.resumed == nil && prompts > 0 && w.tokens > 0 {
+	if w.summary.Batches == 0 && w.resumed == nil && prompts > 0 && w.tokens > 0 && !open {
 		share = float64(w.allTokens) / float64(w.tokens)
 	}
 	var rows, size float64

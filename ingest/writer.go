@@ -94,7 +94,7 @@ func (w *writer) write(ctx context.Context, p part, more <-chan part) error {
 			for i := range p.results[:p.prompts()] {
 				w.tokens += int64(len(p.results[i].Prompt.Tokens))
 			}
-			if err := w.tooLarge(appended, prompts); err != nil {
+			if err := w.tooLarge(appended, prompts, p.open); err != nil {
 				return err
 			}
 			if open = p.open; p.last {

@@ -79,11 +79,11 @@ func (d *Documents) Notices() []string {
 	if d.skipped == 0 {
 		return nil
 	}
-	what := "documents without anything in them are"
+	what := "documents are"
 	if d.skipped == 1 {
-		what = "document without anything in it is"
+		what = "document is"
 	}
-	return []string{fmt.Sprintf("%d %s left out", d.skipped, what)}
+	return []string{fmt.Sprintf("%d empty %s left out", d.skipped, what)}
 }
 
 // read hands the records or lines of a file to each.

@@ -79,7 +79,7 @@ func TestDocuments(t *testing.T) {
 					t.Error(diff)
 				}
 				notices := d.Notices()
-				if (len(notices) > 0) != (c.skipped > 0) || c.skipped == 2 && notices[0] != "2 documents without anything in them are left out" {
+				if (len(notices) > 0) != (c.skipped > 0) || c.skipped == 2 && notices[0] != "2 empty documents are left out" {
 					t.Errorf("notices %q, want %d left out", notices, c.skipped)
 				}
 			}

@@ -22,7 +22,7 @@ func TestEmbedded(t *testing.T) {
 		"closure": false, "top_heads": false, "drill_down": false,
 		"query_substitution_scores": false, "query_substitution_probs": false, "key_substitution_scores": false,
 		"key_substitution_probs": false, "key_substitution_diff": false, "key_components_unembed_query": false,
-		"pair_matrix": false, "top_pairs": false, "unembed_fraction": false, "map_cosines": false, "head_cosines": false, "mlp0_norms": false, "basis_shares": false, "direct_logit": false,
+		"pair_matrix": false, "top_pairs": false, "unembed_fraction": false, "map_cosines": false, "head_cosines": false, "mlp0_norms": false, "basis_shares": false, "direct_logit": false, "head_measures": false,
 	}
 	for _, q := range queries.Embedded() {
 		shipped[q.Name] = true

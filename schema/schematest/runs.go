@@ -135,7 +135,29 @@ func Full(tb testing.TB, db *dbfile.DB, seed uint64, examples int, heads ...sche
 	tb.Helper()
 	run := schema.Run{Model: GPT2Small(), Heads: Targets(heads...), Bases: AllBases(), Movers: []schema.Head{{Layer: 0, Index: 1}, {Layer: 0, Index: 0}},
 		Seed: int64(seed), BOS: true, Factors: true, Pairs: true, Logits: true}
-	return Insert(tb, db, run, AddLayerScales(Random(run, seed, examples)))
+	id := Insert(tb, db, run, AddLayerScales(Random(run, seed, examples)))
+	AddMeasures(tb, db, id)
+	return id
+}
+
+// AddMeasures makes up what the heads of a run do on its prompts.
+func AddMeasures(tb testing.TB, db *dbfile.DB, run int) {
+	tb.Helper()
+	conn, err := db.Conn(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer conn.Close()
+	if err := db.InTx(tb.Context(), conn, func() error {
+		_, err := conn.ExecContext(tb.Context(), `INSERT INTO head_measure (run_id, prompt_id, head_id, measure, n, value)
+			SELECT p.run_id, p.prompt_id, h.head_id, m.measure, p.n_tokens - (m.measure <> 'self')::INTEGER, (0.1 + (7 * p.prompt_id + 3 * h.head_id + length(m.measure)) % 10 / 20)::FLOAT
+			FROM prompt AS p JOIN head AS h ON h.run_id = p.run_id,
+				(SELECT unnest(['previous', 'first', 'self', 'duplicate', 'induction', 'entropy', 'distance', 'above']) AS measure) AS m
+			WHERE p.run_id = ? ORDER BY ALL`, run)
+		return err
+	}); err != nil {
+		tb.Fatalf("insert measures: %v", err)
+	}
 }
 
 // SideComponents lists the components that a run has rows for on one side of a head, the bias last. The notebook
