@@ -170,7 +170,8 @@ func (a *analysis[T]) pass(ctx context.Context, asked []schema.Example, first in
 		sequences[i] = model.Sequence{Tokens: s.tokens, Length: len(s.asked[0].Tokens), Positions: s.positions}
 	}
 	var err error
-	p.cache, err = a.model.ForwardFor(ctx, sequences, model.Wanted{Heads: a.engine.heads, All: options.Logits, Parts: !options.AttentionOnly})
+	p.cache, err = a.model.ForwardFor(ctx, sequences, model.Wanted{Heads: a.engine.heads, Sources: a.engine.allSources(),
+		All: options.Logits, Parts: !options.AttentionOnly})
 	if err != nil {
 		if named := finitePass(err, p.sequences); named != err {
 			return named

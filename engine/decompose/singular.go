@@ -2,12 +2,39 @@ package decompose
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"gonum.org/v1/gonum/mat"
 
 	"ducklens/engine/blas"
 	"ducklens/engine/rotary"
+	"ducklens/schema"
 )
+
+// singularPrefix begins the name of a basis of singular directions.
+const singularPrefix = "svd:"
+
+// SingularNames says how such bases are called.
+const SingularNames = "svd:4 (the first 4 singular directions of the head's W_Q W_K^T)"
+
+// alongSingular gives the basis of a side that a name such as svd:4 stands for.
+func alongSingular(side schema.Side, name string) (Definition, bool) {
+	if len(name) < len(singularPrefix) || !strings.EqualFold(name[:len(singularPrefix)], singularPrefix) {
+		return Definition{}, false
+	}
+	k, err := strconv.Atoi(name[len(singularPrefix):])
+	if err != nil || k < 1 || strconv.Itoa(k) != name[len(singularPrefix):] {
+		return Definition{}, false
+	}
+	which := "left"
+	if side == schema.Key {
+		which = "right"
+	}
+	return Definition{Singular: k, Basis: schema.Basis{Side: side, Kind: schema.Subspace, Name: singularPrefix + strconv.Itoa(k), Dimension: k,
+		Description: fmt.Sprintf("first %d %s singular directions of the head's own W_Q W_K^T, gains of QK-norm and the rotation between query and key in it; "+
+			"a span that is not well defined where value %d is close to value %d", k, which, k, k+1)}}, true
+}
 
 // Circuit is what the score of a head makes of two streams: but for biases and the scales of norms,
 //
