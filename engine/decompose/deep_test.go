@@ -103,7 +103,7 @@ func splitSources[T blas.Float](t *testing.T, m *model.Model[T], s model.Sequenc
 			sources = append(sources, schema.Head{Layer: l, Index: h})
 		}
 	}
-	cache, err := m.Forward(t.Context(), []model.Sequence{s}, []schema.Head{head}, sources...)
+	cache, err := m.ForwardFor(t.Context(), []model.Sequence{s}, model.Wanted{Heads: []schema.Head{head}, Sources: sources, Parts: true})
 	if err != nil {
 		t.Fatal(err)
 	}
