@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 
 	"gorgonia.org/tensor"
 
@@ -30,6 +32,40 @@ func (e *Engine) settleSources() error {
 		e.useSources(func(target schema.Head) []schema.Head { return e.options.Sources })
 	}
 	return nil
+}
+
+// Prefix of the sources that are chosen, as people write them: top:4.
+const topSources = "top:"
+
+// ParseSources reads heads such as 5.5 and 0.1, or top:K, which stands alone.
+func ParseSources(list []string) (sources []schema.Head, top int, err error) {
+	for _, v := range list {
+		v = strings.TrimSpace(v)
+		if number, ok := strings.CutPrefix(v, topSources); ok {
+			if top, err = strconv.Atoi(number); err != nil || top < 1 || len(list) > 1 {
+				return nil, 0, fmt.Errorf("%q of %d values, want heads, or %s and a count of at least 1 alone", v, len(list), topSources)
+			}
+			continue
+		}
+		h, err := schema.ParseHead(v)
+		if err != nil {
+			return nil, 0, err
+		}
+		sources = append(sources, h)
+	}
+	return sources, top, nil
+}
+
+// sources writes what [ParseSources] reads; "" if there are none.
+func (o *Options) sources() string {
+	if o.TopSources > 0 {
+		return topSources + strconv.Itoa(o.TopSources)
+	}
+	var names []string
+	for _, h := range o.Sources {
+		names = append(names, h.String())
+	}
+	return strings.Join(names, ",")
 }
 
 // useSources settles the sources of each target head: those of a list that are below it.
