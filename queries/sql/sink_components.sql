@@ -22,7 +22,8 @@
 -- category: meets
 -- error: se
 -- count: n
--- x_title: component of the key at the first token
+-- x_tick: component
+-- x_title: component of the key
 -- y_title: mean contribution to the score{subtract? difference|}
 -- legend_title: with
 
