@@ -42,8 +42,11 @@ func ParseSources(list []string) (sources []schema.Head, top int, err error) {
 	for _, v := range list {
 		v = strings.TrimSpace(v)
 		if number, ok := strings.CutPrefix(v, topSources); ok {
-			if top, err = strconv.Atoi(number); err != nil || top < 1 || len(list) > 1 {
-				return nil, 0, fmt.Errorf("%q of %d values, want heads, or %s and a count of at least 1 alone", v, len(list), topSources)
+			if top, err = strconv.Atoi(number); err != nil || top < 1 {
+				return nil, 0, fmt.Errorf("%s, want a count of at least 1, such as %s4", v, topSources)
+			}
+			if len(list) > 1 {
+				return nil, 0, fmt.Errorf("%s stands alone, and there are %d values", v, len(list))
 			}
 			continue
 		}
