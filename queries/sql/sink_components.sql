@@ -28,8 +28,9 @@
 -- legend_title: with
 
 WITH target AS (
-  SELECT h.run_id, h.head_id, h.score_scale, coalesce($subtract, EXISTS (SELECT 1 FROM edge AS e
-    WHERE e.run_id = h.run_id AND e.key_pos = 0 AND e.baseline_kind <> 'none')) AS subtract
+  SELECT h.run_id, h.head_id, h.score_scale, coalesce($subtract, EXISTS (SELECT 1 FROM score AS s
+    JOIN edge AS e ON e.run_id = s.run_id AND e.example_id = s.example_id AND e.key_pos = 0
+    WHERE s.run_id = h.run_id AND s.head_id = h.head_id AND s.baseline IS NOT NULL)) AS subtract
   FROM head AS h
   WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
 ), sink AS (
