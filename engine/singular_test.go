@@ -174,7 +174,6 @@ func TestRotaryBandsOfFamilies(t *testing.T) {
 		scale := r.reference.AttnScaleOf(h.Head.Layer)
 		var want, got []float64
 		q := o.Q[x.Query][h.Head.Index]
-		var turned []float64
 		for _, pos := range []int{x.Key, x.Baseline} {
 			k := o.K[pos][kv]
 			for _, vectors := range [][2][]float64{{q, k}, {back(q, x.Query), back(k, pos)}} {
@@ -207,7 +206,6 @@ func TestRotaryBandsOfFamilies(t *testing.T) {
 			} else {
 				i = -1
 			}
-			turned = append(turned, wave)
 			if b.Pair != i || b.Wavelength != wave && !(math.IsNaN(wave) && math.IsNaN(b.Wavelength)) {
 				r.Errorf("example %d, head %s: band %d of wavelength %v, want %d of %v", x.Index, h.Head, b.Pair, b.Wavelength, i, wave)
 			}
