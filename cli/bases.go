@@ -107,6 +107,8 @@ func withFlags(err error) error {
 	switch {
 	case errors.Is(err, engine.ErrMover):
 		line = "--mover names mover heads, --head the heads that are split"
+	case errors.Is(err, engine.ErrSource):
+		line = "--sources names the heads whose writing is split, --head the heads that read it"
 	case errors.Is(err, engine.ErrArray), errors.Is(err, engine.ErrBasis):
 		line = "--query-basis and --key-basis choose bases"
 		for _, side := range []string{"query", "key"} {

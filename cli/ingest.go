@@ -34,6 +34,7 @@ type ingestFlags struct {
 	model, output string
 	heads         []string
 	movers        []string
+	sources       []string
 	bases         baseFlags
 	factors, bos  onOff
 	noBOS         bool
@@ -100,6 +101,8 @@ does not add up is refused. Contributions to a score are not causal effects.`,
   ducklens ingest --model gpt2 --head 10.7 --text corpus.jsonl --edges top:1,induction --max-edges 50 -o texts.duckdb
   ducklens ingest --model gpt2 --head all --text corpus.txt --edges top:3 --dry-run
   ducklens ingest --model gpt2 --head 10.7 --null 20 --mover 9.9,9.6 -o with_null.duckdb
+  ducklens ingest --model gpt2 --head 10.7 --sources top:4 -o sources.duckdb
+  ducklens ingest --model gpt2 --head 10.7 --query-basis svd:4 --key-basis svd:4 -o svd.duckdb
   ducklens ingest --model gpt2 --head 10.7 --convention notebook -o notebook.duckdb
   ducklens ingest --model smollm2.gguf --head 24.4 --logits -o smollm2.duckdb
   ducklens ingest --model gpt2 --head all --query-basis none --key-basis none -n 10 -o all_heads.duckdb
@@ -159,11 +162,13 @@ func (f *ingestFlags) flags() []flagGroup {
 
 	split := newFlagGroup("How scores are split")
 	flags = split.flags
-	const own = "; or a component: " + decompose.ComponentNames + "; or your own directions, NAME=FILE.npy: [d_model] or [r, d_model]; NAME=FILE.npy" + perExample + ": [n, d_model] or [n, r, d_model]; " + replace + " puts the vector in place of the model's"
+	const own = "; or " + decompose.SingularNames + "; or a component: " + decompose.ComponentNames + "; or your own directions, NAME=FILE.npy: [d_model] or [r, d_model]; NAME=FILE.npy" + perExample + ": [n, d_model] or [n, r, d_model]; " + replace + " puts the vector in place of the model's"
 	flags.StringSliceVar(&f.bases.query, "query-basis", nil, "`bases` that split query vectors (none, unembed, unembed+baseline, sub_unembed unless others are named; NAME=FILE.npy come beside them), of: "+baseNames(schema.Query)+own)
 	flags.StringSliceVar(&f.bases.key, "key-basis", nil, "`bases` that split key vectors (none, mlp0, sub_mlp0 unless others are named; NAME=FILE.npy come beside them), of: "+baseNames(schema.Key)+"; a component or your own, as above; "+atBaseline+"FILE.npy gives it other directions at the baseline")
 	flags.IntVar(&f.engine.NullBases, "null", 0, "`number` of random directions to compare shares with; 20 give a rough 95 % band")
 	flags.StringSliceVar(&f.movers, "mover", nil, "`heads` whose output is put in place of the query and projected (the two that contribute most to the queries unless given); may come again")
+	flags.StringSliceVar(&f.sources, "sources", nil, "`heads`, such as 5.5,0.1, whose contributions are split by the position that they read; or top:4: the 4 below each target head that contribute most to its keys, and the 4 to its queries")
+	flags.BoolVar(&f.engine.Rotary, "rotary", false, "split scores by the pairs of dimensions that rotary embedding turns")
 	wordVar(flags, &f.factors, "factors", parseOnOff, fmt.Sprintf("store what pairs of components are made from (auto: with up to %d target heads)", ingest.MaxFactorHeads), auto, on, off)
 	flags.BoolVar(&f.engine.Logits, "logits", false, "run all layers, and store what each component adds to the logits of the key's and the baseline's token")
 	flags.BoolVar(&f.engine.Pairs, "pairs", false, "store every pair of components for every prompt, not only their means: large")
@@ -316,6 +321,9 @@ func (f *ingestFlags) settle(flags *pflag.FlagSet) (err error) {
 			return usagef("--mover: %w", err)
 		}
 		o.Movers = append(o.Movers, h)
+	}
+	if o.Sources, o.TopSources, err = engine.ParseSources(f.sources); err != nil {
+		return usagef("--sources: %w", err)
 	}
 	if o.QueryBases, o.KeyBases, o.UserBases, err = f.bases.split(); err != nil {
 		return err

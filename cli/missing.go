@@ -15,14 +15,18 @@ import (
 
 // storedSQL says what a run stores beside contributions: whether there are factors, how many movers, how many subspace bases
 // of each side, whether there are logits, how many examples have a baseline, how many random directions there are, whether
-// every pair is stored, how many prompts have fields of the user's own, how many examples there are, and whether heads are
-// measured on the prompts.
+// every pair is stored, how many prompts have fields of the user's own, how many examples there are, whether heads are
+// measured on the prompts, whether there are sources and bands of rotary embedding, whether heads turn, and whether there
+// are edges to the first token.
 const storedSQL = `SELECT r.factors OR r.pairs AS pairs, (SELECT count(*) FROM mover AS v WHERE v.run_id = r.run_id) AS movers,
   (SELECT count(DISTINCT b.side) FROM basis AS b WHERE b.run_id = r.run_id AND b.kind = 'subspace' AND b.null_number IS NULL) AS sides,
   r.logits, (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id AND e.baseline_kind <> 'none') AS baselines,
   (SELECT count(*) FROM basis AS b WHERE b.run_id = r.run_id AND b.null_number IS NOT NULL) AS nulls, r.pairs AS rows,
   (SELECT count(p.fields) FROM prompt AS p WHERE p.run_id = r.run_id) AS fields,
-  (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id) AS examples, EXISTS (FROM head_measure AS m WHERE m.run_id = r.run_id) AS measured
+  (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id) AS examples, EXISTS (FROM head_measure AS m WHERE m.run_id = r.run_id) AS measured,
+  EXISTS (FROM source_contribution AS c WHERE c.run_id = r.run_id) AS sources, EXISTS (FROM rotary_contribution AS c WHERE c.run_id = r.run_id) AS bands,
+  (SELECT max(h.rotary_dims) FROM head AS h WHERE h.run_id = r.run_id) > 0 AS turns,
+  EXISTS (FROM edge AS e WHERE e.run_id = r.run_id AND e.key_pos = 0) AS sinks
 FROM run AS r WHERE r.run_id = coalesce($run::INTEGER, latest_run())`
 
 // Patterns for tables whose rows a run may lack, and for a basis in a message.
@@ -33,6 +37,9 @@ const (
 	nullTables       = `\bcontribution_null\b`
 	fieldTables      = `\bexample_field\b`
 	measureTables    = `\b(head_measure|head_measure_mean|prompt_measure)\b`
+	sourceTables     = `\b(source_contribution|component_source)\b`
+	bandTables       = `\b(rotary_contribution|rotary_band)\b`
+	sinkQuery        = "sink_components"
 	moverTables      = `\b(vector_cosine|projection|head_projection)\b`
 	basisFromMessage = `\b(query|key) basis "([^"]*)"`
 )
@@ -63,12 +70,23 @@ func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[
 	fields, _ := queries.Number(result.Rows[0][7])
 	examples, _ := queries.Number(result.Rows[0][8])
 	measured, _ := result.Rows[0][9].(bool)
+	flag := func(column int) bool {
+		is, _ := result.Rows[0][column].(bool)
+		return is
+	}
+	sources, bands, turns, sinks := flag(10), flag(11), flag(12), flag(13)
 	asks := func(tables string) bool { return regexp.MustCompile(tables).MatchString(q.SQL) }
 	switch {
 	case asks(measureTables) && !measured:
 		return "the run does not say what heads do on whole prompts: ducklens ingest --text does"
 	case !asks(measureTables) && examples == 0:
 		return "no edge of the run's prompts is explained, only what heads do on them (ducklens heads, head_measures): ducklens ingest --edges chooses some"
+	case asks(sourceTables) && !sources:
+		return "the run splits no contribution by the position that a head read: ducklens ingest --sources top:4"
+	case asks(bandTables) && turns && !bands:
+		return "the run splits no score by bands of rotary embedding: ducklens ingest --rotary"
+	case q.Name == sinkQuery && !sinks:
+		return "no prompt of the run has the first token as its key: --edges first chooses such edges, or give records of --prompts the key 0"
 	case asks(pairTables) && !pairs:
 		return "the run stores nothing about pairs of components: ducklens ingest --factors on"
 	case asks(pairRowTables) && !everyPair:

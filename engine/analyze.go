@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
+
+	"gorgonia.org/tensor"
 
 	"ducklens/engine/blas"
 	"ducklens/engine/decompose"
@@ -38,6 +41,12 @@ type analysis[T blas.Float] struct {
 	engine *Engine
 	model  *model.Model[T]
 	maps   map[schema.Head]decompose.Maps[T]
+
+	singulars *singulars[T] // nil where no basis is made of singular directions
+	wo        struct {      // W_O of sources
+		sync.Mutex
+		of map[schema.Head]*tensor.Dense
+	}
 }
 
 func newAnalysis[T blas.Float](e *Engine, model *model.Model[T]) *analysis[T] {
@@ -53,6 +62,7 @@ func newAnalysis[T blas.Float](e *Engine, model *model.Model[T]) *analysis[T] {
 		}
 		a.maps[head] = maps
 	}
+	a.singulars = newSingulars(e, a.maps)
 	return a
 }
 
@@ -140,7 +150,7 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) 
 			return r, &ClosureError{Example: x.Index, Head: head, Residual: out.RelativeClosure, Tolerance: tolerance}
 		}
 	}
-	if err := p.more(&r, in, x, row.Scores, first); err != nil {
+	if err := p.more(&r, in, x, seq, row.Scores, first); err != nil {
 		return r, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
 	}
 	f := finder{baseline: x.Baseline != schema.NoPosition}
@@ -177,9 +187,17 @@ func (p *pass[T]) score(x schema.Example, seq int, r *schema.HeadResult) schema.
 }
 
 // more computes what the options ask for beside contributions.
-func (p *pass[T]) more(r *schema.HeadResult, in decompose.Input[T], x schema.Example, scores []T, first bool) error {
+func (p *pass[T]) more(r *schema.HeadResult, in decompose.Input[T], x schema.Example, seq int, scores []T, first bool) error {
 	var err error
 	options := &p.engine.options
+	if r.Sources, err = p.sourceSplits(in, x, seq, r.Head); err != nil {
+		return err
+	}
+	if options.Rotary {
+		if r.Bands, err = p.bands(&in, &x, r.Head); err != nil {
+			return err
+		}
+	}
 	if options.Factors || options.Pairs {
 		if r.Factors, err = p.factors(in); err != nil {
 			return err
@@ -256,7 +274,7 @@ func (p *pass[T]) input(x schema.Example, seq int, head schema.Head) (decompose.
 	in := p.bareInput(x, seq, head)
 	without := map[int]bool{} // query bases that this example cannot have
 	for i, b := range p.engine.queryBases {
-		made, ok, err := p.queryBasis(b, x, in.Query)
+		made, ok, err := p.queryBasis(b, x, head, in.Query)
 		if err != nil {
 			return in, err
 		}
@@ -266,11 +284,11 @@ func (p *pass[T]) input(x schema.Example, seq int, head schema.Head) (decompose.
 	for _, b := range p.engine.keyBases {
 		var both decompose.KeyBases
 		var err error
-		if both.AtKey, err = p.keyBasis(b, x, atKey, in.Key); err != nil {
+		if both.AtKey, err = p.keyBasis(b, x, head, atKey, in.Key); err != nil {
 			return in, err
 		}
 		if in.Baseline != nil {
-			if both.AtBaseline, err = p.keyBasis(b, x, atBaseline, *in.Baseline); err != nil {
+			if both.AtBaseline, err = p.keyBasis(b, x, head, atBaseline, *in.Baseline); err != nil {
 				return in, err
 			}
 		}

@@ -123,10 +123,13 @@ func basesAre(names []string) string {
 
 // queryBasis makes basis b for the query of an example; ok is false where b is a default that needs a
 // baseline and the example has none.
-func (p *pass[T]) queryBasis(b basis, x schema.Example, here decompose.Position[T]) (made decompose.Basis, ok bool, err error) {
+func (p *pass[T]) queryBasis(b basis, x schema.Example, head schema.Head, here decompose.Position[T]) (made decompose.Basis, ok bool, err error) {
 	switch {
 	case b.random:
 		made, err = decompose.Span(p.engine.norm, p.randomDirection(b, x.Tokens[x.Key].ID))
+		return made, true, err
+	case b.Singular > 0:
+		made, err = p.singularBasis(b, &x, head, x.Key)
 		return made, true, err
 	case b.user != nil:
 		i, err := b.place(x)
@@ -147,9 +150,12 @@ func (p *pass[T]) queryBasis(b basis, x schema.Example, here decompose.Position[
 
 // keyBasis makes basis b for one position of an example: a user's is the same at the key and at the baseline
 // unless it has others there, every other is that position's own.
-func (p *pass[T]) keyBasis(b basis, x schema.Example, role int, here decompose.Position[T]) (decompose.Basis, error) {
-	token := x.Tokens[positionOf(&x, role)].ID
+func (p *pass[T]) keyBasis(b basis, x schema.Example, head schema.Head, role int, here decompose.Position[T]) (decompose.Basis, error) {
+	pos := positionOf(&x, role)
+	token := x.Tokens[pos].ID
 	switch {
+	case b.Singular > 0:
+		return p.singularBasis(b, &x, head, pos)
 	case b.random:
 		return decompose.Span(p.engine.norm, p.randomDirection(b, token))
 	case b.user != nil:

@@ -33,6 +33,7 @@ type bounds struct {
 	example    int64 // of what comes out for an example, but for its attention rows
 	key        int64 // of the keys of a token
 	token      int64 // of attention rows by token
+	source     int64 // of what comes out for an example by token that its sources read
 }
 
 // bounds works out what rows and examples take.
@@ -47,19 +48,27 @@ func (e *Engine) bounds() bounds {
 		keys[schema.Head{Layer: h.Layer, Index: s.KVHead(h.Index)}] = true
 		b.example += e.resultBytes(h)
 	}
-	b.position = size * int64(len(e.heads)*s.DHead)
+	sources, values := e.allSources(), map[schema.Head]bool{}
+	for _, h := range sources {
+		kv := schema.Head{Layer: h.Layer, Index: s.KVHead(h.Index)}
+		keys[kv], values[kv] = true, true
+	}
+	for _, h := range e.heads {
+		b.source += int64(len(e.readers[h])) * 2 * 2 * int64(unsafe.Sizeof(float32(0))) // of two sides, to key and baseline
+	}
+	b.position = size * int64((len(e.heads)+len(sources))*s.DHead)
 	if !e.options.AttentionOnly {
 		b.position += size * int64(e.stop()*(s.Heads*s.DHead+s.DModel)+len(streams)*s.DModel)
 		b.components = size * int64(e.layout.Below(e.stop())*s.DModel)
 	}
-	b.key = size * int64(len(keys)*s.DHead)
+	b.key = size * int64((len(keys)+len(values))*s.DHead)
 	b.token = int64(len(e.heads)) * (2*size + int64(unsafe.Sizeof(schema.Attention{})))
 	return b
 }
 
 // given is what an example takes whose positions are given, in a pass with others of other prompts.
 func (b bounds) given(query int) int64 {
-	return keptPositions*(b.position+b.components) + b.example + (b.key+b.token)*int64(query+1)
+	return keptPositions*(b.position+b.components) + b.example + (b.key+b.token+b.source)*int64(query+1)
 }
 
 // share is the part of the examples of a pass that is analysed at once.
@@ -90,7 +99,8 @@ func (s *share) add(it *item) bool {
 	if it.none {
 		return true
 	}
-	more, x := s.example, &it.x
+	x := &it.x
+	more := s.example + s.source*int64(x.Query+1)
 	var positions []model.Place
 	for _, pos := range positionsOf(x) {
 		if at := (model.Place{Sequence: it.seq, Index: pos}); !s.made[at] && !slices.Contains(positions, at) {
@@ -133,6 +143,9 @@ func (e *Engine) resultBytes(h schema.Head) int64 {
 		}
 	}
 	bytes := tables * rows * int64(unsafe.Sizeof(schema.Contribution{}))
+	if e.options.Rotary {
+		bytes += int64(e.spec.RotaryOf(h.Layer).Dims/2+1) * int64(unsafe.Sizeof(schema.Band{}))
+	}
 	if e.options.Factors || e.options.Pairs {
 		bytes += keptPositions * rows * 4 * (int64(e.spec.DHead) + axes)
 	}

@@ -39,7 +39,8 @@ type Engine struct {
 	targets     []schema.Target
 
 	queryBases, keyBases []basis
-	movers               []schema.Head // nil: not chosen yet
+	movers               []schema.Head                 // nil: not chosen yet
+	readers              map[schema.Head][]schema.Head // heads whose writing is split by the positions that they read, by target head; nil: not chosen yet
 	notices              []string
 
 	// Where no heads were named, until Prepare: all are targets, of which those are left out that do not see as far as examples need.
@@ -53,6 +54,7 @@ type Engine struct {
 type computation interface {
 	explain(ctx context.Context, prompts []schema.Example, r request, yield func(i int, result schema.PromptResult) error) error
 	shares(ctx context.Context, examples []schema.Example, r request) ([]float64, error)
+	sourceShares(ctx context.Context, examples []schema.Example, r request) (map[schema.Head]*[2][]float64, error)
 	sink(head schema.Head) float64
 }
 
@@ -80,7 +82,7 @@ func open(path string, ckpt *checkpoint.Checkpoint, options Options) (*Engine, e
 	if err := errors.Join(e.targetHeads(), e.checkUserBases()); err != nil {
 		return nil, err
 	}
-	if err := e.settleMovers(); err != nil {
+	if err := errors.Join(e.settleMovers(), e.settleSources()); err != nil {
 		return nil, err
 	}
 	if e.provider, err = blas.ByName(options.blasName()); err != nil {
@@ -168,7 +170,7 @@ func describe(path string, ckpt *checkpoint.Checkpoint, options Options) (*Engin
 	if e.keyBases, err = options.bases(schema.Key, e.norm, e.layout); err != nil {
 		return nil, err
 	}
-	return e, e.checkUnembedding()
+	return e, errors.Join(e.checkUnembedding(), e.checkSingular(), e.checkRotary())
 }
 
 // unembeds tells whether the checkpoint has an unembedding. A run that does not look at it can do without.
@@ -384,6 +386,9 @@ func (e *Engine) stream(ctx context.Context, prompts []schema.Example, r request
 	}
 	if e.movers == nil && (e.options.Substitutions || e.options.Projections) {
 		return advise("call Prepare with the first examples, or name mover heads", "engine: no mover heads chosen: %w", ErrMover)
+	}
+	if e.readers == nil {
+		return advise("call Prepare with the first examples, or name sources", "engine: no sources chosen: %w", ErrSource)
 	}
 	return e.compute.explain(ctx, prompts, r, yield)
 }

@@ -17,6 +17,8 @@ var (
 	// ErrMover is returned for mover heads that do not write before the target heads, or that have not been
 	// chosen.
 	ErrMover = errors.New("unusable mover head")
+	// ErrSource is returned for sources that do not write before a target head, or that have not been chosen.
+	ErrSource = errors.New("unusable source head")
 	// ErrPrompt is returned for a prompt whose tokens or positions cannot be used.
 	ErrPrompt = errors.New("unusable prompt")
 	// ErrClosure is returned when contributions do not add up to the model's score. See [ClosureError].

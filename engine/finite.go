@@ -138,6 +138,22 @@ func (p *pass[T]) finiteVectors(f *finder, r *schema.HeadResult) {
 			f.lookBaseline(s.DiffProb, what+"attention probability of the difference")
 		}
 	}
+	for _, v := range r.Sources {
+		for i, score := range v.Score {
+			what := fmt.Sprintf("%s contribution of source %s from token %d: ", v.Side, p.label(v.Component), v.First+i)
+			f.look(score, what+"score")
+			if v.Baseline != nil {
+				f.look(v.Baseline[i], what+"score to the baseline")
+			}
+		}
+	}
+	for _, b := range r.Bands {
+		what := fmt.Sprintf("rotary pair %d: ", b.Pair)
+		f.look(b.Score, what+"score")
+		f.look(b.Content, what+"content")
+		f.lookBaseline(b.Baseline, what+"score to the baseline")
+		f.lookBaseline(b.BaselineContent, what+"content to the baseline")
+	}
 	for _, v := range r.Projections { // a part that is zero has no cosine
 		what := fmt.Sprintf("%s projection of %s: ", v.Side, v.Vector)
 		f.look(v.ParNorm, what+"parallel norm")

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 
 	"ducklens/engine/decompose"
@@ -85,6 +84,8 @@ func (e *Engine) Movers() []schema.Head { return slices.Clone(e.movers) }
 //   - Mover heads, where the options name none, become the two heads below every target head whose query-side
 //     contributions are largest: the mean over examples and target heads of |contribution to score - baseline|, or to
 //     the score where there is no baseline.
+//   - Sources, where the options ask for the largest, become those heads below each target head whose contributions to its keys, and to
+//     its queries, are largest by the same measure.
 func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 	if e.everyHead {
 		for i := range probe {
@@ -107,6 +108,9 @@ func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 	if i := slices.IndexFunc(probe, func(x schema.Example) bool { return x.Baseline == schema.NoPosition }); i >= 0 {
 		e.dropDefaults(fmt.Sprintf("example %d has no baseline", probe[i].Index), func(d decompose.Definition) bool { return d.NeedsBaseline })
 	}
+	if err := e.chooseSources(ctx, probe); err != nil {
+		return err
+	}
 	if e.movers != nil || !e.options.Substitutions && !e.options.Projections {
 		return nil
 	}
@@ -118,23 +122,8 @@ func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 		return err
 	}
 	below := slices.MinFunc(e.heads, func(a, b schema.Head) int { return a.Layer - b.Layer }).Layer
-	var heads []int // components
-	for i, c := range e.components[:e.layout.Below(below)] {
-		if c.Kind == schema.HeadOut {
-			heads = append(heads, i)
-		}
-	}
-	slices.SortStableFunc(heads, func(a, b int) int {
-		switch {
-		case shares[a] > shares[b]:
-			return -1
-		case shares[a] < shares[b]:
-			return 1
-		}
-		return 0
-	})
 	movers := []schema.Head{}
-	for _, i := range heads[:min(chosenMovers, len(heads))] {
+	for _, i := range e.largestHeads(shares, e.layout.Below(below), chosenMovers) {
 		movers = append(movers, schema.Head{Layer: e.components[i].Layer, Index: e.components[i].Head})
 	}
 	e.movers = movers
@@ -191,22 +180,16 @@ func (a *analysis[T]) shares(ctx context.Context, examples []schema.Example, r r
 func (p *pass[T]) queryShares(x schema.Example, seq int) ([]float64, error) {
 	sum := make([]float64, len(p.engine.components))
 	for _, head := range p.engine.heads {
-		in := p.bareInput(x, seq, head)
-		in.QueryBases, in.KeyBases = []decompose.Basis{{}}, []decompose.KeyBases{{}}
-		out, err := decompose.Contributions(in)
+		out, err := p.whole(x, seq, head)
 		if err != nil {
-			return nil, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
+			return nil, err
 		}
 		for _, t := range out.Tables {
 			if t.Side != schema.Query {
 				continue
 			}
 			for row, component := range out.Rows {
-				share := t.Score[row][schema.PerpPerp] // where a whole vector has all of it
-				if t.Baseline != nil {
-					share -= t.Baseline[row][schema.PerpPerp]
-				}
-				sum[component] += math.Abs(share)
+				sum[component] += sizeOf(&t, row)
 			}
 		}
 	}

@@ -86,6 +86,17 @@ type Options struct {
 	// 0 is 0.5: most of the attention is on one key.
 	Threshold float64
 
+	// Sources are heads whose contributions are split by the position that they read: for each target head those
+	// of a layer below it. TopSources, in place of them, is how many [Engine.Prepare] chooses for each target
+	// head and side: those that contribute most to its queries, and those that contribute most to its keys; all
+	// of them are split on both sides.
+	Sources    []schema.Head
+	TopSources int
+
+	// Rotary asks for scores by pairs of dimensions that rotary embedding turns: the field Bands of
+	// [schema.HeadResult].
+	Rotary bool
+
 	Convention schema.Convention // exact unless set
 	Processing schema.Processing // processed weights unless set
 
@@ -160,8 +171,19 @@ func (o Options) Validate() error {
 			fault("mover head %s is there twice", m)
 		}
 	}
-	if o.AttentionOnly && (o.Factors || o.Pairs || o.Substitutions || o.Projections || o.Logits) {
-		fault("attention only, and factors, pairs, substitutions, projections or logits as well: want one or the other")
+	for i, h := range o.Sources {
+		if h.Layer < 0 || h.Index < 0 {
+			fault("source head %s, want layer and index from 0", h)
+		}
+		if slices.Contains(o.Sources[:i], h) {
+			fault("source head %s is there twice", h)
+		}
+	}
+	if o.TopSources < 0 || o.TopSources > 0 && len(o.Sources) > 0 {
+		fault("the largest %d sources, and %d that are named: want one or the other", o.TopSources, len(o.Sources))
+	}
+	if o.AttentionOnly && (o.Factors || o.Pairs || o.Substitutions || o.Projections || o.Logits || len(o.Sources) > 0 || o.TopSources > 0 || o.Rotary) {
+		fault("attention only, and factors, pairs, substitutions, projections, logits, sources or rotary bands as well: want one or the other")
 	}
 	faults = append(faults, o.edgeFaults()...)
 	if !slices.Contains([]string{"", BOSAuto, BOSOn, BOSOff}, o.BOS) {

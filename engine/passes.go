@@ -170,7 +170,7 @@ func (a *analysis[T]) pass(ctx context.Context, asked []schema.Example, first in
 		sequences[i] = model.Sequence{Tokens: s.tokens, Length: len(s.asked[0].Tokens), Positions: s.positions}
 	}
 	given := func(x schema.Example) bool { return !r.open(&x) }
-	wanted := model.Wanted{Heads: a.engine.heads, All: options.Logits}
+	wanted := model.Wanted{Heads: a.engine.heads, Sources: a.engine.allSources(), All: options.Logits}
 	wanted.Parts = !options.AttentionOnly && (r.chooses() || slices.ContainsFunc(asked, given)) // else there are measures alone
 	var err error
 	p.cache, err = a.model.ForwardFor(ctx, sequences, wanted)

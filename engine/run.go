@@ -31,8 +31,10 @@ func (o *Options) further() string {
 		Baseline      schema.BaselineKind `json:"baseline,omitempty"`
 		Measures      bool                `json:"measures,omitempty"`
 		Threshold     float64             `json:"threshold,omitempty"`
+		Sources       string              `json:"sources,omitempty"`
+		Rotary        bool                `json:"rotary,omitempty"`
 	}
-	a := asked{o.Substitutions, o.Projections, nil, o.MaxEdges, o.Baseline, o.Measures, o.Threshold}
+	a := asked{o.Substitutions, o.Projections, nil, o.MaxEdges, o.Baseline, o.Measures, o.Threshold, o.sources(), o.Rotary}
 	for _, r := range o.Edges {
 		a.Edges = append(a.Edges, r.String())
 	}

@@ -166,7 +166,8 @@ func (p *pass[T]) projections(s *decompose.Substitution[T], in decompose.Input[T
 func (p *pass[T]) cosines(in decompose.Input[T]) []schema.VectorCosine {
 	var rows []schema.VectorCosine
 	for i, b := range p.engine.queryBases {
-		if !b.factored() || in.QueryBases[i].Kind() != schema.Subspace {
+		// Rows are of no head, and singular directions are each head's own.
+		if !b.factored() || in.QueryBases[i].Kind() != schema.Subspace || b.Singular > 0 {
 			continue
 		}
 		for j, first := range p.engine.movers {

@@ -29,12 +29,15 @@ const (
 	tableLogit
 	tableLogitEffect
 	tableMeasure
+	tableSource
+	tableRotary
 	tableCount
 )
 
 var tableNames = [tableCount]string{"prompt", "prompt_token", "edge", "score", "prompt_attention", "layer_scale", "contribution_wide",
 	"query_factor", "key_factor", "query_axis", "key_axis", "query_coordinate", "key_coordinate", "pair_contribution_wide", "pair_mean_wide",
-	"substitution", "projection", "vector_cosine", "logit", "logit_effect", "head_measure"}
+	"substitution", "projection", "vector_cosine", "logit", "logit_effect", "head_measure",
+	"source_contribution", "rotary_contribution"}
 
 // appenders adds rows to the tables of a run in one transaction.
 type appenders struct {

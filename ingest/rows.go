@@ -52,7 +52,7 @@ func (w *writer) appendResult(tables *appenders, r *schema.Result) error {
 		h := &r.Heads[i]
 		w.closure = max(w.closure, h.Score.Closure)
 		for _, rows := range []func(*appenders, *schema.Example, *schema.HeadResult) error{
-			w.appendScore, w.appendFactors, w.appendPairs, w.appendVectors, w.addToMeans} {
+			w.appendScore, w.appendFactors, w.appendPairs, w.appendVectors, w.appendSources, w.appendBands, w.addToMeans} {
 			if err := rows(tables, &r.Example, h); err != nil {
 				return fmt.Errorf("head %s: %w", h.Head, err)
 			}
@@ -322,6 +322,46 @@ func (w *writer) appendVectors(tables *appenders, e *schema.Example, h *schema.H
 	for _, c := range h.Cosines {
 		if err := tables.row(tableCosine, run, example, c.Side.String(), c.VectorA, c.VectorB, int32(c.Basis), nullable(c.ParCos),
 			nullable(c.PerpCos)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// appendSources appends what heads wrote, by the position that they read.
+func (w *writer) appendSources(tables *appenders, e *schema.Example, h *schema.HeadResult) error {
+	if len(h.Sources) == 0 {
+		return nil
+	}
+	table, err := tables.table(tableSource)
+	if err != nil {
+		return err
+	}
+	run, example, head := w.runID(), int32(e.Index), w.headID(h.Head)
+	for _, s := range h.Sources {
+		for i, score := range s.Score {
+			baseline := float32(math.NaN())
+			if s.Baseline != nil {
+				baseline = s.Baseline[i]
+			}
+			table.PutInt32(run, example, head)
+			table.PutText(s.Side.String())
+			table.PutInt32(w.componentID(s.Component), int32(s.First+i))
+			table.PutFloat32(score)
+			table.PutNullable(baseline)
+			if err := table.EndRow(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// appendBands appends the bands of rotary embedding.
+func (w *writer) appendBands(tables *appenders, e *schema.Example, h *schema.HeadResult) error {
+	for _, b := range h.Bands {
+		if err := tables.row(tableRotary, w.runID(), int32(e.Index), w.headID(h.Head), index(b.Pair), nullable(float32(b.Wavelength)),
+			b.Score, b.Content, nullable(b.Baseline), nullable(b.BaselineContent)); err != nil {
 			return err
 		}
 	}

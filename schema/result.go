@@ -64,6 +64,8 @@ type HeadResult struct {
 	Substitutions []Substitution
 	Projections   []Projection
 	Cosines       []VectorCosine
+	Sources       []SourceSplit
+	Bands         []Band
 }
 
 // Score holds one head's attention from the query position to the key and the baseline position.
@@ -156,4 +158,23 @@ type VectorCosine struct {
 	VectorA, VectorB string
 	Basis            int
 	ParCos, PerpCos  float32 // NaN where a part is zero
+}
+
+// SourceSplit is the contribution of a head's output to one side of a score, split by the position that the head
+// read. Baseline is nil where the example has no baseline at one position.
+type SourceSplit struct {
+	Side            Side
+	Component       int // the head that read and wrote
+	First           int // position of the first numbers
+	Score, Baseline []float32
+}
+
+// Band is what a pair of dimensions that rotary embedding turns together gives to a score, and what it would give
+// if query and key stood at one position. Baseline numbers are NaN where the example has no baseline at one
+// position.
+type Band struct {
+	Pair                      int     // from 0; -1: all dimensions that do not turn
+	Wavelength                float64 // tokens in which the pair turns once; NaN where it does not turn
+	Score, Content            float32
+	Baseline, BaselineContent float32
 }

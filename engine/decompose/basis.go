@@ -37,6 +37,14 @@ func (b Basis) Kind() schema.BasisKind { return b.kind }
 // Dim is the dimension of the subspace: 0 for a whole vector and for a replacement.
 func (b Basis) Dim() int { return len(b.axes) }
 
+// First gives the basis of the first k axes, or of all if it has fewer.
+func (b Basis) First(k int) Basis {
+	if k < len(b.axes) {
+		b.axes = b.axes[:k]
+	}
+	return b
+}
+
 // Span gives the basis that projects onto the span of directions, each [d_model], at any scale. They are
 // centred first if n is a LayerNorm, which lets centred vectors through only. A direction that lies in the
 // span of the earlier ones, within parallelTolerance, adds no dimension, so [Basis.Dim] may be less than the

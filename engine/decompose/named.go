@@ -24,6 +24,7 @@ type Definition struct {
 	NeedsBaseline  bool // made from the baseline token
 	Layers         int  // layers whose output it is made from: a head has to be in this one or above
 	NeedsEffective bool // made from the effective embedding of the token
+	Singular       int  // how many singular directions of the head's own map it is made of; see [Circuit]. 0: none
 	from           *source
 }
 
@@ -63,8 +64,8 @@ func Definitions(side schema.Side) []Definition {
 }
 
 // LookUp finds a basis by its name, in any case: one of [Definitions]; a component (mlp1, 9.9 or L9H9, W_E, W_pos,
-// b_O3) or the stream before a layer (resid5); or one of these in place of the vector (sub_mlp1). The error,
-// [ErrUnknownBasis], says what there is.
+// b_O3) or the stream before a layer (resid5); or one of these in place of the vector (sub_mlp1); or singular
+// directions (svd:4). The error, [ErrUnknownBasis], says what there is.
 func LookUp(side schema.Side, name string) (Definition, error) {
 	var names []string
 	for _, d := range Definitions(side) {
@@ -76,7 +77,10 @@ func LookUp(side schema.Side, name string) (Definition, error) {
 	if d, ok := alongComponent(side, name); ok {
 		return d, nil
 	}
-	return Definition{}, fmt.Errorf("%w %q on the %s side, want one of %s; or a component: %s", ErrUnknownBasis, name, side, strings.Join(names, ", "), ComponentNames)
+	if d, ok := alongSingular(side, name); ok {
+		return d, nil
+	}
+	return Definition{}, fmt.Errorf("%w %q on the %s side, want one of %s; "+SingularNames+"; or a component: %s", ErrUnknownBasis, name, side, strings.Join(names, ", "), ComponentNames)
 }
 
 // ComponentNames says how components are called where they are bases.
@@ -160,6 +164,8 @@ func otherBasis[T blas.Float](n Norm, side schema.Side, name string, components 
 	switch {
 	case err != nil:
 		return Basis{}, err
+	case d.Singular > 0:
+		return Basis{}, fmt.Errorf("%w %q: it is made from the head's map, and not from what was written", ErrUnknownBasis, name)
 	case d.from == nil:
 		return Basis{}, fmt.Errorf("%w %q, want %q", ErrUnknownBasis, name, d.Name)
 	}

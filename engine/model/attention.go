@@ -39,6 +39,7 @@ func (r *run[T]) attention(l int) error {
 		r.keepHead(h, q.Slice(0, q.Rows, from, from+s.DHead), k.Slice(0, k.Rows, kv, kv+s.DHead), r.cache.row)
 		r.keepQKNorm(h, qScales.of(h.Index), kScales.of(s.KVHead(h.Index)), r.cache.row)
 	}
+	r.keepValues(l)
 	r.attend(l)
 	if r.cache.parts != nil {
 		z, _ := r.cache.part(l)

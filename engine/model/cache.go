@@ -27,6 +27,7 @@ func (s Sequence) length() int { return max(s.Length, len(s.Tokens)) }
 type Wanted struct {
 	Heads   []schema.Head // targets, each once
 	All     bool          // all layers run; else those below the last layer of Heads, of which queries and keys are computed
+	Sources []schema.Head // heads below the last layer, for [Cache.Values] and the attention rows that weigh them
 	Parts   bool          // for [Cache.Components]: what heads and MLPs wrote
 	Streams bool          // the stream before every layer; else before the layers of Heads and the last, where Parts are kept
 }
@@ -60,6 +61,8 @@ type Cache[T blas.Float] struct {
 
 	heads map[schema.Head]*headRows[T]
 	keys  map[schema.Head]blas.Matrix[T] // of key-value heads: keys of all rows [rows, d_head]
+	// Of key-value heads that sources read: values of all rows [rows, d_head].
+	values map[schema.Head]blas.Matrix[T]
 
 	// Scales of norms, by layer and kept position. Where there is no norm they are 1.
 	scale       [][]T // before attention; the last is before layer stop, or that of the last norm when all ran
@@ -88,7 +91,7 @@ func (h *headRows[T]) firstKey(c *Cache[T], i int) int {
 // newCache takes the rows of each sequence's tokens.
 func newCache[T blas.Float](m *Model[T], stop int, seqs []Sequence, rows [][]int, wanted Wanted) *Cache[T] {
 	c := &Cache[T]{model: m, stop: stop, before: m.layout.Below(stop), first: []int{0},
-		heads: map[schema.Head]*headRows[T]{}, keys: map[schema.Head]blas.Matrix[T]{}}
+		heads: map[schema.Head]*headRows[T]{}, keys: map[schema.Head]blas.Matrix[T]{}, values: map[schema.Head]blas.Matrix[T]{}}
 	for i, s := range seqs {
 		for _, p := range s.Positions {
 			c.row = append(c.row, rows[i][p])
@@ -137,8 +140,11 @@ func newCache[T blas.Float](m *Model[T], stop int, seqs []Sequence, rows [][]int
 			*list.scales = append(*list.scales, s)
 		}
 	}
-	for _, h := range wanted.Heads {
+	for _, h := range slices.Concat(wanted.Heads, wanted.Sources) {
 		c.heads[h] = c.newHead(h)
+	}
+	for _, h := range wanted.Sources {
+		c.values[schema.Head{Layer: h.Layer, Index: m.spec.KVHead(h.Index)}] = blas.Matrix[T]{}
 	}
 	return c
 }

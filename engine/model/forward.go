@@ -44,6 +44,9 @@ func (m *Model[T]) ForwardFor(ctx context.Context, seqs []Sequence, wanted Wante
 	if err := m.checkInput(seqs, heads); err != nil {
 		return nil, err
 	}
+	if err := m.checkSources(wanted.Sources, stop); err != nil {
+		return nil, err
+	}
 	if stop > m.reach {
 		return nil, fmt.Errorf("model: a pass to layer %d of a model that was loaded up to layer %d: %w",
 			stop, m.reach, ErrInput)

@@ -177,6 +177,11 @@ func comparePlain[T blas.Float](t failer, opened modeltest.Opened, reference *pl
 	if err != nil {
 		t.Fatal(err)
 	}
+	sources := heads[:len(heads)-c.Heads] // all below the last layer
+	sourced, err := m.ForwardFor(context.Background(), seqs, model.Wanted{Heads: last, Sources: sources})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i, s := range seqs {
 		run := reference.Forward(s.Tokens)
 		for j, p := range s.Positions {
@@ -186,6 +191,10 @@ func comparePlain[T blas.Float](t failer, opened modeltest.Opened, reference *pl
 			}
 			for _, h := range last {
 				c.head(short, run, h, i, j, p)
+				c.head(sourced, run, h, i, j, p)
+			}
+			for _, h := range sources {
+				c.source(sourced, run, h, i, j, p)
 			}
 		}
 		c.replaced(run, last[0], len(s.Tokens)-1)

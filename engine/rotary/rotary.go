@@ -21,16 +21,22 @@ func (r Rotary) At(position, n int) Turn {
 	if r.Dims == 0 {
 		return Turn{}
 	}
-	frequencies := r.Frequencies
-	if r.LongFrequencies != nil && n > r.LongFrom {
-		frequencies = r.LongFrequencies
-	}
+	frequencies := r.FrequenciesOf(n)
 	t := Turn{Pairs: r.Pairs, Cos: make([]float64, len(frequencies)), Sin: make([]float64, len(frequencies))}
 	for i, f := range frequencies {
 		sin, cos := math.Sincos(float64(position) * f)
 		t.Cos[i], t.Sin[i] = r.Factor*cos, r.Factor*sin
 	}
 	return t
+}
+
+// FrequenciesOf gives the radians a position by which each pair of dimensions turns [Dims/2] in a prompt of n
+// tokens.
+func (r Rotary) FrequenciesOf(n int) []float64 {
+	if r.LongFrequencies != nil && n > r.LongFrom {
+		return r.LongFrequencies
+	}
+	return r.Frequencies
 }
 
 // Turn is a rotation, times the factor of the rotary embedding. The zero Turn leaves a vector as it is.
@@ -42,7 +48,7 @@ type Turn struct {
 // Apply turns v [d_head] in place.
 func (t Turn) Apply(v []float64) {
 	for i, c := range t.Cos {
-		a, b := t.plane(i)
+		a, b := t.Plane(i)
 		v[a], v[b] = v[a]*c-v[b]*t.Sin[i], v[b]*c+v[a]*t.Sin[i]
 	}
 }
@@ -50,13 +56,13 @@ func (t Turn) Apply(v []float64) {
 // Undo applies the transpose to v [d_head] in place: u . Apply(v) is Undo(u) . v.
 func (t Turn) Undo(v []float64) {
 	for i, c := range t.Cos {
-		a, b := t.plane(i)
+		a, b := t.Plane(i)
 		v[a], v[b] = v[a]*c+v[b]*t.Sin[i], v[b]*c-v[a]*t.Sin[i]
 	}
 }
 
-// plane gives the two dimensions that turn together.
-func (t Turn) plane(i int) (a, b int) {
+// Plane gives the two dimensions of pair i, which turn together.
+func (t Turn) Plane(i int) (a, b int) {
 	if t.Pairs {
 		return 2 * i, 2*i + 1
 	}

@@ -15,7 +15,7 @@ import (
 // TestEmbedded runs every query that ships, with its defaults and for the other head of an older run, and looks at what all of them must have.
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
-	s := open(t, session.Options{})
+	s, sinks := open(t, session.Options{}), openFile(t, sinkFile(t), session.Options{})
 	shipped := map[string]bool{
 		"key_components": false, "query_components": false, "key_quadrants": false, "query_quadrants": false,
 		"pct_explained_mlp0": false, "pct_explained_all_mlps": false, "pct_explained_name_movers": false,
@@ -23,10 +23,15 @@ func TestEmbedded(t *testing.T) {
 		"query_substitution_scores": false, "query_substitution_probs": false, "key_substitution_scores": false,
 		"key_substitution_probs": false, "key_substitution_diff": false, "key_components_unembed_query": false,
 		"pair_matrix": false, "top_pairs": false, "unembed_fraction": false, "map_cosines": false, "head_cosines": false, "mlp0_norms": false, "basis_shares": false, "direct_logit": false, "head_measures": false,
+		"component_sources": false, "example_sources": false, "position_content": false, "sink_components": false,
 	}
 	for _, q := range queries.Embedded() {
 		shipped[q.Name] = true
 		t.Run(q.Name, func(t *testing.T) {
+			s := s
+			if q.Name == "sink_components" {
+				s = sinks
+			}
 			if len(q.Description) < 60 {
 				t.Errorf("description %q, want some sentences", q.Description)
 			}

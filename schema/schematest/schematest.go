@@ -141,6 +141,8 @@ func (w *writer) write(results []schema.Result) error {
 		{"vector_cosine", w.cosines},
 		{"logit", w.logits},
 		{"logit_effect", w.logitEffects},
+		{"source_contribution", w.sources},
+		{"rotary_contribution", w.bands},
 	} {
 		if err := w.appendAll(table.name, results, table.rows); err != nil {
 			return err

@@ -171,6 +171,8 @@ var references = []struct {
 	{"head_measure", "measure of a head", "measures of heads", []string{"prompt", "head"}},
 	{"logit", "logit", "logits", []string{"edge"}},
 	{"logit_effect", "logit effect", "logit effects", []string{"edge", "component_id"}},
+	{"source_contribution", "source of a component", "sources of components", []string{"edge", "head", "component_id"}},
+	{"rotary_contribution", "band of rotary embedding", "bands of rotary embedding", []string{"edge", "head"}},
 }
 
 // orphans asks of each row of each table whether what it refers to is there.

@@ -81,19 +81,29 @@ func (m *Model) Without(r *Run, layer, head, query, key int) [][]float64 {
 // SourcesOf splits the key-side contribution of every earlier head by the position that it read from: [layer
 // H][n]. Norms are frozen; value biases are apart.
 func (m *Model) SourcesOf(r *Run, layer, head, query, key int) [][]float64 {
-	q := m.total(r, Query, layer, head, query)
+	return m.SourcesOn(r, schema.Processed, Key, layer, head, query, key)
+}
+
+// SourcesOn is the same on either side: what the head wrote at the key, or at the query. Where value biases are
+// left in the heads, they are read with the values.
+func (m *Model) SourcesOn(r *Run, form schema.Processing, side Side, layer, head, query, key int) [][]float64 {
+	other, at, fixed := Query, key, query
+	if side == Query {
+		other, at, fixed = Key, query, key
+	}
+	whole := m.total(r, other, layer, head, fixed)
 	list := grid(layer*m.Heads, len(r.Tokens))
 	for l := range layer {
 		a, o := &m.Layer[l], &r.Layer[l]
 		for h := range m.Heads {
 			for j := range r.Tokens {
 				v := o.Value[j][m.KVHead(h)]
-				if m.Sinks {
+				if m.Sinks || raw(form) {
 					v = add(v, o.ValueBias[m.KVHead(h)])
 				}
-				wrote := a.PostAttn.Linear(mul(a.O[h], scaled(v, o.Pattern[h][key][j])), o.PostScale[key])
-				k := m.Factors(r, Key, layer, head, key, [][]float64{wrote})
-				list[l*m.Heads+h][j] = dot(q, k[0]) / m.AttnScaleOf(layer)
+				wrote := a.PostAttn.Linear(mul(a.O[h], scaled(v, o.Pattern[h][at][j])), o.PostScale[at])
+				k := m.Factors(r, side, layer, head, at, [][]float64{wrote})
+				list[l*m.Heads+h][j] = dot(whole, k[0]) / m.AttnScaleOf(layer)
 			}
 		}
 	}

@@ -1,0 +1,277 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gorgonia.org/tensor"
+
+	"ducklens/engine/decompose"
+	"ducklens/schema"
+)
+
+// settleSources takes the sources of the options. Where they are to be chosen, that is left to [Engine.Prepare].
+func (e *Engine) settleSources() error {
+	for _, s := range e.options.Sources {
+		if s.Layer >= e.description.NLayers || s.Index >= e.description.NHeads {
+			return advise(fmt.Sprintf("heads of this model are 0.0 to %s", schema.Head{Layer: e.description.NLayers - 1, Index: e.description.NHeads - 1}),
+				"engine: %w %s as source: model %s has %d layers of %d heads", ErrUnknownHead, s, e.description.Name, e.description.NLayers, e.description.NHeads)
+		}
+		if !slices.ContainsFunc(e.heads, func(h schema.Head) bool { return h.Layer > s.Layer }) {
+			highest := slices.MaxFunc(e.heads, func(a, b schema.Head) int { return a.Layer - b.Layer })
+			return advise(fmt.Sprintf("name a source in a layer below %d", highest.Layer),
+				"engine: source head %s: %w: no target head reads what layer %d writes, the last is %s", s, ErrSource, s.Layer, highest)
+		}
+	}
+	if e.options.TopSources == 0 {
+		e.useSources(func(target schema.Head) []schema.Head { return e.options.Sources })
+	}
+	return nil
+}
+
+// Prefix of the sources that are chosen, as people write them: top:4.
+const topSources = "top:"
+
+// ParseSources reads heads such as 5.5 and 0.1, or top:K, which stands alone.
+func ParseSources(list []string) (sources []schema.Head, top int, err error) {
+	for _, v := range list {
+		v = strings.TrimSpace(v)
+		if number, ok := strings.CutPrefix(v, topSources); ok {
+			if top, err = strconv.Atoi(number); err != nil || top < 1 {
+				return nil, 0, fmt.Errorf("%s, want a count of at least 1, such as %s4", v, topSources)
+			}
+			if len(list) > 1 {
+				return nil, 0, fmt.Errorf("%s stands alone, and there are %d values", v, len(list))
+			}
+			continue
+		}
+		h, err := schema.ParseHead(v)
+		if err != nil {
+			return nil, 0, err
+		}
+		sources = append(sources, h)
+	}
+	return sources, top, nil
+}
+
+// sources writes what [ParseSources] reads; "" if there are none.
+func (o *Options) sources() string {
+	if o.TopSources > 0 {
+		return topSources + strconv.Itoa(o.TopSources)
+	}
+	var names []string
+	for _, h := range o.Sources {
+		names = append(names, h.String())
+	}
+	return strings.Join(names, ",")
+}
+
+// useSources settles the sources of each target head: those of a list that are below it.
+func (e *Engine) useSources(of func(target schema.Head) []schema.Head) {
+	e.readers = map[schema.Head][]schema.Head{}
+	for _, target := range e.heads {
+		for _, s := range of(target) {
+			if s.Layer < target.Layer {
+				e.readers[target] = append(e.readers[target], s)
+			}
+		}
+	}
+}
+
+// allSources lists the sources of all target heads, each once.
+func (e *Engine) allSources() []schema.Head {
+	var list []schema.Head
+	for _, target := range e.heads {
+		list = append(list, e.readers[target]...)
+	}
+	slices.SortFunc(list, compareHeads)
+	return slices.Compact(list)
+}
+
+func compareHeads(a, b schema.Head) int {
+	return cmp.Or(cmp.Compare(a.Layer, b.Layer), cmp.Compare(a.Index, b.Index))
+}
+
+// Sources lists the heads whose writing is split by the positions that they read, for a target head. It is nil as
+// long as [Engine.Prepare] has them to choose.
+func (e *Engine) Sources(target schema.Head) []schema.Head { return slices.Clone(e.readers[target]) }
+
+// chooseSources chooses, for each target head, the heads below it that contribute most to its keys, and those that
+// contribute most to its queries: the mean over examples of |contribution to score - baseline|, or to the score
+// where there is no baseline.
+func (e *Engine) chooseSources(ctx context.Context, probe []schema.Example) error {
+	if e.options.TopSources == 0 || e.readers != nil {
+		return nil
+	}
+	if len(probe) == 0 {
+		return advise("give Prepare examples, or name sources", "engine: no examples to choose sources by: %w", ErrSource)
+	}
+	shares, err := e.compute.sourceShares(ctx, probeOf(probe), request{rules: e.options.Edges, most: probeEdges})
+	if err != nil {
+		return err
+	}
+	e.useSources(func(target schema.Head) []schema.Head {
+		var chosen []schema.Head
+		for _, side := range []schema.Side{schema.Key, schema.Query} {
+			for _, c := range e.largestHeads(shares[target][side], e.layout.Below(target.Layer), e.options.TopSources) {
+				chosen = append(chosen, schema.Head{Layer: e.components[c].Layer, Index: e.components[c].Head})
+			}
+		}
+		slices.SortFunc(chosen, compareHeads)
+		return slices.Compact(chosen)
+	})
+	for _, target := range e.heads {
+		if len(e.readers[target]) == 0 {
+			e.notices = append(e.notices, fmt.Sprintf("no sources for head %s: no head writes before layer %d", target, target.Layer))
+		}
+	}
+	return nil
+}
+
+// largestHeads gives the n heads among the first components that have the largest shares, as components; of equal
+// ones the first.
+func (e *Engine) largestHeads(shares []float64, below, n int) []int {
+	var heads []int
+	for i, c := range e.components[:below] {
+		if c.Kind == schema.HeadOut {
+			heads = append(heads, i)
+		}
+	}
+	slices.SortStableFunc(heads, func(a, b int) int { return cmp.Compare(shares[b], shares[a]) })
+	return heads[:min(n, len(heads))]
+}
+
+// writes gives W_O of a source, made once.
+func (a *analysis[T]) writes(head schema.Head) *tensor.Dense {
+	a.wo.Lock()
+	defer a.wo.Unlock()
+	w := a.wo.of[head]
+	if w == nil {
+		w = a.model.WO(head)
+		if a.wo.of == nil {
+			a.wo.of = map[schema.Head]*tensor.Dense{}
+		}
+		a.wo.of[head] = w
+	}
+	return w
+}
+
+// sourceSplits splits the contributions of the sources of a head by the positions that they read. A baseline that
+// is the mean of many keys has no one position, and is left out.
+func (p *pass[T]) sourceSplits(in decompose.Input[T], x schema.Example, seq int, target schema.Head) ([]schema.SourceSplit, error) {
+	sources := p.engine.readers[target]
+	if len(sources) == 0 {
+		return nil, nil
+	}
+	if x.Baseline == schema.NoPosition {
+		in.Baseline = nil
+	}
+	maps, err := decompose.NewSourceMaps(in)
+	if err != nil {
+		return nil, err
+	}
+	spec := p.engine.spec
+	var list []schema.SourceSplit
+	for _, s := range sources {
+		read := func(role int) decompose.Read[T] {
+			place := p.place(x, seq, role)
+			return decompose.Read[T]{First: p.cache.FirstKey(s, seq, place), Prob: p.cache.Pattern(s, seq, place), Values: p.cache.Values(s, seq, place),
+				Scale: p.cache.PostAttnScale(s.Layer, seq, place)}
+		}
+		from := decompose.Source[T]{Component: p.engine.layout.Head(s), WO: p.writes(s), Gain: p.model.PostAttnGain(s.Layer),
+			Centres: spec.PostNorm && spec.Norm.Centre, Query: read(atQuery), Key: read(atKey)}
+		if in.Baseline != nil {
+			b := read(atBaseline)
+			from.Baseline = &b
+		}
+		query, key, err := maps.Split(from)
+		if err != nil {
+			return nil, fmt.Errorf("source %s: %w", s, err)
+		}
+		for _, split := range []decompose.SourceSplit{key, query} {
+			out := schema.SourceSplit{Side: split.Side, Component: from.Component, First: split.First, Score: narrowTo[float32](split.Score)}
+			if split.Baseline != nil {
+				out.Baseline = narrowTo[float32](split.Baseline)
+			}
+			list = append(list, out)
+		}
+	}
+	return list, nil
+}
+
+// sourceShares gives, by target head, side and component, the mean over examples of the size of the contribution to
+// score - baseline, or to the score where there is no baseline.
+func (a *analysis[T]) sourceShares(ctx context.Context, examples []schema.Example, r request) (map[schema.Head]*[2][]float64, error) {
+	var byExample []map[schema.Head]*[2][]float64
+	err := a.passes(ctx, examples, r, func(p *pass[T], items []item) error {
+		sizes := make([]map[schema.Head]*[2][]float64, len(items))
+		err := p.each(ctx, items, func(i int) (err error) {
+			sizes[i], err = p.sizes(items[i].x, items[i].seq)
+			return err
+		})
+		byExample = append(byExample, sizes...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	byExample = slices.DeleteFunc(byExample, func(sizes map[schema.Head]*[2][]float64) bool { return sizes == nil }) // of prompts without edges
+	mean := map[schema.Head]*[2][]float64{}
+	for _, head := range a.engine.heads {
+		mean[head] = &[2][]float64{make([]float64, len(a.engine.components)), make([]float64, len(a.engine.components))}
+		for _, sizes := range byExample {
+			for side, list := range sizes[head] {
+				for c, v := range list {
+					mean[head][side][c] += v / float64(len(byExample))
+				}
+			}
+		}
+	}
+	return mean, nil
+}
+
+// sizes gives, by target head, side and component, the size of the contributions in one example.
+func (p *pass[T]) sizes(x schema.Example, seq int) (map[schema.Head]*[2][]float64, error) {
+	list := map[schema.Head]*[2][]float64{}
+	for _, head := range p.engine.heads {
+		out, err := p.whole(x, seq, head)
+		if err != nil {
+			return nil, err
+		}
+		sizes := &[2][]float64{}
+		for _, t := range out.Tables {
+			sizes[t.Side] = make([]float64, len(p.engine.components))
+			for row, component := range out.Rows {
+				sizes[t.Side][component] = sizeOf(&t, row)
+			}
+		}
+		list[head] = sizes
+	}
+	return list, nil
+}
+
+// whole gives the contributions of whole vectors.
+func (p *pass[T]) whole(x schema.Example, seq int, head schema.Head) (decompose.Output, error) {
+	in := p.bareInput(x, seq, head)
+	in.QueryBases, in.KeyBases = []decompose.Basis{{}}, []decompose.KeyBases{{}}
+	out, err := decompose.Contributions(in)
+	if err != nil {
+		return out, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
+	}
+	return out, nil
+}
+
+// sizeOf is |contribution to score - baseline|, or to the score where there is no baseline, of a row of a table of
+// whole vectors.
+func sizeOf(t *decompose.Table, row int) float64 {
+	share := t.Score[row][schema.PerpPerp] // where a whole vector has all of it
+	if t.Baseline != nil {
+		share -= t.Baseline[row][schema.PerpPerp]
+	}
+	return math.Abs(share)
+}
