@@ -38,6 +38,7 @@ type analysis[T blas.Float] struct {
 	engine *Engine
 	model  *model.Model[T]
 	maps   map[schema.Head]decompose.Maps[T]
+	qkMaps map[qkNorm]decompose.QKMap[T] // where norms are asked for
 }
 
 func newAnalysis[T blas.Float](e *Engine, model *model.Model[T]) *analysis[T] {
@@ -53,6 +54,7 @@ func newAnalysis[T blas.Float](e *Engine, model *model.Model[T]) *analysis[T] {
 		}
 		a.maps[head] = maps
 	}
+	a.makeQKMaps()
 	return a
 }
 
@@ -82,6 +84,11 @@ func (p *pass[T]) example(x schema.Example, seq int) (schema.Result, error) {
 			return schema.Result{}, err
 		}
 		result.Heads = append(result.Heads, r)
+	}
+	if p.engine.options.Norms {
+		if err := p.norms(x, seq, &result); err != nil {
+			return schema.Result{}, err
+		}
 	}
 	if p.engine.options.Logits {
 		var err error

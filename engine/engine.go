@@ -40,6 +40,7 @@ type Engine struct {
 
 	queryBases, keyBases []basis
 	movers               []schema.Head // nil: not chosen yet
+	gram                 []int         // components, in their order; nil: none, or not chosen yet
 	notices              []string
 
 	// Where no heads were named, until Prepare: all are targets, of which those are left out that do not see as far as examples need.
@@ -52,7 +53,7 @@ type Engine struct {
 // computation is an [analysis] of either number type.
 type computation interface {
 	explain(ctx context.Context, prompts []schema.Example, r request, yield func(i int, result schema.PromptResult) error) error
-	shares(ctx context.Context, examples []schema.Example, r request) ([]float64, error)
+	shares(ctx context.Context, examples []schema.Example, r request, sides ...schema.Side) ([]float64, error)
 	sink(head schema.Head) float64
 }
 
@@ -384,6 +385,9 @@ func (e *Engine) stream(ctx context.Context, prompts []schema.Example, r request
 	}
 	if e.movers == nil && (e.options.Substitutions || e.options.Projections) {
 		return advise("call Prepare with the first examples, or name mover heads", "engine: no mover heads chosen: %w", ErrMover)
+	}
+	if e.gram == nil && e.options.Gram > 0 {
+		return advise("call Prepare with the first examples", "engine: no components chosen for inner products: %w", ErrOptions)
 	}
 	return e.compute.explain(ctx, prompts, r, yield)
 }

@@ -86,6 +86,14 @@ type Options struct {
 	// 0 is 0.5: most of the attention is on one key.
 	Threshold float64
 
+	// Norms asks for the fields of [schema.Result] with this name and for QKNorms: what the scales of norms
+	// need to be made again without a component.
+	Norms bool
+
+	// Gram is the number of components whose inner products with each other come with Norms, so that sets of
+	// them can be taken away: those that contribute most, which [Engine.Prepare] chooses. 0: none.
+	Gram int
+
 	Convention schema.Convention // exact unless set
 	Processing schema.Processing // processed weights unless set
 
@@ -160,8 +168,17 @@ func (o Options) Validate() error {
 			fault("mover head %s is there twice", m)
 		}
 	}
-	if o.AttentionOnly && (o.Factors || o.Pairs || o.Substitutions || o.Projections || o.Logits) {
-		fault("attention only, and factors, pairs, substitutions, projections or logits as well: want one or the other")
+	if o.AttentionOnly && (o.Factors || o.Pairs || o.Substitutions || o.Projections || o.Logits || o.Norms) {
+		fault("attention only, and factors, pairs, substitutions, projections, logits or norms as well: want one or the other")
+	}
+	if o.Norms && o.Convention != schema.Exact {
+		fault("norms that answer are arithmetic on contributions that add up, and those of convention %s do not", o.Convention)
+	}
+	if o.Gram < 0 || o.Gram > maxGram {
+		fault("inner products of %d components, want 0 to %d", o.Gram, maxGram)
+	}
+	if o.Gram > 0 && !o.Norms {
+		fault("inner products of components without norms: want both")
 	}
 	faults = append(faults, o.edgeFaults()...)
 	if !slices.Contains([]string{"", BOSAuto, BOSOn, BOSOff}, o.BOS) {
@@ -199,8 +216,11 @@ func (o Options) threads() int {
 	return o.Threads
 }
 
-// maxNullBases bounds the tables of an example.
-const maxNullBases = 1000
+// maxNullBases bounds the tables of an example, and maxGram its inner products of components.
+const (
+	maxNullBases = 1000
+	maxGram      = 200
+)
 
 // AllHeads lists every head of a model, layer after layer.
 func AllHeads(model schema.Model) []schema.Head {

@@ -29,12 +29,17 @@ const (
 	tableLogit
 	tableLogitEffect
 	tableMeasure
+	tableNorm
+	tableGram
+	tableQKNorm
+	tableQKGram
 	tableCount
 )
 
 var tableNames = [tableCount]string{"prompt", "prompt_token", "edge", "score", "prompt_attention", "layer_scale", "contribution_wide",
 	"query_factor", "key_factor", "query_axis", "key_axis", "query_coordinate", "key_coordinate", "pair_contribution_wide", "pair_mean_wide",
-	"substitution", "projection", "vector_cosine", "logit", "logit_effect", "head_measure"}
+	"substitution", "projection", "vector_cosine", "logit", "logit_effect", "head_measure",
+	"component_norm", "component_gram", "component_qk_norm", "component_qk_gram"}
 
 // appenders adds rows to the tables of a run in one transaction.
 type appenders struct {
