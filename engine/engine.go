@@ -55,6 +55,7 @@ type computation interface {
 	explain(ctx context.Context, prompts []schema.Example, r request, yield func(i int, result schema.PromptResult) error) error
 	shares(ctx context.Context, examples []schema.Example, r request, sides ...schema.Side) ([]float64, error)
 	sink(head schema.Head) float64
+	ablator
 }
 
 // Open loads the model at path: a folder, or a GGUF file (the first one of several). Close it when done.
@@ -127,7 +128,7 @@ func load[T blas.Float](e *Engine) (computation, error) {
 
 // reach is the last layer that a run needs.
 func (e *Engine) reach() int {
-	if e.options.Logits {
+	if e.options.Logits || e.options.Ablations && e.unembeds() {
 		return e.spec.Layers
 	}
 	reach := 0

@@ -115,6 +115,10 @@ type Options struct {
 	// Logits runs all layers, and asks for the field of [schema.Result] with this name.
 	Logits bool
 
+	// Ablations makes the engine ready for [Engine.Ablate]: all layers are there, where the model has an
+	// unembedding to read logits by.
+	Ablations bool
+
 	// AttentionOnly leaves out bases, contributions and all that comes with them: only scores and attention
 	// rows are computed, and Heads empty means every head. Closure is NaN then: there is nothing to add up.
 	AttentionOnly bool

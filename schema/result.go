@@ -184,3 +184,14 @@ type VectorCosine struct {
 	Basis            int
 	ParCos, PerpCos  float32 // NaN where a part is zero
 }
+
+// Ablated is what one target head did on one example when a component was replaced as it reached the stream and the model run on,
+// and the logits at the query position then. Numbers that do not exist are NaN.
+type Ablated struct {
+	Example, Component            int
+	Head                          Head
+	Score, Baseline               float32 // before any cap and before softmax
+	Prob, BaselineProb            float32
+	KeyLogit, BaselineLogit       float32 // of the tokens at the key and the baseline position, before any cap
+	OwnKeyLogit, OwnBaselineLogit float32 // with nothing replaced
+}
