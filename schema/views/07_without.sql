@@ -24,7 +24,9 @@ WHERE h.run_id = known_run(run) AND h.label = known_head(known_run(run), head)
     WHEN norm NOT IN ('frozen', 'responding') THEN error('norm ' || norm || ', want frozen or responding')
     WHEN r.convention <> 'exact' THEN error('contributions of convention ' || r.convention || ' do not add up, and nothing can be removed from them')
     WHEN "at" = 'both' AND NOT r.factors THEN error('run ' || r.run_id || ' has no factors, and a component that is removed at both ends needs them: ingest --factors on')
-    ELSE true END
+{{if .}}    WHEN "at" <> 'key' AND NOT EXISTS (FROM row_contribution_wide AS x WHERE x.run_id = r.run_id AND x.head_id = h.head_id AND x.side = 'query') THEN
+      error('a component that is removed at the query changes the scores of all keys, and run ' || r.run_id || ' does not have what it adds to them: ingest --keys all stores it; at := ''key'' does without')
+{{end}}    ELSE true END
 ), part AS (
 SELECT CASE WHEN component IS NULL THEN c.label ELSE array_to_string(component_names(component), ' + ') END AS removed, c.component_id
 FROM target AS t JOIN run_component AS o ON o.run_id = t.run_id JOIN component AS c ON c.component_id = o.component_id
@@ -138,7 +140,46 @@ LEFT JOIN product AS p ON p.example_id = c.example_id AND p.removed = g.removed
 -- parameters are optional. Other heads and layers stay as they were: ducklens ablate runs the model without the
 -- component.
 CREATE MACRO score_without(component := NULL, at := 'key', norm := 'responding', head := NULL, run := NULL) AS TABLE
-WITH {{template "asked"}}, {{template "ratios"}}, {{template "weights"}}, {{template "parts"}}
+WITH {{template "asked" false}}, {{template "ratios"}}, {{template "weights"}}, {{template "parts"}}
 SELECT t.run_id, a.example_id, t.label AS head, a.removed AS component, a.score, a.score_without, a.baseline, a.baseline_without
 FROM answer AS a, target AS t
 ORDER BY a.example_id, a.removed;
+
+{{define "capped"}}coalesce(t.soft_cap * tanh(({{.}}) / t.soft_cap), {{.}}){{end}}
+
+-- FROM prob_without(component := 'MLP0', at := 'key', norm := 'responding', head := '10.7', run := 1): the
+-- attention probability of the key without a component in the stream before the head, with the parameters and the
+-- scores of score_without. Removed at the key, its own score changes and no other. Removed at the query, the
+-- scores of all keys change, which asks for a run with ingest --keys all; other keys keep the component at their
+-- positions.
+CREATE MACRO prob_without(component := NULL, at := 'key', norm := 'responding', head := NULL, run := NULL) AS TABLE
+WITH {{template "asked" true}}, {{template "ratios"}}, {{template "weights"}}, {{template "parts"}}, row_part AS (
+SELECT w.prompt_id, w.query_pos, w.pos, w.component_id, w.score_perp_perp AS score
+FROM row_contribution_wide AS w JOIN target AS t ON t.run_id = w.run_id AND t.head_id = w.head_id
+JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id AND qb.kind = 'whole'
+JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id AND kb.kind = 'whole'
+WHERE w.side = 'query' AND "at" <> 'key'
+), row_gone AS (
+SELECT r.prompt_id, r.query_pos, r.pos, p.removed, sum(r.score) AS score FROM row_part AS r JOIN part AS p ON p.component_id = r.component_id
+GROUP BY r.prompt_id, r.query_pos, r.pos, p.removed
+), row_bias AS (
+SELECT r.prompt_id, r.query_pos, r.pos, r.score FROM row_part AS r JOIN component AS c ON c.component_id = r.component_id WHERE c.kind = 'q_bias'
+), other AS (
+SELECT e.example_id, z.removed, {{template "capped" "w.whole * a.score + w.bias * coalesce(b.score, 0) - w.gone * coalesce(g.score, 0)"}} AS score
+FROM target AS t JOIN edge AS e ON e.run_id = t.run_id
+JOIN prompt_attention AS a ON a.run_id = e.run_id AND a.prompt_id = e.prompt_id AND a.query_pos = e.query_pos AND a.head_id = t.head_id AND a.pos <> e.key_pos
+CROSS JOIN removal AS z
+JOIN weight AS w ON w.example_id = e.example_id AND w.place = 'query' AND w.removed = z.removed
+LEFT JOIN row_gone AS g ON g.prompt_id = e.prompt_id AND g.query_pos = e.query_pos AND g.pos = a.pos AND g.removed = z.removed
+LEFT JOIN row_bias AS b ON b.prompt_id = e.prompt_id AND b.query_pos = e.query_pos AND b.pos = a.pos
+UNION ALL
+SELECT e.example_id, z.removed, t.sink_logit FROM target AS t JOIN edge AS e ON e.run_id = t.run_id CROSS JOIN removal AS z WHERE t.sink_logit IS NOT NULL
+), others AS (
+SELECT o.example_id, o.removed, any_value(o.top) + ln(sum(exp(o.score - o.top))) AS score
+FROM (SELECT o.*, max(o.score) OVER (PARTITION BY o.example_id, o.removed) AS top FROM other AS o) AS o GROUP BY o.example_id, o.removed
+)
+SELECT a.run_id, a.example_id, a.head, a.component, a.score, a.score_without, a.prob,
+  CASE WHEN a.above IS NULL THEN 1 WHEN a.above > 0 THEN 1 / (1 + exp(-a.above)) ELSE exp(a.above) / (1 + exp(a.above)) END AS prob_without
+FROM (SELECT t.run_id, a.example_id, t.label AS head, a.removed AS component, a.score, a.score_without, a.prob, {{template "capped" "a.score_without"}} - o.score AS above
+  FROM answer AS a CROSS JOIN target AS t LEFT JOIN others AS o ON o.example_id = a.example_id AND o.removed = a.removed) AS a
+ORDER BY a.example_id, a.component;
