@@ -43,6 +43,7 @@ type AblateOptions struct {
 	// Open makes the engine that the options describe: heads, form of the weights and precision of the run.
 	Open     func(engine.Options) (Ablator, error)
 	Threads  int
+	Batch    int            // examples in a transaction; 0 chooses
 	Progress func(Progress) // called after every batch; may be nil
 	Database dbfile.Options
 }
@@ -287,7 +288,7 @@ func (a *ablation) eachBatch(ctx context.Context, f func([]schema.Example) error
 			batch = append(batch, *x)
 			tokens += (x.Query + 1) * len(a.of.Components)
 		}
-		if len(batch) > 0 && (x == nil || tokens >= ablationTokens) {
+		if len(batch) > 0 && (x == nil || tokens >= ablationTokens || len(batch) == a.o.Batch) {
 			if err := f(batch); err != nil {
 				return err
 			}

@@ -129,13 +129,15 @@ func AllBases() []schema.Basis {
 		schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: schema.NullBasis(1), Dimension: 1, Description: "random"})
 }
 
-// Full inserts a run like that of [Synthetic] with rows in every table: over [AllBases], with factors, all pairs, logits, and
-// the movers 0.1 and 0.0. Target heads must be in layers above 0.
+// Full inserts a run like that of [Synthetic] with rows in every table: over [AllBases], with factors, all pairs, logits, norms,
+// ablations, and the movers 0.1 and 0.0. Target heads must be in layers above 0.
 func Full(tb testing.TB, db *dbfile.DB, seed uint64, examples int, heads ...schema.Head) int {
 	tb.Helper()
 	run := schema.Run{Model: GPT2Small(), Heads: Targets(heads...), Bases: AllBases(), Movers: []schema.Head{{Layer: 0, Index: 1}, {Layer: 0, Index: 0}},
-		Seed: int64(seed), BOS: true, Factors: true, Pairs: true, Logits: true}
-	return Insert(tb, db, run, AddLayerScales(Random(run, seed, examples)))
+		Seed: int64(seed), BOS: true, Factors: true, Pairs: true, Logits: true, Gram: []int{0, 3, 5}}
+	id := Insert(tb, db, run, AddNorms(run, AddLayerScales(Random(run, seed, examples))))
+	addAblations(tb, db, id)
+	return id
 }
 
 // SideComponents lists the components that a run has rows for on one side of a head, the bias last. The notebook

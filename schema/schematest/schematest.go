@@ -141,6 +141,10 @@ func (w *writer) write(results []schema.Result) error {
 		{"vector_cosine", w.cosines},
 		{"logit", w.logits},
 		{"logit_effect", w.logitEffects},
+		{"component_norm", w.norms},
+		{"component_gram", w.gram},
+		{"component_qk_norm", w.qkNorms},
+		{"component_qk_gram", w.qkGram},
 	} {
 		if err := w.appendAll(table.name, results, table.rows); err != nil {
 			return err
