@@ -215,3 +215,109 @@ func (w *removing) close(what string, got, want, tolerance float64) float64 {
 	}
 	return math.Abs(got - want)
 }
+
+// TestProbWithout removes components at the query, where the scores of all keys change. What they add to each of
+// them comes from a run in which every position of a prompt is once the key.
+func TestProbWithout(t *testing.T) {
+	t.Parallel()
+	for folder, head := range map[string]schema.Head{"gpt2": {Layer: 2, Index: 1}, "qwen3": {Layer: 2, Index: 3}, "gemma2": {Layer: 2, Index: 3}, "gpt-oss": {Layer: 3, Index: 2}, "olmo2": {Layer: 2, Index: 2}} {
+		t.Run(folder, func(t *testing.T) {
+			t.Parallel()
+			dir := reference(t, "families", folder)
+			w := &removing{T: t, model: filepath.Join(dir, "model"), prompts: filepath.Join(dir, "prompts.jsonl"), n: 1, heads: []schema.Head{head}}
+			w.everyKey(1e-6)
+		})
+	}
+}
+
+func (w *removing) everyKey(tolerance float64) {
+	t := w.T
+	t.Helper()
+	e, err := engine.Open(w.model, engine.Options{Heads: w.heads, Precision: engine.Float64, Factors: true, Norms: true, Threads: 1,
+		QueryBases: []string{"none"}, KeyBases: []string{"none"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	var list []schema.Prompt
+	var x schema.Example
+	for p, err := range firstOf(1, prompts.File(t.Context(), w.prompts)) {
+		if err == nil {
+			x, err = e.Example(p)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key := range x.Query + 1 {
+			p.Key, p.Baseline = schema.AtIndex(key), schema.Position{}
+			if _, err := e.Example(p); err == nil { // else out of the head's window
+				list = append(list, p)
+			}
+		}
+	}
+	path := filepath.Join(t.TempDir(), "run.duckdb")
+	mustRun(t, ingest.Options{
+		Engine: e, Path: path, CreatedAt: created, Version: "test", CommandLine: "go test", PromptSource: "prompts.jsonl", Database: dbfile.Options{Threads: 1},
+		Prompts: func(yield func(schema.Prompt, error) bool) {
+			for _, p := range list {
+				if !yield(p, nil) {
+					return
+				}
+			}
+		},
+	})
+	db, err := dbfile.OpenWriter(t.Context(), path, dbfile.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.SQL().ExecContext(t.Context(), "FROM prob_without(at := 'query')"); err == nil || !strings.Contains(err.Error(), "--keys all") {
+		t.Errorf("without what the component adds to all scores: %v, want an error that says what stores it", err)
+	}
+	if _, err := db.SQL().ExecContext(t.Context(), `INSERT INTO row_contribution_wide
+		SELECT e.run_id, e.prompt_id, e.query_pos, w.head_id, w.side, w.component_id, w.query_basis_id, w.key_basis_id, o.key_pos,
+			w.score_par_par, w.score_par_perp, w.score_perp_par, w.score_perp_perp
+		FROM edge AS e JOIN edge AS o ON o.run_id = e.run_id JOIN contribution_wide AS w ON w.run_id = o.run_id AND w.example_id = o.example_id
+		WHERE w.side = 'query'`); err != nil {
+		t.Fatal(err)
+	}
+	c, err := checkpoint.Open(w.model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	m, err := plain.Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	components := m.Layout(schema.Processed).Components()
+	ids := make([]int, len(x.Tokens))
+	for j, token := range x.Tokens {
+		ids[j] = token.ID
+	}
+	run, worst := m.Forward(ids), 0.0
+	for column, at := range removals {
+		for i, p := range list {
+			key, _ := p.Key.Index()
+			if i%5 != 0 {
+				continue
+			}
+			want := m.Without(run, w.heads[0].Layer, w.heads[0].Index, x.Query, key)
+			got := w.ask(db, fmt.Sprintf("FROM prob_without(at := '%s') WHERE example_id = %d", at, i), "prob_without")
+			for c, row := range want {
+				worst = max(worst, w.close(fmt.Sprintf("%s away at the %s, key at %d", components[c].Label(), at, key),
+					got[components[c].Label()], row[len(removals)+column], tolerance))
+			}
+		}
+	}
+	// Frozen, a score loses its contribution and no more.
+	var off float64
+	if err := db.SQL().QueryRowContext(t.Context(), `SELECT max(abs(s.score - s.score_without - c.score)) FROM score_without(norm := 'frozen', at := 'query') AS s
+		JOIN contribution_unsplit AS c ON c.run_id = s.run_id AND c.example_id = s.example_id AND c.head = s.head AND c.component = s.component AND c.side = 'query'`).Scan(&off); err != nil {
+		t.Fatal(err)
+	}
+	if !(off < 1e-5) {
+		t.Errorf("frozen, a score loses what is off its contribution by %g", off)
+	}
+	t.Logf("largest difference of a probability %.2g", worst)
+}
