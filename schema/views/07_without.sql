@@ -1,5 +1,6 @@
 -- What scores and probabilities would be without a component in the stream before the head, the norms as they
--- were or made again. tables/09_norm.sql has the arithmetic of the norms.
+-- were or made again. tables/09_norm.sql has the arithmetic of the norms. Without MATERIALIZED, DuckDB 1.1 plans
+-- what is asked several times as often again, for minutes.
 
 -- component_names(wanted): names of components as figures write them, out of one name, 'MLP0' or 'L9H6', or a
 -- list of them, ['9.6', 'MLP0']; NULL for NULL.
@@ -16,7 +17,7 @@ CREATE MACRO known_components(run, label, wanted) AS (CASE
     WHERE o.run_id = run AND coalesce(c.layer, -1) < h.layer AND c.kind NOT IN ('q_bias', 'k_bias'){{end}}
 
 {{/* The head that is asked about, and the sets of components that are removed: one set, or every component as a set of its own. */}}
-{{define "asked"}}target AS (
+{{define "asked"}}target AS MATERIALIZED (
 SELECT h.run_id, h.head_id, h.label, h.layer, h.score_scale, h.soft_cap, h.sink_logit, m.norm = 'none' AS bare
 FROM head AS h JOIN run AS r ON r.run_id = h.run_id JOIN model AS m ON m.model_id = r.model_id
 WHERE h.run_id = known_run(run) AND h.label = known_head(known_run(run), head)
@@ -27,12 +28,12 @@ WHERE h.run_id = known_run(run) AND h.label = known_head(known_run(run), head)
 {{if .}}    WHEN "at" <> 'key' AND NOT EXISTS (FROM row_contribution_wide AS x WHERE x.run_id = r.run_id AND x.head_id = h.head_id AND x.side = 'query') THEN
       error('a component that is removed at the query changes the scores of all keys, and run ' || r.run_id || ' does not have what it adds to them: ingest --keys all stores it; at := ''key'' does without')
 {{end}}    ELSE true END
-), part AS (
+), part AS MATERIALIZED (
 SELECT CASE WHEN component IS NULL THEN c.label ELSE array_to_string(component_names(component), ' + ') END AS removed, c.component_id
 FROM target AS t JOIN run_component AS o ON o.run_id = t.run_id JOIN component AS c ON c.component_id = o.component_id
 WHERE c.kind NOT IN ('q_bias', 'k_bias') AND coalesce(c.layer, -1) < t.layer
   AND (component IS NULL OR list_contains(known_components(known_run(run), known_head(known_run(run), head), component), c.label))
-), removal AS (
+), removal AS MATERIALIZED (
 SELECT removed, count(*) AS n FROM part GROUP BY removed
 ){{end}}
 
@@ -40,7 +41,7 @@ SELECT removed, count(*) AS n FROM part GROUP BY removed
 {{define "without"}}n.whole - 2 * n.with_whole + n.squared + 2 * coalesce(g.product, 0){{end}}
 {{define "complete"}}CASE WHEN coalesce(g.n, 0) < n.n * (n.n - 1) // 2 THEN error('a set of components needs their inner products with each other, and those of '
     || n.removed || ' are not stored: ingest --gram K stores those of the K that contribute most') ELSE true END{{end}}
-{{define "ratios"}}sigma AS (
+{{define "ratios"}}sigma AS MATERIALIZED (
 SELECT n.prompt_id, n.pos, n.removed, sqrt(n.whole / ({{template "without"}})) AS ratio
 FROM (SELECT n.prompt_id, n.pos, p.removed, any_value(n.whole) AS whole, sum(n.with_whole) AS with_whole, sum(n.squared) AS squared, count(*) AS n
   FROM component_norm AS n JOIN target AS t ON t.run_id = n.run_id AND t.layer = n.layer JOIN part AS p ON p.component_id = n.component_id
@@ -50,7 +51,7 @@ LEFT JOIN (SELECT g.prompt_id, g.pos, a.removed, sum(g.product) AS product, coun
   JOIN part AS a ON a.component_id = g.component_id JOIN part AS b ON b.component_id = g.other_component_id AND b.removed = a.removed
   WHERE norm = 'responding' GROUP BY g.prompt_id, g.pos, a.removed) AS g ON g.prompt_id = n.prompt_id AND g.pos = n.pos AND g.removed = n.removed
 WHERE {{template "complete"}}
-), tau AS (
+), tau AS MATERIALIZED (
 SELECT n.prompt_id, n.pos, n.side, n.removed, sqrt((n.whole + 2 * n.whole_bias + n.constant) /
   (coalesce(s.ratio, 1) * coalesce(s.ratio, 1) * ({{template "without"}}) + 2 * coalesce(s.ratio, 1) * (n.whole_bias - n.with_bias) + n.constant)) AS ratio
 FROM (SELECT n.prompt_id, n.pos, n.side, p.removed, any_value(n.whole) AS whole, any_value(n.whole_bias) AS whole_bias, any_value(n.constant) AS constant,
@@ -68,7 +69,7 @@ WHERE {{template "complete"}}
 
 {{/* The vector of an end becomes whole * (the model's own) + bias * (that of the bias) - gone * (that of the set). */}}
 {{define "missing"}}error('run ' || t.run_id || ' does not say what its norms are without a component: ingest --norms on stores it, and norm := ''frozen'' does without'){{end}}
-{{define "weights"}}weight AS (
+{{define "weights"}}weight AS MATERIALIZED (
 SELECT example_id, place, removed, CASE WHEN gone THEN sigma * tau ELSE 1 END AS whole, CASE WHEN gone THEN tau * (1 - sigma) ELSE 0 END AS bias,
   CASE WHEN gone THEN sigma * tau ELSE 0 END AS gone
 FROM (SELECT e.example_id, e.place, z.removed, e.gone,
@@ -86,7 +87,7 @@ FROM (SELECT e.example_id, e.place, z.removed, e.gone,
 ){{end}}
 
 {{/* Unsplit contributions of each side: of a set, and of the bias; and products of what set and bias add to query and key. */}}
-{{define "parts"}}unsplit AS (
+{{define "parts"}}unsplit AS MATERIALIZED (
 SELECT w.example_id, w.side, w.component_id, w.score_perp_perp AS score, w.baseline_perp_perp AS baseline
 FROM contribution_wide AS w JOIN target AS t ON t.run_id = w.run_id AND t.head_id = w.head_id
 JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id AND qb.kind = 'whole'
@@ -153,7 +154,7 @@ ORDER BY a.example_id, a.removed;
 -- scores of all keys change, which asks for a run with ingest --keys all; other keys keep the component at their
 -- positions.
 CREATE MACRO prob_without(component := NULL, at := 'key', norm := 'responding', head := NULL, run := NULL) AS TABLE
-WITH {{template "asked" true}}, {{template "ratios"}}, {{template "weights"}}, {{template "parts"}}, row_part AS (
+WITH {{template "asked" true}}, {{template "ratios"}}, {{template "weights"}}, {{template "parts"}}, row_part AS MATERIALIZED (
 SELECT w.prompt_id, w.query_pos, w.pos, w.component_id, w.score_perp_perp AS score
 FROM row_contribution_wide AS w JOIN target AS t ON t.run_id = w.run_id AND t.head_id = w.head_id
 JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id AND qb.kind = 'whole'
