@@ -69,7 +69,6 @@ func TestOtherClients(t *testing.T) {
 		{"SELECT count(*), (SELECT count(*) FROM examples_where(latest_run(), 'key_token=nobody')) FROM examples_where(latest_run(), 'key_token=' || (SELECT trim(min(key_token)) FROM example WHERE run_id = latest_run()))", `[[2,0]]`},
 		{"FROM examples_where(latest_run(), 'template')", `"Invalid Input Error: prompts with template, want FIELD=VALUE such as prompt_order=ABBA"`},
 		{"SELECT count(*), count(DISTINCT s.component), round(max(abs(s.score - s.score_without - c.score)), 4) FROM score_without(norm := 'frozen') AS s JOIN contribution_unsplit AS c USING (example_id, head, component) WHERE c.side = 'key'", `[[32,16,0]]`},
-		{"SELECT count(*), bool_and(prob_without BETWEEN 0 AND 1), bool_and(score_without <> score) FROM prob_without(component := 'L0H3', at := 'key')", `[[2,true,true]]`},
 		{"SELECT DISTINCT component FROM score_without(component := ['0.1', 'MLP0'], at := 'both', norm := 'frozen')", `[["0.1 + MLP0"]]`},
 		{"FROM score_without(at := 'there')", `"Invalid Input Error: a component removed at there, want query, key or both"`},
 		{"FROM heatmap(run := 3)", `"Invalid Input Error: there is no run 3, there is 1"`},
