@@ -236,6 +236,7 @@ from saved questions. "ducklens model families" lists the models.`,
 	)
 	root.SetHelpCommandGroupID(groupOther)
 	root.AddCommand(
+		newAblate(call),
 		newDemo(call),
 		newDiff(),
 		newExport(),

@@ -36,6 +36,7 @@ func TestGoldenFigures(t *testing.T) {
 		return stdout
 	}
 	do("demo", "--dir", dir)
+	do("ablate", file, "--model", "demo", "--component", "all")
 	head := do("query", file, "-e", "SELECT head FROM head_score GROUP BY head ORDER BY avg(prob) DESC, head LIMIT 1", "--format", "csv")
 	head = "head=" + strings.TrimSpace(strings.TrimPrefix(head, "head\n"))
 

@@ -37,6 +37,7 @@ type ingestFlags struct {
 	sources       []string
 	bases         baseFlags
 	factors, bos  onOff
+	norms         onOff
 	noBOS         bool
 	engine        engine.Options
 	prompts       promptFlags
@@ -170,6 +171,8 @@ func (f *ingestFlags) flags() []flagGroup {
 	flags.StringSliceVar(&f.sources, "sources", nil, "`heads`, such as 5.5,0.1, whose contributions are split by the position that they read; or top:4: the 4 below each target head that contribute most to its keys, and the 4 to its queries")
 	flags.BoolVar(&f.engine.Rotary, "rotary", false, "split scores by the pairs of dimensions that rotary embedding turns")
 	wordVar(flags, &f.factors, "factors", parseOnOff, fmt.Sprintf("store what pairs of components are made from (auto: with up to %d target heads)", ingest.MaxFactorHeads), auto, on, off)
+	wordVar(flags, &f.norms, "norms", parseOnOff, fmt.Sprintf("store what the scales of norms would be without a component, for score_without (auto: with up to %d target heads, where no rules choose edges)", ingest.MaxFactorHeads), auto, on, off)
+	flags.IntVar(&f.engine.Gram, "gram", 0, "with --norms: store inner products of the `K` components that contribute most, so that score_without can take sets of them away")
 	flags.BoolVar(&f.engine.Logits, "logits", false, "run all layers, and store what each component adds to the logits of the key's and the baseline's token")
 	flags.BoolVar(&f.engine.Pairs, "pairs", false, "store every pair of components for every prompt, not only their means: large")
 
@@ -337,6 +340,7 @@ func (f *ingestFlags) settle(flags *pflag.FlagSet) (err error) {
 	if err := f.settleEdges(flags); err != nil {
 		return err
 	}
+	o.Norms = f.norms == on || f.norms == auto && (o.Gram > 0 || o.Convention == schema.Exact && len(o.Edges) == 0 && ingest.FactorsByDefault(len(o.Heads)))
 	return asUsage(o.Validate())
 }
 

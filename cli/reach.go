@@ -43,7 +43,7 @@ func reach(cmd *cobra.Command, args []string) (paths confine.Paths) {
 		}
 	})
 	switch cmd.Name() {
-	case "migrate", "add": // in place
+	case "migrate", "add", "ablate": // in place
 		if len(args) > 0 {
 			write(&paths, args[0])
 		}

@@ -47,6 +47,7 @@ type analysis[T blas.Float] struct {
 		sync.Mutex
 		of map[schema.Head]*tensor.Dense
 	}
+	qkMaps map[qkNorm]decompose.QKMap[T] // where norms are asked for
 }
 
 func newAnalysis[T blas.Float](e *Engine, model *model.Model[T]) *analysis[T] {
@@ -63,6 +64,7 @@ func newAnalysis[T blas.Float](e *Engine, model *model.Model[T]) *analysis[T] {
 		a.maps[head] = maps
 	}
 	a.singulars = newSingulars(e, a.maps)
+	a.makeQKMaps()
 	return a
 }
 
@@ -92,6 +94,11 @@ func (p *pass[T]) example(x schema.Example, seq int) (schema.Result, error) {
 			return schema.Result{}, err
 		}
 		result.Heads = append(result.Heads, r)
+	}
+	if p.engine.options.Norms {
+		if err := p.norms(x, seq, &result); err != nil {
+			return schema.Result{}, err
+		}
 	}
 	if p.engine.options.Logits {
 		var err error

@@ -152,6 +152,9 @@ func (e *Engine) resultBytes(h schema.Head) int64 {
 	if e.options.Pairs {
 		bytes += int64(len(pairs(e.queryBases, e.keyBases))) * rows * rows * 2 * int64(unsafe.Sizeof([4]float32{}))
 	}
+	if e.options.Norms {
+		bytes += keptPositions * (5*rows + 2*int64(e.options.Gram*e.options.Gram)) * 8
+	}
 	return bytes
 }
 

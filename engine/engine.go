@@ -41,6 +41,7 @@ type Engine struct {
 	queryBases, keyBases []basis
 	movers               []schema.Head                 // nil: not chosen yet
 	readers              map[schema.Head][]schema.Head // heads whose writing is split by the positions that they read, by target head; nil: not chosen yet
+	gram                 []int                         // components, in their order; nil: none, or not chosen yet
 	notices              []string
 
 	// Where no heads were named, until Prepare: all are targets, of which those are left out that do not see as far as examples need.
@@ -53,9 +54,10 @@ type Engine struct {
 // computation is an [analysis] of either number type.
 type computation interface {
 	explain(ctx context.Context, prompts []schema.Example, r request, yield func(i int, result schema.PromptResult) error) error
-	shares(ctx context.Context, examples []schema.Example, r request) ([]float64, error)
+	shares(ctx context.Context, examples []schema.Example, r request, sides ...schema.Side) ([]float64, error)
 	sourceShares(ctx context.Context, examples []schema.Example, r request) (map[schema.Head]*[2][]float64, error)
 	sink(head schema.Head) float64
+	ablator
 }
 
 // Open loads the model at path: a folder, or a GGUF file (the first one of several). Close it when done.
@@ -128,7 +130,7 @@ func load[T blas.Float](e *Engine) (computation, error) {
 
 // reach is the last layer that a run needs.
 func (e *Engine) reach() int {
-	if e.options.Logits {
+	if e.options.Logits || e.options.Ablations && e.unembeds() {
 		return e.spec.Layers
 	}
 	reach := 0
@@ -389,6 +391,9 @@ func (e *Engine) stream(ctx context.Context, prompts []schema.Example, r request
 	}
 	if e.readers == nil {
 		return advise("call Prepare with the first examples, or name sources", "engine: no sources chosen: %w", ErrSource)
+	}
+	if e.gram == nil && e.options.Gram > 0 {
+		return advise("call Prepare with the first examples", "engine: no components chosen for inner products: %w", ErrOptions)
 	}
 	return e.compute.explain(ctx, prompts, r, yield)
 }

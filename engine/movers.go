@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -86,6 +87,8 @@ func (e *Engine) Movers() []schema.Head { return slices.Clone(e.movers) }
 //     the score where there is no baseline.
 //   - Sources, where the options ask for the largest, become those heads below each target head whose contributions to its keys, and to
 //     its queries, are largest by the same measure.
+//   - Components whose inner products are asked for become those whose contributions to both sides are largest,
+//     measured likewise.
 func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 	if e.everyHead {
 		for i := range probe {
@@ -111,13 +114,16 @@ func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 	if err := e.chooseSources(ctx, probe); err != nil {
 		return err
 	}
+	if err := e.chooseGram(ctx, probe); err != nil {
+		return err
+	}
 	if e.movers != nil || !e.options.Substitutions && !e.options.Projections {
 		return nil
 	}
 	if len(probe) == 0 {
 		return advise("give Prepare examples, or name mover heads", "engine: no examples to choose mover heads by: %w", ErrMover)
 	}
-	shares, err := e.compute.shares(ctx, probeOf(probe), request{rules: e.options.Edges, most: probeEdges})
+	shares, err := e.compute.shares(ctx, probeOf(probe), request{rules: e.options.Edges, most: probeEdges}, schema.Query)
 	if err != nil {
 		return err
 	}
@@ -150,14 +156,39 @@ func (e *Engine) dropTokenBaselines() error {
 	return nil
 }
 
-// shares gives, by component, the mean over examples and target heads of the size of its query-side
-// contribution.
-func (a *analysis[T]) shares(ctx context.Context, examples []schema.Example, r request) ([]float64, error) {
+// largestFirst sorts components by their shares; of equal ones the first is first.
+func largestFirst(list []int, shares []float64) {
+	slices.SortStableFunc(list, func(a, b int) int { return cmp.Compare(shares[b], shares[a]) })
+}
+
+// chooseGram chooses the components whose inner products with each other are wanted.
+func (e *Engine) chooseGram(ctx context.Context, probe []schema.Example) error {
+	if e.options.Gram == 0 || e.gram != nil {
+		return nil
+	}
+	shares, err := e.compute.shares(ctx, probeOf(probe), request{rules: e.options.Edges, most: probeEdges}, schema.Query, schema.Key)
+	if err != nil {
+		return err
+	}
+	highest := slices.MaxFunc(e.heads, func(a, b schema.Head) int { return a.Layer - b.Layer }).Layer
+	list := make([]int, e.layout.Below(highest))
+	for i := range list {
+		list[i] = i
+	}
+	largestFirst(list, shares)
+	e.gram = list[:min(e.options.Gram, len(list))]
+	slices.Sort(e.gram)
+	return nil
+}
+
+// shares gives, by component, the mean over examples and target heads of the size of its contributions to
+// some sides.
+func (a *analysis[T]) shares(ctx context.Context, examples []schema.Example, r request, sides ...schema.Side) ([]float64, error) {
 	var byExample [][]float64
 	err := a.passes(ctx, examples, r, func(p *pass[T], items []item) error {
 		sums := make([][]float64, len(items))
 		err := p.each(ctx, items, func(i int) (err error) {
-			sums[i], err = p.queryShares(items[i].x, items[i].seq)
+			sums[i], err = p.sideShares(items[i].x, items[i].seq, sides)
 			return err
 		})
 		byExample = append(byExample, sums...)
@@ -176,8 +207,8 @@ func (a *analysis[T]) shares(ctx context.Context, examples []schema.Example, r r
 	return mean, nil
 }
 
-// queryShares gives, by component, the sum over target heads for one example.
-func (p *pass[T]) queryShares(x schema.Example, seq int) ([]float64, error) {
+// sideShares gives, by component, the sum over target heads for one example.
+func (p *pass[T]) sideShares(x schema.Example, seq int, sides []schema.Side) ([]float64, error) {
 	sum := make([]float64, len(p.engine.components))
 	for _, head := range p.engine.heads {
 		out, err := p.whole(x, seq, head)
@@ -185,7 +216,7 @@ func (p *pass[T]) queryShares(x schema.Example, seq int) ([]float64, error) {
 			return nil, err
 		}
 		for _, t := range out.Tables {
-			if t.Side != schema.Query {
+			if !slices.Contains(sides, t.Side) {
 				continue
 			}
 			for row, component := range out.Rows {

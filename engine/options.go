@@ -97,6 +97,14 @@ type Options struct {
 	// [schema.HeadResult].
 	Rotary bool
 
+	// Norms asks for the fields of [schema.Result] with this name and for QKNorms: what the scales of norms
+	// need to be made again without a component.
+	Norms bool
+
+	// Gram is the number of components whose inner products with each other come with Norms, so that sets of
+	// them can be taken away: those that contribute most, which [Engine.Prepare] chooses. 0: none.
+	Gram int
+
 	Convention schema.Convention // exact unless set
 	Processing schema.Processing // processed weights unless set
 
@@ -117,6 +125,10 @@ type Options struct {
 
 	// Logits runs all layers, and asks for the field of [schema.Result] with this name.
 	Logits bool
+
+	// Ablations makes the engine ready for [Engine.Ablate]: all layers are there, where the model has an
+	// unembedding to read logits by.
+	Ablations bool
 
 	// AttentionOnly leaves out bases, contributions and all that comes with them: only scores and attention
 	// rows are computed, and Heads empty means every head. Closure is NaN then: there is nothing to add up.
@@ -182,8 +194,17 @@ func (o Options) Validate() error {
 	if o.TopSources < 0 || o.TopSources > 0 && len(o.Sources) > 0 {
 		fault("the largest %d sources, and %d that are named: want one or the other", o.TopSources, len(o.Sources))
 	}
-	if o.AttentionOnly && (o.Factors || o.Pairs || o.Substitutions || o.Projections || o.Logits || len(o.Sources) > 0 || o.TopSources > 0 || o.Rotary) {
-		fault("attention only, and factors, pairs, substitutions, projections, logits, sources or rotary bands as well: want one or the other")
+	if o.AttentionOnly && (o.Factors || o.Pairs || o.Substitutions || o.Projections || o.Logits || len(o.Sources) > 0 || o.TopSources > 0 || o.Rotary || o.Norms) {
+		fault("attention only, and factors, pairs, substitutions, projections, logits, sources, rotary bands or norms as well: want one or the other")
+	}
+	if o.Norms && o.Convention != schema.Exact {
+		fault("norms that answer are arithmetic on contributions that add up, and those of convention %s do not", o.Convention)
+	}
+	if o.Gram < 0 || o.Gram > maxGram {
+		fault("inner products of %d components, want 0 to %d", o.Gram, maxGram)
+	}
+	if o.Gram > 0 && !o.Norms {
+		fault("inner products of components without norms: want both")
 	}
 	faults = append(faults, o.edgeFaults()...)
 	if !slices.Contains([]string{"", BOSAuto, BOSOn, BOSOff}, o.BOS) {
@@ -221,8 +242,11 @@ func (o Options) threads() int {
 	return o.Threads
 }
 
-// maxNullBases bounds the tables of an example.
-const maxNullBases = 1000
+// maxNullBases bounds the tables of an example, and maxGram its inner products of components.
+const (
+	maxNullBases = 1000
+	maxGram      = 200
+)
 
 // AllHeads lists every head of a model, layer after layer.
 func AllHeads(model schema.Model) []schema.Head {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"ducklens/schema"
 )
@@ -17,7 +18,7 @@ func (e *Engine) Run() schema.Run {
 		Model: e.Model(), Heads: e.Targets(), Components: e.Components(), Bases: e.Bases(), Movers: e.Movers(),
 		BOS: e.BOS(), BOSPolicy: cmp.Or(o.BOS, BOSAuto), Convention: o.Convention, Processing: o.Processing,
 		Precision: e.Precision(), BLAS: e.BLAS(), Threads: e.Threads(),
-		Factors: o.Factors, Pairs: o.Pairs, Logits: o.Logits, Options: o.further(),
+		Factors: o.Factors, Pairs: o.Pairs, Logits: o.Logits, Gram: slices.Clone(e.gram), Options: o.further(),
 	}
 }
 
@@ -33,8 +34,10 @@ func (o *Options) further() string {
 		Threshold     float64             `json:"threshold,omitempty"`
 		Sources       string              `json:"sources,omitempty"`
 		Rotary        bool                `json:"rotary,omitempty"`
+		Norms         bool                `json:"norms,omitempty"`
+		Gram          int                 `json:"gram,omitempty"`
 	}
-	a := asked{o.Substitutions, o.Projections, nil, o.MaxEdges, o.Baseline, o.Measures, o.Threshold, o.sources(), o.Rotary}
+	a := asked{o.Substitutions, o.Projections, nil, o.MaxEdges, o.Baseline, o.Measures, o.Threshold, o.sources(), o.Rotary, o.Norms, o.Gram}
 	for _, r := range o.Edges {
 		a.Edges = append(a.Edges, r.String())
 	}

@@ -142,7 +142,7 @@ func (e *Engine) largestHeads(shares []float64, below, n int) []int {
 			heads = append(heads, i)
 		}
 	}
-	slices.SortStableFunc(heads, func(a, b int) int { return cmp.Compare(shares[b], shares[a]) })
+	largestFirst(heads, shares)
 	return heads[:min(n, len(heads))]
 }
 

@@ -305,7 +305,8 @@ func options(t testing.TB, e ingest.Engine, n int) ingest.Options {
 var storedTables = []string{"meta", "model", "run", "component", "run_component", "head", "basis", "mover", "saved_query",
 	"prompt", "prompt_token", "edge", "score", "prompt_attention", "layer_scale", "contribution_wide",
 	"query_factor", "key_factor", "query_axis", "key_axis", "query_coordinate", "key_coordinate", "pair_contribution_wide", "pair_mean_wide",
-	"substitution", "projection", "vector_cosine", "logit", "logit_effect", "head_measure"}
+	"substitution", "projection", "vector_cosine", "logit", "logit_effect", "head_measure",
+	"component_norm", "component_gram", "component_qk_norm", "component_qk_gram", "ablation"}
 
 // tables reads every stored table of a file as text, row by row in the order of their values: two files with the
 // same tables hold the same bits (floats are printed so that they can be read back exactly).

@@ -48,6 +48,9 @@ func (w *writer) appendResult(tables *appenders, r *schema.Result) error {
 	if err := w.appendLogits(tables, r); err != nil {
 		return err
 	}
+	if err := w.appendNorms(tables, r); err != nil {
+		return err
+	}
 	for i := range r.Heads {
 		h := &r.Heads[i]
 		w.closure = max(w.closure, h.Score.Closure)

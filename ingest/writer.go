@@ -30,6 +30,7 @@ type writer struct {
 	replaces     bool              // there is a file that the new one replaces, once it is complete
 	rows         [tableCount]int64 // committed
 	means        *engine.PairMeans
+	norms        normsDone
 	closure      float64 // largest residual so far, of rows that are not committed too
 	prompt       stored  // of the prompt that is being written
 	tokens       int64   // of the prompts that are complete

@@ -21,7 +21,11 @@ type Result struct {
 	Example     Example
 	Heads       []HeadResult // in the order of the run's heads
 	LayerScales []LayerScale // empty for a model without post-norms
-	Logits      *Logits      // nil unless the run asked for logits
+
+	// Empty unless the run asked for norms.
+	Norms   []NormSquares   // by layer of target heads and position, each once; empty for a model without a norm before attention
+	QKNorms []QKNormSquares // by target head, side and position; empty for a model without QK-norm
+	Logits  *Logits         // nil unless the run asked for logits
 }
 
 // Logits holds the model's own logits of the key's and the baseline's token at the query position, and what adds up to
@@ -48,6 +52,29 @@ type LogitEffect struct {
 type LayerScale struct {
 	Layer, Pos        int
 	PostAttn, PostMLP float32
+}
+
+// NormSquares holds what the scale of the norm before a layer needs to be made again without some components, at one kept position.
+// The stream is centred where the norm centres; all numbers are divided by d_model.
+type NormSquares struct {
+	Layer, Pos    int
+	Whole         float64     // square of the scale: mean square of the stream, plus epsilon
+	With, Squared []float64   // by component below the layer: its inner product with the stream, and with itself
+	Gram          [][]float64 // inner products of the run's [Run.Gram] components below the layer
+}
+
+// QKNormSquares is the same for QK-norm, in the numbers of one head, or of all, that it looks at together, before its gain. All numbers
+// are divided by how many these are.
+type QKNormSquares struct {
+	Head          Head
+	Side          Side
+	Pos           int
+	Whole         float64   // mean square of the sum of all components, the bias apart
+	WholeBias     float64   // inner product of that sum and the bias
+	Constant      float64   // mean square of the bias, plus epsilon
+	With, Squared []float64 // by component: its inner product with the sum, and with itself
+	WithBias      []float64 // by component: its inner product with the bias
+	Gram          [][]float64
 }
 
 // HeadResult is what one target head did on one example.
@@ -177,4 +204,15 @@ type Band struct {
 	Wavelength                float64 // tokens in which the pair turns once; NaN where it does not turn
 	Score, Content            float32
 	Baseline, BaselineContent float32
+}
+
+// Ablated is what one target head did on one example when a component was replaced as it reached the stream and the model run on,
+// and the logits at the query position then. Numbers that do not exist are NaN.
+type Ablated struct {
+	Example, Component            int
+	Head                          Head
+	Score, Baseline               float32 // before any cap and before softmax
+	Prob, BaselineProb            float32
+	KeyLogit, BaselineLogit       float32 // of the tokens at the key and the baseline position, before any cap
+	OwnKeyLogit, OwnBaselineLogit float32 // with nothing replaced
 }

@@ -76,5 +76,6 @@ type Run struct {
 	Pairs         bool   // whether pair tables are stored for every example, not only their means
 	PairMeans     bool   // whether means of pairs are stored
 	Logits        bool   // whether logits are stored
+	Gram          []int  // components whose inner products with each other are stored, in their order; nil: none
 	Options       string // further things that the run was asked for, as a JSON object; "" if none
 }

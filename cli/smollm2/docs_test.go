@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write the outputs in README.md and docs
 var provider = flag.String("blas", "auto", "matrix-multiply provider that makes the files of TestDocuments")
 
 // documents are those that show what the files of make smollm2 say, from the root of the checkout.
-var documents = []string{"README.md", filepath.Join("docs", "smollm2.md")}
+var documents = []string{"README.md", filepath.Join("docs", "smollm2.md"), filepath.Join("docs", "ablation.md")}
 
 // TestDocuments makes the files, runs the commands of both documents that ask them, and compares what they print with what is shown.
 func TestDocuments(t *testing.T) {

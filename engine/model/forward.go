@@ -51,10 +51,15 @@ func (m *Model[T]) ForwardFor(ctx context.Context, seqs []Sequence, wanted Wante
 		return nil, fmt.Errorf("model: a pass to layer %d of a model that was loaded up to layer %d: %w",
 			stop, m.reach, ErrInput)
 	}
-	r := m.newRun(seqs, wanted, stop)
+	r := m.newRun(seqs, wanted, stop, false)
 	defer m.workspaces.put(r.workspace)
 	r.embed(seqs)
-	for l := range stop {
+	return r.through(ctx, 0, stop)
+}
+
+// through runs from layer first, before which the stream is there, to the end of the pass.
+func (r *run[T]) through(ctx context.Context, first, stop int) (*Cache[T], error) {
+	for l := first; l < stop; l++ {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("model: layer %d of a forward pass: %w", l, err)
 		}
@@ -65,10 +70,10 @@ func (m *Model[T]) ForwardFor(ctx context.Context, seqs []Sequence, wanted Wante
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("model: layer %d of a forward pass: %w", stop, err)
 	}
-	if stop == m.spec.Layers {
-		return r.cache, r.normalise(m.lastNorm(), r.norm, r.stream, stop, "ln_final", r.cache.scale[stop])
+	if stop == r.spec.Layers {
+		return r.cache, r.normalise(r.lastNorm(), r.norm, r.stream, stop, "ln_final", r.cache.scale[stop])
 	}
-	if err := r.normalise(m.preNorm(), r.norm, r.stream, stop, "ln1", r.cache.scale[stop]); err != nil {
+	if err := r.normalise(r.preNorm(), r.norm, r.stream, stop, "ln1", r.cache.scale[stop]); err != nil {
 		return nil, err
 	}
 	return r.cache, r.lastQK(stop)
@@ -113,12 +118,17 @@ type run[T blas.Float] struct {
 	turn    []rotation[T]   // by layer
 }
 
-func (m *Model[T]) newRun(seqs []Sequence, wanted Wanted, stop int) *run[T] {
+// newRun prepares a pass. Apart, no sequence shares rows with another.
+func (m *Model[T]) newRun(seqs []Sequence, wanted Wanted, stop int, apart bool) *run[T] {
 	r := &run[T]{Model: m, targets: make([][]schema.Head, stop+1),
 		rows: make([][]int, len(seqs)), shared: make([]int, len(seqs))}
 	var rows Rows
 	for i, s := range seqs {
-		r.rows[i], r.shared[i] = rows.add(s.Tokens[:used(s)], m.lengthClass(s.length()))
+		class := m.lengthClass(s.length())
+		if apart {
+			class = i
+		}
+		r.rows[i], r.shared[i] = rows.add(s.Tokens[:used(s)], class)
 	}
 	r.cache = newCache(m, stop, seqs, r.rows, wanted)
 	for h := range r.cache.heads { // each once
@@ -137,6 +147,11 @@ func (r *run[T]) layer(l int) error {
 	if err := r.attention(l); err != nil {
 		return err
 	}
+	return r.afterwards(l)
+}
+
+// afterwards runs what comes after attention in layer l.
+func (r *run[T]) afterwards(l int) error {
 	if r.spec.Parallel { // norms of the same rows: they differ in what is folded into the maps
 		copy(r.cache.mlpScale[l], r.cache.scale[l])
 	} else if err := r.normalise(r.preNorm(), r.norm, r.stream, l, "ln2", r.cache.mlpScale[l]); err != nil {

@@ -168,13 +168,7 @@ func (m *Model[T]) QKNormScale(head schema.Head, side schema.Side, normalised []
 	if m.spec.QKNorm == NoQKNorm {
 		return 1
 	}
-	section, from, to := queries, head.Index, head.Index+1
-	if side == schema.Key {
-		section, from, to = keys, m.spec.KVHead(head.Index), m.spec.KVHead(head.Index)+1
-	}
-	if m.spec.QKNorm == FullWidth {
-		from, to = 0, m.spec.sectionHeads(section)
-	}
+	section, from, to := m.normedHeads(head, side)
 	w, bias := m.layers[head.Layer].part(m.spec, section, from, to)
 	x, y := make([]T, len(normalised)), make([]T, w.Cols)
 	round(x, normalised)
@@ -184,6 +178,30 @@ func (m *Model[T]) QKNormScale(head schema.Head, side schema.Side, normalised []
 		squares += float64(v) * float64(v)
 	}
 	return math.Sqrt(squares/float64(len(y)) + m.spec.QKNormEps)
+}
+
+// QKNormMap is the map that makes the numbers which the QK-norm of a head's query or key looks at together
+// [d_model, m], the norm before attention folded in, with their bias [m]: m is d_head, or that of all heads. It
+// panics where the model has no QK-norm.
+func (m *Model[T]) QKNormMap(head schema.Head, side schema.Side) (w *tensor.Dense, bias []T) {
+	if m.spec.QKNorm == NoQKNorm {
+		panic("model: no QK-norm")
+	}
+	section, from, to := m.normedHeads(head, side)
+	part, b := m.layers[head.Layer].part(m.spec, section, from, to)
+	return m.dense(part.Unpack()), b
+}
+
+// normedHeads are the heads of a section whose numbers QK-norm looks at together.
+func (m *Model[T]) normedHeads(head schema.Head, side schema.Side) (section, from, to int) {
+	section, from = queries, head.Index
+	if side == schema.Key {
+		section, from = keys, m.spec.KVHead(head.Index)
+	}
+	if m.spec.QKNorm == FullWidth {
+		return section, 0, m.spec.sectionHeads(section)
+	}
+	return section, from, from + 1
 }
 
 // Sink is the logit of a head's sink, which stands beside its scores in the softmax, or -Inf where there is

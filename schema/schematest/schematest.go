@@ -143,6 +143,10 @@ func (w *writer) write(results []schema.Result) error {
 		{"logit_effect", w.logitEffects},
 		{"source_contribution", w.sources},
 		{"rotary_contribution", w.bands},
+		{"component_norm", w.norms},
+		{"component_gram", w.gram},
+		{"component_qk_norm", w.qkNorms},
+		{"component_qk_gram", w.qkGram},
 	} {
 		if err := w.appendAll(table.name, results, table.rows); err != nil {
 			return err

@@ -173,6 +173,11 @@ var references = []struct {
 	{"logit_effect", "logit effect", "logit effects", []string{"edge", "component_id"}},
 	{"source_contribution", "source of a component", "sources of components", []string{"edge", "head", "component_id"}},
 	{"rotary_contribution", "band of rotary embedding", "bands of rotary embedding", []string{"edge", "head"}},
+	{"component_norm", "inner product with a stream", "inner products with streams", []string{"prompt", "component_id"}},
+	{"component_gram", "inner product of components", "inner products of components", []string{"prompt", "component_id", "other_component_id"}},
+	{"component_qk_norm", "inner product for QK-norm", "inner products for QK-norm", []string{"prompt", "head", "component_id"}},
+	{"component_qk_gram", "inner product of components for QK-norm", "inner products of components for QK-norm", []string{"prompt", "head", "component_id", "other_component_id"}},
+	{"ablation", "ablation", "ablations", []string{"edge", "head", "component_id"}},
 }
 
 // orphans asks of each row of each table whether what it refers to is there.

@@ -86,3 +86,13 @@ SELECT m.run_id, h.label AS head, m.measure, sum(m.n)::BIGINT AS n, count(*) AS 
 FROM head_measure AS m
 JOIN head AS h ON h.run_id = m.run_id AND h.head_id = m.head_id
 GROUP BY m.run_id, h.ordinal, h.label, m.measure;
+
+-- ablation with the names of head and component, and the model's own numbers beside those without the component.
+CREATE VIEW head_ablation AS
+SELECT a.run_id, a.example_id, h.label AS head, c.label AS component, c.kind, a.method, a.place,
+  s.score AS own_score, a.score, s.diff AS own_diff, a.diff, s.prob AS own_prob, a.prob, s.baseline_prob AS own_baseline_prob, a.baseline_prob,
+  a.own_key_logit, a.key_logit, a.own_baseline_logit, a.baseline_logit
+FROM ablation AS a
+JOIN score AS s ON s.run_id = a.run_id AND s.example_id = a.example_id AND s.head_id = a.head_id
+JOIN head AS h ON h.run_id = a.run_id AND h.head_id = a.head_id
+JOIN component AS c ON c.component_id = a.component_id;

@@ -52,30 +52,40 @@ func (m *Model) Contrasts(r *Run, rows [][]float64, layer, head, query, key int)
 // Without takes each component away from the stream before the layer, with every norm made anew: the score to
 // the key when it is away at the query, at the key, at both, and the key's probability in these cases. [C][6]
 func (m *Model) Without(r *Run, layer, head, query, key int) [][]float64 {
-	o, n, g := &r.Layer[layer], len(r.Tokens), m.KVHead(head)
 	var list [][]float64
-	atKey := m.Components(r, schema.Processed, layer, key)
-	for c, x := range m.Components(r, schema.Processed, layer, query) {
-		norm := m.Layer[layer].Norm
-		qs, _ := m.query(layer, norm.Apply(sub(r.Resid[layer][query], x)), query, n)
-		ks, _ := m.key(layer, norm.Apply(sub(r.Resid[layer][key], atKey[c])), key, n)
-		q, k := qs[head], ks[g]
-		var scores, probs []float64
-		for _, side := range [][2][]float64{{q, o.K[key][g]}, {o.Q[query][head], k}, {q, k}} {
-			row := make([]float64, n)
-			for j := range row {
-				row[j] = math.Inf(-1)
-				if m.Sees(layer, query, j) {
-					row[j] = dot(side[0], o.K[j][g]) / m.AttnScaleOf(layer)
-				}
-			}
-			row[key] = dot(side[0], side[1]) / m.AttnScaleOf(layer)
-			pattern, _ := m.Attend(layer, head, row)
-			scores, probs = append(scores, row[key]), append(probs, pattern[key])
-		}
-		list = append(list, append(scores, probs...))
+	for c := range m.Components(r, schema.Processed, layer, query) {
+		list = append(list, m.WithoutSet(r, layer, head, query, key, []int{c}))
 	}
 	return list
+}
+
+// WithoutSet is Without for a set of components: [6].
+func (m *Model) WithoutSet(r *Run, layer, head, query, key int, gone []int) []float64 {
+	o, n, g := &r.Layer[layer], len(r.Tokens), m.KVHead(head)
+	rest := func(pos int) []float64 {
+		x, components := r.Resid[layer][pos], m.Components(r, schema.Processed, layer, pos)
+		for _, c := range gone {
+			x = sub(x, components[c])
+		}
+		return m.Layer[layer].Norm.Apply(x)
+	}
+	qs, _ := m.query(layer, rest(query), query, n)
+	ks, _ := m.key(layer, rest(key), key, n)
+	q, k := qs[head], ks[g]
+	var scores, probs []float64
+	for _, side := range [][2][]float64{{q, o.K[key][g]}, {o.Q[query][head], k}, {q, k}} {
+		row := make([]float64, n)
+		for j := range row {
+			row[j] = math.Inf(-1)
+			if m.Sees(layer, query, j) {
+				row[j] = dot(side[0], o.K[j][g]) / m.AttnScaleOf(layer)
+			}
+		}
+		row[key] = dot(side[0], side[1]) / m.AttnScaleOf(layer)
+		pattern, _ := m.Attend(layer, head, row)
+		scores, probs = append(scores, row[key]), append(probs, pattern[key])
+	}
+	return append(scores, probs...)
 }
 
 // SourcesOf splits the key-side contribution of every earlier head by the position that it read from: [layer

@@ -44,6 +44,11 @@ func (m *Model) Forward(tokens []int) *Run { return m.ForwardWithout(tokens, nil
 // ForwardWithout runs the model with one component taken away from the stream at all positions, when it is
 // written: a head, or the MLP of a layer (index -1). nil takes nothing away.
 func (m *Model) ForwardWithout(tokens []int, away *schema.Head) *Run {
+	return m.ForwardInstead(tokens, away, func(int) ([]float64, bool) { return make([]float64, m.DModel), true })
+}
+
+// ForwardInstead puts what instead gives for a position [d] in the place of the component, where it says so.
+func (m *Model) ForwardInstead(tokens []int, away *schema.Head, instead func(pos int) ([]float64, bool)) *Run {
 	r := &Run{Tokens: tokens}
 	x := make([][]float64, len(tokens))
 	for i, t := range tokens {
@@ -60,15 +65,21 @@ func (m *Model) ForwardWithout(tokens []int, away *schema.Head) *Run {
 		y := make([][]float64, len(x))
 		for i := range x {
 			y[i] = add(x[i], o.Attn[i])
-			if away != nil && away.Layer == l && away.Index >= 0 {
-				y[i] = sub(y[i], o.Head[i][away.Index])
+			other, replaced := []float64(nil), false
+			if away != nil && away.Layer == l {
+				other, replaced = instead(i)
+			}
+			if replaced && away.Index >= 0 {
+				y[i] = add(sub(y[i], o.Head[i][away.Index]), other)
 			}
 			from := y[i]
 			if m.Parallel {
 				from = x[i]
 			}
 			m.feed(l, &o, from)
-			if away == nil || away.Layer != l || away.Index >= 0 {
+			if replaced && away.Index < 0 {
+				y[i] = add(y[i], other)
+			} else {
 				y[i] = add(y[i], o.MLP[i])
 			}
 		}

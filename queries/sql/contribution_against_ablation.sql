@@ -1,0 +1,51 @@
+-- name: contribution_against_ablation
+-- title: Contributions, and what is lost without the component
+-- subtitle: {model}, head {head}, {prompts} prompts ({source}), {how} ablation, run {run}
+-- description: Each point is a component that was ablated (ducklens ablate). Across: its contribution to the score difference
+--   between key and baseline, or to the score of the key where prompts have no baseline: that of the query side where it was
+--   ablated at the query alone, the sum of both sides where it was ablated at all positions; where it was ablated at the key alone, that
+--   of the key side to the score of the key. Up: how much of the same is lost when the component is replaced as it reaches the
+--   stream and all that comes after responds. Means over the prompts that have an ablation. Points on the diagonal are contributions
+--   that tell what happens without the component; above it something else went with it, below it something else made up for it.
+-- param: run INTEGER = NULL, number of the run; NULL is the last complete one
+-- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
+-- param: how TEXT = 'zero', what stood in the place of the component, zero or mean
+-- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
+--   a column of the prompt file; NULL is all
+-- say: only, prompts with {value}
+-- chart: scatter
+-- x: contribution
+-- y: lost
+-- series: kind
+-- label: component
+-- facet: place
+-- x_title: contribution (score units)
+-- y_title: lost on ablation (score units)
+-- fit: line
+
+WITH target AS (
+  SELECT h.run_id, h.head_id FROM head AS h
+  WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
+), whole AS (
+  SELECT w.example_id, w.component_id, w.side, coalesce(w.diff_perp_perp, w.score_perp_perp) AS amount, w.score_perp_perp AS at_key
+  FROM target AS t JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id
+  JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id AND qb.kind = 'whole'
+  JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id AND kb.kind = 'whole'
+), part AS (
+  SELECT w.example_id, w.component_id, coalesce(sum(w.amount) FILTER (w.side = 'query'), 0) AS of_query, coalesce(sum(w.amount) FILTER (w.side = 'key'), 0) AS of_key,
+    coalesce(sum(w.at_key) FILTER (w.side = 'key'), 0) AS at_key
+  FROM whole AS w GROUP BY w.example_id, w.component_id
+)
+SELECT CASE a.place WHEN 'all' THEN 'ablated everywhere' WHEN 'query' THEN 'ablated at the query' ELSE 'ablated at the key' END AS place,
+  CASE c.kind WHEN 'mlp' THEN 'MLP' ELSE 'head' END AS kind, c.label AS component,
+  avg(CASE a.place WHEN 'query' THEN p.of_query WHEN 'key' THEN p.at_key ELSE p.of_query + p.of_key END) AS contribution,
+  avg(CASE WHEN a.place = 'key' OR a.diff IS NULL THEN s.score - a.score ELSE s.diff - a.diff END) AS lost,
+  stddev_samp(CASE WHEN a.place = 'key' OR a.diff IS NULL THEN s.score - a.score ELSE s.diff - a.diff END) / sqrt(count(*)) AS se,
+  avg(s.prob - a.prob) AS prob_lost, avg(a.own_key_logit - a.key_logit) AS logit_lost, count(*) AS n
+FROM target AS t JOIN ablation AS a ON a.run_id = t.run_id AND a.head_id = t.head_id AND a.method = $how::VARCHAR
+JOIN score AS s ON s.run_id = a.run_id AND s.example_id = a.example_id AND s.head_id = a.head_id
+JOIN component AS c ON c.component_id = a.component_id
+JOIN part AS p ON p.example_id = a.example_id AND p.component_id = a.component_id
+WHERE ($only::VARCHAR IS NULL OR a.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
+GROUP BY a.place, c.component_id, c.kind, c.label
+ORDER BY CASE a.place WHEN 'all' THEN 1 WHEN 'query' THEN 2 ELSE 3 END, c.component_id
