@@ -114,13 +114,3 @@ func printInfo(out io.Writer, path string, runs *queries.Result) error {
 	}
 	return w.Flush()
 }
-
-// askOnce opens a file, asks it one question that ducklens itself wrote, and closes it.
-func askOnce(ctx context.Context, path, sql string) (result *queries.Result, err error) {
-	s, err := openToAsk(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	defer closing(s, &err)
-	return ask(ctx, s, sql, nil)
-}
