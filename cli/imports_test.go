@@ -42,7 +42,7 @@ func rules() []rule {
 		{path: "engine/model", internal: []string{"schema", "engine/blas", "engine/checkpoint/...", "engine/decompose", "engine/rotary", "engine/model", "engine/internal/..."}, never: append(sql, cobra)},
 		{path: "engine/model/modeltest", internal: []string{"schema", "engine/..."}, never: append(sql, cobra)},
 		{path: "engine/model/plain", internal: []string{"schema", "engine/checkpoint", "engine/family", "engine/model", "engine/rotary"}, outside: []string{}},
-		{path: "engine/decompose", internal: []string{"schema", "engine/blas", "engine/rotary"}, never: append(sql, cobra)},
+		{path: "engine/decompose", internal: []string{"schema", "engine/blas", "engine/rotary", "engine/internal/workers"}, never: append(sql, cobra)},
 		{path: "ingest", internal: []string{"schema", "schema/dbfile", "schema/draft", "engine", "ingest/..."}, outside: []string{driver}},
 		{path: "ingest/prompts", internal: []string{"schema", "schema/dbfile"}, outside: []string{driver, "gonum.org/v1/gonum"}, never: []string{tensor}},
 		{path: "queries", internal: []string{}, outside: []string{}, never: []string{"database/sql"}},

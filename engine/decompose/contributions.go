@@ -30,7 +30,7 @@ type Table struct {
 
 	// Score and Baseline [row][schema.Quadrant] are shares of the score to the key and to the baseline
 	// position, before cap and softmax. The last row is the bias, b_K or b_Q, if there is one.
-	// Baseline is nil where the example has none.
+	// Baseline is nil where the example has none; that of a mean is the mean of the shares.
 	Score, Baseline [][4]float64
 }
 
@@ -56,6 +56,9 @@ func Contributions[T blas.Float](in Input[T]) (Output, error) {
 	out := Output{Rows: in.rows(), scale: max(1, math.Abs(float64(in.Key.Score)))}
 	if in.Baseline != nil {
 		out.scale = max(out.scale, math.Abs(float64(in.Baseline.Score)))
+	}
+	if in.Mean != nil {
+		out.scale = max(out.scale, math.Abs(in.Mean.Score))
 	}
 	keySide(&in, &out)
 	querySide(&in, &out)
@@ -99,6 +102,14 @@ func keySide[T blas.Float](in *Input[T], out *Output) {
 			}
 			out.close(reference, t.Baseline)
 		}
+		if in.Mean != nil {
+			t.Baseline = in.Mean.contributions(in.AttnScale, fixedQueries[i], j)
+			reference := in.Mean.Score
+			if replaced {
+				reference = dot(fixedQueries[i].whole(), in.Mean.vector) / in.AttnScale
+			}
+			out.close(reference, t.Baseline)
+		}
 		out.Tables = append(out.Tables, t)
 	}
 }
@@ -108,13 +119,16 @@ func keySide[T blas.Float](in *Input[T], out *Output) {
 func querySide[T blas.Float](in *Input[T], out *Output) {
 	m := in.maps(schema.Key)
 	var fixedKeys, fixedBaselines []fixed
-	for _, basis := range in.KeyBases {
+	for j, basis := range in.KeyBases {
 		if in.Convention == schema.Notebook && basis.kind() == schema.Replacement {
 			basis = KeyBases{} // written where nobody reads: the key stays the model's
 		}
 		fixedKeys = append(fixedKeys, in.splitFixed(&in.Key, m, basis.AtKey))
 		if in.Baseline != nil {
 			fixedBaselines = append(fixedBaselines, in.splitFixed(in.Baseline, m, basis.AtBaseline))
+		}
+		if in.Mean != nil {
+			fixedBaselines = append(fixedBaselines, in.Mean.split(j))
 		}
 	}
 	// Key and baseline are read against the same components, those at the query position: one pass does both.
@@ -133,9 +147,9 @@ func querySide[T blas.Float](in *Input[T], out *Output) {
 			reference = in.scoreOf(fixedKeys[j].whole(), in.Query.Vector)
 		}
 		out.close(reference, t.Score)
-		if in.Baseline != nil {
+		if len(fixedBaselines) > 0 {
 			t.Baseline = atQuery.contributions(out.Rows, len(fixedKeys)+j, i, true)
-			reference := float64(in.Baseline.Score)
+			reference := in.baselineScore()
 			if replaced {
 				reference = in.scoreOf(fixedBaselines[j].whole(), in.Query.Vector)
 			}
@@ -265,6 +279,17 @@ func (out *Output) close(reference float64, contributions [][4]float64) {
 // scoreOf gives the score of a query and a key vector.
 func (in *Input[T]) scoreOf(a []float64, b []T) float64 {
 	return dot(a, widen(b)) / in.AttnScale
+}
+
+// baselineScore is the model's own score to the baseline; NaN where the example has none.
+func (in *Input[T]) baselineScore() float64 {
+	switch {
+	case in.Baseline != nil:
+		return float64(in.Baseline.Score)
+	case in.Mean != nil:
+		return in.Mean.Score
+	}
+	return math.NaN()
 }
 
 func queryAxes(bases []Basis) [][][]float64 {

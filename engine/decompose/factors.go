@@ -35,7 +35,7 @@ type Axis[T blas.Float] struct {
 // FactorSet holds the factors of one example.
 type FactorSet[T blas.Float] struct {
 	Query, Key Factors[T]
-	Baseline   *Factors[T] // the key at the baseline position; nil where the example has none
+	Baseline   *Factors[T] // the key at the baseline position, or the mean key, which has no axes; nil where the example has none
 }
 
 // AllFactors computes the factors, with the axes of all bases of the input, whatever Input.Pairs says. The
@@ -62,6 +62,9 @@ func AllFactors[T blas.Float](in Input[T]) (FactorSet[T], error) {
 			return FactorSet[T]{}, fmt.Errorf("decompose: baseline factors: %w", err)
 		}
 		set.Baseline = &baseline
+	}
+	if in.Mean != nil {
+		set.Baseline = in.Mean.factors()
 	}
 	return set, nil
 }

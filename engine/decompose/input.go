@@ -62,7 +62,8 @@ type Input[T blas.Float] struct {
 	Components []schema.Component // the writers below the head's layer, one for each row
 	Maps       Maps[T]
 	Query, Key Position[T]
-	Baseline   *Position[T] // nil where the example has none
+	Baseline   *Position[T] // nil where the example has none, or a mean
+	Mean       *Mean[T]     // the baseline, where it is a mean of keys; else nil
 
 	// QKScale is the scale that QK-norm would give a vector of a side that the norm has made of another
 	// stream [d_model]. nil: there is no QK-norm.
@@ -155,6 +156,11 @@ func (in *Input[T]) check() error {
 		}
 		lengths = append(lengths,
 			length{"baseline stream", len(in.Baseline.Stream), dModel}, length{"baseline vector", len(in.Baseline.Vector), dHead})
+	}
+	if in.Mean != nil {
+		if err := in.Mean.fits(in); err != nil {
+			return err
+		}
 	}
 	for _, l := range lengths {
 		if l.got != l.want {

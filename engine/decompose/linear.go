@@ -1,6 +1,8 @@
 package decompose
 
 import (
+	"slices"
+
 	"ducklens/engine/blas"
 	"ducklens/schema"
 )
@@ -25,34 +27,38 @@ func QueryLinear[T blas.Float](in Input[T]) (toKey, toBaseline Linear, err error
 	if err := in.check(); err != nil {
 		return Linear{}, Linear{}, err
 	}
-	toKey = in.linear(schema.Query, &in.Query, in.Key.Vector)
-	if in.Baseline != nil {
-		toBaseline = in.linear(schema.Query, &in.Query, in.Baseline.Vector)
+	toKey = in.linear(schema.Query, &in.Query, widen(in.Key.Vector))
+	switch {
+	case in.Baseline != nil:
+		toBaseline = in.linear(schema.Query, &in.Query, widen(in.Baseline.Vector))
+	case in.Mean != nil: // the mean of the maps to all keys
+		toBaseline = in.linear(schema.Query, &in.Query, slices.Clone(in.Mean.vector))
 	}
 	return toKey, toBaseline, nil
 }
 
 // KeyLinear gives the maps from the key side to the score, at the key position and at the baseline position;
-// they are one where keys do not turn. The second is zero where the example has no baseline.
+// they are one where keys do not turn. The second is zero where the example has no baseline position: a mean
+// has no stream for a map to read.
 func KeyLinear[T blas.Float](in Input[T]) (atKey, atBaseline Linear, err error) {
 	if err := in.check(); err != nil {
 		return Linear{}, Linear{}, err
 	}
-	atKey = in.linear(schema.Key, &in.Key, in.Query.Vector)
+	query := widen(in.Query.Vector)
+	atKey = in.linear(schema.Key, &in.Key, slices.Clone(query))
 	switch {
 	case in.Baseline == nil:
 	case in.Key.Turn.IsZero() && in.Baseline.Turn.IsZero():
 		atBaseline = atKey
 	default:
-		atBaseline = in.linear(schema.Key, in.Baseline, in.Query.Vector)
+		atBaseline = in.linear(schema.Key, in.Baseline, query)
 	}
 	return atKey, atBaseline, nil
 }
 
-// linear takes the position of the free side and the fixed vector [d_head] of the other.
-func (in *Input[T]) linear(side schema.Side, p *Position[T], fixedVector []T) Linear {
+// linear takes the position of the free side and the fixed vector [d_head] of the other, which it overwrites.
+func (in *Input[T]) linear(side schema.Side, p *Position[T], f []float64) Linear {
 	m := in.maps(side)
-	f := widen(fixedVector)
 	scale(f, 1/in.AttnScale)
 	f = frameWith(m, p, 1).undo(f)
 	return Linear{Map: centred(in.Norm, products(m.w, len(f), [][]float64{f}).Data), Bias: dot(widen(m.bias), f)}

@@ -25,7 +25,7 @@ type Substitution[T blas.Float] struct {
 // Substituted is what a substitution gives.
 type Substituted struct {
 	Score    float64 // to the key
-	Baseline float64 // to the baseline position; NaN where the example has none
+	Baseline float64 // to the baseline; NaN where the example has none, or a mean and the key is replaced
 	Prob     float64 // softmax of the attention row with only the key's score replaced by Score
 
 	// DiffProb is Prob with Score - Baseline in place of Score. A difference among raw scores has no direct
@@ -39,7 +39,7 @@ func NewSubstitution[T blas.Float](in Input[T], scores []T, key int) (*Substitut
 	if key < 0 || key >= len(scores) {
 		return nil, fmt.Errorf("decompose: key at %d of an attention row of %d: %w", key, len(scores), ErrShape)
 	}
-	s := &Substitution[T]{in: in, row: widen(scores), key: key, keyOwn: float64(in.Key.Score), baselineOwn: math.NaN()}
+	s := &Substitution[T]{in: in, row: widen(scores), key: key, keyOwn: float64(in.Key.Score), baselineOwn: in.baselineScore()}
 	for i, v := range s.row {
 		s.row[i] = s.cap(v)
 	}
@@ -50,9 +50,6 @@ func NewSubstitution[T blas.Float](in Input[T], scores []T, key int) (*Substitut
 	if s.AtKey, s.AtBaseline, err = KeyLinear(in); err != nil {
 		return nil, err
 	}
-	if in.Baseline != nil {
-		s.baselineOwn = float64(in.Baseline.Score)
-	}
 	return s, nil
 }
 
@@ -62,14 +59,15 @@ func (s *Substitution[T]) Query(v []T) (Substituted, error) {
 		return Substituted{}, err
 	}
 	baseline := math.NaN()
-	if s.in.Baseline != nil {
+	if s.in.Baseline != nil || s.in.Mean != nil {
 		baseline = s.score(s.ToBaseline, schema.Query, v)
 	}
 	return s.attend(s.score(s.ToKey, schema.Query, v), baseline), nil
 }
 
 // Key puts atKey in place of the stream at the key position, and atBaseline at the baseline position, each
-// [d_model], the query fixed. atBaseline is not used where the example has no baseline.
+// [d_model], the query fixed. atBaseline is not used where the example has no baseline position: what would be
+// the mean of replaced keys needs a vector for each of them.
 func (s *Substitution[T]) Key(atKey, atBaseline []T) (Substituted, error) {
 	if err := s.check(atKey); err != nil {
 		return Substituted{}, err
@@ -153,9 +151,12 @@ func (s *Substitution[T]) prob(score float64) float64 {
 }
 
 // cap is what the softmax sees of a score.
-func (s *Substitution[T]) cap(score float64) float64 {
-	if s.in.SoftCap == 0 {
+func (s *Substitution[T]) cap(score float64) float64 { return capped(s.in.SoftCap, score) }
+
+// capped is softCap tanh(score / softCap), or the score where softCap is 0: there is no cap.
+func capped(softCap, score float64) float64 {
+	if softCap == 0 {
 		return score
 	}
-	return s.in.SoftCap * math.Tanh(score/s.in.SoftCap)
+	return softCap * math.Tanh(score/softCap)
 }

@@ -1,0 +1,317 @@
+package decompose
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"ducklens/engine/blas"
+	"ducklens/engine/internal/workers"
+	"ducklens/schema"
+)
+
+// ErrNoOther is returned for a mean over the other keys of a query that sees its key alone.
+var ErrNoOther = errors.New("the query sees no other position")
+
+// Keys holds what the components add to the key vectors of one head at the positions 0, 1, ... of a prompt: at
+// each the vectors of [Factors], whole. They do not depend on a query, so they are made once for a prompt, and
+// every query takes inner products with them ([Keys.Row]) or weighted means of them ([Keys.Means]).
+type Keys[T blas.Float] struct {
+	in        Input[T] // norm, maps, components: nothing of one query
+	positions []Position[T]
+	rows      []int // into Input.Components
+	bias      bool  // there is one row more
+	dHead     int
+	threads   int
+	vectors   []T         // [position, row, d_head]
+	own       [][]float64 // [position][d_head] the model's own keys
+}
+
+// NewKeys computes the vectors at every position, on so many threads. Of the input it reads what belongs to
+// the head and to no position. The convention must be exact. It returns [ErrShape] where a position does not
+// fit the maps.
+func NewKeys[T blas.Float](in Input[T], positions []Position[T], threads int) (*Keys[T], error) {
+	if in.Convention != schema.Exact {
+		return nil, fmt.Errorf("decompose: keys of a prompt: %w", ErrConvention)
+	}
+	in.Query, in.Key, in.Baseline, in.Mean, in.QueryBases, in.KeyBases, in.Pairs = Position[T]{}, Position[T]{}, nil, nil, nil, nil, nil
+	k := &Keys[T]{in: in, positions: positions, rows: in.rows(), bias: in.Maps.BK != nil, threads: threads}
+	if len(positions) == 0 {
+		return k, nil
+	}
+	k.dHead = len(positions[0].Vector)
+	for i := range positions {
+		p := &positions[i]
+		at := in
+		at.Query, at.Key = *p, *p // a query vector has the length of a key vector
+		if err := at.check(); err != nil {
+			return nil, fmt.Errorf("position %d: %w", i, err)
+		}
+		if len(p.Vector) != k.dHead {
+			return nil, fmt.Errorf("decompose: key at position %d has %d entries, want %d: %w", i, len(p.Vector), k.dHead, ErrShape)
+		}
+		k.own = append(k.own, widen(p.Vector))
+	}
+	k.vectors = make([]T, len(positions)*k.size())
+	faults := make([]error, len(positions))
+	workers.Do(threads, len(positions), func(i int) {
+		f, err := in.factorsAt(&positions[i], in.Maps.WK, in.maps(schema.Key), nil)
+		copy(k.vectors[i*k.size():(i+1)*k.size()], f.Vectors)
+		faults[i] = err
+	})
+	for i, err := range faults {
+		if err != nil {
+			return nil, fmt.Errorf("decompose: keys at position %d: %w", i, err)
+		}
+	}
+	return k, nil
+}
+
+// n is the number of rows of a position, and size that of its numbers.
+func (k *Keys[T]) n() int {
+	if k.bias {
+		return len(k.rows) + 1
+	}
+	return len(k.rows)
+}
+
+func (k *Keys[T]) size() int { return k.n() * k.dHead }
+
+// Row splits the scores that a query vector [d_head] gives the positions from to to-1 over what the components
+// added to the keys there: [position, component], the components in the order of the input's, b_K last if
+// there is one. Each position adds up to its score, before cap and softmax.
+func (k *Keys[T]) Row(query []T, from, to int) blas.Matrix[float64] {
+	q := widen(query)
+	scale(q, 1/k.in.AttnScale)
+	products := blas.Dots(k.vectors[from*k.size():to*k.size()], k.dHead, [][]float64{q})
+	return blas.NewMatrix(to-from, k.n(), products.Data)
+}
+
+// QueryRow splits the same scores over what the components added to the query vector at position p:
+// [component, position], b_Q last if there is one.
+func (k *Keys[T]) QueryRow(p *Position[T], from, to int) (blas.Matrix[float64], error) {
+	f, err := k.in.factorsAt(p, k.in.Maps.WQ, k.in.maps(schema.Query), nil)
+	if err != nil {
+		return blas.Matrix[float64]{}, fmt.Errorf("decompose: query factors: %w", err)
+	}
+	out := blas.Dots(f.Vectors, k.dHead, k.own[from:to])
+	scale(out.Data, 1/k.in.AttnScale)
+	return out, nil
+}
+
+// KeyParts says how one key basis splits the keys at the positions of [Keys]: at each along directions of its
+// own. What splits one component's key at position s is its coordinates along the axes V_s, and their images,
+// as [Factors] has them; the model's own key there is split as that of any position is.
+type KeyParts[T blas.Float] struct {
+	kind  schema.BasisKind
+	axes  []keyAxis[T] // as many as the position with most has
+	fixed []fixed      // by position
+}
+
+// keyAxis is one axis at each position: zeros where a basis has fewer.
+type keyAxis[T blas.Float] struct {
+	images      []T // [position, d_head]
+	coordinates []T // [position, row]
+}
+
+// Split makes the parts of a basis of each position. A basis that depends on the query as well is split anew for each.
+func (k *Keys[T]) Split(bases []Basis) (*KeyParts[T], error) {
+	if len(bases) != len(k.positions) {
+		return nil, fmt.Errorf("decompose: bases of %d positions, and there are keys of %d: %w", len(bases), len(k.positions), ErrShape)
+	}
+	parts := &KeyParts[T]{fixed: make([]fixed, len(bases))}
+	if len(bases) == 0 {
+		return parts, nil
+	}
+	parts.kind = bases[0].kind
+	for i, b := range bases {
+		if b.kind != parts.kind || !b.fits(len(k.positions[i].Stream)) {
+			return nil, fmt.Errorf("decompose: basis at position %d is %s, and %s at the first, want one kind of d_model = %d entries: %w",
+				i, b.kind, parts.kind, len(k.positions[i].Stream), ErrShape)
+		}
+		for len(parts.axes) < len(b.axes) {
+			parts.axes = append(parts.axes, keyAxis[T]{make([]T, len(bases)*k.dHead), make([]T, len(bases)*k.n())})
+		}
+	}
+	m := k.in.maps(schema.Key)
+	workers.Do(k.threads, len(bases), func(i int) {
+		p := &k.positions[i]
+		parts.fixed[i] = k.in.splitFixed(p, m, bases[i])
+		if len(bases[i].axes) == 0 {
+			return
+		}
+		along := products(data[T](p.Components), len(p.Stream), bases[i].axes)
+		f := frameAt(m, p)
+		for a, v := range bases[i].axes {
+			axis := parts.axes[a]
+			image := applyTransposed(m.w, v, k.dHead)
+			f.apply(image)
+			copy(axis.images[i*k.dHead:(i+1)*k.dHead], narrow[T](image))
+			for j, row := range k.rows {
+				axis.coordinates[i*k.n()+j] = T(along.row(row)[a] / float64(p.Scale))
+			}
+		}
+	})
+	return parts, nil
+}
+
+// Mean is a key that stands at no position: the mean of the keys of a prompt with weights that add up to 1. As
+// scores are linear in the key, a score with it is the mean of the scores, with the same weights, and
+// everything that is linear in the key has its mean.
+type Mean[T blas.Float] struct {
+	Score float64        // the mean of the model's own scores with the same weights, before any cap
+	Parts []*KeyParts[T] // by the index of Input.KeyBases
+
+	keys    *Keys[T]
+	weights []float64 // by position from 0; zeros where the query does not see, and at the end
+	vectors []T       // [row, d_head] mean of Keys.vectors
+	vector  []float64 // [d_head] mean of the model's own keys
+}
+
+// meansTogether bounds the means of one matrix product.
+const meansTogether = 32
+
+// Means makes a mean for each list of weights, which are by position, from 0; positions behind the end of a
+// list have none. Each is the same whatever others are asked for.
+func (k *Keys[T]) Means(provider blas.Provider, weights [][]float64) ([]*Mean[T], error) {
+	list := make([]*Mean[T], 0, len(weights))
+	for len(weights) > 0 {
+		part := weights[:min(meansTogether, len(weights))]
+		weights = weights[len(part):]
+		w := blas.NewMatrix(len(part), len(k.positions), make([]T, len(part)*len(k.positions)))
+		for i, x := range part {
+			if len(x) > len(k.positions) {
+				return nil, fmt.Errorf("decompose: weights of %d positions, and there are keys of %d: %w", len(x), len(k.positions), ErrShape)
+			}
+			copy(w.Row(i), narrow[T](x))
+		}
+		all := blas.NewMatrix(len(part), k.size(), make([]T, len(part)*k.size()))
+		blas.Gemm(provider, k.threads, all, w, blas.NewMatrix(len(k.positions), k.size(), k.vectors), false)
+		for i, x := range part {
+			m := &Mean[T]{Score: math.NaN(), keys: k, weights: x, vectors: all.Row(i), vector: make([]float64, k.dHead)}
+			for s, weight := range x {
+				axpy(weight, k.own[s], m.vector)
+			}
+			list = append(list, m)
+		}
+	}
+	return list, nil
+}
+
+// fits finds the first misfit with an input.
+func (m *Mean[T]) fits(in *Input[T]) error {
+	switch {
+	case in.Baseline != nil:
+		return fmt.Errorf("decompose: a baseline position and a mean key, want one of them: %w", ErrShape)
+	case in.Convention != schema.Exact:
+		return fmt.Errorf("decompose: mean key: %w", ErrConvention)
+	case m.keys.dHead != len(in.Query.Vector) || len(m.keys.in.Components) != len(in.Components):
+		return fmt.Errorf("decompose: mean key of %d entries and %d components, want %d and %d: %w",
+			m.keys.dHead, len(m.keys.in.Components), len(in.Query.Vector), len(in.Components), ErrShape)
+	case len(m.Parts) != len(in.KeyBases):
+		return fmt.Errorf("decompose: parts of the mean key along %d bases, want %d: %w", len(m.Parts), len(in.KeyBases), ErrShape)
+	}
+	for i, b := range in.KeyBases {
+		if b.kind() != m.Parts[i].kind {
+			return fmt.Errorf("decompose: key basis %d is %s at the key and %s in the mean, want one kind: %w", i, b.kind(), m.Parts[i].kind, ErrShape)
+		}
+	}
+	return nil
+}
+
+// contributions gives the quadrants of each row, then of the bias if there is one, of the score with the mean
+// key, for one fixed query and one key basis. With g a part of the query, and V_s the axes at position s,
+//
+//	g . sum_s w_s k_c,s / attn_scale             all of component c, k_c,s being its vector of Keys
+//	sum_s w_s (g . F_s W_K^T V_s) (V_s^T x_c,s / sigma_s) / attn_scale   what of it is parallel
+func (m *Mean[T]) contributions(attnScale float64, f fixed, basis int) [][4]float64 {
+	place := [2][2]schema.Quadrant{{schema.ParPar, schema.ParPerp}, {schema.PerpPar, schema.PerpPerp}}
+	n := m.keys.n()
+	out := make([][4]float64, n)
+	for part, g := range [2][]float64{f.par, f.perp} {
+		if g == nil {
+			continue
+		}
+		whole := products(m.vectors, m.keys.dHead, [][]float64{g})
+		par := make([]float64, n)
+		for _, axis := range m.Parts[basis].axes {
+			along := make([]float64, len(m.weights))
+			for s, w := range m.weights {
+				if w != 0 {
+					along[s] = w * blas.Dot(axis.images[s*m.keys.dHead:(s+1)*m.keys.dHead], g)
+				}
+			}
+			axpy(1, blas.Combine(axis.coordinates[:len(along)*n], along, n), par)
+		}
+		for i := range out {
+			out[i][place[part][0]] = par[i] / attnScale
+			out[i][place[part][1]] = (whole.Data[i] - par[i]) / attnScale
+		}
+	}
+	return out
+}
+
+// split is the mean of the model's own keys, each split along its own basis.
+func (m *Mean[T]) split(basis int) fixed {
+	parts := m.Parts[basis]
+	out := fixed{perp: make([]float64, m.keys.dHead)}
+	if parts.kind != schema.Whole {
+		out.par = make([]float64, m.keys.dHead)
+	}
+	for s, w := range m.weights {
+		if w == 0 {
+			continue
+		}
+		axpy(w, parts.fixed[s].perp, out.perp)
+		if out.par != nil {
+			axpy(w, parts.fixed[s].par, out.par)
+		}
+	}
+	return out
+}
+
+// factors are those of the mean key, whole: its parts along a basis are a mean over positions that each have
+// axes of their own, so that no few axes and coordinates are theirs.
+func (m *Mean[T]) factors() *Factors[T] {
+	return &Factors[T]{Rows: m.keys.rows, Bias: m.keys.bias, DHead: m.keys.dHead, Vectors: m.vectors}
+}
+
+// Others gives the weights, which add up to 1, of the positions that a query sees but for its key, as a
+// baseline of that kind has them: the same for all ([schema.BaselineMean]), or their attention probabilities,
+// renormalised without the key and without a sink ([schema.BaselineAttention]). scores is the row of scores of
+// what the query sees, before any cap, and key the index of the key in it. It returns [ErrNoOther] where there
+// is the key alone.
+func Others[T blas.Float](kind schema.BaselineKind, softCap float64, scores []T, key int) ([]float64, error) {
+	if key < 0 || key >= len(scores) {
+		return nil, fmt.Errorf("decompose: key at %d of an attention row of %d: %w", key, len(scores), ErrShape)
+	}
+	if len(scores) < 2 {
+		return nil, fmt.Errorf("decompose: baseline %s: %w", kind, ErrNoOther)
+	}
+	weights := make([]float64, len(scores))
+	switch kind {
+	case schema.BaselineMean:
+		for i := range weights {
+			weights[i] = 1 / float64(len(scores)-1)
+		}
+		weights[key] = 0
+	case schema.BaselineAttention: // from scores: where the key takes all, probabilities of the others are rounded away
+		top := math.Inf(-1)
+		for i, s := range scores {
+			if weights[i] = capped(softCap, float64(s)); i != key {
+				top = max(top, weights[i])
+			}
+		}
+		sum := 0.0
+		for i, s := range weights {
+			if weights[i] = math.Exp(s - top); i == key {
+				weights[i] = 0
+			}
+			sum += weights[i]
+		}
+		scale(weights, 1/sum)
+	default:
+		return nil, fmt.Errorf("decompose: baseline %q has no weights, want %s or %s: %w", kind, schema.BaselineMean, schema.BaselineAttention, ErrShape)
+	}
+	return weights, nil
+}
