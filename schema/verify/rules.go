@@ -170,6 +170,7 @@ var references = []struct {
 	{"vector_cosine", "cosine", "cosines", []string{"edge", "side basis_id"}},
 	{"head_measure", "measure of a head", "measures of heads", []string{"prompt", "head"}},
 	{"logit", "logit", "logits", []string{"edge"}},
+	{"row_contribution_wide", "contribution to a key", "contributions to keys", []string{"prompt", "head", "component_id", "query query_basis_id", "key key_basis_id"}},
 	{"logit_effect", "logit effect", "logit effects", []string{"edge", "component_id"}},
 	{"source_contribution", "source of a component", "sources of components", []string{"edge", "head", "component_id"}},
 	{"rotary_contribution", "band of rotary embedding", "bands of rotary embedding", []string{"edge", "head"}},

@@ -101,8 +101,8 @@ func (r Report) Hint() string {
 // File checks a whole file: that every value can be read and is finite, that tables, views and macros are
 // those of the schema, that runs are complete and have all their rows once, that no row refers to nothing,
 // that tables agree with each other, that the stored contributions of every example, head, side and pair of
-// bases add up to the score of the model, and, in exact runs, that factors and pairs of components add up to
-// the contributions. What is wrong with the file is in the report; an error means that the check could not be
+// bases add up to the score of the model, as do those to every key, and, in exact runs, that factors and pairs
+// of components add up to the contributions. What is wrong with the file is in the report; an error means that the check could not be
 // made. Nothing of the file is run for it: see [dbfile.Data].
 func File(ctx context.Context, path string, opts dbfile.Options) (report Report, err error) {
 	db, err := dbfile.OpenSuspect(ctx, path, opts)
@@ -120,7 +120,7 @@ func File(ctx context.Context, path string, opts dbfile.Options) (report Report,
 		return Report{}, err
 	}
 	v := verifier{ctx: ctx, db: db, conn: conn, files: files, report: Report{SchemaVersion: db.SchemaVersion(), log: db.HasLog()}}
-	steps := []func() error{v.tables, v.definitions, v.values, v.runs, v.readHeads, v.keys, v.rules, v.closure, v.margins}
+	steps := []func() error{v.tables, v.definitions, v.values, v.runs, v.readHeads, v.keys, v.rules, v.closure, v.margins, v.rowContributions}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return v.report, dbfile.Wrap("verify", path, err)

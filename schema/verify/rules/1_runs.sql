@@ -24,6 +24,11 @@ WHERE {{if eq $flag "pair_means"}}r.status = 'complete' AND {{end}}EXISTS (FROM 
   AND r.{{$flag}} <> EXISTS (FROM {{$table}} AS f WHERE f.run_id = r.run_id);
 {{end}}
 
+-- miscounted: run has contributions to every key although it says none, or none although it says so / runs have contributions to every key although they say none, or none although they say so
+SELECT r.run_id, 0 AS case_order, format('keys in options: {}', coalesce(json_extract_string(r.options, '$.keys'), 'none')) AS case_text FROM run AS r
+WHERE EXISTS (FROM edge AS e WHERE e.run_id = r.run_id)
+  AND (json_extract_string(r.options, '$.keys') IS NULL) = EXISTS (FROM row_contribution_wide AS f WHERE f.run_id = r.run_id);
+
 -- conflicting: head does not fit the model or its label / heads do not fit the model or their labels
 SELECT h.run_id, h.head_id AS case_order, format('head {} is layer {}, head {}, labelled {}, reads key-value head {}', h.head_id, h.layer, h.head, h.label, h.kv_head) AS case_text
 FROM head AS h JOIN run AS r ON r.run_id = h.run_id JOIN model AS m ON m.model_id = r.model_id
