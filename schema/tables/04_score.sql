@@ -1,6 +1,7 @@
 -- What was found. Tables of facts have no keys: an index would cost more than the rows. What a key would
 -- promise is checked by ducklens verify. Numbers of a baseline stand beside those of the key, NULL where the
--- example has none.
+-- example has none. A baseline is a position, or the mean over all other positions that the query sees, weighted
+-- as edge.baseline_kind says: then its numbers are the means, with the same weights, of what the positions have.
 
 -- Attention of each target head from the query position to the key and the baseline, as the model computes
 -- it.
@@ -14,11 +15,12 @@ CREATE TABLE score (
   -- Attention score to the key position: q . k times head.score_scale, before any soft cap and before
   -- softmax.
   score               FLOAT   NOT NULL CHECK (isfinite(score)),
-  -- Attention score to the baseline; NULL if there is none.
+  -- Attention score to the baseline, or the mean of the scores where it is a mean; NULL if there is none.
   baseline            FLOAT   CHECK (isfinite(baseline)),
   -- Attention probability of the key position, 0 to 1: softmax of the capped scores.
   prob                FLOAT   NOT NULL CHECK (isfinite(prob)),
-  -- Attention probability of the baseline position, 0 to 1; NULL if there is none.
+  -- Attention probability of the baseline position, 0 to 1, or the mean of the probabilities with the same
+  -- weights as that of the scores; NULL if there is none.
   baseline_prob       FLOAT   CHECK (isfinite(baseline_prob)),
   -- Probability that the attention sink takes, 0 to 1; NULL if the head has none.
   sink_prob           FLOAT   CHECK (isfinite(sink_prob)),
@@ -27,13 +29,13 @@ CREATE TABLE score (
   query_scale         FLOAT   NOT NULL CHECK (isfinite(query_scale) AND query_scale > 0),
   -- Scale of that norm at the key position.
   key_scale           FLOAT   NOT NULL CHECK (isfinite(key_scale) AND key_scale > 0),
-  -- Scale of that norm at the baseline position; NULL if there is none.
+  -- Scale of that norm at the baseline position; NULL if there is none: a mean has no scale of its own.
   baseline_scale      FLOAT   CHECK (isfinite(baseline_scale) AND baseline_scale > 0),
   -- Scale that QK-norm divides the query vector by; NULL where the model has none.
   query_norm_scale    FLOAT   CHECK (isfinite(query_norm_scale) AND query_norm_scale > 0),
   -- Scale that QK-norm divides the key vector by at the key position; NULL where the model has none.
   key_norm_scale      FLOAT   CHECK (isfinite(key_norm_scale) AND key_norm_scale > 0),
-  -- Scale that QK-norm divides the key vector by at the baseline position; NULL where there is none.
+  -- Scale that QK-norm divides the key vector by at the baseline position; NULL where there is none, or a mean.
   baseline_norm_scale FLOAT   CHECK (isfinite(baseline_norm_scale) AND baseline_norm_scale > 0),
   -- Largest distance between a score and the sum of its contributions, over sides, bases and both positions, in score
   -- units; where a replaced vector's score is larger than max(1, |score|, |baseline|), in proportion to it.

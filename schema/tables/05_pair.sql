@@ -48,7 +48,8 @@ CREATE TABLE key_factor (
   component_id INTEGER NOT NULL,
   -- (x / sigma) W_K at the key position, d_head numbers, as they enter the score.
   vector       FLOAT[] NOT NULL,
-  -- The same at the baseline; NULL if there is none.
+  -- The same at the baseline, or the mean of it over the positions of a baseline that is a mean; NULL if there
+  -- is none.
   baseline     FLOAT[]
 );
 
@@ -84,7 +85,8 @@ CREATE TABLE key_axis (
   -- The axis at the key position through W_K, d_head numbers; NULL where the basis has fewer axes there than
   -- at the baseline.
   image      FLOAT[],
-  -- The axis at the baseline; NULL where the baseline has no such axis, or there is none.
+  -- The axis at the baseline; NULL where the baseline has no such axis, or there is none. A baseline that is a
+  -- mean has no axes, as each of its positions has its own: pairs whose key side is split have no baseline then.
   baseline   FLOAT[]
 );
 
@@ -123,7 +125,7 @@ CREATE TABLE key_coordinate (
   -- x / sigma along the axis at the key position; 0 for b_K. NULL where the basis has fewer axes there than
   -- at the baseline.
   coordinate   FLOAT   CHECK (isfinite(coordinate)),
-  -- The same at the baseline; NULL where the baseline has no such axis, or there is none.
+  -- The same at the baseline; NULL where the baseline has no such axis, is a mean, or there is none.
   baseline     FLOAT   CHECK (isfinite(baseline))
 );
 
@@ -148,7 +150,8 @@ CREATE TABLE pair_contribution_wide (
   -- Contribution of the pair to the score at the key position: {{.Words}}. Score units.
   score_{{.}} FLOAT NOT NULL,
 {{end}}{{range quadrants}}
-  -- Contribution of the pair to the score at the baseline: {{.Words}}; NULL if there is none.
+  -- Contribution of the pair to the score at the baseline: {{.Words}}; NULL if there is none, or it is a mean and
+  -- the key side is split.
   baseline_{{.}} FLOAT,
 {{end}}{{range quadrants}}
   -- score_{{.}} - baseline_{{.}}.
@@ -175,7 +178,7 @@ CREATE TABLE pair_mean_wide (
   key_basis_id       INTEGER NOT NULL,
   -- Examples.
   n                  INTEGER NOT NULL,
-  -- Examples that have a baseline.
+  -- Examples that have a baseline; where the key side is split, a baseline position.
   n_baseline         INTEGER NOT NULL,
 {{range quadrants}}
   -- Mean over examples of the contribution at the key position: {{.Words}}.

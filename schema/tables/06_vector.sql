@@ -18,7 +18,8 @@ CREATE TABLE substitution (
   vector     VARCHAR NOT NULL,
   -- Attention score to the key position, before any soft cap and before softmax.
   score      FLOAT   NOT NULL CHECK (isfinite(score)),
-  -- Attention score to the baseline; on the key side with the baseline's own vector. NULL if there is none.
+  -- Attention score to the baseline; on the key side with the baseline's own vector, or the mean of the scores with
+  -- each position's own. NULL if there is none.
   baseline   FLOAT   CHECK (isfinite(baseline)),
   -- Attention probability of the key position if its score, and no other, becomes score.
   prob       FLOAT   NOT NULL CHECK (isfinite(prob)),
@@ -47,7 +48,7 @@ CREATE TABLE projection (
   -- Basis that splits the vector.
   basis_id      INTEGER NOT NULL,
   -- diff: the baseline is subtracted, on the query side in the map, on the key side part by part in the
-  -- vector; score: it is not.
+  -- vector; score: it is not. No diff on the key side where the baseline is a mean.
   measure       measure NOT NULL,
   -- Length of the part of the unit vector in the basis.
   par_norm      FLOAT   NOT NULL CHECK (isfinite(par_norm)),

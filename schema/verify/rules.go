@@ -91,7 +91,7 @@ type frequency struct{ Table, Keys, Want string }
 
 var everyExample = []frequency{
 	{"substitution", "head_id, side, vector", "CASE t.vector WHEN 'W_U[baseline]' THEN e.n_token_baseline WHEN 'W_U[random name]' THEN e.n_name WHEN 'W_U[random]' THEN e.n_token ELSE e.n END"},
-	{"projection", "head_id, side, vector, basis_id, measure", "CASE t.measure WHEN 'diff' THEN e.n_baseline ELSE e.n END"},
+	{"projection", "head_id, side, vector, basis_id, measure", "CASE WHEN t.measure <> 'diff' THEN e.n WHEN t.side = 'key' THEN e.n_token_baseline ELSE e.n_baseline END"},
 	{"vector_cosine", "side, vector_a, vector_b, basis_id", "e.n"},
 }
 

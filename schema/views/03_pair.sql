@@ -36,7 +36,8 @@ reach the tables. */}}
     LEFT JOIN query_coordinate AS a ON {{template "same" "a"}} AND a.component_id = f.component_id AND a.basis_id = u.basis_id AND a.axis = u.axis
     GROUP BY {{template "keys" .}}{{end}}
 
-{{define "key"}}SELECT {{template "keys" .}}, any_value(f.vector) AS vector, any_value(f.baseline) AS baseline,
+{{/* A baseline that is a mean of keys has no axes: pairs whose key side is split do without it. */}}
+{{define "key"}}SELECT {{template "keys" .}}, any_value(f.vector) AS vector, CASE WHEN s.key_dimension = 0 OR count(v.baseline) > 0 THEN any_value(f.baseline) END AS baseline,
       arg_min(coalesce(list_inner_product(u.image, f.vector), 0), {{template "over query axes"}} AS products,
       arg_min(coalesce(list_inner_product(u.image, f.baseline), 0), {{template "over query axes"}} AS baseline_products,
       arg_min(coalesce(b.coordinate, 0), {{template "over key axes"}} AS coordinates,

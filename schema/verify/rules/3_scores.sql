@@ -54,10 +54,22 @@ FROM (SELECT t.run_id, t.example_id, e.prompt_id, e.query_pos, t.head_id, e.key_
 JOIN prompt_attention AS a ON a.run_id = s.run_id AND a.prompt_id = s.prompt_id AND a.query_pos = s.query_pos AND a.head_id = s.head_id AND a.pos = s.pos
 WHERE abs(a.score - s.score) > {{relative}} * greatest(1, abs(a.score)) OR abs(a.prob - s.prob) > {{relative}};
 
+-- conflicting: baseline is not the mean over the other keys that its example says / baselines are not the means over the other keys that their examples say
+SELECT s.run_id, s.example_id AS case_order, format('example {}, head {}: baseline {} and {}, {} of the others is {} and {}', s.example_id, s.head_id, s.baseline, s.baseline_prob,
+  o.baseline_kind, o.score, o.prob) AS case_text
+FROM score AS s JOIN (SELECT run_id, example_id, head_id, any_value(baseline_kind) AS baseline_kind, max(abs(score)) AS size, sum(score * weight) / sum(weight) AS score, sum(prob * weight) / sum(weight) AS prob
+  FROM (SELECT e.run_id, e.example_id, a.head_id, e.baseline_kind, a.score, a.prob, CASE e.baseline_kind WHEN 'mean' THEN 1
+      ELSE exp({{template "capped"}} - max({{template "capped"}}) OVER (PARTITION BY e.run_id, e.example_id, a.head_id)) END AS weight
+    FROM edge AS e JOIN prompt_attention AS a ON a.run_id = e.run_id AND a.prompt_id = e.prompt_id AND a.query_pos = e.query_pos AND a.pos <> e.key_pos
+    JOIN head AS h ON h.run_id = a.run_id AND h.head_id = a.head_id WHERE e.baseline_kind IN ('mean', 'attention'))
+  GROUP BY run_id, example_id, head_id) AS o ON o.run_id = s.run_id AND o.example_id = s.example_id AND o.head_id = s.head_id
+WHERE NOT abs(s.baseline - o.score) <= {{relative}} * greatest(1, o.size) OR NOT abs(s.baseline_prob - o.prob) <= {{relative}};
+
 -- conflicting: score has a baseline its example has not, or lacks one / scores have a baseline their examples have not, or lack one
 SELECT s.run_id, s.example_id AS case_order, format('example {}, head #{}', s.example_id, s.head_id) AS case_text
 FROM score AS s JOIN edge AS e ON e.run_id = s.run_id AND e.example_id = s.example_id
 WHERE (s.baseline IS NULL) <> (e.baseline_kind = 'none') OR (e.baseline_kind = 'none' AND coalesce(s.baseline_prob, s.baseline_scale, s.baseline_norm_scale) IS NOT NULL)
+  OR (e.baseline_kind IN ('mean', 'attention') AND (s.baseline_prob IS NULL OR coalesce(s.baseline_scale, s.baseline_norm_scale) IS NOT NULL))
   OR (e.baseline_kind = 'token' AND (s.baseline_prob IS NULL OR s.baseline_scale IS NULL OR (s.baseline_norm_scale IS NULL) <> (s.key_norm_scale IS NULL)))
   OR (s.query_norm_scale IS NULL) <> (s.key_norm_scale IS NULL);
 

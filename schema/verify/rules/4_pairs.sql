@@ -68,12 +68,17 @@ FULL JOIN (SELECT run_id, head_id, query_basis_id, key_basis_id, count(*) AS n, 
   ON g.run_id = e.run_id AND g.head_id = e.head_id AND g.query_basis_id = e.query_basis_id AND g.key_basis_id = e.key_basis_id
 WHERE {{template "other pairs"}};
 
+{{/* A baseline that is a mean has no axes: of pairs, those whose key side is split do without it. */}}
 -- conflicting: mean of pairs is over another number of examples / means of pairs are over another number of examples
-SELECT p.run_id, p.head_id AS case_order, format('head #{}, components {} and {}: {} and {} with a baseline, want {} and {}', p.head_id, p.query_component_id, p.key_component_id, p.n, p.n_baseline, e.n, e.n_baseline) AS case_text
-FROM pair_mean_wide AS p JOIN (SELECT run_id, count(*) AS n, count(*) FILTER (baseline_kind <> 'none') AS n_baseline FROM edge GROUP BY run_id) AS e ON e.run_id = p.run_id
-WHERE p.n <> e.n OR p.n_baseline <> e.n_baseline OR (p.mean_diff_perp_perp IS NULL) <> (p.n_baseline = 0);
+SELECT p.run_id, p.head_id AS case_order, format('head #{}, components {} and {}: {} and {} with a baseline, want {} and {}', p.head_id, p.query_component_id, p.key_component_id, p.n, p.n_baseline, e.n,
+  CASE k.kind WHEN 'whole' THEN e.n_baseline ELSE e.n_token_baseline END) AS case_text
+FROM pair_mean_wide AS p JOIN basis AS k ON k.run_id = p.run_id AND k.basis_id = p.key_basis_id
+JOIN (SELECT run_id, count(*) AS n, count(*) FILTER (baseline_kind <> 'none') AS n_baseline, count(baseline_pos) AS n_token_baseline FROM edge GROUP BY run_id) AS e ON e.run_id = p.run_id
+WHERE p.n <> e.n OR p.n_baseline <> CASE k.kind WHEN 'whole' THEN e.n_baseline ELSE e.n_token_baseline END OR (p.mean_diff_perp_perp IS NULL) <> (p.n_baseline = 0);
 
 -- conflicting: pair has a baseline its example has not, or lacks one / pairs have a baseline their examples have not, or lack one
 SELECT p.run_id, p.example_id AS case_order, format('example {}, head #{}, components {} and {}', p.example_id, p.head_id, p.query_component_id, p.key_component_id) AS case_text
 FROM pair_contribution_wide AS p JOIN edge AS e ON e.run_id = p.run_id AND e.example_id = p.example_id
-WHERE (p.baseline_par_par IS NULL) <> (e.baseline_kind = 'none') OR (p.baseline_perp_perp IS NULL) <> (e.baseline_kind = 'none');
+JOIN (SELECT run_id, basis_id, CASE kind WHEN 'whole' THEN ['none'] ELSE ['none', 'mean', 'attention'] END AS without FROM basis) AS k
+  ON k.run_id = p.run_id AND k.basis_id = p.key_basis_id
+WHERE (p.baseline_par_par IS NULL) <> list_contains(k.without, e.baseline_kind) OR (p.baseline_perp_perp IS NULL) <> list_contains(k.without, e.baseline_kind);

@@ -5,6 +5,8 @@
 
 {{define "asked"}}run_id = $run AND example_id BETWEEN $first AND $last{{end}}
 {{define "same"}}{{.}}.run_id = f.run_id AND {{.}}.example_id = f.example_id AND {{.}}.head_id = f.head_id{{end}}
+{{/* Whether example f is compared with a mean of keys, which no basis has axes of. */}}
+{{define "mean baseline"}}EXISTS (FROM edge AS e WHERE e.run_id = f.run_id AND e.example_id = f.example_id AND e.baseline_kind IN ('mean', 'attention')){{end}}
 {{define "split bases"}}basis AS b WHERE b.run_id = $run AND b.kind <> 'replacement' AND b.null_number IS NULL{{end}}
 
 -- query: extent / what there is to check
@@ -38,6 +40,7 @@ WITH number AS (
 SELECT f.run_id, f.example_id, f.head_id, f.place, b.basis_id, list(f.x ORDER BY f.i) AS whole, list(coalesce(p.x, 0) ORDER BY f.i) AS par
 FROM whole AS f JOIN (FROM {{template "split bases"}}) AS b ON (b.side = 'query') = (f.place = 'query')
 LEFT JOIN par AS p ON {{template "same" "p"}} AND p.place = f.place AND p.basis_id = b.basis_id AND p.i = f.i
+WHERE f.place <> 'baseline' OR b.kind = 'whole' OR NOT {{template "mean baseline"}}
 GROUP BY f.run_id, f.example_id, f.head_id, f.place, b.basis_id;
 
 {{/* Four products of a component with the other side's vector v: of all of it and of its part in its basis, with the whole of v and
@@ -56,7 +59,8 @@ with v's part. */}}
   LEFT JOIN (SELECT run_id, example_id, head_id, basis_id, axis, {{.Image}} AS image FROM {{.Side}}_axis WHERE {{template "asked"}}) AS x ON {{template "same" "x"}} AND x.basis_id = b.basis_id
   LEFT JOIN (SELECT run_id, example_id, head_id, component_id, basis_id, axis, {{.Coordinate}}::DOUBLE AS coordinate FROM {{.Side}}_coordinate WHERE {{template "asked"}}) AS a
     ON {{template "same" "a"}} AND a.component_id = f.component_id AND a.basis_id = x.basis_id AND a.axis = x.axis
-  GROUP BY f.run_id, f.example_id, f.head_id, f.component_id, f.vector, b.basis_id, v.basis_id, v.whole, v.par{{end}}
+  {{if eq .Vector "baseline"}}WHERE b.kind = 'whole' OR NOT {{template "mean baseline"}}
+  {{end}}GROUP BY f.run_id, f.example_id, f.head_id, f.component_id, f.vector, b.basis_id, v.basis_id, v.whole, v.par{{end}}
 
 {{/* Rows like those of contribution_wide beside the row itself: the farthest of the eight numbers. */}}
 {{define "compared"}}SELECT run_id, example_id AS case_order, format('example {}, head #{}, component {}, bases {} and {}: off by {}', example_id, head_id, component_id, query_basis_id, key_basis_id, distance) AS case_text
