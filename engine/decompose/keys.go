@@ -14,57 +14,78 @@ import (
 var ErrNoOther = errors.New("the query sees no other position")
 
 // Keys holds what the components add to the key vectors of one head at the positions 0, 1, ... of a prompt: at
-// each the vectors of [Factors], whole. They do not depend on a query, so they are made once for a prompt, and
-// every query takes inner products with them ([Keys.Row]) or weighted means of them ([Keys.Means]).
+// each the vectors of [Factors], whole, and how key bases split them. They do not depend on a query, so they are
+// made once for a prompt, and every query takes inner products with them ([Keys.Row]) or weighted means of them
+// ([Keys.Means]).
 type Keys[T blas.Float] struct {
-	in        Input[T] // norm, maps, components: nothing of one query
-	positions []Position[T]
-	rows      []int // into Input.Components
-	bias      bool  // there is one row more
-	dHead     int
-	threads   int
-	vectors   []T         // [position, row, d_head]
-	own       [][]float64 // [position][d_head] the model's own keys
+	Parts []*KeyParts[T] // by key basis
+
+	in      Input[T] // norm, maps, components: nothing of one query
+	rows    []int    // into Input.Components
+	bias    bool     // there is one row more
+	dHead   int
+	threads int
+	vectors []T         // [position, row, d_head]
+	own     [][]float64 // [position][d_head] the model's own keys
 }
 
-// NewKeys computes the vectors at every position, on so many threads. Of the input it reads what belongs to
-// the head and to no position. The convention must be exact. It returns [ErrShape] where a position does not
-// fit the maps.
-func NewKeys[T blas.Float](in Input[T], positions []Position[T], threads int) (*Keys[T], error) {
+// NewKeys makes ready for so many positions, which [Keys.Add] takes, and for so many key bases. Of the input it
+// reads what belongs to the head and to no position. The convention must be exact. Work is done on so many
+// threads.
+func NewKeys[T blas.Float](in Input[T], positions, bases, threads int) (*Keys[T], error) {
 	if in.Convention != schema.Exact {
 		return nil, fmt.Errorf("decompose: keys of a prompt: %w", ErrConvention)
 	}
 	in.Query, in.Key, in.Baseline, in.Mean, in.QueryBases, in.KeyBases, in.Pairs = Position[T]{}, Position[T]{}, nil, nil, nil, nil, nil
-	k := &Keys[T]{in: in, positions: positions, rows: in.rows(), bias: in.Maps.BK != nil, threads: threads}
-	if len(positions) == 0 {
-		return k, nil
+	k := &Keys[T]{Parts: make([]*KeyParts[T], bases), in: in, rows: in.rows(), bias: in.Maps.BK != nil, threads: threads}
+	if in.Maps.WK != nil && in.Maps.WK.Dims() == 2 {
+		k.dHead = in.Maps.WK.Shape()[1]
 	}
-	k.dHead = len(positions[0].Vector)
+	k.vectors = make([]T, 0, positions*k.size())
+	return k, nil
+}
+
+// Add takes in the next positions, from which it copies what it needs, and a list of bases of these positions
+// for each key basis; nil instead of a list leaves that one out. It returns [ErrShape] where something does not
+// fit the head.
+func (k *Keys[T]) Add(positions []Position[T], bases [][]Basis) error {
+	if len(bases) != len(k.Parts) {
+		return fmt.Errorf("decompose: positions with %d key bases, want %d: %w", len(bases), len(k.Parts), ErrShape)
+	}
 	for i := range positions {
 		p := &positions[i]
-		at := in
+		at := k.in
 		at.Query, at.Key = *p, *p // a query vector has the length of a key vector
 		if err := at.check(); err != nil {
-			return nil, fmt.Errorf("position %d: %w", i, err)
+			return fmt.Errorf("position %d: %w", len(k.own)+i, err)
 		}
-		if len(p.Vector) != k.dHead {
-			return nil, fmt.Errorf("decompose: key at position %d has %d entries, want %d: %w", i, len(p.Vector), k.dHead, ErrShape)
-		}
-		k.own = append(k.own, widen(p.Vector))
 	}
-	k.vectors = make([]T, len(positions)*k.size())
+	first := len(k.own)
+	k.vectors = append(k.vectors, make([]T, len(positions)*k.size())...)
 	faults := make([]error, len(positions))
-	workers.Do(threads, len(positions), func(i int) {
-		f, err := in.factorsAt(&positions[i], in.Maps.WK, in.maps(schema.Key), nil)
-		copy(k.vectors[i*k.size():(i+1)*k.size()], f.Vectors)
+	workers.Do(k.threads, len(positions), func(i int) {
+		f, err := k.in.factorsAt(&positions[i], k.in.Maps.WK, k.in.maps(schema.Key), nil)
+		copy(k.vectors[(first+i)*k.size():], f.Vectors)
 		faults[i] = err
 	})
-	for i, err := range faults {
-		if err != nil {
-			return nil, fmt.Errorf("decompose: keys at position %d: %w", i, err)
+	for i := range positions {
+		if faults[i] != nil {
+			return fmt.Errorf("decompose: keys at position %d: %w", first+i, faults[i])
+		}
+		k.own = append(k.own, widen(positions[i].Vector))
+	}
+	for j, list := range bases {
+		if list == nil {
+			continue
+		}
+		if k.Parts[j] == nil {
+			k.Parts[j] = &KeyParts[T]{}
+		}
+		if err := k.split(k.Parts[j], positions, list); err != nil {
+			return err
 		}
 	}
-	return k, nil
+	return nil
 }
 
 // n is the number of rows of a position, and size that of its numbers.
@@ -108,35 +129,46 @@ type KeyParts[T blas.Float] struct {
 	fixed []fixed      // by position
 }
 
-// keyAxis is one axis at each position: zeros where a basis has fewer.
+// keyAxis is one axis at each position: zeros where a basis has fewer, and short where the last positions have none.
 type keyAxis[T blas.Float] struct {
 	images      []T // [position, d_head]
 	coordinates []T // [position, row]
 }
 
-// Split makes the parts of a basis of each position. A basis that depends on the query as well is split anew for each.
-func (k *Keys[T]) Split(bases []Basis) (*KeyParts[T], error) {
-	if len(bases) != len(k.positions) {
-		return nil, fmt.Errorf("decompose: bases of %d positions, and there are keys of %d: %w", len(bases), len(k.positions), ErrShape)
+// Split makes the parts of a basis that is not the same for all queries, from the positions 0, 1, ... anew.
+func (k *Keys[T]) Split(positions []Position[T], bases []Basis) (*KeyParts[T], error) {
+	parts := &KeyParts[T]{}
+	return parts, k.split(parts, positions, bases)
+}
+
+// split adds positions to parts.
+func (k *Keys[T]) split(parts *KeyParts[T], positions []Position[T], bases []Basis) error {
+	first := len(parts.fixed)
+	if len(bases) != len(positions) {
+		return fmt.Errorf("decompose: bases of %d positions, want %d: %w", len(bases), len(positions), ErrShape)
 	}
-	parts := &KeyParts[T]{fixed: make([]fixed, len(bases))}
-	if len(bases) == 0 {
-		return parts, nil
-	}
-	parts.kind = bases[0].kind
 	for i, b := range bases {
-		if b.kind != parts.kind || !b.fits(len(k.positions[i].Stream)) {
-			return nil, fmt.Errorf("decompose: basis at position %d is %s, and %s at the first, want one kind of d_model = %d entries: %w",
-				i, b.kind, parts.kind, len(k.positions[i].Stream), ErrShape)
+		if first+i == 0 {
+			parts.kind = b.kind
+		}
+		if b.kind != parts.kind || !b.fits(len(positions[i].Stream)) {
+			return fmt.Errorf("decompose: basis at position %d is %s, and %s at the first, want one kind of d_model = %d entries: %w",
+				first+i, b.kind, parts.kind, len(positions[i].Stream), ErrShape)
 		}
 		for len(parts.axes) < len(b.axes) {
-			parts.axes = append(parts.axes, keyAxis[T]{make([]T, len(bases)*k.dHead), make([]T, len(bases)*k.n())})
+			parts.axes = append(parts.axes, keyAxis[T]{})
 		}
 	}
+	for i := range parts.axes {
+		a := &parts.axes[i]
+		a.images = append(a.images, make([]T, (first+len(bases))*k.dHead-len(a.images))...)
+		a.coordinates = append(a.coordinates, make([]T, (first+len(bases))*k.n()-len(a.coordinates))...)
+	}
+	parts.fixed = append(parts.fixed, make([]fixed, len(bases))...)
 	m := k.in.maps(schema.Key)
 	workers.Do(k.threads, len(bases), func(i int) {
-		p := &k.positions[i]
-		parts.fixed[i] = k.in.splitFixed(p, m, bases[i])
+		p, at := &positions[i], first+i
+		parts.fixed[at] = k.in.splitFixed(p, m, bases[i])
 		if len(bases[i].axes) == 0 {
 			return
 		}
@@ -146,13 +178,13 @@ func (k *Keys[T]) Split(bases []Basis) (*KeyParts[T], error) {
 			axis := parts.axes[a]
 			image := applyTransposed(m.w, v, k.dHead)
 			f.apply(image)
-			copy(axis.images[i*k.dHead:(i+1)*k.dHead], narrow[T](image))
+			copy(axis.images[at*k.dHead:(at+1)*k.dHead], narrow[T](image))
 			for j, row := range k.rows {
-				axis.coordinates[i*k.n()+j] = T(along.row(row)[a] / float64(p.Scale))
+				axis.coordinates[at*k.n()+j] = T(along.row(row)[a] / float64(p.Scale))
 			}
 		}
 	})
-	return parts, nil
+	return nil
 }
 
 // Mean is a key that stands at no position: the mean of the keys of a prompt with weights that add up to 1. As
@@ -160,7 +192,7 @@ func (k *Keys[T]) Split(bases []Basis) (*KeyParts[T], error) {
 // everything that is linear in the key has its mean.
 type Mean[T blas.Float] struct {
 	Score float64        // the mean of the model's own scores with the same weights, before any cap
-	Parts []*KeyParts[T] // by the index of Input.KeyBases
+	Parts []*KeyParts[T] // by the index of Input.KeyBases: those of the keys, unless others are put in their place
 
 	keys    *Keys[T]
 	weights []float64 // by position from 0; zeros where the query does not see, and at the end
@@ -178,17 +210,17 @@ func (k *Keys[T]) Means(provider blas.Provider, weights [][]float64) ([]*Mean[T]
 	for len(weights) > 0 {
 		part := weights[:min(meansTogether, len(weights))]
 		weights = weights[len(part):]
-		w := blas.NewMatrix(len(part), len(k.positions), make([]T, len(part)*len(k.positions)))
+		w := blas.NewMatrix(len(part), len(k.own), make([]T, len(part)*len(k.own)))
 		for i, x := range part {
-			if len(x) > len(k.positions) {
-				return nil, fmt.Errorf("decompose: weights of %d positions, and there are keys of %d: %w", len(x), len(k.positions), ErrShape)
+			if len(x) > len(k.own) {
+				return nil, fmt.Errorf("decompose: weights of %d positions, and there are keys of %d: %w", len(x), len(k.own), ErrShape)
 			}
 			copy(w.Row(i), narrow[T](x))
 		}
 		all := blas.NewMatrix(len(part), k.size(), make([]T, len(part)*k.size()))
-		blas.Gemm(provider, k.threads, all, w, blas.NewMatrix(len(k.positions), k.size(), k.vectors), false)
+		blas.Gemm(provider, k.threads, all, w, blas.NewMatrix(len(k.own), k.size(), k.vectors), false)
 		for i, x := range part {
-			m := &Mean[T]{Score: math.NaN(), keys: k, weights: x, vectors: all.Row(i), vector: make([]float64, k.dHead)}
+			m := &Mean[T]{Score: math.NaN(), Parts: k.Parts, keys: k, weights: x, vectors: all.Row(i), vector: make([]float64, k.dHead)}
 			for s, weight := range x {
 				axpy(weight, k.own[s], m.vector)
 			}
@@ -212,8 +244,11 @@ func (m *Mean[T]) fits(in *Input[T]) error {
 		return fmt.Errorf("decompose: parts of the mean key along %d bases, want %d: %w", len(m.Parts), len(in.KeyBases), ErrShape)
 	}
 	for i, b := range in.KeyBases {
-		if b.kind() != m.Parts[i].kind {
-			return fmt.Errorf("decompose: key basis %d is %s at the key and %s in the mean, want one kind: %w", i, b.kind(), m.Parts[i].kind, ErrShape)
+		switch parts := m.Parts[i]; {
+		case parts == nil || len(parts.fixed) < len(m.weights):
+			return fmt.Errorf("decompose: key basis %d does not split the mean key: %w", i, ErrShape)
+		case b.kind() != parts.kind:
+			return fmt.Errorf("decompose: key basis %d is %s at the key and %s in the mean, want one kind: %w", i, b.kind(), parts.kind, ErrShape)
 		}
 	}
 	return nil
@@ -235,8 +270,8 @@ func (m *Mean[T]) contributions(attnScale float64, f fixed, basis int) [][4]floa
 		whole := products(m.vectors, m.keys.dHead, [][]float64{g})
 		par := make([]float64, n)
 		for _, axis := range m.Parts[basis].axes {
-			along := make([]float64, len(m.weights))
-			for s, w := range m.weights {
+			along := make([]float64, min(len(m.weights), len(axis.coordinates)/n))
+			for s, w := range m.weights[:len(along)] {
 				if w != 0 {
 					along[s] = w * blas.Dot(axis.images[s*m.keys.dHead:(s+1)*m.keys.dHead], g)
 				}

@@ -81,21 +81,30 @@ func keysOf[T blas.Float](t interface {
 		positions = append(positions, decompose.Position[T]{Components: dense[T](at.components), Stream: round[T](at.stream), Scale: T(at.sigma),
 			Vector: round[T](p.own(p.toKey, at)), VectorScale: T(at.qkScale), Turn: at.turn})
 	}
-	keys, err := decompose.NewKeys(in, positions, 2)
+	keys, err := decompose.NewKeys(in, len(positions), len(p.keyChoices), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var parts []*decompose.KeyParts[T]
+	bases := make([][]decompose.Basis, len(p.keyChoices))
 	for i := range p.keyChoices {
-		var bases []decompose.Basis
 		for s := range p.places {
-			bases = append(bases, p.choices[s][i].basis())
+			bases[i] = append(bases[i], p.choices[s][i].basis())
 		}
-		made, err := keys.Split(bases)
-		if err != nil {
+	}
+	// In two parts, and the last basis by itself: it makes no difference.
+	last, half := len(bases)-1, len(positions)/2
+	for _, part := range [][2]int{{0, half}, {half, len(positions)}} {
+		some := make([][]decompose.Basis, len(bases))
+		for i := range bases[:last] {
+			some[i] = bases[i][part[0]:part[1]]
+		}
+		if err := keys.Add(positions[part[0]:part[1]], some); err != nil {
 			t.Fatal(err)
 		}
-		parts = append(parts, made)
+	}
+	parts := slices.Clone(keys.Parts)
+	if parts[last], err = keys.Split(positions, bases[last]); err != nil {
+		t.Fatal(err)
 	}
 	return keys, parts
 }
@@ -324,21 +333,27 @@ func TestKeysRefuseWhatDoesNotFit(t *testing.T) {
 	e := newExample(3, 1, 2, 6, 4, false)
 	in := input[float64](e)
 	other := input[float64](newExample(3, 1, 2, 8, 4, false))
-	keys, err := decompose.NewKeys(in, []decompose.Position[float64]{in.Key, in.Query}, 1)
+	both := []decompose.Position[float64]{in.Key, in.Query}
+	add := func(positions []decompose.Position[float64], bases ...[]decompose.Basis) (*decompose.Keys[float64], error) {
+		keys, err := decompose.NewKeys(in, 2, 4, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return keys, keys.Add(positions, bases)
+	}
+	whole := make([]decompose.Basis, 2)
+	keys, err := add(both, whole, whole, whole, whole)
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole, err := keys.Split(make([]decompose.Basis, 2))
-	if err != nil {
-		t.Fatal(err)
-	}
+	fault := func(_ any, err error) error { return err }
 	means, err := keys.Means(provider(t), [][]float64{{1}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	mean := func(change func(*decompose.Input[float64])) error {
 		try, m := in, *means[0]
-		try.Mean, m.Parts = &m, []*decompose.KeyParts[float64]{whole, whole, whole, whole}
+		try.Mean = &m
 		try.KeyBases = make([]decompose.KeyBases, 4)
 		change(&try)
 		_, err := decompose.Contributions(try)
@@ -352,21 +367,19 @@ func TestKeysRefuseWhatDoesNotFit(t *testing.T) {
 		want error
 		says string
 	}{
-		"a position of another model": {func() error {
-			_, err := decompose.NewKeys(in, []decompose.Position[float64]{in.Key, other.Key}, 1)
-			return err
-		}(), decompose.ErrShape, "position 1"},
+		"a position of another model": {fault(add([]decompose.Position[float64]{in.Key, other.Key}, whole, whole, whole, whole)), decompose.ErrShape, "position 1"},
 		"the notebook's": {func() error {
 			notebook := in
 			notebook.Convention = schema.Notebook
-			_, err := decompose.NewKeys(notebook, nil, 1)
+			_, err := decompose.NewKeys(notebook, 0, 0, 1)
 			return err
 		}(), decompose.ErrConvention, ""},
-		"bases of one position": {func() error { _, err := keys.Split(make([]decompose.Basis, 1)); return err }(), decompose.ErrShape, "keys of 2"},
-		"bases of two kinds": {func() error {
-			_, err := keys.Split([]decompose.Basis{{}, e.keyChoices[1].basis()})
-			return err
-		}(), decompose.ErrShape, "basis at position 1"},
+		"bases of one position": {fault(add(both, whole, whole, whole, whole[:1])), decompose.ErrShape, "bases of 1"},
+		"bases of two kinds":    {fault(add(both, whole, whole, whole, []decompose.Basis{{}, e.keyChoices[1].basis()})), decompose.ErrShape, "basis at position 1"},
+		"fewer bases":           {fault(add(both, whole)), decompose.ErrShape, "want 4"},
+		"no parts": {mean(func(in *decompose.Input[float64]) {
+			in.Mean.Parts = make([]*decompose.KeyParts[float64], 4)
+		}), decompose.ErrShape, "does not split"},
 		"weights of more positions": {func() error { _, err := keys.Means(provider(t), [][]float64{{1, 2, 3}}); return err }(), decompose.ErrShape, "weights of 3"},
 		"two baselines":             {mean(func(in *decompose.Input[float64]) { in.Baseline = &in.Key }), decompose.ErrShape, "one of them"},
 		"another number of bases":   {mean(func(in *decompose.Input[float64]) { in.KeyBases = in.KeyBases[:2] }), decompose.ErrShape, "want 2"},

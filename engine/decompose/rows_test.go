@@ -125,7 +125,10 @@ func deepInputOf[T blas.Float](t *testing.T, m *model.Model[T], cache *model.Cac
 	}
 	x.Key.Score = x.scores[key-x.first]
 	var err error
-	if x.keys, err = decompose.NewKeys(x.Input, x.positions, 2); err != nil {
+	if x.keys, err = decompose.NewKeys(x.Input, len(x.positions), 1, 2); err == nil {
+		err = x.keys.Add(x.positions, [][]decompose.Basis{make([]decompose.Basis, len(x.positions))})
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return x
@@ -149,12 +152,8 @@ func (x *deepInput[T]) mean(t *testing.T, weights []float64) decompose.Input[T] 
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole, err := x.keys.Split(make([]decompose.Basis, len(x.positions)))
-	if err != nil {
-		t.Fatal(err)
-	}
 	in.Mean = means[0]
-	in.Mean.Parts, in.Mean.Score = []*decompose.KeyParts[T]{whole}, 0
+	in.Mean.Score = 0
 	for i, s := range x.scores {
 		in.Mean.Score += weights[x.first+i] * float64(s)
 	}
