@@ -148,7 +148,7 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) 
 		return r, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
 	}
 	r.Score.Closure = out.Closure
-	r.Contributions = p.contributions(out, x.Baseline != schema.NoPosition)
+	r.Contributions = p.contributions(out, compared(&x))
 	if err := p.finite(x, &r); err != nil {
 		return r, err
 	}
@@ -160,7 +160,7 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) 
 	if err := p.more(&r, in, x, seq, row.Scores, first); err != nil {
 		return r, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
 	}
-	f := finder{baseline: x.Baseline != schema.NoPosition}
+	f := finder{baseline: compared(&x), position: x.Baseline != schema.NoPosition}
 	p.finiteVectors(&f, &r)
 	return r, f.fault(x, head)
 }
@@ -182,7 +182,11 @@ func (p *pass[T]) score(x schema.Example, seq int, r *schema.HeadResult) schema.
 		s.QueryNormScale = float32(p.cache.QNormScale(head, seq, p.place(x, seq, atQuery)))
 		s.KeyNormScale = float32(p.cache.KNormScale(head, seq, p.place(x, seq, atKey)))
 	}
-	if x.Baseline == schema.NoPosition {
+	switch {
+	case isMean(x.BaselineKind):
+		s.Baseline, s.BaselineProb = p.meanScore(x, seq, head)
+		return s
+	case x.Baseline == schema.NoPosition:
 		return s
 	}
 	baseline := r.Attention[x.Baseline-r.FirstKey]
@@ -227,7 +231,7 @@ func (p *pass[T]) more(r *schema.HeadResult, in decompose.Input[T], x schema.Exa
 		return err
 	}
 	if options.Substitutions {
-		if r.Substitutions, err = p.substitutions(s, in, x); err != nil {
+		if r.Substitutions, err = p.substitutions(s, in, x, seq, r.Head); err != nil {
 			return err
 		}
 	}
@@ -240,10 +244,9 @@ func (p *pass[T]) more(r *schema.HeadResult, in decompose.Input[T], x schema.Exa
 	return nil
 }
 
-// bareInput collects what [decompose] needs out of the cache, but for bases.
-func (p *pass[T]) bareInput(x schema.Example, seq int, head schema.Head) decompose.Input[T] {
+// headInput collects what [decompose] needs of a head, whatever the example.
+func (p *pass[T]) headInput(head schema.Head) decompose.Input[T] {
 	spec := p.engine.spec
-	row := p.row(x, seq, head)
 	in := decompose.Input[T]{
 		Convention: p.engine.options.Convention,
 		Norm:       p.engine.norm,
@@ -251,8 +254,6 @@ func (p *pass[T]) bareInput(x schema.Example, seq int, head schema.Head) decompo
 		SoftCap:    spec.SoftCap,
 		Components: p.engine.components[:p.engine.layout.Below(head.Layer)],
 		Maps:       p.maps[head],
-		Query:      p.position(x, seq, atQuery, head),
-		Key:        p.position(x, seq, atKey, head),
 	}
 	if spec.Sinks {
 		in.Sinks = []float64{p.sink(head)}
@@ -262,12 +263,14 @@ func (p *pass[T]) bareInput(x schema.Example, seq int, head schema.Head) decompo
 			return p.model.QKNormScale(head, side, normalised)
 		}
 	}
+	return in
+}
+
+// bareInput is headInput with an example, but for bases, and for a baseline that is a mean.
+func (p *pass[T]) bareInput(x schema.Example, seq int, head schema.Head) decompose.Input[T] {
+	row, in := p.row(x, seq, head), p.headInput(head)
+	in.Query, in.Key = p.position(x, seq, atQuery, head), p.position(x, seq, atKey, head)
 	in.Key.Score = row.Scores[x.Key-row.First]
-	switch x.BaselineKind {
-	case schema.BaselineMean, schema.BaselineAttention:
-		// NOT YET: the baseline is a mean of other keys, with the weights p.others(x, seq, head) gives. Until
-		// decompose takes it, such an example is treated as one without a baseline.
-	}
 	if x.Baseline != schema.NoPosition {
 		position := p.position(x, seq, atBaseline, head)
 		position.Score = row.Scores[x.Baseline-row.First]
@@ -302,21 +305,32 @@ func (p *pass[T]) input(x schema.Example, seq int, head schema.Head) (decompose.
 		in.KeyBases = append(in.KeyBases, both)
 	}
 	in.Pairs = slices.DeleteFunc(pairs(p.engine.queryBases, p.engine.keyBases), func(pair [2]int) bool { return without[pair[0]] })
-	return in, nil
+	var err error
+	in.Mean, err = p.mean(x, seq, head)
+	return in, err
 }
 
 // position collects what there is of an example's position of that role.
 func (p *pass[T]) position(x schema.Example, seq, role int, head schema.Head) decompose.Position[T] {
+	side := schema.Key
+	if role == atQuery {
+		side = schema.Query
+	}
+	return p.positionAt(positionOf(&x, role), x, seq, side, head)
+}
+
+// positionAt collects what there is of a position that is kept, as the query or as a key.
+func (p *pass[T]) positionAt(pos int, x schema.Example, seq int, side schema.Side, head schema.Head) decompose.Position[T] {
 	spec := p.engine.spec
-	kept := p.place(x, seq, role)
+	kept := p.sequences[seq].place(pos)
 	position := decompose.Position[T]{
 		Components: p.cache.ComponentsBefore(head.Layer, seq, kept),
 		Stream:     p.cache.ResidPre(head.Layer, seq, kept),
 		Scale:      p.cache.NormScale(head.Layer, seq, kept),
-		Turn:       spec.RotaryOf(head.Layer).At(positionOf(&x, role), len(x.Tokens)),
+		Turn:       spec.RotaryOf(head.Layer).At(pos, len(x.Tokens)),
 	}
 	vector, scale := p.cache.K, p.cache.KNormScale
-	if role == atQuery {
+	if side == schema.Query {
 		vector, scale = p.cache.Q, p.cache.QNormScale
 	}
 	position.Vector = vector(head, seq, kept)

@@ -148,10 +148,17 @@ func (p *pass[T]) queryBasis(b basis, x schema.Example, head schema.Head, here d
 	return made, true, err
 }
 
-// keyBasis makes basis b for one position of an example: a user's is the same at the key and at the baseline
-// unless it has others there, every other is that position's own.
+// keyBasis makes basis b for an example's position of a role.
 func (p *pass[T]) keyBasis(b basis, x schema.Example, head schema.Head, role int, here decompose.Position[T]) (decompose.Basis, error) {
-	pos := positionOf(&x, role)
+	return p.basisAt(b, x, head, positionOf(&x, role), role == atBaseline, here)
+}
+
+// perEdge tells whether a basis is not the same for all queries of a prompt.
+func (b basis) perEdge() bool { return b.perExample || b.Singular > 0 }
+
+// basisAt makes key-side basis b for one position of an example: a user's is the same at the key and in the
+// baseline unless it has others there, every other is that position's own.
+func (p *pass[T]) basisAt(b basis, x schema.Example, head schema.Head, pos int, inBaseline bool, here decompose.Position[T]) (decompose.Basis, error) {
 	token := x.Tokens[pos].ID
 	switch {
 	case b.Singular > 0:
@@ -163,7 +170,7 @@ func (p *pass[T]) keyBasis(b basis, x schema.Example, head schema.Head, role int
 		switch {
 		case err != nil:
 			return decompose.Basis{}, err
-		case role == atBaseline && len(b.atBaseline) > 0:
+		case inBaseline && len(b.atBaseline) > 0:
 			return b.atBaseline[i], nil
 		}
 		return b.user[i], nil

@@ -2,11 +2,13 @@ package engine
 
 import (
 	"cmp"
+	"fmt"
 	"iter"
 	"math"
 	"slices"
 
 	"ducklens/engine/blas"
+	"ducklens/engine/decompose"
 	"ducklens/schema"
 )
 
@@ -222,32 +224,9 @@ func (e *Engine) firstSeen(query int) int {
 // has all of it. The query sees another key than x.Key.
 func (p *pass[T]) others(x schema.Example, seq int, head schema.Head) []float64 {
 	row := p.row(x, seq, head)
-	key, limit := x.Key-row.First, p.engine.spec.SoftCap
-	weights, largest := make([]float64, len(row.Scores)), math.Inf(-1)
-	if x.BaselineKind == schema.BaselineAttention {
-		for i, s := range row.Scores {
-			weights[i] = float64(s)
-			if limit > 0 {
-				weights[i] = limit * math.Tanh(weights[i]/limit)
-			}
-			if i != key {
-				largest = max(largest, weights[i])
-			}
-		}
-	} else {
-		largest = 0
-	}
-	sum := 0.0
-	for i := range weights {
-		if i == key {
-			weights[i] = 0
-			continue
-		}
-		weights[i] = math.Exp(weights[i] - largest)
-		sum += weights[i]
-	}
-	for i := range weights {
-		weights[i] /= sum
+	weights, err := decompose.Others(x.BaselineKind, p.engine.spec.SoftCap, row.Scores, x.Key-row.First)
+	if err != nil {
+		panic(fmt.Sprintf("engine: example %d, head %s: %v", x.Index, head, err)) // settleBaseline has seen to it
 	}
 	return weights
 }

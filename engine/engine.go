@@ -87,6 +87,9 @@ func open(path string, ckpt *checkpoint.Checkpoint, options Options) (*Engine, e
 	if err := errors.Join(e.settleMovers(), e.settleSources()); err != nil {
 		return nil, err
 	}
+	if _, err := e.rowBases(); err != nil {
+		return nil, err
+	}
 	if e.provider, err = blas.ByName(options.blasName()); err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
@@ -371,7 +374,7 @@ func (e *Engine) Stream(ctx context.Context, prompts []schema.Example, yield fun
 
 // request is what the options ask of prompts.
 func (e *Engine) request() request {
-	return request{rules: e.options.Edges, measure: e.options.Measures, most: e.options.MaxEdges, baseline: e.options.Baseline}
+	return request{rules: e.options.Edges, measure: e.options.Measures, most: e.options.MaxEdges, baseline: e.options.Baseline, every: e.options.Keys.All}
 }
 
 // chooses tells whether rules choose edges of prompts that come without positions.

@@ -33,7 +33,7 @@ func Finite(e *Engine, x schema.Example, r *schema.HeadResult) error {
 	if err := p.finite(x, r); err != nil {
 		return err
 	}
-	f := finder{baseline: x.Baseline != schema.NoPosition}
+	f := finder{baseline: compared(&x), position: x.Baseline != schema.NoPosition}
 	p.finiteVectors(&f, r)
 	return f.fault(x, r.Head)
 }

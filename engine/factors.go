@@ -29,6 +29,15 @@ func (p *pass[T]) factors(in decompose.Input[T]) ([]schema.Factors, error) {
 			key, chosen.KeyBases = append(key, len(p.engine.queryBases)+i), append(chosen.KeyBases, in.KeyBases[i])
 		}
 	}
+	if in.Mean != nil { // its factors are whole
+		mean := *in.Mean
+		mean.Parts, chosen.Mean = nil, &mean
+		for i, b := range p.engine.keyBases {
+			if b.factored() {
+				mean.Parts = append(mean.Parts, in.Mean.Parts[i])
+			}
+		}
+	}
 	set, err := decompose.AllFactors(chosen)
 	if err != nil {
 		return nil, err
@@ -110,17 +119,17 @@ func (p *PairMaker) Tables(scoreScale float64, factors []schema.Factors) ([]sche
 			return nil, fmt.Errorf("engine: %w: %w", ErrFactors, err)
 		}
 	}
-	bases, err := p.tableBases(query, key)
+	split, err := p.tableBases(query, key)
 	if err != nil {
 		return nil, err
 	}
-	p.tables = resized(p.tables, len(bases))
-	for i, b := range bases {
+	p.tables = resized(p.tables, len(split))
+	for i, b := range split {
 		t := &p.tables[i]
 		t.QueryBasis, t.KeyBasis, t.QueryComponents, t.KeyComponents = b[0], b[1], query.Components, key.Components
 		t.Score = spaces[0].Split(t.Score, b[0], b[1])
-		if baseline == nil {
-			t.Baseline = nil
+		if baseline == nil || len(baseline.Axes) == 0 && b[1] != split[0][1] {
+			t.Baseline = nil // there is none, or it is a mean of keys, which no basis has axes of
 		} else {
 			t.Baseline = spaces[1].Split(t.Baseline, b[0], b[1])
 		}
@@ -153,7 +162,7 @@ func sorted(factors []schema.Factors) (query, key, baseline *schema.Factors, err
 		return nil, nil, nil, fmt.Errorf("engine: %w: want factors of the query and of the key", ErrFactors)
 	}
 	if baseline != nil &&
-		(!slices.Equal(key.Components, baseline.Components) || !slices.Equal(bases(key), bases(baseline))) {
+		(!slices.Equal(key.Components, baseline.Components) || len(baseline.Axes) > 0 && !slices.Equal(bases(key), bases(baseline))) {
 		return nil, nil, nil, fmt.Errorf("engine: %w: %d components and bases %v at the baseline, "+
 			"%d and %v at the key, want the same", ErrFactors, len(baseline.Components), bases(baseline), len(key.Components), bases(key))
 	}

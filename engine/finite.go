@@ -65,7 +65,7 @@ func finitePass(err error, sequences []sequence) error {
 // finite checks the score, the attention row and the contributions of one head: every number is finite, but
 // those of a baseline that is not there.
 func (p *pass[T]) finite(x schema.Example, r *schema.HeadResult) error {
-	f := finder{baseline: x.Baseline != schema.NoPosition}
+	f := finder{baseline: compared(&x), position: x.Baseline != schema.NoPosition}
 	s := &r.Score
 	f.look(s.QueryScale, "scale of the norm at the query")
 	f.look(s.KeyScale, "scale of the norm at the key")
@@ -77,9 +77,9 @@ func (p *pass[T]) finite(x schema.Example, r *schema.HeadResult) error {
 	if p.engine.spec.QKNorm != model.NoQKNorm {
 		f.look(s.QueryNormScale, "scale of QK-norm at the query")
 		f.look(s.KeyNormScale, "scale of QK-norm at the key")
-		f.lookBaseline(s.BaselineNormScale, "scale of QK-norm at the baseline")
+		f.lookPosition(s.BaselineNormScale, "scale of QK-norm at the baseline")
 	}
-	f.lookBaseline(s.BaselineScale, "scale of the norm at the baseline")
+	f.lookPosition(s.BaselineScale, "scale of the norm at the baseline")
 	f.lookBaseline(s.Baseline, "score to the baseline")
 	f.lookBaseline(s.BaselineProb, "attention probability of the baseline")
 	for pos, a := range r.Attention {
@@ -118,7 +118,7 @@ func (p *pass[T]) finiteVectors(f *finder, r *schema.HeadResult) {
 			}
 		}
 	}
-	for _, t := range r.Pairs {
+	for _, t := range r.Pairs { // without a baseline where it is a mean and the key side is split
 		for _, table := range [][][4]float32{t.Score, t.Baseline} {
 			for i, row := range table {
 				for _, v := range row {
@@ -167,6 +167,7 @@ func (p *pass[T]) label(component int) string { return p.engine.components[compo
 // A finder keeps the first number that is not finite.
 type finder struct {
 	baseline bool // the example has one
+	position bool // and it is a position
 	found    string
 	value    float64
 }
@@ -187,6 +188,12 @@ func (f *finder) look(v float32, what string) {
 
 func (f *finder) lookBaseline(v float32, what string) {
 	if f.baseline {
+		f.look(v, what)
+	}
+}
+
+func (f *finder) lookPosition(v float32, what string) {
+	if f.position {
 		f.look(v, what)
 	}
 }

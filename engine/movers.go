@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"ducklens/engine/decompose"
@@ -123,7 +124,7 @@ func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 	if len(probe) == 0 {
 		return advise("give Prepare examples, or name mover heads", "engine: no examples to choose mover heads by: %w", ErrMover)
 	}
-	shares, err := e.compute.shares(ctx, probeOf(probe), request{rules: e.options.Edges, most: probeEdges}, schema.Query)
+	shares, err := e.compute.shares(ctx, probeOf(probe), request{rules: e.options.Edges, most: probeEdges, baseline: e.options.Baseline, bare: true}, schema.Query)
 	if err != nil {
 		return err
 	}
@@ -166,7 +167,7 @@ func (e *Engine) chooseGram(ctx context.Context, probe []schema.Example) error {
 	if e.options.Gram == 0 || e.gram != nil {
 		return nil
 	}
-	shares, err := e.compute.shares(ctx, probeOf(probe), request{rules: e.options.Edges, most: probeEdges}, schema.Query, schema.Key)
+	shares, err := e.compute.shares(ctx, probeOf(probe), request{rules: e.options.Edges, most: probeEdges, bare: true}, schema.Query, schema.Key)
 	if err != nil {
 		return err
 	}
@@ -215,12 +216,26 @@ func (p *pass[T]) sideShares(x schema.Example, seq int, sides []schema.Side) ([]
 		if err != nil {
 			return nil, err
 		}
-		for _, t := range out.Tables {
+		var mean *decompose.Output
+		if isMean(x.BaselineKind) { // on the query side, all that matters of the mean of keys is that vector
+			in := p.bareInput(x, seq, head)
+			in.QueryBases, in.KeyBases, in.Key.Vector = []decompose.Basis{{}}, []decompose.KeyBases{{}}, p.meanKey(x, seq, head)
+			made, err := decompose.Contributions(in)
+			if err != nil {
+				return nil, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
+			}
+			mean = &made
+		}
+		for i, t := range out.Tables {
 			if !slices.Contains(sides, t.Side) {
 				continue
 			}
 			for row, component := range out.Rows {
-				sum[component] += sizeOf(&t, row)
+				share := sizeOf(&t, row)
+				if mean != nil && t.Side == schema.Query { // on the key side the size of the contribution to the score is taken
+					share = math.Abs(t.Score[row][schema.PerpPerp] - mean.Tables[i].Score[row][schema.PerpPerp])
+				}
+				sum[component] += share
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -77,6 +78,10 @@ type Options struct {
 	// with a prompt; the mean of the other keys, weighted by attention, for edges that rules choose. None stands
 	// where a query sees no other key, and where a token is asked for and the example names none.
 	Baseline schema.BaselineKind
+
+	// Keys asks for what the scores of all keys are made of, and not only those of examples: the field of
+	// [schema.PromptResult] with the name Rows. A pair of bases that it names is one of the run's.
+	Keys schema.Keys
 
 	// Measures asks for what heads do on every prompt, on all of its tokens; see [schema.HeadMeasure]. It comes
 	// unasked for prompts whose edges rules choose.
@@ -205,6 +210,16 @@ func (o Options) Validate() error {
 	}
 	if o.Gram > 0 && !o.Norms {
 		fault("inner products of components without norms: want both")
+	}
+	if o.Convention == schema.Notebook && (isMean(o.Baseline) || o.Keys.All) {
+		fault("baseline %s and keys %s in the notebook convention, which is the arithmetic of code that has neither: want %s, or a token and keys %s",
+			cmp.Or(o.Baseline, schema.BaselineToken), o.Keys, schema.Exact, schema.Keys{})
+	}
+	if o.AttentionOnly && o.Keys.All {
+		fault("attention only, and contributions to all keys as well: want one or the other")
+	}
+	if (o.Keys.QueryBasis == "") != (o.Keys.KeyBasis == "") || o.Keys.QueryBasis != "" && !o.Keys.All {
+		fault("keys %+v, want all keys with a query basis and a key basis, or without", o.Keys)
 	}
 	faults = append(faults, o.edgeFaults()...)
 	if !slices.Contains([]string{"", BOSAuto, BOSOn, BOSOff}, o.BOS) {

@@ -21,6 +21,9 @@ type request struct {
 	most    int               // edges of a prompt; 0: no limit
 
 	baseline schema.BaselineKind // of examples that come with none
+
+	every bool // what every key of a query is made of, and not only of examples
+	bare  bool // nothing that takes what keys are made of is asked
 }
 
 // open tells whether rules choose edges of a prompt: where it came without one, or where others stand beside
@@ -36,6 +39,11 @@ func (r *request) open(x *schema.Example) bool {
 // measured tells whether every position of a prompt is looked at.
 func (r *request) measured(x *schema.Example) bool { return r.measure || r.open(x) }
 
+// keyed tells whether it is asked what all keys of a prompt are made of.
+func (r *request) keyed(x *schema.Example) bool {
+	return !r.bare && (r.every || r.distributed(x) || r.open(x) && r.kindOf(x) == "")
+}
+
 // sequence is one prompt of a pass. Its examples follow each other in the call and share one sequence of the
 // forward pass.
 type sequence struct {
@@ -44,6 +52,7 @@ type sequence struct {
 	tokens    []int            // as far as they are used
 	measured  bool
 	whole     bool  // every position is kept
+	keyed     bool  // what all keys are made of is asked
 	positions []int // that are kept, ascending
 
 	// Where it is measured.
@@ -68,12 +77,13 @@ func (r *request) sequence(examples []schema.Example, first int) sequence {
 	used := 0
 	for i := range examples {
 		x := &examples[i]
+		s.keyed = s.keyed || r.keyed(x)
 		if r.measured(x) {
 			s.measured, s.whole, used = true, true, len(x.Tokens)
 			continue
 		}
 		used = max(used, x.Query+1)
-		s.whole = s.whole || r.distributed(x)
+		s.whole = s.whole || r.every || r.distributed(x)
 		s.positions = append(s.positions, positionsOf(x)...)
 	}
 	s.tokens = ids(examples[0].Tokens[:used])
@@ -164,7 +174,7 @@ func (a *analysis[T]) pass(ctx context.Context, asked []schema.Example, first in
 		return err
 	}
 	options := &a.engine.options
-	p := &pass[T]{analysis: a, sequences: r.sequences(asked), tokens: map[int]*tokenVectors[T]{}}
+	p := &pass[T]{analysis: a, sequences: r.sequences(asked), tokens: map[int]*tokenVectors[T]{}, keys: map[promptHead]keySet[T]{}, rowed: map[rowKey]bool{}}
 	sequences := make([]model.Sequence, len(p.sequences))
 	for i, s := range p.sequences {
 		sequences[i] = model.Sequence{Tokens: s.tokens, Length: len(s.asked[0].Tokens), Positions: s.positions}
@@ -190,8 +200,10 @@ func (a *analysis[T]) pass(ctx context.Context, asked []schema.Example, first in
 		if len(items) == 0 {
 			return nil
 		}
-		p.prepare(items)
-		err := do(p, items)
+		err := p.prepare(items, r)
+		if err == nil {
+			err = do(p, items)
+		}
 		items = items[:0]
 		used.clear()
 		return err
@@ -231,6 +243,11 @@ func (a *analysis[T]) explain(ctx context.Context, prompts []schema.Example, r r
 			out := schema.PromptResult{Prompt: prompts[at], Examples: results[from:to:to]}
 			if items[from].none {
 				out.Examples = nil
+			}
+			if r.every {
+				if out.Rows, err = p.splitRows(ctx, items[from:to]); err != nil {
+					return err
+				}
 			}
 			if last != at {
 				out.Measures, last = p.sequences[items[from].seq].measures, at
@@ -274,6 +291,10 @@ type pass[T blas.Float] struct {
 
 	// Attention rows of the examples that are analysed beside each other.
 	rows map[rowKey]*attentionRow[T]
+
+	keys  map[promptHead]keySet[T]
+	means map[edgeOf]*decompose.Mean[T] // of examples that are analysed beside each other
+	rowed map[rowKey]bool               // queries whose rows have been split, under no head
 }
 
 // rowKey names the attention row of a head from a query position of a sequence.
@@ -321,9 +342,9 @@ type tokenVectors[T blas.Float] struct {
 
 var _ decompose.Embeddings[float32] = (*pass[float32])(nil)
 
-// prepare makes what examples that are analysed beside each other share: their components, the vectors of their
-// tokens, room for their attention rows.
-func (p *pass[T]) prepare(items []item) {
+// prepare makes what examples that are analysed beside each other share: the keys of their prompts where they
+// are asked for, their components, the vectors of their tokens, their attention rows.
+func (p *pass[T]) prepare(items []item, r request) error {
 	p.rows = map[rowKey]*attentionRow[T]{}
 	var places []model.Place
 	for i := range items {
@@ -334,14 +355,28 @@ func (p *pass[T]) prepare(items []item) {
 		for _, head := range p.engine.heads {
 			p.rows[rowKey{it.seq, it.x.Query, head}] = &attentionRow[T]{}
 		}
-		for _, pos := range positionsOf(&it.x) {
+		positions := positionsOf(&it.x)
+		if r.every && p.engine.options.Keys.QueryBasis != "" {
+			positions = p.sequences[it.seq].positions[:it.x.Query+1]
+		}
+		for _, pos := range positions {
 			places = append(places, model.Place{Sequence: it.seq, Index: p.sequences[it.seq].place(pos)})
 		}
 	}
-	if !p.engine.options.AttentionOnly {
-		p.cache.Make(places)
-		p.prepareTokens(items)
+	if p.engine.options.AttentionOnly {
+		return nil
 	}
+	p.prepareTokens(items)
+	if !r.bare {
+		if err := p.prepareKeys(items, r.every); err != nil {
+			return err
+		}
+	}
+	p.cache.Make(places)
+	if r.bare {
+		return nil
+	}
+	return p.prepareMeans(items)
 }
 
 // prepareTokens adds the vectors of the tokens of examples, as far as they are not there.
@@ -361,7 +396,11 @@ func (p *pass[T]) prepareTokens(items []item) {
 		if items[i].none {
 			continue
 		}
-		for _, pos := range []int{x.Key, x.Baseline} {
+		positions := []int{x.Key, x.Baseline}
+		if s := &p.sequences[items[i].seq]; s.keyed {
+			positions = s.positions
+		}
+		for _, pos := range positions {
 			if pos == schema.NoPosition {
 				continue
 			}

@@ -36,8 +36,12 @@ func (o *Options) further() string {
 		Rotary        bool                `json:"rotary,omitempty"`
 		Norms         bool                `json:"norms,omitempty"`
 		Gram          int                 `json:"gram,omitempty"`
+		Keys          string              `json:"keys,omitempty"`
 	}
-	a := asked{o.Substitutions, o.Projections, nil, o.MaxEdges, o.Baseline, o.Measures, o.Threshold, o.sources(), o.Rotary, o.Norms, o.Gram}
+	a := asked{o.Substitutions, o.Projections, nil, o.MaxEdges, o.Baseline, o.Measures, o.Threshold, o.sources(), o.Rotary, o.Norms, o.Gram, ""}
+	if o.Keys.All {
+		a.Keys = o.Keys.String()
+	}
 	for _, r := range o.Edges {
 		a.Edges = append(a.Edges, r.String())
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 
 	"ducklens/engine/decompose"
 	"ducklens/schema"
@@ -25,7 +26,7 @@ const (
 )
 
 // substitutions computes the rows of one head on one example.
-func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input[T], x schema.Example) ([]schema.Substitution, error) {
+func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input[T], x schema.Example, seq int, head schema.Head) ([]schema.Substitution, error) {
 	var rows []schema.Substitution
 	var fault error
 	add := func(side schema.Side, name string, v decompose.Substituted, err error) {
@@ -80,8 +81,15 @@ func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input
 	unpatched, err := s.Unpatched(schema.Query)
 	add(schema.Query, VectorUnpatched, unpatched, err)
 
+	var replaced map[string]*decompose.KeyParts[T] // in the keys of a baseline that is a mean
+	if in.Mean != nil {
+		replaced = maps.Clone(p.keys[promptHead{seq, head}].replaced)
+	}
 	keySide := func(name string, atKey, atBaseline []T) {
 		out, err := s.Key(atKey, atBaseline)
+		if parts := replaced[name]; parts != nil && err == nil {
+			out.Baseline, err = s.MeanOf(parts)
+		}
 		add(schema.Key, name, out, err)
 	}
 	atKey, atBaseline := p.tokens[key], &tokenVectors[T]{}
@@ -98,9 +106,12 @@ func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input
 		}
 		keySide(VectorMLP0, in.Key.Component(mlp0), atBaseline)
 	}
-	for _, b := range p.engine.keyBases {
+	for j, b := range p.engine.keyBases {
 		if b.vectors[0] == nil {
 			continue
+		}
+		if in.Mean != nil {
+			replaced[b.Name] = in.Mean.Parts[j]
 		}
 		i, err := b.place(x)
 		if err != nil {
@@ -143,7 +154,7 @@ func (p *pass[T]) projections(s *decompose.Substitution[T], in decompose.Input[T
 		for _, m := range p.engine.movers {
 			output := p.output(in, m)
 			add(schema.Query, m.String(), i, false, decompose.Project(in.Norm, in.QueryBases[i], output, s.ToKey.Map))
-			if in.Baseline != nil {
+			if in.Baseline != nil || in.Mean != nil {
 				add(schema.Query, m.String(), i, true, decompose.Project(in.Norm, in.QueryBases[i], output, toDiff.Map))
 			}
 		}

@@ -72,6 +72,49 @@ func (r EdgeRule) String() string {
 	return r.Name
 }
 
+// Keys says which keys of a query are explained: those of the examples, or all that it sees, unsplit, and split by
+// one pair of bases if it has names.
+type Keys struct {
+	All                  bool
+	QueryBasis, KeyBasis string // empty, or both named
+}
+
+// ErrKeys is returned for words that do not say which keys.
+var ErrKeys = errors.New("unknown keys")
+
+// Words of keys.
+const (
+	keysOfEdges = "edge"
+	keysAll     = "all"
+)
+
+// ParseKeys reads edge, all, or all with a query basis and a key basis, such as all:unembed,mlp0.
+func ParseKeys(s string) (Keys, error) {
+	word, bases, split := strings.Cut(s, ":")
+	k := Keys{All: word == keysAll}
+	if split {
+		var two bool
+		if k.QueryBasis, k.KeyBasis, two = strings.Cut(bases, ","); !two || k.QueryBasis == "" || k.KeyBasis == "" || strings.Contains(k.KeyBasis, ",") {
+			return Keys{}, fmt.Errorf("%w %q, want one query basis and one key basis, such as all:unembed,mlp0", ErrKeys, s)
+		}
+	}
+	if word != keysAll && s != keysOfEdges {
+		return Keys{}, fmt.Errorf("%w %q, want edge, all, or all with a pair of bases, such as all:unembed,mlp0", ErrKeys, s)
+	}
+	return k, nil
+}
+
+// String writes what [ParseKeys] reads.
+func (k Keys) String() string {
+	switch {
+	case !k.All:
+		return keysOfEdges
+	case k.QueryBasis == "":
+		return keysAll
+	}
+	return keysAll + ":" + k.QueryBasis + "," + k.KeyBasis
+}
+
 // BaselineKind says what the key of an example is compared with: a word of the column edge.baseline_kind.
 type BaselineKind string
 

@@ -6,6 +6,26 @@ type PromptResult struct {
 	Prompt   Example // as it was given
 	Measures []HeadMeasure
 	Examples []Result
+	Rows     []Row // where the run asks for all keys: of each head and each query position of the examples, once
+}
+
+// Row splits what the attention row of a head from one query position is made of: contributions to the score of
+// every position that it sees.
+type Row struct {
+	Head            Head
+	Query, FirstKey int        // the positions that it sees are FirstKey to Query
+	Tables          []RowTable // of whole vectors first
+}
+
+// RowTable is one side of a row under one pair of bases.
+type RowTable struct {
+	Side                 Side
+	QueryBasis, KeyBasis int   // index into the run's bases
+	Components           []int // number of the component of each row; the bias of the side, if there is one, is last
+
+	// Score [component, position], row-major, indexed by Quadrant; nil where a quadrant has nothing: of whole
+	// vectors, all but PerpPerp.
+	Score [4][]float32
 }
 
 // HeadMeasure is what a head does on a prompt, averaged over query positions; see the table head_measure.

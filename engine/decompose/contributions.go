@@ -128,7 +128,7 @@ func querySide[T blas.Float](in *Input[T], out *Output) {
 			fixedBaselines = append(fixedBaselines, in.splitFixed(in.Baseline, m, basis.AtBaseline))
 		}
 		if in.Mean != nil {
-			fixedBaselines = append(fixedBaselines, in.Mean.split(j))
+			fixedBaselines = append(fixedBaselines, in.Mean.split(in.Mean.Parts[j]))
 		}
 	}
 	// Key and baseline are read against the same components, those at the query position: one pass does both.

@@ -141,6 +141,16 @@ func (k *Keys[T]) Split(positions []Position[T], bases []Basis) (*KeyParts[T], e
 	return parts, k.split(parts, positions, bases)
 }
 
+// Replace adds the next positions to parts, with vectors [d_model], normalised anew, in place of their streams; see
+// [Substitution.MeanOf].
+func (k *Keys[T]) Replace(parts *KeyParts[T], positions []Position[T], vectors [][]T) error {
+	bases := make([]Basis, len(vectors))
+	for i, v := range vectors {
+		bases[i] = Basis{kind: schema.Replacement, replacement: centred(k.in.Norm, v)}
+	}
+	return k.split(parts, positions, bases)
+}
+
 // split adds positions to parts.
 func (k *Keys[T]) split(parts *KeyParts[T], positions []Position[T], bases []Basis) error {
 	first := len(parts.fixed)
@@ -287,8 +297,7 @@ func (m *Mean[T]) contributions(attnScale float64, f fixed, basis int) [][4]floa
 }
 
 // split is the mean of the model's own keys, each split along its own basis.
-func (m *Mean[T]) split(basis int) fixed {
-	parts := m.Parts[basis]
+func (m *Mean[T]) split(parts *KeyParts[T]) fixed {
 	out := fixed{perp: make([]float64, m.keys.dHead)}
 	if parts.kind != schema.Whole {
 		out.par = make([]float64, m.keys.dHead)

@@ -82,6 +82,16 @@ func (s *Substitution[T]) Key(atKey, atBaseline []T) (Substituted, error) {
 	return s.attend(s.score(s.AtKey, schema.Key, atKey), baseline), nil
 }
 
+// MeanOf is the score to a baseline that is a mean, with the keys of its positions replaced: [Keys.Replace] made the
+// parts.
+func (s *Substitution[T]) MeanOf(parts *KeyParts[T]) (float64, error) {
+	m := s.in.Mean
+	if m == nil || parts.kind != schema.Replacement || len(parts.fixed) < len(m.weights) {
+		return 0, fmt.Errorf("decompose: mean of replaced keys: want an input with a mean, and as many keys: %w", ErrShape)
+	}
+	return s.in.scoreOf(m.split(parts).whole(), s.in.Query.Vector), nil
+}
+
 // score is the score that v gives, normalised as the convention does and then by QK-norm.
 func (s *Substitution[T]) score(l Linear, side schema.Side, v []T) float64 {
 	c := centred(s.in.Norm, v)
