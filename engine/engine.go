@@ -357,6 +357,7 @@ func (e *Engine) Explain(ctx context.Context, prompts []schema.Example) ([]schem
 		results[i].Prompt = r.Prompt
 		results[i].Measures = append(results[i].Measures, r.Measures...)
 		results[i].Examples = append(results[i].Examples, r.Examples...)
+		results[i].Rows = append(results[i].Rows, r.Rows...)
 		return nil
 	})
 	if err != nil {
