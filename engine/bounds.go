@@ -32,8 +32,11 @@ type bounds struct {
 	components int64 // of the components of a position, when they are made
 	example    int64 // of what comes out for an example, but for its attention rows
 	key        int64 // of the keys of a token
-	token      int64 // of attention rows by token
+	token      int64 // of attention rows by token, and of what they are made of where that is asked
 	source     int64 // of what comes out for an example by token that its sources read
+	keyed      int64 // of what the keys of a position are made of, where that is asked
+	mean       int64 // of a mean of keys
+	every      bool  // rows are split by bases, which takes the components of all positions
 }
 
 // bounds works out what rows and examples take.
@@ -47,6 +50,8 @@ func (e *Engine) bounds() bounds {
 		streams[h.Layer] = true
 		keys[schema.Head{Layer: h.Layer, Index: s.KVHead(h.Index)}] = true
 		b.example += e.resultBytes(h)
+		b.keyed += e.keyBytes(h)
+		b.mean += size * int64(e.layout.Below(h.Layer)+1) * int64(s.DHead)
 	}
 	sources, values := e.allSources(), map[schema.Head]bool{}
 	for _, h := range sources {
@@ -63,7 +68,29 @@ func (e *Engine) bounds() bounds {
 	}
 	b.key = size * int64((len(keys)+len(values))*s.DHead)
 	b.token = int64(len(e.heads)) * (2*size + int64(unsafe.Sizeof(schema.Attention{})))
+	if keys := e.options.Keys; keys.All {
+		tables := int64(1)
+		if b.every = keys.QueryBasis != ""; b.every {
+			tables += 4
+		}
+		for _, h := range e.heads {
+			b.token += 2 * tables * 4 * int64(e.layout.Below(h.Layer)+1)
+		}
+	}
 	return b
+}
+
+// keyBytes is the size of what the key of a head at one position is made of: see [decompose.Keys].
+func (e *Engine) keyBytes(h schema.Head) int64 {
+	rows, dHead, split := int64(e.layout.Below(h.Layer)+1), int64(e.spec.DHead), int64(len(e.keyBases))
+	numbers := rows * dHead
+	for _, b := range e.keyBases {
+		numbers += int64(b.Dimension) * (rows + dHead)
+	}
+	if e.options.Substitutions {
+		split += 4
+	}
+	return e.numberSize()*numbers + 8*dHead*(1+2*split)
 }
 
 // given is what an example takes whose positions are given, in a pass with others of other prompts.
@@ -83,7 +110,7 @@ type share struct {
 func (b bounds) share(sequences []sequence) *share {
 	s := &share{bounds: b, most: b.kept}
 	for i := range sequences {
-		s.most -= b.position*int64(len(sequences[i].positions)) + b.key*int64(len(sequences[i].tokens))
+		s.most -= b.prompt(&sequences[i])
 	}
 	s.most = max(s.most, int64(leastShare*float64(b.kept)))
 	s.clear()
@@ -101,8 +128,18 @@ func (s *share) add(it *item) bool {
 	}
 	x := &it.x
 	more := s.example + s.source*int64(x.Query+1)
+	if isMean(x.BaselineKind) {
+		more += s.mean
+	}
 	var positions []model.Place
-	for _, pos := range positionsOf(x) {
+	list := positionsOf(x)
+	if s.bounds.every {
+		list = list[:0]
+		for pos := range x.Query + 1 {
+			list = append(list, pos)
+		}
+	}
+	for _, pos := range list {
 		if at := (model.Place{Sequence: it.seq, Index: pos}); !s.made[at] && !slices.Contains(positions, at) {
 			positions = append(positions, at)
 			more += s.components
@@ -222,9 +259,18 @@ func (b bounds) cut(examples []schema.Example, r request, most int) (passes [][]
 	return passes
 }
 
+// prompt is what is kept of a prompt, whatever is analysed of it.
+func (b bounds) prompt(s *sequence) int64 {
+	positions := b.position
+	if s.keyed {
+		positions += b.keyed
+	}
+	return positions*int64(len(s.positions)) + b.key*int64(len(s.tokens))
+}
+
 // of is what is kept of a prompt, with what its first example takes when it is analysed: further ones may wait.
 func (b bounds) of(s *sequence) int64 {
-	kept := b.position*int64(len(s.positions)) + b.key*int64(len(s.tokens))
+	kept := b.prompt(s)
 	if s.whole {
 		return kept
 	}

@@ -74,8 +74,10 @@ func EstimateRun(path string, options Options, prompts, tokens int) (schema.Mode
 func (e *Engine) estimate(prompts, tokens int) Estimate {
 	b, n := e.bounds(), int64(tokens)
 	kept, share := b.given(tokens-1), int64(0)
-	if e.options.Measures || e.chooses() {
-		kept = (b.position + b.key) * n
+	if keyed := e.chooses() || e.options.Keys.All || isMean(e.options.Baseline); keyed || e.options.Measures {
+		if kept = (b.position + b.key) * n; keyed {
+			kept += b.keyed * n
+		}
 		share = max(b.kept-kept, int64(leastShare*float64(b.kept)))
 	}
 	together := max(1, min(int64(prompts), b.rows/(b.row*n), b.kept/kept)) // prompts of a pass
