@@ -101,6 +101,7 @@ does not add up is refused. Contributions to a score are not causal effects.`,
   ducklens ingest --model gpt2 --head all --text corpus.txt -o heads.duckdb
   ducklens ingest --model gpt2 --head 10.7 --text corpus.jsonl --edges top:1,induction --max-edges 50 -o texts.duckdb
   ducklens ingest --model gpt2 --head all --text corpus.txt --edges top:3 --dry-run
+  ducklens ingest --model gpt2 --head 10.7 --keys all -o rows.duckdb
   ducklens ingest --model gpt2 --head 10.7 --null 20 --mover 9.9,9.6 -o with_null.duckdb
   ducklens ingest --model gpt2 --head 10.7 --sources top:4 -o sources.duckdb
   ducklens ingest --model gpt2 --head 10.7 --query-basis svd:4 --key-basis svd:4 -o svd.duckdb
@@ -159,6 +160,7 @@ func (f *ingestFlags) flags() []flagGroup {
 	flags.StringSliceVar(&f.edges, "edges", nil, fmt.Sprintf("`rules` that choose pairs of query and key, of: %s; or none. given is the one that a prompt came with, and must be among them where prompts have positions (given; of texts top:1, with more than %d target heads none)", schema.EdgeRules, ingest.MaxFactorHeads))
 	flags.IntVar(&f.engine.MaxEdges, "max-edges", 0, "most edges of a prompt, drawn by --seed, the rules taking turns; 0 is all")
 	flags.StringVar(&f.baseline, "baseline", auto.String(), "what keys are compared with: token (at the baseline position), mean (of all other keys), attention (their mean, weighted by attention), none; auto is token for given edges, attention for others")
+	wordVar(flags, &f.engine.Keys, "keys", schema.ParseKeys, "which keys are explained: those of edges, or all that their queries see, not split: what each component contributes to each score of a row of attention; all:unembed,mlp0 also splits them by such a pair of bases. Large: a number for each side, component and token", schema.Keys{}, schema.Keys{All: true})
 	flags.Float64Var(&f.engine.Threshold, "threshold", 0, "probability that the largest of a row of attention must exceed to be counted by the measure above (0: 0.5)")
 
 	split := newFlagGroup("How scores are split")
@@ -341,6 +343,14 @@ func (f *ingestFlags) settle(flags *pflag.FlagSet) (err error) {
 		return err
 	}
 	o.Norms = f.norms == on || f.norms == auto && (o.Gram > 0 || o.Convention == schema.Exact && len(o.Edges) == 0 && ingest.FactorsByDefault(len(o.Heads)))
+	for _, side := range []struct { // a basis that --keys names is one of the run's, unless the defaults have it
+		names *[]string
+		name  string
+	}{{&o.QueryBases, o.Keys.QueryBasis}, {&o.KeyBases, o.Keys.KeyBasis}} {
+		if list := *side.names; side.name != "" && len(list) > 0 && !slices.Contains(list, side.name) {
+			*side.names = append(slices.Clone(list), side.name)
+		}
+	}
 	return asUsage(o.Validate())
 }
 

@@ -35,13 +35,15 @@ const (
 	tableGram
 	tableQKNorm
 	tableQKGram
+	tableRow
 	tableCount
 )
 
 var tableNames = [tableCount]string{"prompt", "prompt_token", "edge", "score", "prompt_attention", "layer_scale", "contribution_wide",
 	"query_factor", "key_factor", "query_axis", "key_axis", "query_coordinate", "key_coordinate", "pair_contribution_wide", "pair_mean_wide",
 	"substitution", "projection", "vector_cosine", "logit", "logit_effect", "head_measure",
-	"source_contribution", "rotary_contribution", "component_norm", "component_gram", "component_qk_norm", "component_qk_gram"}
+	"source_contribution", "rotary_contribution", "component_norm", "component_gram", "component_qk_norm", "component_qk_gram",
+	"row_contribution_wide"}
 
 // appenders adds rows to the tables of a run in one transaction.
 type appenders struct {

@@ -476,6 +476,7 @@ func (c *computer) take(ctx context.Context, r schema.PromptResult, open bool) e
 			c.rows += len(h.Contributions) + len(h.Attention)
 		}
 	}
+	c.rows += keyRowCount(&r)
 	if chosen && c.rows >= maxPartRows || open {
 		return c.send(ctx, open, !open && c.opts.BatchPrompts == 0 && c.inBatch+c.rows >= maxBatchRows)
 	}

@@ -257,6 +257,9 @@ func (w *writer) appendRows(p *part) (n [tableCount]int64, err error) {
 	if err == nil {
 		err = w.appendContributions(tables, p.results)
 	}
+	if err == nil {
+		err = w.appendKeys(tables, p.results)
+	}
 	n, cerr := tables.close()
 	return n, errors.Join(err, cerr)
 }

@@ -28,10 +28,12 @@ GROUP BY run_id, prompt_id, query_pos, head_id, side, query_basis_id, key_basis_
     AND q.side = 'query' AND k.side = 'key'{{end}}
 
 -- incomplete: position that a query sees has no contributions / positions that queries see have no contributions
-SELECT a.run_id, a.prompt_id AS case_order, format('prompt {}, head {}, query at {}, {} side, position {}', a.prompt_id, a.head_id, a.query_pos, s.side, a.pos) AS case_text
-FROM (FROM prompt_attention WHERE run_id = $run AND prompt_id BETWEEN $first AND $last) AS a, {{template "sides"}}, ({{template "row bases"}}) AS b
-ANTI JOIN verify_row AS g ON g.prompt_id = a.prompt_id AND g.query_pos = a.query_pos AND g.head_id = a.head_id AND g.pos = a.pos AND g.side = s.side
-  AND g.query_basis_id = b.query_basis_id AND g.key_basis_id = b.key_basis_id;
+SELECT x.run_id, x.prompt_id AS case_order, format('prompt {}, head {}, query at {}, {} side, position {}', x.prompt_id, x.head_id, x.query_pos, x.side, x.pos) AS case_text
+FROM (SELECT a.run_id, a.prompt_id, a.query_pos, a.head_id, a.pos, s.side, b.query_basis_id, b.key_basis_id
+  FROM prompt_attention AS a CROSS JOIN {{template "sides"}} CROSS JOIN ({{template "row bases"}}) AS b
+  WHERE a.run_id = $run AND a.prompt_id BETWEEN $first AND $last) AS x
+ANTI JOIN verify_row AS g ON g.prompt_id = x.prompt_id AND g.query_pos = x.query_pos AND g.head_id = x.head_id AND g.pos = x.pos AND g.side = x.side
+  AND g.query_basis_id = x.query_basis_id AND g.key_basis_id = x.key_basis_id;
 
 -- orphan: contributions are to a position that no query sees / contributions are to positions that no query sees
 SELECT g.run_id, g.prompt_id AS case_order, g.place AS case_text FROM ({{template "named row"}}) AS g
