@@ -40,6 +40,9 @@ func TestGoldenFigures(t *testing.T) {
 	head := do("query", file, "-e", "SELECT head FROM head_score GROUP BY head ORDER BY avg(prob) DESC, head LIMIT 1", "--format", "csv")
 	head = "head=" + strings.TrimSpace(strings.TrimPrefix(head, "head\n"))
 
+	rows := filepath.Join(dir, "rows.duckdb") // with contributions to every key, which the demo does not store
+	do("ingest", "--model", "demo", "--head", strings.TrimPrefix(head, "head="), "--keys", "all", "-n", "30", "-o", rows)
+
 	drawings := filepath.Join(dir, "figures")
 	do("figures", "build", file, "--dir", drawings, "--set", head, "--width", "6.75", "--dpi", "72")
 	got := map[string][]byte{}
@@ -71,6 +74,11 @@ func TestGoldenFigures(t *testing.T) {
 			}
 			got[q.Name+".txt"] = []byte(do(args...))
 			continue
+		}
+		if strings.HasPrefix(q.Name, "row_") {
+			for _, ending := range []string{".svg", ".png"} {
+				do("plot", rows, q.Name, "--width", "6.75", "--dpi", "72", "-o", filepath.Join(drawings, q.Name+ending))
+			}
 		}
 		for _, ending := range []string{".svg", ".png"} {
 			content, err := os.ReadFile(filepath.Join(drawings, q.Name+ending))

@@ -16,8 +16,8 @@ import (
 // storedSQL says what a run stores beside contributions: whether there are factors, how many movers, how many subspace bases
 // of each side, whether there are logits, how many examples have a baseline, how many random directions there are, whether
 // every pair is stored, how many prompts have fields of the user's own, how many examples there are, whether heads are
-// measured on the prompts, whether there are sources and bands of rotary embedding, whether heads turn, and whether there
-// are edges to the first token.
+// measured on the prompts, whether there are sources and bands of rotary embedding, whether heads turn, whether there
+// are edges to the first token, and whether there are contributions to every key.
 const storedSQL = `SELECT r.factors OR r.pairs AS pairs, (SELECT count(*) FROM mover AS v WHERE v.run_id = r.run_id) AS movers,
   (SELECT count(DISTINCT b.side) FROM basis AS b WHERE b.run_id = r.run_id AND b.kind = 'subspace' AND b.null_number IS NULL) AS sides,
   r.logits, (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id AND e.baseline_kind <> 'none') AS baselines,
@@ -26,7 +26,8 @@ const storedSQL = `SELECT r.factors OR r.pairs AS pairs, (SELECT count(*) FROM m
   (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id) AS examples, EXISTS (FROM head_measure AS m WHERE m.run_id = r.run_id) AS measured,
   EXISTS (FROM source_contribution AS c WHERE c.run_id = r.run_id) AS sources, EXISTS (FROM rotary_contribution AS c WHERE c.run_id = r.run_id) AS bands,
   (SELECT max(h.rotary_dims) FROM head AS h WHERE h.run_id = r.run_id) > 0 AS turns,
-  EXISTS (FROM edge AS e WHERE e.run_id = r.run_id AND e.key_pos = 0) AS sinks
+  EXISTS (FROM edge AS e WHERE e.run_id = r.run_id AND e.key_pos = 0) AS sinks,
+  json_extract_string(r.options, '$.keys') IS NOT NULL AS keys
 FROM run AS r WHERE r.run_id = coalesce($run::INTEGER, latest_run())`
 
 // Patterns for tables whose rows a run may lack, and for a basis in a message.
@@ -35,6 +36,7 @@ const (
 	pairRowTables    = `\b(pair_contribution|pair_contribution_wide)\b`
 	logitTables      = `\b(logit|logit_effect)\b`
 	nullTables       = `\bcontribution_null\b`
+	keyTables        = `\brow_contribution\w*`
 	fieldTables      = `\bexample_field\b`
 	measureTables    = `\b(head_measure|head_measure_mean|prompt_measure)\b`
 	sourceTables     = `\b(source_contribution|component_source)\b`
@@ -75,6 +77,7 @@ func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[
 		return is
 	}
 	sources, bands, turns, sinks := flag(10), flag(11), flag(12), flag(13)
+	everyKey := flag(14)
 	asks := func(tables string) bool { return regexp.MustCompile(tables).MatchString(q.SQL) }
 	switch {
 	case asks(measureTables) && !measured:
@@ -93,6 +96,8 @@ func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[
 		return "the run stores no pairs for every prompt: ducklens ingest --pairs"
 	case asks(logitTables) && !logits:
 		return "the run has no logits: ducklens ingest --logits"
+	case asks(keyTables) && !everyKey:
+		return "the run explains the keys of its edges alone: ducklens ingest --keys all"
 	case asks(nullTables) && nulls == 0:
 		return "the run has no random directions: ducklens ingest --null 20"
 	case asks(fieldTables) && fields == 0 && !s.Labelled():

@@ -24,6 +24,7 @@ func TestEmbedded(t *testing.T) {
 		"key_substitution_probs": false, "key_substitution_diff": false, "key_components_unembed_query": false,
 		"pair_matrix": false, "top_pairs": false, "unembed_fraction": false, "map_cosines": false, "head_cosines": false, "mlp0_norms": false, "basis_shares": false, "direct_logit": false, "head_measures": false,
 		"component_sources": false, "example_sources": false, "position_content": false, "sink_components": false,
+		"row_components": false, "row_softmax": false,
 	}
 	for _, q := range queries.Embedded() {
 		shipped[q.Name] = true

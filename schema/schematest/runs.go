@@ -129,12 +129,15 @@ func AllBases() []schema.Basis {
 		schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: schema.NullBasis(1), Dimension: 1, Description: "random"})
 }
 
+// KeysOption are the further options of a run with contributions to every key.
+const KeysOption = `{"keys": "all"}`
+
 // Full inserts a run like that of [Synthetic] with rows in every table: over [AllBases], with factors, all pairs, logits,
-// norms, ablations, sources, and the movers 0.1 and 0.0. Target heads must be in layers above 0.
+// norms, ablations, sources, contributions to every key, and the movers 0.1 and 0.0. Target heads must be in layers above 0.
 func Full(tb testing.TB, db *dbfile.DB, seed uint64, examples int, heads ...schema.Head) int {
 	tb.Helper()
 	run := schema.Run{Model: GPT2Small(), Heads: Targets(heads...), Bases: AllBases(), Movers: []schema.Head{{Layer: 0, Index: 1}, {Layer: 0, Index: 0}},
-		Seed: int64(seed), BOS: true, Factors: true, Pairs: true, Logits: true, Gram: []int{0, 3, 5}}
+		Seed: int64(seed), BOS: true, Factors: true, Pairs: true, Logits: true, Gram: []int{0, 3, 5}, Options: KeysOption}
 	id := Insert(tb, db, run, AddSources(run, AddNorms(run, AddLayerScales(Random(run, seed, examples)))))
 	AddMeasures(tb, db, id)
 	addAblations(tb, db, id)

@@ -147,6 +147,7 @@ func (w *writer) write(results []schema.Result) error {
 		{"component_gram", w.gram},
 		{"component_qk_norm", w.qkNorms},
 		{"component_qk_gram", w.qkGram},
+		{"row_contribution_wide", w.rows},
 	} {
 		if err := w.appendAll(table.name, results, table.rows); err != nil {
 			return err
@@ -251,9 +252,9 @@ func (w *writer) manifest() error {
 		again++
 	}
 	if _, err := w.exec(`INSERT INTO run (run_id, key, model_id, created_at, ducklens_version, command_line, prompt_source, seed, bos, convention, processing,
-		precision, blas, threads, factors, pairs, pair_means, logits, n_heads, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')`,
+		precision, blas, threads, factors, pairs, pair_means, logits, n_heads, options, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), 'running')`,
 		w.runID, schema.RunKey(&r, again), w.modelID, created.UTC(), text(r.Version, "test"), text(r.CommandLine, "go test"), text(r.PromptSource, "test"), r.Seed, r.BOS,
-		r.Convention.String(), r.Processing.String(), text(r.Precision, "float32"), text(r.BLAS, "none"), max(r.Threads, 1), r.Factors, r.Pairs, r.PairMeans, r.Logits, len(r.Heads)); err != nil {
+		r.Convention.String(), r.Processing.String(), text(r.Precision, "float32"), text(r.BLAS, "none"), max(r.Threads, 1), r.Factors, r.Pairs, r.PairMeans, r.Logits, len(r.Heads), r.Options); err != nil {
 		return err
 	}
 	var rows []string
@@ -409,6 +410,35 @@ func (w *writer) contributions(r schema.Result, add func(...any) error) error {
 			if err := add(r.Example.Index, w.headID(h.Head), c.Side.String(), w.component(c.Component), c.QueryBasis, c.KeyBasis,
 				c.Score[0], c.Score[1], c.Score[2], c.Score[3], c.Baseline[0], c.Baseline[1], c.Baseline[2], c.Baseline[3]); err != nil {
 				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rows writes contributions to every key of a run that says so: at the key and the baseline position what the unsplit contributions
+// are, and 0 elsewhere, as the scores of [Finish] are.
+func (w *writer) rows(r schema.Result, add func(...any) error) error {
+	if w.run.Options != KeysOption {
+		return nil
+	}
+	for _, h := range r.Heads {
+		for _, c := range h.Contributions {
+			if w.run.Bases[c.QueryBasis].Kind != schema.Whole || w.run.Bases[c.KeyBasis].Kind != schema.Whole {
+				continue
+			}
+			for pos := h.FirstKey; pos <= r.Example.Query; pos++ {
+				var at [4]float32
+				switch pos {
+				case r.Example.Key:
+					at = c.Score
+				case r.Example.Baseline:
+					at = c.Baseline
+				}
+				if err := add(r.Example.Index, r.Example.Query, w.headID(h.Head), c.Side.String(), w.component(c.Component), c.QueryBasis, c.KeyBasis, pos,
+					at[0], at[1], at[2], at[3]); err != nil {
+					return err
+				}
 			}
 		}
 	}
