@@ -18,7 +18,7 @@ func small() schema.Run {
 	model.Name, model.NLayers, model.NHeads, model.DModel, model.DHead = "small", 3, 2, 8, 4
 	return schema.Run{
 		Model: model, Heads: schematest.Targets(schema.Head{Layer: 2, Index: 1}, schema.Head{Layer: 2, Index: 0}), Seed: 42, BOS: true, PromptSource: "ioi",
-		Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 1, Index: 1}, {Layer: 0, Index: 0}}, Factors: true, Pairs: true, Logits: true,
+		Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 1, Index: 1}, {Layer: 0, Index: 0}}, Factors: true, Pairs: true, Logits: true, Options: schematest.KeysOption,
 	}
 }
 

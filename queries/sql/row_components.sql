@@ -14,6 +14,7 @@
 -- param: most INTEGER = 20, how many components to give
 -- param: tokens INTEGER = 40, how many tokens to give, those that get most attention
 -- say: most, the {value} components that differ most between tokens
+-- say: tokens, the {value} tokens that get most attention
 -- chart: heatmap
 -- x: pos
 -- y: place
