@@ -271,7 +271,13 @@ func (b bounds) prompt(s *sequence) int64 {
 // of is what is kept of a prompt, with what its first example takes when it is analysed: further ones may wait.
 func (b bounds) of(s *sequence) int64 {
 	kept := b.prompt(s)
-	if s.whole {
+	switch {
+	case s.measured:
+		return kept
+	case s.whole:
+		for i := range s.asked {
+			kept += b.example + b.mean + b.token*int64(s.asked[i].Query+1)
+		}
 		return kept
 	}
 	return max(kept, b.given(s.asked[0].Query))

@@ -26,6 +26,11 @@
 // component adds to q and to k, and its coordinates along the axes of every basis, and [Pairs] the inner
 // products in quadrants.
 //
+// What components add to keys does not depend on a query: [Keys] holds it for all positions of a prompt. A query
+// takes inner products with it, which split its whole row of scores, or a weighted mean of it: [Mean] is a
+// baseline that is no position but a distribution over the other keys, of which everything that is linear in the
+// key has its mean.
+//
 // With one side held fixed, the score is linear in the normalised vector of the other: [QueryLinear] and
 // [KeyLinear] give the map. [NewSubstitution] puts other vectors in place of the stream, normalises them anew
 // and reads score and attention probability, which is of the capped scores and any attention sink;

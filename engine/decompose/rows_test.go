@@ -285,3 +285,80 @@ func TestMeanBaselineOverWindows(t *testing.T) {
 		})
 	}
 }
+
+// With the attention baseline, a contribution to the key minus that to the baseline is what moves the logarithm of the key's
+// probability, to first order and over one minus it: where a component's part of all keys grows by a little, and attention is made
+// again from the keys. (Where there is neither a cap nor a sink.)
+func TestAttentionBaselineMovesTheLogProbability(t *testing.T) {
+	for _, f := range deepFolders(t) {
+		if f.prompts == 1 || f.name == "gemma2" { // large; capped
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) {
+			m, cache, seqs := everyPosition[float64](t, f)
+			for _, h := range f.heads {
+				p := f.Prompts[0]
+				x := deepInputOf(t, m, cache, seqs[0], 0, h, p.Query, p.Key)
+				row := x.keys.Row(x.Query.Vector, x.first, len(x.positions))
+				table := contributions(t, x.mean(t, x.weights(t, schema.BaselineAttention))).Tables[0]
+				logProb := func(component int, more float64) float64 {
+					sum := 0.0
+					for pos, s := range x.scores {
+						sum += math.Exp(s + more*row.At(pos, component))
+					}
+					return x.scores[p.Key-x.first] + more*row.At(p.Key-x.first, component) - math.Log(sum)
+				}
+				prob := math.Exp(logProb(0, 0))
+				for c := range table.Score {
+					const little = 1e-4
+					slope := (logProb(c, little) - logProb(c, -little)) / (2 * little)
+					diff := table.Score[c][schema.PerpPerp] - table.Baseline[c][schema.PerpPerp]
+					if want := (1 - prob) * diff; !(math.Abs(slope-want) <= 1e-6*max(1, math.Abs(want))) {
+						t.Errorf("head %s, component %d: the log-probability moves by %g, want %g", h, c, slope, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A position that is masked leaves a row in which the key competes with the others alone: the attention that these then have is
+// the baseline's weights, and a mean of their keys is its key.
+func TestMaskedKeyLeavesTheWeights(t *testing.T) {
+	for _, f := range deepFolders(t) {
+		if f.prompts == 1 {
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) {
+			m, cache, seqs := everyPosition[float64](t, f)
+			for _, h := range f.heads {
+				p := f.Prompts[1]
+				x := deepInputOf(t, m, cache, seqs[1], 1, h, p.Query, p.Key)
+				masked := append([]float64(nil), x.scores...)
+				for i, s := range masked {
+					if x.SoftCap > 0 {
+						masked[i] = x.SoftCap * math.Tanh(s/x.SoftCap)
+					}
+				}
+				masked[p.Key-x.first] = math.Inf(-1)
+				top, total := slices.Max(masked), 0.0
+				for _, s := range masked {
+					total += math.Exp(s - top)
+				}
+				weights := x.weights(t, schema.BaselineAttention)
+				mean := 0.0
+				for i, s := range masked {
+					again := math.Exp(s-top) / total
+					mean += again * x.scores[i]
+					if d := math.Abs(again - weights[x.first+i]); !(d <= 1e-12) {
+						t.Errorf("head %s, position %d: weight %g, masked attention %g", h, x.first+i, weights[x.first+i], again)
+					}
+				}
+				table := contributions(t, x.mean(t, weights)).Tables[0]
+				if parts := sum(table.Baseline); !(math.Abs(parts-mean) <= tolerance64) {
+					t.Errorf("head %s: baseline adds up to %g, the masked row has %g", h, parts, mean)
+				}
+			}
+		})
+	}
+}
