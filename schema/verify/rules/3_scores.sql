@@ -55,7 +55,7 @@ JOIN prompt_attention AS a ON a.run_id = s.run_id AND a.prompt_id = s.prompt_id 
 WHERE abs(a.score - s.score) > {{relative}} * greatest(1, abs(a.score)) OR abs(a.prob - s.prob) > {{relative}};
 
 -- conflicting: baseline is not the mean over the other keys that its example says / baselines are not the means over the other keys that their examples say
-SELECT s.run_id, s.example_id AS case_order, format('example {}, head {}: baseline {} and {}, {} of the others is {} and {}', s.example_id, s.head_id, s.baseline, s.baseline_prob,
+SELECT s.run_id, s.example_id AS case_order, format('example {}, head #{}: baseline {} and {}, {} of the others is {} and {}', s.example_id, s.head_id, s.baseline, s.baseline_prob,
   o.baseline_kind, o.score, o.prob) AS case_text
 FROM score AS s JOIN (SELECT run_id, example_id, head_id, any_value(baseline_kind) AS baseline_kind, max(abs(score)) AS size, sum(score * weight) / sum(weight) AS score, sum(prob * weight) / sum(weight) AS prob
   FROM (SELECT e.run_id, e.example_id, a.head_id, e.baseline_kind, a.score, a.prob, CASE e.baseline_kind WHEN 'mean' THEN 1

@@ -28,7 +28,7 @@ GROUP BY run_id, prompt_id, query_pos, head_id, side, query_basis_id, key_basis_
     AND q.side = 'query' AND k.side = 'key'{{end}}
 
 -- incomplete: position that a query sees has no contributions / positions that queries see have no contributions
-SELECT x.run_id, x.prompt_id AS case_order, format('prompt {}, head {}, query at {}, {} side, position {}', x.prompt_id, x.head_id, x.query_pos, x.side, x.pos) AS case_text
+SELECT x.run_id, x.prompt_id AS case_order, format('prompt {}, head #{}, query at {}, {} side, position {}', x.prompt_id, x.head_id, x.query_pos, x.side, x.pos) AS case_text
 FROM (SELECT a.run_id, a.prompt_id, a.query_pos, a.head_id, a.pos, s.side, b.query_basis_id, b.key_basis_id
   FROM prompt_attention AS a CROSS JOIN {{template "sides"}} CROSS JOIN ({{template "row bases"}}) AS b
   WHERE a.run_id = $run AND a.prompt_id BETWEEN $first AND $last) AS x
@@ -55,7 +55,7 @@ JOIN prompt_attention AS a ON a.run_id = g.run_id AND a.prompt_id = g.prompt_id 
 WHERE NOT abs(g.score - a.score) <= {{tolerance}} * greatest(1, abs(a.score));
 
 -- not closed: contribution to a key is another among those to every key / contributions to keys are others among those to every key
-SELECT w.run_id, e.example_id AS case_order, format('example {}, head {}, component {}, bases {} and {}', e.example_id, w.head_id, w.component_id, w.query_basis_id, w.key_basis_id) AS case_text
+SELECT w.run_id, e.example_id AS case_order, format('example {}, head #{}, component {}, bases {} and {}', e.example_id, w.head_id, w.component_id, w.query_basis_id, w.key_basis_id) AS case_text
 FROM (FROM row_contribution_wide WHERE run_id = $run AND prompt_id BETWEEN $first AND $last) AS w
 JOIN edge AS e ON e.run_id = w.run_id AND e.prompt_id = w.prompt_id AND e.query_pos = w.query_pos AND e.key_pos = w.pos
 JOIN contribution_wide AS c ON c.run_id = w.run_id AND c.example_id = e.example_id AND c.head_id = w.head_id AND c.side = w.side AND c.component_id = w.component_id
