@@ -39,7 +39,8 @@ const (
 // analysis is the part of an engine that knows its number type.
 type analysis[T blas.Float] struct {
 	engine *Engine
-	model  *model.Model[T]
+	net    network[T]
+	model  *model.Model[T] // nil where activations are a folder's, which do not run
 	maps   map[schema.Head]decompose.Maps[T]
 
 	singulars *singulars[T] // nil where no basis is made of singular directions
@@ -50,13 +51,13 @@ type analysis[T blas.Float] struct {
 	qkMaps map[qkNorm]decompose.QKMap[T] // where norms are asked for
 }
 
-func newAnalysis[T blas.Float](e *Engine, model *model.Model[T]) *analysis[T] {
-	a := &analysis[T]{engine: e, model: model, maps: map[schema.Head]decompose.Maps[T]{}}
+func newAnalysis[T blas.Float](e *Engine, net network[T], model *model.Model[T]) *analysis[T] {
+	a := &analysis[T]{engine: e, net: net, model: model, maps: map[schema.Head]decompose.Maps[T]{}}
 	if e.options.AttentionOnly {
 		return a
 	}
 	for _, head := range e.heads {
-		qk := model.QK(head)
+		qk := net.QK(head)
 		maps := decompose.Maps[T]{WQ: qk.WQ, WK: qk.WK, QGain: qk.QGain, KGain: qk.KGain}
 		if e.layout.QKBias {
 			maps.BQ, maps.BK = qk.BQ, qk.BK
@@ -73,7 +74,7 @@ func (a *analysis[T]) sink(head schema.Head) float64 {
 	if !a.engine.spec.Sinks {
 		return math.NaN()
 	}
-	return a.model.Sink(head)
+	return a.net.Sink(head)
 }
 
 // Unembed gives W_U[:, token] of a token of the pass.
@@ -260,7 +261,7 @@ func (p *pass[T]) headInput(head schema.Head) decompose.Input[T] {
 	}
 	if spec.QKNorm != model.NoQKNorm {
 		in.QKScale = func(side schema.Side, normalised []float64) float64 {
-			return p.model.QKNormScale(head, side, normalised)
+			return p.net.QKNormScale(head, side, normalised)
 		}
 	}
 	return in
@@ -327,7 +328,7 @@ func (p *pass[T]) positionAt(pos int, x schema.Example, seq int, side schema.Sid
 		Components: p.cache.ComponentsBefore(head.Layer, seq, kept),
 		Stream:     p.cache.ResidPre(head.Layer, seq, kept),
 		Scale:      p.cache.NormScale(head.Layer, seq, kept),
-		Turn:       spec.RotaryOf(head.Layer).At(pos, len(x.Tokens)),
+		Turn:       p.cache.Turn(head.Layer, seq, kept),
 	}
 	vector, scale := p.cache.K, p.cache.KNormScale
 	if side == schema.Query {

@@ -13,6 +13,7 @@ import (
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/decompose"
+	"ducklens/engine/exchange"
 	"ducklens/engine/family"
 	"ducklens/engine/internal/workers"
 	"ducklens/engine/model"
@@ -33,7 +34,8 @@ type Engine struct {
 	norm        decompose.Norm // before attention
 	components  []schema.Component
 	tokenizer   *tokenizer.Tokenizer
-	bos         tokenizer.BOS // what stands in front of every prompt
+	folder      *exchange.Folder // of activations, in place of checkpoint, sources and tokenizer; nil: the model runs
+	bos         tokenizer.BOS    // what stands in front of every prompt
 	provider    blas.Provider
 	heads       []schema.Head
 	targets     []schema.Target
@@ -128,7 +130,7 @@ func load[T blas.Float](e *Engine) (computation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine: model %s: %w", e.description.Name, err)
 	}
-	return newAnalysis(e, model), nil
+	return newAnalysis[T](e, running[T]{model}, model), nil
 }
 
 // reach is the last layer that a run needs.
@@ -169,17 +171,28 @@ func describe(path string, ckpt *checkpoint.Checkpoint, options Options) (*Engin
 			"(LayerNorm and biases, learned positions, no rotary embedding), and %s is %s",
 			e.description.Name, s.Family), "use convention exact"}
 	}
-	if e.queryBases, err = options.bases(schema.Query, e.norm, e.layout); err != nil {
-		return nil, err
-	}
-	if e.keyBases, err = options.bases(schema.Key, e.norm, e.layout); err != nil {
+	if err := e.settleBases(); err != nil {
 		return nil, err
 	}
 	return e, errors.Join(e.checkUnembedding(), e.checkSingular(), e.checkRotary())
 }
 
+// settleBases makes the bases of the options.
+func (e *Engine) settleBases() (err error) {
+	if e.queryBases, err = e.options.bases(schema.Query, e.norm, e.layout); err != nil {
+		return err
+	}
+	e.keyBases, err = e.options.bases(schema.Key, e.norm, e.layout)
+	return err
+}
+
 // unembeds tells whether the checkpoint has an unembedding. A run that does not look at it can do without.
-func (e *Engine) unembeds() bool { return e.spec.Tied || e.sources.Unembed.Stored() }
+func (e *Engine) unembeds() bool {
+	if e.folder != nil {
+		return e.folder.Unembeds()
+	}
+	return e.spec.Tied || e.sources.Unembed.Stored()
+}
 
 // checkUnembedding refuses what needs an unembedding where there is none, and leaves out what was not asked
 // for.
@@ -281,6 +294,9 @@ func (e *Engine) Layout() schema.Layout { return e.layout }
 
 // BOS tells whether the token that begins a text stands in front of every prompt.
 func (e *Engine) BOS() bool {
+	if e.folder != nil {
+		return e.folder.Run.BOS
+	}
 	return e.bos == tokenizer.WithBOS || e.bos == tokenizer.AutoBOS && e.tokenizer.AddsBOS()
 }
 
@@ -324,7 +340,12 @@ func (e *Engine) BLAS() string { return e.provider.Name() }
 func (e *Engine) Threads() int { return e.options.threads() }
 
 // Close releases the model's files. The engine must not be used after it.
-func (e *Engine) Close() error { return e.checkpoint.Close() }
+func (e *Engine) Close() error {
+	if e.folder != nil {
+		return e.folder.Close()
+	}
+	return e.checkpoint.Close()
+}
 
 // Analyze runs the examples through the model and decomposes the scores of every target head. Results are in
 // the order of the examples; memory beyond them does not grow with their number. An example counts its tokens

@@ -14,6 +14,9 @@ import (
 // [Options.Edges] has such a rule. The example's numbers and its random tokens are left to the caller. Errors
 // are [ErrPrompt] or [ErrBasis], list the tokens where a position is at fault, and have a Hint.
 func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
+	if e.folder != nil {
+		return e.given(prompt)
+	}
 	example := schema.Example{Prompt: prompt, Baseline: schema.NoPosition, RandomName: schema.NoToken, RandomToken: schema.NoToken}
 	ids, err := e.tokenizer.EncodeBOS(prompt.Text, e.bos)
 	if err != nil {

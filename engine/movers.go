@@ -55,6 +55,9 @@ func (e *Engine) settleMovers() error {
 				return advise(fmt.Sprintf("heads of this model are 0.0 to %s", schema.Head{Layer: e.description.NLayers - 1, Index: e.description.NHeads - 1}),
 					"engine: %w %s as mover: model %s has %d layers of %d heads", ErrUnknownHead, m, e.description.Name, e.description.NLayers, e.description.NHeads)
 			}
+			if e.layout.Head(m) < 0 {
+				return advise("name a head that is a component: ducklens query FILE, table component", "engine: mover head %s: %w: what it writes is no component of %s", m, ErrMover, e.description.Name)
+			}
 			if m.Layer >= below {
 				return advise(fmt.Sprintf("name a mover in a layer below %d, or leave out head %s", below, lowest),
 					"engine: mover head %s: %w: head %s reads the stream before layer %d, and the mover writes in layer %d", m, ErrMover, lowest, below, m.Layer)

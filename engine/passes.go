@@ -175,22 +175,18 @@ func (a *analysis[T]) pass(ctx context.Context, asked []schema.Example, first in
 	}
 	options := &a.engine.options
 	p := &pass[T]{analysis: a, sequences: r.sequences(asked), tokens: map[int]*tokenVectors[T]{}, keys: map[promptHead]keySet[T]{}, rowed: map[rowKey]bool{}}
-	sequences := make([]model.Sequence, len(p.sequences))
-	for i, s := range p.sequences {
-		sequences[i] = model.Sequence{Tokens: s.tokens, Length: len(s.asked[0].Tokens), Positions: s.positions}
-	}
 	given := func(x schema.Example) bool { return !r.open(&x) }
 	wanted := model.Wanted{Heads: a.engine.heads, Sources: a.engine.allSources(), All: options.Logits}
 	wanted.Parts = !options.AttentionOnly && (r.chooses() || slices.ContainsFunc(asked, given)) // else there are measures alone
 	var err error
-	p.cache, err = a.model.ForwardFor(ctx, sequences, wanted)
+	p.cache, err = a.net.activate(ctx, p.sequences, wanted)
 	if err != nil {
 		if named := finitePass(err, p.sequences); named != err {
 			return named
 		}
 		return fmt.Errorf("engine: examples %d to %d: %w", asked[0].Index, asked[len(asked)-1].Index, err)
 	}
-	defer a.model.Recycle(p.cache)
+	defer p.cache.recycle()
 	if err := p.survey(ctx, r); err != nil {
 		return err
 	}
@@ -283,7 +279,7 @@ func (p *pass[T]) each(ctx context.Context, items []item, do func(i int) error) 
 // pass is one forward pass with what its examples share. It gives token vectors to [decompose].
 type pass[T blas.Float] struct {
 	*analysis[T]
-	cache     *model.Cache[T]
+	cache     activations[T]
 	sequences []sequence
 
 	// By token: what heads and bases of many examples ask for again and again.
@@ -416,9 +412,9 @@ func (p *pass[T]) prepareTokens(items []item) {
 		}
 	}
 	if p.engine.unembeds() {
-		workers.Do(options.threads(), len(found), func(i int) { p.tokens[found[i]].unembed = p.model.Unembed(found[i]) })
+		workers.Do(options.threads(), len(found), func(i int) { p.tokens[found[i]].unembed = p.net.Unembed(found[i]) })
 	}
-	if !options.Substitutions && !slices.ContainsFunc(p.engine.keyBases, func(b basis) bool { return b.NeedsEffective }) {
+	if p.model == nil || !options.Substitutions && !slices.ContainsFunc(p.engine.keyBases, func(b basis) bool { return b.NeedsEffective }) {
 		return
 	}
 	mlps, attns := p.model.EffectiveEmbeddings(attended)

@@ -44,17 +44,18 @@ func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input
 	if x.Baseline != schema.NoPosition {
 		baseline = x.Tokens[x.Baseline].ID
 	}
+	random := func(name string, token int) { // a folder of activations may not have its row
+		if token != schema.NoToken && p.Unembed(token) != nil {
+			query(name, p.Unembed(token))
+		}
+	}
 	if p.engine.unembeds() {
 		query(VectorUnembedKey, p.Unembed(key))
 		if baseline != schema.NoToken {
 			query(VectorUnembedBaseline, p.Unembed(baseline))
 		}
-		if x.RandomName != schema.NoToken {
-			query(VectorUnembedRandomName, p.Unembed(x.RandomName))
-		}
-		if x.RandomToken != schema.NoToken {
-			query(VectorUnembedRandom, p.Unembed(x.RandomToken))
-		}
+		random(VectorUnembedRandomName, x.RandomName)
+		random(VectorUnembedRandom, x.RandomToken)
 	}
 	for _, m := range p.engine.movers {
 		output := p.output(in, m)
@@ -96,10 +97,17 @@ func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input
 	if x.Baseline != schema.NoPosition {
 		atBaseline = p.tokens[baseline]
 	}
-	keySide(VectorEmbed, atKey.embed, atBaseline.embed)
-	keySide(VectorEffective, atKey.effective, atBaseline.effective)
-	keySide(VectorEffectiveMLP, atKey.mlp, atBaseline.mlp)
-	if mlp0 := p.engine.layout.MLP(0); mlp0 < len(in.Components) {
+	switch embed := p.engine.layout.Embed(); {
+	case p.model != nil:
+		keySide(VectorEmbed, atKey.embed, atBaseline.embed)
+		keySide(VectorEffective, atKey.effective, atBaseline.effective)
+		keySide(VectorEffectiveMLP, atKey.mlp, atBaseline.mlp)
+	case embed >= 0 && in.Baseline != nil:
+		keySide(VectorEmbed, in.Key.Component(embed), in.Baseline.Component(embed))
+	case embed >= 0:
+		keySide(VectorEmbed, in.Key.Component(embed), nil)
+	}
+	if mlp0 := p.engine.layout.MLP(0); 0 <= mlp0 && mlp0 < len(in.Components) {
 		var atBaseline []T
 		if in.Baseline != nil {
 			atBaseline = in.Baseline.Component(mlp0)

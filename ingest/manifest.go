@@ -135,13 +135,13 @@ func (w *writer) components(ctx context.Context) error {
 		row, column := c.Grid(w.run.Model.NHeads)
 		there, ok := known[key]
 		id := there.id
-		if want := describe(c.Kind.String(), c.Layer, c.Head, c.Label(), c.TLName(), row, column, ""); ok && there.description != want {
+		if want := describe(c.Kind.String(), c.Layer, c.Head, c.Label(), c.TLName(), row, column, c.Source); ok && there.description != want {
 			return w.otherDescription("component", int(id), there.description+", want "+want)
 		}
 		if !ok {
 			id, next = next, next+1
 			added = append(added, []dbfile.Value{id, key, int32(w.summary.ModelID), c.Kind.String(), index(c.Layer), index(c.Head), c.Label(), c.TLName(),
-				int32(row), int32(column), nil})
+				int32(row), int32(column), null(c.Source)})
 		}
 		w.componentIDs = append(w.componentIDs, id)
 		has = append(has, []dbfile.Value{w.runID(), id, int32(i)})

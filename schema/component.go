@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -37,10 +38,14 @@ type Component struct {
 	Kind  ComponentKind
 	Layer int
 	Head  int
+
+	// Of Feature and Error: what figures call it, "" by its kind and layer; and what it comes from, such as the
+	// name of a sparse dictionary.
+	Name, Source string
 }
 
-// Label is the name in figures: W_E, W_pos, 9.6, b_O3, MLP3, b_Q, b_K. Of the parts of a dictionary it names kind and layer, such as
-// error3; which feature it is, the dictionary tells.
+// Label is the name in figures: W_E, W_pos, 9.6, b_O3, MLP3, b_Q, b_K. A part of a dictionary has a name of its own, or that of its
+// kind and layer, such as error3.
 func (c Component) Label() string {
 	switch c.Kind {
 	case Embed:
@@ -58,7 +63,7 @@ func (c Component) Label() string {
 	case KBias:
 		return "b_K"
 	case Feature, Error:
-		return fmt.Sprintf("%s%d", c.Kind, c.Layer)
+		return cmp.Or(c.Name, fmt.Sprintf("%s%d", c.Kind, c.Layer))
 	}
 	panic(fmt.Sprintf("schema: component kind %d", c.Kind))
 }
@@ -92,14 +97,14 @@ func (c Component) TLName() string {
 // component's number everywhere in Go; the writers below layer L are the first [StreamComponents] of it.
 func Components(layers, heads int) []Component {
 	list := make([]Component, 0, StreamComponents(layers, heads)+2)
-	list = append(list, Component{Embed, -1, -1}, Component{PosEmbed, -1, -1})
+	list = append(list, Component{Kind: Embed, Layer: -1, Head: -1}, Component{Kind: PosEmbed, Layer: -1, Head: -1})
 	for l := range layers {
 		for h := range heads {
-			list = append(list, Component{HeadOut, l, h})
+			list = append(list, Component{Kind: HeadOut, Layer: l, Head: h})
 		}
-		list = append(list, Component{AttnBias, l, -1}, Component{MLP, l, -1})
+		list = append(list, Component{Kind: AttnBias, Layer: l, Head: -1}, Component{Kind: MLP, Layer: l, Head: -1})
 	}
-	return append(list, Component{QBias, -1, -1}, Component{KBias, -1, -1})
+	return append(list, Component{Kind: QBias, Layer: -1, Head: -1}, Component{Kind: KBias, Layer: -1, Head: -1})
 }
 
 // StreamComponents counts the components that have written into the residual stream before layer:

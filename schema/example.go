@@ -16,6 +16,8 @@ type Prompt struct {
 	Order    string   // "ABBA" or "BABA" for an IOI prompt, or ""
 	Fields   Fields   // what else its author wrote beside it; mostly nil
 	Document string   // name or number of the document that it is, without positions; "" for a prompt with positions
+
+	Stored int // of a folder of activations: which prompt of it this is, counted from 1; 0: it is none of one
 }
 
 // Field is a value of the author's own that came with a prompt.

@@ -28,7 +28,11 @@ func ModelKey(m Model) string { return key("model", m.Family, m.SHA256, m.Config
 
 // ComponentKey is the key of a component of the model with a key.
 func ComponentKey(modelKey string, c Component) string {
-	return key("component", modelKey, c.Kind, c.Layer, c.Head, c.Label())
+	parts := []any{"component", modelKey, c.Kind, c.Layer, c.Head, c.Label()}
+	if c.Source != "" {
+		parts = append(parts, c.Source)
+	}
+	return key(parts...)
 }
 
 // RunKey is the key of a run: of its model and of what was asked for, prompts included. Who asked, when, and on how many

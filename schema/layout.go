@@ -1,5 +1,7 @@
 package schema
 
+import "slices"
+
 // Layout says which components a model has, and in which order they write into the residual stream. An index into
 // [Layout.Components] is the component's number everywhere in Go.
 type Layout struct {
@@ -7,58 +9,104 @@ type Layout struct {
 	Position      bool // a learned position embedding W_pos is a component
 	AttnBias      bool // attention adds a bias b_O to the stream in every layer
 	QKBias        bool // the target heads have b_Q and b_K, stored or folded in from the norm before them
+
+	// Writers are the components that write into the stream, where they are others than Position and AttnBias
+	// say, such as the features of a sparse dictionary: in the order in which they write, those without a layer
+	// first, then layer by layer. nil: those of a model.
+	Writers []Component
 }
 
 // Components lists every component: W_E, W_pos, then for each layer its heads, its b_O and its MLP, and last b_Q and
 // b_K; those that the layout does not have are left out.
 func (l Layout) Components() []Component {
+	if l.Writers != nil {
+		list := slices.Clone(l.Writers)
+		if l.QKBias {
+			list = append(list, Component{Kind: QBias, Layer: -1, Head: -1}, Component{Kind: KBias, Layer: -1, Head: -1})
+		}
+		return list
+	}
 	list := make([]Component, 0, l.Below(l.Layers)+2)
-	list = append(list, Component{Embed, -1, -1})
+	list = append(list, Component{Kind: Embed, Layer: -1, Head: -1})
 	if l.Position {
-		list = append(list, Component{PosEmbed, -1, -1})
+		list = append(list, Component{Kind: PosEmbed, Layer: -1, Head: -1})
 	}
 	for layer := range l.Layers {
 		for head := range l.Heads {
-			list = append(list, Component{HeadOut, layer, head})
+			list = append(list, Component{Kind: HeadOut, Layer: layer, Head: head})
 		}
 		if l.AttnBias {
-			list = append(list, Component{AttnBias, layer, -1})
+			list = append(list, Component{Kind: AttnBias, Layer: layer, Head: -1})
 		}
-		list = append(list, Component{MLP, layer, -1})
+		list = append(list, Component{Kind: MLP, Layer: layer, Head: -1})
 	}
 	if l.QKBias {
-		list = append(list, Component{QBias, -1, -1}, Component{KBias, -1, -1})
+		list = append(list, Component{Kind: QBias, Layer: -1, Head: -1}, Component{Kind: KBias, Layer: -1, Head: -1})
 	}
 	return list
 }
 
 // Below counts the components that have written into the stream before layer: they are the first of the list.
-func (l Layout) Below(layer int) int { return l.embeddings() + layer*l.perLayer() }
+func (l Layout) Below(layer int) int {
+	if l.Writers != nil {
+		if i := slices.IndexFunc(l.Writers, func(c Component) bool { return c.Layer >= layer }); i >= 0 {
+			return i
+		}
+		return len(l.Writers)
+	}
+	return l.embeddings() + layer*l.perLayer()
+}
 
-// Embed is the number of W_E.
-func (l Layout) Embed() int { return 0 }
+// Embed is the number of W_E, or -1 where it is no component.
+func (l Layout) Embed() int {
+	if l.Writers != nil {
+		return l.find(Embed, -1, -1)
+	}
+	return 0
+}
+
+// find gives the number of a writer, or -1.
+func (l Layout) find(kind ComponentKind, layer, head int) int {
+	return slices.IndexFunc(l.Writers, func(c Component) bool { return c.Kind == kind && c.Layer == layer && c.Head == head })
+}
 
 // PosEmbed is the number of W_pos, or -1 where the model has none.
 func (l Layout) PosEmbed() int {
+	if l.Writers != nil {
+		return l.find(PosEmbed, -1, -1)
+	}
 	if l.Position {
 		return 1
 	}
 	return -1
 }
 
-// Head is the number of what a head writes.
-func (l Layout) Head(h Head) int { return l.Below(h.Layer) + h.Index }
+// Head is the number of what a head writes, or -1 where that is no component.
+func (l Layout) Head(h Head) int {
+	if l.Writers != nil {
+		return l.find(HeadOut, h.Layer, h.Index)
+	}
+	return l.Below(h.Layer) + h.Index
+}
 
 // AttnBiasOf is the number of b_O of a layer, or -1 where the model has none.
 func (l Layout) AttnBiasOf(layer int) int {
+	if l.Writers != nil {
+		return l.find(AttnBias, layer, -1)
+	}
 	if l.AttnBias {
 		return l.Below(layer) + l.Heads
 	}
 	return -1
 }
 
-// MLP is the number of what the MLP of a layer writes.
-func (l Layout) MLP(layer int) int { return l.Below(layer+1) - 1 }
+// MLP is the number of what the MLP of a layer writes, or -1 where that is no component.
+func (l Layout) MLP(layer int) int {
+	if l.Writers != nil {
+		return l.find(MLP, layer, -1)
+	}
+	return l.Below(layer+1) - 1
+}
 
 // QBias and KBias are the numbers of b_Q and b_K, or -1 where the model has none.
 func (l Layout) QBias() int { return l.bias(0) }

@@ -21,6 +21,9 @@ const (
 	BF16 DType = "BF16"
 )
 
+// F64 is the type of numbers that were computed in float64: no parameter has it, see [File].
+const F64 DType = "F64"
+
 // size is the bytes of one number, or 0 for an unknown type. Types other than the three above are
 // known so that tensors that are no parameters, such as attention masks, can be skipped or read as bytes.
 func (t DType) size() uint64 {
@@ -117,6 +120,11 @@ func Copy[T Float](dst []T, v View, from int) {
 		for i := range dst {
 			dst[i] = T(math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:])))
 		}
+	case F64:
+		b := v.data[8*from:][: 8*len(dst) : 8*len(dst)]
+		for i := range dst {
+			dst[i] = T(math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:])))
+		}
 	case F16:
 		b := v.data[2*from:][: 2*len(dst) : 2*len(dst)]
 		for i := range dst {
@@ -130,7 +138,7 @@ func Copy[T Float](dst []T, v View, from int) {
 	default:
 		t, ok := gguf.Blocks(string(v.DType))
 		if !ok {
-			panic(fmt.Sprintf("checkpoint: tensor %q has type %s, want F32, F16, BF16 or blocks", v.Name, v.DType))
+			panic(fmt.Sprintf("checkpoint: tensor %q has type %s, want F64, F32, F16, BF16 or blocks", v.Name, v.DType))
 		}
 		copyBlocks(dst, t, v.data, from)
 	}
@@ -178,6 +186,8 @@ func (v View) CheckFinite() error {
 	// its last place, the sign. An exponent of ones plus one carries into the sign's place and no further.
 	exponent, one, sign := uint64(0x7f800000_7f800000), uint64(0x00800000_00800000), uint64(0x80000000_80000000)
 	switch v.DType {
+	case F64:
+		exponent, one, sign = 0x7ff00000_00000000, 0x00100000_00000000, 0x80000000_00000000
 	case F16:
 		exponent, one, sign = 0x7c00_7c00_7c00_7c00, 0x0400_0400_0400_0400, 0x8000_8000_8000_8000
 	case BF16:

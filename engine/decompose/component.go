@@ -97,7 +97,7 @@ func (d Definition) Check(l schema.Layout) error {
 	switch c := d.from.component; {
 	case c.Layer >= l.Layers || c.Kind == schema.HeadOut && c.Head >= l.Heads:
 		return fmt.Errorf("the model has %d layers of %d heads", l.Layers, l.Heads)
-	case d.from.row(l) < 0:
+	case d.from.stream && l.Below(c.Layer) == 0, d.from.row(l) < 0:
 		return fmt.Errorf("the model has no %s", c.Label())
 	}
 	return nil

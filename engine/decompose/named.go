@@ -183,6 +183,9 @@ func layer0[T blas.Float](components *tensor.Dense, layout schema.Layout) (mlp, 
 		return nil, nil, err
 	}
 	x, last := data[T](components), layout.MLP(0)
+	if last < 0 {
+		return nil, nil, fmt.Errorf("the model has no MLP0 among its components: %w", ErrShape)
+	}
 	row := func(i int) []T { return x[i*dModel : (i+1)*dModel] }
 	for i := layout.Below(0); i < last; i++ {
 		attn = sum(attn, row(i))

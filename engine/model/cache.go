@@ -271,6 +271,14 @@ func (c *Cache[T]) Row(dst Row[T], head schema.Head, seq, i int) Row[T] {
 	return dst
 }
 
+// RowOf makes an attention row of its scores, those of position first on, by the softmax of a model with that cap
+// (0: none) and that logit of a sink (-Inf: none). The scores are in the row as they are.
+func RowOf[T blas.Float](dst Row[T], first int, s []T, softCap, sink float64) Row[T] {
+	dst.First, dst.Scores, dst.Pattern = first, s, fitted(dst.Pattern, len(s))
+	dst.Sink = T(softmax(dst.Pattern, s, softCap, sink))
+	return dst
+}
+
 // Scores is [Row.Scores] of the attention row of a target head from the position, to positions
 // [Cache.FirstKey] to itself.
 func (c *Cache[T]) Scores(head schema.Head, seq, i int) []T {
