@@ -32,6 +32,7 @@ import (
 // ingestFlags are the choices of `ducklens ingest`.
 type ingestFlags struct {
 	model, output string
+	activations   string // a folder of activations, in place of model and prompts
 	heads         []string
 	movers        []string
 	sources       []string
@@ -93,6 +94,9 @@ each head does on a text (attention to the previous token, to the first, to dupl
 stored: ducklens heads shows it. Rules (--edges) choose which pairs of query and key are split beside that;
 nothing else is computed for them unless it is asked for: bases, --factors on, --mover.
 
+A model that runs elsewhere, such as on a GPU in Python, leaves a folder of activations (--activations), from
+which the same tables are made: docs/activations.md.
+
 The sum of the contributions is checked against the score of the model on every prompt: a run that
 does not add up is refused. Contributions to a score are not causal effects.`,
 		Example: `  ducklens ingest --model gpt2 --head 10.7 -o run.duckdb
@@ -108,7 +112,8 @@ does not add up is refused. Contributions to a score are not causal effects.`,
   ducklens ingest --model gpt2 --head 10.7 --convention notebook -o notebook.duckdb
   ducklens ingest --model smollm2.gguf --head 24.4 --logits -o smollm2.duckdb
   ducklens ingest --model gpt2 --head all --query-basis none --key-basis none -n 10 -o all_heads.duckdb
-  ducklens ingest --model gpt2 --head 10.7 --processing raw --append -o run.duckdb`,
+  ducklens ingest --model gpt2 --head 10.7 --processing raw --append -o run.duckdb
+  ducklens ingest --activations captured -o captured.duckdb`,
 		GroupID: groupMake,
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -128,6 +133,7 @@ func (f *ingestFlags) flags() []flagGroup {
 	what := newFlagGroup("What to run")
 	flags := what.flags
 	flags.StringVar(&f.model, "model", "", "model `folder`, or a .gguf file; demo is the embedded model")
+	flags.StringVar(&f.activations, "activations", "", "`folder` of activations that another program has made of prompts and a model, in place of both; ducklens.capture in Python writes one")
 	flags.StringVar(&f.engine.Name, "name", "", "what the model is called in answers and figures (as its folder or file unless given)")
 	flags.StringSliceVar(&f.heads, "head", nil, "target `heads`, such as 10.7 or 10.7,11.10, or all")
 	flags.StringVarP(&f.output, "output", "o", "", "`file` to write, such as run.duckdb")
@@ -190,8 +196,19 @@ func (f *ingestFlags) flags() []flagGroup {
 	return []flagGroup{what, texts, pairs, split, numbers, f.profile.flags()}
 }
 
+// ofModel are the flags that a folder of activations has its own answer to.
+var ofModel = []string{"model", "prompts", "text", "templates", "names", "order", "symmetric", "bos", "no-bos", "logits", "convention", "processing", "precision"}
+
 // check gives all that is wrong with the command line before anything is opened.
 func (f *ingestFlags) check(flags *pflag.FlagSet) error {
+	if f.activations != "" {
+		for _, name := range ofModel {
+			if flags.Changed(name) {
+				return usagef("--%s is for a model that runs, and --activations %s has run elsewhere: leave it out", name, f.activations)
+			}
+		}
+		f.model = f.activations
+	}
 	var missing []string
 	for _, want := range []struct{ flag, value string }{{"--model", f.model}, {"-o", f.output}} {
 		if want.value == "" && (want.flag != "-o" || !f.dryRun) {
@@ -202,8 +219,10 @@ func (f *ingestFlags) check(flags *pflag.FlagSet) error {
 		return &usageError{err: fmt.Errorf("%s missing", isAre(missing)), hint: "ducklens ingest --model MODEL --head 10.7 -o run.duckdb"}
 	}
 	var err error
-	if f.engine.Heads, err = targetHeads(f.heads); err != nil {
-		return err
+	if f.activations == "" || len(f.heads) > 0 {
+		if f.engine.Heads, err = targetHeads(f.heads); err != nil {
+			return err
+		}
 	}
 	if f.add && f.force {
 		return usagef("--append keeps the file and --force replaces it: give one of them")
@@ -376,25 +395,27 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stdout, stderr i
 			return err
 		}
 	}
-	source, err := f.prompts.open(ctx)
-	if err != nil {
-		return err
+	var source promptSource
+	if f.activations == "" {
+		var err error
+		if source, err = f.prompts.open(ctx); err != nil {
+			return err
+		}
 	}
 	stop, err := f.profile.start()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	path, done, err := modelPath(f.model)
+	e, done, err := f.open()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	e, err := engine.Open(path, f.engine)
-	if err != nil {
-		return withFlags(atModel(err))
-	}
 	defer closing(e, &err)
+	if f.activations != "" {
+		source = f.prompts.given(e, f.activations)
+	}
 	if os.Getenv("GOGC") == "" {
 		defer debug.SetGCPercent(debug.SetGCPercent(garbagePercent))
 	}
@@ -474,6 +495,28 @@ func tellSize(w io.Writer, s ingest.Size, heads string) error {
 	_, err := fmt.Fprintf(w, "%s%s, about %s and %s; measured on %s, nothing is written\n", about, plural(int(s.TotalRows()), "row"), ingest.Bytes(s.Bytes),
 		round(time.Duration(s.Seconds*float64(time.Second))), plural(s.Sample, "prompt"))
 	return err
+}
+
+// open opens the model, or the folder of activations. What done frees is needed as long as the engine is.
+func (f *ingestFlags) open() (e *engine.Engine, done func() error, err error) {
+	if f.activations != "" {
+		if len(f.engine.Heads) == 0 { // --head all, or none at all
+			if f.engine.Heads, err = engine.ActivationHeads(f.activations); err != nil {
+				return nil, nil, err
+			}
+			f.engine.Factors = f.factors == on || f.factors == auto && ingest.FactorsByDefault(len(f.engine.Heads))
+		}
+		e, err := engine.OpenActivations(f.activations, f.engine)
+		return e, func() error { return nil }, withFlags(err)
+	}
+	path, done, err := modelPath(f.model)
+	if err != nil {
+		return nil, nil, err
+	}
+	if e, err = engine.Open(path, f.engine); err != nil {
+		return nil, nil, errors.Join(withFlags(atModel(err)), done())
+	}
+	return e, done, nil
 }
 
 // onInterrupt is what a run says that is interrupted and does not stop by itself soon. Batches that are in no file that could be resumed
@@ -603,6 +646,15 @@ func (f *promptFlags) open(ctx context.Context) (promptSource, error) {
 	source := promptSource{name: name, own: f.templates == "", sampling: f.sampling}
 	source.use(templates)
 	return source, nil
+}
+
+// given takes the prompts of a folder of activations.
+func (f *promptFlags) given(e *engine.Engine, folder string) promptSource {
+	source := promptSource{prompts: e.GivenPrompts(), name: folder}
+	if f.limit {
+		source.prompts = first(source.prompts, f.sampling.N)
+	}
+	return source
 }
 
 // first ends a source after n prompts.

@@ -32,7 +32,7 @@ func reach(cmd *cobra.Command, args []string) (paths confine.Paths) {
 		case outputFlags[f.Name]:
 			write(&paths, f.Value.String())
 		case !f.Changed:
-		case f.Name == "model":
+		case f.Name == "model" || f.Name == "activations":
 			readModel(&paths, f.Value.String())
 		case isList:
 			for _, value := range list.GetSlice() {

@@ -139,6 +139,9 @@ func openActivations(folder *exchange.Folder, options Options) (*Engine, error) 
 	return e, nil
 }
 
+// ActivationHeads lists the target heads of a folder of activations, of which it reads the description alone.
+func ActivationHeads(path string) ([]schema.Head, error) { return exchange.Heads(path) }
+
 // labels lists heads for a message.
 func labels(heads []schema.Head) string {
 	text := ""

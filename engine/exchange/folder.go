@@ -98,19 +98,36 @@ func Open(path string) (*Folder, error) {
 	return f, nil
 }
 
-func (f *Folder) load() error {
+// Heads lists the target heads of a folder, whose description alone it reads.
+func Heads(path string) ([]schema.Head, error) {
+	f := &Folder{path: path}
+	if err := f.describe(); err != nil {
+		return nil, fmt.Errorf("exchange: %s: %w", path, err)
+	}
+	return f.Heads, nil
+}
+
+// describe reads the description.
+func (f *Folder) describe() error {
 	if err := f.readRun(); err != nil {
 		return err
 	}
-	var err error
-	if err = f.Run.check(); err != nil {
-		return fault("%s: %w", runFile, err)
+	err := f.Run.check()
+	if err == nil {
+		f.Heads, err = f.Run.heads()
 	}
-	components, err := f.Run.components()
 	if err != nil {
 		return fault("%s: %w", runFile, err)
 	}
-	if f.Heads, err = f.Run.heads(); err != nil {
+	return nil
+}
+
+func (f *Folder) load() error {
+	if err := f.describe(); err != nil {
+		return err
+	}
+	components, err := f.Run.components()
+	if err != nil {
 		return fault("%s: %w", runFile, err)
 	}
 	for _, h := range f.Heads {

@@ -11,8 +11,9 @@ contributions, and writes them into one DuckDB file. This package calls the prog
     f.heads(); f.verify(); f.report()
 """
 
+from ._capture import FAMILIES, capture
 from ._file import Figure, File, Report, open
 from ._ingest import ingest
 from ._program import Error, Note, program, version
 
-__all__ = ["Error", "Figure", "File", "Note", "Report", "ingest", "open", "program", "version"]
+__all__ = ["Error", "FAMILIES", "Figure", "File", "Note", "Report", "capture", "ingest", "open", "program", "version"]

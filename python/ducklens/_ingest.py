@@ -10,10 +10,10 @@ from ._file import File
 from ._program import flags, run, words
 
 
-def ingest(model, out, prompts=None, heads=None, text=None, progress=True, **options):
+def ingest(model=None, out=None, prompts=None, heads=None, text=None, progress=True, **options):
     """Runs a model over prompts and writes the contributions to its heads' scores; gives the opened file.
 
-    model: a model folder, a .gguf file, or "demo".
+    model: a model folder, a .gguf file, or "demo"; or, in its place, activations: a folder that ducklens.capture has made.
     out: the file to write, such as "run.duckdb".
     prompts: a file, a list of dicts (text, query, key, baseline), or a DataFrame with these columns; None: the ioi generator.
     heads: such as ["10.7", "11.10"], or "all".
@@ -22,6 +22,8 @@ def ingest(model, out, prompts=None, heads=None, text=None, progress=True, **opt
 
     Progress is shown on one line. An interrupt stops the run; what is written can be resumed with resume=True.
     """
+    if out is None:
+        raise TypeError("ingest() needs out, the file to write")
     with tempfile.TemporaryDirectory(prefix="ducklens-") as folder:
         for name, value in (("prompts", prompts), ("text", text)):
             if value is not None:
@@ -30,7 +32,7 @@ def ingest(model, out, prompts=None, heads=None, text=None, progress=True, **opt
             options["head"] = words(heads)
         line = _Line(os.fspath(out))
         try:
-            run("ingest", "--model", os.fspath(model), "-o", os.fspath(out), *flags(options), said=line, progress=progress)
+            run("ingest", *flags({"model": model}), "-o", os.fspath(out), *flags(options), said=line, progress=progress)
         finally:
             line.end()
     return File(out)

@@ -1,0 +1,140 @@
+"""Compares the file of captured activations with the file of the model itself, table by table.
+
+python captured.py FAMILIES [NAME ...]: folders with model/, prompts.jsonl and golden.json, and the ducklens program in
+$DUCKLENS_PROGRAM. It writes a line a comparison, and ends with 1 if one differs."""
+
+import json
+import os
+import sys
+import tempfile
+
+import duckdb
+import torch
+from torch.overrides import TorchFunctionMode
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import ducklens  # noqa: E402
+from ducklens._program import run  # noqa: E402
+
+# What differs by its nature: who made a file and when, of which bytes, and numbers that only a model that runs has.
+LEFT_OUT = {
+    "model": {"sha256", "config_sha256", "key", "name"}, "run": {"key", "command_line", "prompt_source", "created_at", "prompts_sha256", "threads", "bos_policy", "options"},
+    "component": {"key"}, "prompt": {"template", "prompt_order", "fields", "text"}, "prompt_token": {"token", "text"}, "edge": {"template", "fields"},
+}
+ONLY_RUNNING = {"W_EE", "W_EE0", "W_U[random]"}
+TOLERANCE = {"float32": 2e-5, "float64": 1e-6}
+
+
+class Wide(TorchFunctionMode):
+    """Lifts the casts to float32 that a model makes whatever its type."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        widen = lambda x: torch.float64 if x is torch.float32 else x
+        name = getattr(function, "__name__", "")
+        if name == "float":
+            return args[0].double()
+        return function(*(widen(a) for a in args), **{k: widen(v) for k, v in (kwargs or {}).items()})
+
+
+def rows(db, table, out):
+    columns = [c for c, in db.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ? AND schema_name = 'main' ORDER BY column_index", [table]).fetchall()]
+    columns = [c for c in columns if c not in LEFT_OUT.get(table, set())]
+    if not columns:
+        return columns, []
+    data = db.execute('SELECT %s FROM "%s"' % (", ".join('"%s"' % c for c in columns), table)).fetchall()
+    return columns, data
+
+
+def flat(value):
+    if isinstance(value, (list, tuple)):
+        for v in value:
+            yield from flat(v)
+    else:
+        yield value
+
+
+def compare(a, b, tolerance):
+    """The largest difference of numbers of two files, and what else is different."""
+    worst, faults = (0.0, ""), []
+    one, two = duckdb.connect(a, read_only=True), duckdb.connect(b, read_only=True)
+    for table, in one.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall():
+        columns, left = rows(one, table, None)
+        _, right = rows(two, table, None)
+        if "vector" in columns and table in ("substitution",):
+            at = columns.index("vector")
+            left, right = ([r for r in x if r[at] not in ONLY_RUNNING] for x in (left, right))
+        if len(left) != len(right):
+            faults.append(f"{table}: {len(left)} and {len(right)} rows")
+            continue
+        for column in range(len(columns)):
+            x, y = list(flat([r[column] for r in left])), list(flat([r[column] for r in right]))
+            numbers = [(p, q) for p, q in zip(x, y) if isinstance(p, float) and isinstance(q, float)]
+            top = max([1.0] + [abs(p) for p, _ in numbers if p == p])
+            if columns[column] in ("closure_residual", "max_closure_residual", "mean_closure_residual"):
+                continue
+            for p, q in zip(x, y):
+                if isinstance(p, float) and isinstance(q, float):
+                    if p != p and q != q or p == q:
+                        continue
+                    d = abs(p - q) / top
+                    if not d <= worst[0]:
+                        worst = (d, f"{table}.{columns[column]}")
+                    if not d <= tolerance:
+                        faults.append(f"{table}.{columns[column]}: {p} and {q}")
+                        break
+                elif p != q:
+                    faults.append(f"{table}.{columns[column]}: {p!r} and {q!r}")
+                    break
+    return worst, faults
+
+
+def check(folder, dtype, processing, work):
+    with open(os.path.join(folder, "golden.json")) as f:
+        golden = json.load(f)
+    model_dir, prompts = os.path.join(folder, "model"), os.path.join(folder, "prompts.jsonl")
+    native, captured, activations = (os.path.join(work, n) for n in ("native.duckdb", "captured.duckdb", "activations"))
+    bos = [] if golden["bos"] is not None else ["--bos", "off"]
+    run("ingest", "--model", model_dir, "--prompts", prompts, "--head", ",".join(golden["heads"]), "--precision", dtype, "--processing", processing, "-o", native, *bos)
+    wide = Wide() if dtype == "float64" else None
+    torch.set_default_dtype(getattr(torch, dtype))
+    if wide:
+        wide.__enter__()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=getattr(torch, dtype))
+        tokenizer = AutoTokenizer.from_pretrained(model_dir)
+        lines = [json.loads(line) for line in open(prompts)]
+        db = duckdb.connect(native, read_only=True)
+        for i, line in enumerate(lines):
+            line["tokens"] = [t for t, in db.execute("SELECT token_id FROM token WHERE example_id = ? ORDER BY pos", [i]).fetchall()]
+        db.close()
+        ducklens.capture(model, lines, golden["heads"], activations, tokenizer, processing=processing, bos=golden["bos"] is not None)
+    finally:
+        if wide:
+            wide.__exit__(None, None, None)
+        torch.set_default_dtype(torch.float32)
+    run("ingest", "--activations", activations, "-o", captured)
+    run("verify", captured)
+    closure, = duckdb.connect(captured, read_only=True).execute("SELECT max_closure_residual FROM run").fetchone()
+    worst, faults = compare(native, captured, TOLERANCE[dtype])
+    return worst, closure, faults
+
+
+def main():
+    families, names = sys.argv[1], sys.argv[2:]
+    wrong = 0
+    for name in names or sorted(n for n in os.listdir(families) if os.path.isdir(os.path.join(families, n, "model"))):
+        for dtype, processing in (("float32", "raw"), ("float32", "processed"), ("float64", "raw"), ("float64", "processed")):
+            with tempfile.TemporaryDirectory() as work:
+                try:
+                    worst, closure, faults = check(os.path.join(families, name), dtype, processing, work)
+                except Exception as err:
+                    if os.environ.get("DUCKLENS_TRACE"):
+                        raise
+                    worst, closure, faults = (float("nan"), ""), float("nan"), [f"{type(err).__name__}: {err}"]
+            print(f"{name} {dtype} {processing}: largest difference {worst[0]:.1e} ({worst[1]}), closure {closure:.1e}", *faults[:6], sep="\n    ", flush=True)
+            wrong += bool(faults)
+    sys.exit(wrong > 0)
+
+
+main()
