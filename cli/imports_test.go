@@ -39,6 +39,8 @@ func rules() []rule {
 		{path: "internal/regular", internal: []string{}, outside: []string{"golang.org/x/sys"}},
 		{path: "engine", internal: []string{"schema", "engine/...", "internal/regular"}, never: append(sql, cobra)},
 		{path: "engine/checkpoint", internal: []string{"engine/checkpoint/...", "engine/internal/...", "internal/regular"}, never: append(sql, cobra)},
+		{path: "engine/exchange", internal: []string{"schema", "engine/checkpoint", "engine/model", "engine/rotary", "internal/regular"}, outside: []string{}, never: append(sql, cobra)},
+		{path: "engine/exchange/exchangetest", internal: []string{"schema", "engine/..."}, never: append(sql, cobra)},
 		{path: "engine/model", internal: []string{"schema", "engine/blas", "engine/checkpoint/...", "engine/decompose", "engine/rotary", "engine/model", "engine/internal/..."}, never: append(sql, cobra)},
 		{path: "engine/model/modeltest", internal: []string{"schema", "engine/..."}, never: append(sql, cobra)},
 		{path: "engine/model/plain", internal: []string{"schema", "engine/checkpoint", "engine/family", "engine/model", "engine/rotary"}, outside: []string{}},

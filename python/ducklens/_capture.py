@@ -109,7 +109,7 @@ class _Capture:
         self.n_ctx = get("max_position_embeddings", "n_positions")
         act = get("hidden_activation", "hidden_act", "activation_function", "activation")
         self.activation = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "swish": "silu"}.get(act, act)
-        norm = self.part(0, self.family.norm)
+        norm = self.norm(0)
         self.norm_kind = "none" if norm is None else "LN" if "LayerNorm" in type(norm).__name__ else "RMS"
         self.eps = _epsilon(norm if norm is not None else self.part(0, self.family.post_attention))
         self.post = self.family.post_attention is not None
