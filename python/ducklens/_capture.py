@@ -81,7 +81,7 @@ def _first(*values):
 
 class _Capture:
     def __init__(self, torch, model, tokenizer, processing, bos, name):
-        self.torch, self.model, self.tokenizer = torch, _plain(model), tokenizer
+        self.torch, self.model, self.tokenizer = torch, _plain(torch, model), tokenizer or getattr(model, "tokenizer", None)
         if processing not in ("processed", "raw"):
             raise ValueError(f'processing is {processing!r}, want "processed" or "raw"')
         self.raw = processing == "raw"
@@ -469,7 +469,10 @@ class _Capture:
                     self.seen["whole", key[1]] = x.detach()
             return hook
 
-        first = lambda x: x[0] if isinstance(x, tuple) else x
+        def first(x):
+            x = x[0] if isinstance(x, tuple) else x
+            return x.reshape(len(self.at), -1, self.d)  # OPT has all positions in one list here
+
         if self.family.position:
             hooks.append(_at(self.model, self.family.embed).register_forward_hook(keep("embed")))
             hooks.append(_at(self.model, self.family.position).register_forward_hook(
@@ -671,9 +674,29 @@ class _Capture:
         return self.root(x, False, self.qk_eps)
 
 
-def _plain(model):
-    """The model of transformers in a TransformerBridge, or the model itself."""
-    return getattr(model, "original_model", model)
+def _plain(torch, model):
+    """The model of transformers that a TransformerBridge wraps part by part, with the same weights in the same memory; any other
+    model as it is."""
+    if not hasattr(model, "original_model"):
+        return model
+    if getattr(model, "compatibility_mode", False):
+        raise ValueError("this TransformerBridge has processed its weights (enable_compatibility_mode): capture it with its weights as stored, "
+                         'and let ducklens process them: processing="processed"')
+    wrapped = model.original_model
+    bare = lambda name: name.replace("._original_component", "")
+    with torch.device("meta"):
+        plain = type(wrapped)(wrapped.config)
+    parts = {bare(name): x for names in (wrapped.named_parameters(remove_duplicate=False), wrapped.named_buffers(remove_duplicate=False)) for name, x in names}
+    for kind in ("_parameters", "_buffers"):
+        for path, module in plain.named_modules():
+            for name, x in getattr(module, kind).items():
+                key = f"{path}.{name}" if path else name
+                if x is None:
+                    continue
+                if key not in parts or parts[key].shape != x.shape:
+                    raise ValueError(f"this TransformerBridge lacks {key} as transformers has it: capture the model of transformers itself")
+                getattr(module, kind)[name] = parts[key]
+    return plain
 
 
 def _epsilon(norm):

@@ -23,7 +23,9 @@ LEFT_OUT = {
     "component": {"key"}, "prompt": {"template", "prompt_order", "fields", "text"}, "prompt_token": {"token", "text"}, "edge": {"template", "fields"},
 }
 ONLY_RUNNING = {"W_EE", "W_EE0", "W_U[random]"}
-TOLERANCE = {"float32": 2e-5, "float64": 1e-6}
+# Of the largest number of a column. Of long prompts, transformers has the angles of rotations in float32: at position 300 a few 1e-5.
+TOLERANCE = {"float32": 1e-5, "float64": 1e-6}
+LONG, LONG_TOLERANCE = 200, 5e-5
 
 
 class Wide(TorchFunctionMode):
@@ -102,6 +104,7 @@ def check(folder, dtype, processing, work):
         wide.__enter__()
     try:
         model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=getattr(torch, dtype))
+        model.config._experts_implementation = "eager"  # torch's grouped product has no float64
         tokenizer = AutoTokenizer.from_pretrained(model_dir)
         lines = [json.loads(line) for line in open(prompts)]
         db = duckdb.connect(native, read_only=True)
@@ -116,7 +119,8 @@ def check(folder, dtype, processing, work):
     run("ingest", "--activations", activations, "-o", captured)
     run("verify", captured)
     closure, = duckdb.connect(captured, read_only=True).execute("SELECT max_closure_residual FROM run").fetchone()
-    worst, faults = compare(native, captured, TOLERANCE[dtype])
+    long = dtype == "float32" and max(len(line["tokens"]) for line in lines) > LONG
+    worst, faults = compare(native, captured, LONG_TOLERANCE if long else TOLERANCE[dtype])
     return worst, closure, faults
 
 
