@@ -123,7 +123,7 @@ func openActivations(folder *exchange.Folder, options Options) (*Engine, error) 
 	if err := errors.Join(e.targetHeads(), e.checkUserBases()); err != nil {
 		return nil, err
 	}
-	if err := e.settleMovers(); err != nil {
+	if err := errors.Join(e.settleMovers(), e.settleSources(), e.checkSingular()); err != nil {
 		return nil, err
 	}
 	var err error
@@ -168,6 +168,8 @@ func (o *Options) withoutModel() error {
 		{o.Measures, "what heads do on whole prompts: of each prompt there is one row of attention"},
 		{slices.ContainsFunc(o.Edges, func(r schema.EdgeRule) bool { return r.Name != schema.EdgeGiven }), "rules that choose edges: of each prompt there is one edge"},
 		{o.Baseline == schema.BaselineMean || o.Baseline == schema.BaselineAttention, "a mean of other keys as baseline: what they are made of is not there"},
+		{len(o.Sources) > 0 || o.TopSources > 0, "sources: what heads below read is not there"},
+		{o.Rotary, "bands of rotary embedding: their frequencies are not there"},
 		{o.Convention == schema.Notebook, "the notebook convention, which processes weights in a way of its own"},
 	} {
 		if asked.is {
@@ -199,6 +201,12 @@ func (e *Engine) checkGiven() error {
 			e.options.Substitutions = false
 			e.notices = append(e.notices, "substitutions are left out: the folder of activations lacks "+what)
 		}
+	}
+	if slices.ContainsFunc(e.options.Heads, func(h schema.Head) bool { return h.Layer < e.spec.Layers && e.spec.RotaryOf(h.Layer).Dims > 0 }) {
+		lacks = append(lacks, struct {
+			what  string
+			needs func(b decompose.Definition) bool
+		}{"the frequencies of the rotation, which singular directions of its heads' maps need", func(b decompose.Definition) bool { return b.Singular > 0 }})
 	}
 	if e.layout.Writers != nil && e.layout.MLP(0) < 0 {
 		lacks = append(lacks, struct {

@@ -175,13 +175,13 @@ func (p *pass[T]) sourceSplits(in decompose.Input[T], x schema.Example, seq int,
 	if err != nil {
 		return nil, err
 	}
-	spec := p.engine.spec
+	spec, cache := p.engine.spec, p.cache.(ran[T]) // a folder of activations has no sources
 	var list []schema.SourceSplit
 	for _, s := range sources {
 		read := func(role int) decompose.Read[T] {
 			place := p.place(x, seq, role)
-			return decompose.Read[T]{First: p.cache.FirstKey(s, seq, place), Prob: p.cache.Pattern(s, seq, place), Values: p.cache.Values(s, seq, place),
-				Scale: p.cache.PostAttnScale(s.Layer, seq, place)}
+			return decompose.Read[T]{First: cache.FirstKey(s, seq, place), Prob: cache.Pattern(s, seq, place), Values: cache.Values(s, seq, place),
+				Scale: cache.PostAttnScale(s.Layer, seq, place)}
 		}
 		from := decompose.Source[T]{Component: p.engine.layout.Head(s), WO: p.writes(s), Gain: p.model.PostAttnGain(s.Layer),
 			Centres: spec.PostNorm && spec.Norm.Centre, Query: read(atQuery), Key: read(atKey)}
