@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"sync"
 
 	"gorgonia.org/tensor"
 
@@ -24,6 +25,7 @@ type network[T blas.Float] interface {
 	QK(head schema.Head) model.QK[T]
 	Sink(head schema.Head) float64
 	QKNormScale(head schema.Head, side schema.Side, normalised []float64) float64
+	QKNormMap(head schema.Head, side schema.Side) (w *tensor.Dense, bias []T)
 	Unembed(token int) []T // nil: there is none
 	activate(ctx context.Context, sequences []sequence, wanted model.Wanted) (activations[T], error)
 }
@@ -131,9 +133,9 @@ func openActivations(folder *exchange.Folder, options Options) (*Engine, error) 
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	if options.Precision == Float64 {
-		e.compute = newAnalysis[float64](e, &given[float64]{e, folder}, nil)
+		e.compute = newAnalysis[float64](e, newGiven[float64](e), nil)
 	} else {
-		e.compute = newAnalysis[float32](e, &given[float32]{e, folder}, nil)
+		e.compute = newAnalysis[float32](e, newGiven[float32](e), nil)
 	}
 	e.describeTargets()
 	return e, nil
@@ -169,6 +171,7 @@ func (o *Options) withoutModel() error {
 		{slices.ContainsFunc(o.Edges, func(r schema.EdgeRule) bool { return r.Name != schema.EdgeGiven }), "rules that choose edges: of each prompt there is one edge"},
 		{o.Baseline == schema.BaselineMean || o.Baseline == schema.BaselineAttention, "a mean of other keys as baseline: what they are made of is not there"},
 		{len(o.Sources) > 0 || o.TopSources > 0, "sources: what heads below read is not there"},
+		{o.Ablations, "ablations"},
 		{o.Rotary, "bands of rotary embedding: their frequencies are not there"},
 		{o.Convention == schema.Notebook, "the notebook convention, which processes weights in a way of its own"},
 	} {
@@ -189,10 +192,12 @@ func (e *Engine) checkGiven() error {
 		needs func(b decompose.Definition) bool
 	}{{"the effective embedding of a token: that needs a model that runs", func(b decompose.Definition) bool { return b.NeedsEffective }}}
 	if e.spec.QKNorm == model.FullWidth && slices.ContainsFunc(e.options.Heads, func(h schema.Head) bool {
-		_, ok := exchange.LayerMaps[float32](e.folder, h.Layer)
-		return h.Layer < e.spec.Layers && !ok
+		return !e.folder.HasLayer(h.Layer)
 	}) {
 		what := "the maps of all heads of a layer, which its QK-norm reads"
+		if e.options.Norms {
+			return &hinted{invalid("what norms need, and the folder of activations lacks %s", what), "leave norms out"}
+		}
 		lacks = append(lacks, struct {
 			what  string
 			needs func(b decompose.Definition) bool
@@ -269,6 +274,13 @@ func (e *Engine) given(prompt schema.Prompt) (schema.Example, error) {
 type given[T blas.Float] struct {
 	engine *Engine
 	folder *exchange.Folder
+
+	mu   sync.Mutex
+	maps map[schema.Head]exchange.Maps[T] // that were asked for; those of all heads of a layer under head -1
+}
+
+func newGiven[T blas.Float](e *Engine) *given[T] {
+	return &given[T]{engine: e, folder: e.folder, maps: map[schema.Head]exchange.Maps[T]{}}
 }
 
 // dense makes a tensor of numbers that nobody else changes.
@@ -276,9 +288,42 @@ func (g *given[T]) dense(data []T, rows, cols int) *tensor.Dense {
 	return tensor.New(tensor.WithShape(rows, cols), tensor.WithBacking(data), tensor.WithEngine(blas.Engine{Provider: g.engine.provider, Threads: 1}))
 }
 
+// mapsOf gives the maps of a head, or those of all heads of its layer.
+func (g *given[T]) mapsOf(head schema.Head, all bool) exchange.Maps[T] {
+	if all {
+		head.Index = -1
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m, ok := g.maps[head]
+	if !ok {
+		if all {
+			m, _ = exchange.LayerMaps[T](g.folder, head.Layer) // [Engine.checkGiven] has seen to it
+		} else {
+			m = exchange.HeadMaps[T](g.folder, head)
+		}
+		g.maps[head] = m
+	}
+	return m
+}
+
 func (g *given[T]) QK(head schema.Head) model.QK[T] {
-	m, s := exchange.HeadMaps[T](g.folder, head), g.folder.Spec
+	m, s := g.mapsOf(head, false), g.folder.Spec
 	return model.QK[T]{WQ: g.dense(m.WQ, s.DModel, s.DHead), WK: g.dense(m.WK, s.DModel, s.DHead), BQ: m.BQ, BK: m.BK, QGain: m.QGain, KGain: m.KGain}
+}
+
+// QKNormMap is as [model.Model.QKNormMap] has it.
+func (g *given[T]) QKNormMap(head schema.Head, side schema.Side) (w *tensor.Dense, bias []T) {
+	m, s := g.mapsOf(head, g.folder.Spec.QKNorm == model.FullWidth), g.folder.Spec
+	numbers, bias := m.WQ, m.BQ
+	if side == schema.Key {
+		numbers, bias = m.WK, m.BK
+	}
+	w = g.dense(numbers, s.DModel, len(bias))
+	if !g.folder.Layout.QKBias {
+		bias = nil
+	}
+	return w, bias
 }
 
 func (g *given[T]) Sink(head schema.Head) float64 {
@@ -294,10 +339,7 @@ func (g *given[T]) QKNormScale(head schema.Head, side schema.Side, normalised []
 	if s.QKNorm == model.NoQKNorm {
 		return 1
 	}
-	m := exchange.HeadMaps[T](g.folder, head)
-	if s.QKNorm == model.FullWidth {
-		m, _ = exchange.LayerMaps[T](g.folder, head.Layer) // [Engine.checkGiven] has seen to it
-	}
+	m := g.mapsOf(head, s.QKNorm == model.FullWidth)
 	w, b := m.WQ, m.BQ
 	if side == schema.Key {
 		w, b = m.WK, m.BK

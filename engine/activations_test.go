@@ -108,7 +108,7 @@ func TestActivationsAreTheModels(t *testing.T) {
 				t.Fatal(err)
 			}
 			options := engine.Options{Heads: []schema.Head{{Layer: 2, Index: 1}, {Layer: 1, Index: 3}}, Processing: form, Precision: precision,
-				NullBases: 1, Factors: true, Pairs: i < 2, Substitutions: true, Projections: true, BOS: engine.BOSOff}
+				NullBases: 1, Factors: true, Pairs: i < 2, Substitutions: true, Projections: true, Norms: true, Gram: 4, BOS: engine.BOSOff}
 			e := open(t, dir, options)
 			var examples []schema.Example
 			for j, p := range []schema.Prompt{

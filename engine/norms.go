@@ -40,7 +40,7 @@ func (a *analysis[T]) makeQKMaps() {
 		for _, side := range []schema.Side{schema.Query, schema.Key} {
 			of := e.qkNormOf(head, side)
 			if _, ok := a.qkMaps[of]; !ok {
-				w, bias := a.model.QKNormMap(head, side)
+				w, bias := a.net.QKNormMap(head, side)
 				a.qkMaps[of] = decompose.QKMap[T]{W: w, Bias: bias, Eps: e.spec.QKNormEps}
 			}
 		}

@@ -44,8 +44,8 @@ func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input
 	if x.Baseline != schema.NoPosition {
 		baseline = x.Tokens[x.Baseline].ID
 	}
-	random := func(name string, token int) { // a folder of activations may not have its row
-		if token != schema.NoToken && p.Unembed(token) != nil {
+	random := func(name string, token int) { // a folder of activations has rows of its own tokens alone
+		if token != schema.NoToken && p.model != nil {
 			query(name, p.Unembed(token))
 		}
 	}

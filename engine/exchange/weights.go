@@ -46,7 +46,7 @@ func (f *Folder) checkWeights() error {
 				return err
 			}
 		}
-		if f.hasLayer(l) {
+		if f.HasLayer(l) {
 			if err := f.checkMaps(f.layer(l)); err != nil {
 				return err
 			}
@@ -73,8 +73,8 @@ func (f *Folder) checkWeights() error {
 	return f.readUnembed()
 }
 
-// hasLayer tells whether there are maps of all heads of a layer, which a norm of all of them together needs.
-func (f *Folder) hasLayer(layer int) bool {
+// HasLayer tells whether there are maps of all heads of a layer, which a norm of all of them together needs.
+func (f *Folder) HasLayer(layer int) bool {
 	return f.Spec.QKNorm == model.FullWidth && f.weights.Has(layerName(layer)+wQ)
 }
 
@@ -187,7 +187,7 @@ func HeadMaps[T Float](f *Folder, h schema.Head) Maps[T] {
 
 // LayerMaps gives the maps of all heads of a layer of a target head; ok is false where the folder has none.
 func LayerMaps[T Float](f *Folder, layer int) (m Maps[T], ok bool) {
-	if !f.hasLayer(layer) {
+	if !f.HasLayer(layer) {
 		return m, false
 	}
 	return foldedMaps[T](f, f.layer(layer), layer), true
