@@ -13,6 +13,7 @@ import (
 
 	"ducklens/engine"
 	"ducklens/engine/blas"
+	"ducklens/engine/exchange"
 	"ducklens/engine/exchange/exchangetest"
 	"ducklens/engine/family/familytest"
 	"ducklens/engine/model"
@@ -183,5 +184,123 @@ func TestActivationsAreTheModels(t *testing.T) {
 				t.Errorf("results%s (model, folder)", where)
 			}
 		})
+	}
+}
+
+// Features of a dictionary and its error stand in the place of an MLP: what they contribute adds up to what it does, in the tables of
+// one side and feature by feature in pairs, and a feature that is absent contributes 0.
+func TestActivationsOfFeatures(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := errors.Join(familytest.Write(dir, familytest.Tiny("llama").With("vocab_size", vocabulary), 5), writeVocabulary(dir)); err != nil {
+		t.Fatal(err)
+	}
+	options := engine.Options{Heads: []schema.Head{{Layer: 2, Index: 1}}, Precision: engine.Float64, QueryBases: []string{"none"}, KeyBases: []string{"none"}, Pairs: true}
+	e := open(t, dir, options)
+	var examples []schema.Example
+	for i, text := range []string{"Then Ada and Bo spoke to Ada, and Bo", "Bo gave the key to Ada"} {
+		x, err := e.Example(schema.Prompt{Text: text, Query: schema.AtIndex(-1), Key: schema.AtIndex(2), Baseline: schema.AtIndex(3)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Index, x.PromptIndex = i, i
+		examples = append(examples, x)
+	}
+	want, err := e.Explain(t.Context(), examples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := modeltest.OpenPath(t, dir)
+	provider, err := blas.ByName(e.BLAS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Load[float64](opened.Checkpoint, opened.Spec, opened.Sources, schema.Processed, provider, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := exchangetest.Of(t, m, e.Model(), e.BOS(), e.Heads(), examples)
+	layer, mlp0 := 0, e.Layout().MLP(0)
+	named := []exchange.Component{
+		{Kind: "feature", Layer: &layer, Label: "f17", Source: "a dictionary"},
+		{Kind: "feature", Layer: &layer, Label: "f4", Source: "a dictionary"},
+		{Kind: "error", Layer: &layer, Label: "rest", Source: "a dictionary"},
+	}
+	const absent = 1 // part, in prompt 0
+	f.Replace(mlp0, named, func(prompt, role, part int) float64 {
+		switch {
+		case prompt == 0:
+			return [][]float64{{0.7, 0, 0.3}, {1.5, 0, -0.5}, {0.1, 0, 0.9}}[role][part]
+		}
+		return []float64{0.2, 0.5, 0.3}[part]
+	})
+	folder := t.TempDir()
+	if err := f.Write(folder); err != nil {
+		t.Fatal(err)
+	}
+	g := openActivations(t, folder, options)
+	if c := g.Components()[mlp0+1]; c.Kind != schema.Feature || c.Label() != "f4" || c.Source != "a dictionary" {
+		t.Errorf("component %+v, want feature f4 of a dictionary", c)
+	}
+	var again []schema.Example
+	for p := range g.GivenPrompts() {
+		x, err := g.Example(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Index, x.PromptIndex = len(again), len(again)
+		again = append(again, x)
+	}
+	got, err := g.Explain(t.Context(), again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Of a component of the folder: the one of the model, and whether it is a part of it.
+	origin := func(c int) (int, bool) {
+		switch {
+		case c < mlp0:
+			return c, false
+		case c < mlp0+len(named):
+			return mlp0, true
+		}
+		return c - len(named) + 1, false
+	}
+	near := func(what string, a, b float64) {
+		t.Helper()
+		if !(math.Abs(a-b) <= 2e-6*max(1, math.Abs(a))) { // they pass through float32
+			t.Errorf("%s: %v, want %v", what, b, a)
+		}
+	}
+	for i := range want {
+		a, b := &want[i].Examples[0].Heads[0], &got[i].Examples[0].Heads[0]
+		type row struct {
+			side      schema.Side
+			component int
+		}
+		sums := map[row]float64{}
+		for _, c := range b.Contributions {
+			of, part := origin(c.Component)
+			sums[row{c.Side, of}] += float64(c.Score[schema.PerpPerp])
+			if part && i == 0 && c.Component == mlp0+absent && c.Score != [4]float32{} {
+				t.Errorf("prompt %d: an absent feature contributes %v, want 0", i, c.Score)
+			}
+		}
+		for _, c := range a.Contributions {
+			near(fmt.Sprintf("prompt %d, %s side, component %d", i, c.Side, c.Component), float64(c.Score[schema.PerpPerp]), sums[row{c.Side, c.Component}])
+		}
+		x, y := a.Pairs[0], b.Pairs[0]
+		pairs := map[[2]int]float64{}
+		for at, v := range y.Score {
+			q, _ := origin(y.QueryComponents[at/len(y.KeyComponents)])
+			k, _ := origin(y.KeyComponents[at%len(y.KeyComponents)])
+			pairs[[2]int{q, k}] += float64(v[schema.PerpPerp])
+		}
+		for at, v := range x.Score {
+			pair := [2]int{x.QueryComponents[at/len(x.KeyComponents)], x.KeyComponents[at%len(x.KeyComponents)]}
+			near(fmt.Sprintf("prompt %d, pair %v", i, pair), float64(v[schema.PerpPerp]), pairs[pair])
+		}
+	}
+	if _, err := engine.OpenActivations(folder, engine.Options{KeyBases: []string{"mlp0"}}); !errors.Is(err, engine.ErrBasis) {
+		t.Errorf("basis mlp0 without an MLP0: %v, want an %v", err, engine.ErrBasis)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -180,6 +181,54 @@ func Of[T blas.Float](tb testing.TB, m *model.Model[T], about schema.Model, bos 
 	ids.Shape, rows.Shape = []int{len(ids.Integers)}, []int{len(ids.Integers), s.DModel}
 	f.Weights["unembed/tokens"], f.Weights["unembed/rows"] = ids, rows
 	return f
+}
+
+// Replace puts parts in the place of a component, in every prompt: its vector at a role times the share of a part, which add up to
+// 1 over the parts. A part with a share of 0 at every role of a prompt is not listed there. What parts are called is given by named.
+func (f *Folder) Replace(component int, named []exchange.Component, share func(prompt, role, part int) float64) {
+	f.Run.Components = slices.Concat(f.Run.Components[:component], named, f.Run.Components[component+1:])
+	for _, shard := range f.Shards {
+		for _, name := range slices.Sorted(maps.Keys(shard)) {
+			number, what, _ := strings.Cut(name, "/")
+			if what != "components" {
+				continue
+			}
+			prompt, err := strconv.Atoi(number)
+			if err != nil {
+				panic(err) // a name that is ours
+			}
+			old := shard[name]
+			roles, rows, d := old.Shape[0], old.Shape[1], old.Shape[2]
+			var active []int64
+			for row := range rows + len(named) - 1 {
+				part := row - component
+				zero := 0 <= part && part < len(named)
+				for role := 0; zero && role < roles; role++ {
+					zero = share(prompt, role, part) == 0
+				}
+				if !zero {
+					active = append(active, int64(row))
+				}
+			}
+			t := Tensor{Shape: []int{roles, len(active), d}}
+			for role := range roles {
+				for _, row := range active {
+					from, times := int(row), 1.0
+					switch part := int(row) - component; {
+					case part >= len(named):
+						from -= len(named) - 1
+					case part >= 0:
+						from, times = component, share(prompt, role, part)
+					}
+					for _, v := range old.Numbers[(role*rows+from)*d:][:d] {
+						t.Numbers = append(t.Numbers, v*times)
+					}
+				}
+			}
+			shard[name] = t
+			shard[number+"/active"] = Tensor{Shape: []int{len(active)}, Integers: active}
+		}
+	}
 }
 
 func widen[T blas.Float](x []T) []float64 {
