@@ -89,7 +89,7 @@ func TestActivations(t *testing.T) {
 			own := ingest("own.duckdb", "--model", filepath.Join(dir, "model"), "--head", "3.0,3.1", "--prompts", promptFile, "--processing", form.String())
 			given := ingest("given.duckdb", "--activations", folder)
 			for _, table := range []string{"score", "contribution_wide", "prompt_attention", "query_factor", "key_factor", "query_coordinate", "key_coordinate",
-				"pair_mean_wide", "projection", "vector_cosine", "substitution"} {
+				"pair_mean_wide", "component_norm", "projection", "vector_cosine", "substitution"} {
 				where := " WHERE run_id = 1"
 				if table == "substitution" {
 					where += " AND vector NOT LIKE 'W_EE%' AND NOT contains(vector, 'random')"

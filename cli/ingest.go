@@ -224,6 +224,11 @@ func (f *ingestFlags) check(flags *pflag.FlagSet) error {
 			return err
 		}
 	}
+	if f.activations != "" && len(f.engine.Heads) == 0 { // how many there are decides what is stored
+		if f.engine.Heads, err = engine.ActivationHeads(f.activations); err != nil {
+			return err
+		}
+	}
 	if f.add && f.force {
 		return usagef("--append keeps the file and --force replaces it: give one of them")
 	}
@@ -500,12 +505,6 @@ func tellSize(w io.Writer, s ingest.Size, heads string) error {
 // open opens the model, or the folder of activations. What done frees is needed as long as the engine is.
 func (f *ingestFlags) open() (e *engine.Engine, done func() error, err error) {
 	if f.activations != "" {
-		if len(f.engine.Heads) == 0 { // --head all, or none at all
-			if f.engine.Heads, err = engine.ActivationHeads(f.activations); err != nil {
-				return nil, nil, err
-			}
-			f.engine.Factors = f.factors == on || f.factors == auto && ingest.FactorsByDefault(len(f.engine.Heads))
-		}
 		e, err := engine.OpenActivations(f.activations, f.engine)
 		return e, func() error { return nil }, withFlags(err)
 	}

@@ -196,7 +196,8 @@ func (e *Engine) checkGiven() error {
 	}) {
 		what := "the maps of all heads of a layer, which its QK-norm reads"
 		if e.options.Norms {
-			return &hinted{invalid("what norms need, and the folder of activations lacks %s", what), "leave norms out"}
+			e.options.Norms, e.options.Gram = false, 0
+			e.notices = append(e.notices, "what scales of norms would be without a component is left out: the folder of activations lacks "+what)
 		}
 		lacks = append(lacks, struct {
 			what  string
