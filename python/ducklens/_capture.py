@@ -631,7 +631,8 @@ class _Capture:
                 layer.append(to(bias if factor is None else bias * factor))
             layer.append(to(seen["mlp", l]))
             if self.low:
-                layer.append(streams[l + 1] - streams[l] - sum(layer))
+                before = sum(parts) if l == 0 else streams[l]  # the sum of the embeddings is rounded too
+                layer.append(streams[l + 1] - before - sum(layer))
             parts += layer
         components = torch.stack(parts, 2)  # [prompt, role, component, d]
         stream = torch.stack([streams[l] for l in self.targets], 1)  # [prompt, layer, role, d]
