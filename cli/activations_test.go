@@ -156,6 +156,7 @@ func TestActivationsRefuse(t *testing.T) {
 		{"--head 2.0", "the folder of activations does not have it"},
 		{"--edges given,top:1", "rules that choose edges"},
 		{"--sources top:2", "sources: what heads below read is not there"},
+		{"--keys all", "what the scores of all keys are made of"},
 		{"--key-basis effective", "lacks the effective embedding"},
 	} {
 		code, _, stderr := run(t.Context(), append([]string{"ingest", "--activations", folder, "-o", filepath.Join(dir, "x.duckdb")}, strings.Fields(c.args)...)...)

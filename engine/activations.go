@@ -172,6 +172,7 @@ func (o *Options) withoutModel() error {
 		{o.Baseline == schema.BaselineMean || o.Baseline == schema.BaselineAttention, "a mean of other keys as baseline: what they are made of is not there"},
 		{len(o.Sources) > 0 || o.TopSources > 0, "sources: what heads below read is not there"},
 		{o.Ablations, "ablations"},
+		{o.Keys.All, "what the scores of all keys are made of: of each prompt there are a key and a baseline"},
 		{o.Rotary, "bands of rotary embedding: their frequencies are not there"},
 		{o.Convention == schema.Notebook, "the notebook convention, which processes weights in a way of its own"},
 	} {
