@@ -4,6 +4,8 @@ ducklens runs a transformer over prompts, splits every attention score of the he
 contributions, and writes them into one DuckDB file. This package calls the program of the same name:
 
     f = ducklens.ingest(model="gpt2", heads=["10.7"], out="run.duckdb")
+    ducklens.capture(model, prompts, ["10.7"], "captured", tokenizer)   # a model of transformers, on a GPU
+    f = ducklens.ingest(activations="captured", out="run.duckdb")
     f = ducklens.open("run.duckdb")     # later
     f.query("key_components")           # a saved query, as a DataFrame; help(f.query) lists them
     f.sql("FROM head_score LIMIT 5")    # SQL of your own

@@ -7,6 +7,8 @@ import json
 import os
 import sys
 
+from ._program import needs
+
 FORMAT, VERSION = "ducklens activations", 1
 
 
@@ -64,8 +66,8 @@ def capture(model, prompts, heads, out, tokenizer=None, *, batch_size=8, process
     Components are in float32 (float64 for a model in float64). A model in bfloat16 or float16 rounds its stream after
     every layer: what that leaves is a component of its own, rounding0, rounding1 and so on, and queries, keys and
     scores of the target heads are made again in float32 from the stream that the model had."""
-    import torch
-
+    torch = needs("torch", "ducklens.capture")
+    needs("safetensors", "ducklens.capture")
     return _Capture(torch, model, tokenizer, processing, bos, name).write(prompts, heads, out, batch_size, shard_prompts, progress)
 
 
@@ -256,10 +258,8 @@ class _Capture:
         return out
 
     def save(self, path, tensors):
-        try:
-            from safetensors.torch import save_file
-        except ImportError as err:
-            raise ImportError("ducklens.capture writes safetensors: pip install safetensors") from err
+        from safetensors.torch import save_file
+
         save_file({k: v.detach().to("cpu").contiguous().clone() for k, v in tensors.items()}, path)
 
     def prompt(self, number, record):

@@ -15,6 +15,29 @@ import pandas
 import ducklens
 
 
+class Capturing(unittest.TestCase):
+    """What needs no torch; captured.py and bridge.py compare numbers."""
+
+    def test_positions(self):
+        from ducklens._capture import _batches, _head, _position
+
+        texts = ["<s>", "Ada", " met", " Bo", " and", " Bo"]
+        self.assertEqual([_position(0, role, " Bo".strip(), texts) for role in ("query", "key", "baseline")], [5, 3, 3])
+        self.assertEqual([_position(0, "key", -1, texts), _position(0, "key", 2, texts)], [5, 2])
+        for wrong in ("Cy", 6, -7):
+            with self.assertRaises(ValueError):
+                _position(0, "key", wrong, texts)
+        self.assertEqual([_head(h, 12, 12) for h in ("10.7", "L10H7", (10, 7))], [(10, 7)] * 3)
+        with self.assertRaises(ValueError):
+            _head("12.0", 12, 12)
+        lines = [{"tokens": [0] * n} for n in (3, 4, 3, 3)]
+        self.assertEqual(list(_batches(lines, 2)), [[0, 2], [3], [1]])
+
+    def test_ingest_needs_out(self):
+        with self.assertRaises(TypeError):
+            ducklens.ingest(activations="captured")
+
+
 class Asking(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
