@@ -16,6 +16,7 @@ import (
 
 	"ducklens/cli"
 	"ducklens/cli/demo"
+	"ducklens/schema"
 )
 
 var update = flag.Bool("update", false, "write the outputs in README.md and the figure in docs anew")
@@ -55,6 +56,10 @@ func TestExamples(t *testing.T) {
 			t.Fatalf("%s: %v\n%s", line, err, output)
 		}
 	}
+	captured, _ := demoActivations(t, t.TempDir(), schema.Processed)
+	if err := os.Rename(captured, filepath.Join(base, "captured")); err != nil {
+		t.Fatal(err)
+	}
 	var visit func(*cobra.Command)
 	visit = func(cmd *cobra.Command) {
 		for line := range strings.Lines(cmd.Example) {
@@ -71,6 +76,9 @@ func TestExamples(t *testing.T) {
 				files := []string{"gpt2", "mine.sql", "my_queries", "other.duckdb", "prompts.jsonl"}
 				if !strings.Contains(line, "-o run.duckdb") || strings.Contains(line, "--append") {
 					files = append(files, "run.duckdb")
+				}
+				if strings.Contains(line, "--activations") {
+					files = append(files, "captured")
 				}
 				if output, err := shell(t, dir, "cp -R "+base+"/"+strings.Join(files, " "+base+"/")+" ."); err != nil {
 					t.Fatalf("%v\n%s", err, output)
