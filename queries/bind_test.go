@@ -23,7 +23,7 @@ func TestFind(t *testing.T) {
 		"key-components":  "did you mean key_components",
 		"pct_explained":   "did you mean pct_explained_mlp0 or",
 		"closre":          "did you mean closure?",
-		"something_else":  "there is basis_shares, closure, direct_logit, drill_down",
+		"something_else":  "there is basis_shares, closure, component_sources, contribution_against_ablation",
 		"":                "there is basis_shares",
 		"\x1b[31mclosure": "did you mean closure",
 	} {

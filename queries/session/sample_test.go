@@ -51,7 +51,9 @@ func sampleWith(t *testing.T, complete ...uint64) string {
 	db := schematest.NewDB(t, verify.Unfinished)
 	for _, seed := range append(complete, 99) {
 		run := small()
-		schematest.AddMeasures(t, db, schematest.Insert(t, db, run, schematest.AddSources(run, schematest.Random(run, seed, 3))))
+		id := schematest.Insert(t, db, run, schematest.AddSources(run, schematest.Random(run, seed, 3)))
+		schematest.AddMeasures(t, db, id)
+		schematest.AddAblations(t, db, id)
 	}
 	if _, err := db.SQL().ExecContext(t.Context(), `UPDATE run SET status = 'running', n_examples = NULL, max_closure_residual = NULL
 		WHERE run_id = (SELECT max(r.run_id) FROM run AS r)`); err != nil {

@@ -74,12 +74,16 @@ func another(p queries.Param) any {
 // ships says something else in its title, below it or along its axes, in every format.
 func TestParametersAreSeen(t *testing.T) {
 	t.Parallel()
-	s := open(t, session.Options{})
+	sample, sinks := open(t, session.Options{}), openFile(t, sinkFile(t), session.Options{})
 	for _, q := range queries.Embedded() {
 		if q.Chart.Mark == queries.Table || q.Chart.Mark == queries.Scalar {
 			continue
 		}
 		t.Run(q.Name, func(t *testing.T) {
+			s := sample
+			if q.Name == "sink_components" {
+				s = sinks
+			}
 			usual, err := s.Run(t.Context(), q, nil)
 			if err != nil {
 				t.Fatal(err)

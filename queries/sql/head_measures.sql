@@ -10,8 +10,8 @@
 -- param: x TEXT = 'previous', measure across: previous, first, self, duplicate, induction, entropy, distance or above
 -- param: y TEXT = 'induction', measure upwards
 -- chart: scatter
--- x: x
--- y: y
+-- x: across
+-- y: up
 -- label: name
 -- x_title: {x_title}
 -- y_title: {y_title}
@@ -29,7 +29,7 @@ WITH mean AS (
     ELSE error('parameter ' || a.side || ': ' || coalesce(a.asked, 'NULL') || ', want previous, first, self, duplicate, induction, entropy, distance or above') END AS measure, a.side
   FROM (SELECT 'x' AS side, $x AS asked UNION ALL SELECT 'y', $y) AS a
 )
-SELECT v.head, x.value AS x, y.value AS y,
+SELECT v.head, x.value AS across, y.value AS up,
   max(v.value) FILTER (WHERE v.measure = 'previous') AS previous, max(v.value) FILTER (WHERE v.measure = 'first') AS first,
   max(v.value) FILTER (WHERE v.measure = 'self') AS self, max(v.value) FILTER (WHERE v.measure = 'duplicate') AS duplicate,
   max(v.value) FILTER (WHERE v.measure = 'induction') AS induction, max(v.value) FILTER (WHERE v.measure = 'entropy') AS entropy,

@@ -59,7 +59,7 @@ func TestOtherClients(t *testing.T) {
 		{"SELECT vector_a, vector_b, count(*) FROM vector_cosine GROUP BY ALL", `[["0.1","0.0",4]]`},
 		{"SELECT count(*) - count(comment) FROM duckdb_columns() WHERE NOT internal", `[[0]]`},
 		{"SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NOT NULL ORDER BY 1",
-			`[["attention"],["closure"],["component_mean"],["contribution"],["contribution_mean"],["contribution_null"],["contribution_sum"],["contribution_unsplit"],["edge_rule"],["example"],["example_field"],["head_ablation"],["head_attention"],["head_measure_mean"],["head_projection"],["head_score"],["head_substitution"],["pair"],["pair_contribution"],["pair_mean"],["pair_wide"],["prompt_measure"],["token"]]`},
+			`[["attention"],["closure"],["component_mean"],["component_source"],["contribution"],["contribution_mean"],["contribution_null"],["contribution_sum"],["contribution_unsplit"],["edge_rule"],["example"],["example_field"],["head_ablation"],["head_attention"],["head_measure_mean"],["head_projection"],["head_score"],["head_substitution"],["pair"],["pair_contribution"],["pair_mean"],["pair_wide"],["prompt_measure"],["rotary_band"],["row_contribution"],["row_contribution_unsplit"],["token"]]`},
 		{"SELECT function_name FROM duckdb_functions() WHERE NOT internal AND comment IS NOT NULL ORDER BY 1",
 			`[["bootstrap_ci"],["component_names"],["default_head"],["examples_where"],["head_label"],["head_name"],["heatmap"],["known_basis"],["known_components"],["known_example"],["known_head"],["known_run"],["latest_run"],["pct_explained"],["prob_without"],["score_without"],["what_if"]]`},
 		{"SELECT round(ci.low, 3), round(ci.high, 3) FROM (SELECT bootstrap_ci(list(i ORDER BY i)) AS ci FROM range(100) AS t(i))", `[[43.649,55.661]]`},

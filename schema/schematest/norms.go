@@ -61,8 +61,8 @@ func AddNorms(run schema.Run, results []schema.Result) []schema.Result {
 	return results
 }
 
-// addAblations gives a run ablations of what layer 0 writes.
-func addAblations(tb testing.TB, db *dbfile.DB, run int) {
+// AddAblations gives a run ablations of what layer 0 writes.
+func AddAblations(tb testing.TB, db *dbfile.DB, run int) {
 	tb.Helper()
 	conn, err := db.Conn(tb.Context())
 	if err != nil {

@@ -140,7 +140,7 @@ func Full(tb testing.TB, db *dbfile.DB, seed uint64, examples int, heads ...sche
 		Seed: int64(seed), BOS: true, Factors: true, Pairs: true, Logits: true, Gram: []int{0, 3, 5}, Options: KeysOption}
 	id := Insert(tb, db, run, AddSources(run, AddNorms(run, AddLayerScales(Random(run, seed, examples)))))
 	AddMeasures(tb, db, id)
-	addAblations(tb, db, id)
+	AddAblations(tb, db, id)
 	return id
 }
 

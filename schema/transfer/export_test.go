@@ -53,7 +53,7 @@ func copyOf(t *testing.T, path string) string {
 // A file comes back from Parquet row by row, whatever the folder is called.
 func TestExportImport(t *testing.T) {
 	t.Parallel()
-	whole := runFile(t, "", 1, 2)
+	whole := fullFile(t, 1, 2)
 	file := copyOf(t, whole)
 	schematest.Plant(t, file, "INSERT INTO saved_query VALUES ('mine', 'SELECT ''\u00e4\n'' -- \"')",
 		"UPDATE score SET baseline = NULL WHERE example_id = 1", "UPDATE key_factor SET baseline = NULL, vector = list_concat(vector, vector) WHERE example_id = 1 AND run_id = 2")

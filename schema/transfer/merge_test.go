@@ -29,10 +29,25 @@ func runFile(t *testing.T, sha string, seeds ...uint64) string {
 			Seed: int64(seed), BOS: true, Factors: true, Pairs: true, Logits: true}
 		schematest.Insert(t, db, run, schematest.AddLayerScales(schematest.Random(run, seed, 3)))
 	}
+	return finished(t, db)
+}
+
+// fullFile makes a file of runs with rows in every table.
+func fullFile(t *testing.T, seeds ...uint64) string {
+	t.Helper()
+	db := schematest.NewDB(t)
+	for _, seed := range seeds {
+		schematest.Full(t, db, seed, 3, schema.Head{Layer: 1, Index: 2})
+	}
+	return finished(t, db)
+}
+
+// finished closes a file and gives a copy, which may be changed: the original is verified when the test ends.
+func finished(t *testing.T, db *dbfile.DB) string {
+	t.Helper()
 	if err := db.Finalize(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// A copy may be changed: the original is verified when the test ends.
 	data, err := os.ReadFile(db.Path())
 	if err != nil {
 		t.Fatal(err)
