@@ -51,6 +51,9 @@ func TestExamples(t *testing.T) {
 		`ducklens queries show key_components | sed 's/name: key_components/name: mine/' > mine.sql`,
 		`mkdir my_queries && cp mine.sql my_queries`,
 		`echo '{"text": "Our guests were Evan and Dylan. After dinner, Dylan described the hat in detail to Evan", "IO": "Evan", "S": "Dylan"}' > prompts.jsonl`,
+		`echo 'Our guests were Evan and Dylan. After dinner, Dylan described the hat in detail to Evan' > corpus.txt`,
+		`echo '{"text": "Our guests were Evan and Dylan. After dinner, Dylan described the hat in detail to Evan"}' > corpus.jsonl`,
+		`ducklens ingest --model gpt2 --head 10.7 --text corpus.txt -o texts.duckdb`,
 	} {
 		if output, err := shell(t, base, line); err != nil {
 			t.Fatalf("%s: %v\n%s", line, err, output)
@@ -73,9 +76,12 @@ func TestExamples(t *testing.T) {
 				}
 				t.Parallel()
 				dir := t.TempDir()
-				files := []string{"gpt2", "mine.sql", "my_queries", "other.duckdb", "prompts.jsonl"}
+				files := []string{"gpt2", "mine.sql", "my_queries", "other.duckdb", "prompts.jsonl", "corpus.txt", "corpus.jsonl"}
 				if !strings.Contains(line, "-o run.duckdb") || strings.Contains(line, "--append") {
 					files = append(files, "run.duckdb")
+				}
+				if !strings.Contains(line, "-o texts.duckdb") {
+					files = append(files, "texts.duckdb")
 				}
 				if strings.Contains(line, "--activations") {
 					files = append(files, "captured")

@@ -80,7 +80,7 @@ func TestInterruptIngest(t *testing.T) {
 	if code != cli.ExitInterrupted {
 		t.Errorf("exit code %d, want %d\n%s", code, cli.ExitInterrupted, stderr)
 	}
-	if !strings.Contains(stderr, "of 20000 examples") || !strings.Contains(stderr, "\nhint: ") || !strings.Contains(stderr, "the same command with --resume") {
+	if !strings.Contains(stderr, "of 20000 prompts") || !strings.Contains(stderr, "\nhint: ") || !strings.Contains(stderr, "the same command with --resume") {
 		t.Errorf("it says %q, want how far the run came, and a hint", stderr)
 	}
 	code, stdout, stderr := run(t.Context(), "query", file, "--scalar", "-e",

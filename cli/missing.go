@@ -17,7 +17,8 @@ import (
 // of each side, whether there are logits, how many examples have a baseline, how many random directions there are, whether
 // every pair is stored, how many prompts have fields of the user's own, how many examples there are, whether heads are
 // measured on the prompts, whether there are sources and bands of rotary embedding, whether heads turn, whether there
-// are edges to the first token, and whether there are contributions to every key.
+// are edges to the first token, whether there are contributions to every key, and whether
+// something was ablated.
 const storedSQL = `SELECT r.factors OR r.pairs AS pairs, (SELECT count(*) FROM mover AS v WHERE v.run_id = r.run_id) AS movers,
   (SELECT count(DISTINCT b.side) FROM basis AS b WHERE b.run_id = r.run_id AND b.kind = 'subspace' AND b.null_number IS NULL) AS sides,
   r.logits, (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id AND e.baseline_kind <> 'none') AS baselines,
@@ -27,7 +28,7 @@ const storedSQL = `SELECT r.factors OR r.pairs AS pairs, (SELECT count(*) FROM m
   EXISTS (FROM source_contribution AS c WHERE c.run_id = r.run_id) AS sources, EXISTS (FROM rotary_contribution AS c WHERE c.run_id = r.run_id) AS bands,
   (SELECT max(h.rotary_dims) FROM head AS h WHERE h.run_id = r.run_id) > 0 AS turns,
   EXISTS (FROM edge AS e WHERE e.run_id = r.run_id AND e.key_pos = 0) AS sinks,
-  json_extract_string(r.options, '$.keys') IS NOT NULL AS keys
+  json_extract_string(r.options, '$.keys') IS NOT NULL AS keys, EXISTS (FROM ablation AS a WHERE a.run_id = r.run_id) AS ablated
 FROM run AS r WHERE r.run_id = coalesce($run::INTEGER, latest_run())`
 
 // Patterns for tables whose rows a run may lack, and for a basis in a message.
@@ -40,6 +41,7 @@ const (
 	fieldTables      = `\bexample_field\b`
 	measureTables    = `\b(head_measure|head_measure_mean|prompt_measure)\b`
 	sourceTables     = `\b(source_contribution|component_source)\b`
+	ablationTables   = `\b(ablation|head_ablation)\b`
 	bandTables       = `\b(rotary_contribution|rotary_band)\b`
 	sinkQuery        = "sink_components"
 	moverTables      = `\b(vector_cosine|projection|head_projection)\b`
@@ -77,13 +79,15 @@ func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[
 		return is
 	}
 	sources, bands, turns, sinks := flag(10), flag(11), flag(12), flag(13)
-	everyKey := flag(14)
+	everyKey, ablated := flag(14), flag(15)
 	asks := func(tables string) bool { return regexp.MustCompile(tables).MatchString(q.SQL) }
 	switch {
 	case asks(measureTables) && !measured:
 		return "the run does not say what heads do on whole prompts: ducklens ingest --text does"
 	case !asks(measureTables) && examples == 0:
 		return "no edge of the run's prompts is explained, only what heads do on them (ducklens heads, head_measures): ducklens ingest --edges chooses some"
+	case asks(ablationTables) && !ablated:
+		return "nothing was ablated in the run: ducklens ablate FILE --model MODEL"
 	case asks(sourceTables) && !sources:
 		return "the run splits no contribution by the position that a head read: ducklens ingest --sources top:4"
 	case asks(bandTables) && turns && !bands:
