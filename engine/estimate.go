@@ -28,7 +28,7 @@ const (
 	loading      = 0.3         // of the weights: what is left of their making, and pages of the file
 	loadingMost  = 100_000_000 // and no more than this
 	loadingMore  = 0.05        // with so much of the weights: of large ones, one matrix at a time is being made
-	otherMemory  = 80_000_000  // the program and the writer
+	otherMemory  = 110_000_000 // the program and the writer
 	tokenMemory  = 500         // of each token of the vocabulary
 	promptMemory = 40_000      // what the writer remembers of each prompt and head
 	besideRate   = 0.2         // of the products' time: what else a forward pass does
