@@ -163,7 +163,7 @@ func (f *ingestFlags) flags() []flagGroup {
 
 	pairs := newFlagGroup("Which edges of a prompt are explained")
 	flags = pairs.flags
-	flags.StringSliceVar(&f.edges, "edges", nil, fmt.Sprintf("`rules` that choose pairs of query and key, of: %s; or none. given is the one that a prompt came with, and must be among them where prompts have positions (given; of texts top:1, with more than %d target heads none)", schema.EdgeRules, ingest.MaxFactorHeads))
+	flags.StringSliceVar(&f.edges, "edges", nil, fmt.Sprintf("`rules` that choose pairs of query and key, of: %s; or none. given is the one that a prompt came with; without it, positions of prompts are not looked at (given; of texts top:1, with more than %d target heads none)", schema.EdgeRules, ingest.MaxFactorHeads))
 	flags.IntVar(&f.engine.MaxEdges, "max-edges", 0, "most edges of a prompt, drawn by --seed, the rules taking turns; 0 is all")
 	flags.StringVar(&f.baseline, "baseline", auto.String(), "what keys are compared with: token (at the baseline position), mean (of all other keys), attention (their mean, weighted by attention), none; auto is token for given edges, attention for others")
 	wordVar(flags, &f.engine.Keys, "keys", schema.ParseKeys, "which keys are explained: those of edges, or all that their queries see, not split: what each component contributes to each score of a row of attention; all:unembed,mlp0 also splits them by such a pair of bases. Large: a number for each side, component and token", schema.Keys{}, schema.Keys{All: true})
@@ -286,6 +286,22 @@ func (f *ingestFlags) checkTexts(flags *pflag.FlagSet) error {
 	return nil
 }
 
+// placed are prompts with their positions where these are explained: not where rules alone choose the edges.
+func (f *ingestFlags) placed(prompts iter.Seq2[schema.Prompt, error]) iter.Seq2[schema.Prompt, error] {
+	given := func(r schema.EdgeRule) bool { return r.Name == schema.EdgeGiven }
+	if len(f.engine.Edges) == 0 || slices.ContainsFunc(f.engine.Edges, given) {
+		return prompts
+	}
+	return func(yield func(schema.Prompt, error) bool) {
+		for p, err := range prompts {
+			p.Query, p.Key, p.Baseline = schema.Position{}, schema.Position{}, schema.Position{}
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+}
+
 // settleEdges makes the engine's options of the flags about edges, and leaves out of texts what has to be asked for there.
 func (f *ingestFlags) settleEdges(flags *pflag.FlagSet) error {
 	o := &f.engine
@@ -312,10 +328,7 @@ func (f *ingestFlags) settleEdges(flags *pflag.FlagSet) error {
 	switch {
 	case text && given:
 		return usagef("--edges given is the edge that a prompt came with, and texts come without")
-	case !text && len(rules) > 0 && !given:
-		return &usageError{err: fmt.Errorf("--edges %s leaves out the edges that the prompts came with", strings.Join(rules, ",")),
-			hint: "--edges given," + strings.Join(rules, ",") + " has both; --text takes texts without positions"}
-	case !text && len(rules) == 1:
+	case !text && len(rules) == 1 && given:
 		o.Edges = nil // it is what is done anyway
 	}
 	if f.baseline != auto.String() {
@@ -437,7 +450,7 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stdout, stderr i
 	bar := newProgressBar(stderr)
 	defer bar.stop()
 	options := ingest.Options{
-		Engine: e, Prompts: source.prompts, Names: source.names, Path: f.output, Append: f.add, Force: f.force, Resume: f.resume,
+		Engine: e, Prompts: f.placed(source.prompts), Names: source.names, Path: f.output, Append: f.add, Force: f.force, Resume: f.resume,
 		CreatedAt: time.Now(), Version: Version(), CommandLine: call.line(), PromptSource: source.name, Seed: f.prompts.sampling.Seed,
 		Window: window, Stride: f.prompts.stride, BatchPrompts: f.batch, Large: f.large,
 		SavedQueries: travelling(queries.Embedded()),
