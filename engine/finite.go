@@ -151,8 +151,8 @@ func (p *pass[T]) finiteVectors(f *finder, r *schema.HeadResult) {
 		what := fmt.Sprintf("rotary pair %d: ", b.Pair)
 		f.look(b.Score, what+"score")
 		f.look(b.Content, what+"content")
-		f.lookBaseline(b.Baseline, what+"score to the baseline")
-		f.lookBaseline(b.BaselineContent, what+"content to the baseline")
+		f.lookPosition(b.Baseline, what+"score to the baseline")
+		f.lookPosition(b.BaselineContent, what+"content to the baseline")
 	}
 	for _, v := range r.Projections { // a part that is zero has no cosine
 		what := fmt.Sprintf("%s projection of %s: ", v.Side, v.Vector)
