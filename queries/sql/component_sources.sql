@@ -1,5 +1,5 @@
 -- name: component_sources
--- title: Head {head}: what heads below it read where
+-- title: Head {head}: contributions of heads below it, by the token that they read
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
 -- description: Target head, component, source token: the contribution of each head below the target head to its score, split by
 --   the token that this head read, by way of the key vector (what it wrote at the key, or at the baseline) and of the query

@@ -1,5 +1,5 @@
 -- name: example_sources
--- title: Head {head}, prompt {example}: what heads below it read where
+-- title: Head {head}, prompt {example}: contributions of heads below it, by the token that they read
 -- subtitle: {model}, {convention} convention, run {run}
 -- description: Target head, component, source token, in one prompt: the contribution of each head below the target head to its
 --   score, split by the token that this head read, by way of the key vector (what it wrote at the key) and of the query

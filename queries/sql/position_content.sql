@@ -22,7 +22,7 @@
 -- error: se
 -- count: n
 -- x_title: part of the score
--- y_title: mean of it{subtract? in the score difference|}
+-- y_title: mean contribution to the score{subtract? difference|}
 -- legend_title: kind
 
 WITH target AS (
