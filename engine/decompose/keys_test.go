@@ -180,17 +180,23 @@ func TestMeanBaselineIsTheMeanOfPositions(t *testing.T) {
 
 // naiveWeights computes a baseline's weights in the plainest way.
 func naiveWeights(p *prompt, kind schema.BaselineKind) []float64 {
-	weights, sum := p.scores(), 0.0
+	weights, sum, largest := p.scores(), 0.0, math.Inf(-1)
+	for i, s := range weights {
+		if p.softCap != 0 {
+			weights[i] = p.softCap * math.Tanh(s/p.softCap)
+		}
+		if i != p.key-p.first {
+			largest = max(largest, weights[i])
+		}
+	}
 	for i, s := range weights {
 		switch {
 		case i == p.key-p.first:
 			weights[i] = 0
 		case kind == schema.BaselineMean:
 			weights[i] = 1
-		case p.softCap != 0:
-			weights[i] = math.Exp(p.softCap * math.Tanh(s/p.softCap))
-		default:
-			weights[i] = math.Exp(s)
+		default: // without a norm scores are so large that nothing else has an exponential
+			weights[i] = math.Exp(s - largest)
 		}
 		sum += weights[i]
 	}
