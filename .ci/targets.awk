@@ -1,5 +1,5 @@
-# Passes the output of `go test -bench` on, and at the end compares what was measured with the targets.
-# A target is for the benchmarks whose names begin with a match of bench.
+# Prints the output of `go test -bench`, and then compares the measurements with the targets. A target applies
+# to the benchmarks whose names begin with a match of bench.
 function target(bench, unit, bound, limit, what) { n++; B[n] = bench; U[n] = unit; least[n] = bound == "at least"; L[n] = limit; W[n] = what }
 BEGIN {
   target("BenchmarkGemm/auto/threads=1", "x-openblas", "at least", 0.90, "matrix products, of OpenBLAS's speed, one thread (slowest shape)")
@@ -20,6 +20,9 @@ BEGIN {
   target("BenchmarkTargets/growth", "x-linear", "at most", 1.10, "processor time a prompt at 50, 200, 800: largest of smallest")
   target("BenchmarkTargets/queries", "slowest-query-ms", "at most", 150, "slowest saved query but of pairs, ms")
   target("BenchmarkTargets/queries", "slowest-pair-ms", "at most", 1500, "slowest saved query of pairs, ms")
+  target("BenchmarkTargets/explore", "first-ms", "at most", 300, "explorer, first view of the demo's file, ms")
+  target("BenchmarkTargets/explore", "step-ms", "at most", 200, "explorer, slowest step on it, ms")
+  target("BenchmarkTargets/explore", "many-step-ms", "at most", 1000, "explorer, slowest step at 1,200 prompts, ms")
   target("BenchmarkTargets/start", "help-ms", "at most", 100, "ducklens --help, ms")
   target("BenchmarkTargets/start", "query-ms", "at most", 100, "ducklens query on a small file, ms")
 }

@@ -6,29 +6,32 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"ducklens/cli/demo"
 	"ducklens/engine"
 	"ducklens/engine/blas"
+	"ducklens/engine/exchange"
 	"ducklens/engine/exchange/exchangetest"
 	"ducklens/engine/model"
 	"ducklens/engine/model/modeltest"
 	"ducklens/ingest/prompts"
+	"ducklens/queries/session"
 	"ducklens/schema"
 )
 
-// demoActivations runs the demo model over a few prompts, in the form of its weights, and leaves a folder of activations, and the
-// prompts in a file.
-func demoActivations(t *testing.T, dir string, form schema.Processing) (folder, promptFile string) {
+// demoActivations runs the demo model over a few prompts, and writes a folder of activations in the given
+// form and a file of the prompts. The form "whole" is "parts" with whole prompts and no edges.
+func demoActivations(t *testing.T, dir string, processing schema.Processing, form string) (folder, promptFile string) {
 	t.Helper()
 	path := filepath.Join(dir, "model")
 	if err := demo.Extract(path); err != nil {
 		t.Fatal(err)
 	}
 	heads := []schema.Head{{Layer: 3, Index: 0}, {Layer: 3, Index: 1}}
-	e, err := engine.Open(path, engine.Options{Heads: heads, Processing: form})
+	e, err := engine.Open(path, engine.Options{Heads: heads, Processing: processing})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,14 +40,14 @@ func demoActivations(t *testing.T, dir string, form schema.Processing) (folder, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := model.Load[float32](opened.Checkpoint, opened.Spec, opened.Sources, form, provider, 1)
+	m, err := model.Load[float32](opened.Checkpoint, opened.Spec, opened.Sources, processing, provider, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	folder, promptFile = filepath.Join(dir, "activations"), filepath.Join(dir, "prompts.jsonl")
 	var examples []schema.Example
 	var lines strings.Builder
-	for p, err := range prompts.IOI().Prompts(prompts.Sampling{N: 7, Seed: 3}) {
+	for p, err := range prompts.IOI().Prompts(prompts.Sampling{N: 4, Seed: 3}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,64 +55,71 @@ func demoActivations(t *testing.T, dir string, form schema.Processing) (folder, 
 		if err != nil {
 			continue // a name of several tokens
 		}
+		x.PromptIndex = len(examples)
 		examples = append(examples, x)
 		fmt.Fprintf(&lines, "{\"text\": %q, \"query\": %d, \"key\": %d, \"baseline\": %d}\n", x.Prompt.Text, x.Query, x.Key, x.Baseline)
 	}
 	if len(examples) < 3 {
-		t.Fatalf("%d prompts of 7 can be used, want at least 3", len(examples))
+		t.Fatalf("%d prompts of 4 can be used, want at least 3", len(examples))
 	}
-	f := exchangetest.Of(t, m, e.Model(), e.BOS(), heads, examples)
+	if form == "whole" {
+		form = exchange.Parts
+		for i := range examples {
+			examples[i].Query, examples[i].Key, examples[i].Baseline = schema.NoPosition, schema.NoPosition, schema.NoPosition
+		}
+	}
+	f := exchangetest.Of(t, m, e.Model(), e.BOS(), heads, form, examples)
 	if err := errors.Join(os.Mkdir(folder, 0o755), f.Write(folder), os.WriteFile(promptFile, []byte(lines.String()), 0o644), e.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return folder, promptFile
 }
 
-// TestActivations: the file made from a folder of activations is the file made from the model, cell by cell but for what needs a
-// model that runs, and is whole.
+// TestActivations checks that a folder of activations gives the same file as the model, cell by cell, except
+// what needs a model that runs, and that the file is complete.
 func TestActivations(t *testing.T) {
 	t.Parallel()
-	for _, form := range []schema.Processing{schema.Processed, schema.Raw} {
-		t.Run(form.String(), func(t *testing.T) {
+	tables := []string{"score", "contribution_wide", "prompt_attention", "query_factor", "key_factor", "query_coordinate", "key_coordinate",
+		"pair_mean_wide", "projection", "vector_cosine", "substitution"}
+	for _, c := range []struct {
+		processing schema.Processing
+		form       string
+		tables     []string
+		args       []string
+	}{
+		{schema.Processed, exchange.Vectors, append(tables, "component_norm"), nil},
+		{schema.Raw, exchange.Parts, append(tables, "component_norm"), nil},
+		{schema.Processed, "whole", append(tables, "edge_rule", "head_measure", "prompt", "row_contribution"), []string{"--edges", "top:1,previous,sample:2", "--keys", "all"}},
+	} {
+		t.Run(c.processing.String()+", "+c.form, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			folder, promptFile := demoActivations(t, dir, form)
-			ingest := func(file string, args ...string) string {
+			folder, promptFile := demoActivations(t, dir, c.processing, c.form)
+			ingest := func(file string, args ...string) *session.Session {
 				t.Helper()
 				file = filepath.Join(dir, file)
-				code, _, stderr := run(t.Context(), append([]string{"ingest", "-o", file}, args...)...)
-				if code != 0 {
-					t.Fatal(stderr)
-				}
-				if code, out, stderr := run(t.Context(), "verify", file); code != 0 {
-					t.Errorf("%s: %s%s", file, out, stderr)
-				}
-				return file
+				succeed(t, slices.Concat([]string{"ingest", "-o", file}, args, c.args)...)
+				return opened(t, file)
 			}
-			own := ingest("own.duckdb", "--model", filepath.Join(dir, "model"), "--head", "3.0,3.1", "--prompts", promptFile, "--processing", form.String())
+			own := ingest("own.duckdb", "--model", filepath.Join(dir, "model"), "--head", "3.0,3.1", "--prompts", promptFile, "--processing", c.processing.String())
 			given := ingest("given.duckdb", "--activations", folder)
-			for _, table := range []string{"score", "contribution_wide", "prompt_attention", "query_factor", "key_factor", "query_coordinate", "key_coordinate",
-				"pair_mean_wide", "component_norm", "projection", "vector_cosine", "substitution"} {
+			if c.form == "whole" { // the others have fewer tables, which are compared as these are
+				succeed(t, "verify", filepath.Join(dir, "given.duckdb"))
+			}
+			for _, table := range c.tables {
 				where := " WHERE run_id = 1"
 				if table == "substitution" {
 					where += " AND vector NOT LIKE 'W_EE%' AND NOT contains(vector, 'random')"
 				}
-				ask := func(file string) string {
-					t.Helper()
-					code, out, stderr := run(t.Context(), "query", file, "-e", "FROM "+table+where+" LIMIT 100000", "--format", "csv")
-					if code != 0 {
-						t.Fatal(stderr)
-					}
-					return out
-				}
-				a, b := strings.Split(ask(own), "\n"), strings.Split(ask(given), "\n")
-				if len(a) != len(b) || len(a) < 3 {
-					t.Errorf("%s: %d and %d lines", table, len(a), len(b))
+				a, b := answer(t, own, "FROM "+table+where), answer(t, given, "FROM "+table+where)
+				if len(a) != len(b) || len(a) < 2 {
+					t.Errorf("%s: %d and %d rows", table, len(a), len(b))
 					continue
 				}
 				for i := range a {
-					if !nearLines(a[i], b[i]) {
-						t.Errorf("%s, line %d:\n%s\n%s", table, i, a[i], b[i])
+					one, other := fmt.Sprintln(a[i]...), fmt.Sprintln(b[i]...)
+					if !nearLines(one, other) {
+						t.Errorf("%s, row %d:\n%s%s", table, i, one, other)
 						break
 					}
 				}
@@ -118,9 +128,10 @@ func TestActivations(t *testing.T) {
 	}
 }
 
-// nearLines tells whether two lines of CSV have the same words, and numbers that differ by roundings of float32.
+// nearLines tells whether two printed rows have the same words, and numbers that differ by roundings of
+// float32.
 func nearLines(a, b string) bool {
-	split := func(r rune) bool { return strings.ContainsRune(`,[]" `, r) }
+	split := func(r rune) bool { return strings.ContainsRune(",[]: \n", r) }
 	one, two := strings.FieldsFunc(a, split), strings.FieldsFunc(b, split)
 	if len(one) != len(two) {
 		return false
@@ -143,16 +154,17 @@ func nearLines(a, b string) bool {
 	return true
 }
 
-// TestActivationsRefuse: flags that a folder has its own answer to, and questions that need a model that runs.
+// TestActivationsRefuse checks the errors for flags that a folder already answers, and for what needs a model
+// that runs.
 func TestActivationsRefuse(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	folder, promptFile := demoActivations(t, dir, schema.Processed)
+	folder, promptFile := demoActivations(t, dir, schema.Processed, exchange.Vectors)
 	for _, c := range []struct{ args, want string }{
-		{"--model demo", "--model is for a model that runs"},
-		{"--prompts " + promptFile, "--prompts is for a model that runs"},
-		{"--logits", "--logits is for a model that runs"},
-		{"--processing raw", "--processing is for a model that runs"},
+		{"--model demo", "--model is for a model that ducklens runs"},
+		{"--prompts " + promptFile, "--prompts is for a model that ducklens runs"},
+		{"--logits", "--logits is for a model that ducklens runs"},
+		{"--processing raw", "--processing is for a model that ducklens runs"},
 		{"--head 2.0", "the folder of activations does not have it"},
 		{"--edges given,top:1", "rules that choose edges"},
 		{"--sources top:2", "sources: what heads below read is not there"},
@@ -164,12 +176,17 @@ func TestActivationsRefuse(t *testing.T) {
 			t.Errorf("%s: exit code %d, %s, want %q", c.args, code, stderr, c.want)
 		}
 	}
+	whole := t.TempDir()
+	bare, _ := demoActivations(t, whole, schema.Processed, "whole")
+	if code, _, stderr := run(t.Context(), "ingest", "--activations", bare, "-o", filepath.Join(dir, "x.duckdb")); code == 0 || !strings.Contains(stderr, "no edges of it") {
+		t.Errorf("whole prompts without rules: exit code %d, %s", code, stderr)
+	}
 	if code, _, stderr := run(t.Context(), "ingest", "--activations", filepath.Join(dir, "model"), "-o", filepath.Join(dir, "x.duckdb")); code == 0 || !strings.Contains(stderr, "run.json") {
 		t.Errorf("a model folder: exit code %d, %s", code, stderr)
 	}
 }
 
-// torchPython gives the Python of DUCKLENS_PYTHON if it has torch and transformers, or skips the test.
+// torchPython returns the Python of DUCKLENS_PYTHON if it has torch and transformers, or skips the test.
 func torchPython(t *testing.T, modules string) string {
 	t.Helper()
 	name := os.Getenv("DUCKLENS_PYTHON")
@@ -198,24 +215,37 @@ func script(t *testing.T, interpreter, name string, args ...string) {
 	t.Logf("%s", out)
 }
 
-// TestCapture: for every model of the reference families, the file of what transformers has computed is the file of the model
-// itself, table by table.
+// TestCapture checks for every model of the reference families that the file of a captured model is the file
+// of the model itself, table by table.
 func TestCapture(t *testing.T) {
-	families := "../shared/families"
+	families := filepath.Join("..", "..", "shared", "families")
 	if _, err := os.Stat(families); err != nil {
 		t.Skip("the reference families are not there:", err)
 	}
 	script(t, torchPython(t, "duckdb, safetensors, torch, transformers"), "captured.py", families)
 }
 
-// TestCaptureBridge: a TransformerBridge of TransformerLens gives what the model gives that it wraps.
+// TestCaptureBridge checks that a TransformerBridge of TransformerLens gives the same as the model that it
+// wraps, also through its hooks, with stored weights and in compatibility mode.
 func TestCaptureBridge(t *testing.T) {
-	families := "../shared/families"
+	families := filepath.Join("..", "..", "shared", "families")
 	if _, err := os.Stat(families); err != nil {
 		t.Skip("the reference families are not there:", err)
 	}
-	interpreter := torchPython(t, "safetensors, torch, transformers, transformer_lens")
+	interpreter := torchPython(t, "duckdb, safetensors, torch, transformers, transformer_lens")
 	for _, c := range []struct{ family, head string }{{"gpt2", "2.1"}, {"pythia", "2.1"}, {"llama3", "2.3"}, {"qwen3", "1.1"}, {"gemma2", "2.1"}} {
 		script(t, interpreter, "bridge.py", filepath.Join(families, c.family, "model"), c.head)
 	}
+}
+
+// TestCaptureHooks checks that models of families that ducklens does not run are captured through the hooks
+// of their TransformerBridge and add up, or are refused with the reason.
+func TestCaptureHooks(t *testing.T) {
+	tokenizer := "../shared/families/gpt2/model"
+	if _, err := os.Stat(tokenizer); err != nil {
+		t.Skip("a bridge wants a tokenizer, and that of the reference families is not there:", err)
+	}
+	interpreter := torchPython(t, "duckdb, safetensors, torch, transformers, transformer_lens")
+	t.Setenv("DUCKLENS_TOKENIZER", tokenizer)
+	script(t, interpreter, "bridge.py")
 }

@@ -7,21 +7,23 @@ import (
 
 	"ducklens/engine"
 	"ducklens/ingest"
+	"ducklens/internal/advice"
 	"ducklens/schema"
 )
 
-// baseFlags are the values of --query-basis and --key-basis: names, and bases of the user's own as NAME=FILE.npy.
+// baseFlags are the values of --query-basis and --key-basis: names of bases, and the user's own as
+// NAME=FILE.npy.
 type baseFlags struct{ query, key []string }
 
-// What may follow the file of a basis: it has a subspace for each example; its vector is put in place of the model's; it has
-// other directions at the baseline.
+// Options that may follow the file of a basis: it has a subspace for each example; its vector replaces the
+// model's; it has other directions at the baseline.
 const (
 	perExample = ":per-example"
 	replace    = ":replace"
 	atBaseline = ":baseline="
 )
 
-// ownBasis reads what stands behind the name of a basis of the user's own.
+// ownBasis parses the value of a user's own basis, which follows the name.
 func ownBasis(side schema.Side, name, file string) (engine.UserBasis, error) {
 	b := engine.UserBasis{Side: side, Name: name}
 	path, rest, found := strings.Cut(file, ".npy:")
@@ -50,7 +52,7 @@ func ownBasis(side schema.Side, name, file string) (engine.UserBasis, error) {
 	return b, nil
 }
 
-// split divides the values into names and bases of the user's own, whose files are read.
+// split separates names from the user's own bases, whose files it reads.
 func (b baseFlags) split() (queryNames, keyNames []string, own []engine.UserBasis, err error) {
 	for _, side := range []struct {
 		side   schema.Side
@@ -63,7 +65,9 @@ func (b baseFlags) split() (queryNames, keyNames []string, own []engine.UserBasi
 			name, file, isOwn := strings.Cut(v, "=")
 			switch {
 			case !isOwn && strings.HasSuffix(strings.TrimSuffix(v, perExample), ".npy"):
-				return nil, nil, nil, &usageError{err: fmt.Errorf("%s %s: a file of directions needs a name", flag, v), hint: fmt.Sprintf("%s mine=%s", flag, v)}
+				return nil, nil, nil,
+					&usageError{err: fmt.Errorf("%s %s: a file of directions needs a name", flag, v),
+						hint: fmt.Sprintf("%s mine=%s", flag, v)}
 			case !isOwn:
 				*side.names = append(*side.names, v)
 				continue
@@ -83,32 +87,24 @@ func (b baseFlags) split() (queryNames, keyNames []string, own []engine.UserBasi
 	return queryNames, keyNames, own, nil
 }
 
-// atFlag names the flag in an error about a file of directions, and says how it takes one subspace for each example.
+// atFlag adds the flag to an error about a file of directions, and a hint if the file looks like one subspace
+// for each example.
 func atFlag(err error, flag string, each bool) error {
-	hint := advice(err)
+	hint := advice.Of(err)
 	if !each && errors.Is(err, engine.ErrArray) && strings.Contains(hint, "one subspace for each example") {
 		hint = "for one subspace for each example: NAME=FILE.npy" + perExample
 	}
-	return &hinted{fmt.Errorf("%s: %w", flag, err), hint}
+	return advice.Add(fmt.Errorf("%s: %w", flag, err), hint)
 }
 
-// advice gives the hint of an error, or "".
-func advice(err error) string {
-	var advised interface{ Hint() string }
-	if errors.As(err, &advised) {
-		return advised.Hint()
-	}
-	return ""
-}
-
-// withFlags adds to the advice of an error of the engine which flag it is about.
+// withFlags adds to the hint of an engine error which flags it is about.
 func withFlags(err error) error {
 	var line string
 	switch {
 	case errors.Is(err, engine.ErrMover):
-		line = "--mover names mover heads, --head the heads that are split"
+		line = "--mover names mover heads, --head the target heads"
 	case errors.Is(err, engine.ErrSource):
-		line = "--sources names the heads whose writing is split, --head the heads that read it"
+		line = "--sources names the heads whose output is split, --head the target heads"
 	case errors.Is(err, engine.ErrArray), errors.Is(err, engine.ErrBasis):
 		line = "--query-basis and --key-basis choose bases"
 		for _, side := range []string{"query", "key"} {
@@ -117,12 +113,13 @@ func withFlags(err error) error {
 			}
 		}
 	case errors.As(err, new(*ingest.TooLargeError)):
-		line = "-n, --max-edges, --head and the bases make it smaller, --dry-run says how large it is, --large lets it become so"
+		line = "make it smaller with -n, --max-edges, --head and the bases, or allow it with --large; " +
+			"--dry-run estimates the size"
 	default:
 		return err
 	}
-	if hint := advice(err); hint != "" {
+	if hint := advice.Of(err); hint != "" {
 		line = hint + "\n" + line
 	}
-	return &hinted{err, line}
+	return advice.Add(err, line)
 }

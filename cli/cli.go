@@ -1,9 +1,9 @@
-// Package cli is the ducklens command line: it wires the other packages together and knows no
-// mathematics, no SQL and no format of its own.
+// Package cli is the ducklens command line. It connects the other packages, and has no mathematics and no
+// file format of its own.
 //
-// [Run] is the whole program but for its process: arguments and streams in, exit code out. Every command is
-// built by a function; there is no package variable and no init, so that tests can run commands side by
-// side. Data goes to standard output, everything else to standard error.
+// [Run] is the whole program except for its process: it takes arguments and streams, and returns the exit
+// code. Every command is built by a function. There are no package variables and no init functions, so tests
+// can run commands side by side. Data goes to standard output, everything else to standard error.
 package cli
 
 import (
@@ -13,25 +13,29 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"ducklens/internal/advice"
 	"ducklens/queries"
+	"ducklens/schema/dbfile"
 )
 
 // Exit codes of [Run].
 const (
 	ExitOK          = 0
-	ExitFailed      = 1   // the command could not do, or verify found, what was asked
+	ExitFailed      = 1   // the command failed, or verify or diff found something
 	ExitUsage       = 2   // the command line is wrong
-	ExitInterrupted = 130 // stopped by SIGINT or SIGTERM, as shells number it
+	ExitInterrupted = 130 // stopped by SIGINT or SIGTERM; the number that shells use
 )
 
-// Run runs the command that args ask for and gives the exit code. args[0] is the name that the program was
-// called by, used where a message tells the user what to type. Cancelling ctx interrupts the command; what it
-// was writing is left whole.
+// Run runs a command and returns the exit code. args[0] is the name that the program was called by, which
+// messages use when they tell the user what to type. Cancelling ctx interrupts the command; files that it was
+// writing stay whole.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	call := invocation{program: "ducklens", args: []string{}}
 	if len(args) > 0 {
@@ -45,6 +49,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(out)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
+	ownProcess(ctx).done()
 	if err == nil && out.err != nil {
 		err = fmt.Errorf("standard output: %w", pathless(out.err))
 	}
@@ -54,9 +59,9 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	code := ExitFailed
 	var usage *usageError
 	switch {
-	case ctx.Err() != nil: // whatever else is said to have gone wrong
+	case ctx.Err() != nil: // whatever error that caused
 		code = ExitInterrupted
-		if err == ctx.Err() { // nothing more to say
+		if onlyInterrupted(ctx, err) {
 			err = errors.New("interrupted")
 		}
 	case errors.As(err, &usage):
@@ -69,7 +74,26 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return code
 }
 
-// standardOutput remembers that something could not be written, so that no command ends well whose answer is lost.
+// interruptText is DuckDB's error for a statement that was stopped.
+const interruptText = "INTERRUPT Error: Interrupted!"
+
+// onlyInterrupted reports whether err says that ctx is done, and nothing more.
+func onlyInterrupted(ctx context.Context, err error) bool {
+	if err == nil || ctx.Err() == nil {
+		return false
+	}
+	var file *dbfile.Error
+	if errors.As(err, &file) && err == error(file) {
+		return file.Kind == dbfile.ErrInterrupted
+	}
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(list.Unwrap(), func(err error) bool { return !onlyInterrupted(ctx, err) })
+	}
+	text := err.Error() // it may be wrapped without another word
+	return text == ctx.Err().Error() || text == context.Cause(ctx).Error() || text == interruptText
+}
+
+// standardOutput remembers write errors, so that a command whose answer is lost does not succeed.
 type standardOutput struct {
 	io.Writer
 	err error
@@ -83,7 +107,7 @@ func (o *standardOutput) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// outputFile gives the file that standard output is, or nil.
+// outputFile returns the file that standard output is, or nil.
 func outputFile(w io.Writer) *os.File {
 	if o, ok := w.(*standardOutput); ok {
 		w = o.Writer
@@ -92,28 +116,46 @@ func outputFile(w io.Writer) *os.File {
 	return f
 }
 
-// ownFault is how a fault of DuckDB itself begins, which it tells with the addresses of its functions.
+// ownFault matches an internal error of DuckDB, which contains a stack trace.
 var ownFault = regexp.MustCompile(`(?s)(INTERNAL Error: [^\n]*).*|\n+Stack Trace:.*`)
 
-// packageName finds the names of packages with which errors begin for those who call them from Go.
-var packageName = regexp.MustCompile(`(?m)(^|: )(?:engine|decompose|blas|model|tokenizer|prompts|figure): `)
-
-// report writes an error for a person: what is wrong, then what to do about it where the error knows. Names and values in it may
-// come from a stranger's file; no line of it does more than show text.
+// report writes an error: what is wrong, then the hint, if there is one. Names and values in it may come from
+// somebody else's file, so every line is made printable.
 func report(w io.Writer, err error) {
 	text := strings.TrimPrefix(err.Error(), "ducklens: ")
 	own := strings.Contains(text, "INTERNAL Error")
-	text = packageName.ReplaceAllString(ownFault.ReplaceAllString(text, "$1"), "$1")
-	fmt.Fprintf(w, "ducklens: %s\n", printableLines(text))
-	var advice interface{ Hint() string }
+	text = ownFault.ReplaceAllString(text, "$1")
+	fmt.Fprintf(w, "ducklens: %s\n", printableLines(shortened(text)))
 	if own {
-		fmt.Fprintln(w, "hint: this is a fault of DuckDB; the file may be damaged, or made to provoke it: ducklens verify FILE")
-	} else if errors.As(err, &advice) && advice.Hint() != "" {
-		fmt.Fprintf(w, "hint: %s\n", strings.ReplaceAll(printableLines(advice.Hint()), "\n", "\nhint: "))
+		fmt.Fprintln(w,
+			"hint: this is a bug in DuckDB; the file may be damaged or made to provoke it: "+
+				"run ducklens verify FILE")
+	} else if hint := advice.Of(err); hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", strings.ReplaceAll(printableLines(hint), "\n", "\nhint: "))
 	}
 }
 
-// printableLines is [queries.Printable] of every line of s.
+// long finds what was typed and is long: a run of characters without space, or what stands in double quotes.
+// Paths are not found, because a path that is cut cannot be looked at.
+var long = regexp.MustCompile(`[^\s/\\"]{81,}|"(?:[^"\\/\n]|\\[^/\n])*"`)
+
+// shortened cuts long values in the text of an error to 80 characters.
+func shortened(text string) string {
+	const most = 80
+	return long.ReplaceAllStringFunc(text, func(value string) string {
+		quote := ""
+		if strings.HasPrefix(value, `"`) {
+			quote = `"`
+			value = value[1 : len(value)-1]
+		}
+		if runes := []rune(value); len(runes) > most {
+			value = string(runes[:most-1]) + "…"
+		}
+		return quote + value + quote
+	})
+}
+
+// printableLines applies [queries.Printable] to every line of s.
 func printableLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, line := range lines {
@@ -122,7 +164,7 @@ func printableLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// A usageError is a command line that cannot be understood; [Run] answers it with [ExitUsage].
+// A usageError is a mistake on the command line. [Run] returns [ExitUsage] for it.
 type usageError struct {
 	err  error
 	hint string // "" for the command's --help
@@ -132,27 +174,21 @@ func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 func (e *usageError) Hint() string  { return e.hint }
 
-// A hinted error knows what to do about it.
-type hinted struct {
-	error
-	hint string
-}
-
-func (e *hinted) Hint() string  { return e.hint }
-func (e *hinted) Unwrap() error { return e.error }
-
-// usagef makes a usageError.
+// usagef returns a usageError.
 func usagef(format string, args ...any) error {
 	return &usageError{err: fmt.Errorf(format, args...)}
 }
 
-// flagError says what a flag wants, where pflag gives its value and the words of package strconv.
+// flagError rewrites an error of pflag to say what the flag wants, without the words of package strconv.
 func flagError(err error) error {
 	var wrong *pflag.InvalidValueError
 	if !errors.As(err, &wrong) {
 		return err
 	}
 	name, value := "--"+wrong.GetFlag().Name, wrong.GetValue()
+	if errors.Is(err, strconv.ErrRange) {
+		return fmt.Errorf("%s %s, want a number of fewer digits: it is out of range", name, value)
+	}
 	switch wrong.GetFlag().Value.Type() {
 	case "int", "int64":
 		return fmt.Errorf("%s %s, want a whole number", name, value)
@@ -166,7 +202,7 @@ func flagError(err error) error {
 	return fmt.Errorf("%s: %w", name, wrong.Unwrap())
 }
 
-// nearFlags gives the flags of a command whose names are most like one that it does not have.
+// nearFlags returns the flags of a command that are most like an unknown one.
 func nearFlags(cmd *cobra.Command, err error) []string {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) || len(unknown.GetSpecifiedName()) < 2 {
@@ -185,7 +221,7 @@ func nearFlags(cmd *cobra.Command, err error) []string {
 	return near
 }
 
-// asUsage makes err a usageError unless it is nil.
+// asUsage wraps err in a usageError unless it is nil.
 func asUsage(err error) error {
 	if err == nil {
 		return nil
@@ -198,8 +234,8 @@ func newRoot(call invocation) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ducklens",
 		Short: "Why did this head attend there? Ask in SQL",
-		Long: `ducklens runs a transformer over a set of prompts, splits every attention score of the heads you name
-into exact contributions, and writes them into one DuckDB file. Questions are SQL; figures are drawn
+		Long: `ducklens runs a transformer over a set of prompts, splits every attention score of the heads
+you name into exact contributions, and writes them into one DuckDB file. Questions are SQL; figures are drawn
 from saved questions. "ducklens model families" lists the models.`,
 		Example: `  ducklens demo
   ducklens ingest --model gpt2 --head 10.7 -o run.duckdb
@@ -210,15 +246,16 @@ from saved questions. "ducklens model families" lists the models.`,
 		Args:          cobra.ArbitraryArgs,
 		RunE:          subcommandWanted,
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			withData(cmd)
 			p := ownProcess(cmd.Context())
-			if cmd.Name() != "shell" { // there, an interrupt stops what runs
+			if cmd.Name() != "shell" { // in a shell, an interrupt stops only the query
 				p.obey(cmd.Context())
 			}
 			if err := spare(cmd, args); err != nil {
 				return err
 			}
 			tidy(cmd, args)
-			p.confine(cmd, args) // tidying removes files beside those that a command only reads
+			p.confine(cmd, args) // after tidy, which may remove files in folders that the command only reads
 			return nil
 		},
 	}
@@ -231,8 +268,8 @@ from saved questions. "ducklens model families" lists the models.`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddGroup(
 		&cobra.Group{ID: groupMake, Title: "Make a file:"},
-		&cobra.Group{ID: groupAsk, Title: "Ask it:"},
-		&cobra.Group{ID: groupOther, Title: "Beside that:"},
+		&cobra.Group{ID: groupAsk, Title: "Query a file:"},
+		&cobra.Group{ID: groupOther, Title: "Other commands:"},
 	)
 	root.SetHelpCommandGroupID(groupOther)
 	root.AddCommand(
@@ -240,25 +277,29 @@ from saved questions. "ducklens model families" lists the models.`,
 		newDemo(call),
 		newDiff(),
 		newExport(),
-		newFigures(),
+		newGather(call),
 		newImport(),
 		newIngest(call),
-		newHeads(),
-		newInfo(),
-		newMerge(),
+		newMerge(call),
 		newMigrate(),
 		newModel(),
-		newPlot(),
 		newQueries(),
+		newTokens(),
+		newCompletion(),
+		newVersion(),
+	)
+	root.AddCommand(asking(
+		newExplore(),
+		newFigures(),
+		newHeads(),
+		newInfo(),
+		newPlot(),
 		newQuery(),
 		newReport(),
 		newSchema(),
 		newShell(),
-		newTokens(),
 		newVerify(),
-		newCompletion(),
-		newVersion(),
-	)
+	)...)
 	return root
 }
 
@@ -269,8 +310,8 @@ const (
 	groupOther = "other"
 )
 
-// subcommandWanted runs a command that only holds others: without arguments it shows their help, and
-// with a name that it does not know it suggests the nearest.
+// subcommandWanted runs a command that only groups others. Without arguments it shows their help; for an
+// unknown name it suggests the nearest.
 func subcommandWanted(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return cmd.Help()
@@ -289,17 +330,21 @@ func subcommandWanted(cmd *cobra.Command, args []string) error {
 	return &usageError{err: fmt.Errorf("no command %q in %s", args[0], cmd.CommandPath()), hint: hint}
 }
 
-// exactly demands one argument for each name, and says which is missing.
+// exactly requires one argument for each name, and reports which is missing.
 func exactly(names ...string) cobra.PositionalArgs {
 	return between(len(names), names...)
 }
 
-// between demands at least the first least of the named arguments, and no more than all of them.
+// between requires at least the first least of the named arguments, and no more than all of them.
 func between(least int, names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		switch {
 		case len(args) < least:
-			return usagef("%s is missing", strings.Join(names[len(args):least], " and "))
+			lacking, is := names[len(args):least], "is"
+			if len(lacking) > 1 {
+				is = "are"
+			}
+			return usagef("%s %s missing", strings.Join(lacking, " and "), is)
 		case len(args) > len(names):
 			return usagef("%q is one argument too many", args[len(names)])
 		}

@@ -13,7 +13,7 @@ import (
 	"ducklens/cli"
 )
 
-// run calls the program in process.
+// run runs the program in this process.
 func run(ctx context.Context, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	code = cli.Run(ctx, append([]string{"ducklens"}, args...), strings.NewReader(""), &out, &errs)
@@ -36,6 +36,7 @@ func TestRun(t *testing.T) {
 		{"version now", cli.ExitUsage, "", "ducklens: \"now\" is one argument too many\nhint: ducklens version --help\n"},
 		{"version --yaml", cli.ExitUsage, "", "ducklens: unknown flag: --yaml\nhint: ducklens version --help\n"},
 		{"completion", cli.ExitUsage, "", "ducklens: SHELL is missing\nhint: ducklens completion --help\n"},
+		{"query", cli.ExitUsage, "", "ducklens: FILE and NAME are missing\nhint: ducklens query --help\n"},
 		{"completion tcsh", cli.ExitUsage, "", "ducklens: shell \"tcsh\", want one of bash, zsh, fish, powershell\nhint: ducklens completion --help\n"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
@@ -54,7 +55,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestDocumented holds that every command says what it does, shows it, and checks its arguments.
+// TestDocumented checks that every command has a description and examples, and checks its arguments.
 func TestDocumented(t *testing.T) {
 	t.Parallel()
 	var visit func(cmd *cobra.Command)
@@ -101,7 +102,7 @@ func TestVersionOf(t *testing.T) {
 	}
 }
 
-// TestChangelog holds that the changelog's newest heading is the version that the program reports.
+// TestChangelog checks that the newest heading of the changelog is the program's version.
 func TestChangelog(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../CHANGELOG.md")

@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// closing closes c at the end of a function and joins its error to the function's own.
+// closing closes c and joins its error to the function's result. Use it in a defer.
 func closing(c io.Closer, err *error) {
 	*err = errors.Join(*err, c.Close())
 }

@@ -17,7 +17,8 @@ var (
 	Release   = release
 )
 
-// Wedge behaves as a command does that asks a query which never stops. It calls ready when the process is guarded.
+// Wedge behaves as a command does that asks a query which never stops. It calls ready when the process is
+// guarded.
 func Wedge(ctx context.Context, stuck bool, ready func()) {
 	p := ownProcess(ctx)
 	p.guard(ctx, session.DefaultMemory, 0)

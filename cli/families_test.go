@@ -1,22 +1,22 @@
 package cli_test
 
 import (
-	"context"
 	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"ducklens/cli"
 	"ducklens/engine/family/familytest"
 	"ducklens/queries"
+	"ducklens/queries/session"
 )
 
-// A smoked model is a folder, and prompts that its windows allow.
+// A smoked model is a model folder with prompts that fit its windows.
 type smoked struct {
 	*testing.T
 	dir     string // of files
@@ -27,15 +27,22 @@ type smoked struct {
 
 var every = flag.Bool("every", false, "run every command over every family, and over the reference models beside the checkout")
 
-// typical are families whose models have different components and scores; what does not look at a model is tried with these.
-var typical = []string{"llama", "gemma2", "gpt_oss", "phi"}
+// typical are families whose models have different components and scores. Questions are asked of these: the
+// others have no components of other kinds. drawn are those of which figures are made, and a report.
+var (
+	typical = []string{"llama", "gemma2", "gpt_oss", "phi"}
+	drawn   = []string{"gemma2", "gpt_oss"}
+)
 
-// TestEveryFamily runs the commands over a small model of each type, with random weights.
+// TestEveryFamily makes a run with a small model of each type, which has random weights: short prompts, and
+// one of more than 2,000 tokens, whose parts have to add up, or ingest refuses. All are in one file, which is
+// verified. Merging, exporting and comparing look at no model.
 func TestEveryFamily(t *testing.T) {
 	t.Parallel()
+	all := smoked{T: t, dir: t.TempDir()}
+	types := 0
 	for _, kind := range familytest.Types() {
 		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
 			s := smoked{T: t, dir: t.TempDir(), model: t.TempDir(), head: "2.1"}
 			// The tokenizer is that of GPT-2, which the program has; a model of its vocabulary needs no file.
 			config := familytest.Tiny(kind).With("vocab_size", 50257)
@@ -47,18 +54,33 @@ func TestEveryFamily(t *testing.T) {
 			if err := familytest.Write(s.model, config, 3); err != nil {
 				t.Fatal(err)
 			}
-			s.long()
-			s.near("Our guests were Evan and Dylan. After dinner, Dylan described the hat to", "When the rain had stopped, Ruth and Olga went home, and then Olga wrote to")
-			s.ask()
+			s.write(prompt{"Our guests were Evan and Dylan. After dinner, Dylan described the hat to", 12, 10, 8},
+				prompt{"When the rain had stopped, Ruth and Olga went home, and then Olga wrote to", 11, 9, 8}, prompt{strings.Repeat(" the", 2100), 2099, 2097, 2096})
+			flags := []string{"ingest", "--model", s.model, "--name", kind, "--prompts", s.prompts, "--head", s.head, "--null", "2", "--logits", "-o", all.path("run.duckdb")}
+			if types > 0 {
+				flags = append(flags, "--append")
+			}
+			s.ducklens(flags...)
+			types++
 			if *every || slices.Contains(typical, kind) {
-				s.change()
-				s.draw()
+				s.ask(all.path("run.duckdb"))
+			}
+			if *every || slices.Contains(drawn, kind) {
+				s.draw(all.path("run.duckdb"))
 			}
 		})
 	}
+	if types == 0 {
+		return
+	}
+	all.ducklens("verify", all.path("run.duckdb"))
+	const long = "SELECT count(*) FROM (SELECT run_id FROM prompt GROUP BY run_id HAVING max(n_tokens) >= 2100)"
+	if got := all.ducklens("query", all.path("run.duckdb"), "--scalar", "-e", long); strings.TrimSpace(got) != strconv.Itoa(types) {
+		t.Errorf("%s runs have a prompt of 2,100 tokens, want %d", got, types)
+	}
 }
 
-// TestEveryReferenceFamily does so with the reference models, where they lie beside the checkout.
+// TestEveryReferenceFamily does the same with the reference models, if they are beside the checkout.
 func TestEveryReferenceFamily(t *testing.T) {
 	t.Parallel()
 	folders, err := filepath.Glob(filepath.Join("..", "..", "shared", "families", "*", "model"))
@@ -73,18 +95,36 @@ func TestEveryReferenceFamily(t *testing.T) {
 			t.Parallel()
 			s := smoked{T: t, dir: t.TempDir(), model: model, head: "2.3"}
 			s.near("Then Jonas and Wilhelmina went to the lighthouse. Jonas gave a lamp to", "Marta kept a list of ropes, lamps and barrels, and on Sundays")
-			s.ask()
-			s.change()
-			s.draw()
+			file := s.ingest("run.duckdb", "--head", s.head, "--null", "2", "--logits")
+			s.ask(file)
+			s.change(file, s.path("raw.duckdb"), s.path("heads.duckdb"))
+			s.draw(file)
 		})
 	}
 }
 
-// near writes prompts whose positions are close to each other, so that every window has them in it.
+// A prompt has positions that are close to each other, so that every window has them in it.
+type prompt struct {
+	Text     string `json:"text"`
+	Query    int    `json:"query"`
+	Key      int    `json:"key"`
+	Baseline int    `json:"baseline"`
+}
+
+// near writes prompts with such positions.
 func (s *smoked) near(texts ...string) {
-	var lines strings.Builder
+	var list []prompt
 	for i, text := range texts {
-		line, err := json.Marshal(map[string]any{"text": text, "query": 12 - i, "key": 10 - i, "baseline": 8})
+		list = append(list, prompt{text, 12 - i, 10 - i, 8})
+	}
+	s.write(list...)
+}
+
+// write writes the prompts.
+func (s *smoked) write(list ...prompt) {
+	var lines strings.Builder
+	for _, p := range list {
+		line, err := json.Marshal(p)
 		if err != nil {
 			s.Fatal(err)
 		}
@@ -98,7 +138,7 @@ func (s *smoked) near(texts ...string) {
 
 func (s *smoked) path(name string) string { return filepath.Join(s.dir, name) }
 
-// ducklens runs a command that has to end well, and gives what it printed.
+// ducklens runs a command that must succeed, and returns its output.
 func (s *smoked) ducklens(args ...string) string {
 	s.Helper()
 	code, stdout, stderr := run(s.Context(), args...)
@@ -108,86 +148,45 @@ func (s *smoked) ducklens(args ...string) string {
 	return stdout
 }
 
-// ingest makes a file of the two prompts, or adds a run to it.
+// ingest makes a file of the prompts, or adds a run to it.
 func (s *smoked) ingest(file string, flags ...string) string {
 	s.Helper()
 	s.ducklens(append([]string{"ingest", "--model", s.model, "--prompts", s.prompts, "-o", s.path(file)}, flags...)...)
 	return s.path(file)
 }
 
-// long runs a prompt of more than 2,000 tokens: its parts have to add up, or ingest refuses.
-func (s *smoked) long() {
-	s.prompts = s.path("long.jsonl")
-	line, err := json.Marshal(map[string]any{"text": strings.Repeat(" the", 2100), "query": 2099, "key": 2097, "baseline": 2096})
-	if err == nil {
-		err = os.WriteFile(s.prompts, line, 0o600)
-	}
+// ask makes other files and asks them, and the last run of a file.
+func (s *smoked) ask(run string) {
+	raw := s.ingest("raw.duckdb", "--head", s.head, "--processing", "raw", "--factors", "off", "-n", "2")
+	heads := s.ingest("heads.duckdb", "--head", "all", "--query-basis", "none", "--key-basis", "none", "-n", "2")
+	s.ducklens("query", raw, "key_components")
+	s.ducklens("heads", heads)
+	s.ducklens("tokens", "--model", s.model, "Ruth and Olga")
+	s.ducklens("model", "inspect", s.model)
+	file, err := session.Open(s.Context(), run, session.Options{})
 	if err != nil {
 		s.Fatal(err)
 	}
-	file := s.ingest("long.duckdb", "--head", s.head, "--logits")
-	if got := s.ducklens("query", file, "--scalar", "-e", "SELECT max(pos) + 1 FROM token"); strings.TrimSpace(got) < "2100" {
-		s.Errorf("%s tokens, want 2100 or one more", got)
-	}
-}
-
-// ask makes files and asks them.
-func (s *smoked) ask() {
-	file := s.ingest("run.duckdb", "--head", s.head, "--null", "2", "--logits")
-	raw := s.ingest("raw.duckdb", "--head", s.head, "--processing", "raw", "--factors", "off")
-	heads := s.ingest("heads.duckdb", "--head", "all", "--query-basis", "none", "--key-basis", "none")
-	s.ducklens("verify", file)
-	s.ducklens("verify", raw)
-	s.ducklens("tokens", "--model", s.model, "Ruth and Olga")
-	s.ducklens("model", "inspect", s.model)
-	s.ducklens("heads", heads)
+	defer file.Close() // others write it
 	for _, q := range queries.Embedded() {
-		s.ducklens("query", file, q.Name)
+		if _, err := file.Run(s.Context(), q, nil); err != nil {
+			s.Errorf("%s: %v", q.Name, err)
+		}
 	}
 }
 
 // change makes other files of them.
-func (s *smoked) change() {
-	file := s.path("run.duckdb")
-	s.ducklens("diff", file, file)
-	s.ducklens("merge", file, s.path("raw.duckdb"), s.path("heads.duckdb"), "-o", s.path("merged.duckdb"))
-	s.ducklens("export", s.path("merged.duckdb"), "--parquet", s.path("parquet"))
-	s.ducklens("import", s.path("parquet"), "-o", s.path("imported.duckdb"))
-	s.ducklens("verify", s.path("imported.duckdb"))
-	s.ducklens("migrate", file)
-	s.resume()
+func (s *smoked) change(files ...string) {
+	merged, again := s.path("merged.duckdb"), s.path("imported.duckdb")
+	s.ducklens(append([]string{"merge", "-o", merged}, files...)...)
+	s.ducklens("verify", merged)
+	s.ducklens("export", merged, "--parquet", s.path("parquet"))
+	s.ducklens("import", s.path("parquet"), "-o", again)
+	s.ducklens("diff", merged, again)
 }
 
-// draw makes figures and the report.
-func (s *smoked) draw() {
-	s.ducklens("figures", "build", s.path("run.duckdb"), "--dir", s.path("figures"))
-	s.ducklens("report", s.path("run.duckdb"), "-o", s.path("report.html"))
-}
-
-// resume interrupts a run and goes on.
-func (s *smoked) resume() {
-	file, begun := s.path("resumed.duckdb"), s.path("many.jsonl")
-	two, err := os.ReadFile(s.prompts)
-	if err == nil {
-		err = os.WriteFile(begun, []byte(strings.Repeat(string(two), 40)), 0o600)
-	}
-	if err != nil {
-		s.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(s.Context())
-	defer stop()
-	go func() {
-		for ctx.Err() == nil {
-			if _, err := os.Stat(file); err == nil {
-				stop()
-			}
-			time.Sleep(time.Millisecond)
-		}
-	}()
-	args := []string{"ingest", "--model", s.model, "--prompts", begun, "--head", s.head, "--factors", "off", "--batch", "4", "-o", file}
-	if code, _, stderr := run(ctx, args...); code != cli.ExitInterrupted {
-		s.Skipf("the run was not interrupted: exit code %d\n%s", code, stderr)
-	}
-	s.ducklens(append(args, "--resume")...)
-	s.ducklens("verify", file)
+// draw makes figures and the report of the last run of a file.
+func (s *smoked) draw(run string) {
+	s.ducklens("figures", "build", run, "--dir", s.path("figures"), "--format", "svg")
+	s.ducklens("report", run, "-o", s.path("report.html"))
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestReportOwnFaults: what DuckDB says about a fault of its own, over many lines and with the names of its
-// functions, becomes one line.
+// TestReportOwnFaults checks that an internal error of DuckDB, which has many lines and names of functions,
+// becomes one line.
 func TestReportOwnFaults(t *testing.T) {
 	t.Parallel()
 	const trace = "\n\nStack Trace:\n\n0        _ZN6duckdb9ExceptionC1ENS_13ExceptionTypeERKNSt7__cxx1112basic_string + 52\n1        duckdb::InternalException + 17\n\nThis error signals an assertion failure within DuckDB."

@@ -8,12 +8,11 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-
-	"ducklens/cli/demo"
 )
 
-// TestFingerprint holds that the same prompts on the same model have the same fingerprint, whatever else differs in the file, that other
-// data have another, and that every kind of figure names that of its run.
+// TestFingerprint checks that the same prompts on the same model have the same fingerprint, whatever else
+// differs in the file, that other data have another one, and that every kind of figure contains that of its
+// run.
 func TestFingerprint(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -43,10 +42,7 @@ func TestFingerprint(t *testing.T) {
 		}
 		return list
 	}
-	model := in("model")
-	if err := demo.Extract(model); err != nil {
-		t.Fatal(err)
-	}
+	model := demoModel(t)
 	do("ingest", "--model", model, "--head", "3.2", "-n", "5", "--threads", "1", "--batch", "2", "-o", in("a.duckdb"))
 	do("ingest", "--model", model, "--head", "3.2", "-n", "5", "--threads", "2", "-o", in("b.duckdb"))
 	// Two directions of the user under one name.

@@ -14,7 +14,7 @@ import (
 type word[T fmt.Stringer] struct {
 	value *T
 	parse func(string) (T, error)
-	usage string // what stands for the value in the help, such as exact|notebook
+	usage string // the value's name in the help, such as exact|notebook
 }
 
 var _ pflag.Value = (*word[schema.Convention])(nil)
@@ -34,7 +34,9 @@ func (w *word[T]) Set(s string) (err error) {
 }
 
 // wordVar adds a flag whose value is one of words.
-func wordVar[T fmt.Stringer](flags *pflag.FlagSet, value *T, name string, parse func(string) (T, error), usage string, words ...T) {
+func wordVar[T fmt.Stringer](
+	flags *pflag.FlagSet, value *T, name string, parse func(string) (T, error), usage string, words ...T,
+) {
 	names := make([]string, len(words))
 	for i, w := range words {
 		names[i] = w.String()
@@ -42,7 +44,7 @@ func wordVar[T fmt.Stringer](flags *pflag.FlagSet, value *T, name string, parse 
 	flags.Var(&word[T]{value, parse, strings.Join(names, "|")}, name, usage)
 }
 
-// onOff is a choice that may be left to the program.
+// onOff is a choice that can be left to the program.
 type onOff uint8
 
 const (
@@ -53,7 +55,7 @@ const (
 
 func (o onOff) String() string { return [...]string{"auto", "on", "off"}[o] }
 
-// parseOnOff reads an onOff.
+// parseOnOff parses an onOff.
 func parseOnOff(s string) (onOff, error) {
 	for _, o := range []onOff{auto, on, off} {
 		if s == o.String() {
@@ -63,13 +65,13 @@ func parseOnOff(s string) (onOff, error) {
 	return auto, fmt.Errorf("%q, want %s, %s or %s", s, auto, on, off)
 }
 
-// targetHeads reads the values of --head: heads, or the one word all, for which it gives nil.
+// targetHeads parses the values of --head. For the single word all it returns nil.
 func targetHeads(values []string) ([]schema.Head, error) {
 	if len(values) == 1 && values[0] == "all" {
 		return nil, nil
 	}
 	if len(values) == 0 {
-		return nil, &usageError{err: fmt.Errorf("--head is missing: which heads are to be explained?"),
+		return nil, &usageError{err: fmt.Errorf("--head is missing: name the heads to explain"),
 			hint: "--head 10.7, or several: --head 10.7,11.10, or every one: --head all"}
 	}
 	var heads []schema.Head
@@ -83,7 +85,7 @@ func targetHeads(values []string) ([]schema.Head, error) {
 	return heads, nil
 }
 
-// baseNames lists the bases of a side for the help of a flag.
+// baseNames lists the bases of a side for a help text.
 func baseNames(side schema.Side) string {
 	var names []string
 	for _, d := range decompose.Definitions(side) {
@@ -94,11 +96,12 @@ func baseNames(side schema.Side) string {
 
 // An invocation is how the program was called.
 type invocation struct {
-	program string   // what the user types to call it
+	program string   // as the user typed it
 	args    []string // the rest of the command line
 }
 
-// line is the command line as a POSIX shell reads it back. The program is ducklens in it, wherever it lies.
+// line returns the command line, quoted for a POSIX shell. It calls the program ducklens, wherever it is
+// installed.
 func (i invocation) line() string {
 	words := []string{"ducklens"}
 	for _, a := range i.args {
@@ -107,7 +110,7 @@ func (i invocation) line() string {
 	return strings.Join(words, " ")
 }
 
-// quote writes an argument as a POSIX shell reads it back.
+// quote quotes an argument for a POSIX shell.
 func quote(arg string) string {
 	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=./:,@%"
 	if arg != "" && !strings.ContainsFunc(arg, func(r rune) bool { return !strings.ContainsRune(plain, r) }) {

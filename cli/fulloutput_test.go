@@ -8,10 +8,10 @@ import (
 	"testing"
 
 	"ducklens/cli"
-	"ducklens/cli/demo"
 )
 
-// TestFullOutput: a command whose answer does not get to standard output fails, and says so in a line.
+// TestFullOutput checks that a command fails with one line of error if its answer cannot be written to
+// standard output.
 func TestFullOutput(t *testing.T) {
 	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -20,13 +20,7 @@ func TestFullOutput(t *testing.T) {
 	}
 	defer full.Close()
 	dir := t.TempDir()
-	model, file := filepath.Join(dir, "model"), filepath.Join(dir, "run.duckdb")
-	if err := demo.Extract(model); err != nil {
-		t.Fatal(err)
-	}
-	if code, _, stderr := run(t.Context(), "ingest", "--model", model, "--head", "3.1", "-n", "4", "-o", file); code != cli.ExitOK {
-		t.Fatal(stderr)
-	}
+	model, file := demoModel(t), runFile(t, "--head", "3.1", "-n", "4")
 	for _, args := range [][]string{
 		{"--help"}, {"version"}, {"completion", "bash"}, {"schema", file}, {"info", file}, {"heads", file}, {"verify", file},
 		{"queries"}, {"queries", "show", "key_components"}, {"query", file, "key_components"}, {"query", file, "-e", "SELECT 1"}, {"query", file, "-e", "SELECT 1", "--format", "parquet"},

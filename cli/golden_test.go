@@ -19,14 +19,15 @@ import (
 	"ducklens/queries"
 )
 
-// TestGoldenFigures draws every shipped query that has a drawing on the demo's file, about the head that attends most, and compares with
-// testdata/figures, text with text and picture with picture; the answers of the others are compared as text. With -update it writes those
-// files anew.
+// TestGoldenFigures draws every shipped query that has a figure, on the demo's file and its first head, and
+// compares with testdata/figures, text by text and picture by picture. Other answers are compared as text.
+// With -update it rewrites the files.
 func TestGoldenFigures(t *testing.T) {
 	t.Parallel()
 	const folder, about = "testdata/figures", "README.md"
 	dir := t.TempDir()
 	file := filepath.Join(dir, "demo.duckdb")
+	copyTree(t, filepath.Join(demoFolder(t), "demo.duckdb"), file)
 	do := func(args ...string) string {
 		t.Helper()
 		code, stdout, stderr := run(t.Context(), args...)
@@ -35,7 +36,6 @@ func TestGoldenFigures(t *testing.T) {
 		}
 		return stdout
 	}
-	do("demo", "--dir", dir)
 	do("ablate", file, "--model", "demo", "--component", "all")
 	head := do("query", file, "-e", "SELECT head FROM head_score GROUP BY head ORDER BY avg(prob) DESC, head LIMIT 1", "--format", "csv")
 	head = "head=" + strings.TrimSpace(strings.TrimPrefix(head, "head\n"))
@@ -150,8 +150,8 @@ func TestGoldenFigures(t *testing.T) {
 	}
 }
 
-// ranForFigures makes the files for queries about what the demo's file does not have, by the name of the query: sources, and
-// edges to the first token, to which head 2.1 attends from a name that is there for the first time.
+// ranForFigures makes files for the queries that the demo's file cannot answer, by name of the query:
+// sources, and edges to the first token, which head 2.1 attends to from the first occurrence of a name.
 func ranForFigures(t *testing.T, dir string, do func(args ...string) string) map[string]string {
 	t.Helper()
 	sources, sinks := filepath.Join(dir, "sources.duckdb"), filepath.Join(dir, "sinks.duckdb")
@@ -165,8 +165,8 @@ var (
 	font  = regexp.MustCompile(`data:font/[a-z0-9]+;base64,[A-Za-z0-9+/=]+`)
 )
 
-// bare takes out of a figure what differs between builds, or takes much room and is tested with the package figure: metadata, and fonts, of which a
-// hash stays.
+// bare removes from a figure what differs between builds, or is large and tested in package figure: metadata,
+// and fonts, which are replaced by a hash.
 func bare(t *testing.T, ending string, figure []byte) []byte {
 	t.Helper()
 	if ending == ".svg" {
@@ -184,8 +184,9 @@ func bare(t *testing.T, ending string, figure []byte) []byte {
 	return b.Bytes()
 }
 
-// Another processor gives other last bits of the numbers in the file, about a millionth of them, which can round a printed number to its neighbour: a
-// coordinate in hundredths of a point, a value with five digits, a channel of a colour. A change that somebody makes moves more.
+// On another processor, about a millionth of the numbers in the file have other last bits. That can round a
+// printed number to its neighbour: a coordinate in hundredths of a point, a value with five digits, a channel
+// of a colour. A real change moves more.
 const (
 	nearRelative = 2e-4  // of a value
 	nearZero     = 2e-6  // of a value that is left of the difference of two scores
@@ -195,7 +196,7 @@ const (
 
 var measured = regexp.MustCompile(`data:image/png;base64,[A-Za-z0-9+/=]+|#[0-9a-f]{6}\b|\d+(?:\.\d+)?(?:e[-+]?\d+)?`)
 
-// compareDrawings says where two texts differ by more than rounding, or "".
+// compareDrawings says where two texts differ by more than rounding, or returns "".
 func compareDrawings(want, got string) string {
 	if want == got {
 		return ""
@@ -217,7 +218,7 @@ func compareDrawings(want, got string) string {
 	return ""
 }
 
-// near tells whether two numbers, colours or pictures are the same but for rounding.
+// near reports whether two numbers, colours or pictures are the same up to rounding.
 func near(x, y string) bool {
 	const picture = "data:image/png;base64,"
 	switch {

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// helpColumns is where the text about flags wraps.
+// helpColumns is the column at which descriptions of flags wrap.
 const helpColumns = 110
 
 // A flagGroup is a set of flags that the help of a command shows under a title.
@@ -16,14 +16,14 @@ type flagGroup struct {
 	flags *pflag.FlagSet
 }
 
-// newFlagGroup begins a group of flags, which keep the order in which they are added.
+// newFlagGroup returns an empty group. It keeps the order in which flags are added.
 func newFlagGroup(title string) flagGroup {
 	flags := pflag.NewFlagSet(title, pflag.ContinueOnError)
 	flags.SortFlags = false
 	return flagGroup{title: title, flags: flags}
 }
 
-// group gives a command the flags of groups, and a help text that shows them group by group.
+// group adds groups of flags to a command, and a help text that shows them group by group.
 func group(cmd *cobra.Command, groups ...flagGroup) {
 	cmd.Flags().SortFlags = false
 	for _, g := range groups {
@@ -35,7 +35,7 @@ func group(cmd *cobra.Command, groups ...flagGroup) {
 		if cmd.HasExample() {
 			fmt.Fprintf(out, "\nExamples:\n%s\n", cmd.Example)
 		}
-		rest := newFlagGroup("Beside that")
+		rest := newFlagGroup("Other")
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 			for _, g := range groups {
 				if g.flags.Lookup(f.Name) != nil {
@@ -45,7 +45,8 @@ func group(cmd *cobra.Command, groups ...flagGroup) {
 			rest.flags.AddFlag(f)
 		})
 		for _, g := range append(groups, rest) {
-			if _, err := fmt.Fprintf(out, "\n%s:\n%s", g.title, g.flags.FlagUsagesWrapped(helpColumns)); err != nil {
+			if _, err := fmt.Fprintf(out, "\n%s:\n%s", g.title,
+				g.flags.FlagUsagesWrapped(helpColumns)); err != nil {
 				return err
 			}
 		}

@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// A rule says what the packages at and below a path may import. The longest path that matches a
-// package is its rule.
+// A rule says what the packages at and below a path may import. The longest matching path is a package's
+// rule.
 type rule struct {
 	path     string   // of the package, below the module's root
 	internal []string // packages of this module it may import; a trailing /... includes those below
@@ -21,7 +23,7 @@ type rule struct {
 
 const module = "ducklens/"
 
-// rules is the house: who may import whom. DESIGN.md shows the same as a picture.
+// rules says which package may import which. DESIGN.md shows the same as a picture.
 func rules() []rule {
 	const (
 		driver = "github.com/duckdb/duckdb-go/v2"
@@ -32,34 +34,38 @@ func rules() []rule {
 	return []rule{
 		{path: "schema", outside: []string{}, never: sql},
 		{path: "schema/draft", internal: []string{}, outside: []string{"golang.org/x/sys"}, never: sql},
+		{path: "schema/moment", internal: []string{}, outside: []string{}, never: sql},
 		{path: "schema/dbfile", internal: []string{"schema", "schema/draft"}, outside: []string{driver}},
-		{path: "schema/verify", internal: []string{"schema", "schema/dbfile"}, outside: []string{driver}},
-		{path: "schema/transfer", internal: []string{"schema", "schema/dbfile", "schema/draft", "internal/regular"}, outside: []string{driver}},
+		{path: "schema/verify", internal: []string{"schema", "schema/dbfile", "schema/moment"}, outside: []string{driver}},
+		{path: "schema/transfer", internal: []string{"schema", "schema/dbfile", "schema/draft", "schema/moment", "internal/regular"}, outside: []string{driver}},
 		{path: "schema/schematest", internal: []string{"schema", "schema/dbfile", "schema/verify"}, outside: []string{driver}},
+		{path: "internal/advice", internal: []string{}, outside: []string{}},
 		{path: "internal/regular", internal: []string{}, outside: []string{"golang.org/x/sys"}},
-		{path: "engine", internal: []string{"schema", "engine/...", "internal/regular"}, never: append(sql, cobra)},
-		{path: "engine/checkpoint", internal: []string{"engine/checkpoint/...", "engine/internal/...", "internal/regular"}, never: append(sql, cobra)},
-		{path: "engine/exchange", internal: []string{"schema", "engine/checkpoint", "engine/model", "engine/rotary", "internal/regular"}, outside: []string{}, never: append(sql, cobra)},
+		{path: "engine", internal: []string{"schema", "engine/...", "internal/..."}, never: append(sql, cobra)},
+		{path: "engine/checkpoint", internal: []string{"engine/checkpoint/...", "engine/internal/...", "internal/..."}, never: append(sql, cobra)},
+		{path: "engine/exchange", internal: []string{"schema", "engine/checkpoint", "engine/model", "engine/rotary", "internal/..."}, outside: []string{}, never: append(sql, cobra)},
 		{path: "engine/exchange/exchangetest", internal: []string{"schema", "engine/..."}, never: append(sql, cobra)},
 		{path: "engine/model", internal: []string{"schema", "engine/blas", "engine/checkpoint/...", "engine/decompose", "engine/rotary", "engine/model", "engine/internal/..."}, never: append(sql, cobra)},
 		{path: "engine/model/modeltest", internal: []string{"schema", "engine/..."}, never: append(sql, cobra)},
 		{path: "engine/model/plain", internal: []string{"schema", "engine/checkpoint", "engine/family", "engine/model", "engine/rotary"}, outside: []string{}},
 		{path: "engine/decompose", internal: []string{"schema", "engine/blas", "engine/rotary", "engine/internal/workers"}, never: append(sql, cobra)},
-		{path: "ingest", internal: []string{"schema", "schema/dbfile", "schema/draft", "engine", "ingest/..."}, outside: []string{driver}},
+		{path: "ingest", internal: []string{"schema", "schema/dbfile", "schema/moment", "schema/draft", "engine", "ingest/...", "internal/advice"}, outside: []string{driver}},
 		{path: "ingest/prompts", internal: []string{"schema", "schema/dbfile", "internal/regular"}, outside: []string{driver, "gonum.org/v1/gonum"}, never: []string{tensor}},
 		{path: "queries", internal: []string{}, outside: []string{}, never: []string{"database/sql"}},
 		{path: "queries/session", internal: []string{"schema", "schema/dbfile", "queries"}, outside: []string{driver, "github.com/jedib0t/go-pretty/v6"}, never: []string{tensor, cobra}},
-		{path: "queries/output", internal: []string{"schema", "queries"}, outside: []string{driver, "github.com/jedib0t/go-pretty/v6"}, never: []string{tensor, cobra}},
+		{path: "queries/spark", internal: []string{"schema", "schema/dbfile", "queries"}, outside: []string{driver}, never: []string{tensor, cobra}},
+		{path: "queries/output", internal: []string{"schema", "schema/dbfile", "queries"}, outside: []string{driver, "github.com/jedib0t/go-pretty/v6"}, never: []string{tensor, cobra}},
 		{path: "queries/figure", internal: []string{"queries", "queries/figure/..."}, outside: []string{"gonum.org/v1/plot", "gonum.org/v1/gonum", "golang.org/x/image", "codeberg.org/go-fonts"}, never: append(sql, tensor, cobra)},
 		{path: "queries/figure/internal", internal: []string{"queries", "queries/figure/internal/..."}, outside: []string{"gonum.org/v1/plot", "gonum.org/v1/gonum", "golang.org/x/image", "codeberg.org/go-fonts"}, never: append(sql, tensor, cobra)},
 		{path: "queries/figure/plotly", internal: []string{"queries", "queries/figure", "queries/figure/internal/..."}, outside: []string{}, never: append(sql, tensor, cobra)},
 		{path: "queries/figure/vegalite", internal: []string{"queries", "queries/figure", "queries/figure/internal/..."}, outside: []string{}, never: append(sql, tensor, cobra)},
 		{path: "queries/report", internal: []string{"schema", "queries", "queries/figure", "queries/figure/plotly", "queries/session"}, outside: []string{}, never: []string{tensor, cobra}},
+		{path: "queries/explorer", internal: []string{"queries", "queries/output", "queries/session", "schema/draft", "internal/advice"}, outside: []string{}, never: []string{tensor, cobra}},
 		{path: "queries/internal/sample", internal: []string{"schema", "schema/dbfile"}},
-		{path: "cli", internal: []string{"internal/regular", "schema/...", "engine/...", "ingest/...", "queries/...", "cli/..."}},
+		{path: "cli", internal: []string{"internal/...", "schema/...", "engine/...", "ingest/...", "queries/...", "cli/..."}},
 		{path: "cli/conformance", internal: []string{"cli", "cli/smollm2", "cli/conformance"}, outside: []string{}},
-		{path: "cli/smollm2", internal: []string{"cli", "cli/smollm2"}, outside: []string{}},
-		{path: "cli/demo", outside: []string{}},
+		{path: "cli/smollm2", internal: []string{"cli", "cli/smollm2", "internal/advice", "schema/draft"}, outside: []string{}},
+		{path: "cli/demo", internal: []string{"schema/draft"}, outside: []string{}},
 		{path: "cli/hub", internal: []string{"schema/draft"}, outside: []string{}},
 		{path: "cli/demo/generate", internal: []string{"engine/...", "ingest/prompts", "cli/demo"}},
 	}
@@ -73,7 +79,7 @@ type listed struct {
 	Standard   bool
 }
 
-// TestImports holds the rules of [rules] over every package of the module.
+// TestImports checks [rules] for every package of the module.
 func TestImports(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Imports,Deps", module+"...").Output()
@@ -93,6 +99,36 @@ func TestImports(t *testing.T) {
 	}
 	for _, fault := range violations(packages) {
 		t.Error(fault)
+	}
+}
+
+// TestCommandFiles checks the files of this package: cmd_NAME.go builds the command NAME, and no other file
+// builds commands, except cli.go, which builds the root.
+func TestCommandFiles(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile(`(?s)cobra\.Command\{\s*Use: *"([a-z]+)`)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") || file == "cli.go" {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := command.FindSubmatch(text)
+		name, named := strings.CutPrefix(strings.TrimSuffix(file, ".go"), "cmd_")
+		switch {
+		case named && first == nil:
+			t.Errorf("%s builds no command", file)
+		case !named && first != nil:
+			t.Errorf("%s builds the command %s, want that in a file cmd_%[2]s.go", file, first[1])
+		case named && name != string(first[1]) && !strings.HasSuffix(name, "_"+string(first[1])):
+			t.Errorf("%s builds the command %s", file, first[1])
+		}
 	}
 }
 
@@ -125,7 +161,7 @@ func TestImportsBroken(t *testing.T) {
 	}
 }
 
-// violations names every import that the rules do not allow.
+// violations lists the imports that the rules do not allow.
 func violations(packages []listed) []string {
 	var faults []string
 	for _, p := range packages {
@@ -167,11 +203,11 @@ func violations(packages []listed) []string {
 	return faults
 }
 
-// below tells whether path is tree or lies in it.
+// below reports whether path is tree or inside it.
 func below(path, tree string) bool { return path == tree || strings.HasPrefix(path, tree+"/") }
 
-// TestGoMod holds that go.mod has no replace line: with one, `go install ducklens/cli/ducklens@latest`
-// would refuse.
+// TestGoMod checks that go.mod has no replace line, with which `go install ducklens/cli/ducklens@latest`
+// would fail.
 func TestGoMod(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../go.mod")
@@ -186,7 +222,7 @@ func TestGoMod(t *testing.T) {
 	}
 }
 
-// replaceLine gives the first line of a go.mod that begins a replacement, or "".
+// replaceLine returns the first line of a go.mod that begins a replacement, or "".
 func replaceLine(text string) string {
 	for line := range strings.Lines(text) {
 		if first, _, _ := strings.Cut(strings.TrimSpace(line), " "); first == "replace" || first == "replace(" {

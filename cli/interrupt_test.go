@@ -12,11 +12,10 @@ import (
 	"time"
 
 	"ducklens/cli"
-	"ducklens/cli/demo"
 )
 
-// interrupt starts ducklens, sends it SIGINT when it has read stdin and ready says so, and gives its exit code,
-// what it printed to standard error, and how long it took to stop.
+// interrupt starts ducklens, sends it SIGINT when it has read stdin and ready says so, and gives its exit
+// code, what it printed to standard error, and how long it took to stop.
 func interrupt(t *testing.T, stdin string, ready func() bool, args ...string) (code int, stderr string, took time.Duration) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "ducklens", args...) // the one that TestMain puts on the path
@@ -56,6 +55,9 @@ func interrupt(t *testing.T, stdin string, ready func() bool, args ...string) (c
 	return exit.ExitCode(), errs.String(), time.Since(start)
 }
 
+// ended is in what a process says that did not stop when it was interrupted: it gives itself five seconds.
+const ended = "did not stop within"
+
 // TestFinishedIsNotInterrupted holds that a command that is done has ended well, however long its process
 // takes to go: main cancels the context then.
 func TestFinishedIsNotInterrupted(t *testing.T) {
@@ -70,10 +72,7 @@ func TestFinishedIsNotInterrupted(t *testing.T) {
 func TestInterruptIngest(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	model, file := filepath.Join(dir, "model"), filepath.Join(dir, "run.duckdb")
-	if err := demo.Extract(model); err != nil {
-		t.Fatal(err)
-	}
+	model, file := demoModel(t), filepath.Join(dir, "run.duckdb")
 	// Far more prompts than are done before the signal comes.
 	code, stderr, _ := interrupt(t, "", func() bool { _, err := os.Stat(file); return err == nil },
 		"ingest", "--model", model, "--head", "3.1", "-n", "20000", "--batch", "5", "-o", file)
@@ -102,22 +101,15 @@ func TestInterruptIngest(t *testing.T) {
 func TestInterruptQuery(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	model, file, output := filepath.Join(dir, "model"), filepath.Join(dir, "run.duckdb"), filepath.Join(dir, "output.csv")
-	if err := demo.Extract(model); err != nil {
-		t.Fatal(err)
-	}
-	if code, _, stderr := run(t.Context(), "ingest", "--model", model, "--head", "3.1", "-n", "2", "-o", file); code != cli.ExitOK {
-		t.Fatal(stderr)
-	}
+	file, output := runFile(t, "--head", "3.1", "-n", "2"), filepath.Join(dir, "output.csv")
 	// A pipe holds 64 kB: when all of this is written, the command is reading it or has read it.
 	sql := strings.Repeat(" ", 128<<10) + "SELECT count(*) FROM range(1000000000) a, range(1000000000) b"
 	code, stderr, took := interrupt(t, sql, func() bool { return true }, "query", file, "-e", "-", "-o", output)
 	if code != cli.ExitInterrupted {
 		t.Errorf("exit code %d, want %d\n%s", code, cli.ExitInterrupted, stderr)
 	}
-	// Two hundred milliseconds are promised; a busy machine may take longer.
-	if took > 5*time.Second {
-		t.Errorf("it stopped after %v", took)
+	if strings.Contains(stderr, ended) {
+		t.Error(stderr)
 	}
 	t.Logf("stopped after %v", took)
 	if _, err := os.Stat(output); err == nil {
@@ -125,20 +117,14 @@ func TestInterruptQuery(t *testing.T) {
 	}
 }
 
-// TestLimitsOfWriters: commands that copy whole files end within the time that they are given, and leave what was
-// there.
+// TestLimitsOfWriters: commands that copy whole files end within the time that they are given, and leave what
+// was there.
 func TestLimitsOfWriters(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
-	for _, args := range [][]string{
-		{"ingest", "--model", "demo", "--head", "3.1", "-n", "4", "-o", in("a.duckdb")},
-		{"export", in("a.duckdb"), "--parquet", in("a")},
-	} {
-		if code, _, stderr := run(t.Context(), args...); code != cli.ExitOK {
-			t.Fatal(stderr)
-		}
-	}
+	runCopy(t, in("a.duckdb"), "--head", "3.1", "-n", "4")
+	succeed(t, "export", in("a.duckdb"), "--parquet", in("a"))
 	if err := os.WriteFile(in("v2.duckdb"), unzip(t, filepath.Join("..", "schema", "transfer", "testdata", "v2.duckdb.gz")), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +136,7 @@ func TestLimitsOfWriters(t *testing.T) {
 		{"migrate", in("v2.duckdb")},
 	} {
 		code, _, stderr := run(t.Context(), append(args, "--timeout", "1ms")...)
-		if code != cli.ExitFailed || !strings.Contains(stderr, "time limit reached: 1ms\nhint: give it more time with --timeout") {
+		if code != cli.ExitFailed || !strings.Contains(stderr, "time limit reached: 1ms\nhint: allow more time with --timeout") {
 			t.Errorf("%q with a limit of time: exit code %d, %q", args, code, stderr)
 		}
 		if code, _, _ := run(t.Context(), append(args, "--timeout", "-1s")...); code != cli.ExitUsage {
@@ -181,20 +167,22 @@ func TestLimitsOfReaders(t *testing.T) {
 	t.Setenv("TMPDIR", temporary)
 	for _, args := range [][]string{{"verify", file}, {"diff", file, other}} {
 		code, _, stderr := run(t.Context(), append(args, "--timeout", "1ms")...)
-		if code != cli.ExitFailed || !strings.Contains(stderr, "time limit reached: 1ms\nhint: give it more time with --timeout") {
+		if code != cli.ExitFailed || !strings.Contains(stderr, "time limit reached: 1ms\nhint: allow more time with --timeout") {
 			t.Errorf("%q with a limit of time: exit code %d, %q", args, code, stderr)
 		}
 		if code, _, _ := run(t.Context(), append(args, "--timeout", "-1s")...); code != cli.ExitUsage {
 			t.Errorf("%q with a negative limit of time: exit code %d, want %d", args, code, cli.ExitUsage)
 		}
-		start := time.Now()
-		code, stderr, took := interrupt(t, "", func() bool { return time.Since(start) > 200*time.Millisecond }, args...)
-		if code != cli.ExitInterrupted {
-			t.Errorf("%q interrupted: exit code %d, want %d\n%s", args, code, cli.ExitInterrupted, stderr)
+		took := time.Duration(0)
+		for wait := 200 * time.Millisecond; ; wait *= 2 {
+			start := time.Now()
+			code, stderr, took = interrupt(t, "", func() bool { return time.Since(start) > wait }, args...)
+			if code != -1 { // else the system ended it, before it listened for signals
+				break
+			}
 		}
-		// Two hundred milliseconds are promised; a busy machine may take longer.
-		if took > 5*time.Second {
-			t.Errorf("%q stopped after %v", args, took)
+		if code != cli.ExitInterrupted || strings.Contains(stderr, ended) {
+			t.Errorf("%q interrupted: exit code %d, want %d\n%s", args, code, cli.ExitInterrupted, stderr)
 		}
 		t.Logf("%s stopped after %v", args[0], took)
 	}

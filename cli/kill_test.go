@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
 	"flag"
@@ -15,35 +16,52 @@ import (
 	"time"
 
 	"ducklens/cli"
-	"ducklens/cli/demo"
 	"ducklens/schema/dbfile"
+	"ducklens/schema/draft"
 	"ducklens/schema/schematest"
 	"ducklens/schema/verify"
 )
 
 var killSeed = flag.Uint64("kill-seed", 0, "seed of the moments at which ingests are killed; 0 takes one from the clock")
 
-// TestKilledIngest kills ingests, and the resumptions of killed ingests, at random moments. After each kill the file must open,
-// hold whole batches only and verify; when a run gets through, its tables must be those of one that was never killed.
+// TestKilledIngest kills ingests, and resumed ones, at random moments. After each kill the file must open,
+// contain only complete batches, and pass verify. When a run completes, its tables must be those of a run
+// that was never killed.
 func TestKilledIngest(t *testing.T) {
-	const prompts, batch = 60, 4
-	kills := 40
-	if testing.Short() {
-		kills = 4
-	}
 	seed := *killSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("-kill-seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-
 	dir := t.TempDir()
-	model := filepath.Join(dir, "model")
-	if err := demo.Extract(model); err != nil {
+	model, corpus := demoModel(t), filepath.Join(dir, "corpus.txt")
+	text, err := os.ReadFile(filepath.Join("testdata", "texts.txt"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"ingest", "--model", model, "--head", "3.1,2.0", "-n", fmt.Sprint(prompts), "--batch", fmt.Sprint(batch), "--threads", "1", "-o"}
+	if err := os.WriteFile(corpus, bytes.Repeat(text, 8), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name                  string
+		prompts, batch, kills int
+		flags                 []string
+	}{
+		{"given edges", 60, 4, min(*kills/2, 40), []string{"--head", "3.1,2.0", "-n", "60"}},
+		{"rows of texts", 24, 2, min(*kills/4, 16), []string{"--head", "3.1", "--text", corpus, "--edges", "top:1", "--max-edges", "6", "--keys", "all"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			args := append([]string{"ingest", "--model", model, "--batch", fmt.Sprint(c.batch), "--threads", "1"}, c.flags...)
+			killIngests(t, rand.New(rand.NewPCG(seed, 0)), append(args, "-o"), c.prompts, c.batch, c.kills)
+		})
+	}
+}
+
+// killIngests kills an ingest of the given number of prompts, kills times. args is its command line without
+// the file.
+func killIngests(t *testing.T, random *rand.Rand, args []string, prompts, batch, kills int) {
+	t.Helper()
+	dir := t.TempDir()
 	whole := filepath.Join(dir, "whole.duckdb")
 	start := time.Now()
 	if out, err := exec.CommandContext(t.Context(), "ducklens", append(args, whole)...).CombinedOutput(); err != nil {
@@ -64,7 +82,7 @@ func TestKilledIngest(t *testing.T) {
 		}
 		moment := time.Duration(random.Int64N(int64(duration)))
 		if !killAfter(t, moment, call) {
-			// It was faster than the kill.
+			// It ended before the kill.
 			compared++
 			compareTables(t, storedTables(t, file), want)
 			file = ""
@@ -75,7 +93,7 @@ func TestKilledIngest(t *testing.T) {
 			before++
 			continue
 		}
-		switch status, examples := killedFile(t, file, batch, prompts); {
+		switch status, stored := killedFile(t, file, batch, prompts); {
 		case status == "":
 			empty++
 		case status == "complete":
@@ -85,14 +103,14 @@ func TestKilledIngest(t *testing.T) {
 			file = ""
 		default:
 			within++
-			t.Logf("kill %d after %v: %d examples", n, moment.Round(time.Millisecond), examples)
+			t.Logf("kill %d after %v: %d prompts", n, moment.Round(time.Millisecond), stored)
 		}
 		if t.Failed() {
 			t.FailNow()
 		}
 	}
 	if file != "" {
-		// The last one is resumed to its end.
+		// Resume the last one until it completes.
 		call := append(slices.Clone(args), file)
 		if _, err := os.Stat(file); err == nil {
 			call = append(call, "--resume")
@@ -105,12 +123,13 @@ func TestKilledIngest(t *testing.T) {
 	}
 	t.Logf("%d kills in runs of %v: %d before there was a file, %d before the first batch, %d between batches, %d after the last; %d files compared with an uninterrupted run",
 		kills, duration.Round(time.Millisecond), before, empty, within, finished, compared)
-	if !testing.Short() && within < kills/8 {
+	if kills > 10 && within < kills/8 {
 		t.Errorf("only %d of %d kills fell between the first and the last batch", within, kills)
 	}
 }
 
-// killAfter starts ducklens and kills it after a while; false if it had ended, and well, before.
+// killAfter starts ducklens and kills it after a while. It returns false if the process had already
+// succeeded.
 func killAfter(t *testing.T, moment time.Duration, args []string) bool {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "ducklens", args...)
@@ -132,22 +151,38 @@ func killAfter(t *testing.T, moment time.Duration, args []string) bool {
 	return true
 }
 
-// killedFile checks the file of a process that was killed, and gives the status of its run ("" without one) and its examples.
-func killedFile(t *testing.T, path string, batch, total int) (status string, examples int) {
+// killedFile checks the file of a killed process, and returns the status of its run ("" if there is none) and
+// its number of prompts.
+func killedFile(t *testing.T, path string, batch, total int) (status string, prompts int) {
 	t.Helper()
-	db, err := dbfile.OpenReader(t.Context(), path, dbfile.Options{Threads: 1})
+	db, err := dbfile.OpenFor(t.Context(), path, dbfile.Options{Threads: 1}, "run", "prompt")
 	if err != nil {
 		t.Fatalf("the file of a killed process: %v", err)
 	}
 	defer db.Close()
-	err = db.SQL().QueryRowContext(t.Context(), "SELECT status::VARCHAR, (SELECT count(*) FROM example) FROM run").Scan(&status, &examples)
+	err = db.SQL().QueryRowContext(t.Context(), "SELECT status::VARCHAR, (SELECT count(*) FROM prompt) FROM run").Scan(&status, &prompts)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		t.Fatal(err)
 	}
-	if examples%batch != 0 && examples != total || status != "" && examples == 0 {
-		t.Errorf("%d examples in a %q run, want whole batches of %d", examples, status, batch)
+	if prompts%batch != 0 && prompts != total || status != "" && prompts == 0 {
+		t.Errorf("%d prompts in a %q run, want whole batches of %d", prompts, status, batch)
 	}
+	// If the log ends within a transaction, DuckDB shows a reader row groups of it, which refer to no prompt.
+	// They are gone once the file has been opened for writing.
 	report, err := verify.File(t.Context(), path, dbfile.Options{Threads: 1})
+	if err == nil && db.HasLog() && slices.ContainsFunc(report.Problems, isOrphan) {
+		copied := filepath.Join(t.TempDir(), "settled.duckdb")
+		for _, ending := range append(draft.Logs(), "") {
+			if data, err := os.ReadFile(path + ending); err == nil {
+				if err := os.WriteFile(copied+ending, data, 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err = dbfile.Settle(t.Context(), copied, dbfile.Options{}); err == nil {
+			report, err = verify.File(t.Context(), copied, dbfile.Options{Threads: 1})
+		}
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,30 +191,46 @@ func killedFile(t *testing.T, path string, batch, total int) (status string, exa
 			t.Errorf("the file of a killed process: %v", p)
 		}
 	}
-	return status, examples
+	return status, prompts
 }
 
-// storedTables reads every table of a file as text, but for when its run began and by which command.
+func isOrphan(p verify.Problem) bool { return p.Kind == verify.Orphan }
+
+// storedTables reads every table of a file as text, without the time and command of the run.
 func storedTables(t *testing.T, path string) map[string][]string {
 	t.Helper()
-	db, err := dbfile.OpenReader(t.Context(), path, dbfile.Options{Threads: 1})
+	names := storedNames(t)
+	db, err := dbfile.OpenFor(t.Context(), path, dbfile.Options{Threads: 1}, names...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	names := schematest.Texts(t, db.SQL(), "SELECT table_name FROM duckdb_tables() WHERE database_name = 'data' ORDER BY table_name")
-	if len(names) < 15 {
-		t.Fatalf("%d tables, want all", len(names))
-	}
 	all := map[string][]string{}
 	for _, name := range names {
-		columns := "*"
-		if name == "run" {
-			columns = "* EXCLUDE (created_at, command_line)"
-		}
-		all[name] = schematest.Texts(t, db.SQL(), "SELECT t::VARCHAR AS r FROM (SELECT "+columns+" FROM "+name+") AS t ORDER BY r")
+		all[name] = schematest.Texts(t, db.SQL(), "SELECT t::VARCHAR AS r FROM ("+storedRows(name)+") AS t ORDER BY r")
 	}
 	return all
+}
+
+// storedNames lists the tables of a file.
+func storedNames(t *testing.T) (names []string) {
+	t.Helper()
+	tables, err := dbfile.Tables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range tables {
+		names = append(names, table.Name)
+	}
+	return names
+}
+
+// storedRows selects the rows of a table, but for when its run began and by which command.
+func storedRows(table string) string {
+	if table == "run" {
+		return "SELECT * EXCLUDE (created_at, command_line) FROM run"
+	}
+	return "SELECT * FROM " + table
 }
 
 // compareTables compares tables row by row.

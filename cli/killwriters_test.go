@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -19,13 +18,14 @@ import (
 	"time"
 
 	"ducklens/cli"
-	"ducklens/cli/demo"
+	"ducklens/schema/dbfile"
+	"ducklens/schema/schematest"
 	"ducklens/schema/verify"
 )
 
-var kills = flag.Int("kills", 100, "how many commands that write are killed")
+var kills = flag.Int("kills", 13, "how many commands that write are killed; make kill takes many more")
 
-// A killed is a command that writes target, which is a copy of old before it begins, or not there.
+// A killed is a command that writes target. Before it begins, target is a copy of old or does not exist.
 type killed struct {
 	name    string
 	target  string
@@ -43,24 +43,18 @@ type killed struct {
 	begun        int // after which a run was there that is not complete
 }
 
-// TestKilledWriters kills every command that writes a file or a folder at random moments. After each kill the old one or the whole new
-// one has the name; the next command writes it whole, and leaves nothing beside it.
+// TestKilledWriters kills every command that writes a file or a folder at random moments. After each kill the
+// target is the old one or the complete new one. The next command then writes it completely, and leaves
+// nothing beside it.
 func TestKilledWriters(t *testing.T) {
-	n := *kills
-	if testing.Short() {
-		n = 13
-	}
 	seed := *killSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("-kill-seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
-	list := killedWriters(t)
-	for _, k := range list {
-		k.prepare(t)
-	}
-	for i := range n {
+	list := preparedWriters(t)
+	for i := range *kills {
 		k := list[i%len(list)]
 		k.kill(t, time.Duration(random.Int64N(int64(k.takes+k.takes/20))))
 		if t.Failed() {
@@ -72,42 +66,52 @@ func TestKilledWriters(t *testing.T) {
 	}
 }
 
-// killedWriters makes the files that the commands read.
+// writersOnce are the commands, after each has run to its end.
+var writersOnce []killed
+
+// preparedWriters gives the commands, and what each writes. The tests that ask for them do not run side by
+// side.
+func preparedWriters(t *testing.T) (list []*killed) {
+	t.Helper()
+	if writersOnce == nil {
+		var all []killed
+		for _, k := range killedWriters(t) {
+			k.prepare(t)
+			all = append(all, *k)
+		}
+		writersOnce = all
+	}
+	for _, k := range writersOnce {
+		list = append(list, &k)
+	}
+	return list
+}
+
+// killedWriters gives the commands, whose files are made once.
 func killedWriters(t *testing.T) []*killed {
 	t.Helper()
-	dir := t.TempDir()
-	in := func(name string) string { return filepath.Join(dir, name) }
-	model := in("model")
-	if err := demo.Extract(model); err != nil {
-		t.Fatal(err)
-	}
+	model := demoModel(t)
 	// Before tables are compared, the time at which a run began is left out, and its command.
 	ingest := []string{"ingest", "--model", model, "--head", "3.1", "--factors", "off", "--threads", "1"}
 	large := append(slices.Clone(ingest), "-n", "12", "--batch", "2", "-o")
-	if err := os.Mkdir(in("queries"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{
-		"queries/one.sql": "-- name: one\n-- title: Mean score\n-- chart: bar\n-- x: head\n-- y: score\n\nSELECT head, avg(score) AS score FROM head_score GROUP BY head ORDER BY head\n",
-		"old.svg":         "old",
-	} {
-		if err := os.WriteFile(in(name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
+	dir := once(t, "writers", func(dir string) error {
+		if err := os.MkdirAll(filepath.Join(dir, "queries"), 0o755); err != nil {
+			return err
 		}
-	}
-	for _, args := range [][]string{
-		append(slices.Clone(ingest), "-n", "4", "--seed", "7", "-o", in("old.duckdb")),
-		append(slices.Clone(large), in("base.duckdb")),
-		{"export", in("old.duckdb"), "--parquet", in("old")},
-		{"export", in("base.duckdb"), "--parquet", in("base")},
-	} {
-		if code, _, stderr := run(t.Context(), args...); code != cli.ExitOK {
-			t.Fatalf("%s: exit code %d\n%s", args[0], code, stderr)
+		for name, text := range map[string]string{
+			"queries/one.sql": "-- name: one\n-- title: Mean score\n-- chart: bar\n-- x: head\n-- y: score\n\nSELECT head, avg(score) AS score FROM head_score GROUP BY head ORDER BY head\n",
+			"old.svg":         "old",
+			"v2.duckdb":       string(unzip(t, filepath.Join("..", "schema", "transfer", "testdata", "v2.duckdb.gz"))),
+		} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+				return err
+			}
 		}
-	}
-	if err := os.WriteFile(in("v2.duckdb"), unzip(t, filepath.Join("..", "schema", "transfer", "testdata", "v2.duckdb.gz")), 0o644); err != nil {
-		t.Fatal(err)
-	}
+		old, base := filepath.Join(dir, "old.duckdb"), filepath.Join(dir, "base.duckdb")
+		return errors.Join(command(append(slices.Clone(ingest), "-n", "4", "--seed", "7", "-o", old)...), command(append(slices.Clone(large), base)...),
+			command("export", old, "--parquet", filepath.Join(dir, "old")), command("export", base, "--parquet", filepath.Join(dir, "base")))
+	})
+	in := func(name string) string { return filepath.Join(dir, name) }
 	info := []string{"info", "TARGET"}
 	merge := []string{"merge", in("base.duckdb"), in("old.duckdb"), "-o", "TARGET"}
 	return []*killed{
@@ -127,7 +131,7 @@ func killedWriters(t *testing.T) []*killed {
 	}
 }
 
-// start gives the path of the target, in a folder of its own, and the arguments of the command.
+// start returns the path of the target, in its own folder, and the arguments of the command.
 func (k *killed) start(t *testing.T) (path string, args []string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), k.target)
@@ -137,7 +141,7 @@ func (k *killed) start(t *testing.T) (path string, args []string) {
 	return path, placed(k.args, path)
 }
 
-// placed puts a path in the place of TARGET.
+// placed replaces TARGET by a path.
 func placed(args []string, path string) (list []string) {
 	for _, a := range args {
 		if a == "TARGET" {
@@ -166,7 +170,7 @@ func (k *killed) prepare(t *testing.T) {
 	k.alone(t, path)
 }
 
-// kill kills the command after a while, looks at what is there, and runs the next command.
+// kill kills the command after a while, checks what is there, and runs the next command.
 func (k *killed) kill(t *testing.T, after time.Duration) {
 	t.Helper()
 	path, args := k.start(t)
@@ -202,7 +206,8 @@ func (k *killed) kill(t *testing.T, after time.Duration) {
 		t.Errorf("%s, killed after %v, and then %s: what is there is not the new\n%s", k.name, after, strings.Join(args, " "), digest)
 	}
 	if _, err := os.Lstat(path + ".wal"); err == nil && digest == k.want && k.partial {
-		// It was killed behind its last commit. The log is a part of the file, until a command writes there; info does not.
+		// It was killed after its last commit. The log is part of the file until a command writes to it; info
+		// does not.
 		add := []string{"queries", "add", path, k.query}
 		if out, err := exec.CommandContext(t.Context(), "ducklens", add...).CombinedOutput(); err != nil {
 			t.Errorf("%s, killed after %v, and then %s: %v\n%s", k.name, after, strings.Join(add, " "), err, out)
@@ -211,7 +216,7 @@ func (k *killed) kill(t *testing.T, after time.Duration) {
 	k.alone(t, path)
 }
 
-// check looks at a file whose last run is not complete.
+// check checks a file whose last run is incomplete.
 func (k *killed) check(t *testing.T, path string) {
 	t.Helper()
 	code, out, stderr := run(t.Context(), "verify", path)
@@ -229,7 +234,7 @@ func (k *killed) check(t *testing.T, path string) {
 	}
 }
 
-// alone demands that there is nothing beside path.
+// alone checks that nothing is beside path.
 func (k *killed) alone(t *testing.T, path string) {
 	t.Helper()
 	if got := names(t, filepath.Dir(path)); !slices.Equal(got, []string{filepath.Base(path)}) {
@@ -244,21 +249,24 @@ func (k *killed) alone(t *testing.T, path string) {
 	}
 }
 
-// tablesDigest says what a database file holds, but for when and by which command its runs were made. An old version's is told by its bytes.
+// tablesDigest describes the content of a database file, without the times and commands of its runs. For a
+// file of an older version it hashes the bytes.
 func tablesDigest(t *testing.T, path string) string {
 	t.Helper()
-	if code, _, _ := run(t.Context(), "info", path); code != cli.ExitOK {
+	names := storedNames(t)
+	db, err := dbfile.OpenFor(t.Context(), path, dbfile.Options{Threads: 1}, names...)
+	if err != nil {
 		return treeDigest(t, path)
 	}
-	var b strings.Builder
-	all := storedTables(t, path)
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		fmt.Fprintf(&b, "%s: %d rows, %x\n", name, len(all[name]), sha256.Sum256([]byte(strings.Join(all[name], "\n"))))
+	defer db.Close()
+	var parts []string
+	for _, name := range names {
+		parts = append(parts, fmt.Sprintf("SELECT concat('%s: ', count(*), ' rows, ', sum(hash(t::VARCHAR)::HUGEINT)) FROM (%s) AS t", name, storedRows(name)))
 	}
-	return b.String()
+	return strings.Join(schematest.Texts(t, db.SQL(), strings.Join(parts, " UNION ALL ")+" ORDER BY ALL"), "\n")
 }
 
-// treeDigest says what a file, or a folder with all that is in it but hidden folders, holds.
+// treeDigest describes the content of a file or of a folder, without hidden folders.
 func treeDigest(t *testing.T, path string) string {
 	t.Helper()
 	var b strings.Builder

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// limitAddressSpace lets the process grow by so many bytes from its present size. Beyond that, DuckDB's allocations fail, which
-// it reports as an error, where otherwise the kernel would choose a process to kill. A lower limit that is there already stays.
-// Without /proc there is none.
+// limitAddressSpace limits the growth of the process's address space. Beyond the limit, allocations of DuckDB
+// fail and it reports an error; without it, the kernel would choose a process to kill. A lower existing limit
+// stays. Without /proc nothing is limited.
 func limitAddressSpace(growth int64) {
 	pages, ok := memoryPages(0)
 	if !ok {
@@ -20,10 +20,10 @@ func limitAddressSpace(growth int64) {
 		return
 	}
 	limit.Cur = min(limit.Cur, uint64(pages)*uint64(os.Getpagesize())+uint64(growth))
-	_ = syscall.Setrlimit(syscall.RLIMIT_AS, &limit) // the limits of DuckDB stay
+	_ = syscall.Setrlimit(syscall.RLIMIT_AS, &limit) // DuckDB's own limits remain
 }
 
-// ownMemory is how much memory the process has of its own, in bytes: pages of files do not count.
+// ownMemory returns the memory of the process in bytes, without pages of files.
 func ownMemory() (bytes int64, ok bool) {
 	resident, ok := memoryPages(1)
 	if !ok {
@@ -33,7 +33,8 @@ func ownMemory() (bytes int64, ok bool) {
 	return (resident - files) * int64(os.Getpagesize()), ok
 }
 
-// memoryPages reads a number of /proc/self/statm: 0 is the address space, 1 what is in memory, 2 what of it belongs to files.
+// memoryPages reads a field of /proc/self/statm: 0 is the address space, 1 the resident memory, 2 the part of
+// it that belongs to files.
 func memoryPages(field int) (pages int64, ok bool) {
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {

@@ -12,17 +12,14 @@ import (
 	"time"
 
 	"ducklens/cli"
-	"ducklens/cli/demo"
 )
 
-// TestLockedFile: while an ingest writes a file, a second one and whoever would read get an error that names the process and says what to do.
+// TestLockedFile checks that while an ingest writes a file, a second ingest and all readers get an error that
+// names the process and says what to do.
 func TestLockedFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	model, file := filepath.Join(dir, "model"), filepath.Join(dir, "run.duckdb")
-	if err := demo.Extract(model); err != nil {
-		t.Fatal(err)
-	}
+	model, file := demoModel(t), filepath.Join(dir, "run.duckdb")
 	ingest := []string{"ingest", "--model", model, "--head", "3.1", "-o", file}
 	writer := exec.CommandContext(t.Context(), "ducklens", append(ingest, "-n", "50000", "--batch", "5")...)
 	if err := writer.Start(); err != nil {
@@ -31,7 +28,7 @@ func TestLockedFile(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- writer.Wait() }()
 	for {
-		// Its first batch goes to the log.
+		// The first batch is in the log.
 		if info, err := os.Stat(file + ".wal"); err == nil && info.Size() > 0 {
 			break
 		}
@@ -68,17 +65,10 @@ func TestLockedFile(t *testing.T) {
 	}
 }
 
-// TestManyReaders: several processes ask one file at the same time.
+// TestManyReaders queries one file from several processes at the same time.
 func TestManyReaders(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	model, file := filepath.Join(dir, "model"), filepath.Join(dir, "run.duckdb")
-	if err := demo.Extract(model); err != nil {
-		t.Fatal(err)
-	}
-	if code, _, stderr := run(t.Context(), "ingest", "--model", model, "--head", "3.1", "-n", "4", "-o", file); code != cli.ExitOK {
-		t.Fatal(stderr)
-	}
+	file := runFile(t, "--head", "3.1", "-n", "4")
 	const readers = 5
 	type reader struct {
 		cmd            *exec.Cmd
@@ -86,7 +76,7 @@ func TestManyReaders(t *testing.T) {
 	}
 	var list []*reader
 	for range readers {
-		r := &reader{cmd: exec.CommandContext(t.Context(), "ducklens", "query", file, "-e", "SELECT count(*) FROM example AS a, range(20000000) AS b WHERE hash(b.range) % 1000 = 0", "--scalar")}
+		r := &reader{cmd: exec.CommandContext(t.Context(), "ducklens", "query", file, "-e", "SELECT count(*) FROM example AS a, range(4000000) AS b WHERE hash(b.range) % 1000 = 0", "--scalar")}
 		r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr
 		if err := r.cmd.Start(); err != nil {
 			t.Fatal(err)

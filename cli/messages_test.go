@@ -8,14 +8,15 @@ import (
 	"strings"
 	"testing"
 
-	"ducklens/cli"
 	"ducklens/cli/demo"
 )
 
-// inner finds what is for those who write programs: names of packages and of Go's types, words of strconv and encoding/json.
+// inner matches words that only programmers understand: names of packages and Go types, and words of strconv
+// and encoding/json.
 var inner = regexp.MustCompile(`\b(engine|decompose|blas|figure|tokenizer|prompts): |invalid options|invalid argument|Go value|strconv|json: [a-z]+ing |unmarshal|runtime error|parsing "`)
 
-// TestMessages holds what people read who went wrong, and that nothing of the program's insides is in it.
+// TestMessages checks the messages for mistakes of users, and that they contain nothing of the program's
+// internals.
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -29,10 +30,7 @@ func TestMessages(t *testing.T) {
 		}
 		return path
 	}
-	file := filepath.Join(dir, "run.duckdb")
-	if code, _, stderr := run(t.Context(), "ingest", "--model", "demo", "--head", "3.0", "-n", "4", "--factors", "off", "-o", file); code != cli.ExitOK {
-		t.Fatal(stderr)
-	}
+	file := runCopy(t, filepath.Join(dir, "run.duckdb"), "--head", "3.0", "-n", "4", "--factors", "off")
 	header := "{'descr': '>f8', 'fortran_order': False, 'shape': (1,), }\n"
 	bigEndian := "\x93NUMPY\x01\x00" + string(rune(len(header))) + "\x00" + header + "\x00\x00\x00\x00\x00\x00\x00\x00"
 	broken := func(config string) string {
@@ -58,13 +56,18 @@ func TestMessages(t *testing.T) {
 		{ingest("--key-basis", "mlp3"), "hint: leave key basis mlp3 out: no head of the model reads the stream after layer 3\n"},
 		{ingest("--precision", "half"), "precision \"half\", want float32 or float64\n"},
 		{ingest("--threads", "x"), "--threads x, want a whole number\n"},
+		{ingest("--number", "99999999999999999999"), "want a number of fewer digits: it is out of range\n"},
+		{ingest("--text", file, "-n", "3"), "--number is for prompts with positions, and texts (--text) have none"},
+		{ask(strings.Repeat("é", 400)), `unknown saved query "` + strings.Repeat("é", 79) + "…\"\n"},
+		{ask("top_pairs", "--set", "most=-1"), "a number of rows (LIMIT or OFFSET) is negative, want 0 or more\n"},
+		{ask("key_components", "--set", "hed=3.0"), "query key_components: unknown parameter \"hed\"\nhint: did you mean head?\n"},
 		{ingest("--verbose=x"), "--verbose=x, want true or false\n"},
 		{ingest("--order", "x"), "--order: order \"x\", want one of mixed, ABBA, BABA\n"},
 		{ingest("--blas", "foo"), `provider "foo", want auto,`},
 		{ingest("--mover", "3.1"), "the mover writes in layer 3"},
 		{ingest("--head", "9.9"), "unknown head 9.9: model demo has 4 layers of 4 heads"},
-		{ingest("--convention", "notebook", "-n", "3"), "as the notebook's arithmetic leaves parts out; ask it:"},
-		{append(ingest(), "-o", filepath.Join(dir, "no", "x.duckdb")), "there is no folder " + filepath.Join(dir, "no")},
+		{ingest("--convention", "notebook", "-n", "3"), "because the notebook's arithmetic leaves parts out; next:"},
+		{append(ingest(), "-o", filepath.Join(dir, "no", "x.duckdb")), "folder " + filepath.Join(dir, "no") + " does not exist"},
 		{ingest("--key-basis", "mine="+write("big.npy", bigEndian)), `big-endian numbers, ">f8"; astype('<f8') makes the others`},
 		{ingest("--prompts", write("one.jsonl", text+`"key": "Nobody"}`)), `prompt 1 of ` + filepath.Join(dir, "one.jsonl") + `: unusable prompt: key "Nobody" is not among the tokens`},
 		{ingest("--prompts", write("half.jsonl", text+`"key": 2.5}`)), "line 1: key is 2.5, which is no whole number"},
@@ -74,33 +77,50 @@ func TestMessages(t *testing.T) {
 		{ingest("--templates", write("list.json", `{"templates": "x", "names": 3}`)), `templates is the text "x", want a list of texts`},
 		{[]string{"model", "inspect", broken("[1]")}, "config.json: a JSON array, want an object\n"},
 		{[]string{"model", "inspect", broken(`{"model_type": "gpt2", "n_layer": "four"}`)}, `n_layer is "four": want a whole number`},
-		{ask("SELECT 1"), "\"SELECT 1\" is no name of a saved query\nhint: SQL of your own goes behind -e\n"},
+		{ask("SELECT 1"), "\"SELECT 1\" is not the name of a saved query\nhint: give your own SQL with -e\n"},
 		{ask("closure", "--timeout", "x"), "--timeout x, want a time such as 30s or 5m\n"},
 		{ask("closure", "--format", "x"), "--format: format \"x\", want one of table, csv, json, parquet, md\n"},
 		{ask("pct_explained_mlp0", "--set", "key_basis=nonsense"), "hint: the run has none, mlp0, sub_mlp0\n"},
-		{ask("pct_explained_mlp0", "--set", "key_basis=mlp1"), "ducklens ingest --key-basis mlp1 stores that one\n"},
+		{ask("pct_explained_mlp0", "--set", "key_basis=mlp1"), "to store that basis, use ducklens ingest --key-basis mlp1\n"},
 		{ask("-e", "FROM score WHERE example_id = $r"), "parameter $r has no value\nhint: give it one with --set r=...\n"},
 		{ask("-e", "FROM heatmap(run := 7)"), "there is no run 7, there is 1\n"},
 		{ask("-e", "FROM heatmap(example := 7)"), "run 1 has no example 7, it has 0 to 3\n"},
 		{ask("-e", "FROM contribution WHERE side = 'keys'"), "side has no \"keys\"\n"},
 		{[]string{"queries", "check", write("joiner.sql", "-- name: joiner\n-- title: a\u200db\nSELECT 1\n")}, "character U+200D, which is not to be seen, want chr(8205) in its place\n"},
-		{ask("-e", "FROM head_score WHERE head LIKE '3.%'"), "note: no rows: nothing in the file meets the conditions\n"},
-		{ask("-e", "SELECT avg(diff) FROM contribution_unsplit WHERE component = '3.0' AND side = 'key'"), "note: no values: nothing in the file meets the conditions"},
-		{ask("closure", "-o", filepath.Join(dir, "x.tsv")), "x.tsv: answers are not written in this format\nhint: endings: .csv, .json, .parquet, .md;"},
+		{ask("-e", "FROM head_score WHERE head LIKE '3.%'"), "note: no rows: no row in the file meets the conditions\n"},
+		{ask("-e", "SELECT avg(diff) FROM contribution_unsplit WHERE component = '3.0' AND side = 'key'"), "note: no values: no row in the file meets the conditions"},
+		{ask("closure", "-o", filepath.Join(dir, "x.tsv")), "x.tsv: answers are not written in this format\nhint: use the ending .csv, .json, .parquet or .md, or set --format\n"},
 		{ask("closure", "--sets", "a=b"), "unknown flag: --sets\nhint: did you mean --set?"},
 		{ask("-e", "SELECT diff FROM component_mean"), "hint: there is mean_diff, "},
 		{ask("-e", "SELECT bootstrap_ci(diff) FROM head_score"), "bootstrap_ci takes a list, such as list(diff)"},
-		{[]string{"heads", file, "--set", "only=prompt_order=XX"}, "hint: no prompt of the run has prompt_order=XX; fields are template, "},
+		{[]string{"heads", file, "--set", "only=prompt_order=XX"}, "hint: no prompt of the run has prompt_order=XX; the fields are template, "},
 		{[]string{"merge", file, "-o", write("there.duckdb", "")}, "hint: choose another name, or replace the file with --force\n"},
-		{ask("-e", "FROM contribution_null"), "note: no rows: the run has no random directions: ducklens ingest --null 20\n"},
+		{ask("-e", "FROM contribution_null"), "note: no rows: the run has no random directions: use ducklens ingest --null 20\n"},
 		{ask("-e", "FROM example_field"), "note: no rows: the prompts of the run have no columns of your own"},
-		{ask("direct_logit"), "note: no rows: the run has no logits: ducklens ingest --logits\n"},
-		{ask("closure", "--labels", write("nobody.csv", "text,kind\nx,a\n")), "has one of its texts or numbers\n"},
-		{plot("FROM score"), "\"FROM score\" is no name of a saved query\nhint: SQL of your own goes behind -e"},
+		{ask("direct_logit"), "note: no rows: the run has no logits: use ducklens ingest --logits\n"},
+		{ask("closure", "--labels", write("nobody.csv", "text,kind\nx,a\n")), "has any of its texts or numbers\n"},
+		{plot("FROM score"), "\"FROM score\" is not the name of a saved query\nhint: give your own SQL with -e"},
 		{plot("key_components", "--theme", "x"), "--theme: theme \"x\", want one of paper, screen, dark\n"},
 		{plot("key_components", "--width", "-3"), "width -3 in (-7.62 cm), want 2 to 60 in, or 0 for what the panels need\n"},
 		{plot("closure"), "chart table is not drawn"},
 		{[]string{"queries", "check", write("title.sql", "-- name: title\n-- title: by {nope}\n-- chart: histogram\n-- x: score\nSELECT score FROM score\n")}, "{nope} in the title: neither the SQL nor the header has that name"},
+		{append(ingest("--append"), "-o", write("text.duckdb", "text")), "ducklens: open " + filepath.Join(dir, "text.duckdb") + ": not a DuckDB database\n"},
+		{ingest("--append"), ": no such file\nhint: check the path, or leave out --append to make the file\n"},
+		{append(ingest(), "-o", dir), "it is a folder\nhint: choose another name\n"},
+		{[]string{"diff", file, dir}, "open " + dir + ": not a DuckDB database: it is a folder\n"},
+		{[]string{"info", filepath.Dir(filepath.Dir(write("set/ducklens/KEY.json", "{")))}, "hint: ducklens gather makes a file that queries a folder of ducklens export\n"},
+		{[]string{"gather", filepath.Join(dir, "no"), "-o", filepath.Join(dir, "new.duckdb")}, "no such file\nhint: check the path; ducklens export --parquet makes such a folder\n"},
+		{[]string{"gather", dir, "-o", file}, "it has no manifest ducklens/KEY.json\n"},
+		{ingest("--prompts", dir), "it is a folder, want a file\n"},
+		{ingest("--gram", "4", "--norms", "off"), "inner products of 4 components need norms, which are off\n"},
+		{[]string{"ingest", "--model", filepath.Dir(write("empty/README", "")), "--head", "3.0", "-o", filepath.Join(dir, "new.duckdb")}, "or .gguf file\nhint: point at a folder with config.json"},
+		{[]string{"tokens", "--model", filepath.Join(dir, "no"), "a"}, "tokenizer of " + filepath.Join(dir, "no") + ": no such file or directory\n"},
+		{[]string{"queries", "check", filepath.Join(dir, "no")}, "ducklens: " + filepath.Join(dir, "no") + ": no such file or directory\n"},
+		{[]string{"report", file, "-o", filepath.Join(dir, "x.pdf")}, "a report is an HTML page\nhint: choose a name with the ending .html\n"},
+		{ask("closure", "-o", dir, "--format", "csv"), "write " + dir + ": it is a folder\nhint: name a file in it\n"},
+		{ask("-e", "SELECT '\xff'"), "the query is not UTF-8\n"},
+		{ask("key_components", "--set", "only=\xff=1"), "parameter only TEXT: \"\\xff=1\" is not UTF-8\n"},
+		{ingest("--name", "caf\xe9", "-n", "3"), "new.duckdb: run 1, 3 prompts"},
 	} {
 		code, _, stderr := run(t.Context(), c.args...)
 		if !strings.Contains(stderr, c.want) {
@@ -115,25 +135,22 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// An interval is read from low to high, and has as many digits as other numbers; what_if does not overflow.
+// Intervals are printed from low to high, with as many digits as other numbers; what_if does not overflow.
 func TestIntervalInATable(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "run.duckdb")
-	if code, _, stderr := run(t.Context(), "ingest", "--model", "demo", "--head", "3.0", "-n", "2", "--factors", "off", "-o", file); code != cli.ExitOK {
-		t.Fatal(stderr)
-	}
+	file := runFile(t, "--head", "3.0", "-n", "4", "--factors", "off")
 	_, stdout, stderr := run(t.Context(), "query", file, "-e", "SELECT bootstrap_ci(list(i ORDER BY i)) AS ci, what_if(0.5, 1000) AS sure, what_if(1, -1000) AS one FROM range(100) AS t(i)")
 	if !regexp.MustCompile(`\n\{"low":43.649,"high":55.66\}  1.0000  1.0000\n`).MatchString(stdout) {
 		t.Errorf("%s%s", stdout, stderr)
 	}
 }
 
-// A folder for temporary files that is not there is named, and how to name another.
+// If the folder for temporary files does not exist, the error names it and says how to choose another.
 func TestNoTemporaryFolder(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", filepath.Join(dir, "nowhere"))
 	_, _, stderr := run(t.Context(), "model", "inspect", "demo")
-	want := "no temporary folder can be made in " + filepath.Join(dir, "nowhere") + ": no such file or directory\nhint: the environment variable TMPDIR names the folder"
+	want := "make a temporary folder in " + filepath.Join(dir, "nowhere") + ": no such file or directory\nhint: set the environment variable TMPDIR to a folder"
 	if !strings.Contains(stderr, want) {
 		t.Errorf("%s, want %q", stderr, want)
 	}

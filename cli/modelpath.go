@@ -7,13 +7,15 @@ import (
 	"path/filepath"
 
 	"ducklens/cli/demo"
+	"ducklens/internal/advice"
 )
 
-// demoModel is the name of the embedded model where a model is asked for.
+// demoModel is the name of the embedded model.
 const demoModel = "demo"
 
-// modelPath gives the path of a model. Where there is no model demo, that name is the embedded model, in a folder of its own until done is
-// called. A folder demo without a model in it is what make demo leaves.
+// modelPath returns the path of a model. If no model is called demo, that name means the embedded model,
+// which is written to a temporary folder until done is called. A folder demo without a model in it, such as
+// the one that make demo writes, does not count.
 func modelPath(name string) (path string, done func() error, err error) {
 	done = func() error { return nil }
 	if name != demoModel || isModel(name) {
@@ -23,7 +25,7 @@ func modelPath(name string) (path string, done func() error, err error) {
 	if err != nil {
 		return "", done, err
 	}
-	path = filepath.Join(dir, demoModel) // a model is called as its folder
+	path = filepath.Join(dir, demoModel) // the folder's name becomes the model's
 	done = func() error { return os.RemoveAll(dir) }
 	if err := demo.Extract(path); err != nil {
 		return "", done, errors.Join(err, done())
@@ -31,7 +33,7 @@ func modelPath(name string) (path string, done func() error, err error) {
 	return path, done, nil
 }
 
-// isModel tells whether there is a file, or a folder with a configuration in it.
+// isModel reports whether path is a file, or a folder with a configuration.
 func isModel(path string) bool {
 	if isFolder(path) {
 		path = filepath.Join(path, "config.json")
@@ -40,12 +42,12 @@ func isModel(path string) bool {
 	return err == nil
 }
 
-// temporaryFolder makes a folder for files that are needed for a while.
+// temporaryFolder makes a temporary folder.
 func temporaryFolder(name string) (string, error) {
 	dir, err := os.MkdirTemp("", name)
 	if err != nil {
-		err = fmt.Errorf("no temporary folder can be made in %s: %w", os.TempDir(), pathless(err))
-		return "", &hinted{err, "the environment variable TMPDIR names the folder that they are made in"}
+		err = fmt.Errorf("make a temporary folder in %s: %w", os.TempDir(), pathless(err))
+		return "", advice.Add(err, "set the environment variable TMPDIR to a folder that can be written")
 	}
 	return dir, nil
 }

@@ -20,8 +20,8 @@ import (
 	"ducklens/queries/session"
 )
 
-// Largest differences that the reference data allow to float32 (their README): batch means and scores as a part of the
-// largest value, probabilities and printed numbers as they are, shares as a part of themselves.
+// Largest differences that the reference data allow to float32 (their README): batch means and scores as a
+// part of the largest value, probabilities and printed numbers as they are, shares as a part of themselves.
 const (
 	meanTolerance    = 5e-6
 	scoreTolerance   = 2e-5
@@ -42,8 +42,8 @@ var referenceModels = []referenceModel{
 	{"m2", "2.1", []string{"1.2", "1.3"}, 2, 4},
 }
 
-// goldenPath gives the path of reference data, which lies in the folder shared beside the checkout, and skips the test where
-// there is none.
+// goldenPath gives the path of reference data, which lies in the folder shared beside the checkout, and skips
+// the test where there is none.
 func goldenPath(t *testing.T, elements ...string) string {
 	t.Helper()
 	path := filepath.Join(append([]string{"..", "..", "shared", "goldens"}, elements...)...)
@@ -255,8 +255,8 @@ func (d decomposition) slice(t *testing.T, c call) []float64 {
 	return nil
 }
 
-// compare holds the cells of a heatmap against a slice. The places of cells are the original's, but for b_O, which it has
-// none of; cells in which it has nothing are zero.
+// compare holds the cells of a heatmap against a slice. The places of cells are the original's, but for b_O,
+// which it has none of; cells in which it has nothing are zero.
 func (d decomposition) compare(t *testing.T, r rows, want []float64, texts ...string) worst {
 	t.Helper()
 	var w worst
@@ -279,7 +279,8 @@ func (d decomposition) compare(t *testing.T, r rows, want []float64, texts ...st
 	return w
 }
 
-// TestNotebookHeatmaps compares the heatmap queries of a notebook run with the original's decompositions: 50 prompts, seed 42, BOS.
+// TestNotebookHeatmaps compares the heatmap queries of a notebook run with the original's decompositions: 50
+// prompts, seed 42, BOS.
 func TestNotebookHeatmaps(t *testing.T) {
 	t.Parallel()
 	for _, m := range referenceModels {
@@ -332,8 +333,8 @@ func TestNotebookHeatmaps(t *testing.T) {
 	}
 }
 
-// TestNotebookNumbers compares the queries that print numbers with those that the original printed: fractions and cosines of
-// 100 prompts, shares of 50; seed 42, BOS.
+// TestNotebookNumbers compares the queries that print numbers with those that the original printed: fractions
+// and cosines of 100 prompts, shares of 50; seed 42, BOS.
 func TestNotebookNumbers(t *testing.T) {
 	t.Parallel()
 	for _, m := range referenceModels {
@@ -426,7 +427,8 @@ func TestNotebookNumbers(t *testing.T) {
 	}
 }
 
-// TestNotebookHistograms compares the histogram queries with the original's arrays: seeds 0 and 1, 40 prompts each, no BOS.
+// TestNotebookHistograms compares the histogram queries with the original's arrays: seeds 0 and 1, 40 prompts
+// each, no BOS.
 func TestNotebookHistograms(t *testing.T) {
 	t.Parallel()
 	for _, m := range referenceModels {
@@ -494,7 +496,8 @@ func TestNotebookHistograms(t *testing.T) {
 	}
 }
 
-// TestNotebookPairs compares pair_matrix and top_pairs with the original's table of pairs: 50 prompts, seed 0, BOS.
+// TestNotebookPairs compares pair_matrix and top_pairs with the original's table of pairs: 50 prompts, seed
+// 0, BOS.
 func TestNotebookPairs(t *testing.T) {
 	t.Parallel()
 	for _, m := range referenceModels {
@@ -584,8 +587,8 @@ func TestNotebookPairs(t *testing.T) {
 	}
 }
 
-// TestExactQueries holds the exact convention's answers against the model and against identities: everything adds up, cells that have
-// no quirk are the original's, and the percentages are of what adds up.
+// TestExactQueries holds the exact convention's answers against the model and against identities: everything
+// adds up, cells that have no quirk are the original's, and the percentages are of what adds up.
 func TestExactQueries(t *testing.T) {
 	t.Parallel()
 	for _, m := range referenceModels {
@@ -618,7 +621,8 @@ func TestExactQueries(t *testing.T) {
 				for panel, total := range sum(unsplit, "panel") {
 					adds(side+"_components, "+panel, total, means[panel])
 				}
-				// Cells that are not split have no quirk: the original's, beside those for b_O, which it leaves out.
+				// Cells that are not split have no quirk: the original's, beside those for b_O, which it
+				// leaves out.
 				for subtract, panel := range map[bool]string{true: "baseline subtracted", false: "baseline not subtracted"} {
 					want := d.slice(t, call{by: by, subtract: subtract})
 					var w worst
@@ -645,7 +649,8 @@ func TestExactQueries(t *testing.T) {
 				}
 				adds("pair_matrix, "+panel, total, means[panel])
 			}
-			// Nothing put in place of a vector: the model's own score, and in the exact convention to the last bit but rounding.
+			// Nothing put in place of a vector: the model's own score, and in the exact convention to the
+			// last bit but rounding.
 			for _, side := range []string{"query", "key"} {
 				scores := ask(t, s, side+"_substitution_scores")
 				probs := ask(t, s, side+"_substitution_probs")

@@ -68,10 +68,10 @@ func TestNoteBases(t *testing.T) {
 	t.Parallel()
 	read := readingOf(t)
 	for sql, want := range map[string]string{
-		"FROM contribution_mean WHERE head = 'L10H7' AND component = 'MLP0'":       "ask component_mean",
-		"SELECT sum(diff) FROM contribution":                                       "ask contribution_unsplit",
-		"SELECT mean_diff FROM pair_mean WHERE quadrant = 'par_par'":               "say query_basis and key_basis\n",
-		"FROM contribution_mean WHERE query_basis = 'none'":                        "say key_basis, or ask component_mean",
+		"FROM contribution_mean WHERE head = 'L10H7' AND component = 'MLP0'":       "use component_mean",
+		"SELECT sum(diff) FROM contribution":                                       "use contribution_unsplit",
+		"SELECT mean_diff FROM pair_mean WHERE quadrant = 'par_par'":               "set query_basis and key_basis\n",
+		"FROM contribution_mean WHERE query_basis = 'none'":                        "set key_basis, or use component_mean",
 		"FROM contribution_mean WHERE query_basis = 'none' AND key_basis = 'none'": "",
 		"FROM component_mean": "",
 		"SELECT contribution FROM contribution_unsplit AS x(contribution)": "",
@@ -90,9 +90,9 @@ func TestNoteSides(t *testing.T) {
 	t.Parallel()
 	read := readingOf(t)
 	for sql, want := range map[string]string{
-		"SELECT sum(diff) / 200 FROM contribution_unsplit":               "the parts of each side add up to the whole score: say side = 'key'",
+		"SELECT sum(diff) / 200 FROM contribution_unsplit":               "the parts of each side add up to the whole score: set side = 'key'",
 		"SELECT component, avg(diff) FROM Contribution GROUP BY ALL":     "rows of both sides",
-		"SELECT vector, avg(diff) FROM head_substitution GROUP BY ALL":   "it replaces the query, or the key",
+		"SELECT vector, avg(diff) FROM head_substitution GROUP BY ALL":   "a substitution replaces either the query or the key",
 		"SELECT side, sum(diff) FROM contribution_unsplit GROUP BY side": "",
 		"FROM contribution_unsplit LIMIT 3":                              "",
 		"SELECT avg(diff) FROM head_score":                               "",

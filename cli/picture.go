@@ -13,9 +13,9 @@ import (
 
 // A pictureChange says how two pictures differ.
 type pictureChange struct {
-	pixels   int             // that differ
+	pixels   int             // number of pixels that differ
 	total    int             // of the larger picture
-	where    image.Rectangle // around those that differ
+	where    image.Rectangle // around the pixels that differ
 	old, new image.Point     // sizes
 	picture  image.Image     // old, new, and what differs, side by side
 }
@@ -29,19 +29,20 @@ func (c *pictureChange) String() string {
 		c.where.Min.X, c.where.Min.Y, c.where.Max.X-1, c.where.Max.Y-1)
 }
 
-// quietLevels is by how much a channel of a pixel, 0 to 255, may differ before anybody sees it: rounding is not the same on every
-// processor.
+// quietLevels is the difference of a channel of a pixel, 0 to 255, that is ignored: rounding depends on the
+// processor, and nobody sees it.
 const quietLevels = 2
 
-// comparePNG compares two pictures as they look; nil is no difference. Their metadata may differ.
+// comparePNG compares two pictures by their pixels; their metadata may differ. It returns nil if they look
+// the same.
 func comparePNG(before, after []byte) (*pictureChange, error) {
 	old, err := png.Decode(bytes.NewReader(before))
 	if err != nil {
-		return nil, fmt.Errorf("the picture there is no PNG: %w", err)
+		return nil, fmt.Errorf("the old picture is not a PNG: %w", err)
 	}
 	new, err := png.Decode(bytes.NewReader(after))
 	if err != nil {
-		return nil, fmt.Errorf("the new picture is no PNG: %w", err)
+		return nil, fmt.Errorf("the new picture is not a PNG: %w", err)
 	}
 	a, b := flatten(old), flatten(new)
 	all := a.Rect.Union(b.Rect)
@@ -51,7 +52,7 @@ func comparePNG(before, after []byte) (*pictureChange, error) {
 		for x := range all.Max.X {
 			p, q := a.NRGBAAt(x, y), b.NRGBAAt(x, y)
 			if !seen(p, q) {
-				// What is the same stands pale behind what is not.
+				// Pixels that are the same are pale.
 				pale := uint8(200 + luma(q)/5)
 				marked.SetNRGBA(x, y, color.NRGBA{pale, pale, pale, 255})
 				continue
@@ -68,7 +69,7 @@ func comparePNG(before, after []byte) (*pictureChange, error) {
 	return c, nil
 }
 
-// flatten puts a picture on white, its corner at the origin.
+// flatten draws a picture on white, with its corner at the origin.
 func flatten(m image.Image) *image.NRGBA {
 	flat := image.NewNRGBA(image.Rect(0, 0, m.Bounds().Dx(), m.Bounds().Dy()))
 	draw.Draw(flat, flat.Rect, image.White, image.Point{}, draw.Src)
@@ -76,9 +77,10 @@ func flatten(m image.Image) *image.NRGBA {
 	return flat
 }
 
-// seen tells whether two pixels look different. Outside of a picture a pixel is transparent.
+// seen reports whether two pixels look different. Outside a picture, pixels are transparent.
 func seen(p, q color.NRGBA) bool {
-	for _, d := range [...]int{int(p.R) - int(q.R), int(p.G) - int(q.G), int(p.B) - int(q.B), int(p.A) - int(q.A)} {
+	for _, d := range [...]int{int(p.R) - int(q.R), int(p.G) - int(q.G), int(p.B) - int(q.B),
+		int(p.A) - int(q.A)} {
 		if d > quietLevels || d < -quietLevels {
 			return true
 		}
@@ -86,10 +88,10 @@ func seen(p, q color.NRGBA) bool {
 	return false
 }
 
-// luma is how bright a pixel is, 0 to 255.
+// luma returns the brightness of a pixel, 0 to 255.
 func luma(p color.NRGBA) int { return (299*int(p.R) + 587*int(p.G) + 114*int(p.B)) / 1000 }
 
-// beside puts pictures next to each other, each in a place of the size of all, with lines between.
+// beside puts pictures next to each other, each in a space of the size of all, with lines between them.
 func beside(all image.Rectangle, pictures ...image.Image) image.Image {
 	const gap = 12
 	row := image.NewNRGBA(image.Rect(0, 0, len(pictures)*(all.Dx()+gap)-gap, all.Dy()))
@@ -105,11 +107,11 @@ func beside(all image.Rectangle, pictures ...image.Image) image.Image {
 // write writes the picture of the change.
 func (c *pictureChange) write(w io.Writer) error { return png.Encode(w, c.picture) }
 
-// svgFacts is what an SVG says about a figure beside its drawing.
+// svgFacts matches the metadata of an SVG.
 var svgFacts = regexp.MustCompile(`(?s)<metadata>.*?</metadata>`)
 
-// compareText compares two drawings in text formats. It gives what differs first, or "". The metadata of an SVG may
-// differ, as that of a PNG may; in the other formats it belongs to the text.
+// compareText compares two drawings in a text format. It returns what differs first, or "". The metadata of
+// an SVG may differ, like that of a PNG; in other formats it belongs to the text.
 func compareText(before, after []byte, svg bool) string {
 	if svg {
 		before, after = svgFacts.ReplaceAll(before, nil), svgFacts.ReplaceAll(after, nil)
@@ -131,10 +133,11 @@ func compareText(before, after []byte, svg bool) string {
 			first = i
 		}
 	}
-	return fmt.Sprintf("%d of %d lines of the drawing differ, the first is %s, was %s", changed, max(len(old), len(new)), lineAt(new, first), lineAt(old, first))
+	return fmt.Sprintf("%d of %d lines of the drawing differ, the first is %s, was %s", changed,
+		max(len(old), len(new)), lineAt(new, first), lineAt(old, first))
 }
 
-// lineAt shows a line, cut where it is long.
+// lineAt quotes a line, shortened if it is long.
 func lineAt(lines [][]byte, i int) string {
 	const most = 100
 	if i >= len(lines) {

@@ -9,28 +9,28 @@ import (
 	"ducklens/queries"
 )
 
-// chartFlags are the flags that say how an answer is drawn, by the names of the header's keys.
+// chartFlags are the flags that say how to draw an answer, by flag.
 type chartFlags struct {
 	values map[string]string
 }
 
-// chartFlag is a flag that stands for a key of the header.
+// chartFlag is a flag that sets a key of the header.
 type chartFlag struct {
 	flag, key, usage string
 }
 
-// chartFlagList lists them. --color is another key for each mark.
+// chartFlagList lists the flags. The key of --color depends on the mark.
 func chartFlagList() []chartFlag {
 	return []chartFlag{
-		{"chart", "chart", "how SQL of your own is drawn: " + strings.Join(drawnMarks(), "|")},
+		{"chart", "chart", "how to draw your own SQL: " + strings.Join(drawnMarks(), "|")},
 		{"title", "title", "`text` above the figure"},
 		{"subtitle", "subtitle", "`text` below the title"},
 		{"x", "x", "`column` across"},
 		{"y", "y", "`column` up or down"},
-		{"color", "", "`column` told by colour: series, kinds of bars, values of cells"},
+		{"color", "", "`column` shown by colour: series, kinds of bars, values of cells"},
 		{"label", "label", "`column` with texts of cells, bars or points"},
-		{"facet", "facet", "`column` that tells panels apart"},
-		{"frame", "frame", "`column` that tells frames apart"},
+		{"facet", "facet", "`column` with a panel for each value"},
+		{"frame", "frame", "`column` with a frame for each value"},
 		{"error", "error", "`column` with standard errors"},
 		{"order", "order", "`column` to sort by first"},
 		{"x-title", "x_title", "`text` at the x axis"},
@@ -38,16 +38,18 @@ func chartFlagList() []chartFlag {
 		{"color-title", "", "`text` at the colour bar or legend"},
 		{"scale", "scale", "what a colour scale fits: " + strings.Join(queries.Scales(), "|")},
 		{"zmax", "zmax", "`number` at which a colour scale ends"},
-		{"hide", "hide", "`names` of components, series or bars not to draw, with commas between: b_K,b_Q"},
+		{"hide", "hide",
+			"comma-separated `names` of components, series or bars not to draw, such as b_K,b_Q"},
 		{"fit", "fit", "fit to the points of a scatter chart: " + strings.Join(queries.Fits(), "|")},
-		{"name-points", "labels", "`number` of points to name at most: those that stand out most"},
-		{"bins", "bins", "about how many bins a histogram has"},
-		{"largest", "largest", "`number` of rows and columns of a matrix to show at most: those that carry most"},
+		{"name-points", "labels", "maximum `number` of points to name; those that stand out most are named"},
+		{"bins", "bins", "approximate number of bins of a histogram"},
+		{"largest", "largest",
+			"maximum `number` of rows and columns of a matrix; those that carry most are shown"},
 		{"columns", "facet_columns", "`number` of panels side by side"},
 	}
 }
 
-// addTo adds the flags, or some of them.
+// addTo adds the flags, or only some of them.
 func (c *chartFlags) addTo(flags *pflag.FlagSet, some ...string) {
 	c.values = make(map[string]string)
 	for _, f := range chartFlagList() {
@@ -58,7 +60,7 @@ func (c *chartFlags) addTo(flags *pflag.FlagSet, some ...string) {
 	}
 }
 
-// mapValue is a flag whose value is kept under its name.
+// mapValue is a flag that stores its value in a map.
 type mapValue struct {
 	values map[string]string
 	name   string
@@ -77,7 +79,7 @@ func (m *mapValue) String() string {
 func (m *mapValue) Set(s string) error { m.values[m.name] = s; return nil }
 func (m *mapValue) Type() string       { return m.what }
 
-// drawnMarks are the marks that --chart may name.
+// drawnMarks lists the values of --chart.
 func drawnMarks() []string {
 	var names []string
 	for _, m := range []queries.Mark{queries.Scatter, queries.Histogram, queries.Bar, queries.Line,
@@ -87,7 +89,7 @@ func drawnMarks() []string {
 	return names
 }
 
-// apply changes the header of a query as the flags say; given tells which flags are on the command line.
+// apply changes the header of a query by the flags. given reports whether a flag is on the command line.
 func (c *chartFlags) apply(q *queries.Query, given func(string) bool) error {
 	if given("zmax") && !given("scale") {
 		q.Chart.Scale = ""
@@ -109,7 +111,7 @@ func (c *chartFlags) apply(q *queries.Query, given func(string) bool) error {
 	return nil
 }
 
-// set follows one flag.
+// set applies one flag.
 func (c *chartFlags) set(q *queries.Query, f chartFlag) (err error) {
 	value := c.values[f.flag]
 	switch f.flag {
@@ -139,7 +141,7 @@ func (c *chartFlags) set(q *queries.Query, f chartFlag) (err error) {
 	return nil
 }
 
-// parseDrawn reads a mark that is drawn.
+// parseDrawn parses a value of --chart.
 func parseDrawn(s string) (queries.Mark, error) {
 	if s == "hist" {
 		return queries.Histogram, nil
@@ -152,7 +154,7 @@ func parseDrawn(s string) (queries.Mark, error) {
 	return 0, usagef("--chart %s, want one of %s", s, strings.Join(drawnMarks(), ", "))
 }
 
-// colorKey is the key of the header that a mark shows as colour.
+// colorKey returns the key of the header that a mark shows as colour.
 func colorKey(m queries.Mark) string {
 	for _, key := range []string{"fill", "category", "series"} {
 		if m.Reads(key) {

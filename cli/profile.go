@@ -7,21 +7,23 @@ import (
 	"runtime/pprof"
 )
 
-// profileFlags name the files that say where a command spends time and memory, for `go tool pprof`; empty is none. What runs in C, the matrix
-// products above all, shows as runtime.cgocall.
+// profileFlags name the files for profiles of time and memory, for `go tool pprof`; "" is none. C code, above
+// all the matrix products, shows up as runtime.cgocall.
 type profileFlags struct {
 	cpu, memory string
 }
 
 // flags defines the flags.
 func (p *profileFlags) flags() flagGroup {
-	g := newFlagGroup("Where time and memory go")
+	g := newFlagGroup("Profiles")
 	g.flags.StringVar(&p.cpu, "cpuprofile", "", "`file` for a CPU profile of the run; go tool pprof reads it")
-	g.flags.StringVar(&p.memory, "memprofile", "", "`file` for a profile of all allocations, made at the end of the run")
+	g.flags.StringVar(&p.memory, "memprofile", "",
+		"`file` for a profile of all allocations, made at the end of the run")
 	return g
 }
 
-// start creates both files, so that a run is not in vain, and begins. Stop ends the profiles; call it once.
+// start creates both files, so that a long run does not fail at the end, and begins the CPU profile. Call
+// stop once; it writes the profiles.
 func (p *profileFlags) start() (stop func() error, err error) {
 	var files []*os.File
 	closeAll := func() error {
@@ -54,7 +56,7 @@ func (p *profileFlags) start() (stop func() error, err error) {
 			pprof.StopCPUProfile()
 		}
 		if memory != nil {
-			runtime.GC() // so that what is in use is
+			runtime.GC() // so that only live memory counts as in use
 			fault = pprof.Lookup("allocs").WriteTo(memory, 0)
 		}
 		return errors.Join(fault, closeAll())

@@ -13,7 +13,7 @@ import (
 	"ducklens/ingest"
 )
 
-// A progressBar shows how far a run has come: a bar where its writer is a terminal, else a line now and then.
+// A progressBar shows the progress of a run: a bar on a terminal, otherwise a line every few seconds.
 type progressBar struct {
 	container *mpb.Progress
 	bar       *mpb.Bar
@@ -22,25 +22,26 @@ type progressBar struct {
 	between   time.Duration
 	now       func() time.Time
 	began     time.Time
-	first     int       // prompts that were there at the beginning, of a run that is resumed
-	said      time.Time // the last line
+	first     int       // prompts that a resumed run already had
+	said      time.Time // time of the last line
 }
 
-// betweenLines is the time from line to line. A short run has none.
+// betweenLines is the time between lines. A short run prints none.
 const betweenLines = 10 * time.Second
 
-// progressLines is the environment variable that asks for a line soon after each batch, for programs that show
-// them in place of each other.
+// progressLines is the environment variable that asks for a line soon after each batch, for programs that
+// show the latest line.
 const progressLines = "DUCKLENS_PROGRESS"
 
-// newProgressBar makes a bar on out. Call stop before anything else is written there.
+// newProgressBar returns a bar on out. Call stop before writing anything else there.
 func newProgressBar(out io.Writer) *progressBar {
 	f, ok := out.(*os.File)
 	between := betweenLines
 	if os.Getenv(progressLines) == "lines" {
 		between = time.Second / 4
 	}
-	return &progressBar{out: out, now: time.Now, between: between, terminal: ok && term.IsTerminal(int(f.Fd()))}
+	return &progressBar{out: out, now: time.Now, between: between,
+		terminal: ok && term.IsTerminal(int(f.Fd()))}
 }
 
 // show is an [ingest.Options.Progress].
@@ -68,17 +69,18 @@ func (p *progressBar) show(at ingest.Progress) {
 	p.bar.SetCurrent(int64(at.Prompts))
 }
 
-// pace says how many prompts are done in a second, and how long the rest takes; "" before any is.
+// pace returns the prompts per second and the time left, or "" before the first prompt.
 func (p *progressBar) pace(at ingest.Progress, now time.Time) string {
 	done, took := at.Prompts-p.first, now.Sub(p.began)
 	if done <= 0 || took <= 0 {
 		return ""
 	}
 	each := took / time.Duration(done)
-	return fmt.Sprintf(", %.3g a second, %s left", float64(done)/took.Seconds(), (each * time.Duration(at.Total-at.Prompts)).Round(time.Second))
+	return fmt.Sprintf(", %.3g a second, %s left", float64(done)/took.Seconds(),
+		(each * time.Duration(at.Total-at.Prompts)).Round(time.Second))
 }
 
-// stop takes the bar away.
+// stop removes the bar.
 func (p *progressBar) stop() {
 	if p.bar == nil {
 		return

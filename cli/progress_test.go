@@ -8,7 +8,8 @@ import (
 	"ducklens/ingest"
 )
 
-// Without a terminal a long run says now and then how many prompts are done, how fast, and how long the rest takes.
+// Without a terminal, a long run prints every few seconds the number of prompts done, the speed and the time
+// left.
 func TestProgressLines(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,12 +12,14 @@ import (
 	"ducklens/engine"
 	"ducklens/ingest"
 	"ducklens/ingest/prompts"
+	"ducklens/internal/advice"
 	"ducklens/schema"
 )
 
-// promptFlags are the choices about prompts.
+// promptFlags are the flags about prompts.
 type promptFlags struct {
 	source    string   // "ioi" or a file
+	called    string   // name of the prompts in the run; "" for the path of their file
 	texts     []string // files of texts without positions
 	whole     bool
 	window    int
@@ -27,27 +30,29 @@ type promptFlags struct {
 	limit     bool // -n was given
 }
 
-// ioi is the prompt source that is no file.
+// ioi is the prompt source that is not a file: the generator.
 const ioi = "ioi"
 
-// defaultPrompts is how many prompts the generator makes: as many as the published analysis of head 10.7 used.
+// defaultPrompts is the number of prompts that the generator makes: as many as the published analysis of head
+// 10.7 used.
 const defaultPrompts = 50
 
 // A promptSource is where prompts come from.
 type promptSource struct {
 	prompts iter.Seq2[schema.Prompt, error]
 	name    string   // in the manifest
-	names   []string // to draw random names from; nil if it has none
-	notices []string // what the user should know about it
+	names   []string // to draw random names from; nil if there are none
+	notices []string // notes to print
 
-	documents *prompts.Documents // texts without positions; nil for prompts with
+	documents *prompts.Documents // texts without positions; nil for prompts
 	templates *prompts.Templates // of the generator; nil for a file
-	own       bool               // the templates are ducklens's own
+	own       bool               // the templates ship with ducklens
 	sampling  prompts.Sampling
 }
 
-// fit leaves those of the generator's own names out of all draws that are several tokens of the model: attention to a name is
-// attention to one token. From a user's templates nothing is left out, as they draw what CPython draws from them.
+// fit removes the generator's own names that are several tokens of the model, because attention to a name is
+// attention to one token. A user's templates keep all names, so that the same seed draws the same prompts as
+// CPython.
 func (s *promptSource) fit(e ingest.Engine) error {
 	if !s.own {
 		return nil
@@ -58,23 +63,26 @@ func (s *promptSource) fit(e ingest.Engine) error {
 		return nil
 	}
 	if left := all - len(several); left < prompts.LeastNames {
-		return &hinted{fmt.Errorf("of the ioi generator's %d names %d are one token of this model, want at least %d", all, left, prompts.LeastNames),
-			"--templates FILE gives the generator other names, --prompts FILE prompts of your own"}
+		return advice.Add(fmt.Errorf(
+			"%[2]d of the ioi generator's %[1]d names are one token of this model, want at least %[3]d", all,
+			left, prompts.LeastNames),
+			"give the generator other names with --templates FILE, or your own prompts with --prompts FILE")
 	}
 	s.use(s.templates.Without(several))
-	s.notices = append(s.notices, fmt.Sprintf("%d of %d names are several tokens of this model and are left out", len(several), all))
+	s.notices = append(s.notices,
+		fmt.Sprintf("%d of %d names are several tokens of this model and are left out", len(several), all))
 	return nil
 }
 
-// withinText is what stands before a name that does not begin a text.
+// withinText precedes a name that does not begin a text.
 const withinText = "and "
 
-// use has prompts and random names drawn from templates.
+// use draws prompts and random names from templates.
 func (s *promptSource) use(t *prompts.Templates) {
 	s.templates, s.names, s.prompts = t, t.Names, t.Prompts(s.sampling)
 }
 
-// atNames says, of an error about a prompt from a user's templates, which of their names are to blame.
+// atNames adds to an error about a prompt from a user's templates which names are several tokens.
 func (s *promptSource) atNames(err error, e ingest.Engine) error {
 	if s.templates == nil || s.own || !errors.Is(err, engine.ErrPrompt) {
 		return err
@@ -87,28 +95,32 @@ func (s *promptSource) atNames(err error, e ingest.Engine) error {
 		return err
 	}
 	slices.Sort(several)
-	return &hinted{err, fmt.Sprintf("leave these names out of %s, they are several tokens: %s", s.name, strings.Join(slices.Compact(several), ", "))}
+	return advice.Add(err,
+		fmt.Sprintf("leave these names out of %s; each is several tokens: %s", s.name,
+			strings.Join(slices.Compact(several), ", ")))
 }
 
-// open gives the prompts.
+// open opens the prompts.
 func (f *promptFlags) open(ctx context.Context) (promptSource, error) {
 	if len(f.texts) > 0 {
 		d := &prompts.Documents{Paths: f.texts, Whole: f.whole}
-		source := promptSource{prompts: d.Prompts(ctx), name: strings.Join(f.texts, ", "), documents: d}
+		source := promptSource{prompts: d.Prompts(ctx), name: cmp.Or(f.called, strings.Join(f.texts, ", ")),
+			documents: d}
 		if f.limit {
 			source.prompts = first(source.prompts, f.sampling.N)
 		}
 		return source, nil
 	}
 	if f.source != ioi {
-		source := promptSource{prompts: prompts.File(ctx, f.source), name: f.source}
+		source := promptSource{prompts: prompts.File(ctx, f.source), name: cmp.Or(f.called, f.source)}
 		if f.names != "" {
 			var err error
 			if source.names, err = prompts.ReadNames(f.names); err != nil {
 				return source, err
 			}
 		} else {
-			source.notices = []string{"a file of prompts has no names to draw W_U[random name] from, and it is left out; --names FILE gives names"}
+			source.notices = []string{"W_U[random name] is left out, because a file of prompts has no " +
+				"names to draw it from; give some with --names FILE"}
 		}
 		if f.limit {
 			source.prompts = first(source.prompts, f.sampling.N)
@@ -128,7 +140,7 @@ func (f *promptFlags) open(ctx context.Context) (promptSource, error) {
 	return source, nil
 }
 
-// given takes the prompts of a folder of activations.
+// given returns the prompts of a folder of activations.
 func (f *promptFlags) given(e *engine.Engine, folder string) promptSource {
 	source := promptSource{prompts: e.GivenPrompts(), name: folder}
 	if f.limit {

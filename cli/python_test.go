@@ -9,11 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"ducklens/cli/demo"
 )
 
-// python gives a Python with the packages of the README's examples, or skips the test.
+// python returns a Python with the packages for the examples in docs, or skips the test.
 func python(t *testing.T) string {
 	t.Helper()
 	name := os.Getenv("DUCKLENS_PYTHON")
@@ -31,34 +29,25 @@ func python(t *testing.T) string {
 	return path
 }
 
-// TestReadmePython runs what the README shows for Python: the first things that a person with a notebook wants.
+// TestReadmePython runs the Python code of docs/file.md: the first things that a person with a notebook
+// wants.
 func TestReadmePython(t *testing.T) {
 	t.Parallel()
 	interpreter := python(t)
-	text, err := os.ReadFile("../README.md")
+	text, err := os.ReadFile("../docs/file.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, code, _ := strings.Cut(string(text), "```python\n")
 	code, _, closed := strings.Cut(code, "```")
 	if !closed {
-		t.Fatal("the README has no Python")
+		t.Fatal("docs/file.md has no Python")
 	}
-	// The model of the tests has other heads than GPT-2.
+	// The test model has other heads than GPT-2.
 	code = strings.NewReplacer("'10.7'", "'3.1'", "'L10H7'", "'L3H1'").Replace(code)
 	dir := t.TempDir()
-	model, file := filepath.Join(dir, "model"), filepath.Join(dir, "run.duckdb")
-	if err := demo.Extract(model); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{
-		{"ingest", "--model", model, "--head", "3.1,3.2", "-n", "20", "-o", file},
-		{"plot", file, "key_components", "-o", filepath.Join(dir, "key_components.json")},
-	} {
-		if code, _, stderr := run(t.Context(), args...); code != 0 {
-			t.Fatal(stderr)
-		}
-	}
+	file := runCopy(t, filepath.Join(dir, "run.duckdb"), "--head", "3.1,3.2", "-n", "7")
+	succeed(t, "plot", file, "key_components", "-o", filepath.Join(dir, "key_components.json"))
 	output, err := exec.CommandContext(t.Context(), interpreter, "testdata/readme.py", code, dir).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output)
@@ -84,16 +73,16 @@ func TestReadmePython(t *testing.T) {
 	if got, want := found[0], sum("SELECT sum(mean_diff) FROM heatmap(head := '3.1')"); got.Rows != 4 || got.Columns != 6 || math.Abs(got.Sum-want) > 1e-9 {
 		t.Errorf("heatmap %+v, want 4 x 6 cells that add up to %v", got, want)
 	}
-	if got := found[1]; got.N != 20 || got.Rows < 2 {
-		t.Errorf("means by template %+v, want some over 20 prompts in all", got)
+	if got := found[1]; got.N != 7 || got.Rows < 2 {
+		t.Errorf("means by template %+v, want some over 7 prompts in all", got)
 	}
 	if got := found[2]; got.Panels < 2 || !strings.Contains(got.Title, "Head 3.2") && !strings.Contains(got.Title, "Head 3.1") {
 		t.Errorf("figure %+v, want that of key_components", got)
 	}
 }
 
-// TestPythonPackage runs the tests of the Python package, from its wheel where pip can make one, and the Python of
-// its documentation.
+// TestPythonPackage runs the tests of the Python package, from its wheel where pip can make one, and the
+// Python of its documentation.
 func TestPythonPackage(t *testing.T) {
 	t.Parallel()
 	interpreter, packages := python(t), wheel(t, python(t))
@@ -108,8 +97,8 @@ func TestPythonPackage(t *testing.T) {
 	}
 }
 
-// wheel builds the wheel, with the program of the tests in it, and gives the folder that it is installed in: the
-// package's own where pip or hatchling is missing.
+// wheel builds the wheel with the tests' program, and returns the folder that it is installed in, or the
+// package's own folder if pip or hatchling is missing.
 func wheel(t *testing.T, interpreter string) string {
 	t.Helper()
 	source, err := filepath.Abs("../python")
@@ -141,3 +130,38 @@ func wheel(t *testing.T, interpreter string) string {
 	}
 	return installed
 }
+
+// TestDocsNotebook runs docs/notebook.ipynb from top to bottom and compares what its cells show with what is
+// stored. Run with -update to store what they show now; that takes all that its cells need.
+func TestDocsNotebook(t *testing.T) {
+	t.Parallel()
+	interpreter := python(t)
+	program, err := exec.LookPath("ducklens")
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"../python/tests/notebook.py", "../docs/notebook.ipynb"}
+	if *update {
+		args = append(args, "--update")
+	}
+	cmd := exec.CommandContext(t.Context(), interpreter, args...)
+	source, err := filepath.Abs("../python")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(os.Environ(), "DUCKLENS_PROGRAM="+program, "PYTHONPATH="+source, "PYTHONDONTWRITEBYTECODE=1", "HF_HUB_OFFLINE=1")
+	var told strings.Builder
+	cmd.Stderr = &told
+	said, err := cmd.Output()
+	switch code := cmd.ProcessState.ExitCode(); {
+	case code == cannotRun:
+		t.Skipf("%s cannot run notebooks: %s", interpreter, strings.TrimSpace(string(said)))
+	case err != nil:
+		t.Errorf("%v (make golden, then look at it)\n%s%s", err, said, told.String())
+	case len(said) > 0:
+		t.Logf("%s", said)
+	}
+}
+
+// cannotRun is the end of notebook.py's output if a required package is not installed.
+const cannotRun = 3

@@ -14,17 +14,20 @@ import (
 	"ducklens/schema/draft"
 )
 
-// outputFlags are those that name a file or folder to be made, in whatever command they are.
-var outputFlags = map[string]bool{"output": true, "parquet": true, "dir": true, "cpuprofile": true, "memprofile": true}
+// outputFlags are the flags, of any command, that name a file or folder to write.
+var outputFlags = map[string]bool{"output": true, "parquet": true, "dir": true, "cpuprofile": true,
+	"memprofile": true}
 
-// reach lists the files and folders that a command line names, for [confine.Process]: to read, every argument
-// and every value of a flag that is one; to write, the folders in which the files that are to be made will
-// lie.
+// reach lists the files and folders that a command line names, for [confine.Process]. To read: every argument
+// and flag value that is a file. To write: the folders of the files to be made.
 func reach(cmd *cobra.Command, args []string) (paths confine.Paths) {
 	for _, arg := range args {
 		read(&paths, arg)
 		if cmd.Name() == "inspect" {
 			readModel(&paths, arg)
+		}
+		if cmd.Flags().Lookup("data") != nil && isRegular(arg) { // it may be a catalogue
+			paths.Read = append(paths.Read, dataSetsBeside(arg)...)
 		}
 	}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -43,7 +46,7 @@ func reach(cmd *cobra.Command, args []string) (paths confine.Paths) {
 		}
 	})
 	switch cmd.Name() {
-	case "migrate", "add", "ablate": // in place
+	case "migrate", "add", "ablate": // these change a file
 		if len(args) > 0 {
 			write(&paths, args[0])
 		}
@@ -51,10 +54,20 @@ func reach(cmd *cobra.Command, args []string) (paths confine.Paths) {
 		if !cmd.Flags().Changed("output") { // NAME.svg
 			paths.Folders = append(paths.Folders, ".")
 		}
+	case "explore":
+		if folder := cmd.Flags().Lookup("export"); folder.Changed {
+			write(&paths, folder.Value.String())
+			read(&paths, cmd.Flags().Lookup("wasm").Value.String())
+			break
+		}
+		if port, err := cmd.Flags().GetInt("port"); err == nil {
+			paths.Ports = append(paths.Ports, port)
+		}
 	case "shell":
 		paths.Folders = append(paths.Folders, ".") // .plot
 		if atTerminal(cmd.InOrStdin()) {
-			if path, err := shell.HistoryPath(os.Getenv); err == nil && os.MkdirAll(filepath.Dir(path), 0o700) == nil {
+			if path, err := shell.HistoryPath(os.Getenv); err == nil &&
+				os.MkdirAll(filepath.Dir(path), 0o700) == nil {
 				paths.Folders = append(paths.Folders, filepath.Dir(path))
 			}
 		}
@@ -63,10 +76,10 @@ func reach(cmd *cobra.Command, args []string) (paths confine.Paths) {
 	return paths
 }
 
-// wantsTemporary tells whether a command keeps something in a temporary folder.
+// wantsTemporary reports whether a command needs a temporary folder.
 func wantsTemporary(cmd *cobra.Command, args []string) bool {
 	switch cmd.Name() {
-	case "verify", "demo":
+	case "verify", "demo", "explore":
 		return true
 	case "ingest":
 		if flagIs(cmd, "dry-run", "true") {
@@ -77,10 +90,12 @@ func wantsTemporary(cmd *cobra.Command, args []string) bool {
 			return true
 		}
 	}
-	return parquetFlag(cmd, "prompts") || parquetFlag(cmd, "text") || parquetFlag(cmd, "labels") || flagIs(cmd, "model", demoModel) || len(args) > 0 && args[0] == demoModel
+	return parquetFlag(cmd, "prompts") || parquetFlag(cmd, "text") || parquetFlag(cmd, "labels") ||
+		flagIs(cmd, "model", demoModel) || len(args) > 0 && args[0] == demoModel
 }
 
-// parquetFlag tells whether a flag names a Parquet file, or several files of which one is, which is read through a database that spills.
+// parquetFlag reports whether the value of a flag is a Parquet file, or a list with one. Parquet files are
+// read through a database, which may spill to disk.
 func parquetFlag(cmd *cobra.Command, name string) bool {
 	f := cmd.Flags().Lookup(name)
 	if f == nil {
@@ -90,20 +105,22 @@ func parquetFlag(cmd *cobra.Command, name string) bool {
 	if list, ok := f.Value.(pflag.SliceValue); ok {
 		values = list.GetSlice()
 	}
-	return slices.ContainsFunc(values, func(v string) bool { return strings.EqualFold(filepath.Ext(v), ".parquet") })
+	return slices.ContainsFunc(values,
+		func(v string) bool { return strings.EqualFold(filepath.Ext(v), ".parquet") })
 }
 
-// flagIs tells whether a command has a flag with a value.
+// flagIs reports whether a command has a flag with this value.
 func flagIs(cmd *cobra.Command, name, value string) bool {
 	f := cmd.Flags().Lookup(name)
 	return f != nil && f.Value.String() == value
 }
 
-// read adds what a word of the command line names, or a part of NAME=FILE:option=FILE, if it is there; a file
-// with the logs of a database.
+// read adds the files that a word of the command line names: the word itself, or parts of
+// NAME=FILE:option=FILE. A database comes with its logs.
 func read(paths *confine.Paths, word string) {
 	word = strings.TrimSpace(word)
-	names := append([]string{word}, strings.FieldsFunc(word, func(r rune) bool { return r == '=' || r == ':' })...)
+	names := append([]string{word},
+		strings.FieldsFunc(word, func(r rune) bool { return r == '=' || r == ':' })...)
 	if _, value, found := strings.Cut(word, "="); found {
 		names = append(names, value)
 	}
@@ -120,8 +137,8 @@ func read(paths *confine.Paths, word string) {
 	}
 }
 
-// readModel adds a model: a folder with what links in it lead to, as in the cache of a hub; a .gguf file with
-// those beside it, of which some may be its parts.
+// readModel adds a model: a folder with the targets of its links, as in the cache of a hub, or a .gguf file
+// with those beside it, which may be its parts.
 func readModel(paths *confine.Paths, name string) {
 	paths.Read = append(paths.Read, name)
 	folder, pattern := name, "*"
@@ -134,13 +151,14 @@ func readModel(paths *confine.Paths, name string) {
 	}
 	for _, e := range entries {
 		full := filepath.Join(folder, e.Name())
-		if fits, _ := filepath.Match(pattern, e.Name()); fits && (!isFolder(name) || e.Type()&os.ModeSymlink != 0) {
+		if fits, _ := filepath.Match(pattern, e.Name()); fits &&
+			(!isFolder(name) || e.Type()&os.ModeSymlink != 0) {
 			paths.Read = append(paths.Read, full, target(full))
 		}
 	}
 }
 
-// target gives the file that a link leads to.
+// target returns the file that a link leads to.
 func target(name string) string {
 	if real, err := filepath.EvalSymlinks(name); err == nil {
 		return real
@@ -148,8 +166,7 @@ func target(name string) string {
 	return name
 }
 
-// write adds the folder in which a file or folder is to be made: the nearest that is there. Of a device, only
-// itself is written to.
+// write adds the nearest existing folder above a file or folder to be made. A device is added itself.
 func write(paths *confine.Paths, name string) {
 	if name == "" {
 		return
@@ -165,4 +182,10 @@ func write(paths *confine.Paths, name string) {
 		}
 		paths.Folders = append(paths.Folders, dir)
 	}
+}
+
+// isRegular reports whether path is a regular file or a link to one.
+func isRegular(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }

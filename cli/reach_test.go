@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// TestReach holds which files a command keeps when it gives up all others.
+// TestReach checks which files a command keeps when it gives up all others.
 func TestReach(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	for _, name := range []string{"hub/blobs/123", "hub/snapshots/main/tokenizer.json", "parts/a-00001-of-00002.gguf", "parts/a-00002-of-00002.gguf", "run.duckdb", "other.duckdb",
-		"parts/secret", "p.jsonl", "p.parquet", "n.txt", "t.json", "mine.npy", "yours.npy", "own/a.sql", "secret", "real/run.duckdb", "export/ducklens.json"} {
+		"parts/secret", "p.jsonl", "p.parquet", "n.txt", "t.json", "mine.npy", "yours.npy", "own/a.sql", "secret", "real/run.duckdb", "export/ducklens/x.json"} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -28,23 +28,24 @@ func TestReach(t *testing.T) {
 		}
 	}
 	const model = "hub/snapshots/main hub/blobs/123"
+	// The folder export is a data set: beside a file that may be its catalogue, it may be read.
 	for _, c := range []struct{ line, read, folders, write string }{
-		{"info run.duckdb", "run.duckdb", "", ""},
-		{"query run.duckdb key_components", "run.duckdb", "", ""},
-		{"query run.duckdb own/a.sql -o answers/x.csv", "run.duckdb own/a.sql", ".", ""}, // the folder is not there
-		{"query run.duckdb -e secret2 -o own/x.csv", "run.duckdb", "own", ""},
-		{"query run.duckdb -e X -o /dev/null", "run.duckdb", "", "/dev/null"},
-		{"query link.duckdb -e X", "link.duckdb", "", ""},
+		{"info run.duckdb", "export run.duckdb", "", ""},
+		{"query run.duckdb key_components", "export run.duckdb", "", ""},
+		{"query run.duckdb own/a.sql -o answers/x.csv", "export run.duckdb own/a.sql", ".", ""}, // the folder is not there
+		{"query run.duckdb -e secret2 -o own/x.csv", "export run.duckdb", "own", ""},
+		{"query run.duckdb -e X -o /dev/null", "export run.duckdb", "", "/dev/null"},
+		{"query link.duckdb -e X", "export link.duckdb", "", ""},
 		{"query no.duckdb -e X", "", "", ""},
-		{"plot run.duckdb key_components", "run.duckdb", ".", ""},
-		{"plot run.duckdb key_components -o own/x.svg", "run.duckdb", "own", ""},
-		{"report run.duckdb --queries own", "run.duckdb own", ".", ""},
+		{"plot run.duckdb key_components", "export run.duckdb", ".", ""},
+		{"plot run.duckdb key_components -o own/x.svg", "export run.duckdb", "own", ""},
+		{"report run.duckdb --queries own", "export run.duckdb own", ".", ""},
 		{"figures build run.duckdb", "run.duckdb", ".", ""},
 		{"figures build run.duckdb --dir own/figures", "run.duckdb", "own", ""},
-		{"verify run.duckdb", "run.duckdb", "", ""},
+		{"verify run.duckdb", "export run.duckdb", "", ""},
 		{"diff run.duckdb other.duckdb", "run.duckdb other.duckdb", "", ""},
-		{"schema run.duckdb score", "run.duckdb", "", ""},
-		{"shell run.duckdb", "run.duckdb", ".", ""},
+		{"schema run.duckdb score", "export run.duckdb", "", ""},
+		{"shell run.duckdb", "export run.duckdb", ".", ""},
 		{"queries check own --file run.duckdb", "own run.duckdb", "", ""},
 		{"queries add run.duckdb own", "run.duckdb own", ".", ""},
 		{"migrate link.duckdb", "link.duckdb", ". real", ""},
@@ -76,7 +77,7 @@ func TestReach(t *testing.T) {
 	}
 }
 
-// names gives the files of a list that are there, once each, by their full names.
+// names returns the files of a list with their full names, without duplicates.
 func names(t *testing.T, list []string) []string {
 	t.Helper()
 	set := map[string]bool{}

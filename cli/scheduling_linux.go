@@ -7,15 +7,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PreferThroughput tells the system that nobody waits for the single steps of this process, only for the end: Linux then lets a
-// thread that wakes up wait for its turn. Without it, an ingest on two cores is interrupted some ninety times for each prompt, by
-// the writer, the collector and Go's monitor, and every time a product finds its operands gone from the cache.
+// PreferThroughput sets the batch scheduling policy for the process: Linux then makes a thread that wakes up
+// wait for its turn. With the normal policy, the writer, the garbage collector and Go's monitor interrupt an
+// ingest on two cores some ninety times per prompt, and each time a matrix product finds its operands gone
+// from the cache.
 //
-// It holds for all threads of the process from now on, and for processes that they start, so it is for programs. It is a hint: where
-// the system does not take it, or has been told something else about a thread, all stays as it was.
+// The policy applies to all threads of the process from now on, and to processes that they start, so only
+// programs should call it. It is a hint: if the system refuses it, or a thread already has another policy,
+// nothing changes.
 func PreferThroughput() {
 	seen := map[int]bool{}
-	for more := true; more; { // threads that are made meanwhile come with the next round
+	for more := true; more; { // the next round catches threads created meanwhile
 		more = false
 		threads, err := os.ReadDir("/proc/self/task")
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 	"ducklens/cli"
 )
 
-// Threads that are there and threads that they make take turns; what else was said of a thread stays.
+// Existing and new threads get the batch policy, and a thread with another policy keeps it.
 func TestPreferThroughput(t *testing.T) {
 	// thread gives a thread what is wanted and asks, once it may, what has become of it.
 	thread := func(policy uint32, nice int32) (ask func() *unix.SchedAttr) {

@@ -2,5 +2,5 @@
 
 package cli
 
-// PreferThroughput tells the system that nobody waits for the single steps of this process. Only Linux is told.
+// PreferThroughput does nothing, because only Linux has a policy for it.
 func PreferThroughput() {}

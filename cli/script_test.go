@@ -30,7 +30,7 @@ import (
 
 // TestMain makes the test binary serve as the program ducklens in scripts, with the signal handling of main.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(packageTests{m}, map[string]func(){
 		"ducklens": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			context.AfterFunc(ctx, stop)
@@ -51,8 +51,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScripts runs the scripts in testdata/script. In each, $MODEL is the demo model (4 layers, 4 heads) and
-// gpt2 a model of 12 layers with 16 heads, so that commands can be written as a user writes them.
+// TestScripts runs the scripts in testdata/script. $MODEL is the demo model (4 layers, 4 heads), and gpt2 a
+// model of 12 layers with 16 heads, so that scripts can use commands as users write them.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, params(t, "testdata/script"))
@@ -60,26 +60,29 @@ func TestScripts(t *testing.T) {
 
 // params are the settings of a run over a folder of scripts.
 func params(t *testing.T, dir string) testscript.Params {
-	models := t.TempDir()
-	small, large := filepath.Join(models, "demo"), filepath.Join(models, "gpt2")
-	if err := demo.Extract(small); err != nil {
-		t.Fatal(err)
-	}
-	if err := tile(small, large); err != nil {
-		t.Fatal(err)
-	}
+	small, large := demoModel(t), largeModel(t)
 	return testscript.Params{
 		Dir:                dir,
 		RequireUniqueNames: true,
+		// A slow machine is no fault: the test binary has a limit of its own.
+		Deadline: time.Now().Add(24 * time.Hour),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("MODEL", small)
 			env.Setenv("NODE_PATH", os.Getenv("DUCKLENS_NODE_MODULES"))
 			return os.Symlink(large, filepath.Join(env.WorkDir, "gpt2"))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"model":     modelCommand,
+			"model": modelCommand,
+			"made":  madeCommand(t),
+			"demonstration": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 1 {
+					ts.Fatalf("usage: demonstration DIR")
+				}
+				copyTree(t, demoFolder(t), ts.MkAbs(args[0])) // what ducklens demo has left
+			},
 			"edit":      editCommand,
 			"truncate":  truncateCommand,
+			"glob":      globCommand,
 			"overwrite": overwriteCommand,
 			"lock":      lockCommand,
 			"sql":       sqlCommand,
@@ -90,8 +93,8 @@ func params(t *testing.T, dir string) testscript.Params {
 	}
 }
 
-// tile writes to folder large a model with the weights of the one in small three times over: 12 layers of 16 heads.
-func tile(small, large string) error {
+// tile writes to a folder a model with the weights of the demo's three times over: 12 layers of 16 heads.
+func tile(large string) error {
 	const times = 3
 	if err := demo.Extract(large); err != nil {
 		return err
@@ -156,12 +159,23 @@ func tile(small, large string) error {
 	return os.WriteFile(path, config, 0o644)
 }
 
-// model DIR: writes the demo model to DIR.
+// model DIR writes the demo model to DIR.
 func modelCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: model DIR")
 	}
 	ts.Check(demo.Extract(ts.MkAbs(args[0])))
+}
+
+// made FILE FLAG...: copies to FILE what ducklens ingest makes of the demo's model with the flags, which all
+// scripts have made once.
+func madeCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) < 2 {
+			ts.Fatalf("usage: made FILE FLAG...")
+		}
+		runCopy(t, ts.MkAbs(args[0]), args[1:]...)
+	}
 }
 
 // edit FILE REGEXP NEW: replaces every match in a file, of which there must be one.
@@ -178,7 +192,7 @@ func editCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(path, pattern.ReplaceAll(text, []byte(args[2])), 0o644))
 }
 
-// truncate FILE BYTES: cuts a file short, or, with a negative number, so many bytes off its end.
+// truncate FILE BYTES truncates a file to a length or, if negative, removes bytes at its end.
 func truncateCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: truncate FILE BYTES")
@@ -186,6 +200,9 @@ func truncateCommand(ts *testscript.TestScript, neg bool, args []string) {
 	n, err := strconv.ParseInt(args[1], 10, 64)
 	ts.Check(err)
 	path := ts.MkAbs(args[0])
+	if found, err := filepath.Glob(path); err == nil && len(found) > 0 {
+		path = found[0]
+	}
 	if n < 0 {
 		stat, err := os.Stat(path)
 		ts.Check(err)
@@ -194,7 +211,21 @@ func truncateCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Truncate(path, n))
 }
 
-// overwrite FILE OFFSET HEX: writes bytes over those of a file.
+// glob PATTERN N checks that N files match.
+func globCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: glob PATTERN N")
+	}
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	found, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(found) != want {
+		ts.Fatalf("%d files match %s, want %d: %v", len(found), args[0], want, found)
+	}
+}
+
+// overwrite FILE OFFSET HEX overwrites bytes of a file.
 func overwriteCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: overwrite FILE OFFSET HEX")
@@ -210,7 +241,7 @@ func overwriteCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(f.Close())
 }
 
-// lock FILE: holds a database file open for writing, in this process, until the script ends.
+// lock FILE keeps a database file open for writing, in this process, until the script ends.
 func lockCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: lock FILE")
@@ -221,7 +252,7 @@ func lockCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(db.Ping())
 }
 
-// sql FILE STATEMENT: changes a database file behind the back of ducklens.
+// sql FILE STATEMENT changes a database file with DuckDB itself.
 func sqlCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: sql FILE STATEMENT")
@@ -233,7 +264,8 @@ func sqlCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(db.Close())
 }
 
-// npy FILE RULE DIMENSION...: writes an array of float32. The entries follow the rule: varied, zero, or nan in one place.
+// npy FILE RULE DIMENSION... writes an array of float32. The rule is varied, zero, or nan for a NaN in one
+// place.
 func npyCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: npy FILE varied|zero|nan DIMENSION...")
@@ -256,7 +288,7 @@ func npyCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), npyFile(shape, values), 0o644))
 }
 
-// npyFile is the content of a NumPy file with an array of float32.
+// npyFile returns a NumPy file with an array of float32.
 func npyFile(shape []int, values []float32) []byte {
 	sizes := strings.Trim(strings.ReplaceAll(fmt.Sprint(shape), " ", ", "), "[]")
 	if len(shape) == 1 {
@@ -272,7 +304,7 @@ func npyFile(shape []int, values []float32) []byte {
 	return file
 }
 
-// profile FILE WORD: wants a profile, which is compressed, with a word in it.
+// profile FILE WORD checks that FILE is a compressed profile that contains a word.
 func profileCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: profile FILE WORD")
@@ -288,7 +320,7 @@ func profileCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// code N COMMAND...: runs a command and wants exit code N.
+// code N COMMAND... runs a command and checks its exit code.
 func codeCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: code N COMMAND...")

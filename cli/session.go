@@ -5,17 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"ducklens/ingest/prompts"
+	"ducklens/internal/advice"
 	"ducklens/internal/regular"
 	"ducklens/queries"
 	"ducklens/queries/session"
@@ -23,11 +26,11 @@ import (
 	"ducklens/schema/draft"
 )
 
-// A question is what commands that ask a file have in common: which parameters are set, and what the query
-// may use.
+// A question is what the commands that query a file have in common: the parameters, and the limits of a
+// query.
 type question struct {
 	set     []string
-	labels  string // a file
+	labels  string // file of labels
 	limits  session.Options
 	memory  bytesFlag
 	timeout time.Duration
@@ -35,17 +38,22 @@ type question struct {
 
 // addTo adds the flags of a question.
 func (q *question) addTo(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&q.set, "set", nil, "give a parameter of the query a `name=value`, such as head=10.7; may come again")
-	flags.StringVar(&q.labels, "labels", "", "`file` of labels of examples, by text or example_id: further columns stand in the view example_field")
+	flags.StringArrayVar(&q.set, "set", nil,
+		"set a parameter of the query: `name=value`, such as head=10.7; may be repeated")
+	flags.StringVar(&q.labels, "labels", "",
+		"`file` of labels of examples, by text or example_id; its other columns appear in the view "+
+			"example_field")
 	q.memory = session.DefaultMemory
-	flags.Var(&q.memory, "memory", "most memory that the query may use; its answer, up to 512 MB, comes beside it")
-	flags.DurationVar(&q.timeout, "timeout", defaultTimeout, "most time that a query may take, such as 30s; 0 is no limit")
-	flags.IntVar(&q.limits.Threads, "threads", 0, "threads of the query; 0 is 1, which adds sums up in one order")
+	flags.Var(&q.memory, "memory", "maximum memory for the query; the answer may take up to 512 MB more")
+	flags.DurationVar(&q.timeout, "timeout", defaultTimeout,
+		"maximum time for a query, such as 30s; 0 is no limit")
+	flags.IntVar(&q.limits.Threads, "threads", 0,
+		"threads for the query; 0 is 1, which always sums in the same order")
 }
 
-// open opens the file for a question. What there is to say about its labels goes to notes.
+// open opens the file. Remarks about its labels go to notes.
 func (q *question) open(ctx context.Context, path string, notes io.Writer) (*session.Session, error) {
-	q.limits.Memory, q.limits.Time = int64(q.memory), q.timeout
+	q.limits.Memory, q.limits.Time, q.limits.Data = int64(q.memory), q.timeout, dataFolder(ctx)
 	if err := q.limits.Validate(); err != nil {
 		return nil, asUsage(err)
 	}
@@ -59,28 +67,33 @@ func (q *question) open(ctx context.Context, path string, notes io.Writer) (*ses
 			return nil, err
 		}
 	}
-	s, err := p.watch(q.timeout, func() (*session.Session, error) { return session.Open(ctx, path, q.limits) })
+	s, err := p.watch(q.timeout,
+		func() (*session.Session, error) { return session.Open(ctx, path, q.limits) })
 	if err != nil || labels == nil {
 		return s, err
 	}
 	joined, err := s.Label(ctx, labels)
 	if err == nil && len(joined.Unused) == len(labels) {
-		err = &hinted{fmt.Errorf("labels %s: no example of %s has one of its texts or numbers", q.labels, path),
-			fmt.Sprintf("texts are compared letter by letter; the first is %s", labelOf(labels[0]))}
+		err = advice.Add(fmt.Errorf("labels %s: no example of %s has any of its texts or numbers", q.labels,
+			path),
+			fmt.Sprintf("texts must match exactly; the first is %s", labelOf(labels[0])))
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	if n := len(joined.Unused); n > 0 {
-		fmt.Fprintf(notes, "note: %d of %s in %s %s no example here, the first is %s\n", n, plural(len(labels), "row"), q.labels, map[bool]string{true: "has", false: "have"}[n == 1], labelOf(labels[joined.Unused[0]]))
+		fmt.Fprintf(notes, "note: %d of %s in %s %s no example in the file; the first is %s\n", n,
+			plural(len(labels), "row"), q.labels, map[bool]string{true: "has", false: "have"}[n == 1],
+			labelOf(labels[joined.Unused[0]]))
 	}
 	if joined.Labelled < joined.Of {
-		fmt.Fprintf(notes, "note: %d of %d examples have a label of %s\n", joined.Labelled, joined.Of, q.labels)
+		fmt.Fprintf(notes, "note: %d of %d examples have a label in %s\n", joined.Labelled, joined.Of,
+			q.labels)
 	}
 	return s, nil
 }
 
-// labelOf says whose label it is.
+// labelOf names the example of a label.
 func labelOf(l schema.Label) string {
 	if l.Example < 0 {
 		return strconv.Quote(l.Text)
@@ -88,12 +101,12 @@ func labelOf(l schema.Label) string {
 	return fmt.Sprintf("example %d", l.Example)
 }
 
-// openToAsk opens the file for questions that ducklens itself asks: within the limits that flags have where they are not given.
+// openToAsk opens the file for queries of ducklens itself, with the default limits.
 func openToAsk(ctx context.Context, path string) (*session.Session, error) {
 	return (&question{timeout: defaultTimeout}).open(ctx, path, io.Discard)
 }
 
-// values reads --set.
+// values parses --set.
 func (q *question) values() (map[string]string, error) {
 	values := make(map[string]string, len(q.set))
 	for _, s := range q.set {
@@ -109,8 +122,8 @@ func (q *question) values() (map[string]string, error) {
 	return values, nil
 }
 
-// find gives the saved query that a command names: a .sql file of the user's; else one that ships with
-// ducklens; else one that the run file carries. Of the file's own, broken ones are told to stderr.
+// find returns the saved query with a name: a user's .sql file, a query that ships with ducklens, or one in
+// the run file. Broken ones in the file are reported on stderr.
 func find(ctx context.Context, s *session.Session, name string, stderr io.Writer) (queries.Query, error) {
 	if strings.HasSuffix(name, ".sql") {
 		return readQuery(name)
@@ -130,7 +143,9 @@ func find(ctx context.Context, s *session.Session, name string, stderr io.Writer
 		}
 	}
 	if q, err = queries.Find(list, name); err != nil && strings.ContainsAny(name, " ;(*") {
-		return q, &usageError{err: fmt.Errorf("%q is no name of a saved query", name), hint: "SQL of your own goes behind -e"}
+		return q,
+			&usageError{err: fmt.Errorf("%q is not the name of a saved query", name),
+				hint: "give your own SQL with -e"}
 	}
 	return q, err
 }
@@ -144,7 +159,7 @@ func readQuery(path string) (queries.Query, error) {
 	return queries.ReadFile(regular.DirFS(dir), name)
 }
 
-// completeQuery completes FILE by files and NAME by the names of saved queries.
+// completeQuery completes FILE with files and NAME with the names of saved queries.
 func completeQuery(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	switch len(args) {
 	case 0:
@@ -187,27 +202,51 @@ func (b *bytesFlag) Set(s string) error {
 	return nil
 }
 
-// writeFile writes a file so that it appears whole or not at all; an existing one is replaced, unless it is a database.
+// writeFile writes a file so that it appears complete or not at all. It replaces an existing file unless that
+// is a database.
 func writeFile(path string, write func(io.Writer) error) error {
-	if err := spareDatabase(path); err != nil {
+	if err := writable(path); err != nil {
 		return err
 	}
-	if dir := filepath.Dir(path); !isFolder(dir) {
-		err := fmt.Errorf("write %s: there is no folder %s", path, dir)
-		return &hinted{err, "make it first: mkdir -p " + quote(dir)}
-	}
 	if err := draft.WriteFile(path, write); err != nil {
-		return fmt.Errorf("write %s: %w", path, pathless(err))
+		return atOutput(fmt.Errorf("write %s: %w", path, pathless(err)))
 	}
 	return nil
 }
 
-// writeInFolder writes a file of a folder of outputs as [writeFile] does. A link there is nobody's choice on the command
-// line, and what it leads to may lie anywhere.
+// atOutput adds a hint to an error about an output, if the place is wrong.
+func atOutput(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return advice.Add(err, "choose a folder that you may write to")
+	case errors.Is(err, syscall.ENOSPC):
+		return advice.Add(err, "free some space, or write to another disk")
+	}
+	return err
+}
+
+// writable returns the error that [writeFile] would give for the path alone, for commands that compute long
+// before they write.
+func writable(path string) error {
+	if err := spareDatabase(path); err != nil {
+		return err
+	}
+	if isFolder(path) {
+		return advice.Add(fmt.Errorf("write %s: it is a folder", path), "name a file in it")
+	}
+	if dir := filepath.Dir(path); !isFolder(dir) {
+		err := fmt.Errorf("write %s: folder %s does not exist", path, dir)
+		return advice.Add(err, "make it first: mkdir -p "+quote(dir))
+	}
+	return nil
+}
+
+// writeInFolder writes a file into a folder of outputs as [writeFile] does. It refuses to follow a link,
+// because nobody named the link on the command line and it may lead anywhere.
 func writeInFolder(path string, write func(io.Writer) error) error {
 	if to, err := os.Readlink(path); err == nil {
-		err := fmt.Errorf("write %s: it is a link to %s, left alone", path, to)
-		return &hinted{err, "remove the link, or choose another folder"}
+		err := fmt.Errorf("write %s: it is a link to %s and was left alone", path, to)
+		return advice.Add(err, "remove the link, or choose another folder")
 	}
 	return writeFile(path, write)
 }
@@ -217,7 +256,7 @@ func isFolder(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// pathless takes the name of a temporary file out of an error of the system.
+// pathless removes the name of a temporary file from a system error.
 func pathless(err error) error {
 	var failed *os.PathError
 	if errors.As(err, &failed) {
@@ -230,13 +269,15 @@ func pathless(err error) error {
 	return err
 }
 
-// ask asks a question that ducklens itself wrote. A parameter that is not set is NULL.
-func ask(ctx context.Context, s *session.Session, sql string, set map[string]string) (*queries.Result, error) {
+// ask runs a query of ducklens itself. A parameter without a value is NULL.
+func ask(
+	ctx context.Context, s *session.Session, sql string, set map[string]string,
+) (*queries.Result, error) {
 	q, err := queries.AdHoc(sql)
 	if err != nil {
 		return nil, err
 	}
-	for i := range q.Params { // its SQL knows what a parameter that is not set stands for
+	for i := range q.Params { // the SQL handles NULL
 		q.Params[i].Needed = false
 	}
 	return s.Run(ctx, q, set)

@@ -2,5 +2,5 @@
 
 package cli
 
-// ignoreFileSize does nothing where no signal tells about the size of files.
+// ignoreFileSize does nothing, because only Unix signals a limit on file sizes.
 func ignoreFileSize() {}

@@ -7,6 +7,6 @@ import (
 	"syscall"
 )
 
-// ignoreFileSize makes a write beyond a limit on the size of files an error like any other. The signal that comes with it would end the process, and
-// without a word where it meets a thread of DuckDB.
+// ignoreFileSize turns a write beyond the limit on file sizes into an ordinary error. Otherwise the signal
+// would end the process, without a message if it reached a thread of DuckDB.
 func ignoreFileSize() { signal.Ignore(syscall.SIGXFSZ) }

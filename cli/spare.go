@@ -7,10 +7,12 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"ducklens/internal/advice"
 )
 
-// spare refuses a command line whose output would replace a file that the command reads, or a database by what is
-// none. Whether one database may replace another is a matter of --force.
+// spare refuses an output that would replace a file that the command reads, or a database if the output is
+// not one. Whether one database may replace another is decided by --force.
 func spare(cmd *cobra.Command, args []string) error {
 	var inputs []string
 	for _, flag := range []string{"output", "cpuprofile", "memprofile"} {
@@ -33,48 +35,48 @@ func spare(cmd *cobra.Command, args []string) error {
 		}
 		for _, input := range inputs {
 			if info, err := os.Stat(input); err == nil && os.SameFile(info, there) {
-				err := fmt.Errorf("write %s: the command reads this file, and would replace it", output)
-				return &hinted{err, "choose another name for the output"}
+				err := fmt.Errorf("write %s: the command also reads this file", output)
+				return advice.Add(err, "choose another name for the output")
 			}
 		}
 	}
 	return nil
 }
 
-// modelFiles lists what lies in the folder of --model.
+// modelFiles lists the files in the folder of --model.
 func modelFiles(cmd *cobra.Command) (list []string) {
 	f := cmd.Flags().Lookup("model")
 	if f == nil {
 		return nil
 	}
-	entries, _ := os.ReadDir(f.Value.String()) // none, where it is a file
+	entries, _ := os.ReadDir(f.Value.String()) // none if it is a file
 	for _, e := range entries {
 		list = append(list, filepath.Join(f.Value.String(), e.Name()))
 	}
 	return list
 }
 
-// makesDatabase tells whether -o of a command names a database.
+// makesDatabase reports whether -o of a command names a database.
 func makesDatabase(cmd *cobra.Command) bool {
 	switch cmd.Name() {
-	case "ingest", "import", "merge":
+	case "ingest", "import", "merge", "gather":
 		return true
 	}
 	return false
 }
 
-// spareDatabase refuses to write what is no database over one.
+// spareDatabase refuses to replace a database with anything else.
 func spareDatabase(path string) error {
 	if !isDatabase(path) {
 		return nil
 	}
-	err := fmt.Errorf("write %s: this file is a DuckDB database, and would be replaced by what is none", path)
-	return &hinted{err, "choose another name for the output, or remove the database yourself"}
+	err := fmt.Errorf("write %s: this file is a DuckDB database, and the output is not", path)
+	return advice.Add(err, "choose another name for the output, or remove the database first")
 }
 
-// isDatabase tells whether path is a file that begins as those of DuckDB do.
+// isDatabase reports whether a file has the magic bytes of DuckDB.
 func isDatabase(path string) bool {
-	info, err := os.Stat(path) // opening a pipe would wait for its other end
+	info, err := os.Stat(path) // opening a pipe would block
 	if err != nil || !info.Mode().IsRegular() {
 		return false
 	}
@@ -83,7 +85,7 @@ func isDatabase(path string) bool {
 		return false
 	}
 	defer f.Close()
-	const sum, magic = 8, "DUCK" // a checksum stands before the magic bytes
+	const sum, magic = 8, "DUCK" // a checksum comes before the magic bytes
 	head := make([]byte, sum+len(magic))
 	_, err = io.ReadFull(f, head)
 	return err == nil && string(head[sum:]) == magic

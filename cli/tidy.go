@@ -13,8 +13,8 @@ import (
 	"ducklens/schema/draft"
 )
 
-// tidy removes what processes that were killed have left beside the files that a command names, and says so. What cannot be
-// removed is in nobody's way.
+// tidy removes what killed processes have left beside the files that a command names, and says so. It ignores
+// what it cannot remove, because that is harmless.
 func tidy(cmd *cobra.Command, args []string) {
 	names := args
 	for _, flag := range []string{"output", "parquet"} {
@@ -32,17 +32,19 @@ func tidy(cmd *cobra.Command, args []string) {
 			}
 		}
 	}
-	if f := cmd.Flags().Lookup("dir"); f != nil { // of figures
+	if f := cmd.Flags().Lookup("dir"); f != nil { // the folder of figures
 		gone, _ := draft.CleanFolder(f.Value.String())
 		removed = append(removed, gone...)
 	}
 	for _, path := range removed {
-		fmt.Fprintf(cmd.ErrOrStderr(), "note: removed %s, which a ducklens that was killed has left\n", filepath.Base(path))
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: removed %s, left by a ducklens process that was killed\n",
+			filepath.Base(path))
 	}
 }
 
-// replacedNote deals with the second name that releases before 0.1.0 gave a file while ingest --force replaced it, and gives what there is
-// to say about it. A second name of the same file goes; one of another file may be all that is left of a run.
+// replacedNote handles NAME.replaced, the second name that releases before 0.1.0 gave a file while ingest
+// --force replaced it. It removes a second name of the same file. Another file may be all that is left of a
+// run, so it stays, and the note says what to do.
 func replacedNote(target string) string {
 	name := target + ".replaced"
 	second, err := os.Lstat(name)
@@ -53,12 +55,17 @@ func replacedNote(target string) string {
 	switch {
 	case err == nil && os.SameFile(first, second):
 		if os.Remove(name) == nil {
-			return fmt.Sprintf("removed %s, a second name of %s that an ingest which was killed has left", filepath.Base(name), filepath.Base(target))
+			return fmt.Sprintf("removed %s, a second name of %s left by an ingest that was killed",
+				filepath.Base(name), filepath.Base(target))
 		}
 	case err == nil:
-		return fmt.Sprintf("%s is a file that an ingest --force which was killed was to replace; remove it if you do not need it", filepath.Base(name))
+		return fmt.Sprintf(
+			"%s is a file that an ingest --force was replacing when it was killed; "+
+				"remove it if you do not need it", filepath.Base(name))
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Sprintf("%s is a file that an ingest --force which was killed was to replace; mv gives it its name back", filepath.Base(name))
+		return fmt.Sprintf(
+			"%s is a file that an ingest --force was replacing when it was killed; restore its name with mv",
+			filepath.Base(name))
 	}
 	return ""
 }

@@ -22,36 +22,40 @@ import (
 )
 
 const (
-	// defaultTimeout ends a query that a stranger made to run for ever. Queries on the files of runs of days take seconds; one that
-	// takes minutes is told about --timeout.
+	// defaultTimeout ends a query that never would, which may come from somebody else's file. Queries on the
+	// files of runs that took days take seconds; the error of one that takes minutes mentions --timeout.
 	defaultTimeout = 5 * time.Minute
 
 	// wholeTimeout is for commands that read all of a file.
 	wholeTimeout = 30 * time.Minute
 
-	// patience is how long a query, or a command that is interrupted, may go on after its end before the process is ended for
-	// it. A single call of some scalar functions of DuckDB takes that long, and one of them may never return.
+	// patience is how long a query may continue after its time is over, or a command after an interrupt,
+	// before the process ends. A single call of some of DuckDB's scalar functions takes that long, and may
+	// never return.
 	patience = 5 * time.Second
 
-	// promptness is how long a command may go on after an interrupt. Most stop by themselves at once; what
-	// waits in one call, of DuckDB or of the system, does not.
+	// promptness is how long a command may continue after an interrupt. Most stop at once by themselves; one
+	// that waits in a call of DuckDB or of the system does not.
 	promptness = 120 * time.Millisecond
 )
 
-// A process is the one that a command runs in, where it has one to itself. Its methods do nothing on a nil process.
+// A process is the operating system's process, if the command has it to itself. Methods of a nil process do
+// nothing.
 type process struct {
 	once      sync.Once
-	over      atomic.Bool // [Run] has returned: nothing is left to be ended, whatever becomes of the context
-	terminal  *term.State // as it was found; nil where standard input is none
-	temporary string      // folder of its own, or ""
+	ending    sync.Mutex  // held for good by what ends the process: [Run], or leave
+	terminal  *term.State // the state to restore; nil if standard input is not a terminal
+	temporary string      // its temporary folder, or ""
+	browser   *browser    // of `ducklens explore`; nil to open none
 	words     atomic.Pointer[lastWords]
 }
 
-// lastWords are what a process says that is ended by an interrupt. A command that has something to lose says
-// so, and is waited for.
+// lastWords say how an interrupt ends a process. A process with something to lose waits. One that runs until
+// it is interrupted, such as a server, is done and prints nothing.
 type lastWords struct {
 	why  string
 	wait bool
+	done bool
 }
 
 // say sets the last words.
@@ -63,8 +67,9 @@ func (p *process) say(words lastWords) {
 
 type processKey struct{}
 
-// OwnProcess tells [Run] that it has the process to itself. Commands that run SQL then limit the address space, since DuckDB does not count
-// all memory against its own limit, and end the process if DuckDB does not stop when it is told to.
+// OwnProcess tells [Run] that it has the process to itself. Commands that run SQL then limit the address
+// space, because DuckDB does not count all its memory against its own limit, and end the process if DuckDB
+// does not stop in time.
 func OwnProcess(ctx context.Context) context.Context {
 	ignoreFileSize()
 	p := &process{}
@@ -74,16 +79,16 @@ func OwnProcess(ctx context.Context) context.Context {
 	return context.WithValue(ctx, processKey{}, p)
 }
 
-// ownProcess gives the process of [OwnProcess], or nil.
+// ownProcess returns the process of [OwnProcess], or nil.
 func ownProcess(ctx context.Context) *process {
 	p, _ := ctx.Value(processKey{}).(*process)
 	return p
 }
 
-// confine takes away what the command line does not name. Where that cannot be had, the process goes on
-// without: ducklens version tells.
+// confine gives up access to everything that the command line does not name. If the system cannot do that,
+// the process continues without; ducklens version says so.
 func (p *process) confine(cmd *cobra.Command, args []string) {
-	if p == nil || cmd.Name() == "pull" { // it uses the network, and opens no file
+	if p == nil || cmd.Name() == "pull" { // it uses the network and opens no file
 		return
 	}
 	paths := reach(cmd, args)
@@ -92,20 +97,34 @@ func (p *process) confine(cmd *cobra.Command, args []string) {
 			p.temporary, paths.Temporary = dir, dir
 		}
 	}
+	if cmd.Name() == "explore" && flagIs(cmd, "no-browser", "false") {
+		p.browser = newBrowser()
+	}
 	_ = confine.Process(paths)
 }
 
-// finish removes what the process has made for itself, and says that the command is done: the caller, who may
-// cancel the context now, ends the process.
+// show opens an address in the browser, if there is one.
+func (p *process) show(address func() string) {
+	if p != nil && p.browser != nil {
+		p.browser.open(address())
+	}
+}
+
+// done says that the command has returned: the caller may cancel the context now, and ends the process
+// itself. If leave is ending it, done waits for that: errors of a command whose files are being removed mean
+// nothing.
+func (p *process) done() {
+	if p != nil {
+		p.ending.Lock()
+	}
+}
+
+// finish removes the temporary folder.
 func (p *process) finish() {
-	if p == nil {
+	if p == nil || p.temporary == "" {
 		return
 	}
-	p.over.Store(true)
-	if p.temporary == "" {
-		return
-	}
-	// os.RemoveAll of the folder itself would open the one that it is in.
+	// os.RemoveAll of the folder itself would open its parent, which is out of reach.
 	entries, _ := os.ReadDir(p.temporary)
 	for _, e := range entries {
 		_ = os.RemoveAll(filepath.Join(p.temporary, e.Name()))
@@ -113,8 +132,8 @@ func (p *process) finish() {
 	_ = os.Remove(p.temporary)
 }
 
-// guard limits what SQL can do to the process, before a file is opened: memory and answer are what a query may use, in bytes. The
-// first call counts.
+// guard limits the memory of the process before a file is opened. memory and answer are the limits of a query
+// in bytes. Only the first call has an effect.
 func (p *process) guard(ctx context.Context, memory, answer int64) {
 	if p == nil {
 		return
@@ -133,11 +152,13 @@ func (p *process) guard(ctx context.Context, memory, answer int64) {
 	})
 }
 
-// watchMemory ends the process when what is outside Go's heap grows by more than 1.4 times the memory of a
-// query: some of DuckDB's functions take memory that it does not count. Answers are in Go's heap, and have a limit of their own.
+// watchMemory ends the process when memory outside Go's heap grows by more than 1.4 times the limit of a
+// query, because some of DuckDB's functions take memory that it does not count. Answers are in Go's heap and
+// have their own limit.
 func (p *process) watchMemory(memory int64) {
 	const pause = 10 * time.Millisecond
-	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"},
+		{Name: "/memory/classes/heap/released:bytes"}}
 	outside := func() (int64, bool) {
 		own, ok := ownMemory()
 		metrics.Read(sample)
@@ -148,13 +169,16 @@ func (p *process) watchMemory(memory int64) {
 		time.Sleep(pause)
 		var now int64
 		if now, ok = outside(); ok && now-before > memory/5*7 {
-			p.leave(ExitFailed, fmt.Sprintf("memory limit reached: %d MB\nhint: ask for less at once, or raise the limit with --memory", memory>>20))
+			p.leave(ExitFailed,
+				fmt.Sprintf(
+					"memory limit reached: %d MB\nhint: ask for less at once, "+
+						"or raise the limit with --memory", memory>>20))
 		}
 	}
 }
 
-// obey ends the process soon after an interrupt. Nothing is left half done: what commands write appears when
-// it is whole, and the batches of a run are transactions.
+// obey ends the process soon after an interrupt. Nothing is left half done: files appear when they are
+// complete, and batches of a run are transactions.
 func (p *process) obey(ctx context.Context) {
 	if p == nil {
 		return
@@ -164,6 +188,8 @@ func (p *process) obey(ctx context.Context) {
 			switch words := p.words.Load(); {
 			case words == nil:
 				p.leave(ExitInterrupted, "interrupted")
+			case words.done:
+				p.leave(ExitOK, "")
 			case !words.wait:
 				p.leave(ExitInterrupted, words.why)
 			}
@@ -171,7 +197,7 @@ func (p *process) obey(ctx context.Context) {
 	})
 }
 
-// stuck is [session.Options].Stuck: it ends the process unless the query stops after all.
+// stuck returns a [session.Options].Stuck that ends the process unless the query stops within patience.
 func (p *process) stuck() func(stopped <-chan struct{}) {
 	if p == nil {
 		return nil
@@ -185,13 +211,15 @@ func (p *process) stuck() func(stopped <-chan struct{}) {
 	}
 }
 
-// watch ends the process if open takes longer than limit and patience.
-func (p *process) watch(limit time.Duration, open func() (*session.Session, error)) (*session.Session, error) {
+// watch calls open, and ends the process if it takes longer than limit and patience.
+func (p *process) watch(
+	limit time.Duration, open func() (*session.Session, error),
+) (*session.Session, error) {
 	if p == nil || limit <= 0 {
 		return open()
 	}
 	timer := time.AfterFunc(limit+patience, func() {
-		p.end(ExitFailed, fmt.Sprintf("the file was not open within %v; --timeout gives it more time", limit))
+		p.end(ExitFailed, fmt.Sprintf("opening the file took more than %v; allow more with --timeout", limit))
 	})
 	defer timer.Stop()
 	return open()
@@ -199,10 +227,10 @@ func (p *process) watch(limit time.Duration, open func() (*session.Session, erro
 
 // timeoutVar adds --timeout to a command that reads all of a file, for [within].
 func timeoutVar(flags *pflag.FlagSet, timeout *time.Duration) {
-	flags.DurationVar(timeout, "timeout", wholeTimeout, "most time that it may take, such as 5m; 0 is no limit")
+	flags.DurationVar(timeout, "timeout", wholeTimeout, "maximum time, such as 5m; 0 is no limit")
 }
 
-// within runs f for at most limit; 0 is no limit. It ends the process if f does not return soon after.
+// within runs f for at most limit; 0 is no limit. If f does not return soon after, the process ends.
 func within(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
 	if limit < 0 {
 		return usagef("--timeout %v, want 0 or more", limit)
@@ -212,7 +240,7 @@ func within(ctx context.Context, limit time.Duration, f func(context.Context) er
 	}
 	if p := ownProcess(ctx); p != nil {
 		timer := time.AfterFunc(limit+patience, func() {
-			p.end(ExitFailed, fmt.Sprintf("not done within %v; --timeout gives it more time", limit))
+			p.end(ExitFailed, fmt.Sprintf("not done within %v; allow more with --timeout", limit))
 		})
 		defer timer.Stop()
 	}
@@ -220,29 +248,33 @@ func within(ctx context.Context, limit time.Duration, f func(context.Context) er
 	defer cancel()
 	err := f(limited)
 	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		return &session.LimitError{Limit: session.ErrTime, Value: limit.String(), Advice: "give it more time with --timeout"}
+		return &session.LimitError{Limit: session.ErrTime, Value: limit.String(),
+			Advice: "allow more time with --timeout"}
 	}
 	return err
 }
 
-// end ends the process at once. Nothing is lost: what commands write appears when it is whole.
+// end ends the process at once. Nothing is lost, because files appear when they are complete.
 func (p *process) end(code int, why string) { p.leave(code, why+"; the process is ended") }
 
 func (p *process) leave(code int, why string) {
-	if p.over.Load() {
+	if !p.ending.TryLock() {
 		return
 	}
 	if p.terminal != nil {
-		_ = term.Restore(int(os.Stdin.Fd()), p.terminal) // there is nobody left to tell
+		_ = term.Restore(int(os.Stdin.Fd()), p.terminal) // nothing can be done about an error
 	}
 	draft.Abandon()
 	p.finish()
-	_, _ = io.WriteString(os.Stderr, "ducklens: "+why+"\n")
+	if why != "" {
+		_, _ = io.WriteString(os.Stderr, "ducklens: "+why+"\n")
+	}
 	os.Exit(code)
 }
 
-// budget is how much the address space may grow: twice the memory of a query, because sorting and aggregating take up to that much where
-// DuckDB counts half; twice the answer, for Go's garbage; and what the threads reserve and libraries need.
+// budget returns how much the address space may grow: twice the memory of a query, because DuckDB counts only
+// about half of what sorting and aggregating take; twice the answer, for Go's garbage; and what threads
+// reserve and libraries need.
 func budget(memory, answer int64) int64 {
 	const spare, perThread = 1 << 30, 128 << 20
 	if answer == 0 {

@@ -11,25 +11,25 @@ import (
 	"ducklens/schema"
 )
 
-// Where a component is ablated, the words of the column ablation.place.
+// Where a component is ablated. These are the values of the column ablation.place.
 const (
 	Everywhere = "all"   // at all positions up to the query
 	AtQuery    = "query" // at the query position alone
 	AtKey      = "key"   // at the key position alone
 )
 
-// Ablation says what [Engine.Ablate] takes away. The engine must be made with [Options.Ablations].
+// Ablation says what [Engine.Ablate] takes away. The engine must have been opened with [Options.Ablations].
 type Ablation struct {
-	Components []int  // heads and MLPs, by their numbers in [Engine.Components]
+	Components []int  // heads and MLPs, as indices into [Engine.Components]
 	Place      string // [Everywhere], [AtQuery] or [AtKey]
 
-	// Means stand in the place of components. nil: nothing does, they are zero.
+	// Means replace the outputs of components. nil: the outputs become zero.
 	Means *ComponentMeans
 }
 
-// ComponentMeans are means of what components write at the positions of a place, over examples. The first
-// position of a prompt has means of its own: many models have activations there that are a hundred times those
-// of the others, and are the same for every prompt.
+// ComponentMeans are means over examples of what components write at the positions of a place. The first
+// position of a prompt has its own means: in many models its activations are a hundred times as large as
+// those of others, and the same for every prompt.
 type ComponentMeans struct {
 	place      string
 	components []int
@@ -37,18 +37,18 @@ type ComponentMeans struct {
 	n          [2]int
 }
 
-// NewComponentMeans gives means of some components before anything was added to them.
+// NewComponentMeans returns means of components with no examples added yet.
 func NewComponentMeans(place string, components []int) *ComponentMeans {
 	return &ComponentMeans{place: place, components: slices.Clone(components)}
 }
 
-// ablator is the part of a [computation] that runs models on without components.
+// ablator is the part of a [computation] that runs models without some components.
 type ablator interface {
 	ablate(ctx context.Context, examples []schema.Example, a Ablation) ([]schema.Ablated, error)
 	addMeans(ctx context.Context, examples []schema.Example, m *ComponentMeans) error
 }
 
-// AddMeans adds examples to means, in their order.
+// AddMeans adds examples to m, in order.
 func (e *Engine) AddMeans(ctx context.Context, m *ComponentMeans, examples []schema.Example) error {
 	if err := e.checkAblation(examples, Ablation{Components: m.components, Place: m.place}); err != nil {
 		return err
@@ -56,24 +56,30 @@ func (e *Engine) AddMeans(ctx context.Context, m *ComponentMeans, examples []sch
 	return e.compute.addMeans(ctx, examples, m)
 }
 
-// Ablate takes components away from the stream when they are written, one at a time, and runs the model on, so
-// that all that comes after responds. What it gives is in the order of examples, of components, and of the
-// target heads in layers above the component's: those below cannot change. Memory beyond the results does not
-// grow with the number of examples; they depend on the example alone.
-func (e *Engine) Ablate(ctx context.Context, examples []schema.Example, a Ablation) ([]schema.Ablated, error) {
+// Ablate removes components from the stream where they are written, one component at a time, and runs the
+// model from there, so that everything after it responds. Results are in the order of examples, then of
+// components, then of the target heads in layers above the component's; heads below cannot change. Apart from
+// the results, memory does not grow with the number of examples. Each result depends on its own example
+// alone.
+func (e *Engine) Ablate(
+	ctx context.Context, examples []schema.Example, a Ablation,
+) ([]schema.Ablated, error) {
 	if err := e.checkAblation(examples, a); err != nil {
 		return nil, err
 	}
-	if m := a.Means; m != nil && (m.n[0]+m.n[1] == 0 || m.place != a.Place || !slices.Equal(m.components, a.Components)) {
-		return nil, fmt.Errorf("engine: %w: means of %d components at %s over %d positions, want those of what is ablated", ErrOptions,
-			len(m.components), m.place, m.n[0]+m.n[1])
+	if m := a.Means; m != nil &&
+		(m.n[0]+m.n[1] == 0 || m.place != a.Place || !slices.Equal(m.components, a.Components)) {
+		return nil,
+			fmt.Errorf("%w: means of %d components at %s over %d positions, want those of what is ablated",
+				ErrOptions,
+				len(m.components), m.place, m.n[0]+m.n[1])
 	}
 	return e.compute.ablate(ctx, examples, a)
 }
 
 func (e *Engine) checkAblation(examples []schema.Example, a Ablation) error {
 	if !e.options.Ablations {
-		return fmt.Errorf("engine: %w: ablations of an engine that was not made for them", ErrOptions)
+		return fmt.Errorf("%w: ablations of an engine that was not made for them", ErrOptions)
 	}
 	if !slices.Contains([]string{Everywhere, AtQuery, AtKey}, a.Place) {
 		return invalid("ablation at %q, want %s, %s or %s", a.Place, Everywhere, AtQuery, AtKey)
@@ -91,10 +97,10 @@ func (e *Engine) checkAblation(examples []schema.Example, a Ablation) error {
 	return nil
 }
 
-// Ablatable tells whether a component can be ablated: it is a head or an MLP.
+// Ablatable reports whether a component can be ablated: it must be a head or an MLP.
 func Ablatable(c schema.Component) bool { return c.Kind == schema.HeadOut || c.Kind == schema.MLP }
 
-// ablated is a group of examples, with a pass over all of their positions.
+// ablated is a group of examples and a forward pass over all of their positions.
 type ablated[T blas.Float] struct {
 	*analysis[T]
 	examples  []schema.Example
@@ -102,8 +108,10 @@ type ablated[T blas.Float] struct {
 	cache     *model.Cache[T]
 }
 
-// eachGroup calls f for groups of examples whose passes are of bounded size, one after the other.
-func (a *analysis[T]) eachGroup(ctx context.Context, examples []schema.Example, f func(*ablated[T]) error) error {
+// eachGroup calls f for one group of examples after another. The size of a group's pass is bounded.
+func (a *analysis[T]) eachGroup(
+	ctx context.Context, examples []schema.Example, f func(*ablated[T]) error,
+) error {
 	s, b := a.engine.spec, a.engine.bounds()
 	layers := int64(a.engine.stop())
 	row := a.engine.numberSize() * (layers*int64(s.Heads*s.DHead+s.DModel) + (layers+1)*int64(s.DModel))
@@ -134,15 +142,16 @@ func (a *analysis[T]) group(ctx context.Context, examples []schema.Example, f fu
 		g.sequences = append(g.sequences, s)
 	}
 	var err error
-	g.cache, err = a.model.ForwardFor(ctx, g.sequences, model.Wanted{Heads: a.engine.heads, All: a.engine.unembeds(), Parts: true, Streams: true})
+	g.cache, err = a.model.ForwardFor(ctx, g.sequences,
+		model.Wanted{Heads: a.engine.heads, All: a.engine.unembeds(), Parts: true, Streams: true})
 	if err != nil {
-		return fmt.Errorf("engine: examples %d to %d: %w", examples[0].Index, examples[len(examples)-1].Index, err)
+		return fmt.Errorf("examples %d to %d: %w", examples[0].Index, examples[len(examples)-1].Index, err)
 	}
 	defer a.model.Recycle(g.cache)
 	return f(g)
 }
 
-// positions lists where a component is replaced in an example; nil: everywhere.
+// positionsAt returns the positions at which a component is replaced in an example; nil: all.
 func positionsAt(place string, x *schema.Example) []int {
 	switch place {
 	case AtQuery:
@@ -153,7 +162,7 @@ func positionsAt(place string, x *schema.Example) []int {
 	return nil
 }
 
-// addMeans adds what components wrote in examples to their means.
+// addMeans adds to m what components wrote in examples.
 func (a *analysis[T]) addMeans(ctx context.Context, examples []schema.Example, m *ComponentMeans) error {
 	d := a.engine.spec.DModel
 	for i := range m.sums {
@@ -183,11 +192,11 @@ func (a *analysis[T]) addMeans(ctx context.Context, examples []schema.Example, m
 	})
 }
 
-// meanOf gives the means of component number i of the list: at the first position, and at others.
+// meanOf returns the means of component number i of the list, at the first position and at others.
 func meanOf[T blas.Float](m *ComponentMeans, i int) (first, others []T) {
 	var means [2][]T
 	for at := range means {
-		if m.n[at] == 0 { // no example asks for it
+		if m.n[at] == 0 { // no example replaces it there
 			continue
 		}
 		means[at] = make([]T, len(m.sums[at][i]))
@@ -198,8 +207,10 @@ func meanOf[T blas.Float](m *ComponentMeans, i int) (first, others []T) {
 	return means[0], means[1]
 }
 
-// ablate is [Engine.Ablate].
-func (a *analysis[T]) ablate(ctx context.Context, examples []schema.Example, of Ablation) ([]schema.Ablated, error) {
+// ablate implements [Engine.Ablate].
+func (a *analysis[T]) ablate(
+	ctx context.Context, examples []schema.Example, of Ablation,
+) ([]schema.Ablated, error) {
 	var list []schema.Ablated
 	err := a.eachGroup(ctx, examples, func(g *ablated[T]) error {
 		byComponent := make([][][]schema.Ablated, len(g.examples)) // [example][component]
@@ -211,7 +222,7 @@ func (a *analysis[T]) ablate(ctx context.Context, examples []schema.Example, of 
 			kind  schema.ComponentKind
 		}
 		var order []beginning
-		together := map[beginning][]int{} // places in of.Components
+		together := map[beginning][]int{} // indices into of.Components
 		for i, c := range of.Components {
 			at := beginning{a.engine.components[c].Layer, a.engine.components[c].Kind}
 			if together[at] == nil {
@@ -235,7 +246,9 @@ func (a *analysis[T]) ablate(ctx context.Context, examples []schema.Example, of 
 }
 
 // from ablates components of one layer and kind in all examples of the group.
-func (g *ablated[T]) from(ctx context.Context, layer int, of Ablation, places []int, into [][][]schema.Ablated) error {
+func (g *ablated[T]) from(
+	ctx context.Context, layer int, of Ablation, places []int, into [][][]schema.Ablated,
+) error {
 	e := g.engine
 	wanted := model.Wanted{All: e.unembeds(), Streams: true}
 	for _, h := range e.heads {
@@ -263,7 +276,8 @@ func (g *ablated[T]) from(ctx context.Context, layer int, of Ablation, places []
 			if n > 0 && rows*b.row > b.rows {
 				break
 			}
-			v := model.Variant[T]{Sequence: all[n].seq, Component: of.Components[all[n].place], Positions: positionsAt(of.Place, x)}
+			v := model.Variant[T]{Sequence: all[n].seq, Component: of.Components[all[n].place],
+				Positions: positionsAt(of.Place, x)}
 			if of.Means != nil {
 				v.FirstInstead, v.Instead = meanOf[T](of.Means, all[n].place)
 			}
@@ -271,7 +285,7 @@ func (g *ablated[T]) from(ctx context.Context, layer int, of Ablation, places []
 		}
 		cache, err := g.model.RunOn(ctx, g.cache, g.sequences, variants, wanted)
 		if err != nil {
-			return fmt.Errorf("engine: examples %d to %d without components of layer %d: %w",
+			return fmt.Errorf("examples %d to %d without components of layer %d: %w",
 				g.examples[0].Index, g.examples[len(g.examples)-1].Index, layer, err)
 		}
 		for i, v := range variants {
@@ -283,8 +297,10 @@ func (g *ablated[T]) from(ctx context.Context, layer int, of Ablation, places []
 	return nil
 }
 
-// results reads what heads and logits have become in a variant.
-func (g *ablated[T]) results(cache *model.Cache[T], i int, heads []schema.Head, v *model.Variant[T]) []schema.Ablated {
+// results returns the heads' scores and the logits of a variant.
+func (g *ablated[T]) results(
+	cache *model.Cache[T], i int, heads []schema.Head, v *model.Variant[T],
+) []schema.Ablated {
 	x := &g.examples[v.Sequence]
 	own, now := g.logitsOf(g.cache, v.Sequence, x.Query, x), g.logitsOf(cache, i, 0, x)
 	var row model.Row[T]
@@ -292,17 +308,21 @@ func (g *ablated[T]) results(cache *model.Cache[T], i int, heads []schema.Head, 
 	for _, h := range heads {
 		row = cache.Row(row, h, i, 0)
 		nan := float32(math.NaN())
-		r := schema.Ablated{Example: x.Index, Component: v.Component, Head: h, Score: float32(row.Scores[x.Key-row.First]), Prob: float32(row.Pattern[x.Key-row.First]),
-			Baseline: nan, BaselineProb: nan, KeyLogit: now[0], BaselineLogit: now[1], OwnKeyLogit: own[0], OwnBaselineLogit: own[1]}
+		r := schema.Ablated{Example: x.Index, Component: v.Component, Head: h,
+			Score: float32(row.Scores[x.Key-row.First]), Prob: float32(row.Pattern[x.Key-row.First]),
+			Baseline: nan, BaselineProb: nan, KeyLogit: now[0], BaselineLogit: now[1], OwnKeyLogit: own[0],
+			OwnBaselineLogit: own[1]}
 		if x.Baseline != schema.NoPosition {
-			r.Baseline, r.BaselineProb = float32(row.Scores[x.Baseline-row.First]), float32(row.Pattern[x.Baseline-row.First])
+			r.Baseline, r.BaselineProb = float32(row.Scores[x.Baseline-row.First]), float32(
+				row.Pattern[x.Baseline-row.First])
 		}
 		list = append(list, r)
 	}
 	return list
 }
 
-// logitsOf gives the logits of the key's and the baseline's token at a kept position; NaN where there is none.
+// logitsOf returns the logits of the key's and the baseline's token at a kept position, or NaN if there is
+// none.
 func (g *ablated[T]) logitsOf(cache *model.Cache[T], seq, place int, x *schema.Example) (logits [2]float32) {
 	logits = [2]float32{float32(math.NaN()), float32(math.NaN())}
 	if !g.engine.unembeds() {

@@ -12,8 +12,7 @@ import (
 	"ducklens/schema"
 )
 
-// TestAblate compares what remains of scores, probabilities and logits without each head and MLP with reference
-// numbers.
+// TestAblate compares scores, probabilities and logits without each head and MLP with reference numbers.
 func TestAblate(t *testing.T) {
 	t.Parallel()
 	root := refdata.Families(t)
@@ -113,8 +112,8 @@ func compareAblations(t *testing.T, dir, path string, prompts int, limit float64
 	t.Logf("largest difference %.2g of the largest number, %d numbers", worst, compared)
 }
 
-// TestAblationPlaces: a component that is away at the query alone leaves keys as they are, and the other way round;
-// means change nothing where all examples are one; groups of examples change no bit.
+// TestAblationPlaces checks that ablating a component at the query alone leaves keys unchanged, and vice
+// versa, that means change nothing if all examples are the same, and that groups of examples change no bit.
 func TestAblationPlaces(t *testing.T) {
 	t.Parallel()
 	head := schema.Head{Layer: 3, Index: 0}

@@ -21,26 +21,27 @@ import (
 	"ducklens/schema"
 )
 
-// activationFolder runs a model folder over examples and writes what heads of it read to a folder of activations.
-func activationFolder[T blas.Float](tb testing.TB, dir string, form schema.Processing, e *engine.Engine, examples []schema.Example) string {
+// activationFolder runs a model folder over examples and writes what its heads read to a folder of
+// activations, in the given form.
+func activationFolder[T blas.Float](tb testing.TB, dir string, processing schema.Processing, e *engine.Engine, form string, examples []schema.Example) string {
 	tb.Helper()
 	opened := modeltest.OpenPath(tb, dir)
 	provider, err := blas.ByName(e.BLAS())
 	if err != nil {
 		tb.Fatal(err)
 	}
-	m, err := model.Load[T](opened.Checkpoint, opened.Spec, opened.Sources, form, provider, 1)
+	m, err := model.Load[T](opened.Checkpoint, opened.Spec, opened.Sources, processing, provider, 1)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	out := tb.TempDir()
-	if err := exchangetest.Of(tb, m, e.Model(), e.BOS(), e.Heads(), examples).Write(out); err != nil {
+	if err := exchangetest.Of(tb, m, e.Model(), e.BOS(), e.Heads(), form, examples).Write(out); err != nil {
 		tb.Fatal(err)
 	}
 	return out
 }
 
-// openActivations opens a folder of activations for the length of the test.
+// openActivations opens a folder of activations until the test ends.
 func openActivations(tb testing.TB, dir string, options engine.Options) *engine.Engine {
 	tb.Helper()
 	e, err := engine.OpenActivations(dir, options)
@@ -55,8 +56,8 @@ func openActivations(tb testing.TB, dir string, options engine.Options) *engine.
 	return e
 }
 
-// differs says where two values first differ; "" nowhere. Numbers are equal within some roundings of float32, NaN
-// equals NaN, and of prompts it is not asked how they name positions.
+// differs says where two values first differ; "" means nowhere. Numbers are equal to within some float32
+// roundings, NaN equals NaN, and the way in which prompts name positions is ignored.
 func differs(a, b reflect.Value) string {
 	switch a.Kind() {
 	case reflect.Float32, reflect.Float64:
@@ -96,24 +97,26 @@ func differs(a, b reflect.Value) string {
 	return ""
 }
 
-// A folder of the activations of a model gives the results that the model gives: every family, both forms of the
-// weights, both precisions.
+// A folder of a model's activations gives the same results as the model, for every family, both forms of the
+// weights, both precisions, both forms of what components wrote, and several edges of a prompt.
 func TestActivationsAreTheModels(t *testing.T) {
 	t.Parallel()
 	for i, kind := range familytest.Types() {
-		form, precision := schema.Processing(i%2), []string{engine.Float32, engine.Float64}[i/2%2]
-		t.Run(fmt.Sprintf("%s, %s, %s", kind, form, precision), func(t *testing.T) {
+		processing, precision := schema.Processing(i%2), []string{engine.Float32, engine.Float64}[i/2%2]
+		t.Run(fmt.Sprintf("%s, %s, %s", kind, processing, precision), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			if err := errors.Join(familytest.Write(dir, familytest.Tiny(kind).With("vocab_size", vocabulary), uint64(i)), writeVocabulary(dir)); err != nil {
 				t.Fatal(err)
 			}
-			options := engine.Options{Heads: []schema.Head{{Layer: 2, Index: 1}, {Layer: 1, Index: 3}}, Processing: form, Precision: precision,
+			options := engine.Options{Heads: []schema.Head{{Layer: 2, Index: 1}, {Layer: 1, Index: 3}}, Processing: processing, Precision: precision,
 				NullBases: 1, Factors: true, Pairs: i < 2, Substitutions: true, Projections: true, Norms: true, Gram: 4, BOS: engine.BOSOff}
 			e := open(t, dir, options)
-			var examples []schema.Example
+			var examples, grouped []schema.Example
 			for j, p := range []schema.Prompt{
 				{Text: "Then Ada and Bo spoke to Ada, and Bo", Query: schema.AtIndex(-1), Key: schema.AtIndex(-3), Baseline: schema.AtIndex(-2)},
+				{Text: "Then Ada and Bo spoke to Ada, and Bo", Query: schema.AtIndex(-1), Key: schema.AtIndex(-2)},
+				{Text: "Then Ada and Bo spoke to Ada, and Bo", Query: schema.AtIndex(-2), Key: schema.AtIndex(-3), Baseline: schema.AtIndex(-2)},
 				{Text: "Bo gave the key to Ada", Query: schema.AtIndex(4), Key: schema.AtIndex(4)},
 				{Text: "Ada gave the key to Cy", Query: schema.AtIndex(-2), Key: schema.AtIndex(-4), Baseline: schema.AtIndex(-2)},
 				{Text: "Ada and Bo", Query: schema.AtIndex(-1), Key: schema.AtIndex(1), Baseline: schema.AtIndex(1)},
@@ -124,51 +127,12 @@ func TestActivationsAreTheModels(t *testing.T) {
 				}
 				x.Index, x.PromptIndex = j, j
 				examples = append(examples, x)
+				x.PromptIndex = max(0, j-2) // the first three are edges of one prompt of the folder
+				grouped = append(grouped, x)
 			}
-			explain := func(e *engine.Engine, examples []schema.Example) []schema.PromptResult {
-				t.Helper()
-				if err := e.Prepare(t.Context(), examples); err != nil {
-					t.Fatal(err)
-				}
-				results, err := e.Explain(t.Context(), examples)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return results
-			}
-			want := explain(e, examples)
+			want := explained(t, e, examples)
 
-			var folder string
-			if precision == engine.Float64 {
-				folder = activationFolder[float64](t, dir, form, e, examples)
-			} else {
-				folder = activationFolder[float32](t, dir, form, e, examples)
-			}
-			options.Processing, options.Precision = schema.Processed, "" // the folder knows
-			g := openActivations(t, folder, options)
-			var again []schema.Example
-			for p, err := range g.GivenPrompts() {
-				if err != nil {
-					t.Fatal(err)
-				}
-				x, err := g.Example(p)
-				if err != nil {
-					t.Fatal(err)
-				}
-				x.Index, x.PromptIndex = len(again), len(again)
-				again = append(again, x)
-			}
-			got := explain(g, again)
-
-			a, b := e.Run(), g.Run()
-			a.Threads, b.Threads, a.BOSPolicy, b.BOSPolicy = 0, 0, "", ""
-			if diff := cmp.Diff(a, b, cmpopts.EquateNaNs()); diff != "" {
-				t.Errorf("runs (-model +folder):\n%s", diff)
-			}
-			// The effective embedding needs the model; positions of prompts are given as numbers.
-			effective := func(s schema.Substitution) bool {
-				return s.Vector == engine.VectorEffective || s.Vector == engine.VectorEffectiveMLP
-			}
+			// The effective embedding needs the model.
 			for i := range want {
 				for j := range want[i].Examples {
 					for h := range want[i].Examples[j].Heads {
@@ -179,16 +143,113 @@ func TestActivationsAreTheModels(t *testing.T) {
 					}
 				}
 			}
-			// Maps that are folded in another order differ by a rounding where something is normalised anew.
-			if where := differs(reflect.ValueOf(want), reflect.ValueOf(got)); where != "" {
-				t.Errorf("results%s (model, folder)", where)
+			for _, form := range []string{exchange.Vectors, exchange.Parts} {
+				var folder string
+				if precision == engine.Float64 {
+					folder = activationFolder[float64](t, dir, processing, e, form, grouped)
+				} else {
+					folder = activationFolder[float32](t, dir, processing, e, form, grouped)
+				}
+				other := options
+				other.Processing, other.Precision = schema.Processed, "" // the folder knows
+				g := openActivations(t, folder, other)
+				got := explained(t, g, given(t, g))
+
+				a, b := e.Run(), g.Run()
+				a.Threads, b.Threads, a.BOSPolicy, b.BOSPolicy = 0, 0, "", ""
+				if diff := cmp.Diff(a, b, cmpopts.EquateNaNs()); diff != "" {
+					t.Errorf("%s: runs (-model +folder):\n%s", form, diff)
+				}
+				// Maps that are folded in another order differ by a rounding where something is normalised
+				// anew.
+				if where := differs(reflect.ValueOf(want), reflect.ValueOf(got)); where != "" {
+					t.Errorf("%s: results%s (model, folder)", form, where)
+				}
 			}
 		})
 	}
 }
 
-// Features of a dictionary and its error stand in the place of an MLP: what they contribute adds up to what it does, in the tables of
-// one side and feature by feature in pairs, and a feature that is absent contributes 0.
+// effective reports whether a substitution needs a model that runs.
+func effective(s schema.Substitution) bool {
+	return s.Vector == engine.VectorEffective || s.Vector == engine.VectorEffectiveMLP
+}
+
+// given returns the examples of the prompts of a folder of activations.
+func given(tb testing.TB, e *engine.Engine) (list []schema.Example) {
+	tb.Helper()
+	for p, err := range e.GivenPrompts() {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		x, err := e.Example(p)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		x.Index, x.PromptIndex = len(list), len(list)
+		list = append(list, x)
+	}
+	return list
+}
+
+// For whole prompts, a folder gives the same results as the model about all positions: rules that choose
+// edges, measures of heads, baselines that are means, rows of all keys.
+func TestActivationsOfWholePrompts(t *testing.T) {
+	t.Parallel()
+	for i, kind := range []string{"gpt2", "llama", "qwen3", "gemma2", "olmo2"} {
+		for _, baseline := range []schema.BaselineKind{schema.BaselineAttention, schema.BaselineMean, schema.BaselineNone} {
+			t.Run(fmt.Sprintf("%s, %s", kind, baseline), func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				if err := errors.Join(familytest.Write(dir, familytest.Tiny(kind).With("vocab_size", vocabulary), uint64(i)), writeVocabulary(dir)); err != nil {
+					t.Fatal(err)
+				}
+				options := engine.Options{Heads: []schema.Head{{Layer: 2, Index: 1}, {Layer: 1, Index: 3}}, Precision: engine.Float64, BOS: engine.BOSOff,
+					Factors: true, Substitutions: true, Projections: true, Norms: true, Measures: true, Baseline: baseline, MaxEdges: 9,
+					Keys: schema.Keys{All: true, QueryBasis: "unembed", KeyBasis: "mlp0"}}
+				for _, rule := range []string{"top:2", "previous", "duplicate", "sample:3"} {
+					r, err := schema.ParseEdgeRule(rule)
+					if err != nil {
+						t.Fatal(err)
+					}
+					options.Edges = append(options.Edges, r)
+				}
+				e := open(t, dir, options)
+				var examples []schema.Example
+				for j, text := range []string{"Then Ada and Bo spoke to Ada, and Bo", "Bo gave the key to Ada"} {
+					x, err := e.Example(schema.Prompt{Text: text})
+					if err != nil {
+						t.Fatal(err)
+					}
+					x.Baseline, x.Index, x.PromptIndex = schema.NoPosition, j, j
+					examples = append(examples, x)
+				}
+				want, edges := explained(t, e, examples), 0
+				for i := range want {
+					edges += len(want[i].Examples)
+					for j := range want[i].Examples {
+						for h := range want[i].Examples[j].Heads {
+							r := &want[i].Examples[j].Heads[h]
+							r.Substitutions = slices.DeleteFunc(r.Substitutions, effective)
+						}
+					}
+				}
+				if edges < 12 || len(want[0].Measures) == 0 || len(want[0].Rows) == 0 {
+					t.Fatalf("%d edges, %d measures, %d rows", edges, len(want[0].Measures), len(want[0].Rows))
+				}
+				for _, form := range []string{exchange.Vectors, exchange.Parts} {
+					g := openActivations(t, activationFolder[float64](t, dir, schema.Processed, e, form, examples), options)
+					if where := differs(reflect.ValueOf(want), reflect.ValueOf(explained(t, g, given(t, g)))); where != "" {
+						t.Errorf("%s: results%s (model, folder)", form, where)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Features of a dictionary and its error replace an MLP. Their contributions add up to the MLP's, in the
+// tables of one side and by feature in pairs, and a feature that is absent contributes 0.
 func TestActivationsOfFeatures(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -219,7 +280,7 @@ func TestActivationsOfFeatures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := exchangetest.Of(t, m, e.Model(), e.BOS(), e.Heads(), examples)
+	f := exchangetest.Of(t, m, e.Model(), e.BOS(), e.Heads(), exchange.Vectors, examples)
 	layer, mlp0 := 0, e.Layout().MLP(0)
 	named := []exchange.Component{
 		{Kind: "feature", Layer: &layer, Label: "f17", Source: "a dictionary"},
@@ -227,10 +288,10 @@ func TestActivationsOfFeatures(t *testing.T) {
 		{Kind: "error", Layer: &layer, Label: "rest", Source: "a dictionary"},
 	}
 	const absent = 1 // part, in prompt 0
-	f.Replace(mlp0, named, func(prompt, role, part int) float64 {
+	f.Replace(mlp0, named, func(prompt, place, part int) float64 {
 		switch {
 		case prompt == 0:
-			return [][]float64{{0.7, 0, 0.3}, {1.5, 0, -0.5}, {0.1, 0, 0.9}}[role][part]
+			return [][]float64{{0.7, 0, 0.3}, {1.5, 0, -0.5}, {0.1, 0, 0.9}}[place][part]
 		}
 		return []float64{0.2, 0.5, 0.3}[part]
 	})
@@ -242,16 +303,7 @@ func TestActivationsOfFeatures(t *testing.T) {
 	if c := g.Components()[mlp0+1]; c.Kind != schema.Feature || c.Label() != "f4" || c.Source != "a dictionary" {
 		t.Errorf("component %+v, want feature f4 of a dictionary", c)
 	}
-	var again []schema.Example
-	for p := range g.GivenPrompts() {
-		x, err := g.Example(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		x.Index, x.PromptIndex = len(again), len(again)
-		again = append(again, x)
-	}
-	got, err := g.Explain(t.Context(), again)
+	got, err := g.Explain(t.Context(), given(t, g))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,19 +14,13 @@ import (
 	"ducklens/schema"
 )
 
-// Largest relative residual of the exact convention: float32 forward passes leave a few 1e-6, float64 ones
-// 1e-14.
-const (
-	closureTolerance32 = 1e-4
-	closureTolerance64 = 1e-9
-)
-
-// closureTolerance is the largest relative residual at the precision of the engine.
+// closureTolerance returns the largest relative residual that an exact run may have at the engine's
+// precision. Float32 forward passes leave a few 1e-6, float64 ones 1e-14.
 func (e *Engine) closureTolerance() float64 {
 	if e.options.Precision == Float64 {
-		return closureTolerance64
+		return 1e-9
 	}
-	return closureTolerance32
+	return schema.ClosureTolerance
 }
 
 // Roles of an example's positions.
@@ -36,19 +30,19 @@ const (
 	atBaseline
 )
 
-// analysis is the part of an engine that knows its number type.
+// analysis is the part of an engine that depends on the number type.
 type analysis[T blas.Float] struct {
 	engine *Engine
 	net    network[T]
-	model  *model.Model[T] // nil where activations are a folder's, which do not run
+	model  *model.Model[T] // nil if the activations come from a folder
 	maps   map[schema.Head]decompose.Maps[T]
 
-	singulars *singulars[T] // nil where no basis is made of singular directions
+	singulars *singulars[T] // nil if no basis uses singular directions
 	wo        struct {      // W_O of sources
 		sync.Mutex
 		of map[schema.Head]*tensor.Dense
 	}
-	qkMaps map[qkNorm]decompose.QKMap[T] // where norms are asked for
+	qkMaps map[qkNorm]decompose.QKMap[T] // nil unless norms are asked for
 }
 
 func newAnalysis[T blas.Float](e *Engine, net network[T], model *model.Model[T]) *analysis[T] {
@@ -69,7 +63,7 @@ func newAnalysis[T blas.Float](e *Engine, net network[T], model *model.Model[T])
 	return a
 }
 
-// sink is the logit of a head's attention sink, NaN where there is none.
+// sink returns the logit of a head's attention sink, or NaN if the head has none.
 func (a *analysis[T]) sink(head schema.Head) float64 {
 	if !a.engine.spec.Sinks {
 		return math.NaN()
@@ -77,15 +71,16 @@ func (a *analysis[T]) sink(head schema.Head) float64 {
 	return a.net.Sink(head)
 }
 
-// Unembed gives W_U[:, token] of a token of the pass.
+// Unembed returns W_U[:, token] for a token of the pass.
 func (p *pass[T]) Unembed(token int) []T { return p.tokens[token].unembed }
 
-// EffectiveEmbedding gives the MLP and the attention part of the effective embedding of a token of the pass.
+// EffectiveEmbedding returns the MLP part and the attention part of the effective embedding of a token of the
+// pass.
 func (p *pass[T]) EffectiveEmbedding(token int) (mlp, attn []T) {
 	return p.tokens[token].mlp, p.tokens[token].attn
 }
 
-// example analyses sequence seq of the pass.
+// example analyses an example of sequence seq of the pass.
 func (p *pass[T]) example(x schema.Example, seq int) (schema.Result, error) {
 	heads := make([]schema.HeadResult, 0, len(p.engine.heads))
 	result := schema.Result{Example: x, Heads: heads, LayerScales: p.layerScales(x, seq)}
@@ -110,7 +105,7 @@ func (p *pass[T]) example(x schema.Example, seq int) (schema.Result, error) {
 	return result, nil
 }
 
-// layerScales lists the scales of the post-norms at the kept positions, each once.
+// layerScales returns the scales of the post-norms at the kept positions, each once.
 func (p *pass[T]) layerScales(x schema.Example, seq int) []schema.LayerScale {
 	if !p.engine.spec.PostNorm {
 		return nil
@@ -130,23 +125,23 @@ func (p *pass[T]) layerScales(x schema.Example, seq int) []schema.LayerScale {
 	return list
 }
 
-// head analyses one head on one example. What does not depend on the head is computed for the first.
+// head analyses one head on one example. If first is set, it also computes what does not depend on the head.
 func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) (schema.HeadResult, error) {
 	row := p.row(x, seq, head)
 	r := schema.HeadResult{Head: head, FirstKey: row.First, Attention: row.attention}
 	r.Score = p.score(x, seq, &r)
-	// Before anything is computed from them: a basis of what is not finite has no direction, and would be
-	// blamed for it.
+	// Check this first: a basis made from numbers that are not finite has no direction, and the error would
+	// blame the basis.
 	if err := p.finite(x, &r); err != nil || p.engine.options.AttentionOnly {
 		return r, err
 	}
 	in, err := p.input(x, seq, head)
 	if err != nil {
-		return r, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
+		return r, fmt.Errorf("example %d, head %s: %w", x.Index, head, err)
 	}
 	out, err := decompose.Contributions(in)
 	if err != nil {
-		return r, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
+		return r, fmt.Errorf("example %d, head %s: %w", x.Index, head, err)
 	}
 	r.Score.Closure = out.Closure
 	r.Contributions = p.contributions(out, compared(&x))
@@ -154,23 +149,29 @@ func (p *pass[T]) head(x schema.Example, seq int, head schema.Head, first bool) 
 		return r, err
 	}
 	if p.engine.options.Convention == schema.Exact {
-		if tolerance := p.engine.closureTolerance(); !(out.RelativeClosure <= tolerance) { // NaN is not
-			return r, &ClosureError{Example: x.Index, Head: head, Residual: out.RelativeClosure, Tolerance: tolerance}
+		// The condition is written so that NaN fails it.
+		if tolerance := p.engine.closureTolerance(); !(out.RelativeClosure <= tolerance) {
+			return r,
+				&ClosureError{Example: x.Index, Head: head, Residual: out.RelativeClosure,
+					Tolerance: tolerance}
 		}
 	}
 	if err := p.more(&r, in, x, seq, row.Scores, first); err != nil {
-		return r, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
+		return r, fmt.Errorf("example %d, head %s: %w", x.Index, head, err)
 	}
 	f := finder{baseline: compared(&x), position: x.Baseline != schema.NoPosition}
 	p.finiteVectors(&f, &r)
 	return r, f.fault(x, head)
 }
 
-// score fills in a head's scores, probabilities and scales from its attention row; what there is none of is
-// NaN.
+// score fills in a head's scores, probabilities and scales from its attention row. Fields that do not apply
+// are NaN.
 func (p *pass[T]) score(x schema.Example, seq int, r *schema.HeadResult) schema.Score {
 	nan, head := float32(math.NaN()), r.Head
-	norm := func(role int) float32 { return float32(p.cache.NormScale(head.Layer, seq, p.place(x, seq, role))) }
+	norm := func(
+		role int) float32 {
+		return float32(p.cache.NormScale(head.Layer, seq, p.place(x, seq, role)))
+	}
 	key := r.Attention[x.Key-r.FirstKey]
 	s := schema.Score{Score: key.Score, Prob: key.Prob, QueryScale: norm(atQuery), KeyScale: norm(atKey),
 		Baseline: nan, BaselineProb: nan, BaselineScale: nan, SinkProb: nan,
@@ -198,8 +199,10 @@ func (p *pass[T]) score(x schema.Example, seq int, r *schema.HeadResult) schema.
 	return s
 }
 
-// more computes what the options ask for beside contributions.
-func (p *pass[T]) more(r *schema.HeadResult, in decompose.Input[T], x schema.Example, seq int, scores []T, first bool) error {
+// more computes what the options ask for besides contributions.
+func (p *pass[T]) more(
+	r *schema.HeadResult, in decompose.Input[T], x schema.Example, seq int, scores []T, first bool,
+) error {
 	var err error
 	options := &p.engine.options
 	if r.Sources, err = p.sourceSplits(in, x, seq, r.Head); err != nil {
@@ -245,7 +248,7 @@ func (p *pass[T]) more(r *schema.HeadResult, in decompose.Input[T], x schema.Exa
 	return nil
 }
 
-// headInput collects what [decompose] needs of a head, whatever the example.
+// headInput collects what [decompose] needs to know of a head and that does not depend on the example.
 func (p *pass[T]) headInput(head schema.Head) decompose.Input[T] {
 	spec := p.engine.spec
 	in := decompose.Input[T]{
@@ -267,7 +270,7 @@ func (p *pass[T]) headInput(head schema.Head) decompose.Input[T] {
 	return in
 }
 
-// bareInput is headInput with an example, but for bases, and for a baseline that is a mean.
+// bareInput adds an example to headInput, without bases and without a baseline that is a mean.
 func (p *pass[T]) bareInput(x schema.Example, seq int, head schema.Head) decompose.Input[T] {
 	row, in := p.row(x, seq, head), p.headInput(head)
 	in.Query, in.Key = p.position(x, seq, atQuery, head), p.position(x, seq, atKey, head)
@@ -280,10 +283,10 @@ func (p *pass[T]) bareInput(x schema.Example, seq int, head schema.Head) decompo
 	return in
 }
 
-// input is bareInput with the bases of the engine.
+// input adds the engine's bases to bareInput.
 func (p *pass[T]) input(x schema.Example, seq int, head schema.Head) (decompose.Input[T], error) {
 	in := p.bareInput(x, seq, head)
-	without := map[int]bool{} // query bases that this example cannot have
+	without := map[int]bool{} // query bases that this example does not have
 	for i, b := range p.engine.queryBases {
 		made, ok, err := p.queryBasis(b, x, head, in.Query)
 		if err != nil {
@@ -305,13 +308,14 @@ func (p *pass[T]) input(x schema.Example, seq int, head schema.Head) (decompose.
 		}
 		in.KeyBases = append(in.KeyBases, both)
 	}
-	in.Pairs = slices.DeleteFunc(pairs(p.engine.queryBases, p.engine.keyBases), func(pair [2]int) bool { return without[pair[0]] })
+	in.Pairs = slices.DeleteFunc(pairs(p.engine.queryBases, p.engine.keyBases),
+		func(pair [2]int) bool { return without[pair[0]] })
 	var err error
 	in.Mean, err = p.mean(x, seq, head)
 	return in, err
 }
 
-// position collects what there is of an example's position of that role.
+// position collects what is known of the example's position of a role.
 func (p *pass[T]) position(x schema.Example, seq, role int, head schema.Head) decompose.Position[T] {
 	side := schema.Key
 	if role == atQuery {
@@ -320,8 +324,10 @@ func (p *pass[T]) position(x schema.Example, seq, role int, head schema.Head) de
 	return p.positionAt(positionOf(&x, role), x, seq, side, head)
 }
 
-// positionAt collects what there is of a position that is kept, as the query or as a key.
-func (p *pass[T]) positionAt(pos int, x schema.Example, seq int, side schema.Side, head schema.Head) decompose.Position[T] {
+// positionAt collects what is known of a kept position, as a query or as a key.
+func (p *pass[T]) positionAt(
+	pos int, x schema.Example, seq int, side schema.Side, head schema.Head,
+) decompose.Position[T] {
 	spec := p.engine.spec
 	kept := p.sequences[seq].place(pos)
 	position := decompose.Position[T]{
@@ -341,7 +347,7 @@ func (p *pass[T]) positionAt(pos int, x schema.Example, seq int, side schema.Sid
 	return position
 }
 
-// contributions turns tables into rows: component indices of [Engine.Components], basis indices of
+// contributions turns tables into rows. Components and bases are indices into [Engine.Components] and
 // [Engine.Bases].
 func (p *pass[T]) contributions(out decompose.Output, baseline bool) []schema.Contribution {
 	layout := p.engine.layout
@@ -350,8 +356,9 @@ func (p *pass[T]) contributions(out decompose.Output, baseline bool) []schema.Co
 	for _, table := range out.Tables {
 		for i := range table.Score {
 			row := schema.Contribution{
-				Side: table.Side, QueryBasis: table.QueryBasis, KeyBasis: len(p.engine.queryBases) + table.KeyBasis,
-				Score: narrow(table.Score[i]), Baseline: [4]float32{nan, nan, nan, nan},
+				Side: table.Side, QueryBasis: table.QueryBasis,
+				KeyBasis: len(p.engine.queryBases) + table.KeyBasis,
+				Score:    narrow(table.Score[i]), Baseline: [4]float32{nan, nan, nan, nan},
 			}
 			switch {
 			case i < len(out.Rows):

@@ -4,10 +4,11 @@ import (
 	"math"
 
 	"ducklens/engine/decompose"
+	"ducklens/internal/advice"
 	"ducklens/schema"
 )
 
-// checkRotary refuses to split scores by bands in a model that does not turn.
+// checkRotary returns an error if scores are to be split by bands and the model has no rotary embedding.
 func (e *Engine) checkRotary() error {
 	if !e.options.Rotary {
 		return nil
@@ -17,12 +18,12 @@ func (e *Engine) checkRotary() error {
 			return nil
 		}
 	}
-	return &hinted{invalid("bands of rotary embedding, and %s has none", e.description.Name),
-		"where positions are learned, W_pos is a component: its pairs say what positions give to a score"}
+	return advice.Add(invalid("bands of rotary embedding, and %s has none", e.description.Name),
+		"where positions are learned, W_pos is a component: its pairs say what positions give to a score")
 }
 
-// bands splits the scores of a head by pairs of dimensions that turn together. A baseline that is the mean of many
-// keys has no one position, and is left out.
+// bands splits the scores of a head by the pairs of dimensions that rotary embedding turns together. It
+// leaves out a baseline that is the mean of many keys, because it has no single position.
 func (p *pass[T]) bands(in *decompose.Input[T], x *schema.Example, head schema.Head) ([]schema.Band, error) {
 	key, err := decompose.RotaryBands(&in.Query, &in.Key, in.AttnScale)
 	if err != nil {
@@ -44,7 +45,8 @@ func (p *pass[T]) bands(in *decompose.Input[T], x *schema.Example, head schema.H
 	nan := float32(math.NaN())
 	var list []schema.Band
 	for i, score := range key.Score {
-		b := schema.Band{Pair: i, Wavelength: math.NaN(), Score: float32(score), Content: float32(key.Content[i]), Baseline: nan, BaselineContent: nan}
+		b := schema.Band{Pair: i, Wavelength: math.NaN(), Score: float32(score),
+			Content: float32(key.Content[i]), Baseline: nan, BaselineContent: nan}
 		switch {
 		case i == len(frequencies):
 			b.Pair = -1

@@ -9,29 +9,30 @@ import (
 	"ducklens/schema"
 )
 
-// basis is one choice of basis of an engine: named, a user's, or random.
+// basis is a basis of an engine: a named one, the user's, or a random one.
 type basis struct {
 	decompose.Definition
-	byDefault  bool              // not asked for: left out where it cannot be made
-	user       []decompose.Basis // of a user's basis: one for all examples, or one for each
-	atBaseline []decompose.Basis // the same at the baseline, where they are others
-	vectors    [2][][][]float64  // of a user's replacement, at the key or the query and at the baseline
-	perExample bool              // user has one for each
+	byDefault  bool              // not asked for: left out if it cannot be made
+	user       []decompose.Basis // for a user's basis: one for all examples, or one for each
+	atBaseline []decompose.Basis // the same at the baseline, if it differs there
+	vectors    [2][][][]float64  // of a user's replacement: at the key or the query, and at the baseline
+	perExample bool              // user has one for each example
 	random     bool
-	number     int // of a random basis
+	number     int // for a random basis
 }
 
-// factored tells whether components are stored as factors along the basis: random ones are for means only.
+// factored reports whether components are stored as factors along the basis. Random bases are used for means
+// only.
 func (b basis) factored() bool { return b.Kind == schema.Subspace && !b.random }
 
-// The bases of an [Options] that names none: what the figures of the negative name mover heads are made with.
+// The bases of [Options] that name none: those used for the figures about the negative name mover heads.
 var (
 	defaultQueryBases = []string{"none", "unembed", "unembed+baseline", "sub_unembed"}
 	defaultKeyBases   = []string{"none", "mlp0", "sub_mlp0"}
 )
 
-// bases resolves the bases of one side for a model of that norm and layout: the named ones with none first, the
-// user's, the random ones. It expects valid options.
+// bases returns the bases of one side for a model with that norm and layout: the named ones with none first,
+// then the user's, then the random ones. The options must be valid.
 func (o Options) bases(side schema.Side, norm decompose.Norm, layout schema.Layout) ([]basis, error) {
 	if o.AttentionOnly {
 		return nil, nil
@@ -51,7 +52,9 @@ func (o Options) bases(side schema.Side, norm decompose.Norm, layout schema.Layo
 		}
 		if d, err := decompose.LookUp(side, name); err == nil {
 			if err := d.Check(layout); err != nil {
-				return nil, advise("the components of a model: ducklens model inspect MODEL", "engine: %s basis %s: %w: %w", side, d.Name, ErrBasis, err)
+				return nil,
+					advise("the components of a model: ducklens model inspect MODEL", "%s basis %s: %w: %w",
+						side, d.Name, ErrBasis, err)
 			}
 			list = append(list, basis{Definition: d, byDefault: byDefault})
 		}
@@ -60,11 +63,12 @@ func (o Options) bases(side schema.Side, norm decompose.Norm, layout schema.Layo
 		if u.Side == side {
 			made, err := u.bases(norm, u.source(), u.Subspaces)
 			if err != nil {
-				return nil, fmt.Errorf("engine: %s basis %s: %w", u.Side, u.Name, err)
+				return nil, fmt.Errorf("%s basis %s: %w", u.Side, u.Name, err)
 			}
-			b := basis{Definition: decompose.Definition{Basis: u.describe(made)}, user: made, perExample: u.PerExample}
+			b := basis{Definition: decompose.Definition{Basis: u.describe(made)}, user: made,
+				perExample: u.PerExample}
 			if b.atBaseline, err = u.bases(norm, u.BaselineSource, u.AtBaseline); err != nil {
-				return nil, fmt.Errorf("engine: %s basis %s: %w", u.Side, u.Name, err)
+				return nil, fmt.Errorf("%s basis %s: %w", u.Side, u.Name, err)
 			}
 			if u.Replacement {
 				b.vectors = [2][][][]float64{u.Subspaces, u.AtBaseline}
@@ -75,14 +79,16 @@ func (o Options) bases(side schema.Side, norm decompose.Norm, layout schema.Layo
 	for i := range o.NullBases {
 		list = append(list, basis{Definition: decompose.Definition{Basis: schema.Basis{
 			Side: side, Kind: schema.Subspace, Name: fmt.Sprintf("%s%d", randomName, i), Dimension: 1,
-			Description: fmt.Sprintf("null: a gaussian direction for each token, number %d of seed %d; pairs with the other side's of the same number only", i, o.Seed),
+			Description: fmt.Sprintf(
+				"null: a gaussian direction for each token, number %d of seed %d; "+
+					"pairs with the other side's of the same number only", i, o.Seed),
 		}}, random: true, number: i})
 	}
 	return list, nil
 }
 
-// pairs lists the pairs of bases that are computed: every pair of bases that are not random, and the random
-// ones number by number.
+// pairs returns the pairs of bases that are computed: every pair of bases that are not random, and random
+// ones with equal numbers.
 func pairs(query, key []basis) [][2]int {
 	list := [][2]int{}
 	for i, q := range query {
@@ -95,7 +101,7 @@ func pairs(query, key []basis) [][2]int {
 	return list
 }
 
-// dropDefaults takes out the default bases that cannot be made, and says so in the notices.
+// dropDefaults removes the default bases that cannot be made, and says so in a notice.
 func (e *Engine) dropDefaults(why string, cannot func(decompose.Definition) bool) {
 	for _, list := range []*[]basis{&e.queryBases, &e.keyBases} {
 		var dropped []string
@@ -113,7 +119,7 @@ func (e *Engine) dropDefaults(why string, cannot func(decompose.Definition) bool
 	}
 }
 
-// basesAre writes "basis a is" or "bases a and b are".
+// basesAre returns "basis a is" or "bases a and b are".
 func basesAre(names []string) string {
 	if len(names) == 1 {
 		return "basis " + names[0] + " is"
@@ -121,9 +127,11 @@ func basesAre(names []string) string {
 	return "bases " + strings.Join(names, " and ") + " are"
 }
 
-// queryBasis makes basis b for the query of an example; ok is false where b is a default that needs a
-// baseline and the example has none.
-func (p *pass[T]) queryBasis(b basis, x schema.Example, head schema.Head, here decompose.Position[T]) (made decompose.Basis, ok bool, err error) {
+// queryBasis makes basis b for the query of an example. ok is false if b is a default that needs a baseline
+// and the example has none.
+func (p *pass[T]) queryBasis(
+	b basis, x schema.Example, head schema.Head, here decompose.Position[T],
+) (made decompose.Basis, ok bool, err error) {
 	switch {
 	case b.random:
 		made, err = decompose.Span(p.engine.norm, p.randomDirection(b, x.Tokens[x.Key].ID))
@@ -144,21 +152,26 @@ func (p *pass[T]) queryBasis(b basis, x schema.Example, head schema.Head, here d
 	if x.Baseline != schema.NoPosition {
 		baseline = x.Tokens[x.Baseline].ID
 	}
-	made, err = decompose.QueryBasis(p.engine.norm, b.Name, p, x.Tokens[x.Key].ID, baseline, here.Components, p.engine.layout)
+	made, err = decompose.QueryBasis(p.engine.norm, b.Name, p, x.Tokens[x.Key].ID, baseline, here.Components,
+		p.engine.layout)
 	return made, true, err
 }
 
 // keyBasis makes basis b for an example's position of a role.
-func (p *pass[T]) keyBasis(b basis, x schema.Example, head schema.Head, role int, here decompose.Position[T]) (decompose.Basis, error) {
+func (p *pass[T]) keyBasis(
+	b basis, x schema.Example, head schema.Head, role int, here decompose.Position[T],
+) (decompose.Basis, error) {
 	return p.basisAt(b, x, head, positionOf(&x, role), role == atBaseline, here)
 }
 
-// perEdge tells whether a basis is not the same for all queries of a prompt.
+// perEdge reports whether a basis can differ between the queries of a prompt.
 func (b basis) perEdge() bool { return b.perExample || b.Singular > 0 }
 
-// basisAt makes key-side basis b for one position of an example: a user's is the same at the key and in the
-// baseline unless it has others there, every other is that position's own.
-func (p *pass[T]) basisAt(b basis, x schema.Example, head schema.Head, pos int, inBaseline bool, here decompose.Position[T]) (decompose.Basis, error) {
+// basisAt makes key-side basis b for one position of an example. A user's basis is the same at the key and at
+// the baseline unless it has its own for the baseline; every other basis is that of the position.
+func (p *pass[T]) basisAt(
+	b basis, x schema.Example, head schema.Head, pos int, inBaseline bool, here decompose.Position[T],
+) (decompose.Basis, error) {
 	token := x.Tokens[pos].ID
 	switch {
 	case b.Singular > 0:
@@ -178,19 +191,23 @@ func (p *pass[T]) basisAt(b basis, x schema.Example, head schema.Head, pos int, 
 	return decompose.KeyBasis(p.engine.norm, b.Name, p, token, here.Components, p.engine.layout)
 }
 
-// randomDirection gives the direction of a random basis for a token.
+// randomDirection returns the direction of a random basis for a token.
 func (p *pass[T]) randomDirection(b basis, token int) []float64 {
 	return randomDirection(p.engine.options.Seed, b.Side, b.number, token, p.engine.description.DModel)
 }
 
-// place gives the place of an example's subspace among those of a user's basis.
+// place returns the index of an example's subspace among those of a user's basis.
 func (b basis) place(x schema.Example) (int, error) {
 	switch {
 	case !b.perExample:
 		return 0, nil
 	case x.Index < 0 || x.Index >= len(b.user):
-		return 0, advise(fmt.Sprintf("give %s basis %s one subspace for each prompt, or run %d prompts", b.Side, b.Name, len(b.user)),
-			"%w: %s basis %s has %d subspaces, one for each example, and this is example %d, counted from 0", ErrBasis, b.Side, b.Name, len(b.user), x.Index)
+		return 0,
+			advise(fmt.Sprintf("give %s basis %s one subspace for each prompt, or run %d prompts", b.Side,
+				b.Name, len(b.user)),
+				"%w: %s basis %s has %d subspaces, one for each example, and this is example %d, "+
+					"counted from 0",
+				ErrBasis, b.Side, b.Name, len(b.user), x.Index)
 	}
 	return x.Index, nil
 }

@@ -52,7 +52,7 @@ func readBasis(tb testing.TB, side schema.Side, name, path string, perExample bo
 	return b
 }
 
-// rowsOf gives the contributions under one pair of bases.
+// rowsOf returns the contributions under one pair of bases.
 func rowsOf(tb testing.TB, e *engine.Engine, r schema.Result, query, key string) []schema.Contribution {
 	tb.Helper()
 	q, k := basisNamed(tb, e, schema.Query, query), basisNamed(tb, e, schema.Key, key)
@@ -66,10 +66,11 @@ func rowsOf(tb testing.TB, e *engine.Engine, r schema.Result, query, key string)
 	return rows
 }
 
-// near compares contributions to rounding.
+// near compares contributions to within rounding.
 var near = cmp.Options{cmpopts.EquateApprox(0, 1e-5), cmpopts.EquateNaNs()}
 
-// A user who brings the unembedding of each prompt's key token gets the rows of the basis that is made of it.
+// If a user's basis is the unembedding of each prompt's key token, its rows are those of the named basis
+// along it.
 func TestUserBasisForEachExample(t *testing.T) {
 	t.Parallel()
 	examples := referenceExamples(t)
@@ -152,8 +153,9 @@ func TestUserBasisForAllExamples(t *testing.T) {
 	}
 }
 
-// A basis with other directions at the baseline gives the scores of those of the key and the baselines of the others. A
-// vector put in place of the model's gives a score that is also among the substitutions, by the name of the basis.
+// A basis with other directions at the baseline gives the scores of its own directions at the key and of the
+// others at the baseline. A vector that replaces the model's gives a score that is also among the
+// substitutions, under the name of the basis.
 func TestUserBasisAtTheBaselineAndInPlace(t *testing.T) {
 	t.Parallel()
 	vector, other := make([]float64, 32), make([]float64, 32)
@@ -249,7 +251,7 @@ func TestReadUserBasisRefuses(t *testing.T) {
 		"NaN":                {writeNpy(t, "<f4", []int{32}, spoilt(32, 5, math.NaN())), false, "direction 0 of 1: entry 5 is NaN", "zero or not finite"},
 		"infinity":           {writeNpy(t, "<f8", []int{2, 32}, spoilt(64, 40, math.Inf(-1))), false, "direction 1 of 2: entry 8 is -Inf", "zero or not finite"},
 		"zero row":           {writeNpy(t, "<f8", []int{3, 32}, zeroRow), false, "direction 1 of 3: every entry is 0", "zero or not finite"},
-		"zero example":       {writeNpy(t, "<f8", []int{3, 32}, zeroRow), true, "directions.npy, example 1: decompose: direction 0 of 1: every entry is 0", "zero or"},
+		"zero example":       {writeNpy(t, "<f8", []int{3, 32}, zeroRow), true, "directions.npy, example 1: direction 0 of 1: every entry is 0", "zero or"},
 		"integers too short": {writeNpy(t, "<f2", []int{1}, nil), false, "bytes of numbers", "numpy.save"},
 	} {
 		_, err := engine.ReadUserBasis(engine.UserBasis{Side: schema.Key, Name: "mine", Source: c.path, PerExample: c.perExample})
@@ -285,13 +287,13 @@ func TestValidateUserAndRandomBases(t *testing.T) {
 	}
 	err := options.Validate()
 	for _, want := range []string{`basis "a" of side number 7`, `key basis name "two words", want a letter`, "key basis name mlp0 is taken", "query basis name random3 is taken",
-		"query basis b has 0 subspaces", "query basis c has 2 subspaces, want one, or one for each example and PerExample set", "query basis d: unusable array of directions: directions given, example 1: 2 entries, want 3",
-		"span of no directions", "query basis f is there twice", "-1 random bases, want 0 to 1000", "mover head -1.0", "mover head 1.0 is there twice"} {
+		"query basis b has 0 subspaces", "query basis c has 2 subspaces, want one, or one for each example and PerExample set", "query basis d: unusable array of directions: UserBasis.Subspaces, example 1: 2 entries, want 3",
+		"span of no directions", "query basis f is given twice", "-1 random bases, want 0 to 1000", "mover head -1.0", "mover head 1.0 is given twice"} {
 		if err == nil || !errors.Is(err, engine.ErrOptions) || !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in: %v", want, err)
 		}
 	}
-	if strings.Count(err.Error(), "there twice") != 2 {
+	if strings.Count(err.Error(), "is given twice") != 2 {
 		t.Errorf("one name on both sides is a fault: %v", err)
 	}
 	if err := (engine.Options{AttentionOnly: true, Pairs: true}).Validate(); !errors.Is(err, engine.ErrOptions) || !strings.Contains(err.Error(), "attention only") {
@@ -299,7 +301,7 @@ func TestValidateUserAndRandomBases(t *testing.T) {
 	}
 }
 
-// Random bases pair number by number, are the same for the same seed, and the contributions along them add
+// Random bases are paired by number and are the same for the same seed, and the contributions along them add
 // up.
 func TestRandomBases(t *testing.T) {
 	t.Parallel()
@@ -372,7 +374,7 @@ func TestRandomBases(t *testing.T) {
 	}
 }
 
-// Default bases that cannot be had are left out, and the user hears of it; named ones are errors.
+// Default bases that do not apply are left out with a notice; named ones are errors.
 func TestDefaultBasesAreLeftOut(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)

@@ -10,8 +10,8 @@ import (
 	"ducklens/schema"
 )
 
-// BenchmarkAnalyze takes 50 prompts of about 17 tokens through model and decomposition with the default
-// bases, and through everything there is.
+// BenchmarkAnalyze runs 50 prompts of about 17 tokens through model and decomposition with the default bases,
+// and with all options.
 func BenchmarkAnalyze(b *testing.B) {
 	dir := modelFolder(b)
 	examples := referenceExamples(b)
@@ -42,8 +42,8 @@ func BenchmarkAnalyze(b *testing.B) {
 	}
 }
 
-// BenchmarkDocument takes the beginning of a document of 600 tokens through the pretrained model beside the
-// checkout: the three keys of every query that get most of head 24.4, unsplit, and what all heads do on it.
+// BenchmarkDocument runs the first 600 tokens of a document through the pretrained model beside the checkout:
+// the three keys of every query that get most attention from head 24.4, unsplit, and what all heads do on it.
 func BenchmarkDocument(b *testing.B) {
 	path := filepath.Join(refdata.Models(b), "smollm2-135m", "SmolLM2-135M-Instruct.Q4_1.gguf")
 	text, err := os.ReadFile(filepath.Join("..", "README.md"))

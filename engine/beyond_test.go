@@ -21,7 +21,7 @@ import (
 // movers12 are the reference data's mover heads for testdata/m2.
 var movers12 = []schema.Head{{Layer: 1, Index: 2}, {Layer: 1, Index: 3}}
 
-// everything asks for all there is about the reference data's target head.
+// everything asks for everything about the reference data's target head.
 func everything(tb testing.TB, options engine.Options) engine.Options {
 	tb.Helper()
 	options = head(tb, options)
@@ -30,7 +30,7 @@ func everything(tb testing.TB, options engine.Options) engine.Options {
 	return options
 }
 
-// promptSet gives the examples of a reference prompt set of testdata/m2.
+// promptSet returns the examples of a reference prompt set of testdata/m2.
 func promptSet(tb testing.TB, name string) []schema.Example {
 	tb.Helper()
 	var sets map[string]struct {
@@ -53,7 +53,7 @@ func promptSet(tb testing.TB, name string) []schema.Example {
 	return list
 }
 
-// basisNamed gives the index of a basis.
+// basisNamed returns the index of a basis.
 func basisNamed(tb testing.TB, e *engine.Engine, side schema.Side, name string) int {
 	tb.Helper()
 	i := slices.IndexFunc(e.Bases(), func(b schema.Basis) bool { return b.Side == side && b.Name == name })
@@ -63,7 +63,8 @@ func basisNamed(tb testing.TB, e *engine.Engine, side schema.Side, name string) 
 	return i
 }
 
-// Margins of the pair tables are the rows of the sides, their sum the score, for what ingest gets.
+// The margins of pair tables are the rows of the sides, and their sum is the score, in the form that ingest
+// gets.
 func TestPairsAddUp(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)
@@ -183,7 +184,7 @@ func TestFactorsOfWhichBases(t *testing.T) {
 	}
 }
 
-// pairTables multiplies factors in memory that was used before, for more of them and for fewer.
+// pairTables multiplies factors in memory that was used before, for larger and for smaller tables.
 func pairTables(e *engine.Engine, factors []schema.Factors, blasName string) ([]schema.PairTable, error) {
 	pairs, err := engine.NewPairMaker(blasName, e.Bases())
 	if err != nil {
@@ -200,7 +201,7 @@ func pairTables(e *engine.Engine, factors []schema.Factors, blasName string) ([]
 	return pairs.Tables(e.Targets()[0].ScoreScale, factors)
 }
 
-// Factors read back from a file, in whatever order, give the same table to the bit.
+// Factors read back from a file, in any order, give the same table to the bit.
 func TestPairTablesOfFactors(t *testing.T) {
 	t.Parallel()
 	e := open(t, modelFolder(t), everything(t, engine.Options{}))
@@ -223,7 +224,7 @@ func TestPairTablesOfFactors(t *testing.T) {
 	}{
 		"none":       {func([]schema.Factors) []schema.Factors { return nil }, "want factors of the query and of the key"},
 		"no key":     {func(f []schema.Factors) []schema.Factors { return f[:1] }, "want factors of the query and of the key"},
-		"twice":      {func(f []schema.Factors) []schema.Factors { return append(f, f[0]) }, "the query side is there twice"},
+		"twice":      {func(f []schema.Factors) []schema.Factors { return append(f, f[0]) }, "the query side is given twice"},
 		"cut":        {func(f []schema.Factors) []schema.Factors { f[1].Vectors = f[1].Vectors[:7]; return f }, "7 numbers and 15 coordinates on the key side, want 120 and 15"},
 		"components": {func(f []schema.Factors) []schema.Factors { f[2].Components = f[0].Components; return f }, "at the baseline"},
 		"another model": {func(f []schema.Factors) []schema.Factors {
@@ -247,7 +248,7 @@ func TestPairTablesOfFactors(t *testing.T) {
 	}
 }
 
-// substituted finds a row.
+// substituted returns the row with a name.
 func substituted(tb testing.TB, h schema.HeadResult, side schema.Side, vector string) schema.Substitution {
 	tb.Helper()
 	for _, s := range h.Substitutions {
@@ -259,7 +260,7 @@ func substituted(tb testing.TB, h schema.HeadResult, side schema.Side, vector st
 	return schema.Substitution{}
 }
 
-// The rows of the engine by their names, against the reference's histograms.
+// The engine's rows agree by name with the reference's histograms.
 func TestSubstitutionsAgreeWithTheReference(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)
@@ -307,7 +308,7 @@ func TestSubstitutionsAgreeWithTheReference(t *testing.T) {
 	}
 }
 
-// Every vector that takes the place of another moves the score, and unpatched does not, on the whole path.
+// Every vector that replaces another changes the score, and unpatched does not.
 func TestInterventionsMoveTheScore(t *testing.T) {
 	t.Parallel()
 	e := open(t, modelFolder(t), everything(t, engine.Options{}))
@@ -366,7 +367,7 @@ func TestInterventionsMoveTheScore(t *testing.T) {
 	}
 }
 
-// Projections, cosines and norms by prompt, against the notebook's.
+// Projections, cosines and norms by prompt agree with the notebook's.
 func TestProjectionsAgreeWithTheReference(t *testing.T) {
 	t.Parallel()
 	arrays := refdata.Npz(t, filepath.Join(refdata.M2(t), "golden", "notebook_per_prompt_f64.npz"))
@@ -418,7 +419,7 @@ func TestProjectionsAgreeWithTheReference(t *testing.T) {
 	}
 }
 
-// What the extra rows are must not depend on the batch, on threads or on other examples.
+// The extra rows do not depend on the batch, on threads or on other examples.
 func TestEverythingDependsOnTheExampleAlone(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)
@@ -460,7 +461,7 @@ func TestEverythingDependsOnTheExampleAlone(t *testing.T) {
 	}
 }
 
-// Nothing is computed that was not asked for, and cosines, which know no target head, come once.
+// Nothing is computed that was not asked for, and cosines, which belong to no target head, are returned once.
 func TestOnlyWhatWasAskedFor(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)

@@ -8,38 +8,38 @@ import (
 	"ducklens/schema"
 )
 
-// A pass is bounded by bytes: what its rows take while it runs, and what is kept of its examples. Products of
-// a pass are as fast as they get from some 500 rows on (with 256 a run takes 6 % more processor time), and
-// memory grows all the way, so these are what 640 rows and 48 examples of layer 10 of GPT-2 small take. A
-// large model needs as many rows for its speed, and may have them: a share of its weights. A prompt of which
-// more is kept is a pass of its own, and its edges are analysed part by part, each of what is left of the
-// bound, or of leastShare of it.
+// A pass is bounded by bytes: what its rows take while it runs, and what is kept of its examples. The
+// products of a pass reach their full speed at some 500 rows (with 256, a run takes 6 % more processor time),
+// while memory keeps growing, so the bounds are what 640 rows and 48 examples of layer 10 of GPT-2 small
+// take. A large model needs as many rows to be fast, and may use a share of its weights' size for them. A
+// prompt that exceeds the bound is a pass of its own, and its edges are analysed in parts. Each part gets
+// what is left of the bound, but at least leastShare of it.
 const (
 	rowBytes      = 22_000_000
 	keptBytes     = 86_000_000
 	rowsShare     = 32
 	keptShare     = 16
 	leastShare    = 0.5
-	numbersOfRow  = 3 // matrices of d_model numbers: the stream, its norm, what is written
+	numbersOfRow  = 3 // vectors of d_model numbers: the stream, its norm, what is written
 	keptPositions = 3
 )
 
-// bounds are what passes of an engine may take.
+// bounds says how much memory passes of an engine may take, and what things take.
 type bounds struct {
-	rows, kept int64 // bytes in all
-	row        int64 // bytes of one row
-	position   int64 // of what a pass keeps of a position
-	components int64 // of the components of a position, when they are made
-	example    int64 // of what comes out for an example, but for its attention rows
-	key        int64 // of the keys of a token
-	token      int64 // of attention rows by token, and of what they are made of where that is asked
-	source     int64 // of what comes out for an example by token that its sources read
-	keyed      int64 // of what the keys of a position are made of, where that is asked
-	mean       int64 // of a mean of keys
-	every      bool  // rows are split by bases, which takes the components of all positions
+	rows, kept int64 // bytes in total
+	row        int64 // bytes of a row
+	position   int64 // what a pass keeps of a position
+	components int64 // the components of a position, once they are computed
+	example    int64 // the result of an example, without attention rows
+	key        int64 // the keys of a token
+	token      int64 // attention rows per token, and what they consist of if that is asked for
+	source     int64 // the result of an example per token that its sources read
+	keyed      int64 // what the keys of a position consist of, if that is asked for
+	mean       int64 // a mean of keys
+	every      bool  // rows are split by bases, which needs the components of all positions
 }
 
-// bounds works out what rows and examples take.
+// bounds returns what rows and examples take.
 func (e *Engine) bounds() bounds {
 	s, size := e.spec, e.numberSize()
 	weights := e.weightBytes()
@@ -59,7 +59,8 @@ func (e *Engine) bounds() bounds {
 		keys[kv], values[kv] = true, true
 	}
 	for _, h := range e.heads {
-		b.source += int64(len(e.readers[h])) * 2 * 2 * int64(unsafe.Sizeof(float32(0))) // of two sides, to key and baseline
+		// Two sides, to key and baseline.
+		b.source += int64(len(e.readers[h])) * 2 * 2 * int64(unsafe.Sizeof(float32(0)))
 	}
 	b.position = size * int64((len(e.heads)+len(sources))*s.DHead)
 	if !e.options.AttentionOnly {
@@ -80,7 +81,7 @@ func (e *Engine) bounds() bounds {
 	return b
 }
 
-// keyBytes is the size of what the key of a head at one position is made of: see [decompose.Keys].
+// keyBytes returns the size of what the key of a head at one position consists of; see [decompose.Keys].
 func (e *Engine) keyBytes(h schema.Head) int64 {
 	rows, dHead, split := int64(e.layout.Below(h.Layer)+1), int64(e.spec.DHead), int64(len(e.keyBases))
 	numbers := rows * dHead
@@ -93,12 +94,12 @@ func (e *Engine) keyBytes(h schema.Head) int64 {
 	return e.numberSize()*numbers + 8*dHead*(1+2*split)
 }
 
-// given is what an example takes whose positions are given, in a pass with others of other prompts.
+// given returns what an example with given positions takes in a pass with examples of other prompts.
 func (b bounds) given(query int) int64 {
 	return keptPositions*(b.position+b.components) + b.example + (b.key+b.token+b.source)*int64(query+1)
 }
 
-// share is the part of the examples of a pass that is analysed at once.
+// share is the part of a pass's examples that is analysed at once.
 type share struct {
 	bounds
 	most, used int64 // bytes
@@ -106,7 +107,7 @@ type share struct {
 	queries    map[model.Place]bool
 }
 
-// share is what is left of the bound beside what is kept of the sequences of a pass.
+// share returns a share of what is left of the bound after what is kept of a pass's sequences.
 func (b bounds) share(sequences []sequence) *share {
 	s := &share{bounds: b, most: b.kept}
 	for i := range sequences {
@@ -121,7 +122,7 @@ func (s *share) clear() {
 	s.used, s.made, s.queries = 0, map[model.Place]bool{}, map[model.Place]bool{}
 }
 
-// add takes an example in, unless others are there and it goes beyond the bound.
+// add adds an example and returns true, unless there are others already and it would exceed the bound.
 func (s *share) add(it *item) bool {
 	if it.none {
 		return true
@@ -160,17 +161,17 @@ func (s *share) add(it *item) bool {
 	return true
 }
 
-// stop is the layer before which a pass ends.
+// stop returns the layer before which a pass ends.
 func (e *Engine) stop() int { return min(e.reach(), e.spec.Layers) }
 
-// resultBytes is the size of what comes out for one head of one example.
+// resultBytes returns the size of the result of one head on one example.
 func (e *Engine) resultBytes(h schema.Head) int64 {
 	rows := int64(e.layout.Below(h.Layer) + 1)
 	tables, axes := int64(0), int64(0)
 	for _, p := range pairs(e.queryBases, e.keyBases) {
 		for _, kind := range []schema.BasisKind{e.queryBases[p[0]].Kind, e.keyBases[p[1]].Kind} {
 			if kind != schema.Replacement {
-				tables++ // of the side that is split
+				tables++ // those of the side that is split
 			}
 		}
 	}
@@ -187,7 +188,12 @@ func (e *Engine) resultBytes(h schema.Head) int64 {
 		bytes += keptPositions * rows * 4 * (int64(e.spec.DHead) + axes)
 	}
 	if e.options.Pairs {
-		bytes += int64(len(pairs(e.queryBases, e.keyBases))) * rows * rows * 2 * int64(unsafe.Sizeof([4]float32{}))
+		bytes += int64(len(pairs(e.queryBases, e.keyBases))) * rows * rows * 2 * int64(
+			unsafe.Sizeof([4]float32{}))
+	}
+	if k := e.options.Nearest; k > 0 {
+		vectors := 2*2 + len(e.movers)
+		bytes += int64(vectors*(k+2)) * int64(unsafe.Sizeof(schema.NearestToken{}))
 	}
 	if e.options.Norms {
 		bytes += keptPositions * (5*rows + 2*int64(e.options.Gram*e.options.Gram)) * 8
@@ -195,7 +201,7 @@ func (e *Engine) resultBytes(h schema.Head) int64 {
 	return bytes
 }
 
-// numberSize is the number of bytes of a number of the forward pass.
+// numberSize returns the size in bytes of a number of the forward pass.
 func (e *Engine) numberSize() int64 {
 	if e.options.Precision == Float64 {
 		return 8
@@ -203,12 +209,13 @@ func (e *Engine) numberSize() int64 {
 	return 4
 }
 
-// weightBytes is what the weights of the layers that a run needs take.
+// weightBytes returns the size of the weights of the layers that a run needs.
 func (e *Engine) weightBytes() int64 {
 	s, reach := e.spec, e.reach()
 	bytes := int64(min(reach, s.Layers)) * layerParameters(s)
 	if reach < s.Layers {
-		bytes += int64(s.DModel) * int64((s.Heads+2*s.KVHeads)*s.DHead) // only what makes queries, keys and values
+		// Only those that make queries, keys and values.
+		bytes += int64(s.DModel) * int64((s.Heads+2*s.KVHeads)*s.DHead)
 	}
 	if s.Position {
 		bytes += int64(s.NCtx) * int64(s.DModel)
@@ -216,7 +223,7 @@ func (e *Engine) weightBytes() int64 {
 	return bytes * e.numberSize()
 }
 
-// layerParameters counts the weights of one layer.
+// layerParameters returns the number of weights of one layer.
 func layerParameters(s *model.Spec) int64 {
 	d := int64(s.DModel)
 	n := d * int64((2*s.Heads+2*s.KVHeads)*s.DHead)
@@ -227,7 +234,7 @@ func layerParameters(s *model.Spec) int64 {
 	return n + experts*mlpParameters(s)
 }
 
-// mlpParameters counts the weights that a position goes through in one MLP, or in one expert.
+// mlpParameters returns the number of weights that a position passes through in one MLP or one expert.
 func mlpParameters(s *model.Spec) int64 {
 	maps := int64(2)
 	if s.Gated || s.Experts != nil {
@@ -236,20 +243,21 @@ func mlpParameters(s *model.Spec) int64 {
 	return maps * int64(s.DModel) * int64(s.DMLP)
 }
 
-// passes cuts examples into passes.
+// passes splits examples into passes.
 func (b bounds) passes(examples []schema.Example, r request) [][]schema.Example {
 	fewest := len(b.cut(examples, r, len(examples)))
 	return b.cut(examples, r, (len(examples)+fewest-1)/max(1, fewest))
 }
 
-// cut makes passes of at most so many examples; those of one prompt stay together.
+// cut makes passes of at most most examples. Examples of one prompt stay together.
 func (b bounds) cut(examples []schema.Example, r request, most int) (passes [][]schema.Example) {
 	for len(examples) > 0 {
 		n, kept := 0, int64(0)
 		for rows := (model.Rows{}); n < len(examples); {
 			prompt := r.sequence(examples[n:n+together(examples[n:])], n)
 			rows.Add(prompt.tokens)
-			if kept += b.of(&prompt); n > 0 && (n+len(prompt.asked) > most || int64(rows.N)*b.row > b.rows || kept > b.kept) {
+			if kept += b.of(&prompt); n > 0 &&
+				(n+len(prompt.asked) > most || int64(rows.N)*b.row > b.rows || kept > b.kept) {
 				break
 			}
 			n += len(prompt.asked)
@@ -259,7 +267,7 @@ func (b bounds) cut(examples []schema.Example, r request, most int) (passes [][]
 	return passes
 }
 
-// prompt is what is kept of a prompt, whatever is analysed of it.
+// prompt returns the size of what is kept of a prompt, whatever is analysed of it.
 func (b bounds) prompt(s *sequence) int64 {
 	positions := b.position
 	if s.keyed {
@@ -268,7 +276,7 @@ func (b bounds) prompt(s *sequence) int64 {
 	return positions*int64(len(s.positions)) + b.key*int64(len(s.tokens))
 }
 
-// of is what is kept of a prompt, with what its first example takes when it is analysed: further ones may wait.
+// of adds to prompt what the prompt's first example takes when it is analysed. Further examples can wait.
 func (b bounds) of(s *sequence) int64 {
 	kept := b.prompt(s)
 	switch {

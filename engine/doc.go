@@ -1,8 +1,8 @@
-// Package engine turns prompts into exact contributions to attention scores: the front of checkpoint, family,
-// tokenizer, model and decompose, for callers that want rows and no tensors.
+// Package engine turns prompts into exact contributions to attention scores. It puts the packages checkpoint,
+// family, tokenizer, model and decompose behind one interface, for callers that want rows and no tensors.
 //
-// [Open] loads a model, a folder or a GGUF file, with [Options]: target heads, bases, convention, precision.
-// [Engine.Example] makes a [schema.Prompt] ready, with errors that tell a stranger what to change.
+// [Open] loads a model from a folder or a GGUF file. [Options] say which heads, bases, convention and
+// precision to use. [Engine.Example] prepares a [schema.Prompt]; its errors say what to change.
 // [Engine.Analyze] runs examples through the model, packed into few forward passes, and decomposes the scores
 // of every head:
 //
@@ -12,19 +12,20 @@
 //	...
 //	results, err := e.Analyze(ctx, []schema.Example{example})
 //
-// [Engine.Explain] does so for prompts of which rules choose the edges ([Options.Edges]), such as the three keys of
-// every query that get most attention, after one forward pass for each prompt, and says what the heads do on
-// it; [Engine.Stream] gives the same part by part, so that a document of any length fits into memory.
+// [Engine.Explain] does this for prompts whose edges are chosen by rules ([Options.Edges]), such as the three
+// keys of every query that get most attention. It runs one forward pass for each prompt and also reports what
+// the heads do on it. [Engine.Stream] returns the same in parts, so that a document of any length fits into
+// memory.
 //
-// Contributions come always; [Options] asks for more: what each component adds to query and key (Factors),
-// every pair of components (Pairs), the score when another vector stands in for the query or the key
-// (Substitutions), how vectors lie to a basis and to the map that scores them (Projections), what each
-// component adds to the logits of two tokens (Logits). [Engine.Prepare] settles, from the first examples,
-// what the options leave open, and [Engine.Notices] says what had to be left out. Bases are named, random
-// ([Options.NullBases]) or a user's ([ReadUserBasis]).
+// Contributions are always computed. [Options] can ask for more: what each component adds to query and key
+// (Factors), every pair of components (Pairs), the score if another vector replaces the query or the key
+// (Substitutions), how vectors lie relative to a basis and to the map that scores them (Projections), and
+// what each component adds to the logits of two tokens (Logits). [Engine.Prepare] settles, from the first
+// examples, what the options leave open; [Engine.Notices] says what had to be left out. Bases are named ones,
+// random ones ([Options.NullBases]) or the user's ([ReadUserBasis]).
 //
-// Results depend on the model, the options, what Prepare settled and the example alone: not on the examples
-// beside it, on their order, on the number of threads or on how many examples one call gets.
+// Results depend only on the model, the options, what Prepare settled and the example itself. They do not
+// depend on the other examples, their order, the number of threads or how many examples a call gets.
 //
 // Contributions to a score are not causal effects.
 package engine

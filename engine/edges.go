@@ -12,15 +12,15 @@ import (
 	"ducklens/schema"
 )
 
-// ruleSet holds rules by their numbers in a request.
+// ruleSet is a set of rules, by their numbers in a request.
 type ruleSet uint64
 
-// maxRules is how many rules a ruleSet has room for.
+// maxRules is the number of rules that fit into a ruleSet.
 const maxRules = 64
 
 func (r ruleSet) has(i int) bool { return r>>i&1 == 1 }
 
-// edge is a pair of positions with the rules that have chosen it.
+// edge is a query and a key position, with the rules that chose it.
 type edge struct {
 	query, key int
 	rules      ruleSet
@@ -30,12 +30,12 @@ func compareEdges(a, b edge) int {
 	return cmp.Or(cmp.Compare(a.query, b.query), cmp.Compare(a.key, b.key))
 }
 
-// chooses tells whether any rule chooses edges that did not come with a prompt.
+// chooses reports whether any rule chooses edges that did not come with a prompt.
 func (r *request) chooses() bool {
 	return slices.ContainsFunc(r.rules, func(r schema.EdgeRule) bool { return r.Name != schema.EdgeGiven })
 }
 
-// edgeFaults returns what is wrong with the options of edges.
+// edgeFaults returns what is wrong with the options about edges.
 func (o *Options) edgeFaults() (faults []error) {
 	fault := func(format string, args ...any) { faults = append(faults, invalid(format, args...)) }
 	for i, r := range o.Edges {
@@ -45,7 +45,7 @@ func (o *Options) edgeFaults() (faults []error) {
 			fault("edge rule %+v, want no more than %s says", r, parsed)
 		}
 		if slices.Contains(o.Edges[:i], r) {
-			fault("edge rule %s is there twice", r)
+			fault("edge rule %s is given twice", r)
 		}
 	}
 	if len(o.Edges) > maxRules {
@@ -54,9 +54,11 @@ func (o *Options) edgeFaults() (faults []error) {
 	if o.MaxEdges < 0 {
 		fault("at most %d edges of a prompt, want 1 or more, or 0 for all", o.MaxEdges)
 	}
-	kinds := []schema.BaselineKind{"", schema.BaselineNone, schema.BaselineToken, schema.BaselineMean, schema.BaselineAttention}
+	kinds := []schema.BaselineKind{"", schema.BaselineNone, schema.BaselineToken, schema.BaselineMean,
+		schema.BaselineAttention}
 	if !slices.Contains(kinds, o.Baseline) {
-		fault("baseline %q, want %s, %s, %s or %s", o.Baseline, schema.BaselineToken, schema.BaselineMean, schema.BaselineAttention, schema.BaselineNone)
+		fault("baseline %q, want %s, %s, %s or %s", o.Baseline, schema.BaselineToken, schema.BaselineMean,
+			schema.BaselineAttention, schema.BaselineNone)
 	}
 	if !(o.Threshold >= 0 && o.Threshold < 1) {
 		fault("threshold %g of a row's largest probability, want a number from 0 to below 1", o.Threshold)
@@ -64,8 +66,8 @@ func (o *Options) edgeFaults() (faults []error) {
 	return faults
 }
 
-// items gives what is to be analysed of a prompt, which is number seq of a pass whose first example has that
-// number in the call.
+// items yields what is to be analysed of a prompt. The prompt is number seq of a pass, and the pass's first
+// example is number first of the call.
 func (s *sequence) items(e *Engine, r request, seq, first int) iter.Seq[item] {
 	return func(yield func(item) bool) {
 		for i, x := range s.asked {
@@ -94,7 +96,8 @@ func (s *sequence) items(e *Engine, r request, seq, first int) iter.Seq[item] {
 	}
 }
 
-// chosen gives the edges of a prompt, with the one that it came with, within the limit.
+// chosen returns the edges of a prompt, including the one that it came with if rules ask for it, cut to the
+// limit.
 func (s *sequence) chosen(e *Engine, r request, x *schema.Example) []edge {
 	edges := s.edges
 	given := slices.IndexFunc(r.rules, func(r schema.EdgeRule) bool { return r.Name == schema.EdgeGiven })
@@ -109,7 +112,7 @@ func (s *sequence) chosen(e *Engine, r request, x *schema.Example) []edge {
 	return edges
 }
 
-// merged sorts edges, and makes one of those that several rules have chosen.
+// merged sorts edges and joins those that several rules chose.
 func merged(edges []edge) []edge {
 	slices.SortFunc(edges, compareEdges)
 	n := 0
@@ -124,17 +127,19 @@ func merged(edges []edge) []edge {
 	return edges[:n]
 }
 
-// limited keeps so many edges. The rules take turns: each keeps the edge with the smallest lot among those that
-// it has chosen and that are not kept yet. An edge that came with the prompt, by rule given, is kept first.
+// limited keeps at most most edges. The rules take turns: each keeps the edge with the smallest lot among
+// those that it chose and that are not kept yet. The edge that came with the prompt, by rule number given, is
+// kept first.
 func limited(edges []edge, rules, given, most int, lots draw) []edge {
-	order := make([]int, len(edges)) // of edges by lot
+	order := make([]int, len(edges)) // edges sorted by lot
 	lot := make([]uint64, len(edges))
 	for i, x := range edges {
 		order[i], lot[i] = i, lots.of(x.query, x.key)
 	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(lot[a], lot[b]), cmp.Compare(a, b)) })
+	slices.SortFunc(order,
+		func(a, b int) int { return cmp.Or(cmp.Compare(lot[a], lot[b]), cmp.Compare(a, b)) })
 	kept, n := make([]bool, len(edges)), 0
-	next := make([]int, rules) // place in order where each rule looks
+	next := make([]int, rules) // for each rule, its position in order
 	take := func(rule int) bool {
 		for ; next[rule] < len(order); next[rule]++ {
 			if i := order[next[rule]]; !kept[i] && edges[i].rules.has(rule) {
@@ -163,9 +168,9 @@ func limited(edges []edge, rules, given, most int, lots draw) []edge {
 	return list
 }
 
-// exampleOf makes an example of an edge of a prompt.
+// exampleOf returns an edge of a prompt as an example.
 func (r *request) exampleOf(e *Engine, x schema.Example, chosen edge) schema.Example {
-	if chosen.query != x.Query || chosen.key != x.Key { // it is not the edge that the prompt came with
+	if chosen.query != x.Query || chosen.key != x.Key { // not the edge that the prompt came with
 		x.Baseline, x.BaselineKind = schema.NoPosition, cmp.Or(r.baseline, schema.BaselineAttention)
 	}
 	x.Query, x.Key, x.Rules = chosen.query, chosen.key, nil
@@ -178,8 +183,8 @@ func (r *request) exampleOf(e *Engine, x schema.Example, chosen edge) schema.Exa
 	return x
 }
 
-// settleBaseline settles the kind of an example's baseline. A kind that the example came with stays, and an
-// empty one where nothing is asked for.
+// settleBaseline sets the kind of an example's baseline. It leaves a kind that the example came with, and an
+// empty kind if the options ask for none.
 func (r *request) settleBaseline(e *Engine, x *schema.Example) {
 	x.BaselineKind = r.kindOf(x)
 	switch x.BaselineKind {
@@ -197,18 +202,18 @@ func (r *request) settleBaseline(e *Engine, x *schema.Example) {
 	}
 }
 
-// kindOf is the kind of baseline that is asked for.
+// kindOf returns the kind of baseline that is asked for.
 func (r *request) kindOf(x *schema.Example) schema.BaselineKind {
 	return cmp.Or(x.BaselineKind, r.baseline)
 }
 
-// distributed tells whether an example's key may be compared with all other keys.
+// distributed reports whether an example's key may be compared with all other keys.
 func (r *request) distributed(x *schema.Example) bool {
 	kind := r.kindOf(x)
 	return kind == schema.BaselineMean || kind == schema.BaselineAttention
 }
 
-// firstSeen is the first position that every target head sees from a query position.
+// firstSeen returns the first position that every target head sees from a query position.
 func (e *Engine) firstSeen(query int) int {
 	first := 0
 	for _, h := range e.heads {
@@ -217,21 +222,22 @@ func (e *Engine) firstSeen(query int) int {
 	return first
 }
 
-// others gives the weights of a baseline that is a distribution, for the positions that a head sees from the
-// query, from [schema.HeadResult.FirstKey] on: 0 for the key; equal ones for the others, or the attention that
-// they get, in both cases such that they add up to one. Attention is the softmax of the capped scores of the
-// others alone, in float64, which is what attention is over the sum of theirs, and is there too where the key
-// has all of it. The query sees another key than x.Key.
+// others returns the weights of a baseline that is a distribution, for the positions that a head sees from
+// the query, beginning with [schema.HeadResult.FirstKey]. The key's weight is 0; the others' are equal or the
+// attention that they get, and add up to one. Attention here is the softmax of the capped scores of the
+// others alone, in float64. That equals their attention divided by its sum, and exists even if the key gets
+// all of the attention. The query must see another key than x.Key.
 func (p *pass[T]) others(x schema.Example, seq int, head schema.Head) []float64 {
 	row := p.row(x, seq, head)
 	weights, err := decompose.Others(x.BaselineKind, p.engine.spec.SoftCap, row.Scores, x.Key-row.First)
 	if err != nil {
-		panic(fmt.Sprintf("engine: example %d, head %s: %v", x.Index, head, err)) // settleBaseline has seen to it
+		// settleBaseline rules this out.
+		panic(fmt.Sprintf("engine: example %d, head %s: %v", x.Index, head, err))
 	}
 	return weights
 }
 
-// textEdges gives the edges that rules choose by tokens and positions alone.
+// textEdges returns the edges that rules choose by tokens and positions alone.
 func (e *Engine) textEdges(r request, tokens []int) []edge {
 	var list []edge
 	again := repeatsOf(tokens)
@@ -265,13 +271,13 @@ func (e *Engine) textEdges(r request, tokens []int) []edge {
 // chooser chooses edges by the attention of one head.
 type chooser[T blas.Float] struct {
 	rules   []schema.EdgeRule
-	samples bool // one of them draws
+	samples bool // one of the rules draws
 	lots    draw
 	edges   []edge
-	order   []int // of top
+	order   []int // scratch of top
 
-	// For sample: the attention of every edge as it is stored, in 32 bits, and behind it the number of the edge; of each
-	// query the number of its first edge, and the position of that one's key.
+	// For sample: the attention of every edge, as the 32 bits that are stored, followed by the edge's number;
+	// and for each query, the number of its first edge and the position of that edge's key.
 	attention []uint64
 	start     []int
 	first     []int
@@ -282,7 +288,7 @@ func newChooser[T blas.Float](rules []schema.EdgeRule, lots draw) *chooser[T] {
 	return &chooser[T]{rules: rules, samples: slices.ContainsFunc(rules, samples), lots: lots}
 }
 
-// add takes in the row of the next query, whose first probability is that of position first.
+// add takes the row of the next query. Its first probability is that of position first.
 func (c *chooser[T]) add(query, first int, probs []T) {
 	for i, rule := range c.rules {
 		choose := func(place int) { c.edges = append(c.edges, edge{query, first + place, 1 << i}) }
@@ -302,13 +308,13 @@ func (c *chooser[T]) add(query, first int, probs []T) {
 	if c.samples {
 		c.start, c.first = append(c.start, len(c.attention)), append(c.first, first)
 		for _, v := range probs {
-			bits := uint64(math.Float32bits(float32(v))) // of numbers that are not below zero, in their order
+			bits := uint64(math.Float32bits(float32(v))) // in the order of the numbers, as none is negative
 			c.attention = append(c.attention, bits<<32|uint64(len(c.attention)))
 		}
 	}
 }
 
-// top gives the places of the largest numbers, the first of equal ones.
+// top returns the places of the count largest numbers; of equal ones, the first.
 func (c *chooser[T]) top(probs []T, count int) []int {
 	c.order = c.order[:0]
 	for place, v := range probs {
@@ -329,9 +335,9 @@ func (c *chooser[T]) top(probs []T, count int) []int {
 	return c.order
 }
 
-// done gives the edges that were chosen, when all rows are in.
+// done returns the chosen edges. All rows must have been added.
 func (c *chooser[T]) done() []edge {
-	slices.Sort(c.attention) // and by query and key where it is equal
+	slices.Sort(c.attention) // edges of equal attention by query and key
 	for i, rule := range c.rules {
 		if rule.Name == schema.EdgeSample {
 			for _, at := range c.sample(rule.Count) {
@@ -343,7 +349,7 @@ func (c *chooser[T]) done() []edge {
 	return c.edges
 }
 
-// positions are those of the edge at a place of the sorted attention.
+// positions returns the positions of the edge at a place of the sorted attention.
 func (c *chooser[T]) positions(at int) (query, key int) {
 	number := int(uint32(c.attention[at]))
 	query, found := slices.BinarySearch(c.start, number)
@@ -353,8 +359,8 @@ func (c *chooser[T]) positions(at int) (query, key int) {
 	return query, c.first[query] + number - c.start[query]
 }
 
-// sample draws so many places of the sorted attention: from each tenth the same number, but for what does not
-// divide by ten, with the smallest lots. Where a tenth has too few, others have more.
+// sample draws count places of the sorted attention by smallest lot: from each tenth the same number, apart
+// from the remainder of a division by ten. If a tenth has too few, others give more.
 func (c *chooser[T]) sample(count int) []int {
 	const parts = 10
 	n := len(c.attention)
@@ -373,8 +379,8 @@ func (c *chooser[T]) sample(count int) []int {
 	return append(drawn, c.draw(0, n, count-len(drawn), taken)...)
 }
 
-// draw gives the places from from to below to with the smallest lots, so many of them or all there are, but for
-// those that are taken.
+// draw returns the count places with the smallest lots in the range from to below to, leaving out those that
+// are taken; all of them if there are fewer.
 func (c *chooser[T]) draw(from, to, count int, taken map[int]bool) []int {
 	type lot struct {
 		number uint64
@@ -406,7 +412,7 @@ func (c *chooser[T]) draw(from, to, count int, taken map[int]bool) []int {
 	return places
 }
 
-// draw gives every edge of a prompt a lot, by the seed of the run and the prompt's tokens.
+// draw assigns every edge of a prompt a lot, from the seed of the run and the prompt's tokens.
 type draw uint64
 
 func newDraw(seed int64, tokens []schema.Token) draw {

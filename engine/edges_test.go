@@ -20,7 +20,7 @@ import (
 	"ducklens/schema"
 )
 
-// tinyFamily writes a small model of a family that reads so many tokens.
+// tinyFamily writes a small model of a family with a context of this many tokens.
 func tinyFamily(tb testing.TB, kind string, tokens int) string {
 	tb.Helper()
 	c := familytest.Tiny(kind)
@@ -39,7 +39,7 @@ func tinyFamily(tb testing.TB, kind string, tokens int) string {
 	return dir
 }
 
-// randomText draws tokens of a small vocabulary, so that many come again.
+// randomText draws tokens of a small vocabulary, so that many are repeated.
 func randomText(seed uint64, n, vocabulary int) []int {
 	rng, list := rand.New(rand.NewPCG(seed, 1)), make([]int, n)
 	for i := range list {
@@ -48,13 +48,13 @@ func randomText(seed uint64, n, vocabulary int) []int {
 	return list
 }
 
-// edgeFamilies are families with windows, a sink, a cap, groups of heads, and without.
+// edgeFamilies are families with and without windows, a sink, a cap, and groups of heads.
 var edgeFamilies = []string{"gpt2", "llama", "mistral", "gemma2", "gpt_oss", "olmo3"}
 
-// twoHeads are target heads whose layers have, in some of the families, windows of their own.
+// twoHeads are target heads whose layers have different windows in some of the families.
 var twoHeads = []schema.Head{{Layer: 1, Index: 1}, {Layer: 2, Index: 3}}
 
-// whole is the attention of a prompt by head and query, from what was asked with edges that were given.
+// whole returns the attention of a prompt by head and query, computed from edges that are given.
 func whole(tb testing.TB, dir string, options engine.Options, x schema.Example) [][]schema.HeadResult {
 	tb.Helper()
 	e := open(tb, dir, engine.Options{Heads: options.Heads, Precision: options.Precision, AttentionOnly: true})
@@ -75,7 +75,7 @@ func whole(tb testing.TB, dir string, options engine.Options, x schema.Example) 
 // pair is an edge in tests.
 type pair struct{ query, key int }
 
-// brute chooses the edges of one rule, but for sample, by looking at all of them.
+// brute chooses the edges of any rule except sample by looking at all edges.
 func brute(attention [][]schema.HeadResult, tokens []int, r schema.EdgeRule) map[pair]bool {
 	chosen := map[pair]bool{}
 	for q := range tokens {
@@ -104,8 +104,8 @@ func brute(attention [][]schema.HeadResult, tokens []int, r schema.EdgeRule) map
 	return chosen
 }
 
-// Every rule chooses the edges that a look at all of them chooses, alone and beside others, in every family; an
-// edge of several rules is one example with the names of all, and edges are in order.
+// Every rule chooses the edges that a look at all edges chooses, alone and with other rules, in every family.
+// An edge of several rules is one example with the names of all, and edges are in order.
 func TestRulesChoose(t *testing.T) {
 	t.Parallel()
 	texts := []string{"top:1", "top:3", "above:0.2", "above:0", "previous", "first", "self", "duplicate", "induction"}
@@ -161,8 +161,8 @@ func TestRulesChoose(t *testing.T) {
 	}
 }
 
-// A sample has the number that is asked for of each head, as many from each tenth of all edges by attention; which,
-// depends on the seed and on the tokens.
+// A sample has the requested number of edges for each head, as many from each tenth of all edges by
+// attention. Which ones depends on the seed and on the tokens.
 func TestSampleIsSpread(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"gpt2", "gpt_oss"} {
@@ -220,7 +220,7 @@ func TestSampleIsSpread(t *testing.T) {
 	}
 }
 
-// At most so many edges are kept, of every rule some, all with the rules that they had.
+// At most the maximum number of edges is kept, some of every rule, and all with the rules that they had.
 func TestMostEdges(t *testing.T) {
 	t.Parallel()
 	dir := tinyFamily(t, "llama", 300)
@@ -253,8 +253,8 @@ func TestMostEdges(t *testing.T) {
 	}
 }
 
-// An edge that came with a prompt stands among the others where it is asked for, with its baseline, and is kept
-// first; without rules beside it, or where it is not among them, it is the only one.
+// An edge that came with a prompt is among the others if given is one of the rules, has its baseline, and is
+// kept first. Without other rules, or if given is not one of them, it is the only edge.
 func TestGivenBesideRules(t *testing.T) {
 	t.Parallel()
 	dir := tinyFamily(t, "gpt2", 300)
@@ -298,8 +298,8 @@ func TestGivenBesideRules(t *testing.T) {
 	}
 }
 
-// Results of edges by rule are those of the same edges when they are given, bit by bit, with all there is; and
-// depend on nothing beside the prompt.
+// Results of edges chosen by rules are bit by bit those of the same edges when they are given, with all
+// options, and depend only on the prompt.
 func TestEdgesAreExamples(t *testing.T) {
 	t.Parallel()
 	for _, kind := range edgeFamilies {
@@ -343,7 +343,7 @@ func TestEdgesAreExamples(t *testing.T) {
 	}
 }
 
-// difference shows how results differ; NaN is NaN. It is "" where they are the same bits.
+// difference shows how results differ; NaN equals NaN. It returns "" if they are the same bits.
 func difference(want, got any) string {
 	if sameBits(reflect.ValueOf(want), reflect.ValueOf(got)) {
 		return ""
@@ -352,7 +352,7 @@ func difference(want, got any) string {
 	return "other bits: " + gocmp.Diff(want, got, cmpopts.EquateNaNs(), same)
 }
 
-// sameBits is reflect.DeepEqual for which NaN is NaN, and private fields do not count.
+// sameBits is reflect.DeepEqual, except that NaN equals NaN and private fields are ignored.
 func sameBits(a, b reflect.Value) bool {
 	if a.Kind() != b.Kind() {
 		return false
@@ -393,8 +393,8 @@ func sameBits(a, b reflect.Value) bool {
 	return a.Equal(b)
 }
 
-// A long document is analysed in parts of bounded size, which are together what Explain gives; contributions add
-// up on all of its edges.
+// A long document is analysed in parts of bounded size. Together they are what Explain returns, and
+// contributions add up on all edges.
 func TestLongDocument(t *testing.T) {
 	t.Parallel()
 	const most = 1100
@@ -467,7 +467,7 @@ func TestLongDocument(t *testing.T) {
 	}
 }
 
-// The kind of a baseline follows the options, and is none where there is nothing to compare with.
+// The kind of a baseline follows the options, and is none if there is nothing to compare with.
 func TestKindsOfBaselines(t *testing.T) {
 	t.Parallel()
 	dir := tinyFamily(t, "gpt2", 300)
@@ -498,7 +498,7 @@ func TestKindsOfBaselines(t *testing.T) {
 func TestEdgeOptionsAreChecked(t *testing.T) {
 	t.Parallel()
 	for want, o := range map[string]engine.Options{
-		"edge rule self is there twice":                    {Edges: []schema.EdgeRule{{Name: "self"}, {Name: "self"}}},
+		"edge rule self is given twice":                    {Edges: []schema.EdgeRule{{Name: "self"}, {Name: "self"}}},
 		`unknown edge rule "top:0"`:                        {Edges: []schema.EdgeRule{{Name: "top"}}},
 		"want no more than self says":                      {Edges: []schema.EdgeRule{{Name: "self", Count: 3}}},
 		"at most -1 edges of a prompt":                     {MaxEdges: -1},
@@ -528,7 +528,7 @@ func TestEdgeOptionsAreChecked(t *testing.T) {
 	}
 }
 
-// Measures are what a look at all rows gives.
+// Measures agree with a look at all rows.
 func TestMeasuresOfRows(t *testing.T) {
 	t.Parallel()
 	for _, kind := range edgeFamilies {
@@ -610,7 +610,7 @@ func TestMeasuresOfRows(t *testing.T) {
 	}
 }
 
-// A prompt without repeats has no measures of them.
+// A prompt without repeated tokens has no measures of them.
 func TestMeasuresThatAreNotThere(t *testing.T) {
 	t.Parallel()
 	e := open(t, tinyFamily(t, "gpt2", 300), engine.Options{Heads: twoHeads[:1], AttentionOnly: true, Measures: true})
@@ -631,7 +631,7 @@ func TestMeasuresThatAreNotThere(t *testing.T) {
 	}
 }
 
-// Many edges of one prompt that are given share its forward pass.
+// Many given edges of one prompt share its forward pass.
 func TestGivenEdgesShareAPass(t *testing.T) {
 	t.Parallel()
 	e := open(t, tinyFamily(t, "llama", 300), engine.Options{Heads: twoHeads, QueryBases: []string{"none"}, KeyBases: []string{"none"}})
@@ -652,8 +652,8 @@ func TestGivenEdgesShareAPass(t *testing.T) {
 	}
 }
 
-// Mover heads can be chosen by edges that rules choose, whatever the threads; default bases that are made from a
-// baseline are left out.
+// Mover heads can be chosen by edges that rules choose, with any number of threads. Default bases that are
+// made from a baseline are left out.
 func TestPrepareByRules(t *testing.T) {
 	t.Parallel()
 	dir := tinyFamily(t, "gpt2", 300)
@@ -682,7 +682,8 @@ func TestPrepareByRules(t *testing.T) {
 	}
 }
 
-// A prompt that came with an edge can be measured too: all of its tokens are, and the results of the edge stay.
+// A prompt that came with an edge can be measured too: over all of its tokens, and without changing the
+// results of the edge.
 func TestMeasuresOfGivenPrompts(t *testing.T) {
 	t.Parallel()
 	dir := tinyFamily(t, "gemma2", 300)
@@ -705,7 +706,7 @@ func TestMeasuresOfGivenPrompts(t *testing.T) {
 	}
 }
 
-// A score that is not finite is an error that says where, also where nothing but measures is asked for.
+// A score that is not finite is an error that says where, even if only measures are asked for.
 func TestMeasuresNameWhatIsNotFinite(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)

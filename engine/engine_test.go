@@ -60,7 +60,7 @@ func TestOpenDescribesTheModel(t *testing.T) {
 	}
 }
 
-// hint gives the advice an error carries.
+// hint returns the advice of an error.
 func hint(err error) string {
 	var h interface{ Hint() string }
 	if errors.As(err, &h) {
@@ -104,7 +104,7 @@ func TestValidateListsEveryFault(t *testing.T) {
 	if !errors.Is(err, engine.ErrOptions) {
 		t.Fatalf("error %v, want ErrOptions", err)
 	}
-	for _, want := range []string{"head -1.0", "head 2.0 is there twice", `unknown basis "mlp" on the query side`, "query basis unembed is there twice",
+	for _, want := range []string{"head -1.0", "head 2.0 is given twice", `unknown basis "mlp" on the query side`, "query basis unembed is given twice",
 		`unknown basis "unembed" on the key side, want one of none, mlp0`, "convention number 9", "weight processing number 9", `precision "half"`, "abacus", "-1 threads"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in: %v", want, err)
@@ -115,7 +115,7 @@ func TestValidateListsEveryFault(t *testing.T) {
 	}
 }
 
-// The engine's rows against the reference: the model's scores and probabilities, and one map of
+// The engine's rows agree with the reference: the model's scores and probabilities, and one map of
 // contributions.
 func TestAnalyzeAgreesWithTheReference(t *testing.T) {
 	t.Parallel()
@@ -163,7 +163,8 @@ func TestAnalyzeAgreesWithTheReference(t *testing.T) {
 	}
 }
 
-// Every head, both forms of the weights, every basis: contributions add up, in the rows as ingest gets them.
+// Contributions add up for every head, both forms of the weights and every basis, in the rows that ingest
+// gets.
 func TestAnalyzeAddsUp(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)
@@ -225,7 +226,8 @@ func TestAnalyzeAddsUp(t *testing.T) {
 	refdata.Compare(t, "scores of raw weights against processed", scores[1], scores[0], refdata.Float32)
 }
 
-// there gives results without the numbers that GPT-2 does not have, whose NaN is not equal to itself.
+// there returns results without the numbers that GPT-2 does not have, because their NaN is not equal to
+// itself.
 func there(results []schema.Result) []schema.Result {
 	results = slices.Clone(results)
 	for i := range results {
@@ -238,7 +240,7 @@ func there(results []schema.Result) []schema.Result {
 	return results
 }
 
-// Neither the batch nor the threads nor later tokens may change a bit.
+// Neither the batch nor the threads nor later tokens change a bit.
 func TestAnalyzeDependsOnTheExampleAlone(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)
@@ -332,8 +334,8 @@ func TestAnalyzeRefuses(t *testing.T) {
 	}
 }
 
-// Layer 0 writes a hundred thousand of something that layer 1 takes away again: float32 cannot hold what is
-// between, and its parts miss the score; float64 can.
+// Layer 0 writes a hundred thousand of something that layer 1 takes away again. Float32 cannot hold what is
+// in between, and its parts miss the score; float64 can.
 func TestAnalyzeFailsWhereFloat32CannotAddUp(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)

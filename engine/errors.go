@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"ducklens/internal/advice"
 	"ducklens/schema"
 )
 
@@ -12,7 +13,7 @@ var (
 	ErrOptions = errors.New("invalid options")
 	// ErrUnknownHead is returned for a target head that the model does not have.
 	ErrUnknownHead = errors.New("unknown head")
-	// ErrBasis is returned for a basis that a target head or a prompt cannot have.
+	// ErrBasis is returned for a basis that does not exist for a target head or a prompt.
 	ErrBasis = errors.New("basis does not apply")
 	// ErrMover is returned for mover heads that do not write before the target heads, or that have not been
 	// chosen.
@@ -25,48 +26,42 @@ var (
 	ErrClosure = errors.New("contributions do not add up to the score")
 )
 
-// hinted is an error with advice for the user, which is kept out of the message.
-type hinted struct {
-	err  error
-	hint string
-}
-
-func (e *hinted) Error() string { return e.err.Error() }
-func (e *hinted) Unwrap() error { return e.err }
-func (e *hinted) Hint() string  { return e.hint }
-
-// advise adds a hint to the error that format makes, which may wrap others with %w.
+// advise returns the error that format makes, which may wrap others with %w, with a hint.
 func advise(hint, format string, args ...any) error {
-	return &hinted{fmt.Errorf(format, args...), hint}
+	return advice.Add(fmt.Errorf(format, args...), hint)
 }
 
-// An optionsError is an [ErrOptions] that says which option, and what it may be: that it is invalid goes without
-// saying.
+// An optionsError is an [ErrOptions] that says which option is wrong and what it may be. Its message does not
+// repeat that the option is invalid.
 type optionsError struct{ error }
 
 func (e optionsError) Unwrap() error        { return e.error }
 func (e optionsError) Is(target error) bool { return target == ErrOptions }
 
-// invalid makes an optionsError.
+// invalid returns an optionsError.
 func invalid(format string, args ...any) error { return optionsError{fmt.Errorf(format, args...)} }
 
-// ClosureError says on which example and head the contributions missed the score. It is an [ErrClosure].
+// ClosureError says on which example and head contributions do not add up to the score. It is an
+// [ErrClosure].
 type ClosureError struct {
-	Example   int // index of the example
-	Head      schema.Head
-	Logits    bool    // it was in the logits, and not in the scores of the head
-	Residual  float64 // |score - sum of contributions|, relative to max(1, |score|); NaN where a number is not finite
-	Tolerance float64 // what it may be at most
+	Example int // index of the example
+	Head    schema.Head
+	Logits  bool // the logits do not add up, instead of the head's scores
+	// Residual is |score - sum of contributions| / [schema.ClosureScale]; NaN if a number is not finite.
+	Residual  float64
+	Tolerance float64 // largest residual allowed
 }
 
 func (e *ClosureError) Error() string {
 	if e.Logits {
-		return fmt.Sprintf("engine: example %d: %v: direct effects miss a logit by %.3g of it, want at most %g", e.Example, ErrClosure, e.Residual, e.Tolerance)
+		return fmt.Sprintf("example %d: %v: direct effects miss a logit by %.3g of it, want at most %g",
+			e.Example, ErrClosure, e.Residual, e.Tolerance)
 	}
-	return fmt.Sprintf("engine: example %d, head %s: %v: relative residual %.3g, want at most %g", e.Example, e.Head, ErrClosure, e.Residual, e.Tolerance)
+	return fmt.Sprintf("example %d, head %s: %v: relative residual %.3g, want at most %g", e.Example, e.Head,
+		ErrClosure, e.Residual, e.Tolerance)
 }
 
-// Is makes a ClosureError an [ErrClosure].
+// Is reports whether target is [ErrClosure].
 func (e *ClosureError) Is(target error) bool { return target == ErrClosure }
 
 // Hint says what to look at.

@@ -5,13 +5,13 @@ import (
 	"ducklens/schema"
 )
 
-// PassesOf cuts examples into passes of at most so many rows and so many examples.
+// PassesOf splits examples into passes with at most this many rows and examples.
 func PassesOf(examples []schema.Example, rows, most int) [][]schema.Example {
 	return bounds{rows: int64(rows) * 10, row: 10, kept: int64(most) * 100, example: 100}.passes(examples, request{})
 }
 
-// PassBounds gives the rows and the examples with query position query that a pass takes, of a model of which
-// only the spec is known.
+// PassBounds returns how many rows, and how many examples with query position query, a pass takes for a model
+// of which only the spec is known.
 func PassBounds(spec *model.Spec, options Options, heads []schema.Head, query int) (rows, examples int) {
 	e := &Engine{options: options, spec: spec, layout: spec.Layout(options.Processing), norm: normOf(spec), heads: heads}
 	for side, list := range map[schema.Side]*[]basis{schema.Query: &e.queryBases, schema.Key: &e.keyBases} {
@@ -24,7 +24,7 @@ func PassBounds(spec *model.Spec, options Options, heads []schema.Head, query in
 	return int(b.rows / b.row), int(b.kept / b.given(query))
 }
 
-// RandomDirection is the generator of random bases.
+// RandomDirection exports the generator of random bases.
 var RandomDirection = randomDirection
 
 // Finite checks a result as Analyze does.
@@ -38,5 +38,5 @@ func Finite(e *Engine, x schema.Example, r *schema.HeadResult) error {
 	return f.fault(x, r.Head)
 }
 
-// KeptBytes is the least bound of what a pass keeps.
+// KeptBytes is the smallest bound on what a pass keeps.
 const KeptBytes = keptBytes

@@ -82,7 +82,7 @@ func readFamily(t *testing.T, dir string) *familyGolden {
 	return g
 }
 
-// engine opens the folder's model for its heads, with the bases that the arrays have.
+// engine opens the folder's model for its heads, with the bases of the arrays.
 func (g *familyGolden) engine(options engine.Options) *engine.Engine {
 	g.Helper()
 	for _, label := range g.Heads {
@@ -99,7 +99,7 @@ func (g *familyGolden) engine(options engine.Options) *engine.Engine {
 	return open(g.T, filepath.Join(g.dir, "model"), options)
 }
 
-// examples makes the prompts ready, and compares their tokens.
+// examples prepares the prompts, and compares their tokens.
 func (g *familyGolden) examples(e *engine.Engine) []schema.Example {
 	g.Helper()
 	var list []schema.Example
@@ -121,8 +121,8 @@ func (g *familyGolden) examples(e *engine.Engine) []schema.Example {
 	return list
 }
 
-// TestFamilies takes every folder of reference numbers through the front of the engine, in both precisions
-// and both forms of the weights.
+// TestFamilies runs every folder of reference numbers through the engine, in both precisions and both forms
+// of the weights.
 func TestFamilies(t *testing.T) {
 	root := refdata.Families(t)
 	folders, err := filepath.Glob(filepath.Join(root, "*", "golden.json"))
@@ -156,7 +156,7 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
-// raw compares the contributions with weights as they are stored.
+// raw compares the contributions for weights as stored.
 func (g *familyGolden) raw(precision string) {
 	g.Helper()
 	e := g.engine(engine.Options{Precision: precision, Processing: schema.Raw})
@@ -182,7 +182,7 @@ func (g *familyGolden) labels(e *engine.Engine, h schema.Head, want map[string][
 	}
 }
 
-// basis gives the number of a basis.
+// basis returns the index of a basis.
 func (g *familyGolden) basis(e *engine.Engine, side schema.Side, name string) int {
 	g.Helper()
 	i := slices.IndexFunc(e.Bases(), func(b schema.Basis) bool { return b.Side == side && b.Name == name })
@@ -192,8 +192,9 @@ func (g *familyGolden) basis(e *engine.Engine, side schema.Side, name string) in
 	return i
 }
 
-// side lays contributions out as the arrays do: [component and bias, key and baseline], with the quadrants as
-// a third axis if they are asked for, and the sum of them otherwise. The bias is 0 where the model has none.
+// side returns contributions in the shape of the arrays: [component and bias, key and baseline], with the
+// quadrants as a third axis if they are asked for, and their sum otherwise. The bias is 0 if the model has
+// none.
 func (g *familyGolden) side(e *engine.Engine, h schema.HeadResult, side schema.Side, query, key string, quadrants bool) []float64 {
 	g.Helper()
 	n := e.Layout().Below(h.Head.Layer) + 1
@@ -217,7 +218,7 @@ func (g *familyGolden) side(e *engine.Engine, h schema.HeadResult, side schema.S
 	return out
 }
 
-// processed compares everything that a result of processed weights has.
+// processed compares everything in a result for processed weights.
 func (g *familyGolden) processed(precision string) {
 	g.Helper()
 	e := g.engine(engine.Options{Precision: precision, Factors: true, Pairs: true, Substitutions: true, Projections: true, Logits: true})
@@ -257,7 +258,7 @@ func (g *familyGolden) processed(precision string) {
 	}
 }
 
-// substitutions compares the unembedding in the place of the query, and MLP 0's output in that of the key.
+// substitutions compares the unembedding as the query, and MLP 0's output as the key.
 func (g *familyGolden) substitutions(h schema.HeadResult, prefix string) {
 	g.Helper()
 	for vector, name := range map[string]string{engine.VectorUnembedKey: "sub_query_unembed", engine.VectorMLP0: "sub_key_mlp0"} {
@@ -329,8 +330,8 @@ func (g *familyGolden) pairs(e *engine.Engine, h schema.HeadResult, prefix strin
 	}
 }
 
-// rows compares the attention row: positions outside the window are masked. Long prompts have three positions
-// only.
+// rows compares the attention row; positions outside the window are masked. Long prompts have only three
+// positions.
 func (g *familyGolden) rows(x schema.Example, h schema.HeadResult, prefix string) {
 	g.Helper()
 	scores, probs := make([]float64, len(x.Tokens)), make([]float64, len(x.Tokens))
@@ -353,7 +354,7 @@ func (g *familyGolden) rows(x schema.Example, h schema.HeadResult, prefix string
 	g.compare(prefix+"pattern_row"+suffix, "pattern row", probs)
 }
 
-// logits compares the model's own logits of the two tokens, and what they are made of with them.
+// logits compares the model's own logits of the two tokens, and their components.
 func (g *familyGolden) logits(r schema.Result, prefix string) {
 	g.Helper()
 	l := r.Logits

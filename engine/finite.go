@@ -10,17 +10,17 @@ import (
 	"ducklens/schema"
 )
 
-// ErrNotFinite is returned where a number of a result is NaN or infinite and does not stand for something
-// that is not there. See [NotFiniteError].
+// ErrNotFinite is returned if a number of a result is NaN or infinite and does not stand for a missing value.
+// See [NotFiniteError].
 var ErrNotFinite = errors.New("not a finite number")
 
-// NotFiniteError says where a number that a result needs was lost: the weights are finite, so it was too
-// large for float32, or something was divided by zero. It is an [ErrNotFinite].
+// NotFiniteError says where a number that a result needs was lost. The weights are finite, so either it was
+// too large for float32 or something was divided by zero. It is an [ErrNotFinite].
 type NotFiniteError struct {
 	Example int          // index of the example
 	Layer   int          // in which it was found
-	Head    *schema.Head // nil where it was in the residual stream
-	What    string       // such as: key contribution of component MLP0 to the score
+	Head    *schema.Head // nil if it was found in the residual stream
+	What    string       // for example: key contribution of component MLP0 to the score
 	Value   float64
 }
 
@@ -29,7 +29,8 @@ func (e *NotFiniteError) Error() string {
 	if e.Head != nil {
 		where = "head " + e.Head.String()
 	}
-	return fmt.Sprintf("engine: example %d, %s: %s is %v, want %v", e.Example, where, e.What, e.Value, wantOf(e.Value))
+	return fmt.Sprintf("example %d, %s: %s is %v, want %v", e.Example, where, e.What, e.Value,
+		wantOf(e.Value))
 }
 
 func wantOf(v float64) string {
@@ -39,7 +40,7 @@ func wantOf(v float64) string {
 	return "a finite number"
 }
 
-// Is makes a NotFiniteError an [ErrNotFinite].
+// Is reports whether target is [ErrNotFinite].
 func (e *NotFiniteError) Is(target error) bool { return target == ErrNotFinite }
 
 // Hint says what to look at.
@@ -47,7 +48,8 @@ func (e *NotFiniteError) Hint() string {
 	if e.Value == 0 {
 		return "the vector that the norm divides is zero or constant, and the norm's epsilon is zero"
 	}
-	return "the weights, or the activations in float32, have numbers that are too large; try precision float64"
+	return "the weights, or the activations in float32, have numbers that are too large; " +
+		"try precision float64"
 }
 
 // finitePass turns the error of a forward pass into one that names the example.
@@ -62,8 +64,8 @@ func finitePass(err error, sequences []sequence) error {
 		What: fmt.Sprintf("scale of %s at token %d", lost.Norm, lost.Position)}
 }
 
-// finite checks the score, the attention row and the contributions of one head: every number is finite, but
-// those of a baseline that is not there.
+// finite checks the scores, the attention row and the contributions of one head. Every number must be finite,
+// except those of a baseline if the example has none.
 func (p *pass[T]) finite(x schema.Example, r *schema.HeadResult) error {
 	f := finder{baseline: compared(&x), position: x.Baseline != schema.NoPosition}
 	s := &r.Score
@@ -94,7 +96,8 @@ func (p *pass[T]) finite(x schema.Example, r *schema.HeadResult) error {
 			if f.found != "" || isFinite(c.Score[q]) && (!f.baseline || isFinite(c.Baseline[q])) {
 				continue
 			}
-			what := fmt.Sprintf("%s contribution %s of component %s to ", c.Side, schema.Quadrant(q), p.label(c.Component))
+			what := fmt.Sprintf("%s contribution %s of component %s to ", c.Side, schema.Quadrant(q),
+				p.label(c.Component))
 			f.look(c.Score[q], what+"the score")
 			f.lookBaseline(c.Baseline[q], what+"the score of the baseline")
 		}
@@ -102,28 +105,34 @@ func (p *pass[T]) finite(x schema.Example, r *schema.HeadResult) error {
 	return f.fault(x, r.Head)
 }
 
-// finiteVectors looks at what options add to a result. NaN stays where it stands for something that is not
-// there: the direction of a part that is zero, an attention probability that the convention does not have.
+// finiteVectors checks what options add to a result. NaN is allowed where it means that there is no value:
+// the direction of a part that is zero, or an attention probability that the convention does not define.
 func (p *pass[T]) finiteVectors(f *finder, r *schema.HeadResult) {
 	for i := range r.Factors {
 		of := &r.Factors[i]
 		for j, v := range of.Vectors {
 			if f.found == "" && !isFinite(v) {
-				f.look(v, fmt.Sprintf("%s factor of component %s", of.Side, p.label(of.Components[j/of.DHead])))
+				f.look(v,
+					fmt.Sprintf("%s factor of component %s", of.Side, p.label(of.Components[j/of.DHead])))
 			}
 		}
 		for j, v := range of.Coordinates {
 			if f.found == "" && !isFinite(v) {
-				f.look(v, fmt.Sprintf("%s coordinate of component %s", of.Side, p.label(of.Components[j/len(of.Axes)])))
+				f.look(v,
+					fmt.Sprintf("%s coordinate of component %s", of.Side,
+						p.label(of.Components[j/len(of.Axes)])))
 			}
 		}
 	}
-	for _, t := range r.Pairs { // without a baseline where it is a mean and the key side is split
+	for _, t := range r.Pairs { // without a baseline if it is a mean and the key side is split
 		for _, table := range [][][4]float32{t.Score, t.Baseline} {
 			for i, row := range table {
 				for _, v := range row {
 					if f.found == "" && !isFinite(v) {
-						f.look(v, fmt.Sprintf("pair of components %s and %s", p.label(t.QueryComponents[i/len(t.KeyComponents)]), p.label(t.KeyComponents[i%len(t.KeyComponents)])))
+						f.look(v,
+							fmt.Sprintf("pair of components %s and %s",
+								p.label(t.QueryComponents[i/len(t.KeyComponents)]),
+								p.label(t.KeyComponents[i%len(t.KeyComponents)])))
 					}
 				}
 			}
@@ -140,7 +149,8 @@ func (p *pass[T]) finiteVectors(f *finder, r *schema.HeadResult) {
 	}
 	for _, v := range r.Sources {
 		for i, score := range v.Score {
-			what := fmt.Sprintf("%s contribution of source %s from token %d: ", v.Side, p.label(v.Component), v.First+i)
+			what := fmt.Sprintf("%s contribution of source %s from token %d: ", v.Side, p.label(v.Component),
+				v.First+i)
 			f.look(score, what+"score")
 			if v.Baseline != nil {
 				f.look(v.Baseline[i], what+"score to the baseline")
@@ -161,18 +171,18 @@ func (p *pass[T]) finiteVectors(f *finder, r *schema.HeadResult) {
 	}
 }
 
-// label names a component of [schema.Components], or one of the biases behind those of the stream.
+// label returns the label of a component by its index in [Engine.Components].
 func (p *pass[T]) label(component int) string { return p.engine.components[component].Label() }
 
 // A finder keeps the first number that is not finite.
 type finder struct {
 	baseline bool // the example has one
-	position bool // and it is a position
+	position bool // and the baseline is a position
 	found    string
 	value    float64
 }
 
-// fault is the error about what was found; nil if nothing was.
+// fault returns an error about what was found, or nil.
 func (f *finder) fault(x schema.Example, head schema.Head) error {
 	if f.found == "" {
 		return nil

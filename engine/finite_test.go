@@ -59,14 +59,14 @@ func TestAnalyzeNamesWhatIsNotFinite(t *testing.T) {
 	}
 }
 
-// TestAnalyzeNamesADirectionOfNothing takes the unembedding away: bases along it have no direction.
+// TestAnalyzeNamesADirectionOfNothing sets the unembedding to zero: bases along it have no direction.
 func TestAnalyzeNamesADirectionOfNothing(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)
 	zeroTensor(t, dir, "wte.weight")
 	for _, options := range []engine.Options{{}, {Convention: schema.Notebook}, {Substitutions: true, Movers: []schema.Head{{Layer: 1}}}} {
 		_, err := open(t, dir, head(t, options)).Analyze(t.Context(), referenceExamples(t)[2:4])
-		if !errors.Is(err, decompose.ErrDegenerate) || !strings.Contains(err.Error(), "example 2, head 2.1: decompose: query basis unembed: ") {
+		if !errors.Is(err, decompose.ErrDegenerate) || !strings.Contains(err.Error(), "example 2, head 2.1: query basis unembed: ") {
 			t.Errorf("%+v: error %v, want ErrDegenerate with example, head and basis", options, err)
 		}
 	}
@@ -121,7 +121,7 @@ func TestFiniteLooksEverywhere(t *testing.T) {
 		for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 			*place.number = float32(bad)
 			err := engine.Finite(e, x, r)
-			if !errors.Is(err, engine.ErrNotFinite) || !strings.HasPrefix(err.Error(), "engine: example 2, head 2.1: "+place.want) {
+			if !errors.Is(err, engine.ErrNotFinite) || !strings.HasPrefix(err.Error(), "example 2, head 2.1: "+place.want) {
 				t.Errorf("%v: error %v, want %q", bad, err, place.want)
 			}
 		}

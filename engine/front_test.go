@@ -14,13 +14,13 @@ import (
 	"ducklens/schema"
 )
 
-// family gives the model folder of one of the reference families, or skips the test.
+// family returns the model folder of one of the reference families, or skips the test.
 func family(t *testing.T, name string) string {
 	t.Helper()
 	return filepath.Join(refdata.Families(t), name, "model")
 }
 
-// A key or a baseline outside the window has no score: the error names the window and what can be seen.
+// A key or a baseline outside the window has no score: the error names the window and what the head sees.
 func TestWindows(t *testing.T) {
 	t.Parallel()
 	const text = "Then Jonas and Wilhelmina went to the lighthouse. Jonas gave a lamp to"
@@ -85,7 +85,7 @@ func TestBeginningOfText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if x.Tokens[0].ID != x.Tokens[1].ID || x.Notice != "the text begins with <|begin_of_text|>, and another one stands in front of it" {
+	if x.Tokens[0].ID != x.Tokens[1].ID || x.Notice != "the text begins with <|begin_of_text|>, and another one is put in front of it" {
 		t.Errorf("tokens %v, notice %q", x.Tokens[:3], x.Notice)
 	}
 	if err := (engine.Options{BOS: "yes"}).Validate(); err == nil || !strings.Contains(err.Error(), `BOS "yes", want auto, on or off`) {
@@ -93,7 +93,7 @@ func TestBeginningOfText(t *testing.T) {
 	}
 }
 
-// The notebook convention is GPT-2's alone.
+// The notebook convention is only for GPT-2.
 func TestNotebookIsRefusedElsewhere(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"llama2", "opt", "olmo2"} {
@@ -105,7 +105,7 @@ func TestNotebookIsRefusedElsewhere(t *testing.T) {
 	open(t, family(t, "gpt2"), engine.Options{Convention: schema.Notebook})
 }
 
-// A constant direction is nothing to a LayerNorm, and a direction to RMSNorm.
+// A constant direction is zero for LayerNorm, but not for RMSNorm.
 func TestConstantDirections(t *testing.T) {
 	t.Parallel()
 	ones := make([]float64, 32)
@@ -119,7 +119,7 @@ func TestConstantDirections(t *testing.T) {
 	open(t, family(t, "llama2"), options)
 }
 
-// What needs an unembedding is left out where there is none, or refused where it was asked for.
+// What needs an unembedding is left out if there is none, or is an error if it was asked for.
 func TestWithoutUnembedding(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -190,7 +190,7 @@ func TestLogitsChangeNothingElse(t *testing.T) {
 	}
 }
 
-// More prompts of one pass take more memory, longer ones more work, and a higher head more of both.
+// More prompts in a pass take more memory, longer ones more work, and a higher head more of both.
 func TestEstimate(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)
@@ -223,7 +223,7 @@ func TestEstimate(t *testing.T) {
 	}
 }
 
-// Where no heads are named, those of layers whose window hides a key or a baseline are left out, whichever example it is of.
+// If no heads are named, those of layers whose window hides a key or a baseline of any example are left out.
 func TestEveryHeadThatSees(t *testing.T) {
 	t.Parallel()
 	const text = "Then Jonas and Wilhelmina went to the lighthouse. Jonas gave a lamp to"
@@ -265,8 +265,8 @@ func TestEveryHeadThatSees(t *testing.T) {
 	}
 }
 
-// Longrope turns by other frequencies in long prompts: what follows the query counts, and prompts that begin
-// alike are not alike.
+// Longrope uses other frequencies in long prompts: what follows the query matters, and prompts that begin
+// alike do not share rows.
 func TestLongropeCountsThePrompt(t *testing.T) {
 	t.Parallel()
 	e := open(t, family(t, "phi3-longrope"), engine.Options{Heads: []schema.Head{{Layer: 2, Index: 3}}}) // the long list beyond 256 tokens

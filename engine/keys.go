@@ -14,46 +14,47 @@ import (
 	"ducklens/schema"
 )
 
-// What a prompt's keys are made of at all positions: for baselines that are means of keys, and for rows of
-// contributions to every key.
+// What the keys of a prompt consist of at all positions. Baselines that are means of keys need it, and so do
+// rows of contributions to every key.
 
-// promptHead names a target head on a sequence of a pass.
+// promptHead is a target head on a sequence of a pass.
 type promptHead struct {
 	seq  int
 	head schema.Head
 }
 
-// keySet is what a head's keys are made of at the positions of a sequence.
+// keySet is what a head's keys consist of at the positions of a sequence.
 type keySet[T blas.Float] struct {
 	*decompose.Keys[T]
-	replaced map[string]*decompose.KeyParts[T] // by the name of what a substitution puts in place of the stream
+	replaced map[string]*decompose.KeyParts[T] // by the name of the substitution that replaces the stream
 }
 
-// edgeOf names the edge of an example, with the kind of its baseline, for a head.
+// edgeOf is the edge of an example and the kind of its baseline, for a head.
 type edgeOf struct {
 	promptHead
 	query, key int
 	kind       schema.BaselineKind
 }
 
-// isMean tells whether a baseline is a mean of keys.
+// isMean reports whether a baseline is a mean of keys.
 func isMean(kind schema.BaselineKind) bool {
 	return kind == schema.BaselineMean || kind == schema.BaselineAttention
 }
 
-// compared tells whether an example has a baseline.
+// compared reports whether an example has a baseline.
 func compared(x *schema.Example) bool {
 	return x.Baseline != schema.NoPosition || isMean(x.BaselineKind)
 }
 
-// keysTogether is how many positions have their component matrices at once while keys are made of them.
+// keysTogether is the number of positions whose component matrices exist at once while keys are made from
+// them.
 const keysTogether = 64
 
-// prepareKeys makes the keys of the sequences of items that need them, as far as they are not there, and the mean
-// keys of items. Those of sequences that no item is about are let go.
+// prepareKeys makes the keys of the sequences of items that need them and do not have them yet, and the mean
+// keys of items. It drops those of sequences that no item is about.
 func (p *pass[T]) prepareKeys(items []item, every bool) error {
 	p.means = map[edgeOf]*decompose.Mean[T]{}
-	last := map[int]*schema.Example{} // of each sequence that needs keys, an example
+	last := map[int]*schema.Example{} // an example of each sequence that needs keys
 	var sequences []int
 	for i := range items {
 		if it := &items[i]; !it.none && (every || isMean(it.x.BaselineKind)) {
@@ -73,13 +74,14 @@ func (p *pass[T]) prepareKeys(items []item, every bool) error {
 			continue
 		}
 		if err := p.makeKeys(seq, *last[seq]); err != nil {
-			return fmt.Errorf("engine: example %d: %w", last[seq].Index, err)
+			return fmt.Errorf("example %d: %w", last[seq].Index, err)
 		}
 	}
 	return nil
 }
 
-// makeKeys makes the keys of every target head at all positions of a sequence, of which x is an example.
+// makeKeys makes the keys of every target head at all positions of a sequence. x is an example of the
+// sequence.
 func (p *pass[T]) makeKeys(seq int, x schema.Example) error {
 	e, n := p.engine, len(p.sequences[seq].positions)
 	sets := make([]keySet[T], len(e.heads))
@@ -154,15 +156,18 @@ func (p *pass[T]) addKeys(set *keySet[T], x schema.Example, seq int, head schema
 	return nil
 }
 
-// replacement is a vector that a key-side substitution puts in place of the stream at a position.
+// replacement is a vector that a key-side substitution puts at a position instead of the stream.
 type replacement[T blas.Float] struct {
 	name string
 	at   func(token int, here decompose.Position[T]) []T
 }
 
-// replacements lists those that a head can have at every position.
+// replacements returns the replacements that a head has at every position.
 func (p *pass[T]) replacements(head schema.Head) []replacement[T] {
 	type position = decompose.Position[T]
+	if p.model == nil {
+		return p.givenReplacements(head)
+	}
 	list := []replacement[T]{
 		{VectorEmbed, func(token int, _ position) []T { return p.tokens[token].embed }},
 		{VectorEffective, func(token int, _ position) []T { return p.tokens[token].effective }},
@@ -170,12 +175,26 @@ func (p *pass[T]) replacements(head schema.Head) []replacement[T] {
 		{VectorMLP0, func(_ int, here position) []T { return here.Component(p.engine.layout.MLP(0)) }},
 	}
 	if head.Layer == 0 {
-		list = list[:3] // MLP 0 writes after the head has read
+		list = list[:3] // MLP 0 writes after the head reads
 	}
 	return list
 }
 
-// prepareMeans makes the mean keys of items. Their attention rows have room.
+// givenReplacements returns those that activations from a folder have.
+func (p *pass[T]) givenReplacements(head schema.Head) (list []replacement[T]) {
+	add := func(name string, component int) {
+		if 0 <= component && component < p.engine.layout.Below(head.Layer) {
+			list = append(list,
+				replacement[T]{name,
+					func(_ int, here decompose.Position[T]) []T { return here.Component(component) }})
+		}
+	}
+	add(VectorEmbed, p.engine.layout.Embed())
+	add(VectorMLP0, p.engine.layout.MLP(0))
+	return list
+}
+
+// prepareMeans makes the mean keys of items. There must be memory for their attention rows.
 func (p *pass[T]) prepareMeans(items []item) error {
 	for _, head := range p.engine.heads {
 		for from, to := 0, 0; from < len(items); from = to {
@@ -187,7 +206,9 @@ func (p *pass[T]) prepareMeans(items []item) error {
 				if !items[to].none && isMean(x.BaselineKind) {
 					others := p.others(x, seq, head)
 					all := make([]float64, p.row(x, seq, head).First, x.Query+1)
-					of, weights = append(of, edgeOf{promptHead{seq, head}, x.Query, x.Key, x.BaselineKind}), append(weights, append(all, others...))
+					of, weights = append(of,
+						edgeOf{promptHead{seq, head}, x.Query, x.Key, x.BaselineKind}),
+						append(weights, append(all, others...))
 				}
 				to++
 			}
@@ -196,7 +217,7 @@ func (p *pass[T]) prepareMeans(items []item) error {
 			}
 			means, err := p.keys[promptHead{seq, head}].Means(p.engine.provider, weights)
 			if err != nil {
-				return fmt.Errorf("engine: head %s: %w", head, err)
+				return fmt.Errorf("head %s: %w", head, err)
 			}
 			for i, m := range means {
 				m.Score = 0
@@ -211,7 +232,7 @@ func (p *pass[T]) prepareMeans(items []item) error {
 	return nil
 }
 
-// mean is the mean key that an example is compared with, split by the bases of the engine; nil where it is not
+// mean returns the mean key that an example is compared with, split by the engine's bases; nil if it is not
 // compared with one.
 func (p *pass[T]) mean(x schema.Example, seq int, head schema.Head) (*decompose.Mean[T], error) {
 	if !isMean(x.BaselineKind) {
@@ -244,7 +265,7 @@ func (p *pass[T]) mean(x schema.Example, seq int, head schema.Head) (*decompose.
 	return &m, nil
 }
 
-// meanScore gives the means of scores and of attention probabilities with the weights of an example's baseline.
+// meanScore returns the means of scores and of attention probabilities, weighted by an example's baseline.
 func (p *pass[T]) meanScore(x schema.Example, seq int, head schema.Head) (score, prob float32) {
 	row, sums := p.row(x, seq, head), [2]float64{}
 	for i, w := range p.others(x, seq, head) {
@@ -254,7 +275,7 @@ func (p *pass[T]) meanScore(x schema.Example, seq int, head schema.Head) (score,
 	return float32(sums[0]), float32(sums[1])
 }
 
-// meanKey is the mean of the model's own keys with the weights of an example's baseline [d_head].
+// meanKey returns the mean of the model's own keys [d_head], weighted by an example's baseline.
 func (p *pass[T]) meanKey(x schema.Example, seq int, head schema.Head) []T {
 	mean, first := make([]float64, p.engine.spec.DHead), p.row(x, seq, head).First
 	for i, w := range p.others(x, seq, head) {
@@ -265,7 +286,7 @@ func (p *pass[T]) meanKey(x schema.Example, seq int, head schema.Head) []T {
 	return narrowTo[T](mean)
 }
 
-// splitRows splits the rows of queries that items ask about and that have not been split yet.
+// splitRows splits the rows of the queries of items that have not been split yet.
 func (p *pass[T]) splitRows(ctx context.Context, items []item) ([]schema.Row, error) {
 	var asked []item
 	for _, it := range items {
@@ -281,13 +302,13 @@ func (p *pass[T]) splitRows(ctx context.Context, items []item) ([]schema.Row, er
 	return slices.Concat(rows...), err
 }
 
-// rowOf splits what a query position's attention row is made of, for every target head; x is an example of it.
+// rowOf splits the attention row of a query position for every target head; x is an example of the position.
 func (p *pass[T]) rowOf(x schema.Example, seq int) ([]schema.Row, error) {
 	var list []schema.Row
 	for _, head := range p.engine.heads {
 		r, err := p.headRow(x, seq, head)
 		if err != nil {
-			return nil, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
+			return nil, fmt.Errorf("example %d, head %s: %w", x.Index, head, err)
 		}
 		list = append(list, r)
 	}
@@ -301,8 +322,10 @@ func (p *pass[T]) headRow(x schema.Example, seq int, head schema.Head) (schema.R
 	query := p.position(x, seq, atQuery, head)
 	n, out := len(row.Scores), schema.Row{Head: head, Query: x.Query, FirstKey: row.First}
 	bySide := [2]schema.RowTable{
-		schema.Query: {Side: schema.Query, QueryBasis: 0, KeyBasis: len(e.queryBases), Components: e.sideComponents(head, e.layout.QBias())},
-		schema.Key:   {Side: schema.Key, QueryBasis: 0, KeyBasis: len(e.queryBases), Components: e.sideComponents(head, e.layout.KBias())},
+		schema.Query: {Side: schema.Query, QueryBasis: 0, KeyBasis: len(e.queryBases),
+			Components: e.sideComponents(head, e.layout.QBias())},
+		schema.Key: {Side: schema.Key, QueryBasis: 0, KeyBasis: len(e.queryBases),
+			Components: e.sideComponents(head, e.layout.KBias())},
 	}
 	byQuery, err := keys.QueryRow(&query, row.First, row.First+n)
 	if err != nil {
@@ -324,8 +347,12 @@ func (p *pass[T]) headRow(x schema.Example, seq int, head schema.Head) (schema.R
 				whole[c*n+pos] = float32(v)
 				sum += v
 			}
-			if residual := math.Abs(sum-float64(score)) / max(1, math.Abs(float64(score))); !(residual <= e.closureTolerance()) { // NaN is not
-				return out, &ClosureError{Example: x.Index, Head: head, Residual: residual, Tolerance: e.closureTolerance()}
+			// The condition is written so that NaN fails it.
+			residual := math.Abs(sum-float64(score)) / schema.ClosureScale(float64(score))
+			if !(residual <= e.closureTolerance()) {
+				return out,
+					&ClosureError{Example: x.Index, Head: head, Residual: residual,
+						Tolerance: e.closureTolerance()}
 			}
 		}
 		t.Score[schema.PerpPerp] = whole
@@ -337,7 +364,8 @@ func (p *pass[T]) headRow(x schema.Example, seq int, head schema.Head) (schema.R
 	return out, p.splitRow(&out, x, seq)
 }
 
-// sideComponents lists the components that a side of a head is split over, the bias last if there is one.
+// sideComponents returns the components that a side of a head is split over, with the bias last if there is
+// one.
 func (e *Engine) sideComponents(head schema.Head, bias int) []int {
 	list := make([]int, e.layout.Below(head.Layer), e.layout.Below(head.Layer)+1)
 	for i := range list {
@@ -349,7 +377,7 @@ func (e *Engine) sideComponents(head schema.Head, bias int) []int {
 	return list
 }
 
-// splitRow adds the tables of the pair of bases that were asked for: what each position has as a key.
+// splitRow adds the tables of the pair of bases that was asked for: what each position has as a key.
 func (p *pass[T]) splitRow(out *schema.Row, x schema.Example, seq int) error {
 	e, head := p.engine, out.Head
 	bases, err := e.rowBases()
@@ -377,12 +405,14 @@ func (p *pass[T]) splitRow(out *schema.Row, x schema.Example, seq int) error {
 			return err
 		}
 		if !(made.RelativeClosure <= e.closureTolerance()) {
-			return &ClosureError{Example: x.Index, Head: head, Residual: made.RelativeClosure, Tolerance: e.closureTolerance()}
+			return &ClosureError{Example: x.Index, Head: head, Residual: made.RelativeClosure,
+				Tolerance: e.closureTolerance()}
 		}
 		for _, from := range made.Tables {
 			t := &tables[from.Side]
 			if i == 0 {
-				*t = schema.RowTable{Side: from.Side, QueryBasis: q, KeyBasis: len(e.queryBases) + k, Components: e.sideComponents(head, e.layout.QBias())}
+				*t = schema.RowTable{Side: from.Side, QueryBasis: q, KeyBasis: len(e.queryBases) + k,
+					Components: e.sideComponents(head, e.layout.QBias())}
 				if from.Side == schema.Key {
 					t.Components = e.sideComponents(head, e.layout.KBias())
 				}
@@ -401,7 +431,7 @@ func (p *pass[T]) splitRow(out *schema.Row, x schema.Example, seq int) error {
 	return nil
 }
 
-// rowBases gives the indices of the pair of bases that rows are split by, as far as there are any, or says why
+// rowBases returns the indices of the pair of bases that rows are split by, if any, or an error that says why
 // the run cannot have it.
 func (e *Engine) rowBases() (at [2]int, err error) {
 	keys := e.options.Keys
@@ -417,10 +447,12 @@ func (e *Engine) rowBases() (at [2]int, err error) {
 		switch {
 		case i < 0:
 			return at, advise(fmt.Sprintf("name %s among the %s bases of the run too", name, side),
-				"engine: keys %s: %w: the run has no %s basis %s", keys, ErrBasis, side, name)
-		case list[i].Kind == schema.Replacement || list[i].perExample || list[i].random || list[i].NeedsBaseline:
+				"keys %s: %w: the run has no %s basis %s", keys, ErrBasis, side, name)
+		case list[i].Kind == schema.Replacement || list[i].perExample || list[i].random ||
+			list[i].NeedsBaseline:
 			return at, advise("name bases that every position has one of, such as unembed and mlp0",
-				"engine: keys %s: %w: %s basis %s replaces a vector, is random, or belongs to one example or its baseline", keys, ErrBasis, side, name)
+				"keys %s: %w: %s basis %s replaces a vector, is random, "+
+					"or belongs to one example or its baseline", keys, ErrBasis, side, name)
 		}
 		at[side] = i
 	}

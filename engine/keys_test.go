@@ -35,7 +35,7 @@ func (g *familyGolden) openBare(model string, options engine.Options) *engine.En
 	return e
 }
 
-// explained analyses examples and gives them by prompt.
+// explained analyses examples and returns them by prompt.
 func explained(t *testing.T, e *engine.Engine, examples []schema.Example) []schema.PromptResult {
 	t.Helper()
 	if err := e.Prepare(t.Context(), examples); err != nil {
@@ -48,7 +48,7 @@ func explained(t *testing.T, e *engine.Engine, examples []schema.Example) []sche
 	return results
 }
 
-// everyKey makes an example of each position that all heads see from the query of x, in order.
+// everyKey returns an example for each position that all heads see from the query of x, in order.
 func everyKey(e *engine.Engine, x schema.Example) (list []schema.Example) {
 	first := 0
 	for _, h := range e.Targets() {
@@ -64,9 +64,9 @@ func everyKey(e *engine.Engine, x schema.Example) (list []schema.Example) {
 	return list
 }
 
-// TestMeansAndRowsOfFamilies compares rows and baselines that are means with what the engine says of each position as a key, one
-// after the other: over all families (windows, sinks, soft caps, shared keys, rotations of all kinds), in every pair of bases and
-// quadrant, on both sides, and for vectors that are put in.
+// TestMeansAndRowsOfFamilies compares rows and baselines that are means with the engine's results for each
+// position as a key, one after the other: over all families (windows, sinks, soft caps, shared keys,
+// rotations of all kinds), in every pair of bases and quadrant, on both sides, and for substituted vectors.
 func TestMeansAndRowsOfFamilies(t *testing.T) {
 	folders, err := filepath.Glob(filepath.Join(refdata.Families(t), "*", "golden.json"))
 	if err != nil || len(folders) < 24 {
@@ -212,7 +212,7 @@ func (g *familyGolden) meanFactors(e *engine.Engine, head schema.HeadResult, aga
 	}
 }
 
-// contributionOf finds a row of contributions.
+// contributionOf returns a row of contributions.
 func contributionOf(list []schema.Contribution, side schema.Side, query, key, component int) schema.Contribution {
 	i := slices.IndexFunc(list, func(c schema.Contribution) bool {
 		return c.Side == side && c.QueryBasis == query && c.KeyBasis == key && c.Component == component
@@ -223,7 +223,7 @@ func contributionOf(list []schema.Contribution, side schema.Side, query, key, co
 	return list[i]
 }
 
-// weightsOf computes the weights of a baseline in the plainest way.
+// weightsOf computes the weights of a baseline directly from their definition.
 func weightsOf(e *engine.Engine, h int, r schema.HeadResult, kind schema.BaselineKind, key int) []float64 {
 	weights, sum := make([]float64, len(r.Attention)), 0.0
 	soft := e.Targets()[h].SoftCap
@@ -246,7 +246,7 @@ func weightsOf(e *engine.Engine, h int, r schema.HeadResult, kind schema.Baselin
 	return weights
 }
 
-// TestReferenceRows compares rows and both baselines with the reference's numbers, through the front of the engine.
+// TestReferenceRows compares rows and both baselines with the reference's numbers.
 func TestReferenceRows(t *testing.T) {
 	type folder struct {
 		dir, model string
@@ -289,7 +289,7 @@ func TestReferenceRows(t *testing.T) {
 	}
 }
 
-// compareFinite is compare of arrays that have NaN where a query does not see.
+// compareFinite is compare for arrays that have NaN where a query does not see.
 func (g *familyGolden) compareFinite(name string, got []float64) {
 	g.Helper()
 	want := g.arrays[name].Float64
@@ -308,7 +308,7 @@ func (g *familyGolden) compareFinite(name string, got []float64) {
 	}
 }
 
-// row lays the key side of a row out as the arrays do: [component and bias, position].
+// row returns the key side of a row in the shape of the arrays: [component and bias, position].
 func (g *familyGolden) row(e *engine.Engine, row schema.Row) (list []float64) {
 	n := row.Query + 1 - row.FirstKey
 	for c := range e.Layout().Below(row.Head.Layer) + 1 {

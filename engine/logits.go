@@ -8,9 +8,9 @@ import (
 )
 
 // directLogits splits the logits of the key's and the baseline's token at the query position over all
-// components of the model. The last norm is linear once its scale is held, as those before attention are, so
-// that a component adds x . m / sigma, where m is the token's column of W_U with the gain of that norm,
-// centred where the norm centres.
+// components of the model. Like the norms before attention, the last norm is linear once its scale is held. A
+// component x therefore adds x . m / sigma, where m is the token's column of W_U with the gain of that norm,
+// centred if the norm centres.
 func (p *pass[T]) directLogits(x schema.Example, seq int) (*schema.Logits, error) {
 	layers := p.engine.spec.Layers
 	tokens := []int{x.Tokens[x.Key].ID}
@@ -27,8 +27,9 @@ func (p *pass[T]) directLogits(x schema.Example, seq int) (*schema.Logits, error
 	effects := blas.Dots(p.cache.Components(seq, query).Data().([]T), len(columns[0]), columns)
 
 	nan := float32(math.NaN())
-	out := &schema.Logits{Cap: p.engine.spec.LogitCap, Scale: float32(sigma), Baseline: nan, BaselineBias: nan,
-		Effects: make([]schema.LogitEffect, effects.Rows)}
+	out := &schema.Logits{Cap: p.engine.spec.LogitCap, Scale: float32(sigma), Baseline: nan,
+		BaselineBias: nan,
+		Effects:      make([]schema.LogitEffect, effects.Rows)}
 	sums, relative := append([]float64(nil), biases...), 0.0
 	for c := range out.Effects {
 		row := effects.Row(c)
@@ -47,8 +48,8 @@ func (p *pass[T]) directLogits(x schema.Example, seq int) (*schema.Logits, error
 	}
 	for i, logit := range own {
 		residual := math.Abs(float64(logit) - sums[i])
-		out.Closure = max(out.Closure, residual) // NaN stays NaN
-		relative = max(relative, residual/max(1, math.Abs(float64(logit))))
+		out.Closure = max(out.Closure, residual) // if residual is NaN, so is the closure
+		relative = max(relative, residual/schema.ClosureScale(float64(logit)))
 	}
 	if tolerance := p.engine.closureTolerance(); !(relative <= tolerance) {
 		return nil, &ClosureError{Example: x.Index, Logits: true, Residual: relative, Tolerance: tolerance}

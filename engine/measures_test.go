@@ -12,7 +12,7 @@ import (
 	"ducklens/schema"
 )
 
-// openPrompt is a prompt of which rules choose the edges.
+// openPrompt returns a prompt whose edges are chosen by rules.
 func openPrompt(index int, ids []int) schema.Example {
 	x := schema.Example{Index: index, PromptIndex: index, Query: schema.NoPosition, Key: schema.NoPosition, Baseline: schema.NoPosition,
 		RandomName: schema.NoToken, RandomToken: schema.NoToken}
@@ -22,7 +22,7 @@ func openPrompt(index int, ids []int) schema.Example {
 	return x
 }
 
-// explain is [engine.Engine.Explain], which must work.
+// explain calls [engine.Engine.Explain], which must succeed.
 func explain(tb testing.TB, e *engine.Engine, prompts ...schema.Example) []schema.PromptResult {
 	tb.Helper()
 	results, err := e.Explain(tb.Context(), prompts)
@@ -32,7 +32,7 @@ func explain(tb testing.TB, e *engine.Engine, prompts ...schema.Example) []schem
 	return results
 }
 
-// rule reads an edge rule.
+// rule parses an edge rule.
 func rule(tb testing.TB, text string) schema.EdgeRule {
 	tb.Helper()
 	r, err := schema.ParseEdgeRule(text)
@@ -42,10 +42,10 @@ func rule(tb testing.TB, text string) schema.EdgeRule {
 	return r
 }
 
-// TestSmolLM2Measures compares the measures of all heads on a text, on code and on random tokens that come twice
-// with those of another program. Duplicates and induction targets are there those of the second copy alone: the
-// mean of all queries that have one is the same where no token comes twice within a copy. Its own sums of
-// attention are compared too.
+// TestSmolLM2Measures compares the measures of all heads on a text, on code and on repeated random tokens
+// with those of another program. There, duplicates and induction targets are only those of the second copy;
+// the mean over all queries that have one is the same if no token is repeated within a copy. The test also
+// compares that program's own sums of attention.
 func TestSmolLM2Measures(t *testing.T) {
 	for _, c := range []struct {
 		precision string
@@ -98,7 +98,7 @@ func TestSmolLM2Measures(t *testing.T) {
 	}
 }
 
-// valuesOf lists a measure of a prompt by head.
+// valuesOf returns a measure of a prompt by head.
 func valuesOf(tb testing.TB, e *engine.Engine, r schema.PromptResult, measure string) []float64 {
 	tb.Helper()
 	var list []float64

@@ -16,7 +16,7 @@ import (
 	"ducklens/schema"
 )
 
-// words that the vocabulary of the test model spells with one token each.
+// words are those that the vocabulary of the test model spells with one token each.
 var words = []string{" Ada", " Bo", " Cy", " gave", " the", " key", " to", "Then", " and", " spoke", ".", ","}
 
 const (
@@ -24,7 +24,7 @@ const (
 	head21     = "2.1"
 )
 
-// modelFolder makes a folder with the weights of testdata/m2 and a vocabulary made up for these tests: the
+// modelFolder makes a folder with the weights of testdata/m2 and a vocabulary invented for these tests: the
 // 256 bytes, what it takes to merge the words above, and fillers.
 func modelFolder(tb testing.TB) string {
 	tb.Helper()
@@ -78,7 +78,7 @@ func writeVocabulary(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "merges.txt"), []byte(strings.Join(merges, "\n")+"\n"), 0o666)
 }
 
-// open opens a model folder and closes it at the end of the test.
+// open opens a model folder and closes it when the test ends.
 func open(tb testing.TB, dir string, options engine.Options) *engine.Engine {
 	tb.Helper()
 	e, err := engine.Open(dir, options)
@@ -93,7 +93,7 @@ func open(tb testing.TB, dir string, options engine.Options) *engine.Engine {
 	return e
 }
 
-// head gives options for the reference data's target head.
+// head returns options for the reference data's target head.
 func head(tb testing.TB, options engine.Options) engine.Options {
 	tb.Helper()
 	h, err := schema.ParseHead(head21)

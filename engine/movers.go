@@ -11,22 +11,22 @@ import (
 	"ducklens/schema"
 )
 
-// ProbeExamples is how many examples, the first of a run, [Engine.Prepare] should be given: enough for a
-// ranking of heads, few enough to cost nothing beside a run. It is not the batch, so that a run does not
-// depend on its batches.
+// ProbeExamples is the number of examples, the first of a run, that [Engine.Prepare] should get: enough to
+// rank heads, and few enough to cost little beside the run. It is not the batch size, so that results do not
+// depend on that.
 const ProbeExamples = 32
 
-// chosenMovers is how many movers are chosen where none are named.
+// chosenMovers is how many movers are chosen if the options name none.
 const chosenMovers = 2
 
-// Of prompts whose edges rules choose, mover heads are chosen by the first probeTokens tokens (of the first prompt, if
-// it has more) and by so many edges of each prompt.
+// If rules choose the edges of prompts, mover heads are chosen by the first probeTokens tokens (of the first
+// prompt, if it has more) and by this many edges of each prompt.
 const (
 	probeTokens = 2000
 	probeEdges  = 16
 )
 
-// probeOf leaves out prompts behind the first whose edges rules choose, as soon as there are enough tokens.
+// probeOf drops prompts after the first whose edges rules choose, once there are enough tokens.
 func probeOf(probe []schema.Example) []schema.Example {
 	tokens := 0
 	for i := range probe {
@@ -40,9 +40,9 @@ func probeOf(probe []schema.Example) []schema.Example {
 	return probe
 }
 
-// settleMovers takes the movers of the options. Where they name none, the choice is left to [Engine.Prepare].
+// settleMovers takes the movers of the options. If they name none, [Engine.Prepare] chooses.
 func (e *Engine) settleMovers() error {
-	below := e.heads[0].Layer // what the movers have to be
+	below := e.heads[0].Layer // movers must be in a layer below it
 	lowest := e.heads[0]
 	for _, h := range e.heads {
 		if h.Layer < below {
@@ -52,15 +52,21 @@ func (e *Engine) settleMovers() error {
 	if len(e.options.Movers) > 0 {
 		for _, m := range e.options.Movers {
 			if m.Layer >= e.description.NLayers || m.Index >= e.description.NHeads {
-				return advise(fmt.Sprintf("heads of this model are 0.0 to %s", schema.Head{Layer: e.description.NLayers - 1, Index: e.description.NHeads - 1}),
-					"engine: %w %s as mover: model %s has %d layers of %d heads", ErrUnknownHead, m, e.description.Name, e.description.NLayers, e.description.NHeads)
+				return advise(fmt.Sprintf("heads of this model are 0.0 to %s",
+					schema.Head{Layer: e.description.NLayers - 1, Index: e.description.NHeads - 1}),
+					"%w %s as mover: model %s has %d layers of %d heads", ErrUnknownHead, m,
+					e.description.Name, e.description.NLayers, e.description.NHeads)
 			}
 			if e.layout.Head(m) < 0 {
-				return advise("name a head that is a component: ducklens query FILE, table component", "engine: mover head %s: %w: what it writes is no component of %s", m, ErrMover, e.description.Name)
+				return advise("name a head that is a component: ducklens query FILE, table component",
+					"mover head %s: %w: what it writes is not a component of %s", m, ErrMover,
+					e.description.Name)
 			}
 			if m.Layer >= below {
-				return advise(fmt.Sprintf("name a mover in a layer below %d, or leave out head %s", below, lowest),
-					"engine: mover head %s: %w: head %s reads the stream before layer %d, and the mover writes in layer %d", m, ErrMover, lowest, below, m.Layer)
+				return advise(fmt.Sprintf("name a mover in a layer below %d, or leave out head %s", below,
+					lowest),
+					"mover head %s: %w: head %s reads the stream before layer %d, "+
+						"and the mover writes in layer %d", m, ErrMover, lowest, below, m.Layer)
 			}
 		}
 		e.movers = slices.Clone(e.options.Movers)
@@ -69,30 +75,33 @@ func (e *Engine) settleMovers() error {
 	if below == 0 {
 		e.movers = []schema.Head{}
 		if e.options.Substitutions || e.options.Projections {
-			e.notices = append(e.notices, fmt.Sprintf("no mover heads: head %s is in layer 0, and no head writes before it", lowest))
+			e.notices = append(e.notices,
+				fmt.Sprintf("no mover heads: head %s is in layer 0, and no head writes before it", lowest))
 		}
 	}
 	return nil
 }
 
-// Movers lists the heads whose outputs at the query position are substituted and projected. It is nil as long
-// as [Engine.Prepare] has them to choose.
+// Movers returns the heads whose outputs at the query position are substituted and projected. It returns nil
+// until [Engine.Prepare] has chosen them.
 func (e *Engine) Movers() []schema.Head { return slices.Clone(e.movers) }
 
-// Prepare settles what the options leave to the prompts. Give it the first examples of the run,
-// [ProbeExamples] of them if there are as many; call it once, before [Engine.Analyze] and not beside it.
+// Prepare settles what the options leave to the prompts. Call it once, before [Engine.Analyze] and not
+// concurrently with it, with the first examples of the run: [ProbeExamples] of them if there are as many.
 //
-//   - Of heads that the options do not name, those whose attention window hides a key or a baseline of these examples, or of those that
-//     [Engine.Example] has made before, are left out; [Engine.Notices] says so.
-//   - Default bases that are made from a baseline are left out if one of the examples has none; [Engine.Notices] says so. (Where a later
-//     example has none, its rows of those bases are missing.)
-//   - Mover heads, where the options name none, become the two heads below every target head whose query-side
-//     contributions are largest: the mean over examples and target heads of |contribution to score - baseline|, or to
-//     the score where there is no baseline.
-//   - Sources, where the options ask for the largest, become those heads below each target head whose contributions to its keys, and to
-//     its queries, are largest by the same measure.
-//   - Components whose inner products are asked for become those whose contributions to both sides are largest,
-//     measured likewise.
+//   - If the options name no heads, those whose attention window hides a key or a baseline are left out. This
+//     looks at these examples and at those that [Engine.Example] has made before.
+//   - Default bases that are made from a baseline are left out if one of the examples has none. (Later
+//     examples without a baseline have no rows of those bases.)
+//   - If the options name no mover heads, they become the two heads below every target head with the largest
+//     query-side contributions: the mean over examples and target heads of |contribution to score -
+//     baseline|, or of |contribution to the score| if there is no baseline.
+//   - If the options ask for the largest sources, they become the heads below each target head with the
+//     largest contributions to its keys, and those with the largest to its queries, by the same measure.
+//   - If the options ask for inner products, they are those of the components with the largest contributions
+//     to both sides, by the same measure.
+//
+// [Engine.Notices] says what was left out.
 func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 	if e.everyHead {
 		for i := range probe {
@@ -112,8 +121,10 @@ func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 	if err := e.dropTokenBaselines(); err != nil {
 		return err
 	}
-	if i := slices.IndexFunc(probe, func(x schema.Example) bool { return x.Baseline == schema.NoPosition }); i >= 0 {
-		e.dropDefaults(fmt.Sprintf("example %d has no baseline", probe[i].Index), func(d decompose.Definition) bool { return d.NeedsBaseline })
+	if i := slices.IndexFunc(probe,
+		func(x schema.Example) bool { return x.Baseline == schema.NoPosition }); i >= 0 {
+		e.dropDefaults(fmt.Sprintf("example %d has no baseline", probe[i].Index),
+			func(d decompose.Definition) bool { return d.NeedsBaseline })
 	}
 	if err := e.chooseSources(ctx, probe); err != nil {
 		return err
@@ -125,9 +136,12 @@ func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 		return nil
 	}
 	if len(probe) == 0 {
-		return advise("give Prepare examples, or name mover heads", "engine: no examples to choose mover heads by: %w", ErrMover)
+		return advise("give Prepare examples, or name mover heads",
+			"no examples to choose mover heads by: %w", ErrMover)
 	}
-	shares, err := e.compute.shares(ctx, probeOf(probe), request{rules: e.options.Edges, most: probeEdges, baseline: e.options.Baseline, bare: true}, schema.Query)
+	shares, err := e.compute.shares(ctx, probeOf(probe),
+		request{rules: e.options.Edges, most: probeEdges, baseline: e.options.Baseline, bare: true},
+		schema.Query)
 	if err != nil {
 		return err
 	}
@@ -140,7 +154,8 @@ func (e *Engine) Prepare(ctx context.Context, probe []schema.Example) error {
 	return nil
 }
 
-// dropTokenBaselines leaves out what is made from the baseline token where the options have edges without one, or refuses what was named.
+// dropTokenBaselines leaves out default bases that need a baseline token if the options make edges without
+// one, and returns an error for those that were named.
 func (e *Engine) dropTokenBaselines() error {
 	why := "edges that rules choose have no baseline token"
 	switch kind := e.options.Baseline; {
@@ -154,23 +169,24 @@ func (e *Engine) dropTokenBaselines() error {
 	e.dropDefaults(why, needs)
 	for _, b := range slices.Concat(e.queryBases, e.keyBases) {
 		if needs(b.Definition) {
-			return advise("leave it out", "engine: %s basis %s: %w: %s", b.Side, b.Name, ErrBasis, why)
+			return advise("leave it out", "%s basis %s: %w: %s", b.Side, b.Name, ErrBasis, why)
 		}
 	}
 	return nil
 }
 
-// largestFirst sorts components by their shares; of equal ones the first is first.
+// largestFirst sorts components by descending share. The order of equal ones stays.
 func largestFirst(list []int, shares []float64) {
 	slices.SortStableFunc(list, func(a, b int) int { return cmp.Compare(shares[b], shares[a]) })
 }
 
-// chooseGram chooses the components whose inner products with each other are wanted.
+// chooseGram chooses the components whose inner products are computed.
 func (e *Engine) chooseGram(ctx context.Context, probe []schema.Example) error {
 	if e.options.Gram == 0 || e.gram != nil {
 		return nil
 	}
-	shares, err := e.compute.shares(ctx, probeOf(probe), request{rules: e.options.Edges, most: probeEdges, bare: true}, schema.Query, schema.Key)
+	shares, err := e.compute.shares(ctx, probeOf(probe),
+		request{rules: e.options.Edges, most: probeEdges, bare: true}, schema.Query, schema.Key)
 	if err != nil {
 		return err
 	}
@@ -185,9 +201,11 @@ func (e *Engine) chooseGram(ctx context.Context, probe []schema.Example) error {
 	return nil
 }
 
-// shares gives, by component, the mean over examples and target heads of the size of its contributions to
-// some sides.
-func (a *analysis[T]) shares(ctx context.Context, examples []schema.Example, r request, sides ...schema.Side) ([]float64, error) {
+// shares returns, by component, the mean over examples and target heads of the size of its contributions to
+// the given sides.
+func (a *analysis[T]) shares(
+	ctx context.Context, examples []schema.Example, r request, sides ...schema.Side,
+) ([]float64, error) {
 	var byExample [][]float64
 	err := a.passes(ctx, examples, r, func(p *pass[T], items []item) error {
 		sums := make([][]float64, len(items))
@@ -201,7 +219,8 @@ func (a *analysis[T]) shares(ctx context.Context, examples []schema.Example, r r
 	if err != nil {
 		return nil, err
 	}
-	byExample = slices.DeleteFunc(byExample, func(sum []float64) bool { return sum == nil }) // of prompts without edges
+	// Prompts without edges have no sum.
+	byExample = slices.DeleteFunc(byExample, func(sum []float64) bool { return sum == nil })
 	mean := make([]float64, len(a.engine.components))
 	for _, sum := range byExample {
 		for c, v := range sum {
@@ -211,7 +230,7 @@ func (a *analysis[T]) shares(ctx context.Context, examples []schema.Example, r r
 	return mean, nil
 }
 
-// sideShares gives, by component, the sum over target heads for one example.
+// sideShares returns, by component, the sum over target heads for one example.
 func (p *pass[T]) sideShares(x schema.Example, seq int, sides []schema.Side) ([]float64, error) {
 	sum := make([]float64, len(p.engine.components))
 	for _, head := range p.engine.heads {
@@ -220,12 +239,13 @@ func (p *pass[T]) sideShares(x schema.Example, seq int, sides []schema.Side) ([]
 			return nil, err
 		}
 		var mean *decompose.Output
-		if isMean(x.BaselineKind) { // on the query side, all that matters of the mean of keys is that vector
+		if isMean(x.BaselineKind) { // the query side needs no more of the mean of keys than this vector
 			in := p.bareInput(x, seq, head)
-			in.QueryBases, in.KeyBases, in.Key.Vector = []decompose.Basis{{}}, []decompose.KeyBases{{}}, p.meanKey(x, seq, head)
+			in.QueryBases, in.KeyBases = []decompose.Basis{{}}, []decompose.KeyBases{{}}
+			in.Key.Vector = p.meanKey(x, seq, head)
 			made, err := decompose.Contributions(in)
 			if err != nil {
-				return nil, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
+				return nil, fmt.Errorf("example %d, head %s: %w", x.Index, head, err)
 			}
 			mean = &made
 		}
@@ -235,8 +255,10 @@ func (p *pass[T]) sideShares(x schema.Example, seq int, sides []schema.Side) ([]
 			}
 			for row, component := range out.Rows {
 				share := sizeOf(&t, row)
-				if mean != nil && t.Side == schema.Query { // on the key side the size of the contribution to the score is taken
-					share = math.Abs(t.Score[row][schema.PerpPerp] - mean.Tables[i].Score[row][schema.PerpPerp])
+				// On the key side, the size of the contribution to the score is taken.
+				if mean != nil && t.Side == schema.Query {
+					share = math.Abs(
+						t.Score[row][schema.PerpPerp] - mean.Tables[i].Score[row][schema.PerpPerp])
 				}
 				sum[component] += share
 			}

@@ -14,7 +14,8 @@ import (
 	"ducklens/schema"
 )
 
-// The rule of the choice, from contributions: the largest mean size of a head's share on the query side.
+// The rule of the choice, computed from contributions: the largest mean size of a head's share on the query
+// side.
 func TestPrepareChoosesMovers(t *testing.T) {
 	t.Parallel()
 	dir := modelFolder(t)
@@ -78,7 +79,7 @@ func TestPrepareChoosesMovers(t *testing.T) {
 	}
 }
 
-// No heads are known beforehand, not even in a model with the layers and heads of GPT-2 small.
+// Heads need not be known beforehand, even in a model with the layers and heads of GPT-2 small.
 func TestDefaultMovers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -10,13 +10,13 @@ import (
 	"ducklens/schema"
 )
 
-// qkNorm names a QK-norm: that of a head's query or key, or the one of a layer's that looks at all heads.
+// qkNorm identifies a QK-norm: that of a head's query or key, or that of a layer over all of its heads.
 type qkNorm struct {
-	layer, head int // head 0 where all are together
+	layer, head int // head is 0 if all heads share one norm
 	side        schema.Side
 }
 
-// qkNormOf is the QK-norm of a target head.
+// qkNormOf returns the QK-norm of a target head.
 func (e *Engine) qkNormOf(head schema.Head, side schema.Side) qkNorm {
 	of := qkNorm{layer: head.Layer, side: side}
 	switch {
@@ -29,7 +29,7 @@ func (e *Engine) qkNormOf(head schema.Head, side schema.Side) qkNorm {
 	return of
 }
 
-// makeQKMaps takes the maps of all heads that QK-norms look at, where norms are asked for.
+// makeQKMaps makes the maps of all heads that QK-norms look at, if norms are asked for.
 func (a *analysis[T]) makeQKMaps() {
 	e := a.engine
 	if !e.options.Norms || e.spec.QKNorm == model.NoQKNorm {
@@ -47,7 +47,7 @@ func (a *analysis[T]) makeQKMaps() {
 	}
 }
 
-// norms fills in what the scales of norms need to be made again.
+// norms fills in what it takes to recompute the scales of norms.
 func (p *pass[T]) norms(x schema.Example, seq int, r *schema.Result) error {
 	e := p.engine
 	places := map[int]int{x.Query: atQuery, x.Key: atKey, x.Baseline: atBaseline}
@@ -61,7 +61,9 @@ func (p *pass[T]) norms(x schema.Example, seq int, r *schema.Result) error {
 		for _, pos := range slices.Sorted(maps.Keys(places)) {
 			at := p.position(x, seq, places[pos], head)
 			s := decompose.StreamSquares(e.norm, &at, e.gramBelow(head.Layer))
-			r.Norms = append(r.Norms, schema.NormSquares{Layer: head.Layer, Pos: pos, Whole: s.Whole, With: s.With, Squared: s.Squared, Gram: s.Gram})
+			r.Norms = append(r.Norms,
+				schema.NormSquares{Layer: head.Layer, Pos: pos, Whole: s.Whole, With: s.With,
+					Squared: s.Squared, Gram: s.Gram})
 		}
 	}
 	if e.spec.QKNorm == model.NoQKNorm {
@@ -69,13 +71,13 @@ func (p *pass[T]) norms(x schema.Example, seq int, r *schema.Result) error {
 	}
 	for _, head := range e.heads {
 		if err := p.qkNorms(x, seq, head, r); err != nil {
-			return fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
+			return fmt.Errorf("example %d, head %s: %w", x.Index, head, err)
 		}
 	}
 	return nil
 }
 
-// qkNorms fills in what the scales of a head's QK-norm need.
+// qkNorms fills in what it takes to recompute the scales of a head's QK-norm.
 func (p *pass[T]) qkNorms(x schema.Example, seq int, head schema.Head, r *schema.Result) error {
 	e := p.engine
 	for _, of := range []struct {
@@ -86,7 +88,8 @@ func (p *pass[T]) qkNorms(x schema.Example, seq int, head schema.Head, r *schema
 			continue
 		}
 		at := p.position(x, seq, of.kept, head)
-		s, err := decompose.SquaresOfVectors(e.norm, &at, p.qkMaps[e.qkNormOf(head, of.side)], e.gramBelow(head.Layer))
+		s, err := decompose.SquaresOfVectors(e.norm, &at, p.qkMaps[e.qkNormOf(head, of.side)],
+			e.gramBelow(head.Layer))
 		if err != nil {
 			return err
 		}
@@ -97,7 +100,7 @@ func (p *pass[T]) qkNorms(x schema.Example, seq int, head schema.Head, r *schema
 	return nil
 }
 
-// gramBelow lists the components whose inner products are wanted and that write before a layer.
+// gramBelow returns the components that write before a layer and whose inner products are asked for.
 func (e *Engine) gramBelow(layer int) []int {
 	n, _ := slices.BinarySearch(e.gram, e.layout.Below(layer))
 	return e.gram[:n]

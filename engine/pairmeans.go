@@ -10,11 +10,11 @@ import (
 	"ducklens/schema"
 )
 
-// PairMeans averages pair tables over examples. Fed with the heads of the examples in their order, it gives
-// the same bits whether it is fed with what [Engine.Analyze] gave or with factors that were stored. It
-// belongs to one goroutine.
+// PairMeans averages pair tables over examples. If heads are added in the order of the examples, it returns
+// the same bits whether they come from [Engine.Analyze] or from factors that were stored. It is not safe for
+// concurrent use.
 type PairMeans struct {
-	blas   string // multiplies factors
+	blas   string // provider that multiplies factors
 	bases  []schema.Basis
 	scales map[schema.Head]float64 // score scales of the targets
 	pairs  *PairMaker              // nil until there are factors
@@ -22,33 +22,35 @@ type PairMeans struct {
 	flat   [2][]float32 // of a table of whole vectors
 }
 
-// NewPairMeans takes the name of a multiply provider and the bases of the run, as [NewPairMaker] does, and
-// its target heads.
+// NewPairMeans returns means without examples. It takes the name of a matrix-multiply provider and the bases
+// of the run, as [NewPairMaker] does, and the run's target heads.
 func NewPairMeans(blasName string, bases []schema.Basis, targets []schema.Target) *PairMeans {
-	p := &PairMeans{blas: blasName, bases: bases, scales: map[schema.Head]float64{}, means: map[schema.Head][]*PairMean{}}
+	p := &PairMeans{blas: blasName, bases: bases, scales: map[schema.Head]float64{},
+		means: map[schema.Head][]*PairMean{}}
 	for _, t := range targets {
 		p.scales[t.Head] = t.ScoreScale
 	}
 	return p
 }
 
-// Of gives the means of a head, in the order of its first example's tables.
+// Of returns the means of a head, in the order of its first example's tables.
 func (p *PairMeans) Of(head schema.Head) []*PairMean { return p.means[head] }
 
 // PairMean holds the means of one head under one pair of bases.
 type PairMean struct {
 	QueryBasis, KeyBasis           int
 	QueryComponents, KeyComponents []int
-	whole                          bool         // neither side is split: only [schema.PerpPerp] is kept
-	score, diff                    blas.Moments // [query component, key component, quadrant]; diff of the examples that had a baseline
+	whole                          bool // neither side is split: only [schema.PerpPerp] is kept
+	// [query component, key component, quadrant]; diff counts only examples with a baseline.
+	score, diff blas.Moments
 }
 
-// N is the number of examples, and of those that had a baseline.
+// N returns the number of examples and the number of those with a baseline.
 func (m *PairMean) N() (n, nBaseline int) { return m.score.N, m.diff.N }
 
-// Entry gives, of entry i of the table [query component, key component], the means of the four quadrants of
-// the score, then their standard errors, which are the sample standard deviations over sqrt(n); and the same
-// of score - baseline. NaN stands where there are too few examples.
+// Entry returns, for entry i of the table [query component, key component], the means of the four quadrants
+// of the score followed by their standard errors (sample standard deviation / sqrt(n)), and the same for
+// score - baseline. It returns NaN if there are too few examples.
 func (m *PairMean) Entry(i int) (score, diff [8]float32) {
 	return m.entry(&m.score, i), m.entry(&m.diff, i)
 }
@@ -74,8 +76,8 @@ func (m *PairMean) entry(moments *blas.Moments, i int) [8]float32 {
 	return out
 }
 
-// Add takes in one head of the next example: its pair tables, or else what its factors multiply to, if it has
-// any.
+// Add adds one head of the next example: its pair tables if it has them, or else the products of its factors
+// if it has those.
 func (p *PairMeans) Add(h *schema.HeadResult) error {
 	tables := h.Pairs
 	if len(tables) == 0 {
@@ -90,7 +92,7 @@ func (p *PairMeans) Add(h *schema.HeadResult) error {
 		}
 		scale, ok := p.scales[h.Head]
 		if !ok {
-			return fmt.Errorf("engine: factors of head %s, which is not among the %d targets", h.Head, len(p.scales))
+			return fmt.Errorf("factors of head %s, which is not among the %d targets", h.Head, len(p.scales))
 		}
 		if tables, err = p.pairs.Tables(scale, h.Factors); err != nil {
 			return err
@@ -99,9 +101,11 @@ func (p *PairMeans) Add(h *schema.HeadResult) error {
 	for i := range tables {
 		t := &tables[i]
 		mean := p.find(h.Head, t)
-		if !slices.Equal(mean.QueryComponents, t.QueryComponents) || !slices.Equal(mean.KeyComponents, t.KeyComponents) {
-			return fmt.Errorf("engine: pair table of %d and %d components, want the %d and %d of other examples",
-				len(t.QueryComponents), len(t.KeyComponents), len(mean.QueryComponents), len(mean.KeyComponents))
+		if !slices.Equal(mean.QueryComponents, t.QueryComponents) ||
+			!slices.Equal(mean.KeyComponents, t.KeyComponents) {
+			return fmt.Errorf("pair table of %d and %d components, want the %d and %d of other examples",
+				len(t.QueryComponents), len(t.KeyComponents), len(mean.QueryComponents),
+				len(mean.KeyComponents))
 		}
 		score, baseline := flat(t.Score), flat(t.Baseline)
 		if mean.whole {
@@ -115,7 +119,7 @@ func (p *PairMeans) Add(h *schema.HeadResult) error {
 	return nil
 }
 
-// find gives the means that a table belongs to.
+// find returns the means that a table belongs to.
 func (p *PairMeans) find(head schema.Head, t *schema.PairTable) *PairMean {
 	for _, m := range p.means[head] {
 		if m.QueryBasis == t.QueryBasis && m.KeyBasis == t.KeyBasis {
@@ -134,12 +138,12 @@ func (p *PairMeans) find(head schema.Head, t *schema.PairTable) *PairMean {
 	return m
 }
 
-// flat gives quadrant after quadrant of a table, in its own memory.
+// flat returns the table's numbers as one slice, without copying.
 func flat(table [][4]float32) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(table))), 4*len(table))
 }
 
-// perpPerp gives the quadrant that a table of whole vectors has everything in.
+// perpPerp returns the quadrant that holds everything in a table of whole vectors.
 func perpPerp(space *[]float32, table [][4]float32) []float32 {
 	*space = (*space)[:0]
 	for i := range table {

@@ -14,20 +14,20 @@ import (
 	"ducklens/schema"
 )
 
-// request says what is asked of the prompts of a call.
+// request is what a call asks of its prompts.
 type request struct {
-	rules   []schema.EdgeRule // that choose edges; none: examples are as given
-	measure bool              // what heads do on every prompt, not only where rules choose
-	most    int               // edges of a prompt; 0: no limit
+	rules   []schema.EdgeRule // choose edges; none: examples are as given
+	measure bool              // ask for measures of every prompt, not only of those whose edges rules choose
+	most    int               // maximum number of edges of a prompt; 0: no limit
 
-	baseline schema.BaselineKind // of examples that come with none
+	baseline schema.BaselineKind // of examples that name none
 
-	every bool // what every key of a query is made of, and not only of examples
-	bare  bool // nothing that takes what keys are made of is asked
+	every bool // decompose every key of a query, not only those of examples
+	bare  bool // nothing is asked for that needs the components of keys
 }
 
-// open tells whether rules choose edges of a prompt: where it came without one, or where others stand beside
-// the one that it came with.
+// open reports whether rules choose edges of a prompt: it came without an edge, or rules other than given
+// choose too.
 func (r *request) open(x *schema.Example) bool {
 	if x.Query == schema.NoPosition {
 		return true
@@ -36,31 +36,31 @@ func (r *request) open(x *schema.Example) bool {
 	return len(r.rules) > 1 && slices.ContainsFunc(r.rules, given)
 }
 
-// measured tells whether every position of a prompt is looked at.
+// measured reports whether every position of a prompt is looked at.
 func (r *request) measured(x *schema.Example) bool { return r.measure || r.open(x) }
 
-// keyed tells whether it is asked what all keys of a prompt are made of.
+// keyed reports whether all keys of a prompt are decomposed.
 func (r *request) keyed(x *schema.Example) bool {
 	return !r.bare && (r.every || r.distributed(x) || r.open(x) && r.kindOf(x) == "")
 }
 
-// sequence is one prompt of a pass. Its examples follow each other in the call and share one sequence of the
+// sequence is one prompt of a pass. Its examples are consecutive in the call and share one sequence of the
 // forward pass.
 type sequence struct {
-	asked     []schema.Example // as they were given
+	asked     []schema.Example // as given
 	first     int              // number of the first of them in the pass
-	tokens    []int            // as far as they are used
+	tokens    []int            // those that are used
 	measured  bool
 	whole     bool  // every position is kept
-	keyed     bool  // what all keys are made of is asked
-	positions []int // that are kept, ascending
+	keyed     bool  // all keys are decomposed
+	positions []int // kept positions, ascending
 
-	// Where it is measured.
+	// Set if the prompt is measured.
 	measures []schema.HeadMeasure
 	edges    []edge
 }
 
-// sequences groups the examples of a pass.
+// sequences groups the examples of a pass by prompt.
 func (r *request) sequences(examples []schema.Example) []sequence {
 	var list []sequence
 	for first := 0; first < len(examples); {
@@ -71,7 +71,7 @@ func (r *request) sequences(examples []schema.Example) []sequence {
 	return list
 }
 
-// sequence makes one of examples that are about one prompt.
+// sequence returns the sequence of examples that are about one prompt.
 func (r *request) sequence(examples []schema.Example, first int) sequence {
 	s := sequence{asked: examples, first: first}
 	used := 0
@@ -98,7 +98,7 @@ func (r *request) sequence(examples []schema.Example, first int) sequence {
 	return s
 }
 
-// place is the place of a position among those that are kept.
+// place returns the index of a position among those that are kept.
 func (s *sequence) place(position int) int {
 	if s.whole {
 		return position
@@ -129,12 +129,12 @@ func ids(tokens []schema.Token) []int {
 	return list
 }
 
-// positionOf is an example's position of a role, or NoPosition.
+// positionOf returns an example's position of a role, or NoPosition.
 func positionOf(x *schema.Example, role int) int {
 	return [...]int{atQuery: x.Query, atKey: x.Key, atBaseline: x.Baseline}[role]
 }
 
-// positionsOf lists the positions of an example.
+// positionsOf returns the positions of an example.
 func positionsOf(x *schema.Example) []int {
 	list := []int{x.Query, x.Key}
 	if x.Baseline != schema.NoPosition {
@@ -143,20 +143,20 @@ func positionsOf(x *schema.Example) []int {
 	return list
 }
 
-// item is an example that is analysed: one that was asked for, or an edge that rules have chosen.
+// item is an example to analyse: one that was asked for, or an edge that rules chose.
 type item struct {
 	x     schema.Example
 	seq   int  // number of its prompt in the pass
-	asked int  // number of what it answers in the call
-	none  bool // no edge was chosen: there is nothing to analyse
+	asked int  // number of the prompt in the call
+	none  bool // no edge was chosen, so there is nothing to analyse
 }
 
-// visit does something with examples of a pass that are analysed beside each other, for which the pass is
-// prepared.
+// visit is called with examples of a pass that are analysed concurrently. The pass has been prepared for
+// them.
 type visit[T blas.Float] func(p *pass[T], items []item) error
 
-// passes visits every example once, in order, after a forward pass that it shares with others. Passes are of
-// bounded size, and so are the parts of them that are visited.
+// passes visits every example once, in order, after a forward pass that several examples share. The size of
+// passes is bounded, and so is that of the parts that are visited.
 func (a *analysis[T]) passes(ctx context.Context, asked []schema.Example, r request, do visit[T]) error {
 	first := 0
 	for _, part := range a.engine.bounds().passes(asked, r) {
@@ -168,23 +168,27 @@ func (a *analysis[T]) passes(ctx context.Context, asked []schema.Example, r requ
 	return nil
 }
 
-// pass visits examples, the first of which has that number in the call, after one forward pass.
-func (a *analysis[T]) pass(ctx context.Context, asked []schema.Example, first int, r request, do visit[T]) error {
+// pass runs one forward pass over examples and visits them. Its first example is number first of the call.
+func (a *analysis[T]) pass(
+	ctx context.Context, asked []schema.Example, first int, r request, do visit[T],
+) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	options := &a.engine.options
-	p := &pass[T]{analysis: a, sequences: r.sequences(asked), tokens: map[int]*tokenVectors[T]{}, keys: map[promptHead]keySet[T]{}, rowed: map[rowKey]bool{}}
+	p := &pass[T]{analysis: a, sequences: r.sequences(asked), tokens: map[int]*tokenVectors[T]{},
+		keys: map[promptHead]keySet[T]{}, rowed: map[rowKey]bool{}}
 	given := func(x schema.Example) bool { return !r.open(&x) }
 	wanted := model.Wanted{Heads: a.engine.heads, Sources: a.engine.allSources(), All: options.Logits}
-	wanted.Parts = !options.AttentionOnly && (r.chooses() || slices.ContainsFunc(asked, given)) // else there are measures alone
+	// Otherwise only measures are asked for.
+	wanted.Parts = !options.AttentionOnly && (r.chooses() || slices.ContainsFunc(asked, given))
 	var err error
 	p.cache, err = a.net.activate(ctx, p.sequences, wanted)
 	if err != nil {
 		if named := finitePass(err, p.sequences); named != err {
 			return named
 		}
-		return fmt.Errorf("engine: examples %d to %d: %w", asked[0].Index, asked[len(asked)-1].Index, err)
+		return fmt.Errorf("examples %d to %d: %w", asked[0].Index, asked[len(asked)-1].Index, err)
 	}
 	defer p.cache.recycle()
 	if err := p.survey(ctx, r); err != nil {
@@ -218,16 +222,21 @@ func (a *analysis[T]) pass(ctx context.Context, asked []schema.Example, first in
 	return flush()
 }
 
-// explain analyses prompts. A prompt has one result or several that follow each other, the first of which has
-// its measures.
-func (a *analysis[T]) explain(ctx context.Context, prompts []schema.Example, r request, yield func(i int, result schema.PromptResult) error) error {
-	last := -1 // the prompt of which something was given
+// explain analyses prompts. Each prompt gets one or more consecutive results; the first has its measures.
+func (a *analysis[T]) explain(
+	ctx context.Context, prompts []schema.Example, r request,
+	yield func(i int, result schema.PromptResult) error,
+) error {
+	last := -1 // the last prompt that got a result
 	return a.passes(ctx, prompts, r, func(p *pass[T], items []item) error {
 		results := make([]schema.Result, len(items))
 		err := p.each(ctx, items, func(i int) (err error) {
 			results[i], err = p.example(items[i].x, items[i].seq)
 			return err
 		})
+		if err == nil {
+			err = p.nearest(ctx, items, results)
+		}
 		if err != nil {
 			return err
 		}
@@ -256,7 +265,7 @@ func (a *analysis[T]) explain(ctx context.Context, prompts []schema.Example, r r
 	})
 }
 
-// each calls do for every item, beside each other. The error is that of the first item that has one.
+// each calls do for every item, concurrently. It returns the error of the first item that has one.
 func (p *pass[T]) each(ctx context.Context, items []item, do func(i int) error) error {
 	errs := make([]error, len(items))
 	workers.Do(p.engine.options.threads(), len(items), func(i int) {
@@ -269,44 +278,45 @@ func (p *pass[T]) each(ctx context.Context, items []item, do func(i int) error) 
 			continue
 		}
 		if x := &items[i].x; len(x.Rules) > 0 && !errors.Is(err, ctx.Err()) {
-			return fmt.Errorf("engine: prompt %d, query token %d, key token %d: %w", x.PromptIndex, x.Query, x.Key, err)
+			return fmt.Errorf("prompt %d, query token %d, key token %d: %w", x.PromptIndex, x.Query, x.Key,
+				err)
 		}
 		return err
 	}
 	return nil
 }
 
-// pass is one forward pass with what its examples share. It gives token vectors to [decompose].
+// pass is one forward pass and what its examples share. It provides token vectors to [decompose].
 type pass[T blas.Float] struct {
 	*analysis[T]
 	cache     activations[T]
 	sequences []sequence
 
-	// By token: what heads and bases of many examples ask for again and again.
+	// By token: vectors that heads and bases of many examples use again and again.
 	tokens map[int]*tokenVectors[T]
 
-	// Attention rows of the examples that are analysed beside each other.
+	// Attention rows of the examples that are analysed together.
 	rows map[rowKey]*attentionRow[T]
 
 	keys  map[promptHead]keySet[T]
-	means map[edgeOf]*decompose.Mean[T] // of examples that are analysed beside each other
-	rowed map[rowKey]bool               // queries whose rows have been split, under no head
+	means map[edgeOf]*decompose.Mean[T] // of examples that are analysed together
+	rowed map[rowKey]bool               // queries whose rows have been split; the head is not set
 }
 
-// rowKey names the attention row of a head from a query position of a sequence.
+// rowKey identifies the attention row of a head at a query position of a sequence.
 type rowKey struct {
 	seq, query int
 	head       schema.Head
 }
 
-// attentionRow is made when it is first asked for. Examples that share it must not change it.
+// attentionRow is computed when it is first asked for. Examples that share it must not change it.
 type attentionRow[T blas.Float] struct {
 	model.Row[T]
 	attention []schema.Attention
 	made      sync.Once
 }
 
-// row gives the attention row of a head from the query position of an example.
+// row returns the attention row of a head at the query position of an example.
 func (p *pass[T]) row(x schema.Example, seq int, head schema.Head) *attentionRow[T] {
 	row := p.rows[rowKey{seq, x.Query, head}]
 	row.made.Do(func() {
@@ -319,18 +329,19 @@ func (p *pass[T]) row(x schema.Example, seq int, head schema.Head) *attentionRow
 	return row
 }
 
-// place is the place of an example's position of a role among those that the pass keeps of its sequence.
+// place returns the index of an example's position of a role among the positions that the pass keeps of its
+// sequence.
 func (p *pass[T]) place(x schema.Example, seq, role int) int {
 	return p.sequences[seq].place(positionOf(&x, role))
 }
 
-// tokenVectors are the vectors of a token [d_model]. Those of its effective embedding are only there for key
-// and baseline tokens of the pass, where a basis or a substitution needs them: one product for all of them
-// costs a fraction of one each.
+// tokenVectors are the vectors of a token [d_model]. The effective embedding is computed only for key and
+// baseline tokens of the pass, and only if a basis or a substitution needs it. One product for all tokens
+// costs a fraction of a product for each.
 type tokenVectors[T blas.Float] struct {
 	unembed []T // W_U[:, token]
 
-	attended  bool // it is the token of a key or a baseline
+	attended  bool // it is the token of a key or of a baseline
 	embed     []T  // W_E[token]
 	mlp, attn []T  // parts of the effective embedding
 	effective []T  // embed + attn + mlp
@@ -338,8 +349,8 @@ type tokenVectors[T blas.Float] struct {
 
 var _ decompose.Embeddings[float32] = (*pass[float32])(nil)
 
-// prepare makes what examples that are analysed beside each other share: the keys of their prompts where they
-// are asked for, their components, the vectors of their tokens, their attention rows.
+// prepare computes what examples that are analysed together share: the keys of their prompts if they are
+// asked for, their components, the vectors of their tokens and their attention rows.
 func (p *pass[T]) prepare(items []item, r request) error {
 	p.rows = map[rowKey]*attentionRow[T]{}
 	var places []model.Place
@@ -375,7 +386,7 @@ func (p *pass[T]) prepare(items []item, r request) error {
 	return p.prepareMeans(items)
 }
 
-// prepareTokens adds the vectors of the tokens of examples, as far as they are not there.
+// prepareTokens adds the vectors of the examples' tokens that are not there yet.
 func (p *pass[T]) prepareTokens(items []item) {
 	options := &p.engine.options
 	var found, attended []int
@@ -412,9 +423,11 @@ func (p *pass[T]) prepareTokens(items []item) {
 		}
 	}
 	if p.engine.unembeds() {
-		workers.Do(options.threads(), len(found), func(i int) { p.tokens[found[i]].unembed = p.net.Unembed(found[i]) })
+		workers.Do(options.threads(), len(found),
+			func(i int) { p.tokens[found[i]].unembed = p.net.Unembed(found[i]) })
 	}
-	if p.model == nil || !options.Substitutions && !slices.ContainsFunc(p.engine.keyBases, func(b basis) bool { return b.NeedsEffective }) {
+	if p.model == nil || !options.Substitutions &&
+		!slices.ContainsFunc(p.engine.keyBases, func(b basis) bool { return b.NeedsEffective }) {
 		return
 	}
 	mlps, attns := p.model.EffectiveEmbeddings(attended)

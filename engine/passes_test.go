@@ -11,13 +11,13 @@ import (
 	"ducklens/schema"
 )
 
-// Bounds of the passes in these tests.
+// Bounds on the passes in these tests.
 const (
 	passRows     = 640
 	passExamples = 48
 )
 
-// beginningsOf counts the different beginnings of examples.
+// beginningsOf counts the distinct beginnings of examples.
 func beginningsOf(examples []schema.Example) int {
 	beginnings := map[string]bool{}
 	for _, x := range examples {
@@ -30,8 +30,8 @@ func beginningsOf(examples []schema.Example) int {
 	return len(beginnings)
 }
 
-// alike makes an example of tokens 0, 1, ... up to a length, in which the first shared are those of every
-// example and the others its own.
+// alike returns an example of tokens 0, 1, ... up to a length. The first shared tokens are those of every
+// example, and the others are its own.
 func alike(index, shared, query int) schema.Example {
 	x := schema.Example{Index: index, PromptIndex: index, Query: query, Tokens: make([]schema.Token, query+2)} // what follows the query position does not count
 	for i := range x.Tokens {
@@ -43,8 +43,8 @@ func alike(index, shared, query int) schema.Example {
 	return x
 }
 
-// Passes keep the order, and have no more examples and rows than their bounds, but for an example that has
-// more rows by itself.
+// Passes keep the order, and have at most as many examples and rows as their bounds, unless a single example
+// has more rows.
 func TestPasses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		shared := rapid.SampledFrom([]int{0, 1, 5, 300, 700}).Draw(t, "shared")
@@ -71,8 +71,8 @@ func TestPasses(t *testing.T) {
 	})
 }
 
-// Examples of one length make as few passes as there can be, of about one size: none is left with a few at
-// the end.
+// Examples of one length make as few passes as possible, of about the same size, without a small one at the
+// end.
 func TestPassesAreEven(t *testing.T) {
 	for _, shared := range []int{0, 1, 10, 20} {
 		for n := 1; n < 200; n++ {
@@ -92,8 +92,8 @@ func TestPassesAreEven(t *testing.T) {
 	}
 }
 
-// What a pass may take is bytes: of GPT-2 small about 640 rows and 48 examples, half as many numbers of twice
-// the size, and fewer examples where more comes out of each. A large model gets a share of its weights.
+// Passes are bounded by bytes: for GPT-2 small, about 640 rows and 48 examples, half as many if numbers have
+// twice the size, and fewer examples if more is computed for each. A large model gets a share of its weights.
 func TestPassBounds(t *testing.T) {
 	t.Parallel()
 	small := model.Spec{Layers: 12, Heads: 12, KVHeads: 12, DModel: 768, DHead: 64, DMLP: 3072, NCtx: 1024, Position: true, PreNorm: true,

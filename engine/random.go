@@ -6,13 +6,12 @@ import (
 	"ducklens/schema"
 )
 
-// randomName begins the names of random bases.
+// randomName is the prefix of the names of random bases.
 const randomName = "random"
 
-// randomDirection gives the direction [d_model] of random basis number of a side for a token: independent
-// standard normal entries. Like the unembedding that it is the null of, it is a function of the token, so
-// that the same token has the same direction in every example, whatever the batch; the key position and the
-// baseline have their own.
+// randomDirection returns the direction [d_model] of random basis number of a side for a token: independent
+// standard normal entries. Like the unembedding, whose null it is, it is a function of the token: a token has
+// the same direction in every example and batch, and the key and the baseline position have their own.
 func randomDirection(seed int64, side schema.Side, number, token, dModel int) []float64 {
 	g := gaussian{}
 	for _, word := range []uint64{uint64(seed), uint64(side), uint64(number), uint64(token)} {
@@ -25,9 +24,9 @@ func randomDirection(seed int64, side schema.Side, number, token, dModel int) []
 	return v
 }
 
-// gaussian draws standard normal numbers: the Box-Muller transform of pairs of uniform ones, which are the
+// gaussian draws standard normal numbers by the Box-Muller transform of pairs of uniform ones, which are the
 // upper 53 bits of SplitMix64's outputs (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number
-// generators"). It is ours, so that a seed means the same in every release of ducklens and of Go.
+// generators"). It is our own so that a seed means the same in every release of ducklens and of Go.
 type gaussian struct {
 	state uint64
 	spare float64
@@ -45,7 +44,7 @@ func (g *gaussian) next() float64 {
 	return radius * cos
 }
 
-// uniform is in [0, 1).
+// uniform returns the next number in [0, 1).
 func (g *gaussian) uniform() float64 {
 	out := mix(g.state)
 	g.state += golden
@@ -55,7 +54,7 @@ func (g *gaussian) uniform() float64 {
 // golden is 2^64 divided by the golden ratio, SplitMix64's increment.
 const golden = 0x9e3779b97f4a7c15
 
-// mix is SplitMix64's output for a state.
+// mix returns SplitMix64's output for a state.
 func mix(z uint64) uint64 {
 	z += golden
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9

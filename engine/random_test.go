@@ -8,7 +8,7 @@ import (
 	"ducklens/schema"
 )
 
-// A seed means the same directions in every release: the numbers of another one are other numbers in people's
+// A seed gives the same directions in every release. Other directions would mean other numbers in people's
 // figures.
 func TestRandomDirectionsStayTheSame(t *testing.T) {
 	t.Parallel()

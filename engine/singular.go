@@ -10,34 +10,34 @@ import (
 	"ducklens/schema"
 )
 
-// singularBytes bounds the singular directions that an engine keeps. Those of a head without rotary embedding
-// are made once; with it they differ by the distance of query and key, and a decomposition takes some 10 ms
+// singularBytes bounds the memory of the singular directions that an engine caches. Without rotary embedding
+// a head needs one decomposition; with it, one for each distance of query and key, and each takes some 10 ms
 // for d_head 64.
 const singularBytes = 64 << 20
 
-// singulars gives the singular directions of target heads. Whatever it has kept, the same question gives the
-// same bits.
+// singulars returns the singular directions of target heads. The same question gets the same bits, whether
+// the answer is cached or not.
 type singulars[T blas.Float] struct {
 	norm decompose.Norm
 	maps map[schema.Head]decompose.Maps[T]
-	most int // directions that any basis wants
-	room int // how many answers are kept
+	most int // the most directions that any basis asks for
+	room int // maximum number of cached answers
 
 	mu       sync.Mutex
 	circuits map[schema.Head]*once[*decompose.Circuit]
 	answers  map[singularKey]*once[decompose.Singular]
-	order    []singularKey // of answers, the oldest first
+	order    []singularKey // of cached answers, the oldest first
 }
 
-// singularKey is a question about a head: query and key that far from each other, in a prompt that turns as long
-// ones do or not.
+// singularKey is a question about a head: how far the query is from the key, and whether the prompt is turned
+// as long ones are.
 type singularKey struct {
 	head   schema.Head
 	offset int
 	long   bool
 }
 
-// once is a value that is made when it is first asked for.
+// once is a value that is computed when it is first asked for.
 type once[X any] struct {
 	sync.Once
 	value X
@@ -49,9 +49,10 @@ func (o *once[X]) get(make func() (X, error)) (X, error) {
 	return o.value, o.err
 }
 
-// newSingulars is nil where no basis is made of singular directions.
+// newSingulars returns nil if no basis uses singular directions.
 func newSingulars[T blas.Float](e *Engine, maps map[schema.Head]decompose.Maps[T]) *singulars[T] {
-	s := &singulars[T]{norm: e.norm, maps: maps, circuits: map[schema.Head]*once[*decompose.Circuit]{}, answers: map[singularKey]*once[decompose.Singular]{}}
+	s := &singulars[T]{norm: e.norm, maps: maps, circuits: map[schema.Head]*once[*decompose.Circuit]{},
+		answers: map[singularKey]*once[decompose.Singular]{}}
 	for _, list := range [][]basis{e.queryBases, e.keyBases} {
 		for _, b := range list {
 			s.most = max(s.most, b.Singular)
@@ -64,8 +65,9 @@ func newSingulars[T blas.Float](e *Engine, maps map[schema.Head]decompose.Maps[T
 	return s
 }
 
-// at gives the singular directions of a head for a query that is offset positions behind its key, in a prompt of
-// n tokens. Turns are made from the offset alone, so that the bits do not depend on where the two stand.
+// at returns the singular directions of a head for a query that is offset positions after its key, in a
+// prompt of n tokens. Turns are computed from the offset alone, so that the bits do not depend on the
+// positions.
 func (s *singulars[T]) at(head schema.Head, r rotary.Rotary, offset, n int) (decompose.Singular, error) {
 	key := singularKey{head: head, offset: offset, long: r.LongFrequencies != nil && n > r.LongFrom}
 	if r.Dims == 0 {
@@ -88,7 +90,10 @@ func (s *singulars[T]) at(head schema.Head, r rotary.Rotary, offset, n int) (dec
 	}
 	s.mu.Unlock()
 	return answer.get(func() (decompose.Singular, error) {
-		c, err := circuit.get(func() (*decompose.Circuit, error) { return decompose.NewCircuit(s.norm, s.maps[head]) })
+		c, err := circuit.get(func() (*decompose.Circuit,
+			error) {
+			return decompose.NewCircuit(s.norm, s.maps[head])
+		})
 		if err != nil {
 			return decompose.Singular{}, err
 		}
@@ -96,9 +101,11 @@ func (s *singulars[T]) at(head schema.Head, r rotary.Rotary, offset, n int) (dec
 	})
 }
 
-// singularBasis makes a basis of the first singular directions for a vector of an example: at the query those of
-// the distance to the key, at the key and at the baseline of their own.
-func (p *pass[T]) singularBasis(b basis, x *schema.Example, head schema.Head, pos int) (decompose.Basis, error) {
+// singularBasis makes a basis of the first singular directions at a position of an example: at the query for
+// its distance to the key, at the key and the baseline for their own distance to the query.
+func (p *pass[T]) singularBasis(
+	b basis, x *schema.Example, head schema.Head, pos int,
+) (decompose.Basis, error) {
 	made, err := p.singulars.at(head, p.engine.spec.RotaryOf(head.Layer), x.Query-pos, len(x.Tokens))
 	if err != nil {
 		return decompose.Basis{}, fmt.Errorf("basis %s: %w", b.Name, err)
@@ -109,14 +116,15 @@ func (p *pass[T]) singularBasis(b basis, x *schema.Example, head schema.Head, po
 	return made.Key.First(b.Singular), nil
 }
 
-// checkSingular refuses more directions than a head has.
+// checkSingular returns an error if a basis asks for more directions than a head has.
 func (e *Engine) checkSingular() error {
 	rank := min(e.description.DHead, e.description.DModel)
 	for _, list := range [][]basis{e.queryBases, e.keyBases} {
 		for _, b := range list {
 			if b.Singular > rank {
 				return advise(fmt.Sprintf("ask for svd:%d at most", rank),
-					"engine: %s basis %s: %w: the map W_Q W_K^T of a head of %s has rank %d at most", b.Side, b.Name, ErrBasis, e.description.Name, rank)
+					"%s basis %s: %w: the map W_Q W_K^T of a head of %s has rank %d at most", b.Side, b.Name,
+					ErrBasis, e.description.Name, rank)
 			}
 		}
 	}

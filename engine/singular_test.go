@@ -18,15 +18,15 @@ import (
 	"ducklens/schema"
 )
 
-// referenceRun is a family's folder with the plain reference beside the engine.
+// referenceRun is a family's folder and the plain reference for it.
 type referenceRun struct {
 	*familyGolden
 	reference *plain.Model
 	engine    *engine.Engine
 }
 
-// everyFamily opens the folders of reference numbers with their target heads. Prompts over 200 tokens are left out:
-// the reference takes minutes for them.
+// everyFamily opens the folders of reference numbers with their target heads. Prompts of more than 200 tokens
+// are left out, because the reference takes minutes for them.
 func everyFamily(t *testing.T, options func(*engine.Options), check func(r *referenceRun, x schema.Example, run *plain.Run, h *schema.HeadResult)) {
 	folders, err := filepath.Glob(filepath.Join(refdata.Families(t), "*", "golden.json"))
 	if err != nil || len(folders) < 24 {
@@ -82,8 +82,8 @@ func everyFamily(t *testing.T, options func(*engine.Options), check func(r *refe
 	}
 }
 
-// directions gives the first k singular vectors of the scores that axes of the stream give, entry by entry: those
-// of the query, those of the key. ok is false where value k is not well above the next.
+// directions returns the first k singular vectors of the scores that axes of the stream give, entry by entry:
+// those of the query and those of the key. ok is false unless value k is well above the next.
 func (r *referenceRun) directions(run *plain.Run, head schema.Head, query, key, k int) (u, v [][]float64, ok bool) {
 	d := r.reference.DModel
 	var axes [][]float64
@@ -118,8 +118,9 @@ func (r *referenceRun) directions(run *plain.Run, head schema.Head, query, key, 
 	return u, v, values[k-1]-values[k] > 1e-3*values[0]
 }
 
-// Contributions along svd:2 against explicit projections on the singular vectors of the whole d_model x d_model
-// matrix, for every family: at the key, and at the baseline, whose key has directions of its own offset.
+// Contributions along svd:2 agree with explicit projections on the singular vectors of the whole d_model x
+// d_model matrix, for every family: at the key, and at the baseline, whose key has directions for its own
+// offset.
 func TestSingularBasesOfFamilies(t *testing.T) {
 	compared, skipped := 0, 0
 	everyFamily(t, func(o *engine.Options) {
@@ -153,7 +154,7 @@ func TestSingularBasesOfFamilies(t *testing.T) {
 	}
 }
 
-// Bands against the reference's own queries and keys, turned back by their angles.
+// Bands agree with the reference's own queries and keys, turned back by their angles.
 func TestRotaryBandsOfFamilies(t *testing.T) {
 	compared := 0
 	everyFamily(t, func(o *engine.Options) { o.Rotary = true }, func(r *referenceRun, x schema.Example, run *plain.Run, h *schema.HeadResult) {
@@ -227,7 +228,7 @@ func TestRotaryBandsOfFamilies(t *testing.T) {
 	}
 }
 
-// What a run gives with singular directions does not depend on what was asked before.
+// Results with singular directions do not depend on what was asked before.
 func TestSingularBasesDoNotDependOnBatches(t *testing.T) {
 	dir := filepath.Join(refdata.Families(t), "llama3")
 	g := readFamily(t, dir)

@@ -14,7 +14,7 @@ import (
 	"ducklens/schema"
 )
 
-// smollm2 is the pretrained model beside the checkout, with its numbers.
+// smollm2 is the pretrained model beside the checkout, and its numbers.
 func smollm2(t *testing.T, prompts int) *familyGolden {
 	t.Helper()
 	g := readFamily(t, filepath.Join(refdata.Models(t), "smollm2-135m"))
@@ -22,7 +22,7 @@ func smollm2(t *testing.T, prompts int) *familyGolden {
 	return g
 }
 
-// TestSmolLM2 takes the GGUF through the front of the engine, against the numbers made with transformers.
+// TestSmolLM2 runs the GGUF through the engine, and compares with numbers made with transformers.
 func TestSmolLM2(t *testing.T) {
 	for _, c := range []struct {
 		precision string
@@ -97,7 +97,7 @@ func (g *familyGolden) smollm2(precision string) {
 	}
 }
 
-// The second mention of a word is a position.
+// The second mention of a word can be a position.
 func TestSmolLM2FindsTheSecondMention(t *testing.T) {
 	g := smollm2(t, 1)
 	e := open(t, filepath.Join(g.dir, "SmolLM2-135M-Instruct.Q4_1.gguf"), engine.Options{Heads: []schema.Head{{Layer: 1}}, AttentionOnly: true})

@@ -15,17 +15,20 @@ import (
 	"ducklens/schema"
 )
 
-// settleSources takes the sources of the options. Where they are to be chosen, that is left to [Engine.Prepare].
+// settleSources takes the sources of the options. If they are to be chosen, [Engine.Prepare] does it.
 func (e *Engine) settleSources() error {
 	for _, s := range e.options.Sources {
 		if s.Layer >= e.description.NLayers || s.Index >= e.description.NHeads {
-			return advise(fmt.Sprintf("heads of this model are 0.0 to %s", schema.Head{Layer: e.description.NLayers - 1, Index: e.description.NHeads - 1}),
-				"engine: %w %s as source: model %s has %d layers of %d heads", ErrUnknownHead, s, e.description.Name, e.description.NLayers, e.description.NHeads)
+			return advise(fmt.Sprintf("heads of this model are 0.0 to %s",
+				schema.Head{Layer: e.description.NLayers - 1, Index: e.description.NHeads - 1}),
+				"%w %s as source: model %s has %d layers of %d heads", ErrUnknownHead, s, e.description.Name,
+				e.description.NLayers, e.description.NHeads)
 		}
 		if !slices.ContainsFunc(e.heads, func(h schema.Head) bool { return h.Layer > s.Layer }) {
 			highest := slices.MaxFunc(e.heads, func(a, b schema.Head) int { return a.Layer - b.Layer })
 			return advise(fmt.Sprintf("name a source in a layer below %d", highest.Layer),
-				"engine: source head %s: %w: no target head reads what layer %d writes, the last is %s", s, ErrSource, s.Layer, highest)
+				"source head %s: %w: no target head reads what layer %d writes, the last is %s", s, ErrSource,
+				s.Layer, highest)
 		}
 	}
 	if e.options.TopSources == 0 {
@@ -34,10 +37,10 @@ func (e *Engine) settleSources() error {
 	return nil
 }
 
-// Prefix of the sources that are chosen, as people write them: top:4.
+// topSources is the prefix by which users ask for the largest sources, as in top:4.
 const topSources = "top:"
 
-// ParseSources reads heads such as 5.5 and 0.1, or top:K, which stands alone.
+// ParseSources parses heads such as 5.5 and 0.1, or a single top:K.
 func ParseSources(list []string) (sources []schema.Head, top int, err error) {
 	for _, v := range list {
 		v = strings.TrimSpace(v)
@@ -46,7 +49,7 @@ func ParseSources(list []string) (sources []schema.Head, top int, err error) {
 				return nil, 0, fmt.Errorf("%s, want a count of at least 1, such as %s4", v, topSources)
 			}
 			if len(list) > 1 {
-				return nil, 0, fmt.Errorf("%s stands alone, and there are %d values", v, len(list))
+				return nil, 0, fmt.Errorf("%s must be the only value, and there are %d values", v, len(list))
 			}
 			continue
 		}
@@ -59,7 +62,7 @@ func ParseSources(list []string) (sources []schema.Head, top int, err error) {
 	return sources, top, nil
 }
 
-// sources writes what [ParseSources] reads; "" if there are none.
+// sources returns the sources in the form that [ParseSources] reads; "" if there are none.
 func (o *Options) sources() string {
 	if o.TopSources > 0 {
 		return topSources + strconv.Itoa(o.TopSources)
@@ -71,7 +74,7 @@ func (o *Options) sources() string {
 	return strings.Join(names, ",")
 }
 
-// useSources settles the sources of each target head: those of a list that are below it.
+// useSources sets the sources of each target head: those heads of a list that are below it.
 func (e *Engine) useSources(of func(target schema.Head) []schema.Head) {
 	e.readers = map[schema.Head][]schema.Head{}
 	for _, target := range e.heads {
@@ -83,7 +86,7 @@ func (e *Engine) useSources(of func(target schema.Head) []schema.Head) {
 	}
 }
 
-// allSources lists the sources of all target heads, each once.
+// allSources returns the sources of all target heads, each once.
 func (e *Engine) allSources() []schema.Head {
 	var list []schema.Head
 	for _, target := range e.heads {
@@ -97,29 +100,33 @@ func compareHeads(a, b schema.Head) int {
 	return cmp.Or(cmp.Compare(a.Layer, b.Layer), cmp.Compare(a.Index, b.Index))
 }
 
-// Sources lists the heads whose writing is split by the positions that they read, for a target head. It is nil as
-// long as [Engine.Prepare] has them to choose.
+// Sources returns the heads whose outputs are split by the positions that they read, for a target head. It
+// returns nil until [Engine.Prepare] has chosen them.
 func (e *Engine) Sources(target schema.Head) []schema.Head { return slices.Clone(e.readers[target]) }
 
-// chooseSources chooses, for each target head, the heads below it that contribute most to its keys, and those that
-// contribute most to its queries: the mean over examples of |contribution to score - baseline|, or to the score
-// where there is no baseline.
+// chooseSources chooses, for each target head, the heads below it that contribute most to its keys, and those
+// that contribute most to its queries: by the mean over examples of |contribution to score - baseline|, or of
+// |contribution to the score| if there is no baseline.
 func (e *Engine) chooseSources(ctx context.Context, probe []schema.Example) error {
 	if e.options.TopSources == 0 || e.readers != nil {
 		return nil
 	}
 	if len(probe) == 0 {
-		return advise("give Prepare examples, or name sources", "engine: no examples to choose sources by: %w", ErrSource)
+		return advise("give Prepare examples, or name sources", "no examples to choose sources by: %w",
+			ErrSource)
 	}
-	shares, err := e.compute.sourceShares(ctx, probeOf(probe), request{rules: e.options.Edges, most: probeEdges})
+	shares, err := e.compute.sourceShares(ctx, probeOf(probe),
+		request{rules: e.options.Edges, most: probeEdges})
 	if err != nil {
 		return err
 	}
 	e.useSources(func(target schema.Head) []schema.Head {
 		var chosen []schema.Head
 		for _, side := range []schema.Side{schema.Key, schema.Query} {
-			for _, c := range e.largestHeads(shares[target][side], e.layout.Below(target.Layer), e.options.TopSources) {
-				chosen = append(chosen, schema.Head{Layer: e.components[c].Layer, Index: e.components[c].Head})
+			for _, c := range e.largestHeads(shares[target][side], e.layout.Below(target.Layer),
+				e.options.TopSources) {
+				chosen = append(chosen,
+					schema.Head{Layer: e.components[c].Layer, Index: e.components[c].Head})
 			}
 		}
 		slices.SortFunc(chosen, compareHeads)
@@ -127,14 +134,15 @@ func (e *Engine) chooseSources(ctx context.Context, probe []schema.Example) erro
 	})
 	for _, target := range e.heads {
 		if len(e.readers[target]) == 0 {
-			e.notices = append(e.notices, fmt.Sprintf("no sources for head %s: no head writes before layer %d", target, target.Layer))
+			e.notices = append(e.notices,
+				fmt.Sprintf("no sources for head %s: no head writes before layer %d", target, target.Layer))
 		}
 	}
 	return nil
 }
 
-// largestHeads gives the n heads among the first components that have the largest shares, as components; of equal
-// ones the first.
+// largestHeads returns the n heads with the largest shares among the first below components, as component
+// indices; of equal ones, the first.
 func (e *Engine) largestHeads(shares []float64, below, n int) []int {
 	var heads []int
 	for i, c := range e.components[:below] {
@@ -146,7 +154,7 @@ func (e *Engine) largestHeads(shares []float64, below, n int) []int {
 	return heads[:min(n, len(heads))]
 }
 
-// writes gives W_O of a source, made once.
+// writes returns W_O of a source. It is made once.
 func (a *analysis[T]) writes(head schema.Head) *tensor.Dense {
 	a.wo.Lock()
 	defer a.wo.Unlock()
@@ -161,9 +169,11 @@ func (a *analysis[T]) writes(head schema.Head) *tensor.Dense {
 	return w
 }
 
-// sourceSplits splits the contributions of the sources of a head by the positions that they read. A baseline that
-// is the mean of many keys has no one position, and is left out.
-func (p *pass[T]) sourceSplits(in decompose.Input[T], x schema.Example, seq int, target schema.Head) ([]schema.SourceSplit, error) {
+// sourceSplits splits the contributions of a head's sources by the positions that they read. It leaves out a
+// baseline that is the mean of many keys, because it has no single position.
+func (p *pass[T]) sourceSplits(
+	in decompose.Input[T], x schema.Example, seq int, target schema.Head,
+) ([]schema.SourceSplit, error) {
 	sources := p.engine.readers[target]
 	if len(sources) == 0 {
 		return nil, nil
@@ -175,15 +185,17 @@ func (p *pass[T]) sourceSplits(in decompose.Input[T], x schema.Example, seq int,
 	if err != nil {
 		return nil, err
 	}
-	spec, cache := p.engine.spec, p.cache.(ran[T]) // a folder of activations has no sources
+	spec, cache := p.engine.spec, p.cache.(ran[T]) // a run from a folder of activations has no sources
 	var list []schema.SourceSplit
 	for _, s := range sources {
 		read := func(role int) decompose.Read[T] {
 			place := p.place(x, seq, role)
-			return decompose.Read[T]{First: cache.FirstKey(s, seq, place), Prob: cache.Pattern(s, seq, place), Values: cache.Values(s, seq, place),
-				Scale: cache.PostAttnScale(s.Layer, seq, place)}
+			return decompose.Read[T]{First: cache.FirstKey(s, seq, place), Prob: cache.Pattern(s, seq, place),
+				Values: cache.Values(s, seq, place),
+				Scale:  cache.PostAttnScale(s.Layer, seq, place)}
 		}
-		from := decompose.Source[T]{Component: p.engine.layout.Head(s), WO: p.writes(s), Gain: p.model.PostAttnGain(s.Layer),
+		from := decompose.Source[T]{Component: p.engine.layout.Head(s), WO: p.writes(s),
+			Gain:    p.model.PostAttnGain(s.Layer),
 			Centres: spec.PostNorm && spec.Norm.Centre, Query: read(atQuery), Key: read(atKey)}
 		if in.Baseline != nil {
 			b := read(atBaseline)
@@ -194,7 +206,8 @@ func (p *pass[T]) sourceSplits(in decompose.Input[T], x schema.Example, seq int,
 			return nil, fmt.Errorf("source %s: %w", s, err)
 		}
 		for _, split := range []decompose.SourceSplit{key, query} {
-			out := schema.SourceSplit{Side: split.Side, Component: from.Component, First: split.First, Score: narrowTo[float32](split.Score)}
+			out := schema.SourceSplit{Side: split.Side, Component: from.Component, First: split.First,
+				Score: narrowTo[float32](split.Score)}
 			if split.Baseline != nil {
 				out.Baseline = narrowTo[float32](split.Baseline)
 			}
@@ -204,9 +217,11 @@ func (p *pass[T]) sourceSplits(in decompose.Input[T], x schema.Example, seq int,
 	return list, nil
 }
 
-// sourceShares gives, by target head, side and component, the mean over examples of the size of the contribution to
-// score - baseline, or to the score where there is no baseline.
-func (a *analysis[T]) sourceShares(ctx context.Context, examples []schema.Example, r request) (map[schema.Head]*[2][]float64, error) {
+// sourceShares returns, by target head, side and component, the mean over examples of |contribution to score
+// - baseline|, or of |contribution to the score| if there is no baseline.
+func (a *analysis[T]) sourceShares(
+	ctx context.Context, examples []schema.Example, r request,
+) (map[schema.Head]*[2][]float64, error) {
 	var byExample []map[schema.Head]*[2][]float64
 	err := a.passes(ctx, examples, r, func(p *pass[T], items []item) error {
 		sizes := make([]map[schema.Head]*[2][]float64, len(items))
@@ -220,10 +235,13 @@ func (a *analysis[T]) sourceShares(ctx context.Context, examples []schema.Exampl
 	if err != nil {
 		return nil, err
 	}
-	byExample = slices.DeleteFunc(byExample, func(sizes map[schema.Head]*[2][]float64) bool { return sizes == nil }) // of prompts without edges
+	// Prompts without edges have no sizes.
+	byExample = slices.DeleteFunc(byExample,
+		func(sizes map[schema.Head]*[2][]float64) bool { return sizes == nil })
 	mean := map[schema.Head]*[2][]float64{}
 	for _, head := range a.engine.heads {
-		mean[head] = &[2][]float64{make([]float64, len(a.engine.components)), make([]float64, len(a.engine.components))}
+		mean[head] = &[2][]float64{make([]float64, len(a.engine.components)),
+			make([]float64, len(a.engine.components))}
 		for _, sizes := range byExample {
 			for side, list := range sizes[head] {
 				for c, v := range list {
@@ -235,7 +253,7 @@ func (a *analysis[T]) sourceShares(ctx context.Context, examples []schema.Exampl
 	return mean, nil
 }
 
-// sizes gives, by target head, side and component, the size of the contributions in one example.
+// sizes returns, by target head, side and component, the size of the contributions in one example.
 func (p *pass[T]) sizes(x schema.Example, seq int) (map[schema.Head]*[2][]float64, error) {
 	list := map[schema.Head]*[2][]float64{}
 	for _, head := range p.engine.heads {
@@ -255,21 +273,21 @@ func (p *pass[T]) sizes(x schema.Example, seq int) (map[schema.Head]*[2][]float6
 	return list, nil
 }
 
-// whole gives the contributions of whole vectors.
+// whole returns the contributions of whole vectors.
 func (p *pass[T]) whole(x schema.Example, seq int, head schema.Head) (decompose.Output, error) {
 	in := p.bareInput(x, seq, head)
 	in.QueryBases, in.KeyBases = []decompose.Basis{{}}, []decompose.KeyBases{{}}
 	out, err := decompose.Contributions(in)
 	if err != nil {
-		return out, fmt.Errorf("engine: example %d, head %s: %w", x.Index, head, err)
+		return out, fmt.Errorf("example %d, head %s: %w", x.Index, head, err)
 	}
 	return out, nil
 }
 
-// sizeOf is |contribution to score - baseline|, or to the score where there is no baseline, of a row of a table of
-// whole vectors.
+// sizeOf returns |contribution to score - baseline| for a row of a table of whole vectors, or |contribution
+// to the score| if there is no baseline.
 func sizeOf(t *decompose.Table, row int) float64 {
-	share := t.Score[row][schema.PerpPerp] // where a whole vector has all of it
+	share := t.Score[row][schema.PerpPerp] // the quadrant that holds all of a whole vector
 	if t.Baseline != nil {
 		share -= t.Baseline[row][schema.PerpPerp]
 	}

@@ -16,7 +16,7 @@ import (
 	"ducklens/schema"
 )
 
-// below lists the heads below a layer.
+// below returns the heads below a layer.
 func below(layers, heads int) (list []schema.Head) {
 	for l := range layers {
 		for h := range heads {
@@ -46,7 +46,7 @@ func (g *familyGolden) sourceEngine(options engine.Options) *engine.Engine {
 	return open(g.T, filepath.Join(g.dir, "model"), options)
 }
 
-// laid lays the splits of a side out as [head, position].
+// laid returns the splits of a side as [head, position].
 func laid(e *engine.Engine, h *schema.HeadResult, side schema.Side, baseline bool, n int) []float64 {
 	out := make([]float64, h.Head.Layer*e.Model().NHeads*n)
 	for _, s := range h.Sources {
@@ -64,8 +64,9 @@ func laid(e *engine.Engine, h *schema.HeadResult, side schema.Side, baseline boo
 	return out
 }
 
-// Sources against the arrays of deep.npz, and of both sides, at the key and at the baseline, against the plain
-// reference of every family, both forms of the weights. They add up to the contributions of their heads.
+// Sources agree with the arrays of deep.npz and, on both sides, at the key and at the baseline, with the
+// plain reference of every family, in both forms of the weights. They add up to the contributions of their
+// heads.
 func TestSourcesOfFamilies(t *testing.T) {
 	folders, err := filepath.Glob(filepath.Join(refdata.Families(t), "*", "golden.json"))
 	if err != nil || len(folders) < 24 {
@@ -176,8 +177,8 @@ func (g *familyGolden) sources(reference *plain.Model, options engine.Options) {
 	}
 }
 
-// Sources that are named belong to the targets above them; those that are chosen are the largest by contributions
-// of the probe, on either side.
+// Named sources belong to the targets above them. Chosen sources are the largest by contributions to the
+// probe, on either side.
 func TestSourcesAreChosen(t *testing.T) {
 	t.Parallel()
 	dir, examples := modelFolder(t), referenceExamples(t)[:engine.ProbeExamples]

@@ -11,22 +11,22 @@ import (
 	"ducklens/schema"
 )
 
-// What a head does, averaged over the query positions of a prompt that have it. Positions are those of the
-// text, BOS included where it stands in front; a key that an attention window hides gets no attention.
+// What a head does, averaged over the query positions of a prompt that the measure applies to. Positions are
+// those of the text, including BOS if it is in front. A key that an attention window hides gets no attention.
 const (
-	MeasurePrevious  = "previous"  // attention to the token before, of queries from position 1 on
-	MeasureFirst     = "first"     // to position 0, of queries from position 1 on
+	MeasurePrevious  = "previous"  // attention to the token before; queries from position 1 on
+	MeasureFirst     = "first"     // to position 0; queries from position 1 on
 	MeasureSelf      = "self"      // to the query itself
-	MeasureDuplicate = "duplicate" // to all earlier occurrences of the query's token, of queries that have one
-	MeasureInduction = "induction" // to all tokens right after one, before the query, of queries that have one
+	MeasureDuplicate = "duplicate" // to all earlier occurrences of the query's token; queries that have one
+	MeasureInduction = "induction" // to all tokens right after one, before the query; queries that have one
 
-	// Of rows that see more than one token, from position 1 on.
-	MeasureEntropy  = "entropy"  // of the row, in nats: -sum p ln p, the share of a sink included where there is one
+	// Over rows that see more than one token, from position 1 on.
+	MeasureEntropy  = "entropy"  // of the row, in nats: -sum p ln p, including a sink's share
 	MeasureDistance = "distance" // mean of query - key, weighted by attention; a sink has no distance
 	MeasureAbove    = "above"    // share of rows whose largest probability is above Options.Threshold
 )
 
-// Places of measures in results.
+// Indices of measures in results.
 const (
 	previous = iota
 	first
@@ -39,13 +39,14 @@ const (
 )
 
 // measures are their names.
-var measures = [...]string{previous: MeasurePrevious, first: MeasureFirst, self: MeasureSelf, duplicate: MeasureDuplicate,
+var measures = [...]string{previous: MeasurePrevious, first: MeasureFirst, self: MeasureSelf,
+	duplicate: MeasureDuplicate,
 	induction: MeasureInduction, entropy: MeasureEntropy, distance: MeasureDistance, above: MeasureAbove}
 
-// defaultThreshold is that of [MeasureAbove].
+// defaultThreshold is the default threshold of [MeasureAbove].
 const defaultThreshold = 0.5
 
-// mean is the mean of values as they come.
+// mean is a running mean.
 type mean struct {
 	sum float64
 	n   int
@@ -53,8 +54,8 @@ type mean struct {
 
 func (m *mean) add(v float64) { m.sum, m.n = m.sum+v, m.n+1 }
 
-// repeats are the earlier occurrences of the tokens of a text.
-type repeats []int // the latest one of the token at each position, or -1
+// repeats holds the earlier occurrences of the tokens of a text.
+type repeats []int // for each position, the latest earlier one of its token, or -1
 
 func repeatsOf(tokens []int) repeats {
 	last, list := map[int]int{}, make(repeats, len(tokens))
@@ -68,14 +69,14 @@ func repeatsOf(tokens []int) repeats {
 	return list
 }
 
-// duplicates calls do with the earlier occurrences of a position's token, the latest first.
+// duplicates calls do with each earlier occurrence of a position's token, the latest first.
 func (r repeats) duplicates(position int, do func(earlier int)) {
 	for at := r[position]; at >= 0; at = r[at] {
 		do(at)
 	}
 }
 
-// inductions calls do with the positions after them, as far as they are before the position.
+// inductions calls do with the position after each of these, if it is before the given position.
 func (r repeats) inductions(position int, do func(after int)) {
 	r.duplicates(position, func(earlier int) {
 		if earlier+1 < position {
@@ -84,8 +85,8 @@ func (r repeats) inductions(position int, do func(after int)) {
 	})
 }
 
-// survey looks at the attention of every target head from every position of the prompts that are measured: what
-// the heads do, and what edges the rules choose.
+// survey looks at the attention of every target head at every position of the prompts that are measured. It
+// computes what the heads do and which edges the rules choose.
 func (p *pass[T]) survey(ctx context.Context, r request) error {
 	type task struct {
 		seq  int
@@ -112,7 +113,9 @@ func (p *pass[T]) survey(ctx context.Context, r request) error {
 		s := &p.sequences[task.seq]
 		for m, mean := range done[i].means {
 			if mean.n > 0 {
-				s.measures = append(s.measures, schema.HeadMeasure{Head: task.head, Measure: measures[m], N: mean.n, Value: mean.sum / float64(mean.n)})
+				s.measures = append(s.measures,
+					schema.HeadMeasure{Head: task.head, Measure: measures[m], N: mean.n,
+						Value: mean.sum / float64(mean.n)})
 			}
 		}
 		s.edges = append(s.edges, done[i].edges...)
@@ -125,10 +128,10 @@ func (p *pass[T]) survey(ctx context.Context, r request) error {
 	return nil
 }
 
-// survey is what one head gives of one prompt.
+// survey is the result of one head on one prompt.
 type survey struct {
 	means [len(measures)]mean
-	edges []edge // that rules have chosen by its attention
+	edges []edge // chosen by rules by its attention
 }
 
 // surveyHead looks at the rows of one head, one after the other.
@@ -143,8 +146,10 @@ func (p *pass[T]) surveyHead(r request, seq int, head schema.Head) (survey, erro
 		probs = probs[:0]
 		for i, v := range row.Pattern {
 			if score := float64(row.Scores[i]); math.IsNaN(score) || math.IsInf(score, 0) {
-				return survey{}, &NotFiniteError{Example: p.sequences[seq].asked[0].Index, Layer: head.Layer, Head: &head, Value: score,
-					What: fmt.Sprintf("score of token %d to token %d", query, row.First+i)}
+				return survey{},
+					&NotFiniteError{Example: p.sequences[seq].asked[0].Index, Layer: head.Layer, Head: &head,
+						Value: score,
+						What:  fmt.Sprintf("score of token %d to token %d", query, row.First+i)}
 			}
 			probs = append(probs, float64(v))
 		}
@@ -155,14 +160,14 @@ func (p *pass[T]) surveyHead(r request, seq int, head schema.Head) (survey, erro
 	return survey{m.means, c.done()}, nil
 }
 
-// measurer takes the measures of the rows of a head, in their order.
+// measurer measures the rows of a head, which must be added in order.
 type measurer struct {
 	repeats   repeats
 	threshold float64
 	means     [len(measures)]mean
 }
 
-// add takes in the row of a query, whose first probability is that of position from.
+// add adds the row of a query. Its first probability is that of position from.
 func (m *measurer) add(query, from int, probs []float64, sink float64) {
 	at := func(position int) float64 {
 		if position < from {
@@ -193,7 +198,7 @@ func (m *measurer) add(query, from int, probs []float64, sink float64) {
 		largest = max(largest, v)
 	}
 	m.means[entropy].add(nats)
-	if all > 0 { // a sink may take all that there is
+	if all > 0 { // a sink may take all of the attention
 		m.means[distance].add(far / all)
 	}
 	if largest > m.threshold {

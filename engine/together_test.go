@@ -7,8 +7,8 @@ import (
 	"ducklens/schema"
 )
 
-// What a run may ask for works together: baselines that are means beside sources, bands, singular directions, rows,
-// norms, logits and the rest, on edges that rules choose and on edges that are given.
+// Options work together: baselines that are means with sources, bands, singular directions, rows, norms,
+// logits and the rest, on edges that rules choose and on edges that are given.
 func TestEverythingTogether(t *testing.T) {
 	t.Parallel()
 	for _, kind := range edgeFamilies {

@@ -19,25 +19,26 @@ import (
 	"ducklens/schema"
 )
 
-// UserBasis is a basis of your own: directions in the residual stream before the target head, at any scale.
-// Their mean is taken away where the model's norm does so.
+// UserBasis is a basis of the user's own: directions in the residual stream before the target head, of any
+// length. If the model's norm subtracts the mean, their mean is subtracted too.
 type UserBasis struct {
 	Side   schema.Side
-	Name   string // letters, digits, _ . + -, beginning with a letter; not the name of another basis of the side
+	Name   string // letters, digits, _ . + -, beginning with a letter; unique among the bases of the side
 	Source string // where it came from, for the description; may be empty
 
-	// Subspaces holds the directions [subspace, direction, d_model]: one subspace for all examples, or,
-	// PerExample, one for each in the order of [schema.Example.Index]. On the key side the key and the
-	// baseline position share it, unless the baseline has its own.
+	// Subspaces holds the directions [subspace, direction, d_model]: one subspace for all examples, or, if
+	// PerExample is set, one for each in the order of [schema.Example.Index]. On the key side, the key and
+	// the baseline position share it, unless AtBaseline is set.
 	Subspaces  [][][]float64
 	PerExample bool
 
-	// AtBaseline are the subspaces of the baseline position, where they are others: as many, of the key side alone.
+	// AtBaseline are the subspaces at the baseline position, if they differ: as many as Subspaces, and on the
+	// key side only.
 	AtBaseline     [][][]float64
-	BaselineSource string // where they came from
+	BaselineSource string // where AtBaseline came from
 
-	// Replacement puts the direction, normalised anew, in place of the vector, and does not project on it. It is also
-	// among the vectors of [schema.Substitution], by the name of the basis.
+	// Replacement replaces the vector by the direction, normalised as the model does it, instead of
+	// projecting on it. It is also one of the vectors of [schema.Substitution], under the basis's name.
 	Replacement bool
 }
 
@@ -47,24 +48,25 @@ const maxUserBytes = 1 << 30
 // ErrArray is returned for a file that holds no usable directions.
 var ErrArray = errors.New("unusable array of directions")
 
-// ReadUserBasis reads the directions of a basis from its Source, and from its BaselineSource if it has one: NumPy .npy
-// files in which [d_model] is one direction and [r, d_model] a subspace, for all examples; PerExample, [n, d_model] is
-// one direction and [n, r, d_model] one subspace for each of n examples. Numbers may be float32 or float64. Every
-// direction is checked; d_model is compared with the model's by [Open].
+// ReadUserBasis reads the directions of a basis from the NumPy .npy files Source and, if set, BaselineSource.
+// [d_model] is one direction and [r, d_model] a subspace, for all examples; with PerExample, [n, d_model] is
+// one direction and [n, r, d_model] one subspace for each of n examples. Numbers may be float32 or float64.
+// Every direction is checked; [Open] compares d_model with the model's.
 func ReadUserBasis(b UserBasis) (UserBasis, error) {
 	var err error
 	if b.Subspaces, err = b.read(b.Source); err == nil && b.BaselineSource != "" {
 		b.AtBaseline, err = b.read(b.BaselineSource)
 	}
 	if err != nil {
-		return UserBasis{}, fmt.Errorf("engine: %s basis %s: %w", b.Side, b.Name, err)
+		return UserBasis{}, fmt.Errorf("%s basis %s: %w", b.Side, b.Name, err)
 	}
 	return b, nil
 }
 
 // read reads subspaces from a file.
 func (b *UserBasis) read(path string) (subspaces [][][]float64, err error) {
-	const forms = "numpy.save writes one: [d_model] or [r, d_model], with one more dimension in front for one subspace each example"
+	const forms = "numpy.save writes one: [d_model] or [r, d_model], with one more dimension in front for " +
+		"one subspace each example"
 	f, err := regular.Open(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -75,7 +77,8 @@ func (b *UserBasis) read(path string) (subspaces [][][]float64, err error) {
 	defer f.Close()
 	array, err := npy.Read(f, maxUserBytes)
 	if errors.Is(err, npy.ErrType) {
-		return nil, advise("save it as float32 or float64: numpy.save(path, a.astype('<f8'))", "%w: %s: %w", ErrArray, path, err)
+		return nil, advise("save it as float32 or float64: numpy.save(path, a.astype('<f8'))", "%w: %s: %w",
+			ErrArray, path, err)
 	}
 	if err != nil {
 		return nil, advise(forms, "%w: %s: %w", ErrArray, path, err)
@@ -105,7 +108,9 @@ func (b *UserBasis) read(path string) (subspaces [][][]float64, err error) {
 	}
 	for i, n := range full {
 		if n == 0 || i == 2 && n < 2 {
-			return nil, advise(forms, "%w: %s has shape %v, want %s, none of them zero and d_model at least 2", ErrArray, path, shape, want)
+			return nil,
+				advise(forms, "%w: %s has shape %v, want %s, none of them zero and d_model at least 2",
+					ErrArray, path, shape, want)
 		}
 	}
 	for ; len(numbers) > 0; numbers = numbers[full[1]*full[2]:] {
@@ -124,22 +129,27 @@ var (
 	userNameOfNull = regexp.MustCompile(`^` + randomName + `[0-9]+$`)
 )
 
-// check says what is wrong with the basis, but for what needs a model.
+// check returns what is wrong with the basis, apart from what needs a model.
 func (b UserBasis) check() error {
 	if b.Side != schema.Query && b.Side != schema.Key {
-		return fmt.Errorf("basis %q of side number %d, want %d for %s or %d for %s", b.Name, b.Side, schema.Query, schema.Query, schema.Key, schema.Key)
+		return fmt.Errorf("basis %q of side number %d, want %d for %s or %d for %s", b.Name, b.Side,
+			schema.Query, schema.Query, schema.Key, schema.Key)
 	}
 	if !userName.MatchString(b.Name) {
-		return fmt.Errorf("%s basis name %q, want a letter, then letters, digits, _ . + -, 63 at most", b.Side, b.Name)
+		return fmt.Errorf("%s basis name %q, want a letter, then letters, digits, _ . + -, 63 at most",
+			b.Side, b.Name)
 	}
 	if _, err := decompose.LookUp(b.Side, b.Name); err == nil || userNameOfNull.MatchString(b.Name) {
-		return fmt.Errorf("%s basis name %s is taken, want another for the directions of %s", b.Side, b.Name, b.source())
+		return fmt.Errorf("%s basis name %s is taken, want another for the directions from %s", b.Side, b.Name, b.source())
 	}
 	if len(b.Subspaces) == 0 || !b.PerExample && len(b.Subspaces) > 1 {
-		return fmt.Errorf("%s basis %s has %d subspaces, want one, or one for each example and PerExample set", b.Side, b.Name, len(b.Subspaces))
+		return fmt.Errorf(
+			"%s basis %s has %d subspaces, want one, or one for each example and PerExample set", b.Side,
+			b.Name, len(b.Subspaces))
 	}
 	if len(b.AtBaseline) > 0 && (b.Side != schema.Key || len(b.AtBaseline) != len(b.Subspaces)) {
-		return fmt.Errorf("%s basis %s has %d subspaces for the baseline, want %d, on the key side", b.Side, b.Name, len(b.AtBaseline), len(b.Subspaces))
+		return fmt.Errorf("%s basis %s has %d subspaces for the baseline, want %d, on the key side", b.Side,
+			b.Name, len(b.AtBaseline), len(b.Subspaces))
 	}
 	for _, subspaces := range [][][][]float64{b.Subspaces, b.AtBaseline} {
 		if _, err := b.bases(noNorm, b.source(), subspaces); err != nil {
@@ -147,16 +157,19 @@ func (b UserBasis) check() error {
 		}
 	}
 	if len(b.AtBaseline) > 0 && len(b.AtBaseline[0][0]) != b.dModel() {
-		return fmt.Errorf("%s basis %s: directions of %d entries for the baseline, want %d as for the key", b.Side, b.Name, len(b.AtBaseline[0][0]), b.dModel())
+		return fmt.Errorf("%s basis %s: directions of %d entries for the baseline, want %d as for the key",
+			b.Side, b.Name, len(b.AtBaseline[0][0]), b.dModel())
 	}
 	return nil
 }
 
-// noNorm stands for the norm of a model that is not known yet: it finds what no model can use.
+// noNorm is used while the model's norm is not known: it finds directions that no model can use.
 var noNorm = decompose.Norm{Kind: decompose.NoNorm}
 
 // bases makes the projections, or the replacements, for a model with that norm.
-func (b UserBasis) bases(norm decompose.Norm, source string, subspaces [][][]float64) ([]decompose.Basis, error) {
+func (b UserBasis) bases(
+	norm decompose.Norm, source string, subspaces [][][]float64,
+) ([]decompose.Basis, error) {
 	list := make([]decompose.Basis, len(subspaces))
 	for i, subspace := range subspaces {
 		var err error
@@ -186,7 +199,7 @@ func (b UserBasis) bases(norm decompose.Norm, source string, subspaces [][][]flo
 	return list, nil
 }
 
-// dModel is the length of the directions.
+// dModel returns the length of the directions.
 func (b UserBasis) dModel() int {
 	if len(b.Subspaces) == 0 || len(b.Subspaces[0]) == 0 {
 		return 0
@@ -196,20 +209,20 @@ func (b UserBasis) dModel() int {
 
 func (b UserBasis) source() string {
 	if b.Source == "" {
-		return "directions given"
+		return "UserBasis.Subspaces"
 	}
 	return b.Source
 }
 
-// describe gives the row of the basis table.
+// describe returns the basis's row of the basis table.
 func (b UserBasis) describe(made []decompose.Basis) schema.Basis {
 	dimension := 0
 	for _, m := range made {
 		dimension = max(dimension, m.Dim())
 	}
-	text := []string{"directions of the user, from " + b.source()}
-	if b.Source == "" {
-		text = []string{"directions of the user"}
+	text := []string{"directions of the user"}
+	if b.Source != "" {
+		text[0] += ", from " + b.Source
 	}
 	if len(b.AtBaseline) > 0 {
 		text = append(text, "others at the baseline, from "+b.BaselineSource)
@@ -223,11 +236,11 @@ func (b UserBasis) describe(made []decompose.Basis) schema.Basis {
 		text = append(text, "one subspace for each of "+strconv.Itoa(len(made))+" examples")
 	}
 	text = append(text, "SHA-256 "+b.fingerprint())
-	return schema.Basis{Side: b.Side, Kind: kind, Name: b.Name, Dimension: dimension, Description: strings.Join(text, "; ")}
+	return schema.Basis{Side: b.Side, Kind: kind, Name: b.Name, Dimension: dimension,
+		Description: strings.Join(text, "; ")}
 }
 
-// fingerprint is the beginning of the SHA-256 of the directions: 16 hexadecimal digits that tell one array
-// from another.
+// fingerprint returns the first 16 hexadecimal digits of the SHA-256 of the directions, to tell arrays apart.
 func (b UserBasis) fingerprint() string {
 	h := sha256.New()
 	var number [8]byte

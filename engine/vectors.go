@@ -8,8 +8,8 @@ import (
 	"ducklens/schema"
 )
 
-// Names of vectors in [schema.Substitution] and [schema.Projection]. A mover head's output goes by the head's
-// label.
+// Names of vectors in [schema.Substitution] and [schema.Projection]. A mover head's output is named by the
+// head's label.
 const (
 	VectorUnembedKey        = "W_U[key]"         // unembedding of the token at the key position
 	VectorUnembedBaseline   = "W_U[baseline]"    // of the token at the baseline position
@@ -17,16 +17,18 @@ const (
 	VectorUnembedRandom     = "W_U[random]"      // of the example's random token
 	VectorUnpatched         = "unpatched"        // the stream itself
 	VectorEmbed             = "W_E"              // embedding of the position's token
-	VectorEffective         = "W_EE"             // effective embedding of the token, W_E + attention + MLP of layer 0
+	VectorEffective         = "W_EE"             // effective embedding of the token: W_E + layer 0
 	VectorEffectiveMLP      = "W_EE0"            // its MLP part
 	VectorMLP0              = "MLP0"             // output of MLP 0 at the position
 	VectorStream            = "resid_pre"        // the stream before the head's layer
 
-	perpSuffix = " perp " + VectorUnembedKey // of a mover's output less its projection on W_U[key]
+	perpSuffix = " perp " + VectorUnembedKey // a mover's output without its projection on W_U[key]
 )
 
 // substitutions computes the rows of one head on one example.
-func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input[T], x schema.Example, seq int, head schema.Head) ([]schema.Substitution, error) {
+func (p *pass[T]) substitutions(
+	s *decompose.Substitution[T], in decompose.Input[T], x schema.Example, seq int, head schema.Head,
+) ([]schema.Substitution, error) {
 	var rows []schema.Substitution
 	var fault error
 	add := func(side schema.Side, name string, v decompose.Substituted, err error) {
@@ -34,7 +36,8 @@ func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input
 			fault = fmt.Errorf("substitution %s: %w", name, err)
 		}
 		rows = append(rows, schema.Substitution{Side: side, Vector: name,
-			Score: float32(v.Score), Baseline: float32(v.Baseline), Prob: float32(v.Prob), DiffProb: float32(v.DiffProb)})
+			Score: float32(v.Score), Baseline: float32(v.Baseline), Prob: float32(v.Prob),
+			DiffProb: float32(v.DiffProb)})
 	}
 	query := func(name string, v []T) {
 		out, err := s.Query(v)
@@ -44,7 +47,7 @@ func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input
 	if x.Baseline != schema.NoPosition {
 		baseline = x.Tokens[x.Baseline].ID
 	}
-	random := func(name string, token int) { // a folder of activations has rows of its own tokens alone
+	random := func(name string, token int) { // a folder of activations has vectors of its own tokens only
 		if token != schema.NoToken && p.model != nil {
 			query(name, p.Unembed(token))
 		}
@@ -139,21 +142,22 @@ func (p *pass[T]) substitutions(s *decompose.Substitution[T], in decompose.Input
 	return rows, fault
 }
 
-// output is what a mover head wrote at the query position [d_model], b_O not included, after a post-norm
-// where there is one.
+// output returns what a mover head wrote at the query position [d_model], without b_O, and after the
+// post-norm if there is one.
 func (p *pass[T]) output(in decompose.Input[T], m schema.Head) []T {
 	return in.Query.Component(p.engine.layout.Head(m))
 }
 
-// projections computes the rows of one head on one example: the movers' outputs along the query bases, the
-// stream at the key along the key bases. With rotary embedding key and baseline have maps of their own; the
+// projections computes the rows of one head on one example: the movers' outputs along the query bases, and
+// the stream at the key along the key bases. With rotary embedding, key and baseline have different maps; the
 // difference of their parts is compared with the key's.
 func (p *pass[T]) projections(s *decompose.Substitution[T], in decompose.Input[T]) []schema.Projection {
 	toDiff := s.ToKey.Minus(s.ToBaseline)
 	var rows []schema.Projection
 	add := func(side schema.Side, name string, basis int, diff bool, v decompose.Projected) {
 		rows = append(rows, schema.Projection{Side: side, Vector: name, Basis: basis, Diff: diff,
-			ParNorm: float32(v.ParNorm), PerpNorm: float32(v.PerpNorm), ParCos: float32(v.ParCos), PerpCos: float32(v.PerpCos)})
+			ParNorm: float32(v.ParNorm), PerpNorm: float32(v.PerpNorm), ParCos: float32(v.ParCos),
+			PerpCos: float32(v.PerpCos)})
 	}
 	for i, b := range p.engine.queryBases {
 		if !b.factored() || in.QueryBases[i].Kind() != schema.Subspace {
@@ -161,9 +165,11 @@ func (p *pass[T]) projections(s *decompose.Substitution[T], in decompose.Input[T
 		}
 		for _, m := range p.engine.movers {
 			output := p.output(in, m)
-			add(schema.Query, m.String(), i, false, decompose.Project(in.Norm, in.QueryBases[i], output, s.ToKey.Map))
+			add(schema.Query, m.String(), i, false,
+				decompose.Project(in.Norm, in.QueryBases[i], output, s.ToKey.Map))
 			if in.Baseline != nil || in.Mean != nil {
-				add(schema.Query, m.String(), i, true, decompose.Project(in.Norm, in.QueryBases[i], output, toDiff.Map))
+				add(schema.Query, m.String(), i, true,
+					decompose.Project(in.Norm, in.QueryBases[i], output, toDiff.Map))
 			}
 		}
 	}
@@ -172,10 +178,12 @@ func (p *pass[T]) projections(s *decompose.Substitution[T], in decompose.Input[T
 			continue
 		}
 		index, basis := len(p.engine.queryBases)+i, in.KeyBases[i]
-		add(schema.Key, VectorStream, index, false, decompose.Project(in.Norm, basis.AtKey, in.Key.Stream, s.AtKey.Map))
+		add(schema.Key, VectorStream, index, false,
+			decompose.Project(in.Norm, basis.AtKey, in.Key.Stream, s.AtKey.Map))
 		if in.Baseline != nil {
 			add(schema.Key, VectorStream, index, true,
-				decompose.ProjectDiff(in.Norm, basis.AtKey, in.Key.Stream, basis.AtBaseline, in.Baseline.Stream, s.AtKey.Map))
+				decompose.ProjectDiff(in.Norm, basis.AtKey, in.Key.Stream, basis.AtBaseline,
+					in.Baseline.Stream, s.AtKey.Map))
 		}
 	}
 	return rows
@@ -185,15 +193,18 @@ func (p *pass[T]) projections(s *decompose.Substitution[T], in decompose.Input[T
 func (p *pass[T]) cosines(in decompose.Input[T]) []schema.VectorCosine {
 	var rows []schema.VectorCosine
 	for i, b := range p.engine.queryBases {
-		// Rows are of no head, and singular directions are each head's own.
+		// Rows belong to no head, but each head has its own singular directions.
 		if !b.factored() || in.QueryBases[i].Kind() != schema.Subspace || b.Singular > 0 {
 			continue
 		}
 		for j, first := range p.engine.movers {
 			for _, second := range p.engine.movers[j+1:] {
-				par, perp := decompose.Cosine(in.Norm, in.QueryBases[i], p.output(in, first), p.output(in, second))
-				rows = append(rows, schema.VectorCosine{Side: schema.Query, VectorA: first.String(), VectorB: second.String(), Basis: i,
-					ParCos: float32(par), PerpCos: float32(perp)})
+				par, perp := decompose.Cosine(in.Norm, in.QueryBases[i], p.output(in, first),
+					p.output(in, second))
+				rows = append(rows,
+					schema.VectorCosine{Side: schema.Query, VectorA: first.String(), VectorB: second.String(),
+						Basis:  i,
+						ParCos: float32(par), PerpCos: float32(perp)})
 			}
 		}
 	}

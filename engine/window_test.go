@@ -9,7 +9,8 @@ import (
 	"ducklens/schema"
 )
 
-// Windows have each token of the document, tokenised as a whole, BOS in front of each, and spell what is theirs.
+// Windows contain every token of the document, which is tokenised as a whole, with BOS in front of each, and
+// their texts are what their tokens spell.
 func TestWindows(t *testing.T) {
 	t.Parallel()
 	text := "The old keeper climbed the stairs every evening, lit the lamp, and wrote down the weather. Déjà vu, 東京は雨です。 unaffordability"

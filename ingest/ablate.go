@@ -14,16 +14,17 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// ErrAblation is wrapped when a file has nothing that could be ablated as asked.
+// ErrAblation is wrapped by the error for a file in which the requested ablation is impossible.
 var ErrAblation = errors.New("nothing to ablate")
 
-// How something stands in the place of what a component wrote: the words of the column ablation.method.
+// Methods of ablation: what replaces the output of a component. They are the values of the column
+// ablation.method.
 const (
 	Zero = "zero"
 	Mean = "mean"
 )
 
-// Ablator runs a model on without components. It is what [Ablate] needs of an engine.Engine.
+// Ablator runs a model without some of its components. It is the part of engine.Engine that [Ablate] uses.
 type Ablator interface {
 	Run() schema.Run
 	Ablate(ctx context.Context, examples []schema.Example, a engine.Ablation) ([]schema.Ablated, error)
@@ -36,11 +37,12 @@ type AblateOptions struct {
 	Run        int           // 0: the last complete run
 	Heads      []schema.Head // target heads of the run; nil: all
 	Components []string      // names of heads and MLPs, such as 9.6 and MLP0
-	Top        int           // beside them, those whose contributions are largest; -1: every head and MLP
-	Method     string        // [Zero] or [Mean]
-	Place      string        // [engine.Everywhere], [engine.AtQuery] or [engine.AtKey]
+	// Top adds the components with the largest contributions; -1: every head and MLP.
+	Top    int
+	Method string // [Zero] or [Mean]
+	Place  string // [engine.Everywhere], [engine.AtQuery] or [engine.AtKey]
 
-	// Open makes the engine that the options describe: heads, form of the weights and precision of the run.
+	// Open makes an engine with the heads, the processing of weights and the precision of the run.
 	Open     func(engine.Options) (Ablator, error)
 	Threads  int
 	Batch    int            // examples in a transaction; 0 chooses
@@ -51,15 +53,15 @@ type AblateOptions struct {
 // Ablated says what an ablation has written.
 type Ablated struct {
 	RunID      int
-	Examples   int      // of the run
-	Components []string // that were ablated
+	Examples   int      // in the run
+	Components []string // the ablated ones
 	Rows       int64    // written now
-	Known      int64    // that were there already
+	Known      int64    // rows that were in the file already
 }
 
-// Ablate takes the examples of a run, runs its model on without components, one at a time, and adds rows to
-// the table ablation. Rows that are there already are not computed again, and a batch is a transaction: after
-// an interrupt the same call goes on. Means are over all examples of the run.
+// Ablate runs the model of a run on its examples without components, one component at a time, and adds the
+// results to table ablation. Rows that the file has already are not computed again, and each batch is one
+// transaction, so after an interrupt the same call continues. Means are over all examples of the run.
 func Ablate(ctx context.Context, o AblateOptions) (done Ablated, err error) {
 	o.Database.Memory = writerMemory
 	db, err := dbfile.OpenWriter(ctx, o.Path, o.Database)
@@ -72,11 +74,11 @@ func Ablate(ctx context.Context, o AblateOptions) (done Ablated, err error) {
 	}
 	a := &ablation{writer: writer{opts: &Options{Path: o.Path}, db: db, conn: conn}, o: &o}
 	err = a.run(ctx)
-	// The file must be closed well even if ctx is cancelled.
+	// Close the file properly even if ctx is cancelled.
 	return a.done, errors.Join(err, a.close(context.WithoutCancel(ctx)))
 }
 
-// ablation is one in progress.
+// ablation is an ablation in progress.
 type ablation struct {
 	writer
 	o      *AblateOptions
@@ -112,11 +114,12 @@ func (a *ablation) run(ctx context.Context) error {
 	})
 }
 
-// open reads what the run is and opens its model.
+// open reads the description of the run and opens its model.
 func (a *ablation) open(ctx context.Context) error {
 	id := sql.NullInt64{Int64: int64(a.o.Run), Valid: a.o.Run != 0}
 	if !id.Valid {
-		if err := a.scan(ctx, "look for runs in", []any{&id}, "SELECT max(run_id) FROM run WHERE status = 'complete'"); err != nil {
+		if err := a.scan(ctx, "look for runs in", []any{&id},
+			"SELECT max(run_id) FROM run WHERE status = 'complete'"); err != nil {
 			return err
 		}
 	}
@@ -127,7 +130,8 @@ func (a *ablation) open(ctx context.Context) error {
 	var m schema.Model
 	var processing, precision, status string
 	var config sql.NullString
-	err := a.scan(ctx, "read run "+strconv.Itoa(a.done.RunID)+" of", []any{&m.Name, &m.SHA256, &config, &processing, &precision, &status, &a.done.Examples},
+	err := a.scan(ctx, "read run "+strconv.Itoa(a.done.RunID)+" of", []any{&m.Name, &m.SHA256, &config,
+		&processing, &precision, &status, &a.done.Examples},
 		`SELECT m.name, m.sha256, m.config_sha256, r.processing::VARCHAR, r.precision, r.status::VARCHAR, coalesce(r.n_examples, 0)
 		FROM run AS r JOIN model AS m ON m.model_id = r.model_id WHERE r.run_id = $1`, a.done.RunID)
 	switch {
@@ -136,9 +140,11 @@ func (a *ablation) open(ctx context.Context) error {
 	case err != nil:
 		return err
 	case status != schema.Complete.String():
-		return fmt.Errorf("ablate in %s: %w: run %d is %s, want a complete one", a.o.Path, ErrAblation, a.done.RunID, status)
+		return fmt.Errorf("ablate in %s: %w: run %d is %s, want a complete one", a.o.Path, ErrAblation,
+			a.done.RunID, status)
 	}
-	options := engine.Options{Precision: precision, Threads: a.o.Threads, AttentionOnly: true, Ablations: true}
+	options := engine.Options{Precision: precision, Threads: a.o.Threads, AttentionOnly: true,
+		Ablations: true}
 	if options.Processing, err = schema.ParseProcessing(processing); err != nil {
 		return fmt.Errorf("run %d of %s: %w", a.done.RunID, a.o.Path, err)
 	}
@@ -156,7 +162,8 @@ func (a *ablation) open(ctx context.Context) error {
 	}
 	for _, h := range a.o.Heads {
 		if !slices.Contains(options.Heads, h) {
-			return fmt.Errorf("ablate in %s: %w: run %d has no target head %s", a.o.Path, ErrAblation, a.done.RunID, h)
+			return fmt.Errorf("ablate in %s: %w: run %d has no target head %s", a.o.Path, ErrAblation,
+				a.done.RunID, h)
 		}
 	}
 	if a.engine, err = a.o.Open(options); err != nil {
@@ -166,7 +173,8 @@ func (a *ablation) open(ctx context.Context) error {
 	a.heads = a.writer.run.Heads
 	now := &a.writer.run.Model
 	if now.SHA256 != m.SHA256 || config.Valid && now.ConfigSHA != config.String {
-		return &otherModelError{path: a.o.Path, run: a.done.RunID, name: m.Name, weights: now.SHA256 != m.SHA256}
+		return &otherModelError{path: a.o.Path, run: a.done.RunID, name: m.Name,
+			weights: now.SHA256 != m.SHA256}
 	}
 	return a.each(ctx, "read components of", func(rows *sql.Rows) error {
 		var id int32
@@ -176,7 +184,7 @@ func (a *ablation) open(ctx context.Context) error {
 	}, "SELECT component_id FROM run_component WHERE run_id = $1 ORDER BY ordinal", a.done.RunID)
 }
 
-// otherModelError is the error of a model that is not that of the run.
+// otherModelError is the error for a model that differs from the model of the run.
 type otherModelError struct {
 	path, name string
 	run        int
@@ -188,18 +196,21 @@ func (e *otherModelError) Error() string {
 	if e.weights {
 		what = "weights"
 	}
-	return fmt.Sprintf("ablate in %s: run %d was made with %s, and this model has other %s", e.path, e.run, e.name, what)
+	return fmt.Sprintf("ablate in %s: run %d was made with %s, and this model has other %s", e.path,
+		e.run, e.name, what)
 }
 
-// Hint says which model is wanted.
+// Hint says which model to give.
 func (e *otherModelError) Hint() string {
-	return fmt.Sprintf("--model is the model of the run, %s: ducklens info FILE has the digest of its weights", e.name)
+	return fmt.Sprintf("--model is the model of the run, %s: ducklens info FILE has the digest "+
+		"of its weights", e.name)
 }
 
-// choose finds the components, by name and by what they contribute.
+// choose selects components by name and by the size of their contributions.
 func (a *ablation) choose(ctx context.Context) error {
 	if len(a.componentIDs) != len(a.writer.run.Components) {
-		return fmt.Errorf("ablate in %s: %w: run %d has %d components, the model has %d", a.o.Path, ErrAblation, a.done.RunID, len(a.componentIDs), len(a.writer.run.Components))
+		return fmt.Errorf("ablate in %s: %w: run %d has %d components, the model has %d", a.o.Path,
+			ErrAblation, a.done.RunID, len(a.componentIDs), len(a.writer.run.Components))
 	}
 	highest := 0
 	for _, h := range a.heads {
@@ -218,7 +229,8 @@ func (a *ablation) choose(ctx context.Context) error {
 	for _, name := range a.o.Components {
 		i, ok := below[name]
 		if !ok {
-			return fmt.Errorf("ablate in %s: %w: %q is no head or MLP below layer %d, the last of target heads", a.o.Path, ErrAblation, name, highest)
+			return fmt.Errorf("ablate in %s: %w: %q is no head or MLP below layer %d, "+
+				"the last of target heads", a.o.Path, ErrAblation, name, highest)
 		}
 		chosen[i] = true
 	}
@@ -238,14 +250,15 @@ func (a *ablation) choose(ctx context.Context) error {
 		}
 	}
 	if len(chosen) == 0 {
-		return fmt.Errorf("ablate in %s: %w: no head or MLP writes before the target heads", a.o.Path, ErrAblation)
+		return fmt.Errorf("ablate in %s: %w: no head or MLP writes before the target heads",
+			a.o.Path, ErrAblation)
 	}
 	a.of.Place = a.o.Place
 	return nil
 }
 
-// largest lists the components whose unsplit contributions are largest: the mean over examples, sides and
-// target heads of their size, to the difference where there is a baseline.
+// largest lists the components with the largest unsplit contributions: the mean, over examples, sides and
+// target heads, of the absolute contribution to the score, or to score - baseline if there is a baseline.
 func (a *ablation) largest(ctx context.Context, below map[string]int) (list []int, err error) {
 	heads := make([]string, len(a.heads))
 	for i, h := range a.heads {
@@ -267,15 +280,16 @@ func (a *ablation) largest(ctx context.Context, below map[string]int) (list []in
 		GROUP BY c.component_id, c.label
 		ORDER BY avg(abs(coalesce(w.score_perp_perp - w.baseline_perp_perp, w.score_perp_perp))) DESC, c.component_id`, a.done.RunID)
 	if err == nil && len(list) == 0 {
-		err = fmt.Errorf("ablate in %s: %w: run %d has no contributions to choose components by: name them", a.o.Path, ErrAblation, a.done.RunID)
+		err = fmt.Errorf("ablate in %s: %w: run %d has no contributions to choose components by: name them",
+			a.o.Path, ErrAblation, a.done.RunID)
 	}
 	return list, err
 }
 
-// ablationTokens bounds the tokens that a batch runs, over examples and components.
+// ablationTokens bounds the tokens of a batch, summed over its examples and components.
 const ablationTokens = 20_000
 
-// eachBatch reads the examples of the run, some at a time.
+// eachBatch reads the examples of the run in batches and calls f for each batch.
 func (a *ablation) eachBatch(ctx context.Context, f func([]schema.Example) error) error {
 	var batch []schema.Example
 	tokens := 0
@@ -300,7 +314,7 @@ func (a *ablation) eachBatch(ctx context.Context, f func([]schema.Example) error
 	}
 }
 
-// example reads the example after the one of that number; nil: there is none.
+// example reads the first example with a number above *after. It returns nil if there is none.
 func (a *ablation) example(ctx context.Context, after *int64) (*schema.Example, error) {
 	if ctx.Err() != nil {
 		return nil, cancelled(ctx)
@@ -321,11 +335,12 @@ func (a *ablation) example(ctx context.Context, after *int64) (*schema.Example, 
 		err := rows.Scan(&t.ID, &t.Text)
 		x.Tokens = append(x.Tokens, t)
 		return err
-	}, "SELECT token_id, text FROM prompt_token WHERE run_id = $1 AND prompt_id = $2 ORDER BY pos", a.done.RunID, x.PromptIndex)
+	}, "SELECT token_id, text FROM prompt_token WHERE run_id = $1 AND prompt_id = $2 ORDER BY pos",
+		a.done.RunID, x.PromptIndex)
 	return x, err
 }
 
-// addMeans makes the means over all examples.
+// addMeans computes the means over all examples.
 func (a *ablation) addMeans(ctx context.Context) error {
 	a.of.Means = engine.NewComponentMeans(a.of.Place, a.of.Components)
 	return a.eachBatch(ctx, func(examples []schema.Example) error {
@@ -336,7 +351,7 @@ func (a *ablation) addMeans(ctx context.Context) error {
 	})
 }
 
-// stopped prefers the reason of a cancelled context.
+// stopped returns the reason of a cancelled context, if it is cancelled, and err otherwise.
 func stopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return cancelled(ctx)
@@ -344,10 +359,10 @@ func stopped(ctx context.Context, err error) error {
 	return err
 }
 
-// known is what the file has of an ablation.
+// known is the key of an ablation that the file has.
 type known struct{ example, head, component int32 }
 
-// batch ablates in some examples what is not there yet, and commits it.
+// batch computes the ablations of some examples that the file lacks, and commits them.
 func (a *ablation) batch(ctx context.Context, examples []schema.Example) error {
 	there := map[known]bool{}
 	if err := a.each(ctx, "read ablations of", func(rows *sql.Rows) error {
@@ -355,7 +370,8 @@ func (a *ablation) batch(ctx context.Context, examples []schema.Example) error {
 		err := rows.Scan(&k.example, &k.head, &k.component)
 		there[k] = true
 		return err
-	}, "SELECT example_id, head_id, component_id FROM ablation WHERE run_id = $1 AND method = $2 AND place = $3 AND example_id BETWEEN $4 AND $5",
+	}, "SELECT example_id, head_id, component_id FROM ablation WHERE run_id = $1 AND method = $2 "+
+		"AND place = $3 AND example_id BETWEEN $4 AND $5",
 		a.done.RunID, a.o.Method, a.o.Place, examples[0].Index, examples[len(examples)-1].Index); err != nil {
 		return err
 	}
@@ -398,8 +414,9 @@ func (a *ablation) batch(ctx context.Context, examples []schema.Example) error {
 		defer func() { err = errors.Join(err, table.Close()) }()
 		for i := range rows {
 			r := &rows[i]
-			if err := table.AppendRow(a.runID(), int32(r.Example), a.headID(r.Head), a.componentID(r.Component), a.o.Method, a.o.Place,
-				r.Score, nullable(r.Baseline), r.Prob, nullable(r.BaselineProb), nullable(r.KeyLogit), nullable(r.BaselineLogit),
+			if err := table.AppendRow(a.runID(), int32(r.Example), a.headID(r.Head),
+				a.componentID(r.Component), a.o.Method, a.o.Place, r.Score, nullable(r.Baseline), r.Prob,
+				nullable(r.BaselineProb), nullable(r.KeyLogit), nullable(r.BaselineLogit),
 				nullable(r.OwnKeyLogit), nullable(r.OwnBaselineLogit)); err != nil {
 				return fmt.Errorf("example %d: %w", r.Example, err)
 			}

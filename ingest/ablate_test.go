@@ -17,7 +17,7 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// ablating gives a file with a run of the demo model, and options to ablate in it.
+// ablating returns a file with a run of the demo model, and options for an ablation in it.
 func ablating(t *testing.T, examples int) ingest.AblateOptions {
 	t.Helper()
 	run := realOptions(t, examples, engine.Options{Heads: []schema.Head{{Layer: 3, Index: 0}, {Layer: 2, Index: 1}}, Threads: 1, QueryBases: []string{"none"}, KeyBases: []string{"none"}})
@@ -39,8 +39,8 @@ func ablating(t *testing.T, examples int) ingest.AblateOptions {
 	}
 }
 
-// TestAblate: rows of all heads and MLPs are there once, whatever is asked again; a run that is stopped goes on, and has
-// the rows of one that was not.
+// TestAblate checks that all heads and MLPs have rows, that repeated calls add none twice, and that an
+// ablation that was stopped and continued has the rows of one that was not.
 func TestAblate(t *testing.T) {
 	t.Parallel()
 	const n = 7
@@ -60,7 +60,7 @@ func TestAblate(t *testing.T) {
 	if done, err = ingest.Ablate(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	const components = 15 + 10 // of layers 0 to 2 before head 3.0, 0 and 1 before 2.1
+	const components = 15 + 10 // in layers 0 to 2, before head 3.0, and in layers 0 and 1, before 2.1
 	if done.Rows+done.Known != components*n || done.Known != 2*2*n {
 		t.Errorf("%+v, want %d rows in all", done, components*n)
 	}
@@ -87,7 +87,7 @@ func TestAblate(t *testing.T) {
 			}
 		}}, err
 	}
-	// An example a batch: the second is dropped, the first stays.
+	// With one example in a batch, the first example stays and the second is dropped.
 	if done, err = ingest.Ablate(ctx, stopped); !errors.Is(err, context.Canceled) {
 		t.Fatalf("an ablation that is stopped: %+v, %v", done, err)
 	}
@@ -112,7 +112,7 @@ func TestAblate(t *testing.T) {
 	}
 }
 
-// stoppingAblator says when it is called.
+// stoppingAblator calls a function before each ablation.
 type stoppingAblator struct {
 	ingest.Ablator
 	called func()
@@ -123,8 +123,8 @@ func (s stoppingAblator) Ablate(ctx context.Context, examples []schema.Example, 
 	return s.Ablator.Ablate(ctx, examples, a)
 }
 
-// TestAblateRefuses: another model, unknown heads and components, and files without a complete run are errors that say so, and
-// change nothing.
+// TestAblateRefuses checks that other models, unknown heads and components, and files without a complete run
+// are errors that leave the file unchanged.
 func TestAblateRefuses(t *testing.T) {
 	t.Parallel()
 	o := ablating(t, 2)
@@ -155,7 +155,7 @@ func TestAblateRefuses(t *testing.T) {
 			t.Errorf("%v, want an error that says %q", err, want)
 		}
 	}
-	if diff := cmp.Diff(before, tables(t, o.Path)); diff != "" {
+	if diff := differAll(before, tables(t, o.Path)); diff != "" {
 		t.Errorf("what was refused changed the file:\n%.1000s", diff)
 	}
 }

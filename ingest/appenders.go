@@ -6,7 +6,7 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// tables that a run appends to.
+// Tables that a run appends to.
 const (
 	tablePrompt = iota
 	tablePromptToken
@@ -26,6 +26,7 @@ const (
 	tableSubstitution
 	tableProjection
 	tableCosine
+	tableNearest
 	tableLogit
 	tableLogitEffect
 	tableMeasure
@@ -36,23 +37,25 @@ const (
 	tableQKNorm
 	tableQKGram
 	tableRow
+	tableMoment
 	tableCount
 )
 
-var tableNames = [tableCount]string{"prompt", "prompt_token", "edge", "score", "prompt_attention", "layer_scale", "contribution_wide",
-	"query_factor", "key_factor", "query_axis", "key_axis", "query_coordinate", "key_coordinate", "pair_contribution_wide", "pair_mean_wide",
-	"substitution", "projection", "vector_cosine", "logit", "logit_effect", "head_measure",
-	"source_contribution", "rotary_contribution", "component_norm", "component_gram", "component_qk_norm", "component_qk_gram",
-	"row_contribution_wide"}
+var tableNames = [tableCount]string{"prompt", "prompt_token", "edge", "score", "prompt_attention",
+	"layer_scale", "contribution_wide", "query_factor", "key_factor", "query_axis", "key_axis",
+	"query_coordinate", "key_coordinate", "pair_contribution_wide", "pair_mean_wide",
+	"substitution", "projection", "vector_cosine", "nearest_token", "logit", "logit_effect", "head_measure",
+	"source_contribution", "rotary_contribution", "component_norm", "component_gram", "component_qk_norm",
+	"component_qk_gram", "row_contribution_wide", "contribution_moment"}
 
 // appenders adds rows to the tables of a run in one transaction.
 type appenders struct {
 	w    *writer
-	open [tableCount]*dbfile.Appender // nil until there is a row
+	open [tableCount]*dbfile.Appender // nil until the table has a row
 }
 
-// table gives the appender of a table, to put rows into one after the other. The numbers of a row must have the types of their
-// columns.
+// table returns the appender of a table, for rows that are put value by value. Integers must have the types
+// of their columns.
 func (a *appenders) table(table int) (*dbfile.Appender, error) {
 	if a.open[table] == nil {
 		var err error
@@ -63,7 +66,7 @@ func (a *appenders) table(table int) (*dbfile.Appender, error) {
 	return a.open[table], nil
 }
 
-// row adds a row to a table; numbers must have the types of their columns.
+// row adds a row to a table. Integers must have the types of their columns.
 func (a *appenders) row(table int, values ...dbfile.Value) error {
 	to, err := a.table(table)
 	if err != nil {
@@ -72,7 +75,7 @@ func (a *appenders) row(table int, values ...dbfile.Value) error {
 	return to.AppendRow(values...)
 }
 
-// close writes what is left and counts the rows of each table.
+// close flushes the appenders and returns the number of rows of each table.
 func (a *appenders) close() (n [tableCount]int64, err error) {
 	for i, table := range a.open {
 		if table != nil {

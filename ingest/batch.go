@@ -7,25 +7,25 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// A batch holds at most maxBatchPrompts prompts and, as far as single prompts allow it, maxBatchRows
-// contribution rows. Smaller batches spend more time on commits, and on short matrix products where there are few prompts for
-// a forward pass; larger ones lose more when the process dies. 48 prompts of some 20 tokens are two passes of the engine.
-// The default bases of a head in layer 10 of GPT-2 small make 165,000 rows of 48 prompts.
+// A batch holds at most maxBatchPrompts prompts and, unless a single prompt has more, maxBatchRows rows of
+// contributions. Smaller batches spend more time on commits, and on short matrix products when a forward pass
+// has few prompts. Larger batches lose more when the process dies. 48 prompts of some 20 tokens are two
+// passes of the engine; with the default bases of a head in layer 10 of GPT-2 small they make 165,000 rows.
 const (
 	maxBatchPrompts = 48
 	maxBatchRows    = 200_000
 )
 
-// maxPartRows bounds what lies in memory of edges that rules have chosen: rows of contributions and attention.
+// maxPartRows bounds the rows of contributions and attention that are in memory for edges chosen by rules.
 const maxPartRows = 50_000
 
-// batchPrompts gives the number of prompts in a batch: what was asked for, or as many as the bounds allow, or a few
-// less where that keeps the file small.
+// batchPrompts returns the number of prompts in a batch: asked if it is positive, else as many as the bounds
+// allow, or a few less if that makes the file smaller.
 func batchPrompts(asked int, run *schema.Run) int {
 	if asked > 0 {
 		return asked
 	}
-	// Rows of an example in contributions, factors and coordinates; those of other tables are few.
+	// Rows of one example. Only contributions, factors and coordinates have many.
 	var contributions, factors int
 	var coordinates [2]int
 	for _, h := range run.Heads {
@@ -40,24 +40,26 @@ func batchPrompts(asked int, run *schema.Run) int {
 	}
 	most := min(maxBatchPrompts, max(1, maxBatchRows/max(1, contributions)))
 	for n := most; n > most/2; n-- {
-		if !slices.ContainsFunc([]int{contributions, factors, coordinates[0], coordinates[1]}, func(rows int) bool { return leavesHoles(n * rows) }) {
+		if !slices.ContainsFunc([]int{contributions, factors, coordinates[0], coordinates[1]},
+			func(rows int) bool { return leavesHoles(n * rows) }) {
 			return n
 		}
 	}
 	return most
 }
 
-// leavesHoles tells whether batches of so many rows make DuckDB write a table twice. A batch larger than a row group is stored
-// in row groups of its own, and when the file is closed up to three neighbours become one less if their rows fit: batches of
-// one or two row groups and at most half of another are all written again, and the file keeps the holes. Measured on 200
-// prompts of GPT-2 small's shape: batches of 29 with 8,294 query factors each, a fifth of the file is holes; of 24 or 48, a
-// hundredth.
+// leavesHoles reports whether batches of so many rows make DuckDB write a table twice. DuckDB stores a batch
+// larger than a row group in new row groups. When the file is closed, it merges up to three neighbours if
+// that makes one group less. Batches of one or two row groups and at most half of another are all written
+// again this way, and the file keeps the holes. On 200 prompts of GPT-2 small's shape, with 8,294 query
+// factors each, a fifth of the file is holes with batches of 29 prompts, and a hundredth with batches of 24
+// or 48.
 func leavesHoles(rows int) bool {
 	groups, rest := rows/dbfile.RowGroupRows, rows%dbfile.RowGroupRows
 	return (groups == 1 || groups == 2) && 0 < rest && rest <= dbfile.RowGroupRows/2
 }
 
-// sideRows counts the rows that a vector of a head is split into: the components that write before its layer, and the bias.
+// sideRows counts the rows of one side of a head: the components that write before its layer, and the bias.
 func sideRows(run *schema.Run, head schema.Head) int {
 	n := 0
 	for _, c := range run.Components {
@@ -71,8 +73,8 @@ func sideRows(run *schema.Run, head schema.Head) int {
 	return n
 }
 
-// countPairs bounds the pairs of bases that contributions of one side have: every one on the query side with every one on
-// the key side, and random ones number by number.
+// countPairs returns an upper bound of the pairs of bases of one side's contributions: each basis of the
+// query side with each one of the key side, and random bases with the random basis of the same number.
 func countPairs(bases []schema.Basis) int {
 	var named [2]int
 	random := 0
@@ -86,7 +88,7 @@ func countPairs(bases []schema.Basis) int {
 	return named[schema.Query]*named[schema.Key] + random
 }
 
-// countAxes counts the axes of each side that factors have coordinates along.
+// countAxes counts, for each side, the axes along which factors have coordinates.
 func countAxes(bases []schema.Basis) (n [2]int) {
 	for _, b := range bases {
 		if splitsFactors(b) {
@@ -96,13 +98,15 @@ func countAxes(bases []schema.Basis) (n [2]int) {
 	return n
 }
 
-// splitsFactors tells whether factors are split along a basis: along subspaces, but for random ones.
+// splitsFactors reports whether factors are split along a basis. They are split along subspaces that are not
+// random.
 func splitsFactors(b schema.Basis) bool {
 	_, null := b.NullNumber()
 	return b.Kind == schema.Subspace && !null
 }
 
-// countSplits counts the pairs of bases that split pairs of factors, with none on a side that has no subspace.
+// countSplits counts the pairs of bases that split pairs of factors. A side without a subspace counts as one
+// basis.
 func countSplits(bases []schema.Basis) int {
 	var n [2]int
 	for _, b := range bases {

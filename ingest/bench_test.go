@@ -12,13 +12,13 @@ import (
 	"ducklens/schema/schematest"
 )
 
-// replay is an engine that gives the same results again and again, under other numbers.
+// replay is an engine that returns the same results again and again, with new ids.
 type replay struct {
 	*fake
 	results []schema.Result
 }
 
-// newReplay makes an engine that gives n random results of a run of GPT-2 small's shape.
+// newReplay returns an engine with n random results of a run of GPT-2 small's shape.
 func newReplay(run schema.Run, n int) *replay {
 	f := newFake()
 	f.pass = 24
@@ -41,23 +41,26 @@ func (r *replay) Stream(_ context.Context, prompts []schema.Example, yield func(
 	return nil
 }
 
-// BenchmarkWrite measures everything but the engine, new file and checkpoint included: the writer and the means of pairs. A new
-// file alone takes 0.2 s.
+// BenchmarkWrite measures everything except the engine: the writer and the means of pairs, including the new
+// file and its checkpoint. A new file alone takes 0.2 s.
 func BenchmarkWrite(b *testing.B) {
 	tall := schematest.Targets(schema.Head{Layer: 10, Index: 7})
 	for _, c := range []struct {
-		name string
-		n    int
-		run  schema.Run
+		name  string
+		n     int
+		run   schema.Run
+		means bool
 	}{
-		{"layer-1", 2000, schema.Run{Heads: schematest.Targets(schema.Head{Layer: 1, Index: 0}), Bases: schematest.Bases()}},
-		{"gpt2-small", 400, schema.Run{Heads: tall, Bases: schematest.Bases()}},
-		{"gpt2-small/all-bases", 200, schema.Run{Heads: tall, Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 9, Index: 9}, {Layer: 9, Index: 6}}}},
-		{"gpt2-small/factors", 200, schema.Run{Heads: tall, Bases: schematest.AllBases(), Factors: true, Movers: []schema.Head{{Layer: 9, Index: 9}, {Layer: 9, Index: 6}}}},
-		{"gpt2-small/pairs", 50, schema.Run{Heads: tall, Bases: schematest.AllBases(), Pairs: true}},
+		{"layer-1", 2000, schema.Run{Heads: schematest.Targets(schema.Head{Layer: 1, Index: 0}), Bases: schematest.Bases()}, false},
+		{"gpt2-small", 400, schema.Run{Heads: tall, Bases: schematest.Bases()}, false},
+		{"gpt2-small/all-bases", 200, schema.Run{Heads: tall, Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 9, Index: 9}, {Layer: 9, Index: 6}}}, false},
+		{"gpt2-small/factors", 200, schema.Run{Heads: tall, Bases: schematest.AllBases(), Factors: true, Movers: []schema.Head{{Layer: 9, Index: 9}, {Layer: 9, Index: 6}}}, false},
+		{"gpt2-small/pairs", 50, schema.Run{Heads: tall, Bases: schematest.AllBases(), Pairs: true}, false},
+		{"gpt2-small/means", 200, schema.Run{Heads: tall, Bases: schematest.AllBases(), Factors: true, Movers: []schema.Head{{Layer: 9, Index: 9}, {Layer: 9, Index: 6}}}, true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			o := options(b, newReplay(c.run, 8), c.n)
+			o.MeansOnly = c.means
 			dir := b.TempDir()
 			var rows, bytes int64
 			examples := 0

@@ -10,15 +10,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ducklens/engine"
 	"ducklens/ingest"
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
 )
 
-// texts gives n documents, the longer the later.
+// texts returns n documents of increasing length.
 func texts(n int) iter.Seq2[schema.Prompt, error] {
 	return func(yield func(schema.Prompt, error) bool) {
 		for i := range n {
@@ -31,7 +29,7 @@ func texts(n int) iter.Seq2[schema.Prompt, error] {
 	}
 }
 
-// textOptions gives a run over n documents whose edges rules choose.
+// textOptions returns options for a run over n documents whose edges are chosen by rules.
 func textOptions(t *testing.T, n int) ingest.Options {
 	t.Helper()
 	e := newFake(head1, head2)
@@ -41,15 +39,16 @@ func textOptions(t *testing.T, n int) ingest.Options {
 	return o
 }
 
-// A document has its tokens once, an example for each edge, a row of attention for each query position, and its windows their offsets.
+// TestRunOfTexts checks that a document has its tokens once, an example for each edge and an attention row
+// for each query position, and that its windows have their offsets.
 func TestRunOfTexts(t *testing.T) {
 	t.Parallel()
 	o := textOptions(t, 4)
 	s := mustRun(t, o)
 	check(t, o.Path)
 	rows := tables(t, o.Path)
-	// Documents of 2, 5, 8 and 11 tokens, in windows of 8; token i has an edge to the one before and, from the third on, another to the
-	// first; the first has one to itself.
+	// Documents of 2, 5, 8 and 11 tokens, in windows of 8. Each token has an edge to the one before; from the
+	// third on, it has another one to the first token. The first token has one to itself.
 	tokens := []int{2, 5, 8, 8, 3}
 	edges, attention, all := 0, 0, 0
 	for _, n := range tokens {
@@ -76,7 +75,8 @@ func TestRunOfTexts(t *testing.T) {
 	}
 }
 
-// Edges that rules choose stand beside the one that a prompt came with, which alone has what is drawn.
+// TestGivenAndRules checks that edges chosen by rules stand beside the one that a prompt came with, and that
+// only the latter has a random name and token.
 func TestGivenAndRules(t *testing.T) {
 	t.Parallel()
 	e := newFake(head1)
@@ -85,7 +85,7 @@ func TestGivenAndRules(t *testing.T) {
 	o.Names = []string{"Ann", "Bob"}
 	s := mustRun(t, o)
 	check(t, o.Path)
-	if s.Prompts != 3 || s.Examples != 3*11 { // the query is the last of six tokens, the key the third
+	if s.Prompts != 3 || s.Examples != 3*11 { // the query is the last of six tokens, the key is the third
 		t.Errorf("%d prompts with %d edges", s.Prompts, s.Examples)
 	}
 	for _, row := range tables(t, o.Path)["edge"] {
@@ -95,32 +95,32 @@ func TestGivenAndRules(t *testing.T) {
 	}
 }
 
-// Batches and parts do not change a bit of the tables.
+// TestTextBatches checks that the sizes of batches and parts do not change a bit of the tables.
 func TestTextBatches(t *testing.T) {
 	t.Parallel()
 	var first map[string][]string
-	for _, size := range []int{0, 1, 2, 5} {
-		for _, pass := range []int{0, 1, 2} {
-			o := textOptions(t, 6)
-			o.BatchPrompts = size
-			o.Engine.(*fake).pass = pass
-			mustRun(t, o)
-			got := tables(t, o.Path)
-			if first == nil {
-				first = got
-			}
-			if diff := cmp.Diff(first, got); diff != "" {
-				t.Errorf("batches of %d, passes of %d:\n%.2000s", size, pass, diff)
-			}
+	for _, of := range []struct{ size, pass int }{{0, 0}, {0, 1}, {1, 0}, {2, 1}, {2, 2}, {5, 2}} {
+		o := textOptions(t, 6)
+		o.BatchPrompts = of.size
+		o.Engine.(*fake).pass = of.pass
+		mustRun(t, o)
+		got := tables(t, o.Path)
+		if first == nil {
+			first = got
+		}
+		if diff := differAll(first, got); diff != "" {
+			t.Errorf("batches of %d, passes of %d:\n%.2000s", of.size, of.pass, diff)
 		}
 	}
 }
 
-// A run that stops within a prompt, whose edges come in several parts, keeps whole prompts only, and is resumed to the same rows.
+// TestTextResume checks that a run that stops within a prompt, whose edges come in several parts, keeps whole
+// prompts only, and has the same rows after it is resumed.
 func TestTextResume(t *testing.T) {
 	t.Parallel()
 	whole := textOptions(t, 6)
 	mustRun(t, whole)
+	check(t, whole.Path)
 	want := tables(t, whole.Path)
 	broken := errors.New("broken")
 	for _, stop := range []int{1, 8, 23, 40, 1000} {
@@ -151,14 +151,13 @@ func TestTextResume(t *testing.T) {
 		again := textOptions(t, 6)
 		again.Path, again.Resume = o.Path, true
 		mustRun(t, again)
-		if diff := cmp.Diff(want, tables(t, o.Path)); diff != "" {
+		if diff := differAll(want, tables(t, o.Path)); diff != "" {
 			t.Errorf("stopped at part %d and resumed:\n%.2000s", stop, diff)
 		}
-		check(t, o.Path)
 	}
 }
 
-// interrupted is an engine that asks before each part.
+// interrupted is an engine that calls a function before each part.
 type interrupted struct {
 	*fake
 	ask func() error
@@ -173,7 +172,8 @@ func (e interrupted) Stream(ctx context.Context, prompts []schema.Example, yield
 	})
 }
 
-// With a real model, too: texts with rules, whatever batches and threads, and resumed.
+// TestRealTexts checks with a real model that texts with rules give the same tables for any batches and
+// threads, and after resuming.
 func TestRealTexts(t *testing.T) {
 	t.Parallel()
 	rules := []schema.EdgeRule{{Name: schema.EdgeTop, Count: 1}, {Name: schema.EdgeInduction}, {Name: schema.EdgeSample, Count: 5}}
@@ -205,7 +205,7 @@ func TestRealTexts(t *testing.T) {
 			got := tables(t, o.Path)
 			delete(got, "run")
 			for table := range got {
-				if diff := cmp.Diff(want[table], got[table]); diff != "" {
+				if diff := differ(want[table], got[table]); diff != "" {
 					t.Errorf("%d threads, batches of %d: table %s differs:\n%.2000s", threads, size, table, diff)
 				}
 			}
@@ -214,7 +214,7 @@ func TestRealTexts(t *testing.T) {
 	again := open(1)
 	again.Path, again.Append = filepath.Join(t.TempDir(), "two.duckdb"), false
 	mustRun(t, again)
-	db, err := dbfile.OpenReader(t.Context(), again.Path, dbfile.Options{Threads: 1})
+	db, err := dbfile.OpenFor(t.Context(), again.Path, dbfile.Options{Threads: 1}, "prompt_attention")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ducklens/engine"
 	"ducklens/ingest"
 	"ducklens/ingest/prompts"
@@ -20,7 +18,7 @@ var _ ingest.Engine = (*engine.Engine)(nil)
 // demoModel is the folder of the embedded demo model.
 var demoModel = filepath.Join("..", "cli", "demo", "model")
 
-// realOptions gives a run of n ioi prompts through the demo model.
+// realOptions returns options for a run of n ioi prompts through the demo model.
 func realOptions(t testing.TB, n int, o engine.Options) ingest.Options {
 	t.Helper()
 	e, err := engine.Open(demoModel, o)
@@ -39,14 +37,14 @@ func realOptions(t testing.TB, n int, o engine.Options) ingest.Options {
 	}
 }
 
-// everything asks for all that an engine can compute.
+// everything turns on everything that an engine can compute.
 func everything(o engine.Options) engine.Options {
-	o.Factors, o.Pairs, o.Substitutions, o.Projections, o.Logits, o.Norms, o.Gram, o.NullBases, o.Seed = true, true, true, true, true, true, 4, 2, 3
+	o.Factors, o.Pairs, o.Substitutions, o.Projections, o.Logits, o.Norms, o.Gram, o.NullBases, o.Seed, o.Nearest = true, true, true, true, true, true, 4, 2, 3, 3
 	return o
 }
 
-// TestRealBatchesAndThreads: with a real model, too, neither the grouping of examples nor the number of
-// threads changes a bit of the tables. (But for what the manifest says of them.)
+// TestRealBatchesAndThreads checks with a real model that neither the grouping of examples nor the number of
+// threads changes a bit of the tables, except where the manifest records them.
 func TestRealBatchesAndThreads(t *testing.T) {
 	t.Parallel()
 	var first map[string][]string
@@ -69,7 +67,7 @@ func TestRealBatchesAndThreads(t *testing.T) {
 				if table == "run" {
 					continue
 				}
-				if diff := cmp.Diff(first[table], got[table]); diff != "" {
+				if diff := differ(first[table], got[table]); diff != "" {
 					t.Errorf("%d threads, batches of %d: table %s differs:\n%.2000s", threads, size, table, diff)
 				}
 			}
@@ -77,7 +75,7 @@ func TestRealBatchesAndThreads(t *testing.T) {
 	}
 }
 
-// TestRealConventions writes each convention and form of weights to one file, which verifies.
+// TestRealConventions writes a run of each convention and processing of weights to one file, which verifies.
 func TestRealConventions(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "run.duckdb")
@@ -112,7 +110,7 @@ func TestRealWithoutBaseline(t *testing.T) {
 	}
 	mustRun(t, o)
 	check(t, o.Path)
-	db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{Threads: 1})
+	db, err := dbfile.OpenFor(t.Context(), o.Path, dbfile.Options{Threads: 1}, "example", "contribution_wide")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +125,7 @@ func TestRealWithoutBaseline(t *testing.T) {
 	}
 }
 
-// TestIOIVocabulary: the demo model's engine finds every position of every kind of prompt.
+// TestIOIVocabulary checks that the demo model's engine finds all positions of all kinds of prompts.
 func TestIOIVocabulary(t *testing.T) {
 	t.Parallel()
 	o := realOptions(t, 0, engine.Options{})

@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"hash/fnv"
 	"iter"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"ducklens/ingest"
 	"ducklens/schema"
@@ -20,16 +24,16 @@ import (
 	"ducklens/schema/verify"
 )
 
-// fake is an engine whose numbers are made up but add up, so that files it fills verify. Words are
-// tokens; the numbers of an example depend on its text alone.
+// fake is an engine with made-up numbers that add up, so that its files verify. Words are tokens, and the
+// numbers of an example depend on its text alone.
 type fake struct {
 	run      schema.Run
-	pass     int // examples of a pass; 0: all
+	pass     int // examples in a pass; 0: all
 	notices  []string
-	odd      map[int]string // what there is to say of the prompts with these numbers
+	odd      map[int]string // notices of prompts, by index
 	layout   schema.Layout
-	probe    []schema.Example                                         // what Prepare was given
-	rules    bool                                                     // edges are chosen by rules, too
+	probe    []schema.Example                                         // the argument of Prepare
+	rules    bool                                                     // rules choose further edges
 	measures bool                                                     // heads are measured
 	analyze  func(ctx context.Context, results []schema.Result) error // sees results before they are returned; may be nil
 }
@@ -51,7 +55,7 @@ func newFake(heads ...schema.Head) *fake {
 	}}
 }
 
-// targets makes targets of heads of the fake engine, whose d_head is 4.
+// targets returns heads of the fake engine, whose d_head is 4, as targets.
 func targets(heads ...schema.Head) (list []schema.Target) {
 	for _, h := range heads {
 		list = append(list, schema.Target{Head: h, KVHead: h.Index, ScoreScale: 0.5, SinkLogit: math.NaN()})
@@ -111,7 +115,7 @@ func (f *fake) Example(p schema.Prompt) (schema.Example, error) {
 	return e, err
 }
 
-// number makes a number between 0 and 1 of anything.
+// number returns a number between 0 and 1 that depends on its arguments alone.
 func number(of ...any) float64 {
 	h := fnv.New32a()
 	fmt.Fprint(h, of...)
@@ -142,8 +146,8 @@ func (f *fake) Windows(p schema.Prompt, window, stride int) iter.Seq2[schema.Exa
 	}
 }
 
-// Stream explains the edge that a prompt came with and, with rules, those to the token before the query and to the first one, two at a
-// time.
+// Stream explains the edge that a prompt came with and, with rules, the edges from each token to the one
+// before and to the first one, two at a time.
 func (f *fake) Stream(ctx context.Context, prompts []schema.Example, yield func(int, schema.PromptResult) error) error {
 	var flat []schema.Result
 	var counts []int
@@ -189,7 +193,7 @@ func (f *fake) Stream(ctx context.Context, prompts []schema.Example, yield func(
 	return nil
 }
 
-// edges lists the edges of a prompt in their order.
+// edges lists the edges of a prompt in order.
 func (f *fake) edges(p schema.Example) (list []schema.Example) {
 	for query := range p.Tokens {
 		for key := range query + 1 {
@@ -214,7 +218,7 @@ func (f *fake) edges(p schema.Example) (list []schema.Example) {
 	return list
 }
 
-// head makes the rows of one head: on either side, for each pair of bases, the components share the
+// head makes the rows of one head. On each side, and for each pair of bases, the components share the
 // attention score in proportion to made-up numbers.
 func (f *fake) head(e schema.Example, h schema.Head) schema.HeadResult {
 	r := schema.HeadResult{Head: h}
@@ -247,7 +251,7 @@ func (f *fake) head(e schema.Example, h schema.Head) schema.HeadResult {
 	return r
 }
 
-// components lists what writes before a head, and the bias of the side.
+// components lists the components that write before a head, and the bias of the side.
 func (f *fake) components(h schema.Head, side schema.Side) []int {
 	var list []int
 	for i := range f.layout.Below(h.Layer) {
@@ -256,8 +260,8 @@ func (f *fake) components(h schema.Head, side schema.Side) []int {
 	return append(list, [...]int{f.layout.QBias(), f.layout.KBias()}[side])
 }
 
-// split gives a component its part of a score, in equal shares over the quadrants that a pair of bases has:
-// a basis that is whole has no parallel part.
+// split returns the share of one component of a score, divided equally among the quadrants that a pair of
+// bases has. A whole basis has no parallel part.
 func split(score float32, components int, wholeQuery, wholeKey bool) [4]float32 {
 	part := score / float32(components)
 	zero := part * 0 // NaN stays NaN
@@ -272,7 +276,7 @@ func split(score float32, components int, wholeQuery, wholeKey bool) [4]float32 
 	return [4]float32{part / 4, part / 4, part / 4, part / 4}
 }
 
-// numbered gives n prompts, every third without a baseline.
+// numbered returns n prompts; every third has no baseline.
 func numbered(n int) iter.Seq2[schema.Prompt, error] {
 	return func(yield func(schema.Prompt, error) bool) {
 		for i := range n {
@@ -288,10 +292,10 @@ func numbered(n int) iter.Seq2[schema.Prompt, error] {
 	}
 }
 
-// created is when the test runs say that they began.
+// created is the time at which test runs claim to have begun.
 var created = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 
-// options gives a run of n prompts that writes a new file.
+// options returns options for a run of n prompts into a new file.
 func options(t testing.TB, e ingest.Engine, n int) ingest.Options {
 	t.Helper()
 	return ingest.Options{
@@ -301,30 +305,33 @@ func options(t testing.TB, e ingest.Engine, n int) ingest.Options {
 	}
 }
 
-// storedTables are the tables of a file.
+// storedTables lists the tables of a file.
 var storedTables = []string{"meta", "model", "run", "component", "run_component", "head", "basis", "mover", "saved_query",
 	"prompt", "prompt_token", "edge", "score", "prompt_attention", "layer_scale", "contribution_wide",
 	"query_factor", "key_factor", "query_axis", "key_axis", "query_coordinate", "key_coordinate", "pair_contribution_wide", "pair_mean_wide",
-	"substitution", "projection", "vector_cosine", "logit", "logit_effect", "head_measure",
+	"substitution", "projection", "vector_cosine", "nearest_token", "logit", "logit_effect", "head_measure",
 	"component_norm", "component_gram", "component_qk_norm", "component_qk_gram", "ablation"}
 
-// tables reads every stored table of a file as text, row by row in the order of their values: two files with the
-// same tables hold the same bits (floats are printed so that they can be read back exactly).
+// tableColumns are the names of columns of each table.
+var tableColumns sync.Map
+
+// tables reads every stored table of a file as text, with sorted rows. Floats are printed so that they read
+// back exactly, so two files with the same tables hold the same bits. DuckDB writes the text, which takes
+// less time than to scan numbers and lists one by one; only runs are as Go prints them.
 func tables(t *testing.T, path string) map[string][]string {
 	t.Helper()
-	db, err := dbfile.OpenReader(t.Context(), path, dbfile.Options{Threads: 1})
+	db, err := dbfile.OpenFor(t.Context(), path, dbfile.Options{Threads: 1}, storedTables...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
 	all := map[string][]string{}
-	for _, table := range storedTables {
-		rows, err := db.SQL().QueryContext(t.Context(), "SELECT * FROM "+table+" ORDER BY ALL")
+	read := func(query string, row func(values []any)) (columns []string) {
+		rows, err := db.SQL().QueryContext(t.Context(), query)
 		if err != nil {
 			t.Fatal(err)
 		}
-		columns, err := rows.Columns()
-		if err != nil {
+		if columns, err = rows.Columns(); err != nil {
 			t.Fatal(err)
 		}
 		values, into := make([]any, len(columns)), make([]any, len(columns))
@@ -335,17 +342,54 @@ func tables(t *testing.T, path string) map[string][]string {
 			if err := rows.Scan(into...); err != nil {
 				t.Fatal(err)
 			}
+			row(values)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return columns
+	}
+	for _, table := range storedTables {
+		names, known := tableColumns.Load(table)
+		if !known {
+			names = read("SELECT * FROM "+table+" LIMIT 0", nil)
+			tableColumns.Store(table, names)
+		}
+		var columns, texts []string
+		for _, c := range names.([]string) {
+			columns = append(columns, dbfile.QuoteName(c))
+			texts = append(texts, "coalesce("+dbfile.QuoteName(c)+"::VARCHAR, '<nil>')")
+		}
+		// Of a column of zeros DuckDB keeps one, with its sign.
+		query := "SELECT regexp_replace(concat_ws(' | ', " + strings.Join(texts, ", ") + `), '-0\.0( \||,|\]|$)', '0.0\1', 'g') FROM ` + table + " ORDER BY " + strings.Join(columns, ", ")
+		if table == "run" {
+			query = "SELECT * FROM run ORDER BY ALL"
+		}
+		read(query, func(values []any) {
 			row := make([]string, len(values))
 			for i, v := range values {
 				row[i] = fmt.Sprint(v)
 			}
 			all[table] = append(all[table], strings.Join(row, " | "))
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			t.Fatal(err)
-		}
+		})
 	}
 	return all
+}
+
+// differ says in what two lists of rows differ, or "". cmp.Diff takes seconds for long lists that are equal.
+func differ(want, got []string) string {
+	if slices.Equal(want, got) {
+		return ""
+	}
+	return cmp.Diff(want, got)
+}
+
+// differAll is differ for all tables of two files.
+func differAll(want, got map[string][]string) string {
+	if maps.EqualFunc(want, got, slices.Equal) {
+		return ""
+	}
+	return cmp.Diff(want, got)
 }
 
 // check verifies a file as ducklens verify does.

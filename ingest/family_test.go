@@ -12,14 +12,16 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// TestFamilies writes a run with everything for a model of each family: it verifies, pairs and their margins included, and has the tables
-// that the family calls for.
+// TestFamilies writes a run with everything for a model of each family into one file. The file verifies,
+// pairs and margins included, and has the tables that each family needs.
 func TestFamilies(t *testing.T) {
 	t.Parallel()
 	folders, err := os.ReadDir(reference(t, "families"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	path := filepath.Join(t.TempDir(), "run.duckdb")
+	var families []string // by their runs
 	for _, folder := range folders {
 		if !folder.IsDir() {
 			continue
@@ -32,16 +34,26 @@ func TestFamilies(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer e.Close()
-			path := filepath.Join(t.TempDir(), "run.duckdb")
-			mustRun(t, ingest.Options{
-				Engine: e, Prompts: prompts.File(t.Context(), filepath.Join(dir, "prompts.jsonl")), Path: path,
+			s := mustRun(t, ingest.Options{
+				Engine: e, Prompts: prompts.File(t.Context(), filepath.Join(dir, "prompts.jsonl")), Path: path, Append: len(families) > 0,
 				CreatedAt: created, Version: "test", CommandLine: "go test", PromptSource: "prompts.jsonl", Seed: 3, Database: dbfile.Options{Threads: 1},
 			})
-			check(t, path)
-			rows := tables(t, path)
-			if postNorms := folder.Name() == "gemma2" || folder.Name() == "gemma3" || folder.Name() == "olmo2" || folder.Name() == "olmo3"; postNorms != (len(rows["layer_scale"]) > 0) {
-				t.Errorf("%d scales of norms behind attention and MLP", len(rows["layer_scale"]))
+			if families = append(families, folder.Name()); s.RunID != len(families) {
+				t.Fatalf("run %d, want %d", s.RunID, len(families))
 			}
 		})
+	}
+	t.Logf("runs from 1 on are of %q", families)
+	check(t, path)
+	db, err := dbfile.OpenFor(t.Context(), path, dbfile.Options{Threads: 1}, "layer_scale")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for i, family := range families {
+		n := column(t, db, "SELECT count(*) FROM layer_scale WHERE run_id = ?", i+1)[0]
+		if postNorms := family == "gemma2" || family == "gemma3" || family == "olmo2" || family == "olmo3"; postNorms != (n > 0) {
+			t.Errorf("%s: %v scales of norms behind attention and MLP", family, n)
+		}
 	}
 }

@@ -19,10 +19,10 @@ import (
 	"ducklens/schema/verify"
 )
 
-// Variables that make the test binary an ingest of its own.
+// Environment variables that make the test binary run an ingest.
 const (
 	childPath  = "INGEST_TEST_PATH"
-	childLimit = "INGEST_TEST_FILE_LIMIT" // most bytes of a file; "" none
+	childLimit = "INGEST_TEST_FILE_LIMIT" // largest file in bytes; "": no limit
 )
 
 const (
@@ -30,7 +30,7 @@ const (
 	fullBatch    = 20
 )
 
-// TestMain lets a test start itself as another process, which writes a run to a file.
+// TestMain lets a test start the test binary as a process that writes a run to a file.
 func TestMain(m *testing.M) {
 	path := os.Getenv(childPath)
 	if path == "" {
@@ -67,13 +67,13 @@ func TestMain(m *testing.M) {
 	os.Exit(1)
 }
 
-// fullOptions is the run that does not fit.
+// fullOptions returns the options of a run that does not fit.
 func fullOptions(path string) ingest.Options {
 	return ingest.Options{Engine: newFake(head1, head2), Prompts: numbered(fullExamples), Path: path, BatchPrompts: fullBatch,
 		CreatedAt: created, Version: "test", CommandLine: "go test", PromptSource: "numbers", Seed: 7, Database: dbfile.Options{Threads: 1}}
 }
 
-// afterFull checks what a run has left that had no more room, and resumes it where there is.
+// afterFull checks what is left of a run that ran out of room, and resumes it with more room.
 func afterFull(t *testing.T, path string, code int, output string) {
 	t.Helper()
 	if !strings.Contains(output, ": no space left on device: ") && !strings.Contains(output, ": file-size limit reached: ") ||
@@ -101,14 +101,15 @@ func afterFull(t *testing.T, path string, code int, output string) {
 	check(t, path)
 }
 
-// TestFileSizeLimit runs into a limit on the size of a file, at several places: a clear error, and a file that opens and can be resumed.
+// TestFileSizeLimit lets runs exceed a limit on the size of a file at several places. Each gives a clear
+// error and leaves a file that opens and can be resumed.
 func TestFileSizeLimit(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		limit int
 		code  int
 	}{
-		{64 << 10, 11}, // less than an empty file has
+		{64 << 10, 11}, // smaller than an empty file
 		{2 << 20, 10},
 		{3 << 20, 10},
 	} {
@@ -127,7 +128,7 @@ func TestFileSizeLimit(t *testing.T) {
 	}
 }
 
-// TestDiskFull fills a small file system, where the machine lets a test mount one.
+// TestDiskFull fills a small file system. It is skipped on machines where a test cannot mount one.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -149,7 +150,7 @@ func TestDiskFull(t *testing.T) {
 			if out, err := exec.CommandContext(t.Context(), "unshare", "-Urm", "mount", "-t", "tmpfs", "none", disk).CombinedOutput(); err != nil {
 				t.Skipf("no small file system can be mounted: %v: %s", err, out)
 			}
-			// The mount is seen by the child alone, so it copies what is left.
+			// Only the child sees the mount, so it copies the files out.
 			script := `mount -t tmpfs -o size=` + c.size + ` none "$2" && "$1"; code=$?; cp "$2"/* "$3"; exit $code`
 			cmd := exec.CommandContext(t.Context(), "unshare", "-Urm", "sh", "-c", script, "sh", os.Args[0], disk, saved)
 			cmd.Env = append(os.Environ(), childPath+"="+filepath.Join(disk, "run.duckdb"))

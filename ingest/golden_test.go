@@ -18,8 +18,8 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// reference gives the path of reference data, which lies in the folder shared beside the checkout, and skips the
-// test where there is none.
+// reference returns the path of reference data in the folder shared beside the checkout, and skips the test
+// if there is none.
 func reference(t *testing.T, elements ...string) string {
 	t.Helper()
 	path := filepath.Join(append([]string{"..", "..", "shared"}, elements...)...)
@@ -29,7 +29,7 @@ func reference(t *testing.T, elements ...string) string {
 	return path
 }
 
-// golden is a reference model with its heads.
+// golden is a reference model and its heads.
 type golden struct {
 	name   string
 	head   schema.Head
@@ -86,7 +86,7 @@ func array[T int64 | float32](t *testing.T, path, name string) (list []T) {
 	return list
 }
 
-// column reads an answer of one column.
+// column returns the only column of a query's result.
 func column(t *testing.T, db *dbfile.DB, query string, args ...any) (list []float64) {
 	t.Helper()
 	rows, err := db.SQL().QueryContext(t.Context(), query, args...)
@@ -107,7 +107,7 @@ func column(t *testing.T, db *dbfile.DB, query string, args ...any) (list []floa
 	return list
 }
 
-// distance gives the largest difference and the largest size of what is wanted.
+// distance returns the largest difference and the largest absolute value in want.
 func distance(t *testing.T, got []float64, want []float32) (worst, size float64) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -120,11 +120,11 @@ func distance(t *testing.T, got []float64, want []float32) (worst, size float64)
 	return worst, size
 }
 
-// TestReferenceSubstitutions compares the substitution table with the published code's histograms: seeds 0 and 1, 40 prompts
-// each without BOS, and the names and tokens drawn for them.
+// TestReferenceSubstitutions compares the substitution table with the histograms of the published code: seeds
+// 0 and 1, 40 prompts each, without BOS, and the names and tokens drawn for them.
 func TestReferenceSubstitutions(t *testing.T) {
 	t.Parallel()
-	const tolerance = 2e-5 // of the largest score, and of a probability; the original's own float32 noise is 5e-6
+	const tolerance = 2e-5 // of the largest score, and of a probability; the float32 noise of the original is 5e-6
 	for _, g := range goldens {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
@@ -181,8 +181,8 @@ func TestReferenceSubstitutions(t *testing.T) {
 	}
 }
 
-// TestReferencePairMeans compares pair_mean with the published code's table of pairs: seed 0, 50 prompts, with span(W_U[IO], W_U[S]) on the
-// query side and MLP0 on the key side, baseline subtracted.
+// TestReferencePairMeans compares pair_mean with the published code's table of pairs: seed 0, 50 prompts,
+// with span(W_U[IO], W_U[S]) on the query side and MLP0 on the key side, baseline subtracted.
 func TestReferencePairMeans(t *testing.T) {
 	t.Parallel()
 	const tolerance = 5e-6 // of the largest mean
@@ -191,7 +191,7 @@ func TestReferencePairMeans(t *testing.T) {
 			t.Parallel()
 			want := array[float32](t, reference(t, "goldens", g.name, "golden", "full_f32.npz"), "sub1/ee0/l00/inclS11")
 			db := g.run(t, filepath.Join(t.TempDir(), "run.duckdb"), prompts.Sampling{N: 50, Seed: 0}, engine.Options{Factors: true})
-			// The original's order: bias, embeddings, MLPs, heads; b_K cancels, and is left out there by hand.
+			// The order of the original is bias, embeddings, MLPs, heads. It leaves out b_K, which cancels.
 			got := column(t, db, `SELECT mean_diff FROM (
 				SELECT quadrant, `+originalPlace("q")+` AS q_place, `+originalPlace("k")+` AS k_place, CASE quadrant
 					WHEN 'par_par' THEN w.mean_diff_par_par WHEN 'par_perp' THEN w.mean_diff_par_perp
@@ -212,13 +212,13 @@ func TestReferencePairMeans(t *testing.T) {
 	}
 }
 
-// originalPlace sorts components as the original does.
+// originalPlace returns the SQL expression that sorts components like the original.
 func originalPlace(alias string) string {
 	return "CASE " + alias + ".kind WHEN 'q_bias' THEN 0 WHEN 'k_bias' THEN 0 WHEN 'embed' THEN 1 WHEN 'pos_embed' THEN 2 WHEN 'mlp' THEN 100 + " +
 		alias + ".layer ELSE 10000 + 100 * " + alias + ".layer + " + alias + ".head END"
 }
 
-// TestGoldensAreKnown keeps the list above and the folder together.
+// TestGoldensAreKnown checks that a test covers each reference model in the folder.
 func TestGoldensAreKnown(t *testing.T) {
 	t.Parallel()
 	entries, err := os.ReadDir(reference(t, "goldens"))

@@ -15,8 +15,9 @@ type rowSide struct {
 	table  *schema.RowTable
 }
 
-// appendKeys appends the contributions to every key of a part in the order kinds of bases, head, side, bases, prompt, query position,
-// component, position, as those of examples lie: questions are about one head and one side, of one example or of all.
+// appendKeys appends the contributions to every key of a part. It sorts them by kind of bases, head, side,
+// bases, prompt, query position, component and position, like the contributions of examples, because a
+// question is about one head and one side, of one example or of all.
 func (w *writer) appendKeys(tables *appenders, results []schema.PromptResult) error {
 	var list []rowSide
 	for i := range results {
@@ -35,7 +36,8 @@ func (w *writer) appendKeys(tables *appenders, results []schema.PromptResult) er
 	})
 	for _, r := range list {
 		if err := w.appendRowSide(tables, r); err != nil {
-			return fmt.Errorf("prompt %d, query token %d: head %s: %w", r.prompt+1, r.row.Query, r.row.Head, err)
+			return fmt.Errorf("prompt %d, query token %d: head %s: %w", r.prompt+1, r.row.Query,
+				r.row.Head, err)
 		}
 	}
 	return nil
@@ -70,7 +72,7 @@ func (w *writer) appendRowSide(tables *appenders, r rowSide) error {
 	return nil
 }
 
-// keyRowCount counts the rows that a result has of contributions to every key.
+// keyRowCount counts the contributions to every key in a result.
 func keyRowCount(r *schema.PromptResult) (n int) {
 	for i := range r.Rows {
 		for _, t := range r.Rows[i].Tables {

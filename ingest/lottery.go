@@ -7,13 +7,13 @@ import (
 	"ducklens/schema"
 )
 
-// lottery draws the random name and the random token of each example of a run, in their order.
+// lottery draws the random name and the random token of each example, in the order of examples.
 type lottery struct {
 	draws *prompts.Draws
-	names []int // token of each name
+	names []int // the token of each name
 }
 
-// newLottery begins the draws of a run.
+// newLottery starts the draws of a run.
 func newLottery(opts *Options, run *schema.Run) (*lottery, error) {
 	l := &lottery{}
 	for _, name := range opts.Names {
@@ -27,12 +27,12 @@ func newLottery(opts *Options, run *schema.Run) (*lottery, error) {
 	return l, nil
 }
 
-// nameToken gives the first token of a name.
+// nameToken returns the first token of a name.
 func nameToken(engine Engine, run *schema.Run, name string) (int, error) {
 	if run.Convention == schema.Exact {
 		name = " " + name
 	}
-	// As a text of its own, with positions that any text has.
+	// Tokenise the name as a prompt. Index -1 is a position that every text has.
 	at := schema.AtIndex(-1)
 	e, err := engine.Example(schema.Prompt{Text: name, Query: at, Key: at, Baseline: at})
 	if err != nil {
@@ -48,20 +48,21 @@ func nameToken(engine Engine, run *schema.Run, name string) (int, error) {
 	return e.Tokens[first].ID, nil
 }
 
-// SeveralTokens gives those of names that are not one token of the engine's model where they stand behind lead, which is the
-// text before them: "" begins a text.
+// SeveralTokens lists the names that are more than one token of the engine's model after lead. lead is the
+// text before the name; "" puts the name at the beginning of a text.
 func SeveralTokens(engine Engine, lead string, names []string) []string {
 	var several []string
-	at := schema.AtIndex(-1) // any text has it: what can be wrong is the word alone
+	at := schema.AtIndex(-1) // every text has this position, so an error is about the word
 	for _, name := range names {
-		if _, err := engine.Example(schema.Prompt{Text: lead + name, Query: at, Key: schema.AtWord(name), Baseline: at}); err != nil {
+		if _, err := engine.Example(schema.Prompt{Text: lead + name, Query: at, Key: schema.AtWord(name),
+			Baseline: at}); err != nil {
 			several = append(several, name)
 		}
 	}
 	return several
 }
 
-// draw gives an example what is drawn next; without a lottery, nothing.
+// draw gives an example the next name and token. It does nothing if there is no lottery.
 func (l *lottery) draw(e *schema.Example) {
 	if l == nil {
 		return

@@ -13,9 +13,10 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// manifest writes everything about the run that is not per example.
+// manifest writes all rows of the run that do not belong to an example.
 func (w *writer) manifest(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{w.model, w.manifestRun, w.components, w.heads, w.bases, w.movers} {
+	for _, step := range []func(context.Context) error{w.model, w.manifestRun, w.components, w.heads,
+		w.bases, w.movers} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -27,20 +28,24 @@ func (w *writer) manifest(ctx context.Context) error {
 	return w.insert(ctx, "INSERT OR IGNORE INTO", "saved_query", "name, sql", list)
 }
 
-// model finds the model in the file by its key, or adds it. A key is only what the file says, so all but the name, which may change with
-// its folder, must be the same.
+// model finds the model in the file by its key, or adds it. The key comes from the file and proves nothing,
+// so every other column must be equal too, except the name, which changes when the model's folder is renamed.
 func (w *writer) model(ctx context.Context) error {
 	m := &w.run.Model
 	key := schema.ModelKey(*m)
-	columns := []string{"family", "sha256", "config_sha256", "n_layers", "n_heads", "n_kv_heads", "d_model", "d_head", "d_mlp", "d_vocab", "n_ctx", "norm", "ln_eps", "activation"}
-	values := []any{m.Family, m.SHA256, null(m.ConfigSHA), m.NLayers, m.NHeads, m.NKVHeads, m.DModel, m.DHead, m.DMLP, m.DVocab, m.NCtx, m.Norm, m.LNEps, m.Activation}
+	columns := []string{"family", "sha256", "config_sha256", "n_layers", "n_heads", "n_kv_heads", "d_model",
+		"d_head", "d_mlp", "d_vocab", "n_ctx", "norm", "ln_eps", "activation"}
+	values := []any{m.Family, m.SHA256, null(m.ConfigSHA), m.NLayers, m.NHeads, m.NKVHeads, m.DModel, m.DHead,
+		m.DMLP, m.DVocab, m.NCtx, m.Norm, m.LNEps, m.Activation}
 	var differing []string
 	for i, c := range columns {
-		differing = append(differing, fmt.Sprintf("CASE WHEN %[1]s IS DISTINCT FROM $%[2]d THEN '%[1]s ' || coalesce(%[1]s::VARCHAR, 'NULL') END", c, i+2))
+		differing = append(differing, fmt.Sprintf("CASE WHEN %[1]s IS DISTINCT FROM $%[2]d "+
+			"THEN '%[1]s ' || coalesce(%[1]s::VARCHAR, 'NULL') END", c, i+2))
 	}
 	var other sql.NullString
 	err := w.scan(ctx, "look for the model in", []any{&w.summary.ModelID, &other},
-		"SELECT model_id, coalesce("+strings.Join(differing, ", ")+") FROM model WHERE key = $1", append([]any{key}, values...)...)
+		"SELECT model_id, coalesce("+strings.Join(differing, ", ")+") FROM model WHERE key = $1",
+		append([]any{key}, values...)...)
 	if err == nil && other.Valid {
 		return w.otherDescription("model", w.summary.ModelID, "it says "+other.String)
 	}
@@ -54,14 +59,16 @@ func (w *writer) model(ctx context.Context) error {
 		[][]any{append([]any{w.summary.ModelID, key, m.Name}, values...)})
 }
 
-// otherDescription is the error about a row of the file that has the key of what this run has, and another description.
+// otherDescription returns the error for a row of the file that has the key of a row of this run but differs
+// from it.
 func (w *writer) otherDescription(table string, id int, detail string) error {
 	return &dbfile.Error{Op: "append to", Path: w.opts.Path, Kind: dbfile.ErrConstraint,
-		Detail: fmt.Sprintf("its %s %d has the key of the run's and another description: %s", table, id, detail),
+		Detail: fmt.Sprintf("its %s %d has the key of the run's and another description: %s",
+			table, id, detail),
 		Advice: "ducklens verify FILE says what its key stands for; write to a new file"}
 }
 
-// manifestRun writes the row of the run.
+// manifestRun writes the row of table run.
 func (w *writer) manifestRun(ctx context.Context) error {
 	id, err := w.next(ctx, "run", 1)
 	if err != nil {
@@ -74,21 +81,26 @@ func (w *writer) manifestRun(ctx context.Context) error {
 	}
 	r := &w.run
 	return w.insert(ctx, "INSERT INTO", "run",
-		"run_id, key, model_id, created_at, ducklens_version, command_line, prompt_source, n_prompts, prompts_sha256, seed, bos, bos_policy, convention, processing, "+
+		"run_id, key, model_id, created_at, ducklens_version, command_line, prompt_source, n_prompts, "+
+			"prompts_sha256, seed, bos, bos_policy, convention, processing, "+
 			"precision, blas, threads, factors, pairs, pair_means, logits, options, status, n_heads",
-		[][]any{{w.summary.RunID, key, w.summary.ModelID, r.CreatedAt.UTC(), r.Version, r.CommandLine, r.PromptSource, r.Prompts, r.PromptsSHA256,
-			r.Seed, r.BOS, null(r.BOSPolicy), r.Convention.String(), r.Processing.String(), r.Precision, r.BLAS, r.Threads,
-			r.Factors, r.Pairs, r.PairMeans, r.Logits, null(r.Options), schema.Running.String(), len(r.Heads)}})
+		[][]any{{w.summary.RunID, key, w.summary.ModelID, r.CreatedAt.UTC(), r.Version, r.CommandLine,
+			r.PromptSource, r.Prompts, r.PromptsSHA256, r.Seed, r.BOS, null(r.BOSPolicy),
+			r.Convention.String(), r.Processing.String(), r.Precision, r.BLAS, r.Threads,
+			r.Factors, r.Pairs, r.PairMeans, r.Logits, null(r.Shard.Into(r.Options)), schema.Running.String(),
+			len(r.Heads)}})
 }
 
-// spareNumbers is how many numbers a table must have left: more than a model has components.
+// spareNumbers is the number of ids that must be free in a table. It exceeds the number of components of any
+// model.
 const spareNumbers = 1 << 24
 
-// next gives the number that follows those of a table of runs, models or components, or least if there are none. A stranger's file may
-// have any numbers, and the last of all has no next.
+// next returns the id after the largest one in table run, model or component, or least if the table is empty.
+// An untrusted file may hold any id, even the largest, after which there is none.
 func (w *writer) next(ctx context.Context, table string, least int) (int, error) {
 	var last sql.NullInt64
-	if err := w.scan(ctx, "number rows of "+table+" in", []any{&last}, "SELECT max("+table+"_id) FROM "+table); err != nil {
+	if err := w.scan(ctx, "number rows of "+table+" in", []any{&last},
+		"SELECT max("+table+"_id) FROM "+table); err != nil {
 		return 0, err
 	}
 	switch {
@@ -96,18 +108,20 @@ func (w *writer) next(ctx context.Context, table string, least int) (int, error)
 		return least, nil
 	case last.Int64 < 0 || last.Int64 > math.MaxInt32-spareNumbers:
 		return 0, &dbfile.Error{Op: "append to", Path: w.opts.Path, Kind: dbfile.ErrConstraint,
-			Detail: fmt.Sprintf("its largest %s_id is %d, want 0 to %d", table, last.Int64, math.MaxInt32-spareNumbers),
+			Detail: fmt.Sprintf("its largest %s_id is %d, want 0 to %d", table, last.Int64,
+				math.MaxInt32-spareNumbers),
 			Advice: "ducklens merge FILE -o NEW makes a file with the same runs, numbered from 1"}
 	}
 	return max(least, int(last.Int64)+1), nil
 }
 
-// runKey gives the key of the run, another one than those of runs of the file that ask the same.
+// runKey returns a key for the run that no run in the file has: runs of the same question are numbered.
 func (w *writer) runKey(ctx context.Context) (string, error) {
 	for again := 0; ; again++ {
 		key := schema.RunKey(&w.run, again)
 		var there int
-		if err := w.scan(ctx, "look for the run in", []any{&there}, "SELECT count(*) FROM run WHERE key = $1", key); err != nil {
+		if err := w.scan(ctx, "look for the run in", []any{&there}, "SELECT count(*) FROM run WHERE key = $1",
+			key); err != nil {
 			return "", err
 		}
 		if there == 0 {
@@ -116,7 +130,8 @@ func (w *writer) runKey(ctx context.Context) (string, error) {
 	}
 }
 
-// components finds the components of the run in the file, adds those that are not there, and says that the run has them.
+// components finds the components of the run in the file, adds the missing ones, and lists all of them in
+// run_component.
 func (w *writer) components(ctx context.Context) error {
 	known, err := w.knownComponents(ctx)
 	if err != nil {
@@ -135,13 +150,15 @@ func (w *writer) components(ctx context.Context) error {
 		row, column := c.Grid(w.run.Model.NHeads)
 		there, ok := known[key]
 		id := there.id
-		if want := describe(c.Kind.String(), c.Layer, c.Head, c.Label(), c.TLName(), row, column, c.Source); ok && there.description != want {
+		if want := describe(c.Kind.String(), c.Layer, c.Head, c.Label(), c.TLName(), row, column,
+			c.Source); ok && there.description != want {
 			return w.otherDescription("component", int(id), there.description+", want "+want)
 		}
 		if !ok {
 			id, next = next, next+1
-			added = append(added, []dbfile.Value{id, key, int32(w.summary.ModelID), c.Kind.String(), index(c.Layer), index(c.Head), c.Label(), c.TLName(),
-				int32(row), int32(column), null(c.Source)})
+			added = append(added, []dbfile.Value{id, key, int32(w.summary.ModelID), c.Kind.String(),
+				index(c.Layer), index(c.Head), c.Label(), c.TLName(), int32(row), int32(column),
+				null(c.Source)})
 		}
 		w.componentIDs = append(w.componentIDs, id)
 		has = append(has, []dbfile.Value{w.runID(), id, int32(i)})
@@ -152,18 +169,19 @@ func (w *writer) components(ctx context.Context) error {
 	return w.appendAll("run_component", has)
 }
 
-// A knownComponent is one that the file has.
+// knownComponent is a component that the file has.
 type knownComponent struct {
 	id          int32
 	description string
 }
 
-// describe writes everything about a component but its key and the model.
+// describe writes all columns of a component except its key and its model.
 func describe(kind string, layer, head int, label, tlName string, row, column int, source string) string {
-	return fmt.Sprintf("%s, layer %d, head %d, %s, %s, at row %d, column %d, of source %q", kind, layer, head, label, tlName, row, column, source)
+	return fmt.Sprintf("%s, layer %d, head %d, %s, %s, at row %d, column %d, of source %q", kind, layer, head,
+		label, tlName, row, column, source)
 }
 
-// knownComponents gives the model's components that the file has, by their keys.
+// knownComponents returns the model's components that the file has, by key.
 func (w *writer) knownComponents(ctx context.Context) (map[string]knownComponent, error) {
 	known := map[string]knownComponent{}
 	err := w.each(ctx, "read components of", func(rows *sql.Rows) error {
@@ -198,7 +216,8 @@ func (w *writer) appendAll(name string, rows [][]dbfile.Value) (err error) {
 func (w *writer) heads(ctx context.Context) error {
 	var list [][]any
 	for i, h := range w.run.Heads {
-		row := []any{w.summary.RunID, w.headID(h.Head), h.Layer, h.Index, h.TLName(), i, h.KVHead, h.ScoreScale, nil, nil, nil, h.RotaryDims}
+		row := []any{w.summary.RunID, w.headID(h.Head), h.Layer, h.Index, h.TLName(), i, h.KVHead,
+			h.ScoreScale, nil, nil, nil, h.RotaryDims}
 		if h.SoftCap != 0 {
 			row[8] = h.SoftCap
 		}
@@ -211,7 +230,8 @@ func (w *writer) heads(ctx context.Context) error {
 		list = append(list, row)
 	}
 	return w.insert(ctx, "INSERT INTO", "head",
-		"run_id, head_id, layer, head, label, ordinal, kv_head, score_scale, soft_cap, attention_window, sink_logit, rotary_dims", list)
+		"run_id, head_id, layer, head, label, ordinal, kv_head, score_scale, soft_cap, attention_window, "+
+			"sink_logit, rotary_dims", list)
 }
 
 // bases writes the bases.
@@ -222,12 +242,14 @@ func (w *writer) bases(ctx context.Context) error {
 		if n, ok := b.NullNumber(); ok {
 			number = n
 		}
-		list = append(list, []any{w.summary.RunID, i, b.Side.String(), b.Kind.String(), b.Name, b.Dimension, b.Description, number})
+		list = append(list, []any{w.summary.RunID, i, b.Side.String(), b.Kind.String(), b.Name, b.Dimension,
+			b.Description, number})
 	}
-	return w.insert(ctx, "INSERT INTO", "basis", "run_id, basis_id, side, kind, name, dimension, description, null_number", list)
+	return w.insert(ctx, "INSERT INTO", "basis",
+		"run_id, basis_id, side, kind, name, dimension, description, null_number", list)
 }
 
-// movers writes the heads whose outputs are substituted, by the names of their components.
+// movers writes the heads whose outputs are substituted, by the labels of their components.
 func (w *writer) movers(ctx context.Context) error {
 	var list [][]any
 	for i, m := range w.run.Movers {
@@ -236,7 +258,8 @@ func (w *writer) movers(ctx context.Context) error {
 	return w.insert(ctx, "INSERT INTO", "mover", "run_id, ordinal, layer, head, label", list)
 }
 
-// insert adds rows to a table, many with one statement: a statement takes a millisecond, whatever is in it.
+// insert adds rows to a table, up to a hundred with one statement, because each statement takes a millisecond
+// whatever its size.
 func (w *writer) insert(ctx context.Context, insertInto, table, columns string, list [][]any) error {
 	for part := range slices.Chunk(list, 100) {
 		var rows []string
@@ -249,7 +272,8 @@ func (w *writer) insert(ctx context.Context, insertInto, table, columns string, 
 			}
 			rows = append(rows, "("+strings.Join(numbers, ", ")+")")
 		}
-		if err := w.exec(ctx, table, fmt.Sprintf("%s %s (%s) VALUES %s", insertInto, table, columns, strings.Join(rows, ", ")), args...); err != nil {
+		if err := w.exec(ctx, table, fmt.Sprintf("%s %s (%s) VALUES %s", insertInto, table, columns,
+			strings.Join(rows, ", ")), args...); err != nil {
 			return err
 		}
 	}
@@ -272,10 +296,14 @@ func index(i int) dbfile.Value {
 	return int32(i)
 }
 
-// complete writes what needs the whole run, compares the rows in the file with those written, and marks the run complete.
+// complete writes the means, compares the number of rows in the file with the number written, and marks the
+// run complete.
 func (w *writer) complete(ctx context.Context) error {
 	tables := &appenders{w: w}
 	err := w.appendPairMeans(tables)
+	if err == nil && w.moments != nil {
+		err = w.appendMoments(tables)
+	}
 	appended, cerr := tables.close()
 	if err := errors.Join(err, cerr); err != nil {
 		return err
@@ -296,27 +324,34 @@ func (w *writer) complete(ctx context.Context) error {
 	if w.summary.Examples > 0 {
 		worst = w.summary.MaxClosure
 	}
-	return w.exec(ctx, "run", "UPDATE run SET status = $1, n_examples = $2, max_closure_residual = $3 WHERE run_id = $4",
-		schema.Complete.String(), w.summary.Examples, worst, w.summary.RunID)
+	return w.exec(ctx, "run", "UPDATE run SET status = $1, n_examples = $2, max_closure_residual = $3 "+
+		"WHERE run_id = $4", schema.Complete.String(), w.summary.Examples, worst, w.summary.RunID)
 }
 
-// count counts the rows that the file has of a run.
+// count counts the rows of a run in each table.
 func (w *writer) count(ctx context.Context, run int) (n [tableCount]int64, err error) {
 	for i, table := range tableNames {
-		if err := w.scan(ctx, "count rows of "+table+" in", []any{&n[i]}, "SELECT count(*) FROM "+table+" WHERE run_id = $1", run); err != nil {
+		if err := w.scan(ctx, "count rows of "+table+" in", []any{&n[i]},
+			"SELECT count(*) FROM "+table+" WHERE run_id = $1", run); err != nil {
 			return n, err
 		}
 	}
 	return n, nil
 }
 
-// exec runs a statement that changes a table.
+// exec runs a statement that changes a table. The command line and names of files need not be valid UTF-8.
 func (w *writer) exec(ctx context.Context, table, statement string, args ...any) error {
+	args = slices.Clone(args)
+	for i, a := range args {
+		if s, ok := a.(string); ok {
+			args[i] = text(s)
+		}
+	}
 	_, err := w.conn.ExecContext(ctx, statement, args...)
 	return dbfile.Wrap("write table "+table+" of", w.opts.Path, err)
 }
 
-// scan runs a query for one row. It returns [sql.ErrNoRows] as it is.
+// scan runs a query for one row. It returns [sql.ErrNoRows] unwrapped.
 func (w *writer) scan(ctx context.Context, op string, into []any, query string, args ...any) error {
 	err := w.conn.QueryRowContext(ctx, query, args...).Scan(into...)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -2,7 +2,7 @@ package ingest
 
 import "ducklens/schema"
 
-// normPlace is where a norm stands in a prompt.
+// normPlace identifies a norm within a prompt.
 type normPlace struct {
 	layer, pos int
 	head       schema.Head // of QK-norm
@@ -10,13 +10,13 @@ type normPlace struct {
 	qk         bool
 }
 
-// normsDone remembers what is appended of a prompt: several examples may share a position.
+// normsDone remembers the norms that are written for a prompt, because several examples may share a position.
 type normsDone struct {
 	prompt int32
 	places map[normPlace]bool
 }
 
-// first tells whether a place of a prompt is new. The examples of a prompt follow each other.
+// first reports whether a place of a prompt is new. The examples of a prompt must follow each other.
 func (d *normsDone) first(prompt int32, place normPlace) bool {
 	if d.places == nil || d.prompt != prompt {
 		d.prompt, d.places = prompt, map[normPlace]bool{}
@@ -26,7 +26,7 @@ func (d *normsDone) first(prompt int32, place normPlace) bool {
 	return !there
 }
 
-// appendNorms appends what the scales of norms need to be made again, once for each position of a prompt.
+// appendNorms appends what is needed to recompute the scales of norms, once for each position of a prompt.
 func (w *writer) appendNorms(tables *appenders, r *schema.Result) error {
 	run, prompt := w.runID(), promptID(&r.Example)
 	for i := range r.Norms {
@@ -36,7 +36,8 @@ func (w *writer) appendNorms(tables *appenders, r *schema.Result) error {
 		}
 		layer, pos := int32(n.Layer), int32(n.Pos)
 		for c, with := range n.With {
-			if err := tables.row(tableNorm, run, prompt, layer, pos, w.componentID(c), n.Whole, with, n.Squared[c]); err != nil {
+			if err := tables.row(tableNorm, run, prompt, layer, pos, w.componentID(c), n.Whole, with,
+				n.Squared[c]); err != nil {
 				return err
 			}
 		}
@@ -53,8 +54,8 @@ func (w *writer) appendNorms(tables *appenders, r *schema.Result) error {
 		}
 		head, side, pos := w.headID(n.Head), n.Side.String(), int32(n.Pos)
 		for c, with := range n.With {
-			if err := tables.row(tableQKNorm, run, prompt, head, side, pos, w.componentID(c), n.Whole, n.WholeBias, n.Constant,
-				with, n.WithBias[c], n.Squared[c]); err != nil {
+			if err := tables.row(tableQKNorm, run, prompt, head, side, pos, w.componentID(c), n.Whole,
+				n.WholeBias, n.Constant, with, n.WithBias[c], n.Squared[c]); err != nil {
 				return err
 			}
 		}
@@ -67,7 +68,7 @@ func (w *writer) appendNorms(tables *appenders, r *schema.Result) error {
 	return nil
 }
 
-// eachProduct calls f for each pair of different components of a matrix of inner products, once.
+// eachProduct calls f once for each pair of different components of a matrix of inner products.
 func (w *writer) eachProduct(gram [][]float64, f func(a, b int32, product float64) error) error {
 	for i, row := range gram {
 		for j := range i {

@@ -20,7 +20,7 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// firstOf gives the first prompts of a source.
+// firstOf returns the first n prompts of a source.
 func firstOf(n int, all iter.Seq2[schema.Prompt, error]) iter.Seq2[schema.Prompt, error] {
 	return func(yield func(schema.Prompt, error) bool) {
 		i := 0
@@ -32,44 +32,65 @@ func firstOf(n int, all iter.Seq2[schema.Prompt, error]) iter.Seq2[schema.Prompt
 	}
 }
 
-// removals are the columns of what [plain.Model.Without] gives.
+// removals names the columns of the result of [plain.Model.Without].
 var removals = []string{"query", "key", "both"}
 
-// TestScoreWithout asks the macros of a file what a model of each family does without a component, and
-// compares with the model itself: every norm is made anew over what is left of the stream.
+// TestScoreWithout compares the macros of a file, for a model of each family without a component, with the
+// model itself, which recomputes every norm over the rest of the stream. The runs of all families stand in
+// one file.
 func TestScoreWithout(t *testing.T) {
 	t.Parallel()
 	folders, err := os.ReadDir(reference(t, "families"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	path := filepath.Join(t.TempDir(), "run.duckdb")
+	var runs []*removing
 	for _, folder := range folders {
 		if !folder.IsDir() {
 			continue
 		}
-		t.Run(folder.Name(), func(t *testing.T) {
-			t.Parallel()
-			dir := reference(t, "families", folder.Name())
-			w := &removing{T: t, model: filepath.Join(dir, "model"), prompts: filepath.Join(dir, "prompts.jsonl"), n: 1}
-			var facts struct{ Heads []string }
-			text, err := os.ReadFile(filepath.Join(dir, "golden.json"))
-			if err == nil {
-				err = json.Unmarshal(text, &facts)
-			}
+		dir := reference(t, "families", folder.Name())
+		var facts struct{ Heads []string }
+		text, err := os.ReadFile(filepath.Join(dir, "golden.json"))
+		if err == nil {
+			err = json.Unmarshal(text, &facts)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var heads []schema.Head
+		for _, label := range facts.Heads {
+			h, err := schema.ParseHead(label)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, label := range facts.Heads {
-				h, err := schema.ParseHead(label)
-				if err != nil {
-					t.Fatal(err)
-				}
-				w.heads = append(w.heads, h)
-			}
-			w.compare(engine.Float64, 1e-6)
-			if slices.Contains([]string{"gpt2", "gemma2", "olmo2"}, folder.Name()) {
-				w.compare(engine.Float32, 5e-5)
-			}
+			heads = append(heads, h)
+		}
+		precisions := []string{engine.Float64}
+		if slices.Contains([]string{"gpt2", "gemma2", "olmo2"}, folder.Name()) {
+			precisions = append(precisions, engine.Float32)
+		}
+		for _, precision := range precisions {
+			w := &removing{T: t, name: folder.Name(), model: filepath.Join(dir, "model"), prompts: filepath.Join(dir, "prompts.jsonl"), heads: heads}
+			w.ingest(path, precision)
+			runs = append(runs, w)
+		}
+	}
+	check(t, path)
+	db, err := dbfile.OpenFor(t.Context(), path, dbfile.Options{Threads: 1}, "score_without", "prob_without")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, w := range runs {
+		precision, tolerance := w.engine.Run().Precision, 1e-6
+		if precision == engine.Float32 {
+			tolerance = 5e-5
+		}
+		t.Run(w.name+"/"+precision, func(t *testing.T) {
+			w.T = t
+			w.compare(db, tolerance)
 		})
 	}
 }
@@ -77,12 +98,14 @@ func TestScoreWithout(t *testing.T) {
 // removing compares a model without components with the macros.
 type removing struct {
 	*testing.T
-	model, prompts string
-	n              int
-	heads          []schema.Head
+	name, model, prompts string
+	heads                []schema.Head
+	engine               *engine.Engine
+	run                  int
 }
 
-func (w *removing) compare(precision string, tolerance float64) {
+// ingest writes a run over the first prompt into the file at path.
+func (w *removing) ingest(path, precision string) {
 	t := w.T
 	t.Helper()
 	const gram = 6
@@ -91,18 +114,18 @@ func (w *removing) compare(precision string, tolerance float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close()
-	path := filepath.Join(t.TempDir(), precision+".duckdb")
-	mustRun(t, ingest.Options{
-		Engine: e, Prompts: firstOf(w.n, prompts.File(t.Context(), w.prompts)), Path: path,
+	t.Cleanup(func() { e.Close() })
+	_, err = os.Stat(path)
+	w.engine = e
+	w.run = mustRun(t, ingest.Options{
+		Engine: e, Prompts: firstOf(1, prompts.File(t.Context(), w.prompts)), Path: path, Append: err == nil,
 		CreatedAt: created, Version: "test", CommandLine: "go test", PromptSource: "prompts.jsonl", Seed: 3, Database: dbfile.Options{Threads: 1},
-	})
-	check(t, path)
-	db, err := dbfile.OpenReader(t.Context(), path, dbfile.Options{Threads: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	}).RunID
+}
+
+func (w *removing) compare(db *dbfile.DB, tolerance float64) {
+	t := w.T
+	t.Helper()
 	c, err := checkpoint.Open(w.model)
 	if err != nil {
 		t.Fatal(err)
@@ -115,12 +138,11 @@ func (w *removing) compare(precision string, tolerance float64) {
 	layout := m.Layout(schema.Processed)
 	components := layout.Components()
 	worst := 0.0
-	i := 0
-	for p, err := range firstOf(w.n, prompts.File(t.Context(), w.prompts)) {
+	for p, err := range firstOf(1, prompts.File(t.Context(), w.prompts)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x, err := e.Example(p)
+		x, err := w.engine.Example(p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,25 +159,25 @@ func (w *removing) compare(precision string, tolerance float64) {
 					scale = max(scale, math.Abs(v))
 				}
 			}
-			set := setOf(e.Run().Gram, layout.Below(head.Layer))
+			set := setOf(w.engine.Run().Gram, layout.Below(head.Layer))
 			together := m.WithoutSet(run, head.Layer, head.Index, x.Query, x.Key, set)
 			var names []string
 			for _, c := range set {
 				names = append(names, components[c].Label())
 			}
 			for column, at := range removals {
-				got := w.ask(db, fmt.Sprintf("FROM score_without(at := '%s', head := '%s') WHERE example_id = %d", at, head, i), "score_without")
+				got := w.ask(db, fmt.Sprintf("FROM score_without(at := '%s', head := '%s', run := %d)", at, head, w.run), "score_without")
 				if len(got) != len(want) {
 					t.Fatalf("%d rows for %d components", len(got), len(want))
 				}
 				for c, row := range want {
-					worst = max(worst, w.close(fmt.Sprintf("%s: prompt %d, head %s, %s away at the %s", precision, i, head, components[c].Label(), at),
+					worst = max(worst, w.close(fmt.Sprintf("head %s, %s away at the %s", head, components[c].Label(), at),
 						got[components[c].Label()], row[column], tolerance*scale)/scale)
 				}
 				if at == "key" {
-					got = w.ask(db, fmt.Sprintf("FROM prob_without(head := '%s') WHERE example_id = %d", head, i), "prob_without")
+					got = w.ask(db, fmt.Sprintf("FROM prob_without(head := '%s', run := %d)", head, w.run), "prob_without")
 					for c, row := range want {
-						w.close(fmt.Sprintf("%s: prompt %d, head %s, probability with %s away at the %s", precision, i, head, components[c].Label(), at),
+						w.close(fmt.Sprintf("head %s, probability with %s away at the %s", head, components[c].Label(), at),
 							got[components[c].Label()], row[len(removals)+column], tolerance*scale)
 					}
 				}
@@ -163,17 +185,16 @@ func (w *removing) compare(precision string, tolerance float64) {
 					continue
 				}
 				list := "['" + strings.Join(names, "', '") + "']"
-				got = w.ask(db, fmt.Sprintf("FROM score_without(component := %s, at := '%s', head := '%s') WHERE example_id = %d", list, at, head, i), "score_without")
-				worst = max(worst, w.close(fmt.Sprintf("%s: prompt %d, head %s, %s away at the %s", precision, i, head, list, at),
+				got = w.ask(db, fmt.Sprintf("FROM score_without(component := %s, at := '%s', head := '%s', run := %d)", list, at, head, w.run), "score_without")
+				worst = max(worst, w.close(fmt.Sprintf("head %s, %s away at the %s", head, list, at),
 					got[strings.Join(names, " + ")], together[column], tolerance*max(scale, math.Abs(together[column])))/scale)
 			}
 		}
-		i++
 	}
-	t.Logf("%s: largest difference %.2g of the largest number", precision, worst)
+	t.Logf("largest difference %.2g of the largest number", worst)
 }
 
-// setOf is a set of the components that have inner products: all but one of those below a layer.
+// setOf returns the components with inner products below a layer, except one.
 func setOf(gram []int, below int) []int {
 	var set []int
 	for _, c := range gram {
@@ -184,7 +205,7 @@ func setOf(gram []int, below int) []int {
 	return slices.Clone(set[:max(0, len(set)-1)])
 }
 
-// ask gives a column by component.
+// ask returns a column by component.
 func (w *removing) ask(db *dbfile.DB, from, column string) map[string]float64 {
 	t := w.T
 	t.Helper()
@@ -216,15 +237,15 @@ func (w *removing) close(what string, got, want, tolerance float64) float64 {
 	return math.Abs(got - want)
 }
 
-// TestProbWithout removes components at the query, where the scores of all keys change. What they add to each of
-// them comes from a run in which every position of a prompt is once the key.
+// TestProbWithout removes components at the query, where the scores of all keys change. The contributions to
+// each of these scores come from a run in which every position of a prompt is the key once.
 func TestProbWithout(t *testing.T) {
 	t.Parallel()
 	for folder, head := range map[string]schema.Head{"gpt2": {Layer: 2, Index: 1}, "qwen3": {Layer: 2, Index: 3}, "gemma2": {Layer: 2, Index: 3}, "gpt-oss": {Layer: 3, Index: 2}, "olmo2": {Layer: 2, Index: 2}} {
 		t.Run(folder, func(t *testing.T) {
 			t.Parallel()
 			dir := reference(t, "families", folder)
-			w := &removing{T: t, model: filepath.Join(dir, "model"), prompts: filepath.Join(dir, "prompts.jsonl"), n: 1, heads: []schema.Head{head}}
+			w := &removing{T: t, model: filepath.Join(dir, "model"), prompts: filepath.Join(dir, "prompts.jsonl"), heads: []schema.Head{head}}
 			w.everyKey(1e-6)
 		})
 	}
@@ -250,7 +271,7 @@ func (w *removing) everyKey(tolerance float64) {
 		}
 		for key := range x.Query + 1 {
 			p.Key, p.Baseline = schema.AtIndex(key), schema.Position{}
-			if _, err := e.Example(p); err == nil { // else out of the head's window
+			if _, err := e.Example(p); err == nil { // otherwise the key is outside the head's window
 				list = append(list, p)
 			}
 		}
@@ -310,7 +331,7 @@ func (w *removing) everyKey(tolerance float64) {
 			}
 		}
 	}
-	// Frozen, a score loses its contribution and no more.
+	// With frozen norms, a score loses exactly its contribution.
 	var off float64
 	if err := db.SQL().QueryRowContext(t.Context(), `SELECT max(abs(s.score - s.score_without - c.score)) FROM score_without(norm := 'frozen', at := 'query') AS s
 		JOIN contribution_unsplit AS c ON c.run_id = s.run_id AND c.example_id = s.example_id AND c.head = s.head AND c.component = s.component AND c.side = 'query'`).Scan(&off); err != nil {

@@ -9,7 +9,7 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// TestLastNumber: a file whose runs have the last of all numbers takes no more of them, and is left as it was.
+// TestLastNumber checks that a file with the largest possible run_id takes no more runs and is not changed.
 func TestLastNumber(t *testing.T) {
 	t.Parallel()
 	o := options(t, newFake(head1), 3)

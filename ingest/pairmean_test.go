@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ducklens/engine"
 	"ducklens/ingest"
 	"ducklens/ingest/prompts"
@@ -20,10 +18,10 @@ import (
 	"ducklens/schema/schematest"
 )
 
-// twoHeads are two heads of the demo model, in layers of different depth.
+// twoHeads are two heads of the demo model, in different layers.
 var twoHeads = []schema.Head{{Layer: 3, Index: 1}, {Layer: 2, Index: 0}}
 
-// quadrantColumns names the columns of four quadrants, each in a form such as avg(score_%s).
+// quadrantColumns lists columns for the four quadrants, each in forms such as avg(score_%s).
 func quadrantColumns(forms ...string) string {
 	var list []string
 	for _, form := range forms {
@@ -34,7 +32,8 @@ func quadrantColumns(forms ...string) string {
 	return strings.Join(list, ", ")
 }
 
-// TestPairMeans: the means are those of the pairs, stored or multiplied out, and do not depend on which of them the run has.
+// TestPairMeans checks that the means are those of the pairs, stored or multiplied out, and do not depend on
+// which of the two the run stores.
 func TestPairMeans(t *testing.T) {
 	t.Parallel()
 	var first []string
@@ -42,12 +41,12 @@ func TestPairMeans(t *testing.T) {
 		o.Heads = twoHeads
 		run := realOptions(t, 12, o)
 		mustRun(t, run)
-		const whole = " | 0 | 4 | 12 | 12 | " // under none and none
+		const whole = " | 0 | 4 | 12 | 12 | " // without bases
 		check(t, run.Path)
 		rows := tables(t, run.Path)
 		means := rows["pair_mean_wide"]
-		// Layer 3 of the demo model has 2 + 3*6 writers below it, layer 2 2 + 2*6; two query bases, one key basis, and none with none where
-		// there are factors.
+		// Layer 3 of the demo model has 2 + 3*6 writers below it, layer 2 has 2 + 2*6. There are two query
+		// bases and one key basis, and the pair without bases if the run has factors.
 		want := 2
 		if o.Factors {
 			want = 3
@@ -62,15 +61,15 @@ func TestPairMeans(t *testing.T) {
 		if first == nil {
 			first = split
 		}
-		if diff := cmp.Diff(first, split); diff != "" {
+		if diff := differ(first, split); diff != "" {
 			t.Errorf("%s changes the means:\n%.2000s", name, diff)
 		}
 
-		source, found := "pair_contribution_wide", len(split) // stored pairs are split, where there are bases that split them
+		source, found := "pair_contribution_wide", len(split) // stored pairs are split if there are bases that split them
 		if !o.Pairs {
 			source, found = "pair_wide", len(means)
 		}
-		db, err := dbfile.OpenReader(t.Context(), run.Path, dbfile.Options{Threads: 1})
+		db, err := dbfile.OpenFor(t.Context(), run.Path, dbfile.Options{Threads: 1}, "pair_mean_wide", "pair_wide", "pair_contribution_wide")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,13 +91,14 @@ func TestPairMeans(t *testing.T) {
 	}
 }
 
-// TestPairMeansFromStoredFactors: fed with the factors of the file, in example order, the means come out bit for bit the same.
+// TestPairMeansFromStoredFactors computes the means from the factors of the file, in the order of examples,
+// and expects the same bits.
 func TestPairMeansFromStoredFactors(t *testing.T) {
 	t.Parallel()
 	o := realOptions(t, 9, engine.Options{Heads: twoHeads, Factors: true})
 	o.BatchPrompts = 4
 	mustRun(t, o)
-	db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{Threads: 1})
+	db, err := dbfile.OpenFor(t.Context(), o.Path, dbfile.Options{Threads: 1}, storedTables...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestPairMeansFromStoredFactors(t *testing.T) {
 	}
 }
 
-// storedFactors reads the factors of one head on one example, the baseline first.
+// storedFactors reads the factors of one head on one example, those of the baseline first.
 func storedFactors(t *testing.T, db *dbfile.DB, example int, head schema.Head) (list []schema.Factors) {
 	t.Helper()
 	for _, from := range []struct {
@@ -210,7 +210,7 @@ func each(t *testing.T, db *dbfile.DB, query string, f func(*sql.Rows) error) {
 	}
 }
 
-// list32 takes a list from the driver.
+// list32 scans a list of floats.
 type list32 []float32
 
 func (l *list32) Scan(src any) error {
@@ -224,7 +224,7 @@ func (l *list32) Scan(src any) error {
 	return nil
 }
 
-// mixed gives n ioi prompts, of which those at the indices have no baseline.
+// mixed returns n ioi prompts; those at the given indices have no baseline.
 func mixed(o *ingest.Options, n int, bare ...int) {
 	o.Prompts = func(yield func(schema.Prompt, error) bool) {
 		i := 0
@@ -240,8 +240,8 @@ func mixed(o *ingest.Options, n int, bare ...int) {
 	}
 }
 
-// TestBaselineMissingLate: one prompt without a baseline, behind those that the engine is shown, costs the run the default bases
-// that need one, and its differences their row.
+// TestBaselineMissingLate has one prompt without a baseline, after those that the engine sees first. The run
+// then lacks the default bases that need a baseline, and the means of differences count one prompt less.
 func TestBaselineMissingLate(t *testing.T) {
 	t.Parallel()
 	o := realOptions(t, 0, everything(engine.Options{Heads: twoHeads}))
@@ -264,14 +264,14 @@ func TestBaselineMissingLate(t *testing.T) {
 	}
 }
 
-// TestNoBaselines: without any, there are scores but no differences.
+// TestNoBaselines checks that a run without baselines has means of scores but not of differences.
 func TestNoBaselines(t *testing.T) {
 	t.Parallel()
 	o := realOptions(t, 0, everything(engine.Options{Heads: twoHeads}))
 	mixed(&o, 2, 0, 1)
 	mustRun(t, o)
 	check(t, o.Path)
-	db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{Threads: 1})
+	db, err := dbfile.OpenFor(t.Context(), o.Path, dbfile.Options{Threads: 1}, "pair_mean_wide", "key_factor", "key_axis", "key_coordinate", "substitution", "projection")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +287,7 @@ func TestNoBaselines(t *testing.T) {
 	}
 }
 
-// TestOnePrompt: a mean of one has no standard error.
+// TestOnePrompt checks that a mean over one prompt has no standard error.
 func TestOnePrompt(t *testing.T) {
 	t.Parallel()
 	o := realOptions(t, 1, engine.Options{Heads: twoHeads, Factors: true})
@@ -300,7 +300,8 @@ func TestOnePrompt(t *testing.T) {
 	}
 }
 
-// TestRandomNames: names are drawn if there are any; the convention decides on the space in front.
+// TestRandomNames checks that names are drawn if any are given, and that the convention decides on the
+// leading space.
 func TestRandomNames(t *testing.T) {
 	t.Parallel()
 	names := prompts.IOI().Names
@@ -308,7 +309,7 @@ func TestRandomNames(t *testing.T) {
 		o := realOptions(t, 8, engine.Options{Heads: twoHeads, Substitutions: true, Convention: convention})
 		mustRun(t, o)
 		check(t, o.Path)
-		db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{Threads: 1})
+		db, err := dbfile.OpenFor(t.Context(), o.Path, dbfile.Options{Threads: 1}, "example")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -351,7 +352,8 @@ func TestRandomNames(t *testing.T) {
 	nothingBeside(t, o.Path)
 }
 
-// TestProbe: the engine is shown the first examples, whatever the batches, and the first one without a baseline.
+// TestProbe checks that the engine sees the first examples, whatever the batches, and the first one without a
+// baseline.
 func TestProbe(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -389,7 +391,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestBadRows: rows that cannot be are refused, with the example and the head.
+// TestBadRows checks that invalid rows are refused with an error that names the example and the head.
 func TestBadRows(t *testing.T) {
 	t.Parallel()
 	factors := func(value float32) []schema.Factors {
@@ -409,7 +411,7 @@ func TestBadRows(t *testing.T) {
 		"infinite":   {func(h *schema.HeadResult) { h.Factors = factors(float32(math.Inf(-1))) }, dbfile.ErrConstraint, "factors of the query side"},
 		"image":      {func(h *schema.HeadResult) { h.Factors[1].Axes[0].Image[1] = float32(math.NaN()) }, dbfile.ErrConstraint, "factors of the key side"},
 		"coordinate": {func(h *schema.HeadResult) { h.Factors[1].Coordinates[1] = float32(math.Inf(1)) }, dbfile.ErrConstraint, "factors of the key side"},
-		"half":       {func(h *schema.HeadResult) { h.Factors = factors(1)[:1] }, nil, "want those of the query and of the key"},
+		"half":       {func(h *schema.HeadResult) { h.Factors = factors(1)[:1] }, nil, "want factors of the query and of the key"},
 		"other set":  {func(h *schema.HeadResult) { h.Factors[1].Components = []int{0, 3} }, nil, "pair table of 2 and 2 components"},
 		"sure": {func(h *schema.HeadResult) {
 			h.Substitutions = []schema.Substitution{{Vector: "x", Prob: float32(math.Inf(1))}}
@@ -448,7 +450,8 @@ func TestBadRows(t *testing.T) {
 	}
 }
 
-// TestKeepsMeans: means of pairs are kept for heads of models of GPT-2 small's size, and not for those of much larger ones.
+// TestKeepsMeans checks that means of pairs are stored for heads of models of GPT-2 small's size, but not for
+// much larger ones.
 func TestKeepsMeans(t *testing.T) {
 	t.Parallel()
 	run := func(layers, heads, targets int, with schema.Run) schema.Run {

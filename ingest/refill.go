@@ -8,9 +8,9 @@ import (
 	"ducklens/schema"
 )
 
-// refillMeans feeds the means of pairs with what the file has of a resumed run. Means are not kept from batch to batch, so that a
-// batch stays one append: they are gathered anew from the stored factors, or from the stored pairs, which gives the same bits
-// as gathering them on the way did.
+// refillMeans accumulates the means of pairs over the stored examples of a resumed run. Partial means are not
+// stored with each batch, because a batch would then update rows instead of only appending some. Computing
+// them again from the stored factors, or from the stored pairs, gives the same bits.
 func (w *writer) refillMeans(ctx context.Context) error {
 	if !w.run.PairMeans {
 		return nil
@@ -34,7 +34,8 @@ func (w *writer) refillMeans(ctx context.Context) error {
 		for _, head := range w.run.Heads {
 			h := byHead[w.headID(head.Head)]
 			if h == nil {
-				return fmt.Errorf("%s %s: %w: none for head %s on example %d", r.op, w.opts.Path, ErrCounts, head, example)
+				return fmt.Errorf("%s %s: %w: none for head %s on example %d", r.op, w.opts.Path, ErrCounts,
+					head, example)
 			}
 			h.Head = head.Head
 			if err := w.means.Add(h); err != nil {
@@ -45,19 +46,21 @@ func (w *writer) refillMeans(ctx context.Context) error {
 	return nil
 }
 
-// refill reads what means are made of.
+// refill reads the inputs of the means.
 type refill struct {
 	w     *writer
 	op    string
-	index map[int32]int // of components, by their numbers in the file
+	index map[int32]int // index of each component, by its id in the file
 }
 
-// query calls f for every row of a query about an example; its rows are sorted by head, and components are in their order.
-func (r *refill) query(ctx context.Context, example int, f func(*sql.Rows) error, query, orderBy string) error {
-	return r.w.each(ctx, r.op, f, query+" WHERE t.run_id = $1 AND t.example_id = $2 ORDER BY t.head_id, "+orderBy, r.w.summary.RunID, example)
+// query calls f for every row of a query about an example. Rows are sorted by head and then by orderBy.
+func (r *refill) query(ctx context.Context, example int, f func(*sql.Rows) error,
+	query, orderBy string) error {
+	return r.w.each(ctx, r.op, f, query+" WHERE t.run_id = $1 AND t.example_id = $2 "+
+		"ORDER BY t.head_id, "+orderBy, r.w.summary.RunID, example)
 }
 
-// inOrder joins the place of a component among those of the run.
+// inOrder joins the ordinal of each component within the run.
 const inOrder = " AS t JOIN run_component AS o ON o.run_id = t.run_id AND o.component_id = t.component_id"
 
 // factors reads the factors of an example by head.
@@ -84,18 +87,21 @@ func (r *refill) factors(ctx context.Context, example int, byHead map[int32]*sch
 			f := sides[head]
 			f.Components, f.Vectors = append(f.Components, r.index[component]), append(f.Vectors, vector...)
 			return nil
-		}, "SELECT t.head_id, t.component_id, t."+from.vector+" FROM "+from.side+"_factor"+inOrder, "o.ordinal"); err != nil {
+		}, "SELECT t.head_id, t.component_id, t."+from.vector+" FROM "+from.side+"_factor"+inOrder,
+			"o.ordinal"); err != nil {
 			return err
 		}
 		if err := r.query(ctx, example, func(rows *sql.Rows) error {
 			var head int32
 			var a schema.Axis
-			if err := rows.Scan(&head, &a.Basis, &a.Number, (*floats)(&a.Image)); err != nil || a.Image == nil || sides[head] == nil {
+			if err := rows.Scan(&head, &a.Basis, &a.Number, (*floats)(&a.Image)); err != nil ||
+				a.Image == nil || sides[head] == nil {
 				return err
 			}
 			sides[head].Axes = append(sides[head].Axes, a)
 			return nil
-		}, "SELECT t.head_id, t.basis_id, t.axis, t."+from.image+" FROM "+from.side+"_axis AS t", "t.basis_id, t.axis"); err != nil {
+		}, "SELECT t.head_id, t.basis_id, t.axis, t."+from.image+" FROM "+from.side+"_axis AS t",
+			"t.basis_id, t.axis"); err != nil {
 			return err
 		}
 		if err := r.query(ctx, example, func(rows *sql.Rows) error {
@@ -106,11 +112,12 @@ func (r *refill) factors(ctx context.Context, example int, byHead map[int32]*sch
 			}
 			sides[head].Coordinates = append(sides[head].Coordinates, x.V)
 			return nil
-		}, "SELECT t.head_id, t."+from.coordinate+" FROM "+from.side+"_coordinate"+inOrder, "o.ordinal, t.basis_id, t.axis"); err != nil {
+		}, "SELECT t.head_id, t."+from.coordinate+" FROM "+from.side+"_coordinate"+inOrder,
+			"o.ordinal, t.basis_id, t.axis"); err != nil {
 			return err
 		}
 		for head, f := range sides {
-			if f.DHead > 0 { // there is a baseline, or it is no matter of one
+			if f.DHead > 0 { // 0 for baseline factors if the example has no baseline
 				at(byHead, head).Factors = append(at(byHead, head).Factors, *f)
 			}
 		}
@@ -125,8 +132,8 @@ func (r *refill) pairs(ctx context.Context, example int, byHead map[int32]*schem
 		var queryBasis, keyBasis int
 		var score [4]float32
 		var baseline [4]sql.Null[float32]
-		if err := rows.Scan(&head, &queryID, &keyID, &queryBasis, &keyBasis, &score[0], &score[1], &score[2], &score[3],
-			&baseline[0], &baseline[1], &baseline[2], &baseline[3]); err != nil {
+		if err := rows.Scan(&head, &queryID, &keyID, &queryBasis, &keyBasis, &score[0], &score[1],
+			&score[2], &score[3], &baseline[0], &baseline[1], &baseline[2], &baseline[3]); err != nil {
 			return err
 		}
 		queryComponent, keyComponent := r.index[queryID], r.index[keyID]
@@ -145,7 +152,8 @@ func (r *refill) pairs(ctx context.Context, example int, byHead map[int32]*schem
 		}
 		t.Score = append(t.Score, score)
 		if baseline[0].Valid {
-			t.Baseline = append(t.Baseline, [4]float32{baseline[0].V, baseline[1].V, baseline[2].V, baseline[3].V})
+			t.Baseline = append(t.Baseline, [4]float32{baseline[0].V, baseline[1].V, baseline[2].V,
+				baseline[3].V})
 		}
 		return nil
 	}, `SELECT t.head_id, t.query_component_id, t.key_component_id, t.query_basis_id, t.key_basis_id,
@@ -160,16 +168,19 @@ func (r *refill) pairs(ctx context.Context, example int, byHead map[int32]*schem
 	}
 	for head, h := range byHead {
 		for _, t := range h.Pairs {
-			if want := len(t.QueryComponents) * len(t.KeyComponents); len(t.Score) != want || len(t.Baseline) != 0 && len(t.Baseline) != want {
-				return fmt.Errorf("%s %s: %w: a table of head number %d on example %d has %d scores and %d baselines, want %d by %d", r.op, r.w.opts.Path, ErrCounts,
-					head, example, len(t.Score), len(t.Baseline), len(t.QueryComponents), len(t.KeyComponents))
+			if want := len(t.QueryComponents) * len(t.KeyComponents); len(t.Score) != want ||
+				len(t.Baseline) != 0 && len(t.Baseline) != want {
+				return fmt.Errorf("%s %s: %w: a table of head number %d on example %d has %d scores and %d "+
+					"baselines, want %d by %d", r.op, r.w.opts.Path, ErrCounts,
+					head, example, len(t.Score), len(t.Baseline), len(t.QueryComponents),
+					len(t.KeyComponents))
 			}
 		}
 	}
 	return nil
 }
 
-// at gives the result of a head, a new one if there is none.
+// at returns the result of a head, and creates it if there is none.
 func at(byHead map[int32]*schema.HeadResult, head int32) *schema.HeadResult {
 	if byHead[head] == nil {
 		byHead[head] = &schema.HeadResult{}
@@ -177,10 +188,10 @@ func at(byHead map[int32]*schema.HeadResult, head int32) *schema.HeadResult {
 	return byHead[head]
 }
 
-// floats takes a FLOAT[] from the driver; NULL is nil.
+// floats scans a FLOAT[]; NULL becomes nil.
 type floats []float32
 
-// Scan is that of [sql.Scanner].
+// Scan implements [sql.Scanner].
 func (f *floats) Scan(from any) error {
 	if from == nil {
 		*f = nil

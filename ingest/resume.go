@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -14,10 +15,10 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// ErrNotResumable is wrapped when a file has no run that could be resumed as asked.
+// ErrNotResumable is wrapped by the error for a file without a run that the options could resume.
 var ErrNotResumable = errors.New("nothing to resume")
 
-// Difference is one thing in which a run that was begun and the one that should continue it are not alike.
+// Difference is one option or property in which the stored run and the requested one differ.
 type Difference struct {
 	What         string // model, prompts, seed, ...
 	Begun, Asked string
@@ -25,13 +26,14 @@ type Difference struct {
 
 func (d Difference) String() string { return fmt.Sprintf("%s %s, now %s", d.What, d.Begun, d.Asked) }
 
-// DifferentError is the error of a resumption that would not continue the run that was begun: its rows would
-// belong to two runs.
+// DifferentError is the error for resuming a run with other options than it was begun with. Continuing it
+// would mix the rows of two runs.
 type DifferentError struct {
 	Path        string
 	RunID       int
-	CommandLine string // that began the run
+	CommandLine string // of the stored run
 	Differences []Difference
+	Shard       bool // the stored run is a complete shard that was to be computed; nothing is resumed
 }
 
 func (e *DifferentError) Error() string {
@@ -39,45 +41,60 @@ func (e *DifferentError) Error() string {
 	for i, d := range e.Differences {
 		list[i] = d.String()
 	}
-	return fmt.Sprintf("resume run %d of %s: it was begun otherwise: %s", e.RunID, e.Path, strings.Join(list, "; "))
+	if e.Shard {
+		return fmt.Sprintf("%s is there and is another shard: %s", e.Path, strings.Join(list, "; "))
+	}
+	return fmt.Sprintf("resume run %d of %s: it was begun with other options: %s", e.RunID, e.Path,
+		strings.Join(list, "; "))
 }
 
-// Unwrap gives [ErrNotResumable].
+// Unwrap returns [ErrNotResumable].
 func (e *DifferentError) Unwrap() error { return ErrNotResumable }
 
-// Hint gives the command that began the run.
+// Hint names the command that began the run.
 func (e *DifferentError) Hint() string {
-	// A stranger's file may put anything here.
-	if e.CommandLine == "" || strings.ContainsFunc(e.CommandLine, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	// The command line comes from the file, which may be untrusted: print it only if it is printable.
+	strange := e.CommandLine == "" || strings.ContainsFunc(e.CommandLine,
+		func(r rune) bool { return !unicode.IsPrint(r) })
+	if e.Shard {
+		const advice = "give the same options, choose another name, or replace the file with --force"
+		if strange {
+			return advice
+		}
+		return fmt.Sprintf("it was made with: %s\n%s", e.CommandLine, advice)
+	}
+	if strange {
 		return "give the options that the run was begun with, or add another run with --append"
 	}
-	return fmt.Sprintf("it was begun with: %s\ngive the same and --resume, or add another run with --append", e.CommandLine)
+	return fmt.Sprintf("it was begun with: %s\ngive the same and --resume, or add another run with --append",
+		e.CommandLine)
 }
 
-// noneError is the error of a resumption in a file whose runs are all complete.
+// noneError is the error for resuming a run in a file whose runs are all complete.
 type noneError struct {
 	path string
 	runs int
 }
 
 func (e *noneError) Error() string {
-	return fmt.Sprintf("resume a run of %s: %v: each of its runs (%d) is complete", e.path, ErrNotResumable, e.runs)
+	return fmt.Sprintf("resume a run of %s: %v: each of its runs (%d) is complete", e.path,
+		ErrNotResumable, e.runs)
 }
 
-// Unwrap gives [ErrNotResumable].
+// Unwrap returns [ErrNotResumable].
 func (e *noneError) Unwrap() error { return ErrNotResumable }
 
 // Hint says what can be done with such a file.
 func (e *noneError) Hint() string { return "--append adds another run to it" }
 
-// resumed is what the file has of a run that is continued.
+// resumed describes the stored part of a run that is continued.
 type resumed struct {
 	runID    int
-	prompts  int // numbers 0 to prompts-1 are there
-	examples int // and their edges, numbers 0 to examples-1
+	prompts  int // ids 0 to prompts-1 are stored
+	examples int // ids 0 to examples-1 are stored
 }
 
-// count gives the number of prompts that need not be computed.
+// count returns the number of prompts that need not be computed again.
 func (r *resumed) count() int {
 	if r == nil {
 		return 0
@@ -85,7 +102,8 @@ func (r *resumed) count() int {
 	return r.prompts
 }
 
-// resume opens the file and takes up the run that is to be continued. A file without any run is left to a new one.
+// resume opens the file and continues a matching unfinished run. If the file has no runs, it closes it and
+// sets Append, so that a new run begins.
 func (w *writer) resume(ctx context.Context) (err error) {
 	if w.db, err = dbfile.OpenWriter(ctx, w.opts.Path, w.opts.Database); err != nil {
 		return err
@@ -103,7 +121,7 @@ func (w *writer) resume(ctx context.Context) (err error) {
 		return err
 	}
 	if runs == 0 {
-		// Killed between making the file and the first batch.
+		// The process died between creating the file and committing the first batch.
 		w.opts.Append = true
 		return w.release()
 	}
@@ -142,7 +160,7 @@ func (w *writer) release() error {
 	return err
 }
 
-// unfinished lists the runs that are not complete, the last first.
+// unfinished lists the incomplete runs, the last one first.
 func (w *writer) unfinished(ctx context.Context) (ids []int, err error) {
 	err = w.each(ctx, "look for unfinished runs in", func(rows *sql.Rows) error {
 		var id int
@@ -153,16 +171,18 @@ func (w *writer) unfinished(ctx context.Context) (ids []int, err error) {
 	return ids, err
 }
 
-// compare tells whether an unfinished run is the one that the options ask for, and makes it the writer's.
+// compare checks that an unfinished run is the one that the options describe. If it is, the writer continues
+// it.
 func (w *writer) compare(ctx context.Context, id int) error {
 	op := "read run " + strconv.Itoa(id) + " of"
 	var begun schema.Run
 	var modelKey, convention, processing string
 	var prompts sql.NullInt64
 	var promptsSHA, options sql.NullString
-	if err := w.scan(ctx, op, []any{&w.summary.ModelID, &begun.Model.Name, &modelKey, &begun.Model.SHA256, &begun.Version, &begun.CommandLine,
-		&begun.Seed, &begun.BOS, &convention, &processing, &begun.Precision, &begun.BLAS,
-		&begun.Factors, &begun.Pairs, &begun.PairMeans, &begun.Logits, &options, &prompts, &promptsSHA},
+	if err := w.scan(ctx, op, []any{&w.summary.ModelID, &begun.Model.Name, &modelKey, &begun.Model.SHA256,
+		&begun.Version, &begun.CommandLine, &begun.Seed, &begun.BOS, &convention, &processing,
+		&begun.Precision, &begun.BLAS, &begun.Factors, &begun.Pairs, &begun.PairMeans, &begun.Logits,
+		&options, &prompts, &promptsSHA},
 		`SELECT r.model_id, m.name, m.key, m.sha256, r.ducklens_version, r.command_line,
 		r.seed, r.bos, r.convention::VARCHAR, r.processing::VARCHAR, r.precision, r.blas,
 		r.factors, r.pairs, r.pair_means, r.logits, r.options, r.n_prompts, r.prompts_sha256
@@ -175,9 +195,11 @@ func (w *writer) compare(ctx context.Context, id int) error {
 		query string
 	}{
 		{&heads, "SELECT layer || '.' || head FROM head WHERE run_id = $1 ORDER BY ordinal"},
-		{&bases, "SELECT side || ' ' || name || ' (' || kind || ' of ' || dimension || ': ' || description || ')' FROM basis WHERE run_id = $1 ORDER BY basis_id"},
+		{&bases, "SELECT side || ' ' || name || ' (' || kind || ' of ' || dimension || ': ' || description " +
+			"|| ')' FROM basis WHERE run_id = $1 ORDER BY basis_id"},
 		{&movers, "SELECT label FROM mover WHERE run_id = $1 ORDER BY ordinal"},
-		{&components, "SELECT c.label FROM run_component AS r JOIN component AS c ON c.component_id = r.component_id WHERE r.run_id = $1 ORDER BY r.ordinal"},
+		{&components, "SELECT c.label FROM run_component AS r JOIN component AS c " +
+			"ON c.component_id = r.component_id WHERE r.run_id = $1 ORDER BY r.ordinal"},
 	} {
 		if err := w.each(ctx, op, func(rows *sql.Rows) error {
 			var s string
@@ -196,14 +218,16 @@ func (w *writer) compare(ctx context.Context, id int) error {
 			list = append(list, Difference{what, b, a})
 		}
 	}
-	sameModel := modelKey == schema.ModelKey(now.Model) // a folder may be renamed
+	// The name may differ, because a folder may be renamed.
+	sameModel := modelKey == schema.ModelKey(now.Model)
 	switch {
 	case sameModel:
 		differ("components", strings.Join(components, ", "), joined(now.Components, schema.Component.Label))
 	case begun.Model.SHA256 == now.Model.SHA256:
 		differ("model", begun.Model.Name, now.Model.Name+" with the same weights and another configuration")
 	default:
-		differ("model", begun.Model.Name+" with SHA-256 "+begun.Model.SHA256, now.Model.Name+" with SHA-256 "+now.Model.SHA256)
+		differ("model", begun.Model.Name+" with SHA-256 "+begun.Model.SHA256,
+			now.Model.Name+" with SHA-256 "+now.Model.SHA256)
 	}
 	switch {
 	case !prompts.Valid || !promptsSHA.Valid:
@@ -218,23 +242,30 @@ func (w *writer) compare(ctx context.Context, id int) error {
 	differ("convention", convention, now.Convention)
 	differ("processing", processing, now.Processing)
 	differ("precision", begun.Precision, now.Precision)
-	differ("blas", begun.BLAS, now.BLAS) // another provider gives other bits; another number of threads does not
+	// Another provider gives other bits; another number of threads does not.
+	differ("blas", begun.BLAS, now.BLAS)
 	differ("ducklens version", begun.Version, now.Version)
 	differ("factors", begun.Factors, now.Factors)
 	differ("pairs", begun.Pairs, now.Pairs)
 	differ("logits", begun.Logits, now.Logits)
-	differ("options", options.String, now.Options)
+	shard, rest, err := schema.CutShard(options.String)
+	if err != nil {
+		return dbfile.Fail(op, w.opts.Path, err)
+	}
+	differ("shard", cmp.Or(shard.String(), "none"), cmp.Or(now.Shard.String(), "none"))
+	differ("options", rest, now.Options)
 	differ("heads", strings.Join(heads, ", "), joined(now.Heads, schema.Target.String))
 	differ("movers", strings.Join(movers, ", "), joined(now.Movers, schema.Head.String))
 	list = append(list, basesDiffer(bases, now.Bases)...)
 	if len(list) > 0 {
-		return &DifferentError{Path: w.opts.Path, RunID: id, CommandLine: begun.CommandLine, Differences: list}
+		return &DifferentError{Path: w.opts.Path, RunID: id, CommandLine: begun.CommandLine,
+			Differences: list, Shard: !now.Shard.Whole()}
 	}
 	w.resumed, w.summary.RunID, w.run.PairMeans = &resumed{runID: id}, id, begun.PairMeans
 	return nil
 }
 
-// basesDiffer names the bases that only one of two lists has, or says that their order differs.
+// basesDiffer returns the bases that only one of the lists has, or a difference in their order.
 func basesDiffer(begun []string, asked []schema.Basis) (list []Difference) {
 	now := make([]string, len(asked))
 	for i, b := range asked {
@@ -262,7 +293,7 @@ func basesDiffer(begun []string, asked []schema.Basis) (list []Difference) {
 	return []Difference{{"bases", was, is}}
 }
 
-// joined writes a list.
+// joined formats a list.
 func joined[T any](list []T, text func(T) string) string {
 	words := make([]string, len(list))
 	for i, v := range list {
@@ -271,7 +302,7 @@ func joined[T any](list []T, text func(T) string) string {
 	return strings.Join(words, ", ")
 }
 
-// takeUp brings the writer to where it was when the last batch was committed.
+// takeUp restores the state that the writer had after the last committed batch.
 func (w *writer) takeUp(ctx context.Context) (err error) {
 	old := w.resumed
 	op := "read run " + strconv.Itoa(old.runID) + " of"
@@ -296,20 +327,24 @@ func (w *writer) takeUp(ctx context.Context) (err error) {
 	}
 	w.summary.MaxClosure = w.closure
 	old.prompts, old.examples = int(w.rows[tablePrompt]), int(w.rows[tableEdge])
-	if scores := int64(old.examples) * int64(len(w.run.Heads)); last+1 != old.examples || w.rows[tableScore] != scores {
-		return fmt.Errorf("resume run %d of %s: %w: %d examples, the last number %d, with %d scores, want numbers 0 to %d with %d scores",
-			old.runID, w.opts.Path, ErrCounts, old.examples, last, w.rows[tableScore], old.examples-1, scores)
+	if scores := int64(old.examples) * int64(len(w.run.Heads)); last+1 != old.examples ||
+		w.rows[tableScore] != scores {
+		return fmt.Errorf("resume run %d of %s: %w: %d examples, the last number %d, with %d scores, "+
+			"want numbers 0 to %d with %d scores", old.runID, w.opts.Path, ErrCounts, old.examples, last,
+			w.rows[tableScore], old.examples-1, scores)
 	}
 	if lastPrompt+1 != old.prompts || old.prompts > w.run.Prompts {
-		return fmt.Errorf("resume run %d of %s: %w: %d prompts, the last number %d, want numbers 0 to %d of at most %d",
-			old.runID, w.opts.Path, ErrCounts, old.prompts, lastPrompt, old.prompts-1, w.run.Prompts)
+		return fmt.Errorf("resume run %d of %s: %w: %d prompts, the last number %d, "+
+			"want numbers 0 to %d of at most %d", old.runID, w.opts.Path, ErrCounts, old.prompts, lastPrompt,
+			old.prompts-1, w.run.Prompts)
 	}
 	w.summary.Prompts, w.summary.Examples, w.summary.Resumed = old.prompts, old.examples, old.prompts
 	return w.refillMeans(ctx)
 }
 
 // each calls f for every row of a query.
-func (w *writer) each(ctx context.Context, op string, f func(*sql.Rows) error, query string, args ...any) (err error) {
+func (w *writer) each(ctx context.Context, op string, f func(*sql.Rows) error, query string,
+	args ...any) (err error) {
 	rows, err := w.conn.QueryContext(ctx, query, args...)
 	if err != nil {
 		return dbfile.Wrap(op, w.opts.Path, err)

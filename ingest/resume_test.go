@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ducklens/engine"
 	"ducklens/ingest"
 	"ducklens/ingest/prompts"
@@ -26,7 +24,7 @@ func stopAfter(t *testing.T, o ingest.Options, n int) *ingest.Incomplete {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	batches := -1 // the first report is before any
+	batches := -1 // the first report comes before the first batch
 	o.Progress = func(ingest.Progress) {
 		if batches++; batches == n {
 			stop()
@@ -40,23 +38,22 @@ func stopAfter(t *testing.T, o ingest.Options, n int) *ingest.Incomplete {
 	if !strings.Contains(incomplete.Hint(), "--resume") {
 		t.Errorf("hint %q does not say how to resume", incomplete.Hint())
 	}
-	check(t, o.Path, verify.Unfinished)
 	return incomplete
 }
 
-// sameTables fails if two files differ in anything but when and by which command their runs began.
+// sameTables fails if two files differ in anything other than the times and command lines of their runs.
 func sameTables(t *testing.T, got, want string) {
 	t.Helper()
 	a, b := tables(t, got), tables(t, want)
 	for table := range b {
-		if diff := cmp.Diff(b[table], a[table]); diff != "" {
+		if diff := differ(b[table], a[table]); diff != "" {
 			t.Errorf("table %s differs from that of an uninterrupted run:\n%.2000s", table, diff)
 		}
 	}
 }
 
-// TestResume: a run that is continued, even twice and with other batches and threads, ends with the rows of one that was never stopped, with means of pairs
-// from stored factors, from stored pairs and from both.
+// TestResume continues runs twice, with other batches and threads, and expects the rows of an uninterrupted
+// run, with means of pairs from stored factors, from stored pairs and from both.
 func TestResume(t *testing.T) {
 	t.Parallel()
 	for name, with := range map[string]engine.Options{
@@ -77,6 +74,9 @@ func TestResume(t *testing.T) {
 			mixed(&parts, 13, 0, 5)
 			parts.BatchPrompts = 3
 			first := stopAfter(t, parts, 1)
+			if name == "all" { // which has the tables of the others
+				check(t, parts.Path, verify.Unfinished)
+			}
 			if first.Prompts%3 != 0 || first.Prompts == 0 || first.Total != 13 {
 				t.Errorf("stopped after %d of %d examples, want batches of 3", first.Prompts, first.Total)
 			}
@@ -85,6 +85,9 @@ func TestResume(t *testing.T) {
 			mixed(&again, 13, 0, 5)
 			again.Path, again.Resume, again.BatchPrompts = parts.Path, true, 2
 			second := stopAfter(t, again, 1)
+			if name == "all" {
+				check(t, parts.Path, verify.Unfinished)
+			}
 			if second.Prompts <= first.Prompts || second.RunID != first.RunID {
 				t.Errorf("stopped at %d of run %d, then at %d of run %d", first.Prompts, first.RunID, second.Prompts, second.RunID)
 			}
@@ -97,7 +100,7 @@ func TestResume(t *testing.T) {
 			check(t, parts.Path)
 			nothingBeside(t, parts.Path, "run.duckdb")
 
-			// Now it is complete.
+			// The run is complete now.
 			_, err := ingest.Run(t.Context(), again)
 			if !errors.Is(err, ingest.ErrNotResumable) || !strings.Contains(err.Error(), "complete") {
 				t.Errorf("resuming a complete run: %v", err)
@@ -106,13 +109,15 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestResumeRefuses: a run is continued only with what it was begun with, and the error names what differs.
+// TestResumeRefuses checks that a run is continued only with the options that it was begun with, and that the
+// error names the difference.
 func TestResumeRefuses(t *testing.T) {
 	t.Parallel()
 	begin := options(t, newFake(head1, head2), 9)
 	begin.BatchPrompts = 2
 	begin.CommandLine = "ducklens ingest --as-it-was"
 	stopAfter(t, begin, 2)
+	check(t, begin.Path, verify.Unfinished)
 	before := tables(t, begin.Path)
 	for name, c := range map[string]struct {
 		change func(*ingest.Options, *fake)
@@ -124,7 +129,7 @@ func TestResumeRefuses(t *testing.T) {
 			o.Prompts = func(yield func(schema.Prompt, error) bool) {
 				i := 0
 				for p, err := range numbered(9) {
-					if i++; i == 9 { // the last, which the file does not have yet
+					if i++; i == 9 { // the last one, which is not stored yet
 						p.Text = "number 8 follows some another number"
 					}
 					if !yield(p, err) {
@@ -187,7 +192,7 @@ func TestResumeRefuses(t *testing.T) {
 			}
 		})
 	}
-	if diff := cmp.Diff(before, tables(t, begin.Path)); diff != "" {
+	if diff := differAll(before, tables(t, begin.Path)); diff != "" {
 		t.Errorf("a refused resumption has changed the file:\n%s", diff)
 	}
 	for _, wrong := range []func(*ingest.Options){func(o *ingest.Options) { o.Append = true }, func(o *ingest.Options) { o.Force = true }} {
@@ -200,7 +205,7 @@ func TestResumeRefuses(t *testing.T) {
 	}
 }
 
-// TestResumeAmong: of several runs the one that matches is continued, the others stay as they are.
+// TestResumeAmong checks that the matching one of several runs is continued and the others do not change.
 func TestResumeAmong(t *testing.T) {
 	t.Parallel()
 	done := options(t, newFake(head2), 3)
@@ -226,7 +231,8 @@ func TestResumeAmong(t *testing.T) {
 	check(t, done.Path, verify.Unfinished)
 }
 
-// TestResumeEmpty: a run that was stopped before its first batch is begun, where there is no file and where there is one without runs.
+// TestResumeEmpty checks that a run that was stopped before its first batch begins again, whether there is no
+// file or one without runs.
 func TestResumeEmpty(t *testing.T) {
 	t.Parallel()
 	whole := options(t, newFake(head1), 5)
@@ -251,7 +257,8 @@ func TestResumeEmpty(t *testing.T) {
 	sameTables(t, o.Path, whole.Path)
 }
 
-// TestForcedRunStops: a run that is to replace a file and stops leaves that file, and what it has computed beside it.
+// TestForcedRunStops checks that a run that stops before it replaces a file leaves that file unchanged, and
+// its own results in a file beside it.
 func TestForcedRunStops(t *testing.T) {
 	t.Parallel()
 	old := options(t, newFake(head1), 5)
@@ -276,7 +283,7 @@ func TestForcedRunStops(t *testing.T) {
 	if _, err := ingest.Run(t.Context(), o); !errors.Is(err, broken) || !errors.As(err, &stopped) || stopped.Kept != old.Path || stopped.Prompts == 0 {
 		t.Fatalf("a run that stops: %v", err)
 	}
-	if diff := cmp.Diff(before, tables(t, old.Path)); diff != "" {
+	if diff := differAll(before, tables(t, old.Path)); diff != "" {
 		t.Errorf("the old file has changed:\n%s", diff)
 	}
 	nothingBeside(t, old.Path, "run.duckdb", "run.duckdb.unfinished")
@@ -287,7 +294,7 @@ func TestForcedRunStops(t *testing.T) {
 	}
 	sameTables(t, stopped.Path, whole.Path)
 
-	// Another that stops does not take its place.
+	// A second one that stops does not take the name of the first.
 	calls = 0
 	if _, err := ingest.Run(t.Context(), o); !errors.As(err, &stopped) || stopped.Path != old.Path+".unfinished-2" {
 		t.Fatalf("a second run that stops: %v, want it in %s.unfinished-2", err, old.Path)
@@ -295,7 +302,7 @@ func TestForcedRunStops(t *testing.T) {
 	nothingBeside(t, old.Path, "run.duckdb", "run.duckdb.unfinished", "run.duckdb.unfinished-2")
 	sameTables(t, rest.Path, whole.Path)
 
-	// Nor that of a log that lies alone.
+	// Nor does a third one take a name for which only a log exists.
 	log := old.Path + ".unfinished-3.wal"
 	if err := os.WriteFile(log, []byte("another's"), 0o644); err != nil {
 		t.Fatal(err)
@@ -309,13 +316,13 @@ func TestForcedRunStops(t *testing.T) {
 	}
 }
 
-// TestPromptsFingerprint: the fingerprint is in the manifest and belongs to the prompts alone.
+// TestPromptsFingerprint checks that the fingerprint in the manifest depends on the prompts alone.
 func TestPromptsFingerprint(t *testing.T) {
 	t.Parallel()
 	print := func(o ingest.Options) (n int, sha string) {
 		t.Helper()
 		mustRun(t, o)
-		db, err := dbfile.OpenReader(t.Context(), o.Path, dbfile.Options{Threads: 1})
+		db, err := dbfile.OpenFor(t.Context(), o.Path, dbfile.Options{Threads: 1}, "run")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -341,54 +348,58 @@ func TestPromptsFingerprint(t *testing.T) {
 	}
 }
 
-// TestResumeTorn: whole batches are all that is left of a run whose log is torn, and continued, or begun again, it has the rows of one that was never stopped.
+// TestResumeTorn cuts the log of a run. The file then holds whole batches, and a run that is continued or
+// begun again has the rows of an uninterrupted one.
 func TestResumeTorn(t *testing.T) {
 	t.Parallel()
-	const n, batch = 20, 10 // more contributions than a row group
+	const n, batch = 50, 10 // contributions fill more than a row group, and four batches follow the first
 	with := engine.Options{Factors: true, Threads: 1}
 	whole := realOptions(t, n, with)
 	mustRun(t, whole)
-	// The file and its log as they are after each batch.
+	check(t, whole.Path)
+	// The file and its log after each batch but the first, which is in the file when it gets its name.
+	type moment struct {
+		file, log []byte
+		stored    int // prompts before the batch
+	}
+	var moments []moment
 	parts := realOptions(t, n, with)
 	parts.BatchPrompts = batch
-	var files, logs [][]byte
-	parts.Progress = func(ingest.Progress) {
-		file, err := os.ReadFile(parts.Path)
-		if err != nil {
-			return // before the first batch
-		}
+	parts.Progress = func(p ingest.Progress) {
 		log, err := os.ReadFile(parts.Path + ".wal")
+		if err != nil {
+			return
+		}
+		file, err := os.ReadFile(parts.Path)
 		if err != nil {
 			t.Error(err)
 		}
-		files, logs = append(files, file), append(logs, log)
+		moments = append(moments, moment{file, log, p.Prompts - batch})
 	}
 	mustRun(t, parts)
+	if len(moments) < 2 {
+		t.Fatalf("%d moments with a log, want one for each batch but the first", len(moments))
+	}
 	orphans := 0
-	for i := range files {
+	for _, m := range moments[1:2] { // a batch in the file, one whole in the log, and one torn
 		for _, cut := range []int{1, 1000} {
 			o := realOptions(t, n, with)
-			o.BatchPrompts = batch
-			for name, content := range map[string][]byte{o.Path: files[i], o.Path + ".wal": logs[i][:len(logs[i])-cut]} {
+			o.BatchPrompts, o.Resume = batch, true
+			for name, content := range map[string][]byte{o.Path: m.file, o.Path + ".wal": m.log[:len(m.log)-cut]} {
 				if err := os.WriteFile(name, content, 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
-			before := tables(t, o.Path)
-			for _, row := range before["contribution_wide"] {
-				if _, example, _ := strings.Cut(row, " | "); strings.HasPrefix(example, fmt.Sprint(i*batch, " | ")) {
+			for _, row := range tables(t, o.Path)["contribution_wide"] {
+				_, example, _ := strings.Cut(row, " | ")
+				if strings.HasPrefix(example, fmt.Sprint(m.stored, " | ")) {
 					orphans++
 				}
 			}
-			o.Resume = true
-			if i == 0 && cut == 1 {
-				o.Resume, o.Append = false, true // nothing of a run is there
-			}
-			if s := mustRun(t, o); s.Resumed != i*batch {
-				t.Errorf("batch %d, cut %d: %d examples resumed, want %d", i, cut, s.Resumed, i*batch)
+			if s := mustRun(t, o); s.Resumed != m.stored {
+				t.Errorf("after %d prompts, cut %d: %d examples resumed", m.stored, cut, s.Resumed)
 			}
 			sameTables(t, o.Path, whole.Path)
-			check(t, o.Path)
 			nothingBeside(t, o.Path, "run.duckdb")
 		}
 	}

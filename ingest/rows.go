@@ -11,8 +11,8 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// appendPrompt appends the rows of one prompt and its edges, or of further edges of a prompt, but for those that are sorted over the
-// prompts of a part.
+// appendPrompt appends the rows of a prompt and its edges, or of further edges of the prompt. It leaves out
+// the rows that are sorted over all prompts of a part.
 func (w *writer) appendPrompt(tables *appenders, r *schema.PromptResult, further bool) error {
 	if !further {
 		w.prompt = stored{rows: map[int]bool{}, scales: map[[2]int]bool{}}
@@ -31,13 +31,13 @@ func (w *writer) appendPrompt(tables *appenders, r *schema.PromptResult, further
 	return nil
 }
 
-// stored is what several edges of a prompt share, and one of them has stored.
+// stored records what is written for the current prompt and shared by several of its edges.
 type stored struct {
-	rows   map[int]bool    // rows of attention, by query position
+	rows   map[int]bool    // attention rows, by query position
 	scales map[[2]int]bool // scales of norms, by layer and position
 }
 
-// appendResult appends the rows of one example, but for those that are sorted over the examples of a part.
+// appendResult appends the rows of one example, except those that are sorted over all examples of a part.
 func (w *writer) appendResult(tables *appenders, r *schema.Result) error {
 	if err := w.appendEdge(tables, &r.Example); err != nil {
 		return err
@@ -55,7 +55,8 @@ func (w *writer) appendResult(tables *appenders, r *schema.Result) error {
 		h := &r.Heads[i]
 		w.closure = max(w.closure, h.Score.Closure)
 		for _, rows := range []func(*appenders, *schema.Example, *schema.HeadResult) error{
-			w.appendScore, w.appendFactors, w.appendPairs, w.appendVectors, w.appendSources, w.appendBands, w.addToMeans} {
+			w.appendScore, w.appendPairs, w.appendVectors, w.appendSources, w.appendBands,
+			w.addToMeans} {
 			if err := rows(tables, &r.Example, h); err != nil {
 				return fmt.Errorf("head %s: %w", h.Head, err)
 			}
@@ -71,19 +72,19 @@ func (w *writer) appendResult(tables *appenders, r *schema.Result) error {
 	return nil
 }
 
-// addToMeans takes a head into the means of pairs, where the run has such.
+// addToMeans adds a head to the means of pairs, if the run has them.
 func (w *writer) addToMeans(_ *appenders, _ *schema.Example, h *schema.HeadResult) error {
 	if !w.run.PairMeans {
 		return nil
 	}
 	fed := schema.HeadResult{Head: h.Head, Factors: h.Factors, Pairs: h.Pairs}
-	if !w.run.Factors {
-		fed.Pairs = w.storedPairTables(h.Pairs) // a resumed run has no others
+	if !w.factors {
+		fed.Pairs = w.storedPairTables(h.Pairs) // a resumed run has only these
 	}
 	return w.means.Add(&fed)
 }
 
-// promptID numbers the prompt of an example.
+// promptID returns the prompt_id of an example.
 func promptID(e *schema.Example) int32 { return int32(e.PromptIndex) }
 
 // appendText appends a prompt and its tokens.
@@ -93,22 +94,25 @@ func (w *writer) appendText(tables *appenders, e *schema.Example) error {
 	if e.Prompt.Document != "" {
 		offset = int32(e.Offset)
 	}
-	if err := tables.row(tablePrompt, run, prompt, schema.PromptKey(e.Tokens), text(e.Prompt.Text), int32(len(e.Tokens)), w.run.BOS,
-		optional(e.Prompt.Template), optional(e.Prompt.Order), optional(e.Prompt.Document), offset, optional(e.Prompt.Fields.JSON())); err != nil {
+	if err := tables.row(tablePrompt, run, prompt, schema.PromptKey(e.Tokens), text(e.Prompt.Text),
+		int32(len(e.Tokens)), w.run.BOS, optional(e.Prompt.Template), optional(e.Prompt.Order),
+		optional(e.Prompt.Document), offset, optional(e.Prompt.Fields.JSON())); err != nil {
 		return err
 	}
 	for pos, t := range e.Tokens {
-		if err := tables.row(tablePromptToken, run, prompt, int32(pos), int32(t.ID), text(t.Text)); err != nil {
+		if err := tables.row(tablePromptToken, run, prompt, int32(pos), int32(t.ID),
+			text(t.Text)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// appendMeasures appends what heads do on a prompt.
+// appendMeasures appends the measures of heads on a prompt.
 func (w *writer) appendMeasures(tables *appenders, r *schema.PromptResult) error {
 	for _, m := range r.Measures {
-		if err := tables.row(tableMeasure, w.runID(), promptID(&r.Prompt), w.headID(m.Head), m.Measure, int32(m.N), float32(m.Value)); err != nil {
+		if err := tables.row(tableMeasure, w.runID(), promptID(&r.Prompt), w.headID(m.Head), m.Measure,
+			int32(m.N), float32(m.Value)); err != nil {
 			return err
 		}
 	}
@@ -123,11 +127,13 @@ func (w *writer) appendEdge(tables *appenders, e *schema.Example) error {
 	if e.Baseline != schema.NoPosition {
 		kind, baseline, token = schema.BaselineToken, int32(e.Baseline), text(e.Tokens[e.Baseline].Text)
 	}
-	return tables.row(tableEdge, w.runID(), int32(e.Index), promptID(e), rule, int32(e.Query), int32(e.Key), string(cmp.Or(kind, schema.BaselineNone)), baseline,
-		text(e.Tokens[e.Key].Text), token, drawn(e.RandomName), drawn(e.RandomToken))
+	return tables.row(tableEdge, w.runID(), int32(e.Index), promptID(e), rule, int32(e.Query), int32(e.Key),
+		string(cmp.Or(kind, schema.BaselineNone)), baseline, text(e.Tokens[e.Key].Text), token,
+		drawn(e.RandomName), drawn(e.RandomToken))
 }
 
-// appendScales appends the scales of the norms behind attention and MLP at positions that no edge before has had.
+// appendScales appends the scales of the norms behind attention and MLP at positions that no earlier edge
+// had.
 func (w *writer) appendScales(tables *appenders, r *schema.Result) error {
 	for _, s := range r.LayerScales {
 		at := [2]int{s.Layer, s.Pos}
@@ -135,14 +141,16 @@ func (w *writer) appendScales(tables *appenders, r *schema.Result) error {
 			continue
 		}
 		w.prompt.scales[at] = true
-		if err := tables.row(tableLayerScale, w.runID(), promptID(&r.Example), int32(s.Layer), int32(s.Pos), s.PostAttn, s.PostMLP); err != nil {
+		if err := tables.row(tableLayerScale, w.runID(), promptID(&r.Example), int32(s.Layer), int32(s.Pos),
+			s.PostAttn, s.PostMLP); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// appendLogits appends the logits of the key's and the baseline's token, and what components add to them.
+// appendLogits appends the logits of the key's and the baseline's token, and the contribution of each
+// component to them.
 func (w *writer) appendLogits(tables *appenders, r *schema.Result) error {
 	if r.Logits == nil {
 		return nil
@@ -155,17 +163,20 @@ func (w *writer) appendLogits(tables *appenders, r *schema.Result) error {
 		effect          func(*schema.LogitEffect) float32
 	}{
 		{"key", r.Example.Key, l.Key, l.KeyBias, func(e *schema.LogitEffect) float32 { return e.Key }},
-		{"baseline", r.Example.Baseline, l.Baseline, l.BaselineBias, func(e *schema.LogitEffect) float32 { return e.Baseline }},
+		{"baseline", r.Example.Baseline, l.Baseline, l.BaselineBias,
+			func(e *schema.LogitEffect) float32 { return e.Baseline }},
 	} {
 		if t.pos == schema.NoPosition {
 			continue
 		}
-		if err := tables.row(tableLogit, run, example, t.name, int32(r.Example.Tokens[t.pos].ID), t.logit, t.constant, l.Scale, l.Closure); err != nil {
+		if err := tables.row(tableLogit, run, example, t.name, int32(r.Example.Tokens[t.pos].ID), t.logit,
+			t.constant, l.Scale, l.Closure); err != nil {
 			return err
 		}
 		for i := range l.Effects {
 			e := &l.Effects[i]
-			if err := tables.row(tableLogitEffect, run, example, w.componentID(e.Component), t.name, t.effect(e)); err != nil {
+			if err := tables.row(tableLogitEffect, run, example, w.componentID(e.Component), t.name,
+				t.effect(e)); err != nil {
 				return err
 			}
 		}
@@ -176,33 +187,36 @@ func (w *writer) appendLogits(tables *appenders, r *schema.Result) error {
 // appendScore appends the score of a head.
 func (w *writer) appendScore(tables *appenders, e *schema.Example, h *schema.HeadResult) error {
 	s := h.Score
-	return tables.row(tableScore, w.runID(), int32(e.Index), w.headID(h.Head), s.Score, nullable(s.Baseline), s.Prob, nullable(s.BaselineProb),
-		nullable(s.SinkProb), s.QueryScale, s.KeyScale, nullable(s.BaselineScale), nullable(s.QueryNormScale), nullable(s.KeyNormScale),
+	return tables.row(tableScore, w.runID(), int32(e.Index), w.headID(h.Head), s.Score, nullable(s.Baseline),
+		s.Prob, nullable(s.BaselineProb), nullable(s.SinkProb), s.QueryScale, s.KeyScale,
+		nullable(s.BaselineScale), nullable(s.QueryNormScale), nullable(s.KeyNormScale),
 		nullable(s.BaselineNormScale), s.Closure)
 }
 
 // appendAttention appends the attention row of a head at a query position.
 func (w *writer) appendAttention(tables *appenders, e *schema.Example, h *schema.HeadResult) error {
 	for i, a := range h.Attention {
-		if err := tables.row(tablePromptAttention, w.runID(), promptID(e), int32(e.Query), w.headID(h.Head), int32(h.FirstKey+i), a.Score, a.Prob); err != nil {
+		if err := tables.row(tablePromptAttention, w.runID(), promptID(e), int32(e.Query), w.headID(h.Head),
+			int32(h.FirstKey+i), a.Score, a.Prob); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// segment is the contributions of one head on one example to one side under one pair of bases.
+// segment holds the contributions to one side of one head on one example, under one pair of bases.
 type segment struct {
 	head    schema.Head
 	example int
 	rows    []schema.Contribution
 }
 
-// segments cuts contributions where side or bases change.
+// segments splits contributions wherever the side or the bases change.
 func segments(list []segment, example int, h *schema.HeadResult) []segment {
 	for rest := h.Contributions; len(rest) > 0; {
 		n := 1
-		for n < len(rest) && rest[n].Side == rest[0].Side && rest[n].QueryBasis == rest[0].QueryBasis && rest[n].KeyBasis == rest[0].KeyBasis {
+		for n < len(rest) && rest[n].Side == rest[0].Side && rest[n].QueryBasis == rest[0].QueryBasis &&
+			rest[n].KeyBasis == rest[0].KeyBasis {
 			n++
 		}
 		list, rest = append(list, segment{h.Head, example, rest[:n]}), rest[n:]
@@ -210,10 +224,10 @@ func segments(list []segment, example int, h *schema.HeadResult) []segment {
 	return list
 }
 
-// appendContributions appends the wide rows of a part in the order head, side, query basis, key basis, example, component.
-// Questions are about one head, one side and one pair of bases over all examples: in this order DuckDB finds them in few
-// places. Before all that come the kinds of the bases: quadrants that a whole vector does not have are zeros, which take no
-// room where they stand together.
+// appendContributions appends the wide rows of a part, sorted by head, side, query basis, key basis, example
+// and component. A question is about one head, one side and one pair of bases over all examples, and in this
+// order DuckDB finds its rows close together. The first sort key is the kind of the bases: whole vectors have
+// zeros in most quadrants, and zeros take no room if they are adjacent.
 func (w *writer) appendContributions(tables *appenders, results []schema.PromptResult) error {
 	var list []segment
 	for i := range results {
@@ -251,7 +265,7 @@ func (w *writer) appendContributions(tables *appenders, results []schema.PromptR
 	return nil
 }
 
-// compareWhole sorts bases that leave vectors whole before others.
+// compareWhole sorts whole bases before the others.
 func (w *writer) compareWhole(a, b int) int {
 	rank := func(basis int) int {
 		if w.run.Bases[basis].Kind == schema.Whole {
@@ -262,7 +276,8 @@ func (w *writer) compareWhole(a, b int) int {
 	return cmp.Compare(rank(a), rank(b))
 }
 
-// storedPairTables leaves out what follows from the others: the table of whole vectors, where there is one that is split.
+// storedPairTables leaves out the table of whole vectors if there is a split one, because it is the sum of
+// that.
 func (w *writer) storedPairTables(tables []schema.PairTable) []schema.PairTable {
 	whole := func(t schema.PairTable) bool {
 		return w.run.Bases[t.QueryBasis].Kind == schema.Whole && w.run.Bases[t.KeyBasis].Kind == schema.Whole
@@ -275,7 +290,7 @@ func (w *writer) storedPairTables(tables []schema.PairTable) []schema.PairTable 
 
 // appendPairs appends the pair tables of one head.
 func (w *writer) appendPairs(tables *appenders, e *schema.Example, h *schema.HeadResult) error {
-	if len(h.Pairs) == 0 {
+	if len(h.Pairs) == 0 || !w.run.Pairs {
 		return nil
 	}
 	table, err := tables.table(tablePair)
@@ -292,7 +307,8 @@ func (w *writer) appendPairs(tables *appenders, e *schema.Example, h *schema.Hea
 				baseline = &t.Baseline[i]
 			}
 			query, key := t.QueryComponents[i/len(t.KeyComponents)], t.KeyComponents[i%len(t.KeyComponents)]
-			table.PutInt32(run, example, head, w.componentID(query), w.componentID(key), int32(t.QueryBasis), int32(t.KeyBasis))
+			table.PutInt32(run, example, head, w.componentID(query), w.componentID(key), int32(t.QueryBasis),
+				int32(t.KeyBasis))
 			table.PutFloat32(s[:]...)
 			table.PutNullable(baseline[:]...)
 			if err := table.EndRow(); err != nil {
@@ -303,12 +319,12 @@ func (w *writer) appendPairs(tables *appenders, e *schema.Example, h *schema.Hea
 	return nil
 }
 
-// appendVectors appends substitutions, projections and cosines of one head.
+// appendVectors appends the substitutions, projections, cosines and nearest tokens of one head.
 func (w *writer) appendVectors(tables *appenders, e *schema.Example, h *schema.HeadResult) error {
 	run, example, head := w.runID(), int32(e.Index), w.headID(h.Head)
 	for _, s := range h.Substitutions {
-		if err := tables.row(tableSubstitution, run, example, head, s.Side.String(), s.Vector, s.Score, nullable(s.Baseline), s.Prob,
-			nullable(s.DiffProb)); err != nil {
+		if err := tables.row(tableSubstitution, run, example, head, s.Side.String(), s.Vector, s.Score,
+			nullable(s.Baseline), s.Prob, nullable(s.DiffProb)); err != nil {
 			return err
 		}
 	}
@@ -317,21 +333,27 @@ func (w *writer) appendVectors(tables *appenders, e *schema.Example, h *schema.H
 		if p.Diff {
 			measure = schema.LessBaseline
 		}
-		if err := tables.row(tableProjection, run, example, head, p.Side.String(), p.Vector, int32(p.Basis), measure.String(),
-			p.ParNorm, p.PerpNorm, nullable(p.ParCos), nullable(p.PerpCos)); err != nil {
+		if err := tables.row(tableProjection, run, example, head, p.Side.String(), p.Vector, int32(p.Basis),
+			measure.String(), p.ParNorm, p.PerpNorm, nullable(p.ParCos), nullable(p.PerpCos)); err != nil {
 			return err
 		}
 	}
 	for _, c := range h.Cosines {
-		if err := tables.row(tableCosine, run, example, c.Side.String(), c.VectorA, c.VectorB, int32(c.Basis), nullable(c.ParCos),
-			nullable(c.PerpCos)); err != nil {
+		if err := tables.row(tableCosine, run, example, c.Side.String(), c.VectorA, c.VectorB, int32(c.Basis),
+			nullable(c.ParCos), nullable(c.PerpCos)); err != nil {
+			return err
+		}
+	}
+	for _, n := range h.Nearest {
+		if err := tables.row(tableNearest, run, example, head, n.Side.String(), n.Vector, int32(n.Rank),
+			int32(n.Token.ID), text(n.Token.Text), n.Cosine); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// appendSources appends what heads wrote, by the position that they read.
+// appendSources appends the outputs of heads, split by the position that they read.
 func (w *writer) appendSources(tables *appenders, e *schema.Example, h *schema.HeadResult) error {
 	if len(h.Sources) == 0 {
 		return nil
@@ -363,24 +385,25 @@ func (w *writer) appendSources(tables *appenders, e *schema.Example, h *schema.H
 // appendBands appends the bands of rotary embedding.
 func (w *writer) appendBands(tables *appenders, e *schema.Example, h *schema.HeadResult) error {
 	for _, b := range h.Bands {
-		if err := tables.row(tableRotary, w.runID(), int32(e.Index), w.headID(h.Head), index(b.Pair), nullable(float32(b.Wavelength)),
-			b.Score, b.Content, nullable(b.Baseline), nullable(b.BaselineContent)); err != nil {
+		if err := tables.row(tableRotary, w.runID(), int32(e.Index), w.headID(h.Head), index(b.Pair),
+			nullable(float32(b.Wavelength)), b.Score, b.Content, nullable(b.Baseline),
+			nullable(b.BaselineContent)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// runID numbers the run within the file.
+// runID returns the run_id in the file.
 func (w *writer) runID() int32 { return int32(w.summary.RunID) }
 
-// componentID numbers a component within the file.
+// componentID returns the component_id in the file.
 func (w *writer) componentID(c int) int32 { return w.componentIDs[c] }
 
-// headID numbers a head within its model.
+// headID returns the head_id, which is unique within a model.
 func (w *writer) headID(h schema.Head) int32 { return int32(h.Layer*w.run.Model.NHeads + h.Index) }
 
-// nullable stores NaN, which stands for a baseline that is not there, as NULL.
+// nullable stores NaN, which stands for a missing baseline, as NULL.
 func nullable(f float32) dbfile.Value {
 	if math.IsNaN(float64(f)) {
 		return nil
@@ -404,5 +427,5 @@ func optional(s string) dbfile.Value {
 	return text(s)
 }
 
-// text makes a string storable: a token may be a part of a character, which is not UTF-8 by itself.
+// text returns s as valid UTF-8. A token may be a part of a character, which is not valid by itself.
 func text(s string) dbfile.Value { return strings.ToValidUTF8(s, "\ufffd") }

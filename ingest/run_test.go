@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"ducklens/engine"
 	"ducklens/ingest"
 	"ducklens/schema"
@@ -29,7 +27,7 @@ var (
 	head2 = schema.Head{Layer: 2, Index: 0}
 )
 
-// mustRun runs and fails the test on an error.
+// mustRun runs, and fails the test on an error.
 func mustRun(t *testing.T, o ingest.Options) ingest.Summary {
 	t.Helper()
 	s, err := ingest.Run(t.Context(), o)
@@ -39,7 +37,7 @@ func mustRun(t *testing.T, o ingest.Options) ingest.Summary {
 	return s
 }
 
-// nothingBeside fails if a run has left anything in the folder of path but the files named.
+// nothingBeside fails if the folder of path holds other files than the named ones.
 func nothingBeside(t *testing.T, path string, names ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
@@ -66,7 +64,8 @@ func TestRun(t *testing.T) {
 
 	rows := tables(t, o.Path)
 	components := o.Engine.Run().Components
-	// Layer 1 reads 2+4 writers, layer 2 2+8; each side has its bias; 2 sides, 4 pairs of bases.
+	// Layer 1 reads 2+4 writers, layer 2 reads 2+8. Each side has its bias. There are 2 sides and 4 pairs of
+	// bases.
 	contributions := 10 * 2 * 4 * ((6 + 1) + (10 + 1))
 	for table, want := range map[string]int{"model": 1, "run": 1, "component": len(components), "run_component": len(components), "head": 2, "basis": 4, "prompt": 10, "edge": 10,
 		"prompt_token": 60, "score": 20, "prompt_attention": 120, "contribution_wide": contributions, "saved_query": 2} {
@@ -100,7 +99,7 @@ func TestRun(t *testing.T) {
 	nothingBeside(t, o.Path, "run.duckdb")
 }
 
-// TestBatchSize: the tables do not depend on how examples are grouped.
+// TestBatchSize checks that the tables do not depend on the size of batches.
 func TestBatchSize(t *testing.T) {
 	t.Parallel()
 	var first map[string][]string
@@ -112,7 +111,7 @@ func TestBatchSize(t *testing.T) {
 		if first == nil {
 			first = got
 		}
-		if diff := cmp.Diff(first, got); diff != "" {
+		if diff := differAll(first, got); diff != "" {
 			t.Errorf("batches of %d change the tables:\n%s", size, diff)
 		}
 	}
@@ -166,7 +165,8 @@ func TestAppend(t *testing.T) {
 	check(t, o.Path)
 }
 
-// TestAppendShared appends to files that say other things of the model or of a component with the same key: the run would have them.
+// TestAppendShared appends to files whose model, or one of whose components, has the key of the run's but
+// differs from it: an error, because the run would refer to the wrong row.
 func TestAppendShared(t *testing.T) {
 	t.Parallel()
 	for change, want := range map[string]string{
@@ -205,11 +205,11 @@ func TestTarget(t *testing.T) {
 	if _, err := ingest.Run(t.Context(), o); !errors.Is(err, dbfile.ErrExists) {
 		t.Errorf("an existing file: %v", err)
 	}
-	if diff := cmp.Diff(before, tables(t, o.Path)); diff != "" {
+	if diff := differAll(before, tables(t, o.Path)); diff != "" {
 		t.Errorf("a refused run has changed the file:\n%s", diff)
 	}
 
-	// A forced run that fails before its first batch, or in it, leaves the old file.
+	// A forced run that fails before or in its first batch leaves the old file.
 	failing := newFake(head2)
 	forced := options(t, failing, 5)
 	forced.Path, forced.Force, forced.BatchPrompts = o.Path, true, 2
@@ -225,7 +225,7 @@ func TestTarget(t *testing.T) {
 	if _, err := ingest.Run(t.Context(), forced); !errors.Is(err, dbfile.ErrConstraint) {
 		t.Errorf("a row that breaks a rule: %v", err)
 	}
-	if diff := cmp.Diff(before, tables(t, o.Path)); diff != "" {
+	if diff := differAll(before, tables(t, o.Path)); diff != "" {
 		t.Errorf("a forced run that failed has changed the file:\n%s", diff)
 	}
 	nothingBeside(t, o.Path, "run.duckdb")
@@ -237,7 +237,7 @@ func TestTarget(t *testing.T) {
 	}
 	nothingBeside(t, o.Path, "run.duckdb")
 
-	// Refusals that need no run.
+	// These are refused before the engine is called.
 	text := filepath.Join(t.TempDir(), "notes.txt")
 	if err := os.WriteFile(text, []byte("not a database"), 0o644); err != nil {
 		t.Fatal(err)
@@ -263,7 +263,7 @@ func TestTarget(t *testing.T) {
 	}
 }
 
-// TestLocked: a file that is in use is neither replaced nor added to.
+// TestLocked checks that a file in use is neither replaced nor appended to.
 func TestLocked(t *testing.T) {
 	t.Parallel()
 	o := options(t, newFake(head1), 5)
@@ -281,7 +281,7 @@ func TestLocked(t *testing.T) {
 	}
 }
 
-// TestBadInput: whatever is wrong with a prompt, even the last one, is found before anything is written.
+// TestBadInput checks that any faulty prompt, even the last one, is found before anything is written.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	sourceBroke := errors.New("source broke")
@@ -324,8 +324,8 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// TestClosure: how far contributions are from adding up is for the engine to judge; the file says by how much, and holds no residual
-// that is not a number.
+// TestClosure checks that ingest stores closure residuals and leaves it to the engine to judge them, but
+// refuses a residual that is not a number.
 func TestClosure(t *testing.T) {
 	t.Parallel()
 	for _, residual := range []float64{0.01, math.NaN(), math.Inf(1)} {
@@ -361,7 +361,8 @@ func TestClosure(t *testing.T) {
 	nothingBeside(t, o.Path)
 }
 
-// TestNotices: what the engine says of the run and of prompts is told once, with the first prompt that it is about.
+// TestNotices checks that each notice about the run or its prompts appears once, with the first prompt that
+// it is about.
 func TestNotices(t *testing.T) {
 	t.Parallel()
 	e := newFake(head1)
@@ -373,7 +374,7 @@ func TestNotices(t *testing.T) {
 	}
 }
 
-// TestSharedComponents: runs of a model share its components, whatever part of them each has.
+// TestSharedComponents checks that runs of a model share its components even if each has only a part of them.
 func TestSharedComponents(t *testing.T) {
 	t.Parallel()
 	bare := newFake(head1)
@@ -390,7 +391,7 @@ func TestSharedComponents(t *testing.T) {
 	if len(rows["component"]) != 16 || len(rows["run_component"]) != 13+16 {
 		t.Errorf("%d components, %d of runs, want 16 and 29", len(rows["component"]), len(rows["run_component"]))
 	}
-	db, err := dbfile.OpenReader(t.Context(), first.Path, dbfile.Options{Threads: 1})
+	db, err := dbfile.OpenFor(t.Context(), first.Path, dbfile.Options{Threads: 1}, "run_component", "component")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -407,7 +408,8 @@ func TestSharedComponents(t *testing.T) {
 	}
 }
 
-// TestRunKeys: the same question has the same key in every file, and another one where a file has it already.
+// TestRunKeys checks that the same question has the same key in every file, and a different one in a file
+// that has the key already.
 func TestRunKeys(t *testing.T) {
 	t.Parallel()
 	keys := func(o ingest.Options) []string {
@@ -437,7 +439,7 @@ func TestRunKeys(t *testing.T) {
 	}
 }
 
-// TestCancel stops runs at every batch: what is in the file are whole batches, in order.
+// TestCancel stops a run at every batch. The file then holds whole batches, in order.
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	const examples, size = 30, 4
@@ -470,7 +472,7 @@ func TestCancel(t *testing.T) {
 				t.Fatalf("error %#v, want an Incomplete for run 1 of %d examples", err, examples)
 			}
 			got := tables(t, o.Path)
-			// The batch after the cancel may have been handed over already.
+			// The batch after the cancellation may have been handed over already.
 			if n := incomplete.Prompts; n < after*size || n > (after+1)*size || len(got["edge"]) != n {
 				t.Errorf("%d examples in the file, the error says %d, want %d or %d", len(got["edge"]), n, after*size, (after+1)*size)
 			}
@@ -488,7 +490,7 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// TestFailureInMidRun: an engine or a database that fails later on leaves whole batches.
+// TestFailureInMidRun checks that whole batches are left if the engine or the database fails later on.
 func TestFailureInMidRun(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
@@ -531,7 +533,8 @@ func TestFailureInMidRun(t *testing.T) {
 	}
 }
 
-// TestOverlap: while a batch is being written, the next one is computed. The writer is held up until that has begun.
+// TestOverlap checks that the next batch is computed while one is being written: the writer waits until that
+// has begun.
 func TestOverlap(t *testing.T) {
 	t.Parallel()
 	second := make(chan struct{})
@@ -557,7 +560,7 @@ func TestOverlap(t *testing.T) {
 	mustRun(t, o)
 }
 
-// TestSourceChanges: a source that gives something else the second time is an error.
+// TestSourceChanges checks that a source that returns other prompts the second time is an error.
 func TestSourceChanges(t *testing.T) {
 	t.Parallel()
 	for _, second := range []int{3, 7} {
@@ -577,7 +580,7 @@ func TestSourceChanges(t *testing.T) {
 	}
 }
 
-// TestForeignText: half a character and an empty token can be stored.
+// TestForeignText checks that a part of a character and an empty token can be stored.
 func TestForeignText(t *testing.T) {
 	t.Parallel()
 	o := options(t, newFake(head1), 1)
@@ -593,7 +596,7 @@ func TestForeignText(t *testing.T) {
 	}
 }
 
-// TestMadeFor: what has a part for each example must have as many as there are.
+// TestMadeFor checks that something made for each example must have as many parts as there are examples.
 func TestMadeFor(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{4, 5, 6} {
@@ -661,7 +664,8 @@ func ExampleRun() {
 	// run 1: 10 examples, 710 rows
 }
 
-// TestLastExamplesJoin: where nobody chose the size of batches, a last batch of up to a quarter of it joins the one before.
+// TestLastExamplesJoin checks that, with the default batch size, a last batch of up to a quarter of it joins
+// the one before.
 func TestLastExamplesJoin(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ n, chosen, batches int }{{48, 0, 1}, {60, 0, 1}, {61, 0, 2}, {108, 0, 2}, {109, 0, 3}, {60, 48, 2}} {
@@ -676,7 +680,7 @@ func TestLastExamplesJoin(t *testing.T) {
 	}
 }
 
-// TestManyBases: a run has all its bases, in their order, however many statements they take.
+// TestManyBases checks that a run has all its bases in order even if they take several statements.
 func TestManyBases(t *testing.T) {
 	t.Parallel()
 	e := newFake(head1)
@@ -685,7 +689,7 @@ func TestManyBases(t *testing.T) {
 	}
 	o := options(t, e, 1)
 	mustRun(t, o)
-	rows := tables(t, o.Path)["basis"] // begin with the run and the number of the basis
+	rows := tables(t, o.Path)["basis"] // each row begins with the run and the index of the basis
 	if len(rows) != len(e.run.Bases) {
 		t.Fatalf("%d bases, want %d", len(rows), len(e.run.Bases))
 	}
@@ -696,8 +700,8 @@ func TestManyBases(t *testing.T) {
 	}
 }
 
-// TestPartsOfABatch: a batch is computed in several forward passes. What fails in one leaves the passes before it in the
-// file, in the batch that was begun as well, and the rest of the run makes the file that it would have been.
+// TestPartsOfABatch has a batch of several forward passes. If one of them fails, the passes before it stay in
+// the file, and after the run is resumed the file is the same as without the failure.
 func TestPartsOfABatch(t *testing.T) {
 	t.Parallel()
 	whole := options(t, newFake(head1), 20)
@@ -725,7 +729,7 @@ func TestPartsOfABatch(t *testing.T) {
 	if s := mustRun(t, o); s.Resumed != 8 || s.Batches != 2 {
 		t.Errorf("%d examples resumed, then %d batches, want 8 and 2", s.Resumed, s.Batches)
 	}
-	if d := cmp.Diff(tables(t, whole.Path), tables(t, o.Path)); d != "" {
+	if d := differAll(tables(t, whole.Path), tables(t, o.Path)); d != "" {
 		t.Errorf("the resumed run differs from one in one go: %.1000s", d)
 	}
 }

@@ -16,26 +16,26 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// What a run may become unless somebody says that it may be larger: see [Options.Large].
+// Bounds of a run, unless [Options.Large] is set.
 const (
 	MaxRows  = 50_000_000
 	MaxBytes = 2_000_000_000
 )
 
-// limits are what a run may become.
+// limits bounds a run.
 type limits struct{ rows, bytes float64 }
 
-// Size is what a run is going to be, or is.
+// Size is the size of a run, or an estimate of it.
 type Size struct {
 	Prompts, Tokens int64
 	Edges           int64
 	Rows            map[string]int64 // by table
 	Bytes           int64
-	Seconds         float64 // to compute and write it
-	Sample          int     // prompts that were computed to know
+	Seconds         float64 // to compute and write the run
+	Sample          int     // prompts that were computed for the estimate
 }
 
-// TotalRows counts the rows of all tables.
+// TotalRows returns the number of rows in all tables.
 func (s *Size) TotalRows() (n int64) {
 	for _, rows := range s.Rows {
 		n += rows
@@ -43,25 +43,27 @@ func (s *Size) TotalRows() (n int64) {
 	return n
 }
 
-// TooLargeError is the error of a run that would become larger than it may without somebody's saying so.
+// TooLargeError is the error for a run that would exceed the bounds without [Options.Large].
 type TooLargeError struct {
 	Path        string
 	Rows, Bytes int64
-	Prompts     int // that it is known from
+	Prompts     int // prompts that the estimate is made from
 	Total       int // of the run
 }
 
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("%s: about %s rows and %s of them, as the first %d of %d prompts are, want at most %s and %s",
-		e.Path, millions(e.Rows), Bytes(e.Bytes), e.Prompts, e.Total, millions(MaxRows), Bytes(MaxBytes))
+	return fmt.Sprintf("%s: about %s rows and %s of them, as the first %d of %d prompts are, "+
+		"want at most %s and %s", e.Path, millions(e.Rows), Bytes(e.Bytes), e.Prompts, e.Total,
+		millions(MaxRows), Bytes(MaxBytes))
 }
 
-// Hint says what makes it smaller.
+// Hint says how to make the run smaller.
 func (e *TooLargeError) Hint() string {
-	return "fewer prompts, heads, bases or edges make it smaller; it can be made all the same where that is wanted"
+	return "fewer prompts, heads, bases or edges make it smaller; it can be made all the same where " +
+		"that is wanted"
 }
 
-// millions writes a large count as people read it.
+// millions formats a large count.
 func millions(n int64) string {
 	if n < 1_000_000 {
 		return fmt.Sprint(n)
@@ -69,7 +71,7 @@ func millions(n int64) string {
 	return fmt.Sprintf("%.3g million", float64(n)/1e6)
 }
 
-// Bytes writes a size as people read it.
+// Bytes formats a size in bytes.
 func Bytes(n int64) string {
 	if n < 1_000_000_000 {
 		return fmt.Sprintf("%.3g MB", float64(n)/1e6)
@@ -77,10 +79,10 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%.3g GB", float64(n)/1e9)
 }
 
-// rowBytes says what a row of each table takes in the file: its numbers, which hardly compress, and next to nothing for the rest. Where
-// quadrants are zero or there is no baseline it is less.
+// rowBytes estimates the size of a row of each table in the file. Floats hardly compress; everything else
+// takes almost nothing. Rows with zero quadrants or without a baseline are smaller.
 func rowBytes(run *schema.Run) (list [tableCount]float64, err error) {
-	const other = 0.5 // numbers of runs, examples, heads, components repeat
+	const other = 0.5 // ids of runs, examples, heads and components repeat
 	tables, err := dbfile.Tables()
 	if err != nil {
 		return list, err
@@ -95,6 +97,8 @@ func rowBytes(run *schema.Run) (list [tableCount]float64, err error) {
 				list[i] += 8
 			case "FLOAT[]":
 				list[i] += 4 * float64(run.Model.DHead)
+			case "BLOB":
+				list[i] += 300 // sums and counts
 			default:
 				list[i] += other
 			}
@@ -103,8 +107,8 @@ func rowBytes(run *schema.Run) (list [tableCount]float64, err error) {
 	return list, nil
 }
 
-// tooLarge refuses a run that is going to be too large, by what is written of it: where that is the first batch, and whole prompts, in
-// proportion to the tokens of all prompts.
+// tooLarge refuses a run that is going to be too large. If the rows written are the first batch, and whole
+// prompts, it extrapolates in proportion to the tokens of all prompts.
 func (w *writer) tooLarge(written [tableCount]int64, prompts int, open bool) error {
 	if w.opts.Large {
 		return nil
@@ -120,7 +124,7 @@ func (w *writer) tooLarge(written [tableCount]int64, prompts int, open bool) err
 	var rows, size float64
 	for i, n := range written {
 		more := share
-		if i == tablePairMean {
+		if i == tablePairMean || i == tableMoment {
 			more = 1
 		}
 		rows += more * float64(n+w.rows[i])
@@ -129,7 +133,8 @@ func (w *writer) tooLarge(written [tableCount]int64, prompts int, open bool) err
 	if rows <= cmp.Or(w.opts.most.rows, MaxRows) && size <= cmp.Or(w.opts.most.bytes, MaxBytes) {
 		return nil
 	}
-	return &TooLargeError{Path: w.opts.Path, Rows: int64(rows), Bytes: int64(size), Prompts: w.summary.Prompts + prompts, Total: w.run.Prompts}
+	return &TooLargeError{Path: w.opts.Path, Rows: int64(rows), Bytes: int64(size),
+		Prompts: w.summary.Prompts + prompts, Total: w.wanted}
 }
 
 // Bounds of the sample that [Measure] computes.
@@ -138,8 +143,8 @@ const (
 	sampleTime    = 5 * time.Second
 )
 
-// Measure says what a run is going to be, without making it: prompts and tokens are counted, and a few prompts, of all lengths, are
-// computed and written to a temporary file. Nothing is written to Path.
+// Measure estimates the size of a run without making it. It counts prompts and tokens, analyses a few prompts
+// of all lengths, and writes the results to a temporary file. It writes nothing to Path.
 func Measure(ctx context.Context, opts Options) (size Size, err error) {
 	if err := opts.Validate(); err != nil {
 		return size, err
@@ -156,14 +161,19 @@ func Measure(ctx context.Context, opts Options) (size Size, err error) {
 		return size, fmt.Errorf("a temporary folder for a sample of the run: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	wanted := sampled(source.tokens)
-	begun := time.Now()
-	opts.Path, opts.Append, opts.Force, opts.Resume, opts.Large = filepath.Join(dir, "sample.duckdb"), false, false, false, true
-	opts.Progress, opts.SavedQueries = nil, nil
-	opts.only = func(prompt int) bool { return wanted[prompt] }
-	opts.enough = func() bool { return time.Since(begun) > sampleTime }
 	w := newWriter(&opts, opts.manifest(source))
-	w.run.Prompts = len(wanted)
+	if err := w.choose(source); err != nil {
+		return size, err
+	}
+	wanted := sampled(source.tokens[w.firstPrompt : w.firstPrompt+w.wanted])
+	begun := time.Now()
+	opts.Path = filepath.Join(dir, "sample.duckdb")
+	opts.Append, opts.Force, opts.Resume, opts.Large = false, false, false, true
+	opts.Progress, opts.SavedQueries = nil, nil
+	opts.only = func(prompt int) bool { return wanted[prompt-w.firstPrompt] }
+	opts.enough = func() bool { return time.Since(begun) > sampleTime }
+	prompts := w.wanted
+	w.wanted = len(wanted)
 	if err := w.pipe(ctx, slog.New(slog.DiscardHandler)); err != nil && !errors.Is(err, errSampled) {
 		if w.db != nil {
 			err = errors.Join(err, w.release())
@@ -176,17 +186,16 @@ func Measure(ctx context.Context, opts Options) (size Size, err error) {
 	if err = errors.Join(err, w.close(ctx)); err != nil {
 		return size, err
 	}
-	return w.size(source, means, took)
+	return w.size(prompts, means, took)
 }
 
-// size makes the size of a run of that of a sample, in proportion to the tokens. sample counts its rows without those that a run has once.
-func (w *writer) size(source prompted, sample [tableCount]int64, took time.Duration) (size Size, err error) {
-	size = Size{Prompts: int64(source.total), Rows: map[string]int64{}, Sample: w.summary.Prompts}
-	for _, n := range source.tokens {
-		size.Tokens += int64(n)
-	}
+// size extrapolates the size of a sample to the run, in proportion to the tokens. sample counts the rows of
+// the sample without those that a run has only once.
+func (w *writer) size(prompts int, sample [tableCount]int64, took time.Duration) (size Size, err error) {
+	size = Size{Prompts: int64(prompts), Tokens: w.allTokens, Rows: map[string]int64{},
+		Sample: w.summary.Prompts}
 	share := float64(size.Tokens) / float64(max(1, w.tokens))
-	if w.summary.Prompts == source.total {
+	if w.summary.Prompts == prompts {
 		share = 1
 	}
 	width, err := rowBytes(&w.run)
@@ -204,13 +213,14 @@ func (w *writer) size(source prompted, sample [tableCount]int64, took time.Durat
 	return size, nil
 }
 
-// emptyBytes is about what a file takes without rows.
+// emptyBytes is the approximate size of a file without rows.
 const emptyBytes = 2_500_000
 
-// errSampled ends a sample that takes long.
+// errSampled ends a sample that takes too long.
 var errSampled = errors.New("enough is known")
 
-// sampled chooses prompts of all lengths: the middle one of each of several groups of like length.
+// sampled chooses prompts of all lengths: it divides them into groups of similar length and takes the middle
+// one of each.
 func sampled(tokens []int32) map[int]bool {
 	order := make([]int, len(tokens))
 	for i := range order {

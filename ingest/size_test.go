@@ -3,22 +3,23 @@ package ingest_test
 import (
 	"errors"
 	"iter"
+	"maps"
 	"math"
 	"os"
+	"slices"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"ducklens/ingest"
 	"ducklens/schema"
+	"ducklens/schema/dbfile"
 )
 
-// What a sample says of a run is what the run becomes: exactly where all prompts are in the sample.
+// TestMeasure compares the estimate with the run. They are equal if all prompts are in the sample.
 func TestMeasure(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{6, 60} {
+	for _, n := range []int{6, 30} {
 		o := textOptions(t, n)
-		if n == 60 {
+		if n == 30 {
 			o.Window = 24
 		}
 		size, err := ingest.Measure(t.Context(), o)
@@ -29,12 +30,17 @@ func TestMeasure(t *testing.T) {
 			t.Error("there is a file")
 		}
 		s := mustRun(t, o)
-		rows := tables(t, o.Path)
+		db, err := dbfile.OpenFor(t.Context(), o.Path, dbfile.Options{Threads: 1}, slices.Collect(maps.Keys(size.Rows))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		rows := func(table string) int { return int(column(t, db, "SELECT count(*) FROM "+table)[0]) }
 		tolerance := 0.0
-		if n == 60 {
+		if n == 30 {
 			tolerance = 0.1
 		}
-		if off := math.Abs(float64(size.TotalRows()-s.Rows)) / float64(s.Rows); off > tolerance || size.Prompts != int64(s.Prompts) || size.Tokens != int64(len(rows["prompt_token"])) {
+		if off := math.Abs(float64(size.TotalRows()-s.Rows)) / float64(s.Rows); off > tolerance || size.Prompts != int64(s.Prompts) || size.Tokens != int64(rows("prompt_token")) {
 			t.Errorf("%d documents: %+v, and the run has %d prompts and %d rows", n, size, s.Prompts, s.Rows)
 		}
 		if off := math.Abs(float64(size.Edges-int64(s.Examples))) / float64(s.Examples); off > tolerance {
@@ -42,16 +48,16 @@ func TestMeasure(t *testing.T) {
 		}
 		if n == 6 {
 			for table, n := range size.Rows {
-				if int(n) != len(rows[table]) {
-					t.Errorf("table %s: %d rows, and the run has %d", table, n, len(rows[table]))
+				if stored := rows(table); int(n) != stored {
+					t.Errorf("table %s: %d rows, and the run has %d", table, n, stored)
 				}
 			}
 		}
 	}
 }
 
-// A run that would become too large is refused with its first batch, and leaves nothing; one that grows later is stopped, and can be
-// resumed; both are made where somebody wants it.
+// TestTooLarge checks that a run that would become too large is refused after its first batch and leaves no
+// file, that one that grows later is stopped and can be resumed, and that both run with Large.
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
 	whole := textOptions(t, 12)
@@ -70,7 +76,7 @@ func TestTooLarge(t *testing.T) {
 	}
 	nothingBeside(t, o.Path)
 
-	// The first documents look as if all were small.
+	// The first documents suggest that all are small.
 	growing := func() iter.Seq2[schema.Prompt, error] {
 		return func(yield func(schema.Prompt, error) bool) {
 			for p, err := range texts(12) {
@@ -95,7 +101,7 @@ func TestTooLarge(t *testing.T) {
 	}
 	late.Resume, late.Large = true, true
 	mustRun(t, late)
-	if diff := cmp.Diff(tables(t, want.Path), tables(t, late.Path)); diff != "" {
+	if diff := differAll(tables(t, want.Path), tables(t, late.Path)); diff != "" {
 		t.Errorf("resumed:\n%.2000s", diff)
 	}
 }

@@ -12,14 +12,15 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// TestFileIsMoved: a run whose file another program removes or replaces says so, and leaves what is there.
+// TestFileIsMoved checks that a run reports that another program has removed or replaced its file, and leaves
+// the new file alone.
 func TestFileIsMoved(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		force  bool
 		move   func(path string) error
-		beside string // where the whole run is then
+		beside string // suffix of the file that holds the whole run
 	}{
 		{"removed", false, os.Remove, ""},
 		{"renamed", false, func(path string) error { return os.Rename(path, path+".mine") }, ""},

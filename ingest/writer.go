@@ -15,55 +15,67 @@ import (
 	"ducklens/schema/draft"
 )
 
-// writerMemory is DuckDB's memory limit while a run is written. It holds a few row groups of every table, and bounds the blocks that
-// DuckDB keeps after writing them, which nobody reads. With 128MB an ingest takes 80 MB more and no less time; with 24MB DuckDB begins to use temporary files.
+// writerMemory is DuckDB's memory limit while a run is written. It fits a few row groups of every table, and
+// bounds the blocks that DuckDB keeps after writing them, which nobody reads again. With 128MB an ingest
+// takes 80 MB more and is no faster; with 24MB DuckDB begins to use temporary files.
 const writerMemory = "32MB"
 
 // writer owns the database while a run is written. Its methods are called from one goroutine at a time.
 type writer struct {
 	opts         *Options
 	run          schema.Run
-	resumed      *resumed // what the file has of the run already; nil for a new run
-	componentIDs []int32  // numbers in the file, by index into run.Components
+	resumed      *resumed // stored part of a resumed run; nil for a new run
+	componentIDs []int32  // ids in the file, by index into run.Components
 	db           *dbfile.DB
 	conn         *sql.Conn
-	replaces     bool              // there is a file that the new one replaces, once it is complete
+	replaces     bool              // the new file replaces an existing one when it is complete
 	rows         [tableCount]int64 // committed
+	factors      bool              // the engine computes factors, whether they are stored or not
 	means        *engine.PairMeans
+	moments      *moments // nil unless the run stores only means
 	norms        normsDone
-	closure      float64 // largest residual so far, of rows that are not committed too
-	prompt       stored  // of the prompt that is being written
-	tokens       int64   // of the prompts that are complete
-	allTokens    int64   // of those of the run
+	closure      float64 // largest residual so far, uncommitted rows included
+	prompt       stored  // state of the prompt that is being written
+	tokens       int64   // in the complete prompts
+	firstPrompt  int     // id of the first prompt
+	firstExample int     // id of the first example; both are 0 except in a shard
+	wanted       int     // number of prompts to write: those of the run, or of the shard
+	allTokens    int64   // in the wanted prompts
 	summary      Summary
 }
 
 func newWriter(opts *Options, run schema.Run) *writer {
-	return &writer{opts: opts, run: run, means: engine.NewPairMeans(run.BLAS, run.Bases, run.Heads), summary: Summary{Path: opts.Path}}
+	w := &writer{opts: opts, run: run, factors: opts.Engine.Run().Factors,
+		means: engine.NewPairMeans(run.BLAS, run.Bases, run.Heads), summary: Summary{Path: opts.Path}}
+	if opts.MeansOnly {
+		w.moments = newMoments(&w.run, opts.By)
+	}
+	return w
 }
 
-// report tells the caller how far the run is.
+// report calls Options.Progress.
 func (w *writer) report() {
 	if w.opts.Progress != nil {
-		w.opts.Progress(Progress{Prompts: w.summary.Prompts, Total: w.run.Prompts, Examples: w.summary.Examples, Rows: w.summary.Rows,
-			Resumable: w.db != nil && !w.db.Pending()})
+		w.opts.Progress(Progress{Prompts: w.summary.Prompts, Total: w.wanted, Examples: w.summary.Examples,
+			Rows: w.summary.Rows, Resumable: w.db != nil && !w.db.Pending()})
 	}
 }
 
-// writeAll writes batches until there are no more parts, or one fails.
+// writeAll writes batches until there are no more parts or one fails.
 func (w *writer) writeAll(ctx context.Context, parts <-chan part, log *slog.Logger) error {
 	for first := range parts {
 		if err := w.write(ctx, first, parts); err != nil {
 			return err
 		}
-		log.Debug("batch written", keyPrompts, w.summary.Prompts, keyExamples, w.summary.Examples, keyRows, w.summary.Rows)
+		log.Debug("batch written", keyPrompts, w.summary.Prompts, keyExamples, w.summary.Examples, keyRows,
+			w.summary.Rows)
 		w.report()
 	}
 	return nil
 }
 
-// write commits one batch, whose other parts come after the first, until there are no more. The first batch of a new run is
-// committed together with the manifest.
+// write commits one batch: part p and the following parts up to the last of the batch. The first batch of a
+// new run is committed together with the manifest.
 func (w *writer) write(ctx context.Context, p part, more <-chan part) error {
 	first := w.db == nil
 	if first {
@@ -118,17 +130,28 @@ func (w *writer) write(ctx context.Context, p part, more <-chan part) error {
 	w.summary.Prompts += prompts
 	w.summary.Examples += examples
 	w.summary.MaxClosure = w.closure
-	if first && !w.replaces && w.run.Prompts-w.summary.Prompts >= publishBatches*prompts {
+	if w.moments != nil && w.summary.Batches%checkpointBatches == 0 {
+		if err := w.exec(ctx, "of all rows", "CHECKPOINT "+dbfile.QuoteName(dbfile.Catalog)); err != nil {
+			return err
+		}
+	}
+	if first && !w.replaces && w.moments == nil && w.run.Shard.Whole() &&
+		w.wanted-w.summary.Prompts >= publishBatches*prompts {
 		return w.publish(ctx)
 	}
 	return nil
 }
 
-// publishBatches is how many batches must be to come for a new file to get its name with the first. Otherwise it gets it at
-// the end: what is closed and opened again leaves some 100 free blocks, a third of a file of two batches.
+// checkpointBatches is the number of batches after which a run of means is checkpointed. Its batches fill
+// less than a row group of each table, and DuckDB holds them in memory until then.
+const checkpointBatches = 40
+
+// publishBatches is the number of batches that must follow the first one for a new file to get its name right
+// after it. Shorter runs name the file at the end, because closing and opening it again leaves some 100 free
+// blocks, a third of a file of two batches.
 const publishBatches = 4
 
-// publish gives a new file its name, so that what is committed can be resumed after a kill.
+// publish gives a new file its name, so that committed batches can be resumed if the process is killed.
 func (w *writer) publish(ctx context.Context) (err error) {
 	conn := w.conn
 	w.conn = nil
@@ -139,7 +162,7 @@ func (w *writer) publish(ctx context.Context) (err error) {
 	return err
 }
 
-// open makes or opens the file.
+// open creates or opens the file.
 func (w *writer) open(ctx context.Context) (err error) {
 	options := w.opts.Database
 	options.Replace = w.opts.Force
@@ -162,10 +185,15 @@ func (w *writer) open(ctx context.Context) (err error) {
 // finish counts the rows, marks the run complete and closes the file.
 func (w *writer) finish(ctx context.Context) error {
 	err := w.db.InTx(ctx, w.conn, func() error { return w.complete(ctx) })
-	if err == nil {
+	if err == nil && !w.run.Shard.Whole() {
+		err = w.close(ctx)
+	} else if err == nil {
 		err = w.closeWhole(ctx)
 	} else {
 		err = errors.Join(err, w.conn.Close(), w.db.Close())
+	}
+	if !w.run.Shard.Whole() {
+		return w.wholeShard(ctx, err)
 	}
 	if taken := (*Taken)(nil); errors.As(err, &taken) || errors.Is(err, dbfile.ErrChanged) {
 		return err
@@ -176,7 +204,8 @@ func (w *writer) finish(ctx context.Context) error {
 	return nil
 }
 
-// closeWhole is close for a run that is complete. A new file whose place was taken gets a name beside it.
+// closeWhole closes the file of a complete run. If the name of a new file has been taken, the file gets a
+// similar name beside it.
 func (w *writer) closeWhole(ctx context.Context) error {
 	cerr := w.conn.Close()
 	beside, err := w.db.FinalizeBeside(ctx, func() string { return unfinishedName(w.opts.Path) })
@@ -186,31 +215,36 @@ func (w *writer) closeWhole(ctx context.Context) error {
 	return errors.Join(cerr, err)
 }
 
-// close gives the connection back, moves everything from the log to the file and closes it.
+// close returns the connection, moves the log into the file and closes the file.
 func (w *writer) close(ctx context.Context) error {
 	return errors.Join(w.conn.Close(), w.db.Finalize(ctx))
 }
 
 func (w *writer) incomplete(cause error) *Incomplete {
-	return &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Prompts: w.summary.Prompts, Total: w.run.Prompts, Err: cause}
+	return &Incomplete{Path: w.opts.Path, RunID: w.summary.RunID, Prompts: w.summary.Prompts,
+		Total: w.wanted, Err: cause}
 }
 
-// abandon cleans up after a failure, and gives the error to return: before the first batch nothing has happened to the
-// file, after it the file holds an incomplete run. A file that was to be replaced stays, and the new one gets a name beside it.
+// abandon cleans up after a failure and returns the error to report. Before the first batch the file is
+// unchanged; after it, the file holds an incomplete run. A file that was to be replaced stays, and the new
+// one gets a name beside it.
 func (w *writer) abandon(cause error) error {
 	if w.db == nil {
 		return cause
 	}
-	if w.summary.Batches == 0 && w.resumed == nil {
+	switch {
+	case w.summary.Batches == 0 && w.resumed == nil, !w.run.Shard.Whole():
 		return errors.Join(cause, w.release())
+	case w.moments != nil:
+		return errors.Join(&Lost{w.summary.Prompts, w.run.Prompts, cause}, w.release())
 	}
-	// The file must be closed well even if the failure was a cancelled context.
+	// Close the file properly even if the failure was a cancelled context.
 	ctx := context.Background()
 	stopped := w.incomplete(cause)
 	switch {
-	case errors.Is(cause, dbfile.ErrChanged): // what was written has no name to be resumed under
+	case errors.Is(cause, dbfile.ErrChanged): // the rows are in no named file, so they cannot be resumed
 		return errors.Join(cause, w.release())
-	case !w.db.Pending() && w.conn == nil: // it has its name, and could not be opened for more
+	case !w.db.Pending() && w.conn == nil: // the file has its name, but could not be opened again
 		return errors.Join(stopped, w.db.Close())
 	case !w.db.Pending():
 		return errors.Join(stopped, w.close(ctx))
@@ -225,11 +259,12 @@ func (w *writer) abandon(cause error) error {
 	return errors.Join(stopped, err, w.db.Keep(ctx, stopped.Path))
 }
 
-// unfinishedSuffix ends the name of a file that was to replace another and is not complete.
+// unfinishedSuffix ends the name of an incomplete file that was to replace another one.
 const unfinishedSuffix = ".unfinished"
 
-// unfinishedName is a name for a file that was to replace the one at path. What has such a name may be all that is left of another
-// run: the first of NAME.unfinished, NAME.unfinished-2 and so on is taken that is free, as are the names of its logs.
+// unfinishedName returns a name for an incomplete file that was to replace the one at path. An existing file
+// of such a name may be all that is left of another run, so it takes the first free name of NAME.unfinished,
+// NAME.unfinished-2 and so on whose log names are free too.
 func unfinishedName(path string) string {
 	name := path + unfinishedSuffix
 	for n := 2; ; n++ {
@@ -245,7 +280,7 @@ func unfinishedName(path string) string {
 	}
 }
 
-// appendRows appends the rows of a part and says how many went to each table.
+// appendRows appends the rows of a part and returns the number of rows for each table.
 func (w *writer) appendRows(p *part) (n [tableCount]int64, err error) {
 	tables := &appenders{w: w}
 	for i := range p.results {
@@ -254,8 +289,15 @@ func (w *writer) appendRows(p *part) (n [tableCount]int64, err error) {
 			break
 		}
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case w.moments != nil:
+		err = w.moments.addAll(p.results)
+	default:
 		err = w.appendContributions(tables, p.results)
+	}
+	if err == nil && w.run.Factors {
+		err = w.appendFactors(tables, p.results)
 	}
 	if err == nil {
 		err = w.appendKeys(tables, p.results)

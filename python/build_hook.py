@@ -20,7 +20,8 @@ class ProgramHook(BuildHookInterface):
 
 
 def platform_tag(program):
-    """On Linux, the oldest GNU C library that has every symbol the program asks for; else that of this Python."""
+    """On Linux, a tag for the oldest GNU C library that has all symbols of the program; otherwise Python's
+    own tag."""
     tag = sysconfig.get_platform().replace("-", "_").replace(".", "_")
     machine = re.fullmatch(r"linux_(\w+)", tag)
     if not machine:

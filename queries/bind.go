@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// ErrUnknownParam is found by errors.Is in the error for a parameter that a query does not have.
+// ErrUnknownParam is wrapped by the error for a parameter that a query does not have.
 var ErrUnknownParam = errors.New("unknown parameter")
 
-// Bind gives every parameter of the query its value: what set has for it, read as the parameter's
-// type, else the default. Nothing is pasted into the SQL. All faults are reported at once.
+// Bind returns the value of every parameter of the query: the one in set, parsed as the parameter's type, or
+// the default. Nothing is pasted into the SQL. All faults are reported at once.
 func (q *Query) Bind(set map[string]string) (map[string]any, error) {
 	values := make(map[string]any, len(q.Params))
 	var names []string
@@ -24,7 +24,7 @@ func (q *Query) Bind(set map[string]string) (map[string]any, error) {
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		i := slices.Index(names, name)
 		if i < 0 {
-			faults = append(faults, &NameError{Err: ErrUnknownParam, Name: name, Known: names, Of: q.Name})
+			faults = append(faults, &NameError{Err: ErrUnknownParam, Name: name, Known: names})
 			continue
 		}
 		value, err := q.Params[i].Type.Value(set[name])
@@ -45,34 +45,29 @@ func (q *Query) Bind(set map[string]string) (map[string]any, error) {
 	return values, nil
 }
 
-// UnsetError says that a parameter without a default has no value.
+// UnsetError is the error for a parameter without a default that has no value.
 type UnsetError struct{ Name string }
 
 func (e *UnsetError) Error() string { return fmt.Sprintf("parameter $%s has no value", e.Name) }
 
-// Hint says how to give one.
+// Hint says how to set the parameter.
 func (e *UnsetError) Hint() string { return fmt.Sprintf("give it one with --set %s=...", e.Name) }
 
-// NameError says that a name is not among the known ones.
+// NameError is the error for an unknown name.
 type NameError struct {
 	Err   error  // [ErrUnknownQuery] or [ErrUnknownParam]
 	Name  string // as it was given
 	Known []string
-	Of    string // what the known names belong to, or ""
 }
 
 func (e *NameError) Error() string {
-	text := fmt.Sprintf("%v %q", e.Err, e.Name)
-	if e.Of != "" {
-		text += " of " + e.Of
-	}
-	return text
+	return fmt.Sprintf("%v %q", e.Err, e.Name)
 }
 
-// Unwrap makes errors.Is find the sentinel.
+// Unwrap returns the sentinel.
 func (e *NameError) Unwrap() error { return e.Err }
 
-// Hint names what was probably meant, or everything there is.
+// Hint suggests similar names, or lists all known ones.
 func (e *NameError) Hint() string {
 	if len(e.Known) == 0 {
 		return "there are none"
@@ -83,8 +78,7 @@ func (e *NameError) Hint() string {
 	return "there is " + strings.Join(e.Known, ", ")
 }
 
-// Nearest gives the known names most like name, best first: at most three, and none that is quite
-// another word.
+// Nearest returns up to three of the known names that are similar to name, the most similar first.
 func Nearest(name string, known []string) []string {
 	type candidate struct {
 		name     string

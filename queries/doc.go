@@ -1,7 +1,8 @@
-// Package queries holds saved questions to a run file and what comes back: the SQL with its strict
-// header ([Query]), how its figure is drawn ([Chart]), and the rows of an answer ([Result]). The queries
-// that ship with ducklens are embedded.
+// Package queries holds saved queries of a run file and their results: the SQL with its strict header
+// ([Query]), how its figure is drawn ([Chart]), and the rows ([Result]). The queries that ship with ducklens
+// are embedded.
 //
-// The package is plain Go and knows no database, so that package figure can draw a Result without one. Package
-// session runs a Query, read-only; package output writes a Result as text, CSV, JSON, Markdown or Parquet.
+// The package is plain Go and knows no database, so that package figure can draw a Result without one.
+// Package session runs a Query, read-only; package output writes a Result as text, CSV, JSON, Markdown or
+// Parquet.
 package queries

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Expand fills in the braces of a text of the header. {name} is the fact of that name, or else the value that
-// the column of that name has in all rows, so that a title says what the rows are about and not what was
-// asked for; where there is neither, it is the value of the parameter. {name?yes|no} is one of two texts, as
-// the value is true or not. Heads are written as figures name them.
+// Expand replaces the braces in a text of the header. {name} becomes the fact of that name; or the value of
+// the column of that name, if it is the same in all rows, so that a title describes the rows and not the
+// request; or the value of the parameter. {name?yes|no} becomes one of the two texts, depending on whether
+// the value is true. Heads are named as in figures.
 func (r *Result) Expand(text string) (string, error) {
 	list, err := placeholders(text)
 	if err != nil {
@@ -27,7 +27,7 @@ func (r *Result) Expand(text string) (string, error) {
 	return b.String() + text[end:], nil
 }
 
-// value is what stands for {name}.
+// value returns the replacement of {name}.
 func (r *Result) value(name string) (string, error) {
 	if value, ok := r.fact(name); ok {
 		return HeadName(value), nil
@@ -61,9 +61,9 @@ func (r *Result) fact(name string) (string, bool) {
 	return "", false
 }
 
-// A placeholder is {name} or {name?yes|no} in a text.
+// placeholder is {name} or {name?yes|no} in a text.
 type placeholder struct {
-	from, to int // bytes of the text
+	from, to int // byte offsets in the text
 	name     string
 	choice   bool
 	yes, no  string
@@ -81,7 +81,7 @@ func (p placeholder) expand(value string) string {
 	return p.yes + " / " + p.no // it varies: the panels tell
 }
 
-// placeholders lists what stands in braces in a text, in the order of appearance.
+// placeholders lists the braces in a text in order.
 func placeholders(text string) ([]placeholder, error) {
 	var list []placeholder
 	for at := 0; ; {

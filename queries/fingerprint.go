@@ -8,12 +8,13 @@ import (
 //go:embed fingerprint.sql
 var fingerprintText string
 
-// Fingerprint is the query for what identifies the data of runs: a row for each, with the columns run_id and sha256. The same prompts on the
-// same model have the same fingerprint in any file that ducklens writes, whenever and with however many threads it was made; the bytes of
-// such files differ, because they hold dates and command lines.
+// Fingerprint returns the query that identifies the data of runs. It returns a row for each run, with the
+// columns run_id and sha256. The same prompts on the same model have the same fingerprint in every file of
+// ducklens, whatever the time and the number of threads. The bytes of such files differ, because they contain
+// dates and command lines.
 func Fingerprint() Query { return fingerprint() }
 
-// fingerprint parses the query once. It is part of the program, so a fault in it is a fault of the program.
+// fingerprint parses the query once. The query is part of the program, so it panics on errors.
 var fingerprint = sync.OnceValue(func() Query {
 	q, err := Parse(fingerprintText)
 	if err != nil {

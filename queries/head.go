@@ -2,10 +2,10 @@ package queries
 
 import "regexp"
 
-// headLabel is how TransformerLens writes a head, and how head labels stand in a run file.
+// headLabel matches TransformerLens's label of a head, which run files use.
 var headLabel = regexp.MustCompile(`^L([0-9]+)H([0-9]+)$`)
 
-// HeadName is a text as figures show it: a head such as L10H7 is 10.7 there, anything else stays as it is.
+// HeadName returns a text as figures show it: the head L10H7 becomes 10.7, and any other text is unchanged.
 func HeadName(s string) string {
 	if len(s) < 4 || s[0] != 'L' {
 		return s

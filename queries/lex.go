@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// token is a piece of SQL that matters here: a $parameter, a semicolon, or any other visible text.
-// Comments and blanks give no token.
+// token is a relevant piece of SQL: a $parameter, a semicolon, or any other visible text. Comments and blanks
+// are not tokens.
 type token struct {
 	kind tokenKind
-	text string // of a parameter, the name without $; of a word, the word
+	text string // the name of a parameter without $, or a word
 	line int    // from 1
-	end  int    // byte offset behind the token
+	end  int    // byte offset after the token
 }
 
 type tokenKind uint8
@@ -24,8 +24,9 @@ const (
 	semicolonToken                  // ;
 )
 
-// lex cuts SQL into tokens as DuckDB's lexer does, as far as finding parameters and statement ends
-// needs it: quoted names and strings with doubled quotes, e” strings with backslashes, $tag$ strings, comments that nest.
+// lex splits SQL into tokens like DuckDB's lexer, as far as is needed to find parameters and the ends of
+// statements: quoted names and strings with doubled quotes, e'...' strings with backslashes, $tag$ strings,
+// nested comments.
 func lex(sql string) ([]token, *SyntaxError) {
 	var tokens []token
 	line := 1
@@ -49,16 +50,29 @@ func lex(sql string) ([]token, *SyntaxError) {
 	return tokens, nil
 }
 
-// skipped marks blanks and comments.
+// skipped is the kind of blanks and comments.
 const skipped = tokenKind(255)
 
-// next measures the token at the start of s, which is not empty. n is -1 if it has no end.
+// AfterBlanks removes blanks and comments from the start of SQL.
+func AfterBlanks(sql string) string {
+	for sql != "" {
+		kind, n, _ := next(sql)
+		if kind != skipped || n < 0 {
+			break
+		}
+		sql = sql[n:]
+	}
+	return sql
+}
+
+// next returns the kind and the length n of the token at the start of s, which is not empty. n is -1 if the
+// token has no end.
 func next(s string) (kind tokenKind, n int, what string) {
 	switch c := s[0]; {
 	case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v':
 		return skipped, 1, ""
 	case strings.HasPrefix(s, "--"):
-		if n := strings.IndexByte(s, '\n'); n >= 0 {
+		if n := strings.IndexAny(s, "\r\n"); n >= 0 {
 			return skipped, n, ""
 		}
 		return skipped, len(s), ""
@@ -103,7 +117,7 @@ func next(s string) (kind tokenKind, n int, what string) {
 	return otherToken, 1, ""
 }
 
-// quotedLength measures a quoted text at the start of s; a doubled quote stays inside it.
+// quotedLength returns the length of a quoted text at the start of s. A doubled quote does not end it.
 func quotedLength(s string, quote byte, backslash bool) int {
 	for i := 1; i < len(s); i++ {
 		switch {
@@ -119,7 +133,7 @@ func quotedLength(s string, quote byte, backslash bool) int {
 	return -1
 }
 
-// commentLength measures a /* comment */ at the start of s; such comments nest.
+// commentLength returns the length of a /* comment */ at the start of s. Such comments nest.
 func commentLength(s string) int {
 	depth := 0
 	for i := 0; i+1 < len(s); {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -14,15 +15,15 @@ import (
 //go:embed sql/*.sql
 var files embed.FS
 
-// ErrUnknownQuery is found by errors.Is in the error for a saved query that does not exist.
+// ErrUnknownQuery is wrapped by the error for a saved query that does not exist.
 var ErrUnknownQuery = errors.New("unknown saved query")
 
-// Embedded gives the queries that ship with ducklens, by name. The slice is the caller's.
+// Embedded returns the queries that ship with ducklens, by name. The caller owns the slice.
 func Embedded() []Query {
 	return append([]Query(nil), embedded()...)
 }
 
-// embedded parses the files once. They are part of the program, so a fault in one is a fault of it.
+// embedded parses the files once. They are part of the program, so it panics on errors.
 var embedded = sync.OnceValue(func() []Query {
 	list, err := Load(files, "sql")
 	if err != nil {
@@ -31,8 +32,8 @@ var embedded = sync.OnceValue(func() []Query {
 	return list
 })
 
-// Load reads every .sql file of a folder, in the order of their names. A file is called as the query in it; an error
-// names the file and the line.
+// Load reads every .sql file of a folder, in the order of their names. A file must be named after its query.
+// Errors name the file and the line.
 func Load(fsys fs.FS, dir string) ([]Query, error) {
 	entries, err := fs.ReadDir(fsys, dir)
 	if err != nil {
@@ -47,7 +48,8 @@ func Load(fsys fs.FS, dir string) ([]Query, error) {
 		name := path.Join(dir, entry.Name())
 		q, err := ReadFile(fsys, name)
 		if err == nil && q.Name+".sql" != entry.Name() {
-			err = fmt.Errorf("%s: name %q in the header, want %q as the file is called", name, q.Name, strings.TrimSuffix(entry.Name(), ".sql"))
+			err = fmt.Errorf("%s: name %q in the header, want %q as the file is called", name, q.Name,
+				strings.TrimSuffix(entry.Name(), ".sql"))
 		}
 		if err != nil {
 			faults = append(faults, err)
@@ -62,7 +64,11 @@ func Load(fsys fs.FS, dir string) ([]Query, error) {
 func ReadFile(fsys fs.FS, name string) (Query, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
-		return Query{}, fmt.Errorf("saved query: %w", err)
+		var failed *fs.PathError
+		if errors.As(err, &failed) {
+			err = failed.Err
+		}
+		return Query{}, fmt.Errorf("saved query %s: %w", name, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, MaxLength+1))
 	if err := errors.Join(err, f.Close()); err != nil {
@@ -75,14 +81,16 @@ func ReadFile(fsys fs.FS, name string) (Query, error) {
 	return q, nil
 }
 
-// Find gives the query called name. The error, a [NameError], suggests the nearest names.
+// Find returns the query with a name. The error, a [NameError], suggests similar names.
 func Find(list []Query, name string) (Query, error) {
-	names := make([]string, len(list))
-	for i, q := range list {
+	var names []string
+	for _, q := range list {
 		if q.Name == name {
 			return q, nil
 		}
-		names[i] = q.Name
+		if !slices.Contains(names, q.Name) { // a file has a copy of the program's queries
+			names = append(names, q.Name)
+		}
 	}
 	return Query{}, &NameError{Err: ErrUnknownQuery, Name: name, Known: names}
 }

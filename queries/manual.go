@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// Manual explains how a saved query is written: its header, with every key and the marks that read it.
+// Manual returns a description of saved queries: the header, with every key and the marks that read it.
 func Manual() string {
 	var b strings.Builder
 	b.WriteString(manualHead)
 	for _, m := range drawnMarks() {
 		fmt.Fprintf(&b, "  %-10s %s\n", m, markDocs[m])
 	}
-	b.WriteString("\nKeys of figures, with the marks that need (*) or read them:\n\n")
+	b.WriteString("\nKeys of figures, with the charts that use them (* if the key is required):\n\n")
 	for _, k := range chartKeys {
 		writeKey(&b, k)
 	}
@@ -38,41 +38,44 @@ const manualHead = `A saved query is a .sql file: a header of comment lines, the
 
 Every header line is "-- key: value"; "--" and three spaces continue the value above.
 
-  name         as the file is called: lower case letters, digits and _ (needed)
-  title        above the figure (needed)
-  subtitle     below the title
+  name         the name of the file without .sql: lower case letters, digits and _ (required)
+  title        text above the figure (required)
+  subtitle     text below the title
   description  what the query answers, in sentences
-  param        NAME TYPE = DEFAULT, meaning; TYPE is TEXT, INTEGER, DOUBLE or BOOLEAN, a text stands in single quotes;
-               may come many times. $NAME in the SQL is its value
-  say          NAME, TEXT or NAME = VALUE, TEXT: what a figure says of a parameter that is not at its default, with
-               {value} in place of the value; NAME = VALUE unless there is one. May come many times
-  chart        how the answer is drawn (table unless given)
+  param        NAME TYPE = DEFAULT, meaning. TYPE is TEXT, INTEGER, DOUBLE or BOOLEAN; a text is in single
+               quotes. $NAME in the SQL is the value. May be repeated
+  say          NAME, TEXT or NAME = VALUE, TEXT: the text that a figure shows if a parameter differs from its
+               default, with {value} for the value (default NAME = VALUE). May be repeated
+  chart        how to draw the answer (default table)
 
-In titles {name} is a fact of the run (run, model, prompts, source, convention, ...; head with the parameter head), or the
-value that column has in all rows, or else the value of the parameter. {name?yes|no} is one text or the other, as that is
-true or not. A parameter that is not at its default is said below the title, unless a title has it in braces.
+In titles, {name} is a fact about the run (run, model, prompts, source, convention, ...; head if there is a
+parameter head), the value of a column that is the same in all rows, or the value of a parameter, in this
+order. {name?yes|no} is the first text if that value is true and the second if not. A parameter that differs
+from its default is shown below the title, unless a title contains it in braces.
 
 Charts:
 
 `
 
 const manualFoot = `
-A query that gives shares says in the columns denominator and denominator_is what they are shares of: where that is 0,
-there is nothing to draw, and a figure says so. Columns are named in lower case; values that name something (labels, panels, series) come in the order of the rows.
-The flags of ducklens plot change what a header says: --title, --x, --color and the like. Try a header with
-ducklens queries check FILE.sql --file RUN.duckdb, then ducklens plot RUN.duckdb FILE.sql
+A query of shares, in a column whose name begins with pct, names their whole in the columns denominator and
+denominator_is, and its standard error in denominator_se. Figures show the whole, and say if it is negative or
+within two standard errors of 0. If it is 0, there is nothing to draw, and the error says so. Write names of columns in lower case. Labels, panels and
+series are drawn in the order of the rows. Flags of ducklens plot such as --title, --x and --color override
+the header. To try a header, run ducklens queries check FILE.sql --file RUN.duckdb, then
+ducklens plot RUN.duckdb FILE.sql
 `
 
-// markDocs says what each mark shows.
+// markDocs describes the marks.
 var markDocs = map[Mark]string{
 	Table:     "rows and columns, not drawn",
 	Scalar:    "one number, not drawn",
-	Heatmap:   "a row for each cell: a grid of components, coloured by a signed value",
-	Histogram: "a row for each single value: overlaid distributions, with a box for each",
-	Bar:       "a row for each bar: lying bars, the first row at the top",
-	Matrix:    "a row for each cell of a grid too large to label: pairs of components",
-	Line:      "a row for each point: lines over an axis, with bands of one standard error",
-	Scatter:   "a row for each point: two numbers, with names of what stands out and lines of least squares",
+	Heatmap:   "one row per cell: a grid of components, coloured by a signed value",
+	Histogram: "one row per value: overlaid distributions, with a box for each",
+	Bar:       "one row per bar: horizontal bars, the first row at the top",
+	Matrix:    "one row per cell of a grid too large to label: pairs of components",
+	Line:      "one row per point: lines over an axis, with bands of one standard error",
+	Scatter:   "one row per point: two numbers, with names of outliers and lines of least squares",
 }
 
 func drawnMarks() []Mark {
@@ -99,7 +102,7 @@ func writeKey(b *strings.Builder, k chartKey) {
 	case k.number != nil:
 		kind = "number"
 	case k.list != nil:
-		kind = "names, with commas between"
+		kind = "names separated by commas"
 	case k.words != nil:
 		kind = strings.Join(k.words, "|")
 	}

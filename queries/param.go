@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// parseParam reads "NAME TYPE", "NAME TYPE = DEFAULT", each with ", meaning" behind it or not.
+// parseParam parses "NAME TYPE" or "NAME TYPE = DEFAULT", optionally followed by ", meaning".
 func parseParam(s string) (Param, error) {
 	const want = `want "NAME TYPE = DEFAULT, meaning"`
 	name, rest, _ := strings.Cut(s, " ")
@@ -41,7 +41,7 @@ func parseParam(s string) (Param, error) {
 	return p, nil
 }
 
-// cutLiteral cuts a default off the start of s: a text in single quotes, or all up to a comma.
+// cutLiteral cuts a default off the start of s: a text in single quotes, or everything up to a comma.
 func cutLiteral(s string) (literal, rest string) {
 	n := strings.IndexByte(s, ',')
 	if strings.HasPrefix(s, "'") {
@@ -53,7 +53,7 @@ func cutLiteral(s string) (literal, rest string) {
 	return strings.TrimSpace(s[:n]), s[n:]
 }
 
-// literal reads a default of the header: NULL, a text in single quotes, a number, true or false.
+// literal parses a default of the header: NULL, a text in single quotes, a number, true or false.
 func (t ParamType) literal(s string) (any, error) {
 	if s == "NULL" {
 		return nil, nil
@@ -67,7 +67,7 @@ func (t ParamType) literal(s string) (any, error) {
 	return strings.ReplaceAll(s[1:len(s)-1], "''", "'"), nil
 }
 
-// String writes the parameter as the header has it.
+// String returns the parameter as in the header.
 func (p Param) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s = ", p.Name, p.Type)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // ParamType is the type of a [Param].
@@ -20,7 +21,7 @@ const (
 
 var paramTypes = [...]string{"TEXT", "INTEGER", "DOUBLE", "BOOLEAN"}
 
-// String gives the type's word in the header.
+// String returns the type's word in the header.
 func (t ParamType) String() string { return paramTypes[t] }
 
 // ParseParamType is the inverse of [ParamType.String].
@@ -33,8 +34,8 @@ func ParseParamType(s string) (ParamType, error) {
 	return 0, fmt.Errorf("parameter type %q, want one of %s", s, strings.Join(paramTypes[:], ", "))
 }
 
-// Value reads text, as a user types it after --set NAME=, as a value of the type. Quotes are not
-// needed and not removed.
+// Value parses text, as typed after --set NAME=, as a value of the type. Quotes are not needed, and not
+// removed.
 func (t ParamType) Value(text string) (any, error) {
 	switch t {
 	case IntegerParam:
@@ -55,6 +56,9 @@ func (t ParamType) Value(text string) (any, error) {
 			return false, nil
 		}
 		return nil, fmt.Errorf("%q, want true or false", text)
+	}
+	if !utf8.ValidString(text) {
+		return nil, fmt.Errorf("%q is not UTF-8", text)
 	}
 	return text, nil
 }

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLength is the largest saved query that [Parse] reads, in bytes: many times the longest one that
-// ships, and small enough that a hostile file costs nothing.
+// MaxLength is the size of the largest saved query that [Parse] reads, in bytes. It is many times the longest
+// one that ships, and small enough that a hostile file costs nothing.
 const MaxLength = 256 << 10
 
 // SyntaxError is a fault in the text of a saved query.
@@ -34,12 +34,12 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line,
 //
 //	SELECT ... WHERE head = coalesce($head, ...) ORDER BY ...
 //
-// Every header line is "-- key: value", or "--" and at least three spaces and more of the value above. name
-// and title must be there; param and say may come many times, other keys once. A parameter is "NAME TYPE =
-// DEFAULT, meaning", where TYPE is TEXT, INTEGER, DOUBLE or BOOLEAN and a text default stands in single
-// quotes; without default it is NULL. Which further keys there are depends on chart; see [Chart], and
-// [Manual] for all of it. Each $name in the SQL must be a declared parameter and each parameter used. Errors
-// are [SyntaxError], all of them joined.
+// Every header line is "-- key: value", or "--" with at least three spaces and the continuation of the value
+// above. name and title are required. param and say may occur several times, other keys once. A parameter is
+// "NAME TYPE = DEFAULT, meaning", where TYPE is TEXT, INTEGER, DOUBLE or BOOLEAN, and a text default is in
+// single quotes; without a default it is NULL. Further keys depend on chart; see [Chart], and [Manual] for
+// all of them. Each $name in the SQL must be a declared parameter, and each parameter must be used. Errors
+// are [SyntaxError]s, joined.
 func Parse(text string) (Query, error) {
 	if len(text) > MaxLength {
 		return Query{}, fmt.Errorf("saved query of %d bytes, want at most %d", len(text), MaxLength)
@@ -75,8 +75,8 @@ func Parse(text string) (Query, error) {
 	return p.query, nil
 }
 
-// forbidden tells characters that a query has no use for: control characters but newline and
-// tab, bytes that are not UTF-8, and marks that reorder or hide text.
+// forbidden reports characters that a query does not need: control characters except newline and tab, bytes
+// that are not UTF-8, and marks that reorder or hide text.
 func forbidden(r rune) bool {
 	switch r {
 	case '\n', '\t':
@@ -92,10 +92,10 @@ var headerKeys = []string{"name", "title", "subtitle", "description", "param", "
 
 type parser struct {
 	query  Query
-	seen   map[string]int  // header key to its line
+	seen   map[string]int  // line of each header key
 	params []int           // lines of the parameters
 	says   []int           // lines of the phrases
-	words  map[string]bool // of the SQL, in lower case; nil where it may have columns that it does not name
+	words  map[string]bool // words of the SQL, in lower case; nil if its columns may have other names
 	faults []*SyntaxError
 }
 
@@ -103,7 +103,7 @@ func (p *parser) fault(line int, format string, args ...any) {
 	p.faults = append(p.faults, &SyntaxError{line, fmt.Sprintf(format, args...)})
 }
 
-// header reads the comment lines at the start of text and returns what follows them.
+// header reads the comment lines at the start of text, and returns the rest.
 func (p *parser) header(text string) string {
 	type entry struct {
 		key, value string
@@ -115,7 +115,8 @@ func (p *parser) header(text string) string {
 		content, after, _ := strings.Cut(rest, "\n")
 		rest = after
 		content = strings.TrimRight(content[2:], " \t\r")
-		if more, ok := strings.CutPrefix(content, "   "); ok && len(entries) > 0 && strings.TrimSpace(more) != "" {
+		if more, ok := strings.CutPrefix(content, "   "); ok && len(entries) > 0 &&
+			strings.TrimSpace(more) != "" {
 			last := &entries[len(entries)-1]
 			last.value = strings.TrimSpace(last.value + " " + strings.TrimSpace(more))
 			continue
@@ -155,7 +156,8 @@ func (p *parser) set(key, value string, line int) (err error) {
 	switch key {
 	case "name":
 		if !isName(value) {
-			return fmt.Errorf("name %q, want lower case letters, digits and _, a letter first, at most %d", value, maxName)
+			return fmt.Errorf("name %q, want lower case letters, digits and _, a letter first, at most %d",
+				value, maxName)
 		}
 		q.Name = value
 	case "title":
@@ -194,7 +196,7 @@ func (p *parser) set(key, value string, line int) (err error) {
 	return err
 }
 
-// required checks that the keys which the header and its mark need are there, and no others.
+// required checks that the header has all keys that it and its mark need, and no others.
 func (p *parser) required() {
 	for _, key := range []string{"name", "title"} {
 		if p.seen[key] == 0 {
@@ -203,7 +205,8 @@ func (p *parser) required() {
 	}
 	mark := p.query.Chart.Mark
 	if p.seen["zmax"] != 0 && p.seen["scale"] != 0 {
-		p.fault(p.seen["zmax"], "zmax fixes the colour scale and scale fits it to the values: want one of them")
+		p.fault(p.seen["zmax"], "zmax fixes the colour scale and scale fits it to the values: "+
+			"want one of them")
 	}
 	for _, key := range chartKeys {
 		line := p.seen[key.name]
@@ -216,7 +219,7 @@ func (p *parser) required() {
 	}
 }
 
-// statement checks that the SQL is one statement and that its parameters are the declared ones.
+// statement checks that the SQL is one statement with exactly the declared parameters.
 func (p *parser) statement() {
 	q := &p.query
 	tokens, fault := lex(q.SQL)
@@ -245,7 +248,8 @@ func (p *parser) statement() {
 			}
 			used[t.text] = true
 			if !q.has(t.text) {
-				p.fault(line, "parameter $%s is not in the header, want \"-- param: %s TYPE = DEFAULT\"", t.text, t.text)
+				p.fault(line, "parameter $%s is not in the header, want \"-- param: %s TYPE = DEFAULT\"",
+					t.text, t.text)
 			}
 		}
 		empty = false
@@ -255,7 +259,8 @@ func (p *parser) statement() {
 	}
 	for i, param := range q.Params {
 		if !used[param.Name] {
-			p.fault(p.params[i], "parameter %q is not used in the SQL, want $%s there", param.Name, param.Name)
+			p.fault(p.params[i], "parameter %q is not used in the SQL, want $%s there",
+				param.Name, param.Name)
 		}
 	}
 	for i, phrase := range q.Phrases {
@@ -265,8 +270,8 @@ func (p *parser) statement() {
 	}
 }
 
-// named lists the words of SQL that may be columns of its answer, or nil where it may have columns that it
-// does not name: SELECT *, or FROM alone.
+// named lists the words of SQL that may be columns of its result. It returns nil if the result may have
+// unnamed columns, from SELECT * or FROM alone.
 func named(tokens []token) map[string]bool {
 	words := map[string]bool{}
 	selects, froms, before := 0, 0, ""
@@ -289,14 +294,14 @@ func named(tokens []token) map[string]bool {
 	return words
 }
 
-// texts checks that what stands in braces in titles can be filled in: a fact of the run, a parameter, or a
-// word of the SQL.
+// texts checks that the names in braces in titles can be replaced: each must be a fact of the run, a
+// parameter, or a word of the SQL.
 func (p *parser) texts() {
 	q := &p.query
 	for _, t := range q.texts() {
 		list, err := placeholders(t.text)
 		if err != nil || p.words == nil {
-			continue // told where the key is read
+			continue // reported when the key is read
 		}
 		for _, h := range list {
 			if p.words[h.name] || slices.Contains(q.Known(), h.name) {
@@ -312,7 +317,7 @@ func (p *parser) texts() {
 	}
 }
 
-// A headerText is a text of the header that may hold names in braces.
+// headerText is a text of the header that may contain names in braces.
 type headerText struct{ key, text string }
 
 func (q *Query) texts() []headerText {
@@ -329,7 +334,7 @@ func (q *Query) Placeholders() []string {
 	for _, t := range q.texts() {
 		list, err := placeholders(t.text)
 		if err != nil {
-			continue // of a query that was not parsed
+			continue // the query was not parsed
 		}
 		for _, p := range list {
 			if !slices.Contains(names, p.name) {
@@ -340,8 +345,8 @@ func (q *Query) Placeholders() []string {
 	return names
 }
 
-// Known lists what may stand in braces beside the columns of the answer: parameters, and the facts of the
-// run.
+// Known lists the names that braces may contain besides the columns of the result: parameters, and the facts
+// of the run.
 func (q *Query) Known() []string {
 	var names []string
 	for _, p := range q.Params {
@@ -353,10 +358,11 @@ func (q *Query) Known() []string {
 	return names
 }
 
-// runFacts are what a query with the parameter run is about; one with the parameter head too has the fact
+// runFacts are the facts of a query with the parameter run. A query with the parameter head also has the fact
 // head.
 var runFacts = []string{
-	"run", "model", "prompts", "source", "seed", "bos", "convention", "processing", "precision", "created", "version", "sha256",
+	"run", "model", "prompts", "source", "seed", "bos", "convention", "processing", "precision", "created",
+	"version", "sha256", "command",
 }
 
 func (q *Query) has(param string) bool {
@@ -371,7 +377,7 @@ func (q *Query) has(param string) bool {
 // maxName is DuckDB's and PostgreSQL's usual limit of an identifier.
 const maxName = 63
 
-// isName tells whether s is a name of a query, key or parameter.
+// isName reports whether s is a valid name of a query, key or parameter.
 func isName(s string) bool {
 	if s == "" || len(s) > maxName || s[0] < 'a' || s[0] > 'z' {
 		return false

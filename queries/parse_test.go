@@ -52,7 +52,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestParseMalformed takes a good query, replaces one text in it, and looks for the line and the words of the error.
+// TestParseMalformed replaces a text in a valid query, and expects the line and the text of an error.
 func TestParseMalformed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -137,7 +137,7 @@ func TestParseMalformed(t *testing.T) {
 	}
 }
 
-// lineHas tells whether a line of text begins with start and has part in it.
+// lineHas reports whether a line of text begins with start and contains part.
 func lineHas(text, start, part string) bool {
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, start) && strings.Contains(line, part) {

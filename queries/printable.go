@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// Printable writes text so that a terminal shows it and does nothing else: control characters, bytes that are not UTF-8
-// and marks that reorder or hide text become \n, \x1b or \u202e. Text comes from files of strangers.
+// Printable returns text that a terminal only displays: control characters, bytes that are not UTF-8, and
+// marks that reorder or hide text are escaped as \n, \x1b or \u202e. The text may come from untrusted files.
 func Printable(s string) string {
 	if strings.IndexFunc(s, unprintable) < 0 {
 		return s
@@ -40,5 +40,6 @@ func Printable(s string) string {
 }
 
 func unprintable(r rune) bool {
-	return r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
+	return r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) ||
+		r == '\u2028' || r == '\u2029'
 }

@@ -5,31 +5,30 @@ import (
 	"strings"
 )
 
-// Query is a saved question: one SQL statement, what it asks, which parameters it takes and how its
-// answer is drawn.
+// Query is a saved query: one SQL statement, with its parameters, texts and chart.
 type Query struct {
 	Name        string // lower case letters, digits and _
-	Title       string // may hold {column}, as all texts of the figure; see [Result.Expand]
+	Title       string // may contain {column}, like all texts of the figure; see [Result.Expand]
 	Subtitle    string // likewise
 	Description string
 	Params      []Param
-	Phrases     []Phrase // what to say of values of the parameters
+	Phrases     []Phrase // descriptions of values of the parameters
 	Chart       Chart
 	SQL         string // one statement; parameters as $name
-	Line        int    // of the text that was parsed, where SQL begins, from 1
+	Line        int    // line of the parsed text where the SQL begins, from 1
 }
 
 // Param is a parameter of a [Query]. It is bound, never pasted into the SQL.
 type Param struct {
 	Name    string // lower case letters, digits and _; $name in the SQL
 	Type    ParamType
-	Default any  // nil (NULL), string, int64, float64 or bool, as Type says
-	Needed  bool // it has no default: whoever asks must give a value
+	Default any  // nil (NULL), string, int64, float64 or bool, depending on Type
+	Needed  bool // it has no default, so the user must give a value
 	Doc     string
 }
 
-// AdHoc makes a query of SQL that a user typed. SQL that begins with a header is parsed as a saved query; else every
-// $name in it is a TEXT parameter without a default.
+// AdHoc returns a query for SQL that a user has typed. SQL that begins with a header is parsed as a saved
+// query; otherwise every $name is a TEXT parameter without a default.
 func AdHoc(sql string) (Query, error) {
 	if strings.HasPrefix(sql, "-- name:") {
 		return Parse(sql)
@@ -48,7 +47,8 @@ func AdHoc(sql string) (Query, error) {
 			return q, &SyntaxError{t.line, "parameter ?, want $name"}
 		case t.kind != paramToken || q.has(t.text):
 		case !isName(t.text):
-			return q, &SyntaxError{t.line, fmt.Sprintf("parameter $%s, want $name in lower case letters, digits and _", t.text)}
+			return q, &SyntaxError{t.line,
+				fmt.Sprintf("parameter $%s, want $name in lower case letters, digits and _", t.text)}
 		default:
 			q.Params = append(q.Params, Param{Name: t.text, Needed: true})
 		}
@@ -56,10 +56,10 @@ func AdHoc(sql string) (Query, error) {
 	return q, nil
 }
 
-// lineWidth is where [Query.String] breaks long values.
+// lineWidth is the width at which [Query.String] wraps long values.
 const lineWidth = 110
 
-// String writes the query as [Parse] reads it.
+// String returns the query in the syntax of [Parse].
 func (q Query) String() string {
 	var b strings.Builder
 	line := func(key, value string) {
@@ -85,8 +85,8 @@ func (q Query) String() string {
 	return b.String()
 }
 
-// writeWrapped writes a header line, continued on further lines where it is long. It breaks only at
-// single spaces, which is what a continuation stands for.
+// writeWrapped writes a header line, and continuation lines if it is long. It breaks only at single spaces,
+// because a continuation stands for one.
 func writeWrapped(b *strings.Builder, s string) {
 	const more = "--   "
 	prefix := ""

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// Type says what the values of a column are.
+// Type is the type of a column's values.
 type Type uint8
 
 // The types; the comment gives the Go values that a [Result] holds. NULL is nil in every type.
 const (
 	Other   Type = iota // string, as DuckDB prints the value (DATE, TIME, UUID, INTERVAL, BLOB, ...)
 	Bool                // bool
-	Integer             // int64, or *big.Int where the number needs more than 64 bits
-	Float               // float32 or float64, as the column is FLOAT or DOUBLE
+	Integer             // int64, or *big.Int if the number needs more than 64 bits
+	Float               // float32 for FLOAT, float64 for DOUBLE
 	Exact               // Decimal
 	Text                // string; VARCHAR and ENUM
 	Time                // time.Time in UTC; TIMESTAMP of every precision
@@ -27,13 +27,13 @@ const (
 
 var types = [...]string{"other", "bool", "integer", "float", "exact", "text", "time", "nested"}
 
-// String gives the name of the type in lower case.
+// String returns the name of the type in lower case.
 func (t Type) String() string { return types[t] }
 
-// Numeric tells whether [Number] reads the values of the type.
+// Numeric reports whether [Number] converts values of the type.
 func (t Type) Numeric() bool { return t == Integer || t == Float || t == Exact }
 
-// Decimal is a DECIMAL value written out with all its digits, such as 12.50.
+// Decimal is a DECIMAL value with all its digits, such as 12.50.
 type Decimal string
 
 // Column describes one column of a [Result].
@@ -43,21 +43,21 @@ type Column struct {
 	DBType string // DuckDB's name of the type, such as DOUBLE or DECIMAL(18,3)
 }
 
-// Result is the answer to a query: rows of typed values in the order in which the query gave them.
+// Result is the result of a query: rows of typed values in order.
 type Result struct {
 	Columns []Column
-	Rows    [][]any        // each as long as Columns; values as [Type] says
-	Facts   []Fact         // what the rows are about; empty for SQL that does not say which run it reads
-	Bound   map[string]any // what the parameters of the query were bound to
+	Rows    [][]any        // each as long as Columns; the types are those of [Type]
+	More    bool           // there are further rows that were not requested
+	Facts   []Fact         // facts about the rows; empty for SQL that does not name its run
+	Bound   map[string]any // values of the query's parameters
 }
 
-// Fact is one thing to know about an answer, such as the number of its run or its convention.
+// Fact is a fact about a result, such as its run_id or its convention.
 type Fact struct {
 	Name, Value string
 }
 
-// Index gives the number of the column called name, or -1. Names are compared without regard to
-// letter case, as SQL does.
+// Index returns the index of the column with a name, or -1. As in SQL, case does not matter.
 func (r *Result) Index(name string) int {
 	for i, c := range r.Columns {
 		if strings.EqualFold(c.Name, name) {
@@ -76,8 +76,8 @@ func (r *Result) Names() []string {
 	return names
 }
 
-// Undefined says why a column of shares is NULL in every row: the columns denominator and denominator_is name
-// what they are shares of, and that is 0. It is "" otherwise.
+// Undefined explains why a column of shares is NULL in every row, or returns "": the columns denominator and
+// denominator_is describe the whole, which is 0.
 func (r *Result) Undefined(column string) string {
 	share, divisor, is := r.Index(column), r.Index("denominator"), r.Index("denominator_is")
 	if share < 0 || divisor < 0 || len(r.Rows) == 0 {
@@ -95,7 +95,7 @@ func (r *Result) Undefined(column string) string {
 	return why
 }
 
-// Number reads a value of a [Result] as a float64; ok is false for NULL and for what is not a number.
+// Number converts a value of a [Result] to float64. ok is false for NULL and for values that are not numbers.
 func Number(v any) (x float64, ok bool) {
 	switch v := v.(type) {
 	case float64:
@@ -114,8 +114,8 @@ func Number(v any) (x float64, ok bool) {
 	return 0, false
 }
 
-// String writes a value of a [Result] with all its digits: the shortest decimal that reads back as
-// the same FLOAT or DOUBLE, times as 2006-01-02 15:04:05, nested values as JSON. NULL is the empty string.
+// String returns a value of a [Result] with all its digits: the shortest decimal that reads back as the same
+// FLOAT or DOUBLE, times as 2006-01-02 15:04:05, nested values as JSON. NULL is the empty string.
 func String(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -149,13 +149,14 @@ func String(v any) string {
 	return fmt.Sprint(v)
 }
 
-// Endless gives the text of a date or time that stands for the infinite future or past. DuckDB's driver gives the largest
-// number of days, or of fractions of a second, and its negative.
+// Endless returns the text of a date or time that stands for the infinite future or past. DuckDB's driver
+// returns these as the largest number of days, or of fractions of a second, and its negative.
 func Endless(t time.Time) (text string, ok bool) {
 	for sign, text := range map[int64]string{1: "infinity", -1: "-infinity"} {
 		for _, edge := range []time.Time{
 			time.Unix(sign*math.MaxInt32*24*60*60, 0), // DATE
-			time.Unix(sign*math.MaxInt64, 0), time.UnixMilli(sign * math.MaxInt64), time.UnixMicro(sign * math.MaxInt64), time.Unix(0, sign*math.MaxInt64),
+			time.Unix(sign*math.MaxInt64, 0), time.UnixMilli(sign * math.MaxInt64),
+			time.UnixMicro(sign * math.MaxInt64), time.Unix(0, sign*math.MaxInt64),
 		} {
 			if edge.Equal(t) {
 				return text, true
@@ -165,7 +166,7 @@ func Endless(t time.Time) (text string, ok bool) {
 	return "", false
 }
 
-// jsonable replaces what JSON has no form for (NaN, infinities) by its text.
+// jsonable replaces values without a JSON form (NaN, infinities) by their text.
 func jsonable(v any) any {
 	switch v := v.(type) {
 	case float64:

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// A Phrase says in words what a value of a parameter does.
+// Phrase describes the effect of a value of a parameter.
 type Phrase struct {
 	Param string
-	Value string // as a user types it; "" for any value
-	Text  string // with {value} in place of the value
+	Value string // as a user types it; "": any value
+	Text  string // with {value} for the value
 }
 
-// parsePhrase reads "NAME, TEXT" or "NAME = VALUE, TEXT".
+// parsePhrase parses "NAME, TEXT" or "NAME = VALUE, TEXT".
 func parsePhrase(s string) (Phrase, error) {
 	head, text, ok := strings.Cut(s, ",")
 	name, value, given := strings.Cut(head, "=")
@@ -25,7 +25,7 @@ func parsePhrase(s string) (Phrase, error) {
 	return p, nil
 }
 
-// String writes the phrase as the header has it.
+// String returns the phrase as in the header.
 func (p Phrase) String() string {
 	if p.Value == "" {
 		return p.Param + ", " + p.Text
@@ -33,14 +33,13 @@ func (p Phrase) String() string {
 	return p.Param + " = " + p.Value + ", " + p.Text
 }
 
-// A Setting is a parameter that has another value than its default.
+// Setting is a parameter whose value is not the default.
 type Setting struct {
 	Name, Value string
-	Text        string // what to say of it: the header's phrase, or NAME = VALUE
+	Text        string // the header's phrase, or NAME = VALUE
 }
 
-// Settings lists the parameters of which values, those that were bound, are not the defaults, in the order of
-// the header.
+// Settings lists the parameters whose bound values differ from the defaults, in the order of the header.
 func (q *Query) Settings(values map[string]any) []Setting {
 	var list []Setting
 	for _, p := range q.Params {
@@ -55,7 +54,7 @@ func (q *Query) Settings(values map[string]any) []Setting {
 	return list
 }
 
-// shown is a value as a figure writes it: heads as figures name them.
+// shown returns a value as in a figure. Heads are named as in figures.
 func shown(value any) string {
 	if value == nil {
 		return "NULL"
@@ -67,8 +66,8 @@ func shown(value any) string {
 	return strings.Join(heads, ",")
 }
 
-// phrase is what to say of a value: the header's words for it, else for any value of the parameter, else NAME
-// = VALUE.
+// phrase returns the description of a value: the header's phrase for it, else that for any value of the
+// parameter, else NAME = VALUE.
 func (q *Query) phrase(name, value, shown string) string {
 	for _, exact := range []bool{true, false} {
 		i := slices.IndexFunc(q.Phrases, func(p Phrase) bool {

@@ -8,14 +8,15 @@ import (
 	"strings"
 )
 
-// Several tells which parameter of set has several values, with commas between them, and gives a set for
-// each; where none has, it is set alone. A value with a comma in it stands in double quotes. A parameter whose
-// name is plural, such as heads, takes a list itself.
+// Several finds the parameter in set with several values, separated by commas, and returns a set for each
+// value. If there is none, it returns set alone. A value that contains a comma is in double quotes. A
+// parameter with a plural name, such as heads, takes a list itself.
 func (q *Query) Several(set map[string]string) (param string, sets []map[string]string, err error) {
 	for _, p := range q.Params {
 		if strings.Contains(set[p.Name], ",") && !plural(p.Name) {
 			if param != "" {
-				return "", nil, fmt.Errorf("parameters %s and %s have several values each, want one that has", param, p.Name)
+				return "", nil, fmt.Errorf("parameters %s and %s have several values each, want one that has",
+					param, p.Name)
 			}
 			param = p.Name
 		}
@@ -35,21 +36,23 @@ func (q *Query) Several(set map[string]string) (param string, sets []map[string]
 	return param, sets, nil
 }
 
-// plural tells names such as heads from basis.
+// plural reports plural names, such as heads, but not basis.
 func plural(name string) bool {
 	return strings.HasSuffix(name, "s") && !strings.HasSuffix(name, "is") && !strings.HasSuffix(name, "ss")
 }
 
-// sideColumn is the column that tells the answers apart that [Query.SideBySide] unites.
+// sideColumn is the column that tells the results united by [Query.SideBySide] apart.
 const sideColumn = "asked_for"
 
-// SideBySide makes one answer of those for several values of a parameter, and the query that draws them
-// together: as panels, or where panels have a meaning already, as frames.
+// SideBySide unites the results for several values of a parameter, and returns the query that draws them
+// together: as panels, or as frames if panels are in use.
 func (q Query) SideBySide(param string, results []*Result) (Query, *Result, error) {
 	first := results[0]
-	all := &Result{Columns: append([]Column{{Name: sideColumn, Type: Text}}, first.Columns...), Bound: maps.Clone(first.Bound)}
+	all := &Result{Columns: append([]Column{{Name: sideColumn, Type: Text}}, first.Columns...),
+		Bound: maps.Clone(first.Bound)}
 	if empty := slices.IndexFunc(results, noRows); empty >= 0 && !allEmpty(results) {
-		return q, nil, fmt.Errorf("query %s: no rows for %s, though another value has some: leave it out", q.Name, q.sideName(param, results[empty].Bound[param]))
+		return q, nil, fmt.Errorf("query %s: no rows for %s, though another value has some: leave it out",
+			q.Name, q.sideName(param, results[empty].Bound[param]))
 	}
 	frame := -1
 	if q.Chart.Facet != "" && q.Chart.Frame != "" {
@@ -58,11 +61,13 @@ func (q Query) SideBySide(param string, results []*Result) (Query, *Result, erro
 	var values []string
 	for _, r := range results {
 		if !slices.Equal(r.Names(), first.Names()) {
-			return q, nil, fmt.Errorf("query %s: answers for several values of %s have different columns, want the same", q.Name, param)
+			return q, nil, fmt.Errorf("query %s: answers for several values of %s have different columns, "+
+				"want the same", q.Name, param)
 		}
 		value := shown(r.Bound[param])
 		if slices.Contains(values, value) {
-			return q, nil, fmt.Errorf("query %s: parameter %s has the value %s twice, want it once", q.Name, param, value)
+			return q, nil, fmt.Errorf("query %s: parameter %s has the value %s twice, want it once",
+				q.Name, param, value)
 		}
 		values = append(values, value)
 		name := q.sideName(param, r.Bound[param])
@@ -78,14 +83,14 @@ func (q Query) SideBySide(param string, results []*Result) (Query, *Result, erro
 		}
 	}
 	all.Facts = unite(results)
-	if _, told := all.fact(param); !told { // before a column of that name, whose values differ
+	if _, told := all.fact(param); !told { // a fact comes before a column of that name, whose values differ
 		all.Facts = append(all.Facts, Fact{Name: param, Value: strings.Join(values, " and ")})
 	}
 	all.Facts = append(all.Facts, q.told(results, all.Facts)...)
 	all.Bound[param] = strings.Join(values, ",")
 	q.Params = slices.Clone(q.Params)
 	for i := range q.Params {
-		if q.Params[i].Name == param { // the panels say what it is: nothing else need be said of it
+		if q.Params[i].Name == param { // the titles of the panels show it
 			q.Params[i].Default = all.Bound[param]
 		}
 	}
@@ -107,19 +112,22 @@ func allEmpty(results []*Result) bool {
 	return !slices.ContainsFunc(results, func(r *Result) bool { return !noRows(r) })
 }
 
-// unlike says of r what the runs of the answers do not have in common: their models, and how their numbers were made.
+// unlike describes how the run of r differs from those of the other results: its model, and how its numbers
+// were computed.
 func (r *Result) unlike(results []*Result) string {
 	var about []string
 	for _, name := range []string{"model", "processing", "convention", "precision"} {
 		own, _ := r.fact(name)
-		if slices.ContainsFunc(results, func(other *Result) bool { value, _ := other.fact(name); return value != own }) {
+		if slices.ContainsFunc(results,
+			func(other *Result) bool { value, _ := other.fact(name); return value != own }) {
 			about = append(about, own)
 		}
 	}
 	return strings.Join(about, ", ")
 }
 
-// told gives what titles name of columns that have one value in each answer, and not the same in all.
+// told returns facts for the columns named in titles that have one value in each result, but not the same in
+// all.
 func (q *Query) told(results []*Result, facts []Fact) (list []Fact) {
 	for _, name := range q.Placeholders() {
 		i := results[0].Index(name)
@@ -141,8 +149,8 @@ func (q *Query) told(results []*Result, facts []Fact) (list []Fact) {
 	return list
 }
 
-// align gives one number to what has one name in all answers, where a number has two names: models of more
-// heads have their MLPs in a later column. The order is that of every answer, as far as they agree.
+// align makes a number the same for the same name in all results. Models with more heads have their MLPs in a
+// later column. The order of the names is that of every result, as far as they agree.
 func (r *Result) align(number, name string) {
 	at, of := r.Index(number), r.Index(name)
 	if number == "" || name == "" || at < 0 || of < 0 {
@@ -160,7 +168,7 @@ func (r *Result) align(number, name string) {
 			return
 		}
 		p := place{String(row[0]), String(row[of]), x}
-		if p.name == "" { // has no name by which it could be found in another answer
+		if p.name == "" { // without a name it cannot be found in another result
 			return
 		}
 		if known, ok := names[x]; ok && known != p.name {
@@ -175,7 +183,7 @@ func (r *Result) align(number, name string) {
 	}
 	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.number, b.number) })
 	to := map[string]float64{}
-	for range places { // as often as a name may have to give way to others
+	for range places { // a name moves at most this often
 		last := map[string]float64{}
 		for _, p := range places {
 			x := max(to[p.name], p.number)
@@ -185,13 +193,14 @@ func (r *Result) align(number, name string) {
 			to[p.name], last[p.side] = x, x
 		}
 	}
-	order := slices.SortedStableFunc(maps.Keys(to), func(a, b string) int { return cmp.Or(cmp.Compare(to[a], to[b]), cmp.Compare(a, b)) })
+	order := slices.SortedStableFunc(maps.Keys(to),
+		func(a, b string) int { return cmp.Or(cmp.Compare(to[a], to[b]), cmp.Compare(a, b)) })
 	for _, row := range r.Rows {
 		row[at] = int64(slices.Index(order, String(row[of])))
 	}
 }
 
-// addUp makes one whole of those of the answers.
+// addUp adds up the wholes of the results.
 func (r *Result) addUp(column string, results []*Result) {
 	i := r.Index(column)
 	if column == "" || i < 0 {
@@ -200,7 +209,7 @@ func (r *Result) addUp(column string, results []*Result) {
 	sum := 0.0
 	for _, one := range results {
 		if len(one.Rows) > 0 {
-			x, _ := Number(one.Rows[0][i-1]) // without the column that tells the answers apart
+			x, _ := Number(one.Rows[0][i-1]) // one.Rows lack the column that tells the results apart
 			sum += x
 		}
 	}
@@ -209,7 +218,7 @@ func (r *Result) addUp(column string, results []*Result) {
 	}
 }
 
-// sideName names the panel of a value of a parameter.
+// sideName returns the name of the panel for a value of a parameter.
 func (q *Query) sideName(param string, value any) string {
 	name := q.phrase(param, String(value), shown(value))
 	if name == param+" = "+shown(value) && (param == "head" || param == "run" || param == "mover") {
@@ -218,7 +227,7 @@ func (q *Query) sideName(param string, value any) string {
 	return name
 }
 
-// unite gives the facts of several answers; one that differs has all its values.
+// unite returns the facts of several results. A fact that differs lists all its values.
 func unite(results []*Result) []Fact {
 	facts := slices.Clone(results[0].Facts)
 	for i := range facts {
@@ -233,7 +242,7 @@ func unite(results []*Result) []Fact {
 	return facts
 }
 
-// BoundText says what the parameters of a query were bound to.
+// BoundText lists the values of the query's parameters.
 func (q *Query) BoundText(bound map[string]any) string {
 	var list []string
 	for _, p := range q.Params {

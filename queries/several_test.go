@@ -25,7 +25,7 @@ func TestSeveral(t *testing.T) {
 		set   map[string]string
 		param string
 		n     int
-		want  string // in the error
+		want  string // part of the error
 	}{
 		{map[string]string{"head": "10.7"}, "", 1, ""},
 		{map[string]string{"head": "10.7, 11.10"}, "head", 2, ""},
@@ -51,7 +51,8 @@ func TestSeveral(t *testing.T) {
 	}
 }
 
-// Answers for several values become panels, or frames where panels have a meaning; titles name all of them.
+// TestSideBySide checks that results for several values become panels, or frames if panels are in use, and
+// that titles name all values.
 func TestSideBySide(t *testing.T) {
 	t.Parallel()
 	answer := func(head string) *queries.Result {
@@ -110,7 +111,7 @@ func TestSideBySide(t *testing.T) {
 	}
 }
 
-// Panels of runs say what the runs do not have in common.
+// TestSideBySideRuns checks that panels of runs show how the runs differ.
 func TestSideBySideRuns(t *testing.T) {
 	t.Parallel()
 	answer := func(run int64, processing string) *queries.Result {
@@ -132,7 +133,8 @@ func TestSideBySideRuns(t *testing.T) {
 	}
 }
 
-// A model of more heads has its MLPs in another column: what has one name stands in one place.
+// TestSideBySideAligns checks that components of the same name have the same place, although a model with
+// more heads has its MLPs in another column.
 func TestSideBySideAligns(t *testing.T) {
 	t.Parallel()
 	answer := func(run int64, names ...string) *queries.Result {
@@ -161,7 +163,8 @@ func TestSideBySideAligns(t *testing.T) {
 	}
 }
 
-// A parameter that is not at its default is said in the header's words, else as NAME = VALUE.
+// TestSettings checks that a parameter with another value than its default is described by the header's
+// phrase, or as NAME = VALUE.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	q := twoSided()
@@ -206,7 +209,7 @@ func TestExpandChoices(t *testing.T) {
 	}
 }
 
-// The manual names every key, and its example can be parsed.
+// TestManual checks that the manual names every key, and that its example can be parsed.
 func TestManual(t *testing.T) {
 	t.Parallel()
 	manual := queries.Manual()
@@ -246,7 +249,7 @@ func TestInfer(t *testing.T) {
 	if c.Infer(&queries.Result{Columns: columns}); c.X != "prob" || c.Y != "score" {
 		t.Errorf("%q over %q, want score over prob", c.Y, c.X)
 	}
-	c = queries.Chart{Mark: queries.Bar, X: "score", XTitle: "length", Y: "head"} // as the bars lie
+	c = queries.Chart{Mark: queries.Bar, X: "score", XTitle: "length", Y: "head"} // x is the length, as seen in the figure
 	if c.Infer(&queries.Result{Columns: columns}); c.X != "head" || c.Y != "score" || c.YTitle != "length" {
 		t.Errorf("bars of %q for %q, %q, want score for head, length", c.Y, c.X, c.YTitle)
 	}

@@ -38,7 +38,7 @@ func TestStatements(t *testing.T) {
 	}
 }
 
-// FuzzStatements holds that no text is lost and that what was cut once is not cut again.
+// FuzzStatements checks that no text is lost, and that the statements are not split again.
 func FuzzStatements(f *testing.F) {
 	f.Add("SELECT 1; -- x;\nSELECT $a$;$a$ ; /* */ e'")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// ComponentKind says what sort of part of the model a [Component] is.
+// ComponentKind is the kind of a [Component].
 type ComponentKind uint8
 
-// The kinds, in the words of the component table.
+// The kinds, named as in the component table.
 const (
 	Embed    ComponentKind = iota // token embedding W_E[token]
 	PosEmbed                      // position embedding W_pos[position]
@@ -19,12 +19,13 @@ const (
 	QBias                         // b_Q of the target head
 	KBias                         // b_K of the target head
 	Feature                       // one feature of a sparse dictionary: its activation times its decoder row
-	Error                         // what a sparse dictionary leaves of the vector that it replaces
+	Error                         // the part of a vector that its sparse dictionary does not reproduce
 )
 
-var componentKinds = [...]string{"embed", "pos_embed", "head", "attn_bias", "mlp", "q_bias", "k_bias", "feature", "error"}
+var componentKinds = [...]string{"embed", "pos_embed", "head", "attn_bias", "mlp", "q_bias", "k_bias",
+	"feature", "error"}
 
-// String gives the word the component_kind enumeration of the file uses.
+// String returns the word of the component_kind enumeration.
 func (k ComponentKind) String() string { return componentKinds[k] }
 
 // ParseComponentKind is the inverse of [ComponentKind.String].
@@ -32,20 +33,20 @@ func ParseComponentKind(s string) (ComponentKind, error) {
 	return parseEnum[ComponentKind]("component kind", componentKinds[:], s)
 }
 
-// Component is one term of a score: something that writes into the residual stream, or a bias of the
-// target head. Layer is -1 where the kind has none; Head is -1 but for HeadOut.
+// Component is one term of a score: a part of the model that writes to the residual stream, or a bias of the
+// target head. Layer is -1 if the kind has none; Head is -1 except for HeadOut.
 type Component struct {
 	Kind  ComponentKind
 	Layer int
 	Head  int
 
-	// Of Feature and Error: what figures call it, "" by its kind and layer; and what it comes from, such as the
-	// name of a sparse dictionary.
+	// Name is the label of a Feature or Error in figures; "": its kind and layer. Source is its origin, such
+	// as the name of a sparse dictionary. Both are "" for other kinds.
 	Name, Source string
 }
 
-// Label is the name in figures: W_E, W_pos, 9.6, b_O3, MLP3, b_Q, b_K. A part of a dictionary has a name of its own, or that of its
-// kind and layer, such as error3.
+// Label returns the name in figures: W_E, W_pos, 9.6, b_O3, MLP3, b_Q, b_K. A part of a dictionary is
+// labelled by its Name, or by its kind and layer, such as error3.
 func (c Component) Label() string {
 	switch c.Kind {
 	case Embed:
@@ -68,8 +69,8 @@ func (c Component) Label() string {
 	panic(fmt.Sprintf("schema: component kind %d", c.Kind))
 }
 
-// TLName is TransformerLens's name where it has one (embed, pos_embed, L9H6, 3_mlp_out, as
-// ActivationCache.get_full_resid_decomposition labels them), else the parameter's name.
+// TLName returns TransformerLens's name if there is one (embed, pos_embed, L9H6, 3_mlp_out, like the labels
+// of ActivationCache.get_full_resid_decomposition), else the parameter's name.
 func (c Component) TLName() string {
 	switch c.Kind {
 	case Embed:
@@ -92,27 +93,31 @@ func (c Component) TLName() string {
 	panic(fmt.Sprintf("schema: component kind %d", c.Kind))
 }
 
-// Components lists every component of a model, in the order in which they write: W_E, W_pos, then for
-// each layer its heads, its b_O and its MLP, and last b_Q and b_K. An index into this list is the
-// component's number everywhere in Go; the writers below layer L are the first [StreamComponents] of it.
+// Components lists all components of a model in the order in which they write: W_E, W_pos, then for each
+// layer its heads, its b_O and its MLP, and last b_Q and b_K. Go code identifies a component by its index in
+// this list. The writers below layer L are the first [StreamComponents] of it.
 func Components(layers, heads int) []Component {
 	list := make([]Component, 0, StreamComponents(layers, heads)+2)
-	list = append(list, Component{Kind: Embed, Layer: -1, Head: -1}, Component{Kind: PosEmbed, Layer: -1, Head: -1})
+	list = append(list, Component{Kind: Embed, Layer: -1, Head: -1},
+		Component{Kind: PosEmbed, Layer: -1, Head: -1})
 	for l := range layers {
 		for h := range heads {
 			list = append(list, Component{Kind: HeadOut, Layer: l, Head: h})
 		}
-		list = append(list, Component{Kind: AttnBias, Layer: l, Head: -1}, Component{Kind: MLP, Layer: l, Head: -1})
+		list = append(list, Component{Kind: AttnBias, Layer: l, Head: -1},
+			Component{Kind: MLP, Layer: l, Head: -1})
 	}
-	return append(list, Component{Kind: QBias, Layer: -1, Head: -1}, Component{Kind: KBias, Layer: -1, Head: -1})
+	return append(list, Component{Kind: QBias, Layer: -1, Head: -1},
+		Component{Kind: KBias, Layer: -1, Head: -1})
 }
 
-// StreamComponents counts the components that have written into the residual stream before layer:
-// the embeddings, and heads + 2 for each layer below.
+// StreamComponents returns the number of components that write to the residual stream before layer: the
+// embeddings, and heads + 2 for each layer below.
 func StreamComponents(layer, heads int) int { return 2 + layer*(heads+2) }
 
-// Grid places the component in the heatmap: row 0 holds the embeddings and the biases of the target
-// head, row 1+l holds layer l with its heads in columns 0..heads-1, then its MLP, then its b_O, then what dictionaries give.
+// Grid returns the component's cell in the heatmap. Row 0 holds the embeddings and the biases of the target
+// head. Row 1+l holds layer l: its heads in columns 0..heads-1, then its MLP, its b_O, and the parts of
+// dictionaries.
 func (c Component) Grid(heads int) (row, column int) {
 	switch c.Kind {
 	case HeadOut:
@@ -135,7 +140,7 @@ func (c Component) Grid(heads int) (row, column int) {
 	panic(fmt.Sprintf("schema: component kind %d", c.Kind))
 }
 
-// parseEnum finds s among the words of an enumeration; the error names all of them.
+// parseEnum finds s among the words of an enumeration. The error lists all of them.
 func parseEnum[E ~uint8](what string, words []string, s string) (E, error) {
 	for i, w := range words {
 		if w == s {

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"math"
 	"regexp"
 	"strings"
 	"text/template"
@@ -14,20 +15,39 @@ import (
 //go:embed tables/*.sql views/*.sql views/columns.txt
 var definitionFiles embed.FS
 
-// Version is the schema version that this program reads and writes: that of the tables. Views and macros have none; they
-// are made anew whenever a file is made or migrated.
-const Version = 5
+// Version is the schema version that this program reads and writes. It is the version of the tables; views
+// and macros are created again whenever a file is created or migrated.
+const Version = 7
 
-// ClosureTolerance bounds the closure residual of an exact run: |score - sum of contributions| may be
-// at most this times max(1, |score|, |baseline|). Contributions are stored as float32 (relative error
-// 6e-8 each) and a large model has about 1300 of them, some much larger than their sum.
+// ClosureTolerance bounds the closure residual of an exact run, divided by [ClosureScale]. Contributions are
+// stored as float32, with a relative error of 6e-8 each. A large model has about 1300 of them, some of them
+// much larger than their sum.
 const ClosureTolerance = 1e-4
 
-// Tables lists the statements that make the types and tables of an empty file, with their comments.
+// ClosureScale returns the divisor of closure residuals before they are compared with [ClosureTolerance]: the
+// largest magnitude of the scores, but at least 1. It is NaN if a score is NaN.
+func ClosureScale(scores ...float64) float64 {
+	scale := 1.0
+	for _, s := range scores {
+		scale = max(scale, math.Abs(s))
+	}
+	return scale
+}
+
+// closureScale returns ClosureScale as SQL. Scores after the first may be NULL, which counts as 0.
+func closureScale(score string, more ...string) string {
+	text := "greatest(1, abs(" + score + ")"
+	for _, s := range more {
+		text += ", abs(coalesce(" + s + ", 0))"
+	}
+	return text + ")"
+}
+
+// Tables returns the statements that create the types and tables of an empty file, with their comments.
 func Tables() ([]string, error) { return definitions("tables") }
 
-// Views lists the statements that make the views and macros over the tables, with their comments but for those of the views'
-// columns, for which see [ViewComments].
+// Views returns the statements that create the views and macros, with their comments. For the comments of the
+// views' columns, see [ViewComments].
 func Views() ([]string, error) { return definitions("views") }
 
 // definitions reads the files of a folder in the order of their names.
@@ -50,9 +70,9 @@ func definitions(folder string) (list []string, err error) {
 	return list, nil
 }
 
-// readDefinitions makes statements of a file. Its text is a template, in which quadrants is the list of them; what it makes is
-// SQL in which the lines of a comment directly above a statement, or above a column of a table, are the comment that the file
-// keeps of it, as in Go. A statement ends with a semicolon at the end of a line.
+// readDefinitions returns the statements of a file, which is a template (see [Expand]). As in Go, a comment
+// directly above a statement, or above a column of a table, documents it: readDefinitions returns a COMMENT
+// ON statement for it. A statement ends with a semicolon at the end of a line.
 func readDefinitions(name, text string) (list []string, err error) {
 	if text, err = Expand(name, text); err != nil {
 		return nil, err
@@ -67,7 +87,7 @@ func readDefinitions(name, text string) (list []string, err error) {
 			continue
 		case line == "":
 			if len(statement) == 0 {
-				comment = nil // of the file, not of a statement
+				comment = nil // the comment was about the file, not about a statement
 			}
 			continue
 		}
@@ -75,7 +95,8 @@ func readDefinitions(name, text string) (list []string, err error) {
 			if len(comment) == 0 {
 				return nil, fmt.Errorf("%s: no comment above %q", name, line)
 			}
-			comments = append(comments, "COMMENT ON "+what+" IS '"+strings.ReplaceAll(strings.Join(comment, " "), "'", "''")+"'")
+			comments = append(comments, "COMMENT ON "+what+" IS '"+
+				strings.ReplaceAll(strings.Join(comment, " "), "'", "''")+"'")
 		}
 		comment = nil
 		body, last := strings.CutSuffix(line, ";")
@@ -91,8 +112,10 @@ func readDefinitions(name, text string) (list []string, err error) {
 	return list, nil
 }
 
-// Expand executes the template in a text of SQL: quadrants is the list of the four, and list, sum and wide of a prefix are
-// their columns with commas, added up, and added up as DOUBLE; more are further functions.
+// Expand executes a SQL text as a template. Its functions are quadrants, which lists the four quadrants;
+// list, sum and wide, which take a prefix and return the four columns separated by commas, added up, and
+// added up as DOUBLE; and tolerance and closureScale, which are [ClosureTolerance] and [ClosureScale]. more
+// adds functions.
 func Expand(name, text string, more ...template.FuncMap) (string, error) {
 	t := template.New(name).Funcs(templateFunctions)
 	for _, functions := range more {
@@ -112,7 +135,8 @@ var (
 	columnLine = regexp.MustCompile(`^  ([a-z]\w*) `)
 )
 
-// commented tells what a line defines, in the words of COMMENT ON; statement is what is above it.
+// commented returns the object that a line defines, in the syntax of COMMENT ON. statement holds the lines
+// above it.
 func commented(line string, statement []string) string {
 	if len(statement) == 0 {
 		m := createLine.FindStringSubmatch(line)
@@ -132,7 +156,7 @@ func commented(line string, statement []string) string {
 	return "COLUMN " + strings.TrimSuffix(table, " (") + "." + m[1]
 }
 
-// templateFunctions are for the files of definitions.
+// templateFunctions are the functions of the templates of definitions.
 var templateFunctions = template.FuncMap{
 	"quadrants": func() (list []corner) {
 		for _, q := range Quadrants() {
@@ -140,14 +164,16 @@ var templateFunctions = template.FuncMap{
 		}
 		return list
 	},
-	// the columns of the four quadrants: listed, added up, added up as DOUBLE
-	"list":      func(prefix string) string { return joined(prefix, "", ", ") },
-	"sum":       func(prefix string) string { return joined(prefix, "", " + ") },
-	"wide":      func(prefix string) string { return joined(prefix, "::DOUBLE", " + ") },
-	"tolerance": func() string { return fmt.Sprint(ClosureTolerance) },
+	// The columns of the four quadrants: listed, added up, added up as DOUBLE.
+	"list": func(prefix string) string { return joined(prefix, "", ", ") },
+	"sum":  func(prefix string) string { return joined(prefix, "", " + ") },
+	"wide": func(prefix string) string { return joined(prefix, "::DOUBLE", " + ") },
+	// The bound of closure residuals.
+	"tolerance":    func() string { return fmt.Sprint(ClosureTolerance) },
+	"closureScale": closureScale,
 }
 
-// joined joins the columns of the four quadrants, the first of them in another type.
+// joined joins the columns of the four quadrants, the first with a cast.
 func joined(prefix, cast, by string) string {
 	var columns []string
 	for _, q := range Quadrants() {
@@ -157,16 +183,16 @@ func joined(prefix, cast, by string) string {
 	return strings.Join(columns, by)
 }
 
-// corner is a quadrant as the templates see it.
+// corner is a quadrant in a template.
 type corner struct{ Quadrant }
 
-// Words says which parts are in the quadrant.
+// Words describes the quadrant.
 func (c corner) Words() string {
-	return [...]string{"both parts parallel", "query part parallel, key part perpendicular", "query part perpendicular, key part parallel",
-		"both parts perpendicular"}[c.Quadrant]
+	return [...]string{"both parts parallel", "query part parallel, key part perpendicular",
+		"query part perpendicular, key part parallel", "both parts perpendicular"}[c.Quadrant]
 }
 
-// WhereSplit leaves out rows whose bases are whole and have nothing in the quadrant.
+// WhereSplit returns conditions that exclude whole bases if they have nothing in the quadrant.
 func (c corner) WhereSplit(queryKind, keyKind string) (conditions string) {
 	if c.Quadrant == ParPar || c.Quadrant == ParPerp {
 		conditions += " AND " + queryKind + " <> 'whole'"
@@ -177,7 +203,7 @@ func (c corner) WhereSplit(queryKind, keyKind string) (conditions string) {
 	return conditions
 }
 
-// ViewComments say what the columns of views mean: by column, and by view.column where that differs.
+// ViewComments returns the comments of the columns of views: by column, and by view.column for exceptions.
 func ViewComments() (map[string]string, error) {
 	const name = "views/columns.txt"
 	file, err := definitionFiles.ReadFile(name)
@@ -197,7 +223,8 @@ func ViewComments() (map[string]string, error) {
 		case line[0] == ' ':
 			list[last] += " " + strings.TrimSpace(line)
 		case !ok || list[name] != "":
-			return nil, fmt.Errorf("%s: %q, want the name of a column that is not there yet, a colon and words", name, line)
+			return nil, fmt.Errorf("%s: %q, want the name of a column that is not there yet, "+
+				"a colon and words", name, line)
 		default:
 			last, list[name] = name, words
 		}
@@ -205,7 +232,7 @@ func ViewComments() (map[string]string, error) {
 	return list, nil
 }
 
-// Statements cuts a text of SQL at the semicolons that end a line, and drops lines that are comments.
+// Statements splits a SQL text at the semicolons that end a line, and drops lines that are comments.
 func Statements(text string) (list []string) {
 	var lines []string
 	for line := range strings.Lines(text) {

@@ -8,7 +8,7 @@ import (
 	"ducklens/schema"
 )
 
-// Every type, table, view and macro is followed by what it is.
+// TestDefinitionsHaveComments checks that every type, table, view and macro is followed by its comment.
 func TestDefinitionsHaveComments(t *testing.T) {
 	t.Parallel()
 	tables, err := schema.Tables()
@@ -39,7 +39,7 @@ func TestDefinitionsHaveComments(t *testing.T) {
 	}
 }
 
-// A template that was not executed, or a comment that became part of a statement, would be in the file.
+// TestDefinitionsAreSQL checks that no template is left unexecuted, and no comment is part of a statement.
 func TestDefinitionsAreSQL(t *testing.T) {
 	t.Parallel()
 	for _, read := range []func() ([]string, error){schema.Tables, schema.Views} {

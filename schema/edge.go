@@ -7,23 +7,23 @@ import (
 	"strings"
 )
 
-// ErrEdgeRule is returned for a rule of edges that there is not.
+// ErrEdgeRule is wrapped by the error for an unknown or malformed rule.
 var ErrEdgeRule = errors.New("unknown edge rule")
 
-// EdgeRule says which edges of a prompt, pairs of a query position and a key position, become examples. A
-// rule that looks at attention looks at that of every target head; an edge that any of them chooses is an
-// example for all.
+// EdgeRule chooses edges of a prompt, which are pairs of a query position and a key position. Each chosen
+// edge becomes an example. Rules about attention look at every target head; an edge that one head chooses is
+// an example for all of them.
 type EdgeRule struct {
 	Name   string  // one of EdgeRules
-	Count  int     // of top and sample
-	Enough float64 // of above: the least probability
+	Count  int     // for top and sample
+	Enough float64 // for above: the probability that a key must exceed
 }
 
 // Names of edge rules.
 const (
 	EdgeGiven     = "given"     // the edge that came with the prompt
-	EdgeTop       = "top"       // the Count keys of each query that get most attention
-	EdgeAbove     = "above"     // keys that get more than the probability Enough
+	EdgeTop       = "top"       // the Count keys with the most attention, for each query
+	EdgeAbove     = "above"     // keys with more than the probability Enough
 	EdgePrevious  = "previous"  // the token before the query
 	EdgeFirst     = "first"     // the first token
 	EdgeSelf      = "self"      // the query itself
@@ -32,10 +32,11 @@ const (
 	EdgeSample    = "sample"    // Count edges, spread over deciles of attention
 )
 
-// EdgeRules lists the rules as people write them.
+// EdgeRules lists the rules in the syntax of [ParseEdgeRule].
 const EdgeRules = "given, top:K, above:P, previous, first, self, duplicate, induction, sample:N"
 
-// ParseEdgeRule reads a rule such as previous, top:3 or above:0.2. The error, [ErrEdgeRule], says what there is.
+// ParseEdgeRule parses a rule such as previous, top:3 or above:0.2. Its error wraps [ErrEdgeRule] and lists
+// the rules.
 func ParseEdgeRule(s string) (EdgeRule, error) {
 	name, number, counted := strings.Cut(s, ":")
 	r := EdgeRule{Name: name}
@@ -44,13 +45,15 @@ func ParseEdgeRule(s string) (EdgeRule, error) {
 	case EdgeTop, EdgeSample:
 		r.Count, err = strconv.Atoi(number)
 		if err != nil || r.Count < 1 {
-			return EdgeRule{}, fmt.Errorf("%w %q: want a count of at least 1, such as %s:3", ErrEdgeRule, s, name)
+			return EdgeRule{}, fmt.Errorf("%w %q: want a count of at least 1, such as %s:3",
+				ErrEdgeRule, s, name)
 		}
 		return r, nil
 	case EdgeAbove:
 		r.Enough, err = strconv.ParseFloat(number, 64)
 		if err != nil || !(0 <= r.Enough && r.Enough < 1) {
-			return EdgeRule{}, fmt.Errorf("%w %q: want a probability from 0 to below 1, such as above:0.2", ErrEdgeRule, s)
+			return EdgeRule{}, fmt.Errorf("%w %q: want a probability from 0 to below 1, such as above:0.2",
+				ErrEdgeRule, s)
 		}
 		return r, nil
 	case EdgeGiven, EdgePrevious, EdgeFirst, EdgeSelf, EdgeDuplicate, EdgeInduction:
@@ -61,7 +64,7 @@ func ParseEdgeRule(s string) (EdgeRule, error) {
 	return EdgeRule{}, fmt.Errorf("%w %q, want one of %s", ErrEdgeRule, s, EdgeRules)
 }
 
-// String spells the rule as [ParseEdgeRule] reads it.
+// String returns the rule in the syntax of [ParseEdgeRule].
 func (r EdgeRule) String() string {
 	switch r.Name {
 	case EdgeTop, EdgeSample:
@@ -72,39 +75,42 @@ func (r EdgeRule) String() string {
 	return r.Name
 }
 
-// Keys says which keys of a query are explained: those of the examples, or all that it sees, unsplit, and split by
-// one pair of bases if it has names.
+// Keys says which keys of a query are explained: those of the examples, or all keys that it sees. All keys
+// are explained unsplit and, if bases are named, split by that pair of bases.
 type Keys struct {
 	All                  bool
-	QueryBasis, KeyBasis string // empty, or both named
+	QueryBasis, KeyBasis string // both empty or both named
 }
 
-// ErrKeys is returned for words that do not say which keys.
+// ErrKeys is wrapped by the error for text that [ParseKeys] cannot parse.
 var ErrKeys = errors.New("unknown keys")
 
-// Words of keys.
+// The first words of [Keys.String].
 const (
 	keysOfEdges = "edge"
 	keysAll     = "all"
 )
 
-// ParseKeys reads edge, all, or all with a query basis and a key basis, such as all:unembed,mlp0.
+// ParseKeys parses edge, all, or all with a query basis and a key basis, such as all:unembed,mlp0.
 func ParseKeys(s string) (Keys, error) {
 	word, bases, split := strings.Cut(s, ":")
 	k := Keys{All: word == keysAll}
 	if split {
 		var two bool
-		if k.QueryBasis, k.KeyBasis, two = strings.Cut(bases, ","); !two || k.QueryBasis == "" || k.KeyBasis == "" || strings.Contains(k.KeyBasis, ",") {
-			return Keys{}, fmt.Errorf("%w %q, want one query basis and one key basis, such as all:unembed,mlp0", ErrKeys, s)
+		if k.QueryBasis, k.KeyBasis, two = strings.Cut(bases, ","); !two || k.QueryBasis == "" ||
+			k.KeyBasis == "" || strings.Contains(k.KeyBasis, ",") {
+			return Keys{}, fmt.Errorf("%w %q, want one query basis and one key basis, "+
+				"such as all:unembed,mlp0", ErrKeys, s)
 		}
 	}
 	if word != keysAll && s != keysOfEdges {
-		return Keys{}, fmt.Errorf("%w %q, want edge, all, or all with a pair of bases, such as all:unembed,mlp0", ErrKeys, s)
+		return Keys{}, fmt.Errorf("%w %q, want edge, all, or all with a pair of bases, "+
+			"such as all:unembed,mlp0", ErrKeys, s)
 	}
 	return k, nil
 }
 
-// String writes what [ParseKeys] reads.
+// String returns the keys in the syntax of [ParseKeys].
 func (k Keys) String() string {
 	switch {
 	case !k.All:
@@ -115,13 +121,14 @@ func (k Keys) String() string {
 	return keysAll + ":" + k.QueryBasis + "," + k.KeyBasis
 }
 
-// BaselineKind says what the key of an example is compared with: a word of the column edge.baseline_kind.
+// BaselineKind is what the key of an example is compared with. Its values are those of the column
+// edge.baseline_kind.
 type BaselineKind string
 
-// Words of baseline kinds.
+// The kinds of baselines.
 const (
 	BaselineNone      BaselineKind = "none"
 	BaselineToken     BaselineKind = "token"     // the key at one other position
 	BaselineMean      BaselineKind = "mean"      // the mean of all other keys that the query sees
-	BaselineAttention BaselineKind = "attention" // their mean, weighted by the attention they get
+	BaselineAttention BaselineKind = "attention" // the mean of these keys, weighted by their attention
 )

@@ -6,31 +6,31 @@ import (
 	"strings"
 )
 
-// Prompt is one text with its positions of interest, as a prompt source gives it.
+// Prompt is a text with its positions of interest, as a prompt source yields it.
 type Prompt struct {
 	Text     string
-	Query    Position // where attention comes from (IOI: END, the token before the answer)
-	Key      Position // where it goes to (IOI: the first IO)
-	Baseline Position // what it is compared with (IOI: the first S); zero value: none
+	Query    Position // the position that attends (IOI: END, the token before the answer)
+	Key      Position // the position that it attends to (IOI: the first IO)
+	Baseline Position // the position for comparison (IOI: the first S); zero value: none
 	Template string   // the template it was made from, or ""
 	Order    string   // "ABBA" or "BABA" for an IOI prompt, or ""
-	Fields   Fields   // what else its author wrote beside it; mostly nil
-	Document string   // name or number of the document that it is, without positions; "" for a prompt with positions
+	Fields   Fields   // further values of the author; usually nil
+	Document string   // for a document, which has no positions: its name or number; else ""
 
-	Stored int // of a folder of activations: which prompt of it this is, counted from 1; 0: it is none of one
+	Stored int // of activations in a folder: number of the prompt, from 1; else 0
 }
 
-// Field is a value of the author's own that came with a prompt.
+// Field is a further value of a prompt, chosen by its author.
 type Field struct {
 	Name  string
 	Value string // JSON, on one line
 }
 
-// Fields are the values that came with a prompt, in the order of the file. No two have the same name; names may differ in letter
-// case only.
+// Fields are the further values of a prompt, in the order of the file. Their names are distinct, but may
+// differ only in case.
 type Fields []Field
 
-// JSON gives the fields as one JSON object on one line, in their order; "" where there are none.
+// JSON returns the fields as one JSON object on one line, in order, or "" if there are none.
 func (f Fields) JSON() string {
 	if len(f) == 0 {
 		return ""
@@ -40,61 +40,63 @@ func (f Fields) JSON() string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		name, _ := json.Marshal(field.Name) // a string has no error
+		name, _ := json.Marshal(field.Name) // strings always marshal
 		b.Write(name)
 		b.WriteString(": " + field.Value)
 	}
 	return "{" + b.String() + "}"
 }
 
-// Label is what somebody says of an example after the run: by the number of the example, or by the text of its prompt.
+// Label is a label that a user gives to examples of a finished run, by example_id or by the text of the
+// prompt.
 type Label struct {
-	Run     int // 0: of every run
-	Example int // -1: every example whose prompt is Text
+	Run     int // 0: all runs
+	Example int // -1: all examples with the prompt Text
 	Text    string
 	Fields  Fields
 }
 
-// Position names a token of a prompt, by index or by word. The zero value names none.
+// Position identifies a token of a prompt by index or by word. The zero value is no position.
 type Position struct {
 	word   string
-	index  int   // of an index; of a word: which occurrence, counted from 1, or 0 for the one that its role takes
+	index  int   // the index; of a word: which occurrence, from 1, or 0 for the default
 	kind   uint8 // 0 none, 1 index, 2 word
 	part   Part
 	before bool
 }
 
-// Part says which token of a word is meant, where a word may be several tokens.
+// Part selects a token of a word that may be several tokens.
 type Part uint8
 
-// OnlyToken asks for a word that is one token.
+// The parts. OnlyToken requires that the word is one token.
 const (
 	OnlyToken Part = iota
 	FirstToken
 	LastToken
 )
 
-// partWords introduce a word whose part is named.
+// partWords are the prefixes of a word in [ParseWord].
 var partWords = [...]string{FirstToken: "first of ", LastToken: "last of "}
 
-// AtIndex is the token at index i of the stored token list, which begins with BOS where the run has
-// one. A negative i counts from the end: -1 is the last token.
+// AtIndex returns the position with index i in the stored tokens, which begin with BOS if the run has one. A
+// negative i counts from the end: -1 is the last token.
 func AtIndex(i int) Position { return Position{index: i, kind: 1} }
 
-// AtWord is the token that spells word, with or without the space before it: the first such token
-// for a key or a baseline, the last for a query.
+// AtWord returns the position of the token that spells word, with or without a space before it: the first
+// such token for a key or a baseline, the last one for a query.
 func AtWord(word string) Position { return Position{word: word, kind: 2} }
 
-// AtOccurrence is the n-th token, counted from 1, that spells word, with or without the space before it.
+// AtOccurrence returns the position of the n-th token, from 1, that spells word, with or without a space
+// before it.
 func AtOccurrence(word string, n int) Position { return Position{word: word, index: n, kind: 2} }
 
-// AtPart is a token of the n-th word, counted from 1, that is spelt by one token or by several in a row, with or without the
-// space before it; n = 0 is the occurrence that the role takes, as for [AtWord].
+// AtPart returns the position of a token of the n-th occurrence, from 1, of a word that is spelt by one or
+// several tokens, with or without a space before it. n = 0 selects the default occurrence, as in [AtWord].
 func AtPart(word string, n int, part Part) Position {
 	return Position{word: word, index: n, kind: 2, part: part}
 }
 
-// First is p with its first occurrence named, where p names a word and no occurrence of it.
+// First returns p with the first occurrence selected, if p is a word without an explicit occurrence.
 func (p Position) First() Position {
 	if p.kind == 2 && p.index == 0 {
 		p.index = 1
@@ -102,14 +104,15 @@ func (p Position) First() Position {
 	return p
 }
 
-// Before is the token before p.
+// Before returns the position before p.
 func (p Position) Before() Position {
 	p.before = true
 	return p
 }
 
-// ParseWord reads a word as people write it in a prompt file: Mary is [AtWord], Mary#2 is [AtOccurrence], and first of Łukasz,
-// last of Łukasz and last of Łukasz#2 are [AtPart]. A word that ends like an occurrence needs one of its own: C#2#1 is the first C#2.
+// ParseWord parses a word in the syntax of prompt files. Mary is [AtWord], Mary#2 is [AtOccurrence], and
+// first of Łukasz, last of Łukasz and last of Łukasz#2 are [AtPart]. A word that ends like an occurrence
+// needs an explicit one: C#2#1 is the first C#2.
 func ParseWord(s string) Position {
 	p := Position{word: s, kind: 2}
 	for _, part := range []Part{FirstToken, LastToken} {
@@ -126,10 +129,10 @@ func ParseWord(s string) Position {
 	return p
 }
 
-// IsNone tells whether the position names no token.
+// IsNone reports whether p is the zero value.
 func (p Position) IsNone() bool { return p.kind == 0 }
 
-// Index gives the index, and whether the position is one.
+// Index returns the index, and whether p has one.
 func (p Position) Index() (int, bool) {
 	if p.kind != 1 {
 		return 0, false
@@ -137,11 +140,11 @@ func (p Position) Index() (int, bool) {
 	return p.index, true
 }
 
-// Word gives the word, and whether the position is one.
+// Word returns the word, and whether p has one.
 func (p Position) Word() (string, bool) { return p.word, p.kind == 2 }
 
-// Occurrence says which of the tokens that spell the word is meant, counted from 1; 0: the first for a key or a baseline,
-// the last for a query.
+// Occurrence returns which of the tokens that spell the word is selected, from 1; 0: the first for a key or a
+// baseline, the last for a query.
 func (p Position) Occurrence() int {
 	if p.kind != 2 {
 		return 0
@@ -149,13 +152,13 @@ func (p Position) Occurrence() int {
 	return p.index
 }
 
-// Part says which token of the word is meant.
+// Part returns which token of the word is selected.
 func (p Position) Part() Part { return p.part }
 
-// IsBefore tells whether the token before the one that the rest of the position names is meant.
+// IsBefore reports whether p is the position before the one that its index or word identifies.
 func (p Position) IsBefore() bool { return p.before }
 
-// String spells the position as an error message should: 12, "Mary", "Mary#2", "last of Łukasz", before "Mary" or none.
+// String returns p for an error message: 12, "Mary", "Mary#2", "last of Łukasz", before "Mary" or none.
 func (p Position) String() string {
 	text := "none"
 	switch p.kind {
@@ -180,29 +183,30 @@ type Token struct {
 	Text string // the bytes it spells, a leading space included
 }
 
-// NoPosition stands for a baseline that an example does not have.
+// NoPosition stands for a missing position.
 const NoPosition = -1
 
 // NoToken stands for a token that was not drawn.
 const NoToken = -1
 
-// Example is a prompt made ready for the model: tokens, BOS included, and positions found.
+// Example is a prompt prepared for the model, with its tokens, BOS included, and the indices of its
+// positions.
 type Example struct {
-	Index       int // number of the example in its run, from 0
-	PromptIndex int // number of the prompt in its run, from 0
+	Index       int // example_id
+	PromptIndex int // prompt_id
 	Prompt      Prompt
 	Tokens      []Token
-	Query       int // token positions, from 0; Key <= Query. NoPosition: rules choose the edges of the prompt
+	Query       int // indices into Tokens; Key <= Query. NoPosition: rules choose the edges of the prompt
 	Key         int
 	Baseline    int // or NoPosition
 
-	Offset int // of a document: its tokens before this window, BOS not counted
+	Offset int // of a window of a document: number of tokens before it, without BOS
 
-	Rules        []string     // that chose the edge; empty: given
-	BaselineKind BaselineKind // "": token where there is a Baseline, else none
+	Rules        []string     // rules that chose the edge; empty: given
+	BaselineKind BaselineKind // "": token if there is a Baseline, else none
 
-	Notice string // what the author of the prompt should know about it; mostly ""
+	Notice string // what the author of the prompt should know; usually ""
 
-	// Tokens drawn for this example, whose unembeddings stand in for the query; NoToken where none was drawn.
+	// Tokens drawn for this example, whose unembeddings replace the query; NoToken if none was drawn.
 	RandomName, RandomToken int
 }

@@ -35,7 +35,7 @@ func TestParseWord(t *testing.T) {
 	}
 }
 
-// A position is spelt as it is read.
+// TestPositionString checks that a position prints as it is parsed.
 func TestPositionString(t *testing.T) {
 	t.Parallel()
 	for want, p := range map[string]schema.Position{

@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// Head names one attention head of a model: its layer and its index in that layer, both from 0.
+// Head identifies an attention head by its layer and its index in that layer, both from 0.
 type Head struct {
 	Layer, Index int
 }
 
-// String gives the label used in figures and tables, "10.7".
+// String returns the label in figures and tables, such as 10.7.
 func (h Head) String() string { return fmt.Sprintf("%d.%d", h.Layer, h.Index) }
 
-// TLName gives TransformerLens's label, "L10H7".
+// TLName returns TransformerLens's label, such as L10H7.
 func (h Head) TLName() string { return fmt.Sprintf("L%dH%d", h.Layer, h.Index) }
 
-// ParseHead reads "10.7" or "L10H7". It is the inverse of [Head.String] and [Head.TLName]:
-// signs, spaces and leading zeros are refused.
+// ParseHead parses 10.7 or L10H7. It is the inverse of [Head.String] and [Head.TLName], and refuses signs,
+// spaces and leading zeros.
 func ParseHead(s string) (Head, error) {
 	layer, index, ok := strings.Cut(s, ".")
 	if !ok {
@@ -36,7 +36,7 @@ func ParseHead(s string) (Head, error) {
 	return Head{}, fmt.Errorf("head %q, want LAYER.HEAD such as 10.7, or L10H7", s)
 }
 
-// parseIndex reads a non-negative decimal number of at most four digits, as [strconv.Itoa] writes it.
+// parseIndex parses a non-negative decimal number of at most four digits without leading zeros.
 func parseIndex(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || strconv.Itoa(n) != s || n < 0 || n > 9999 {

@@ -2,27 +2,28 @@ package schema
 
 import "slices"
 
-// Layout says which components a model has, and in which order they write into the residual stream. An index into
-// [Layout.Components] is the component's number everywhere in Go.
+// Layout describes the components of a model and the order in which they write to the residual stream. Go
+// code identifies a component by its index in [Layout.Components].
 type Layout struct {
-	Layers, Heads int  // Heads: query heads of a layer
-	Position      bool // a learned position embedding W_pos is a component
+	Layers, Heads int  // Heads is the number of query heads of a layer
+	Position      bool // the model has a learned position embedding W_pos
 	AttnBias      bool // attention adds a bias b_O to the stream in every layer
 	QKBias        bool // the target heads have b_Q and b_K, stored or folded in from the norm before them
 
-	// Writers are the components that write into the stream, where they are others than Position and AttnBias
-	// say, such as the features of a sparse dictionary: in the order in which they write, those without a layer
-	// first, then layer by layer. nil: those of a model.
+	// Writers lists the components that write to the stream if Position and AttnBias do not describe them,
+	// such as the features of a sparse dictionary. They are in the order in which they write: those without a
+	// layer first, then layer by layer. nil: the components of a model.
 	Writers []Component
 }
 
-// Components lists every component: W_E, W_pos, then for each layer its heads, its b_O and its MLP, and last b_Q and
-// b_K; those that the layout does not have are left out.
+// Components lists all components of the layout: W_E, W_pos, then for each layer its heads, its b_O and its
+// MLP, and last b_Q and b_K.
 func (l Layout) Components() []Component {
 	if l.Writers != nil {
 		list := slices.Clone(l.Writers)
 		if l.QKBias {
-			list = append(list, Component{Kind: QBias, Layer: -1, Head: -1}, Component{Kind: KBias, Layer: -1, Head: -1})
+			list = append(list, Component{Kind: QBias, Layer: -1, Head: -1},
+				Component{Kind: KBias, Layer: -1, Head: -1})
 		}
 		return list
 	}
@@ -41,12 +42,14 @@ func (l Layout) Components() []Component {
 		list = append(list, Component{Kind: MLP, Layer: layer, Head: -1})
 	}
 	if l.QKBias {
-		list = append(list, Component{Kind: QBias, Layer: -1, Head: -1}, Component{Kind: KBias, Layer: -1, Head: -1})
+		list = append(list, Component{Kind: QBias, Layer: -1, Head: -1},
+			Component{Kind: KBias, Layer: -1, Head: -1})
 	}
 	return list
 }
 
-// Below counts the components that have written into the stream before layer: they are the first of the list.
+// Below returns the number of components that write to the stream before layer. They are the first in the
+// list.
 func (l Layout) Below(layer int) int {
 	if l.Writers != nil {
 		if i := slices.IndexFunc(l.Writers, func(c Component) bool { return c.Layer >= layer }); i >= 0 {
@@ -57,7 +60,7 @@ func (l Layout) Below(layer int) int {
 	return l.embeddings() + layer*l.perLayer()
 }
 
-// Embed is the number of W_E, or -1 where it is no component.
+// Embed returns the index of W_E, or -1 if it is not a component.
 func (l Layout) Embed() int {
 	if l.Writers != nil {
 		return l.find(Embed, -1, -1)
@@ -65,12 +68,13 @@ func (l Layout) Embed() int {
 	return 0
 }
 
-// find gives the number of a writer, or -1.
+// find returns the index of a writer, or -1.
 func (l Layout) find(kind ComponentKind, layer, head int) int {
-	return slices.IndexFunc(l.Writers, func(c Component) bool { return c.Kind == kind && c.Layer == layer && c.Head == head })
+	return slices.IndexFunc(l.Writers,
+		func(c Component) bool { return c.Kind == kind && c.Layer == layer && c.Head == head })
 }
 
-// PosEmbed is the number of W_pos, or -1 where the model has none.
+// PosEmbed returns the index of W_pos, or -1 if the model has none.
 func (l Layout) PosEmbed() int {
 	if l.Writers != nil {
 		return l.find(PosEmbed, -1, -1)
@@ -81,7 +85,7 @@ func (l Layout) PosEmbed() int {
 	return -1
 }
 
-// Head is the number of what a head writes, or -1 where that is no component.
+// Head returns the index of a head's output, or -1 if it is not a component.
 func (l Layout) Head(h Head) int {
 	if l.Writers != nil {
 		return l.find(HeadOut, h.Layer, h.Index)
@@ -89,7 +93,7 @@ func (l Layout) Head(h Head) int {
 	return l.Below(h.Layer) + h.Index
 }
 
-// AttnBiasOf is the number of b_O of a layer, or -1 where the model has none.
+// AttnBiasOf returns the index of b_O of a layer, or -1 if the model has none.
 func (l Layout) AttnBiasOf(layer int) int {
 	if l.Writers != nil {
 		return l.find(AttnBias, layer, -1)
@@ -100,7 +104,7 @@ func (l Layout) AttnBiasOf(layer int) int {
 	return -1
 }
 
-// MLP is the number of what the MLP of a layer writes, or -1 where that is no component.
+// MLP returns the index of the output of a layer's MLP, or -1 if it is not a component.
 func (l Layout) MLP(layer int) int {
 	if l.Writers != nil {
 		return l.find(MLP, layer, -1)
@@ -108,7 +112,7 @@ func (l Layout) MLP(layer int) int {
 	return l.Below(layer+1) - 1
 }
 
-// QBias and KBias are the numbers of b_Q and b_K, or -1 where the model has none.
+// QBias and KBias return the indices of b_Q and b_K, or -1 if the model has none.
 func (l Layout) QBias() int { return l.bias(0) }
 func (l Layout) KBias() int { return l.bias(1) }
 

@@ -12,7 +12,7 @@ import (
 	"ducklens/schema"
 )
 
-// words lists the words of an enumeration: String of 0, 1, ... n-1, each of which Parse must give back.
+// words returns the words of an enumeration: String of 0, 1, ... n-1. Parse must be its inverse.
 func words[E interface {
 	~uint8
 	fmt.Stringer
@@ -37,7 +37,8 @@ func words[E interface {
 	return list
 }
 
-// The enumerations of the file have the words of the Go types, in their order, and each Go type is in the file.
+// TestEnumerationsAgreeWithTables checks that each Go type has an enumeration in the file, with the same
+// words in the same order.
 func TestEnumerationsAgreeWithTables(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{
@@ -109,7 +110,7 @@ func TestParseHeadRefuses(t *testing.T) {
 	}
 }
 
-// Whatever ParseHead takes, it prints again in one of its two forms.
+// FuzzParseHead checks that everything that ParseHead accepts prints in one of the two forms.
 func FuzzParseHead(f *testing.F) {
 	for _, s := range []string{"10.7", "L10H7", "0.0", "", "10.07", "L", "1.2.3", "L1H2H3", "-1.0"} {
 		f.Add(s)
@@ -128,7 +129,8 @@ func FuzzParseHead(f *testing.F) {
 	})
 }
 
-// Components are numbered without gaps or duplicates, and those below a layer come first.
+// TestComponents checks that components are numbered without gaps or duplicates, and that those below a layer
+// come first.
 func TestComponents(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -158,7 +160,7 @@ func TestComponents(t *testing.T) {
 			}
 		}
 		for cell, kinds := range cells {
-			// b_Q and b_K share a cell: a heatmap shows one side.
+			// b_Q and b_K share a cell, because a heatmap shows only one side.
 			if len(kinds) > 1 && !slices.Equal(kinds, []schema.ComponentKind{schema.QBias, schema.KBias}) {
 				t.Fatalf("cell %v holds %v", cell, kinds)
 			}
@@ -166,7 +168,8 @@ func TestComponents(t *testing.T) {
 	})
 }
 
-// What a sparse dictionary gives has names and cells of its own in a layer.
+// TestComponentsOfDictionaries checks that the parts of a sparse dictionary have distinct names and cells in
+// a layer.
 func TestComponentsOfDictionaries(t *testing.T) {
 	t.Parallel()
 	cells := map[[2]int]string{}

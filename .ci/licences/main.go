@@ -1,5 +1,5 @@
-// Command licences lists the modules that are linked into ducklens with their licences, and fails for one whose licence it does not know or does not
-// accept. It reads the module cache and needs no network.
+// Command licences lists the modules that are linked into ducklens with their licences, and fails for one
+// whose licence it does not know or does not accept. It reads the module cache and needs no network.
 package main
 
 import (
@@ -12,8 +12,9 @@ import (
 	"strings"
 )
 
-// accepted are the licences under which a linked module may be, each with words that its text has and others have not, in letters of either size. The first match counts. All
-// of them let ducklens be given away as one program under MIT. A licence with copyleft is not in the list, and so is an error.
+// accepted are the licences under which a linked module may be, each with words that its text has and others
+// have not, in letters of either size. The first match counts. All of them let ducklens be given away as one
+// program under MIT. A licence with copyleft is not in the list, and so is an error.
 var accepted = []struct{ name, words string }{
 	{"Apache-2.0", "Apache License Version 2.0, January 2004"},
 	{"FTL", "your choice of exactly one of the following two licenses"}, // the FreeType License or the GPL
@@ -42,7 +43,8 @@ func licenceOf(text string) string {
 	return ""
 }
 
-// licences names the licences in the files at the top of a module's folder. A folder without one, or a text that is not known, is an error.
+// licences names the licences in the files at the top of a module's folder. A folder without one, or a text
+// that is not known, is an error.
 func licences(dir string) (names []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -1,34 +1,37 @@
-// Package confine takes away from the process what it does not need, before it opens a file that a stranger
-// may have written. On Linux it asks the kernel's Landlock for it, and takes what is there; other systems
-// have nothing of the kind. [Support] says what can be had.
+// Package confine gives up rights that the process does not need, before it opens a file that may come from
+// somebody else. On Linux it uses the kernel's Landlock, as far as the kernel supports it; other systems have
+// nothing like it. [Support] describes what is possible here.
 //
-// It cannot be undone, and holds for all threads.
+// It cannot be undone, and applies to all threads.
 package confine
 
-// Paths are what a process keeps.
+// Paths are the rights that a process keeps.
 type Paths struct {
-	Read      []string // files and folders, with all that is below, to read
-	Write     []string // devices and files that are there, to write to
-	Folders   []string // folders in which files are made, replaced and removed, and read
-	Temporary string   // one more, of the process's own, which it may also remove when it is empty; or ""
-	Libraries bool     // the system's shared libraries may be loaded
+	Read      []string // files and folders, with everything below them, to read
+	Write     []string // existing devices and files to write to
+	Folders   []string // folders in which files may be read, made, replaced and removed
+	Temporary string   // the process's temporary folder, which it may also remove; or ""
+	Libraries bool     // whether to load the system's shared libraries
+	Ports     []int    // TCP ports to listen at; 0 is one that the system chooses
 }
 
-// Support says in a line what [Process] can take away here, and what not.
+// Support says in one line what [Process] can give up on this system, and what not.
 func Support() string { return support(version()) }
 
 // support is [Support] for a version of Landlock; 0 is none.
 func support(version int) string {
-	const has = "Landlock takes other files "
+	const has = "Landlock denies access to "
 	switch {
 	case version < 1:
-		return "no Landlock on this system: what keeps a file in its place is DuckDB's own refusal to open others"
+		return "no Landlock on this system: only DuckDB's own settings keep a query from opening other files"
 	case version == 1:
-		return has + "away from commands that only read; Linux 5.19 can do it for those that write, and 6.7 takes TCP away"
+		return has +
+			"other files for commands that only read; Linux 5.19 does so for those that write too, " +
+			"and 6.7 also for TCP"
 	case version < 4:
-		return has + "away; Linux 6.7 takes TCP away too"
+		return has + "other files; Linux 6.7 does so for TCP too"
 	case version < 10:
-		return has + "and TCP away; not UDP"
+		return has + "other files and TCP, not to UDP"
 	}
-	return has + "and the network away"
+	return has + "other files and the network"
 }

@@ -17,16 +17,17 @@ func version() int {
 	return v
 }
 
-// known are files in which the system tells about itself: the Go runtime, DuckDB and the C library look for
-// memory, processors and the time zone.
-var known = []string{"/proc/self", "/proc/meminfo", "/proc/cpuinfo", "/sys/fs/cgroup", "/sys/devices/system/cpu", "/sys/kernel/mm", "/etc/localtime",
+// known are files that describe the system: the Go runtime, DuckDB and the C library look there for memory,
+// processors and the time zone.
+var known = []string{"/proc/self", "/proc/meminfo", "/proc/cpuinfo", "/sys/fs/cgroup",
+	"/sys/devices/system/cpu", "/sys/kernel/mm", "/etc/localtime",
 	"/usr/share/zoneinfo", "/dev/urandom"}
 
-// libraries are where shared libraries lie, and what the loader reads to find them.
+// libraries are the folders of shared libraries, and the file in which the loader looks them up.
 var libraries = []string{"/etc/ld.so.cache", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"}
 
-// Process takes away from the process all files but those of paths, and the network. What the kernel does not
-// know stays; with [Support], a user can learn it.
+// Process gives up access to all files except paths, and to the network. The kernel ignores what it does not
+// support; [Support] describes that for users.
 func Process(paths Paths) error {
 	read := append(known[:len(known):len(known)], paths.Read...)
 	if paths.Libraries {
@@ -35,7 +36,8 @@ func Process(paths Paths) error {
 	var rules []landlock.Rule
 	add := func(name string, file, folder landlock.AccessFSSet) {
 		switch info, err := os.Stat(name); {
-		case err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0: // Landlock leaves open pipes alone
+		// Landlock does not restrict pipes that are open
+		case err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0:
 		case info.IsDir():
 			rules = append(rules, landlock.PathAccess(file|folder, name).IgnoreIfMissing())
 		default:
@@ -51,16 +53,22 @@ func Process(paths Paths) error {
 	folders := paths.Folders
 	if paths.Temporary != "" {
 		folders = append(folders[:len(folders):len(folders)], paths.Temporary)
-		add(filepath.Dir(paths.Temporary), 0, ll.AccessFSRemoveDir) // of empty ones, of which this is one
+		// Landlock has no right to remove only one folder; this one allows empty ones
+		add(filepath.Dir(paths.Temporary), 0, ll.AccessFSRemoveDir)
 	}
 	for _, name := range folders {
 		add(name, ll.AccessFSReadFile|ll.AccessFSWriteFile|ll.AccessFSTruncate,
-			ll.AccessFSReadDir|ll.AccessFSMakeReg|ll.AccessFSMakeDir|ll.AccessFSRemoveFile|ll.AccessFSRemoveDir|ll.AccessFSRefer)
+			ll.AccessFSReadDir|ll.AccessFSMakeReg|ll.AccessFSMakeDir|
+				ll.AccessFSRemoveFile|ll.AccessFSRemoveDir|ll.AccessFSRefer)
+	}
+	for _, port := range paths.Ports {
+		rules = append(rules, landlock.BindTCP(uint16(port)))
 	}
 	config := landlock.Config{
-		HandledAccessFS:  ll.AccessFSResolveUnix<<1 - 1,
-		HandledAccessNet: ll.AccessNetBindTCP | ll.AccessNetConnectTCP | ll.AccessNetBindUDP | ll.AccessNetConnectSendUDP,
-		Scoped:           landlock.ScopedSet(scopes()),
+		HandledAccessFS: ll.AccessFSResolveUnix<<1 - 1,
+		HandledAccessNet: ll.AccessNetBindTCP | ll.AccessNetConnectTCP |
+			ll.AccessNetBindUDP | ll.AccessNetConnectSendUDP,
+		Scoped: landlock.ScopedSet(scopes()),
 	}
 	if err := config.BestEffort().Restrict(rules...); err != nil {
 		return fmt.Errorf("give up access to other files: %w", err)
@@ -68,8 +76,9 @@ func Process(paths Paths) error {
 	return nil
 }
 
-// scopes are what is cut off of other processes. The threads of a process have a domain each; kernels that
-// have not mended Landlock's erratum 2 would keep them from signalling each other, which Go's scheduler does.
+// scopes returns the kinds of contact with other processes to give up. Each thread of a process has its own
+// Landlock domain. A kernel without the fix for Landlock's erratum 2 would keep the threads from signalling
+// each other, which Go's scheduler needs.
 func scopes() int {
 	const mended = 1 << (2 - 1)
 	if errata, err := ll.LandlockGetErrata(); err == nil && errata&mended != 0 {

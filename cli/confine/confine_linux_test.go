@@ -18,12 +18,16 @@ import (
 )
 
 // asChild tells the process of a test that it is to confine itself, in which folder, and where a server
-// listens.
+// listens; without a folder, that it is to be a server itself.
 const asChild = "DUCKLENS_CONFINE"
 
 func TestMain(m *testing.M) {
-	if words := strings.Fields(os.Getenv(asChild)); len(words) == 2 {
+	switch words := strings.Fields(os.Getenv(asChild)); len(words) {
+	case 2:
 		child(words[0], words[1])
+		return
+	case 1:
+		childServer(words[0])
 		return
 	}
 	os.Exit(m.Run())
@@ -75,6 +79,7 @@ func child(dir, server string) {
 		}
 		return err
 	})
+	try("listens", func() error { return listens(0) })
 	try("writes in its folder", func() error { return os.WriteFile(in("folder/new"), []byte("x"), 0o600) })
 	try("makes a folder in it", func() error { return os.Mkdir(in("folder/sub"), 0o700) })
 	try("moves from folder to folder in it", func() error { return os.Rename(in("folder/new"), in("folder/sub/new")) })
@@ -87,6 +92,58 @@ func child(dir, server string) {
 	try("opens /dev/null", func() error { f, err := os.OpenFile(os.DevNull, os.O_RDWR, 0); _ = f.Close(); return err })
 	try("opens /dev/full", func() error { f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0); _ = f.Close(); return err })
 	try("reads about itself", func() error { _, err := os.ReadFile("/proc/self/statm"); return err })
+}
+
+// childServer confines itself but for a port that the system chooses, and prints what it can do then.
+func childServer(server string) {
+	if err := confine.Process(confine.Paths{Ports: []int{0}}); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("listens:", listens(0) == nil)
+	fmt.Println("listens at another port:", listens(portOf(server)+1) == nil)
+	var d net.Dialer
+	d.SetMultipathTCP(false)
+	_, err := d.DialContext(context.Background(), "tcp", server)
+	fmt.Println("connects:", err == nil)
+	_, err = os.ReadFile("/etc/passwd")
+	fmt.Println("reads /etc/passwd:", err == nil)
+}
+
+// listens tries to listen at a port of this machine.
+func listens(port int) error {
+	var c net.ListenConfig
+	c.SetMultipathTCP(false)
+	l, err := c.Listen(context.Background(), "tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+	if err == nil {
+		err = l.Close()
+	}
+	return err
+}
+
+func portOf(address string) (port int) {
+	_, text, _ := net.SplitHostPort(address)
+	_, _ = fmt.Sscan(text, &port)
+	return port
+}
+
+// TestPorts: a server that confined itself listens where it said, and reaches nobody.
+func TestPorts(t *testing.T) {
+	t.Parallel()
+	if !strings.Contains(confine.Support(), "TCP away") && !strings.Contains(confine.Support(), "network away") {
+		t.Skip("this kernel cannot: ", confine.Support())
+	}
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), asChild+"="+server.Addr().String())
+	out, err := cmd.CombinedOutput()
+	if want := "listens: true\nlistens at another port: false\nconnects: false\nreads /etc/passwd: false\n"; err != nil || string(out) != want {
+		t.Errorf("%v: it prints\n%s\nwant\n%s", err, out, want)
+	}
 }
 
 // TestProcess: a process that confined itself has its own files, and cannot reach another or connect to a
@@ -132,6 +189,7 @@ moves another file: false
 links another file: false
 runs a program: false
 connects: false
+listens: false
 writes in its folder: true
 makes a folder in it: true
 moves from folder to folder in it: true

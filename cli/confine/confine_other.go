@@ -4,5 +4,5 @@ package confine
 
 func version() int { return 0 }
 
-// Process takes nothing away on this system.
+// Process does nothing on this system.
 func Process(Paths) error { return nil }

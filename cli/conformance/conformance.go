@@ -1,8 +1,9 @@
-// Package conformance compares what ducklens measures with numbers that others have published, or with reference numbers of a
-// small model: prompts, settings and definitions are those of the published analysis of the negative heads of GPT-2 small.
+// Package conformance compares what ducklens measures with published numbers, or with reference numbers of a
+// small model. Prompts, settings and definitions are those of the published analysis of the negative heads of
+// GPT-2 small.
 //
-// It uses ducklens as its users do: it runs `ducklens ingest` and asks the files that this makes with `ducklens query`. Nothing
-// in it computes a number of its own but differences.
+// It uses ducklens as users do: it runs `ducklens ingest`, and `ducklens query` on the resulting files. It
+// computes nothing itself except differences.
 package conformance
 
 import (
@@ -16,20 +17,21 @@ import (
 	"strings"
 )
 
-// Subject is the model that is measured, with the heads in the roles that 10.7, 9.9 and 9.6 have in GPT-2 small.
+// Subject is the model to measure, with the heads in the roles that 10.7, 9.9 and 9.6 have in GPT-2 small.
 type Subject struct {
 	Dir       string    // model folder, or a .gguf file
 	Templates string    // template file, such as DUCKLENS_IOI_TEMPLATES names
 	Head      string    // target head
 	Movers    [2]string // mover heads
 	Seeds     []Seed    // of the histograms, without BOS
-	Exact     bool      // in the exact convention; else in the notebook's, which is for GPT-2
+	Exact     bool      // use the exact convention instead of the notebook's, which is for GPT-2
+	Share     int       // the other sets have one prompt in so many of the published ones; 0: all
 }
 
-// Seed is a set of prompts of the histograms: the first N of a seed.
+// Seed is a set of prompts for the histograms: the first N of a seed.
 type Seed struct{ Seed, N int }
 
-// Kind says how a check is read.
+// Kind is the kind of a check.
 type Kind uint8
 
 const (
@@ -40,8 +42,8 @@ const (
 
 // Reference holds the numbers to compare with.
 type Reference struct {
-	Source     string // what they are, for the heading of the table
-	Column     string // what they are called in it, such as published
+	Source     string // description, for the heading of the table
+	Column     string // their column in the table, such as published
 	Scalars    []ScalarReference
 	Heatmaps   []HeatmapReference
 	Histograms []HistogramReference
@@ -56,27 +58,28 @@ type ScalarReference struct {
 
 // HeatmapReference holds the cells of one panel.
 type HeatmapReference struct {
-	Name        string // such as K33
-	Side        string // query or key
-	Subtracted  bool   // the baseline is subtracted
-	QueryBasis  string
-	KeyBasis    string
-	Quadrant    string             // "" for their sum
-	Cells       map[string]float64 // by component
-	KeyBiasKept bool               // the cell of b_K is that of the score although the baseline is subtracted from others
+	Name       string // such as K33
+	Side       string // query or key
+	Subtracted bool   // the baseline is subtracted
+	QueryBasis string
+	KeyBasis   string
+	Quadrant   string             // "" for their sum
+	Cells      map[string]float64 // by component
+	// b_K's cell is about the score, although others subtract the baseline
+	KeyBiasKept bool
 	Allowed     float64
 }
 
-// HistogramReference summarises one distribution over the prompts of [Subject.Seeds].
+// HistogramReference summarises a distribution over the prompts of [Subject.Seeds].
 type HistogramReference struct {
-	Figure  string // names what is measured: see histogramSQL
-	Vector  string // as the figure calls it
+	Figure  string // what is measured: see histogramSQL
+	Vector  string // its name in the figure
 	N       int
 	Summary [len(statistics)]float64
 	Allowed float64
 }
 
-// statistics are the columns of a summary, in its order; the standard deviation is that of a sample.
+// statistics are the columns of a summary. The standard deviation is that of a sample.
 var statistics = [...]string{"mean", "std", "median", "min", "max"}
 
 // Check is one comparison.
@@ -89,25 +92,25 @@ type Check struct {
 	Allowed   float64
 }
 
-// Difference is measured less reference.
+// Difference returns the measured number minus the reference.
 func (c Check) Difference() float64 { return c.Measured - c.Reference }
 
-// Pass tells whether the difference is allowed.
+// Pass reports whether the difference is allowed.
 func (c Check) Pass() bool { return math.Abs(c.Difference()) <= c.Allowed }
 
-// Report is what a comparison found.
+// Report is the result of a comparison.
 type Report struct {
 	Source  string
 	Column  string
 	Checks  []Check
-	Without []string // what was measured and has no reference, with the value
+	Without []string // measurements without a reference, with their values
 	Left    []Left   // references that ducklens does not measure
 }
 
 // Left is a reference number that ducklens does not compute, and why.
 type Left struct{ Name, Why string }
 
-// Failed counts the checks that did not pass.
+// Failed counts the checks that do not pass.
 func (r Report) Failed() int {
 	n := 0
 	for _, c := range r.Checks {
@@ -118,8 +121,8 @@ func (r Report) Failed() int {
 	return n
 }
 
-// Ingest makes the files that [Compare] asks, in folder dir, which is to be empty. Each command is told to progress, which may
-// be nil.
+// Ingest computes the files that [Compare] needs, in the empty folder dir. It calls progress, which may be
+// nil, with each command.
 func Ingest(ctx context.Context, subject Subject, dir string, progress func(string)) error {
 	if progress == nil {
 		progress = func(string) {}
@@ -128,11 +131,12 @@ func Ingest(ctx context.Context, subject Subject, dir string, progress func(stri
 	return b.ingest()
 }
 
-// Compare asks the files in folder dir for what is in ref.
+// Compare measures what is in ref, in the files of the folder dir.
 func Compare(ctx context.Context, subject Subject, ref Reference, dir string) (Report, error) {
 	b := &bench{ctx: ctx, subject: subject, dir: dir}
 	report := Report{Source: ref.Source, Column: ref.Column}
-	for _, step := range []func(*bench, Reference, *Report) error{compareScalars, compareHeatmaps, compareHistograms} {
+	for _, step := range []func(*bench, Reference, *Report) error{compareScalars, compareHeatmaps,
+		compareHistograms} {
 		if err := step(b, ref, &report); err != nil {
 			return Report{}, err
 		}
@@ -141,7 +145,8 @@ func Compare(ctx context.Context, subject Subject, ref Reference, dir string) (R
 	return report, nil
 }
 
-// Plan says which scalars of ref are measured, and which are not and why. A scalar of which neither is known is an error.
+// Plan returns the scalars of ref that are measured, and those that are not, with the reason. An unknown
+// scalar is an error.
 func Plan(ref Reference) (measured []string, left []Left, err error) {
 	known := map[string]bool{}
 	for _, m := range measurements() {
@@ -153,7 +158,9 @@ func Plan(ref Reference) (measured []string, left []Left, err error) {
 		case known[s.Name]:
 			measured = append(measured, s.Name)
 		case why == "":
-			return nil, nil, fmt.Errorf("conformance: scalar %s is neither measured nor known as one that cannot be", s.Name)
+			return nil, nil,
+				fmt.Errorf("conformance: scalar %s is neither measured nor known as one that cannot be",
+					s.Name)
 		default:
 			left = append(left, Left{s.Name, why})
 		}
@@ -161,7 +168,7 @@ func Plan(ref Reference) (measured []string, left []Left, err error) {
 	return measured, left, nil
 }
 
-// compareScalars measures every scalar that there is a measurement for.
+// compareScalars makes all measurements of scalars.
 func compareScalars(b *bench, ref Reference, report *Report) (err error) {
 	if _, report.Left, err = Plan(ref); err != nil {
 		return err
@@ -180,12 +187,13 @@ func compareScalars(b *bench, ref Reference, report *Report) (err error) {
 			report.Without = append(report.Without, fmt.Sprintf("%s = %s", m.name, digits(got)))
 			continue
 		}
-		report.Checks = append(report.Checks, Check{Name: m.name, Reference: want.Value, Measured: got, Allowed: want.Allowed})
+		report.Checks = append(report.Checks,
+			Check{Name: m.name, Reference: want.Value, Measured: got, Allowed: want.Allowed})
 	}
 	return nil
 }
 
-// compareHeatmaps compares panels cell by cell. A cell on one side that the other lacks is a failure.
+// compareHeatmaps compares panels cell by cell. A cell that only one side has is a failure.
 func compareHeatmaps(b *bench, ref Reference, report *Report) error {
 	for _, h := range ref.Heatmaps {
 		got, err := b.heatmap(h)
@@ -244,39 +252,49 @@ func compareHistograms(b *bench, ref Reference, report *Report) error {
 			return err
 		}
 		name := h.Figure + " " + h.Vector + ": "
-		report.Checks = append(report.Checks, Check{Kind: Histogram, Name: name + "n", Reference: float64(h.N), Measured: float64(n)})
+		report.Checks = append(report.Checks,
+			Check{Kind: Histogram, Name: name + "n", Reference: float64(h.N), Measured: float64(n)})
 		for i, statistic := range statistics {
-			report.Checks = append(report.Checks, Check{Kind: Histogram, Name: name + statistic, Reference: h.Summary[i], Measured: got[i], Allowed: h.Allowed})
+			report.Checks = append(report.Checks,
+				Check{Kind: Histogram, Name: name + statistic, Reference: h.Summary[i], Measured: got[i],
+					Allowed: h.Allowed})
 		}
 	}
 	return nil
 }
 
-// SmolLM2 is a second subject, in the exact convention: SmolLM2-135M-Instruct at four bits.
+// SmolLM2 returns a second subject, in the exact convention: SmolLM2-135M-Instruct at four bits. Its numbers
+// are compared with its own earlier ones, so a fifth of the prompts is enough.
 func SmolLM2(model, templates string) Subject {
-	return Subject{Dir: model, Templates: templates, Head: "24.4", Movers: [2]string{"23.0", "23.3"}, Seeds: []Seed{{0, 40}, {1, 40}}, Exact: true}
+	return Subject{Dir: model, Templates: templates, Head: "24.4", Movers: [2]string{"23.0", "23.3"},
+		Seeds: []Seed{{0, 8}, {1, 8}}, Exact: true, Share: 5}
 }
 
-// Missing says what a comparison with the real GPT-2 small needs and does not have, given the values of the two
-// environment variables; "" if there is nothing.
+// Missing says what a comparison with the real GPT-2 small lacks, given the values of the two environment
+// variables. It returns "" if nothing is missing.
 func Missing(weights, templates string) string {
 	missing := ""
 	for _, want := range []struct{ variable, value, file, what string }{
-		{"DUCKLENS_GPT2_DIR", weights, filepath.Join(weights, "config.json"), "a folder with the weights of GPT-2 small: config.json, model.safetensors, vocab.json, merges.txt"},
-		{"DUCKLENS_IOI_TEMPLATES", templates, templates, "a JSON file with the templates and names of the published prompts (the form is in the help of ducklens ingest --templates)"},
+		{"DUCKLENS_GPT2_DIR", weights, filepath.Join(weights, "config.json"),
+			"a folder with the weights of GPT-2 small: " +
+				"config.json, model.safetensors, vocab.json, merges.txt"},
+		{"DUCKLENS_IOI_TEMPLATES", templates, templates,
+			"a JSON file with the templates and names of the published prompts (the form is in the help of " +
+				"ducklens ingest --templates)"},
 	} {
 		switch _, err := os.Stat(want.file); {
 		case want.value == "":
 			missing += fmt.Sprintf("  %s is not set: %s\n", want.variable, want.what)
 		case err != nil:
-			missing += fmt.Sprintf("  %s=%s: %s is not there; want %s\n", want.variable, want.value, want.file, want.what)
+			missing += fmt.Sprintf("  %s=%s: %s is not there; want %s\n", want.variable, want.value,
+				want.file, want.what)
 		}
 	}
 	return missing
 }
 
-// GPT2Small is the subject of the published numbers. Of seeds 0 to 9 they use up to 100 prompts, of 10 to 29 up to 40, of 30 to 39
-// up to 20.
+// GPT2Small returns the subject of the published numbers. They use up to 100 prompts of seeds 0 to 9, up to
+// 40 of 10 to 29, and up to 20 of 30 to 39.
 func GPT2Small(dir, templates string) Subject {
 	s := Subject{Dir: dir, Templates: templates, Head: "10.7", Movers: [2]string{"9.9", "9.6"}}
 	for seed := range 40 {

@@ -46,7 +46,8 @@ func readJSON(t *testing.T, path string, into any) {
 	}
 }
 
-// reference gives the numbers of the public research code for one of the models, in the roles of the published ones.
+// reference gives the numbers of the public research code for one of the models, in the roles of the
+// published ones.
 func reference(t *testing.T, dir string) (conformance.Subject, conformance.Reference) {
 	t.Helper()
 	var notebook struct {
@@ -231,8 +232,8 @@ func histograms(t *testing.T, dir string) []conformance.HistogramReference {
 	return list
 }
 
-// TestGoldenModels runs the comparison on small models, with the numbers of the public research code in place of published
-// ones: every check passes, and none does when its reference is moved by more than is allowed.
+// TestGoldenModels runs the comparison on small models, with the numbers of the public research code in place
+// of published ones: every check passes, and none does when its reference is moved by more than is allowed.
 func TestGoldenModels(t *testing.T) {
 	t.Parallel()
 	dir := goldens(t)
@@ -272,8 +273,8 @@ func TestGoldenModels(t *testing.T) {
 	}
 }
 
-// wrongReferences holds that the comparison fails where a reference number is wrong, a cell is missing or too many, or a
-// summary is of other prompts.
+// wrongReferences holds that the comparison fails where a reference number is wrong, a cell is missing or too
+// many, or a summary is of other prompts.
 func wrongReferences(t *testing.T, subject conformance.Subject, ref conformance.Reference, files string) {
 	t.Helper()
 	scalar, heatmap, histogram := &ref.Scalars[0], &ref.Heatmaps[0], &ref.Histograms[0]

@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// TestParts: what stays of a score difference when a part of the query or of the key is taken out, and what goes, are the whole;
-// and taking out moves the difference. There are no reference numbers for these measurements on small models.
+// TestParts: what stays of a score difference when a part of the query or of the key is taken out, and what
+// goes, are the whole; and taking out moves the difference. There are no reference numbers for these
+// measurements on small models.
 func TestParts(t *testing.T) {
 	t.Parallel()
 	goldens := filepath.Join("..", "..", "..", "shared", "goldens")

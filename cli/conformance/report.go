@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 )
 
-// Print writes the report as a table, failures marked, and a verdict.
+// Print writes the report as a table, with failures marked, and the number of checks that pass.
 func (r Report) Print(out io.Writer) error {
 	fmt.Fprintf(out, "%s\n\n", r.Source)
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
@@ -27,7 +27,8 @@ func (r Report) Print(out io.Writer) error {
 		if c.Where != "" {
 			name += " (" + c.Where + ")"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", name, digits(c.Reference), digits(c.Measured), signed(c.Difference()), strconv.FormatFloat(c.Allowed, 'g', 2, 64), verdict)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", name, digits(c.Reference), digits(c.Measured),
+			signed(c.Difference()), strconv.FormatFloat(c.Allowed, 'g', 2, 64), verdict)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -51,7 +52,7 @@ func (r Report) Print(out io.Writer) error {
 	return err
 }
 
-// digits writes a number with six significant digits, at most six of them after the point.
+// digits formats a number with six decimals, or seven significant digits from 1 on.
 func digits(x float64) string {
 	if math.Abs(x) < 1 {
 		return strconv.FormatFloat(x, 'f', 6, 64)
@@ -59,7 +60,7 @@ func digits(x float64) string {
 	return strconv.FormatFloat(x, 'g', 7, 64)
 }
 
-// signed writes a difference.
+// signed formats a difference.
 func signed(x float64) string {
 	if x == 0 {
 		return "0"

@@ -16,10 +16,12 @@ import (
 
 var update = flag.Bool("update", false, "write the expected numbers of SmolLM2 anew")
 
-// Largest differences of two computers' float32, as a part of what is measured, or of the largest value of a distribution.
+// Largest differences of two computers' float32, as a part of what is measured, or of the largest value of a
+// distribution.
 const smolNoise = 5e-5
 
-// TestSmolLM2 compares with what the model gave before, and holds that a number that is wrong by three times what is allowed fails.
+// TestSmolLM2 compares with what the model gave before, and holds that a number that is wrong by three times
+// what is allowed fails.
 func TestSmolLM2(t *testing.T) {
 	root := filepath.Join("..", "..")
 	model := smollm2.At(root)
@@ -113,7 +115,8 @@ func writeExpected(t *testing.T, b *bench, dir string) {
 	}
 }
 
-// vectorsOf lists what a figure substitutes, in order; of a figure that substitutes nothing, its one distribution.
+// vectorsOf lists what a figure substitutes, in order; of a figure that substitutes nothing, its one
+// distribution.
 func vectorsOf(figure string) []string {
 	if strings.HasPrefix(figure, "P6") {
 		return []string{"difference"}

@@ -1,19 +1,22 @@
-// Package demo embeds a small model in GPT-2's format, so that ducklens has something to work on where
-// there is no checkpoint yet.
+// Package demo embeds a small model in GPT-2's format, so that users can try ducklens without a checkpoint.
 //
-// It has 4 layers, 4 heads, d_model 96, 64 positions, and a byte-level vocabulary of its own in which every name, place, object and
-// template word of ducklens's IOI prompts is one token. It has learnt the task: the program in train trained it, and says how. What is
-// found in it holds for it, not for GPT-2; whoever shows it has to say so, and [Description] does.
+// It has 4 layers, 4 heads, d_model 96, 64 positions, and its own byte-level vocabulary, in which every name,
+// place, object and template word of ducklens's IOI prompts is one token. It has learnt the task; the program
+// in train trained it, and its README says how. Findings are about this model, not about GPT-2. Programs that
+// show it must say so, for example with [Description].
 //
-// The program in generate makes the files but for the weights again, byte for byte.
+// The program in generate makes all files except the weights again, byte for byte.
 package demo
 
 import (
 	"embed"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"ducklens/schema/draft"
 )
 
 //go:generate go run ./generate -o model ../../ingest/prompts/ioi.json train/templates.json
@@ -21,13 +24,14 @@ import (
 //go:embed model
 var files embed.FS
 
-// Name is what the model is called in a run.
+// Name is the model's name in a run.
 const Name = "ducklens-demo"
 
-// Description is one sentence for whoever sees the model's output.
-const Description = "4 layers of 4 heads, trained on sentences like these; it names the indirect object in over 99 % of prompts whose two names it has not seen together"
+// Description is one sentence for those who see the model's output.
+const Description = "4 layers of 4 heads, trained on sentences like these; " +
+	"it names the indirect object in over 99 % of prompts whose two names it has not seen together"
 
-// FS gives the files of the model: config.json, vocab.json, merges.txt and model.safetensors.
+// FS returns the files of the model: config.json, vocab.json, merges.txt and model.safetensors.
 func FS() fs.FS {
 	sub, err := fs.Sub(files, "model")
 	if err != nil {
@@ -36,8 +40,8 @@ func FS() fs.FS {
 	return sub
 }
 
-// Extract writes the files of the model into dir, which is made where it does not exist. A file that is
-// already there is an error, unless it is the same.
+// Extract writes the files of the model into dir, which it makes if necessary. An existing file is an error
+// unless it has the same content.
 func Extract(dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("demo model: %w", err)
@@ -58,7 +62,7 @@ func Extract(dir string) error {
 	return nil
 }
 
-// place writes a new file. It is complete or absent: the content goes to a temporary name first.
+// place writes a new file, which is complete or absent.
 func place(path string, content []byte) error {
 	if found, err := os.ReadFile(path); err == nil {
 		if string(found) != string(content) {
@@ -66,20 +70,8 @@ func place(path string, content []byte) error {
 		}
 		return nil
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.part")
-	if err != nil {
+	return draft.WriteFile(path, func(w io.Writer) error {
+		_, err := w.Write(content)
 		return err
-	}
-	defer os.Remove(f.Name()) // fails once the file has its name
-	if _, err := f.Write(content); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Chmod(f.Name(), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	})
 }

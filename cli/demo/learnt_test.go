@@ -47,8 +47,9 @@ func examples(t *testing.T, e *engine.Engine, n int) (list []schema.Example) {
 	return list
 }
 
-// The model has learnt its task: on prompts of the generator, from a seed that the demo does not use, the most likely of all
-// tokens is the indirect object, well above the subject. cli/demo/train has the numbers on names and templates that were held out.
+// The model has learnt its task: on prompts of the generator, from a seed that the demo does not use, the
+// most likely of all tokens is the indirect object, well above the subject. cli/demo/train has the numbers on
+// names and templates that were held out.
 func TestModelHasLearntIOI(t *testing.T) {
 	t.Parallel()
 	dir := extracted(t)
@@ -96,7 +97,8 @@ func TestModelHasLearntIOI(t *testing.T) {
 	}
 }
 
-// The files are small enough to travel in a program, and the weights are those that the training's README names.
+// The files are small enough to travel in a program, and the weights are those that the training's README
+// names.
 func TestFiles(t *testing.T) {
 	t.Parallel()
 	total := 0
@@ -127,9 +129,10 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// What the demo says about the head that attends to the indirect object most (IO; the subject's first mention is S1): it attends to IO far more
-// than to S1, and the largest contributions to the difference are those of heads of layer 2, which look at the second mention of the
-// subject, on the query side, and of heads of layer 0, which look at their own word, on the key side.
+// What the demo says about the head that attends to the indirect object most (IO; the subject's first mention
+// is S1): it attends to IO far more than to S1, and the largest contributions to the difference are those of
+// heads of layer 2, which look at the second mention of the subject, on the query side, and of heads of layer
+// 0, which look at their own word, on the key side.
 func TestHeadOfTheDemo(t *testing.T) {
 	t.Parallel()
 	dir := extracted(t)

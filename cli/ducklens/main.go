@@ -12,8 +12,9 @@ import (
 	"ducklens/cli"
 )
 
-// The first interrupt asks the command to stop; a second one ends the process at once. The signals are not given back when
-// the command is done: an interrupt then would end the process as killed, although all is well.
+// The first interrupt asks the command to stop; a second one ends the process at once. The signal handler
+// stays when the command is done. Otherwise an interrupt at that moment would kill the process after it has
+// succeeded.
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)

@@ -1,5 +1,5 @@
-// Package hub fetches the files of a model from the Hugging Face hub, or from another server that answers as it does, and
-// checks what comes against the hashes that the server gives for the revision.
+// Package hub fetches the files of a model from the Hugging Face hub, or from another server with the same
+// API, and checks them against the hashes that the server gives for the revision.
 package hub
 
 import (
@@ -26,7 +26,7 @@ import (
 // Host is the hub's address.
 const Host = "https://huggingface.co"
 
-// Errors that callers look for with errors.Is.
+// Errors for errors.Is.
 var (
 	ErrName    = errors.New("not the name of a model of the hub")
 	ErrMissing = errors.New("the hub has no such model")
@@ -38,12 +38,13 @@ var (
 var (
 	repository = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$`)
 	revision   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]*$`)
-	// wanted are the files that make a model folder: configuration, tokenizer and weights.
-	wanted  = regexp.MustCompile(`^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^merges\.txt$|^model(-[0-9]{5}-of-[0-9]{5})?\.safetensors(\.index\.json)?$`)
+	// wanted matches the files of a model folder: configuration, tokenizer and weights.
+	wanted = regexp.MustCompile(
+		`^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^merges\.txt$|^model(-[0-9]{5}-of-[0-9]{5})?\.safetensors(\.index\.json)?$`)
 	weights = regexp.MustCompile(`\.safetensors$`)
 )
 
-// maxList bounds the answer about a model, and maxFile a file of it.
+// maxList limits the answer about a model, and maxFile a file of it.
 const (
 	maxList = 16 << 20
 	maxFile = 1 << 40
@@ -63,14 +64,14 @@ type Model struct {
 	Files  []File // that ducklens reads
 }
 
-// Client asks one server.
+// Client fetches from one server.
 type Client struct {
 	Host     string       // [Host] if empty
 	HTTP     *http.Client // http.DefaultClient if nil
 	Progress func(f File, done int64)
 }
 
-// Look says which files of a model there are; revision is a branch, a tag or a commit, main if empty.
+// Look lists the files of a model that ducklens reads. rev is a branch, a tag or a commit; "" is main.
 func (c *Client) Look(ctx context.Context, name, rev string) (Model, error) {
 	if rev == "" {
 		rev = "main"
@@ -110,18 +111,20 @@ func (c *Client) Look(ctx context.Context, name, rev string) (Model, error) {
 			f.SHA = s.LFS.SHA256
 		}
 		if newHash(f) == nil || f.Size < 0 || f.Size > maxFile {
-			return Model{}, fmt.Errorf("model %s: %s comes without a hash or with size %d", name, f.Name, f.Size)
+			return Model{},
+				fmt.Errorf("model %s: %s comes without a hash or with size %d", name, f.Name, f.Size)
 		}
 		m.Files = append(m.Files, f)
 	}
 	if !slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == "config.json" }) ||
 		!slices.ContainsFunc(m.Files, func(f File) bool { return weights.MatchString(f.Name) }) {
-		return Model{}, fmt.Errorf("model %s: %w: want config.json and model.safetensors, whole or in parts", name, ErrNoModel)
+		return Model{}, fmt.Errorf("model %s: %w: want config.json and model.safetensors, whole or in parts",
+			name, ErrNoModel)
 	}
 	return m, nil
 }
 
-// Fetch brings the files of a model into a new folder, which is there only when all of them are whole.
+// Fetch downloads the files of a model into a new folder, which appears when all of them are complete.
 func (c *Client) Fetch(ctx context.Context, m Model, folder string) (err error) {
 	if _, err := os.Lstat(folder); err == nil {
 		return fmt.Errorf("%s: %w", folder, ErrExists)
@@ -142,7 +145,7 @@ func (c *Client) Fetch(ctx context.Context, m Model, folder string) (err error) 
 	return d.Publish(false)
 }
 
-// fetch brings one file.
+// fetch downloads one file.
 func (c *Client) fetch(ctx context.Context, m Model, f File, path string) (err error) {
 	body, err := c.get(ctx, "/"+m.Name+"/resolve/"+m.Commit+"/"+f.Name)
 	if err != nil {
@@ -168,7 +171,7 @@ func (c *Client) fetch(ctx context.Context, m Model, f File, path string) (err e
 	return file.Sync()
 }
 
-// newHash begins the hash that a file is known by; nil if it has none.
+// newHash returns the hash to compute for a file, or nil if its SHA has neither length.
 func newHash(f File) hash.Hash {
 	switch len(f.SHA) {
 	case 2 * sha256.Size:
@@ -181,7 +184,7 @@ func newHash(f File) hash.Hash {
 	return nil
 }
 
-// meter tells how much of a file has come.
+// meter reports how much of a file has arrived.
 type meter struct {
 	file File
 	done int64
@@ -202,7 +205,7 @@ func (c *Client) host() string {
 	return strings.TrimSuffix(c.Host, "/")
 }
 
-// get asks the server.
+// get sends a request to the server.
 func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.host()+path, nil)
 	if err != nil {

@@ -2,46 +2,42 @@ package shell
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"ducklens/internal/advice"
 	"ducklens/queries"
 	"ducklens/queries/output"
 )
 
-// A command is one that begins with a dot.
+// A command is a command of the shell, which begins with a dot.
 type command struct {
 	name, takes, does string
 	run               func(sh *shell, ctx context.Context, args []string) error
 }
 
-// commands lists them, in the order of .help.
+// commands lists the commands, in the order of .help.
 func commands() []command {
 	return []command{
 		{".tables", "", "list tables, views and macros", (*shell).tables},
-		{".schema", "[NAME]", "print the documentation of the file, or of one table, view or macro", (*shell).schema},
-		{".queries", "", "list saved queries: those that ship with ducklens, and the file's own", (*shell).list},
+		{".schema", "[NAME]", "print the documentation of the file, or of one table, view or macro",
+			(*shell).schema},
+		{".queries", "", "list saved queries: those that ship with ducklens, and the file's own",
+			(*shell).list},
 		{".run", "NAME [k=v ...]", "answer a saved query", (*shell).run},
-		{".plot", "NAME [k=v ...] [FILE]", "draw a saved query to NAME.svg, or to a .svg, .png, .pdf, .html or .json file", (*shell).plot},
+		{".plot", "NAME [k=v ...] [FILE]",
+			"draw a saved query to NAME.svg, or to a .svg, .png, .pdf, .html or .json file", (*shell).plot},
 		{".mode", "[table|csv|json|md]", "say or choose the form of answers", (*shell).mode},
 		{".help", "", "print this", (*shell).help},
-		{".quit", "", "leave; so does Ctrl-D", func(*shell, context.Context, []string) error { return errQuit }},
+		{".quit", "", "leave; so does Ctrl-D",
+			func(*shell, context.Context, []string) error { return errQuit }},
 	}
 }
 
-// adviceError is an error with advice.
-type adviceError struct {
-	text, advice string
-}
-
-func (e *adviceError) Error() string { return e.text }
-
-// Hint says what to do.
-func (e *adviceError) Hint() string { return e.advice }
-
-// command does what a line with a dot asks for.
+// command runs a line that begins with a dot.
 func (sh *shell) command(ctx context.Context, line string) error {
 	words, err := split(strings.TrimRight(line, "; \t"))
 	if err != nil {
@@ -50,8 +46,11 @@ func (sh *shell) command(ctx context.Context, line string) error {
 	list := commands()
 	for _, c := range list {
 		if c.name == words[0] || c.name == ".quit" && words[0] == ".exit" {
-			if most := strings.Count(c.takes, " ") + 1; c.takes == "" && len(words) > 1 || c.takes != "" && !strings.Contains(c.takes, "...") && len(words)-1 > most {
-				return &adviceError{fmt.Sprintf("%s: %q is one argument too many", c.name, words[len(words)-1]), strings.TrimSpace(c.name + " " + c.takes)}
+			if most := strings.Count(c.takes, " ") + 1; c.takes == "" && len(words) > 1 || c.takes != "" &&
+				!strings.Contains(c.takes, "...") && len(words)-1 > most {
+				return advice.Add(fmt.Errorf("%s: %q is one argument too many", c.name,
+					words[len(words)-1]),
+					strings.TrimSpace(c.name+" "+c.takes))
 			}
 			return c.run(sh, ctx, words[1:])
 		}
@@ -60,14 +59,14 @@ func (sh *shell) command(ctx context.Context, line string) error {
 	for _, c := range list {
 		names = append(names, c.name)
 	}
-	advice := ".help lists the commands"
+	hint := ".help lists the commands"
 	if near := queries.Nearest(words[0], names); len(near) > 0 {
-		advice = "did you mean " + strings.Join(near, " or ") + "?"
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
 	}
-	return &adviceError{fmt.Sprintf("no command %q", words[0]), advice}
+	return advice.Add(fmt.Errorf("no command %q", words[0]), hint)
 }
 
-// split cuts a line into words; quotes keep blanks in one.
+// split splits a line into words; quotes keep spaces in a word.
 func split(line string) ([]string, error) {
 	var words []string
 	var word strings.Builder
@@ -100,11 +99,12 @@ func split(line string) ([]string, error) {
 	return words, nil
 }
 
-// tablesSQL lists what can be asked, with the first sentence about each.
+// tablesSQL lists tables, views and macros, with the first sentence of their comments.
 const tablesSQL = `SELECT kind, name, rtrim(regexp_replace(comment, '\.\s.*$', '', 's'), '.') AS about FROM (
   SELECT 1 AS rank, 'table' AS kind, table_name AS name, comment FROM duckdb_tables() WHERE NOT internal
   UNION ALL SELECT 2, 'view', view_name, comment FROM duckdb_views() WHERE NOT internal
-  UNION ALL SELECT 3, 'macro', function_name, any_value(comment) FROM duckdb_functions() WHERE NOT internal GROUP BY function_name
+  UNION ALL SELECT 3, 'macro', function_name, any_value(comment) FROM duckdb_functions()
+    WHERE NOT internal GROUP BY function_name
 ) ORDER BY rank, name`
 
 func (sh *shell) tables(ctx context.Context, _ []string) error {
@@ -135,10 +135,12 @@ func (sh *shell) list(ctx context.Context, _ []string) error {
 	return w.Flush()
 }
 
-// asked reads the name of a saved query and values for its parameters; rest is what is neither.
-func (sh *shell) asked(ctx context.Context, name string, args []string) (q queries.Query, set map[string]string, rest []string, err error) {
+// asked parses the name of a saved query and values of its parameters. rest holds the other arguments.
+func (sh *shell) asked(
+	ctx context.Context, name string, args []string,
+) (q queries.Query, set map[string]string, rest []string, err error) {
 	if len(args) == 0 {
-		return q, nil, nil, &adviceError{name + ": which saved query?", ".queries lists them"}
+		return q, nil, nil, advice.Add(errors.New(name+": which saved query?"), ".queries lists them")
 	}
 	if q, err = sh.Find(ctx, sh.session, args[0]); err != nil {
 		return q, nil, nil, err
@@ -160,7 +162,7 @@ func (sh *shell) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(rest) > 0 {
-		return &adviceError{fmt.Sprintf(".run %s: %q is no parameter", q.Name, rest[0]), "want name=value"}
+		return advice.Add(fmt.Errorf(".run %s: %q is no parameter", q.Name, rest[0]), "want name=value")
 	}
 	return sh.answer(ctx, q, set)
 }
@@ -176,7 +178,8 @@ func (sh *shell) plot(ctx context.Context, args []string) error {
 	case 1:
 		path = rest[0]
 	default:
-		return &adviceError{fmt.Sprintf(".plot %s: two files, %q and %q", q.Name, rest[0], rest[1]), "want name=value for parameters, and one file"}
+		return advice.Add(fmt.Errorf(".plot %s: two files, %q and %q", q.Name, rest[0], rest[1]),
+			"want name=value for parameters, and one file")
 	}
 	if err := sh.Plot(ctx, sh.session, q, set, path); err != nil {
 		return err
@@ -185,7 +188,7 @@ func (sh *shell) plot(ctx context.Context, args []string) error {
 	return err
 }
 
-// modes are the forms of answers that a screen can show.
+// modes are the formats that a terminal can show.
 func modes() []output.Format {
 	return []output.Format{output.Table, output.CSV, output.JSON, output.Markdown}
 }
@@ -197,14 +200,18 @@ func (sh *shell) mode(_ context.Context, args []string) error {
 	}
 	format, err := output.ParseFormat(args[0])
 	if err != nil || !slices.Contains(modes(), format) {
-		return &adviceError{fmt.Sprintf("mode %q, want one of %s", args[0], strings.Trim(fmt.Sprint(modes()), "[]")), "ducklens query -o FILE.parquet writes Parquet"}
+		return advice.Add(fmt.Errorf("mode %q, want one of %s", args[0],
+			strings.Trim(fmt.Sprint(modes()), "[]")),
+			"ducklens query -o FILE.parquet writes Parquet")
 	}
 	sh.Format = format
 	return nil
 }
 
 func (sh *shell) help(context.Context, []string) error {
-	fmt.Fprint(sh.Out, "SQL ends with ; and may run over several lines. Tab completes, the arrows recall, Ctrl-C stops a query.\n\n")
+	fmt.Fprint(sh.Out,
+		"SQL ends with ; and may run over several lines. Tab completes, the arrows recall, "+
+			"Ctrl-C stops a query.\n\n")
 	w := tabwriter.NewWriter(sh.Out, 0, 8, 2, ' ', 0)
 	for _, c := range commands() {
 		fmt.Fprintf(w, "%s %s\t%s\n", c.name, c.takes, c.does)

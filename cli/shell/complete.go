@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -10,32 +11,31 @@ import (
 	"ducklens/queries"
 )
 
-// names is what can be completed.
+// names are the names that can be completed.
 type names struct {
 	relations []string            // tables and views
-	macros    []string            // with an open bracket behind
-	columns   map[string][]string // by relation, in their order
+	macros    []string            // followed by an opening bracket
+	columns   map[string][]string // by relation, in order
 	saved     []queries.Query
 	values    map[string][]string // by parameter
 }
 
 // namesSQL lists the names of a file.
-const namesSQL = `SELECT 'column' AS kind, table_name AS name, column_name AS part FROM duckdb_columns() WHERE NOT internal
-UNION ALL SELECT 'macro', function_name, NULL FROM duckdb_functions() WHERE NOT internal GROUP BY function_name
+const namesSQL = `SELECT 'column' AS kind, table_name AS name, column_name AS part FROM duckdb_columns()
+  WHERE NOT internal
+UNION ALL SELECT 'macro', function_name, NULL FROM duckdb_functions() WHERE NOT internal
+  GROUP BY function_name
 UNION ALL SELECT DISTINCT 'head', label, NULL FROM head
 UNION ALL SELECT DISTINCT side || '_basis', name, NULL FROM basis WHERE null_number IS NULL
 UNION ALL SELECT DISTINCT 'component', label, NULL FROM component
 UNION ALL SELECT 'run', run_id::VARCHAR, NULL FROM run WHERE status = 'complete'`
 
-// patience is how long a person waits for names when a key is pressed.
-const patience = 2 * time.Second
-
-// load reads the names once. What cannot be read is not completed.
+// load reads the names once. Names that cannot be read are not completed.
 func (sh *shell) load(ctx context.Context) *names {
 	if sh.names != nil {
 		return sh.names
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(sh.Patience, 2*time.Second))
 	defer cancel()
 	n := &names{columns: map[string][]string{}, values: map[string][]string{}}
 	q, err := queries.AdHoc(namesSQL)
@@ -49,7 +49,7 @@ func (sh *shell) load(ctx context.Context) *names {
 	for _, row := range result.Rows {
 		kind, name, part := queries.String(row[0]), queries.String(row[1]), queries.String(row[2])
 		if queries.Printable(name+part) != name+part {
-			continue // nobody types it, and it may not reach the terminal
+			continue // control characters must not reach the terminal
 		}
 		switch kind {
 		case "column":
@@ -75,7 +75,7 @@ func (sh *shell) load(ctx context.Context) *names {
 	return n
 }
 
-// quoted writes a name as SQL wants it.
+// quoted quotes a name for SQL if necessary.
 func quoted(name string) string {
 	for i, r := range name {
 		if r != '_' && !(r >= 'a' && r <= 'z') && !(i > 0 && r >= '0' && r <= '9') {
@@ -85,10 +85,13 @@ func quoted(name string) string {
 	return name
 }
 
-// keywords are completed in SQL, in the case of what is typed.
+// keywords returns the keywords that are completed in SQL, in the case of the typed letters.
 func keywords() []string {
-	return strings.Fields(`all and as asc between by case coalesce count cross desc describe distinct else end except exists explain filter from full group
-		having in inner intersect interval is join lateral left like limit not null nulls offset on or order outer over partition pivot
+	return strings.Fields(
+		`all and as asc between by case coalesce count cross desc describe distinct else end except exists
+		  explain filter from full group
+		having in inner intersect interval is join lateral left like limit not null nulls offset on or order
+		outer over partition pivot
 		qualify right rows select show summarize then union unnest unpivot using values when where window with
 		abs avg max min quantile_cont round stddev_samp sum`)
 }
@@ -102,7 +105,7 @@ func (sh *shell) complete(ctx context.Context, line string) (head string, words 
 	return n.completeSQL(sh.pending, line)
 }
 
-// completeCommand completes a line that begins with a dot; trimmed is the same without blanks in front.
+// completeCommand completes a line that begins with a dot. trimmed is the line without leading blanks.
 func (n *names) completeCommand(line, trimmed string) (head string, words []string) {
 	at := strings.LastIndexAny(line, " \t") + 1
 	head, word := line[:at], line[at:]
@@ -129,7 +132,8 @@ func (n *names) completeCommand(line, trimmed string) (head string, words []stri
 	case typed[0] != ".run" && typed[0] != ".plot":
 	case len(typed) == 1:
 		for _, q := range n.saved {
-			if drawn := q.Chart.Mark != queries.Table && q.Chart.Mark != queries.Scalar; drawn || typed[0] == ".run" {
+			if drawn := q.Chart.Mark != queries.Table && q.Chart.Mark != queries.Scalar; drawn ||
+				typed[0] == ".run" {
 				choices = append(choices, q.Name+" ")
 			}
 		}
@@ -139,7 +143,7 @@ func (n *names) completeCommand(line, trimmed string) (head string, words []stri
 	return head, matching(choices, word)
 }
 
-// parameters gives the parameters of a saved query, or the values of the one whose name and = are typed.
+// parameters returns the parameters of a saved query, or the values of a parameter after its name and =.
 func (n *names) parameters(query, word string) (choices []string) {
 	q, err := queries.Find(n.saved, query)
 	if err != nil {
@@ -163,8 +167,8 @@ func (n *names) parameters(query, word string) (choices []string) {
 	return choices
 }
 
-// completeSQL completes SQL: tables where one is due, columns of the tables that the statement names, and all of them where it
-// names none yet.
+// completeSQL completes SQL: tables after FROM and the like, columns of the tables in the statement, or all
+// columns if it names no table yet.
 func (n *names) completeSQL(before, line string) (head string, words []string) {
 	at := len(line)
 	for at > 0 && wordByte(line[at-1]) {
@@ -175,7 +179,8 @@ func (n *names) completeSQL(before, line string) (head string, words []string) {
 	if inQuote(text) {
 		return head, nil
 	}
-	used := strings.FieldsFunc(strings.ToLower(text+" "), func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	used := strings.FieldsFunc(strings.ToLower(text+" "),
+		func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	if strings.HasSuffix(head, ".") {
 		return head, matching(n.columnsOf(used), word)
 	}
@@ -198,7 +203,7 @@ func (n *names) completeSQL(before, line string) (head string, words []string) {
 	return head, matching(choices, word)
 }
 
-// columnsOf gives the columns of the relations among words, or of all where there is none.
+// columnsOf returns the columns of the relations among words, or all columns if there are none.
 func (n *names) columnsOf(words []string) (columns []string) {
 	for _, all := range []bool{false, true} {
 		for relation, list := range n.columns {
@@ -213,23 +218,24 @@ func (n *names) columnsOf(words []string) (columns []string) {
 	return columns
 }
 
-// matching gives the choices that begin as a word does, sorted, each once.
+// matching returns the choices that begin with a word, sorted and without duplicates.
 func matching(choices []string, word string) (words []string) {
 	for _, c := range choices {
 		if len(c) >= len(word) && strings.EqualFold(c[:len(word)], word) {
 			words = append(words, c)
 		}
 	}
-	slices.SortFunc(words, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
+	slices.SortFunc(words,
+		func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
 	return slices.Compact(words)
 }
 
-// wordByte tells whether a byte belongs to a name.
+// wordByte reports whether a byte belongs to a name.
 func wordByte(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
 }
 
-// inQuote tells whether SQL ends inside of a quote or a comment.
+// inQuote reports whether SQL ends inside a quote or a comment.
 func inQuote(sql string) bool {
 	_, rest, _ := queries.Statements(sql + "\n;")
 	return strings.TrimSpace(rest) != ""

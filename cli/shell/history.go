@@ -3,25 +3,28 @@ package shell
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"unicode/utf8"
+
+	"ducklens/schema/draft"
 )
 
-// History is what was typed, in a file that only its owner reads. Shells that run side by side add to the same file.
-// The zero value keeps nothing.
+// History keeps the lines that were typed in a file that only its owner can read. Several shells can add to
+// the same file. The zero value keeps nothing.
 type History struct {
 	Path string
 }
 
-// mostEntries is how many entries are kept; the file is cut when it has twice as many.
+// mostEntries is the number of entries to keep. The file is cut when it has twice as many.
 const mostEntries = 1000
 
-// HistoryPath is where the history of a user lies: below $XDG_STATE_HOME, which is ~/.local/state unless set; on macOS and
-// Windows, where the system keeps settings. getenv reads the environment.
+// HistoryPath returns the path of a user's history: below $XDG_STATE_HOME, by default ~/.local/state, or
+// below the system's folder of settings on macOS and Windows. getenv reads the environment.
 func HistoryPath(getenv func(string) string) (string, error) {
 	dir := getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(dir) {
@@ -44,7 +47,7 @@ func HistoryPath(getenv func(string) string) (string, error) {
 	return filepath.Join(dir, "ducklens", "history"), nil
 }
 
-// Load gives the last entries, oldest first. A file that is not there is an empty history.
+// Load returns the last entries, oldest first. A missing file is an empty history.
 func (h *History) Load() ([]string, error) {
 	if h.Path == "" {
 		return nil, nil
@@ -75,23 +78,18 @@ func (h *History) Load() ([]string, error) {
 	return last, nil
 }
 
-// control tells whether a character would do something to a terminal.
+// control reports whether a character is a control character for a terminal.
 func control(r rune) bool { return r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 }
 
-// replace writes the file anew, whole or not at all.
-func (h *History) replace(entries []string) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(h.Path), ".history-*") // for its owner alone
-	if err != nil {
+// replace writes the file anew, whole or not at all, and for its owner alone, as it was.
+func (h *History) replace(entries []string) error {
+	return draft.WriteFile(h.Path, func(w io.Writer) error {
+		_, err := io.WriteString(w, strings.Join(entries, "\n")+"\n")
 		return err
-	}
-	_, err = f.WriteString(strings.Join(entries, "\n") + "\n")
-	if err := errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return os.Rename(f.Name(), h.Path)
+	})
 }
 
-// Append adds an entry of one line to the file, which is made for its owner alone.
+// Append adds an entry of one line to the file, and creates the file for its owner alone.
 func (h *History) Append(entry string) error {
 	if h.Path == "" || strings.TrimSpace(entry) == "" {
 		return nil
@@ -103,7 +101,7 @@ func (h *History) Append(entry string) error {
 	if err != nil {
 		return err
 	}
-	// One that was there may have had other rights.
+	// An existing file may have other permissions.
 	err = f.Chmod(0o600)
 	_, writeErr := f.WriteString(entry + "\n")
 	return errors.Join(err, writeErr, f.Close())

@@ -47,8 +47,8 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// TestHistoryIsCut holds that a long history keeps its last entries, in memory and in the file, and that what a terminal would obey
-// is left out.
+// TestHistoryIsCut holds that a long history keeps its last entries, in memory and in the file, and that what
+// a terminal would obey is left out.
 func TestHistoryIsCut(t *testing.T) {
 	t.Parallel()
 	h := &shell.History{Path: filepath.Join(t.TempDir(), "history")}

@@ -11,7 +11,7 @@ import (
 	"github.com/peterh/liner"
 )
 
-// Script gives the lines of a text.
+// Script returns the lines of a text.
 func Script(r io.Reader) Lines { return &script{bufio.NewReader(r)} }
 
 type script struct{ r *bufio.Reader }
@@ -26,7 +26,7 @@ func (s *script) Line(ctx context.Context, _ string) (string, error) {
 func (*script) Remember(string)    {}
 func (*script) Complete(Completer) {}
 
-// wait calls read and gives up waiting for it when ctx is over.
+// wait calls read, and returns without its result when ctx is cancelled.
 func wait(ctx context.Context, read func() (string, error)) (string, error) {
 	type outcome struct {
 		line string
@@ -45,7 +45,7 @@ func wait(ctx context.Context, read func() (string, error)) (string, error) {
 	}
 }
 
-// Terminal reads the terminal that is the standard input and output of the process. Close gives it back as it was.
+// Terminal reads from the terminal of the process's standard input and output. Close restores it.
 type Terminal struct {
 	state   *liner.State
 	history *History
@@ -54,7 +54,7 @@ type Terminal struct {
 
 var _ Lines = (*Terminal)(nil)
 
-// NewTerminal makes the terminal ready. What is remembered is kept in history; where that does not work, warn is told, once.
+// NewTerminal prepares the terminal. Entries are kept in history; the first error of it is written to warn.
 func NewTerminal(history *History, warn io.Writer) *Terminal {
 	t := &Terminal{liner.NewLiner(), history, warn}
 	t.state.SetCtrlCAborts(true)
@@ -68,10 +68,10 @@ func NewTerminal(history *History, warn io.Writer) *Terminal {
 	return t
 }
 
-// Close gives the terminal back.
+// Close restores the terminal.
 func (t *Terminal) Close() error { return t.state.Close() }
 
-// Line reads a line that is edited.
+// Line reads a line, which the user can edit.
 func (t *Terminal) Line(ctx context.Context, prompt string) (string, error) {
 	line, err := wait(ctx, func() (string, error) { return t.state.Prompt(prompt) })
 	if errors.Is(err, liner.ErrPromptAborted) {
@@ -80,7 +80,7 @@ func (t *Terminal) Line(ctx context.Context, prompt string) (string, error) {
 	return line, err
 }
 
-// Remember adds an entry to the history, here and in its file. One of several lines is as many entries.
+// Remember adds an entry to the history, in memory and in its file. Several lines are several entries.
 func (t *Terminal) Remember(entry string) {
 	for line := range strings.Lines(entry) {
 		line = strings.TrimRight(line, "\r\n")
@@ -89,7 +89,7 @@ func (t *Terminal) Remember(entry string) {
 	}
 }
 
-// Complete completes words at the tab key.
+// Complete sets the completer for the tab key.
 func (t *Terminal) Complete(c Completer) {
 	t.state.SetWordCompleter(func(line string, pos int) (string, []string, string) {
 		runes := []rune(line)
@@ -98,11 +98,11 @@ func (t *Terminal) Complete(c Completer) {
 	})
 }
 
-// tell says once that the history is not kept.
+// tell reports the first error of the history.
 func (t *Terminal) tell(err error) {
 	if err == nil || t.warn == nil {
 		return
 	}
-	fmt.Fprintf(t.warn, "ducklens: no history is kept: %v\n", err)
+	fmt.Fprintf(t.warn, "ducklens: history is not kept: %v\n", err)
 	t.warn = nil
 }

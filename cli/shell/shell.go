@@ -1,8 +1,8 @@
-// Package shell is a prompt for SQL on a run file: statements that end with a semicolon and may run over several lines, and
-// commands that begin with a dot. It reads a terminal, with history and completion, or any other text, which it
-// takes for a script: the first fault ends that.
+// Package shell is a prompt for SQL on a run file. It takes statements, which end with a semicolon and may
+// have several lines, and commands, which begin with a dot. It reads from a terminal, with history and
+// completion, or from any other text as a script, which ends at the first error.
 //
-// Statements pass the gate and keep to the limits of package session. Text of the file is shown as text, whatever it holds.
+// Statements pass the gate and the limits of package session. Text from the file is made printable.
 package shell
 
 import (
@@ -19,68 +19,80 @@ import (
 	"ducklens/queries/session"
 )
 
-// Options say what a shell works on. The functions and streams are needed.
+// Options are the inputs and outputs of a shell. The functions and streams are required.
 type Options struct {
-	Open   func(context.Context) (*session.Session, error)                                                          // the run file; again when a query could not be stopped
-	Find   func(ctx context.Context, s *session.Session, name string) (queries.Query, error)                        // a saved query
-	Saved  func(ctx context.Context, s *session.Session) []queries.Query                                            // all of them
-	Plot   func(ctx context.Context, s *session.Session, q queries.Query, set map[string]string, path string) error // draws to a file
-	Schema func(ctx context.Context, s *session.Session, w io.Writer, name string) error                            // documents the file, or what is called name
-	Note   func(ctx context.Context, s *session.Session, q queries.Query, out io.Writer) error                      // says on out what is to be known about the answer
-	Report func(error)                                                                                              // tells a person about an error
+	// opens the run file; called again after a query that did not stop
+	Open func(context.Context) (*session.Session, error)
+	// a saved query
+	Find func(ctx context.Context, s *session.Session, name string) (queries.Query, error)
+	// all of them
+	Saved func(ctx context.Context, s *session.Session) []queries.Query
+	// draws to a file
+	Plot func(ctx context.Context, s *session.Session, q queries.Query, set map[string]string,
+		path string) error
+	// documents the file, or the object called name
+	Schema func(ctx context.Context, s *session.Session, w io.Writer, name string) error
+	// writes notes about the answer
+	Note func(ctx context.Context, s *session.Session, q queries.Query, out io.Writer) error
+	// reports an error
+	Report func(error)
 
-	Lines  Lines             // what is typed
+	Lines  Lines             // input
 	Out    io.Writer         // answers
-	Notes  io.Writer         // what is said beside them
-	Screen output.Options    // where Out goes
+	Notes  io.Writer         // everything else
+	Screen output.Options    // the terminal that Out writes to
 	Format output.Format     // of answers, until .mode changes it
-	Set    map[string]string // values for the parameters of every query that has them
+	Set    map[string]string // parameters of every query that has them
 
-	// Interactive is for a person at a terminal: faults are told and the next line is read, an interrupt stops what is running,
+	// Interactive is for a terminal: after an error the shell reads on, an interrupt stops the running query,
 	// and long tables are cut.
 	Interactive bool
-	Interrupts  <-chan os.Signal // each stops what is running; nil for none
+	Interrupts  <-chan os.Signal // each stops the running query; nil for none
+
+	// Patience is how long completion may take to read the names of a file; 0 is 2 seconds.
+	Patience time.Duration
 }
 
-// Lines gives what is typed, line by line.
+// Lines is the input of a shell, line by line.
 type Lines interface {
-	// Line reads a line, without its end. It gives io.EOF at the end, with or without a last line, and [ErrAborted]
-	// when the person gave up the line.
+	// Line reads a line without its end. At the end of input it returns io.EOF, possibly with a last line,
+	// and [ErrAborted] if the user gave up the line.
 	Line(ctx context.Context, prompt string) (string, error)
-	// Remember puts something into the history.
+	// Remember adds an entry to the history.
 	Remember(entry string)
-	// Complete says who completes words.
+	// Complete sets the completer of words.
 	Complete(Completer)
 }
 
-// A Completer gives what the word before the cursor of a line may become: the line up to the word, and the words.
+// A Completer returns what the word before the cursor may become: the line up to the word, and the possible
+// words.
 type Completer func(line string) (head string, words []string)
 
-// ErrAborted says that a line was given up at the prompt.
+// ErrAborted is returned when the user gave up a line.
 var ErrAborted = errors.New("line given up")
 
-// errQuit ends a shell as it should.
+// errQuit ends a shell without an error.
 var errQuit = errors.New("quit")
 
-// mostRows is how many rows of a table a person is shown.
+// mostRows is the number of rows of a table that an interactive shell shows.
 const mostRows = 100
 
-// The prompts: for a statement, and for its further lines.
+// The prompts for a statement, and for its further lines.
 const (
 	firstPrompt = "ducklens> "
 	nextPrompt  = "     ...> "
 )
 
-// shell is one that runs.
+// shell is a running shell.
 type shell struct {
 	Options
 	session *session.Session
 	names   *names // nil until something is completed
-	pending string // lines of a statement that is not ended
-	line    int    // that was read last, from 1
+	pending string // lines of an unfinished statement
+	line    int    // number of the last line, from 1
 }
 
-// Run reads and answers until the end of the lines, .quit, or ctx is cancelled.
+// Run runs the shell until the input ends, .quit, or ctx is cancelled.
 func Run(ctx context.Context, o Options) (err error) {
 	sh := &shell{Options: o}
 	if sh.session, err = o.Open(ctx); err != nil {
@@ -114,14 +126,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		}
 		if ended {
 			if o.Interactive {
-				fmt.Fprintln(o.Notes) // the prompt stands there
+				fmt.Fprintln(o.Notes) // end the line of the prompt
 			}
 			return nil
 		}
 	}
 }
 
-// take does what a line asks for, or keeps it until its statement is whole; last is for the end of all lines, which ends a
+// take runs a line, or keeps it until its statement is complete. last marks the end of input, which ends a
 // statement too.
 func (sh *shell) take(ctx context.Context, line string, last bool) error {
 	if trimmed := strings.TrimSpace(line); blank(sh.pending) && strings.HasPrefix(trimmed, ".") {
@@ -141,7 +153,8 @@ func (sh *shell) take(ctx context.Context, line string, last bool) error {
 			more[i].Line += restLine - 1
 		}
 		if strings.TrimSpace(open) != "" {
-			more = append(more, queries.Statement{SQL: open, Line: restLine}) // a quote or a comment without an end: parsing says which
+			// an unclosed quote or comment: the parser reports which
+			more = append(more, queries.Statement{SQL: open, Line: restLine})
 		}
 		list, rest = append(list, more...), ""
 	}
@@ -154,7 +167,8 @@ func (sh *shell) take(ctx context.Context, line string, last bool) error {
 	}
 	sh.pending = rest
 	for _, s := range list {
-		if err := sh.guard(ctx, func(ctx context.Context) error { return sh.statement(ctx, s.SQL, first+s.Line-1) }); err != nil {
+		if err := sh.guard(ctx,
+			func(ctx context.Context) error { return sh.statement(ctx, s.SQL, first+s.Line-1) }); err != nil {
 			sh.pending = ""
 			return err
 		}
@@ -162,13 +176,13 @@ func (sh *shell) take(ctx context.Context, line string, last bool) error {
 	return nil
 }
 
-// guard runs f so that an interrupt stops it, and opens the file again where a query could not be stopped.
+// guard runs f so that an interrupt stops it. It opens the file again if a query did not stop.
 func (sh *shell) guard(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if sh.Interrupts != nil {
 		for len(sh.Interrupts) > 0 {
-			<-sh.Interrupts // one that came while nothing was running
+			<-sh.Interrupts // drop one that came while nothing was running
 		}
 		over := make(chan struct{})
 		defer close(over)
@@ -192,18 +206,19 @@ func (sh *shell) guard(ctx context.Context, f func(context.Context) error) error
 	return err
 }
 
-// ErrInterrupted says that a query was stopped by an interrupt.
+// ErrInterrupted is returned when an interrupt stopped a query.
 var ErrInterrupted = errors.New("interrupted")
 
-// statement runs SQL that begins on a line of what was typed.
+// statement runs SQL that begins on a line of the input.
 func (sh *shell) statement(ctx context.Context, sql string, line int) error {
 	if sh.Interactive {
-		line = 1 // nobody counts what was typed before
+		line = 1 // users do not count the lines that they typed before
 	}
 	q, err := queries.AdHoc(sql)
 	var syntax *queries.SyntaxError
 	if errors.As(err, &syntax) {
-		return fmt.Errorf("SQL: %w", &queries.SyntaxError{Line: syntax.Line + line - 1, Problem: syntax.Problem})
+		return fmt.Errorf("SQL: %w",
+			&queries.SyntaxError{Line: syntax.Line + line - 1, Problem: syntax.Problem})
 	}
 	if err != nil {
 		return err
@@ -212,7 +227,7 @@ func (sh *shell) statement(ctx context.Context, sql string, line int) error {
 	return sh.answer(ctx, q, sh.usual(q))
 }
 
-// usual gives the values of the shell for parameters of a query.
+// usual returns those of the shell's parameters that a query has.
 func (sh *shell) usual(q queries.Query) map[string]string {
 	set := map[string]string{}
 	for _, p := range q.Params {
@@ -223,7 +238,7 @@ func (sh *shell) usual(q queries.Query) map[string]string {
 	return set
 }
 
-// answer runs a query and shows the answer.
+// answer runs a query and prints the answer.
 func (sh *shell) answer(ctx context.Context, q queries.Query, set map[string]string) error {
 	start := time.Now()
 	result, err := sh.session.Run(ctx, q, set)
@@ -255,7 +270,7 @@ func (sh *shell) answer(ctx context.Context, q queries.Query, set map[string]str
 	return err
 }
 
-// stoppable is a writer that writes nothing more when ctx is over.
+// stoppable is a writer that stops writing when ctx is cancelled.
 type stoppable struct {
 	ctx context.Context
 	w   io.Writer
@@ -268,15 +283,16 @@ func (s *stoppable) Write(p []byte) (int, error) {
 	return s.w.Write(p)
 }
 
-// blank tells whether SQL has nothing but blanks, comments and semicolons.
+// blank reports whether SQL has only blanks, comments and semicolons.
 func blank(sql string) bool {
 	list, rest, _ := queries.Statements(sql + "\n;")
 	return len(list) == 0 && strings.TrimSpace(rest) == ""
 }
 
-// oneLine writes a statement in one line for the history, where that is the same statement.
+// oneLine joins the lines of a statement for the history, if that does not change its meaning.
 func oneLine(sql string) string {
-	if strings.Contains(sql, "--") || strings.ContainsAny(sql, "'\"$") && strings.Contains(sql, "\n") && quotedLine(sql) {
+	if strings.Contains(sql, "--") || strings.ContainsAny(sql, "'\"$") && strings.Contains(sql, "\n") &&
+		quotedLine(sql) {
 		return sql
 	}
 	lines := strings.Split(sql, "\n")
@@ -286,7 +302,7 @@ func oneLine(sql string) string {
 	return strings.Join(lines, " ")
 }
 
-// quotedLine tells whether a line of SQL ends inside of a quote.
+// quotedLine reports whether a line of SQL ends inside a quote.
 func quotedLine(sql string) bool {
 	for i, c := range sql {
 		if c != '\n' {

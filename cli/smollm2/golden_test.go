@@ -46,8 +46,9 @@ func reference(t *testing.T, name string) string {
 	return path
 }
 
-// arrayQueries are queries for what the reference arrays of a prompt hold: each gives a name, which is that of an array, and
-// its values. A model without biases has no component b_Q or b_K, whose place in the arrays is the last row, of zeros.
+// arrayQueries are queries for what the reference arrays of a prompt hold: each gives a name, which is that
+// of an array, and its values. A model without biases has no component b_Q or b_K, whose place in the arrays
+// is the last row, of zeros.
 func arrayQueries() map[string]string {
 	const (
 		named = "example_id || '/' || head_name(h.label) || '/"
@@ -78,8 +79,8 @@ FROM (SELECT e.example_id, e.token, sum(e.effect) + any_value(l.constant) AS tot
 	}
 }
 
-// TestGolden runs a pretrained model over the reference prompts, as a user does, and compares what SQL finds in the file with
-// the reference arrays: no number is further off than a part of the largest of its array.
+// TestGolden runs a pretrained model over the reference prompts, as a user does, and compares what SQL finds
+// in the file with the reference arrays: no number is further off than a part of the largest of its array.
 func TestGolden(t *testing.T) {
 	file, prompts := model(t), reference(t, "prompts.jsonl")
 	arrays, err := npz.Open(reference(t, "golden.npz"))
@@ -99,7 +100,8 @@ func TestGolden(t *testing.T) {
 				"--precision", c.precision, "--factors", "off", "-o", run)
 			ducklens(t, "verify", run)
 			found := arraysOf(t, run, arrays, c.tolerance)
-			// Of each head two rows, two sides and two replaced vectors; of the first eight prompts quadrants on both sides.
+			// Of each head two rows, two sides and two replaced vectors; of the first eight prompts quadrants
+			// on both sides.
 			if want := 3*6*c.prompts + 3*2*min(8, c.prompts) + c.prompts + 4; found != want {
 				t.Errorf("%d arrays were compared, want %d", found, want)
 			}

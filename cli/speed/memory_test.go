@@ -14,7 +14,8 @@ import (
 	"ducklens/engine/model/modeltest"
 )
 
-// TestMemoryIsForeseen holds what `ducklens model inspect` says of memory to what a run takes: within a fifth.
+// TestMemoryIsForeseen holds what `ducklens model inspect` says of memory to what a run takes: within a
+// fifth.
 func TestMemoryIsForeseen(t *testing.T) {
 	if testing.Short() || raced() {
 		t.Skip("runs models of up to 135 million parameters; the race detector takes memory of its own")

@@ -32,8 +32,9 @@ import (
 // many is the number of prompts of the larger runs.
 var many = flag.Int("prompts", 1200, "number of prompts of the larger runs")
 
-// childArguments makes a process of the test binary the program itself, with these arguments, a line each; childPeak names the file
-// that it leaves what the system says of its memory in. (The peak that a parent is told of is at least the parent's own.)
+// childArguments makes a process of the test binary the program itself, with these arguments, a line each;
+// childPeak names the file that it leaves what the system says of its memory in. (The peak that a parent is
+// told of is at least the parent's own.)
 const (
 	childArguments = "DUCKLENS_SPEED_ARGUMENTS"
 	childPeak      = "DUCKLENS_SPEED_PEAK"
@@ -157,9 +158,9 @@ func options(e ingest.Engine, file string, n int) ingest.Options {
 	}
 }
 
-// BenchmarkTargets measures, on random weights of GPT-2 small's sizes and head 10.7: whole runs against the forward pass alone, the
-// writer against DuckDB's own INSERT from memory, the size of the file, saved queries, peak memory, growth with the number of
-// prompts, and start-up.
+// BenchmarkTargets measures, on random weights of GPT-2 small's sizes and head 10.7: whole runs against the
+// forward pass alone, the writer against DuckDB's own INSERT from memory, the size of the file, saved
+// queries, the explorer, peak memory, growth with the number of prompts, and start-up.
 func BenchmarkTargets(b *testing.B) {
 	if testing.Short() {
 		b.Skip("writes a model of 0.5 GB")
@@ -172,19 +173,22 @@ func BenchmarkTargets(b *testing.B) {
 	b.Run("ingest", func(b *testing.B) { benchmarkIngest(b, model, file) })
 	b.Run("engine", func(b *testing.B) { benchmarkEngine(b, model) })
 	b.Run("queries", func(b *testing.B) { benchmarkQueries(b, file) })
+	b.Run("explore", func(b *testing.B) { benchmarkExplore(b, file) })
 	b.Run("writer", func(b *testing.B) { benchmarkWriter(b, model) })
 	b.Run("memory", func(b *testing.B) { benchmarkMemory(b, model) })
 	b.Run("growth", func(b *testing.B) { benchmarkGrowth(b, model) })
 	b.Run("start", benchmarkStart)
 }
 
-// The original research code calls its function 15 times for what one run computes, and on a quiet machine with two cores a
-// call takes 1.6 times as long as a plain PyTorch forward pass of 50 sequences of 22 tokens: 82 s in all, where a pass takes 3.4 s.
+// The original research code calls its function 15 times for what one run computes, and on a quiet machine
+// with two cores a call takes 1.6 times as long as a plain PyTorch forward pass of 50 sequences of 22 tokens:
+// 82 s in all, where a pass takes 3.4 s.
 const originalPasses = 15 * 1.6
 
-// benchmarkOriginal runs the program on 50 prompts, from its start to the finished file, in turns with a forward pass of PyTorch. The best of
-// each counts: s/run is the time of a run, x-pass that over the time of a pass, x-original how many times as fast it is as the
-// original code, by the length of a pass. x-original-cpu is the same of processor time.
+// benchmarkOriginal runs the program on 50 prompts, from its start to the finished file, in turns with a
+// forward pass of PyTorch. The best of each counts: s/run is the time of a run, x-pass that over the time of
+// a pass, x-original how many times as fast it is as the original code, by the length of a pass.
+// x-original-cpu is the same of processor time.
 func benchmarkOriginal(b *testing.B, model string) {
 	torch := modeltest.StartTorch(b)
 	file := filepath.Join(b.TempDir(), "run.duckdb")
@@ -200,8 +204,9 @@ func benchmarkOriginal(b *testing.B, model string) {
 	b.ReportMetric(originalPasses*pass.cpu.Seconds()/run.cpu.Seconds(), "x-original-cpu")
 }
 
-// benchmarkIngest writes a run to file. x-forward is its wall time over that of the forward passes with nothing but scores and
-// attention rows, x-forward-cpu the same of processor time, and bytes/float the size of the file over the floats in it.
+// benchmarkIngest writes a run to file. x-forward is its wall time over that of the forward passes with
+// nothing but scores and attention rows, x-forward-cpu the same of processor time, and bytes/float the size
+// of the file over the floats in it.
 func benchmarkIngest(b *testing.B, model, file string) {
 	whole := open(b, model, everything())
 	bare := open(b, model, engine.Options{Heads: []schema.Head{head()}, AttentionOnly: true})
@@ -223,9 +228,10 @@ func benchmarkIngest(b *testing.B, model, file string) {
 	reportSize(b, file)
 }
 
-// benchmarkEngine analyses 50 prompts in different ways, in turns, without writing anything. The least processor time of each counts.
-// decomposition is that of everything for head 10.7 over that of the forward pass with its scores and attention rows; 144-heads
-// that of every head, one-sided (no bases beside none), over that of head 10.7 as the same options have it.
+// benchmarkEngine analyses 50 prompts in different ways, in turns, without writing anything. The least
+// processor time of each counts. decomposition is that of everything for head 10.7 over that of the forward
+// pass with its scores and attention rows; 144-heads that of every head, one-sided (no bases beside none),
+// over that of head 10.7 as the same options have it.
 func benchmarkEngine(b *testing.B, model string) {
 	oneSided := everything()
 	oneSided.Factors, oneSided.QueryBases, oneSided.KeyBases = false, []string{"none"}, []string{"none"}
@@ -258,7 +264,8 @@ func benchmarkEngine(b *testing.B, model string) {
 	b.ReportMetric(best[3].Seconds()/best[2].Seconds(), "144-heads")
 }
 
-// reportSize reports the bytes of a file by the floats in it: rows times FLOAT columns, and the lengths of lists.
+// reportSize reports the bytes of a file by the floats in it: rows times FLOAT columns, and the lengths of
+// lists.
 func reportSize(b *testing.B, file string) {
 	b.Helper()
 	db, err := dbfile.OpenReader(b.Context(), file, dbfile.Options{})
@@ -268,7 +275,7 @@ func reportSize(b *testing.B, file string) {
 	defer db.Close()
 	rows, err := db.SQL().QueryContext(b.Context(), `SELECT table_name, string_agg(CASE data_type
 		WHEN 'FLOAT' THEN 'count("' || column_name || '")' WHEN 'FLOAT[]' THEN 'coalesce(sum(len("' || column_name || '")), 0)' END, ' + ')
-		FROM duckdb_columns() JOIN duckdb_tables() USING (table_oid, table_name) WHERE data_type IN ('FLOAT', 'FLOAT[]') AND column_name NOT LIKE 'diff%' GROUP BY table_name`)
+		FROM duckdb_columns() JOIN duckdb_tables() USING (table_name) WHERE data_type IN ('FLOAT', 'FLOAT[]') AND column_name NOT LIKE 'diff%' GROUP BY table_name`)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -345,8 +352,9 @@ func (r *replay) Stream(_ context.Context, list []schema.Example, yield func(int
 	return nil
 }
 
-// benchmarkWriter writes results that lie in memory: x-insert is the processor time of DuckDB's own INSERT ... SELECT of the same rows
-// from tables in memory over that of the writer, each into a new file. The writer's includes the means of pairs.
+// benchmarkWriter writes results that lie in memory: x-insert is the processor time of DuckDB's own INSERT
+// ... SELECT of the same rows from tables in memory over that of the writer, each into a new file. The
+// writer's includes the means of pairs.
 func benchmarkWriter(b *testing.B, model string) {
 	n := min(*many, 256)
 	e := open(b, model, everything())
@@ -425,8 +433,8 @@ func benchmarkMemory(b *testing.B, model string) {
 	}
 }
 
-// benchmarkGrowth reports the processor time a prompt of runs of 50, 200 and 800 prompts, with the model open: x-linear is the
-// largest over the smallest.
+// benchmarkGrowth reports the processor time a prompt of runs of 50, 200 and 800 prompts, with the model
+// open: x-linear is the largest over the smallest.
 func benchmarkGrowth(b *testing.B, model string) {
 	e := open(b, model, everything())
 	var each []float64

@@ -1,7 +1,7 @@
 // Reads a folder of ducklens export with the DuckDB client of Node.js, which shares no code with ducklens, and prints what it finds as JSON:
 // node parquet.cjs DIR, with @duckdb/node-api on NODE_PATH. Nothing but the folder is there: the tables are its subfolders.
 const { DuckDBInstance, version } = require('@duckdb/node-api');
-const { readFileSync } = require('node:fs');
+const { readFileSync, readdirSync } = require('node:fs');
 
 async function main() {
   const dir = process.argv[2];
@@ -9,11 +9,10 @@ async function main() {
   const connection = await instance.connect();
   const rows = async (sql) => (await connection.runAndReadAll(sql)).getRowObjectsJson();
   const one = async (sql) => Object.values((await rows(sql))[0])[0];
-  const manifest = JSON.parse(readFileSync(dir + '/ducklens.json', 'utf8'));
+  const manifest = JSON.parse(readFileSync(dir + '/ducklens/' + readdirSync(dir + '/ducklens')[0], 'utf8'));
   const found = { client: version(), rows: {} };
   for (const table of manifest.tables) {
     const glob = `'${dir}/${table.name}/**/*.parquet'`;
-    if (table.files.length === 0) continue;
     await connection.run(`CREATE VIEW "${table.name}" AS FROM read_parquet(${glob}, hive_partitioning = true)`);
     found.rows[table.name] = Number(await one(`SELECT count(*) FROM "${table.name}"`));
   }

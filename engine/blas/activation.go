@@ -5,8 +5,8 @@ import "math"
 // Activation is a function of single numbers, the nonlinearity of an MLP.
 type Activation uint8
 
-// GELUTanh is the tanh form of GELU that GPT-2 uses, GELU the form with erf (arXiv:1606.08415, section 2);
-// SiLU is x / (1 + exp(-x)) (the same, section 4).
+// GELUTanh is the tanh form of GELU that GPT-2 uses; GELU is the form with erf (arXiv:1606.08415, section 2).
+// SiLU is x / (1 + exp(-x)) (ibid., section 4).
 const (
 	NoActivation Activation = iota
 	GELUTanh
@@ -15,7 +15,7 @@ const (
 	ReLU
 )
 
-// Activate replaces every x by act(x). float32 is within 3e-7 max(1, |x|) of the exact value.
+// Activate replaces every x by act(x). In float32 the result is within 3e-7 max(1, |x|) of the exact value.
 func Activate[T Float](x []T, act Activation) {
 	if f, ok := any(x).([]float32); ok && activate32(f, act) {
 		return

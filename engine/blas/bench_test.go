@@ -15,10 +15,10 @@ var gemmShapes = [][3]int{
 	{800, 2304, 768}, {800, 768, 768}, {800, 3072, 768}, {800, 768, 3072},
 }
 
-// BenchmarkGemm multiplies the shapes of a forward pass with weights that are packed once, as a model has them. Where the machine has
-// OpenBLAS, x-openblas is the speed divided by that of OpenBLAS on as many threads, and x-openblas-unpacked the same for operands that
-// are not packed yet. All take turns and the best window of each counts, so that what else the machine does disturbs
-// them alike.
+// BenchmarkGemm multiplies the shapes of a forward pass with weights that are packed once, as a model has
+// them. Where the machine has OpenBLAS, x-openblas is the speed divided by that of OpenBLAS on as many
+// threads, and x-openblas-unpacked the same for operands that are not packed yet. All take turns and the best
+// window of each counts, so that what else the machine does disturbs them alike.
 func BenchmarkGemm(b *testing.B) {
 	base, missing := blas.ByName("openblas")
 	if missing != nil {
@@ -72,7 +72,8 @@ func benchmarkGemm(b *testing.B, p, base blas.Provider, threads, m, n, k int) {
 	}
 }
 
-// BenchmarkSmallGemm multiplies the small shapes of attention: one head of 16 and of 24 tokens, and some rows of a map.
+// BenchmarkSmallGemm multiplies the small shapes of attention: one head of 16 and of 24 tokens, and some rows
+// of a map.
 func BenchmarkSmallGemm(b *testing.B) {
 	for _, p := range providers(b) {
 		for _, s := range [][3]int{{50, 64, 768}, {16, 16, 64}, {16, 64, 16}, {24, 24, 64}, {16, 768, 768}} {
@@ -89,8 +90,8 @@ func BenchmarkSmallGemm(b *testing.B) {
 	}
 }
 
-// BenchmarkAttention is the attention of one layer of GPT-2 small for 50 prompts of 17 tokens, on one thread. x-steps is the time of products
-// and softmax head by head, in turns with it, divided by its own.
+// BenchmarkAttention is the attention of one layer of GPT-2 small for 50 prompts of 17 tokens, on one thread.
+// x-steps is the time of products and softmax head by head, in turns with it, divided by its own.
 func BenchmarkAttention(b *testing.B) {
 	const prompts, tokens, heads, dh = 50, 17, 12, 64
 	rng := rand.New(rand.NewPCG(1, 1))

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-// What an instruction set has to offer.
+// What an instruction set offers.
 struct kernel {
     int mr, w, nr; // rows of the tile in registers, floats of a vector, columns of the tile
     void (*block)(long m, long n, long kc, const float *a, const float *b, long width, long depth, long skip, float *c, long ldc,
@@ -171,13 +171,13 @@ int dl_usable(int kernel) {
     return 1;
 }
 
-// The tile of C that the inner loop keeps in registers, and the floats of a vector. The parts of C that different threads
-// work on begin at multiples of the tile.
+// The tile of C that the inner loop keeps in registers, and the floats of a vector. The parts of C that
+// different threads compute begin at multiples of the tile.
 long dl_tile_rows(int kernel) { return kernels[kernel]->mr; }
 long dl_tile_cols(int kernel) { return kernels[kernel]->nr; }
 long dl_vector(int kernel) { return kernels[kernel]->w; }
 
-// Floats of a packed B [k, n]: whole vectors, and for every block of KC rows the same.
+// The number of floats of a packed B [k, n]: whole vectors, the same for every block of KC rows.
 long dl_packed_b(int kernel, long k, long n) {
     long w = kernels[kernel]->w;
     return k * ((n + w - 1) / w * w);
@@ -197,8 +197,8 @@ long dl_packed_a(int kernel, long m) {
 #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (portable_int){__VA_ARGS__})
 #endif
 
-// dst[p][r] = a[r][p] for all rows and p < kc, rows of lda and of stride floats. Squares of four by four go through registers, which is three times as
-// fast as one number at a time.
+// dst[p][r] = a[r][p] for all rows and p < kc, with rows of lda and of stride floats. Squares of four by four go
+// through registers, which is three times as fast as one number at a time.
 static void transpose(long rows, long kc, const float *a, long lda, float *dst, long stride) {
     long r = 0;
     for (; r + 4 <= rows; r += 4) {
@@ -222,8 +222,8 @@ static void transpose(long rows, long kc, const float *a, long lda, float *dst, 
         for (long p = 0; p < kc; p++) dst[p * stride + r] = a[r * lda + p];
 }
 
-// Packs columns j0..j1 of B [k, n] (stored [n, k] where trans). j0 is a multiple of the panel. For each block of KC
-// rows, for each panel, for each row: the numbers of the panel, filled up to whole vectors with zeros.
+// Packs columns j0..j1 of B [k, n] (stored as [n, k] if trans). j0 is a multiple of the panel width. For each
+// block of KC rows, for each panel, for each row: the numbers of the panel, padded with zeros to whole vectors.
 void dl_pack_b(int kernel, int trans, long k, long n, const float *b, long ldb, long j0, long j1, float *packed) {
     const long nr = kernels[kernel]->nr, w = kernels[kernel]->w, width = (n + w - 1) / w * w;
     for (long p0 = 0; p0 < k; p0 += DL_KC) {
@@ -247,8 +247,8 @@ void dl_pack_b(int kernel, int trans, long k, long n, const float *b, long ldb, 
     }
 }
 
-// Packs rows 0..m of a block of A (stored transposed where trans) in panels of mr rows; the last panel has as many
-// rows as are left.
+// Packs rows 0..m of a block of A (stored transposed if trans) in panels of mr rows; the last panel has the
+// remaining rows.
 static void pack_a(long mr, int trans, long m, long kc, const float *a, long lda, float *dst) {
     for (long i = 0; i < m; i += mr) {
         const long rows = m - i < mr ? m - i : mr;
@@ -261,9 +261,10 @@ static void pack_a(long mr, int trans, long m, long kc, const float *a, long lda
     }
 }
 
-// C [m, j1-j0] = A [m, k1-k0] times rows k0..k1 and columns j0..j1 of the packed B [k, n], plus C where add, plus bias [j1-j0]
-// in every row where there is one (not both); then the activation act of kernel row. j0 is a multiple of the tile. A is not
-// packed; work has room for dl_packed_a(m). Every element of C is a sum of sums over at most KC products, in order.
+// C [m, j1-j0] = A [m, k1-k0] times rows k0..k1 and columns j0..j1 of the packed B [k, n], plus C if add, or
+// plus bias [j1-j0] in every row if bias is not NULL (not both); then the activation act of kernel row. j0 is a
+// multiple of the tile. A is not packed; work has room for dl_packed_a(m). Every element of C is a sum of sums
+// over at most KC products, in order.
 void dl_gemm(int kernel, int trans, long m, const float *a, long lda, const float *packed, long k, long n, long k0, long k1, long j0,
              long j1, float *c, long ldc, int add, const float *bias, int row, int act, float *work) {
     const struct kernel *kn = kernels[kernel];
@@ -284,9 +285,10 @@ void dl_gemm(int kernel, int trans, long m, const float *a, long lda, const floa
     }
 }
 
-// C [m, j1-j0] = act(A gate + gate_bias) * (A up + up_bias), of columns j0..j1 of the packed gate and up [k, n], as two calls of
-// dl_gemm would make it. g [m, j1-j0] is for what the gate makes. In the last block of k, gate and up take turns panel by panel, so that
-// what they make is still in the cache when it is multiplied.
+// C [m, j1-j0] = act(A gate + gate_bias) * (A up + up_bias), for columns j0..j1 of the packed gate and up
+// [k, n], as two calls of dl_gemm would compute it. g [m, j1-j0] receives the gate's product. In the last block
+// of k, gate and up alternate panel by panel, so that both products are still in the cache when they are
+// multiplied.
 void dl_gemm_gated(int kernel, int trans, long m, const float *a, long lda, const float *gate, const float *up, long k, long n, long j0,
                    long j1, float *c, long ldc, float *g, const float *gate_bias, const float *up_bias, int row, int act, float *work) {
     const struct kernel *kn = kernels[kernel];
@@ -311,9 +313,10 @@ void dl_gemm_gated(int kernel, int trans, long m, const float *a, long lda, cons
     }
 }
 
-// Causal attention of heads beside each other, the way of dl_gemm and of dl_softmax of kernel row: z [rows, heads*dh] from q [rows,
-// heads*dh] and k, v [seen, kv_heads*dh], each of which heads/kv_heads neighbours share. Row r looks at the first first+r positions, or
-// the last window of them. sinks [heads] may be NULL. work has room for dl_attention_work.
+// Causal attention of adjacent heads, computed like dl_gemm and like dl_softmax of kernel row: z [rows,
+// heads*dh] from q [rows, heads*dh] and k, v [seen, kv_heads*dh]. heads/kv_heads neighbours share a key-value
+// head. Row r looks at the first first+r positions, or at the last window of them. sinks [heads] may be NULL.
+// work has room for dl_attention_work.
 void dl_attention(int kernel, int row, long heads, long kv_heads, long dh, long rows, long seen, long first, long window, float scale,
                   float cap, const float *sinks, const float *q, long ldq, const float *k, long ldk, const float *v, long ldv, float *z,
                   long ldz, float *work) {
@@ -340,7 +343,8 @@ void dl_activate(int kernel, int act, long n, float *x) {
     if (act != DL_NONE) kernels[kernel]->act[act](n, x);
 }
 
-// Row r keeps the softmax of its first first+r entries, or where window is not 0 of the last window of these; the rest becomes 0.
+// Row r becomes the softmax of its first first+r entries or, if window is not 0, of the last window of these;
+// the rest becomes 0.
 void dl_softmax(int kernel, long rows, long cols, long stride, long first, long window, float scale, float cap, float sink, float *x) {
     for (long r = 0; r < rows; r++, x += stride) {
         const long end = first + r, start = window > 0 && end > window ? end - window : 0;
@@ -354,7 +358,8 @@ void dl_layernorm(int kernel, long rows, long width, float eps, float *dst, cons
     for (long r = 0; r < rows; r++) kernels[kernel]->layernorm_row(width, eps, dst + r * width, x + r * width, scales + r);
 }
 
-// Of rows of x, groups of width numbers that follow each other are normalised each by itself; gain [width], if any, is for all.
+// Normalises each group of width consecutive numbers in the rows of x; gain [width], if any, is the same for all
+// groups.
 void dl_rmsnorm(int kernel, long rows, long groups, long width, double eps, float *dst, long lddst, const float *x, long ldx,
                 const float *gain, float *scales) {
     for (long r = 0; r < rows; r++)
@@ -362,8 +367,8 @@ void dl_rmsnorm(int kernel, long rows, long groups, long width, double eps, floa
             kernels[kernel]->rmsnorm_row(width, eps, dst + r * lddst + g * width, x + r * ldx + g * width, gain, scales + r * groups + g);
 }
 
-// Turns the first 2*half numbers of each of the heads of dh numbers in row r by row at[r] of the table, which has half cosines, then half
-// sines: numbers i and half+i together, or neighbours where pairs.
+// Rotates the first 2*half numbers of each of the heads of dh numbers in row r by row at[r] of the table, which
+// has half cosines, then half sines: numbers i and half+i together, or adjacent ones if pairs.
 void dl_rotate(int kernel, long rows, long heads, long dh, long half, int pairs, float *x, long ldx, const float *table, const int64_t *at) {
     for (long r = 0; r < rows; r++, x += ldx) {
         const float *cosine = table + at[r] * 2 * half, *sine = cosine + half;
@@ -382,7 +387,7 @@ void dl_rotate(int kernel, long rows, long heads, long dh, long half, int pairs,
     }
 }
 
-// out[r][j] = x[r] . g[j] in double, of rows of d floats and cols columns of d doubles.
+// out[r][j] = x[r] . g[j] in double, for rows of d floats and cols columns of d doubles.
 void dl_dots(int kernel, long rows, long d, const float *x, long cols, const double *g, double *out) {
     kernels[kernel]->dots(rows, d, x, cols, g, out);
 }

@@ -44,7 +44,7 @@ import (
 	"ducklens/engine/internal/workers"
 )
 
-// builtin is the C kernel of that number, which this CPU has.
+// builtin is the C kernel with that number. The CPU can run it.
 type builtin struct{ kernel C.int }
 
 var kernelNames = [C.DL_KERNELS]string{
@@ -54,7 +54,7 @@ var kernelNames = [C.DL_KERNELS]string{
 	C.DL_AVX512:   "builtin/avx512",
 }
 
-// usable lists the kernels of this CPU, the best first.
+// usable returns the kernels that this CPU can run, the best first.
 var usable = sync.OnceValue(func() []builtin {
 	var list []builtin
 	for k := len(kernelNames) - 1; k >= 0; k-- {
@@ -80,25 +80,25 @@ func builtinByName(name string) Provider {
 
 func (b builtin) Name() string { return kernelNames[b.kernel] }
 
-// Gemm64 is gonum's: float64 serves proofs, not speed.
+// Gemm64 calls gonum: float64 serves proofs, not speed.
 func (builtin) Gemm64(threads int, c, a, b Matrix[float64], add bool) {
 	gonumProvider{}.Gemm64(threads, c, a, b, add)
 }
 
 const (
 	// partRows and partCols bound the part of C that one thread takes at a time: as many rows as the C side
-	// packs at once, and no more than the second-level cache holds beside them.
+	// packs at once, and as many columns as fit beside them into the second-level cache.
 	partRows = 144
 	partCols = 1536
-	// serialWork is the number of multiplications below which starting goroutines costs more than they gain
+	// serialWork is the number of multiplications below which starting goroutines costs more than it gains
 	// (about 10 microseconds).
 	serialWork = 1 << 19
-	// packedFloats bounds the packed copy of B (32 MiB); a wider B is multiplied in strips.
+	// packedFloats bounds the packed copy of B (32 MiB). A wider B is multiplied in strips.
 	packedFloats = 8 << 20
 )
 
-// Gemm packs B, then multiplies parts of C; both are shared out among the threads. How C is divided does
-// not change the sums.
+// Gemm packs B, then multiplies parts of C. Both are distributed over the threads. The way in which C is
+// divided does not change the sums.
 func (b builtin) Gemm(threads int, c, a, bm Matrix[float32], add bool) {
 	checkProduct(c, a, bm)
 	m, n, k := c.Rows, c.Cols, a.Cols
@@ -125,9 +125,10 @@ func (b builtin) Gemm(threads int, c, a, bm Matrix[float32], add bool) {
 	}
 }
 
-// panels describes a packed matrix [k, n], without its numbers.
+// panels returns the layout of a packed matrix [k, n], without its numbers.
 func (b builtin) panels(k, n int) *panels {
-	return &panels{rows: k, cols: n, depth: C.DL_KC, width: int(C.dl_tile_cols(b.kernel)), vector: int(C.dl_vector(b.kernel))}
+	return &panels{rows: k, cols: n, depth: C.DL_KC, width: int(C.dl_tile_cols(b.kernel)),
+		vector: int(C.dl_vector(b.kernel))}
 }
 
 func (p *panels) len() int { return panelsLen(p.rows, p.cols, p.vector) }
@@ -138,48 +139,57 @@ func (b builtin) fill(threads int, p *panels, m Matrix[float32]) {
 	parts := min(tiles, threads)
 	workers.Do(threads, parts, func(i int) {
 		j0, j1 := tiles*i/parts*p.width, min(p.cols, tiles*(i+1)/parts*p.width)
-		C.dl_pack_b(b.kernel, flag(m.Trans), C.long(p.rows), C.long(p.cols), ptr(m.Data), C.long(m.Stride), C.long(j0), C.long(j1), ptr(p.data))
+		C.dl_pack_b(b.kernel, flag(m.Trans), C.long(p.rows), C.long(p.cols), ptr(m.Data), C.long(m.Stride),
+			C.long(j0), C.long(j1), ptr(p.data))
 	})
 }
 
-// part is a share of a product, for one thread: rows [r0, r1) and columns [j0, j1) of C.
+// part is one thread's share of a product: rows [r0, r1) and columns [j0, j1) of C.
 type part struct{ r0, r1, j0, j1 int }
 
-// parts shares out C [m, n] of a product with panels of that width.
+// parts divides C [m, n] of a product with panels of that width.
 func (b builtin) parts(threads, m, n, width int) []part {
 	tileRows := int(C.dl_tile_rows(b.kernel))
 	rowTiles, colTiles := (m+tileRows-1)/tileRows, (n+width-1)/width
 	rowParts, colParts := (m+partRows-1)/partRows, (n+partCols-1)/partCols
-	if threads > 1 { // several parts for each thread, so that one that is held up does not hold up all
+	// Several parts for each thread, so that one slow thread does not hold up all.
+	if threads > 1 {
 		colParts = min(colTiles, max(colParts, (4*threads+rowParts-1)/rowParts))
 	}
 	list := make([]part, 0, rowParts*colParts)
 	for r := range rowParts {
 		r0, r1 := rowTiles*r/rowParts*tileRows, min(m, rowTiles*(r+1)/rowParts*tileRows)
 		for s := range colParts {
-			list = append(list, part{r0, r1, colTiles * s / colParts * width, min(n, colTiles*(s+1)/colParts*width)})
+			list = append(list,
+				part{r0, r1, colTiles * s / colParts * width, min(n, colTiles*(s+1)/colParts*width)})
 		}
 	}
 	return list
 }
 
-// multiply takes the part of p that begins at (row, col) and has the shape that a and c call for.
-func (b builtin) multiply(threads int, c, a Matrix[float32], p *panels, row, col int, add bool, e Epilogue[float32]) {
+// multiply multiplies by the part of p that begins at (row, col) and has the shape that a and c call for.
+func (b builtin) multiply(
+	threads int, c, a Matrix[float32], p *panels, row, col int, add bool, e Epilogue[float32],
+) {
 	k := a.Cols
 	list := b.parts(threads, c.Rows, c.Cols, p.width)
 	workers.Do(threads, len(list), func(i int) {
 		t := list[i]
 		ap, cp := a.Slice(t.r0, t.r1, 0, k), c.Slice(t.r0, t.r1, t.j0, t.j1)
 		work := scratchFor[float32](int(C.dl_packed_a(b.kernel, C.long(t.r1-t.r0))))
-		C.dl_gemm(b.kernel, flag(a.Trans), C.long(t.r1-t.r0), ptr(ap.Data), C.long(a.Stride), ptr(p.data), C.long(p.rows), C.long(p.cols),
-			C.long(row), C.long(row+k), C.long(col+t.j0), C.long(col+t.j1), ptr(cp.Data), C.long(c.Stride), flag(add), from(e.Bias, t.j0),
+		C.dl_gemm(b.kernel, flag(a.Trans), C.long(t.r1-t.r0), ptr(ap.Data), C.long(a.Stride), ptr(p.data),
+			C.long(p.rows), C.long(p.cols),
+			C.long(row), C.long(row+k), C.long(col+t.j0), C.long(col+t.j1), ptr(cp.Data), C.long(c.Stride),
+			flag(add), from(e.Bias, t.j0),
 			rowKernel(), C.int(e.Act), ptr(work.data))
 		work.release()
 	})
 }
 
-// multiplyGated takes whole matrices.
-func (b builtin) multiplyGated(threads int, c, a Matrix[float32], gate, up Packed[float32], e Gated[float32]) {
+// multiplyGated multiplies by whole matrices.
+func (b builtin) multiplyGated(
+	threads int, c, a Matrix[float32], gate, up Packed[float32], e Gated[float32],
+) {
 	k, n := a.Cols, c.Cols
 	if c.Rows*n*k < serialWork {
 		threads = 1
@@ -190,8 +200,10 @@ func (b builtin) multiplyGated(threads int, c, a Matrix[float32], gate, up Packe
 		ap, cp := a.Slice(t.r0, t.r1, 0, k), c.Slice(t.r0, t.r1, t.j0, t.j1)
 		packed := int(C.dl_packed_a(b.kernel, C.long(t.r1-t.r0)))
 		work := scratchFor[float32](packed + (t.r1-t.r0)*(t.j1-t.j0))
-		C.dl_gemm_gated(b.kernel, flag(a.Trans), C.long(t.r1-t.r0), ptr(ap.Data), C.long(a.Stride), ptr(gate.panels.data), ptr(up.panels.data),
-			C.long(k), C.long(n), C.long(t.j0), C.long(t.j1), ptr(cp.Data), C.long(c.Stride), ptr(work.data[packed:]),
+		C.dl_gemm_gated(b.kernel, flag(a.Trans), C.long(t.r1-t.r0), ptr(ap.Data), C.long(a.Stride),
+			ptr(gate.panels.data), ptr(up.panels.data),
+			C.long(k), C.long(n), C.long(t.j0), C.long(t.j1), ptr(cp.Data), C.long(c.Stride),
+			ptr(work.data[packed:]),
 			from(e.GateBias, t.j0), from(e.Bias, t.j0), rowKernel(), C.int(e.Act), ptr(work.data))
 		work.release()
 	})
@@ -199,7 +211,7 @@ func (b builtin) multiplyGated(threads int, c, a Matrix[float32], gate, up Packe
 	runtime.KeepAlive(up.panels)
 }
 
-// from is where a list that may be nil goes on.
+// from returns a pointer to x[i], or nil if x is nil.
 func from(x []float32, i int) *C.float {
 	if x == nil {
 		return nil
@@ -207,8 +219,8 @@ func from(x []float32, i int) *C.float {
 	return ptr(x[i:])
 }
 
-// pack copies b into memory outside of the Go heap: weights are most of what a process holds, and the
-// collector would let the heap grow by as much again before it looks for garbage.
+// pack copies m to memory outside of the Go heap. Weights are most of what a process holds, and the garbage
+// collector would let the heap grow by as much again before it runs.
 func (b builtin) pack(m Matrix[float32]) *panels {
 	p := b.panels(m.Rows, m.Cols)
 	const line = 64 // bytes; vectors then do not cross cache lines
@@ -236,10 +248,13 @@ func (b builtin) multiplyPacked(threads int, c, a Matrix[float32], w Packed[floa
 
 func (b builtin) attention(z, q, k, v Matrix[float32], h Heads[float32], c Causal[float32]) {
 	dh := z.Cols / h.Query
-	work := scratchFor[float32](int(C.dl_attention_work(b.kernel, C.long(dh), C.long(q.Rows), C.long(k.Rows))))
+	work := scratchFor[float32](
+		int(C.dl_attention_work(b.kernel, C.long(dh), C.long(q.Rows), C.long(k.Rows))))
 	defer work.release()
-	C.dl_attention(b.kernel, rowKernel(), C.long(h.Query), C.long(h.KV), C.long(dh), C.long(q.Rows), C.long(k.Rows), C.long(c.First), C.long(c.Window),
-		C.float(c.Scale), C.float(c.Cap), from(h.Sinks, 0), ptr(q.Data), C.long(q.Stride), ptr(k.Data), C.long(k.Stride), ptr(v.Data), C.long(v.Stride),
+	C.dl_attention(b.kernel, rowKernel(), C.long(h.Query), C.long(h.KV), C.long(dh), C.long(q.Rows),
+		C.long(k.Rows), C.long(c.First), C.long(c.Window),
+		C.float(c.Scale), C.float(c.Cap), from(h.Sinks, 0), ptr(q.Data), C.long(q.Stride), ptr(k.Data),
+		C.long(k.Stride), ptr(v.Data), C.long(v.Stride),
 		ptr(z.Data), C.long(z.Stride), ptr(work.data))
 }
 
@@ -252,7 +267,7 @@ func flag(b bool) C.int {
 
 func ptr(x []float32) *C.float { return (*C.float)(&x[0]) }
 
-// rowKernel is the kernel of the row functions, whatever the provider.
+// rowKernel returns the kernel of the row functions, whatever the provider.
 func rowKernel() C.int { return usable()[0].kernel }
 
 func activate32(x []float32, act Activation) bool {
@@ -263,35 +278,41 @@ func activate32(x []float32, act Activation) bool {
 }
 
 func softmaxCausal32(x Matrix[float32], c Causal[float32], sink float32) bool {
-	C.dl_softmax(rowKernel(), C.long(x.Rows), C.long(x.Cols), C.long(x.Stride), C.long(c.First), C.long(c.Window), C.float(c.Scale), C.float(c.Cap),
+	C.dl_softmax(rowKernel(), C.long(x.Rows), C.long(x.Cols), C.long(x.Stride), C.long(c.First),
+		C.long(c.Window), C.float(c.Scale), C.float(c.Cap),
 		C.float(sink), ptr(x.Data))
 	return true
 }
 
 func rmsNorm32(dst, x Matrix[float32], scales []float32, groups int, gain []float32, eps float64) bool {
-	C.dl_rmsnorm(rowKernel(), C.long(x.Rows), C.long(groups), C.long(x.Cols/groups), C.double(eps), ptr(dst.Data), C.long(dst.Stride),
+	C.dl_rmsnorm(rowKernel(), C.long(x.Rows), C.long(groups), C.long(x.Cols/groups), C.double(eps),
+		ptr(dst.Data), C.long(dst.Stride),
 		ptr(x.Data), C.long(x.Stride), from(gain, 0), ptr(scales))
 	return true
 }
 
 func rotate32(x Matrix[float32], heads, dims int, pairs bool, table []float32, at []int64) bool {
-	C.dl_rotate(rowKernel(), C.long(x.Rows), C.long(heads), C.long(x.Cols/heads), C.long(dims/2), flag(pairs), ptr(x.Data), C.long(x.Stride),
+	C.dl_rotate(rowKernel(), C.long(x.Rows), C.long(heads), C.long(x.Cols/heads), C.long(dims/2), flag(pairs),
+		ptr(x.Data), C.long(x.Stride),
 		ptr(table), (*C.int64_t)(&at[0]))
 	return true
 }
 
 func layerNorm32(dst, x, scales []float32, width int, eps float32) bool {
-	C.dl_layernorm(rowKernel(), C.long(len(scales)), C.long(width), C.float(eps), ptr(dst), ptr(x), ptr(scales))
+	C.dl_layernorm(rowKernel(), C.long(len(scales)), C.long(width), C.float(eps), ptr(dst), ptr(x),
+		ptr(scales))
 	return true
 }
 
 func dots32(out []float64, x []float32, d int, columns []float64) bool {
-	C.dl_dots(rowKernel(), C.long(len(x)/d), C.long(d), ptr(x), C.long(len(columns)/d), (*C.double)(&columns[0]), (*C.double)(&out[0]))
+	C.dl_dots(rowKernel(), C.long(len(x)/d), C.long(d), ptr(x), C.long(len(columns)/d),
+		(*C.double)(&columns[0]), (*C.double)(&out[0]))
 	return true
 }
 
 func combine32(out []float64, w []float32, x []float64) bool {
-	C.dl_combine(rowKernel(), C.long(len(x)), C.long(len(out)), ptr(w), (*C.double)(&x[0]), (*C.double)(&out[0]))
+	C.dl_combine(rowKernel(), C.long(len(x)), C.long(len(out)), ptr(w), (*C.double)(&x[0]),
+		(*C.double)(&out[0]))
 	return true
 }
 
@@ -300,6 +321,7 @@ func moments32(mean, squares []float64, x, less []float32, share float64) bool {
 	if less != nil {
 		from = ptr(less)
 	}
-	C.dl_moments(rowKernel(), C.long(len(x)), C.double(share), ptr(x), from, (*C.double)(&mean[0]), (*C.double)(&squares[0]))
+	C.dl_moments(rowKernel(), C.long(len(x)), C.double(share), ptr(x), from, (*C.double)(&mean[0]),
+		(*C.double)(&squares[0]))
 	return true
 }

@@ -4,14 +4,14 @@
 
 #include <stdint.h>
 
-// Kernels, the best last. Those that this file was not compiled for, or that the CPU lacks, are not usable.
+// Kernels, the best last. A kernel is unusable if it was not compiled for this target or the CPU lacks it.
 enum { DL_PORTABLE, DL_NEON, DL_AVX2, DL_AVX512, DL_KERNELS };
 
 // KC is the length of the inner sums: the products of KC consecutive k are added up in a register, then to
-// C. It is part of the result (rounding), so every kernel has the same.
+// C. It is part of the result (rounding), so it is the same for every kernel.
 enum { DL_KC = 256 };
 
-// The functions that a product's elements may go through, numbered as blas.Activation.
+// Functions that can be applied to a product's elements, numbered like blas.Activation.
 enum { DL_NONE, DL_GELU_TANH, DL_GELU, DL_SILU, DL_RELU, DL_ACTIVATIONS };
 
 int dl_usable(int kernel);

@@ -1,18 +1,18 @@
-// Package blas multiplies matrices, and holds the row functions of a transformer that cost time beside it:
+// Package blas multiplies matrices. It also has the row functions of a transformer that cost time:
 // activations, softmax, LayerNorm and RMSNorm, rotations.
 //
-// A [Provider] does the multiplying, on plain slices described by a [Matrix]; [ByName] chooses one:
+// A [Provider] multiplies plain slices that a [Matrix] describes. [ByName] returns one:
 //
 //   - builtin: a C kernel for AVX-512, AVX2 or NEON, whichever the CPU has, and a portable one. It multiplies
 //     float32; float64 goes to gonum. The three CPU kernels give the same bits.
-//   - gonum: pure Go, slower, and what there is when ducklens is built without cgo.
+//   - gonum: pure Go, slower, and the only one if ducklens is built without cgo.
 //
 // [Engine] puts a provider behind MatMul of gorgonia.org/tensor.
 //
-// The row functions use C wherever the build has it, whatever the provider. So do [Dots] and [Combine],
-// products with sums in float64 that a decomposition is made of, and [Moments], running means over examples.
+// The row functions use C if the build has it, whatever the provider. So do [Dots] and [Combine], the
+// products with float64 sums that a decomposition consists of, and [Moments], running means over examples.
 //
-// Results never depend on the number of threads, nor on the other rows and columns of the matrices: row i
-// of A B is the same bits whether A has one row or a thousand. So the numbers of an example do not depend
-// on the batch it came in.
+// Results never depend on the number of threads, nor on the other rows and columns of the matrices: row i of
+// A B has the same bits whether A has one row or a thousand. So the numbers of an example do not depend on
+// its batch.
 package blas

@@ -8,14 +8,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Engine is the execution engine of tensors whose MatMul goes to a provider; everything else is
-// tensor.StdEng. Give it to a tensor with tensor.WithEngine. Unlike StdEng it reads the strides of
-// its operands, so that T() views, row slices and column slices (one head of a projection, say) all give
-// the product they should, without a copy.
+// Engine is an execution engine for tensors whose MatMul uses a provider; everything else is tensor.StdEng.
+// Pass it to a tensor by tensor.WithEngine. Unlike StdEng it reads the strides of its operands, so that T()
+// views, row slices and column slices (one head of a projection, for example) are multiplied correctly and
+// without a copy.
 type Engine struct {
 	tensor.StdEng
 	Provider Provider
-	Threads  int // goroutines of one product; 0 means 1
+	Threads  int // goroutines in one product; 0 means 1
 }
 
 var (
@@ -26,7 +26,7 @@ var (
 // ErrOperand is returned for a product whose operands the engine cannot read or write in place.
 var ErrOperand = errors.New("unsuitable operand")
 
-// MatMul sets prealloc = a b. It is what (*tensor.Dense).MatMul calls.
+// MatMul sets prealloc = a b. (*tensor.Dense).MatMul calls it.
 func (e Engine) MatMul(a, b, prealloc tensor.Tensor) error {
 	switch a.Dtype() {
 	case tensor.Float32:
@@ -34,27 +34,27 @@ func (e Engine) MatMul(a, b, prealloc tensor.Tensor) error {
 	case tensor.Float64:
 		return engineMatMul[float64](e, a, b, prealloc)
 	}
-	return fmt.Errorf("blas: product of %v, want float32 or float64: %w", a.Dtype(), ErrOperand)
+	return fmt.Errorf("product of %v, want float32 or float64: %w", a.Dtype(), ErrOperand)
 }
 
 func engineMatMul[T Float](e Engine, a, b, c tensor.Tensor) error {
 	am, err := Of[T](a)
 	if err != nil {
-		return fmt.Errorf("blas: left operand: %w", err)
+		return fmt.Errorf("left operand: %w", err)
 	}
 	bm, err := Of[T](b)
 	if err != nil {
-		return fmt.Errorf("blas: right operand: %w", err)
+		return fmt.Errorf("right operand: %w", err)
 	}
 	cm, err := Of[T](c)
 	if err != nil {
-		return fmt.Errorf("blas: result: %w", err)
+		return fmt.Errorf("result: %w", err)
 	}
 	if am.Cols != bm.Rows || cm.Rows != am.Rows || cm.Cols != bm.Cols {
-		return fmt.Errorf("blas: product of %v and %v into %v: %w", a.Shape(), b.Shape(), c.Shape(), ErrOperand)
+		return fmt.Errorf("product of %v and %v into %v: %w", a.Shape(), b.Shape(), c.Shape(), ErrOperand)
 	}
 	if overlap(cm.Data, am.Data) || overlap(cm.Data, bm.Data) {
-		return fmt.Errorf("blas: result shares memory with an operand: %w", ErrOperand)
+		return fmt.Errorf("result shares memory with an operand: %w", ErrOperand)
 	}
 	if cm.Trans { // C^T = B^T A^T
 		am, bm, cm = bm.T(), am.T(), cm.T()
@@ -63,7 +63,7 @@ func engineMatMul[T Float](e Engine, a, b, c tensor.Tensor) error {
 	return nil
 }
 
-// Of views a two-dimensional tensor as a [Matrix], with its strides, and copies nothing.
+// Of returns a two-dimensional tensor as a [Matrix], with its strides, without copying.
 func Of[T Float](t tensor.Tensor) (Matrix[T], error) {
 	d, ok := t.(*tensor.Dense)
 	if !ok {
@@ -71,7 +71,8 @@ func Of[T Float](t tensor.Tensor) (Matrix[T], error) {
 	}
 	shape, strides := d.Shape(), d.Strides()
 	if len(shape) != 2 || len(strides) != 2 {
-		return Matrix[T]{}, fmt.Errorf("shape %v with strides %v, want two dimensions: %w", shape, strides, ErrOperand)
+		return Matrix[T]{},
+			fmt.Errorf("shape %v with strides %v, want two dimensions: %w", shape, strides, ErrOperand)
 	}
 	data, ok := d.Data().([]T)
 	if !ok {
@@ -84,14 +85,16 @@ func Of[T Float](t tensor.Tensor) (Matrix[T], error) {
 	case strides[0] == 1 && strides[1] >= m.Rows:
 		m.Stride, m.Trans = strides[1], true
 	default:
-		return Matrix[T]{}, fmt.Errorf("strides %v of shape %v, want 1 in one dimension: %w", strides, shape, ErrOperand)
+		return Matrix[T]{},
+			fmt.Errorf("strides %v of shape %v, want 1 in one dimension: %w", strides, shape, ErrOperand)
 	}
 	rows, cols := m.Rows, m.Cols
 	if m.Trans {
 		rows, cols = cols, rows
 	}
 	if len(data) < (rows-1)*m.Stride+cols {
-		return Matrix[T]{}, fmt.Errorf("%d numbers for shape %v with strides %v: %w", len(data), shape, strides, ErrOperand)
+		return Matrix[T]{},
+			fmt.Errorf("%d numbers for shape %v with strides %v: %w", len(data), shape, strides, ErrOperand)
 	}
 	return m, nil
 }

@@ -9,10 +9,10 @@ import (
 	"ducklens/engine/internal/workers"
 )
 
-// gonumProvider multiplies with gonum's pure Go kernels. They are used in a way that makes every element of C
-// one sum over k, in order: tiles so small that gonum does not split them (its blocks are of 64, and it
-// starts goroutines of its own from four blocks on), and B never transposed (its dot products sum in
-// several lanes).
+// gonumProvider multiplies with gonum's pure Go kernels. It uses them so that every element of C is one sum
+// over k, in order: tiles are so small that gonum does not split them (its blocks have size 64, and it starts
+// goroutines of its own from four blocks on), and B is never transposed (its dot products sum in several
+// lanes).
 type gonumProvider struct{}
 
 const (
@@ -30,14 +30,15 @@ func (gonumProvider) Gemm64(threads int, c, a, b Matrix[float64], add bool) {
 	gonumGemm(threads, c, a, b, add, gonum.Implementation{}.Dgemm)
 }
 
-type gemmFunc[T Float] func(tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int)
+type gemmFunc[T Float] func(tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int,
+	beta T, c []T, ldc int)
 
 func gonumGemm[T Float](threads int, c, a, b Matrix[T], add bool, gemm gemmFunc[T]) {
 	checkProduct(c, a, b)
 	if c.Rows == 0 || c.Cols == 0 {
 		return
 	}
-	if a.Cols == 0 { // gonum's length checks do not foresee empty sums
+	if a.Cols == 0 { // gonum's length checks reject empty sums
 		c.clearUnless(add)
 		return
 	}
@@ -62,12 +63,13 @@ func gonumGemm[T Float](threads int, c, a, b Matrix[T], add bool, gemm gemmFunc[
 		ct := c.Slice(r, rEnd, s, sEnd)
 		at := a.Slice(r, rEnd, 0, a.Cols)
 		bt := b.Slice(0, b.Rows, s, sEnd)
-		gemm(transA, blas.NoTrans, ct.Rows, ct.Cols, a.Cols, 1, at.Data, at.Stride, bt.Data, bt.Stride, beta, ct.Data, ct.Stride)
+		gemm(transA, blas.NoTrans, ct.Rows, ct.Cols, a.Cols, 1, at.Data, at.Stride, bt.Data, bt.Stride, beta,
+			ct.Data, ct.Stride)
 	})
 }
 
-// transposed writes the transposed view b into data as a matrix that is not transposed, in blocks that
-// the cache holds.
+// transposed writes the transposed view b to data as a matrix that is not transposed, in blocks that fit into
+// the cache.
 func transposed[T Float](threads int, b Matrix[T], data []T) Matrix[T] {
 	const block = 32
 	workers.Rows(threads, b.Rows, block, func(from, to int) {
@@ -82,7 +84,7 @@ func transposed[T Float](threads int, b Matrix[T], data []T) Matrix[T] {
 	return NewMatrix(b.Rows, b.Cols, data)
 }
 
-// scratch is a slice for the duration of one call. Its content is arbitrary.
+// scratch is a slice for the duration of one call, with arbitrary content.
 type scratch[T Float] struct {
 	data []T
 	pool *sync.Pool

@@ -14,7 +14,7 @@
 //   MR, NV              the tile of C that a loop keeps in registers: MR rows of NV vectors
 //
 // Products are written with FMA and never as x*y + z, which some compilers fuse and some do not: the same
-// bits have to come out of every vector width and every compiler.
+// bits must result from every vector width and every compiler.
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -25,8 +25,8 @@ TARGET static void F(store_part)(float *c, long n, VEC r, const float *from) {
     for (long i = 0; i < n; i++) c[i] = from ? t[i] + from[i] : t[i];
 }
 
-// C[mr][cols] = from[mr][cols] + A[kc][mr] B[kc][nv*W], A and B packed; from may be NULL, C itself, or one row (ldfrom
-// 0). mr and nv are constants where it is inlined.
+// C[mr][cols] = from[mr][cols] + A[kc][mr] B[kc][nv*W], with A and B packed; from may be NULL, C itself, or one
+// row (ldfrom 0). mr and nv are constants after inlining.
 TARGET INLINE void F(tile)(const int mr, const int nv, long kc, const float *a, const float *b, float *c, long ldc,
                            long cols, const float *from, long ldfrom) {
     VEC r[MR][NV];
@@ -131,8 +131,8 @@ TARGET INLINE VEC F(gelu1)(VEC x) {
     return x / (SPLAT(1.0f) + F(exp)(v));
 }
 
-// The erf form: 0.5 x (1 + erf(x / sqrt 2)) = max(x, 0) - |x| / 2 erfc(|x| / sqrt 2), with erfc as in Abramowitz and Stegun
-// 7.1.26, to 1.5e-7.
+// The erf form: 0.5 x (1 + erf(x / sqrt 2)) = max(x, 0) - |x| / 2 erfc(|x| / sqrt 2), with erfc as in Abramowitz
+// and Stegun 7.1.26, to 1.5e-7.
 TARGET INLINE VEC F(gelu_erf1)(VEC x) {
     const VEC size = MAX(x, -x), z = size * SPLAT(0.707106781186547524f);
     const VEC t = SPLAT(1.0f) / FMA(SPLAT(0.3275911f), z, SPLAT(1.0f));
@@ -153,7 +153,7 @@ TARGET INLINE VEC F(silu1)(VEC x) {
 
 TARGET INLINE VEC F(relu1)(VEC x) { return MAX(SPLAT(0.0f), x); }
 
-// A function of every number, the last few of a row in a vector of their own.
+// Applies a function to every number, with the last few of a row in their own vector.
 #define EACH(name)                                                                                           \
     TARGET static void F(name)(long n, float *x) {                                                           \
         long i = 0;                                                                                          \
@@ -171,7 +171,7 @@ EACH(silu)
 EACH(relu)
 #undef EACH
 
-// up *= act(gate), where act is a function of every number, or NULL.
+// up *= act(gate), where act is applied to every number, or is NULL.
 TARGET static void F(gated)(long n, void (*act)(long, float *), float *gate, float *up) {
     if (act) act(n, gate);
     long i = 0;
@@ -179,10 +179,11 @@ TARGET static void F(gated)(long n, void (*act)(long, float *), float *gate, flo
     for (; i < n; i++) up[i] *= gate[i];
 }
 
-// One block of A [m, kc] and columns 0..n of B, both packed: every panel of B, in cache, meets every panel of A. The panels of B
-// are depth rows deep, of which those from skip on are used, and together width columns wide, which is n or more. While
-// a tile is made, its part of C and a share of the next panel of B come into the cache, which the processor does not foresee. What
-// a panel has made goes through act, if any, before it leaves the cache.
+// Multiplies one block of A [m, kc] by columns 0..n of B, both packed: every panel of B, in the cache, by every
+// panel of A. The panels of B are depth rows deep, of which those from skip on are used, and together width
+// columns wide, which is at least n. While a tile is computed, its part of C and a share of the next panel of B
+// are prefetched, which the processor would not do by itself. The result of a panel goes through act, if any,
+// before it leaves the cache.
 TARGET static void F(block)(long m, long n, long kc, const float *a, const float *b, long width, long depth, long skip, float *c,
                             long ldc, const float *from, long ldfrom, void (*act)(long, float *)) {
     const long nr = NV * W, line = 64 / sizeof(float), all = kc * nr / ((m + MR - 1) / MR), share = all < 1024 ? all : 1024;
@@ -203,7 +204,7 @@ TARGET static void F(block)(long m, long n, long kc, const float *a, const float
     }
 }
 
-// Sums run in 16 lanes whatever the vector width, and the lanes are added up in one order.
+// Sums use 16 lanes whatever the vector width, and the lanes are always added up in the same order.
 static float F(total)(const float *t) {
     float s[8];
     for (int i = 0; i < 8; i++) s[i] = t[i] + t[i + 8];
@@ -224,8 +225,8 @@ TARGET static void F(soft_cap)(long n, float scale, float cap, float *x) {
     }
 }
 
-// Softmax of scale * x[0..n-1], or where cap is not 0 of cap tanh(scale x / cap), beside a column that is sink and is dropped
-// afterwards (-INFINITY: there is none). A sum that is NaN makes all of the row NaN.
+// Softmax of scale * x[0..n-1] or, if cap is not 0, of cap tanh(scale x / cap), with one more column, sink, that
+// is dropped afterwards (-INFINITY: none). If the sum is NaN, the whole row becomes NaN.
 TARGET static void F(softmax_row)(long n, float scale, float cap, float sink, float *x) {
     float largest = sink;
     if (cap > 0) {
@@ -290,7 +291,7 @@ TARGET static void F(layernorm_row)(long n, float eps, float *dst, const float *
     for (long i = 0; i < n; i++) dst[i] = (x[i] - mean) * inverse;
 }
 
-enum { F(LANES) = 8 / DW }; // vectors of the eight lanes in which a sum of doubles runs, whatever their width
+enum { F(LANES) = 8 / DW }; // vectors that make up the eight lanes of a sum of doubles
 
 // Divides x by its scale sqrt(mean(x^2) + eps), with the sum in double, and multiplies by gain, if any.
 TARGET static void F(rmsnorm_row)(long n, double eps, float *dst, const float *x, const float *gain, float *scale) {
@@ -316,7 +317,7 @@ TARGET static void F(rmsnorm_row)(long n, double eps, float *dst, const float *x
         for (long i = 0; i < n; i++) dst[i] = x[i] * inverse;
 }
 
-// Turns the planes (x[i], x[half+i]) by the angles whose cosines and sines are given.
+// Rotates the planes (x[i], x[half+i]) by the angles with the given cosines and sines.
 TARGET static void F(rotate_row)(long half, const float *cosine, const float *sine, float *x) {
     float *y = x + half;
     long i = 0;
@@ -340,8 +341,8 @@ TARGET static void F(rotate_row)(long half, const float *cosine, const float *si
     }
 }
 
-// The dot products of nr rows of d floats with nc columns of d doubles; the lanes are added up in one order. nr and nc are constants where it
-// is inlined.
+// The dot products of nr rows of d floats with nc columns of d doubles; the lanes are always added up in the same
+// order. nr and nc are constants after inlining.
 TARGET INLINE void F(dots_tile)(const int nr, const int nc, long d, const float *x, const double *g, double *out, long ldout) {
     DVEC s[6][F(LANES)];
 #pragma GCC unroll 6
@@ -380,7 +381,7 @@ TARGET INLINE void F(dots_tile)(const int nr, const int nc, long d, const float 
         }
 }
 
-// Columns go by threes, and four by twos: more do not fit the registers.
+// Columns are taken in threes, and four in twos: more do not fit into the registers.
 TARGET static void F(dots)(long rows, long d, const float *x, long cols, const double *g, double *out) {
 #define DOTS(nr, nc)                                                                                         \
     for (; r + nr <= rows; r += nr) F(dots_tile)(nr, nc, d, x + r * d, g + j * d, out + r * cols + j, cols)
@@ -412,7 +413,8 @@ TARGET static void F(combine)(long rows, long cols, const float *w, const double
     }
 }
 
-// Number x - less, less being NULL for nothing, of every place goes into its mean and its squares; share is 1 / how many have.
+// Updates the mean and the squares of every place by the number x - less, or by x if less is NULL; share is 1
+// divided by the number of numbers so far.
 TARGET static void F(moments)(long n, double share, const float *x, const float *less, double *mean, double *squares) {
     const DVEC s = DSPLAT(share);
     long i = 0;

@@ -2,31 +2,31 @@ package blas
 
 import "fmt"
 
-// Float is the type of a model's numbers: float32 is what users run, float64 proves that a
-// difference is rounding noise.
+// Float is the type of a model's numbers. Users run float32; float64 proves that a difference is rounding
+// noise.
 type Float interface{ float32 | float64 }
 
-// Matrix is a view of [Rows, Cols] numbers in a slice it does not own. Element (i, j) is
-// Data[i*Stride+j], or Data[j*Stride+i] where Trans.
+// Matrix is a view of [Rows, Cols] numbers in a slice that it does not own. Element (i, j) is
+// Data[i*Stride+j], or Data[j*Stride+i] if Trans is set.
 type Matrix[T Float] struct {
 	Rows, Cols int
-	Stride     int // elements from one stored row to the next
+	Stride     int // number of elements from one stored row to the next
 	Trans      bool
 	Data       []T
 }
 
-// NewMatrix views data as a dense matrix, row by row.
+// NewMatrix returns data as a dense matrix, row by row.
 func NewMatrix[T Float](rows, cols int, data []T) Matrix[T] {
 	return Matrix[T]{Rows: rows, Cols: cols, Stride: cols, Data: data}
 }
 
-// T is the transpose; nothing is copied.
+// T returns the transpose without copying.
 func (m Matrix[T]) T() Matrix[T] {
 	m.Rows, m.Cols, m.Trans = m.Cols, m.Rows, !m.Trans
 	return m
 }
 
-// Slice is the part of m with rows [r0, r1) and columns [c0, c1); nothing is copied.
+// Slice returns the part of m with rows [r0, r1) and columns [c0, c1), without copying.
 func (m Matrix[T]) Slice(r0, r1, c0, c1 int) Matrix[T] {
 	if r0 < 0 || r1 < r0 || r1 > m.Rows || c0 < 0 || c1 < c0 || c1 > m.Cols {
 		panic(fmt.Sprintf("blas: slice [%d:%d, %d:%d] of a matrix [%d %d]", r0, r1, c0, c1, m.Rows, m.Cols))
@@ -43,7 +43,7 @@ func (m Matrix[T]) Slice(r0, r1, c0, c1 int) Matrix[T] {
 	return m
 }
 
-// At is element (i, j).
+// At returns element (i, j).
 func (m Matrix[T]) At(i, j int) T {
 	if m.Trans {
 		i, j = j, i
@@ -51,7 +51,7 @@ func (m Matrix[T]) At(i, j int) T {
 	return m.Data[i*m.Stride+j]
 }
 
-// Row is row i of a matrix that is not transposed; writing to it writes to the matrix.
+// Row returns row i of a matrix that is not transposed; writing to it writes to the matrix.
 func (m Matrix[T]) Row(i int) []T {
 	if m.Trans {
 		panic("blas: row of a transposed matrix")
@@ -59,7 +59,7 @@ func (m Matrix[T]) Row(i int) []T {
 	return m.Data[i*m.Stride : i*m.Stride+m.Cols : i*m.Stride+m.Cols]
 }
 
-// clearUnless makes a result of empty sums: zeros, unless they are added.
+// clearUnless sets the result of empty sums: zeros, unless they are to be added.
 func (m Matrix[T]) clearUnless(add bool) {
 	if add {
 		return
@@ -75,14 +75,15 @@ func (m Matrix[T]) check(name string) {
 	if m.Trans {
 		rows, cols = cols, rows
 	}
-	if rows < 0 || cols < 0 || m.Stride < cols || rows > 0 && cols > 0 && len(m.Data) < (rows-1)*m.Stride+cols {
+	if rows < 0 || cols < 0 || m.Stride < cols || rows > 0 && cols > 0 &&
+		len(m.Data) < (rows-1)*m.Stride+cols {
 		panic(fmt.Sprintf("blas: %s of shape [%d %d], stride %d, transposed %t, on %d elements",
 			name, m.Rows, m.Cols, m.Stride, m.Trans, len(m.Data)))
 	}
 }
 
-// checkProduct panics unless C = A B makes sense. C must not be transposed and must not share memory with
-// A or B; the latter is the caller's duty.
+// checkProduct panics unless the shapes of C = A B fit and C is not transposed. The caller must see to it
+// that C does not share memory with A or B.
 func checkProduct[T Float](c, a, b Matrix[T]) {
 	a.check("A")
 	b.check("B")

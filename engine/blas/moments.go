@@ -2,21 +2,23 @@ package blas
 
 import "fmt"
 
-// Moments are running statistics of many places at once, such as the entries of a table over examples, by Welford (1962): sums of
-// squares without their cancellation. The zero value has no places.
+// Moments are running statistics of many places at once, such as the entries of a table over examples. They
+// use the method of Welford (1962), which has sums of squares without cancellation. The zero value has no
+// places.
 type Moments struct {
 	N       int       // numbers that each place has seen
 	Mean    []float64 // of each place
 	Squares []float64 // sum of squared distances from the mean
 }
 
-// NewMoments gives the statistics of n places that have seen nothing.
+// NewMoments returns the statistics of n places, without any numbers yet.
 func NewMoments(n int) Moments { return Moments{Mean: make([]float64, n), Squares: make([]float64, n)} }
 
-// Add takes in one number for each place: x, or x - less unless less is nil.
+// Add adds one number for each place: x, or x - less unless less is nil.
 func (m *Moments) Add(x, less []float32) {
 	if len(x) != len(m.Mean) || less != nil && len(less) != len(x) {
-		panic(fmt.Sprintf("blas: %d numbers less %d for the moments of %d places", len(x), len(less), len(m.Mean)))
+		panic(fmt.Sprintf("blas: %d numbers less %d for the moments of %d places", len(x), len(less),
+			len(m.Mean)))
 	}
 	m.N++
 	if len(x) == 0 {

@@ -5,5 +5,5 @@ package blas
 import "fmt"
 
 func loadOpenBLAS() (Provider, error) {
-	return nil, fmt.Errorf("blas: this build cannot load openblas: %w", ErrProvider)
+	return nil, fmt.Errorf("this build cannot load openblas: %w", ErrProvider)
 }

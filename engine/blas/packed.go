@@ -12,20 +12,20 @@ import (
 type Packed[T Float] struct {
 	Rows, Cols int
 	provider   Provider
-	plain      Matrix[T] // where the provider has no order of its own
+	plain      Matrix[T] // if the provider has no order of its own
 	panels     *panels   // where it has
 	row, col   int       // of the first element of this view in panels
 }
 
-// packer is a provider that has an order of its own for right operands in float32.
+// packer is a provider that has its own order for right operands in float32.
 type packer interface {
 	pack(b Matrix[float32]) *panels
 	multiplyPacked(threads int, c, a Matrix[float32], b Packed[float32], e Epilogue[float32])
 	multiplyGated(threads int, c, a Matrix[float32], gate, up Packed[float32], e Gated[float32])
 }
 
-// Pack gives b in the order of p. Where p has none, which [Packs] tells, it is a view of b, which must not be
-// changed afterwards, or of a copy where b is transposed.
+// Pack returns b in the order of p. If p has no order of its own (see [Packs]), it returns a view of b, which
+// must not be changed afterwards, or of a copy if b is transposed.
 func Pack[T Float](p Provider, b Matrix[T]) Packed[T] {
 	b.check("B")
 	w := Packed[T]{Rows: b.Rows, Cols: b.Cols, provider: p}
@@ -39,17 +39,18 @@ func Pack[T Float](p Provider, b Matrix[T]) Packed[T] {
 	return w
 }
 
-// Packs tells whether p has an order of its own for right operands, so that what [Pack] gives is a copy.
+// Packs reports whether p has its own order for right operands, so that [Pack] returns a copy.
 func Packs[T Float](p Provider) bool {
 	_, own := p.(packer)
 	_, single := any(T(0)).(float32)
 	return own && single
 }
 
-// Slice is the part of w with rows [r0, r1) and columns [c0, c1); nothing is copied.
+// Slice returns the part of w with rows [r0, r1) and columns [c0, c1), without copying.
 func (w Packed[T]) Slice(r0, r1, c0, c1 int) Packed[T] {
 	if r0 < 0 || r1 < r0 || r1 > w.Rows || c0 < 0 || c1 < c0 || c1 > w.Cols {
-		panic(fmt.Sprintf("blas: slice [%d:%d, %d:%d] of a packed matrix [%d %d]", r0, r1, c0, c1, w.Rows, w.Cols))
+		panic(fmt.Sprintf("blas: slice [%d:%d, %d:%d] of a packed matrix [%d %d]", r0, r1, c0, c1, w.Rows,
+			w.Cols))
 	}
 	w.Rows, w.Cols, w.row, w.col = r1-r0, c1-c0, w.row+r0, w.col+c0
 	if w.panels == nil {
@@ -58,12 +59,12 @@ func (w Packed[T]) Slice(r0, r1, c0, c1 int) Packed[T] {
 	return w
 }
 
-// Unpack gives a copy of w, row by row.
+// Unpack returns a copy of w, row by row.
 func (w Packed[T]) Unpack() Matrix[T] {
 	m := NewMatrix(w.Rows, w.Cols, make([]T, w.Rows*w.Cols))
 	if w.panels != nil {
 		w.panels.unpack(any(m).(Matrix[float32]), w.row, w.col)
-		runtime.KeepAlive(w.panels) // its numbers are not the collector's
+		runtime.KeepAlive(w.panels) // its numbers are outside of the Go heap
 		return m
 	}
 	for i := range m.Rows {
@@ -76,18 +77,18 @@ func (w Packed[T]) Unpack() Matrix[T] {
 
 // Epilogue is what happens to a product before it leaves the cache.
 type Epilogue[T Float] struct {
-	Bias []T        // added to every row, where there is one
-	Act  Activation // then every element goes through it
+	Bias []T        // added to every row; nil: none
+	Act  Activation // then applied to every element
 }
 
 // Gated is what happens to the two products of a gated layer.
 type Gated[T Float] struct {
-	GateBias, Bias []T // added to every row of A gate and of A up, where there are any
+	GateBias, Bias []T // added to every row of A gate and of A up; nil: none
 	Act            Activation
 }
 
-// MultiplyGated sets C = act(A gate) * (A up), element by element, with the biases of e, as [Packed.Multiply]
-// of each does.
+// MultiplyGated sets C = act(A gate) * (A up), element by element, with the biases of e, with the same rules
+// as [Packed.Multiply].
 func MultiplyGated[T Float](threads int, c, a Matrix[T], gate, up Packed[T], e Gated[T]) {
 	if gate.Rows != up.Rows || gate.Cols != up.Cols {
 		panic(fmt.Sprintf("blas: gate [%d %d] of up [%d %d]", gate.Rows, gate.Cols, up.Rows, up.Cols))
@@ -115,13 +116,13 @@ func MultiplyGated[T Float](threads int, c, a Matrix[T], gate, up Packed[T], e G
 	}
 }
 
-// whole tells whether w is all of a packed matrix.
+// whole reports whether w is all of a packed matrix.
 func (w Packed[T]) whole() bool {
 	return w.panels != nil && w.Rows == w.panels.rows && w.Cols == w.panels.cols
 }
 
-// Multiply sets C = A w, with what e says, on at most threads goroutines. C is not transposed and shares no
-// memory with A. It panics when shapes do not fit.
+// Multiply sets C = A w and applies e, on at most threads goroutines. C must not be transposed and must not
+// share memory with A. Multiply panics if shapes do not fit.
 func (w Packed[T]) Multiply(threads int, c, a Matrix[T], e Epilogue[T]) {
 	w.checkMultiply(c, a, e.Bias)
 	if c.Rows == 0 || c.Cols == 0 {
@@ -132,19 +133,21 @@ func (w Packed[T]) Multiply(threads int, c, a Matrix[T], e Epilogue[T]) {
 		return
 	}
 	own, single := w.provider.(packer), any(w).(Packed[float32])
-	own.multiplyPacked(threads, any(c).(Matrix[float32]), any(a).(Matrix[float32]), single, any(e).(Epilogue[float32]))
+	own.multiplyPacked(threads, any(c).(Matrix[float32]), any(a).(Matrix[float32]), single,
+		any(e).(Epilogue[float32]))
 }
 
 func (w Packed[T]) checkMultiply(c, a Matrix[T], bias []T) {
 	a.check("A")
 	c.check("C")
-	if a.Cols != w.Rows || c.Rows != a.Rows || c.Cols != w.Cols || c.Trans || bias != nil && len(bias) != c.Cols {
+	if a.Cols != w.Rows || c.Rows != a.Rows || c.Cols != w.Cols || c.Trans || bias != nil &&
+		len(bias) != c.Cols {
 		panic(fmt.Sprintf("blas: C [%d %d] (transposed %t) = A [%d %d] B [%d %d] + bias [%d]",
 			c.Rows, c.Cols, c.Trans, a.Rows, a.Cols, w.Rows, w.Cols, len(bias)))
 	}
 }
 
-// multiplyPlain makes the product and then, step by step, what e says.
+// multiplyPlain computes the product and then applies e step by step.
 func multiplyPlain[T Float](p Provider, threads int, c, a, b Matrix[T], e Epilogue[T]) {
 	if e.Bias != nil {
 		for i := range c.Rows {
@@ -158,14 +161,14 @@ func multiplyPlain[T Float](p Provider, threads int, c, a, b Matrix[T], e Epilog
 }
 
 // panels is a matrix [rows, cols] in the order of a packing provider: for every block of depth rows, for
-// every panel of width columns, row after row; the last panel is filled up with zeros to whole vectors.
+// every panel of width columns, row after row. The last panel is padded with zeros to whole vectors.
 type panels struct {
 	rows, cols           int
 	depth, width, vector int
 	data                 []float32
 }
 
-// panelsLen is the number of floats of a packed matrix [rows, cols].
+// panelsLen returns the number of floats of a packed matrix [rows, cols].
 func panelsLen(rows, cols, vector int) int { return rows * roundUp(cols, vector) }
 
 func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }
@@ -186,8 +189,9 @@ func (p *panels) unpack(m Matrix[float32], row, col int) {
 	}
 }
 
-// starts tells whether a view that begins at (row, col) and has that many rows begins with a panel and adds
-// up in the same order as a matrix of its own: all of it in one block of rows, or from the start of one.
+// starts reports whether a view that begins at (row, col) and has that many rows begins with a panel and is
+// summed in the same order as a matrix of its own: it must be within one block of rows, or begin with a
+// block.
 func (p *panels) starts(row, col, rows int) bool {
 	return col%p.width == 0 && (row%p.depth == 0 || row/p.depth == (row+rows-1)/p.depth)
 }

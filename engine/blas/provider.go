@@ -9,16 +9,16 @@ import (
 
 // Provider multiplies matrices. Implementations are stateless and safe for concurrent use.
 type Provider interface {
-	// Name says what computes, e.g. builtin/avx512; results depend on it, so a run records it.
+	// Name says what computes, such as builtin/avx512. Results depend on it, so a run records it.
 	Name() string
-	// Gemm sets C = A B, or C += A B where add, on at most threads goroutines. C is not transposed and
-	// shares no memory with A or B. It panics when shapes do not fit.
+	// Gemm sets C = A B, or C += A B if add is set, on at most threads goroutines. C must not be transposed
+	// and must not share memory with A or B. Gemm panics if shapes do not fit.
 	Gemm(threads int, c, a, b Matrix[float32], add bool)
 	// Gemm64 is Gemm in float64.
 	Gemm64(threads int, c, a, b Matrix[float64], add bool)
 }
 
-// Gemm sets C = A B, or C += A B where add, with p, whatever the number type.
+// Gemm sets C = A B, or C += A B if add is set, with p, for either number type.
 func Gemm[T Float](p Provider, threads int, c, a, b Matrix[T], add bool) {
 	switch c := any(c).(type) {
 	case Matrix[float32]:
@@ -31,16 +31,16 @@ func Gemm[T Float](p Provider, threads int, c, a, b Matrix[T], add bool) {
 // ErrProvider is returned for a provider that does not exist in this build or on this CPU.
 var ErrProvider = errors.New("no such matrix-multiply provider")
 
-// ByName gives the provider called name: "auto" is the fastest there is, "builtin" the C kernel that
-// suits this CPU, "gonum" pure Go, "openblas" the OpenBLAS of the machine. "builtin/avx2" and the like ask for one
-// kernel, so that a machine can repeat what another has computed; the Name of every provider is understood.
+// ByName returns the provider called name: "auto" is the fastest available, "builtin" the C kernel that suits
+// this CPU, "gonum" pure Go, "openblas" the machine's OpenBLAS. Names such as "builtin/avx2" select one
+// kernel, so that a machine can repeat what another has computed. ByName accepts the Name of every provider.
 func ByName(name string) (Provider, error) {
 	known := Providers()
 	switch {
 	case name == "openblas" || strings.HasPrefix(name, "openblas/"):
 		p, err := loadOpenBLAS()
 		if err == nil && name != "openblas" && name != p.Name() {
-			return nil, fmt.Errorf("blas: provider %q, and this machine has %s: %w", name, p.Name(), ErrProvider)
+			return nil, fmt.Errorf("provider %q, and this machine has %s: %w", name, p.Name(), ErrProvider)
 		}
 		return p, err
 	case name == "auto" || name == "":
@@ -49,7 +49,9 @@ func ByName(name string) (Provider, error) {
 		name = known[0]
 	}
 	if !slices.Contains(known, name) {
-		return nil, fmt.Errorf("blas: provider %q, want auto, builtin, openblas or one of %s: %w", name, strings.Join(known, ", "), ErrProvider)
+		return nil,
+			fmt.Errorf("provider %q, want auto, builtin, openblas or one of %s: %w", name,
+				strings.Join(known, ", "), ErrProvider)
 	}
 	if name == "gonum" {
 		return gonumProvider{}, nil
@@ -57,6 +59,7 @@ func ByName(name string) (Provider, error) {
 	return builtinByName(name), nil
 }
 
-// Providers lists the providers that this build brings along and that run on this CPU, the fastest first. Their results do not
-// depend on the machine, nor on the batch. OpenBLAS is not among them: it has to be installed, and asked for.
+// Providers returns the names of the providers that this build contains and that run on this CPU, the fastest
+// first. Their results depend neither on the machine nor on the batch. OpenBLAS is not among them: it must be
+// installed and asked for by name.
 func Providers() []string { return append(builtinNames(), "gonum") }

@@ -7,13 +7,15 @@ import (
 
 // Causal says what causal attention does to scores.
 type Causal[T Float] struct {
-	First  int // how many positions the first row looks at; each row looks at one more than the one before it
-	Window int // the last positions of these that a row really looks at; 0: all
+	// First is the number of positions that the first row looks at. Each row looks at one more than the row
+	// before.
+	First  int
+	Window int // number of the last of these that a row really looks at; 0: all
 	Scale  T   // of the scores
 	Cap    T   // scaled scores s become Cap tanh(s / Cap); 0: they do not
 }
 
-// begin is the first position that row r looks at.
+// begin returns the first position that row r looks at.
 func (c Causal[T]) begin(r int) int {
 	if c.Window == 0 {
 		return 0
@@ -21,13 +23,14 @@ func (c Causal[T]) begin(r int) int {
 	return max(0, c.First+r-c.Window)
 }
 
-// SoftmaxCausal replaces each row of the matrix x [rows, cols] by the softmax of its entries that c lets it
-// look at, scaled and capped; the rest becomes 0. Sink is one more entry of every row, which is dropped
-// afterwards: -Inf is none.
+// SoftmaxCausal replaces each row of the matrix x [rows, cols] by the softmax of the entries that c lets it
+// look at, scaled and capped; the rest becomes 0. sink is one more entry of every row, which is dropped
+// afterwards; -Inf: none.
 func SoftmaxCausal[T Float](x Matrix[T], c Causal[T], sink T) {
 	x.check("softmax")
 	if x.Trans || x.Rows > 0 && (c.First < 1 || c.First+x.Rows-1 > x.Cols || c.Window < 0) {
-		panic(fmt.Sprintf("blas: causal softmax of [%d %d] (transposed %t), first row of %d, window of %d", x.Rows, x.Cols, x.Trans, c.First, c.Window))
+		panic(fmt.Sprintf("blas: causal softmax of [%d %d] (transposed %t), first row of %d, window of %d",
+			x.Rows, x.Cols, x.Trans, c.First, c.Window))
 	}
 	if x.Rows == 0 {
 		return
@@ -66,16 +69,18 @@ func softmaxRow[T Float](row []T, scale, limit, sink T) {
 }
 
 // LayerNorm centres every row of x [len(scales), width], divides it by its scale and writes it to dst;
-// scales[r] = sqrt(mean((x_r - mean x_r)^2) + eps) (arXiv:1607.06450, without gain and bias). dst may be x. A
-// row with NaN or infinity, or too large for its squares, gets a scale that is NaN or infinite.
+// scales[r] = sqrt(mean((x_r - mean x_r)^2) + eps) (arXiv:1607.06450, without gain and bias). dst may be x.
+// The scale of a row is NaN or infinite if the row contains NaN or infinity or is too large to be squared.
 func LayerNorm[T Float](dst, x, scales []T, width int, eps float64) {
 	if len(x) != len(scales)*width || len(dst) != len(x) {
-		panic(fmt.Sprintf("blas: LayerNorm of %d numbers into %d, want %d rows of %d", len(x), len(dst), len(scales), width))
+		panic(fmt.Sprintf("blas: LayerNorm of %d numbers into %d, want %d rows of %d", len(x), len(dst),
+			len(scales), width))
 	}
 	if len(x) == 0 {
 		return
 	}
-	if f, ok := any(x).([]float32); ok && layerNorm32(any(dst).([]float32), f, any(scales).([]float32), width, float32(eps)) {
+	if f, ok := any(x).([]float32); ok &&
+		layerNorm32(any(dst).([]float32), f, any(scales).([]float32), width, float32(eps)) {
 		return
 	}
 	for r := range scales {
@@ -97,13 +102,14 @@ func LayerNorm[T Float](dst, x, scales []T, width int, eps float64) {
 	}
 }
 
-// RMSNorm divides every row of x, or each of that many groups of neighbours in it, by its scale
-// sqrt(mean(x^2) + eps) (arXiv:1910.07467), with the sum in float64, multiplies it by gain [width of a
-// group], if any, and writes it to dst. scales has one number for each group of each row. dst may be x.
+// RMSNorm divides every row of x, or each of groups equal parts of it, by its scale sqrt(mean(x^2) + eps)
+// (arXiv:1910.07467), with the sum in float64, multiplies it by gain [width of a group], unless that is nil,
+// and writes it to dst. scales has one number for each group of each row. dst may be x.
 func RMSNorm[T Float](dst, x Matrix[T], scales []T, groups int, gain []T, eps float64) {
 	dst.check("result of RMSNorm")
 	x.check("RMSNorm")
-	if dst.Rows != x.Rows || dst.Cols != x.Cols || x.Trans || dst.Trans || groups < 1 || x.Cols%groups != 0 || len(scales) != x.Rows*groups ||
+	if dst.Rows != x.Rows || dst.Cols != x.Cols || x.Trans || dst.Trans || groups < 1 || x.Cols%groups != 0 ||
+		len(scales) != x.Rows*groups ||
 		gain != nil && len(gain) != x.Cols/groups {
 		panic(fmt.Sprintf("blas: RMSNorm of [%d %d] into [%d %d] with %d scales and %d gains, %d groups",
 			x.Rows, x.Cols, dst.Rows, dst.Cols, len(scales), len(gain), groups))
@@ -112,7 +118,8 @@ func RMSNorm[T Float](dst, x Matrix[T], scales []T, groups int, gain []T, eps fl
 		return
 	}
 	if f, ok := any(x).(Matrix[float32]); ok &&
-		rmsNorm32(any(dst).(Matrix[float32]), f, any(scales).([]float32), groups, any(gain).([]float32), eps) {
+		rmsNorm32(any(dst).(Matrix[float32]), f, any(scales).([]float32), groups, any(gain).([]float32),
+			eps) {
 		return
 	}
 	width := x.Cols / groups
@@ -135,17 +142,20 @@ func RMSNorm[T Float](dst, x Matrix[T], scales []T, groups int, gain []T, eps fl
 	}
 }
 
-// Rotate turns planes of the first dims numbers of each of the heads that lie beside each other in x [rows,
-// heads d_head]: numbers 2i and 2i+1 where pairs, else i and i + dims/2. Row at[r] of the table [positions,
-// dims] has the cosines of the angles of row r, then the sines (arXiv:2104.09864).
+// Rotate turns planes of the first dims numbers of each of the adjacent heads in x [rows, heads d_head]:
+// numbers 2i and 2i+1 if pairs is set, otherwise i and i + dims/2. Row at[r] of the table [positions, dims]
+// has the cosines of the angles of row r, then the sines (arXiv:2104.09864).
 func Rotate[T Float](x Matrix[T], heads, dims int, pairs bool, table []T, at []int64) {
 	x.check("rotation")
-	if x.Trans || heads < 1 || x.Cols%heads != 0 || dims < 0 || dims%2 != 0 || dims > x.Cols/heads || len(at) != x.Rows {
-		panic(fmt.Sprintf("blas: rotation of %d numbers of %d heads in [%d %d] at %d positions", dims, heads, x.Rows, x.Cols, len(at)))
+	if x.Trans || heads < 1 || x.Cols%heads != 0 || dims < 0 || dims%2 != 0 || dims > x.Cols/heads ||
+		len(at) != x.Rows {
+		panic(fmt.Sprintf("blas: rotation of %d numbers of %d heads in [%d %d] at %d positions", dims, heads,
+			x.Rows, x.Cols, len(at)))
 	}
 	for _, p := range at {
 		if p < 0 || (int(p)+1)*dims > len(table) {
-			panic(fmt.Sprintf("blas: rotation by row %d of a table of %d numbers, %d a row", p, len(table), dims))
+			panic(fmt.Sprintf("blas: rotation by row %d of a table of %d numbers, %d a row", p, len(table),
+				dims))
 		}
 	}
 	if x.Rows == 0 || dims == 0 {

@@ -4,8 +4,8 @@ import "fmt"
 
 // The products of a decomposition: few columns, sums in float64.
 
-// Dots gives X G^T [rows, len(columns)], of x [rows, d] and columns of d numbers each, with sums in float64. Every entry is
-// added up in one order, whatever the number of rows and of columns.
+// Dots returns X G^T [rows, len(columns)] for x [rows, d] and columns of d numbers each, with sums in
+// float64. Every entry is summed in the same order, whatever the number of rows and columns.
 func Dots[T Float](x []T, d int, columns [][]float64) Matrix[float64] {
 	if d < 1 || len(x)%d != 0 {
 		panic(fmt.Sprintf("blas: rows of %d numbers in %d", d, len(x)))
@@ -35,7 +35,8 @@ func Dots[T Float](x []T, d int, columns [][]float64) Matrix[float64] {
 	return out
 }
 
-// Dot is x . g in float64. It adds up in four chains, so that the processor need not wait for one sum to begin the next.
+// Dot returns x . g in float64. It uses four partial sums, so that the processor does not wait for one
+// addition to begin the next.
 func Dot[T Float](x []T, g []float64) float64 {
 	g = g[:len(x)]
 	var a, b, c, d float64
@@ -52,7 +53,7 @@ func Dot[T Float](x []T, g []float64) float64 {
 	return (a + b) + (c + d)
 }
 
-// Combine gives W^T x [cols], of w [len(x), cols], with sums in float64 in the order of x.
+// Combine returns W^T x [cols] for w [len(x), cols], with sums in float64 in the order of x.
 func Combine[T Float](w []T, x []float64, cols int) []float64 {
 	if len(w) != len(x)*cols {
 		panic(fmt.Sprintf("blas: %d numbers in %d rows of %d", len(w), len(x), cols))

@@ -8,7 +8,8 @@ import (
 	"ducklens/engine/blas"
 )
 
-// Dots and Combine agree with sums in plain order, and an entry has the same bits whatever else is computed with it.
+// Dots and Combine agree with sums in plain order, and an entry has the same bits whatever else is computed
+// with it.
 func TestWideProducts(t *testing.T) {
 	checkWide[float32](t)
 	checkWide[float64](t)
@@ -60,8 +61,8 @@ func checkWide[T blas.Float](t *testing.T) {
 	}
 }
 
-// The bits do not depend on the width of the processor's vectors: they are those of eight chains of fused multiply-adds, added up in
-// one order, and of one chain down each column.
+// The bits do not depend on the width of the processor's vectors: they are those of eight chains of fused
+// multiply-adds, added up in one order, and of one chain down each column.
 func TestWideProductsBits(t *testing.T) {
 	if p := blas.Providers()[0]; p != "builtin/avx2" && p != "builtin/avx512" && p != "builtin/neon" {
 		t.Skipf("needs a processor with AVX2, AVX-512 or NEON, and cgo: the best here is %s", p)

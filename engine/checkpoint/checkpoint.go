@@ -16,19 +16,19 @@ import (
 type Form uint8
 
 // HuggingFace is config.json with model.safetensors or its shards, TransformerLens is config.json with
-// model.npz, GGUF a file of llama.cpp's.
+// model.npz, and GGUF is llama.cpp's file.
 const (
 	HuggingFace Form = iota
 	TransformerLens
 	GGUF
 )
 
-// String gives the form and its files.
+// String returns the name of the form and its files.
 func (f Form) String() string {
 	return [...]string{"Hugging Face safetensors", "TransformerLens npz", "GGUF"}[f]
 }
 
-// Checkpoint is an open model, the headers of whose files have been checked. It may be read from several
+// Checkpoint is an open model. The headers of its files have been checked. It may be read from several
 // goroutines at once.
 type Checkpoint struct {
 	path     string
@@ -37,30 +37,30 @@ type Checkpoint struct {
 	text     []byte // config.json
 	metadata *gguf.Metadata
 	folder   string   // where the weight files lie
-	files    []string // their names
+	files    []string // names of the weight files
 	infos    []Info
-	index    map[string]int // of infos, by name
+	index    map[string]int // index into infos, by name
 	weights  weights
 	sha      func() (string, error)
 	close    func() error
 }
 
-// weights are open weight files: mapped ones, or an archive.
+// weights are open weight files: memory-mapped files, or an archive.
 type weights interface {
 	read(Info) (View, error)
 	close() error
 }
 
-// Info describes a tensor as it is stored.
+// Info describes a stored tensor.
 type Info struct {
 	Name  string
 	DType DType
-	Shape []int // row-major: the last dimension runs fastest
+	Shape []int // row-major: the last dimension varies fastest
 	Bytes int64 // uncompressed
 	File  string
 }
 
-// Elements is the number of numbers in the tensor.
+// Elements returns the number of numbers in the tensor.
 func (i Info) Elements() int64 {
 	n := int64(1)
 	for _, d := range i.Shape {
@@ -69,7 +69,7 @@ func (i Info) Elements() int64 {
 	return n
 }
 
-// Open opens the model at path: a folder, or a .gguf file. No weights are read yet.
+// Open opens the model at path, which is a folder or a .gguf file. It does not read weights yet.
 func Open(path string) (*Checkpoint, error) {
 	c, err := open(path)
 	if err != nil {
@@ -91,23 +91,22 @@ func open(path string) (*Checkpoint, error) {
 	return c, nil
 }
 
-// Path is what was opened.
+// Path returns the path that was opened.
 func (c *Checkpoint) Path() string { return c.path }
 
-// Form tells how the model is stored.
+// Form returns the form in which the model is stored.
 func (c *Checkpoint) Form() Form { return c.form }
 
-// Keys gives the values of config.json, or nil for a GGUF, which has [Checkpoint.Metadata].
+// Keys returns the values of config.json, or nil for a GGUF, which has [Checkpoint.Metadata].
 func (c *Checkpoint) Keys() Keys { return c.keys }
 
-// ConfigJSON gives the text of config.json, or nil for a GGUF.
+// ConfigJSON returns the text of config.json, or nil for a GGUF.
 func (c *Checkpoint) ConfigJSON() []byte { return slices.Clone(c.text) }
 
-// Metadata gives the metadata of a GGUF, of the first file where there are several, or nil for the other
-// forms.
+// Metadata returns the metadata of a GGUF (of the first file if it is split), or nil for the other forms.
 func (c *Checkpoint) Metadata() *gguf.Metadata { return c.metadata }
 
-// Names lists the stored tensors in the order of the files.
+// Names returns the names of the stored tensors, in the order of the files.
 func (c *Checkpoint) Names() []string {
 	names := make([]string, len(c.infos))
 	for i := range c.infos {
@@ -116,10 +115,10 @@ func (c *Checkpoint) Names() []string {
 	return names
 }
 
-// Infos describes the stored tensors in the order of the files.
+// Infos returns the descriptions of the stored tensors, in the order of the files.
 func (c *Checkpoint) Infos() []Info { return slices.Clone(c.infos) }
 
-// Info describes the tensor called name, and tells whether there is one. It reads nothing.
+// Info returns the description of the tensor called name, and reports whether it exists. It reads nothing.
 func (c *Checkpoint) Info(name string) (Info, bool) {
 	i, ok := c.index[name]
 	if !ok {
@@ -128,17 +127,17 @@ func (c *Checkpoint) Info(name string) (Info, bool) {
 	return c.infos[i], true
 }
 
-// Has tells whether there is a tensor called name.
+// Has reports whether there is a tensor called name.
 func (c *Checkpoint) Has(name string) bool {
 	_, ok := c.index[name]
 	return ok
 }
 
-// Tensor gives the tensor called name, as the file calls it and in the file's layout. It refuses types that
-// do not widen to float32 exactly; see [Info.CheckType].
+// Tensor returns the tensor called name, under the file's name for it and in the file's layout. It returns an
+// error for types that do not widen to float32 exactly; see [Info.CheckType].
 func (c *Checkpoint) Tensor(name string) (View, error) { return c.tensor(name, Info.CheckType) }
 
-// Raw gives the tensor called name whatever its type is: [View.Bytes] are those of the file.
+// Raw returns the tensor called name, whatever its type: [View.Bytes] are those of the file.
 func (c *Checkpoint) Raw(name string) (View, error) {
 	return c.tensor(name, func(Info) error { return nil })
 }
@@ -146,7 +145,8 @@ func (c *Checkpoint) Raw(name string) (View, error) {
 func (c *Checkpoint) tensor(name string, check func(Info) error) (View, error) {
 	info, ok := c.Info(name)
 	if !ok {
-		return View{}, fmt.Errorf("checkpoint %s: %w", c.path, fault(ErrTensor, "no tensor is called %q", name))
+		return View{},
+			fmt.Errorf("checkpoint %s: %w", c.path, fault(ErrTensor, "no tensor is called %q", name))
 	}
 	err := check(info)
 	if err != nil {
@@ -159,9 +159,9 @@ func (c *Checkpoint) tensor(name string, check func(Info) error) (View, error) {
 	return v, nil
 }
 
-// Parameters counts the numbers in all tensors of the types that [Checkpoint.Tensor] gives. Buffers of these
-// types, such as the causal masks in the official GPT-2 files, are among them: who knows the architecture
-// knows better.
+// Parameters counts the numbers in all tensors of the types that [Checkpoint.Tensor] returns. The count
+// includes buffers of these types, such as the causal masks in the official GPT-2 files; a caller that knows
+// the architecture can be more precise.
 func (c *Checkpoint) Parameters() int64 {
 	var n int64
 	for _, i := range c.infos {
@@ -172,11 +172,11 @@ func (c *Checkpoint) Parameters() int64 {
 	return n
 }
 
-// Files names the weight files, in the order in which [Checkpoint.SHA256] reads them.
+// Files returns the names of the weight files, in the order in which [Checkpoint.SHA256] reads them.
 func (c *Checkpoint) Files() []string { return slices.Clone(c.files) }
 
-// SHA256 is the digest of the weight files, in hexadecimal: of the single file, or of all shards in the
-// order of their names, one after the other. It is computed at the first call, which reads every byte.
+// SHA256 returns the digest of the weight files, in hexadecimal: of the single file, or of all shards
+// concatenated in the order of their names. The first call computes it and reads every byte.
 func (c *Checkpoint) SHA256() (string, error) { return c.sha() }
 
 func (c *Checkpoint) hash() (string, error) {
@@ -186,9 +186,9 @@ func (c *Checkpoint) hash() (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("checkpoint %s: hash: %w", c.path, err)
 		}
-		const strip = 4 << 20 // bytes that stay in memory together
+		const strip = 4 << 20 // bytes that are in memory at a time
 		for part := range slices.Chunk(data, strip) {
-			h.Write(part) // never fails
+			h.Write(part) // never returns an error
 			releasePages(part)
 		}
 		if err := unmap(); err != nil {
@@ -198,10 +198,10 @@ func (c *Checkpoint) hash() (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// Close unmaps the files. Views must not be used after it.
+// Close unmaps the files. Views must not be used afterwards.
 func (c *Checkpoint) Close() error { return c.close() }
 
-// present gives those of names that exist in dir.
+// present returns those of names that exist in dir.
 func present(dir string, names ...string) []string {
 	return slices.DeleteFunc(names, func(name string) bool {
 		_, err := os.Stat(filepath.Join(dir, name))

@@ -76,7 +76,7 @@ func TestOpenOracle(t *testing.T) {
 	}
 }
 
-// Tensors are the same whatever files they lie in, and files of other kinds do not count.
+// Tensors do not depend on how they are split into files, and other files are ignored.
 func TestFolders(t *testing.T) {
 	t.Parallel()
 	list, config := tensors(t)
@@ -172,8 +172,8 @@ func TestLens(t *testing.T) {
 	}
 }
 
-// What float32 does not hold exactly is refused by the name of the tensor and of the type, and can be had as
-// bytes.
+// Numbers that float32 cannot hold exactly are refused, with the names of the tensor and the type. They can
+// still be read as bytes.
 func TestTypesRefused(t *testing.T) {
 	t.Parallel()
 	for dtype, reason := range map[string]string{"F64": "round", "F8_E4M3": "scales", "F8_E5M2": "scales", "U8": "want F32", "I64": "want F32", "BOOL": "want F32", "C64": "want F32"} {
@@ -253,8 +253,8 @@ func TestCheckFinite(t *testing.T) {
 	}
 }
 
-// Every 16-bit pattern, and as the upper half of 32 bits with and without lower ones, at every place of a
-// word and in the odd numbers at the end, is judged as its value is.
+// Every 16-bit pattern is judged by its value: alone, as the upper half of 32 bits with and without lower
+// ones, at every place in a word, and among the odd numbers at the end.
 func TestCheckFiniteOfEveryPattern(t *testing.T) {
 	t.Parallel()
 	for _, dtype := range []checkpoint.DType{checkpoint.F16, checkpoint.BF16, checkpoint.F32} {
@@ -286,7 +286,7 @@ func TestCheckFiniteOfEveryPattern(t *testing.T) {
 	}
 }
 
-// What is released can be read again, and its neighbours are not touched.
+// Released pages can be read again, and neighbouring pages are not touched.
 func TestRelease(t *testing.T) {
 	t.Parallel()
 	c := fixture(t)

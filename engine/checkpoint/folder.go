@@ -1,11 +1,14 @@
 package checkpoint
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 
+	"ducklens/internal/advice"
 	"ducklens/internal/regular"
 )
 
@@ -24,6 +27,10 @@ func (c *Checkpoint) openFiles() error {
 	info, err := os.Stat(c.path)
 	switch {
 	case err != nil:
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			err = path.Err // the caller names the path
+		}
 		return fault(ErrNoCheckpoint, "%w", err)
 	case info.IsDir():
 		c.folder = c.path
@@ -33,14 +40,14 @@ func (c *Checkpoint) openFiles() error {
 		return fault(ErrNoCheckpoint, "%w", err)
 	}
 	if !isGGUF(c.path) {
-		return WithHint("give the folder that holds config.json, not a file in it",
-			fault(ErrNoCheckpoint, "neither a folder nor a .gguf file"))
+		return advice.Add(fault(ErrNoCheckpoint, "neither a folder nor a .gguf file"),
+			"give the folder that holds config.json, not a file in it")
 	}
 	c.folder = filepath.Dir(c.path)
 	return c.openGGUF(filepath.Base(c.path))
 }
 
-// openFolder opens the form of the weights that the folder holds. Other files in it do not count.
+// openFolder opens the weights in the folder, in whichever form they are. It ignores other files.
 func (c *Checkpoint) openFolder() (err error) {
 	found := present(c.folder, singleFile, indexFile, lensFile)
 	both := slices.Equal(found, []string{singleFile, indexFile})
@@ -58,8 +65,8 @@ func (c *Checkpoint) openFolder() (err error) {
 		}
 		return c.openGGUF(model)
 	case len(found) > 1:
-		return WithHint("keep one form of the weights in a folder",
-			fault(ErrNoCheckpoint, "both %s and %s, want one of them", found[0], found[1]))
+		return advice.Add(fault(ErrNoCheckpoint, "both %s and %s, want one of them", found[0], found[1]),
+			"keep one form of the weights in a folder")
 	}
 	if c.keys, c.text, err = readKeys(filepath.Join(c.folder, configFile)); err != nil {
 		return err
@@ -70,7 +77,7 @@ func (c *Checkpoint) openFolder() (err error) {
 	return c.openHub(found[0])
 }
 
-// isIndexOf tells whether an index knows no file but this one.
+// isIndexOf reports whether an index names no file but this one.
 func isIndexOf(index, file string) bool {
 	shardOf, err := readIndex(index)
 	for _, shard := range shardOf {
@@ -81,23 +88,28 @@ func isIndexOf(index, file string) bool {
 	return err == nil
 }
 
-// noWeights says what is there in place of weights that are read.
+// noWeights returns an error that says what the folder has instead of weights that can be read.
 func noWeights(dir string) error {
 	err := fault(ErrNoCheckpoint, "no %s, %s, %s or .gguf file", singleFile, indexFile, lensFile)
-	others := present(dir, adapterFile, "adapter_model.bin", "pytorch_model.bin", "pytorch_model.bin.index.json",
+	others := present(dir, adapterFile, "adapter_model.bin", "pytorch_model.bin",
+		"pytorch_model.bin.index.json",
 		mistralFile)
 	if len(others) == 0 {
-		return err
+		return advice.Add(err, "point at a folder with config.json and model.safetensors, as the Hugging Face hub "+
+			"has them, or at a .gguf file")
 	}
 	err = fmt.Errorf("%w, but %s", err, others[0])
 	switch others[0] {
 	case adapterFile, "adapter_model.bin":
-		return WithHint("an adapter holds the changes to a model and not the model: merge it into its base model "+
-			"(peft: merge_and_unload) and save that", err)
+		return advice.Add(err,
+			"an adapter holds the changes to a model and not the model: merge it into its base model "+
+				"(peft: merge_and_unload) and save that")
 	case mistralFile:
-		return WithHint("consolidated.safetensors has Mistral's own names: take the files with Hugging Face's "+
-			"(model.safetensors, config.json) from the same place", err)
+		return advice.Add(err,
+			"consolidated.safetensors has Mistral's own names: take the files with Hugging Face's "+
+				"(model.safetensors, config.json) from the same place")
 	}
-	return WithHint("pytorch_model.bin is a pickle, which can run code when it is opened; save the model as "+
-		"safetensors instead", err)
+	return advice.Add(err,
+		"pytorch_model.bin is a pickle, which can run code when it is opened; save the model as "+
+			"safetensors instead")
 }

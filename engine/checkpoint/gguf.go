@@ -11,15 +11,16 @@ import (
 	"strings"
 
 	"ducklens/engine/checkpoint/gguf"
+	"ducklens/internal/advice"
 	"ducklens/internal/regular"
 )
 
-// splitName is how llama.cpp names the parts of a model.
+// splitName matches the names that llama.cpp gives to the parts of a split model.
 var splitName = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})\.gguf$`)
 
 const maxParts = 1024
 
-// openGGUF opens a file of llama.cpp's, and those that it is split into.
+// openGGUF opens a GGUF file, and the others if it is split.
 func (c *Checkpoint) openGGUF(file string) error {
 	parts, err := partsOf(file)
 	if err != nil {
@@ -34,7 +35,7 @@ func (c *Checkpoint) openGGUF(file string) error {
 	return nil
 }
 
-// partsOf gives the names of the files that the model consists of.
+// partsOf returns the names of the files that the model consists of.
 func partsOf(file string) ([]string, error) {
 	found := splitName.FindStringSubmatch(file)
 	if found == nil {
@@ -65,10 +66,10 @@ func (c *Checkpoint) loadGGUF(m *mapped) error {
 		}
 		switch {
 		case errors.Is(err, gguf.ErrUnsupported):
-			return WithHint("most models are published in several types: take one that is read",
-				fault(ErrUnsupported, "%s: %w", file, err))
+			return advice.Add(fault(ErrUnsupported, "%s: %w", file, err),
+				"most models are published in several types: take one that is read")
 		case err != nil:
-			return fault(ErrFormat, "%s: %w", file, err)
+			return advice.Add(fault(ErrFormat, "%s: %w", file, err), "download or copy the file again")
 		}
 		if i == 0 {
 			c.metadata = f.Metadata
@@ -83,17 +84,18 @@ func (c *Checkpoint) loadGGUF(m *mapped) error {
 	}
 	const total = "split.tensors.count"
 	if want, ok := c.metadata.Number(total); ok && len(c.files) > 1 && want != int64(len(c.infos)) {
-		return fault(ErrFormat, "%d tensors in %d files, want %d, as %s says", len(c.infos), len(c.files), want, total)
+		return fault(ErrFormat, "%d tensors in %d files, want %d, as %s says", len(c.infos), len(c.files),
+			want, total)
 	}
 	return nil
 }
 
-// checkPart holds what a file says about its place among others against its name.
+// checkPart compares what a file says about its place among others with its name.
 func checkPart(m *gguf.Metadata, part, parts int) error {
 	if n, ok := m.Number("split.count"); ok && n != int64(parts) && n > 1 {
-		return WithHint("keep the files in one folder, under the names that they were published with "+
-			"(NAME-00001-of-00003.gguf and so on)",
-			fmt.Errorf("split.count is %d, and the name makes it %d", n, parts))
+		return advice.Add(fmt.Errorf("split.count is %d, and the name makes it %d", n, parts),
+			"keep the files in one folder, under the names that they were published with "+
+				"(NAME-00001-of-00003.gguf and so on)")
 	}
 	if n, ok := m.Number("split.no"); ok && n != int64(part) {
 		return fmt.Errorf("split.no is %d, want %d for part %d", n, part, part+1)
@@ -101,8 +103,8 @@ func checkPart(m *gguf.Metadata, part, parts int) error {
 	return nil
 }
 
-// ggufIn gives the model in a folder that holds nothing else that is read: the name of its file, or of the
-// first of its parts. It is empty where there is none.
+// ggufIn returns the path of the model in a folder that holds nothing else that can be read: its file, or the
+// first of its parts. It returns "" if there is none.
 func ggufIn(dir string) (string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -127,12 +129,13 @@ func ggufIn(dir string) (string, error) {
 	case 1:
 		return models[0], nil
 	}
-	return "", WithHint("name the file",
-		fault(ErrNoCheckpoint, "%d GGUF models in the folder: %s", len(models), SomeOf(models)))
+	return "",
+		advice.Add(fault(ErrNoCheckpoint, "%d GGUF models in the folder: %s", len(models), SomeOf(models)),
+			"name the file")
 }
 
-// isGGUF tells whether the file at path is one of llama.cpp's, by its name or, where that says nothing, by
-// its first bytes.
+// isGGUF reports whether the file at path is a GGUF, by its name or, if that does not say, by its first
+// bytes.
 func isGGUF(path string) bool {
 	if filepath.Ext(path) == ".gguf" {
 		return true

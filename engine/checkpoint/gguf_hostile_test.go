@@ -11,7 +11,7 @@ import (
 	"ducklens/engine/checkpoint/gguf/gguftest"
 )
 
-// hostileGGUF makes one file for each way in which a GGUF can lie.
+// hostileGGUF makes a file for each kind of inconsistency in a GGUF file.
 func hostileGGUF() []damaged {
 	format, unsupported := checkpoint.ErrFormat, checkpoint.ErrUnsupported
 	var cases []damaged
@@ -102,7 +102,7 @@ func hostileGGUF() []damaged {
 	return append(cases, hostileParts()...)
 }
 
-// hostileParts makes split files that do not belong together.
+// hostileParts makes parts of split files that do not belong together.
 func hostileParts() []damaged {
 	var cases []damaged
 	add := func(name string, folder files, kind error, text ...string) {

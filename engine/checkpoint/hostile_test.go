@@ -16,7 +16,7 @@ import (
 	"ducklens/engine/checkpoint"
 )
 
-// damaged is a folder that has to be refused: with which error, and what its text has to name.
+// damaged is a folder that must be refused, with the error and a text that it must contain.
 type damaged struct {
 	name   string
 	folder files
@@ -27,7 +27,7 @@ type damaged struct {
 // one writes a file of a single tensor with the given entry.
 func one(entry string, data int) []byte { return raw("{"+entry+"}", make([]byte, data)) }
 
-// hostileSafetensors makes one file for each way in which a weight file can lie.
+// hostileSafetensors makes a file for each kind of inconsistency in a weight file.
 func hostileSafetensors(tb testing.TB) []damaged {
 	list, config := tensors(tb)
 	good := safetensors(list)
@@ -132,7 +132,7 @@ func hostileLens(tb testing.TB) []damaged {
 	add("npz header of 4 GB", with(ln, []byte("\x93NUMPY\x02\x00\xff\xff\xff\xff{}")), format, "4294967295")
 	add("npz header empty", with(ln, []byte("\x93NUMPY\x01\x00\x00\x00")), format, "header")
 	add("npz version 9", with(ln, []byte("\x93NUMPY\x09\x00\x00\x00")), format, "version 9")
-	// The library behind would read these as something else, or panic.
+	// The library would misread these, or panic.
 	add("npz header without comma", with(ln, header("{'descr': '<f4', 'fortran_order': False, 'shape': (32,)}")), format, "as numpy writes it")
 	add("npz header in another order", with(ln, header("{'shape': (32,), 'descr': '<f4', 'fortran_order': False, }")), format, "header")
 	add("npz header with more keys", with(ln, header("{'descr': '<f4', 'fortran_order': False, 'shape': (32,), 'evil': 1, }")), format, "header")
@@ -187,7 +187,7 @@ func hostileConfigs(tb testing.TB) []damaged {
 	return cases
 }
 
-// Every damaged folder gives its error, without a panic and without much memory.
+// Every damaged folder gives the expected error, without a panic and without much memory.
 func TestHostile(t *testing.T) {
 	cases := slices.Concat(hostileSafetensors(t), hostileLens(t), hostileConfigs(t), hostileGGUF())
 	for _, d := range cases {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"ducklens/engine/internal/jsonfault"
+	"ducklens/internal/advice"
 	"ducklens/internal/regular"
 )
 
@@ -21,13 +22,13 @@ const (
 	maxShards     = 1024
 )
 
-// mapped are tensors in files that lie in memory.
+// mapped holds tensors of memory-mapped files.
 type mapped struct {
 	data  map[string][]byte // by name
 	unmap []func() error
 }
 
-// file maps a file that stays until the weights are closed.
+// file maps a file until the weights are closed.
 func (m *mapped) file(path string) ([]byte, error) {
 	data, unmap, err := mapFile(path)
 	if err != nil {
@@ -35,8 +36,10 @@ func (m *mapped) file(path string) ([]byte, error) {
 	}
 	m.unmap = append(m.unmap, unmap)
 	if bytes.HasPrefix(data, []byte("version https://git-lfs")) {
-		return nil, WithHint("fetch the files themselves: git lfs pull",
-			fault(ErrFormat, "%s is a pointer to a file that Git LFS keeps, not the file", filepath.Base(path)))
+		return nil,
+			advice.Add(fault(ErrFormat, "%s is a pointer to a file that Git LFS keeps, not the file",
+				filepath.Base(path)),
+				"fetch the files themselves: git lfs pull")
 	}
 	return data, nil
 }
@@ -73,7 +76,7 @@ func (c *Checkpoint) openHub(file string) error {
 	return nil
 }
 
-// readIndex reads which shard holds which tensor.
+// readIndex reads which shard has which tensor.
 func readIndex(path string) (map[string]string, error) {
 	f, err := regular.Open(path)
 	if err != nil {
@@ -98,9 +101,11 @@ func readIndex(path string) (map[string]string, error) {
 	}
 	shards := map[string]bool{}
 	for tensor, file := range index.WeightMap {
-		// A shard lies beside its index: a path, even a harmless one, is not followed.
+		// A shard is in the folder of its index. A path is not followed, even a harmless one.
 		if file != filepath.Base(file) || !filepath.IsLocal(file) || strings.ContainsAny(file, `/\`) {
-			return nil, fault(ErrFormat, "tensor %q lies in file %q, want the name of a file in the same folder", tensor, file)
+			return nil,
+				fault(ErrFormat, "tensor %q lies in file %q, want the name of a file in the same folder",
+					tensor, file)
 		}
 		shards[file] = true
 	}
@@ -125,7 +130,8 @@ func (c *Checkpoint) loadHub(m *mapped, shardOf map[string]string) error {
 		for _, e := range entries {
 			if shardOf != nil {
 				if want, ok := shardOf[e.name]; !ok || want != file {
-					return fault(ErrTensor, "%s holds tensor %q, which the index places in %q", file, e.name, want)
+					return fault(ErrTensor, "%s holds tensor %q, which the index places in %q", file, e.name,
+						want)
 				}
 				delete(unlisted, e.name)
 			}

@@ -7,20 +7,22 @@ import (
 	"os"
 
 	"ducklens/engine/internal/jsonfault"
+	"ducklens/internal/advice"
 	"ducklens/internal/regular"
 )
 
 const maxConfigBytes = 1 << 20
 
-// Keys is a configuration: the values of config.json by key, as they are written there. Of a key that is
-// there twice, the last value counts. Python's NaN, Infinity and -Infinity, which are no JSON, are the texts
-// "NaN", "Infinity" and "-Infinity" here.
+// Keys is a configuration: the values of config.json by key, as they are written. If a key is repeated, the
+// last value counts. Python's NaN, Infinity and -Infinity, which are not JSON, become the strings "NaN",
+// "Infinity" and "-Infinity".
 type Keys map[string]json.RawMessage
 
-// ParseKeys reads the text of a config.json.
+// ParseKeys parses the text of a config.json.
 func ParseKeys(text []byte) (Keys, error) {
 	if len(text) > maxConfigBytes {
-		return nil, fault(ErrConfig, "%s has %d bytes, want at most %d", configFile, len(text), maxConfigBytes)
+		return nil,
+			fault(ErrConfig, "%s has %d bytes, want at most %d", configFile, len(text), maxConfigBytes)
 	}
 	var keys Keys
 	if err := json.Unmarshal(quoteNumbers(text), &keys); err != nil {
@@ -32,13 +34,14 @@ func ParseKeys(text []byte) (Keys, error) {
 	return keys, nil
 }
 
-// quoteNumbers makes texts of the numbers that Python writes and JSON does not know. Inside texts it finds none.
+// quoteNumbers makes strings of the numbers that Python writes and JSON does not have. It leaves strings
+// alone.
 func quoteNumbers(text []byte) []byte {
 	out := make([]byte, 0, len(text)+64)
 	inText := false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
-		case inText && c == '\\' && i+1 < len(text): // what follows does not end the text
+		case inText && c == '\\' && i+1 < len(text): // the next character does not end the string
 			out = append(out, c)
 			i++
 		case c == '"':
@@ -55,7 +58,7 @@ func quoteNumbers(text []byte) []byte {
 	return out
 }
 
-// pythonNumber gives that one of Python's numbers that text begins with, or nothing.
+// pythonNumber returns the one of Python's numbers that text begins with, or "".
 func pythonNumber(text []byte) string {
 	for _, name := range []string{"NaN", "Infinity", "-Infinity"} {
 		if len(text) >= len(name) && string(text[:len(name)]) == name {
@@ -68,9 +71,9 @@ func pythonNumber(text []byte) string {
 func readKeys(path string) (Keys, []byte, error) {
 	f, err := regular.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, WithHint("point at a folder with config.json and model.safetensors, as the Hugging Face hub "+
-			"has them, or at a .gguf file",
-			fault(ErrNoCheckpoint, "no %s: %w", configFile, err))
+		return nil, nil, advice.Add(fault(ErrNoCheckpoint, "no %s", configFile),
+			"point at a folder with config.json and model.safetensors, as the Hugging Face hub "+
+				"has them, or at a .gguf file")
 	}
 	if err != nil {
 		return nil, nil, fault(ErrConfig, "%w", err)

@@ -6,7 +6,7 @@ import (
 	"ducklens/engine/internal/npy"
 )
 
-// archive are tensors in an .npz file, which are decompressed when they are asked for.
+// archive holds tensors of an .npz file, which are decompressed when they are asked for.
 type archive struct{ *npy.Archive }
 
 // openLens opens the arrays of a TransformerLens state dict.
@@ -23,14 +23,14 @@ func (c *Checkpoint) openLens() error {
 	return nil
 }
 
-// lensDType spells NumPy's name of a type as safetensors does.
+// lensDType returns the safetensors name of a NumPy type.
 func lensDType(numpy string) DType {
 	known := map[string]DType{
 		"|b1": "BOOL", "|u1": "U8", "<u2": "U16", "<u4": "U32", "<u8": "U64",
 		"|i1": "I8", "<i2": "I16", "<i4": "I32", "<i8": "I64",
 		"<f2": F16, "<f4": F32, "<f8": "F64",
 	}
-	return known[numpy] // npy reads no others
+	return known[numpy] // npy reads no other types
 }
 
 func (a archive) read(i Info) (View, error) {

@@ -8,7 +8,7 @@ import (
 	"ducklens/internal/regular"
 )
 
-// mapFile reads a regular file into memory, where the platform has no mmap that we use.
+// mapFile reads a regular file into memory, on platforms on which we do not use mmap.
 func mapFile(path string) ([]byte, func() error, error) {
 	f, err := regular.Open(path)
 	if err != nil {
@@ -19,5 +19,5 @@ func mapFile(path string) ([]byte, func() error, error) {
 	return data, func() error { return nil }, err
 }
 
-// releasePages has nothing to give back: the file was read into memory.
+// releasePages does nothing, as the file was read into memory.
 func releasePages([]byte) {}

@@ -12,7 +12,7 @@ import (
 	"ducklens/internal/regular"
 )
 
-// mapFile maps a regular file read-only. The function it returns unmaps it.
+// mapFile maps a regular file read-only. The returned function unmaps it.
 func mapFile(path string) ([]byte, func() error, error) {
 	f, err := regular.Open(path)
 	if err != nil {
@@ -37,7 +37,7 @@ func mapFile(path string) ([]byte, func() error, error) {
 	return data, func() error { return unix.Munmap(data) }, nil
 }
 
-// releasePages gives back the whole pages of a part of a mapping. That a system does not care is no fault.
+// releasePages releases the whole pages of a part of a mapping. Errors are ignored: releasing is only a hint.
 func releasePages(part []byte) {
 	page := os.Getpagesize()
 	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(part))) % uintptr(page))

@@ -2,9 +2,9 @@ package checkpoint
 
 import "slices"
 
-// MXFP4 gives part i of a tensor of four-bit numbers as gpt-oss's safetensors have it, apart from their
-// exponents: blocks [parts, rows, n, 16] and scales [parts, rows, n], both U8. Byte j of a block holds
-// numbers 2j, in its lower half, and 2j + 1. The view is a copy, [rows, 32 n] in the layout of a GGUF.
+// MXFP4 returns part i of a tensor of four-bit numbers that is stored, as in gpt-oss's safetensors, apart
+// from its exponents: blocks [parts, rows, n, 16] and scales [parts, rows, n], both U8. Byte j of a block
+// holds numbers 2j, in its lower half, and 2j + 1. The view is a copy, [rows, 32 n] in the layout of a GGUF.
 func (c *Checkpoint) MXFP4(blocks, scales string, i int) (View, error) {
 	b, err := c.Raw(blocks)
 	if err != nil {
@@ -38,8 +38,8 @@ func checkMXFP4(b, s View) error {
 	return nil
 }
 
-// repack puts each exponent before its 16 bytes, of which byte j then holds numbers j, in its lower half, and
-// 16 + j.
+// repack puts each exponent in front of its 16 bytes. Byte j of these then holds numbers j, in its lower
+// half, and 16 + j.
 func repack(blocks, scales []byte) []byte {
 	out := make([]byte, 0, 17*len(scales))
 	number := func(block []byte, i int) byte { return block[i/2] >> (4 * (i % 2)) & 0xf }

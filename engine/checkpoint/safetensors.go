@@ -28,13 +28,12 @@ type entry struct {
 	begin, end uint64 // in the data, which follows the header
 }
 
-// parseSafetensors reads the header of a safetensors file and gives its tensors in the order of their
-// data, and the data. The format: 8 bytes little-endian length n, n bytes of JSON, then the data, which
-// the tensors cover from end to end without a gap or an overlap
-// (huggingface/safetensors:README.md, "Format").
+// parseSafetensors reads the header of a safetensors file. It returns the tensors in the order of their data,
+// and the data. The format is an 8-byte little-endian length n, n bytes of JSON, and the data, which the
+// tensors cover from end to end without gaps or overlaps (huggingface/safetensors:README.md, "Format").
 //
-// The parser is ours rather than nlpodyssey/safetensors because that one lets the last of several tensors
-// of one name win, accepts headers of 100 MB, and its errors do not say what was found and what was wanted.
+// We do not use nlpodyssey/safetensors because it lets the last of several tensors with the same name win,
+// accepts headers of 100 MB, and has errors that do not say what was found and what was wanted.
 func parseSafetensors(file []byte) ([]entry, []byte, error) {
 	if len(file) < 8 {
 		return nil, nil, fault(ErrFormat, "the file has %d bytes, want at least 8", len(file))
@@ -83,21 +82,28 @@ func checkOffsets(entries []entry, size uint64) error {
 		for _, d := range e.shape {
 			hi, lo := bits.Mul64(want, uint64(d))
 			if hi != 0 || lo > 1<<62 {
-				return fault(ErrFormat, "tensor %q of type %s and shape %v is larger than any file", e.name, e.dtype, e.shape)
+				return fault(ErrFormat, "tensor %q of type %s and shape %v is larger than any file", e.name,
+					e.dtype, e.shape)
 			}
 			want = lo
 		}
 		switch {
 		case e.end < e.begin:
-			return fault(ErrFormat, "tensor %q ends at byte %d, before it begins at %d", e.name, e.end, e.begin)
+			return fault(ErrFormat, "tensor %q ends at byte %d, before it begins at %d", e.name, e.end,
+				e.begin)
 		case e.end > size:
-			return fault(ErrFormat, "tensor %q ends at byte %d of the data, which has %d (truncated file?)", e.name, e.end, size)
+			return fault(ErrFormat, "tensor %q ends at byte %d of the data, which has %d (truncated file?)",
+				e.name, e.end, size)
 		case e.end-e.begin != want:
-			return fault(ErrFormat, "tensor %q has %d bytes, want %d for type %s and shape %v", e.name, e.end-e.begin, want, e.dtype, e.shape)
+			return fault(ErrFormat, "tensor %q has %d bytes, want %d for type %s and shape %v", e.name,
+				e.end-e.begin, want, e.dtype, e.shape)
 		case e.begin < at:
-			return fault(ErrFormat, "tensor %q begins at byte %d, inside the tensor before it, which ends at %d", e.name, e.begin, at)
+			return fault(ErrFormat,
+				"tensor %q begins at byte %d, inside the tensor before it, which ends at %d", e.name, e.begin,
+				at)
 		case e.begin > at:
-			return fault(ErrFormat, "tensor %q begins at byte %d, want %d, the end of the tensor before it", e.name, e.begin, at)
+			return fault(ErrFormat, "tensor %q begins at byte %d, want %d, the end of the tensor before it",
+				e.name, e.begin, at)
 		}
 		at = e.end
 	}
@@ -107,8 +113,8 @@ func checkOffsets(entries []entry, size uint64) error {
 	return nil
 }
 
-// parseHeader reads the JSON of a header: an object of tensors by name, each with dtype, shape and
-// data_offsets and nothing else, and under __metadata__ an object of strings, which is ignored.
+// parseHeader parses the JSON of a header: an object of tensors by name, each with exactly dtype, shape and
+// data_offsets, and an object of strings under __metadata__, which is ignored.
 func parseHeader(text []byte) ([]entry, error) {
 	d := headerDecoder{json.NewDecoder(bytes.NewReader(text))}
 	d.UseNumber()
@@ -151,7 +157,7 @@ func parseHeader(text []byte) ([]entry, error) {
 	return entries, nil
 }
 
-// headerDecoder takes the tokens of a header one by one, so that repeated and unknown keys are seen.
+// headerDecoder reads the tokens of a header one by one, so that repeated and unknown keys are noticed.
 type headerDecoder struct{ *json.Decoder }
 
 func (d headerDecoder) delim(want json.Delim) error {

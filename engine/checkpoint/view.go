@@ -8,24 +8,26 @@ import (
 	"unsafe"
 
 	"ducklens/engine/checkpoint/gguf"
+	"ducklens/internal/advice"
 )
 
 // DType is the type of a stored number, spelt as in safetensors headers ("F32", "F16", "BF16", "U8", ...) or,
-// for the types that store a block of numbers together, as llama.cpp does ("Q4_1", "Q6_K", ...).
+// for types that store numbers in blocks, as in llama.cpp ("Q4_1", "Q6_K", ...).
 type DType string
 
-// The types that parameters may have, beside those of blocks. They widen to float32 without rounding.
+// The types that parameters may have, besides block types. They widen to float32 without rounding.
 const (
 	F32  DType = "F32"
 	F16  DType = "F16"
 	BF16 DType = "BF16"
 )
 
-// F64 is the type of numbers that were computed in float64: no parameter has it, see [File].
+// F64 is the type of numbers that were computed in float64. No parameter has it; see [File].
 const F64 DType = "F64"
 
-// size is the bytes of one number, or 0 for an unknown type. Types other than the three above are
-// known so that tensors that are no parameters, such as attention masks, can be skipped or read as bytes.
+// size returns the size of one number in bytes, or 0 for an unknown type. Types other than the three above
+// are known so that tensors that are not parameters, such as attention masks, can be skipped or read as
+// bytes.
 func (t DType) size() uint64 {
 	switch t {
 	case "BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E5M2FNUZ", "F8_E4M3FNUZ":
@@ -40,37 +42,39 @@ func (t DType) size() uint64 {
 	return 0
 }
 
-// CheckType refuses a tensor whose numbers do not widen to float32 exactly.
+// CheckType returns an error for a tensor whose numbers do not widen to float32 exactly.
 func (i Info) CheckType() error {
 	_, blocks := gguf.Blocks(string(i.DType))
 	switch t := i.DType; {
 	case blocks || t == F32 || t == F16 || t == BF16:
 		return nil
 	case t == "F64":
-		return WithHint("save the model in float32",
-			fault(ErrUnsupported, "tensor %q has type F64, which float32 would round; want F32, F16 or BF16", i.Name))
+		return advice.Add(fault(ErrUnsupported,
+			"tensor %q has type F64, which float32 would round; want F32, F16 or BF16", i.Name),
+			"save the model in float32")
 	case strings.HasPrefix(string(t), "F8_"):
-		return WithHint("save the model in BF16 or float32, or take the published version that is not in 8 bits",
-			fault(ErrUnsupported, "tensor %q has type %s, whose numbers mean something only with scales that lie "+
-				"elsewhere; want F32, F16 or BF16", i.Name, t))
+		return advice.Add(fault(ErrUnsupported,
+			"tensor %q has type %s, whose numbers mean something only with scales that lie "+
+				"elsewhere; want F32, F16 or BF16", i.Name, t),
+			"save the model in BF16 or float32, or take the published version that is not in 8 bits")
 	}
 	return fault(ErrUnsupported, "tensor %q has type %s, want F32, F16 or BF16", i.Name, i.DType)
 }
 
-// View is one tensor, in C order. Its bytes may belong to a memory-mapped file: they are read-only and
-// valid until the checkpoint is closed.
+// View is one tensor, in C order. Its bytes may belong to a memory-mapped file: they are read-only and valid
+// until the checkpoint is closed.
 type View struct {
-	Name  string // as the file has it
+	Name  string // its name in the file
 	DType DType  // of the bytes
 	Shape []int
 	data  []byte // little endian
 	file  bool   // data is a part of a mapped file
 }
 
-// Bytes gives the stored bytes, little endian. They must not be written to.
+// Bytes returns the stored bytes, little endian. They must not be written to.
 func (v View) Bytes() []byte { return v.data }
 
-// Len is the number of elements.
+// Len returns the number of elements.
 func (v View) Len() int {
 	n := 1
 	for _, d := range v.Shape {
@@ -79,8 +83,8 @@ func (v View) Len() int {
 	return n
 }
 
-// Rows is the part of a matrix with rows [from, to), and of an array of more dimensions the part with these
-// places along the first; nothing is copied.
+// Rows returns rows [from, to) of a matrix, or the same range of the first dimension of any array, without
+// copying.
 func (v View) Rows(from, to int) View {
 	if len(v.Shape) < 2 || from < 0 || to < from || to > v.Shape[0] {
 		panic(fmt.Sprintf("checkpoint: rows [%d, %d) of tensor %q of shape %v", from, to, v.Name, v.Shape))
@@ -96,8 +100,8 @@ func (v View) Rows(from, to int) View {
 // Float is the type that stored numbers are widened to.
 type Float interface{ float32 | float64 }
 
-// Values gives all elements of v, widened exactly. The slice is the caller's own, except that a float32
-// tensor asked for as float32 is not copied where its alignment allows: treat the result as read-only.
+// Values returns all elements of v, widened exactly. The slice is the caller's, except that a float32 tensor
+// is not copied to float32 if its alignment allows that: treat the result as read-only.
 func Values[T Float](v View) []T {
 	if f, ok := any(v.float32s()).([]T); ok && f != nil {
 		return f
@@ -107,8 +111,8 @@ func Values[T Float](v View) []T {
 	return dst
 }
 
-// Copy widens the elements of v from index from on into dst, until dst is full. A row r of a matrix
-// [n, m] is Copy(dst[:m], v, r*m). It panics when the elements asked for are not all in v.
+// Copy widens the elements of v from index from on into dst, until dst is full. Row r of a matrix [n, m] is
+// Copy(dst[:m], v, r*m). Copy panics if v does not have all of these elements.
 func Copy[T Float](dst []T, v View, from int) {
 	if from < 0 || from+len(dst) > v.Len() {
 		panic(fmt.Sprintf("checkpoint: elements [%d, %d) of tensor %q of %d elements",
@@ -138,13 +142,14 @@ func Copy[T Float](dst []T, v View, from int) {
 	default:
 		t, ok := gguf.Blocks(string(v.DType))
 		if !ok {
-			panic(fmt.Sprintf("checkpoint: tensor %q has type %s, want F64, F32, F16, BF16 or blocks", v.Name, v.DType))
+			panic(fmt.Sprintf("checkpoint: tensor %q has type %s, want F64, F32, F16, BF16 or blocks", v.Name,
+				v.DType))
 		}
 		copyBlocks(dst, t, v.data, from)
 	}
 }
 
-// copyBlocks widens the blocks that the elements lie in: as many as it can in place, the others on the side.
+// copyBlocks widens the blocks that contain the elements: in place if it can, and into a buffer otherwise.
 func copyBlocks[T Float](dst []T, t gguf.Type, data []byte, from int) {
 	elements, bytes := t.Block()
 	var side [gguf.MaxBlock]float32
@@ -164,8 +169,8 @@ func copyBlocks[T Float](dst []T, t gguf.Type, data []byte, from int) {
 	}
 }
 
-// Release tells the system that the memory behind elements [from, to) of v is not needed for now: pages of a
-// mapped file stop counting as the process's own. They can be read again all the same, from the file.
+// Release tells the system that the memory of elements [from, to) of v is not needed for now, so that pages
+// of a mapped file no longer count as the process's own. They can still be read, from the file.
 func (v View) Release(from, to int) {
 	if !v.file || from >= to {
 		return
@@ -177,14 +182,16 @@ func (v View) Release(from, to int) {
 	releasePages(v.data[from/elements*size : to/elements*size])
 }
 
-// CheckFinite gives an error that names the first element of v that is NaN or infinite.
+// CheckFinite returns an error that names the first element of v that is NaN or infinite.
 func (v View) CheckFinite() error {
 	if t, ok := gguf.Blocks(string(v.DType)); ok {
 		return v.checkBlocks(t)
 	}
-	// Such a number has an exponent of ones. Of each number in a word of eight bytes: the exponent, one in
-	// its last place, the sign. An exponent of ones plus one carries into the sign's place and no further.
-	exponent, one, sign := uint64(0x7f800000_7f800000), uint64(0x00800000_00800000), uint64(0x80000000_80000000)
+	// The exponent of such a number is all ones. For each number in a word of eight bytes these masks have
+	// its exponent, one in the exponent's last place, and its sign. An exponent of all ones plus one carries
+	// into the sign's place and no further.
+	exponent, one, sign := uint64(0x7f800000_7f800000), uint64(0x00800000_00800000), uint64(
+		0x80000000_80000000)
 	switch v.DType {
 	case F64:
 		exponent, one, sign = 0x7ff00000_00000000, 0x00100000_00000000, 0x80000000_00000000
@@ -205,7 +212,7 @@ func (v View) CheckFinite() error {
 	return v.checkElements((len(v.data)-len(data))/int(v.DType.size()), v.Len())
 }
 
-// checkBlocks is CheckFinite for types of blocks: it widens those that their scales leave in doubt.
+// checkBlocks is CheckFinite for block types: it widens those blocks whose scales leave it in doubt.
 func (v View) checkBlocks(t gguf.Type) error {
 	elements, bytes := t.Block()
 	for i := 0; i*bytes < len(v.data); i++ {
@@ -218,7 +225,7 @@ func (v View) checkBlocks(t gguf.Type) error {
 	return nil
 }
 
-// checkElements looks at elements [from, to) one by one.
+// checkElements checks elements [from, to) one by one.
 func (v View) checkElements(from, to int) error {
 	for i := from; i < to; i++ {
 		var x [1]float64
@@ -229,7 +236,7 @@ func (v View) checkElements(from, to int) error {
 	return nil
 }
 
-// float32s gives the data without a copy, or nil where type, alignment or byte order do not allow it.
+// float32s returns the data without a copy, or nil if type, alignment or byte order do not allow it.
 func (v View) float32s() []float32 {
 	if v.DType != F32 || len(v.data) == 0 || !littleEndian {
 		return nil

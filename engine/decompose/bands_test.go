@@ -11,8 +11,8 @@ import (
 	"ducklens/engine/rotary"
 )
 
-// Bands against vectors of which all but one pair of dimensions is put to zero, where they stand and with both
-// at position 0.
+// Bands against vectors of which all but one pair of dimensions is put to zero, where they stand and with
+// both at position 0.
 func TestRotaryBandsAgreeWithExplicitVectors(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := drawExample(t)

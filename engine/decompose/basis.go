@@ -9,35 +9,35 @@ import (
 	"ducklens/schema"
 )
 
-// ErrDegenerate is returned when directions leave no usable subspace: one is zero once centred, or holds
-// a NaN or an infinity. No axis is ever made up in its place.
+// ErrDegenerate is returned if directions leave no usable subspace: one is zero once centred, or contains a
+// NaN or an infinity. No axis is ever made up instead.
 var ErrDegenerate = errors.New("degenerate direction")
 
-// parallelTolerance is the relative length, |v - P v| / |v|, below which a direction counts as lying inside
-// the span of the ones before it, and adds no dimension. Float32 inputs carry rounding of about 1e-7 of their
-// length, so an axis shorter than 1e-5 would point where rounding sends it to within a hundredth; real pairs
-// of token directions are at 0.1 and above.
+// parallelTolerance is the relative length |v - P v| / |v| below which a direction counts as lying in the
+// span of the earlier ones and adds no dimension. Float32 inputs carry rounding of about 1e-7 of their
+// length, so rounding would decide the direction of an axis shorter than 1e-5 to within a hundredth. Real
+// pairs of token directions are at 0.1 and above.
 const parallelTolerance = 1e-5
 
-// Basis says how the vector of one side, at one position of one example, is split. The zero value
-// is [schema.Whole]: a subspace of dimension 0, which puts everything in the perpendicular part.
+// Basis says how the vector of one side, at one position of one example, is split. The zero value is
+// [schema.Whole]: a subspace of dimension 0, so that everything is in the perpendicular part.
 type Basis struct {
 	kind schema.BasisKind
-	// axes [Dim][d_model] are orthonormal, and have mean zero where the norm centres. Empty unless kind is
-	// Subspace.
+	// axes [Dim][d_model] are orthonormal, and have mean zero if the norm centres. They are empty unless kind
+	// is Subspace.
 	axes [][]float64
-	// replacement [d_model] is centred where the norm does so, and not yet divided by its scale. Nil unless
-	// kind is Replacement.
+	// replacement [d_model] is centred if the norm centres, and not yet divided by its scale. It is nil
+	// unless kind is Replacement.
 	replacement []float64
 }
 
-// Kind tells whether the basis leaves the vector whole, projects it, or replaces it.
+// Kind returns whether the basis leaves the vector whole, projects it or replaces it.
 func (b Basis) Kind() schema.BasisKind { return b.kind }
 
-// Dim is the dimension of the subspace: 0 for a whole vector and for a replacement.
+// Dim returns the dimension of the subspace: 0 for a whole vector and for a replacement.
 func (b Basis) Dim() int { return len(b.axes) }
 
-// First gives the basis of the first k axes, or of all if it has fewer.
+// First returns the basis of the first k axes, or of all if there are fewer.
 func (b Basis) First(k int) Basis {
 	if k < len(b.axes) {
 		b.axes = b.axes[:k]
@@ -45,26 +45,27 @@ func (b Basis) First(k int) Basis {
 	return b
 }
 
-// Span gives the basis that projects onto the span of directions, each [d_model], at any scale. They are
-// centred first if n is a LayerNorm, which lets centred vectors through only. A direction that lies in the
-// span of the earlier ones, within parallelTolerance, adds no dimension, so [Basis.Dim] may be less than the
-// number of directions. A zero or non-finite direction is [ErrDegenerate].
+// Span returns the basis that projects onto the span of directions, each [d_model] and of any length. If n is
+// a LayerNorm, which lets only centred vectors through, they are centred first. A direction that lies in the
+// span of the earlier ones, to within parallelTolerance, adds no dimension, so [Basis.Dim] can be less than
+// the number of directions. A zero or non-finite direction is [ErrDegenerate].
 func Span[T blas.Float](n Norm, directions ...[]T) (Basis, error) {
 	if len(directions) == 0 {
-		return Basis{}, fmt.Errorf("decompose: span of no directions: %w", ErrDegenerate)
+		return Basis{}, fmt.Errorf("span of no directions: %w", ErrDegenerate)
 	}
 	b := Basis{kind: schema.Subspace}
 	for i, direction := range directions {
 		if len(direction) != len(directions[0]) {
-			return Basis{}, fmt.Errorf("decompose: direction %d has %d entries, want %d as the first", i, len(direction), len(directions[0]))
+			return Basis{}, fmt.Errorf("direction %d has %d entries, want %d as the first", i, len(direction),
+				len(directions[0]))
 		}
 		v, err := usable(n, direction)
 		if err != nil {
-			return Basis{}, fmt.Errorf("decompose: direction %d of %d: %w", i, len(directions), err)
+			return Basis{}, fmt.Errorf("direction %d of %d: %w", i, len(directions), err)
 		}
-		scale(v, 1/largestEntry(v)) // first, so that no square under- or overflows
+		scale(v, 1/largestEntry(v)) // first, so that no square underflows or overflows
 		scale(v, 1/norm(v))
-		// Gram-Schmidt, twice: the second pass removes what cancellation left of the first.
+		// Gram-Schmidt, twice: the second pass removes what cancellation left over in the first.
 		for range 2 {
 			for _, axis := range b.axes {
 				axpy(-dot(axis, v), axis, v)
@@ -78,18 +79,18 @@ func Span[T blas.Float](n Norm, directions ...[]T) (Basis, error) {
 	return b, nil
 }
 
-// Replace gives the basis that puts v, [d_model], normalised anew, in place of the whole vector of its side.
-// A zero or non-finite v is [ErrDegenerate].
+// Replace returns the basis that replaces the whole vector of its side by v [d_model], normalised with v's
+// own scale. A zero or non-finite v is [ErrDegenerate].
 func Replace[T blas.Float](n Norm, v []T) (Basis, error) {
 	c, err := usable(n, v)
 	if err != nil {
-		return Basis{}, fmt.Errorf("decompose: replacement: %w", err)
+		return Basis{}, fmt.Errorf("replacement: %w", err)
 	}
 	return Basis{kind: schema.Replacement, replacement: c}, nil
 }
 
-// Split gives the part of x inside the basis and the part perpendicular to it, each [d_model]; they add up to
-// x, centred if n is a LayerNorm. It panics unless the basis has as many entries as x.
+// Split returns the part of x inside the basis and the part perpendicular to it, each [d_model]. They add up
+// to x, which is centred first if n is a LayerNorm. Split panics unless the basis has as many entries as x.
 func Split[T blas.Float](n Norm, b Basis, x []T) (par, perp []float64) {
 	perp = centred(n, x)
 	par = make([]float64, len(perp))
@@ -100,7 +101,7 @@ func Split[T blas.Float](n Norm, b Basis, x []T) (par, perp []float64) {
 	return par, perp
 }
 
-// fits tells whether the basis belongs to vectors of dModel entries; a whole one fits any.
+// fits reports whether the basis is for vectors of dModel entries; a whole one fits any.
 func (b Basis) fits(dModel int) bool {
 	switch {
 	case len(b.axes) > 0:
@@ -111,7 +112,7 @@ func (b Basis) fits(dModel int) bool {
 	return true
 }
 
-// usable gives v as the norm lets it through, or says why no direction is left of it.
+// usable returns v as the norm lets it through, or an error that says why no direction is left of it.
 func usable[T blas.Float](n Norm, v []T) ([]float64, error) {
 	before := 0.0
 	for i, x := range v {
@@ -124,9 +125,10 @@ func usable[T blas.Float](n Norm, v []T) ([]float64, error) {
 		return nil, fmt.Errorf("every entry is 0, want a direction: %w", ErrDegenerate)
 	}
 	c := centred(n, v)
-	// A constant vector centres to the rounding noise of its entries, not to exact zeros.
+	// Centring a constant vector leaves the rounding noise of its entries, not exact zeros.
 	if after := largestEntry(c); before == 0 || after <= parallelTolerance*before {
-		return nil, fmt.Errorf("largest entry %g, after centring %g, want a vector that is not constant: %w", before, after, ErrDegenerate)
+		return nil, fmt.Errorf("largest entry %g, after centring %g, want a vector that is not constant: %w",
+			before, after, ErrDegenerate)
 	}
 	return c, nil
 }

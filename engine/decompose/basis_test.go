@@ -217,7 +217,7 @@ func TestNamedBasesSayWhatIsMissing(t *testing.T) {
 		t.Errorf("components without MLP0: error %v", err)
 	}
 	_, err := decompose.QueryBasis(ln, "mlp", embeddings{}, 0, 0, nil, gpt2(1, 1))
-	if want := `decompose: query basis mlp: unknown basis "mlp" on the query side, want one of none, unembed, unembed+baseline, sub_unembed; ` + decompose.SingularNames + `; or a component: ` + decompose.ComponentNames; !errors.Is(err, decompose.ErrUnknownBasis) || err.Error() != want {
+	if want := `query basis mlp: unknown basis "mlp" on the query side, want one of none, unembed, unembed+baseline, sub_unembed; ` + decompose.SingularNames + `; or a component: ` + decompose.ComponentNames; !errors.Is(err, decompose.ErrUnknownBasis) || err.Error() != want {
 		t.Errorf("error %q, want %q", err, want)
 	}
 	if _, err := decompose.KeyBasis(ln, "", embeddings{}, 0, embedsOnly, gpt2(1, 1)); !errors.Is(err, decompose.ErrUnknownBasis) {
@@ -225,8 +225,8 @@ func TestNamedBasesSayWhatIsMissing(t *testing.T) {
 	}
 }
 
-// A basis along a component is along what it wrote at the position; one along a stream along the sum of all that
-// did, and the name may be written in any case.
+// A basis along a component is along what it wrote at the position; one along a stream along the sum of all
+// that did, and the name may be written in any case.
 func TestBasesAlongComponents(t *testing.T) {
 	t.Parallel()
 	// One layer of one head: W_E, W_pos, 0.0, b_O0, MLP0.

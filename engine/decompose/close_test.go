@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Residuals are judged by the scale of the model's own scores; that of a far larger replaced score counts in proportion, so
-// that its rounding refuses no run.
+// Residuals are judged by the scale of the model's own scores; that of a far larger replaced score counts in
+// proportion, so that its rounding refuses no run.
 func TestCloseInProportion(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

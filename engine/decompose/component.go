@@ -11,18 +11,18 @@ import (
 	"ducklens/schema"
 )
 
-// A source is what a basis along a component is made from: what the component wrote at the position whose vector
-// is split, or, with Stream, the stream before the component's layer.
+// A source is what a basis along a component is made from: what the component wrote at the position whose
+// vector is split or, if Stream is set, the stream before the component's layer.
 type source struct {
 	stream    bool
 	component schema.Component
 }
 
-// replacing is how the name of a replacement begins.
+// replacing is the prefix of the names of replacements.
 const replacing = "sub_"
 
-// parseSource reads the name of a component in any case, or residN for the stream before layer N, and gives it as
-// [schema.Component.Label] writes it, MLPs as mlpN.
+// parseSource parses the name of a component in any case, or residN for the stream before layer N. canonical
+// is the name as [schema.Component.Label] writes it, with MLPs as mlpN.
 func parseSource(name string) (s source, canonical string, ok bool) {
 	lower := strings.ToLower(name)
 	layer := func(prefix string) (int, bool) {
@@ -56,7 +56,7 @@ func parseSource(name string) (s source, canonical string, ok bool) {
 	return source{}, "", false
 }
 
-// alongComponent gives the basis of a side that a component's name stands for.
+// alongComponent returns the basis of a side along the component with that name.
 func alongComponent(side schema.Side, name string) (Definition, bool) {
 	bare, replaces := name, len(name) > len(replacing) && strings.EqualFold(name[:len(replacing)], replacing)
 	if replaces {
@@ -70,15 +70,18 @@ func alongComponent(side schema.Side, name string) (Definition, bool) {
 	if from.stream {
 		what = fmt.Sprintf("the residual stream before layer %d", from.component.Layer)
 	}
-	d := Definition{from: &from, Basis: schema.Basis{Side: side, Kind: schema.Subspace, Name: canonical, Dimension: 1,
-		Description: what + " at the same position"}}
+	d := Definition{from: &from,
+		Basis: schema.Basis{Side: side, Kind: schema.Subspace, Name: canonical, Dimension: 1,
+			Description: what + " at the same position"}}
 	if replaces {
 		bias := "b_Q"
 		if side == schema.Key {
 			bias = "b_K"
 		}
 		d.Kind, d.Name, d.Dimension = schema.Replacement, replacing+canonical, 0
-		d.Description = fmt.Sprintf("%s replaced: %s, normalised anew, in place of the stream; its part is parallel, %s perpendicular", side, d.Description, bias)
+		d.Description = fmt.Sprintf(
+			"%s replaced: %s, normalised anew, in place of the stream; its part is parallel, %s perpendicular",
+			side, d.Description, bias)
 	}
 	switch {
 	case from.stream:
@@ -89,7 +92,7 @@ func alongComponent(side schema.Side, name string) (Definition, bool) {
 	return d, true
 }
 
-// Check says what of the basis a model of this layout does not have.
+// Check returns an error that says what the basis needs and a model of this layout does not have.
 func (d Definition) Check(l schema.Layout) error {
 	if d.from == nil {
 		return nil
@@ -103,7 +106,7 @@ func (d Definition) Check(l schema.Layout) error {
 	return nil
 }
 
-// row is the component's number, or of the stream's last; -1 where the model has none.
+// row returns the index of the component, or of the last component of the stream; -1 if the model has none.
 func (s source) row(l schema.Layout) int {
 	switch c := s.component; {
 	case s.stream:
@@ -121,7 +124,9 @@ func (s source) row(l schema.Layout) int {
 }
 
 // componentBasis makes the basis from the components [component, d_model] of the position.
-func componentBasis[T blas.Float](n Norm, d Definition, components *tensor.Dense, layout schema.Layout) (Basis, error) {
+func componentBasis[T blas.Float](
+	n Norm, d Definition, components *tensor.Dense, layout schema.Layout,
+) (Basis, error) {
 	last := d.from.row(layout)
 	if last < 0 || components == nil || components.Dims() != 2 || components.Shape()[0] <= last {
 		return Basis{}, fmt.Errorf("the components stop before it: %w", ErrShape)

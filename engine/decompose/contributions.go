@@ -10,15 +10,15 @@ import (
 // Output is the decomposition of one head's scores on one example.
 type Output struct {
 	// Rows are the rows of Input.Components that the tables have, in order: all of them in the exact
-	// convention, all but the attention biases in the notebook's. Each table has one row more, for the bias,
-	// if the model has one.
+	// convention, all except the attention biases in the notebook convention. If the model has a bias, each
+	// table has one more row for it.
 	Rows   []int
 	Tables []Table // the key side first, then the query side; pairs in the order query basis, key basis
 
-	// Closure is the largest |score - sum of contributions| over tables and positions, and RelativeClosure is
-	// Closure divided by max(1, |score|, |baseline|), the scale of the model's own scores. Where a vector was
-	// replaced, the score is the one of the replaced vector and the model's own other vector; of one that
-	// is larger than the scale, the residual counts in proportion. NaN if any sum is.
+	// Closure is the largest |score - sum of contributions| over tables and positions. RelativeClosure is
+	// Closure divided by the [schema.ClosureScale] of the model's own score and baseline. If a vector was
+	// replaced, the score is that of the replacement with the model's own vector on the other side; if that
+	// score is larger than the scale, its residual counts in proportion. Both are NaN if any sum is.
 	Closure, RelativeClosure float64
 	scale                    float64
 }
@@ -29,43 +29,43 @@ type Table struct {
 	QueryBasis, KeyBasis int // index into Input.QueryBases and Input.KeyBases
 
 	// Score and Baseline [row][schema.Quadrant] are shares of the score to the key and to the baseline
-	// position, before cap and softmax. The last row is the bias, b_K or b_Q, if there is one.
-	// Baseline is nil where the example has none; that of a mean is the mean of the shares.
+	// position, before cap and softmax. The last row is the bias, b_K or b_Q, if there is one. Baseline is
+	// nil if the example has none; for a baseline that is a mean, it is the mean of the shares.
 	Score, Baseline [][4]float64
 }
 
 // Contributions splits the scores of one example over components and quadrants, for both sides and every
-// wanted pair of bases. It returns [ErrShape] where the parts of the input do not fit each other.
+// wanted pair of bases. It returns [ErrShape] if the parts of the input do not fit together.
 //
 // A contribution of component c on the key side, with a part g of the query fixed, is
 //
 //	g . F W_K^T n(x_c) / (sigma attn_scale) = m . x_c / (sigma attn_scale),   m = n(W_K f), f = F^T g
 //
-// F being the frame of the position: gain and scale of QK-norm, and the rotation. So g is turned back once
-// for all components. The parallel part of it, V being the orthonormal axes of the key basis, is
+// where F is the frame of the position: the gain and scale of QK-norm, and the rotation. So g is turned back
+// once for all components. The parallel part, with V the orthonormal axes of the key basis, is
 //
 //	m . V V^T x_c / (sigma attn_scale) = (V^T m) . (V^T x_c) / (sigma attn_scale).
 //
-// So the component matrix meets a handful of columns once (each m, each axis), and every pair of bases
-// follows from those products. The perpendicular part is the rest. The query side is the same with Q and K
-// exchanged.
+// So the component matrix is multiplied once with a handful of columns (each m and each axis), and every pair
+// of bases follows from these products. The perpendicular part is the rest. The query side is the same with Q
+// and K exchanged.
 func Contributions[T blas.Float](in Input[T]) (Output, error) {
 	if err := in.check(); err != nil {
 		return Output{}, err
 	}
-	out := Output{Rows: in.rows(), scale: max(1, math.Abs(float64(in.Key.Score)))}
+	out := Output{Rows: in.rows(), scale: schema.ClosureScale(float64(in.Key.Score))}
 	if in.Baseline != nil {
-		out.scale = max(out.scale, math.Abs(float64(in.Baseline.Score)))
+		out.scale = schema.ClosureScale(out.scale, float64(in.Baseline.Score))
 	}
 	if in.Mean != nil {
-		out.scale = max(out.scale, math.Abs(in.Mean.Score))
+		out.scale = schema.ClosureScale(out.scale, in.Mean.Score)
 	}
 	keySide(&in, &out)
 	querySide(&in, &out)
 	return out, nil
 }
 
-// keySide appends the tables of the key side: the query fixed, in parts along each query basis.
+// keySide appends the tables of the key side: the query is fixed, and split along each query basis.
 func keySide[T blas.Float](in *Input[T], out *Output) {
 	fixedQueries := make([]fixed, len(in.QueryBases))
 	for i, basis := range in.QueryBases {
@@ -114,14 +114,15 @@ func keySide[T blas.Float](in *Input[T], out *Output) {
 	}
 }
 
-// querySide appends the tables of the query side: the key fixed, at the key and at the baseline position, in
-// parts along each key basis.
+// querySide appends the tables of the query side: the key is fixed, at the key and at the baseline position,
+// and split along each key basis.
 func querySide[T blas.Float](in *Input[T], out *Output) {
 	m := in.maps(schema.Key)
 	var fixedKeys, fixedBaselines []fixed
 	for j, basis := range in.KeyBases {
 		if in.Convention == schema.Notebook && basis.kind() == schema.Replacement {
-			basis = KeyBases{} // written where nobody reads: the key stays the model's
+			// The published code writes it where it is never read, so the key stays the model's.
+			basis = KeyBases{}
 		}
 		fixedKeys = append(fixedKeys, in.splitFixed(&in.Key, m, basis.AtKey))
 		if in.Baseline != nil {
@@ -131,8 +132,10 @@ func querySide[T blas.Float](in *Input[T], out *Output) {
 			fixedBaselines = append(fixedBaselines, in.Mean.split(in.Mean.Parts[j]))
 		}
 	}
-	// Key and baseline are read against the same components, those at the query position: one pass does both.
-	maps := in.fixedMaps(in.maps(schema.Query), &in.Query, append(append([]fixed(nil), fixedKeys...), fixedBaselines...))
+	// Key and baseline are read against the same components, those at the query position, so one pass does
+	// both.
+	maps := in.fixedMaps(in.maps(schema.Query), &in.Query,
+		append(append([]fixed(nil), fixedKeys...), fixedBaselines...))
 	atQuery := in.read(maps, &in.Query, queryAxes(in.QueryBases))
 	for _, pair := range in.pairs() {
 		i, j := pair[0], pair[1]
@@ -161,9 +164,10 @@ func querySide[T blas.Float](in *Input[T], out *Output) {
 
 // fixedMaps holds what the fixed parts read from the stream of the other side at one position.
 type fixedMaps struct {
-	columns   [][]float64  // [d_model] n(W f) for each part f that is not zero, turned back from the position
-	par, perp []int        // by fixed vector: the column of each part, or -1 where the part is zero
-	bias      [][2]float64 // by fixed vector: dot products of its par and its perp with the bias of the split side
+	columns   [][]float64 // [d_model] n(W f) for each part f that is not zero, turned back from the position
+	par, perp []int       // by fixed vector: the column of each part, or -1 where the part is zero
+	// By fixed vector: dot products of its par and its perp with the bias of the split side.
+	bias [][2]float64
 }
 
 // fixedMaps takes the maps of the side that is split, and its position.
@@ -187,7 +191,7 @@ func (in *Input[T]) fixedMaps(side sideMaps[T], p *Position[T], vectors []fixed)
 	if len(parts) == 0 {
 		return m
 	}
-	// W f as a column each, centred where the norm does: the dot product of x with centre(W f) is that of
+	// Each W f is a column, centred if the norm centres. The dot product of x with centre(W f) is that of
 	// centre(x) with W f, so the components themselves need not be centred.
 	wf := products(side.w, len(p.Vector), parts)
 	for j := range parts {
@@ -200,7 +204,7 @@ func (in *Input[T]) fixedMaps(side sideMaps[T], p *Position[T], vectors []fixed)
 	return m
 }
 
-// reading is the products of the components at one position with every map and every axis.
+// reading holds the products of the components at one position with every map and every axis.
 type reading struct {
 	maps      fixedMaps
 	axes      [][][]float64 // [basis][axis][d_model]
@@ -208,12 +212,13 @@ type reading struct {
 	axisOf    []int         // by basis: the column of its first axis in products
 	unit      float64       // sigma attn_scale
 	attnScale float64
-	bias      bool // there is a row for it
+	bias      bool // there is a row for the bias
 }
 
 // read multiplies the components at p with the maps and with the axes of each basis of this position.
 func (in *Input[T]) read(m fixedMaps, p *Position[T], axes [][][]float64) reading {
-	r := reading{maps: m, axes: axes, unit: float64(p.Scale) * in.AttnScale, attnScale: in.AttnScale, bias: in.biased()}
+	r := reading{maps: m, axes: axes, unit: float64(p.Scale) * in.AttnScale, attnScale: in.AttnScale,
+		bias: in.biased()}
 	columns := append([][]float64(nil), m.columns...)
 	for _, basis := range axes {
 		r.axisOf = append(r.axisOf, len(columns))
@@ -225,9 +230,9 @@ func (in *Input[T]) read(m fixedMaps, p *Position[T], axes [][][]float64) readin
 	return r
 }
 
-// contributions gives the quadrants of each row, then of the bias if there is one, for one fixed vector and
-// one basis of the split side. Of a quadrant's two parts the split side's is the query part if splitQuery,
-// else the key part.
+// contributions returns the quadrants of each row, then of the bias if there is one, for one fixed vector and
+// one basis of the split side. In the names of quadrants, the split side is the query if splitQuery is set,
+// and the key otherwise.
 func (r *reading) contributions(rows []int, vector, basis int, splitQuery bool) [][4]float64 {
 	// Where each (fixed part, split part) goes.
 	place := [2][2]schema.Quadrant{{schema.ParPar, schema.ParPerp}, {schema.PerpPar, schema.PerpPerp}}
@@ -257,31 +262,31 @@ func (r *reading) contributions(rows []int, vector, basis int, splitQuery bool) 
 			out[i][place[part][0]] = par / r.unit
 			out[i][place[part][1]] = (p[column] - par) / r.unit
 		}
-		if r.bias { // it is perpendicular, and has not been divided by sigma
+		if r.bias { // it counts as perpendicular, and has not been divided by sigma
 			out[len(rows)][place[part][1]] = r.maps.bias[vector][part] / r.attnScale
 		}
 	}
 	return out
 }
 
-// close records how far contributions are from adding up to the reference score. That of a replaced vector may be far larger
-// than the model's own, and its residual counts in proportion.
+// close records how far contributions are from adding up to the reference score. The score of a replaced
+// vector can be far larger than the model's own; its residual counts in proportion.
 func (out *Output) close(reference float64, contributions [][4]float64) {
 	sum := 0.0
 	for _, row := range contributions {
 		sum += row[0] + row[1] + row[2] + row[3]
 	}
-	residual := math.Abs(reference-sum) * (out.scale / max(out.scale, math.Abs(reference)))
+	residual := math.Abs(reference-sum) * (out.scale / schema.ClosureScale(out.scale, reference))
 	out.Closure = max(out.Closure, residual) // NaN stays NaN
 	out.RelativeClosure = out.Closure / out.scale
 }
 
-// scoreOf gives the score of a query and a key vector.
+// scoreOf returns the score of a query and a key vector.
 func (in *Input[T]) scoreOf(a []float64, b []T) float64 {
 	return dot(a, widen(b)) / in.AttnScale
 }
 
-// baselineScore is the model's own score to the baseline; NaN where the example has none.
+// baselineScore returns the model's own score to the baseline, or NaN if the example has none.
 func (in *Input[T]) baselineScore() float64 {
 	switch {
 	case in.Baseline != nil:

@@ -10,36 +10,38 @@ import (
 )
 
 // Factors are what the components add to the query or key vector of a head at one position, whole, and what
-// splits them along the axes V of every basis of the side: for component c, F being the frame of the
+// splits these vectors along the axes V of every basis of the side. For component c, with F the frame of the
 // position,
 //
 //	f_c = F W^T n(x_c) / sigma     a_c = V^T x_c / sigma     f_c,par = (F W^T V) a_c     f_c,perp = f_c - f_c,par
 //
-// and last the bias F b of the side, if there is one: all of it is perpendicular. In the exact convention the
-// rows add up to the model's own q or k; in the notebook's the attention biases are missing.
+// and last the bias F b of the side, if there is one, all of which is perpendicular. In the exact convention
+// the rows add up to the model's own q or k; in the notebook convention the attention biases are missing.
 type Factors[T blas.Float] struct {
-	Rows        []int // into Input.Components
+	Rows        []int // indices into Input.Components
 	Bias        bool  // there is one row more
 	DHead       int
 	Vectors     []T       // f_c [row, d_head], row by row
-	Axes        []Axis[T] // of every Subspace, by basis and axis
+	Axes        []Axis[T] // of every Subspace basis, by basis and axis
 	Coordinates []T       // a_c [row, axis], row by row; 0 for the bias
 }
 
-// Axis is one axis of a basis, seen through the map of the side.
+// Axis is one axis of a basis, mapped by the side's map.
 type Axis[T blas.Float] struct {
-	Basis, Number int // index of the basis among those of its side, and of the axis in it
+	Basis, Number int // index of the basis among those of its side, and of the axis in the basis
 	Image         []T // F W^T v [d_head]
 }
 
 // FactorSet holds the factors of one example.
 type FactorSet[T blas.Float] struct {
 	Query, Key Factors[T]
-	Baseline   *Factors[T] // the key at the baseline position, or the mean key, which has no axes; nil where the example has none
+	// The key at the baseline position, or the mean key, which has no axes; nil if the example has no
+	// baseline.
+	Baseline *Factors[T]
 }
 
 // AllFactors computes the factors, with the axes of all bases of the input, whatever Input.Pairs says. The
-// products X W run on the engine of the component tensors, in their number type.
+// products X W are computed by the engine of the component tensors, in their number type.
 func AllFactors[T blas.Float](in Input[T]) (FactorSet[T], error) {
 	if err := in.check(); err != nil {
 		return FactorSet[T]{}, err
@@ -50,16 +52,17 @@ func AllFactors[T blas.Float](in Input[T]) (FactorSet[T], error) {
 	}
 	var set FactorSet[T]
 	var err error
-	if set.Query, err = in.factorsAt(&in.Query, in.Maps.WQ, in.maps(schema.Query), in.QueryBases); err != nil {
-		return FactorSet[T]{}, fmt.Errorf("decompose: query factors: %w", err)
+	if set.Query, err = in.factorsAt(&in.Query, in.Maps.WQ, in.maps(schema.Query),
+		in.QueryBases); err != nil {
+		return FactorSet[T]{}, fmt.Errorf("query factors: %w", err)
 	}
 	if set.Key, err = in.factorsAt(&in.Key, in.Maps.WK, in.maps(schema.Key), keys); err != nil {
-		return FactorSet[T]{}, fmt.Errorf("decompose: key factors: %w", err)
+		return FactorSet[T]{}, fmt.Errorf("key factors: %w", err)
 	}
 	if in.Baseline != nil {
 		baseline, err := in.factorsAt(in.Baseline, in.Maps.WK, in.maps(schema.Key), baselines)
 		if err != nil {
-			return FactorSet[T]{}, fmt.Errorf("decompose: baseline factors: %w", err)
+			return FactorSet[T]{}, fmt.Errorf("baseline factors: %w", err)
 		}
 		set.Baseline = &baseline
 	}
@@ -70,7 +73,9 @@ func AllFactors[T blas.Float](in Input[T]) (FactorSet[T], error) {
 }
 
 // factorsAt computes the factors at one position; w [d_model, d_head] is the map of the side as a tensor.
-func (in *Input[T]) factorsAt(p *Position[T], w *tensor.Dense, m sideMaps[T], bases []Basis) (Factors[T], error) {
+func (in *Input[T]) factorsAt(
+	p *Position[T], w *tensor.Dense, m sideMaps[T], bases []Basis,
+) (Factors[T], error) {
 	dModel, dHead := len(p.Stream), len(p.Vector)
 	whole, err := p.Components.MatMul(w)
 	if err != nil {
@@ -78,8 +83,8 @@ func (in *Input[T]) factorsAt(p *Position[T], w *tensor.Dense, m sideMaps[T], ba
 	}
 	f := whole.Data().([]T) // X W [component, d_head]
 
-	// centre(X) W is X W without mean(x_c) times the sum of the rows of W. Processed weights have neither
-	// means nor sums, up to rounding.
+	// centre(X) W is X W minus mean(x_c) times the sum of the rows of W. In processed weights both are zero,
+	// up to rounding.
 	var axes [][]float64
 	var rowSum []float64
 	if in.Norm.Kind == LN {
@@ -100,7 +105,8 @@ func (in *Input[T]) factorsAt(p *Position[T], w *tensor.Dense, m sideMaps[T], ba
 			axes = append(axes, v)
 		}
 	}
-	along := products(data[T](p.Components), dModel, axes) // [component, axis] after the sum of each component, if it is there
+	// [component, axis], after the sum of each component if it is computed.
+	along := products(data[T](p.Components), dModel, axes)
 	sigma, v := float64(p.Scale), make([]float64, dHead)
 	n := len(out.Rows) + 1
 	out.Vectors, out.Coordinates = make([]T, 0, n*dHead), make([]T, 0, n*len(out.Axes))

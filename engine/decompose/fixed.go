@@ -5,14 +5,14 @@ import (
 	"ducklens/schema"
 )
 
-// fixed is the vector of the side that is held fixed, split by its basis: par + perp is what the
-// components of the other side are read against.
+// fixed is the vector of the side that is held fixed, split by its basis. The components of the other side
+// are read against par + perp.
 type fixed struct {
-	par  []float64 // [d_head]; nil where the part is zero by definition (a whole vector)
+	par  []float64 // [d_head]; nil if the part is zero by definition (a whole vector)
 	perp []float64 // [d_head]
 }
 
-// whole is the vector before it was split.
+// whole returns the vector before it was split.
 func (f fixed) whole() []float64 {
 	sum := append([]float64(nil), f.perp...)
 	if f.par != nil {
@@ -22,7 +22,7 @@ func (f fixed) whole() []float64 {
 }
 
 // splitFixed splits the model's own vector v (q, or k at one position) along a basis; m made it from the
-// stream. r is n(p.Stream) and sigma is p.Scale, U the projection on the axes, F the frame of the position.
+// stream. r is n(p.Stream), sigma is p.Scale, U projects on the axes, and F is the frame of the position.
 //
 //	Whole                    par = 0                         perp = v
 //	Subspace, exact          par = F W^T U r / sigma         perp = v - par
@@ -30,10 +30,10 @@ func (f fixed) whole() []float64 {
 //	Replacement by x, exact  par = F' W^T x / sigma(x)       perp = F' b
 //	Replacement, notebook    par = W^T x / std               perp = b       (query only)
 //
-// F' has the scale that QK-norm gives the replaced vector. The published code normalises a projected or
-// replaced fixed side by std = sqrt(|r|^2 / (d_model - 1)), the sample standard deviation without eps, and an
-// unsplit one as the model does. Since v = W^T r / sigma + b, its perp is (sigma / std) (v - b) + b - par.
-// Its replacement of the key is written at a position nobody reads, and so leaves the key as it was.
+// F' has the scale that QK-norm gives the replacement. The published code normalises a projected or replaced
+// fixed side by std = sqrt(|r|^2 / (d_model - 1)), the sample standard deviation without eps, and an unsplit
+// one as the model does. Since v = W^T r / sigma + b, its perp is (sigma / std) (v - b) + b - par. It writes
+// its replacement of the key at a position that is never read, and so leaves the key unchanged.
 func (in *Input[T]) splitFixed(p *Position[T], m sideMaps[T], basis Basis) fixed {
 	dHead := len(p.Vector)
 	v := widen(p.Vector)
@@ -70,7 +70,7 @@ func (in *Input[T]) splitFixed(p *Position[T], m sideMaps[T], basis Basis) fixed
 	return fixed{perp: v}
 }
 
-// scaleOf is the scale of a centred vector that takes the place of the whole stream:
+// scaleOf returns the scale of a centred vector that replaces the whole stream:
 //
 //	exact      as the norm has it
 //	notebook   sqrt(|c|^2 / (d_model - 1)), the sample standard deviation
@@ -81,7 +81,7 @@ func (in *Input[T]) scaleOf(c []float64) float64 {
 	return in.Norm.scale(c)
 }
 
-// qkScale is the scale that QK-norm gives what a side makes of c / sigma.
+// qkScale returns the scale that QK-norm gives to what a side makes of c / sigma.
 func (in *Input[T]) qkScale(side schema.Side, c []float64, sigma float64) float64 {
 	if in.QKScale == nil {
 		return 1
@@ -91,7 +91,7 @@ func (in *Input[T]) qkScale(side schema.Side, c []float64, sigma float64) float6
 	return in.QKScale(side, normalised)
 }
 
-// applyTransposed gives w^T x [d_head], w being [d_model, d_head].
+// applyTransposed returns w^T x [d_head], where w is [d_model, d_head].
 func applyTransposed[T blas.Float](w []T, x []float64, dHead int) []float64 {
 	return blas.Combine(w, x, dHead)
 }

@@ -10,11 +10,11 @@ import (
 type sideMaps[T blas.Float] struct {
 	side schema.Side
 	w    []T // [d_model, d_head]
-	bias []T // [d_head]; nil where there is none
-	gain []T // of QK-norm [d_head]; nil where there is none
+	bias []T // [d_head]; nil if there is none
+	gain []T // of QK-norm [d_head]; nil if there is none
 }
 
-// maps gives what makes the vectors of a side.
+// maps returns what makes the vectors of a side.
 func (in *Input[T]) maps(side schema.Side) sideMaps[T] {
 	if side == schema.Query {
 		return sideMaps[T]{side, data[T](in.Maps.WQ), in.Maps.BQ, in.Maps.QGain}
@@ -22,20 +22,21 @@ func (in *Input[T]) maps(side schema.Side) sideMaps[T] {
 	return sideMaps[T]{side, data[T](in.Maps.WK), in.Maps.BK, in.Maps.KGain}
 }
 
-// frame takes what a map gives to the vector that the score reads: times the gain of QK-norm, divided by its
-// scale, turned to the position. It is linear; the zero frame but for its scale of 1 changes nothing.
+// frame takes the result of a map to the vector that the score reads: it multiplies by the gain of QK-norm,
+// divides by its scale and rotates to the position. It is linear. A frame that is zero except for a scale of
+// 1 changes nothing.
 type frame struct {
 	gain  []float64 // nil: none
 	scale float64
 	turn  rotary.Turn
 }
 
-// frameAt is the frame of a side at a position, with the scale that QK-norm had there.
+// frameAt returns the frame of a side at a position, with the scale that QK-norm had there.
 func frameAt[T blas.Float](m sideMaps[T], p *Position[T]) frame {
 	return frameWith(m, p, p.vectorScale())
 }
 
-// frameWith is the frame at a position with another scale of QK-norm.
+// frameWith returns the frame at a position with another scale of QK-norm.
 func frameWith[T blas.Float](m sideMaps[T], p *Position[T], scale float64) frame {
 	f := frame{scale: scale, turn: p.Turn}
 	if m.gain != nil {
@@ -55,7 +56,7 @@ func (f frame) apply(v []float64) {
 	f.turn.Apply(v)
 }
 
-// undo is the transpose of apply: a . apply(v) is undo(a) . v. It leaves a as it is.
+// undo returns the transpose of apply on a: a . apply(v) is undo(a) . v. It does not change a.
 func (f frame) undo(a []float64) []float64 {
 	if f.identity() {
 		return a
@@ -69,5 +70,5 @@ func (f frame) undo(a []float64) []float64 {
 	return v
 }
 
-// identity tells that the frame changes nothing.
+// identity reports whether the frame changes nothing.
 func (f frame) identity() bool { return f.gain == nil && f.scale == 1 && f.turn.IsZero() }

@@ -14,7 +14,7 @@ import (
 	"ducklens/schema"
 )
 
-// prompt is an example with more positions, of which one query sees some: place 0 is the key's.
+// prompt is an example with more positions, some of which a query sees; place 0 is the key's.
 type prompt struct {
 	*example
 	places  []place
@@ -23,7 +23,7 @@ type prompt struct {
 	first   int        // the first that the query sees
 }
 
-// drawPrompt gives an exact example with further positions, made with the same maps.
+// drawPrompt draws an exact example with more positions and the same maps.
 func drawPrompt(t *rapid.T) *prompt {
 	e := drawExample(t)
 	e.convention = schema.Exact
@@ -61,7 +61,7 @@ func drawPrompt(t *rapid.T) *prompt {
 	return p
 }
 
-// scores is the row of scores of what the query sees.
+// scores returns the scores of the positions that the query sees.
 func (p *prompt) scores() (row []float64) {
 	for s := p.first; s < len(p.places); s++ {
 		row = append(row, p.score(&p.places[s]))
@@ -69,7 +69,7 @@ func (p *prompt) scores() (row []float64) {
 	return row
 }
 
-// keysOf hands the positions to the package.
+// keysOf returns the Keys of the positions.
 func keysOf[T blas.Float](t interface {
 	Helper()
 	Fatal(...any)
@@ -91,7 +91,7 @@ func keysOf[T blas.Float](t interface {
 			bases[i] = append(bases[i], p.choices[s][i].basis())
 		}
 	}
-	// In two parts, and the last basis by itself: it makes no difference.
+	// Adding in two parts, with the last basis alone, makes no difference.
 	last, half := len(bases)-1, len(positions)/2
 	for _, part := range [][2]int{{0, half}, {half, len(positions)}} {
 		some := make([][]decompose.Basis, len(bases))
@@ -109,7 +109,8 @@ func keysOf[T blas.Float](t interface {
 	return keys, parts
 }
 
-// withMean is the input of the prompt with the mean of these weights as baseline; scores are what the query sees.
+// withMean returns the input of the prompt with a weighted mean as baseline; scores are those of the
+// positions that the query sees.
 func withMean[T blas.Float](t interface {
 	Helper()
 	Fatal(...any)
@@ -133,8 +134,8 @@ func withMean[T blas.Float](t interface {
 // kinds are the baselines that are means.
 var kinds = []schema.BaselineKind{schema.BaselineMean, schema.BaselineAttention}
 
-// A mean baseline has, in every pair of bases and quadrant and on both sides, the weighted mean of what each position has, by
-// explicit vectors and projections; and so have factors, and queries that are replaced.
+// A mean baseline gives, in every pair of bases and quadrant and on both sides, the weighted mean over the
+// positions, computed with explicit vectors and projections. So do factors, and queries that are replaced.
 func TestMeanBaselineIsTheMeanOfPositions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPrompt(t)
@@ -178,7 +179,7 @@ func TestMeanBaselineIsTheMeanOfPositions(t *testing.T) {
 	})
 }
 
-// naiveWeights computes a baseline's weights in the plainest way.
+// naiveWeights computes a baseline's weights in the simplest way.
 func naiveWeights(p *prompt, kind schema.BaselineKind) []float64 {
 	weights, sum, largest := p.scores(), 0.0, math.Inf(-1)
 	for i, s := range weights {
@@ -226,7 +227,7 @@ func (p *prompt) factors(t *rapid.T, in decompose.Input[float64], weights []floa
 	}
 }
 
-// replacedQuery puts another vector in place of the query, and compares the mean of what the positions get.
+// replacedQuery replaces the query, and compares the mean over the positions.
 func (p *prompt) replacedQuery(t *rapid.T, in decompose.Input[float64], weights []float64, size float64) {
 	s, err := decompose.NewSubstitution(in, p.scores(), p.key-p.first)
 	if err != nil {
@@ -255,7 +256,7 @@ func (p *prompt) replacedQuery(t *rapid.T, in decompose.Input[float64], weights 
 	}
 }
 
-// The two forms of weights are those of the plain formula, whatever the size of the scores.
+// Both forms of weights agree with the plain formula for scores of any size.
 func TestOthers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPrompt(t)
@@ -276,7 +277,7 @@ func TestOthers(t *testing.T) {
 			}
 		}
 	})
-	// A key that takes all attention leaves the others their own proportions.
+	// If one key takes all attention, the others keep their proportions.
 	if got, err := decompose.Others(schema.BaselineAttention, 0, []float64{-5000, 800, -5000}, 1); err != nil || !slices.Equal(got, []float64{0.5, 0, 0.5}) {
 		t.Errorf("weights %v, want halves: %v", got, err)
 	}
@@ -295,7 +296,8 @@ func TestOthers(t *testing.T) {
 	}
 }
 
-// A row has at every position what the unsplit contributions to that position as a key are, on both sides, and adds up to the scores.
+// A row has, at every position, the unsplit contributions to that position as a key, on both sides, and adds
+// up to the scores.
 func TestRowsAreTheContributionsToEveryKey(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPrompt(t)

@@ -12,7 +12,7 @@ import (
 	"ducklens/schema"
 )
 
-// choice is a basis before anything is made of it: what the oracle sees.
+// choice is a basis as the oracle sees it, before it is computed.
 type choice struct {
 	kind       schema.BasisKind
 	directions [][]float64
@@ -34,7 +34,7 @@ func (c choice) basis() decompose.Basis {
 	return b
 }
 
-// place is one token position, the components as rows.
+// place is one token position, with the components as rows.
 type place struct {
 	components [][]float64
 	stream     []float64
@@ -43,15 +43,15 @@ type place struct {
 	turn       rotary.Turn
 }
 
-// maps makes the vectors of one side.
+// maps are the maps of one side.
 type maps struct {
 	w    [][]float64 // [d_model][d_head]
 	b    []float64
 	gain []float64 // of QK-norm
 }
 
-// example is a made-up example: random components, maps and directions, nothing centred and nothing
-// normalised, and everything the model would have computed from them.
+// example is a made-up example: random components, maps and directions, neither centred nor normalised, and
+// everything that the model would have computed from them.
 type example struct {
 	convention    schema.Convention
 	norm          decompose.Norm
@@ -72,8 +72,8 @@ type example struct {
 	dModel, dHead int
 }
 
-// newExample draws an example of the given sizes, made as GPT-2 makes it. Each component is offset by a
-// constant of its own, as raw weights are.
+// newExample draws an example of the given sizes, with the arithmetic of GPT-2. Each component is offset by
+// its own constant, as with raw weights.
 func newExample(seed uint64, layers, heads, dModel, dHead int, baseline bool) *example {
 	r := rand.New(rand.NewPCG(seed, 1))
 	e := &example{norm: ln, attnScale: math.Sqrt(float64(dHead)), dModel: dModel, dHead: dHead}
@@ -126,7 +126,7 @@ func newExample(seed uint64, layers, heads, dModel, dHead int, baseline bool) *e
 	return e
 }
 
-// settle computes the scales that the example's norms have at its streams, and hands its norm to the choices.
+// settle computes the scales of the example's norms for its streams, and sets the norm of the choices.
 func (e *example) settle() {
 	if e.unbiased {
 		e.toQuery.b, e.toKey.b = make([]float64, e.dHead), make([]float64, e.dHead)
@@ -151,7 +151,7 @@ func (e *example) centre(x []float64) []float64 {
 	return times(1, x)
 }
 
-// scale is that of the norm for a whole stream.
+// scale returns the scale of the norm for a whole stream.
 func (e *example) scale(x []float64) float64 {
 	if e.norm.Kind == decompose.NoNorm {
 		return 1
@@ -160,7 +160,7 @@ func (e *example) scale(x []float64) float64 {
 	return math.Sqrt(naiveDot(c, c)/float64(e.dModel) + e.norm.Eps)
 }
 
-// qkScale is that of QK-norm for the vector that m makes of a normalised stream.
+// qkScale returns the scale of QK-norm for the vector that m computes from a normalised stream.
 func (e *example) qkScale(m maps, normalised []float64) float64 {
 	if !e.qkNorm {
 		return 1
@@ -169,8 +169,7 @@ func (e *example) qkScale(m maps, normalised []float64) float64 {
 	return math.Sqrt(naiveDot(v, v)/float64(e.dHead) + e.qkEps)
 }
 
-// framed is v [d_head] as the score reads it: through QK-norm with a scale that is held, and turned to the
-// position.
+// framed returns v [d_head] as the score reads it: after QK-norm with a fixed scale, rotated to the position.
 func (e *example) framed(m maps, p *place, scale float64, v []float64) []float64 {
 	v = times(1/scale, v)
 	if e.qkNorm {
@@ -189,17 +188,17 @@ func (e *example) framed(m maps, p *place, scale float64, v []float64) []float64
 	return out
 }
 
-// vector is what m makes of a normalised stream at a position, as the score reads it.
+// vector returns what m computes from a normalised stream at a position, as the score reads it.
 func (e *example) vector(m maps, p *place, normalised []float64) []float64 {
 	return e.framed(m, p, e.qkScale(m, normalised), add(transposedTimes(m.w, normalised), m.b))
 }
 
-// own is the vector that the model has at a position.
+// own returns the model's vector at a position.
 func (e *example) own(m maps, p *place) []float64 {
 	return e.vector(m, p, times(1/p.sigma, e.centre(p.stream)))
 }
 
-// input hands the example to the package, rounded to T.
+// input converts the example to the package's input, rounded to T.
 func input[T blas.Float](e *example) decompose.Input[T] {
 	in := decompose.Input[T]{Convention: e.convention, Norm: e.norm, AttnScale: e.attnScale, SoftCap: e.softCap, Sinks: e.sinks, Components: e.components}
 	in.Maps = decompose.Maps[T]{WQ: dense[T](e.toQuery.w), WK: dense[T](e.toKey.w)}
@@ -236,13 +235,13 @@ func input[T blas.Float](e *example) decompose.Input[T] {
 	return in
 }
 
-// score is q . k / attn_scale.
+// score returns q . k / attn_scale.
 func (e *example) score(p *place) float64 {
 	return naiveDot(e.own(e.toQuery, &e.query), e.own(e.toKey, p)) / e.attnScale
 }
 
-// naive computes a table entry by entry, with explicit vectors and projections: the oracle of the fast form.
-// at is the key or the baseline position, and keyChoice the choice for it.
+// naive computes a table entry by entry, with explicit vectors and projections. It is the oracle of the fast
+// form. at is the key or the baseline position, and keyChoice the choice for it.
 func (e *example) naive(side schema.Side, at *place, queryChoice, keyChoice choice) [][4]float64 {
 	var rows [][4]float64
 	enter := func(queryParts, keyParts [2][]float64) {
@@ -289,7 +288,7 @@ func (e *example) naiveFactors(p *place, m maps, c choice) [][2][]float64 {
 	return append(rows, [2][]float64{make([]float64, e.dHead), framed(m.b)})
 }
 
-// fixed gives the two parts of the fixed side, each from its own vector in the stream.
+// fixed returns the two parts of the fixed side, each computed from its own vector in the stream.
 func (e *example) fixed(p *place, m maps, c choice) [2][]float64 {
 	centred := e.centre(p.stream)
 	denominator := p.sigma
@@ -310,8 +309,8 @@ func (e *example) fixed(p *place, m maps, c choice) [2][]float64 {
 	return [2][]float64{e.framed(m, p, scale, transposedTimes(m.w, par)), e.framed(m, p, scale, rest)}
 }
 
-// project is A (A^T A)^-1 A^T x and the rest, A holding one or two directions as columns, centred where the
-// norm does so.
+// project returns A (A^T A)^-1 A^T x and the rest. A has one or two directions as columns, centred if the
+// norm centres.
 func project(x []float64, c choice) (par, perp []float64) {
 	par = make([]float64, len(x))
 	if c.kind == schema.Subspace {

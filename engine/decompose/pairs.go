@@ -7,15 +7,17 @@ import (
 	"ducklens/engine/blas"
 )
 
-// Pairs splits a score over pairs of a query row and a key row of factors: entry i*K + j, K being the number
-// of key rows, is query row i with key row j, in the four quadrants of a query basis and a key basis,
+// Pairs splits a score over pairs of a query row and a key row of factors. With K key rows, entry i*K + j is
+// query row i with key row j, in the four quadrants of a query basis and a key basis,
 //
 //	f_i,part . g_j,part * scale
 //
-// where scale is what the head multiplies q . k by. A basis without axes leaves its side whole. Margins of
-// the table are contributions of the sides, its sum is the score. Factors read back from a file do as well as
-// computed ones. It returns [ErrShape] where the factors do not fit each other.
-func Pairs[T blas.Float](provider blas.Provider, scale float64, query, key Factors[T], queryBasis, keyBasis int) ([][4]T, error) {
+// where scale is what the head multiplies q . k by. A basis without axes leaves its side whole. The margins
+// of the table are contributions of the sides; its sum is the score. Factors may be computed or read back
+// from a file. Pairs returns [ErrShape] if the factors do not fit together.
+func Pairs[T blas.Float](
+	provider blas.Provider, scale float64, query, key Factors[T], queryBasis, keyBasis int,
+) ([][4]T, error) {
 	var s PairSpace[T]
 	if err := s.Multiply(provider, scale, query, key); err != nil {
 		return nil, err
@@ -23,14 +25,14 @@ func Pairs[T blas.Float](provider blas.Provider, scale float64, query, key Facto
 	return s.Split(nil, queryBasis, keyBasis), nil
 }
 
-// PairSpace makes the pair tables of one query and one key, for all bases from one product: whole vectors are
-// multiplied once, and quadrants follow from scalars. With a, b the coordinates of a pair along axes u, v,
-// all of unit length,
+// PairSpace computes the pair tables of one query and one key, for all bases from one product: whole vectors
+// are multiplied once, and quadrants follow from scalars. With a and b the coordinates of a pair along axes u
+// and v, all of unit length,
 //
 //	par par = a b (u . v)    par perp = a (u . g) - par par    perp par = b (f . v) - par par    perp perp = f . g - the three
 //
-// where u, v stand for their images; with more axes they are sums over axes. The zero value is ready, and its
-// memory is used again from call to call.
+// where u and v stand for their images; with more axes they are sums over axes. The zero value is ready for
+// use, and its memory is reused from call to call.
 type PairSpace[T blas.Float] struct {
 	query, key    Factors[T]
 	scaled        []T            // query vectors times scale
@@ -42,16 +44,17 @@ type PairSpace[T blas.Float] struct {
 	sums          [3][]T         // of one query row: par par, par whole, whole par [key row]
 }
 
-// Multiply takes the factors of a query and of a key, which must stay as they are until the last Split.
+// Multiply multiplies the factors of a query and of a key, which must not change until the last Split.
 func (s *PairSpace[T]) Multiply(provider blas.Provider, scale float64, query, key Factors[T]) error {
 	if err := query.check(); err != nil {
-		return fmt.Errorf("decompose: query factors: %w", err)
+		return fmt.Errorf("query factors: %w", err)
 	}
 	if err := key.check(); err != nil {
-		return fmt.Errorf("decompose: key factors: %w", err)
+		return fmt.Errorf("key factors: %w", err)
 	}
 	if query.DHead != key.DHead {
-		return fmt.Errorf("decompose: query factors have d_head %d, key factors %d: %w", query.DHead, key.DHead, ErrShape)
+		return fmt.Errorf("query factors have d_head %d, key factors %d: %w", query.DHead, key.DHead,
+			ErrShape)
 	}
 	s.query, s.key = query, key
 	rows, columns, dHead := query.rows(), key.rows(), query.DHead
@@ -81,7 +84,7 @@ func (s *PairSpace[T]) Multiply(provider blas.Provider, scale float64, query, ke
 	return nil
 }
 
-// Split gives the table of a pair of bases, in the memory of out where that is large enough.
+// Split returns the table of a pair of bases, in the memory of out if that is large enough.
 func (s *PairSpace[T]) Split(out [][4]T, queryBasis, keyBasis int) [][4]T {
 	rows, columns := s.products.Rows, s.products.Cols
 	out = slices.Grow(out[:0], rows*columns)[:rows*columns]
@@ -107,13 +110,14 @@ func (s *PairSpace[T]) Split(out [][4]T, queryBasis, keyBasis int) [][4]T {
 		}
 		table, product := out[i*columns:][:columns], s.products.Row(i)
 		for j := range table {
-			table[j] = [4]T{both[j], query[j] - both[j], key[j] - both[j], product[j] - query[j] - key[j] + both[j]}
+			table[j] = [4]T{both[j], query[j] - both[j], key[j] - both[j],
+				product[j] - query[j] - key[j] + both[j]}
 		}
 	}
 	return out
 }
 
-// add is y += alpha x, for as many numbers as y has.
+// add computes y += alpha x, for as many numbers as y has.
 func add[T blas.Float](y []T, alpha T, x []T) {
 	x = x[:len(y)]
 	for i, v := range x {
@@ -121,7 +125,7 @@ func add[T blas.Float](y []T, alpha T, x []T) {
 	}
 }
 
-// axesOf gives the range of the axes of a basis, which lie together; it is empty where there are none.
+// axesOf returns the range of the axes of a basis, which are consecutive; it is empty if there are none.
 func (f *Factors[T]) axesOf(basis int) (from, to int) {
 	from = max(0, slices.IndexFunc(f.Axes, func(a Axis[T]) bool { return a.Basis == basis }))
 	for to = from; to < len(f.Axes) && f.Axes[to].Basis == basis; to++ {
@@ -129,7 +133,7 @@ func (f *Factors[T]) axesOf(basis int) (from, to int) {
 	return from, to
 }
 
-// rows is the number of rows, bias included.
+// rows returns the number of rows, including the bias.
 func (f *Factors[T]) rows() int {
 	if f.Bias {
 		return len(f.Rows) + 1
@@ -137,7 +141,7 @@ func (f *Factors[T]) rows() int {
 	return len(f.Rows)
 }
 
-// check wants as many numbers as there are rows and axes.
+// check checks that there are as many numbers as rows and axes need.
 func (f *Factors[T]) check() error {
 	if f.DHead < 1 || len(f.Vectors) != f.rows()*f.DHead || len(f.Coordinates) != f.rows()*len(f.Axes) {
 		return fmt.Errorf("%d numbers and %d coordinates for %d rows of d_head %d and %d axes: %w",
@@ -152,7 +156,7 @@ func (f *Factors[T]) check() error {
 	return nil
 }
 
-// images gives the images of axes times scale.
+// images returns the images of axes times by.
 func images[T blas.Float](axes []Axis[T], by float64) [][]float64 {
 	list := make([][]float64, len(axes))
 	for i, a := range axes {
@@ -171,7 +175,7 @@ func spread[T blas.Float](to []T, x blas.Matrix[float64]) {
 	}
 }
 
-// resized gives a list n numbers, whatever they are, in its own memory where that is large enough.
+// resized returns n numbers with arbitrary values, in the memory of list if that is large enough.
 func resized[T blas.Float](list *[]T, n int) []T {
 	*list = slices.Grow((*list)[:0], n)[:n]
 	return *list

@@ -7,8 +7,8 @@ type table struct{ blas.Matrix[float64] }
 
 func (t table) row(i int) []float64 { return t.Row(i) }
 
-// products gives X G^T [rows, len(columns)], x being [rows, d] and each column [d], with sums in float64
-// whose order does not depend on the number of rows or columns.
+// products returns X G^T [rows, len(columns)], where x is [rows, d] and each column is [d]. Sums are in
+// float64, and their order does not depend on the number of rows or columns.
 func products[T blas.Float](x []T, d int, columns [][]float64) table {
 	return table{blas.Dots(x, d, columns)}
 }

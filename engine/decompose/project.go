@@ -6,27 +6,30 @@ import (
 	"ducklens/engine/blas"
 )
 
-// Projected says how a vector at unit length divides between a basis and the rest, and how both parts are
-// turned towards a linear map.
+// Projected says how a vector scaled to unit length divides between a basis and the rest, and how both parts
+// point relative to a linear map.
 type Projected struct {
 	ParNorm, PerpNorm float64
-	ParCos, PerpCos   float64 // with the map; NaN where the part, or the map, is zero
+	ParCos, PerpCos   float64 // with the map; NaN if the part or the map is zero
 }
 
-// Project splits x/|x| along a basis. The map [d_model] is the Map of a [Linear]. x is centred first if n is
-// a LayerNorm, because that is all of it that the norm lets through; outputs of processed weights are centred
-// already.
+// Project splits x/|x| along a basis. The map [d_model] is the Map of a [Linear]. If n is a LayerNorm, x is
+// centred first, because the norm lets nothing else through. (Outputs of processed weights are centred
+// already.)
 //
 // The norm of the parallel part is the square root of the fraction of |x|^2 that the basis explains. A part
-// shorter than parallelTolerance counts as zero: its direction is rounding. A zero x gives zero norms.
+// shorter than parallelTolerance counts as zero, because rounding decides its direction. A zero x has zero
+// norms.
 func Project[T blas.Float](n Norm, basis Basis, x []T, direction []float64) Projected {
 	par, perp := unitParts(n, basis, x)
 	return projected(par, perp, direction)
 }
 
-// ProjectDiff is [Project] of the difference of two vectors, each at unit length and each split along its own
-// basis: the parts of x less the parts of y.
-func ProjectDiff[T blas.Float](n Norm, xBasis Basis, x []T, yBasis Basis, y []T, direction []float64) Projected {
+// ProjectDiff is [Project] for the difference of two vectors, each scaled to unit length and split along its
+// own basis: the parts of x minus those of y.
+func ProjectDiff[T blas.Float](
+	n Norm, xBasis Basis, x []T, yBasis Basis, y []T, direction []float64,
+) Projected {
 	par, perp := unitParts(n, xBasis, x)
 	yPar, yPerp := unitParts(n, yBasis, y)
 	axpy(-1, yPar, par)
@@ -34,15 +37,15 @@ func ProjectDiff[T blas.Float](n Norm, xBasis Basis, x []T, yBasis Basis, y []T,
 	return projected(par, perp, direction)
 }
 
-// Cosine compares two vectors [d_model] part by part: the cosine of their parallel and of their perpendicular
-// parts. NaN where a part of either is zero.
+// Cosine returns the cosine of the parallel parts of two vectors [d_model] and that of their perpendicular
+// parts. A cosine is NaN if a part of either vector is zero.
 func Cosine[T blas.Float](n Norm, basis Basis, a, b []T) (par, perp float64) {
 	aPar, aPerp := unitParts(n, basis, a)
 	bPar, bPerp := unitParts(n, basis, b)
 	return partCosine(aPar, bPar), partCosine(aPerp, bPerp)
 }
 
-// unitParts splits x/|x|; both parts are zero where x is.
+// unitParts splits x/|x|; both parts are zero if x is.
 func unitParts[T blas.Float](n Norm, basis Basis, x []T) (par, perp []float64) {
 	par, perp = Split(n, basis, x)
 	length := math.Hypot(norm(par), norm(perp))
@@ -63,7 +66,7 @@ func projected(par, perp, direction []float64) Projected {
 	return p
 }
 
-// partCosine is the cosine of two parts of unit vectors, or NaN where one is too short to have a direction.
+// partCosine returns the cosine of two parts of unit vectors, or NaN if one is too short to have a direction.
 func partCosine(a, b []float64) float64 {
 	na, nb := norm(a), norm(b)
 	if !(na > parallelTolerance && nb > parallelTolerance) {

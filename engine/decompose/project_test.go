@@ -73,7 +73,7 @@ func TestProjectAgreesWithExplicitProjections(t *testing.T) {
 	})
 }
 
-// A part that is not there has no direction: its cosine is NaN, not the cosine of rounding.
+// A part that is zero has no direction, so its cosine is NaN, not the cosine of rounding errors.
 func TestCosineOfNothingIsNaN(t *testing.T) {
 	t.Parallel()
 	a, m := []float64{1, 2, -3, 0}, []float64{1, -1, 1, -1}
@@ -136,7 +136,7 @@ func TestLinearMapsGiveTheScore(t *testing.T) {
 	})
 }
 
-// Without a mean to take away, a constant direction is one like any other, and a vector keeps its mean.
+// If the norm does not centre, a constant direction is like any other, and a vector keeps its mean.
 func TestOnlyLayerNormCentres(t *testing.T) {
 	t.Parallel()
 	ones, x := []float64{1, 1, 1, 1}, []float64{3, 1, 1, 3}

@@ -33,7 +33,7 @@ func (f quirkFolder) load(t *testing.T) reference[float64] {
 	return load[float64](t, f.dir, schema.Head{Layer: head[0], Index: head[1]})
 }
 
-// size compares a largest effect with the published three digits.
+// size compares a largest effect with three published digits.
 func (f quirkFolder) size(t *testing.T, what string, got float64, want [2]float64) {
 	t.Helper()
 	t.Logf("%s: %.4g, published %g", what, got, want[f.number])
@@ -190,7 +190,7 @@ func TestQuirkUnpatchedIsNotTheModel(t *testing.T) {
 	})
 }
 
-// The published code writes a replaced key at END, where nothing reads it.
+// The published code writes a replaced key at END, where it is never read.
 func TestQuirkReplacedKeyDoesNothing(t *testing.T) {
 	quirkFolders(t, func(t *testing.T, f quirkFolder) {
 		r := f.load(t)
@@ -263,8 +263,8 @@ func TestQuirkBaselineHasItsOwnDirection(t *testing.T) {
 	})
 }
 
-// The published pair decomposition sets b_K to zero where it subtracts, in place, and later calls see it.
-// Here b_K cancels, and nothing is changed by it.
+// The published pair decomposition sets b_K to zero in place when it subtracts the baseline, which affects
+// later calls. Here b_K cancels and nothing is modified.
 func TestQuirkPairsLeaveTheBiasAlone(t *testing.T) {
 	quirkFolders(t, func(t *testing.T, f quirkFolder) {
 		r := f.load(t)
@@ -298,7 +298,7 @@ func TestQuirkPairsLeaveTheBiasAlone(t *testing.T) {
 	})
 }
 
-// withoutBiases takes from a query or key vector what the attention output biases add to it.
+// withoutBiases subtracts from a query or key vector what the attention output biases add to it.
 func (r reference[T]) withoutBiases(vector []float64, p *decompose.Position[T], w []float64, components []schema.Component) []float64 {
 	out := slices.Clone(vector)
 	for row, c := range components {
@@ -314,8 +314,8 @@ func (r reference[T]) withoutBiases(vector []float64, p *decompose.Position[T], 
 	return out
 }
 
-// The effective embedding knows neither position nor b_O; the direction with the layer-0 heads has b_O only
-// where it is the cached one.
+// The effective embedding depends on neither position nor b_O. The direction with the layer-0 heads contains
+// b_O only if it is the cached one.
 func TestQuirkEffectiveEmbeddingHasNoBias(t *testing.T) {
 	quirkFolders(t, func(t *testing.T, f quirkFolder) {
 		r := f.load(t)

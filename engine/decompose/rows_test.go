@@ -55,7 +55,7 @@ func deepFolders(t *testing.T) (list []*deepFolder) {
 	return list
 }
 
-// everyPosition runs the folder's prompts through its model, and keeps each position up to the query, by number.
+// everyPosition runs the folder's prompts through its model, and keeps each position up to the query.
 func everyPosition[T blas.Float](t *testing.T, f *deepFolder) (*model.Model[T], *model.Cache[T], []model.Sequence) {
 	t.Helper()
 	opened := modeltest.OpenPath(t, filepath.Join(f.dir, f.model))
@@ -83,7 +83,7 @@ func everyPosition[T blas.Float](t *testing.T, f *deepFolder) (*model.Model[T], 
 	return m, cache, seqs
 }
 
-// deepInput is one query of a head, with the keys of all positions.
+// deepInput is a query of a head, with the keys of all positions.
 type deepInput[T blas.Float] struct {
 	decompose.Input[T] // without a baseline
 	keys               *decompose.Keys[T]
@@ -92,7 +92,7 @@ type deepInput[T blas.Float] struct {
 	first, query, key  int
 }
 
-// deepInputOf collects a head's vectors for a query and a key of a sequence whose kept positions are all.
+// deepInputOf collects a head's vectors for a query and a key of a sequence of which all positions are kept.
 func deepInputOf[T blas.Float](t *testing.T, m *model.Model[T], cache *model.Cache[T], s model.Sequence, seq int, h schema.Head, query, key int) deepInput[T] {
 	t.Helper()
 	spec, qk := m.Spec(), m.QK(h)
@@ -134,7 +134,7 @@ func deepInputOf[T blas.Float](t *testing.T, m *model.Model[T], cache *model.Cac
 	return x
 }
 
-// weights are those of a baseline, by position.
+// weights returns the weights of a baseline, by position.
 func (x *deepInput[T]) weights(t *testing.T, kind schema.BaselineKind) []float64 {
 	t.Helper()
 	others, err := decompose.Others(kind, x.SoftCap, x.scores, x.key-x.first)
@@ -144,7 +144,7 @@ func (x *deepInput[T]) weights(t *testing.T, kind schema.BaselineKind) []float64
 	return append(make([]float64, x.first), others...)
 }
 
-// mean gives the input the mean key of these weights, not split.
+// mean sets the mean key with these weights, unsplit, as the input's baseline.
 func (x *deepInput[T]) mean(t *testing.T, weights []float64) decompose.Input[T] {
 	t.Helper()
 	in := x.Input
@@ -160,7 +160,7 @@ func (x *deepInput[T]) mean(t *testing.T, weights []float64) decompose.Input[T] 
 	return in
 }
 
-// Rows and baselines that are means have the reference's numbers, on every folder that has them.
+// Rows and mean baselines agree with the reference numbers, in every folder that has them.
 func TestReferenceRows(t *testing.T) {
 	worst := map[string]float64{}
 	for _, f := range deepFolders(t) {
@@ -227,7 +227,8 @@ func compareRows[T blas.Float](t *testing.T, f *deepFolder, precision string, to
 	}
 }
 
-// referenceRows lays the key side of a row out as the arrays do: [component and bias, position], NaN where the query does not see.
+// referenceRows arranges the key side of a row as the arrays are: [component and bias, position], NaN if the
+// query does not see the position.
 func (x *deepInput[T]) referenceRows() []float64 {
 	row := x.keys.Row(x.Query.Vector, x.first, len(x.positions))
 	var list []float64
@@ -246,7 +247,8 @@ func (x *deepInput[T]) referenceRows() []float64 {
 	return list
 }
 
-// A mean baseline is what today's decomposition of each position gives, one after the other: on every query of a prompt, both sides.
+// A mean baseline agrees with the mean of the decompositions of each position, for every query of a prompt
+// and both sides.
 func TestMeanBaselineOverWindows(t *testing.T) {
 	for _, f := range deepFolders(t) {
 		if f.prompts == 1 {
@@ -286,9 +288,9 @@ func TestMeanBaselineOverWindows(t *testing.T) {
 	}
 }
 
-// With the attention baseline, a contribution to the key minus that to the baseline is what moves the logarithm of the key's
-// probability, to first order and over one minus it: where a component's part of all keys grows by a little, and attention is made
-// again from the keys. (Where there is neither a cap nor a sink.)
+// With the attention baseline, the contribution to the key minus that to the baseline is the derivative of
+// the logarithm of the key's probability divided by one minus the probability. The test scales a component's
+// part of all keys slightly and recomputes attention. (Without a cap and a sink.)
 func TestAttentionBaselineMovesTheLogProbability(t *testing.T) {
 	for _, f := range deepFolders(t) {
 		if f.prompts == 1 || f.name == "gemma2" { // large; capped
@@ -322,8 +324,8 @@ func TestAttentionBaselineMovesTheLogProbability(t *testing.T) {
 	}
 }
 
-// A position that is masked leaves a row in which the key competes with the others alone: the attention that these then have is
-// the baseline's weights, and a mean of their keys is its key.
+// If the key's position is masked, the attention of the other positions are the baseline's weights, and the
+// mean of their keys is its key.
 func TestMaskedKeyLeavesTheWeights(t *testing.T) {
 	for _, f := range deepFolders(t) {
 		if f.prompts == 1 {

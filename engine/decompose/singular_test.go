@@ -12,8 +12,8 @@ import (
 	"ducklens/schema"
 )
 
-// circuit is B [d_model, d_model] made entry by entry: the score of each pair of axes of the stream, biases and
-// scales apart.
+// circuit computes B [d_model, d_model] entry by entry: the score of each pair of axes of the stream, without
+// biases and scales.
 func (e *example) circuit(key *place) *mat.Dense {
 	n := e.dModel
 	side := func(p *place, m maps) [][]float64 {
@@ -35,7 +35,7 @@ func (e *example) circuit(key *place) *mat.Dense {
 	return b
 }
 
-// projector is the matrix of the projection on a basis.
+// projector returns the projection matrix of a basis.
 func projector(b decompose.Basis, n int) *mat.Dense {
 	p := mat.NewDense(n, n, nil)
 	for i := range n {
@@ -47,7 +47,7 @@ func projector(b decompose.Basis, n int) *mat.Dense {
 	return p
 }
 
-// singular gives the first k directions of an example's head at its key.
+// singular returns the first k directions of an example's head at its key.
 func (e *example) singular(t *rapid.T, key *place, k int) decompose.Singular {
 	c, err := decompose.NewCircuit(e.norm, input[float64](e).Maps)
 	if err != nil {
@@ -60,7 +60,7 @@ func (e *example) singular(t *rapid.T, key *place, k int) decompose.Singular {
 	return s
 }
 
-// Singular directions against the decomposition of the whole d_model x d_model matrix.
+// Singular directions agree with the decomposition of the whole d_model x d_model matrix.
 func TestSingularDirectionsAgreeWithTheWholeMatrix(t *testing.T) {
 	compared := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -108,8 +108,8 @@ func TestSingularDirectionsAgreeWithTheWholeMatrix(t *testing.T) {
 	}
 }
 
-// A singular direction of the query reads its own partner of the key and nothing else, so what components add
-// along the one and across the other is nothing; and the part along both is the sum over values of s a b.
+// A singular direction of the query only reads its partner of the key. So contributions along one and across
+// the other are zero, and the part along both is the sum of s a b over singular values.
 func TestSingularDirectionsReadTheirPartners(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := drawExample(t)

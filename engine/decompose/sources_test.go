@@ -13,7 +13,7 @@ import (
 	"ducklens/schema"
 )
 
-// reader is a head of a made-up example, as the oracle knows it: what it saw from each place.
+// reader is a head of a made-up example as the oracle sees it, with what it read at each place.
 type reader struct {
 	component int
 	wo        [][]float64 // [d_head][d_model]
@@ -29,7 +29,7 @@ type seen struct {
 	scale float64
 }
 
-// wrote is what the head writes at a place if it sees only the positions that keep says.
+// wrote returns the head's output at a place if it only sees the positions in keep.
 func (r *reader) wrote(e *example, at *place, keep func(pos int) bool) []float64 {
 	s := r.seen[at]
 	x := make([]float64, e.dModel)
@@ -51,7 +51,7 @@ func (r *reader) wrote(e *example, at *place, keep func(pos int) bool) []float64
 	return x
 }
 
-// drawReader makes a head of the example read positions, and puts what it writes into the streams.
+// drawReader lets a head of the example read positions, and adds its output to the streams.
 func drawReader(t *rapid.T, e *example) *reader {
 	r := &reader{component: -1, seen: map[*place]seen{}}
 	for i, c := range e.components {
@@ -98,7 +98,7 @@ func drawReader(t *rapid.T, e *example) *reader {
 	return r
 }
 
-// source hands the head to the package.
+// source converts the head to the package's input.
 func source[T blas.Float](e *example, r *reader) decompose.Source[T] {
 	read := func(p *place) decompose.Read[T] {
 		s := r.seen[p]
@@ -131,8 +131,8 @@ func split[T blas.Float](t *rapid.T, e *example, r *reader) map[schema.Side]deco
 	return map[schema.Side]decompose.SourceSplit{query.Side: query, key.Side: key}
 }
 
-// A position's contribution is what the head's component loses when that position is masked in what it read,
-// norms and the other side held; all together are the component's.
+// A position's contribution is the loss of the head's component when that position is masked, with norms and
+// the other side held fixed. The contributions of all positions add up to the component's.
 func TestSourcesAgreeWithMaskedPositions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := drawExample(t)

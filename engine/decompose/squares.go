@@ -9,8 +9,8 @@ import (
 	"ducklens/engine/blas"
 )
 
-// Squares is what the scale of the norm before a head needs to be made again when components are taken out
-// of the stream at one position. With n(x) the stream as the norm centres it, and d = d_model,
+// Squares is what it takes to recompute the scale of the norm before a head if components are removed from
+// the stream at one position. With n(x) the stream as the norm centres it, and d = d_model,
 //
 //	Whole = |n(x)|^2 / d + eps    With[c] = n(x_c) . n(x) / d    Squared[c] = |n(x_c)|^2 / d
 //
@@ -18,16 +18,16 @@ import (
 //
 //	sigma'^2 = Whole - 2 With[c] + Squared[c]
 //
-// and without a set S of them Whole - 2 sum_c With[c] + sum_c sum_c' n(x_c) . n(x_c') / d. All of it is in
-// float64: of a massive activation the three are large and what they leave is small.
+// and without a set S of them Whole - 2 sum_c With[c] + sum_c sum_c' n(x_c) . n(x_c') / d. Everything is in
+// float64: for a massive activation the three are large and what they leave is small.
 type Squares struct {
 	Whole         float64
 	With, Squared []float64   // by component
 	Gram          [][]float64 // of the components that were asked for, in their order: n(x_c) . n(x_c') / d
 }
 
-// StreamSquares gives the squares of the stream at a position; gram lists the components that sets are made
-// of. Where there is no norm there are none: the zero value.
+// StreamSquares returns the squares of the stream at a position. gram lists the components that sets may
+// contain. Without a norm there are no squares: it returns the zero value.
 func StreamSquares[T blas.Float](n Norm, p *Position[T], gram []int) Squares {
 	if n.Kind == NoNorm {
 		return Squares{}
@@ -49,15 +49,15 @@ func StreamSquares[T blas.Float](n Norm, p *Position[T], gram []int) Squares {
 	return s
 }
 
-// VectorSquares is the same for QK-norm. It divides by the root of a mean square over m numbers: those of a
-// head, or of all heads together. Let W be the maps of these, f_c = W^T n(x_c) / sigma what component c adds
-// to their numbers before the gain, b their bias, and u = sum_c f_c. Then
+// VectorSquares is the same for QK-norm, which divides by the root of a mean square over m numbers: those of
+// a head, or of all heads together. Let W be the maps to these numbers, f_c = W^T n(x_c) / sigma what
+// component c adds to them before the gain, b their bias, and u = sum_c f_c. Then
 //
 //	Whole = |u|^2 / m    WholeBias = u . b / m    Constant = |b|^2 / m + eps
 //	With[c] = f_c . u / m    WithBias[c] = f_c . b / m    Squared[c] = |f_c|^2 / m
 //
-// The norm before the head multiplies all f by r = sigma / sigma' when c is taken away, and leaves b as it
-// is, so that QK-norm divides by
+// The norm before the head multiplies all f by r = sigma / sigma' if c is removed, and leaves b unchanged, so
+// QK-norm divides by
 //
 //	tau'^2 = r^2 (Whole - 2 With[c] + Squared[c]) + 2 r (WholeBias - WithBias[c]) + Constant.
 type VectorSquares struct {
@@ -66,15 +66,15 @@ type VectorSquares struct {
 	WithBias            []float64 // by component
 }
 
-// QKMap is what makes the numbers that a QK-norm looks at together.
+// QKMap makes the numbers that a QK-norm looks at together.
 type QKMap[T blas.Float] struct {
 	W    *tensor.Dense // [d_model, m]
-	Bias []T           // [m]; nil where there is none
+	Bias []T           // [m]; nil if there is none
 	Eps  float64
 }
 
-// SquaresOfVectors gives the squares of QK-norm at a position; w is the map of the side. The products run on
-// the engine of the component tensors, in their number type.
+// SquaresOfVectors returns the squares of QK-norm at a position; w is the map of the side. The products are
+// computed by the engine of the component tensors, in their number type.
 func SquaresOfVectors[T blas.Float](n Norm, p *Position[T], w QKMap[T], gram []int) (VectorSquares, error) {
 	d, m := len(p.Stream), w.W.Shape()[1]
 	if err := checkMatrix[T]("map of QK-norm", w.W, d, m); err != nil {
@@ -82,12 +82,12 @@ func SquaresOfVectors[T blas.Float](n Norm, p *Position[T], w QKMap[T], gram []i
 	}
 	product, err := p.Components.MatMul(w.W)
 	if err != nil {
-		return VectorSquares{}, fmt.Errorf("decompose: product of %v and %v: %w", p.Components.Shape(), w.W.Shape(), err)
+		return VectorSquares{}, fmt.Errorf("product of %v and %v: %w", p.Components.Shape(), w.W.Shape(), err)
 	}
 	sigma, y := float64(p.Scale), product.Data().([]T)
 	u := applyTransposed(data[T](w.W), centred(n, p.Stream), m)
 	scale(u, 1/sigma)
-	var sums []float64 // of the rows of W: centre(X) W is X W less mean(x_c) times these
+	var sums []float64 // of the rows of W: centre(X) W is X W minus mean(x_c) times these
 	if n.Kind == LN {
 		ones := make([]float64, d)
 		for i := range ones {
@@ -98,7 +98,8 @@ func SquaresOfVectors[T blas.Float](n Norm, p *Position[T], w QKMap[T], gram []i
 	bias := make([]float64, m)
 	copy(bias, widen(w.Bias))
 	by := float64(m)
-	s := VectorSquares{Squares: Squares{Whole: dot(u, u) / by}, WholeBias: dot(u, bias) / by, Constant: dot(bias, bias)/by + w.Eps}
+	s := VectorSquares{Squares: Squares{Whole: dot(u, u) / by}, WholeBias: dot(u, bias) / by,
+		Constant: dot(bias, bias)/by + w.Eps}
 	vectors := make([][]float64, len(gram))
 	for i := range p.Components.Shape()[0] {
 		f := widen(y[i*m : (i+1)*m])
@@ -117,7 +118,7 @@ func SquaresOfVectors[T blas.Float](n Norm, p *Position[T], w QKMap[T], gram []i
 	return s, nil
 }
 
-// gramOf gives the inner products of vectors with each other, divided by a number.
+// gramOf returns the inner products of vectors with each other, divided by a number.
 func gramOf(vectors [][]float64, by float64) [][]float64 {
 	var g [][]float64
 	for _, a := range vectors {
@@ -130,7 +131,7 @@ func gramOf(vectors [][]float64, by float64) [][]float64 {
 	return g
 }
 
-// mean is that of the numbers of a vector.
+// mean returns the mean of a vector's numbers.
 func mean[T blas.Float](x []T) float64 {
 	sum := 0.0
 	for _, v := range x {

@@ -10,7 +10,7 @@ import (
 	"ducklens/schema"
 )
 
-// removed is the score with components taken out of the stream at both ends as asked, every norm made anew.
+// removed returns the score without components at both ends, with every norm recomputed.
 func (e *example) removed(gone []int, atQuery, atKey bool) float64 {
 	rest := func(p *place, away bool) []float64 {
 		x := times(1, p.stream)
@@ -24,8 +24,8 @@ func (e *example) removed(gone []int, atQuery, atKey bool) float64 {
 	return naiveDot(e.vector(e.toQuery, &e.query, rest(&e.query, atQuery)), e.vector(e.toKey, &e.key, rest(&e.key, atKey))) / e.attnScale
 }
 
-// responding is the same out of what is stored: factors, and the squares of both norms. It is the formula
-// that the macros of a file have.
+// responding computes the same from stored numbers: factors, and the squares of both norms. The macros of a
+// file use the same formula.
 func responding(t *rapid.T, e *example, f decompose.Factors[float64], p *decompose.Position[float64], m decompose.QKMap[float64], gone []int) []float64 {
 	sum := func(rows ...int) []float64 {
 		v := make([]float64, f.DHead)
@@ -58,7 +58,7 @@ func responding(t *rapid.T, e *example, f decompose.Factors[float64], p *decompo
 	return add(times(r, without), bias)
 }
 
-// squareWithout is Whole without a set of components.
+// squareWithout returns Whole without a set of components.
 func squareWithout(s decompose.Squares, gone []int) float64 {
 	square := s.Whole
 	for i, c := range gone {
@@ -105,7 +105,7 @@ func TestNormsRespond(t *testing.T) {
 	})
 }
 
-// What a component leaves of a massive activation is small: the squares keep its digits.
+// If a component removes almost all of a massive activation, the squares keep the digits of the rest.
 func TestSquaresOfMassiveActivations(t *testing.T) {
 	t.Parallel()
 	e := newExample(31, 2, 3, 16, 4, false)

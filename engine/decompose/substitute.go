@@ -8,11 +8,11 @@ import (
 	"ducklens/schema"
 )
 
-// Substitution answers what the scores of one example would be if another vector stood in place of the whole
-// residual stream on one side, the model's own vectors on the other side held fixed. The vector goes through
-// the norm first, and then through QK-norm, each at its own scale. It is made by [NewSubstitution]. In the
-// notebook convention, which divides by a standard deviation without eps, a vector that is zero or constant
-// is [ErrDegenerate].
+// Substitution says what the scores of one example would be if another vector replaced the whole residual
+// stream on one side, with the model's own vectors on the other side fixed. The vector goes through the norm
+// first, and then through QK-norm, each with its own scale. [NewSubstitution] makes one. The notebook
+// convention divides by a standard deviation without eps, so there a vector that is zero or constant is
+// [ErrDegenerate].
 type Substitution[T blas.Float] struct {
 	ToKey, ToBaseline   Linear // of query-side vectors, as [QueryLinear] has them
 	AtKey, AtBaseline   Linear // of key-side vectors, as [KeyLinear] has them
@@ -22,24 +22,27 @@ type Substitution[T blas.Float] struct {
 	keyOwn, baselineOwn float64   // the model's own scores
 }
 
-// Substituted is what a substitution gives.
+// Substituted is the result of a substitution.
 type Substituted struct {
-	Score    float64 // to the key
-	Baseline float64 // to the baseline; NaN where the example has none, or a mean and the key is replaced
+	Score float64 // to the key
+	// Baseline is the score to the baseline; NaN if the example has none, or if it has a mean and the key is
+	// replaced.
+	Baseline float64
 	Prob     float64 // softmax of the attention row with only the key's score replaced by Score
 
-	// DiffProb is Prob with Score - Baseline in place of Score. A difference among raw scores has no direct
-	// meaning: the published histograms show it, and only the notebook convention computes it. NaN otherwise.
+	// DiffProb is Prob with Score - Baseline instead of Score. A difference among raw scores has no direct
+	// meaning. The published histograms show it, and only the notebook convention computes it. NaN otherwise.
 	DiffProb float64
 }
 
-// NewSubstitution prepares the substitutions of an example whose attention row from the query position is
-// scores, before cap and softmax, the key's at index key.
+// NewSubstitution prepares the substitutions of an example. scores is its attention row at the query
+// position, before cap and softmax; the key's score is at index key.
 func NewSubstitution[T blas.Float](in Input[T], scores []T, key int) (*Substitution[T], error) {
 	if key < 0 || key >= len(scores) {
-		return nil, fmt.Errorf("decompose: key at %d of an attention row of %d: %w", key, len(scores), ErrShape)
+		return nil, fmt.Errorf("key at %d of an attention row of %d: %w", key, len(scores), ErrShape)
 	}
-	s := &Substitution[T]{in: in, row: widen(scores), key: key, keyOwn: float64(in.Key.Score), baselineOwn: in.baselineScore()}
+	s := &Substitution[T]{in: in, row: widen(scores), key: key, keyOwn: float64(in.Key.Score),
+		baselineOwn: in.baselineScore()}
 	for i, v := range s.row {
 		s.row[i] = s.cap(v)
 	}
@@ -53,7 +56,7 @@ func NewSubstitution[T blas.Float](in Input[T], scores []T, key int) (*Substitut
 	return s, nil
 }
 
-// Query puts v [d_model] in place of the stream at the query position, keys fixed.
+// Query replaces the stream at the query position by v [d_model]; the keys are fixed.
 func (s *Substitution[T]) Query(v []T) (Substituted, error) {
 	if err := s.check(v); err != nil {
 		return Substituted{}, err
@@ -65,9 +68,9 @@ func (s *Substitution[T]) Query(v []T) (Substituted, error) {
 	return s.attend(s.score(s.ToKey, schema.Query, v), baseline), nil
 }
 
-// Key puts atKey in place of the stream at the key position, and atBaseline at the baseline position, each
-// [d_model], the query fixed. atBaseline is not used where the example has no baseline position: what would be
-// the mean of replaced keys needs a vector for each of them.
+// Key replaces the stream at the key position by atKey, and at the baseline position by atBaseline, each
+// [d_model]; the query is fixed. atBaseline is ignored if the example has no baseline position: a mean of
+// replaced keys would need a vector for each of them.
 func (s *Substitution[T]) Key(atKey, atBaseline []T) (Substituted, error) {
 	if err := s.check(atKey); err != nil {
 		return Substituted{}, err
@@ -82,25 +85,26 @@ func (s *Substitution[T]) Key(atKey, atBaseline []T) (Substituted, error) {
 	return s.attend(s.score(s.AtKey, schema.Key, atKey), baseline), nil
 }
 
-// MeanOf is the score to a baseline that is a mean, with the keys of its positions replaced: [Keys.Replace] made the
-// parts.
+// MeanOf returns the score to a baseline that is a mean, with the keys of its positions replaced.
+// [Keys.Replace] made the parts.
 func (s *Substitution[T]) MeanOf(parts *KeyParts[T]) (float64, error) {
 	m := s.in.Mean
 	if m == nil || parts.kind != schema.Replacement || len(parts.fixed) < len(m.weights) {
-		return 0, fmt.Errorf("decompose: mean of replaced keys: want an input with a mean, and as many keys: %w", ErrShape)
+		return 0,
+			fmt.Errorf("mean of replaced keys: want an input with a mean, and as many keys: %w", ErrShape)
 	}
 	return s.in.scoreOf(m.split(parts).whole(), s.in.Query.Vector), nil
 }
 
-// score is the score that v gives, normalised as the convention does and then by QK-norm.
+// score returns the score of v, normalised as the convention does and then by QK-norm.
 func (s *Substitution[T]) score(l Linear, side schema.Side, v []T) float64 {
 	c := centred(s.in.Norm, v)
 	sigma := s.in.scaleOf(c)
 	return (dot(l.Map, c)/sigma + l.Bias) / s.in.qkScale(side, c, sigma)
 }
 
-// Unpatched puts the stream in its own place. In the exact convention that is the model's own score. The
-// published code normalises by the sample standard deviation here too, and so misses it.
+// Unpatched substitutes the stream for itself. In the exact convention the result is the model's own score.
+// The published code normalises by the sample standard deviation here too, so its result differs.
 func (s *Substitution[T]) Unpatched(side schema.Side) (Substituted, error) {
 	switch {
 	case s.in.Convention == schema.Exact:
@@ -115,11 +119,12 @@ func (s *Substitution[T]) Unpatched(side schema.Side) (Substituted, error) {
 
 func (s *Substitution[T]) check(v []T) error {
 	if len(v) != len(s.AtKey.Map) {
-		return fmt.Errorf("decompose: substitute has %d entries, want d_model = %d: %w", len(v), len(s.AtKey.Map), ErrShape)
+		return fmt.Errorf("substitute has %d entries, want d_model = %d: %w", len(v), len(s.AtKey.Map),
+			ErrShape)
 	}
 	if s.in.Convention == schema.Notebook {
 		if _, err := usable(s.in.Norm, v); err != nil {
-			return fmt.Errorf("decompose: substitute has no standard deviation to divide by: %w", err)
+			return fmt.Errorf("substitute has no standard deviation to divide by: %w", err)
 		}
 	}
 	return nil
@@ -133,7 +138,7 @@ func (s *Substitution[T]) attend(score, baseline float64) Substituted {
 	return out
 }
 
-// prob is the attention probability of the key if score were its score, the others unchanged.
+// prob returns the attention probability of the key if its score were score and the others were unchanged.
 func (s *Substitution[T]) prob(score float64) float64 {
 	score = s.cap(score)
 	largest := score
@@ -160,10 +165,10 @@ func (s *Substitution[T]) prob(score float64) float64 {
 	return own / sum
 }
 
-// cap is what the softmax sees of a score.
+// cap returns what the softmax sees of a score.
 func (s *Substitution[T]) cap(score float64) float64 { return capped(s.in.SoftCap, score) }
 
-// capped is softCap tanh(score / softCap), or the score where softCap is 0: there is no cap.
+// capped returns softCap tanh(score / softCap), or the score if softCap is 0, which means no cap.
 func capped(softCap, score float64) float64 {
 	if softCap == 0 {
 		return score

@@ -11,13 +11,13 @@ import (
 	"ducklens/schema"
 )
 
-// naiveSubstitute is the score of query x with the key y at a place, each a vector in the stream, normalised
-// as given.
+// naiveSubstitute returns the score of query x with key y at a place. Each is a vector in the stream,
+// normalised as given.
 func (e *example) naiveSubstitute(x, y []float64, at *place, normaliseX, normaliseY func([]float64) []float64) float64 {
 	return naiveDot(e.vector(e.toQuery, &e.query, normaliseX(x)), e.vector(e.toKey, at, normaliseY(y))) / e.attnScale
 }
 
-// normalise is the norm as the model does it.
+// normalise applies the model's norm.
 func (e *example) normalise(x []float64) []float64 { return times(1/e.scale(x), e.centre(x)) }
 
 // sample divides by the sample standard deviation.
@@ -26,7 +26,7 @@ func (e *example) sample(x []float64) []float64 {
 	return times(1/math.Sqrt(naiveDot(c, c)/float64(e.dModel-1)), c)
 }
 
-// naiveSoftmax is the probability of the entry at of a row of scores, if score stood there.
+// naiveSoftmax returns the probability of entry at of a row of scores, with its score replaced.
 func (e *example) naiveSoftmax(row []float64, at int, score float64) float64 {
 	capped := func(v float64) float64 {
 		if e.softCap > 0 {
@@ -147,7 +147,7 @@ func TestSubstitutionsMoveTheScore(t *testing.T) {
 	}
 }
 
-// LayerNorm sees no mean and, but for eps, no length.
+// LayerNorm ignores the mean and, except for eps, the length.
 func TestSubstitutesScaleAndMean(t *testing.T) {
 	t.Parallel()
 	e := newExample(22, 1, 2, 16, 4, true)

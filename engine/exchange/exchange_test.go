@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,9 +24,11 @@ import (
 	"ducklens/schema"
 )
 
-// sample is a folder of a model with QK-norm, rotation and a window, four prompts in two shards, one of them without a
-// baseline.
-func sample(tb testing.TB) *exchangetest.Folder {
+// sample is a folder of a model with QK-norm, rotation and a window, four prompts in two shards, one of them
+// without a baseline.
+func sample(tb testing.TB) *exchangetest.Folder { return sampleOf(tb, exchange.Vectors) }
+
+func sampleOf(tb testing.TB, form string) *exchangetest.Folder {
 	tb.Helper()
 	opened := modeltest.OpenFamily(tb, familytest.Tiny("gemma3_text"), 1)
 	provider, err := blas.ByName("gonum")
@@ -38,7 +41,7 @@ func sample(tb testing.TB) *exchangetest.Folder {
 	}
 	var examples []schema.Example
 	for i := range 4 {
-		x := schema.Example{Query: 6 + i, Key: 4 + i, Baseline: 5 + i}
+		x := schema.Example{PromptIndex: i, Query: 6 + i, Key: 4 + i, Baseline: 5 + i}
 		if i == 3 {
 			x.Baseline = schema.NoPosition
 		}
@@ -49,7 +52,7 @@ func sample(tb testing.TB) *exchangetest.Folder {
 	}
 	zeros := strings.Repeat("0", 64)
 	about := schema.Model{Name: "sample", Family: "gemma3_text", SHA256: zeros, ConfigSHA: zeros, Norm: "RMS", Activation: "gelu_new"}
-	return exchangetest.Of(tb, m, about, false, []schema.Head{{Layer: 2, Index: 1}, {Layer: 1, Index: 3}}, examples)
+	return exchangetest.Of(tb, m, about, false, []schema.Head{{Layer: 2, Index: 1}, {Layer: 1, Index: 3}}, form, examples)
 }
 
 func written(tb testing.TB, f *exchangetest.Folder) string {
@@ -70,13 +73,58 @@ func readAll(dir string) (err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	for i := range f.Prompts {
 		if f.Run.Precision == "float64" {
-			_, err = exchange.Load[float64](f, i)
+			err = readPrompt[float64](f, i)
 		} else {
-			_, err = exchange.Load[float32](f, i)
+			err = readPrompt[float32](f, i)
 		}
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// readPrompt asks a prompt for all that an analysis may ask it for.
+func readPrompt[T exchange.Float](f *exchange.Folder, number int) (err error) {
+	a, err := exchange.Load[T](f, number)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Close()) }()
+	s, p, stop := f.Spec, &f.Prompts[number], 0
+	for _, h := range f.Heads {
+		stop = max(stop, h.Layer)
+	}
+	rows := make([]T, f.Layout.Below(stop)*s.DModel)
+	for pos := range p.Tokens {
+		place := p.Place(pos)
+		if place < 0 {
+			continue
+		}
+		a.Vectors(place, stop, rows)
+		for number, c := range f.MadeHeads() {
+			a.Values(place, number, make([]T, s.DHead))
+			of := f.Layout.Components()[c]
+			exchange.WO[T](f, schema.Head{Layer: of.Layer, Index: of.Head})
+			exchange.PostGain[T](f, of.Layer)
+			exchange.BO[T](f, of.Layer)
+		}
+		for _, h := range f.Heads {
+			a.Scores(h, place)
+			a.Stream(h.Layer, place)
+			a.Turn(h.Layer, place)
+			a.Q(h, place)
+			a.K(h, place)
+			a.QScale(h, place)
+			a.KScale(h, place)
+			a.NormScale(h.Layer, place)
+		}
+		for l := range stop {
+			a.PostScales(l, place)
+		}
+	}
+	for _, h := range f.Heads {
+		exchange.HeadMaps[T](f, h)
 	}
 	return nil
 }
@@ -89,7 +137,7 @@ func TestFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if len(f.Prompts) != 4 || f.Prompts[2].Tokens[1].Text != "t1" || f.Prompts[3].Baseline != schema.NoPosition {
+	if len(f.Prompts) != 4 || f.Prompts[2].Tokens[1].Text != "t1" || f.Prompts[3].Edges[0].Baseline != schema.NoPosition {
 		t.Errorf("prompts %+v", f.Prompts)
 	}
 	// Shards are opened as they are asked for, in any order, and more than are open at a time.
@@ -98,14 +146,18 @@ func TestFolder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		name := fmt.Sprintf("%d/components", i)
-		want := s.Shards[i/3][name]
+		want := s.Shards[i/3][fmt.Sprintf("%d/components", i)]
 		rows, d := want.Shape[1], want.Shape[2]
-		if got := a.Components(2, 1); len(got) != rows*d || got[d+1] != want.Numbers[(rows+1)*d+1] {
-			t.Errorf("prompt %d: %d numbers at the key, want %d, those that were written", i, len(got), rows*d)
+		got := make([]float64, rows*d)
+		if a.Vectors(1, 2, got); !slices.Equal(got, want.Numbers[rows*d:2*rows*d]) {
+			t.Errorf("prompt %d: the vectors at the second place are not those that were written", i)
 		}
-		if first, scores := a.Scores(schema.Head{Layer: 1, Index: 3}); first+len(scores) != f.Prompts[i].Query+1 || first == 0 {
+		query := f.Prompts[i].Edges[0].Query
+		if first, scores := a.Scores(schema.Head{Layer: 1, Index: 3}, f.Prompts[i].Place(query)); first+len(scores) != query+1 || first == 0 {
 			t.Errorf("prompt %d: %d scores from %d on", i, len(scores), first)
+		}
+		if err := a.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 	if _, err := exchange.Load[float64](f, 4); !errors.Is(err, exchange.ErrFolder) {
@@ -121,9 +173,9 @@ func TestActive(t *testing.T) {
 	rows, d := dense.Shape[1], dense.Shape[2]
 	s.Shards[0]["1/active"] = exchangetest.Tensor{Shape: []int{2}, Integers: []int64{2, 7}}
 	kept := exchangetest.Tensor{Shape: []int{3, 2, d}}
-	for role := range 3 {
+	for place := range 3 {
 		for _, c := range []int{2, 7} {
-			kept.Numbers = append(kept.Numbers, dense.Numbers[(role*rows+c)*d:][:d]...)
+			kept.Numbers = append(kept.Numbers, dense.Numbers[(place*rows+c)*d:][:d]...)
 		}
 	}
 	s.Shards[0]["1/components"] = kept
@@ -136,14 +188,17 @@ func TestActive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for role := range 3 {
-		for i, v := range a.Components(2, role) {
+	defer a.Close()
+	for place := range 3 {
+		all := make([]float64, rows*d)
+		a.Vectors(place, 2, all)
+		for i, v := range all {
 			want := 0.0
 			if c := i / d; c == 2 || c == 7 {
-				want = dense.Numbers[role*rows*d+i]
+				want = dense.Numbers[place*rows*d+i]
 			}
 			if v != want {
-				t.Fatalf("role %d, component %d is %v, want %v", role, i/d, v, want)
+				t.Fatalf("place %d, component %d is %v, want %v", place, i/d, v, want)
 			}
 		}
 	}
@@ -153,6 +208,9 @@ func TestActive(t *testing.T) {
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	number := func(n int) *int { return &n }
+	edge := func(f *exchangetest.Folder, prompt int) map[string]any {
+		return f.Prompts[prompt]["edges"].([]map[string]any)[0]
+	}
 	shard := func(name string, change func(t *exchangetest.Tensor)) func(*exchangetest.Folder) {
 		return func(f *exchangetest.Folder) {
 			for _, s := range []map[string]exchangetest.Tensor{f.Shards[0], f.Weights} {
@@ -170,7 +228,10 @@ func TestHostile(t *testing.T) {
 		change     func(f *exchangetest.Folder)
 	}{
 		{"other format", `format "safetensors"`, func(f *exchangetest.Folder) { f.Run.Format = "safetensors" }},
-		{"later version", "version 2", func(f *exchangetest.Folder) { f.Run.Version = 2 }},
+		{"later version", "version 3", func(f *exchangetest.Folder) { f.Run.Version = 3 }},
+		{"earlier version", "version 1", func(f *exchangetest.Folder) { f.Run.Version = 1 }},
+		{"form", `form is "squares"`, func(f *exchangetest.Folder) { f.Run.Form = "squares" }},
+		{"vectors that are parts", `no tensor "L0/W_O"`, func(f *exchangetest.Folder) { f.Run.Form = exchange.Parts }},
 		{"no layers", "n_layers is 0", func(f *exchangetest.Folder) { f.Run.Model.Layers = 0 }},
 		{"many heads", "n_heads is 1099511627776", func(f *exchangetest.Folder) { f.Run.Model.Heads = 1 << 40 }},
 		{"groups", "multiple of n_kv_heads", func(f *exchangetest.Folder) { f.Run.Model.KVHeads = 3 }},
@@ -201,14 +262,26 @@ func TestHostile(t *testing.T) {
 			f.Run.Components = []exchange.Component{{Kind: "mlp", Layer: number(2)}}
 		}},
 		{"head", "the model has 3 layers of 4 heads", func(f *exchangetest.Folder) { f.Run.Heads[0] = "3.0" }},
-		{"head twice", "is there twice", func(f *exchangetest.Folder) { f.Run.Heads[0] = f.Run.Heads[1] }},
+		{"head twice", "is given twice", func(f *exchangetest.Folder) { f.Run.Heads[0] = f.Run.Heads[1] }},
 		{"no heads", "0 heads", func(f *exchangetest.Folder) { f.Run.Heads = nil }},
 		{"token", "has id 101", func(f *exchangetest.Folder) { f.Prompts[1]["tokens"].([]int)[0] = 101 }},
-		{"key behind query", "query 7, key 9", func(f *exchangetest.Folder) { f.Prompts[1]["key"] = 9 }},
-		{"query behind the end", "query 11", func(f *exchangetest.Folder) { f.Prompts[1]["query"] = 11 }},
-		{"baseline before the beginning", "baseline -1", func(f *exchangetest.Folder) { f.Prompts[1]["baseline"] = -1 }},
-		{"outside of the window", "sees positions 4 to 9", func(f *exchangetest.Folder) { f.Prompts[3]["key"] = 3 }},
-		{"no query", "query or key is missing", func(f *exchangetest.Folder) { delete(f.Prompts[0], "query") }},
+		{"key behind query", "query 7, key 9", func(f *exchangetest.Folder) { edge(f, 1)["key"] = 9 }},
+		{"query behind the end", "query 11", func(f *exchangetest.Folder) { edge(f, 1)["query"] = 11 }},
+		{"baseline before the beginning", "baseline -1", func(f *exchangetest.Folder) { edge(f, 1)["baseline"] = -1 }},
+		{"outside of the window", "sees positions 4 to 9", func(f *exchangetest.Folder) { edge(f, 3)["key"] = 3 }},
+		{"no query", "query or key is missing", func(f *exchangetest.Folder) { delete(edge(f, 0), "query") }},
+		{"no edges", "no edges, and the prompt is not whole", func(f *exchangetest.Folder) { delete(f.Prompts[0], "edges") }},
+		{"edges", "cannot unmarshal", func(f *exchangetest.Folder) { f.Prompts[0]["edges"] = 3 }},
+		{"unknown key of an edge", `unknown field "of"`, func(f *exchangetest.Folder) { edge(f, 0)["of"] = 3 }},
+		{"one more edge", `tensor "0/components"`, func(f *exchangetest.Folder) {
+			delete(f.Weights, "unembed/tokens")
+			f.Prompts[0]["edges"] = append(f.Prompts[0]["edges"].([]map[string]any), map[string]any{"query": 3, "key": 1})
+		}},
+		{"whole", `tensor "0/components"`, func(f *exchangetest.Folder) {
+			delete(f.Weights, "unembed/tokens")
+			f.Prompts[0]["whole"] = true
+		}},
+		{"whole without rows of W_U", "does not have token 0", func(f *exchangetest.Folder) { f.Prompts[0]["whole"] = true }},
 		{"texts", "2 token_texts of 11 tokens", func(f *exchangetest.Folder) { f.Prompts[0]["token_texts"] = []string{"a", "b"} }},
 		{"unknown key", `unknown field "answer"`, func(f *exchangetest.Folder) { f.Prompts[0]["answer"] = 1 }},
 		{"fields", "fields is no JSON object", func(f *exchangetest.Folder) { f.Prompts[0]["fields"] = []int{1} }},
@@ -225,7 +298,7 @@ func TestHostile(t *testing.T) {
 		{"infinite", "is +Inf", shard("0/scores", func(t *exchangetest.Tensor) { t.Numbers[5] = math.Inf(1) })},
 		{"scale of 0", "want a number above 0", shard("0/norm_scale", func(t *exchangetest.Tensor) { t.Numbers[1] = 0 })},
 		{"QK scale", "want a number above 0", shard("0/k_scale", func(t *exchangetest.Tensor) { t.Numbers[1] = -1 })},
-		{"short row", `"0/scores"`, shard("0/scores", func(t *exchangetest.Tensor) { t.Shape, t.Numbers = []int{2, 2}, t.Numbers[:4] })},
+		{"short row", `"0/scores"`, shard("0/scores", func(t *exchangetest.Tensor) { t.Shape, t.Numbers = []int{2, 3, 2}, t.Numbers[:12] })},
 		{"active", "ascending", func(f *exchangetest.Folder) {
 			f.Shards[0]["0/active"] = exchangetest.Tensor{Shape: []int{2}, Integers: []int64{3, 3}}
 		}},
@@ -236,6 +309,70 @@ func TestHostile(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			f := sample(t)
+			c.change(f)
+			if err := readAll(written(t, f)); err == nil || !errors.Is(err, exchange.ErrFolder) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want one of %q with %q", err, exchange.ErrFolder, c.want)
+			}
+		})
+	}
+}
+
+// What is wrong with weighted values and the weights that they meet is refused as well.
+func TestHostileParts(t *testing.T) {
+	t.Parallel()
+	reshape := func(name string, shape ...int) func(*exchangetest.Folder) {
+		return func(f *exchangetest.Folder) {
+			for _, s := range []map[string]exchangetest.Tensor{f.Shards[0], f.Weights} {
+				if _, ok := s[name]; ok {
+					n := 1
+					for _, d := range shape {
+						n *= d
+					}
+					s[name] = exchangetest.Tensor{Shape: shape, Numbers: make([]float64, n)}
+					return
+				}
+			}
+			panic(name)
+		}
+	}
+	spoil := func(name string, to float64) func(*exchangetest.Folder) {
+		return func(f *exchangetest.Folder) {
+			for _, s := range []map[string]exchangetest.Tensor{f.Shards[0], f.Weights} {
+				if x, ok := s[name]; ok {
+					x.Numbers[len(x.Numbers)/2] = to
+				}
+			}
+		}
+	}
+	if err := readAll(written(t, sampleOf(t, exchange.Parts))); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, want string
+		change     func(f *exchangetest.Folder)
+	}{
+		{"no W_O", `no tensor "L1/W_O"`, func(f *exchangetest.Folder) { delete(f.Weights, "L1/W_O") }},
+		{"W_O of one head", `want F64 and [4 8 24]`, reshape("L0/W_O", 1, 8, 24)},
+		{"turned W_O", `want F64 and [4 8 24]`, reshape("L0/W_O", 4, 24, 8)},
+		{"W_O of NaN", "is NaN", spoil("L1/W_O", math.NaN())},
+		{"gain", `tensor "L0/post_gain"`, reshape("L0/post_gain", 8)},
+		{"infinite gain", "is +Inf", spoil("L0/post_gain", math.Inf(1))},
+		{"no values", `no tensor "1/values"`, func(f *exchangetest.Folder) { delete(f.Shards[0], "1/values") }},
+		{"values of fewer heads", `tensor "1/values"`, reshape("1/values", 3, 4, 8)},
+		{"wide values", `tensor "1/values"`, reshape("1/values", 3, 8, 24)},
+		{"infinite values", "is -Inf", spoil("1/values", math.Inf(-1))},
+		{"vectors of heads", `tensor "0/components"`, reshape("0/components", 3, 11, 24)},
+		{"active head", "is 0.1: in the form parts that is made of its parts", func(f *exchangetest.Folder) {
+			f.Shards[0]["0/active"] = exchangetest.Tensor{Shape: []int{2}, Integers: []int64{0, 2}}
+		}},
+		{"more active than there are", `"0/active" has shape [4]`, func(f *exchangetest.Folder) {
+			f.Shards[0]["0/active"] = exchangetest.Tensor{Shape: []int{4}, Integers: []int64{0, 5, 10, 10}}
+		}},
+		{"post scale", "want a number above 0", spoil("0/post_scale", -1)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			f := sampleOf(t, exchange.Parts)
 			c.change(f)
 			if err := readAll(written(t, f)); err == nil || !errors.Is(err, exchange.ErrFolder) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want one of %q with %q", err, exchange.ErrFolder, c.want)
@@ -300,10 +437,19 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
-// Whatever bytes are changed, with sums that fit: no panic, and no memory that the folder's size does not explain.
+// Whatever bytes are changed, with sums that fit: no panic, and no memory that the folder's size does not
+// explain.
 func TestAnyBytes(t *testing.T) {
 	t.Parallel()
-	dir := written(t, sample(t))
+	for _, form := range []string{exchange.Vectors, exchange.Parts} {
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			anyBytes(t, written(t, sampleOf(t, form)))
+		})
+	}
+}
+
+func anyBytes(t *testing.T, dir string) {
 	names := []string{"run.json", "prompts.jsonl", "weights.safetensors", "shard-00000.safetensors", "shard-00001.safetensors"}
 	files := map[string][]byte{}
 	for _, name := range names {

@@ -19,11 +19,12 @@ import (
 
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/model"
+	"ducklens/internal/advice"
 	"ducklens/internal/regular"
 	"ducklens/schema"
 )
 
-// ErrFolder: the folder is damaged, hostile, or none of activations.
+// ErrFolder is returned for a folder that is damaged, hostile, or not a folder of activations.
 var ErrFolder = errors.New("unusable folder of activations")
 
 func fault(format string, args ...any) error {
@@ -33,76 +34,108 @@ func fault(format string, args ...any) error {
 const (
 	runFile     = "run.json"
 	maxRunBytes = 64 << 20
-	maxLine     = 64 << 20 // of the file of prompts
+	maxLine     = 64 << 20 // of the prompts file
 	openShards  = 4        // at a time
 )
 
-// Prompt is one prompt of a folder, with its positions.
+// Edge is a query position, its key, and the baseline that the key is compared with.
+type Edge struct {
+	Query, Key, Baseline int // Baseline may be [schema.NoPosition]
+}
+
+// Prompt is one prompt of a folder. If it is whole, the folder has activations at all of its positions, and
+// otherwise at those of its edges.
 type Prompt struct {
-	Text                 string
-	Tokens               []schema.Token
-	Query, Key, Baseline int // positions; Baseline may be [schema.NoPosition]
-	Fields               schema.Fields
+	Text   string
+	Tokens []schema.Token
+	Edges  []Edge
+	Whole  bool
+	Fields schema.Fields
+
+	positions []int // those with activations, ascending
 }
 
-// positions are the query, the key and, where there is one, the baseline.
-func (p *Prompt) positions() []int {
-	if p.Baseline == schema.NoPosition {
-		return []int{p.Query, p.Key}
+// Place returns the index of a position among those with activations, or -1.
+func (p *Prompt) Place(position int) int {
+	if i, found := slices.BinarySearch(p.positions, position); found {
+		return i
 	}
-	return []int{p.Query, p.Key, p.Baseline}
+	return -1
 }
 
-// Is tells whether an example is this prompt.
+// settle sets the positions.
+func (p *Prompt) settle() {
+	if p.Whole {
+		for i := range p.Tokens {
+			p.positions = append(p.positions, i)
+		}
+		return
+	}
+	for _, e := range p.Edges {
+		p.positions = append(p.positions, e.Query, e.Key)
+		if e.Baseline != schema.NoPosition {
+			p.positions = append(p.positions, e.Baseline)
+		}
+	}
+	slices.Sort(p.positions)
+	p.positions = slices.Compact(p.positions)
+}
+
+// Is reports whether an example is about this prompt and about positions with activations.
 func (p *Prompt) Is(x *schema.Example) bool {
-	same := func(a, b schema.Token) bool { return a.ID == b.ID }
-	return x.Query == p.Query && x.Key == p.Key && x.Baseline == p.Baseline && slices.EqualFunc(x.Tokens, p.Tokens, same)
+	if !slices.EqualFunc(x.Tokens, p.Tokens, func(a, b schema.Token) bool { return a.ID == b.ID }) {
+		return false
+	}
+	return p.Whole || p.Place(x.Query) >= 0 && p.Place(x.Key) >= 0 &&
+		(x.Baseline == schema.NoPosition || p.Place(x.Baseline) >= 0)
 }
 
 // Folder is an open folder of activations. It may be used from several goroutines at once.
 type Folder struct {
 	Run        Run
 	Model      schema.Model
-	Spec       *model.Spec // what a score is made by; its rotations have no angles, which are each prompt's
+	Spec       *model.Spec // how scores are computed; rotations have no angles, as each prompt has its own
 	Layout     schema.Layout
 	Heads      []schema.Head // target heads
 	Prompts    []Prompt
 	Processing schema.Processing
 
 	path    string
-	layers  []int // of target heads, ascending
-	first   []int // number of the first prompt of each shard, and of all at the end
+	layers  []int // of the target heads, ascending
+	heads   []int // components computed from weighted values; none if all have vectors
+	vectors []int // components that have vectors
+	first   []int // number of the first prompt of each shard, and at the end the number of prompts
 	weights *checkpoint.File
-	unembed map[int]int // row of W_U that a token has
+	unembed map[int]int // by token: its row of W_U
 
 	mu     sync.Mutex
-	open   []*shard // those used last are last
+	open   []*shard // the last used are last
 	closed bool
 }
 
-// shard is an open file of activations. It stays open as long as somebody reads it.
+// shard is an open file of activations. It stays open as long as it is being read.
 type shard struct {
 	number  int
 	file    *checkpoint.File
 	readers int
-	dropped bool // nobody else will ask for it
+	dropped bool // close it when the last reader releases it
 }
 
-// Open reads the description, the prompts and the weights of a folder. Its shards are opened, and compared with
-// their sums, when their first prompt is asked for. Errors are [ErrFolder].
+// Open reads the description, the prompts and the weights of a folder. A shard is opened, and its checksum
+// compared, when its first prompt is asked for. Errors are [ErrFolder].
 func Open(path string) (*Folder, error) {
 	f := &Folder{path: path}
 	if err := f.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("exchange: %s: %w", path, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
 	return f, nil
 }
 
-// Heads lists the target heads of a folder, whose description alone it reads.
+// Heads returns the target heads of a folder. It reads only the description.
 func Heads(path string) ([]schema.Head, error) {
 	f := &Folder{path: path}
 	if err := f.describe(); err != nil {
-		return nil, fmt.Errorf("exchange: %s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return f.Heads, nil
 }
@@ -136,10 +169,11 @@ func (f *Folder) load() error {
 	slices.Sort(f.layers)
 	f.layers = slices.Compact(f.layers)
 	f.Layout, f.Spec, f.Model = f.Run.layout(components), f.Run.spec(), f.Run.description()
-	f.Processing, _ = schema.ParseProcessing(f.Run.Processing) // it is one of the words
+	f.Processing, _ = schema.ParseProcessing(f.Run.Processing) // it has been checked
 	if f.writers() == 0 {
 		return fault("%s: no component writes before layer %d, the last of a head", runFile, f.stop())
 	}
+	f.settleForm()
 	f.first = []int{0}
 	for _, s := range f.Run.Shards {
 		f.first = append(f.first, f.first[len(f.first)-1]+s.Prompts)
@@ -160,7 +194,9 @@ func (f *Folder) load() error {
 func (f *Folder) readRun() error {
 	file, err := f.regular(runFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return checkpoint.WithHint("ducklens.capture(model, ...) in Python makes such a folder; --model takes a model", fault("%w", err))
+		return advice.Add(fault("it has no %s", runFile),
+			"ducklens.capture(model, ...) in Python makes such a folder; a folder of weights is a model, "+
+				"which ducklens runs itself")
 	}
 	if err != nil {
 		return fault("%w", err)
@@ -183,7 +219,9 @@ func (f *Folder) readRun() error {
 		return fault("%s: %w", runFile, err)
 	}
 	if head.Format != Format || head.Version != Version {
-		return fault("%s: format %.100q, version %d, want %q, version %d", runFile, head.Format, head.Version, Format, Version)
+		return advice.Add(fault("%s: format %.100q, version %d, want %q, version %d", runFile, head.Format,
+			head.Version, Format, Version),
+			"make it again with ducklens.capture of this release")
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -193,7 +231,7 @@ func (f *Folder) readRun() error {
 	return nil
 }
 
-// regular opens a file of the folder that is one itself and no link.
+// regular opens a file in the folder that is a regular file and not a link.
 func (f *Folder) regular(name string) (*os.File, error) {
 	full := filepath.Join(f.path, name)
 	info, err := os.Lstat(full)
@@ -209,7 +247,7 @@ func (f *Folder) regular(name string) (*os.File, error) {
 	return regular.Open(full)
 }
 
-// openFile opens a file of tensors and compares it with its sum.
+// openFile opens a file of tensors and compares its checksum.
 func (f *Folder) openFile(named File) (*checkpoint.File, error) {
 	file, err := f.regular(named.File)
 	if err != nil {
@@ -233,15 +271,20 @@ func otherSum(named File, found string) error {
 	return fmt.Errorf("%s has SHA-256 %s, want %s: it was changed or cut", named.File, found, named.SHA256)
 }
 
-// line is a line of the file of prompts.
+// line is a line of the prompts file.
 type line struct {
-	Text     string          `json:"text"`
-	Tokens   []int           `json:"tokens"`
-	Texts    []string        `json:"token_texts"`
-	Query    *int            `json:"query"`
-	Key      *int            `json:"key"`
-	Baseline *int            `json:"baseline"`
-	Fields   json.RawMessage `json:"fields"`
+	Text   string          `json:"text"`
+	Tokens []int           `json:"tokens"`
+	Texts  []string        `json:"token_texts"`
+	Edges  []lineEdge      `json:"edges"`
+	Whole  bool            `json:"whole"`
+	Fields json.RawMessage `json:"fields"`
+}
+
+type lineEdge struct {
+	Query    *int `json:"query"`
+	Key      *int `json:"key"`
+	Baseline *int `json:"baseline"`
 }
 
 // readPrompts reads the prompts.
@@ -277,7 +320,7 @@ func (f *Folder) readPrompts() error {
 	return nil
 }
 
-// prompt reads one line.
+// prompt parses one line.
 func (f *Folder) prompt(text []byte) (Prompt, error) {
 	if !utf8.Valid(text) {
 		return Prompt{}, errors.New("it is not UTF-8")
@@ -297,22 +340,16 @@ func (f *Folder) prompt(text []byte) (Prompt, error) {
 		return Prompt{}, fmt.Errorf("%d tokens, want 1 to n_ctx = %d", n, f.Run.Model.NCtx)
 	case l.Texts != nil && len(l.Texts) != n:
 		return Prompt{}, fmt.Errorf("%d token_texts of %d tokens", len(l.Texts), n)
-	case l.Query == nil || l.Key == nil:
-		return Prompt{}, errors.New("query or key is missing")
+	case len(l.Edges) == 0 && !l.Whole:
+		return Prompt{}, errors.New("no edges, and the prompt is not whole: want one of both")
 	}
-	p := Prompt{Text: l.Text, Query: *l.Query, Key: *l.Key, Baseline: schema.NoPosition}
-	if l.Baseline != nil {
-		if p.Baseline = *l.Baseline; p.Baseline < 0 {
-			return Prompt{}, fmt.Errorf("baseline %d, want a position from 0, or none at all", p.Baseline)
+	p := Prompt{Text: l.Text, Whole: l.Whole}
+	for i, e := range l.Edges {
+		made, err := f.edge(e, n)
+		if err != nil {
+			return Prompt{}, fmt.Errorf("edge %d: %w", i, err)
 		}
-	}
-	if p.Query < 0 || p.Query >= n || p.Key < 0 || p.Key > p.Query || p.Baseline > p.Query {
-		return Prompt{}, fmt.Errorf("query %d, key %d, baseline %d of %d tokens, want key and baseline up to the query", p.Query, p.Key, p.Baseline, n)
-	}
-	for _, h := range f.Heads {
-		if first := f.firstKey(h.Layer, p.Query); p.Key < first || p.Baseline != schema.NoPosition && p.Baseline < first {
-			return Prompt{}, fmt.Errorf("key %d or baseline %d, and from query %d head %s sees positions %d to %[3]d", p.Key, p.Baseline, p.Query, h, first)
-		}
+		p.Edges = append(p.Edges, made)
 	}
 	for i, id := range l.Tokens {
 		if id < 0 || id >= f.Run.Model.DVocab {
@@ -324,12 +361,40 @@ func (f *Folder) prompt(text []byte) (Prompt, error) {
 		}
 		p.Tokens = append(p.Tokens, t)
 	}
+	p.settle()
 	var err error
 	p.Fields, err = fields(l.Fields)
 	return p, err
 }
 
-// fields reads an object of the author's own values, in its order.
+// edge parses an edge of a prompt of n tokens.
+func (f *Folder) edge(l lineEdge, n int) (Edge, error) {
+	if l.Query == nil || l.Key == nil {
+		return Edge{}, errors.New("query or key is missing")
+	}
+	e := Edge{Query: *l.Query, Key: *l.Key, Baseline: schema.NoPosition}
+	if l.Baseline != nil {
+		if e.Baseline = *l.Baseline; e.Baseline < 0 {
+			return Edge{}, fmt.Errorf("baseline %d, want a position from 0, or none at all", e.Baseline)
+		}
+	}
+	if e.Query < 0 || e.Query >= n || e.Key < 0 || e.Key > e.Query || e.Baseline > e.Query {
+		return Edge{},
+			fmt.Errorf("query %d, key %d, baseline %d of %d tokens, want key and baseline up to the query",
+				e.Query, e.Key, e.Baseline, n)
+	}
+	for _, h := range f.Heads {
+		if first := f.firstKey(h.Layer, e.Query); e.Key < first || e.Baseline != schema.NoPosition &&
+			e.Baseline < first {
+			return Edge{},
+				fmt.Errorf("key %d or baseline %d, and from query %d head %s sees positions %d to %[3]d",
+					e.Key, e.Baseline, e.Query, h, first)
+		}
+	}
+	return e, nil
+}
+
+// fields parses an object of the author's own values, and keeps its order.
 func fields(text json.RawMessage) (schema.Fields, error) {
 	if len(text) == 0 || string(text) == "null" {
 		return nil, nil
@@ -345,7 +410,7 @@ func fields(text json.RawMessage) (schema.Fields, error) {
 		if err != nil {
 			return nil, err
 		}
-		field := schema.Field{Name: name.(string)} // what stands before a colon is a string
+		field := schema.Field{Name: name.(string)} // a key is always a string
 		var value json.RawMessage
 		if err := decoder.Decode(&value); err != nil {
 			return nil, err
@@ -364,7 +429,7 @@ func fields(text json.RawMessage) (schema.Fields, error) {
 	return list, nil
 }
 
-// firstKey is the first position that heads of a layer see from a query.
+// firstKey returns the first position that heads of a layer see from a query.
 func (f *Folder) firstKey(layer, query int) int {
 	if w := f.Spec.WindowOf(layer); w > 0 {
 		return max(0, query-w+1)
@@ -372,13 +437,35 @@ func (f *Folder) firstKey(layer, query int) int {
 	return 0
 }
 
-// stop is the layer before which the components end that shards have: that of the last target head.
+// stop returns the layer before which the components of the shards end: that of the last target head.
 func (f *Folder) stop() int { return f.layers[len(f.layers)-1] }
 
-// writers counts the components that shards have.
+// writers returns the number of components in the shards.
 func (f *Folder) writers() int { return f.Layout.Below(f.stop()) }
 
-// dtype is the type of every tensor of numbers.
+// settleForm separates components that have vectors from those that are computed from weighted values and
+// weights.
+func (f *Folder) settleForm() {
+	for i, c := range f.Layout.Components()[:f.writers()] {
+		switch {
+		case f.Run.Form != Parts || c.Kind != schema.HeadOut && c.Kind != schema.AttnBias:
+			f.vectors = append(f.vectors, i)
+		case c.Kind == schema.HeadOut:
+			f.heads = append(f.heads, i)
+		}
+	}
+}
+
+// MadeHeads returns the components that are heads computed from weighted values. Only folders of the form
+// [Parts] have any.
+func (f *Folder) MadeHeads() []int { return f.heads }
+
+// Whole reports whether every prompt is whole, so that rules may choose edges.
+func (f *Folder) Whole() bool {
+	return !slices.ContainsFunc(f.Prompts, func(p Prompt) bool { return !p.Whole })
+}
+
+// dtype returns the type of every tensor of numbers except W_O.
 func (f *Folder) dtype() checkpoint.DType {
 	if f.Run.Precision == "float64" {
 		return checkpoint.F64
@@ -386,7 +473,7 @@ func (f *Folder) dtype() checkpoint.DType {
 	return checkpoint.F32
 }
 
-// shard gives an open shard, which [Folder.release] gives back.
+// shard returns an open shard, which must be passed to [Folder.release].
 func (f *Folder) shard(number int) (*shard, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -423,7 +510,7 @@ func (f *Folder) release(s *shard) error {
 	return nil
 }
 
-// Close gives all files back. Nothing may be read beside it or after it.
+// Close closes all files. Nothing may be read during or after it.
 func (f *Folder) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

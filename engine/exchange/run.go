@@ -11,17 +11,23 @@ import (
 	"ducklens/schema"
 )
 
-// Format and Version are what run.json begins with.
+// Format and Version identify run.json.
 const (
 	Format  = "ducklens activations"
-	Version = 1
+	Version = 2
 )
 
-// Run is run.json. docs/activations.md says what each part means.
+// Forms in which a folder has what components wrote.
+const (
+	Vectors = "vectors" // whole: a vector of d_model numbers for each component
+	Parts   = "parts"   // weighted values of heads, whose W_O is in the weights; vectors of others
+)
+
+// Run is run.json. docs/activations.md describes its parts.
 type Run struct {
 	Format  string `json:"format"`
 	Version int    `json:"version"`
-	Writer  string `json:"writer,omitempty"` // the program that made the folder; for people
+	Writer  string `json:"writer,omitempty"` // the program that made the folder, for people
 
 	Model      Model       `json:"model"`
 	Norm       Norm        `json:"norm"`
@@ -30,6 +36,7 @@ type Run struct {
 	QKBias     bool        `json:"qk_bias,omitempty"`
 	Processing string      `json:"processing"`
 	Precision  string      `json:"precision"`
+	Form       string      `json:"form,omitempty"` // [Vectors], the default, or [Parts]
 	BOS        bool        `json:"bos"`
 	Components []Component `json:"components"`
 	Heads      []string    `json:"heads"`
@@ -39,7 +46,7 @@ type Run struct {
 	Shards  []Shard `json:"shards"`
 }
 
-// Model describes the model that was run, as [schema.Model] does.
+// Model describes the model that was run, like [schema.Model].
 type Model struct {
 	Name       string `json:"name"`
 	Family     string `json:"family"`
@@ -62,7 +69,7 @@ type Norm struct {
 	Eps  float64 `json:"eps"`
 }
 
-// Attention says how scores are made of q and k.
+// Attention says how scores are computed from q and k.
 type Attention struct {
 	Scale       float64 `json:"scale"` // scores are q . k divided by it
 	ByLayer     bool    `json:"scale_by_layer,omitempty"`
@@ -84,19 +91,19 @@ type Component struct {
 	Source string `json:"source,omitempty"`
 }
 
-// File names a file of the folder.
+// File names a file in the folder.
 type File struct {
 	File   string `json:"file"`
 	SHA256 string `json:"sha256"`
 }
 
-// Shard is a file with the activations of some prompts, those that follow the ones of the shard before it.
+// Shard is a file with the activations of some prompts, which follow those of the shard before it.
 type Shard struct {
 	File
 	Prompts int `json:"prompts"`
 }
 
-// Limits of what run.json may say. Real models are far below them.
+// Limits on run.json. Real models are far below them.
 const (
 	maxLayers     = 1 << 12
 	maxHeads      = 1 << 12
@@ -113,17 +120,19 @@ var (
 	qkNorms     = []string{"", "per_head", "full_width"}
 	normKinds   = []string{"LN", "RMS", "none"}
 	precisions  = []string{"float32", "float64"}
+	forms       = []string{Vectors, Parts, ""}
 	processings = []string{schema.Processed.String(), schema.Raw.String()}
 )
 
-// check gives the first fault of a description.
+// check returns the first fault of a description.
 func (r *Run) check() error {
 	m, a := &r.Model, &r.Attention
 	for _, size := range []struct {
 		name       string
 		value, max int
 	}{
-		{"n_layers", m.Layers, maxLayers}, {"n_heads", m.Heads, maxHeads}, {"n_kv_heads", m.KVHeads, maxHeads},
+		{"n_layers", m.Layers, maxLayers}, {"n_heads", m.Heads, maxHeads},
+		{"n_kv_heads", m.KVHeads, maxHeads},
 		{"d_model", m.DModel, maxWidth}, {"d_head", m.DHead, maxWidth}, {"d_mlp", m.DMLP, maxVocabulary},
 		{"d_vocab", m.DVocab, maxVocabulary}, {"n_ctx", m.NCtx, maxVocabulary},
 	} {
@@ -137,12 +146,14 @@ func (r *Run) check() error {
 	if m.DModel < 2 {
 		return fmt.Errorf("model.d_model is 1, want at least 2 for a norm")
 	}
-	for _, name := range []struct{ what, text string }{{"name", m.Name}, {"family", m.Family}, {"activation", m.Activation}} {
+	for _, name := range []struct{ what, text string }{{"name", m.Name}, {"family", m.Family},
+		{"activation", m.Activation}} {
 		if name.text == "" || len(name.text) > maxText {
 			return fmt.Errorf("model.%s has %d bytes, want 1 to %d", name.what, len(name.text), maxText)
 		}
 	}
-	for _, sum := range []struct{ what, text string }{{"model.sha256", m.SHA256}, {"model.config_sha256", m.ConfigSHA}} {
+	for _, sum := range []struct{ what, text string }{{"model.sha256", m.SHA256},
+		{"model.config_sha256", m.ConfigSHA}} {
 		if err := checkSum(sum.what, sum.text); err != nil {
 			return err
 		}
@@ -153,6 +164,7 @@ func (r *Run) check() error {
 	}{
 		{"norm.kind", r.Norm.Kind, normKinds}, {"attention.qk_norm", a.QKNorm, qkNorms},
 		{"processing", r.Processing, processings}, {"precision", r.Precision, precisions},
+		{"form", r.Form, forms},
 	} {
 		if !slices.Contains(word.of, word.word) {
 			return fmt.Errorf("%s is %q, want one of %q", word.what, word.word, word.of)
@@ -166,9 +178,11 @@ func (r *Run) check() error {
 	case a.SoftCap < 0:
 		return fmt.Errorf("attention.soft_cap is %v, want a number above 0, or 0 for none", a.SoftCap)
 	case a.Windows != nil && len(a.Windows) != m.Layers:
-		return fmt.Errorf("attention.windows has %d entries, want one for each of %d layers", len(a.Windows), m.Layers)
+		return fmt.Errorf("attention.windows has %d entries, want one for each of %d layers", len(a.Windows),
+			m.Layers)
 	case a.RotaryDims != nil && len(a.RotaryDims) != m.Layers:
-		return fmt.Errorf("attention.rotary_dims has %d entries, want one for each of %d layers", len(a.RotaryDims), m.Layers)
+		return fmt.Errorf("attention.rotary_dims has %d entries, want one for each of %d layers",
+			len(a.RotaryDims), m.Layers)
 	}
 	for l, w := range a.Windows {
 		if w < 0 || w > maxVocabulary {
@@ -177,7 +191,8 @@ func (r *Run) check() error {
 	}
 	for l, dims := range a.RotaryDims {
 		if dims < 0 || dims > m.DHead || dims%2 != 0 {
-			return fmt.Errorf("attention.rotary_dims[%d] is %d, want an even number up to d_head = %d", l, dims, m.DHead)
+			return fmt.Errorf("attention.rotary_dims[%d] is %d, want an even number up to d_head = %d", l,
+				dims, m.DHead)
 		}
 	}
 	return r.checkFiles()
@@ -191,7 +206,8 @@ func (r *Run) checkFiles() error {
 	for _, f := range append([]File{r.Prompts, r.Weights}, filesOf(r.Shards)...) {
 		switch err := checkSum("sha256 of "+f.File, f.SHA256); {
 		case !plainName(f.File):
-			return fmt.Errorf("file %.100q, want a name without a folder, of letters, digits, dots, _ and -", f.File)
+			return fmt.Errorf("file %.100q, want a name without a folder, of letters, digits, dots, _ and -",
+				f.File)
 		case names[f.File]:
 			return fmt.Errorf("file %s is named twice", f.File)
 		case err != nil:
@@ -217,12 +233,14 @@ func filesOf(shards []Shard) (list []File) {
 	return list
 }
 
-// plainName tells whether a name is one of a file in the folder itself, on every system.
+// plainName reports whether a name is that of a file in the folder itself, on every system.
 func plainName(name string) bool {
 	other := func(c rune) bool {
-		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("._-", c))
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+			strings.ContainsRune("._-", c))
 	}
-	return 0 < len(name) && len(name) <= 200 && name[0] != '.' && name[0] != '-' && !strings.ContainsFunc(name, other) && name != runFile
+	return 0 < len(name) && len(name) <= 200 && name[0] != '.' && name[0] != '-' &&
+		!strings.ContainsFunc(name, other) && name != runFile
 }
 
 func checkSum(what, text string) error {
@@ -232,7 +250,7 @@ func checkSum(what, text string) error {
 	return nil
 }
 
-// components reads the list of writers.
+// components returns the list of writers.
 func (r *Run) components() ([]schema.Component, error) {
 	if n := len(r.Components); n < 1 || n > maxComponents {
 		return nil, fmt.Errorf("%d components, want 1 to %d", n, maxComponents)
@@ -249,15 +267,31 @@ func (r *Run) components() ([]schema.Component, error) {
 		layered := sparse || kind == schema.HeadOut || kind == schema.AttnBias || kind == schema.MLP
 		switch {
 		case kind == schema.QBias || kind == schema.KBias:
-			return nil, fmt.Errorf("components[%d] is %s, want what writes into the stream: qk_bias tells that there are biases", i, c.Kind)
+			return nil,
+				fmt.Errorf(
+					"components[%d] is %s, want what writes into the stream: "+
+						"qk_bias tells that there are biases", i, c.Kind)
 		case layered != (c.Layer != nil) || layered && (*c.Layer < 0 || *c.Layer >= r.Model.Layers):
-			return nil, fmt.Errorf("components[%d] is %s, want a layer from 0 to %d where the kind has one, and else none", i, c.Kind, r.Model.Layers-1)
-		case (kind == schema.HeadOut) != (c.Head != nil) || c.Head != nil && (*c.Head < 0 || *c.Head >= r.Model.Heads):
-			return nil, fmt.Errorf("components[%d] is %s, want a head from 0 to %d where the kind is head, and else none", i, c.Kind, r.Model.Heads-1)
+			return nil,
+				fmt.Errorf(
+					"components[%d] is %s, want a layer from 0 to %d where the kind has one, and else none",
+					i, c.Kind, r.Model.Layers-1)
+		case (kind == schema.HeadOut) != (c.Head != nil) || c.Head != nil &&
+			(*c.Head < 0 || *c.Head >= r.Model.Heads):
+			return nil,
+				fmt.Errorf(
+					"components[%d] is %s, want a head from 0 to %d where the kind is head, and else none", i,
+					c.Kind, r.Model.Heads-1)
 		case !sparse && (c.Label != "" || c.Source != ""):
-			return nil, fmt.Errorf("components[%d] is %s with a label or a source, want them of features and errors alone", i, c.Kind)
+			return nil,
+				fmt.Errorf(
+					"components[%d] is %s with a label or a source, want them of features and errors alone",
+					i, c.Kind)
 		case sparse && (c.Label == "" || len(c.Label) > maxText || len(c.Source) > maxText):
-			return nil, fmt.Errorf("components[%d] is %s with a label of %d bytes and a source of %d, want 1 to %[5]d and at most %[5]d", i, c.Kind, len(c.Label), len(c.Source), maxText)
+			return nil,
+				fmt.Errorf(
+					"components[%d] is %s with a label of %d bytes and a source of %d, "+
+						"want 1 to %[5]d and at most %[5]d", i, c.Kind, len(c.Label), len(c.Source), maxText)
 		}
 		if c.Layer != nil {
 			out.Layer = *c.Layer
@@ -270,26 +304,30 @@ func (r *Run) components() ([]schema.Component, error) {
 		}
 		seen[out] = i
 		if i > 0 && out.Layer < list[i-1].Layer {
-			return nil, fmt.Errorf("components[%d] writes in layer %d, after one of layer %d: want the order in which they write", i, out.Layer, list[i-1].Layer)
+			return nil,
+				fmt.Errorf(
+					"components[%d] writes in layer %d, after one of layer %d: "+
+						"want the order in which they write", i, out.Layer, list[i-1].Layer)
 		}
 		list = append(list, out)
 	}
 	return list, nil
 }
 
-// layout is how the components lie: that of a model, where they are those of one.
+// layout returns the layout of the components: that of a model, if they are a model's.
 func (r *Run) layout(list []schema.Component) schema.Layout {
 	has := func(kind schema.ComponentKind) bool {
 		return slices.ContainsFunc(list, func(c schema.Component) bool { return c.Kind == kind })
 	}
-	l := schema.Layout{Layers: r.Model.Layers, Heads: r.Model.Heads, Position: has(schema.PosEmbed), AttnBias: has(schema.AttnBias), QKBias: r.QKBias}
+	l := schema.Layout{Layers: r.Model.Layers, Heads: r.Model.Heads, Position: has(schema.PosEmbed),
+		AttnBias: has(schema.AttnBias), QKBias: r.QKBias}
 	if l.Below(l.Layers) != len(list) || !slices.Equal(l.Components()[:len(list)], list) {
 		l.Writers = list
 	}
 	return l
 }
 
-// heads reads the target heads.
+// heads returns the target heads.
 func (r *Run) heads() ([]schema.Head, error) {
 	if len(r.Heads) < 1 || len(r.Heads) > maxLayers*maxHeads {
 		return nil, fmt.Errorf("%d heads, want at least 1", len(r.Heads))
@@ -302,9 +340,11 @@ func (r *Run) heads() ([]schema.Head, error) {
 		case err != nil:
 			return nil, fmt.Errorf("heads[%d]: %w", i, err)
 		case h.Layer < 0 || h.Layer >= r.Model.Layers || h.Index < 0 || h.Index >= r.Model.Heads:
-			return nil, fmt.Errorf("heads[%d] is %s, and the model has %d layers of %d heads", i, h, r.Model.Layers, r.Model.Heads)
+			return nil,
+				fmt.Errorf("heads[%d] is %s, and the model has %d layers of %d heads", i, h, r.Model.Layers,
+					r.Model.Heads)
 		case seen[h]:
-			return nil, fmt.Errorf("head %s is there twice", h)
+			return nil, fmt.Errorf("head %s is given twice", h)
 		}
 		seen[h] = true
 		list = append(list, h)
@@ -312,25 +352,28 @@ func (r *Run) heads() ([]schema.Head, error) {
 	return list, nil
 }
 
-// spec says of the model what a score is made by. What only a forward pass needs is not in it.
+// spec returns how the model computes scores. It lacks what only a forward pass needs.
 func (r *Run) spec() *model.Spec {
 	m, a := &r.Model, &r.Attention
 	s := &model.Spec{
-		Family: m.Family, Layers: m.Layers, Heads: m.Heads, KVHeads: m.KVHeads, DModel: m.DModel, DHead: m.DHead, DMLP: m.DMLP, DVocab: m.DVocab, NCtx: m.NCtx,
-		Norm: model.Norm{Centre: r.Norm.Kind == "LN", Eps: r.Norm.Eps}, PreNorm: r.Norm.Kind != "none", PostNorm: r.PostNorm,
-		Window: a.Windows, QKNorm: model.QKNorm(slices.Index(qkNorms, a.QKNorm)), QKNormEps: a.QKNormEps,
+		Family: m.Family, Layers: m.Layers, Heads: m.Heads, KVHeads: m.KVHeads, DModel: m.DModel,
+		DHead: m.DHead, DMLP: m.DMLP, DVocab: m.DVocab, NCtx: m.NCtx,
+		Norm: model.Norm{Centre: r.Norm.Kind == "LN", Eps: r.Norm.Eps}, PreNorm: r.Norm.Kind != "none",
+		PostNorm: r.PostNorm,
+		Window:   a.Windows, QKNorm: model.QKNorm(slices.Index(qkNorms, a.QKNorm)), QKNormEps: a.QKNormEps,
 		AttnScale: a.Scale, ByLayer: a.ByLayer, SoftCap: a.SoftCap, Sinks: a.Sinks,
 	}
-	for _, dims := range a.RotaryDims { // angles come with each prompt
+	for _, dims := range a.RotaryDims { // angles are stored with each prompt
 		s.Rotary = append(s.Rotary, rotary.Rotary{Dims: dims, Pairs: a.RotaryPairs})
 	}
 	return s
 }
 
-// description is the model as files have it.
+// description returns the model as run files describe it.
 func (r *Run) description() schema.Model {
 	m := &r.Model
 	return schema.Model{Name: m.Name, Family: m.Family, SHA256: m.SHA256, ConfigSHA: m.ConfigSHA,
-		NLayers: m.Layers, NHeads: m.Heads, NKVHeads: m.KVHeads, DModel: m.DModel, DHead: m.DHead, DMLP: m.DMLP, DVocab: m.DVocab, NCtx: m.NCtx,
+		NLayers: m.Layers, NHeads: m.Heads, NKVHeads: m.KVHeads, DModel: m.DModel, DHead: m.DHead,
+		DMLP: m.DMLP, DVocab: m.DVocab, NCtx: m.NCtx,
 		Norm: r.Norm.Kind, LNEps: r.Norm.Eps, Activation: m.Activation}
 }

@@ -8,7 +8,7 @@ import (
 	"ducklens/schema"
 )
 
-// Names of tensors of the weights. Those of a head stand behind its label, those of a layer behind L and its
+// Names of tensors of the weights. A head's name comes after its label, a layer's after L and the layer's
 // number.
 const (
 	wQ, wK         = "/W_Q", "/W_K"
@@ -17,6 +17,8 @@ const (
 	normShift      = "/norm_shift"
 	qGain, kGain   = "/q_gain", "/k_gain"
 	sinkLogit      = "/sink"
+	wO, bO         = "/W_O", "/b_O"
+	postGain       = "/post_gain"
 	unembedTokens  = "unembed/tokens"
 	unembedRows    = "unembed/rows"
 	maxUnembedRows = 1 << 22
@@ -24,20 +26,20 @@ const (
 
 func layerName(layer int) string { return fmt.Sprintf("L%d", layer) }
 
-// maps lists the names of the tensors of a head's or of a layer's maps, with the number of their outputs.
+// maps lists the names of the tensors of a head's or a layer's maps, and the number of their outputs.
 type maps struct {
-	at   string // a head's label, or that of its layer
+	at   string // the head's label, or the layer's name
 	q, k int    // outputs
 }
 
 func (f *Folder) head(h schema.Head) maps { return maps{h.TLName(), f.Spec.DHead, f.Spec.DHead} }
 
-// layer are the maps of all heads together.
+// layer returns the maps of all heads of a layer together.
 func (f *Folder) layer(layer int) maps {
 	return maps{layerName(layer), f.Spec.Heads * f.Spec.DHead, f.Spec.KVHeads * f.Spec.DHead}
 }
 
-// checkWeights looks at all that the description calls for.
+// checkWeights checks everything that the description calls for.
 func (f *Folder) checkWeights() error {
 	s := f.Spec
 	for _, l := range f.layers {
@@ -70,10 +72,53 @@ func (f *Folder) checkWeights() error {
 			}
 		}
 	}
+	if err := f.checkWriters(); err != nil {
+		return err
+	}
 	return f.readUnembed()
 }
 
-// HasLayer tells whether there are maps of all heads of a layer, which a norm of all of them together needs.
+// checkWriters checks what is needed to compute the components without vectors.
+func (f *Folder) checkWriters() error {
+	if f.Run.Form != Parts {
+		return nil
+	}
+	seen := map[string]bool{}
+	want := func(name string, dtype checkpoint.DType, shape ...int) error {
+		if seen[name] {
+			return nil
+		}
+		seen[name] = true
+		_, err := f.weights.Tensor(name, dtype, shape...)
+		return err
+	}
+	s := f.Spec
+	for _, c := range f.Layout.Components()[:f.writers()] {
+		at := layerName(c.Layer)
+		var err error
+		switch c.Kind {
+		case schema.HeadOut:
+			dtype := f.dtype()
+			if own := f.weights.View(at + wO).DType; own == checkpoint.BF16 || own == checkpoint.F16 {
+				dtype = own
+			}
+			err = want(at+wO, dtype, s.Heads, s.DHead, s.DModel)
+		case schema.AttnBias:
+			err = want(at+bO, f.dtype(), s.DModel)
+		default:
+			continue
+		}
+		if err == nil && s.PostNorm {
+			err = f.optional(at+postGain, s.DModel)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HasLayer reports whether there are maps of all heads of a layer, which a norm over all of them needs.
 func (f *Folder) HasLayer(layer int) bool {
 	return f.Spec.QKNorm == model.FullWidth && f.weights.Has(layerName(layer)+wQ)
 }
@@ -131,22 +176,39 @@ func (f *Folder) readUnembed() error {
 	}
 	for i := range f.Prompts {
 		p := &f.Prompts[i]
-		for _, at := range p.positions()[1:] {
+		for _, at := range p.keys() {
 			if _, ok := f.unembed[p.Tokens[at].ID]; !ok {
-				return fmt.Errorf("%s does not have token %d, of the key or the baseline of prompt %d, want all of them or no %[1]s at all", unembedTokens, p.Tokens[at].ID, i)
+				return fmt.Errorf(
+					"%s does not have token %d, of a key or a baseline of prompt %d, "+
+						"want all of them or no %[1]s at all", unembedTokens, p.Tokens[at].ID, i)
 			}
 		}
 	}
 	return nil
 }
 
-// Unembeds tells whether there are rows of W_U: those of all tokens at a key or a baseline, and perhaps more.
+// keys returns the positions that may be a key or a baseline.
+func (p *Prompt) keys() []int {
+	if p.Whole {
+		return p.positions
+	}
+	var list []int
+	for _, e := range p.Edges {
+		if list = append(list, e.Key); e.Baseline != schema.NoPosition {
+			list = append(list, e.Baseline)
+		}
+	}
+	return list
+}
+
+// Unembeds reports whether there are rows of W_U: those of all tokens at a key or a baseline, and perhaps
+// more.
 func (f *Folder) Unembeds() bool { return f.unembed != nil }
 
-// Float is what numbers are read as.
+// Float is the type as which numbers are read.
 type Float interface{ float32 | float64 }
 
-// Unembed is the row of W_U of a token [d_model], nil where the folder has none.
+// Unembed returns the row of W_U of a token [d_model], or nil if the folder has none.
 func Unembed[T Float](f *Folder, token int) []T {
 	row, ok := f.unembed[token]
 	if !ok {
@@ -158,19 +220,19 @@ func Unembed[T Float](f *Folder, token int) []T {
 }
 
 // Maps are the query and the key map of a head, or of all heads of a layer, with the norm before attention
-// folded in: q = W_Q^T n(x)/sigma + b_Q, where n takes the mean away for LayerNorm.
+// folded in: q = W_Q^T n(x)/sigma + b_Q, where n subtracts the mean for LayerNorm.
 type Maps[T Float] struct {
 	WQ, WK       []T // [d_model, outputs]
-	BQ, BK       []T // [outputs]; zeros where the folder has none
-	QGain, KGain []T // of QK-norm [d_head], or nil; of a head alone
+	BQ, BK       []T // [outputs]; zeros if the folder has none
+	QGain, KGain []T // of QK-norm [d_head], or nil; only for a single head
 }
 
-// HeadMaps gives the maps of a target head.
+// HeadMaps returns the maps of a target head.
 func HeadMaps[T Float](f *Folder, h schema.Head) Maps[T] {
 	m := foldedMaps[T](f, f.head(h), h.Layer)
 	if f.Spec.QKNorm != model.NoQKNorm {
 		m.QGain, m.KGain = optional[T](f, h.TLName()+qGain), optional[T](f, h.TLName()+kGain)
-		if (m.QGain == nil) != (m.KGain == nil) { // one of both is as good as ones
+		if (m.QGain == nil) != (m.KGain == nil) { // a missing one is all ones
 			ones := make([]T, f.Spec.DHead)
 			for i := range ones {
 				ones[i] = 1
@@ -185,7 +247,7 @@ func HeadMaps[T Float](f *Folder, h schema.Head) Maps[T] {
 	return m
 }
 
-// LayerMaps gives the maps of all heads of a layer of a target head; ok is false where the folder has none.
+// LayerMaps returns the maps of all heads of a target head's layer; ok is false if the folder has none.
 func LayerMaps[T Float](f *Folder, layer int) (m Maps[T], ok bool) {
 	if !f.HasLayer(layer) {
 		return m, false
@@ -193,14 +255,30 @@ func LayerMaps[T Float](f *Folder, layer int) (m Maps[T], ok bool) {
 	return foldedMaps[T](f, f.layer(layer), layer), true
 }
 
-// Sink is the logit of the sink of a target head.
+// Sink returns the logit of a target head's sink.
 func (f *Folder) Sink(h schema.Head) float64 {
 	return checkpoint.Values[float64](f.weights.View(h.TLName() + sinkLogit))[0]
 }
 
-// foldedMaps multiplies the norm's gain into the maps, and adds to the biases what its shift makes.
+// WO returns the matrix by which a head writes its weighted values [d_head, d_model], in a folder of the form
+// [Parts].
+func WO[T Float](f *Folder, h schema.Head) []T {
+	out := make([]T, f.Spec.DHead*f.Spec.DModel)
+	checkpoint.Copy(out, f.weights.View(layerName(h.Layer)+wO), h.Index*len(out))
+	return out
+}
+
+// BO returns the bias of the attention of a layer [d_model], in a folder of the form [Parts].
+func BO[T Float](f *Folder, layer int) []T { return optional[T](f, layerName(layer)+bO) }
+
+// PostGain returns the gain of the norm after the attention of a layer [d_model], or nil if it is 1, in a
+// folder of the form [Parts].
+func PostGain[T Float](f *Folder, layer int) []T { return optional[T](f, layerName(layer)+postGain) }
+
+// foldedMaps multiplies the maps by the norm's gain, and adds the effect of its shift to the biases.
 func foldedMaps[T Float](f *Folder, m maps, layer int) Maps[T] {
-	gain, shift := optional[float64](f, layerName(layer)+normGain), optional[float64](f, layerName(layer)+normShift)
+	gain, shift := optional[float64](f, layerName(layer)+normGain), optional[float64](f,
+		layerName(layer)+normShift)
 	fold := func(w, b string, outputs int) ([]T, []T) {
 		weights, bias := checkpoint.Values[float64](f.weights.View(m.at+w)), optional[float64](f, m.at+b)
 		matrix, sum := make([]T, len(weights)), make([]float64, outputs)
@@ -229,7 +307,7 @@ func foldedMaps[T Float](f *Folder, m maps, layer int) Maps[T] {
 	return out
 }
 
-// optional gives the numbers of a tensor of the weights, nil where there is none.
+// optional returns the numbers of a tensor of the weights, or nil if there is none.
 func optional[T Float](f *Folder, name string) []T {
 	if !f.weights.Has(name) {
 		return nil

@@ -8,9 +8,10 @@ import (
 	"ducklens/engine/model"
 )
 
-// ConfigSHA is a digest of all that a configuration says of a model's arithmetic, in whatever spelling: two
-// models with one digest compute the same with the same weights. It is of the spec, without what is zero in
-// it, so that a field that a later version adds changes nothing for models that do not have it.
+// ConfigSHA returns a digest of everything that a configuration says about a model's arithmetic, however it
+// is spelt: two models with the same digest compute the same from the same weights. It hashes the spec
+// without zero values, so that a field that a later version adds changes nothing for models that do not use
+// it.
 func ConfigSHA(s *model.Spec) string {
 	var fields map[string]any
 	text, err := json.Marshal(s)
@@ -18,14 +19,14 @@ func ConfigSHA(s *model.Spec) string {
 		err = json.Unmarshal(text, &fields)
 	}
 	if err != nil {
-		panic(fmt.Sprintf("family: digest of a spec: %v", err)) // of numbers, words and lists
+		panic(fmt.Sprintf("family: digest of a spec: %v", err)) // cannot happen: numbers, words and lists
 	}
 	for name, value := range fields {
 		if value == nil || value == 0.0 || value == false || value == "" {
 			delete(fields, name)
 		}
 	}
-	if text, err = json.Marshal(fields); err != nil { // in the order of the names
+	if text, err = json.Marshal(fields); err != nil { // sorted by name
 		panic(fmt.Sprintf("family: digest of a spec: %v", err))
 	}
 	return fmt.Sprintf("%x", sha256.Sum256(text))

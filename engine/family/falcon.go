@@ -2,8 +2,8 @@ package family
 
 import "ducklens/engine/model"
 
-// falcon has one key-value head or a few, and one tensor for q, k and v: by key-value head its queries, its
-// key and its value. Attention and MLP run beside each other.
+// falcon has one key-value head or a few, and one tensor for q, k and v, which holds for each key-value head
+// its queries, its key and its value. Attention and MLP run in parallel.
 var falcon = Family{
 	Name:    "Falcon",
 	Types:   []string{"falcon"},

@@ -9,21 +9,22 @@ import (
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/internal/jsonfault"
 	"ducklens/engine/model"
+	"ducklens/internal/advice"
 )
 
-// Family is what is known of a family of models.
+// Family is what is known about a family of models.
 type Family struct {
 	Name    string   // as people say it
 	Types   []string // model_type in config.json
 	Models  []string // well-known members
-	Refused []string // variants that are not read, each with its reason
+	Refused []string // variants that are not supported, each with the reason
 
-	defaults string // JSON: what the family's configuration class takes where a key is absent
+	defaults string // JSON: what the family's configuration class uses for absent keys
 	read     func(*keys, *model.Spec)
 	names    func(*model.Spec) names
 }
 
-// All lists the families that are read.
+// All returns the supported families.
 func All() []Family {
 	return []Family{gpt2, neox, llama, mistral, qwen2, qwen3, gemma1, gemma2, gemma3, olmo1, olmo2, olmo3,
 		smollm3, phi, phi3, gptoss,
@@ -38,12 +39,12 @@ type Model struct {
 	Class   string   // architectures[0], original_architecture, general.name, or ""
 	BOS     int      // bos_token_id, or -1
 	EOS     []int    // eos_token_id
-	Unread  []string // tensors that are no parameters, or parameters that no run needs
+	Unread  []string // tensors that are not parameters, and parameters that no run needs
 }
 
-// Open reads the configuration of a checkpoint and checks that every tensor it calls for is there, of the
-// right shape and of a type that can be read. No weights are read, except to compare an unembedding with the
-// embedding it is tied to, and the rotary frequencies of a GGUF.
+// Open reads the configuration of a checkpoint and checks that every tensor that it calls for exists and has
+// the right shape and a supported type. It reads no weights, except to compare an unembedding with the
+// embedding that it is tied to, and the rotary frequencies of a GGUF.
 func Open(c *checkpoint.Checkpoint) (*Model, error) {
 	m, err := open(c)
 	if err != nil {
@@ -72,7 +73,7 @@ func open(c *checkpoint.Checkpoint) (*Model, error) {
 	return m, m.place(c, n)
 }
 
-// configure reads config.json: all of a model but where its weights lie.
+// configure reads config.json: everything about a model except where its weights are.
 func configure(values checkpoint.Keys) (Family, *Model, error) {
 	f, values, err := find(values)
 	if err != nil {
@@ -86,8 +87,8 @@ func configure(values checkpoint.Keys) (Family, *Model, error) {
 	return f, m, k.finish(m.Spec)
 }
 
-// Tensors gives the names and shapes that a Hugging Face checkpoint of a configuration holds, in the order of
-// the layers. Tests make checkpoints by it.
+// Tensors returns the names and shapes of the tensors of a Hugging Face checkpoint with this configuration,
+// in the order of the layers. Tests use it to make checkpoints.
 func Tensors(values checkpoint.Keys) ([]checkpoint.Info, error) {
 	f, m, err := configure(values)
 	if err != nil {
@@ -103,14 +104,14 @@ func Tensors(values checkpoint.Keys) ([]checkpoint.Info, error) {
 	return list, nil
 }
 
-// nothing is a checkpoint that is still to be made; it says only whether it will have an unembedding.
+// nothing stands for a checkpoint that does not exist yet; it says only whether it will have an unembedding.
 type nothing struct{ untied bool }
 
 func (n nothing) Has(string) bool                   { return n.untied }
 func (nothing) Info(string) (checkpoint.Info, bool) { return checkpoint.Info{}, false }
 func (nothing) Names() []string                     { return nil }
 
-// find gives the family of a configuration, and the values that describe the text model.
+// find returns the family of a configuration, and the values that describe the text model.
 func find(values checkpoint.Keys) (Family, checkpoint.Keys, error) {
 	if _, ok := values["d_model"]; ok && values["model_type"] == nil {
 		return lens, values, nil
@@ -139,12 +140,14 @@ func find(values checkpoint.Keys) (Family, checkpoint.Keys, error) {
 	if why, ok := notRead[kind]; ok {
 		reason = ": " + why
 	}
-	return Family{}, nil, checkpoint.WithHint("`ducklens model families` lists what is read",
-		fault(checkpoint.ErrUnsupported, "config.json: model_type is %q, want one of %s%s", kind,
-			strings.Join(types, ", "), reason))
+	return Family{}, nil,
+		advice.Add(fault(checkpoint.ErrUnsupported, "config.json: model_type is %q, want one of %s%s", kind,
+			strings.Join(types, ", "), reason),
+			"`ducklens model families` lists what is read")
 }
 
-// kindOf gives model_type; the oldest files of GPT-2 have only its keys, some others only the class.
+// kindOf returns model_type. The oldest GPT-2 files do not have it and are recognised by their keys, some
+// others by their class.
 func kindOf(values checkpoint.Keys) string {
 	var kind string
 	if json.Unmarshal(values["model_type"], &kind) == nil && kind != "" {
@@ -166,22 +169,23 @@ func kindOf(values checkpoint.Keys) string {
 	return ""
 }
 
-// nested are model types whose text model is described under text_config, with the keys of a family of this
-// list.
+// nested are model types whose text model is described under text_config, with the keys of a family in this
+// package.
 var nested = []string{"gemma3", "mistral3", "llava"}
 
-// outside are the keys beside text_config that are the text model's too, unless that says otherwise.
+// outside are the keys beside text_config that also apply to the text model, unless text_config says
+// otherwise.
 var outside = []string{"tie_word_embeddings", "bos_token_id", "eos_token_id", "architectures",
 	"quantization_config"}
 
-// ofImages are the keys beside text_config that concern images only.
+// ofImages are the keys beside text_config that concern only images.
 var ofImages = words(`text_config vision_config model_type mm_tokens_per_image boi_token_index eoi_token_index
 	boi_token_id eoi_token_id image_token_index image_token_id multimodal_projector_bias projector_hidden_act
 	vision_feature_layer vision_feature_select_strategy spatial_merge_size image_seq_length vocab_size
 	ignore_index`)
 
-// textConfig gives the keys of the text model in a model of text and images. The keys beside it that concern
-// images only are harmless; any other has to be understood.
+// textConfig returns the keys of the text model in a model of text and images. Keys beside it that concern
+// only images are harmless; any other must be understood.
 func textConfig(values checkpoint.Keys) (checkpoint.Keys, error) {
 	var inner checkpoint.Keys
 	if err := json.Unmarshal(values["text_config"], &inner); err != nil {
@@ -209,7 +213,7 @@ func textConfig(values checkpoint.Keys) (checkpoint.Keys, error) {
 	return inner, nil
 }
 
-// fault is an error of a kind of package checkpoint.
+// fault returns an error of a kind of package checkpoint.
 func fault(kind error, format string, args ...any) error {
 	return fmt.Errorf("%w: %w", kind, fmt.Errorf(format, args...))
 }

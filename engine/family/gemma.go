@@ -6,7 +6,7 @@ import (
 	"ducklens/engine/model"
 )
 
-// gemma1 is Llama with gains stored less 1, an embedding that is multiplied by sqrt(d_model), and GELU.
+// gemma1 is Llama with gains stored minus 1, an embedding that is multiplied by sqrt(d_model), and GELU.
 var gemma1 = Family{
 	Name:   "Gemma",
 	Types:  []string{"gemma"},
@@ -17,7 +17,9 @@ var gemma1 = Family{
 		k.gemma(s)
 		s.Activation = k.tanhForm("hidden_act")
 		if k.has("hidden_activation") && k.tanhForm("hidden_activation") != s.Activation {
-			k.refuse("hidden_act is %q and hidden_activation is %q, want the same: which one counts depends on the release of transformers",
+			k.refuse(
+				"hidden_act is %q and hidden_activation is %q, want the same: "+
+					"which one counts depends on the release of transformers",
 				k.text("hidden_act"), k.text("hidden_activation"))
 		}
 		k.turn(s, rope{theta: "rope_theta"}, allFull(s))
@@ -44,7 +46,7 @@ func (k *keys) gemma(s *model.Spec) {
 	k.want("use_bidirectional_attention", false, "tokens would see what comes after them")
 }
 
-// tanhForm reads a nonlinearity where gelu, as the published files have it, means the tanh form.
+// tanhForm reads a nonlinearity for which gelu, as in the published files, means the tanh form.
 func (k *keys) tanhForm(key string) model.Activation {
 	if act := k.activation(key); act != model.GELU {
 		return act
@@ -52,8 +54,8 @@ func (k *keys) tanhForm(key string) model.Activation {
 	return model.GELUTanh
 }
 
-// gemma2 adds norms after attention and MLP, caps of scores and logits, and windows in every other layer, the
-// first too.
+// gemma2 adds norms after attention and MLP, caps of scores and logits, and windows in every other layer,
+// beginning with the first.
 var gemma2 = Family{
 	Name:   "Gemma 2",
 	Types:  []string{"gemma2"},
@@ -67,7 +69,7 @@ var gemma2 = Family{
 		types := k.layerTypes(s, func(layer int) bool { return layer%2 == 0 })
 		k.turn(s, rope{theta: "rope_theta"}, types)
 		k.window(s, "sliding_window", types)
-		k.take("hidden_act", "sliding_window_size") // what counts is hidden_activation and sliding_window
+		k.take("hidden_act", "sliding_window_size") // hidden_activation and sliding_window are what counts
 	},
 	names: gemma2Names,
 }
@@ -88,8 +90,8 @@ func gemma2Names(*model.Spec) names {
 	return n
 }
 
-// gemma3 has QK-norm in place of the caps, five layers with a window to one without, and a base for each
-// kind.
+// gemma3 has QK-norm instead of the caps, five layers with a window for each one without, and a rotary base
+// for each kind.
 var gemma3 = Family{
 	Name:  "Gemma 3",
 	Types: []string{"gemma3_text"},
@@ -105,7 +107,9 @@ var gemma3 = Family{
 		k.gemma(s)
 		k.gemmaNorms(s)
 		if s.SoftCap != 0 {
-			k.refuse("attn_logit_softcapping is %v, want null: transformers reads it for Gemma 3 and applies no cap, others may",
+			k.refuse(
+				"attn_logit_softcapping is %v, want null: transformers reads it for Gemma 3 and applies no "+
+					"cap, others may",
 				s.SoftCap)
 		}
 		s.QKNorm, s.QKNormEps = model.PerHead, s.Norm.Eps

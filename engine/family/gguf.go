@@ -7,15 +7,16 @@ import (
 
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/model"
+	"ducklens/internal/advice"
 )
 
-// architecture is how a GGUF stores a family: its metadata say what a config.json says, under other names,
-// and are read by the same page. What a file does not say is what llama.cpp takes it to mean.
+// architecture is how a GGUF stores a family. Its metadata say what a config.json says, under other names,
+// and are read by the same page. If a file does not say something, llama.cpp's default applies.
 type architecture struct {
 	name    string // general.architecture
 	family  Family
 	set     string            // JSON: keys that the architecture implies
-	more    map[string]string // its metadata keys besides those of all, and the page's keys for them
+	more    map[string]string // its own metadata keys, and the page's keys for them
 	permute bool              // rows of q and k are permuted, so that neighbours turn together
 	partial bool              // a part of a head may turn
 	change  func(n *names)    // what its names have other than the rest
@@ -55,7 +56,7 @@ var architectures = []architecture{
 		}},
 }
 
-// Architectures lists what may stand in general.architecture of a GGUF that is read.
+// Architectures returns the supported values of general.architecture in a GGUF.
 func Architectures() []string {
 	var list []string
 	for _, a := range architectures {
@@ -64,7 +65,7 @@ func Architectures() []string {
 	return list
 }
 
-// ggufNotRead are architectures that people meet, and why they are not read.
+// ggufNotRead are architectures that users come across, and why they are not supported.
 var ggufNotRead = map[string]string{
 	"gptneox": "its file does not say whether GELU is the erf or the tanh form; take the safetensors",
 	"falcon":  "its file does not say whether GELU is the erf or the tanh form; take the safetensors",
@@ -73,10 +74,11 @@ var ggufNotRead = map[string]string{
 var gemmaKeys = map[string]string{"attention.sliding_window": "sliding_window",
 	"attention.sliding_window_pattern": "sliding_window_pattern",
 	"rope.freq_base_swa":               "rope_local_base_freq",
-	"attn_logit_softcapping":           "attn_logit_softcapping", "final_logit_softcapping": "final_logit_softcapping"}
+	"attn_logit_softcapping":           "attn_logit_softcapping",
+	"final_logit_softcapping":          "final_logit_softcapping"}
 
-// gemmaScale: the file does not say the scale of scores. It is d_head^-0.5, but in the largest model, which
-// is known by its layers, (d_model / heads)^-0.5.
+// gemmaScale sets the scale of scores, which the file does not have. It is d_head^-0.5, except in the largest
+// model, which is recognised by its number of layers, where it is (d_model / heads)^-0.5.
 func gemmaScale(largest int) func(*model.Spec) {
 	return func(s *model.Spec) {
 		s.AttnScale = math.Sqrt(float64(s.DHead))
@@ -86,7 +88,7 @@ func gemmaScale(largest int) func(*model.Spec) {
 	}
 }
 
-// ggufNames are those of the gguf library (ggml-org/llama.cpp: gguf-py/gguf/constants.py).
+// ggufNames are the names of the gguf library (ggml-org/llama.cpp: gguf-py/gguf/constants.py).
 var ggufNames = names{
 	prefixes: []string{""},
 	embed:    "token_embd", final: "output_norm", unembed: []string{"output"},
@@ -154,12 +156,13 @@ func unknownArchitecture(name string) error {
 	if why, ok := ggufNotRead[name]; ok {
 		reason = ": " + why
 	}
-	return checkpoint.WithHint("`ducklens model families` lists what is read",
-		fault(checkpoint.ErrUnsupported, "general.architecture is %q, want one of %s%s", name,
-			strings.Join(Architectures(), ", "), reason))
+	return advice.Add(fault(checkpoint.ErrUnsupported, "general.architecture is %q, want one of %s%s", name,
+		strings.Join(Architectures(), ", "), reason),
+		"`ducklens model families` lists what is read")
 }
 
-// ggufExpert is a part of tensors that hold all experts: [experts, out, in], gate and up apart.
+// ggufExpert returns one expert's part of tensors that hold all experts: [experts, out, in], with gate and up
+// separate.
 func ggufExpert(w *wants, base string, s *model.Spec) model.ExpertSources {
 	n := s.Experts.Count
 	part := func(name string, shape ...int) model.Source {

@@ -48,7 +48,7 @@ var gpt2 = Family{
 	},
 }
 
-// gpt2Class refuses models that end in something else than an unembedding.
+// gpt2Class refuses models that end in something other than an unembedding.
 func (k *keys) gpt2Class() {
 	var classes []string
 	known := []string{"GPT2LMHeadModel", "GPT2Model"}
@@ -61,7 +61,7 @@ func (k *keys) gpt2Class() {
 	}
 }
 
-// context reads n_positions, or n_ctx in older files. Where both are there they have to agree.
+// context reads n_positions, or n_ctx in older files. If both exist they must agree.
 func (k *keys) context() int {
 	if !k.has("n_positions") {
 		return k.count("n_ctx", maxContext)
@@ -75,8 +75,8 @@ func (k *keys) context() int {
 	return n
 }
 
-// gptj turns neighbouring pairs of the first dimensions, with base 10,000, and runs attention and MLP beside
-// each other.
+// gptj rotates adjacent pairs of the first dimensions, with base 10,000, and runs attention and MLP in
+// parallel.
 var gptj = Family{
 	Name:   "GPT-J",
 	Types:  []string{"gptj"},
@@ -115,7 +115,7 @@ var gptj = Family{
 	},
 }
 
-// rotaryDims gives every layer plain frequencies for the first dims dimensions, in neighbouring pairs.
+// rotaryDims sets plain frequencies for the first dims dimensions of every layer, in adjacent pairs.
 func (k *keys) rotaryDims(s *model.Spec, dims int, base float64) {
 	turn := plainRotary(base, dims)
 	turn.Pairs = true

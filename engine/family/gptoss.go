@@ -21,7 +21,7 @@ var gptoss = Family{
 			k.refuse("hidden_act is %q, want \"silu\"", k.text("hidden_act"))
 		}
 		types := k.layerTypes(s, func(layer int) bool { return layer%2 == 0 })
-		if k.isSet("rope_scaling") { // takes the place of the default
+		if k.isSet("rope_scaling") { // it replaces the default
 			delete(k.defaults, "rope_parameters")
 		}
 		k.turn(s, rope{theta: "rope_theta"}, types)
@@ -54,7 +54,7 @@ var gptoss = Family{
 	},
 }
 
-// either gives the first key, or the second where only that is in the file; both are then taken.
+// either returns the first key, or the second if only that is in the file; both then count as read.
 func (k *keys) either(key, other string) string {
 	k.take(key, other)
 	if k.absent(key) && !k.absent(other) {
@@ -63,8 +63,8 @@ func (k *keys) either(key, other string) string {
 	return key
 }
 
-// gptossExpert is a part of tensors that hold all experts: [experts, in, out], or, as published, four-bit
-// numbers [experts, out, in/32, 16] with their exponents beside them.
+// gptossExpert returns one expert's part of tensors that hold all experts: [experts, in, out] or, as
+// published, four-bit numbers [experts, out, in/32, 16] with their exponents in another tensor.
 func gptossExpert(w *wants, base string, s *model.Spec) model.ExpertSources {
 	n, p := s.Experts.Count, base+"mlp.experts."
 	matrix := func(name string, in, out int) model.Source {
@@ -89,7 +89,7 @@ func gptossExpert(w *wants, base string, s *model.Spec) model.ExpertSources {
 	}
 }
 
-// packed tells that a tensor is there, and made of bytes.
+// packed reports whether a tensor exists and consists of bytes.
 func (w *wants) packed(name string) bool {
 	info, ok := w.c.Info(name)
 	return ok && info.DType == "U8"

@@ -2,7 +2,7 @@ package family
 
 import "strings"
 
-// harmless are keys of configurations that change no number of a forward pass: who made the file, how it was
+// harmless are keys of configurations that do not change a forward pass: who made the file, how the model was
 // trained, how text is generated.
 var harmless = words(`
 	_name_or_path transformers_version torch_dtype dtype architectures auto_map model_name tokenizer_class
@@ -34,5 +34,5 @@ func words(text string) map[string]bool {
 	return set
 }
 
-// isHarmless tells a key of the list, and comments.
+// isHarmless reports whether a key is on the list or is a comment.
 func isHarmless(key string) bool { return harmless[key] || strings.HasPrefix(key, "_comment") }

@@ -13,10 +13,11 @@ import (
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/internal/jsonfault"
 	"ducklens/engine/model"
+	"ducklens/internal/advice"
 )
 
-// Bounds of the values of a configuration. They are far above any model and keep every product of two of them
-// inside an int64.
+// Bounds on the values of a configuration. They are far above any model and keep every product of two of them
+// within an int64.
 const (
 	maxLayers     = 1 << 12
 	maxWidth      = 1 << 18 // d_model, d_mlp, heads
@@ -24,8 +25,8 @@ const (
 	maxVocabulary = 1 << 26
 )
 
-// keys takes values out of a configuration, remembers which, and collects every fault in it. As in Python, an
-// absent key has the default of the family's class and null is a value: no number, no text, and false.
+// keys reads values from a configuration, remembers which, and collects all faults. As in Python, an absent
+// key has the default of the family's class, and null is a value: not a number, not a string, and false.
 type keys struct {
 	values   checkpoint.Keys
 	defaults checkpoint.Keys
@@ -39,7 +40,7 @@ func newKeys(values checkpoint.Keys, defaults string) *keys {
 	k := &keys{values: values, taken: map[string]bool{}, path: "config.json: ",
 		spell: func(key string) string { return key }}
 	if err := json.Unmarshal([]byte("{"+defaults+"}"), &k.defaults); err != nil {
-		panic(fmt.Sprintf("family: defaults {%s}: %v", defaults, err)) // a page is wrong
+		panic(fmt.Sprintf("family: defaults {%s}: %v", defaults, err)) // the page has a mistake
 	}
 	return k
 }
@@ -50,7 +51,7 @@ func (k *keys) begin(s *model.Spec) {
 	k.take("model_type")
 }
 
-// finish checks what is left over and what only sizes together can tell, and gives all faults.
+// finish checks for keys that nobody read and for sizes that do not fit together, and returns all faults.
 func (k *keys) finish(s *model.Spec) error {
 	for _, f := range []struct{ key, why string }{
 		{"quantization_config", "such weights need scales from elsewhere; save the model in BF16 or float32"},
@@ -74,7 +75,7 @@ func (k *keys) finish(s *model.Spec) error {
 	return errors.Join(k.faults...)
 }
 
-// checkRotary finds what unreasonable numbers make of a rotation.
+// checkRotary checks that the numbers of a rotation are reasonable.
 func (k *keys) checkRotary(s *model.Spec) {
 	for _, r := range s.Rotary {
 		if r.Dims%2 != 0 || r.Dims > s.DHead {
@@ -90,7 +91,7 @@ func (k *keys) checkRotary(s *model.Spec) {
 	}
 }
 
-// left gives the keys that nobody took and that may mean something.
+// left returns the keys that were not read and may mean something.
 func (k *keys) left() []string {
 	var left []string
 	for key, value := range k.values {
@@ -103,18 +104,18 @@ func (k *keys) left() []string {
 }
 
 func unknownKeys(path string, keys []string) error {
-	return checkpoint.WithHint("no key is skipped: if these change nothing, take them out of the file",
-		fault(checkpoint.ErrUnsupported, "%sunknown keys %s", path, checkpoint.SomeOf(keys)))
+	return advice.Add(fault(checkpoint.ErrUnsupported, "%sunknown keys %s", path, checkpoint.SomeOf(keys)),
+		"no key is skipped: if these change nothing, take them out of the file")
 }
 
 func (k *keys) fail(format string, args ...any) {
 	k.faults = append(k.faults, fault(checkpoint.ErrConfig, k.path+format, args...))
 }
 
-// refuse is for what is understood and cannot be computed exactly.
+// refuse adds a fault for something that is understood but cannot be computed exactly.
 func (k *keys) refuse(format string, args ...any) {
-	k.faults = append(k.faults, checkpoint.WithHint("`ducklens model families` lists what is read",
-		fault(checkpoint.ErrUnsupported, k.path+format, args...)))
+	k.faults = append(k.faults, advice.Add(fault(checkpoint.ErrUnsupported, k.path+format, args...),
+		"`ducklens model families` lists what is read"))
 }
 
 // take marks keys as read.
@@ -124,7 +125,7 @@ func (k *keys) take(names ...string) {
 	}
 }
 
-// value gives what a key says, or nil for null and for an absent key without default.
+// value returns the value of a key, or nil for null and for an absent key without default.
 func (k *keys) value(key string) json.RawMessage {
 	k.take(key)
 	raw, ok := k.values[key]
@@ -137,16 +138,16 @@ func (k *keys) value(key string) json.RawMessage {
 	return raw
 }
 
-// has tells whether a key is in the file or has a default, and is not null.
+// has reports whether a key is in the file or has a default, and is not null.
 func (k *keys) has(key string) bool { return k.value(key) != nil }
 
-// absent tells whether the file does not have the key; null counts as there.
+// absent reports whether the file does not have the key; null counts as present.
 func (k *keys) absent(key string) bool {
 	_, ok := k.values[key]
 	return !ok
 }
 
-// isSet tells whether Python would take the value for true: it is there and not null, false, 0, "", [] or {}.
+// isSet reports whether the value would be true in Python: it exists and is not null, false, 0, "", [] or {}.
 func (k *keys) isSet(key string) bool {
 	switch strings.Join(strings.Fields(string(k.value(key))), "") {
 	case "", "false", "0", "0.0", `""`, "[]", "{}":
@@ -155,7 +156,7 @@ func (k *keys) isSet(key string) bool {
 	return true
 }
 
-// decode puts the value of a key into dst and tells whether there is one.
+// decode reads the value of a key into dst and reports whether there is one.
 func (k *keys) decode(key string, dst any) bool {
 	raw := k.value(key)
 	if raw == nil {
@@ -168,7 +169,7 @@ func (k *keys) decode(key string, dst any) bool {
 	return true
 }
 
-// brief is a value for a message.
+// brief shortens a value for a message.
 func brief(raw json.RawMessage) string {
 	if raw == nil {
 		return "null"
@@ -193,7 +194,7 @@ func (k *keys) flag(key string) bool {
 	return b
 }
 
-// want refuses a key that says something else than want.
+// want refuses a key whose value is not want.
 func (k *keys) want(key string, want bool, why string) {
 	if got := k.flag(key); !k.absent(key) && got != want {
 		k.refuse("%s is %v, want %v: %s", k.spell(key), got, want, why)
@@ -221,7 +222,7 @@ func (k *keys) positive(key string) float64 {
 	return k.number(key, math.SmallestNonzeroFloat64, 1e30)
 }
 
-// optional reads a number, or gives 0 for null and for absent without default.
+// optional reads a number, or returns 0 for null and for an absent key without default.
 func (k *keys) optional(key string) float64 {
 	if !k.has(key) {
 		return 0
@@ -257,7 +258,7 @@ func (k *keys) count(key string, limit int) int {
 	return int(n)
 }
 
-// countOr reads a whole number, or gives other for null and for absent without default.
+// countOr reads a whole number, or returns other for null and for an absent key without default.
 func (k *keys) countOr(key string, limit, other int) int {
 	if !k.has(key) {
 		return other
@@ -281,7 +282,7 @@ func wholeNumber(raw json.RawMessage) (int64, error) {
 	return int64(x), nil
 }
 
-// class is the class that wrote the checkpoint. It decides nothing: model_type does.
+// class returns the class that wrote the checkpoint. It decides nothing; model_type does.
 func (k *keys) class() string {
 	var names []string
 	if k.decode("architectures", &names) && len(names) > 0 {
@@ -290,7 +291,7 @@ func (k *keys) class() string {
 	return k.text("original_architecture")
 }
 
-// tokenID reads a token id, or -1 where there is none.
+// tokenID reads a token id, or returns -1 if there is none.
 func (k *keys) tokenID(key string) int {
 	if ids := k.tokenIDs(key); len(ids) > 0 {
 		return ids[0]
@@ -354,7 +355,7 @@ func (k *keys) sizes(s *model.Spec) {
 	s.Tied = k.flag("tie_word_embeddings")
 }
 
-// headSize reads the width of a head, or divides; and sets the usual scale of scores.
+// headSize reads the width of a head, or computes it by division, and sets the usual scale of scores.
 func (k *keys) headSize(s *model.Spec, key string) {
 	if key != "" && k.has(key) {
 		s.DHead = k.count(key, maxWidth)
@@ -374,8 +375,7 @@ func (k *keys) gated(s *model.Spec) {
 	s.Activation, s.Gated = k.activation("hidden_act"), true
 }
 
-// layerTypes reads layer_types, or makes it: sliding tells which layers have a window where the key is
-// absent.
+// layerTypes reads layer_types. If the key is absent, sliding says which layers have a window.
 func (k *keys) layerTypes(s *model.Spec, sliding func(layer int) bool) []string {
 	list := make([]string, s.Layers)
 	for i := range list {
@@ -401,13 +401,13 @@ func (k *keys) layerTypes(s *model.Spec, sliding func(layer int) bool) []string 
 	return stored
 }
 
-// The types of layers.
+// Types of layers.
 const (
 	full  = "full_attention"
 	local = "sliding_attention"
 )
 
-// window gives local layers the window of a key; null is none.
+// window gives local layers the window of a key; null means no window.
 func (k *keys) window(s *model.Spec, key string, types []string) {
 	n := k.countOr(key, maxContext, 0)
 	if n == 0 || !slices.Contains(types, local) {

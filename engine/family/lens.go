@@ -47,7 +47,7 @@ var lens = Family{
 	names: gpt2.names,
 }
 
-// lensNorm reads which norm there is; null is none at all.
+// lensNorm reads which norm the model has; null is none.
 func (k *keys) lensNorm(s *model.Spec) {
 	s.Norm = model.Norm{Centre: true, Eps: k.epsilon("eps")}
 	switch kind := k.text("normalization_type"); {
@@ -58,7 +58,8 @@ func (k *keys) lensNorm(s *model.Spec) {
 	}
 }
 
-// lensRefusals takes the keys that have to say what GPT-2's shape has, and those that mean nothing with it.
+// lensRefusals reads the keys that must have the values of GPT-2's shape, and those that mean nothing with
+// it.
 func (k *keys) lensRefusals(s *model.Spec) {
 	if kind := k.text("positional_embedding_type"); kind != "standard" {
 		k.refuse("positional_embedding_type is %q, want \"standard\"", kind)
@@ -66,7 +67,8 @@ func (k *keys) lensRefusals(s *model.Spec) {
 	if direction := k.text("attention_dir"); direction != "causal" {
 		k.refuse("attention_dir is %q, want \"causal\"", direction)
 	}
-	for _, key := range strings.Fields(`attn_only final_rms gated_mlp use_local_attn use_qk_norm post_embedding_ln
+	for _, key := range strings.Fields(
+		`attn_only final_rms gated_mlp use_local_attn use_qk_norm post_embedding_ln
 		use_normalization_before_and_after`) {
 		k.want(key, false, "such models are not read in TransformerLens's form")
 	}
@@ -94,8 +96,8 @@ func (k *keys) lensRefusals(s *model.Spec) {
 		rotary_scaling_factor`)...)
 }
 
-// lensNames are the arrays of a state dict. A processed one has the norms folded into what reads them, and no
-// arrays for them.
+// lensNames are the arrays of a state dict. In a processed one the norms are folded into what reads them, so
+// it has no arrays for them.
 func lensNames(s *model.Spec, c *checkpoint.Checkpoint) names {
 	n := names{
 		prefixes: []string{""}, layer: "blocks.%d.", buffers: []string{".attn.mask",

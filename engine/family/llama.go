@@ -8,7 +8,7 @@ import (
 )
 
 // llama is the shape that most families share: RMSNorm, rotary embedding, key-value heads, a gated MLP.
-// SmolLM and SmolLM2 are of this type too.
+// SmolLM and SmolLM2 have this type too.
 var llama = Family{
 	Name:  "Llama",
 	Types: []string{"llama"},
@@ -29,7 +29,7 @@ var llama = Family{
 	names: func(*model.Spec) names { return llamaNames },
 }
 
-// mistral is Llama without biases, and with a window where sliding_window is not null.
+// mistral is Llama without biases, and with a window unless sliding_window is null.
 var mistral = Family{
 	Name:  "Mistral",
 	Types: []string{"mistral"},
@@ -49,7 +49,7 @@ var mistral = Family{
 	names: func(*model.Spec) names { return llamaNames },
 }
 
-// llamaNames are those of Llama and of what was made after it.
+// llamaNames are the names of Llama and of later models.
 var llamaNames = names{
 	prefixes: []string{"model.", "", "language_model.model.", "model.language_model.", "language_model."},
 	embed:    "embed_tokens", final: "norm", unembed: []string{"lm_head", "language_model.lm_head",
@@ -61,7 +61,7 @@ var llamaNames = names{
 		"model.multi_modal_projector."},
 }
 
-// smollm3 is Llama in which every fourth layer does not turn.
+// smollm3 is Llama without rotation in every fourth layer.
 var smollm3 = Family{
 	Name:   "SmolLM3",
 	Types:  []string{"smollm3"},
@@ -85,7 +85,7 @@ var smollm3 = Family{
 				s.Rotary[i] = rotary.Rotary{}
 			}
 		}
-		// the second is in the published file, and read by nobody
+		// The second is in the published file, but nothing reads it.
 		k.take("sliding_window", "max_window_layers")
 		if windowed {
 			k.window(s, "sliding_window", types)
@@ -96,7 +96,7 @@ var smollm3 = Family{
 	names: func(*model.Spec) names { return llamaNames },
 }
 
-// turningLayers reads no_rope_layers, where 1 means, against its name, that the layer turns.
+// turningLayers reads no_rope_layers, in which 1 means, contrary to the name, that the layer rotates.
 func (k *keys) turningLayers(s *model.Spec) []bool {
 	every := k.count("no_rope_layer_interval", maxLayers)
 	turns := make([]bool, s.Layers)

@@ -12,6 +12,7 @@ import (
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/checkpoint/gguf"
 	"ducklens/engine/model"
+	"ducklens/internal/advice"
 )
 
 // ggufReader turns metadata into keys.
@@ -24,7 +25,7 @@ type ggufReader struct {
 	named map[string]string // metadata key by page's key, for messages
 }
 
-// spell names a page's key as the file does.
+// spell returns the file's name for a page's key.
 func (r *ggufReader) spell(key string) string {
 	if name, ok := r.named[key]; ok {
 		return name
@@ -32,8 +33,8 @@ func (r *ggufReader) spell(key string) string {
 	return key
 }
 
-// number puts a number of the metadata under a page's key, and tells whether it is there. A list of equal
-// numbers, one a layer, is one number.
+// number copies a number of the metadata to a page's key, and reports whether it exists. A list of equal
+// numbers, one for each layer, is one number.
 func (r *ggufReader) number(from, to string) bool {
 	from = r.arch.name + "." + from
 	if _, named := r.named[to]; !named {
@@ -56,21 +57,21 @@ func (r *ggufReader) number(from, to string) bool {
 	return true
 }
 
-// set puts a value under a page's key.
+// set sets a value of a page's key.
 func (r *ggufReader) set(to string, value any) {
 	raw, err := json.Marshal(value)
-	if err != nil { // NaN and infinities are no JSON
+	if err != nil { // NaN and infinities cannot be JSON
 		raw = json.RawMessage(strconv.Quote(fmt.Sprint(value)))
 	}
 	r.keys.values[to] = raw
 }
 
-// fill makes the page's keys.
+// fill sets the page's keys.
 func (r *ggufReader) fill() {
 	if r.arch.set != "" {
 		var implied checkpoint.Keys
 		if err := json.Unmarshal([]byte("{"+r.arch.set+"}"), &implied); err != nil {
-			panic(fmt.Sprintf("family: %s: %v", r.arch.name, err)) // the table is wrong
+			panic(fmt.Sprintf("family: %s: %v", r.arch.name, err)) // the table has a mistake
 		}
 		for key, value := range implied {
 			r.keys.values[key] = value
@@ -102,7 +103,7 @@ func (r *ggufReader) fill() {
 	r.set("tie_word_embeddings", !r.c.Has("output.weight"))
 }
 
-// spelling is how a page calls its sizes.
+// spelling holds a page's names of its sizes.
 type spelling struct{ layers, width, heads, mlp, context, eps string }
 
 func (r *ggufReader) spelling() spelling {
@@ -114,7 +115,7 @@ func (r *ggufReader) spelling() spelling {
 		"max_position_embeddings", "layer_norm_eps"}
 }
 
-// heads reads key-value heads and the width of a head, which the file may leave out.
+// heads reads the number of key-value heads and the width of a head, which the file may omit.
 func (r *ggufReader) heads() {
 	if r.arch.family.Name == gpt2.Name {
 		r.take("attention.head_count_kv")
@@ -131,7 +132,7 @@ func (r *ggufReader) heads() {
 // more reads a key of one architecture.
 func (r *ggufReader) more(from, to string) {
 	key := r.arch.name + "." + from
-	if flags, ok := r.meta.Flags(key); ok { // of windows: one truth value a layer
+	if flags, ok := r.meta.Flags(key); ok { // windows: one boolean for each layer
 		r.read[key] = true
 		types := make([]string, len(flags))
 		for i, windowed := range flags {
@@ -143,7 +144,7 @@ func (r *ggufReader) more(from, to string) {
 		r.set("layer_types", types)
 		return
 	}
-	if n, ok := r.meta.Number(key); ok && n == 0 && to == "sliding_window" { // none
+	if n, ok := r.meta.Number(key); ok && n == 0 && to == "sliding_window" { // no window
 		r.read[key] = true
 		r.set(to, nil)
 		return
@@ -191,11 +192,11 @@ func (r *ggufReader) rope() {
 	r.scaling(kind, scaling)
 }
 
-// scaling gives the page's rope_scaling. Where the file says a factor of attention, yarn multiplies its own
+// scaling sets the page's rope_scaling. If the file has an attention factor, yarn multiplies its own factor
 // by it.
 func (r *ggufReader) scaling(kind string, p map[string]any) {
 	if factor, _ := p["factor"].(float64); kind == "" && factor > 0 {
-		kind = "linear" // as llama.cpp takes it
+		kind = "linear" // llama.cpp's default
 	}
 	switch kind {
 	case "", "none":
@@ -221,21 +222,21 @@ func (r *ggufReader) scaling(kind string, p map[string]any) {
 	r.set("rope_parameters", nil)
 }
 
-// partly handles a part of a head that turns.
+// partly handles heads that are rotated only in part.
 func (r *ggufReader) partly(key string, dims int) {
 	k := r.keys
 	heads, err1 := wholeNumber(k.values["num_attention_heads"])
 	width, err2 := wholeNumber(k.values["hidden_size"])
 	size, err3 := wholeNumber(k.values["head_dim"])
 	if err1 != nil || err2 != nil || heads == 0 {
-		return // said already
+		return // already reported
 	}
 	if err3 != nil {
 		size = width / heads
 	}
 	switch {
 	case r.arch.partial && size > 0:
-		// A quarter more, so that the product with the width is not rounded to less than dims.
+		// A quarter more, so that rounding the product with the width does not give less than dims.
 		r.set("partial_rotary_factor", min((float64(dims)+0.25)/float64(size), 1))
 	case int64(dims) != size:
 		k.refuse("%s is %d, want the width of a head, %d: in this architecture whole heads turn", key, dims,
@@ -243,7 +244,7 @@ func (r *ggufReader) partly(key string, dims int) {
 	}
 }
 
-// stored completes the spec by what tensors there are: a GGUF does not say which maps have biases, and its
+// stored completes the spec by the tensors that exist: a GGUF does not say which maps have biases, and its
 // rotary frequencies may be divided by numbers in a tensor.
 func (r *ggufReader) stored(s *model.Spec) {
 	first := func(names ...string) bool {
@@ -288,7 +289,7 @@ func (r *ggufReader) stored(s *model.Spec) {
 	}
 }
 
-// leftOver refuses what the file says of the architecture and nobody read.
+// leftOver refuses metadata of the architecture that were not read.
 func (r *ggufReader) leftOver() {
 	zero := []string{"expert_count", "expert_used_count", "pooling_type"}
 	var left []string
@@ -304,7 +305,9 @@ func (r *ggufReader) leftOver() {
 		}
 	}
 	if len(left) > 0 {
-		r.keys.faults = append(r.keys.faults, checkpoint.WithHint("a key is read or refused, never skipped",
-			fault(checkpoint.ErrUnsupported, "unknown keys %s in the metadata", checkpoint.SomeOf(left))))
+		r.keys.faults = append(r.keys.faults,
+			advice.Add(fault(checkpoint.ErrUnsupported, "unknown keys %s in the metadata",
+				checkpoint.SomeOf(left)),
+				"a key is read or refused, never skipped"))
 	}
 }

@@ -10,21 +10,24 @@ import (
 
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/model"
+	"ducklens/internal/advice"
 )
 
-// names say how the tensors of a family are called, without prefix, and without the .weight and .bias at the
-// end. What a family does not have is left out.
+// names are the names of a family's tensors, without the prefix and without .weight or .bias at the end. What
+// a family does not have is empty.
 type names struct {
-	prefixes []string // the first one with which layer 0 is there is that of all names but the unembedding's
+	// prefixes are tried in order: the first with which layer 0 exists applies to all names except the
+	// unembedding's.
+	prefixes []string
 	embed    string
 	position string
 	final    string
 	unembed  []string // in the order of preference
 
-	layer              string // with %d; what follows stands behind it
+	layer              string // with %d; the following names are relative to it
 	norm, postAttn     string
 	q, k, v, o         string
-	qkv                string // q, k and v in one
+	qkv                string // q, k and v in one tensor
 	qNorm, kNorm, sink string
 	mlpNorm, postMLP   string
 	gate, in, out      string
@@ -37,24 +40,24 @@ type names struct {
 	permute bool        // rows of q and k are permuted for a rotation in pairs
 	plus    float64     // added to the gains of norms
 
-	// ends of names that are no parameters; besides those of all families
+	// buffers are suffixes of names that are not parameters, in addition to those of all families.
 	buffers []string
 	unread  []string                                     // beginnings of names of parts that no run needs
-	all     func(s *model.Spec, w *wants) *model.Sources // in place of the table
+	all     func(s *model.Spec, w *wants) *model.Sources // instead of the table
 	folded  bool                                         // norms are in the weights already
 	what    string                                       // the model, for messages
 	hint    string                                       // what to do where a tensor is missing
 }
 
-// split tells where output i of q (part 0), k (1) or v (2) lies in a fused tensor.
+// split returns where output i of q (part 0), k (1) or v (2) is in a fused tensor.
 type split func(s *model.Spec, part, i int) int
 
-// oneByOne is all of q, then all of k, then all of v.
+// oneByOne stores all of q, then all of k, then all of v.
 func oneByOne(s *model.Spec, part, i int) int {
 	return []int{0, s.Heads, s.Heads + s.KVHeads}[part]*s.DHead + i
 }
 
-// byGroup is, for each key-value head, the queries that read it, its key and its value.
+// byGroup stores, for each key-value head, the queries that read it, its key and its value.
 func byGroup(s *model.Spec, part, i int) int {
 	g := s.Heads / s.KVHeads
 	head, e := i/s.DHead, i%s.DHead
@@ -64,7 +67,7 @@ func byGroup(s *model.Spec, part, i int) int {
 	return (head/g*(g+2)+head%g)*s.DHead + e
 }
 
-// permuted gives the row of a permuted q or k that holds row i: in each head 0, d_head/2, 1, d_head/2 + 1,
+// permuted returns the row of a permuted q or k that holds row i: in each head 0, d_head/2, 1, d_head/2 + 1,
 // and so on.
 func permuted(s *model.Spec) func(i int) int {
 	half := s.DHead / 2
@@ -74,24 +77,24 @@ func permuted(s *model.Spec) func(i int) int {
 	}
 }
 
-// wants collects which tensors a model calls for, and their shapes.
+// wants collects the tensors that a model calls for, and their shapes.
 type wants struct {
 	c      stored
 	n      names
 	prefix string
 	shapes map[string][]int
-	bytes  map[string]bool // tensors of U8
+	bytes  map[string]bool // tensors of type U8
 	order  []string        // of the names, as wanted
 }
 
-// stored is what a checkpoint tells of its tensors.
+// stored is what a checkpoint says about its tensors.
 type stored interface {
 	Has(name string) bool
 	Info(name string) (checkpoint.Info, bool)
 	Names() []string
 }
 
-// want notes a tensor and gives its source.
+// want adds a tensor and returns its source.
 func (w *wants) want(name string, shape ...int) model.Source {
 	if _, twice := w.shapes[name]; !twice {
 		w.order = append(w.order, name)
@@ -100,13 +103,13 @@ func (w *wants) want(name string, shape ...int) model.Source {
 	return model.Source{Tensor: name}
 }
 
-// wantBytes notes a tensor of U8.
+// wantBytes adds a tensor of type U8.
 func (w *wants) wantBytes(name string, shape ...int) model.Source {
 	w.bytes[name] = true
 	return w.want(name, shape...)
 }
 
-// matrix is the weight of base with those outputs and inputs, or nothing where the family has no such base.
+// matrix returns the weight of base with these outputs and inputs, or nothing if the family has no such base.
 func (w *wants) matrix(base string, outputs, inputs int) model.Source {
 	if base == "" {
 		return model.Source{}
@@ -119,7 +122,7 @@ func (w *wants) matrix(base string, outputs, inputs int) model.Source {
 	return src
 }
 
-// vector is the weight or the bias of a base.
+// vector returns the weight or the bias of a base.
 func (w *wants) vector(is bool, name string, n int) model.Source {
 	if !is || name == "" || name[0] == '.' {
 		return model.Source{}
@@ -127,14 +130,14 @@ func (w *wants) vector(is bool, name string, n int) model.Source {
 	return w.want(name, n)
 }
 
-// gain is the weight of a norm.
+// gain returns the weight of a norm.
 func (w *wants) gain(base string, n int) model.Source {
 	src := w.vector(base != "", base+".weight", n)
 	src.Plus = w.n.plus
 	return src
 }
 
-// sources is the whole table for a spec.
+// sources returns the whole table for a spec.
 func (w *wants) sources(s *model.Spec) *model.Sources {
 	n, p := w.n, w.prefix
 	src := &model.Sources{}
@@ -154,7 +157,7 @@ func (w *wants) sources(s *model.Spec) *model.Sources {
 	return src
 }
 
-// embeddings finds the token embedding and the unembedding. Where they are tied, the one tensor may be stored
+// embeddings finds the token embedding and the unembedding. If they are tied, the one tensor may be stored
 // under either name, or under both. An untied model without an unembedding can still be read: its scores do
 // not need one.
 func (w *wants) embeddings(s *model.Spec, src *model.Sources) {
@@ -178,7 +181,7 @@ func (w *wants) embeddings(s *model.Spec, src *model.Sources) {
 	case s.Tied:
 		src.Unembed = src.Embed
 	}
-	if s.Bias.U && unembed == "" { // tied, its bias is there all the same
+	if s.Bias.U && unembed == "" { // a tied model still has a bias
 		unembed = stored(".bias")
 	}
 	if s.Bias.U && unembed != "" {
@@ -186,7 +189,7 @@ func (w *wants) embeddings(s *model.Spec, src *model.Sources) {
 	}
 }
 
-// layer gives the sources of one layer, whose names begin with p.
+// layer returns the sources of one layer, whose names begin with p.
 func (w *wants) layer(s *model.Spec, p string) model.LayerSources {
 	n := w.n
 	at := func(base string) string {
@@ -236,7 +239,7 @@ func (w *wants) layer(s *model.Spec, p string) model.LayerSources {
 	return a
 }
 
-// attention gives q, k and v, apart or fused, and the gains of QK-norm.
+// attention sets q, k and v, separate or fused, and the gains of QK-norm.
 func (w *wants) attention(s *model.Spec, a *model.LayerSources, at func(string) string) {
 	n := w.n
 	heads := [3]int{s.Heads, s.KVHeads, s.KVHeads}
@@ -266,8 +269,8 @@ func (w *wants) attention(s *model.Spec, a *model.LayerSources, at func(string) 
 	}
 }
 
-// place finds the tensors of a spec in a checkpoint, and checks that each is there, of its shape and of a
-// type that can be read, and that nothing is left over.
+// place finds the tensors of a spec in a checkpoint. It checks that each exists and has its shape and a
+// supported type, and that no tensor is left over.
 func (m *Model) place(c *checkpoint.Checkpoint, n names) error {
 	w := &wants{c: c, n: n, prefix: n.prefix(c), shapes: map[string][]int{}, bytes: map[string]bool{}}
 	if n.all != nil {
@@ -281,7 +284,7 @@ func (m *Model) place(c *checkpoint.Checkpoint, n names) error {
 	return sameTied(c, m)
 }
 
-// prefix is what stands before the names of the layers.
+// prefix returns what is in front of the names of the layers.
 func (n names) prefix(c stored) string {
 	for _, p := range n.wrapped(n.prefixes) {
 		begin := p + fmt.Sprintf(n.layer, 0)
@@ -292,7 +295,7 @@ func (n names) prefix(c stored) string {
 	return n.prefixes[0]
 }
 
-// wrapped gives names as they are, and as they are saved from within what trains or compiles a model.
+// wrapped returns names as they are, and with the prefixes that training and compiling wrappers add.
 func (n names) wrapped(list []string) []string {
 	all := slices.Clone(list)
 	for _, wrapper := range []string{"module.", "_orig_mod.", "base_model.model."} {
@@ -303,12 +306,12 @@ func (n names) wrapped(list []string) []string {
 	return all
 }
 
-// someBuffer finds what models of all families carry beside their parameters: causal masks and rotary
+// someBuffer matches what models of all families have besides their parameters: causal masks and rotary
 // frequencies.
 var someBuffer = regexp.MustCompile(`\.(attn|attention|self_attn|self_attention)\.(bias|masked_bias)$|` +
 	`rotary_emb[a-z_]*\.[a-z_]*(inv_freq|cos_cached|sin_cached)$|(^|\.)position_ids$`)
 
-// check compares what is there with what is wanted.
+// check compares the tensors that exist with those that are wanted.
 func (w *wants) check(m *Model) error {
 	hint, what := "does the configuration belong to these weights?", fmt.Sprintf("%s of %d layers", m.Name,
 		m.Spec.Layers)
@@ -349,29 +352,30 @@ func (w *wants) check(m *Model) error {
 			err = fault(checkpoint.ErrTensor, "%s missing; found %s instead", checkpoint.SomeOf(missing),
 				checkpoint.SomeOf(left))
 		}
-		return checkpoint.WithHint(hint, err)
+		return advice.Add(err, hint)
 	}
 	for _, name := range left {
 		if other, ok := w.twin(name); ok {
-			return fault(checkpoint.ErrTensor, "tensor %q is there twice, with and without its prefix: %q",
+			return fault(checkpoint.ErrTensor, "tensor %q is stored twice, with and without its prefix: %q",
 				name, other)
 		}
 	}
 	if len(left) > 0 {
-		return checkpoint.WithHint(hint, fault(checkpoint.ErrTensor, "%s unknown in a %s",
-			checkpoint.SomeOf(left), what))
+		return advice.Add(fault(checkpoint.ErrTensor, "%s unknown in a %s",
+			checkpoint.SomeOf(left), what),
+			hint)
 	}
 	return nil
 }
 
-// ignores tells a tensor that is no parameter, or one that no run needs.
+// ignores reports whether a tensor is not a parameter, or is one that no run needs.
 func (w *wants) ignores(name string) bool {
 	return someBuffer.MatchString(name) ||
 		slices.ContainsFunc(w.n.buffers, func(end string) bool { return strings.HasSuffix(name, end) }) ||
 		slices.ContainsFunc(w.n.unread, func(begin string) bool { return strings.HasPrefix(name, begin) })
 }
 
-// twin gives the name of a wanted tensor that differs from name by a prefix only.
+// twin returns the name of a wanted tensor that differs from name only by a prefix.
 func (w *wants) twin(name string) (string, bool) {
 	bare := name
 	for _, p := range w.n.wrapped(w.n.prefixes) {
@@ -392,13 +396,13 @@ func checkShape(name string, got, want []int) error {
 	}
 	err := fault(checkpoint.ErrTensor, "tensor %q has shape %v, want %v", name, got, want)
 	if len(got) == 2 && len(want) == 2 && got[0] == want[1] && got[1] == want[0] {
-		return checkpoint.WithHint("the matrix is transposed: GPT-2's weights are (in, out), others (out, in)",
-			err)
+		return advice.Add(err,
+			"the matrix is transposed: GPT-2's weights are (in, out), others (out, in)")
 	}
 	return err
 }
 
-// sameTied compares an unembedding that is stored with the embedding it is tied to.
+// sameTied compares a stored unembedding with the embedding that it is tied to.
 func sameTied(c *checkpoint.Checkpoint, m *Model) error {
 	src := m.Sources
 	if !m.Spec.Tied || src.Unembed.Tensor == src.Embed.Tensor {
@@ -426,11 +430,11 @@ func sameTied(c *checkpoint.Checkpoint, m *Model) error {
 		checkpoint.Copy(b, embed, row*len(b))
 		for i := range a {
 			if a[i] != b[i] && (a[i] == a[i] || b[i] == b[i]) {
-				return checkpoint.WithHint(`if the model really has an unembedding of its own,
-					say "tie_word_embeddings": false in config.json`,
-					fault(checkpoint.ErrTensor, "%q differs from %s at [%d %d]: %v and %v, "+
-						"want them equal because the configuration ties them",
-						src.Unembed.Tensor, src.Embed.Tensor, row, i, a[i], b[i]))
+				return advice.Add(fault(checkpoint.ErrTensor, "%q differs from %s at [%d %d]: %v and %v, "+
+					"want them equal because the configuration ties them",
+					src.Unembed.Tensor, src.Embed.Tensor, row, i, a[i], b[i]),
+					`if the model really has an unembedding of its own,
+					say "tie_word_embeddings": false in config.json`)
 			}
 		}
 	}

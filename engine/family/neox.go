@@ -2,8 +2,7 @@ package family
 
 import "ducklens/engine/model"
 
-// neox turns a part of each head, and runs attention and MLP beside each other, each through a norm of its
-// own.
+// neox rotates a part of each head, and runs attention and MLP in parallel, each with its own norm.
 var neox = Family{
 	Name:  "GPT-NeoX",
 	Types: []string{"gpt_neox"},
@@ -18,7 +17,7 @@ var neox = Family{
 		s.Parallel = k.flag("use_parallel_residual")
 		k.turn(s, rope{theta: "rotary_emb_base", part: "rotary_pct"}, allFull(s))
 		if !k.has("rope_parameters") {
-			// Some releases write the same numbers under these names too, and none reads them.
+			// Some releases also write the same numbers under these names, and none reads them.
 			k.agree("rope_theta", "rotary_emb_base")
 			k.agree("partial_rotary_factor", "rotary_pct")
 		}

@@ -6,7 +6,7 @@ const olmoDefaults = `"max_position_embeddings": 2048, "num_key_value_heads": nu
 	"attention_bias": false,
 	"tie_word_embeddings": false`
 
-// olmo1 is Llama with a LayerNorm that has no weights, of eps 1e-5.
+// olmo1 is Llama with a LayerNorm without weights, with eps 1e-5.
 var olmo1 = Family{
 	Name:     "OLMo",
 	Types:    []string{"olmo"},
@@ -32,8 +32,8 @@ var olmo1 = Family{
 	},
 }
 
-// olmo2 has no norms before attention and MLP, but after them, and one over all queries and one over all keys
-// of a position.
+// olmo2 has norms after attention and MLP instead of before them, one norm over all queries of a position and
+// one over all keys.
 var olmo2 = Family{
 	Name:     "OLMo 2",
 	Types:    []string{"olmo2"},
@@ -63,10 +63,10 @@ func olmo2Names(*model.Spec) names {
 	return n
 }
 
-// olmo3Base is the base that OLMo 3 has unless a file says another.
+// olmo3Base is OLMo 3's rotary base if the file does not say.
 const olmo3Base = 500000.0
 
-// olmo3 has windows in three of four layers; what stretches the context holds for the fourth only.
+// olmo3 has windows in three of four layers. Only the fourth uses the scaling that extends the context.
 var olmo3 = Family{
 	Name:     "OLMo 3",
 	Types:    []string{"olmo3"},
@@ -77,8 +77,10 @@ var olmo3 = Family{
 		types := k.layerTypes(s, func(layer int) bool { return (layer+1)%4 != 0 })
 		k.turn(s, rope{theta: "rope_theta", local: "rope_theta"}, types)
 		if theta := k.number("rope_theta", 0, 1e30); theta != olmo3Base && !k.has("rope_parameters") {
-			k.refuse("rope_theta is %v, want %v or rope_parameters for each type of layer: releases of transformers differ "+
-				"in whether it holds for layers with a window", theta, olmo3Base)
+			k.refuse(
+				"rope_theta is %v, want %v or rope_parameters for each type of layer: "+
+					"releases of transformers differ "+
+					"in whether it holds for layers with a window", theta, olmo3Base)
 		}
 		k.window(s, "sliding_window", types)
 	},

@@ -2,7 +2,7 @@ package family
 
 import "ducklens/engine/model"
 
-// opt is GPT-2's shape with positions that start at row 2 of their table, and eps 1e-5.
+// opt is GPT-2's shape, with positions that start at row 2 of their table, and eps 1e-5.
 var opt = Family{
 	Name:    "OPT",
 	Types:   []string{"opt"},

@@ -6,8 +6,8 @@ import (
 	"ducklens/engine/model"
 )
 
-// phi turns a part of each head; attention and MLP read the stream through one norm, beside each other. All
-// maps have biases, the unembedding too.
+// phi rotates a part of each head. Attention and MLP run in parallel and read the stream through one norm.
+// All maps have biases, including the unembedding.
 var phi = Family{
 	Name:    "Phi",
 	Types:   []string{"phi"},
@@ -53,7 +53,7 @@ var phi3 = Family{
 		for _, key := range []string{"attention_bias", "mlp_bias", "lm_head_bias"} {
 			k.want(key, false, "Phi-3 has no biases")
 		}
-		k.take("full_attn_mod", "interpolate_factor") // of the authors' own code, where these models have 1
+		k.take("full_attn_mod", "interpolate_factor") // of the authors' own code; these models have 1
 	},
 	names: func(*model.Spec) names {
 		n := llamaNames

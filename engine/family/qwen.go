@@ -23,7 +23,7 @@ var qwen2 = Family{
 	names: func(*model.Spec) names { return llamaNames },
 }
 
-// qwen3 has a norm of each head's query and key in place of the biases.
+// qwen3 has a norm of each head's query and key instead of the biases.
 var qwen3 = Family{
 	Name:     "Qwen3",
 	Types:    []string{"qwen3"},
@@ -44,7 +44,7 @@ var qwen3 = Family{
 	},
 }
 
-// qwen reads what both share: layers from max_window_layers on have a window, if use_sliding_window says so.
+// qwen reads what both share: layers from max_window_layers on have a window, if use_sliding_window is true.
 func (k *keys) qwen(s *model.Spec) {
 	k.gated(s)
 	windowed, from := k.flag("use_sliding_window"), 0
@@ -61,7 +61,7 @@ func (k *keys) qwen(s *model.Spec) {
 	}
 }
 
-// whole reads a whole number from 0 on.
+// whole reads a whole number that is not negative.
 func (k *keys) whole(key string) int {
 	n, err := wholeNumber(k.value(key))
 	if err != nil || n < 0 || n > maxWidth {

@@ -2,7 +2,7 @@ package family
 
 import "slices"
 
-// notRead are model types that people meet, and why they are not read.
+// notRead are model types that users come across, and why they are not supported.
 var notRead = map[string]string{
 	"bloom":           "ALiBi adds a bias by distance to its scores",
 	"mpt":             "ALiBi adds a bias by distance to its scores",
@@ -39,7 +39,7 @@ var notRead = map[string]string{
 	"recurrent_gemma": "most of its layers are recurrent",
 }
 
-// NotRead lists model types that are refused, with the reason, in the order of their names.
+// NotRead returns the model types that are refused, with the reason, sorted by name.
 func NotRead() []string {
 	var list []string
 	for kind, why := range notRead {

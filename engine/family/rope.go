@@ -12,7 +12,7 @@ import (
 	"ducklens/engine/rotary"
 )
 
-// rope is how a family spells its rotary embedding outside rope_parameters and rope_scaling.
+// rope is a family's spelling of its rotary embedding outside rope_parameters and rope_scaling.
 type rope struct {
 	theta   string            // the key of the base
 	part    string            // the key of the part of a head that turns; "": all of it
@@ -21,7 +21,7 @@ type rope struct {
 }
 
 // turn reads the rotary embedding of every layer, in the old spelling (rope_theta, rope_scaling) or the new
-// one (rope_parameters, which may hold one set for each type of layer).
+// one (rope_parameters, which may have one set for each type of layer).
 func (k *keys) turn(s *model.Spec, r rope, types []string) {
 	made := map[string]rotary.Rotary{}
 	for _, kind := range types {
@@ -38,21 +38,22 @@ func (k *keys) turn(s *model.Spec, r rope, types []string) {
 	k.take("rope_parameters", "rope_scaling", r.theta, r.part, r.local, "original_max_position_embeddings")
 }
 
-// sameRope refuses two spellings of the rotary embedding that do not mean the same: which one counts depends on
-// the release of transformers and on the family.
+// sameRope refuses two spellings of the rotary embedding that do not mean the same, because it depends on the
+// release of transformers and on the family which one counts.
 func (k *keys) sameRope(s *model.Spec, r rope, types []string) {
 	old := *k
 	old.values = maps.Clone(k.values)
 	delete(old.values, "rope_parameters")
 	for i, kind := range types {
 		if !reflect.DeepEqual(old.rotaryOf(s, r, kind), s.Rotary[i]) {
-			k.refuse("rope_parameters and rope_scaling are both there and do not mean the same, want one of them")
+			k.refuse(
+				"rope_parameters and rope_scaling are both there and do not mean the same, want one of them")
 			return
 		}
 	}
 }
 
-// allFull is the list of types of a model whose layers are all alike.
+// allFull returns the types of the layers of a model in which all are alike.
 func allFull(s *model.Spec) []string { return slices.Repeat([]string{full}, s.Layers) }
 
 // rotaryOf reads one set of parameters.
@@ -112,7 +113,7 @@ func (k *keys) kind(r rope) string {
 	return name
 }
 
-// ropeKeys gives the parameters of a type of layer as keys of their own.
+// ropeKeys returns the parameters of a type of layer as keys of their own.
 func (k *keys) ropeKeys(r rope, kind string) *keys {
 	place, values := "rope_parameters", checkpoint.Keys{}
 	switch byLayer := (map[string]checkpoint.Keys{}); {
@@ -142,7 +143,7 @@ func (k *keys) ropeKeys(r rope, kind string) *keys {
 	return p
 }
 
-// same takes a key's value from outside where it is not inside; where the file has both, they have to agree.
+// same takes a key's value from outside if it is not inside; if the file has both, they must agree.
 func (p *keys) same(key string, k *keys, outside string) {
 	if !k.has(outside) {
 		return
@@ -153,19 +154,20 @@ func (p *keys) same(key string, k *keys, outside string) {
 	}
 }
 
-// agree refuses a second name of a number that says another one.
+// agree refuses a second name of a number with a different value.
 func (k *keys) agree(other, key string) {
 	if k.has(other) && k.number(other, 0, 1e30) != k.number(key, 0, 1e30) {
-		k.refuse("%s is %s, and %s, which counts, is %s: want the same", other, k.value(other), key, k.value(key))
+		k.refuse("%s is %s, and %s, which counts, is %s: want the same", other, k.value(other), key,
+			k.value(key))
 	}
 }
 
-// plainRotary turns the first dims dimensions, unscaled.
+// plainRotary rotates the first dims dimensions, unscaled.
 func plainRotary(base float64, dims int) rotary.Rotary {
 	return rotary.Rotary{Dims: dims, Factor: 1, Frequencies: frequencies(base, dims)}
 }
 
-// frequencies are base^(-2i/dims): [dims/2] radians a position.
+// frequencies returns base^(-2i/dims): [dims/2] radians per position.
 func frequencies(base float64, dims int) []float64 {
 	f := make([]float64, dims/2)
 	for i := range f {
@@ -180,7 +182,7 @@ func divide(f []float64, by float64) {
 	}
 }
 
-// original is the context for which the model was trained before it was stretched.
+// original returns the context length that the model was trained for before it was extended.
 func (k *keys) original() float64 {
 	if k.has("original_max_position_embeddings") {
 		return k.positive("original_max_position_embeddings")
@@ -188,7 +190,7 @@ func (k *keys) original() float64 {
 	return k.positive("max_position_embeddings")
 }
 
-// llama3 divides the frequencies of waves that are longer than the original context, and blends those in
+// llama3 divides the frequencies of waves that are longer than the original context, and blends the ones in
 // between.
 func (k *keys) llama3(turn *rotary.Rotary, s *model.Spec) {
 	factor, low, high := k.positive("factor"), k.positive("low_freq_factor"), k.positive("high_freq_factor")
@@ -219,7 +221,7 @@ func (k *keys) yarn(turn *rotary.Rotary, s *model.Spec, base float64) {
 		slow = k.positive("beta_slow")
 	}
 	dims := float64(turn.Dims)
-	dimension := func(turns float64) float64 { // that turns so often in the original context
+	dimension := func(turns float64) float64 { // the dimension with this many turns in the original context
 		return dims * math.Log(original/(turns*2*math.Pi)) / (2 * math.Log(base))
 	}
 	low, high := dimension(fast), dimension(slow)
@@ -237,7 +239,7 @@ func (k *keys) yarn(turn *rotary.Rotary, s *model.Spec, base float64) {
 	}
 }
 
-// yarnFactor is what cos and sin are multiplied by.
+// yarnFactor returns what cos and sin are multiplied by.
 func (k *keys) yarnFactor(factor float64) float64 {
 	grow := func(by float64) float64 {
 		if factor <= 1 {
@@ -255,8 +257,8 @@ func (k *keys) yarnFactor(factor float64) float64 {
 	return grow(1)
 }
 
-// longrope divides every frequency by a number of its own: of one list in prompts up to the original context,
-// of another in longer ones (arXiv:2402.13753).
+// longrope divides every frequency by its own number, from one list for prompts up to the original context
+// and from another for longer ones (arXiv:2402.13753).
 func (k *keys) longrope(turn *rotary.Rotary, s *model.Spec) {
 	original := k.original()
 	factor := k.optional("factor")

@@ -10,17 +10,17 @@ import (
 	"ducklens/schema"
 )
 
-// queryBlock is the number of query positions whose attention is computed at once: a block looks at the keys
-// up to its last position, so a short sequence is one block and a long one computes little more than the
-// triangle that it needs. Blocks are counted from the start of the sequence, so that where they end does not
-// depend on the batch.
+// queryBlock is the number of query positions whose attention is computed at once. A block looks at keys up
+// to its last position, so a short sequence is one block, and a long one computes little more than the
+// triangle that it needs. Blocks are counted from the start of the sequence, so that their ends do not depend
+// on the batch.
 const queryBlock = 64
 
-// keyBlock divides the position from which a block looks at keys, where it does not look at all: sums over
-// them are made in parts of as many, and where these begin must not depend on the batch either.
+// keyBlock divides the position from which a block looks at keys, if it does not look at all of them. Sums
+// over keys are computed in parts of this size, and the parts must not depend on the batch either.
 const keyBlock = 256
 
-// section is the part of qkv for some heads of one kind [rows, n d_head].
+// section returns the part of qkv for some heads of one kind [rows, n d_head].
 func (r *run[T]) section(section, from, to int) blas.Matrix[T] {
 	return r.qkv.Slice(0, r.qkv.Rows, r.spec.column(section, from), r.spec.column(section, to))
 }
@@ -52,15 +52,15 @@ func (r *run[T]) attention(l int) error {
 	return nil
 }
 
-// headScales are the scales of QK-norm [rows, heads], or of all heads together [rows, 1]; the zero value is
-// for a model without.
+// headScales are the scales of QK-norm: [rows, heads], or [rows, 1] of all heads together. The zero value is
+// for a model without QK-norm.
 type headScales[T blas.Float] struct {
 	scales []T
-	each   int // numbers of a row
-	first  int // head of the first of them
+	each   int // numbers in a row
+	first  int // head of the first number
 }
 
-// of gives the scales of a head, by row.
+// of returns the scales of a head, by row.
 func (s headScales[T]) of(head int) func(row int) T {
 	switch s.each {
 	case 0:
@@ -71,8 +71,8 @@ func (s headScales[T]) of(head int) func(row int) T {
 	return func(row int) T { return s.scales[row*s.each+head-s.first] }
 }
 
-// finish makes queries or keys of heads from first on out of their products x [rows, n d_head], in place:
-// QK-norm, then the rotation of each row by the position at.
+// finish turns the products x [rows, n d_head] into queries or keys of heads from first on, in place: it
+// applies QK-norm and rotates each row by its position in at.
 func (r *run[T]) finish(l, section int, x blas.Matrix[T], first int, at []int64) headScales[T] {
 	s, turn := r.spec, r.turn[l]
 	gain, heads := r.layers[l].qGain, x.Cols/s.DHead
@@ -102,7 +102,7 @@ func (r *run[T]) finish(l, section int, x blas.Matrix[T], first int, at []int64)
 	return scales
 }
 
-// checkQKNorm looks at the scales of all rows.
+// checkQKNorm checks the scales of all rows.
 func (r *run[T]) checkQKNorm(l int, q, k headScales[T]) error {
 	if q.each > 0 {
 		if err := r.checkScales(q.scales, q.each, l, "q_norm"); err != nil {
@@ -115,19 +115,20 @@ func (r *run[T]) checkQKNorm(l int, q, k headScales[T]) error {
 	return nil
 }
 
-// checkKept looks at the scales of queries at the kept positions only.
+// checkKept checks the scales of queries at the kept positions only.
 func (r *run[T]) checkKept(q headScales[T], l int) error {
 	for i := range q.scales {
 		if f := float64(q.scales[i]); badScale(f) {
 			kept := i / q.each
 			s := sort.Search(len(r.rows), func(s int) bool { return r.cache.first[s+1] > kept })
-			return &ScaleError{Sequence: s, Position: len(r.cache.seen[kept]) - 1, Layer: l, Norm: "q_norm", Scale: f}
+			return &ScaleError{Sequence: s, Position: len(r.cache.seen[kept]) - 1, Layer: l, Norm: "q_norm",
+				Scale: f}
 		}
 	}
 	return nil
 }
 
-// keepQKNorm keeps the scales of a target head; those of its queries are in rows[i] for kept position i.
+// keepQKNorm keeps the scales of a target head. The scale of the query at kept position i is in rows[i].
 func (r *run[T]) keepQKNorm(h schema.Head, q, k func(row int) T, rows []int) {
 	c := r.cache
 	for i, row := range c.row {
@@ -152,7 +153,7 @@ func (r *run[T]) attend(l int) {
 	causal := blas.Causal[T]{Window: window, Scale: T(1 / s.AttnScaleOf(l)), Cap: T(s.SoftCap)}
 	workers.Do(r.threads, len(blocks), func(i int) {
 		b, c := blocks[i], causal
-		begin := 0 // the first position that a query of the block sees, or one before it
+		begin := 0 // the first position that a query of the block sees, or an earlier one
 		if window > 0 {
 			begin = max(0, b.from+1-window) / keyBlock * keyBlock
 		}
@@ -161,7 +162,7 @@ func (r *run[T]) attend(l int) {
 		var kv blas.Matrix[T] // keys and values [to-begin, 2 kv_heads d_head]
 		if r.shared[b.sequence] <= begin {
 			kv = r.qkv.Slice(rows[0], end, first, first+2*width)
-		} else { // they do not lie together
+		} else { // the rows are not contiguous
 			kv = blas.NewMatrix(len(rows), 2*width, fitted(r.gathered.take(), len(rows)*2*width))
 			defer r.gathered.put(kv.Data)
 			for p, row := range rows {
@@ -169,12 +170,13 @@ func (r *run[T]) attend(l int) {
 			}
 		}
 		c.First = b.from + 1 - begin
-		blas.Attention(r.provider, r.z.Slice(firstRow, end, 0, r.z.Cols), r.qkv.Slice(firstRow, end, 0, first),
+		blas.Attention(r.provider, r.z.Slice(firstRow, end, 0, r.z.Cols),
+			r.qkv.Slice(firstRow, end, 0, first),
 			kv.Slice(0, kv.Rows, 0, width), kv.Slice(0, kv.Rows, width, 2*width), heads, c)
 	})
 }
 
-// afterAttention puts what attention made, in out, through the norm after it, and adds it to the stream.
+// afterAttention applies the norm after attention, if any, to out, and adds it to the stream.
 func (r *run[T]) afterAttention(l int) error {
 	if r.spec.PostNorm {
 		after := r.postNorm(r.layers[l].attnGain)
@@ -242,11 +244,11 @@ func (r *run[T]) lastQK(l int) error {
 	return nil
 }
 
-// span is heads [from, to).
+// span is the heads [from, to).
 type span struct{ from, to int }
 
-// together gives the heads of a list in spans of neighbours, which share a product; all n heads where a norm
-// looks at all.
+// together returns the heads of a list as spans of neighbours, which share a product; or all n heads if a
+// norm looks at all of them.
 func (r *run[T]) together(heads []int, n int) []span {
 	if r.spec.QKNorm == FullWidth {
 		return []span{{0, n}}
@@ -263,8 +265,8 @@ func (r *run[T]) together(heads []int, n int) []span {
 	return list
 }
 
-// keepHead copies queries (row rows[i] of q for kept position i) of a target head and the keys that it reads,
-// of all rows, into the cache.
+// keepHead copies to the cache a target head's queries (row rows[i] of q for kept position i) and the keys
+// that it reads, of all rows.
 func (r *run[T]) keepHead(h schema.Head, q, k blas.Matrix[T], rows []int) {
 	c, dh := r.cache, r.spec.DHead
 	into, kv := c.heads[h], schema.Head{Layer: h.Layer, Index: r.spec.KVHead(h.Index)}
@@ -282,12 +284,14 @@ func (r *run[T]) keepHead(h schema.Head, q, k blas.Matrix[T], rows []int) {
 	into.k = kept
 }
 
-// scores writes query . key times scale of some rows of keys to dst. Each is one sum in float64, in the order of
-// the dimensions; four are made beside each other, as an addition waits for the one before it.
+// scores writes query . key times scale to dst, for some rows of keys. Each is one sum in float64, in the
+// order of the dimensions. Four sums are computed side by side, because an addition waits for the one before
+// it.
 func scores[T blas.Float](dst, query []T, keys blas.Matrix[T], rows []int, scale float64) {
 	j := 0
 	for ; j+4 <= len(rows); j += 4 {
-		a, b, c, d := keys.Row(rows[j])[:len(query)], keys.Row(rows[j+1])[:len(query)], keys.Row(rows[j+2])[:len(query)], keys.Row(rows[j+3])[:len(query)]
+		a, b, c, d := keys.Row(rows[j])[:len(query)], keys.Row(rows[j+1])[:len(query)], keys.Row(
+			rows[j+2])[:len(query)], keys.Row(rows[j+3])[:len(query)]
 		var sa, sb, sc, sd float64
 		for x, v := range query {
 			q := float64(v)
@@ -307,8 +311,8 @@ func scores[T blas.Float](dst, query []T, keys blas.Matrix[T], rows []int, scale
 	}
 }
 
-// softmax writes the softmax of scores, capped unless limit is 0, to dst, computed in float64. Sink is one
-// more score; its probability is given.
+// softmax writes to dst the softmax, in float64, of scores, which are capped unless limit is 0. sink is one
+// more score; softmax returns its probability.
 func softmax[T blas.Float](dst, scores []T, limit, sink float64) float64 {
 	score := func(s T) float64 {
 		if limit > 0 {

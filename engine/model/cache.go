@@ -12,34 +12,39 @@ import (
 
 // Sequence is one input of a forward pass.
 type Sequence struct {
-	Tokens    []int // ids, BOS included where there is one
-	Positions []int // the positions to keep, from 0, in any order: what the cache is asked for by index
+	Tokens    []int // ids, including BOS if there is one
+	Positions []int // the positions to keep, from 0, in any order; methods of the cache take indices into it
 
-	// Length is the number of tokens of the whole prompt, where Tokens is only its beginning; 0: Tokens is
-	// all of it. Rotations that depend on it (longrope) are those of the whole prompt.
+	// Length is the number of tokens of the whole prompt if Tokens is only its beginning; 0: Tokens is all of
+	// it. Rotations that depend on the length (longrope) are those of the whole prompt.
 	Length int
 }
 
 func (s Sequence) length() int { return max(s.Length, len(s.Tokens)) }
 
-// Wanted says how far a pass runs, and what it keeps of the kept positions beside the scales of norms and what
-// attention rows of its heads are made of.
+// Wanted says how far a pass runs, and what it keeps of the kept positions in addition to the scales of norms
+// and to what the attention rows of its heads are computed from.
 type Wanted struct {
-	Heads   []schema.Head // targets, each once
-	All     bool          // all layers run; else those below the last layer of Heads, of which queries and keys are computed
-	Sources []schema.Head // heads below the last layer, for [Cache.Values] and the attention rows that weigh them
-	Parts   bool          // for [Cache.Components]: what heads and MLPs wrote
-	Streams bool          // the stream before every layer; else before the layers of Heads and the last, where Parts are kept
+	Heads []schema.Head // targets, each once
+	// All asks for all layers. Otherwise those below the last layer of Heads are run, and queries and keys of
+	// that layer.
+	All bool
+	// Sources are heads below the last layer, for [Cache.Values] and the attention rows that weight them.
+	Sources []schema.Head
+	Parts   bool // for [Cache.Components]: what heads and MLPs wrote
+	// Streams asks for the stream before every layer. Otherwise the pass keeps those before the layers of
+	// Heads, and the last one if Parts is set.
+	Streams bool
 }
 
-// Cache is what a forward pass keeps. It is memory of its own, independent of the model's weights and of later
-// passes, and is read-only but for [Cache.Make]: the slices and tensors it gives are good as long as the
-// caller holds them, or until [Model.Recycle]. A position is named by the number of its sequence and by its
-// index i in [Sequence.Positions].
+// Cache is what a forward pass keeps. Its memory is its own, independent of the model's weights and of later
+// passes. It is read-only, except for [Cache.Make]: the slices and tensors that it returns stay valid as long
+// as the caller holds them, or until [Model.Recycle]. A position is given by the number of its sequence and
+// its index i in [Sequence.Positions].
 //
-// A component matrix is large, so the cache keeps what it is made of (the weighted values of all heads
-// together are as long as one output of a head), and makes it when it is asked for. So it is with attention
-// rows, which are made of queries and keys.
+// A component matrix is large, so the cache keeps what it is computed from (the weighted values of all heads
+// together are as long as one output of a head) and computes it when asked. The same holds for attention
+// rows, which are computed from queries and keys.
 //
 // Methods panic on a layer, head or position that the pass was not asked for.
 type Cache[T blas.Float] struct {
@@ -49,23 +54,25 @@ type Cache[T blas.Float] struct {
 	first  []int   // number of the first kept position of each sequence, and of all at the end
 	row    []int   // of each kept position in the matrices of the pass
 	token  []int   // of each kept position
-	seen   [][]int // the rows of the positions up to it, 0 to itself
+	seen   [][]int // for each row, the rows of the positions from 0 to its own
 
-	parts []T   // [stop, kept, heads d_head + d_model]: weighted values, and what the MLP wrote; nil if not wanted
+	// [stop, kept, heads d_head + d_model]: weighted values, and what the MLP wrote; nil if not wanted.
+	parts []T
 	resid []T   // [streams, kept, d_model]
-	at    []int // by layer up to stop: the place of the stream before it in resid, or -1
+	at    []int // by layer up to stop: the index in resid of the stream before it, or -1
 
-	made []int // of each kept position: the place of its matrix in components, or -1
+	made []int // for each kept position: the index of its matrix in components, or -1
 	// component matrices [made, before, d_model]
 	components []T
 
 	heads map[schema.Head]*headRows[T]
-	keys  map[schema.Head]blas.Matrix[T] // of key-value heads: keys of all rows [rows, d_head]
-	// Of key-value heads that sources read: values of all rows [rows, d_head].
+	keys  map[schema.Head]blas.Matrix[T] // by key-value head: keys of all rows [rows, d_head]
+	// By key-value head that sources read: values of all rows [rows, d_head].
 	values map[schema.Head]blas.Matrix[T]
 
-	// Scales of norms, by layer and kept position. Where there is no norm they are 1.
-	scale       [][]T // before attention; the last is before layer stop, or that of the last norm when all ran
+	// Scales of norms, by layer and kept position; 1 if there is no norm.
+	// Before attention; the last is before layer stop, or of the last norm if all layers ran.
+	scale       [][]T
 	mlpScale    [][]T // before the MLP
 	attnScale   [][]T // after attention
 	mlpOutScale [][]T // after the MLP
@@ -80,7 +87,7 @@ type headRows[T blas.Float] struct {
 	qScale, kScale []T            // [kept] of QK-norm
 }
 
-// firstKey is the first position that kept position i sees.
+// firstKey returns the first position that kept position i sees.
 func (h *headRows[T]) firstKey(c *Cache[T], i int) int {
 	if h.window == 0 {
 		return 0
@@ -88,10 +95,11 @@ func (h *headRows[T]) firstKey(c *Cache[T], i int) int {
 	return max(0, len(c.seen[i])-h.window)
 }
 
-// newCache takes the rows of each sequence's tokens.
+// newCache returns a cache for sequences whose tokens have these rows.
 func newCache[T blas.Float](m *Model[T], stop int, seqs []Sequence, rows [][]int, wanted Wanted) *Cache[T] {
 	c := &Cache[T]{model: m, stop: stop, before: m.layout.Below(stop), first: []int{0},
-		heads: map[schema.Head]*headRows[T]{}, keys: map[schema.Head]blas.Matrix[T]{}, values: map[schema.Head]blas.Matrix[T]{}}
+		heads: map[schema.Head]*headRows[T]{}, keys: map[schema.Head]blas.Matrix[T]{},
+		values: map[schema.Head]blas.Matrix[T]{}}
 	for i, s := range seqs {
 		for _, p := range s.Positions {
 			c.row = append(c.row, rows[i][p])
@@ -151,11 +159,13 @@ func newCache[T blas.Float](m *Model[T], stop int, seqs []Sequence, rows [][]int
 
 func (c *Cache[T]) newHead(head schema.Head) *headRows[T] {
 	kept, s := len(c.row), c.model.spec
-	return &headRows[T]{window: s.WindowOf(head.Layer), scale: 1 / s.AttnScaleOf(head.Layer), sink: c.model.Sink(head),
-		q: make([]T, kept*s.DHead), qScale: make([]T, kept), kScale: make([]T, kept)}
+	return &headRows[T]{window: s.WindowOf(head.Layer), scale: 1 / s.AttnScaleOf(head.Layer),
+		sink: c.model.Sink(head),
+		q:    make([]T, kept*s.DHead), qScale: make([]T, kept), kScale: make([]T, kept)}
 }
 
-// used is the length of the part of a sequence that anything kept can depend on: attention looks back only.
+// used returns the length of the part of a sequence that anything kept can depend on. Attention looks back
+// only.
 func used(s Sequence) int {
 	n := 0
 	for _, p := range s.Positions {
@@ -164,16 +174,16 @@ func used(s Sequence) int {
 	return n
 }
 
-// Stop is the layer before which the pass ended: the number of layers that ran whole.
+// Stop returns the layer before which the pass ended, that is, the number of layers that ran completely.
 func (c *Cache[T]) Stop() int { return c.stop }
 
-// Components is what each component wrote into the stream at a position [n, d_model], n components being
-// below layer Stop, in the order of [Model.Layout]. Their sum is the stream before layer Stop; the first of
-// them that are below layer l make the one before layer l. A position that [Cache.Make] was not told of is
-// made anew at every call.
+// Components returns what each component wrote into the stream at a position [n, d_model], for the n
+// components below layer Stop, in the order of [Model.Layout]. They add up to the stream before layer Stop;
+// the first of them, those below layer l, add up to the stream before layer l. For a position that was not
+// passed to [Cache.Make] the matrix is computed at every call.
 func (c *Cache[T]) Components(seq, i int) *tensor.Dense { return c.ComponentsBefore(c.stop, seq, i) }
 
-// ComponentsBefore is the first rows of [Cache.Components]: what wrote before layer.
+// ComponentsBefore returns the first rows of [Cache.Components]: those that were written before layer.
 func (c *Cache[T]) ComponentsBefore(layer, seq, i int) *tensor.Dense {
 	c.checkLayer(layer, c.stop)
 	kept, d, n := c.kept(seq, i), c.model.spec.DModel, c.model.layout.Below(layer)
@@ -187,34 +197,34 @@ func (c *Cache[T]) ComponentsBefore(layer, seq, i int) *tensor.Dense {
 	return c.model.dense(blas.NewMatrix(n, d, data[:n*d:n*d]))
 }
 
-// ResidPre is the residual stream before layer, 0 to Stop [d_model]. Before layer Layers it is the final
-// stream. It is there for the layers that the pass was asked for.
+// ResidPre returns the residual stream before layer, 0 to Stop [d_model]. Before layer Layers it is the final
+// stream. It exists for the layers that the pass was asked for.
 func (c *Cache[T]) ResidPre(layer, seq, i int) []T {
 	c.checkLayer(layer, c.stop)
 	if c.at[layer] < 0 {
-		panic(fmt.Sprintf("model: cache asked for the stream before layer %d, which the pass was not asked for", layer))
+		panic(fmt.Sprintf(
+			"model: cache asked for the stream before layer %d, which the pass was not asked for", layer))
 	}
 	p, d := c.at[layer]*len(c.row)+c.kept(seq, i), c.model.spec.DModel
 	return c.resid[p*d : (p+1)*d : (p+1)*d]
 }
 
-// NormScale is what the norm before the attention of layer, 0 to Stop, divided the stream by: sigma =
-// sqrt(mean(x^2) + eps), of the stream x less its mean for LayerNorm. Before layer Layers it is the scale of
-// the last norm. It is 1 where there is no norm, as are the other scales.
+// NormScale returns what the norm before the attention of layer, 0 to Stop, divided the stream x by: sigma =
+// sqrt(mean(x^2) + eps), where LayerNorm first subtracts the mean of x. Before layer Layers it is the scale
+// of the last norm. Like the other scales, it is 1 if there is no norm.
 func (c *Cache[T]) NormScale(layer, seq, i int) T { return c.scaleOf(c.scale, c.stop, layer, seq, i) }
 
-// MLPNormScale is the scale of the norm before the MLP of layer, 0 to Stop-1.
+// MLPNormScale returns the scale of the norm before the MLP of layer, 0 to Stop-1.
 func (c *Cache[T]) MLPNormScale(layer, seq, i int) T {
 	return c.scaleOf(c.mlpScale, c.stop-1, layer, seq, i)
 }
 
-// PostAttnScale is the scale of the norm after the attention of layer, 0 to Stop-1, and PostMLPScale of that
-// after its MLP.
+// PostAttnScale returns the scale of the norm after the attention of layer, 0 to Stop-1.
 func (c *Cache[T]) PostAttnScale(layer, seq, i int) T {
 	return c.scaleOf(c.attnScale, c.stop-1, layer, seq, i)
 }
 
-// PostMLPScale is the scale of the norm after the MLP of layer, 0 to Stop-1.
+// PostMLPScale returns the scale of the norm after the MLP of layer, 0 to Stop-1.
 func (c *Cache[T]) PostMLPScale(layer, seq, i int) T {
 	return c.scaleOf(c.mlpOutScale, c.stop-1, layer, seq, i)
 }
@@ -224,43 +234,44 @@ func (c *Cache[T]) scaleOf(scales [][]T, last, layer, seq, i int) T {
 	return scales[layer][c.kept(seq, i)]
 }
 
-// Q is the query vector of a target head [d_head], bias included, after QK-norm and rotation.
+// Q returns the query vector of a target head [d_head], including the bias, after QK-norm and rotation.
 func (c *Cache[T]) Q(head schema.Head, seq, i int) []T {
 	p, dh := c.kept(seq, i), c.model.spec.DHead
 	return c.head(head).q[p*dh : (p+1)*dh : (p+1)*dh]
 }
 
-// K is the key vector of a target head [d_head], bias included, after QK-norm and rotation.
+// K returns the key vector of a target head [d_head], including the bias, after QK-norm and rotation.
 func (c *Cache[T]) K(head schema.Head, seq, i int) []T {
 	return slices.Clip(c.head(head).k.Row(c.row[c.kept(seq, i)]))
 }
 
-// QNormScale and KNormScale are the scales of QK-norm of a target head's query and key, 1 where the model has
-// none.
+// QNormScale returns the scale of QK-norm of a target head's query, or 1 if the model has none.
 func (c *Cache[T]) QNormScale(head schema.Head, seq, i int) T {
 	return c.head(head).qScale[c.kept(seq, i)]
 }
 
-// KNormScale is the scale of QK-norm of a target head's key, 1 where the model has none.
+// KNormScale returns the scale of QK-norm of a target head's key, or 1 if the model has none.
 func (c *Cache[T]) KNormScale(head schema.Head, seq, i int) T {
 	return c.head(head).kScale[c.kept(seq, i)]
 }
 
-// FirstKey is the first position that a position sees: 0, but for layers with a window.
+// FirstKey returns the first position that a position sees: 0, except in layers with a window.
 func (c *Cache[T]) FirstKey(head schema.Head, seq, i int) int {
 	return c.head(head).firstKey(c, c.kept(seq, i))
 }
 
-// Row is the attention row of a target head from one position.
+// Row is the attention row of a target head at one position.
 type Row[T blas.Float] struct {
-	First   int // the first position that is seen
-	Scores  []T // of positions First to the query: q.k over the model's scale, before the cap and softmax
-	Pattern []T // their softmax, capped where the model caps scores. With a sink it does not add up to one
-	Sink    T   // what a sink takes of the softmax, 0 where there is none
+	First  int // the first position that the head sees
+	Scores []T // of positions First to the query: q.k over the model's scale, before the cap and softmax
+	// Pattern is the softmax of the scores, which are capped if the model caps them. With a sink it does not
+	// add up to one.
+	Pattern []T
+	Sink    T // what a sink takes of the softmax; 0 if there is none
 }
 
-// Row makes the attention row of a target head from the position, with sums in float64, in the memory of dst
-// where that is large enough.
+// Row computes the attention row of a target head at a position, with sums in float64. It uses the memory of
+// dst if that is large enough.
 func (c *Cache[T]) Row(dst Row[T], head schema.Head, seq, i int) Row[T] {
 	h, kept := c.head(head), c.kept(seq, i)
 	dst.First = h.firstKey(c, kept)
@@ -271,40 +282,42 @@ func (c *Cache[T]) Row(dst Row[T], head schema.Head, seq, i int) Row[T] {
 	return dst
 }
 
-// RowOf makes an attention row of its scores, those of position first on, by the softmax of a model with that cap
-// (0: none) and that logit of a sink (-Inf: none). The scores are in the row as they are.
+// RowOf computes an attention row from its scores, those of position first on, by the softmax of a model with
+// this cap (0: none) and this logit of a sink (-Inf: none). The row holds s itself.
 func RowOf[T blas.Float](dst Row[T], first int, s []T, softCap, sink float64) Row[T] {
 	dst.First, dst.Scores, dst.Pattern = first, s, fitted(dst.Pattern, len(s))
 	dst.Sink = T(softmax(dst.Pattern, s, softCap, sink))
 	return dst
 }
 
-// Scores is [Row.Scores] of the attention row of a target head from the position, to positions
-// [Cache.FirstKey] to itself.
+// Scores returns [Row.Scores] of a target head's attention row at a position: the scores to the positions
+// from [Cache.FirstKey] to itself.
 func (c *Cache[T]) Scores(head schema.Head, seq, i int) []T {
 	return c.Row(Row[T]{}, head, seq, i).Scores
 }
 
-// Pattern is the softmax of [Cache.Scores]: [Row.Pattern].
+// Pattern returns [Row.Pattern], the softmax of [Cache.Scores].
 func (c *Cache[T]) Pattern(head schema.Head, seq, i int) []T {
 	return c.Row(Row[T]{}, head, seq, i).Pattern
 }
 
-// SinkProb is what a head's sink takes of the softmax, 0 where there is none.
+// SinkProb returns the part of the softmax that a head's sink takes; 0 if there is no sink.
 func (c *Cache[T]) SinkProb(head schema.Head, seq, i int) T {
 	return c.Row(Row[T]{}, head, seq, i).Sink
 }
 
 func (c *Cache[T]) kept(seq, i int) int {
 	if seq < 0 || seq+1 >= len(c.first) || i < 0 || i >= c.first[seq+1]-c.first[seq] {
-		panic(fmt.Sprintf("model: cache of %d sequences asked for position %d of sequence %d", len(c.first)-1, i, seq))
+		panic(fmt.Sprintf("model: cache of %d sequences asked for position %d of sequence %d", len(c.first)-1,
+			i, seq))
 	}
 	return c.first[seq] + i
 }
 
 func (c *Cache[T]) checkLayer(layer, last int) {
 	if layer < 0 || layer > last {
-		panic(fmt.Sprintf("model: cache of a pass that stopped before layer %d asked for layer %d", c.stop, layer))
+		panic(fmt.Sprintf("model: cache of a pass that stopped before layer %d asked for layer %d", c.stop,
+			layer))
 	}
 }
 

@@ -6,17 +6,18 @@ import (
 	"ducklens/engine/blas"
 )
 
-// EffectiveEmbedding is what layer 0 makes of a token without context or position, attention fixed on itself:
-// attn = sum_h n(W_E) W_V,h W_O,h, without biases and rotations, and mlp = MLP_0 of W_E + attn (of W_E alone
-// in a parallel model), written W_EE0; each [d_model], the caller's own. Norms are made anew, after attention
-// and MLP too. Where the model has sinks, value biases are part of attn, as they are of its heads. W_E + attn
-// + mlp is W_EE, the effective embedding of arXiv:2310.04625.
+// EffectiveEmbedding returns what layer 0 makes of a token without context or position, with attention fixed
+// on the token itself: attn = sum_h n(W_E) W_V,h W_O,h, without biases and rotations, and mlp, written W_EE0,
+// which is MLP_0 of W_E + attn (of W_E alone in a parallel model). Each is [d_model] and belongs to the
+// caller. Norms are recomputed, including those after attention and MLP. If the model has sinks, value biases
+// are part of attn, as they are of its heads. W_E + attn + mlp is W_EE, the effective embedding of
+// arXiv:2310.04625.
 func (m *Model[T]) EffectiveEmbedding(token int) (mlp, attn []T) {
 	mlps, attns := m.EffectiveEmbeddings([]int{token})
 	return mlps[0], attns[0]
 }
 
-// EffectiveEmbeddings is [Model.EffectiveEmbedding] of many tokens, which costs little more than of one.
+// EffectiveEmbeddings is [Model.EffectiveEmbedding] for many tokens. It costs little more than for one.
 func (m *Model[T]) EffectiveEmbeddings(tokens []int) (mlp, attn [][]T) {
 	n, s, w := len(tokens), m.spec, &m.layers[0]
 	matrix := func(cols int) blas.Matrix[T] { return blas.NewMatrix(n, cols, make([]T, n*cols)) }

@@ -9,20 +9,20 @@ import (
 	"ducklens/schema"
 )
 
-// Forward runs the sequences up to the last layer of heads, where only their queries and keys are computed,
-// and keeps all there is at the kept positions. What comes after the last kept position of a sequence is not
-// looked at. The result for a sequence does not depend on the others. ctx is looked at before every layer.
+// Forward runs the sequences up to the last layer of heads, where it computes only the heads' queries and
+// keys, and keeps everything at the kept positions. Tokens after the last kept position of a sequence are
+// ignored. The result for a sequence does not depend on the others. Forward checks ctx before every layer.
 func (m *Model[T]) Forward(ctx context.Context, seqs []Sequence, heads []schema.Head) (*Cache[T], error) {
 	return m.everything(ctx, seqs, Wanted{Heads: heads})
 }
 
-// ForwardAll runs all layers, so that [Cache.ResidPre] of layer Layers is the final stream and
-// [Cache.NormScale] of it the scale of the last norm; [Model.Logits] reads that stream.
+// ForwardAll runs all layers. [Cache.ResidPre] of layer Layers is then the final stream, which [Model.Logits]
+// reads, and its [Cache.NormScale] is the scale of the last norm.
 func (m *Model[T]) ForwardAll(ctx context.Context, seqs []Sequence, heads []schema.Head) (*Cache[T], error) {
 	return m.everything(ctx, seqs, Wanted{Heads: heads, All: true})
 }
 
-// everything keeps and makes all there is.
+// everything keeps everything and makes all component matrices.
 func (m *Model[T]) everything(ctx context.Context, seqs []Sequence, wanted Wanted) (*Cache[T], error) {
 	wanted.Parts, wanted.Streams = true, true
 	c, err := m.ForwardFor(ctx, seqs, wanted)
@@ -32,7 +32,7 @@ func (m *Model[T]) everything(ctx context.Context, seqs []Sequence, wanted Wante
 	return c, err
 }
 
-// ForwardFor is [Model.Forward] of what is wanted, with no component matrix made: see [Cache.Make].
+// ForwardFor is [Model.Forward] for what is wanted. It makes no component matrix; see [Cache.Make].
 func (m *Model[T]) ForwardFor(ctx context.Context, seqs []Sequence, wanted Wanted) (*Cache[T], error) {
 	heads, stop := wanted.Heads, 0
 	for _, h := range heads {
@@ -48,7 +48,7 @@ func (m *Model[T]) ForwardFor(ctx context.Context, seqs []Sequence, wanted Wante
 		return nil, err
 	}
 	if stop > m.reach {
-		return nil, fmt.Errorf("model: a pass to layer %d of a model that was loaded up to layer %d: %w",
+		return nil, fmt.Errorf("a pass to layer %d of a model that was loaded up to layer %d: %w",
 			stop, m.reach, ErrInput)
 	}
 	r := m.newRun(seqs, wanted, stop, false)
@@ -57,18 +57,18 @@ func (m *Model[T]) ForwardFor(ctx context.Context, seqs []Sequence, wanted Wante
 	return r.through(ctx, 0, stop)
 }
 
-// through runs from layer first, before which the stream is there, to the end of the pass.
+// through runs the layers from first, before which the stream is ready, to the end of the pass.
 func (r *run[T]) through(ctx context.Context, first, stop int) (*Cache[T], error) {
 	for l := first; l < stop; l++ {
 		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("model: layer %d of a forward pass: %w", l, err)
+			return nil, fmt.Errorf("layer %d of a forward pass: %w", l, err)
 		}
 		if err := r.layer(l); err != nil {
 			return nil, err
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("model: layer %d of a forward pass: %w", stop, err)
+		return nil, fmt.Errorf("layer %d of a forward pass: %w", stop, err)
 	}
 	if stop == r.spec.Layers {
 		return r.cache, r.normalise(r.lastNorm(), r.norm, r.stream, stop, "ln_final", r.cache.scale[stop])
@@ -83,30 +83,32 @@ func (m *Model[T]) checkInput(seqs []Sequence, heads []schema.Head) error {
 	s := m.spec
 	for _, h := range heads {
 		if h.Layer < 0 || h.Layer >= s.Layers || h.Index < 0 || h.Index >= s.Heads {
-			return fmt.Errorf("model: head %v of a model with %d layers of %d heads, numbered from 0: %w",
+			return fmt.Errorf("head %v of a model with %d layers of %d heads, numbered from 0: %w",
 				h, s.Layers, s.Heads, ErrInput)
 		}
 	}
 	for i, q := range seqs {
 		if len(q.Tokens) == 0 || len(q.Tokens) > s.NCtx {
-			return fmt.Errorf("model: sequence %d has %d tokens, want 1 to %d: %w", i, len(q.Tokens), s.NCtx, ErrInput)
+			return fmt.Errorf("sequence %d has %d tokens, want 1 to %d: %w", i, len(q.Tokens), s.NCtx,
+				ErrInput)
 		}
 		for p, t := range q.Tokens {
 			if t < 0 || t >= s.DVocab {
-				return fmt.Errorf("model: sequence %d has token %d at position %d, want 0 to %d: %w",
+				return fmt.Errorf("sequence %d has token %d at position %d, want 0 to %d: %w",
 					i, t, p, s.DVocab-1, ErrInput)
 			}
 		}
 		for _, p := range q.Positions {
 			if p < 0 || p >= len(q.Tokens) {
-				return fmt.Errorf("model: sequence %d of %d tokens: position %d to keep: %w", i, len(q.Tokens), p, ErrInput)
+				return fmt.Errorf("sequence %d of %d tokens: position %d to keep: %w", i, len(q.Tokens), p,
+					ErrInput)
 			}
 		}
 	}
 	return nil
 }
 
-// run is one forward pass in progress. All its matrices have the rows that [Rows] gives to the tokens of its
+// run is a forward pass in progress. All its matrices have the rows that [Rows] assigns to the tokens of its
 // sequences.
 type run[T blas.Float] struct {
 	*Model[T]
@@ -114,11 +116,12 @@ type run[T blas.Float] struct {
 	cache   *Cache[T]
 	targets [][]schema.Head // by layer
 	rows    [][]int         // by sequence: the row of each of its tokens
-	shared  []int           // by sequence: how many of its first tokens have their rows with sequences before it
-	turn    []rotation[T]   // by layer
+	// By sequence: how many of its first tokens share their rows with earlier sequences.
+	shared []int
+	turn   []rotation[T] // by layer
 }
 
-// newRun prepares a pass. Apart, no sequence shares rows with another.
+// newRun prepares a pass. If apart is set, no sequence shares rows with another.
 func (m *Model[T]) newRun(seqs []Sequence, wanted Wanted, stop int, apart bool) *run[T] {
 	r := &run[T]{Model: m, targets: make([][]schema.Head, stop+1),
 		rows: make([][]int, len(seqs)), shared: make([]int, len(seqs))}
@@ -152,7 +155,7 @@ func (r *run[T]) layer(l int) error {
 
 // afterwards runs what comes after attention in layer l.
 func (r *run[T]) afterwards(l int) error {
-	if r.spec.Parallel { // norms of the same rows: they differ in what is folded into the maps
+	if r.spec.Parallel { // both norms read the same rows, and differ only in what is folded into the maps
 		copy(r.cache.mlpScale[l], r.cache.scale[l])
 	} else if err := r.normalise(r.preNorm(), r.norm, r.stream, l, "ln2", r.cache.mlpScale[l]); err != nil {
 		return err
@@ -164,7 +167,7 @@ func (r *run[T]) afterwards(l int) error {
 	return nil
 }
 
-// workspace holds the matrices of a pass; passes share them one after the other.
+// workspace holds the matrices of a pass. One pass after another uses it.
 type workspace[T blas.Float] struct {
 	stream blas.Matrix[T] // the residual stream [rows, d_model]
 	norm   blas.Matrix[T] // the stream, normalised [rows, d_model]
@@ -192,7 +195,7 @@ func (m *Model[T]) workspace(rows int) *workspace[T] {
 	return w
 }
 
-// rowsAtOnce is the share of a row-wise step that one goroutine takes at a time.
+// rowsAtOnce is the number of rows that a goroutine takes at a time in a row-wise step.
 const rowsAtOnce = 32
 
 func (r *run[T]) embed(seqs []Sequence) {
@@ -211,17 +214,17 @@ func (r *run[T]) embed(seqs []Sequence) {
 	r.keepStream(0)
 }
 
-// positionRow is W_pos of a position.
+// positionRow returns W_pos of a position.
 func (m *Model[T]) positionRow(p int) []T { return m.position.Row(p + m.spec.PositionOffset) }
 
-// keepStream copies the stream before layer l into the cache, where it is wanted.
+// keepStream copies the stream before layer l to the cache, if it is wanted.
 func (r *run[T]) keepStream(l int) {
 	if at := r.cache.at[l]; at >= 0 {
 		r.keep(r.cache.resid[at*len(r.cache.row)*r.spec.DModel:], r.stream)
 	}
 }
 
-// keep copies the rows of the kept positions out of x.
+// keep copies the rows of the kept positions from x to dst.
 func (r *run[T]) keep(dst []T, x blas.Matrix[T]) {
 	for kept, row := range r.cache.row {
 		copy(dst[kept*x.Cols:], x.Row(row))

@@ -6,11 +6,11 @@ import (
 	"ducklens/engine/blas"
 )
 
-// LogitMap is the logit of a token as a map of the final stream once the scale sigma of the last norm is
-// held: x . column / sigma + bias is what x adds to the model's own logit, before any cap. The column
-// [d_model] is W_U[:, token] times the norm's gain, less its mean where the norm centres; the bias is b_U and
-// what the norm's shift adds. It is the same for processed and raw weights: the mean over the vocabulary
-// stays.
+// LogitMap returns the logit of a token as a map of the final stream, with the scale sigma of the last norm
+// held: x adds x . column / sigma to the model's own logit, before any cap, and bias is added once. The
+// column [d_model] is W_U[:, token] times the norm's gain, minus its mean if the norm centres. The bias is
+// b_U plus what the norm's shift adds. Both are the same for processed and raw weights: the mean over the
+// vocabulary is not subtracted.
 func (m *Model[T]) LogitMap(token int) (column []float64, bias float64) {
 	m.mustUnembed()
 	u := &m.unembed
@@ -30,8 +30,8 @@ func (m *Model[T]) LogitMap(token int) (column []float64, bias float64) {
 	return column, bias
 }
 
-// LogitsOf reads the model's own logits of some tokens from a final stream [d_model], before any cap, their
-// mean over the vocabulary included.
+// LogitsOf returns the model's own logits of some tokens for a final stream [d_model], before any cap. Their
+// mean over the vocabulary is not subtracted.
 func (m *Model[T]) LogitsOf(final []T, tokens []int) []T {
 	m.mustUnembed()
 	u, d := &m.unembed, m.spec.DModel

@@ -7,15 +7,15 @@ import (
 	"ducklens/engine/blas"
 )
 
-// act is the activation of the MLPs.
+// act returns the activation of the MLPs.
 func (m *Model[T]) act() blas.Activation {
 	return map[Activation]blas.Activation{
 		GELUTanh: blas.GELUTanh, GELU: blas.GELU, SiLU: blas.SiLU, ReLU: blas.ReLU,
 	}[m.spec.Activation]
 }
 
-// feedForward computes what the MLP of layer l makes of the normalised rows of in [rows, d_model]. hidden is
-// room for its neurons [rows, d_mlp].
+// feedForward computes the MLP of layer l on the normalised rows of in [rows, d_model]. hidden is memory for
+// its neurons [rows, d_mlp].
 func (m *Model[T]) feedForward(l int, out, hidden, in blas.Matrix[T]) {
 	w := &m.layers[l]
 	if w.experts != nil {
@@ -31,8 +31,8 @@ func (m *Model[T]) feedForward(l int, out, hidden, in blas.Matrix[T]) {
 	w.mlp.out.Multiply(m.threads, out, hidden, blas.Epilogue[T]{Bias: w.mlp.outBias})
 }
 
-// mixture sends each row through its experts. One expert after the other takes all rows that chose it, so
-// that a row's sum has the order of the experts' numbers whatever the batch is.
+// mixture sends each row through its experts. Each expert in turn takes all rows that chose it, so that a row
+// is summed in the order of the experts' numbers whatever the batch is.
 func (m *Model[T]) mixture(w *layer[T], out, in blas.Matrix[T]) {
 	type share struct {
 		row    int
@@ -63,8 +63,8 @@ func (m *Model[T]) mixture(w *layer[T], out, in blas.Matrix[T]) {
 	}
 }
 
-// route chooses the experts with the largest logits, the first of equal ones, and weights them by their
-// softmax.
+// route chooses the top experts with the largest logits (of equal ones, the first) and weights them by the
+// softmax of these logits.
 func route[T blas.Float](logits []T, top int) (experts []int, weights []float64) {
 	experts = make([]int, len(logits))
 	for i := range experts {

@@ -14,24 +14,24 @@ import (
 )
 
 var (
-	// ErrInput is returned for sequences, positions or heads that the model does not have room for.
+	// ErrInput is returned for sequences, positions or heads that do not fit the model.
 	ErrInput = errors.New("unsuitable input")
-	// ErrNotFinite is returned when the residual stream has become NaN or infinite, or cannot be normalised.
+	// ErrNotFinite is returned if the residual stream contains NaN or infinities, or cannot be normalised.
 	// See [ScaleError].
 	ErrNotFinite = errors.New("not finite")
-	// ErrNoUnembedding is returned where a checkpoint does not hold W_U.
+	// ErrNoUnembedding is returned if a checkpoint does not have W_U.
 	ErrNoUnembedding = errors.New("no unembedding")
-	// ErrFolded is returned for raw processing of a checkpoint whose weights are already processed: a
-	// TransformerLens state dict with LayerNorm folded in. What it stores is not raw, and what was raw is
-	// lost.
+	// ErrFolded is returned if raw processing is asked for and the checkpoint's weights are already
+	// processed: a TransformerLens state dict with LayerNorm folded in. The raw weights cannot be recovered
+	// from it.
 	ErrFolded error = folded{}
 )
 
-// ScaleError says where a norm has nothing to divide by: what it reads is not finite there, or it is constant
-// and eps is zero. It is an [ErrNotFinite].
+// ScaleError says where a norm cannot divide: what it reads is not finite, or it is constant and eps is zero.
+// It is an [ErrNotFinite].
 type ScaleError struct {
-	Sequence, Position int // of the call's sequences, and in it
-	Layer              int // of the norm
+	Sequence, Position int // sequence of the call, and position in the sequence
+	Layer              int // layer of the norm
 	// Norm is ln1 or ln2 (before attention and MLP), ln1_post or ln2_post (after them), q_norm or k_norm.
 	Norm  string
 	Scale float64
@@ -42,11 +42,11 @@ func (e *ScaleError) Error() string {
 	if e.Scale == 0 {
 		why = "constant, and eps is zero"
 	}
-	return fmt.Sprintf("model: sequence %d, position %d: residual stream at %s of layer %d has scale %v: %s",
+	return fmt.Sprintf("sequence %d, position %d: residual stream at %s of layer %d has scale %v: %s",
 		e.Sequence, e.Position, e.Norm, e.Layer, e.Scale, why)
 }
 
-// Is makes a ScaleError an [ErrNotFinite].
+// Is reports whether target is [ErrNotFinite].
 func (e *ScaleError) Is(target error) bool { return target == ErrNotFinite }
 
 type folded struct{}
@@ -57,7 +57,8 @@ func (folded) Error() string {
 
 // Hint says what to do instead.
 func (folded) Hint() string {
-	return "use processed weights, which give the same scores, or the folder that the state dict was made from"
+	return "use processed weights, which give the same scores, or the folder that the state dict was made " +
+		"from"
 }
 
 // Model is a decoder with its weights. It is immutable and safe for concurrent use. It reads the embedding
@@ -70,8 +71,9 @@ type Model[T blas.Float] struct {
 	threads    int
 	reach      int // the last layer whose queries and keys it can compute; Layers: it runs to the end
 	layers     []layer[T]
-	position   blas.Matrix[T] // W_pos [rows, d_model], the first PositionOffset of which belong to no position
-	embedding  table          // W_E as stored [d_vocab, d_model]
+	// W_pos [rows, d_model]; the first PositionOffset rows belong to no position.
+	position   blas.Matrix[T]
+	embedding  table // W_E as stored [d_vocab, d_model]
 	unembed    unembedding[T]
 	turns      []*turns[T] // the different rotations of the layers
 	workspaces spares[*workspace[T]]
@@ -79,50 +81,50 @@ type Model[T blas.Float] struct {
 	gathered   spares[[]T] // keys and values of a block of attention
 }
 
-// Load processes the weights of c. With [schema.Processed] they take the form that TransformerLens gives them
-// by default (fold_ln, center_writing_weights, center_unembed, fold_value_biases); with [schema.Raw] what
-// writes into the stream stays as stored; that of an already processed state dict is an [ErrFolded]. A tensor
-// with a number that is NaN or infinite is an error that names it. Scores are the same either way. The
-// provider multiplies, on at most threads goroutines (0 means 1); neither threads nor the batch changes a
-// result.
+// Load processes the weights of c. With [schema.Processed] they get the form that TransformerLens gives them
+// by default (fold_ln, center_writing_weights, center_unembed, fold_value_biases). With [schema.Raw], what
+// writes into the stream stays as stored; for a state dict that is already processed this is an [ErrFolded].
+// Scores are the same in both forms. A tensor with a number that is NaN or infinite is an error that names
+// it. The provider multiplies on at most threads goroutines (0 means 1). Neither threads nor the batch
+// changes a result.
 func Load[T blas.Float](c *checkpoint.Checkpoint, spec *Spec, sources *Sources,
 	processing schema.Processing, provider blas.Provider, threads int) (*Model[T], error) {
 	return LoadTo[T](c, spec, sources, spec.Layers, processing, provider, threads)
 }
 
-// LoadTo is [Load] of what [Model.Forward] to heads in layers up to reach needs, of
-// [Model.EffectiveEmbedding], and of the embedding tables. What comes after, most of the weights of the last
-// layer among it, is not looked at: not its numbers either.
+// LoadTo loads only what [Model.Forward] to heads in layers up to reach needs, what
+// [Model.EffectiveEmbedding] needs, and the embedding tables. It does not read the rest, which includes most
+// of the weights of the last layer, and does not check its numbers.
 func LoadTo[T blas.Float](c *checkpoint.Checkpoint, spec *Spec, sources *Sources, reach int,
 	processing schema.Processing, provider blas.Provider, threads int) (*Model[T], error) {
 	m := &Model[T]{spec: spec, processing: processing, layout: spec.Layout(processing),
 		provider: provider, threads: max(1, threads), reach: reach}
 	if err := m.load(c, sources); err != nil {
-		return nil, fmt.Errorf("model: %w", err)
+		return nil, err
 	}
 	return m, nil
 }
 
-// Spec is what the model was loaded by. It must not be changed.
+// Spec returns the spec that the model was loaded with. It must not be changed.
 func (m *Model[T]) Spec() *Spec { return m.spec }
 
-// Layout gives the components of the model in the form that its weights have.
+// Layout returns the components of the model in the form that its weights have.
 func (m *Model[T]) Layout() schema.Layout { return m.layout }
 
-// Processing tells which form the weights have.
+// Processing returns the form of the weights.
 func (m *Model[T]) Processing() schema.Processing { return m.processing }
 
-// Provider gives the matrix multiply the model uses.
+// Provider returns the matrix-multiply provider that the model uses.
 func (m *Model[T]) Provider() blas.Provider { return m.provider }
 
-// centres tells whether processed weights that write into the stream lose their mean: nothing but LayerNorms
-// reads it.
+// centres reports whether processed weights that write into the stream lose their mean, because only
+// LayerNorms read it.
 func (m *Model[T]) centres() bool {
 	return m.processing == schema.Processed && m.spec.Norm.Centre && m.spec.PreNorm && !m.spec.PostNorm
 }
 
 // QK is the query and key map of one head, with the norm before attention folded in: q = W_Q^T n(x)/sigma +
-// b_Q, k = W_K^T n(x)/sigma + b_K, where n takes the mean away for LayerNorm. QK-norm, its gain and the
+// b_Q, k = W_K^T n(x)/sigma + b_K, where n subtracts the mean for LayerNorm. QK-norm, its gain and the
 // rotation come after it.
 type QK[T blas.Float] struct {
 	WQ, WK       *tensor.Dense // [d_model, d_head]
@@ -130,11 +132,12 @@ type QK[T blas.Float] struct {
 	QGain, KGain []T           // of QK-norm [d_head], or nil
 }
 
-// QK gives the maps of a head, the same for processed and raw weights. The arrays are the caller's own.
-// It panics when the model has no such head.
+// QK returns the maps of a head, which are the same for processed and raw weights. The arrays are the
+// caller's. It panics if the model has no such head.
 func (m *Model[T]) QK(head schema.Head) QK[T] {
 	if head.Layer < 0 || head.Layer >= len(m.layers) || head.Index < 0 || head.Index >= m.spec.Heads {
-		panic(fmt.Sprintf("model: head %v of a model with %d layers of %d heads", head, len(m.layers), m.spec.Heads))
+		panic(fmt.Sprintf("model: head %v of a model with %d layers of %d heads", head, len(m.layers),
+			m.spec.Heads))
 	}
 	l, kv := &m.layers[head.Layer], m.spec.KVHead(head.Index)
 	part := func(section, index int) (*tensor.Dense, []T) {
@@ -150,7 +153,7 @@ func (m *Model[T]) QK(head schema.Head) QK[T] {
 	return qk
 }
 
-// headGain is the part of a gain of QK-norm that belongs to a head [d_head], or nil.
+// headGain returns the part of a QK-norm's gain that belongs to a head [d_head], or nil.
 func (m *Model[T]) headGain(gain []T, head int) []T {
 	if gain == nil {
 		return nil
@@ -161,8 +164,8 @@ func (m *Model[T]) headGain(gain []T, head int) []T {
 	return append([]T(nil), gain[:m.spec.DHead]...)
 }
 
-// QKNormScale is the scale that QK-norm divides by where a vector stands in place of the stream: normalised
-// is the vector after the norm before attention, its gain and shift apart [d_model]. It is 1 where the model
+// QKNormScale returns the scale that QK-norm divides by if a vector replaces the stream. normalised is the
+// vector after the norm before attention, without its gain and shift [d_model]. The scale is 1 if the model
 // has no QK-norm.
 func (m *Model[T]) QKNormScale(head schema.Head, side schema.Side, normalised []float64) float64 {
 	if m.spec.QKNorm == NoQKNorm {
@@ -180,9 +183,9 @@ func (m *Model[T]) QKNormScale(head schema.Head, side schema.Side, normalised []
 	return math.Sqrt(squares/float64(len(y)) + m.spec.QKNormEps)
 }
 
-// QKNormMap is the map that makes the numbers which the QK-norm of a head's query or key looks at together
-// [d_model, m], the norm before attention folded in, with their bias [m]: m is d_head, or that of all heads. It
-// panics where the model has no QK-norm.
+// QKNormMap returns the map [d_model, m] to the numbers that the QK-norm of a head's query or key looks at
+// together, with the norm before attention folded in, and their bias [m]. m is d_head, or the width of all
+// heads. It panics if the model has no QK-norm.
 func (m *Model[T]) QKNormMap(head schema.Head, side schema.Side) (w *tensor.Dense, bias []T) {
 	if m.spec.QKNorm == NoQKNorm {
 		panic("model: no QK-norm")
@@ -192,7 +195,7 @@ func (m *Model[T]) QKNormMap(head schema.Head, side schema.Side) (w *tensor.Dens
 	return m.dense(part.Unpack()), b
 }
 
-// normedHeads are the heads of a section whose numbers QK-norm looks at together.
+// normedHeads returns the heads of a section whose numbers QK-norm looks at together.
 func (m *Model[T]) normedHeads(head schema.Head, side schema.Side) (section, from, to int) {
 	section, from = queries, head.Index
 	if side == schema.Key {
@@ -204,8 +207,8 @@ func (m *Model[T]) normedHeads(head schema.Head, side schema.Side) (section, fro
 	return section, from, from + 1
 }
 
-// Sink is the logit of a head's sink, which stands beside its scores in the softmax, or -Inf where there is
-// none.
+// Sink returns the logit of a head's sink, which is one more entry of the softmax over its scores; -Inf if
+// there is none.
 func (m *Model[T]) Sink(head schema.Head) float64 {
 	sinks := m.layers[head.Layer].sinks
 	if sinks == nil {
@@ -214,13 +217,13 @@ func (m *Model[T]) Sink(head schema.Head) float64 {
 	return float64(sinks[head.Index])
 }
 
-// BO is b_O of a layer [d_model], what its attention adds at every position before a norm after it; the
-// folded value biases are in it when processed. It is nil where the layout has no such component. The caller
-// must not change it.
+// BO returns b_O of a layer [d_model], which its attention adds at every position before any norm after it.
+// In processed weights it includes the folded value biases. It is nil if the layout has no such component.
+// The caller must not change it.
 func (m *Model[T]) BO(layer int) []T { return m.layers[layer].bo }
 
-// releaseTables tells the system that the rows of W_E and W_U that were read are not needed for now. A row of
-// 3 kB may bring up to half a megabyte of the file with it, which counts as the process's memory.
+// releaseTables tells the system that the rows of W_E and W_U that were read are not needed for now. Reading
+// a row of 3 kB may map up to half a megabyte of the file, which counts as the process's memory.
 func (m *Model[T]) releaseTables() {
 	m.embedding.release()
 	if m.unembed.stored && !m.unembed.tied {
@@ -228,12 +231,12 @@ func (m *Model[T]) releaseTables() {
 	}
 }
 
-// Recycle gives the memory of a cache to the next pass. Nothing that the cache gave may be used afterwards. A
-// cache that is not recycled is garbage one day.
+// Recycle gives the memory of a cache to the next pass. Nothing that the cache returned may be used
+// afterwards. A cache that is not recycled is left to the garbage collector.
 func (m *Model[T]) Recycle(c *Cache[T]) { m.caches.put(c) }
 
-// spares keeps what one pass has done with for another. (A sync.Pool would let it go with the garbage of a
-// pass or two.)
+// spares keeps values that one pass is done with for the next. (A sync.Pool would drop them after one or two
+// garbage collections.)
 type spares[X any] struct {
 	mu   sync.Mutex
 	list []X
@@ -245,7 +248,7 @@ func (s *spares[X]) put(x X) {
 	s.list = append(s.list, x)
 }
 
-// take gives one, or the zero value.
+// take returns one of them, or the zero value.
 func (s *spares[X]) take() (x X) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -255,7 +258,7 @@ func (s *spares[X]) take() (x X) {
 	return x
 }
 
-// fitted gives a list of n numbers, whatever they are, in the memory of x where that is large enough.
+// fitted returns a slice of n numbers with arbitrary values, in the memory of x if that is large enough.
 func fitted[T blas.Float](x []T, n int) []T {
 	if cap(x) < n {
 		return make([]T, n)
@@ -263,8 +266,8 @@ func fitted[T blas.Float](x []T, n int) []T {
 	return x[:n]
 }
 
-// dense makes a tensor of a matrix without gaps. A product with it runs on one goroutine: whoever has
-// many products shares them out.
+// dense returns a matrix without gaps as a tensor. A product with it runs on one goroutine; a caller with
+// many products distributes them.
 func (m *Model[T]) dense(x blas.Matrix[T]) *tensor.Dense {
 	return tensor.New(tensor.WithShape(x.Rows, x.Cols), tensor.WithBacking(x.Data[:x.Rows*x.Cols]),
 		tensor.WithEngine(blas.Engine{Provider: m.provider, Threads: 1}))

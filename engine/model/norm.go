@@ -7,8 +7,8 @@ import (
 	"ducklens/engine/internal/workers"
 )
 
-// norm divides rows by their scales. Its shift, and before attention and MLP its gain, are folded into what
-// reads it.
+// norm divides rows by their scales. Its shift is folded into what reads it, and so is the gain of a norm
+// before attention or MLP.
 type norm[T blas.Float] struct {
 	none   bool // rows stay as they are
 	centre bool // LayerNorm, else RMSNorm
@@ -16,7 +16,7 @@ type norm[T blas.Float] struct {
 	gain   []T // nil: ones
 }
 
-// preNorm is the norm before attention and before the MLP, lastNorm the one before the unembedding.
+// preNorm returns the norm before attention and before the MLP; lastNorm returns that before the unembedding.
 func (m *Model[T]) preNorm() norm[T] {
 	return norm[T]{none: !m.spec.PreNorm, centre: m.spec.Norm.Centre, eps: m.spec.Norm.Eps}
 }
@@ -25,13 +25,13 @@ func (m *Model[T]) lastNorm() norm[T] {
 	return norm[T]{none: m.spec.NoFinalNorm, centre: m.spec.Norm.Centre, eps: m.spec.Norm.Eps}
 }
 
-// postNorm is a norm of what attention or MLP writes.
+// postNorm returns a norm of what attention or MLP writes.
 func (m *Model[T]) postNorm(gain []T) norm[T] {
 	return norm[T]{none: !m.spec.PostNorm, centre: m.spec.Norm.Centre, eps: m.spec.Norm.Eps, gain: gain}
 }
 
-// apply normalises the rows of x [len(scales), width], which has no gaps, into dst, which may be x. Where
-// there is no norm, a scale is finite if its row is.
+// apply writes the normalised rows of x [len(scales), width], which has no gaps, to dst, which may be x. If
+// there is no norm, the scale of a finite row is finite.
 func (n norm[T]) apply(dst, x blas.Matrix[T], scales []T) {
 	numbers := x.Rows * x.Cols
 	switch {
@@ -52,7 +52,7 @@ func (n norm[T]) apply(dst, x blas.Matrix[T], scales []T) {
 	}
 }
 
-// finiteness is 1, or NaN where a number of x is NaN or infinite.
+// finiteness returns 1, or NaN if a number of x is NaN or infinite.
 func finiteness[T blas.Float](x []T) T {
 	var sum T
 	for _, v := range x {
@@ -61,7 +61,7 @@ func finiteness[T blas.Float](x []T) T {
 	return 1 + sum
 }
 
-// linear is what the norm does to a part of a row that it divided by that scale.
+// linear applies to part of a row what the norm did when it divided the row by scale.
 func (n norm[T]) linear(part []T, scale T) {
 	if n.none {
 		return
@@ -82,8 +82,8 @@ func (n norm[T]) linear(part []T, scale T) {
 	}
 }
 
-// normalise applies n to the rows of x into dst, with their scales in r.scale, and keeps those of the kept
-// positions. name and layer say where, if a row cannot be normalised.
+// normalise writes the normalised rows of x to dst and their scales to r.scale, and keeps those of the kept
+// positions. If a row cannot be normalised, the error says where by name and layer.
 func (r *run[T]) normalise(n norm[T], dst, x blas.Matrix[T], layer int, name string, kept []T) error {
 	workers.Rows(r.threads, x.Rows, rowsAtOnce, func(from, to int) {
 		n.apply(dst.Slice(from, to, 0, x.Cols), x.Slice(from, to, 0, x.Cols), r.scale[from:to])
@@ -97,7 +97,7 @@ func (r *run[T]) normalise(n norm[T], dst, x blas.Matrix[T], layer int, name str
 	return nil
 }
 
-// checkScales looks at the scales of all rows, so many for each.
+// checkScales checks the scales of all rows, each of them per row.
 func (r *run[T]) checkScales(scales []T, each, layer int, name string) error {
 	for s, rows := range r.rows {
 		for p := r.shared[s]; p < len(rows); p++ {
@@ -111,6 +111,6 @@ func (r *run[T]) checkScales(scales []T, each, layer int, name string) error {
 	return nil
 }
 
-// badScale tells whether nothing can be divided by a scale. Zero is that of a constant stream where eps is
-// zero: what it divides is 0/0.
+// badScale reports whether a scale cannot divide anything. A constant stream has scale zero if eps is zero:
+// the result would be 0/0.
 func badScale(f float64) bool { return math.IsNaN(f) || math.IsInf(f, 0) || f == 0 }

@@ -10,7 +10,7 @@ import (
 	"ducklens/engine/blas"
 )
 
-// Parameter gives a copy of a parameter under its TransformerLens name and in TransformerLens' shape:
+// Parameter returns a copy of a parameter by its TransformerLens name, in TransformerLens's shape:
 //
 //	blocks.N.attn.W_Q, W_K, W_V    [heads, d_model, d_head], kv_heads for K and V
 //	blocks.N.attn.b_Q, b_K, b_V    [heads, d_head]
@@ -20,8 +20,8 @@ import (
 //	blocks.N.mlp.W_out, b_out      [d_mlp, d_model], [d_model]
 //	pos_embed.W_pos                [n_ctx, d_model]
 //
-// Norms are folded in. Rows of the embedding tables come from [Model.Embed] and [Model.Unembed]. What the
-// model does not have is an [ErrInput].
+// Norms are folded in. Rows of the embedding tables come from [Model.Embed] and [Model.Unembed]. A name that
+// the model does not have is an [ErrInput].
 func (m *Model[T]) Parameter(name string) (*tensor.Dense, error) {
 	s := m.spec
 	if name == "pos_embed.W_pos" && s.Position {
@@ -36,15 +36,17 @@ func (m *Model[T]) Parameter(name string) (*tensor.Dense, error) {
 			return m.shaped(data, shape...), nil
 		}
 	}
-	return nil, fmt.Errorf("model: no parameter %q: %w", name, ErrInput)
+	return nil, fmt.Errorf("no parameter %q: %w", name, ErrInput)
 }
 
-// parameter gives the numbers and the shape of what a layer has under a name, or nothing.
+// parameter returns the numbers and the shape of a layer's parameter, or nil.
 func (l *layer[T]) parameter(s *Spec, name string) ([]T, []int) {
-	if letter, ok := strings.CutPrefix(name, "attn.W_"); ok && len(letter) == 1 && strings.Contains("QKV", letter) {
+	if letter, ok := strings.CutPrefix(name, "attn.W_"); ok && len(letter) == 1 &&
+		strings.Contains("QKV", letter) {
 		return l.byHead(s, strings.Index("QKV", letter))
 	}
-	if letter, ok := strings.CutPrefix(name, "attn.b_"); ok && len(letter) == 1 && strings.Contains("QKV", letter) {
+	if letter, ok := strings.CutPrefix(name, "attn.b_"); ok && len(letter) == 1 &&
+		strings.Contains("QKV", letter) {
 		section := strings.Index("QKV", letter)
 		_, bias := l.part(s, section, 0, s.sectionHeads(section))
 		return bias, []int{s.sectionHeads(section), s.DHead}
@@ -70,7 +72,7 @@ func (l *layer[T]) parameter(s *Spec, name string) ([]T, []int) {
 	return nil, nil
 }
 
-// byHead gives the map of a section of qkv head after head.
+// byHead returns the map of a section of qkv, head by head.
 func (l *layer[T]) byHead(s *Spec, section int) (data []T, shape []int) {
 	heads := s.sectionHeads(section)
 	for h := range heads {
@@ -80,7 +82,7 @@ func (l *layer[T]) byHead(s *Spec, section int) (data []T, shape []int) {
 	return data, []int{heads, s.DModel, s.DHead}
 }
 
-// shaped makes a tensor of a copy of data.
+// shaped returns a copy of data as a tensor.
 func (m *Model[T]) shaped(data []T, shape ...int) *tensor.Dense {
 	n := 1
 	for _, d := range shape {

@@ -1,24 +1,33 @@
 package model
 
 import (
+	"slices"
+
 	"ducklens/engine/blas"
 	"ducklens/engine/internal/workers"
 )
 
-// part is what is kept of layer l of what components are made of: weighted values [kept, heads d_head] and what
-// the MLP wrote [kept, d_model].
+// part returns what is kept of layer l to compute components from: weighted values [kept, heads d_head] and
+// what the MLP wrote [kept, d_model].
 func (c *Cache[T]) part(l int) (z, mlp blas.Matrix[T]) {
 	kept, wide, d := len(c.row), c.model.spec.Heads*c.model.spec.DHead, c.model.spec.DModel
 	data := c.parts[l*kept*(wide+d):][:kept*(wide+d)]
 	return blas.NewMatrix(kept, wide, data[:kept*wide]), blas.NewMatrix(kept, d, data[kept*wide:])
 }
 
-// Place names a kept position: the number of its sequence, and its index in [Sequence.Positions].
+// Weighted returns the weighted values of all heads of a layer below Stop at a position [heads d_head]. Each
+// head's values times its W_O are what the head wrote, before the norm after attention.
+func (c *Cache[T]) Weighted(layer, seq, i int) []T {
+	z, _ := c.part(layer)
+	return slices.Clip(z.Row(c.kept(seq, i)))
+}
+
+// Place is a kept position: the number of its sequence and its index in [Sequence.Positions].
 type Place struct{ Sequence, Index int }
 
-// Make makes the component matrices of some kept positions together, which costs a fraction of making each
-// alone. They are there until the next call; those of the call before are gone. Nobody may read the cache
-// beside it. The numbers do not depend on what is made together.
+// Make computes the component matrices of several kept positions together, which costs a fraction of
+// computing each alone. They replace those of the previous call. No other goroutine may read the cache during
+// the call. The numbers do not depend on which positions are computed together.
 func (c *Cache[T]) Make(places []Place) {
 	for i := range c.made {
 		c.made[i] = -1
@@ -34,7 +43,7 @@ func (c *Cache[T]) Make(places []Place) {
 	c.make(c.model.threads, c.components, list)
 }
 
-// makeAtOnce is how many positions a product of [Cache.make] takes.
+// makeAtOnce is the number of positions in one product of [Cache.make].
 const makeAtOnce = 256
 
 // make writes the component matrices of kept positions [len(list), before, d_model].
@@ -65,13 +74,15 @@ func (c *Cache[T]) make(threads int, into []T, list []int) {
 		case h == s.Heads:
 			c.makeOthers(l, list, component)
 		default:
-			c.makeHead(l, h, list, blas.Matrix[T]{Rows: len(list), Cols: s.DModel, Stride: stride, Data: into[(layout.Below(l)+h)*s.DModel:]})
+			c.makeHead(l, h, list,
+				blas.Matrix[T]{Rows: len(list), Cols: s.DModel, Stride: stride,
+					Data: into[(layout.Below(l)+h)*s.DModel:]})
 		}
 	})
 }
 
-// makeHead computes what a head wrote: its weighted values times its part of W_O, after the norm of what
-// attention writes.
+// makeHead computes what a head wrote: its weighted values times its part of W_O, after the norm that follows
+// attention.
 func (c *Cache[T]) makeHead(l, h int, list []int, into blas.Matrix[T]) {
 	w, s := &c.model.layers[l], c.model.spec
 	from, to := h*s.DHead, (h+1)*s.DHead
@@ -87,7 +98,7 @@ func (c *Cache[T]) makeHead(l, h int, list []int, into blas.Matrix[T]) {
 	}
 }
 
-// makeOthers copies what the MLP of a layer wrote, and puts b_O beside it.
+// makeOthers copies what the MLP of a layer wrote, and b_O.
 func (c *Cache[T]) makeOthers(l int, list []int, component func(i, index int) []T) {
 	w, layout := &c.model.layers[l], c.model.layout
 	_, mlp := c.part(l)
@@ -102,7 +113,7 @@ func (c *Cache[T]) makeOthers(l int, list []int, component func(i, index int) []
 	}
 }
 
-// makeAll makes the matrices of every kept position.
+// makeAll computes the matrices of every kept position.
 func (c *Cache[T]) makeAll() {
 	var all []Place
 	for s := range len(c.first) - 1 {

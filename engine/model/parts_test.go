@@ -9,8 +9,9 @@ import (
 	"ducklens/schema"
 )
 
-// Component matrices and attention rows are the same bits however they are made: all together, a few at a time,
-// more at a time than a product takes, one when it is asked for, one after the other in the same memory.
+// Component matrices and attention rows are the same bits however they are made: all together, a few at a
+// time, more at a time than a product takes, one when it is asked for, one after the other in the same
+// memory.
 func TestMade(t *testing.T) {
 	c := modeltest.Open(t, modeltest.Tiny(), 1)
 	m := load[float32](t, c, schema.Processed)

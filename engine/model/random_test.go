@@ -212,6 +212,27 @@ func comparePlain[T blas.Float](t failer, opened modeltest.Opened, reference *pl
 		c.check("effective MLP", mlp, c.written(parts[2])...)
 		c.check("unembedding", m.Unembed(token), reference.UnembedDirection(token, form)...)
 	}
+	c.cosines(reference.Forward(tokens[0]).Resid[1][0])
+}
+
+// cosines compares the cosines of a vector, of its negative and of zero with the unembeddings.
+func (c *comparison[T]) cosines(vector []float64) {
+	negative := make([]float64, len(vector))
+	for i, v := range vector {
+		negative[i] = -v
+	}
+	got := c.m.UnembedCosines([][]float64{vector, negative, make([]float64, len(vector))})
+	length := func(x []float64) float64 { return math.Sqrt(blas.Dot(x, x)) }
+	for token := range c.DVocab {
+		u := c.UnembedDirection(token, c.form)
+		want := blas.Dot(u, vector) / (length(u) * length(vector))
+		for i, w := range []float64{want, -want, 0} {
+			if !(math.Abs(float64(got[i][token])-w) <= max(c.tolerance, 1e-6)) {
+				c.Errorf("cosine of vector %d with W_U[%d], %s, %T: %v, want %v", i, token, c.form, T(0),
+					got[i][token], w)
+			}
+		}
+	}
 }
 
 // stream compares the stream, what wrote it, and the scales of norms.

@@ -9,7 +9,8 @@ import (
 	"ducklens/engine/model"
 )
 
-// Tokens have the same row where their sequences are the same up to them, and nowhere else; rows are numbered as they come.
+// Tokens have the same row where their sequences are the same up to them, and nowhere else; rows are numbered
+// as they come.
 func TestRows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seqs := rapid.SliceOfN(rapid.SliceOfN(rapid.IntRange(0, 2), 0, 8), 0, 8).Draw(t, "sequences")

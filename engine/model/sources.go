@@ -9,14 +9,14 @@ import (
 	"ducklens/schema"
 )
 
-// A source is a head whose writing is to be split by the positions that it read: the cache has its attention
-// rows as it has those of a target head, and beside them the values that they weigh.
+// A source is a head whose output is to be split by the positions that it read. The cache has its attention
+// rows, like those of a target head, and the values that they weight.
 
-// checkSources refuses sources that a pass to layer stop does not run.
+// checkSources returns an error for sources that a pass to layer stop does not run.
 func (m *Model[T]) checkSources(sources []schema.Head, stop int) error {
 	for _, h := range sources {
 		if h.Layer < 0 || h.Layer >= stop || h.Index < 0 || h.Index >= m.spec.Heads {
-			return fmt.Errorf("model: head %v as source of a pass to layer %d of %d heads each, want one below: %w",
+			return fmt.Errorf("head %v as source of a pass to layer %d of %d heads each, want one below: %w",
 				h, stop, m.spec.Heads, ErrInput)
 		}
 	}
@@ -38,8 +38,8 @@ func (r *run[T]) keepValues(l int) {
 	}
 }
 
-// Values are the values that a source of the pass weighs by its [Cache.Pattern] at a position, one [d_head] for
-// each entry of it. They have the bias of values in them unless it is folded into b_O.
+// Values returns the values that a source of the pass weights by its [Cache.Pattern] at a position, one
+// [d_head] for each entry of it. They include the value bias unless it is folded into b_O.
 func (c *Cache[T]) Values(head schema.Head, seq, i int) [][]T {
 	kept := c.kept(seq, i)
 	all, ok := c.values[schema.Head{Layer: head.Layer, Index: c.model.spec.KVHead(head.Index)}]
@@ -53,14 +53,14 @@ func (c *Cache[T]) Values(head schema.Head, seq, i int) [][]T {
 	return list
 }
 
-// WO is what a head writes its values by [d_head, d_model]: it adds z W_O to the stream, z being its values
-// weighted by attention, through the norm after attention where there is one. The array is the caller's own.
-// It panics on a head of a layer that was not loaded whole.
+// WO returns the matrix by which a head writes its values [d_head, d_model]. The head adds z W_O to the
+// stream, through the norm after attention if there is one, where z is its attention-weighted values. The
+// array is the caller's. WO panics if the head's layer was not loaded completely.
 func (m *Model[T]) WO(head schema.Head) *tensor.Dense {
 	from := head.Index * m.spec.DHead
 	return m.dense(m.layers[head.Layer].wo.Slice(from, from+m.spec.DHead, 0, m.spec.DModel).Unpack())
 }
 
-// PostAttnGain is the gain of the norm after the attention of a layer [d_model], nil where there is none. The
-// caller must not change it.
+// PostAttnGain returns the gain of the norm after the attention of a layer [d_model], or nil if there is
+// none. The caller must not change it.
 func (m *Model[T]) PostAttnGain(layer int) []T { return m.layers[layer].attnGain }

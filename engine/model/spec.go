@@ -8,36 +8,45 @@ import (
 	"ducklens/schema"
 )
 
-// Spec is everything about a decoder that is not a weight: its sizes, and what is computed in which order.
+// Spec is everything about a decoder except its weights: its sizes, and what is computed in which order.
 // Package family makes one from a configuration; [Load] and the forward pass know no family.
 type Spec struct {
-	Family                                                    string // such as gpt2, llama
+	Family                                                    string // for example gpt2 or llama
 	Layers, Heads, KVHeads, DModel, DHead, DMLP, DVocab, NCtx int    // NCtx: most tokens of a prompt
 
-	Norm        Norm    // before attention, before the MLP, and before the unembedding
-	PreNorm     bool    // false: attention and MLP read the stream as it is; Norm is that of post-norms and the last one
-	NoFinalNorm bool    // nor is there a norm before the unembedding (TransformerLens: normalization_type null)
-	PostNorm    bool    // what attention and what the MLP write goes through a norm of its own before it is added
-	Parallel    bool    // the MLP reads the stream that attention read, not the one it wrote to
-	SharedNorm  bool    // with Parallel: it reads it through the norm of attention
-	EmbedScale  float64 // W_E[token] times this is the embedding component; 1 in most families
+	Norm Norm // before attention, before the MLP, and before the unembedding
+	// PreNorm false means that attention and MLP read the stream without a norm; Norm is then that of
+	// post-norms and of the last norm.
+	PreNorm bool
+	// NoFinalNorm says that there is no norm before the unembedding (TransformerLens: normalization_type
+	// null).
+	NoFinalNorm bool
+	// PostNorm says that the outputs of attention and MLP each go through a norm of their own before they are
+	// added.
+	PostNorm   bool
+	Parallel   bool    // the MLP reads the stream that attention read, not the one it wrote to
+	SharedNorm bool    // with Parallel: it reads it through the norm of attention
+	EmbedScale float64 // W_E[token] times this is the embedding component; 1 in most families
 
 	Position       bool // learned position embeddings W_pos are added to the stream
 	PositionOffset int  // row of the stored table for position 0
 
-	Rotary    []rotary.Rotary // by layer; a layer with Dims 0 does not turn. nil: none does
-	Window    []int           // by layer: positions a query sees, its own included; 0: all. nil: all in every layer
+	Rotary []rotary.Rotary // by layer; a layer with Dims 0 does not rotate. nil: no layer does
+	// Window holds, by layer, the number of positions that a query sees, including its own; 0: all. nil: all
+	// in every layer.
+	Window    []int
 	QKNorm    QKNorm
 	QKNormEps float64
-	AttnScale float64 // scores are q . k / AttnScale: sqrt(d_head) in most families (TransformerLens: attn_scale)
+	// AttnScale divides scores q . k: sqrt(d_head) in most families (TransformerLens: attn_scale).
+	AttnScale float64
 	ByLayer   bool    // in layer l they are divided by l + 1 too
-	SoftCap   float64 // scores s become cap tanh(s / cap) before softmax; 0: they do not
+	SoftCap   float64 // scores s become cap tanh(s / cap) before softmax; 0: no cap
 	LogitCap  float64 // the same for logits
 	Sinks     bool    // softmax has one more column, a logit of the head, which is dropped afterwards
 
 	Activation Activation
 	Gated      bool     // MLP: W_out (act(W_gate x) * W_in x), else W_out act(W_in x)
-	Experts    *Experts // nil: one MLP a layer
+	Experts    *Experts // nil: one MLP in each layer
 
 	Bias Biases
 	Tied bool // the unembedding is the transposed token embedding
@@ -46,14 +55,14 @@ type Spec struct {
 // Norm is the norm of a model: (x - mean) / sqrt(mean((x - mean)^2) + eps) for LN, x / sqrt(mean(x^2) + eps)
 // for RMS. Gains and shifts are weights.
 type Norm struct {
-	Centre bool // LN: the mean is taken away
+	Centre bool // LN: the mean is subtracted
 	Eps    float64
 }
 
-// QKNorm says whether q and k are normalised (RMS, with a gain) before they turn.
+// QKNorm says whether q and k are normalised (RMS, with a gain) before they are rotated.
 type QKNorm uint8
 
-// PerHead normalises each head's vector by itself, FullWidth all heads of a position together.
+// PerHead normalises each head's vector by itself, FullWidth those of all heads at a position together.
 const (
 	NoQKNorm QKNorm = iota
 	PerHead
@@ -71,18 +80,18 @@ const (
 	ReLU
 )
 
-// String is the name that configurations have for it.
+// String returns the name that configurations use.
 func (a Activation) String() string { return [...]string{"gelu_new", "gelu", "silu", "relu"}[a] }
 
-// Experts is a mixture of experts: each position goes through the Top experts of Count whose router logits
-// are largest, weighted by the softmax of those logits. An expert computes, with gate and up interleaved in
-// its first map, W_out (min(gate, Limit) sigmoid(Alpha gate) (clip(up, Limit) + 1)) + b (gpt-oss).
+// Experts is a mixture of experts. Each position goes through the Top experts of Count with the largest
+// router logits, weighted by the softmax of these logits. An expert's first map has gate and up interleaved;
+// it computes W_out (min(gate, Limit) sigmoid(Alpha gate) (clip(up, Limit) + 1)) + b (gpt-oss).
 type Experts struct {
 	Count, Top   int
 	Alpha, Limit float64
 }
 
-// Biases says which biases the checkpoint stores.
+// Biases says which biases the checkpoint has.
 type Biases struct {
 	QKV  bool // b_Q, b_K, b_V
 	O    bool // b_O of attention
@@ -91,8 +100,8 @@ type Biases struct {
 	U    bool // of the unembedding
 }
 
-// Layout gives the components of the model, with weights of that form. Processed, value biases and what the
-// norm's shift adds to values are part of b_O, except where rows of attention do not add up to one.
+// Layout returns the components of the model for weights of that form. In processed weights, b_O includes the
+// value biases and what the norm's shift adds to values, unless rows of attention do not add up to one.
 func (s *Spec) Layout(form schema.Processing) schema.Layout {
 	shifted := s.Bias.QKV || s.Bias.Norm && s.PreNorm
 	return schema.Layout{
@@ -102,10 +111,10 @@ func (s *Spec) Layout(form schema.Processing) schema.Layout {
 	}
 }
 
-// KVHead is the key-value head that a query head reads.
+// KVHead returns the key-value head that a query head reads.
 func (s *Spec) KVHead(head int) int { return head * s.KVHeads / s.Heads }
 
-// WindowOf is the attention window of a layer, its own position included; 0: all positions before it.
+// WindowOf returns the attention window of a layer, including the query's own position; 0: no limit.
 func (s *Spec) WindowOf(layer int) int {
 	if s.Window == nil {
 		return 0
@@ -113,7 +122,7 @@ func (s *Spec) WindowOf(layer int) int {
 	return s.Window[layer]
 }
 
-// AttnScaleOf is what scores of a layer are divided by.
+// AttnScaleOf returns what scores of a layer are divided by.
 func (s *Spec) AttnScaleOf(layer int) float64 {
 	if s.ByLayer {
 		return s.AttnScale * float64(layer+1)
@@ -121,7 +130,7 @@ func (s *Spec) AttnScaleOf(layer int) float64 {
 	return s.AttnScale
 }
 
-// RotaryOf is the rotation of a layer; Dims is 0 where it does not turn.
+// RotaryOf returns the rotation of a layer. Its Dims is 0 if the layer does not rotate.
 func (s *Spec) RotaryOf(layer int) rotary.Rotary {
 	if s.Rotary == nil {
 		return rotary.Rotary{}
@@ -129,24 +138,29 @@ func (s *Spec) RotaryOf(layer int) rotary.Rotary {
 	return s.Rotary[layer]
 }
 
-// check refuses sizes that do not belong together, which no checkpoint can be blamed for.
+// check returns an error for sizes that do not fit together, whatever the checkpoint.
 func (s *Spec) check() error {
 	sizes := []int{s.Layers, s.Heads, s.KVHeads, s.DModel, s.DHead, s.DMLP, s.DVocab, s.NCtx}
 	switch {
 	case slices.Min(sizes) < 1:
 		return fmt.Errorf("specification of %s has a size below 1 among %v", s.Family, sizes)
 	case s.Heads%s.KVHeads != 0:
-		return fmt.Errorf("specification of %s has %d heads, want a multiple of its %d key-value heads", s.Family, s.Heads, s.KVHeads)
+		return fmt.Errorf("specification of %s has %d heads, want a multiple of its %d key-value heads",
+			s.Family, s.Heads, s.KVHeads)
 	case s.Rotary != nil && len(s.Rotary) != s.Layers || s.Window != nil && len(s.Window) != s.Layers:
-		return fmt.Errorf("specification of %s has %d rotations and %d windows, want one for each of %d layers or none",
+		return fmt.Errorf(
+			"specification of %s has %d rotations and %d windows, want one for each of %d layers or none",
 			s.Family, len(s.Rotary), len(s.Window), s.Layers)
 	case !(s.AttnScale > 0):
 		return fmt.Errorf("specification of %s divides scores by %v, want more than 0", s.Family, s.AttnScale)
 	}
 	for l, r := range s.Rotary {
 		long := r.LongFrequencies
-		if r.Dims > 0 && (r.Dims%2 != 0 || r.Dims > s.DHead || len(r.Frequencies) != r.Dims/2 || long != nil && len(long) != r.Dims/2) {
-			return fmt.Errorf("specification of %s turns %d of %d dimensions by %d frequencies in layer %d, want two each",
+		if r.Dims > 0 &&
+			(r.Dims%2 != 0 || r.Dims > s.DHead || len(r.Frequencies) != r.Dims/2 || long != nil &&
+				len(long) != r.Dims/2) {
+			return fmt.Errorf(
+				"specification of %s turns %d of %d dimensions by %d frequencies in layer %d, want two each",
 				s.Family, r.Dims, s.DHead, len(r.Frequencies), l)
 		}
 	}

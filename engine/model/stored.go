@@ -8,10 +8,11 @@ import (
 	"ducklens/engine/checkpoint"
 )
 
-// reader reads parameters out of a checkpoint. The first fault stays, and everything after it is empty.
+// reader reads parameters from a checkpoint. It keeps the first error, after which everything that it returns
+// is empty.
 type reader[T blas.Float] struct {
 	checkpoint *checkpoint.Checkpoint
-	views      map[string]checkpoint.View // tensors that were opened, whose numbers are finite
+	views      map[string]checkpoint.View // opened tensors, whose numbers are finite
 	buffers    *spares[[]T]               // for one matrix each
 	fault      error
 }
@@ -49,17 +50,18 @@ func (r *reader[T]) tensor(s Source) (v checkpoint.View, ok bool) {
 }
 
 func (r *reader[T]) misfit(v checkpoint.View, want string) {
-	r.fault = fmt.Errorf("checkpoint %s: tensor %q has shape %v, want %s", r.checkpoint.Path(), v.Name, v.Shape, want)
+	r.fault = fmt.Errorf("checkpoint %s: tensor %q has shape %v, want %s", r.checkpoint.Path(), v.Name,
+		v.Shape, want)
 }
 
-// release lets go of the pages of what was read.
+// release releases the pages that were read.
 func (r *reader[T]) release() {
 	for _, v := range r.views {
 		v.Release(0, v.Len())
 	}
 }
 
-// vector reads a parameter of n numbers, or nil where it is not stored.
+// vector reads a parameter of n numbers; nil if it is not stored.
 func (r *reader[T]) vector(s Source, n int) []float64 {
 	if !s.Stored() {
 		return nil
@@ -80,8 +82,8 @@ func (r *reader[T]) vector(s Source, n int) []float64 {
 	return x
 }
 
-// gain reads the gain of a norm, or nil where it is not stored. One that is zero throughout lets nothing through: whatever
-// the model reads behind it is the same for every prompt, and has no parts.
+// gain reads the gain of a norm; nil if it is not stored. A gain of zeros is an error: everything behind it
+// would be the same for every prompt, and would have no parts.
 func (r *reader[T]) gain(s Source, n int, norm string) []float64 {
 	x := r.vector(s, n)
 	if x == nil || slices.ContainsFunc(x, func(v float64) bool { return v != 0 }) {
@@ -91,19 +93,22 @@ func (r *reader[T]) gain(s Source, n int, norm string) []float64 {
 	return nil
 }
 
-// ZeroGainError says that the gain of a norm is zero throughout.
+// ZeroGainError says that all numbers of a norm's gain are zero.
 type ZeroGainError struct{ Path, Tensor, Norm string }
 
 func (e *ZeroGainError) Error() string {
-	return fmt.Sprintf("checkpoint %s: the gain of %s is 0 throughout (tensor %q), want a number other than 0", e.Path, e.Norm, e.Tensor)
+	return fmt.Sprintf(
+		"checkpoint %s: the gain of %s is 0 throughout (tensor %q), want a number other than 0", e.Path,
+		e.Norm, e.Tensor)
 }
 
 // Hint says where such weights come from.
 func (e *ZeroGainError) Hint() string {
-	return "the weights are not those of a trained model, or were spoilt when they were saved; get the model again"
+	return "the weights are not those of a trained model, or were spoilt when they were saved; " +
+		"get the model again"
 }
 
-// zeros is vector, with zeros where the parameter is not stored.
+// zeros is vector, but returns zeros if the parameter is not stored.
 func (r *reader[T]) zeros(s Source, n int) []float64 {
 	if x := r.vector(s, n); x != nil {
 		return x
@@ -111,7 +116,7 @@ func (r *reader[T]) zeros(s Source, n int) []float64 {
 	return make([]float64, n)
 }
 
-// plus adds to every number, and leaves the sign of a zero alone where there is nothing to add.
+// plus adds more to every number. If more is 0 it leaves x alone, so that zeros keep their sign.
 func plus[T blas.Float](x []T, more float64) {
 	if more == 0 {
 		return
@@ -121,10 +126,10 @@ func plus[T blas.Float](x []T, more float64) {
 	}
 }
 
-// piece is a run of outputs that are neighbours both in a parameter and in its tensor.
+// piece is a run of outputs that are adjacent both in a parameter and in its tensor.
 type piece struct{ to, from, n int }
 
-// last is how many outputs the tensor must have for n of the parameter.
+// last returns how many outputs the tensor must have if the parameter has n.
 func (s Source) last(n int) int {
 	last := 0
 	for i := range n {
@@ -133,7 +138,7 @@ func (s Source) last(n int) int {
 	return last
 }
 
-// pieces are those of n outputs; none goes over a multiple of unit in the tensor, above 0.
+// pieces returns the pieces of n outputs. If unit is above 0, none crosses a multiple of it in the tensor.
 func (s Source) pieces(n, unit int) []piece {
 	var list []piece
 	for i := range n {
@@ -147,14 +152,14 @@ func (s Source) pieces(n, unit int) []piece {
 	return list
 }
 
-// part is one of the parameters that make a matrix, with so many outputs.
+// part is one of the parameters that make up a matrix, and its number of outputs.
 type part struct {
 	Source
 	outputs int
 }
 
-// matrix reads parameters with the same inputs, side by side: [inputs, all outputs], transposed where they
-// are stored so. The numbers belong to the file or lie in buffer, which release gives back.
+// matrix reads parameters with the same inputs, side by side: [inputs, all outputs], transposed if they are
+// stored so. The numbers belong to the file or are in buffer, which release returns.
 func (r *reader[T]) matrix(inputs int, parts ...part) (m blas.Matrix[T], buffer []T) {
 	n := 0
 	for _, p := range parts {
@@ -175,7 +180,8 @@ func (r *reader[T]) matrix(inputs int, parts ...part) (m blas.Matrix[T], buffer 
 	at := 0
 	for _, p := range parts {
 		if (p.Order == OutIn) != transposed {
-			r.fault = fmt.Errorf("tensors %q and %q are stored in different orders, want one", parts[0].Tensor, p.Tensor)
+			r.fault = fmt.Errorf("tensors %q and %q are stored in different orders, want one",
+				parts[0].Tensor, p.Tensor)
 		}
 		v, ok := r.tensor(p.Source)
 		if !ok || r.fault != nil || !r.fits(v, inputs, p) {
@@ -191,13 +197,14 @@ func (r *reader[T]) matrix(inputs int, parts ...part) (m blas.Matrix[T], buffer 
 	return m, buffer
 }
 
-// inPlace gives the numbers of a matrix without a copy, where all of a tensor is what is asked for.
+// inPlace returns the numbers of a matrix without copying, if the matrix is a whole tensor.
 func (r *reader[T]) inPlace(inputs, n int, parts []part) ([]T, bool) {
 	_, single := any(T(0)).(float32)
 	at := 0
 	for _, p := range parts {
 		whole := len(p.pieces(p.outputs, n+1)) == 1 && p.OutputOf(0) == at
-		if !single || !whole || p.Tensor != parts[0].Tensor || p.Order == HeadInOut || p.Plus != 0 || p.Experts > 0 {
+		if !single || !whole || p.Tensor != parts[0].Tensor || p.Order == HeadInOut || p.Plus != 0 ||
+			p.Experts > 0 {
 			return nil, false
 		}
 		at += p.outputs
@@ -209,7 +216,7 @@ func (r *reader[T]) inPlace(inputs, n int, parts []part) ([]T, bool) {
 	return checkpoint.Values[T](v), true
 }
 
-// fits compares the shape of a tensor with what a part asks of it.
+// fits checks the shape of a tensor against what a part needs.
 func (r *reader[T]) fits(v checkpoint.View, inputs int, p part) bool {
 	want := map[Order]int{OutIn: 2, InOut: 2, HeadInOut: 3, HeadOutIn: 3}[p.Order]
 	dims := len(v.Shape)
@@ -242,11 +249,11 @@ func copyRows[T blas.Float](dst []T, v checkpoint.View, inputs int, p part) {
 	plus(dst[:p.outputs*inputs], p.Plus)
 }
 
-// copyColumns copies the outputs of a part into the columns of dst [inputs, outputs].
+// copyColumns copies the outputs of a part to the columns of dst [inputs, outputs].
 func copyColumns[T blas.Float](dst blas.Matrix[T], v checkpoint.View, p part) {
-	width := v.Shape[len(v.Shape)-1] // outputs that lie beside each other
+	width := v.Shape[len(v.Shape)-1] // outputs that are adjacent in the tensor
 	for _, run := range p.pieces(p.outputs, width) {
-		block := run.from / width * dst.Rows // of HeadInOut, the rows of other heads
+		block := run.from / width * dst.Rows // for HeadInOut, the rows of other heads
 		for i := range dst.Rows {
 			checkpoint.Copy(dst.Row(i)[run.to:run.to+run.n], v, (block+i)*width+run.from%width)
 		}

@@ -7,7 +7,7 @@ import (
 	"ducklens/engine/checkpoint"
 )
 
-// table is a matrix with a row for each token, in the form the checkpoint has it: it is never widened as a
+// table is a matrix with a row for each token, in the form that the checkpoint has. It is never widened as a
 // whole.
 type table struct {
 	view    checkpoint.View
@@ -16,7 +16,7 @@ type table struct {
 	plus    float64
 }
 
-// openTable opens the table of a source without looking at its numbers.
+// openTable opens the table of a source without reading its numbers.
 func openTable(c *checkpoint.Checkpoint, s Source, rows, d int) (table, error) {
 	v, err := c.Tensor(s.Tensor)
 	if err != nil {
@@ -33,7 +33,7 @@ func openTable(c *checkpoint.Checkpoint, s Source, rows, d int) (table, error) {
 	return t, nil
 }
 
-// tableRows widens rows from on into dst, until it is full.
+// tableRows widens rows into dst, beginning with row from, until dst is full.
 func tableRows[T blas.Float](dst []T, t table, from int) {
 	defer plus(dst, t.plus)
 	if !t.columns {
@@ -50,12 +50,13 @@ func tableRows[T blas.Float](dst []T, t table, from int) {
 	}
 }
 
-// misfit is the error of a matrix of another shape.
+// misfit returns the error for a matrix of the wrong shape.
 func misfit(c *checkpoint.Checkpoint, v checkpoint.View, rows, columns int) error {
-	return fmt.Errorf("checkpoint %s: tensor %q has shape %v, want [%d %d]", c.Path(), v.Name, v.Shape, rows, columns)
+	return fmt.Errorf("checkpoint %s: tensor %q has shape %v, want [%d %d]", c.Path(), v.Name, v.Shape, rows,
+		columns)
 }
 
-// visit calls do with ranges of rows that cover the table, after it has seen that all their numbers are
+// visit calls do with ranges of rows that cover the table, after checking that all numbers in them are
 // finite. Only a strip of the file is in memory at a time.
 func (t table) visit(c *checkpoint.Checkpoint, do func(from, to int)) error {
 	if t.columns {
@@ -66,7 +67,7 @@ func (t table) visit(c *checkpoint.Checkpoint, do func(from, to int)) error {
 	for from := 0; from < t.rows; from += strip {
 		to := min(t.rows, from+strip)
 		if !t.columns && t.view.Rows(from, to).CheckFinite() != nil {
-			return checkFinite(c, t.view) // which says where it is in the table
+			return checkFinite(c, t.view) // it says where in the table
 		}
 		do(from, to)
 		if !t.columns {
@@ -78,11 +79,12 @@ func (t table) visit(c *checkpoint.Checkpoint, do func(from, to int)) error {
 
 func (t table) release() { t.view.Release(0, t.view.Len()) }
 
-// strip is the number of rows of a table that are looked at together: widened, they stay in cache.
+// strip is the number of rows of a table that are read together. Widened, they fit into the processor's
+// cache.
 const strip = 1024
 
-// openTables opens the embedding tables and W_pos, and gives what is still to be done with them, which takes
-// its time.
+// openTables opens the embedding tables and W_pos. It returns the work that is left, which takes time and can
+// run concurrently.
 func (m *Model[T]) openTables(r *reader[T], src *Sources) (later []func() error, err error) {
 	s := m.spec
 	if m.embedding, err = openTable(r.checkpoint, src.Embed, s.DVocab, s.DModel); err != nil {
@@ -128,7 +130,7 @@ func (m *Model[T]) readPositions(r *reader[T], src Source) error {
 	return nil
 }
 
-// Embed is W_E[token] [d_model], times the model's scale of embeddings: the component that the token
+// Embed returns W_E[token] [d_model] times the model's scale of embeddings: the component that the token
 // embedding writes.
 func (m *Model[T]) Embed(token int) []T {
 	row := make([]T, m.spec.DModel)

@@ -11,9 +11,10 @@ import (
 	"ducklens/schema"
 )
 
-// BenchmarkAgainstPyTorch runs a plain PyTorch forward pass of 50 sequences of 22 tokens through all 12 layers of
-// GPT-2 small's sizes on two threads, and ours of the same shape, which also keeps what every component wrote at three positions. x-torch
-// is the time of PyTorch divided by ours; the two take turns and the best window of each counts.
+// BenchmarkAgainstPyTorch runs a plain PyTorch forward pass of 50 sequences of 22 tokens through all 12
+// layers of GPT-2 small's sizes on two threads, and ours of the same shape, which also keeps what every
+// component wrote at three positions. x-torch is the time of PyTorch divided by ours; the two take turns and
+// the best window of each counts.
 func BenchmarkAgainstPyTorch(b *testing.B) {
 	if testing.Short() {
 		b.Skip("writes a model of 0.5 GB")

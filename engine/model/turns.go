@@ -8,12 +8,13 @@ import (
 	"ducklens/engine/rotary"
 )
 
-// turns are the angles of one rotation, by position. Layers that turn alike share them.
+// turns are the angles of one rotation, by position. Layers that rotate in the same way share them.
 type turns[T blas.Float] struct {
 	rotary.Rotary
 	mu        sync.Mutex
-	positions int // that table has angles for
-	table     []T // [positions, dims] cosines, then sines, as [blas.Rotate] has them; then the same of prompts that are long
+	positions int // for which table has angles
+	// [positions, dims] cosines, then sines, as [blas.Rotate] has them; then the same for long prompts.
+	table []T
 }
 
 // makeTurns finds the different rotations of the model.
@@ -25,7 +26,7 @@ func (m *Model[T]) makeTurns() {
 	}
 }
 
-// turnsOf is the rotation of a layer, or nil where it does not turn.
+// turnsOf returns the rotation of a layer, or nil if it does not rotate.
 func (m *Model[T]) turnsOf(layer int) *turns[T] {
 	r := m.spec.RotaryOf(layer)
 	for _, t := range m.turns {
@@ -36,8 +37,8 @@ func (m *Model[T]) turnsOf(layer int) *turns[T] {
 	return nil
 }
 
-// upTo gives a table with angles for at least n positions, and how many it has. Angles are float64 whatever T
-// is.
+// upTo returns a table with angles for at least n positions, and the number of positions it has. Angles are
+// computed in float64 for every T.
 func (t *turns[T]) upTo(n int) (table []T, positions int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -64,8 +65,8 @@ func (t *turns[T]) add(n int) {
 	}
 }
 
-// lengthClass numbers the lengths of prompts whose rows a pass may share: 0, but for rotations that turn a
-// long prompt otherwise.
+// lengthClass returns a number for a prompt's length; prompts share rows of a pass only if their numbers are
+// equal. It is 0 unless a rotation treats long prompts differently.
 func (m *Model[T]) lengthClass(n int) int {
 	class := 0
 	for i, t := range m.turns {
@@ -78,7 +79,7 @@ func (m *Model[T]) lengthClass(n int) int {
 
 func (t *turns[T]) isLong(n int) bool { return t.LongFrequencies != nil && n > t.LongFrom }
 
-// rotation is that of a layer in one pass. Its zero value turns nothing.
+// rotation is the rotation of a layer in one pass. Its zero value does not rotate.
 type rotation[T blas.Float] struct {
 	dims  int
 	pairs bool
@@ -86,7 +87,7 @@ type rotation[T blas.Float] struct {
 	at    []int64 // the row of the table for each row of the pass
 }
 
-// rotations makes those of the layers up to stop, for the sequences of a pass.
+// rotations returns those of the layers up to stop, for the sequences of a pass.
 func (r *run[T]) rotations(stop int, seqs []Sequence) []rotation[T] {
 	list := make([]rotation[T], min(stop+1, r.spec.Layers))
 	made := map[*turns[T]]rotation[T]{}

@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"math"
+	"sync"
 
 	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
@@ -10,25 +11,30 @@ import (
 	"ducklens/schema"
 )
 
-// unembedding is W_U in the form the checkpoint has it, with what processing does to it: the matrix of
-// processed rows is never made.
+// unembedding is W_U in the form that the checkpoint has, and what processing does to it. The matrix of
+// processed rows never exists.
 type unembedding[T blas.Float] struct {
-	stored      bool // the checkpoint holds it
-	tied        bool // it is the table of the embedding
-	table       table
-	processed   bool // the last norm's gain is folded in, and its mean over d_model is taken away for LayerNorm
-	less        bool // the mean over the vocabulary is taken away
+	stored bool // the checkpoint has it
+	tied   bool // it is the table of the embedding
+	table  table
+	// The last norm's gain is folded in and, for LayerNorm, the mean over d_model is subtracted.
+	processed   bool
+	less        bool // the mean over the vocabulary is subtracted
 	centre      bool // the last norm is a LayerNorm
 	gain, shift []float64
 	bias        []T       // b_U [d_vocab], or nil
 	mean        []float64 // of the processed rows over the vocabulary [d_model]
+
+	measured sync.Once
+	lengths  []float64 // of [Model.Unembed] of every token; see [Model.unembedLengths]
+	strips   spares[[]T]
 }
 
-// open reads the last norm, and opens W_U where the checkpoint holds it.
+// open reads the last norm, and opens W_U if the checkpoint has it.
 func (u *unembedding[T]) open(r *reader[T], m *Model[T], src *Sources) (err error) {
 	s := m.spec
 	u.processed = m.processing == schema.Processed
-	u.less = u.processed && s.LogitCap == 0 // a cap is not blind to what all logits have in common
+	u.less = u.processed && s.LogitCap == 0 // a cap does not ignore what all logits have in common
 	u.centre = s.Norm.Centre && !s.NoFinalNorm
 	if u.gain = r.gain(src.FinalGain, s.DModel, "the last norm"); u.gain == nil {
 		u.gain = ones(s.DModel)
@@ -43,7 +49,8 @@ func (u *unembedding[T]) open(r *reader[T], m *Model[T], src *Sources) (err erro
 	return err
 }
 
-// read looks at every number of the table once: it has to be finite, and processing takes their mean away.
+// read reads every number of the table once, to check that it is finite and to compute the mean that
+// processing subtracts.
 func (u *unembedding[T]) read(c *checkpoint.Checkpoint) error {
 	d, n := u.table.d, u.table.rows
 	if !u.less {
@@ -67,37 +74,118 @@ func (u *unembedding[T]) read(c *checkpoint.Checkpoint) error {
 	return err
 }
 
-// CheckUnembedding is nil where the model can give [Model.Unembed] and [Model.Logits], which panic where it
-// cannot: an [ErrNoUnembedding] that says what is missing.
+// CheckUnembedding returns nil if the model has an unembedding. Otherwise [Model.Unembed] and [Model.Logits]
+// panic, and it returns an [ErrNoUnembedding] that says what is missing.
 func (m *Model[T]) CheckUnembedding() error {
 	if m.unembed.stored {
 		return nil
 	}
-	return fmt.Errorf("model: the checkpoint holds no W_U, and the configuration does not tie it to W_E: %w", ErrNoUnembedding)
+	return fmt.Errorf("the checkpoint holds no W_U, and the configuration does not tie it to W_E: %w",
+		ErrNoUnembedding)
 }
 
-// Unembed is W_U[:, token] [d_model], the direction in the stream that the token's logit reads. Processed, it
-// has the last norm's gain folded in and loses its mean over d_model, where that norm does, and the mean of
-// all tokens' directions, unless logits are capped; raw, it is as stored.
+// Unembed returns W_U[:, token] [d_model], the direction in the stream that the token's logit reads. Raw, it
+// is as stored. Processed, it has the last norm's gain folded in. Its mean over d_model is subtracted if that
+// norm subtracts the mean, and so is the mean of all tokens' directions unless logits are capped.
 func (m *Model[T]) Unembed(token int) []T {
 	m.mustUnembed()
 	u := &m.unembed
 	row, out := make([]float64, u.table.d), make([]T, u.table.d)
 	tableRows(row, u.table, token)
 	m.releaseTables()
-	if u.processed {
-		for i := range row {
-			row[i] *= u.gain[i]
-		}
-		if u.centre {
-			centre(row)
-		}
-		for i, v := range u.mean {
-			row[i] -= v
-		}
-	}
+	u.process(row)
 	round(out, row)
 	return out
+}
+
+// process does to a row of the table what processing does to it.
+func (u *unembedding[T]) process(row []float64) {
+	if !u.processed {
+		return
+	}
+	for i := range row {
+		row[i] *= u.gain[i]
+	}
+	if u.centre {
+		centre(row)
+	}
+	for i, v := range u.mean {
+		row[i] -= v
+	}
+}
+
+// unembedLengths returns the length of [Model.Unembed] of every token. The first call computes them.
+func (m *Model[T]) unembedLengths() []float64 {
+	u := &m.unembed
+	u.measured.Do(func() {
+		u.lengths = make([]float64, u.table.rows)
+		workers.Rows(m.threads, u.table.rows, strip, func(from, to int) {
+			rows := make([]float64, (to-from)*u.table.d)
+			tableRows(rows, u.table, from)
+			for i := range to - from {
+				row := rows[i*u.table.d : (i+1)*u.table.d]
+				u.process(row)
+				u.lengths[from+i] = math.Sqrt(blas.Dot(row, row))
+			}
+		})
+	})
+	return u.lengths
+}
+
+// UnembedCosines returns the cosine of each vector [d_model] with [Model.Unembed] of every token [d_vocab];
+// 0 if one of the two is zero. With u a row of the table, g the gain and m the mean over the vocabulary,
+// n(g u) - m meets a vector v in u . g n(v) - m . v. So one product with the table as it is stored serves all
+// vectors, and no row has to be processed.
+func (m *Model[T]) UnembedCosines(vectors [][]float64) [][]float32 {
+	m.mustUnembed()
+	u, n := &m.unembed, len(vectors)
+	d, vocabulary := u.table.d, u.table.rows
+	x := blas.NewMatrix(n, d, make([]T, n*d))
+	shifts := make([]float64, n) // m . v
+	for i, v := range vectors {
+		unit := make([]float64, d)
+		if length := math.Sqrt(blas.Dot(v, v)); length != 0 {
+			for j := range v {
+				unit[j] = v[j] / length
+			}
+		}
+		if u.mean != nil {
+			shifts[i] = blas.Dot(u.mean, unit)
+		}
+		if u.processed {
+			if u.centre {
+				centre(unit)
+			}
+			for j, g := range u.gain {
+				unit[j] *= g
+			}
+		}
+		round(x.Row(i), unit)
+	}
+	lengths := m.unembedLengths()
+	cosines := make([][]float32, n)
+	for i := range cosines {
+		cosines[i] = make([]float32, vocabulary)
+	}
+	workers.Rows(m.threads, vocabulary, strip, func(from, to int) {
+		memory := fitted(u.strips.take(), (to-from)*(d+n))
+		defer u.strips.put(memory)
+		rows, product := memory[:(to-from)*d], blas.NewMatrix(n, to-from, memory[(to-from)*d:])
+		tableRows(rows, u.table, from)
+		if !u.table.columns {
+			u.table.view.Release(from*d, to*d)
+		}
+		blas.Gemm(m.provider, 1, product, x, blas.NewMatrix(to-from, d, rows).T(), false)
+		for i := range n {
+			for j, p := range product.Row(i) {
+				if length := lengths[from+j]; length != 0 {
+					cosines[i][from+j] = float32(max(-1, min(1, (float64(p)-shifts[i])/length)))
+				}
+			}
+		}
+	})
+	m.releaseTables()
+	return cosines
 }
 
 func (m *Model[T]) mustUnembed() {
@@ -106,9 +194,9 @@ func (m *Model[T]) mustUnembed() {
 	}
 }
 
-// Logits reads the logits [d_vocab] of each final residual stream [d_model], after the last layer and before
-// the last norm. Processed logits have mean zero over the vocabulary, unless they are capped; that changes no
-// probability.
+// Logits returns the logits [d_vocab] of each final residual stream [d_model], which is the stream after the
+// last layer and before the last norm. Processed logits have mean zero over the vocabulary unless they are
+// capped; that changes no probability.
 func (m *Model[T]) Logits(final ...[]T) [][]T {
 	m.mustUnembed()
 	u, s := &m.unembed, m.spec
@@ -130,7 +218,8 @@ func (m *Model[T]) Logits(final ...[]T) [][]T {
 	workers.Rows(m.threads, s.DVocab, strip, func(from, to int) {
 		rows := make([]T, (to-from)*s.DModel)
 		tableRows(rows, u.table, from)
-		blas.Gemm(m.provider, 1, logits.Slice(0, len(final), from, to), x, blas.NewMatrix(to-from, s.DModel, rows).T(), false)
+		blas.Gemm(m.provider, 1, logits.Slice(0, len(final), from, to), x,
+			blas.NewMatrix(to-from, s.DModel, rows).T(), false)
 	})
 	m.releaseTables()
 	out := make([][]T, len(final))
@@ -141,7 +230,7 @@ func (m *Model[T]) Logits(final ...[]T) [][]T {
 	return out
 }
 
-// finish adds the bias to logits, caps them, and takes their mean away where processing does.
+// finish adds the bias to logits, caps them and, if processing does so, subtracts their mean.
 func (u *unembedding[T]) finish(logits []T, limit float64) {
 	for j, b := range u.bias {
 		logits[j] += b

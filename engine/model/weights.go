@@ -10,11 +10,11 @@ import (
 )
 
 // layer holds one block. The maps that read the stream have the norm before them folded in, in both forms of
-// the weights: they act on a vector that is divided by its scale, and centred for LayerNorm.
+// the weights. They act on a vector that has been divided by its scale and, for LayerNorm, centred.
 type layer[T blas.Float] struct {
 	qkv       blas.Packed[T] // W_Q, W_K, W_V [d_model, (heads + 2 kv_heads) d_head]: in each, head after head
 	qkvBias   []T            // b_Q, b_K, b_V, or nil; b_V is 0 when it is folded into b_O
-	qGain     []T            // of QK-norm: [d_head], or [heads d_head] where it is over the full width; nil: none
+	qGain     []T            // of QK-norm: [d_head], or [heads d_head] over the full width; nil: none
 	kGain     []T
 	sinks     []T            // [heads], or nil
 	wo        blas.Packed[T] // W_O [heads d_head, d_model]
@@ -27,25 +27,25 @@ type layer[T blas.Float] struct {
 	experts   []mlp[T] // nil: there is one MLP
 }
 
-// mlp is a feed-forward network. Biases are nil where there are none.
+// mlp is a feed-forward network. Biases are nil if there are none.
 type mlp[T blas.Float] struct {
-	gate        blas.Packed[T] // [d_model, d_mlp], of gated ones
-	in          blas.Packed[T] // [d_model, d_mlp]; of an expert gate and up together [d_model, 2 d_mlp]
+	gate        blas.Packed[T] // [d_model, d_mlp], of gated MLPs
+	in          blas.Packed[T] // [d_model, d_mlp]; for an expert, gate and up together [d_model, 2 d_mlp]
 	out         blas.Packed[T] // [d_mlp, d_model]
 	gateBias    []T
 	inBias      []T
 	outBias     []T
-	interleaved bool // of an expert: gate and up take turns, else all of gate comes first
+	interleaved bool // for an expert: gate and up alternate; otherwise all of gate comes first
 }
 
-// The sections of the columns of qkv, in each of which head follows head.
+// The sections of the columns of qkv. In each, the columns of one head follow those of another.
 const (
 	queries = iota
 	keys
 	values
 )
 
-// sectionHeads is the number of heads in a section of qkv.
+// sectionHeads returns the number of heads in a section of qkv.
 func (s *Spec) sectionHeads(section int) int {
 	if section == queries {
 		return s.Heads
@@ -53,8 +53,8 @@ func (s *Spec) sectionHeads(section int) int {
 	return s.KVHeads
 }
 
-// column is where the part of a head begins in a section of qkv; the head behind the last gives the end of
-// the section.
+// column returns where the part of a head begins in a section of qkv. The head after the last gives the end
+// of the section.
 func (s *Spec) column(section, head int) int {
 	switch section {
 	case keys:
@@ -65,7 +65,7 @@ func (s *Spec) column(section, head int) int {
 	return head * s.DHead
 }
 
-// part is the map of heads [from, to) of a section of qkv, and its bias, or nil.
+// part returns the map of heads [from, to) of a section of qkv, and its bias, or nil.
 func (l *layer[T]) part(s *Spec, section, from, to int) (blas.Packed[T], []T) {
 	first, end := s.column(section, from), s.column(section, to)
 	w := l.qkv.Slice(0, s.DModel, first, end)
@@ -75,10 +75,10 @@ func (l *layer[T]) part(s *Spec, section, from, to int) (blas.Packed[T], []T) {
 	return w, l.qkvBias[first:end]
 }
 
-// load reads and processes every parameter. The order of the steps is that of TransformerLens'
+// load reads and processes every parameter. The order of the steps is that of TransformerLens's
 // HookedTransformer.process_weights_: fold_layer_norm, center_writing_weights, center_unembed,
-// fold_value_biases. A tensor is read row by row, widened, and let go: beside what the model keeps, a thread
-// holds one matrix.
+// fold_value_biases. A tensor is read row by row, widened and released: in addition to what the model keeps,
+// a thread holds one matrix.
 func (m *Model[T]) load(c *checkpoint.Checkpoint, sources *Sources) error {
 	if m.processing == schema.Raw && sources.Folded {
 		return fmt.Errorf("checkpoint %s: %w", c.Path(), ErrFolded)
@@ -121,7 +121,8 @@ type weights[T blas.Float] struct {
 	model *Model[T]
 }
 
-// layer reads a layer, or of the last one that the model needs what makes queries, keys and values.
+// layer reads a layer. Of the last layer that the model needs, it reads only what makes queries, keys and
+// values.
 func (w *weights[T]) layer(number int, src LayerSources) (layer[T], error) {
 	var l layer[T]
 	s := w.model.spec
@@ -140,7 +141,8 @@ func (w *weights[T]) layer(number int, src LayerSources) (layer[T], error) {
 		if s.QKNorm == FullWidth {
 			q, k = heads, kv
 		}
-		l.qGain, l.kGain = rounded[T](w.gain(src.QGain, q, named("of queries"))), rounded[T](w.gain(src.KGain, k, named("of keys")))
+		l.qGain, l.kGain = rounded[T](w.gain(src.QGain, q, named("of queries"))), rounded[T](w.gain(src.KGain,
+			k, named("of keys")))
 	}
 	if s.Sinks {
 		l.sinks = rounded[T](w.vector(src.Sink, s.Heads))
@@ -156,13 +158,14 @@ func (w *weights[T]) layer(number int, src LayerSources) (layer[T], error) {
 		w.centre(bo)
 	}
 	if bias != nil && w.model.processing == schema.Processed && !s.Sinks && w.fault == nil {
-		// Attention probabilities add up to one, so every position gets all of b_V W_O, for every head its
-		// own: it moves to b_O.
+		// Attention probabilities add up to one, so every position gets all of b_V W_O, of every head: it
+		// moves to b_O.
 		valueBias = s.perHead(bias[heads+kv:])
 		clear(bias[heads+kv:])
 	}
 	if valueBias != nil && bo == nil {
-		w.fault = fmt.Errorf("layer has value biases (tensor %q), want none because the specification of %s says so",
+		w.fault = fmt.Errorf(
+			"layer has value biases (tensor %q), want none because the specification of %s says so",
 			src.VBias.Tensor, s.Family)
 	}
 	l.wo = w.writing(valueBias, bo, heads, src.O)
@@ -177,7 +180,7 @@ func (w *weights[T]) layer(number int, src LayerSources) (layer[T], error) {
 	return l, w.fault
 }
 
-// perHead gives every query head a copy of what its key-value head has.
+// perHead returns, for every query head, a copy of what its key-value head has.
 func (s *Spec) perHead(x []float64) []float64 {
 	list := make([]float64, 0, s.Heads*s.DHead)
 	for h := range s.Heads {
@@ -187,7 +190,7 @@ func (s *Spec) perHead(x []float64) []float64 {
 	return list
 }
 
-// mlps reads the MLP of a layer, or its experts, behind the norm n.
+// mlps reads the MLP of a layer, or its experts. n is the norm in front of it.
 func (w *weights[T]) mlps(l *layer[T], src LayerSources, n normed) {
 	s := w.model.spec
 	if s.Experts == nil {
@@ -211,7 +214,7 @@ func (w *weights[T]) mlps(l *layer[T], src LayerSources, n normed) {
 	}
 }
 
-// normed is what a norm hands on to the maps that read it: its gain and its shift, or nil.
+// normed is what a norm passes on to the maps that read it: its gain and its shift, or nil.
 type normed struct{ gain, shift []float64 }
 
 // hidden reads a map from the stream to neurons, and its bias, or nil.
@@ -242,17 +245,17 @@ func (w *weights[T]) output(out, bias Source) (blas.Packed[T], []T) {
 	return w.writing(nil, nil, w.model.spec.DMLP, out), rounded[T](b)
 }
 
-// centre takes the mean from what is written into the stream, where the form of the weights asks for it.
+// centre subtracts the mean from what is written into the stream, if the form of the weights asks for it.
 func (w *weights[T]) centre(x []float64) {
 	if w.model.centres() {
 		centre(x)
 	}
 }
 
-// reading gives a map that reads the stream through a norm [d_model, outputs], with the gain and shift of the
-// latter (nil: ones, zeros) moved into it: b += shift W, W <- diag(gain) W. For LayerNorm every output of W
-// loses its mean over d_model, which changes no product with a centred vector; it makes W blind to what
-// LayerNorm removes.
+// reading returns a map that reads the stream through a norm [d_model, outputs], with the norm's gain and
+// shift (nil: ones, zeros) folded into it: b += shift W, W <- diag(gain) W. For LayerNorm the mean over
+// d_model of every output of W is subtracted. That changes no product with a centred vector; it makes W
+// ignore what LayerNorm removes.
 func (w *weights[T]) reading(gain, shift, bias []float64, parts ...part) blas.Packed[T] {
 	s := w.model.spec
 	d := s.DModel
@@ -295,9 +298,9 @@ func (w *weights[T]) reading(gain, shift, bias []float64, parts ...part) blas.Pa
 	return blas.Pack(w.model.provider, out)
 }
 
-// writing gives a map that writes into the stream [rows, d_model]; where it centres, every row loses its
-// mean. from, if any, is the bias [rows] of what the map reads: what it adds in every position, whatever the
-// row, moves to bias [d_model].
+// writing returns a map that writes into the stream [rows, d_model]. If the weights are centred, the mean of
+// every row is subtracted. from, if any, is the bias [rows] of what the map reads; what it adds at every
+// position moves to bias [d_model].
 func (w *weights[T]) writing(from, bias []float64, rows int, src Source) blas.Packed[T] {
 	d := w.model.spec.DModel
 	stored, buffer := w.matrix(rows, part{src, d})
@@ -337,8 +340,8 @@ func (w *weights[T]) writing(from, bias []float64, rows int, src Source) blas.Pa
 	return blas.Pack(w.model.provider, out)
 }
 
-// target is a matrix like m that may be written to: in buffer where packing copies it out of there, else in
-// memory of its own.
+// target returns a matrix like m that may be written to: in buffer if packing copies it from there, or else
+// in its own memory.
 func (w *weights[T]) target(m blas.Matrix[T], buffer []T) blas.Matrix[T] {
 	if m.Trans {
 		return blas.NewMatrix(m.Cols, m.Rows, buffer).T()
@@ -349,7 +352,7 @@ func (w *weights[T]) target(m blas.Matrix[T], buffer []T) blas.Matrix[T] {
 	return blas.NewMatrix(m.Rows, m.Cols, buffer)
 }
 
-// combine is x^T m [cols], of a matrix without gaps, with sums in float64.
+// combine returns x^T m [cols] of a matrix without gaps, with sums in float64.
 func combine[T blas.Float](m blas.Matrix[T], x []float64) []float64 {
 	data := m.Data[:m.Rows*m.Cols]
 	if m.Trans {
@@ -377,7 +380,7 @@ func centre(x []float64) {
 	}
 }
 
-// rounded gives x as T; nil stays nil.
+// rounded returns x as T; nil stays nil.
 func rounded[T blas.Float](x []float64) []T {
 	if same, ok := any(x).([]T); ok || x == nil {
 		return same

@@ -17,7 +17,8 @@ import (
 	"ducklens/schema"
 )
 
-// fill puts a number into every place of a float32 tensor of a safetensors file, or into its first place alone.
+// fill puts a number into every place of a float32 tensor of a safetensors file, or into its first place
+// alone.
 func fill(t *testing.T, dir, tensor string, value float32, all bool) {
 	t.Helper()
 	path := filepath.Join(dir, "model.safetensors")

@@ -1,5 +1,6 @@
-// Package rotary turns query and key vectors by their position (rotary position embedding, arXiv:2104.09864). A rotation
-// is linear, so a decomposition either turns what it splits or turns back what it holds fixed: [Turn.Apply] and [Turn.Undo].
+// Package rotary rotates query and key vectors by their position (rotary position embedding,
+// arXiv:2104.09864). A rotation is linear, so a decomposition either rotates what it splits or rotates back
+// what it holds fixed: [Turn.Apply] and [Turn.Undo].
 package rotary
 
 import "math"
@@ -11,12 +12,13 @@ type Rotary struct {
 	Frequencies []float64 // [Dims/2] radians a position
 	Factor      float64   // cos and sin times this; 1 but for yarn and longrope
 
-	// Longrope: LongFrequencies take the place of Frequencies in a prompt of more than LongFrom tokens. nil: never.
+	// Longrope: LongFrequencies replace Frequencies in a prompt of more than LongFrom tokens. nil: never.
 	LongFrequencies []float64
 	LongFrom        int
 }
 
-// At is the rotation at a position, counted from 0, of a prompt of n tokens. Angles are made in float64.
+// At returns the rotation at a position, counted from 0, of a prompt of n tokens. Angles are computed in
+// float64.
 func (r Rotary) At(position, n int) Turn {
 	if r.Dims == 0 {
 		return Turn{}
@@ -30,8 +32,8 @@ func (r Rotary) At(position, n int) Turn {
 	return t
 }
 
-// FrequenciesOf gives the radians a position by which each pair of dimensions turns [Dims/2] in a prompt of n
-// tokens.
+// FrequenciesOf returns the radians per position by which each pair of dimensions turns [Dims/2] in a prompt
+// of n tokens.
 func (r Rotary) FrequenciesOf(n int) []float64 {
 	if r.LongFrequencies != nil && n > r.LongFrom {
 		return r.LongFrequencies
@@ -39,13 +41,13 @@ func (r Rotary) FrequenciesOf(n int) []float64 {
 	return r.Frequencies
 }
 
-// Turn is a rotation, times the factor of the rotary embedding. The zero Turn leaves a vector as it is.
+// Turn is a rotation, times the factor of the rotary embedding. The zero Turn leaves a vector unchanged.
 type Turn struct {
 	Pairs    bool
 	Cos, Sin []float64 // [dims/2]
 }
 
-// Apply turns v [d_head] in place.
+// Apply rotates v [d_head] in place.
 func (t Turn) Apply(v []float64) {
 	for i, c := range t.Cos {
 		a, b := t.Plane(i)
@@ -61,7 +63,7 @@ func (t Turn) Undo(v []float64) {
 	}
 }
 
-// Plane gives the two dimensions of pair i, which turn together.
+// Plane returns the two dimensions of pair i, which turn together.
 func (t Turn) Plane(i int) (a, b int) {
 	if t.Pairs {
 		return 2 * i, 2*i + 1
@@ -69,5 +71,5 @@ func (t Turn) Plane(i int) (a, b int) {
 	return i, i + len(t.Cos)
 }
 
-// IsZero tells that the rotation leaves every vector as it is, because there is none.
+// IsZero reports whether t is the zero Turn, which leaves every vector unchanged.
 func (t Turn) IsZero() bool { return t.Cos == nil }

@@ -8,7 +8,7 @@ import (
 // addedToken is a token that is cut out of the text before the model sees it.
 type addedToken struct {
 	Content    string `json:"content"`
-	SingleWord bool   `json:"single_word"` // not as a part of a word
+	SingleWord bool   `json:"single_word"` // not within a word
 	LStrip     bool   `json:"lstrip"`      // with the white space on its left
 	RStrip     bool   `json:"rstrip"`
 	Normalized bool   `json:"normalized"` // in the normalized text, and in its own normalized form
@@ -16,7 +16,7 @@ type addedToken struct {
 	id         uint32
 }
 
-// addedSet finds added tokens: the leftmost first, and the longest of those that begin there.
+// addedSet finds added tokens: the leftmost first, and of those the longest.
 type addedSet struct {
 	tokens []addedToken
 	heads  [256]bool
@@ -47,7 +47,7 @@ func (s *addedSet) add(text string, t addedToken) {
 	s.tokens = append(s.tokens, t)
 }
 
-// next finds the first token from a position on: where it begins and ends, and which it is, or nil.
+// next returns the first token at or after a position, with its start and end, or nil.
 func (s *addedSet) next(text string, from int) (start, end int, token *addedToken) {
 	for start := from; start < len(text); start++ {
 		if !s.heads[text[start]] {
@@ -71,9 +71,9 @@ func (s *addedSet) next(text string, from int) (start, end int, token *addedToke
 	return len(text), len(text), nil
 }
 
-// cut calls found for the parts of a text, in order: ordinary ones with a nil token, and added tokens with
-// the white space that they take in. Matches are found in the text as it is: what a token takes in is gone
-// for the one after it, which may still be found there.
+// cut calls found for the parts of a text, in order: ordinary text with a nil token, and added tokens with
+// the white space that they take in. Tokens are found in the original text. White space that one token has
+// taken in is not available to the next, but the next is still found.
 func (s *addedSet) cut(text string, found func(start, end int, token *addedToken)) {
 	done := 0
 	for from := 0; len(s.tokens) > 0; {
@@ -94,7 +94,7 @@ func (s *addedSet) cut(text string, found func(start, end int, token *addedToken
 		if done < start {
 			found(done, start, nil)
 		}
-		if start < end { // otherwise the one before it took all of it in
+		if start < end { // otherwise the token before took all of it
 			found(start, end, token)
 		}
 		done = end

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// set is a set of characters, ready to be asked for single ones. A byte that is not UTF-8 counts as U+FFFD.
+// set is a set of characters. A byte that is not UTF-8 counts as U+FFFD.
 type set struct {
 	ascii [utf8.RuneSelf]bool
 	holds func(rune) bool
@@ -21,7 +21,7 @@ func newSet(holds func(rune) bool) *set {
 	return s
 }
 
-// first gives the width of the first character of text if it is in the set, and otherwise 0.
+// first returns the width of the first character of text if it is in the set, and otherwise 0.
 func (s *set) first(text string) int {
 	if len(text) == 0 {
 		return 0
@@ -40,12 +40,12 @@ func (s *set) first(text string) int {
 
 func not(holds func(rune) bool) func(rune) bool { return func(r rune) bool { return !holds(r) } }
 
-// isSpace is the White_Space property, 25 characters: \s of Oniguruma and of Rust, whose ASCII namesake in Go
-// is smaller.
+// isSpace reports whether r has the White_Space property, as 25 characters do. This is \s in Oniguruma and
+// Rust; \s in Go's regexp is ASCII only.
 func isSpace(r rune) bool { return unicode.IsSpace(r) }
 
-// isWord is \w of Oniguruma by itself. By its table for Latin-1 it has ² ³ ¹ ¼ ½ ¾, which \w in a class has
-// not.
+// isWord is Oniguruma's \w outside of a class. By its table for Latin-1 it includes ² ³ ¹ ¼ ½ ¾, which \w in
+// a class does not.
 func isWord(r rune) bool {
 	if r <= unicode.MaxLatin1 && unicode.IsNumber(r) {
 		return true
@@ -53,10 +53,10 @@ func isWord(r rune) bool {
 	return isClassWord(r)
 }
 
-// isClassWord is \w of Oniguruma in a class: letters, marks, digits, connectors such as "_".
+// isClassWord is Oniguruma's \w in a class: letters, marks, digits, and connectors such as "_".
 func isClassWord(r rune) bool { return isRustWord(r) && r != 0x200c && r != 0x200d }
 
-// isRustWord is \w of Rust (Unicode Technical Standard 18, annex C), which has the joiners too.
+// isRustWord is Rust's \w (Unicode Technical Standard 18, annex C), which also includes the joiners.
 func isRustWord(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r == '_' || '0' <= r && r <= '9' || 'a' <= r|0x20 && r|0x20 <= 'z'
@@ -69,13 +69,13 @@ func isPunctuation(r rune) bool {
 	return unicode.IsPunct(r) || r < utf8.RuneSelf && unicode.IsSymbol(r)
 }
 
-// property finds what \p{name} means: a general category or a script, by its short or long name.
+// property returns the meaning of \p{name}: a general category or a script, by its short or long name.
 func property(name string) (func(rune) bool, bool) {
 	holds, ok := properties()[plainName(name)]
 	return holds, ok
 }
 
-// plainName is a name without what does not count in it: case, blanks, "_" and "-".
+// plainName removes from a name what does not matter in it: case, blanks, "_" and "-".
 func plainName(name string) string {
 	return strings.ToLower(strings.Map(func(r rune) rune {
 		if r == ' ' || r == '_' || r == '-' {

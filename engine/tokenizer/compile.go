@@ -1,9 +1,9 @@
 package tokenizer
 
-// compiler writes the instructions of a tree.
+// compiler generates the instructions for a tree.
 type compiler struct {
 	code  []inst
-	nodes int // of the tree, each as often as it is written out; one may have no instruction
+	nodes int // nodes of the tree, each counted as often as it is written out; a node may have no instruction
 }
 
 func (c *compiler) add(i inst) int {
@@ -113,7 +113,7 @@ func (c *compiler) repeat(n *node) error {
 	return nil
 }
 
-// fork makes the choice at an instruction: first another round, or with lazy first what follows.
+// fork sets the choice at an instruction: another round first or, if lazy, what follows first.
 func (c *compiler) fork(at, round, after int, lazy bool) {
 	if lazy {
 		round, after = after, round

@@ -5,19 +5,19 @@ import (
 	"unicode/utf8"
 )
 
-// cutter is a pre-tokenizer: it calls piece for each part of a text, in order; none is empty. first tells
-// whether the text begins where the whole text does.
+// cutter is a pre-tokenizer. It calls piece for each part of a text, in order; none is empty. first says
+// whether the text is at the beginning of the whole text.
 type cutter interface {
 	cut(text string, first bool, piece func(part string, first bool))
 }
 
-// stage is a cutter with the type of its node.
+// stage is a cutter and the type of its node.
 type stage struct {
 	name string
 	cutter
 }
 
-// behavior is what becomes of the matches that cut a text.
+// behavior says what happens to the matches that cut a text.
 type behavior uint8
 
 const (
@@ -33,7 +33,7 @@ var behaviors = map[string]behavior{
 	"MergedWithPrevious": mergedWithPrevious, "MergedWithNext": mergedWithNext,
 }
 
-// span is a part of a text that is a match, or that lies between matches.
+// span is a part of a text: a match, or what is between matches.
 type span struct {
 	start, end int
 	match      bool
@@ -54,7 +54,7 @@ func (c *splitCutter) cut(text string, first bool, piece func(string, bool)) {
 	}
 }
 
-// spans lists matches and what lies between them; with invert the one counts as the other.
+// spans returns matches and what is between them; invert exchanges the two.
 func spans(text string, matches func(string, func(start, end int)), invert bool) []span {
 	var list []span
 	at := 0
@@ -71,7 +71,7 @@ func spans(text string, matches func(string, func(start, end int)), invert bool)
 	return list
 }
 
-// join makes the pieces of the spans.
+// join returns the pieces that the spans make.
 func (b behavior) join(list []span) []span {
 	var joined []span
 	switch b {
@@ -106,7 +106,7 @@ func (b behavior) join(list []span) []span {
 	case mergedWithNext:
 		for i := 0; i < len(list); i++ {
 			s := list[i]
-			// Of a run of matches the last one joins what follows it.
+			// The last of consecutive matches is joined with what follows.
 			if s.match && i+1 < len(list) && !list[i+1].match {
 				i++
 				s.end = list[i].end
@@ -117,7 +117,7 @@ func (b behavior) join(list []span) []span {
 	return joined
 }
 
-// literal matches a text as it is. The empty one matches between all characters.
+// literal matches a text literally. The empty text matches between all characters.
 func literal(wanted string) func(string, func(start, end int)) {
 	if wanted == "" {
 		return (&pattern{[]inst{{op: opMatch}}}).all
@@ -134,7 +134,7 @@ func literal(wanted string) func(string, func(start, end int)) {
 	}
 }
 
-// each matches every character of a set by itself.
+// each matches every single character of a set.
 func each(s *set) func(string, func(start, end int)) {
 	return func(text string, found func(start, end int)) {
 		for at := 0; at < len(text); {
@@ -149,12 +149,12 @@ func each(s *set) func(string, func(start, end int)) {
 	}
 }
 
-// byteLevelCutter cuts by GPT-2's pattern. The bytes of its pieces count, so later cutters, if there are any,
-// see them in printable characters.
+// byteLevelCutter cuts by GPT-2's pattern. Later cutters, if any, see the bytes of its pieces as printable
+// characters.
 type byteLevelCutter struct {
-	prefixSpace bool // a blank in front of what has none
-	regex       bool // otherwise one piece
-	spell       bool // in printable characters: not for the last cutter
+	prefixSpace bool // put a blank in front if there is none
+	regex       bool // if false, the text is one piece
+	spell       bool // as printable characters; not for the last cutter
 }
 
 func (c *byteLevelCutter) cut(text string, first bool, piece func(string, bool)) {
@@ -175,11 +175,11 @@ func (c *byteLevelCutter) cut(text string, first bool, piece func(string, bool))
 	}
 }
 
-// metaspaceCutter writes blanks as another character, puts one in front, and cuts before each.
+// metaspaceCutter replaces blanks by another character, puts one in front, and cuts before each.
 type metaspaceCutter struct {
 	replacement string
-	always      bool // in front of every text
-	first       bool // in front of the first only
+	always      bool // put it in front of every text
+	first       bool // put it in front of the first text only
 	split       bool
 }
 

@@ -13,9 +13,9 @@ import (
 // gpt2Size is the number of GPT-2's tokens: 256 bytes, 50000 merges and the end of text, the last id.
 const gpt2Size = 50257
 
-// GPT2 gives GPT-2's own vocabulary, which is embedded: OpenAI's r50k_base.tiktoken, in the copy of module
-// github.com/pkoukk/tiktoken-go-loader (MIT). Its lines have the bytes of a token and its rank, which is also
-// its id in GPT-2. Later calls give the same tokenizer.
+// GPT2 returns GPT-2's own vocabulary, which is embedded: OpenAI's r50k_base.tiktoken, in the copy of module
+// github.com/pkoukk/tiktoken-go-loader (MIT). Each line has the bytes of a token and its rank, which is also
+// its id in GPT-2. All calls return the same tokenizer.
 func GPT2() (*Tokenizer, error) { return gpt2() }
 
 var gpt2 = sync.OnceValues(func() (*Tokenizer, error) {
@@ -69,7 +69,7 @@ func readRanks() (*Tokenizer, error) {
 	return t, nil
 }
 
-// mergesFromRanks finds the two tokens that every token was merged from: what its bytes become under the
+// mergesFromRanks finds the two tokens that each token was merged from: what its bytes become under the
 // merges before its own.
 func (b *builder) mergesFromRanks(tokens []string) error {
 	var ofByte [256]uint32
@@ -93,7 +93,7 @@ func (b *builder) mergesFromRanks(tokens []string) error {
 	return nil
 }
 
-// gpt2Nodes are the nodes of GPT-2's tokenizer, which vocab.json and merges.txt do not say.
+// gpt2Nodes sets the nodes of GPT-2's tokenizer, which vocab.json and merges.txt do not contain.
 func (b *builder) gpt2Nodes(prefixSpace bool) {
 	b.cutters = []stage{{"ByteLevel", &byteLevelCutter{prefixSpace: prefixSpace, regex: true}}}
 	b.spelling, b.byteLevel = []step{{"ByteLevel", always(unprintable)}}, true

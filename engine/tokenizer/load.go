@@ -9,19 +9,20 @@ import (
 	"unicode/utf8"
 
 	"ducklens/engine/internal/jsonfault"
+	"ducklens/internal/advice"
 )
 
-// Load reads the tokenizer of a model folder: tokenizer.json, otherwise vocab.json with merges.txt, otherwise
-// the embedded GPT-2 vocabulary, if config.json says that the model has GPT-2's 50257 tokens.
-// tokenizer_config.json, special_tokens_map.json and added_tokens.json beside the first two count as they do
-// for Hugging Face's transformers.
+// Load reads the tokenizer of a model folder: tokenizer.json, or else vocab.json with merges.txt, or else the
+// embedded GPT-2 vocabulary, if config.json says that the model has GPT-2's 50257 tokens. Next to the first
+// two, tokenizer_config.json, special_tokens_map.json and added_tokens.json have the same effect as in
+// Hugging Face's transformers.
 //
-// A vocabulary may have ids that the model has no row for, added for padding perhaps: whoever encodes a text
-// has to see that none of them is in it.
+// A vocabulary may have ids for which the model has no row, perhaps as padding. A caller that encodes a text
+// must check that it contains none of them.
 func Load(fsys fs.FS) (*Tokenizer, error) {
 	t, err := load(fsys)
 	if err != nil {
-		return nil, fmt.Errorf("tokenizer: %w", err)
+		return nil, err
 	}
 	return t, nil
 }
@@ -41,7 +42,7 @@ func load(fsys fs.FS) (*Tokenizer, error) {
 		source = "vocab.json"
 		b, err = readVocabFiles(fsys)
 	case vocab || merges:
-		return nil, fault("only one of vocab.json and merges.txt is there, want both")
+		return nil, fault("found only one of vocab.json and merges.txt, want both")
 	default:
 		return embedded(fsys, config)
 	}
@@ -56,30 +57,36 @@ func load(fsys fs.FS) (*Tokenizer, error) {
 	return s.apply(b, config, source)
 }
 
-// otherFiles are files of tokenizers that are not read.
+// otherFiles are tokenizer files that are not supported.
 var otherFiles = []string{"tokenizer.model", "spiece.model", "tekken.json", "tokenizer.tiktoken", "vocab.txt"}
 
-const saveHint = "save the tokenizer with transformers (AutoTokenizer.from_pretrained, then save_pretrained), " +
+const saveHint = "save the tokenizer with transformers (AutoTokenizer.from_pretrained, " +
+	"then save_pretrained), " +
 	"which writes tokenizer.json"
 
-// embedded gives GPT-2's vocabulary to a folder that has no files of a tokenizer.
+// embedded returns GPT-2's vocabulary for a folder without tokenizer files.
 func embedded(fsys fs.FS, config *modelConfig) (*Tokenizer, error) {
 	const hint = "copy tokenizer.json, or vocab.json and merges.txt, of the model into its folder"
 	for _, other := range otherFiles {
 		if exists(fsys, other) {
-			return nil, &hinted{fault("no tokenizer.json, and %s is of a kind that is not read", other), saveHint}
+			return nil,
+				advice.Add(fault("no tokenizer.json, and %s is of a kind that is not read", other), saveHint)
 		}
 	}
 	if !config.exists {
-		return nil, &hinted{fault("no tokenizer.json, no vocab.json with merges.txt, nor config.json"), hint}
+		return nil,
+			advice.Add(fault("no tokenizer.json, no vocab.json with merges.txt, nor config.json"), hint)
 	}
 	size, err := config.vocabulary()
 	if err != nil {
 		return nil, err
 	}
 	if size != gpt2Size {
-		return nil, &hinted{fault("no tokenizer.json, no vocab.json with merges.txt, and the model has %d tokens, "+
-			"want %d for the embedded GPT-2 vocabulary", size, gpt2Size), hint}
+		return nil,
+			advice.Add(
+				fault("no tokenizer.json, no vocab.json with merges.txt, and the model has %d tokens, "+
+					"want %d for the embedded GPT-2 vocabulary", size, gpt2Size),
+				hint)
 	}
 	return GPT2()
 }
@@ -109,7 +116,7 @@ func read(fsys fs.FS, name string) (string, error) {
 	return text.String(), nil
 }
 
-// readObject reads a file of JSON, or gives nil where there is none.
+// readObject reads a JSON file, or returns nil if there is none.
 func readObject(fsys fs.FS, name string) (map[string]json.RawMessage, error) {
 	if !exists(fsys, name) {
 		return nil, nil
@@ -142,7 +149,7 @@ func readConfig(fsys fs.FS) (*modelConfig, error) {
 	return c, nil
 }
 
-// vocabulary gives vocab_size, or TransformerLens' d_vocab.
+// vocabulary returns vocab_size, or TransformerLens's d_vocab.
 func (c *modelConfig) vocabulary() (int, error) {
 	raw, key := c.keys["vocab_size"], "vocab_size"
 	if lens, ok := c.keys["d_vocab"]; raw == nil && ok {
@@ -155,10 +162,10 @@ func (c *modelConfig) vocabulary() (int, error) {
 	return size, nil
 }
 
-// bos gives bos_token_id, or noToken.
+// bos returns bos_token_id, or noToken.
 func (c *modelConfig) bos() int {
 	raw, id := c.keys["bos_token_id"], noToken
-	var text map[string]json.RawMessage // the configuration of the text model, in one of several parts
+	var text map[string]json.RawMessage // the configuration of the text model, in a model of several parts
 	if json.Unmarshal(c.keys["text_config"], &text) == nil && text["bos_token_id"] != nil {
 		raw = text["bos_token_id"]
 	}
@@ -168,11 +175,11 @@ func (c *modelConfig) bos() int {
 	return id
 }
 
-// gpt2 tells whether the model is GPT-2, by its type or, in TransformerLens' form, without one.
+// gpt2 reports whether the model is GPT-2: by its type or, in TransformerLens's form, by the lack of one.
 func (c *modelConfig) gpt2() bool { return c.modelType == "gpt2" || c.modelType == "" }
 
-// readVocabFiles reads vocab.json, an object of ids by token, and merges.txt, a line for each merge; both
-// spell bytes in GPT-2's printable characters.
+// readVocabFiles reads vocab.json, an object of ids by token, and merges.txt, which has a line for each
+// merge. Both spell bytes as GPT-2's printable characters.
 func readVocabFiles(fsys fs.FS) (*builder, error) {
 	text, err := read(fsys, "vocab.json")
 	if err != nil {

@@ -2,19 +2,19 @@ package tokenizer
 
 import "unicode/utf8"
 
-// matcher runs a pattern over one text, going back to the last choice where it fails.
+// matcher runs a pattern over one text. On failure it returns to the last choice.
 type matcher struct {
 	code []inst
 	text string
-	// choices not yet tried, the last one first. One with back < at stands for all positions from at down to
-	// back.
+	// choices not yet tried, the last one first. A choice with back < at stands for all positions from at
+	// down to back.
 	choices []choice
 	steps   int
 
-	// After many steps every state, instruction and position, that has failed is remembered, in failed: what
-	// it leads to does not depend on where the match began, so it fails again. With that the time for a text
-	// grows as its length times that of the program, but for what lookaheads and atomic groups take in again
-	// and again. trying has the states that may still succeed.
+	// After many steps, failed remembers every state (instruction and position) that has failed. What a state
+	// leads to does not depend on where the match began, so it would fail again. The time for a text then
+	// grows as its length times that of the program, apart from what lookaheads and atomic groups match
+	// repeatedly. trying has the states that may still succeed.
 	failed []uint64
 	trying []trial
 }
@@ -23,15 +23,15 @@ type choice struct{ pc, at, back int }
 
 type trial struct{ pc, at, depth int }
 
-// plainSteps is how many steps per byte a match may take before failures are remembered: published patterns
-// take 20. maxStates bounds what is remembered, in bits.
+// plainSteps is the number of steps per byte that a match may take before failures are remembered; published
+// patterns take 20. maxStates bounds the memory for them, in bits.
 const (
 	plainSteps = 64
 	maxStates  = 1 << 31
 )
 
-// all calls found for every match in text, from left to right: its start and end. A match may be empty, but
-// not where the one before it ends. This is how the reference iterates over Oniguruma's matches.
+// all calls found with the start and end of every match in text, from left to right. A match may be empty,
+// but not at the end of the match before it. This is how the reference iterates over Oniguruma's matches.
 func (p *pattern) all(text string, found func(start, end int)) {
 	m := matcher{code: p.code, text: text}
 	last := -1
@@ -47,7 +47,7 @@ func (p *pattern) all(text string, found func(start, end int)) {
 	}
 }
 
-// run gives the end of the match of the program at pc that begins at a position, or -1.
+// run returns the end of the match of the program at pc that begins at a position, or -1.
 func (m *matcher) run(pc, at int) int {
 	bottom, trials := len(m.choices), len(m.trying)
 	for {
@@ -91,15 +91,15 @@ func (m *matcher) run(pc, at int) int {
 	}
 }
 
-// remember makes room for failures, if that is not too much.
+// remember allocates the memory for failures, unless it would be too much.
 func (m *matcher) remember() {
 	if states := len(m.code) * (len(m.text) + 1); states < maxStates {
 		m.failed = make([]uint64, (states+63)/64)
 	}
 }
 
-// star takes characters of the set. In the plain way all at once; with memory one by one, as every position
-// is a state.
+// star consumes characters of the set: all at once or, if failures are remembered, one by one, because every
+// position is a state.
 func (m *matcher) star(i *inst, pc, at int) (end, next int, ok bool) {
 	start := at
 	for {
@@ -122,18 +122,19 @@ func (m *matcher) star(i *inst, pc, at int) (end, next int, ok bool) {
 		m.choices = append(m.choices, choice{pc + 1, before(m.text, at), start})
 	}
 	if m.failed != nil && !i.possessive {
-		m.choices = m.choices[:len(m.choices)-1] // this one is tried now
+		m.choices = m.choices[:len(m.choices)-1] // it is being tried now
 	}
 	return at, pc + 1, true
 }
 
-// before is where the character begins that ends at a position.
+// before returns the start of the character that ends at a position.
 func before(text string, at int) int {
 	_, width := utf8.DecodeLastRuneInString(text[:at])
 	return at - width
 }
 
-// back takes the last choice above bottom. The states from trials on that lead nowhere else have failed.
+// back takes the last choice above bottom. The states of m.trying from index trials on that have no other
+// choice left have failed.
 func (m *matcher) back(bottom, trials int) (pc, at int, ok bool) {
 	n := len(m.choices)
 	for k := len(m.trying); k > trials && m.trying[k-1].depth >= n; k-- {
@@ -155,7 +156,7 @@ func (m *matcher) back(bottom, trials int) (pc, at int, ok bool) {
 	return pc, at, true
 }
 
-// try enters a state, if it has not failed before.
+// try enters a state, unless it has failed before.
 func (m *matcher) try(pc, at int) bool {
 	if m.failed == nil {
 		return true

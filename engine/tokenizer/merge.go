@@ -5,15 +5,15 @@ import (
 	"math/rand/v2"
 )
 
-// pairTable maps a pair of token ids to the rank of their merge and the token that it makes, in a hash
-// table with open addressing: with a Go map in its place prose takes 1.6 times as long (BenchmarkEncode).
+// pairTable maps a pair of token ids to the rank of their merge and the resulting token. It is a hash table
+// with open addressing; with a Go map, prose takes 1.6 times as long (BenchmarkEncode).
 type pairTable struct {
-	slots []pairSlot // a power of two, at most half full
+	slots []pairSlot // the length is a power of two; at most half full
 	shift uint
 	used  int
 }
 
-// hashFactor is odd and drawn anew by each process, so that no file can put all of its pairs into one place.
+// hashFactor is odd and random in each process, so that no file can make all of its pairs collide.
 var hashFactor = rand.Uint64() | 1
 
 type pairSlot struct {
@@ -24,7 +24,7 @@ type pairSlot struct {
 // noMerge is the merge of a pair that has none; its rank is above all others.
 const noMerge = math.MaxUint64
 
-// newPairTable makes room for n pairs; the table grows where there are more.
+// newPairTable returns a table with room for n pairs; it grows if there are more.
 func newPairTable(n int) *pairTable {
 	bits := uint(4)
 	for 1<<bits < 2*n {
@@ -35,7 +35,7 @@ func newPairTable(n int) *pairTable {
 
 func pairKey(left, right uint32) uint64 { return uint64(left)<<32 | uint64(right) + 1 }
 
-// add enters a merge. Of several for a pair the last one counts.
+// add adds a merge. If a pair is added several times, the last one counts.
 func (t *pairTable) add(left, right, rank, token uint32) {
 	if 2*t.used >= len(t.slots) {
 		t.grow()
@@ -77,12 +77,12 @@ func (t *pairTable) merge(left, right uint32) uint64 {
 	}
 }
 
-// shortPiece is the longest piece, in bytes, that is merged by looking at all pairs again after every
-// merge. That is quadratic, and fastest for words; longer pieces go through a heap.
+// shortPiece is the longest piece, in bytes, for which all pairs are looked at again after every merge. That
+// is quadratic, and fastest for words. Longer pieces use a heap.
 const shortPiece = 64
 
-// mergePiece merges the tokens of a piece in place: always the pair of lowest rank, the leftmost of several.
-// It gives the number of tokens left.
+// mergePiece merges the tokens of a piece in place: always the pair of lowest rank, and of equal ones the
+// leftmost. It returns the number of tokens left.
 func (t *pairTable) mergePiece(ids []uint32) int {
 	if len(ids) <= shortPiece {
 		return t.mergeShort(ids)
@@ -124,7 +124,7 @@ func (t *pairTable) mergeShort(ids []uint32) int {
 // mergeLong is mergePiece in n log n time, for a piece of any length.
 func (t *pairTable) mergeLong(ids []uint32) int {
 	n := int32(len(ids))
-	next, prev := make([]int32, n+1), make([]int32, n+1) // a list of the tokens that remain; n ends it
+	next, prev := make([]int32, n+1), make([]int32, n+1) // a linked list of the remaining tokens; n ends it
 	for i := range n {
 		next[i], prev[i+1] = i+1, i
 	}
@@ -151,7 +151,7 @@ func (t *pairTable) mergeLong(ids []uint32) int {
 		right := next[at]
 		m := t.merge(ids[at], ids[right])
 		if m == noMerge || m>>32 != p>>32 {
-			continue // one of the two has been merged since; its new pair is in the heap
+			continue // one of the two has been merged since; the new pair is in the heap
 		}
 		ids[at] = uint32(m)
 		next[at], next[right] = next[right], gone
@@ -167,8 +167,8 @@ func (t *pairTable) mergeLong(ids []uint32) int {
 	return k
 }
 
-// pairHeap is a binary heap of candidates for a merge, the lowest rank and then the leftmost first: the rank,
-// above the index of the token that may be merged with the one after it.
+// pairHeap is a binary heap of candidates for a merge, ordered by rank and then from left to right. An entry
+// has the rank in its upper half, and the index of the left token in its lower half.
 type pairHeap []uint64
 
 func (h *pairHeap) push(p uint64) {

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"slices"
 	"unicode/utf8"
+
+	"ducklens/internal/advice"
 )
 
-// Metadata are the values of a GGUF file by key. The second result tells whether the key is there, with a
+// Metadata are the values of a GGUF file by key. The second result reports whether the key exists and has a
 // value of that kind.
 type Metadata interface {
 	Text(key string) (string, bool)
@@ -17,7 +19,7 @@ type Metadata interface {
 	Flag(key string) (bool, bool)
 }
 
-// Types of tokens, as llama.cpp numbers them.
+// Types of tokens, with llama.cpp's numbers.
 const (
 	typeNormal      = 1
 	typeUnknown     = 2
@@ -27,14 +29,14 @@ const (
 	typeByte        = 6
 )
 
-// preTokenizer is a value of tokenizer.ggml.pre: how a byte-level tokenizer cuts a text. steps are
-// expressions, or gpt2Step or digitsStep.
+// preTokenizer is a value of tokenizer.ggml.pre: how a byte-level tokenizer cuts a text. steps are regular
+// expressions, gpt2Step or digitsStep.
 type preTokenizer struct {
 	names        []string
 	steps        []string
-	nfc          bool // as in the models' own tokenizer.json, though llama.cpp leaves it out
+	nfc          bool // as in the models' own tokenizer.json, though llama.cpp omits it
 	ignoreMerges bool
-	addsBOS      bool // where tokenizer.ggml.add_bos_token does not say
+	addsBOS      bool // if tokenizer.ggml.add_bos_token does not say
 }
 
 const (
@@ -43,11 +45,13 @@ const (
 	threeDigits = `[0-9][0-9][0-9]`
 )
 
-// preTokenizers are the kinds that are known, read from ggml-org/llama.cpp:src/llama-vocab.cpp.
+// preTokenizers are the supported kinds, taken from ggml-org/llama.cpp:src/llama-vocab.cpp.
 var preTokenizers = []preTokenizer{
-	{names: []string{"gpt-2", "phi-2", "jais", "mellum", "exaone4", "gigachat", "trillion"}, steps: []string{gpt2Step}},
+	{names: []string{"gpt-2", "phi-2", "jais", "mellum", "exaone4", "gigachat", "trillion"},
+		steps: []string{gpt2Step}},
 	{names: []string{"olmo", "mpt"}, steps: []string{gpt2Step}, nfc: true},
-	{names: []string{"smollm", "starcoder", "refact", "codeshell", "exaone"}, steps: []string{digitsStep, gpt2Step}},
+	{names: []string{"smollm", "starcoder", "refact", "codeshell", "exaone"},
+		steps: []string{digitsStep, gpt2Step}},
 	{names: []string{"command-r"}, steps: []string{digitsStep, gpt2Step}, nfc: true},
 	{names: []string{"qwen2", "deepseek-r1-qwen", "megrez"}, steps: []string{qwen2Pattern}, nfc: true},
 	{names: []string{"stablelm2", "hunyuan", "grok-2", "solar-open"}, steps: []string{qwen2Pattern}},
@@ -58,15 +62,17 @@ var preTokenizers = []preTokenizer{
 	{names: []string{"gpt-4o", "llama4", "kanana2"}, steps: []string{gpt4oPattern}},
 	{names: []string{"tekken"}, steps: []string{tekkenPattern}, ignoreMerges: true, addsBOS: true},
 	{names: []string{"falcon"}, steps: []string{"[\\p{P}\\$\\+<=>\\^~\\|`]+", gpt2Step, threeDigits}},
-	{names: []string{"default", ""}, steps: []string{`[\p{P}\$\+<=>\^~\|]+`, gpt2Step, `\p{N}+`, threeDigits}},
+	{names: []string{"default", ""},
+		steps: []string{`[\p{P}\$\+<=>\^~\|]+`, gpt2Step, `\p{N}+`, threeDigits}},
 }
 
-// FromMetadata reads the tokenizer of a GGUF file from its metadata: byte-level ones (tokenizer.ggml.model
-// gpt2), which are cut as tokenizer.ggml.pre says, and those of SentencePiece (llama), which merge by scores.
+// FromMetadata reads the tokenizer of a GGUF file from its metadata: byte-level tokenizers
+// (tokenizer.ggml.model gpt2), which cut text as tokenizer.ggml.pre says, and SentencePiece tokenizers
+// (llama), which merge by scores.
 func FromMetadata(m Metadata) (*Tokenizer, error) {
 	t, err := fromMetadata(m)
 	if err != nil {
-		return nil, fmt.Errorf("tokenizer: GGUF metadata: %w", err)
+		return nil, fmt.Errorf("GGUF metadata: %w", err)
 	}
 	return t, nil
 }
@@ -112,14 +118,14 @@ func fromMetadata(m Metadata) (*Tokenizer, error) {
 		return nil, err
 	}
 	if architecture, _ := m.Text("general.architecture"); architecture != "gpt2" && otherwise == t.endOfText {
-		otherwise = noToken // only GPT-2's end of text is its BOS too
+		otherwise = noToken // only in GPT-2 the end of text is also BOS
 	}
 	return t, t.metadataBOS(m, addsBOS, otherwise)
 }
 
 func (b *builder) putTokens(tokens []string) error {
 	for id, token := range tokens {
-		if token == "" { // a hole
+		if token == "" { // an unused id
 			continue
 		}
 		if !utf8.ValidString(token) {
@@ -135,7 +141,7 @@ func (b *builder) putTokens(tokens []string) error {
 	return b.grow(len(tokens) - 1)
 }
 
-// addTyped enters the added tokens: those of which the text is matched as it is.
+// addTyped adds the added tokens that are matched in the original text.
 func (b *builder) addTyped(tokens []string, types []int64) error {
 	var added []addedToken
 	for id, token := range tokens {
@@ -146,13 +152,13 @@ func (b *builder) addTyped(tokens []string, types []int64) error {
 	return b.add(added)
 }
 
-// byteLevelNodes reads what a byte-level tokenizer has, and tells whether its kind adds BOS.
+// byteLevelNodes reads the nodes of a byte-level tokenizer, and reports whether its kind adds BOS.
 func (b *builder) byteLevelNodes(m Metadata) (addsBOS bool, err error) {
 	name, _ := m.Text(ggml + "pre")
 	i := slices.IndexFunc(preTokenizers, func(p preTokenizer) bool { return slices.Contains(p.names, name) })
 	if i < 0 {
-		return false, &hinted{fault("%spre is %q, which is not known", ggml, name),
-			"use the model's own folder, with its tokenizer.json"}
+		return false, advice.Add(fault("%spre is %q, which is not known", ggml, name),
+			"use the model's own folder, with its tokenizer.json")
 	}
 	p := preTokenizers[i]
 	merges, ok := m.Texts(ggml + "merges")
@@ -174,13 +180,15 @@ func (b *builder) byteLevelNodes(m Metadata) (addsBOS bool, err error) {
 		case gpt2Step:
 			b.cutters = append(b.cutters, stage{"ByteLevel", &byteLevelCutter{regex: true}})
 		case digitsStep:
-			b.cutters = append(b.cutters, stage{"Digits", &splitCutter{matches: each(newSet(isNumeric)), behavior: isolated}})
+			b.cutters = append(b.cutters,
+				stage{"Digits", &splitCutter{matches: each(newSet(isNumeric)), behavior: isolated}})
 		default:
 			compiled, err := compile(step)
 			if err != nil {
 				return false, err
 			}
-			b.cutters = append(b.cutters, stage{"Split", &splitCutter{matches: compiled.all, behavior: isolated}})
+			b.cutters = append(b.cutters,
+				stage{"Split", &splitCutter{matches: compiled.all, behavior: isolated}})
 		}
 	}
 	b.cutters = append(b.cutters, stage{"ByteLevel", &byteLevelCutter{}})
@@ -188,11 +196,12 @@ func (b *builder) byteLevelNodes(m Metadata) (addsBOS bool, err error) {
 	return p.addsBOS || architecture == "gpt2", nil
 }
 
-// maxPieceBytes bounds a token that SentencePiece may merge: its ways to be made are tried one by one.
+// maxPieceBytes is the maximum length of a token that SentencePiece may merge: all ways of splitting it are
+// tried.
 const maxPieceBytes = 512
 
-// sentencePieceNodes reads what a tokenizer of SentencePiece has. Its merges are all pairs of tokens that
-// make a token; the one whose token has the highest score comes first.
+// sentencePieceNodes reads the nodes of a SentencePiece tokenizer. Its merges are all pairs of tokens that
+// together make a token, ordered by descending score of that token.
 func (b *builder) sentencePieceNodes(m Metadata, tokens []string, types []int64) error {
 	scores, _ := m.Floats(ggml + "scores")
 	if len(scores) != len(tokens) {
@@ -207,7 +216,8 @@ func (b *builder) sentencePieceNodes(m Metadata, tokens []string, types []int64)
 			continue
 		}
 		if len(token) > maxPieceBytes {
-			return fault("token %d has %d bytes, want at most %d in a tokenizer with scores", id, len(token), maxPieceBytes)
+			return fault("token %d has %d bytes, want at most %d in a tokenizer with scores", id, len(token),
+				maxPieceBytes)
 		}
 		rank, _ := slices.BinarySearchFunc(ranks, scores[id], compareDown)
 		for at := range token {
@@ -242,7 +252,7 @@ func compareDown(x, y float64) int {
 	return 0
 }
 
-// metadataBOS settles which token is BOS and what is put around a text. Where the file does not say, BOS is
+// metadataBOS decides which token is BOS and what is put around a text. If the file does not say, BOS is
 // otherwise.
 func (t *Tokenizer) metadataBOS(m Metadata, adds bool, otherwise int) error {
 	bos, err := t.specialID(m, "bos", otherwise)

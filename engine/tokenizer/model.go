@@ -7,8 +7,7 @@ import (
 // noToken marks a byte or character without a token.
 const noToken = -1
 
-// model is byte-pair encoding: a piece is taken apart into the tokens of its characters, and these are
-// merged.
+// model is byte-pair encoding: a piece is split into the tokens of its characters, and these are merged.
 type model struct {
 	pairs *pairTable
 
@@ -17,14 +16,14 @@ type model struct {
 	ascii   [utf8.RuneSelf]int32
 	ofRune  map[rune]int32
 
-	fallback *[256]int32 // the tokens <0x00> to <0xFF>, for a character without a token
+	fallback *[256]int32 // the tokens <0x00> to <0xFF>, for characters without a token
 	unknown  int32       // for one without those too; or noToken, and then the reference drops the character
 	fuse     bool        // one such token for several characters in a row
 
-	whole map[string]int32 // with ignore_merges: a piece that is a token is that token
+	whole map[string]int32 // if ignore_merges is set: pieces that are tokens themselves
 }
 
-// appendPiece appends the tokens of a piece. buffer is room to work in.
+// appendPiece appends the tokens of a piece. buffer is scratch memory.
 func (m *model) appendPiece(ids []int, piece string, buffer *[]uint32) []int {
 	if id, ok := m.whole[piece]; ok {
 		return append(ids, int(id))
@@ -74,8 +73,8 @@ func (m *model) runes(symbols []uint32, piece string) []uint32 {
 	return u.flush(symbols)
 }
 
-// unknowns deals with characters that have no token. The reference writes the unknown token when it comes to
-// the next known character, so the bytes of others may come before it.
+// unknowns handles characters without a token. The reference writes the unknown token when it reaches the
+// next known character, so the bytes of others may come before it.
 type unknowns struct {
 	model   *model
 	waiting bool
@@ -92,7 +91,7 @@ func (u *unknowns) add(symbols []uint32, char string) []uint32 {
 		if len(symbols) == n+len(char) {
 			return symbols
 		}
-		symbols = symbols[:n] // one byte has no token, so none of them counts
+		symbols = symbols[:n] // if one byte has no token, none of them counts
 	}
 	if !u.model.fuse {
 		symbols = u.flush(symbols)

@@ -11,15 +11,15 @@ import (
 	"ducklens/engine/internal/jsonfault"
 )
 
-// fields is a node of tokenizer.json: an object with a type. Whoever reads a field takes it out, and what is
-// left at the end is unknown.
+// fields is a node of tokenizer.json: an object with a type. Reading a field removes it, so what is left at
+// the end is unknown.
 type fields struct {
 	kind string
 	left map[string]json.RawMessage
-	err  error // the first fault
+	err  error // the first error
 }
 
-// absent tells whether there is no node, or null.
+// absent reports whether a node is missing or null.
 func absent(raw json.RawMessage) bool {
 	return len(raw) == 0 || bytes.Equal(bytes.TrimSpace(raw), []byte("null"))
 }
@@ -34,7 +34,7 @@ func fieldsOf(raw json.RawMessage) *fields {
 	return f
 }
 
-// take reads a field into value, which keeps what it has where the field is absent or null.
+// take reads a field into value, which stays as it is if the field is missing or null.
 func (f *fields) take(name string, value any) {
 	raw := f.left[name]
 	delete(f.left, name)
@@ -61,7 +61,7 @@ func (f *fields) list(name string) (value []json.RawMessage) {
 	return value
 }
 
-// pattern reads {"String": ...}, whose text it gives too, or {"Regex": ...}.
+// pattern reads {"String": ...}, whose text it also returns, or {"Regex": ...}.
 func (f *fields) pattern(name string) (matches func(string, func(start, end int)), text string) {
 	var p map[string]string
 	f.take(name, &p)
@@ -83,7 +83,7 @@ func (f *fields) pattern(name string) (matches func(string, func(start, end int)
 	return compiled.all, ""
 }
 
-// done is the first fault of the node, an unknown field among them.
+// done returns the first error of the node. An unknown field is an error.
 func (f *fields) done() error {
 	if f.err == nil && len(f.left) > 0 {
 		names := make([]string, 0, len(f.left))
@@ -99,7 +99,7 @@ func (f *fields) done() error {
 	return f.err
 }
 
-// Limits of nodes. Published files have ten nodes of a kind at most, in a few kilobytes, which put three tokens
+// Limits of nodes. Published files have at most ten nodes of a kind, in a few kilobytes, and put three tokens
 // around a text.
 const (
 	maxNodeBytes = 1 << 20
@@ -145,11 +145,11 @@ func nested(raw json.RawMessage, name string, depth int, nodes *int, each func(*
 	return nil
 }
 
-// parts is what the nodes of tokenizer.json say, other than the vocabulary.
+// parts is what the nodes of tokenizer.json say, apart from the vocabulary.
 type parts struct {
 	normalizers []step
 	cutters     []stage
-	byteLevel   bool // some node spells bytes in printable characters
+	byteLevel   bool // a node spells bytes as printable characters
 	blank       string
 	spelling    []step // turns a token of the vocabulary into the bytes that it stands for
 	before      []int
@@ -178,7 +178,7 @@ func (p *parts) readNormalizer(raw json.RawMessage) error {
 			matches, text := f.pattern("pattern")
 			content := f.text("content")
 			if text == " " {
-				p.blank = content // for the decoder, where there is none
+				p.blank = content // for the decoder, if there is none
 			}
 			n = replace(matches, content)
 		case "ByteLevel":
@@ -280,7 +280,7 @@ func (f *fields) metaspace() cutter {
 	return c
 }
 
-// words matches \w+|[^\w\s]+ as Rust has it.
+// words matches \w+|[^\w\s]+ as in Rust.
 func words(text string, found func(start, end int)) {
 	kind := func(r rune) int {
 		switch {
@@ -305,12 +305,12 @@ func words(text string, found func(start, end int)) {
 	}
 }
 
-// readPostProcessor takes the tokens that it puts around a single text.
+// readPostProcessor reads the tokens that are put around a single text.
 func (p *parts) readPostProcessor(raw json.RawMessage) error {
 	return sequence(raw, "processors", func(f *fields) error {
 		var before, after []int
 		switch f.kind {
-		case "ByteLevel": // changes offsets only
+		case "ByteLevel": // changes only offsets
 			return nil
 		case "TemplateProcessing":
 			before, after = f.template()
@@ -340,7 +340,7 @@ func (f *fields) pairID(name string) (id int) {
 	return id
 }
 
-// template gives the ids before and after sequence A in the template for a single text.
+// template returns the ids before and after sequence A in the template for a single text.
 func (f *fields) template() (before, after []int) {
 	var single []map[string]struct {
 		ID string `json:"id"`
@@ -360,7 +360,8 @@ func (f *fields) template() (before, after []int) {
 		token, ok := piece["SpecialToken"]
 		ids := special[token.ID].IDs
 		if (!ok || len(ids) == 0) && f.err == nil {
-			f.err = fault("single has %.80v, want sequence A once, and tokens that special_tokens lists", piece)
+			f.err = fault("single has %.80v, want sequence A once, and tokens that special_tokens lists",
+				piece)
 		}
 		if seen {
 			after = append(after, ids...)
@@ -380,7 +381,7 @@ func (f *fields) template() (before, after []int) {
 	return before, after
 }
 
-// readDecoder takes what says which bytes a token stands for.
+// readDecoder reads the nodes that say which bytes a token stands for.
 func (p *parts) readDecoder(raw json.RawMessage) error {
 	if absent(raw) {
 		if p.byteLevel {
@@ -402,7 +403,7 @@ func (p *parts) readDecoder(raw json.RawMessage) error {
 		case "Replace":
 			matches, _ := f.pattern("pattern")
 			r = replace(matches, f.text("content"))
-		case "Fuse", "Strip": // about a whole text, not about a token
+		case "Fuse", "Strip": // apply to a whole text, not to a token
 			return f.err
 		default:
 			return unknownNode("decoder", f)

@@ -8,11 +8,11 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// rewriter gives a text another form. What would be longer than most bytes it need not finish: it may give any
-// text that is longer.
+// rewriter rewrites a text. It may stop early if the result would be longer than most bytes, and return any
+// text that is longer than that.
 type rewriter func(text string, most int) string
 
-// always is a rewriter that makes a few bytes of one at most.
+// always makes a rewriter of a function that makes at most a few bytes of one.
 func always(rewrite func(string) string) rewriter {
 	return func(text string, _ int) string { return rewrite(text) }
 }
@@ -26,7 +26,7 @@ func prepend(prefix string) rewriter {
 	})
 }
 
-// replace puts content in the place of every match.
+// replace replaces every match by content.
 func replace(matches func(string, func(start, end int)), content string) rewriter {
 	return func(text string, most int) string {
 		var b strings.Builder
@@ -74,8 +74,7 @@ func eachRune(text string, rewrite func(b *strings.Builder, r rune)) string {
 	return b.String()
 }
 
-// lowercase is character by character, without regard to what stands around it: a final sigma is like any
-// other.
+// lowercase works character by character, without context: a final sigma is treated like any other.
 func lowercase(text string) string {
 	return eachRune(text, func(b *strings.Builder, r rune) {
 		if r == 'İ' { // the only one that becomes two
@@ -86,9 +85,9 @@ func lowercase(text string) string {
 	})
 }
 
-// form is one of Unicode's normal forms.
+// form is one of Unicode's normalization forms.
 type form struct {
-	data    norm.Form // its data, by its composed form
+	data    norm.Form // its data, named by the composed form
 	compose bool
 }
 
@@ -99,8 +98,9 @@ var (
 	nfkd = form{norm.NFKC, false}
 )
 
-// normalize brings text into a normal form. Package norm has the data; its own conversions put U+034F into a
-// run of more than 30 marks, which the reference does not do, and then the ids would differ.
+// normalize converts text to a normalization form. It uses the data of package norm, but not its conversions:
+// these insert U+034F into a run of more than 30 marks, which the reference does not do, and the ids would
+// differ.
 func (f form) normalize(text string) string {
 	quick := f.data
 	if !f.compose {
@@ -129,7 +129,7 @@ func (f form) normalize(text string) string {
 			run = append(run, m)
 			return
 		}
-		// A starter ends the run, unless the one before it takes it in, with nothing left between.
+		// A starter ends the run, unless it combines with the one before it and nothing is left between them.
 		if settle(); f.compose && len(run) == 1 {
 			if one, ok := pair(run[0].r, m.r); ok {
 				run[0].r = one
@@ -188,8 +188,8 @@ func (f form) decomposed(r rune) []mark {
 
 const hangul = 0xac00
 
-// composed joins the marks of a run with its starter, where they make one character and nothing between them
-// bars it.
+// composed combines the marks of a run with its starter, if they make one character and nothing between them
+// blocks it.
 func composed(run []mark) []mark {
 	if len(run) == 0 || run[0].class != 0 {
 		return run
@@ -206,7 +206,7 @@ func composed(run []mark) []mark {
 	return kept
 }
 
-// pair gives the one character that two make.
+// pair returns the character that two characters compose to.
 func pair(a, b rune) (rune, bool) {
 	if s := a - hangul; s >= 0 && s < 19*21*28 && s%28 == 0 && b > 0x11a7 && b < 0x11a7+28 {
 		return a + b - 0x11a7, true

@@ -1,6 +1,6 @@
 package tokenizer
 
-// Patterns of byte-level tokenizers, as their tokenizer.json files have them, put together from their parts.
+// Patterns of byte-level tokenizers, as in their tokenizer.json files, assembled from their parts.
 const (
 	contractions = `(?i:'s|'t|'re|'ve|'m|'ll|'d)`
 	notWord      = `[^\r\n\p{L}\p{N}]?`
@@ -12,8 +12,10 @@ const (
 
 	qwen2Pattern  = contractions + `|` + notWord + `\p{L}+|\p{N}` + signs
 	llama3Pattern = contractions + `|` + notWord + `\p{L}+|\p{N}{1,3}` + signs
-	qwen35Pattern = contractions + `|` + notWord + `[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*` + blanks
-	gpt4oPattern  = notWord + upper + `*` + lower + `+` + contractions + `?|` +
+	qwen35Pattern = contractions + `|` + notWord + `[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*` +
+		blanks
+	gpt4oPattern = notWord + upper + `*` + lower + `+` + contractions + `?|` +
 		notWord + upper + `+` + lower + `*` + contractions + `?|\p{N}{1,3}` + pathSigns
-	tekkenPattern = notWord + upper + `*` + lower + `+|` + notWord + upper + `+` + lower + `*|\p{N}` + pathSigns
+	tekkenPattern = notWord + upper + `*` + lower + `+|` + notWord + upper + `+` + lower + `*|\p{N}` +
+		pathSigns
 )

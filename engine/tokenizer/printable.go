@@ -3,10 +3,10 @@ package tokenizer
 import "strings"
 
 // GPT-2's files spell every byte as a printable character (openai/gpt-2:src/encoder.py, bytes_to_unicode):
-// the printable characters of Latin-1 stand for themselves, the other bytes, in order, for U+0100 and up.
+// the printable characters of Latin-1 stand for themselves, and the other bytes are, in order, U+0100 and up.
 var printable, ofRune = printableTables()
 
-// printableTables gives the character of every byte, and the byte of every character or -1.
+// printableTables returns the character of every byte, and the byte of every character or -1.
 func printableTables() (spelt [256]rune, bytes [0x100 + 68]int16) {
 	for r := range bytes {
 		bytes[r] = -1
@@ -23,7 +23,7 @@ func printableTables() (spelt [256]rune, bytes [0x100 + 68]int16) {
 	return spelt, bytes
 }
 
-// fromPrintable gives the bytes that s spells, if each of its characters spells one.
+// fromPrintable returns the bytes that s spells, if each of its characters spells one.
 func fromPrintable(s string) (string, bool) {
 	b := make([]byte, 0, len(s))
 	for _, r := range s {

@@ -9,12 +9,12 @@ import (
 )
 
 // The regular expressions of a tokenizer.json are Oniguruma's. Go's package regexp has no lookahead, and its
-// \s is ASCII; regexp2 has a lookahead, but .NET's classes, and takes as long as a hostile pattern wants. So
-// this is a reader of the part that tokenizers use, and what it does not know it refuses by name: classes,
-// groups, alternatives, greedy, lazy and possessive repetition, (?i:...), lookahead, atomic groups, and the
-// anchors ^ $ \A \z \b.
+// \s is ASCII. regexp2 has lookahead, but .NET's classes, and runs as long as a hostile pattern wants. So
+// this package parses the part that tokenizers use, and returns an error that names what it does not know. It
+// supports classes, groups, alternatives, greedy, lazy and possessive repetition, (?i:...), lookahead, atomic
+// groups, and the anchors ^ $ \A \z \b.
 
-// opcode is what an instruction does. One that fails goes back to the last choice.
+// opcode is what an instruction does. If it fails, the matcher returns to the last choice.
 type opcode uint8
 
 const (
@@ -40,10 +40,10 @@ type inst struct {
 	possessive bool
 }
 
-// pattern is a compiled regular expression. It does not change and may be used from several goroutines.
+// pattern is a compiled regular expression. It is immutable and safe for concurrent use.
 type pattern struct{ code []inst }
 
-// Limits of an expression: its length, its depth in groups, its instructions (repetitions are written out).
+// Limits of an expression: its length, its nesting depth, and its instructions (repetitions are written out).
 const (
 	maxPattern      = 1 << 14
 	maxDepth        = 32
@@ -95,7 +95,7 @@ type node struct {
 	anchor     opcode
 }
 
-// empty tells whether the node can match no character at all.
+// empty reports whether the node can match no character at all.
 func (n *node) empty() bool {
 	switch n.kind {
 	case nodeSet:
@@ -184,14 +184,14 @@ func (p *parser) repeated(atom *node) (*node, error) {
 				return nil, fault("\"{%d}?\", which reads in two ways", min)
 			}
 			atom.lazy = p.eat("?")
-			continue // "+" after an interval repeats it, in Oniguruma
+			continue // in Oniguruma, "+" after an interval repeats it
 		}
 		atom.lazy = p.eat("?")
 		atom.possessive = !atom.lazy && p.eat("+")
 	}
 }
 
-// interval reads {n}, {n,}, {,m} or {n,m}; other braces are characters.
+// interval reads {n}, {n,}, {,m} or {n,m}; other braces are literal characters.
 func (p *parser) interval() (min, max int, ok bool) {
 	inside, ok := strings.CutPrefix(p.rest, "{")
 	if !ok {
@@ -266,8 +266,8 @@ func (p *parser) atom(depth int) (*node, error) {
 	return &node{set: newSet(p.char(r))}, nil
 }
 
-// char holds one character, and in (?i) those that differ from it in case only: for k the Kelvin sign, for s
-// U+017F.
+// char matches one character and, under (?i), those that differ from it only in case: for k also the Kelvin
+// sign, for s also U+017F.
 func (p *parser) char(r rune) func(rune) bool {
 	return p.folded(func(c rune) bool { return c == r })
 }
@@ -305,7 +305,8 @@ func (p *parser) group(depth int) (*node, error) {
 	case p.eat("(?>"):
 		n.kind = nodeAtomic
 	case strings.HasPrefix(p.rest, "(?"):
-		return nil, fault("the group %.6q, want (...), (?:...), (?i:...), (?=...), (?!...) or (?>...)", p.rest)
+		return nil,
+			fault("the group %.6q, want (...), (?:...), (?i:...), (?=...), (?!...) or (?>...)", p.rest)
 	default:
 		p.eat("(")
 	}
@@ -321,7 +322,7 @@ func (p *parser) group(depth int) (*node, error) {
 	return n, nil
 }
 
-// escape reads a backslash and what it stands for: a character, or a class of them.
+// escape reads a backslash and what follows: a character, or a class of characters.
 func (p *parser) escape() (rune, func(rune) bool, error) {
 	p.eat(`\`)
 	if p.rest == "" {
@@ -405,7 +406,7 @@ func (p *parser) property(negative bool) (func(rune) bool, error) {
 	return holds, nil
 }
 
-// class reads [...]: characters, ranges, escapes, classes in it, and && between what has to hold both.
+// class reads [...]: characters, ranges, escapes, nested classes, and && for intersections.
 func (p *parser) class(depth int) (func(rune) bool, error) {
 	if depth > maxDepth {
 		return nil, fault("classes %d deep, want at most %d", depth, maxDepth)
@@ -476,7 +477,7 @@ func (p *parser) class(depth int) (func(rune) bool, error) {
 	return holds, nil
 }
 
-// member reads a character or an escape inside of [...].
+// member reads a character or an escape inside [...].
 func (p *parser) member() (rune, func(rune) bool, error) {
 	if p.rest == "" {
 		return 0, nil, fault("a \"[\" without its \"]\"")

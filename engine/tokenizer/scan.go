@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// scanner reads JSON in one pass. A tokenizer.json has half a million small texts in it; encoding/json takes
+// scanner reads JSON in one pass. A tokenizer.json contains half a million short strings; encoding/json takes
 // 3 seconds for Gemma's 33 MB, and three times their memory. Small nodes still go through encoding/json, by
 // [scanner.raw].
 type scanner struct {
@@ -24,7 +24,7 @@ func (s *scanner) fault(want string) error {
 	return fault("byte %d: %s, want %s", s.at, found, want)
 }
 
-// next gives the first byte after white space, or 0 at the end.
+// next returns the first byte after white space, or 0 at the end.
 func (s *scanner) next() byte {
 	for s.at < len(s.text) {
 		switch c := s.text[s.at]; c {
@@ -45,7 +45,7 @@ func (s *scanner) take(c byte) error {
 	return nil
 }
 
-// object calls member for each member, which has to read its value.
+// object calls member for each member, which must read its value.
 func (s *scanner) object(member func(key string) error) error {
 	return s.list('{', '}', func() error {
 		key, err := s.string()
@@ -59,7 +59,7 @@ func (s *scanner) object(member func(key string) error) error {
 	})
 }
 
-// array calls element for each element, which has to read it.
+// array calls element for each element, which must read it.
 func (s *scanner) array(element func() error) error { return s.list('[', ']', element) }
 
 func (s *scanner) list(open, end byte, item func() error) error {
@@ -86,7 +86,7 @@ func (s *scanner) list(open, end byte, item func() error) error {
 	}
 }
 
-// string reads a text. Without an escape in it, the result is a part of the scanned text.
+// string reads a string. If it has no escapes, the result is a part of the scanned text.
 func (s *scanner) string() (string, error) {
 	if err := s.take('"'); err != nil {
 		return "", err
@@ -107,7 +107,7 @@ func (s *scanner) string() (string, error) {
 	return "", s.fault("a text with its end")
 }
 
-// escaped reads on in a text that began at start and has its first escape at i.
+// escaped continues to read a string that began at start and has its first escape at i.
 func (s *scanner) escaped(start, i int) (string, error) {
 	for i < len(s.text) && s.text[i] != '"' {
 		if s.text[i] == '\\' {
@@ -129,8 +129,8 @@ func (s *scanner) escaped(start, i int) (string, error) {
 	return text, nil
 }
 
-// halfPair finds half of a surrogate pair in a text with escapes. encoding/json makes U+FFFD of every such
-// half, and two tokens would become one.
+// halfPair finds half of a surrogate pair in a string with escapes. encoding/json replaces every such half by
+// U+FFFD, and two tokens would become one.
 func halfPair(source string) bool {
 	unit := func(at int) rune {
 		if at+6 > len(source) || source[at:at+2] != `\u` {
@@ -170,7 +170,7 @@ func (s *scanner) integer() (int, error) {
 	return n, nil
 }
 
-// raw passes over a value and gives its text. Brackets and texts are checked here, the rest by who reads it.
+// raw skips a value and returns its text. It checks brackets and strings; the caller checks the rest.
 func (s *scanner) raw() (json.RawMessage, error) {
 	s.next()
 	start, depth := s.at, 0
@@ -206,7 +206,7 @@ func (s *scanner) raw() (json.RawMessage, error) {
 	return s.plain(start)
 }
 
-// plain gives a number, true, false or null, which ends where the scanner stands.
+// plain returns a number, true, false or null that ends at the current position.
 func (s *scanner) plain(start int) (json.RawMessage, error) {
 	if start == s.at {
 		return nil, s.fault("a value")

@@ -9,18 +9,19 @@ import (
 	"strings"
 
 	"ducklens/engine/internal/jsonfault"
+	"ducklens/internal/advice"
 )
 
-// settings is what stands beside a vocabulary: tokenizer_config.json and the older files.
+// settings holds the files beside a vocabulary: tokenizer_config.json and the older ones.
 type settings struct {
 	keys  map[string]json.RawMessage
-	added []addedToken // in the order of their ids
+	added []addedToken // ordered by id
 	older bool         // added is of added_tokens.json, which has ids and no flags
 	whole bool         // beside tokenizer.json, which says all about the nodes
 }
 
 // readSettings reads the files in the order of transformers: special_tokens_map.json and added_tokens.json
-// count only where tokenizer_config.json has no added_tokens_decoder.
+// count only if tokenizer_config.json has no added_tokens_decoder.
 func readSettings(fsys fs.FS) (*settings, error) {
 	keys, err := readObject(fsys, "tokenizer_config.json")
 	if err != nil {
@@ -91,7 +92,8 @@ var specialKeys = []string{
 	"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
 }
 
-// special lists the tokens that are special by their role. One that has several has the flags of the last.
+// special returns the tokens that are special by their role. A token with several roles has the flags of the
+// last.
 func (s *settings) special() []addedToken {
 	keys := slices.Clone(specialKeys)
 	for key := range s.keys {
@@ -117,8 +119,8 @@ func (s *settings) special() []addedToken {
 	return list
 }
 
-// tokenOf reads a token that is a text or an object with its flags. Others, null and true for example, are
-// none.
+// tokenOf reads a token that is a string, or an object with flags. Other values, such as null and true, are
+// not tokens.
 func tokenOf(raw json.RawMessage) (addedToken, bool) {
 	t := addedToken{}
 	if json.Unmarshal(raw, &t.Content) != nil {
@@ -157,21 +159,21 @@ func tokensOf(raw json.RawMessage) []addedToken {
 	return tokens
 }
 
-// flag reads true or false; what is neither was not said.
+// flag returns a setting that is true or false; said is false if it is neither.
 func (s *settings) flag(key string) (value, said bool) {
 	raw := s.keys[key]
 	said = !absent(raw) && json.Unmarshal(raw, &value) == nil
 	return value, said
 }
 
-// class is the name of the tokenizer's class in transformers, without the ending of the fast ones.
+// class returns the name of the tokenizer's class in transformers, without the suffix of the fast ones.
 func (s *settings) class() string {
 	var name string
 	json.Unmarshal(s.keys["tokenizer_class"], &name)
 	return strings.TrimSuffix(name, "Fast")
 }
 
-// apply completes what the vocabulary's files say by the settings and the model's configuration.
+// apply combines what the vocabulary's files say with the settings and the model's configuration.
 func (s *settings) apply(b *builder, config *modelConfig, source string) (*Tokenizer, error) {
 	kind := "" // the nodes are in tokenizer.json
 	if !s.whole {
@@ -184,7 +186,7 @@ func (s *settings) apply(b *builder, config *modelConfig, source string) (*Token
 	}
 	gpt2 := kind == gpt2Kind || s.whole && config.exists && config.gpt2()
 	tokens := slices.Clone(s.added)
-	if s.older { // what tokenizer.json says of a token, flags and all, stays
+	if s.older { // what tokenizer.json says of a token, including its flags, takes precedence
 		tokens = slices.DeleteFunc(tokens, func(t addedToken) bool {
 			_, known := b.addedAt[t.Content]
 			return known
@@ -192,8 +194,8 @@ func (s *settings) apply(b *builder, config *modelConfig, source string) (*Token
 	}
 	special := s.special()
 	if _, known := b.ids[EndOfTextText]; known && (gpt2 || kind != "") {
-		// By default of its class, if the vocabulary has it. A new one is not made: its id would be beyond
-		// the model's.
+		// The default of its class, if the vocabulary has it. A new token is not added: its id would be
+		// beyond the model's.
 		special = append(special, addedToken{Content: EndOfTextText, Special: true})
 	}
 	for _, t := range special {
@@ -213,7 +215,7 @@ func (s *settings) apply(b *builder, config *modelConfig, source string) (*Token
 	return t, nil
 }
 
-// finishBOS settles which token is BOS and whether the tokenizer adds it.
+// finishBOS decides which token is BOS and whether the tokenizer adds it.
 func (s *settings) finishBOS(t *Tokenizer, b *builder, config *modelConfig, kind string, gpt2 bool) {
 	if t.bos == noToken {
 		if named, ok := tokenOf(s.keys["bos_token"]); ok {
@@ -256,7 +258,8 @@ const (
 func (s *settings) nodes(b *builder, config *modelConfig) (kind string, err error) {
 	space, _ := s.flag("add_prefix_space")
 	class := s.class()
-	if t := config.modelType; class == "" && (strings.HasPrefix(t, "qwen2") || strings.HasPrefix(t, "qwen3")) {
+	if t := config.modelType; class == "" &&
+		(strings.HasPrefix(t, "qwen2") || strings.HasPrefix(t, "qwen3")) {
 		class = "Qwen2Tokenizer"
 	}
 	switch class {
@@ -267,11 +270,14 @@ func (s *settings) nodes(b *builder, config *modelConfig) (kind string, err erro
 		b.normalizers = []step{{"NFC", always(nfc.normalize)}}
 		return qwen2Kind, b.splitNodes(qwen2Pattern, space)
 	}
-	return "", &hinted{fault("tokenizer_config.json: tokenizer_class is %q, want GPT2Tokenizer or Qwen2Tokenizer "+
-		"for vocab.json with merges.txt", class), saveHint}
+	return "",
+		advice.Add(
+			fault("tokenizer_config.json: tokenizer_class is %q, want GPT2Tokenizer or Qwen2Tokenizer "+
+				"for vocab.json with merges.txt", class),
+			saveHint)
 }
 
-// splitNodes cuts by a pattern, and then takes the bytes as they are.
+// splitNodes cuts by a pattern, and then uses the bytes as they are.
 func (b *builder) splitNodes(pattern string, prefixSpace bool) error {
 	compiled, err := compile(pattern)
 	if err != nil {

@@ -2,11 +2,11 @@ package tokenizer
 
 import "unicode/utf8"
 
-// class is what GPT-2's pattern tells characters apart by.
+// class is the kind of character that GPT-2's pattern distinguishes.
 type class uint8
 
 const (
-	other class = iota // [^\s\p{L}\p{N}], bytes that are not UTF-8 included
+	other class = iota // [^\s\p{L}\p{N}], including bytes that are not UTF-8
 	letter
 	number
 	space
@@ -31,7 +31,7 @@ func unicodeClass(r rune) class {
 	return other
 }
 
-// first gives the class and the width of the first character of s, which is not empty.
+// first returns the class and the width of the first character of s, which must not be empty.
 func first(s string) (class, int) {
 	if c := s[0]; c < utf8.RuneSelf {
 		return asciiClass[c], 1
@@ -40,8 +40,8 @@ func first(s string) (class, int) {
 	return unicodeClass(r), width
 }
 
-// pieceLen is the length in bytes of the first match of GPT-2's pattern in s, which is not empty. The
-// pattern matches every character, so pieces follow each other without a gap.
+// pieceLen returns the length in bytes of the first match of GPT-2's pattern in s, which must not be empty.
+// The pattern matches every character, so there are no gaps between pieces.
 func pieceLen(s string) int {
 	if s[0] == '\'' {
 		if n := contraction(s); n > 0 {
@@ -67,7 +67,7 @@ func pieceLen(s string) int {
 	return n
 }
 
-// contraction is the length of one of 's 't 're 've 'm 'll 'd at the start of s, or 0.
+// contraction returns the length of one of 's 't 're 've 'm 'll 'd at the start of s, or 0.
 func contraction(s string) int {
 	if len(s) < 2 {
 		return 0
@@ -85,8 +85,8 @@ func contraction(s string) int {
 	return 0
 }
 
-// spaceLen is the length of \s+(?!\S)|\s+ at the start of s: the whole run of white space at the end of
-// the text; before something else all of the run but its last character, unless that is the only one.
+// spaceLen returns the length of \s+(?!\S)|\s+ at the start of s: the whole run of white space at the end of
+// the text; otherwise the run without its last character, unless that is the only one.
 func spaceLen(s string) int {
 	end, last := 0, 0
 	for end < len(s) {

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// EndOfTextText is the text of the token that GPT-2 puts between documents and that TransformerLens puts
-// before a prompt as its BOS.
+// EndOfTextText is the text of the token that GPT-2 puts between documents and that TransformerLens puts in
+// front of a prompt as its BOS.
 const EndOfTextText = "<|endoftext|>"
 
-// Tokenizer is a vocabulary with all that happens to a text on its way to token ids. It does not change after
-// it is made and may be used from several goroutines at once.
+// Tokenizer is a vocabulary and everything that happens to a text on its way to token ids. It is immutable
+// and safe for concurrent use.
 type Tokenizer struct {
 	source string
-	tokens []string // bytes by id; "" where an id is not used
+	tokens []string // bytes by id; "" if an id is not used
 
-	raw         addedSet // cut out of the text as it is
+	raw         addedSet // cut out of the original text
 	normalizers []step
 	normal      addedSet // cut out of the normalized text
 	cutters     []stage
@@ -27,41 +27,41 @@ type Tokenizer struct {
 	endOfText     int   // or noToken
 }
 
-// BOS says whether a text gets a token for its beginning.
+// BOS says whether a token that begins a text is put in front of it.
 type BOS uint8
 
 const (
-	// AutoBOS does what the tokenizer itself does, at the end of the text too.
+	// AutoBOS does what the tokenizer itself does, including at the end of the text.
 	AutoBOS BOS = iota
-	// WithBOS puts the BOS token in front; a tokenizer without one puts nothing there.
+	// WithBOS puts the BOS token in front, if the tokenizer has one.
 	WithBOS
-	// WithoutBOS puts nothing.
+	// WithoutBOS puts nothing in front.
 	WithoutBOS
 )
 
-// VocabSize is one more than the largest id.
+// VocabSize returns the largest id plus one.
 func (t *Tokenizer) VocabSize() int { return len(t.tokens) }
 
-// EndOfText is the id of "<|endoftext|>", or -1 where the vocabulary has no such token.
+// EndOfText returns the id of "<|endoftext|>", or -1 if the vocabulary has no such token.
 func (t *Tokenizer) EndOfText() int { return t.endOfText }
 
-// BOS is the id of the token for the beginning of a text, if the tokenizer has one, whether it adds it or
-// not.
+// BOS returns the id of the token for the beginning of a text, if the tokenizer has one, whether it adds it
+// or not.
 func (t *Tokenizer) BOS() (id int, ok bool) { return t.bos, t.bos != noToken }
 
-// AddsBOS tells whether [AutoBOS] puts the BOS token in front of a text.
+// AddsBOS reports whether [AutoBOS] puts the BOS token in front of a text.
 func (t *Tokenizer) AddsBOS() bool {
 	return t.bos != noToken && len(t.before) > 0 && t.before[0] == t.bos
 }
 
-// BeginsWithBOS tells whether a text begins with BOS already, spelt out in it. With one more in front it has
-// two.
+// BeginsWithBOS reports whether a text already begins with BOS, spelt out in it. With one more in front it
+// would have two.
 func (t *Tokenizer) BeginsWithBOS(text string) bool {
 	if t.bos == noToken {
 		return false
 	}
-	// The first token depends on what is after it, but not if it is an added one; others are found only by
-	// encoding.
+	// What follows the first token can change it, unless it is an added token. So if it is not, the text has
+	// to be encoded.
 	if start, _, token := t.raw.next(text, 0); token != nil && start == 0 {
 		return int(token.id) == t.bos
 	}
@@ -69,12 +69,12 @@ func (t *Tokenizer) BeginsWithBOS(text string) bool {
 	return err == nil && len(ids) > 0 && ids[0] == t.bos
 }
 
-// Source names what the vocabulary was read from: "vocab.json", "tokenizer.json", "GGUF metadata" or
+// Source says where the vocabulary was read from: "vocab.json", "tokenizer.json", "GGUF metadata" or
 // "embedded GPT-2".
 func (t *Tokenizer) Source() string { return t.source }
 
-// Token gives the bytes that id spells, a leading blank included, or "" for an id that the vocabulary
-// does not have. They need not be valid UTF-8: one character may be spread over several tokens.
+// Token returns the bytes that id spells, including a leading blank, or "" for an id that the vocabulary does
+// not have. They need not be valid UTF-8: one character may be spread over several tokens.
 func (t *Tokenizer) Token(id int) string {
 	if id < 0 || id >= len(t.tokens) {
 		return ""
@@ -82,7 +82,7 @@ func (t *Tokenizer) Token(id int) string {
 	return t.tokens[id]
 }
 
-// Decode gives the bytes that ids spell. Where nothing is normalized or put in front, it is the inverse of
+// Decode returns the bytes that ids spell. If nothing is normalized or put in front, it is the inverse of
 // [Tokenizer.Encode].
 func (t *Tokenizer) Decode(ids []int) string {
 	var b strings.Builder
@@ -92,7 +92,7 @@ func (t *Tokenizer) Decode(ids []int) string {
 	return b.String()
 }
 
-// EncodeBOS gives the token ids of text, with or without BOS. Its error is that of [Tokenizer.Encode].
+// EncodeBOS returns the token ids of text, with or without BOS. Its errors are those of [Tokenizer.Encode].
 func (t *Tokenizer) EncodeBOS(text string, bos BOS) ([]int, error) {
 	ids, err := t.Encode(text)
 	switch {
@@ -106,8 +106,9 @@ func (t *Tokenizer) EncodeBOS(text string, bos BOS) ([]int, error) {
 	return ids, nil
 }
 
-// Encode gives the token ids of text, and nothing around them. Special tokens that are spelt out in the text
-// are read as such. A node that makes far more bytes than the text has is an [ErrVocabulary].
+// Encode returns the token ids of text, without anything around them. Special tokens that are spelt out in
+// the text are read as such. If a node produces far more bytes than the text has, the error is
+// [ErrVocabulary].
 func (t *Tokenizer) Encode(text string) ([]int, error) {
 	e := encoder{Tokenizer: t, limit: newLimit(len(text), len(t.normalizers)+len(t.cutters))}
 	t.raw.cut(text, func(start, end int, token *addedToken) {
@@ -118,7 +119,7 @@ func (t *Tokenizer) Encode(text string) ([]int, error) {
 		e.normalized(text[start:end], start == 0)
 	})
 	if e.err != nil {
-		return nil, fmt.Errorf("tokenizer: %w", e.err)
+		return nil, fmt.Errorf("%w", e.err)
 	}
 	return e.ids, nil
 }
@@ -149,7 +150,7 @@ func (e *encoder) normalized(text string, first bool) {
 	})
 }
 
-// cut passes a piece through the cutters from the one with index i on, and the last pieces to the model.
+// cut passes a piece through the cutters from index i on, and the last pieces to the model.
 func (e *encoder) cut(i int, text string, first bool) {
 	if e.err != nil {
 		return

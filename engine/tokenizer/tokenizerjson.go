@@ -10,8 +10,8 @@ import (
 	"ducklens/engine/internal/jsonfault"
 )
 
-// readTokenizerJSON reads a tokenizer.json of Hugging Face's tokenizers. truncation and padding are passed
-// over: how much of a text is read is not for the tokenizer to say.
+// readTokenizerJSON reads a tokenizer.json of Hugging Face's tokenizers. It ignores truncation and padding:
+// how much of a text is read is not the tokenizer's decision.
 func readTokenizerJSON(fsys fs.FS, name string) (*builder, error) {
 	text, err := read(fsys, name)
 	if err != nil {
@@ -29,7 +29,8 @@ func parseTokenizerJSON(text string) (*builder, error) {
 		return nil, fault("not UTF-8")
 	}
 	s := &scanner{text: text}
-	b := newBuilder(len(text)/128, len(text)/64) // about as in Gemma's file, the largest; smaller ones grow
+	// About as in Gemma's file, the largest; for smaller files these grow.
+	b := newBuilder(len(text)/128, len(text)/64)
 	nodes := map[string]json.RawMessage{}
 	models := 0
 	err := s.object(func(key string) (err error) {
@@ -68,7 +69,7 @@ func parseTokenizerJSON(text string) (*builder, error) {
 	return b, nil
 }
 
-// readModel reads the model. Its merges wait for the vocabulary, if that comes after them.
+// readModel reads the model. If its merges come before the vocabulary, they wait for it.
 func (b *builder) readModel(s *scanner) error {
 	if s.next() != '{' {
 		return fault("the model is no object")
@@ -142,7 +143,7 @@ func (b *builder) readVocab(s *scanner) error {
 	})
 }
 
-// readMerges reads "a b" or, since tokenizers 0.20, ["a", "b"].
+// readMerges reads merges as "a b" or, since tokenizers 0.20, ["a", "b"].
 func (b *builder) readMerges(s *scanner) error {
 	n := 0
 	return s.array(func() (err error) {

@@ -5,17 +5,18 @@ import (
 	"unicode"
 )
 
-// Versions of Unicode differ within the reference: its regular expressions have the categories of Unicode 16,
-// its digits and lower case are those of 17, and its normal forms those of 9. Package unicode of Go 1.26 and
-// package norm have 15.0. The tables here are the differences, made from the versions' UnicodeData.txt.
+// The reference uses several versions of Unicode: its regular expressions have the categories of Unicode 16,
+// its digits and lower case are those of 17, and its normalization forms those of 9. Go 1.26's package
+// unicode and package norm have 15.0. The tables here are the differences, generated from each version's
+// UnicodeData.txt.
 
-// span of characters that have a general category.
+// runeSpan is a range of characters with a general category.
 type runeSpan struct {
 	first, last rune
 	category    string
 }
 
-// newer16 are the characters of Unicode 16.0 that 15.0 has not.
+// newer16 are the characters that Unicode 16.0 added to 15.0.
 var newer16 = []runeSpan{
 	{0x897, 0x897, "Mn"}, {0x1b4e, 0x1b4f, "Po"}, {0x1b7f, 0x1b7f, "Po"}, {0x1c89, 0x1c89, "Lu"},
 	{0x1c8a, 0x1c8a, "Ll"}, {0x2427, 0x2429, "So"}, {0x2ffc, 0x2fff, "So"}, {0x31e4, 0x31e5, "So"},
@@ -40,18 +41,19 @@ var newer16 = []runeSpan{
 	{0x1fae9, 0x1fae9, "So"}, {0x1fbcb, 0x1fbef, "So"}, {0x2ebf0, 0x2ee5d, "Lo"},
 }
 
-// newer17 are the numbers of Unicode 17.0 that 16.0 has not.
+// newer17 are the numbers that Unicode 17.0 added to 16.0.
 var newer17 = []runeSpan{
 	{0x11de0, 0x11de9, "Nd"}, {0x16ff4, 0x16ff6, "Nl"},
 }
 
-// newerScripts are characters of newer16 by script, for the scripts that patterns name; others are those of
-// 15.0.
+// newerScripts are the characters of newer16 by script, for the scripts that patterns name; the others are
+// those of 15.0.
 var newerScripts = []runeSpan{
-	{0x1c89, 0x1c8a, "Cyrillic"}, {0xa7cb, 0xa7cd, "Latin"}, {0xa7da, 0xa7dc, "Latin"}, {0x2ebf0, 0x2ee5d, "Han"},
+	{0x1c89, 0x1c8a, "Cyrillic"}, {0xa7cb, 0xa7cd, "Latin"}, {0xa7da, 0xa7dc, "Latin"},
+	{0x2ebf0, 0x2ee5d, "Han"},
 }
 
-// script gives the characters of a script.
+// script returns a function that reports whether a character belongs to a script.
 func script(name string, table *unicode.RangeTable) func(rune) bool {
 	return func(r rune) bool {
 		s, _ := find(newerScripts, r)
@@ -59,8 +61,8 @@ func script(name string, table *unicode.RangeTable) func(rune) bool {
 	}
 }
 
-// after9 are the characters that were assigned after Unicode 9.0 and that have a decomposition or a
-// combining class, up to Unicode 15.0.
+// after9 are the characters assigned after Unicode 9.0, up to 15.0, that have a decomposition or a combining
+// class.
 var after9 = []runeSpan{
 	{0x7fd, 0x7fd, ""}, {0x898, 0x89f, ""}, {0x8ca, 0x8d3, ""}, {0x9fe, 0x9fe, ""}, {0xc3c, 0xc3c, ""},
 	{0xd3b, 0xd3c, ""}, {0xeba, 0xeba, ""}, {0x1715, 0x1715, ""}, {0x1abf, 0x1ace, ""}, {0x1df6, 0x1dfa, ""},
@@ -75,15 +77,15 @@ var after9 = []runeSpan{
 	{0x1e2ec, 0x1e2ef, ""}, {0x1e4ec, 0x1e4ef, ""}, {0x1f16c, 0x1f16c, ""}, {0x1fbf0, 0x1fbf9, ""},
 }
 
-// newerLower are the lower cases of characters whose lower case Unicode 15.0 does not know, up to 17.0; those
-// of whole spans are this far from them.
+// newerLower are lower-case mappings that Unicode 15.0 does not have, up to 17.0. The lower case of each
+// character of a span is at that distance from it.
 var newerLower = []struct{ first, last, distance rune }{
 	{0x1c89, 0x1c89, 1}, {0xa7cb, 0xa7cb, 0x264 - 0xa7cb}, {0xa7cc, 0xa7cc, 1}, {0xa7ce, 0xa7ce, 1},
 	{0xa7d2, 0xa7d2, 1}, {0xa7d4, 0xa7d4, 1}, {0xa7da, 0xa7da, 1}, {0xa7dc, 0xa7dc, 0x19b - 0xa7dc},
 	{0x10d50, 0x10d65, 0x20}, {0x16ea0, 0x16eb8, 0x1b},
 }
 
-// find gives the span that has r.
+// find returns the span that contains r.
 func find(list []runeSpan, r rune) (runeSpan, bool) {
 	i, _ := slices.BinarySearchFunc(list, r, func(s runeSpan, r rune) int { return int(s.last - r) })
 	if i < len(list) && list[i].first <= r {
@@ -92,8 +94,8 @@ func find(list []runeSpan, r rune) (runeSpan, bool) {
 	return runeSpan{}, false
 }
 
-// category gives the characters of a general category, or of those that a single letter stands for, in
-// Unicode 16.
+// category returns a function that reports whether a character has a general category of Unicode 16, or one
+// of those that a single letter stands for.
 func category(name string) func(rune) bool {
 	table := unicode.Categories[name]
 	return func(r rune) bool {
@@ -122,7 +124,7 @@ func category(name string) func(rune) bool {
 
 var isLetter, isMark, isNumber, isDigit = category("L"), category("M"), category("N"), category("Nd")
 
-// isNumeric is the numbers of Unicode 17, as the pre-tokenizer Digits knows them.
+// isNumeric reports whether r is a number in Unicode 17, as the pre-tokenizer Digits defines it.
 func isNumeric(r rune) bool {
 	if isNumber(r) {
 		return true
@@ -131,7 +133,7 @@ func isNumeric(r rune) bool {
 	return newer
 }
 
-// toLower is the lower case of one character, in Unicode 17.
+// toLower returns the lower case of one character, in Unicode 17.
 func toLower(r rune) rune {
 	for _, s := range newerLower {
 		if s.first <= r && r <= s.last {
@@ -141,8 +143,8 @@ func toLower(r rune) rune {
 	return unicode.ToLower(r)
 }
 
-// inert tells whether the reference's normalizer does not know r, so that r stays as it is and no mark moves
-// past it.
+// inert reports whether the reference's normalizer does not know r, so that r stays as it is and no mark
+// moves past it.
 func inert(r rune) bool {
 	_, after := find(after9, r)
 	return after

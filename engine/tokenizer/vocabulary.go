@@ -7,20 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// ErrVocabulary: the files of a vocabulary are missing, damaged, contradict each other, or
-// describe a tokenizer that is not understood.
+// ErrVocabulary: the files of a vocabulary are missing, damaged or contradictory, or describe a tokenizer
+// that is not supported.
 var ErrVocabulary = errors.New("unusable vocabulary")
-
-// hinted is an error with advice for the user.
-type hinted struct {
-	error
-	hint string
-}
-
-func (e *hinted) Unwrap() error { return e.error }
-
-// Hint says what to do next.
-func (e *hinted) Hint() string { return e.hint }
 
 // Limits of a vocabulary. Gemma 3 has 262,145 tokens, 6,415 of them added, in a tokenizer.json of 33 MB.
 const (
@@ -35,15 +24,15 @@ func fault(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrVocabulary, fmt.Errorf(format, args...))
 }
 
-// builder collects the vocabulary of a tokenizer, spelt as in its files, and puts the tokenizer together.
+// builder collects the vocabulary of a tokenizer, spelt as in its files, and builds the tokenizer.
 type builder struct {
 	ids    map[string]uint32
-	spelt  []string // by id; "" where an id is not used
+	spelt  []string // by id; "" if an id is not used
 	pairs  *pairTable
 	ranks  uint32
 	buffer []byte
 
-	added   []addedToken // in order, each content once
+	added   []addedToken // in order, without repeated contents
 	addedAt map[string]int
 
 	unknownToken       string
@@ -52,7 +41,7 @@ type builder struct {
 	parts
 }
 
-// newBuilder makes room for so many tokens and merges.
+// newBuilder returns a builder with room for this many tokens and merges.
 func newBuilder(tokens, merges int) *builder {
 	return &builder{
 		ids: make(map[string]uint32, tokens), spelt: make([]string, 0, tokens),
@@ -60,8 +49,8 @@ func newBuilder(tokens, merges int) *builder {
 	}
 }
 
-// put enters a token of the model. Of several ids for a token the last one counts, as in every reader of
-// JSON; two tokens with one id are refused, because then only chance says which one an id stands for.
+// put adds a token of the model. If a token has several ids, the last one counts, as with every JSON parser.
+// Two tokens with the same id are an error, because it would be arbitrary which one the id stands for.
 func (b *builder) put(token string, id int) error {
 	switch {
 	case token == "":
@@ -82,7 +71,7 @@ func (b *builder) put(token string, id int) error {
 	return nil
 }
 
-// merge appends a merge; its rank is its place. A pair that was merged before gets the new rank, as in the
+// merge appends a merge; its rank is its position. If a pair is repeated it gets the new rank, as in the
 // reference.
 func (b *builder) merge(left, right string) error {
 	b.buffer = append(append(b.buffer[:0], left...), right...)
@@ -112,9 +101,9 @@ func (b *builder) mergeLine(line string) error {
 	return b.merge(left, right)
 }
 
-// add enters added tokens, by the rules of the reference: one that the vocabulary has keeps its id there, and
-// the others get the ids after the vocabulary, one by one, whatever their file says. The number of tokens
-// counts, so in a vocabulary with gaps such an id may be taken: the added token then wins. One call of the
+// add adds added tokens, by the rules of the reference: a token that the vocabulary has keeps its id, and the
+// others get consecutive ids after the vocabulary, whatever their file says. The first of these is the number
+// of tokens, so in a vocabulary with gaps such an id may be taken; the added token then wins. One call of the
 // reference is one call here.
 func (b *builder) add(tokens []addedToken) error {
 	next := len(b.ids)
@@ -128,7 +117,7 @@ func (b *builder) add(tokens []addedToken) error {
 		if !utf8.ValidString(t.Content) || len(t.Content) > maxTokenBytes {
 			return fault("added token %.80q, want UTF-8 of at most %d bytes", t.Content, maxTokenBytes)
 		}
-		if at, twice := b.addedAt[t.Content]; twice { // with other flags, perhaps: the last ones count
+		if at, twice := b.addedAt[t.Content]; twice { // perhaps with other flags: the last ones count
 			t.id = b.added[at].id
 			b.added[at] = t
 			continue
@@ -173,7 +162,7 @@ func (b *builder) grow(id int) error {
 	return nil
 }
 
-// id finds a token, added or not.
+// id returns the id of a token, added or not.
 func (b *builder) id(token string) int {
 	if at, ok := b.addedAt[token]; ok {
 		return int(b.added[at].id)
@@ -184,7 +173,7 @@ func (b *builder) id(token string) int {
 	return noToken
 }
 
-// finish puts the tokenizer together.
+// finish builds the tokenizer.
 func (b *builder) finish(source string) (*Tokenizer, error) {
 	tokens, err := b.tokenBytes()
 	if err != nil {
@@ -227,7 +216,7 @@ func (b *builder) finish(source string) (*Tokenizer, error) {
 	return t, nil
 }
 
-// finishModel makes the tables of the model.
+// finishModel builds the tables of the model.
 func (b *builder) finishModel(m *model) {
 	m.pairs, m.unknown, m.fuse = b.pairs, noToken, b.fuse
 	if id, ok := b.ids[b.unknownToken]; ok {
@@ -235,7 +224,7 @@ func (b *builder) finishModel(m *model) {
 	}
 	if n := len(b.cutters); n > 0 {
 		if last, ok := b.cutters[n-1].cutter.(*byteLevelCutter); ok {
-			last.spell, m.byBytes = false, true // the model reads the bytes themselves
+			last.spell, m.byBytes = false, true // the model reads the bytes itself
 		}
 	}
 	for c := range m.ofByte {
@@ -246,7 +235,8 @@ func (b *builder) finishModel(m *model) {
 	}
 	m.ofRune = map[rune]int32{}
 	for token, id := range b.ids {
-		if r, width := utf8.DecodeRuneInString(token); width == len(token) && r >= utf8.RuneSelf && !m.byBytes {
+		if r, width := utf8.DecodeRuneInString(token); width == len(token) && r >= utf8.RuneSelf &&
+			!m.byBytes {
 			m.ofRune[r] = int32(id)
 		}
 	}
@@ -275,7 +265,8 @@ func (b *builder) token(spelt string) int32 {
 	return noToken
 }
 
-// tokenBytes gives the bytes of every token, in one piece of memory: the texts of the files are then free.
+// tokenBytes returns the bytes of every token, in one piece of memory, so that the texts of the files can be
+// freed.
 func (b *builder) tokenBytes() ([]string, error) {
 	var all strings.Builder
 	bytes := 0

@@ -13,26 +13,27 @@ import (
 	"ducklens/schema"
 )
 
-// Documents are texts without positions: those of files, in their order. A file is JSONL, CSV, TSV or Parquet by its ending,
-// with a column text, or else plain text, in which a line is a document.
+// Documents reads texts without positions from files, in order. The name of a file says whether it is JSONL,
+// CSV, TSV or Parquet, which must have a column text; any other file is plain text, with one document a line.
 type Documents struct {
 	Paths []string
-	Whole bool // a file of plain text is one document
+	Whole bool // each file of plain text is one document
 
 	skipped int // in the last pass
 }
 
-// recordEndings are those of files that hold records.
+// recordEndings are the endings of files of records.
 var recordEndings = []string{".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"}
 
-// holdsRecords tells whether a file holds records, by its name.
+// holdsRecords reports whether a file holds records, by its name.
 func holdsRecords(path string) bool {
 	return slices.Contains(recordEndings, strings.ToLower(filepath.Ext(path)))
 }
 
-// Prompts gives the documents. The column id names a document; without it, its number in its file does, counted from 1, with the
-// file's name before it where there are several files. All other columns are kept with it ([schema.Prompt.Fields]). Documents
-// without anything in them are passed over, and count all the same. Errors are those of [File].
+// Prompts yields the documents. A document is named by the column id or, without one, by its number in the
+// file, counted from 1 and preceded by the file's name if there are several files. All other columns are kept
+// with the document ([schema.Prompt.Fields]). Empty documents are skipped, but counted. Errors are those of
+// [File].
 func (d *Documents) Prompts(ctx context.Context) iter.Seq2[schema.Prompt, error] {
 	return func(yield func(schema.Prompt, error) bool) {
 		d.skipped = 0
@@ -74,7 +75,7 @@ func (d *Documents) Prompts(ctx context.Context) iter.Seq2[schema.Prompt, error]
 	}
 }
 
-// Notices says, in a sentence each, what the last pass has left out.
+// Notices lists what the last pass has left out, one sentence each.
 func (d *Documents) Notices() []string {
 	if d.skipped == 0 {
 		return nil
@@ -86,11 +87,12 @@ func (d *Documents) Notices() []string {
 	return []string{fmt.Sprintf("%d empty %s left out", d.skipped, what)}
 }
 
-// read hands the records or lines of a file to each.
+// read passes the records or lines of a file to each.
 func (d *Documents) read(ctx context.Context, path string, each func(row) bool) error {
 	if holdsRecords(path) {
 		if d.Whole {
-			return badFile("it holds records by its name, and a whole file is one document of plain text").advise("give it without --whole")
+			return badFile("it holds records by its name, and a whole file is one document of plain text").
+				advise("give it without --whole")
 		}
 		return readFile(ctx, path, each)
 	}
@@ -109,7 +111,8 @@ func (d *Documents) read(ctx context.Context, path string, each func(row) bool) 
 			return bare(err)
 		}
 		if len(whole) > maxRecord {
-			return badFile("more than %d MiB, want at most so much in one document", maxRecord>>20).advise("cut it into several files, or give it without --whole: then a line is a document")
+			return badFile("more than %d MiB, want at most so much in one document", maxRecord>>20).
+				advise("cut it into several files, or give it without --whole: then a line is a document")
 		}
 		r, fault := plainText(whole)
 		if fault != nil {
@@ -139,7 +142,7 @@ func (d *Documents) read(ctx context.Context, path string, each func(row) bool) 
 	}
 }
 
-// plainText makes a record of a text.
+// plainText returns a record with one text.
 func plainText(text []byte) (row, *fault) {
 	if at := notUTF8(text); at >= 0 {
 		return row{}, badByte(text[at])
@@ -150,13 +153,13 @@ func plainText(text []byte) (row, *fault) {
 	return row{fields: schema.Fields{{Name: "text", Value: quote(string(text))}}}, nil
 }
 
-// document makes a document of a record, with a name for one that has none.
+// document turns a record into a document. name is used if the record has none.
 func (r row) document(name string) (p schema.Prompt, f *fault) {
 	var text, id value
 	for _, field := range r.fields {
 		switch field.Name {
 		case "text":
-			// Without types, a document may look like a number.
+			// In a file without types, a document may look like a number.
 			if text = parseValue(field.Value, false); r.untyped && !text.absent() && !text.isText {
 				text = value{json: quote(field.Value), text: field.Value, isText: true}
 			}
@@ -169,7 +172,8 @@ func (r row) document(name string) (p schema.Prompt, f *fault) {
 	if text.json == "" {
 		return p, r.withoutText(p.Fields)
 	}
-	if f := checkOwn(map[string]value{"text": text, "query": {json: "null"}, "key": {json: "null"}, "baseline": {json: "null"}}, p.Fields); f != nil {
+	if f := checkOwn(map[string]value{"text": text, "query": {json: "null"}, "key": {json: "null"},
+		"baseline": {json: "null"}}, p.Fields); f != nil {
 		return p, f
 	}
 	if p.Text, f = text.word("text"); f != nil {
@@ -184,10 +188,11 @@ func (r row) document(name string) (p schema.Prompt, f *fault) {
 	return p, nil
 }
 
-// withoutText is the fault of a record that has no text.
+// withoutText returns the error for a record without text.
 func (r row) withoutText(own schema.Fields) *fault {
 	if other := lookalike("text", own); other != "" {
 		return badRecord("%s is not text: upper and lower case count", clipped(other)).advise("write text")
 	}
-	return badRecord("it has no text").advise(`a record of texts has text and, if you like, id: {"id": "a1", "text": "The cat sat on the mat."}`)
+	return badRecord("it has no text").
+		advise(`a record of texts has text and, if you like, id: {"id": "a1", "text": "The cat sat on the mat."}`)
 }

@@ -15,7 +15,7 @@ import (
 	"ducklens/schema"
 )
 
-// textFile writes a file of a name.
+// textFile writes a file with the given name in a new folder.
 func textFile(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -25,7 +25,7 @@ func textFile(t *testing.T, name, content string) string {
 	return path
 }
 
-// documents reads all documents, or the error.
+// documents returns all documents, or the error.
 func documents(t *testing.T, d *prompts.Documents) (list []schema.Prompt, err error) {
 	t.Helper()
 	for p, err := range d.Prompts(t.Context()) {
@@ -37,7 +37,8 @@ func documents(t *testing.T, d *prompts.Documents) (list []schema.Prompt, err er
 	return list, nil
 }
 
-// Each form of a file gives the same documents: ids or numbers, fields, and nothing for what is empty.
+// TestDocuments checks that each format gives the same documents, with ids or numbers and with fields, and
+// skips empty ones.
 func TestDocuments(t *testing.T) {
 	t.Parallel()
 	parquet := filepath.Join(t.TempDir(), "a.parquet")
@@ -70,7 +71,7 @@ func TestDocuments(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := &prompts.Documents{Paths: []string{c.path}, Whole: c.whole}
-			for range 2 { // they can be asked for again
+			for range 2 { // the second pass gives the same
 				got, err := documents(t, d)
 				if err != nil {
 					t.Fatal(err)
@@ -87,7 +88,7 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// Documents of several files are told apart by the names of the files.
+// TestDocumentsOfSeveralFiles checks that the names of documents begin with the names of their files.
 func TestDocumentsOfSeveralFiles(t *testing.T) {
 	t.Parallel()
 	d := &prompts.Documents{Paths: []string{textFile(t, "a.txt", "x\ny"), textFile(t, "b.jsonl", `{"text": "z"}`+"\n"+`{"text": "w", "id": "named"}`)}}
@@ -104,7 +105,7 @@ func TestDocumentsOfSeveralFiles(t *testing.T) {
 	}
 }
 
-// What is no text is refused with what it is and where.
+// TestHostileDocuments checks that files that are not text are refused, with the reason and the place.
 func TestHostileDocuments(t *testing.T) {
 	t.Parallel()
 	fifo := filepath.Join(t.TempDir(), "pipe.txt")
@@ -119,7 +120,7 @@ func TestHostileDocuments(t *testing.T) {
 		kind  error
 	}{
 		"pipe":            {fifo, false, "it is a pipe, want a regular file", prompts.ErrFormat},
-		"folder":          {t.TempDir(), false, "it is a folder, want a regular file", prompts.ErrFormat},
+		"folder":          {t.TempDir(), false, "it is a folder, want a file", prompts.ErrFormat},
 		"missing":         {filepath.Join(t.TempDir(), "x.txt"), false, "no such file", os.ErrNotExist},
 		"zero byte":       {textFile(t, "a.txt", "ab\nc\x00d"), false, "line 2: a zero byte", prompts.ErrFormat},
 		"not UTF-8":       {textFile(t, "a.txt", "ab\nc\xe4d"), false, "line 2: the byte 0xE4 is not UTF-8", prompts.ErrFormat},

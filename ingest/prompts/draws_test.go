@@ -12,7 +12,7 @@ import (
 	"ducklens/ingest/prompts"
 )
 
-// take gives the first n draws.
+// take returns the first n draws.
 func take(d *prompts.Draws, n int) (names, tokens []int) {
 	for range n {
 		name, token := d.Next()
@@ -21,8 +21,9 @@ func take(d *prompts.Draws, n int) (names, tokens []int) {
 	return names, tokens
 }
 
-// The numbers are the first of seeds 0 and 29 of the published random vectors (SERI-MATS-2023-Streamlit-pages, figure
-// Q6), which NumPy 1.24 and PyTorch 1.13 draw from 109 names and 50257 tokens.
+// TestDraws expects the first draws for seeds 0 and 29 of the published random vectors
+// (SERI-MATS-2023-Streamlit-pages, figure Q6), which NumPy 1.24 and PyTorch 1.13 draw from 109 names and
+// 50257 tokens.
 func TestDraws(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -36,7 +37,7 @@ func TestDraws(t *testing.T) {
 		if !slices.Equal(names, c.names) || !slices.Equal(tokens, c.tokens) {
 			t.Errorf("seed %d: names %v, tokens %v, want %v, %v", c.seed, names, tokens, c.names, c.tokens)
 		}
-		// The two generators do not touch each other, and seeds count modulo 2^32.
+		// The two generators are independent, and seeds count modulo 2^32.
 		if _, got := take(prompts.NewDraws(c.seed+1<<32, 3, 50257), len(c.tokens)); !slices.Equal(got, c.tokens) {
 			t.Errorf("seed %d: tokens %v with 3 names, want %v", c.seed, got, c.tokens)
 		}
@@ -59,7 +60,7 @@ func TestDraws(t *testing.T) {
 	}
 }
 
-// TestReferenceDraws compares every published draw.
+// TestReferenceDraws compares all published draws.
 func TestReferenceDraws(t *testing.T) {
 	t.Parallel()
 	templates, err := prompts.ReadTemplates(reference(t, "goldens", "prompts", "lists.json"))
@@ -72,7 +73,7 @@ func TestReferenceDraws(t *testing.T) {
 	}
 	defer f.Close()
 	r := csv.NewReader(f)
-	if _, err := r.Read(); err != nil { // seed, index, name, token
+	if _, err := r.Read(); err != nil { // header: seed, index, name, token
 		t.Fatal(err)
 	}
 	var draws *prompts.Draws

@@ -1,6 +1,6 @@
 package prompts
 
-// PyRandom makes the CPython layer visible to the tests.
+// PyRandom exports pyRandom.
 type PyRandom = pyRandom
 
 var NewPyRandom = newPyRandom

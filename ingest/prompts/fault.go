@@ -6,13 +6,13 @@ import (
 	"strconv"
 )
 
-// fault is an error about what a file holds, in the words of its author.
+// fault is an error about the content of a file, in terms of the file format.
 type fault struct {
 	kind  error  // ErrFormat, ErrRecord, ...
-	at    string // where in the file, such as "line 3, column 14"; "" is the file as a whole
+	at    string // place in the file, such as "line 3, column 14"; "": the whole file
 	words string
 	hint  string
-	cause error // an error of a library, whose words are not shown; may be nil
+	cause error // the error of a library, whose text is not shown; may be nil
 }
 
 func (f *fault) Error() string {
@@ -29,7 +29,7 @@ func (f *fault) Unwrap() []error {
 	return []error{f.kind, f.cause}
 }
 
-// Hint is advice for the user, or "".
+// Hint returns advice for the user, or "".
 func (f *fault) Hint() string { return f.hint }
 
 func (f *fault) advise(hint string) *fault  { f.hint = hint; return f }
@@ -43,7 +43,7 @@ func badRecord(format string, args ...any) *fault {
 	return &fault{kind: ErrRecord, words: fmt.Sprintf(format, args...)}
 }
 
-// placed says of an error of reading where it was met, unless it says so itself.
+// placed adds the place to a fault that has none.
 func placed(err error, at string) error {
 	var f *fault
 	if errors.As(err, &f) && f.at == "" {
@@ -52,12 +52,12 @@ func placed(err error, at string) error {
 	return bare(err)
 }
 
-// elsewhere is an error for which the file that was read is not to blame.
+// elsewhere is an error that is not about the file that was being read.
 type elsewhere struct{ error }
 
 func (e elsewhere) Unwrap() error { return e.error }
 
-// aboutFile names the file that an error is about.
+// aboutFile adds the name of the file to an error about it.
 func aboutFile(what, path string, err error) error {
 	if errors.As(err, &elsewhere{}) {
 		return err
@@ -65,7 +65,7 @@ func aboutFile(what, path string, err error) error {
 	return fmt.Errorf("%s %s: %w", what, path, err)
 }
 
-// clip shortens what an error quotes.
+// clip shortens a text for an error.
 func clip(s string) string {
 	const most = 40
 	if r := []rune(s); len(r) > most {
@@ -74,5 +74,5 @@ func clip(s string) string {
 	return s
 }
 
-// clipped is clip in quotes, for text.
+// clipped is clip with quotes.
 func clipped(s string) string { return strconv.Quote(clip(s)) }

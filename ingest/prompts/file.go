@@ -15,20 +15,20 @@ import (
 // ErrRecord is wrapped by every error about one record of a prompt file.
 var ErrRecord = errors.New("not a usable prompt")
 
-// ErrFormat is wrapped by the error for a file that cannot be read as what it is given for.
+// ErrFormat is wrapped by the error for a file that is not of the format that its name says.
 var ErrFormat = errors.New("not a file of this kind")
 
-// Bounds of a record: how long it may be in the file, in bytes of UTF-8, and how much of it may be fields of
-// its author's own. A record beyond them is refused, not cut.
+// Bounds of a record: its size in bytes of UTF-8, and the size of its fields that are not reserved. A larger
+// record is refused, not cut.
 const (
 	maxRecord      = 16 << 20
 	maxFieldsBytes = 1 << 20
 	maxFields      = 1000
 )
 
-// File reads finished prompts from a .jsonl (.ndjson), .csv, .tsv or .parquet file; see the package comment
-// for what a record has. Memory stays bounded whatever the file's size. Errors say where in the file they
-// are, and have a Hint where there is advice.
+// File reads finished prompts from a .jsonl (.ndjson), .csv, .tsv or .parquet file; the package comment
+// describes the records. Memory stays bounded whatever the file's size. Errors name the place in the file,
+// and have a Hint method if there is advice.
 func File(ctx context.Context, path string) iter.Seq2[schema.Prompt, error] {
 	return func(yield func(schema.Prompt, error) bool) {
 		var fault error
@@ -48,7 +48,7 @@ func File(ctx context.Context, path string) iter.Seq2[schema.Prompt, error] {
 	}
 }
 
-// readFile hands the records of a file to each until it returns false.
+// readFile passes the records of a file to each until it returns false.
 func readFile(ctx context.Context, path string, each func(row) bool) error {
 	f, err := openFile(path)
 	if err != nil {
@@ -72,7 +72,8 @@ func readFile(ctx context.Context, path string, each func(row) bool) error {
 	case ".parquet":
 		err = readParquet(ctx, path, next)
 	default:
-		err = badFile("not a prompt file by its name, which ends in %q, want .jsonl, .ndjson, .csv, .tsv or .parquet", ending).
+		err = badFile("not a prompt file by its name, which ends in %q, want .jsonl, .ndjson, .csv, "+
+			".tsv or .parquet", ending).
 			advise("a .jsonl file has one JSON object a line, such as " + exampleRecord)
 	}
 	if cancelled {
@@ -81,18 +82,22 @@ func readFile(ctx context.Context, path string, each func(row) bool) error {
 	return err
 }
 
-// exampleRecord is what a hint shows.
+// exampleRecord is shown in hints.
 const exampleRecord = `{"text": "The cat sat on the mat", "query": -1, "key": "cat", "baseline": "mat"}`
 
-// openFile opens a regular file. Anything else is refused unopened: to open a pipe would wait for its writer.
+// openFile opens a regular file. Other files are refused without opening them, because opening a pipe would
+// wait for its writer.
 func openFile(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, bare(err)
 	}
+	if info.IsDir() {
+		return nil, badFile("it is a folder, want a file")
+	}
 	if !info.Mode().IsRegular() {
 		return nil, badFile("it is %s, want a regular file", kindOfFile(info.Mode())).
-			advise("write what it gives to a file first: it is read more than once")
+			advise("write its contents to a file first: it is read more than once")
 	}
 	f, err := os.Open(path)
 	return f, bare(err)
@@ -112,7 +117,7 @@ func kindOfFile(m fs.FileMode) string {
 	return "something else"
 }
 
-// bare takes the path out of an error of package os, for an error that names the file already.
+// bare removes the path from an error of package os, for errors that already name the file.
 func bare(err error) error {
 	var e *fs.PathError
 	if errors.As(err, &e) {

@@ -23,7 +23,7 @@ import (
 	"ducklens/schema"
 )
 
-// read collects the prompts of a file and the error that ended it.
+// read returns the prompts of a file and the error that ended it.
 func read(t *testing.T, path string) ([]schema.Prompt, error) {
 	t.Helper()
 	var list []schema.Prompt
@@ -36,7 +36,7 @@ func read(t *testing.T, path string) ([]schema.Prompt, error) {
 	return list, nil
 }
 
-// write makes a file of the given name in a new folder.
+// write writes a file with the given name in a new folder.
 func write(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -49,7 +49,7 @@ func write(t *testing.T, name, content string) string {
 	return path
 }
 
-// writeParquet makes a Parquet file of a query.
+// writeParquet writes the result of a query to a Parquet file.
 func writeParquet(t *testing.T, query string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "prompts.parquet")
@@ -64,7 +64,7 @@ func writeParquet(t *testing.T, query string) string {
 	return path
 }
 
-// utf16Text encodes a text.
+// utf16Text encodes a text as UTF-16.
 func utf16Text(order binary.AppendByteOrder, text string) string {
 	var b []byte
 	for _, unit := range utf16.Encode([]rune(text)) {
@@ -73,7 +73,7 @@ func utf16Text(order binary.AppendByteOrder, text string) string {
 	return string(b)
 }
 
-// threePrompts is what the good files below hold.
+// threePrompts is the content of the valid files below.
 var threePrompts = []schema.Prompt{
 	{Text: "The cat, said Tom, sat", Query: schema.AtIndex(-1), Key: schema.AtWord("cat"), Baseline: schema.AtWord("Tom")},
 	{Text: `He said "no" to 12`, Query: schema.AtWord("to"), Key: schema.AtIndex(1), Template: "t1", Order: "ABBA"},
@@ -109,7 +109,7 @@ Ann met Bo. Bo waved to Ann,,,,Ann,Bo,,,
 		"no final newline":                       write(t, "p.csv", strings.TrimSuffix(table, "\n")),
 		"spaces in the header, empty rows":       write(t, "p.csv", strings.Replace(table, "text,query", "text , query", 1)+",,,,,,,,\n \n"),
 		"semicolons":                             write(t, "p.csv", "text;query;key;baseline;IO;S;template;order\nThe cat, said Tom, sat;-1;cat;Tom;;;;\n;;;;;;;\n\"He said \"\"no\"\" to 12\";to;1;;;;t1;ABBA\nAnn met Bo. Bo waved to Ann;;;;Ann;Bo;;\n"),
-		// Names that DuckDB's readers would take for patterns, quotes or partitions.
+		// DuckDB's readers would interpret these names as patterns, quotes or partitions.
 		"awkward name": write(t, filepath.Join("text=wrong", "it's [1] * ? 100%.jsonl"), jsonl),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestParquet(t *testing.T) {
 	}
 }
 
-// inTheirWords fails for an error that speaks of what its reader has not written: Go, SQL, or a library.
+// inTheirWords fails if an error mentions Go, SQL or a library, which the author of the file has not used.
 func inTheirWords(t *testing.T, err error, path string) {
 	t.Helper()
 	if strings.Count(err.Error(), path) != 1 {
@@ -268,7 +268,7 @@ func TestFileErrors(t *testing.T) {
 	}
 }
 
-// TestFileEmpty: a file with no records has no prompts, and that is not this package's error.
+// TestFileEmpty checks that a file without records has no prompts and is no error of this package.
 func TestFileEmpty(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{"p.jsonl": "", "q.jsonl": "\n\n", "p.csv": "text,query,key\n"} {
@@ -279,7 +279,7 @@ func TestFileEmpty(t *testing.T) {
 	}
 }
 
-// TestFilePages reads more records than are handed on at a time, twice, and stops early.
+// TestFilePages reads more records than fit a page, twice, and stops early.
 func TestFilePages(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{255, 256, 257, 1000} {
@@ -330,8 +330,8 @@ func TestFileCancelled(t *testing.T) {
 	}
 }
 
-// Fields of their own stay with the prompt: in the order of the file, numbers as they are written, and
-// nothing left out.
+// TestFields checks that the author's fields stay with the prompt, all of them, in the order of the file, and
+// with numbers as they are written.
 func TestFields(t *testing.T) {
 	t.Parallel()
 	parquet := `SELECT 3 AS "S1", 'A b' AS text, -1::DOUBLE AS query, 'A' AS key, 's' AS s, 1.5 AS f, {'a': [1, NULL]} AS "nested one", true AS b,
@@ -366,7 +366,7 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// A name that DuckDB would take for a pattern, a quote or a partition is a name.
+// TestParquetAwkwardName reads files whose names DuckDB would interpret as patterns, quotes or partitions.
 func TestParquetAwkwardName(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(writeParquet(t, `SELECT 'A b' AS text, -1 AS query, 'A' AS key`))
@@ -379,7 +379,7 @@ func TestParquetAwkwardName(t *testing.T) {
 	}
 }
 
-// Names of columns differ by letter case, in every format.
+// TestLetterCase checks that names of columns may differ only in case, in every format.
 func TestLetterCase(t *testing.T) {
 	t.Parallel()
 	want := schema.Prompt{Text: "A b", Query: schema.AtIndex(-1), Key: schema.AtWord("A").First(), Baseline: schema.AtWord("b").First(),
@@ -396,15 +396,15 @@ func TestLetterCase(t *testing.T) {
 	}
 }
 
-// letterCaseParquet makes a Parquet file whose columns differ by letter case. DuckDB cannot, so two names are
-// changed in the file.
+// letterCaseParquet writes a Parquet file with columns that differ only in case. DuckDB cannot write one, so
+// two names are replaced in its bytes.
 func letterCaseParquet(t *testing.T) string {
 	t.Helper()
 	data, err := os.ReadFile(writeParquet(t, `SELECT 'A b' AS text, 'b' AS "S", 'x' AS z, 1 AS jo, 'A' AS "IO"`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Parquet writes a name as its length and its bytes.
+	// Parquet stores a name as its length and its bytes.
 	data = bytes.ReplaceAll(data, []byte("\x01z"), []byte("\x01s"))
 	data = bytes.ReplaceAll(data, []byte("\x02jo"), []byte("\x02io"))
 	return write(t, "p.parquet", string(data))
@@ -433,7 +433,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// Whole numbers are positions however they are written.
+// TestWholeNumbers checks that whole numbers are positions in any notation.
 func TestWholeNumbers(t *testing.T) {
 	t.Parallel()
 	for name, path := range map[string]string{
@@ -447,7 +447,7 @@ func TestWholeNumbers(t *testing.T) {
 			t.Errorf("%s: error %v, prompts (-want +got):\n%s", name, err, diff)
 		}
 	}
-	// A missing number among floats.
+	// pandas writes integers as floats in a column with missing numbers.
 	for name, path := range map[string]string{
 		"JSONL":   write(t, "p.jsonl", `{"text": "A b", "query": 2.0, "key": 1.0, "baseline": NaN}`),
 		"Parquet": writeParquet(t, `SELECT 'A b' AS text, 2::DOUBLE AS query, 1::DOUBLE AS key, 'NaN'::DOUBLE AS baseline`),
@@ -459,7 +459,7 @@ func TestWholeNumbers(t *testing.T) {
 	}
 }
 
-// Fields of their own, records and lists have bounds, and are refused beyond them.
+// TestFileBounds checks that fields, records and lists beyond their bounds are refused.
 func TestFileBounds(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("y", 1<<20)
@@ -489,7 +489,7 @@ func TestFileBounds(t *testing.T) {
 	}
 }
 
-// What is no regular file is refused at once: to open a pipe would wait for ever.
+// TestNotAFile checks that irregular files are refused at once; opening a pipe would wait for ever.
 func TestNotAFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -510,7 +510,8 @@ func TestNotAFile(t *testing.T) {
 	}
 }
 
-// A temporary folder that is missing is not the prompt file's fault, and only Parquet needs one.
+// TestNoTemporaryFolder checks that a missing temporary folder is not reported as a fault of the prompt file,
+// and that only Parquet needs one.
 func TestNoTemporaryFolder(t *testing.T) {
 	parquet := writeParquet(t, `SELECT 'a b' AS text, 1 AS query, 0 AS key`)
 	lines := write(t, "p.jsonl", `{"text": "a b", "query": 1, "key": 0}`)
@@ -525,7 +526,7 @@ func TestNoTemporaryFolder(t *testing.T) {
 	}
 }
 
-// TestReportedFiles reads the files of other programs that public bug reports speak of.
+// TestReportedFiles reads files of other programs from public bug reports.
 func TestReportedFiles(t *testing.T) {
 	t.Parallel()
 	const text = " the war said he the war"
@@ -551,7 +552,8 @@ func TestReportedFiles(t *testing.T) {
 	}
 }
 
-// FuzzFile: a file is refused in its author's words, or gives prompts whose fields are JSON.
+// FuzzFile checks that a file either is refused with an error in its author's terms or gives prompts whose
+// fields are JSON.
 func FuzzFile(f *testing.F) {
 	endings := []string{"p.jsonl", "p.csv", "p.tsv"}
 	f.Add(uint8(0), []byte(`{"text": "a \ud83d\ude00 b", "query": -1.0, "key": "Mary#2", "x": [NaN, {"y": 1}]}`+"\r\n"))
@@ -623,7 +625,7 @@ func BenchmarkFile(b *testing.B) {
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "prompts/s")
 }
 
-// An error about a file names it once.
+// TestErrorsNameTheFileOnce checks that an error about a file names it exactly once.
 func TestErrorsNameTheFileOnce(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "missing.jsonl")

@@ -15,10 +15,10 @@ import (
 	"ducklens/schema"
 )
 
-// maxDepth bounds how deep lists and objects lie within each other.
+// maxDepth bounds the nesting of lists and objects.
 const maxDepth = 100
 
-// readLines reads JSONL: one object a line. Blank lines are passed over.
+// readLines reads JSONL: one object a line. It skips blank lines.
 func readLines(file io.Reader, each func(row) bool) error {
 	text, err := decode(file)
 	if err != nil {
@@ -48,9 +48,9 @@ func readLines(file io.Reader, each func(row) bool) error {
 	}
 }
 
-// parseObject reads a JSON object, its members in their order and their values on one line. Where it finds a
-// fault it gives the offset of it, or -1. What Python's json and pandas write beyond JSON is read as well:
-// NaN, their word for a missing value, as null, and Infinity as a string, which SQL can make a number again.
+// parseObject reads a JSON object. It returns the members in order, with their values on one line; or a fault
+// and its offset, or -1. It accepts what Python's json and pandas write beyond JSON: NaN, their missing
+// value, becomes null, and Infinity becomes a string, which SQL can cast to a number.
 func parseObject(data []byte) (fields schema.Fields, offset int, f *fault) {
 	if at := notUTF8(data); at >= 0 {
 		return nil, at, badByte(data[at])
@@ -60,21 +60,23 @@ func parseObject(data []byte) (fields schema.Fields, offset int, f *fault) {
 		text = standard(data)
 	}
 	if at, f := checkJSON(text); f != nil {
-		// standard moves what comes after a word of Python's.
+		// standard moves everything after a replaced word: map the offset back.
 		return nil, sort.Search(len(data), func(n int) bool { return len(standard(data[:n])) >= at }), f
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	if start, err := d.Token(); err != nil || start != json.Delim('{') {
-		return nil, -1, badFile("%s, want a JSON object", describe(strings.TrimSpace(string(text)))).advise(adviceJSONL)
+		return nil, -1, badFile("%s, want a JSON object", describe(strings.TrimSpace(string(text)))).
+			advise(adviceJSONL)
 	}
 	for d.More() {
 		field, err := member(d)
 		if err != nil {
-			return nil, -1, badFile("not JSON").because(err) // cannot be: it has been checked
+			return nil, -1, badFile("not JSON").because(err) // impossible after checkJSON
 		}
 		field.Name = columnName(field.Name, len(fields))
 		if slices.ContainsFunc(fields, func(f schema.Field) bool { return f.Name == field.Name }) {
-			return nil, -1, badFile("%s is there twice", clipped(field.Name)).advise("give one of the two another name")
+			return nil, -1, badFile("%s is there twice", clipped(field.Name)).
+				advise("give one of the two another name")
 		}
 		if fields = append(fields, field); len(fields) > maxFields {
 			return nil, -1, badFile("more than %d fields", maxFields)
@@ -95,12 +97,14 @@ func member(d *json.Decoder) (schema.Field, error) {
 	}
 	var flat bytes.Buffer
 	err = json.Compact(&flat, value)
-	return schema.Field{Name: name.(string), Value: flat.String()}, err // a name is a string in all that Token takes
+	// Token returns the name of a member as a string.
+	return schema.Field{Name: name.(string), Value: flat.String()}, err
 }
 
-const adviceJSONL = "a .jsonl file has one JSON object a line; pandas writes it with to_json(path, orient='records', lines=True)"
+const adviceJSONL = "a .jsonl file has one JSON object a line; pandas writes it with to_json(path, " +
+	"orient='records', lines=True)"
 
-// checkJSON finds what is not JSON, or is more than a reader should be given.
+// checkJSON finds syntax errors and values beyond the bounds.
 func checkJSON(text []byte) (offset int, f *fault) {
 	var value json.RawMessage
 	err := json.Unmarshal(text, &value)
@@ -115,12 +119,14 @@ func checkJSON(text []byte) (offset int, f *fault) {
 		if len(rest) == 0 || strings.Contains(err.Error(), "unexpected end") {
 			return len(text), badFile("the JSON ends too early").advise(adviceJSONL).because(err)
 		}
-		return at, badFile("not JSON: %s does not belong here", clipped(firstWord(rest))).advise(adviceJSONL).because(err)
+		return at, badFile("not JSON: %s does not belong here", clipped(firstWord(rest))).advise(adviceJSONL).
+			because(err)
 	case err != nil:
 		return 0, badFile("not JSON").advise(adviceJSONL).because(err)
 	}
 	if at := loneSurrogate(text); at >= 0 {
-		return at, badFile("%s is half of a surrogate pair without the other half, which is no character", text[at:at+6])
+		return at, badFile("%s is half of a surrogate pair without the other half, which is no character",
+			text[at:at+6])
 	}
 	depth := 0
 	for i, b := range outside(text) {
@@ -137,7 +143,7 @@ func checkJSON(text []byte) (offset int, f *fault) {
 	return 0, nil
 }
 
-// firstWord is what an error quotes of text that does not belong where it is.
+// firstWord returns the start of misplaced text, to quote in an error.
 func firstWord(text []byte) string {
 	word := string(text)
 	if end := strings.IndexAny(word, " \t,:{}[]\""); end > 0 {
@@ -146,7 +152,7 @@ func firstWord(text []byte) string {
 	return string([]rune(word)[:1])
 }
 
-// outside gives the bytes of JSON that are not within strings, with their offsets.
+// outside yields the bytes of JSON that are outside strings, with their offsets.
 func outside(data []byte) iter.Seq2[int, byte] {
 	return func(yield func(int, byte) bool) {
 		within := false
@@ -163,10 +169,11 @@ func outside(data []byte) iter.Seq2[int, byte] {
 	}
 }
 
-// Words of Python's json module that are not JSON, and JSON for them.
-var pythonWords = []struct{ word, json string }{{"NaN", "null"}, {"-Infinity", `"-Infinity"`}, {"Infinity", `"Infinity"`}}
+// pythonWords are words of Python's json module that are not JSON, and their replacements.
+var pythonWords = []struct{ word, json string }{{"NaN", "null"}, {"-Infinity", `"-Infinity"`},
+	{"Infinity", `"Infinity"`}}
 
-// standard replaces them.
+// standard replaces Python's words with JSON.
 func standard(data []byte) []byte {
 	var out []byte
 	done := 0
@@ -185,8 +192,8 @@ func standard(data []byte) []byte {
 	return append(out, data[done:]...)
 }
 
-// loneSurrogate gives the offset of an escape of half a surrogate pair without the other half, or -1. Go
-// would read it as another character.
+// loneSurrogate returns the offset of an escape of half a surrogate pair without the other half, or -1. Go
+// would read it as a different character.
 func loneSurrogate(text []byte) int {
 	unit := func(i int) (uint64, bool) {
 		if i+6 > len(text) || text[i] != '\\' || text[i+1] != 'u' {
@@ -203,7 +210,7 @@ func loneSurrogate(text []byte) int {
 		low, paired := unit(i + 6)
 		switch {
 		case !ok:
-			i++ // another escape: what follows the backslash is no backslash of its own
+			i++ // skip the escaped character, which may be a backslash
 		case u >= 0xd800 && u < 0xdc00 && paired && low >= 0xdc00 && low < 0xe000:
 			i += 11
 		case u >= 0xd800 && u < 0xe000:
@@ -213,23 +220,23 @@ func loneSurrogate(text []byte) int {
 	return -1
 }
 
-// quote writes a JSON string.
+// quote returns s as a JSON string.
 func quote(s string) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a string has no error
+	_ = e.Encode(s) // strings always encode
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// unquote reads a JSON string that has been checked.
+// unquote decodes a valid JSON string.
 func unquote(text string) string {
 	var s string
 	_ = json.Unmarshal([]byte(text), &s)
 	return s
 }
 
-// describe names a JSON value in an error.
+// describe describes a JSON value for an error.
 func describe(value string) string {
 	switch value[:min(1, len(value))] {
 	case "[":
@@ -242,8 +249,8 @@ func describe(value string) string {
 	return clip(value)
 }
 
-// columnName gives a column without a name, such as the index that pandas writes, the name of its place,
-// counted from 1.
+// columnName names a column without a name, such as the index that pandas writes, by its place counted from
+// 1.
 func columnName(name string, i int) string {
 	if name == "" {
 		return fmt.Sprintf("column %d", i+1)

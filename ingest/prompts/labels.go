@@ -10,7 +10,7 @@ import (
 	"ducklens/schema"
 )
 
-// Bounds of a file of labels, which is kept in memory.
+// Bounds of a file of labels, which is read into memory.
 const (
 	maxLabels      = 1 << 20
 	maxLabelsBytes = 256 << 20
@@ -18,9 +18,9 @@ const (
 
 const labelHint = "want the column text or example_id, and one for each label, such as example_id,kind"
 
-// ReadLabels reads what somebody says of the prompts of a finished run: a file of the formats of [File], in which each
-// record has text, or example_id and perhaps run_id, and its labels in further columns. Columns without a name, such as
-// the index that pandas writes, are left out.
+// ReadLabels reads labels for the prompts of a finished run from a file of the formats of [File]. Each record
+// has text, or example_id and optionally run_id; all other columns are labels. Columns without a name, such
+// as the index that pandas writes, are left out.
 func ReadLabels(ctx context.Context, path string) ([]schema.Label, error) {
 	var labels []schema.Label
 	var bad error
@@ -32,7 +32,8 @@ func ReadLabels(ctx context.Context, path string) ([]schema.Label, error) {
 		}
 		size += len(l.Text) + len(l.Fields.JSON())
 		if labels = append(labels, l); len(labels) > maxLabels || size > maxLabelsBytes {
-			bad = badFile("more than %d rows or %d MiB, want labels of examples", maxLabels, maxLabelsBytes>>20)
+			bad = badFile("more than %d rows or %d MiB, want labels of examples", maxLabels,
+				maxLabelsBytes>>20)
 			return false
 		}
 		return true
@@ -41,7 +42,8 @@ func ReadLabels(ctx context.Context, path string) ([]schema.Label, error) {
 		err = bad
 	}
 	if f := (*fault)(nil); errors.Is(err, errNoText) && errors.As(err, &f) {
-		f.words, f.hint = strings.Replace(f.words, "no column text", "no column text or example_id", 1), labelHint
+		f.words = strings.Replace(f.words, "no column text", "no column text or example_id", 1)
+		f.hint = labelHint
 	}
 	if err == nil && len(labels) == 0 {
 		err = badFile("it has no rows, want one for each example or text")
@@ -52,7 +54,7 @@ func ReadLabels(ctx context.Context, path string) ([]schema.Label, error) {
 	return labels, nil
 }
 
-// label makes a label of the record.
+// label turns the record into a label.
 func (r row) label() (l schema.Label, err error) {
 	l.Example = -1
 	for i, field := range r.fields {
@@ -83,7 +85,7 @@ func (r row) label() (l schema.Label, err error) {
 	return l, nil
 }
 
-// whole reads a whole number from 0, which may be written 2.0.
+// whole returns a whole number of at least 0, which may be written 2.0.
 func (v value) whole(name string) (int, *fault) {
 	n, err := strconv.ParseFloat(v.number, 64)
 	if err != nil || n != math.Trunc(n) || n < 0 || n > math.MaxInt32 {

@@ -6,17 +6,17 @@ import (
 	"gonum.org/v1/gonum/mathext/prng"
 )
 
-// pyRandom draws as CPython's random.Random does: MT19937 seeded by init_by_array
-// (python/cpython:Modules/_randommodule.c, random_seed), and on top of it getrandbits and the
-// rejection sampling of python/cpython:Lib/random.py, _randbelow_with_getrandbits. The sequence is the same on
-// every platform and in every Python since 3.2.
+// pyRandom draws like CPython's random.Random: MT19937 seeded by init_by_array
+// (python/cpython:Modules/_randommodule.c, random_seed), with getrandbits and the rejection sampling of
+// python/cpython:Lib/random.py, _randbelow_with_getrandbits. The sequence is the same on every platform and
+// in every Python since 3.2.
 type pyRandom struct{ mt *prng.MT19937 }
 
-// newPyRandom is random.seed(seed) for an int. The sign does not matter: CPython seeds with |seed|.
+// newPyRandom is random.seed(seed) for an int. CPython seeds with |seed|.
 func newPyRandom(seed int64) *pyRandom {
 	n := uint64(seed)
 	if seed < 0 {
-		n = -n // right for the smallest int64 too
+		n = -n // correct for the smallest int64 too
 	}
 	keys := []uint32{uint32(n)}
 	if high := uint32(n >> 32); high != 0 {

@@ -8,9 +8,9 @@ import (
 	"ducklens/ingest/prompts"
 )
 
-// The numbers were printed by CPython 3.11.7: for each seed random.seed(seed); three getrandbits(32);
-// random._inst._randbelow(n) for each n of belowLimits; shuffle of 0..7; twelve choices of a lower-case letter.
-// (3626764237, 1654615998, 3255389356 are the first outputs for seed 0 that any Python 3 gives.)
+// CPython 3.11.7 printed these numbers. For each seed: random.seed(seed); three getrandbits(32);
+// random._inst._randbelow(n) for each n of belowLimits; shuffle of 0..7; twelve choices of a lower-case
+// letter. (3626764237, 1654615998, 3255389356 are the first outputs of any Python 3 for seed 0.)
 var belowLimits = []int{1, 2, 3, 10, 109, 1000000, 1<<31 - 1}
 
 func TestPythonRandom(t *testing.T) {
@@ -57,8 +57,8 @@ func TestPythonRandom(t *testing.T) {
 	}
 }
 
-// TestPythonRandomLong goes through many state updates: the CRC-32 of 100,000 times
-// random.choice(range(109)) after random.seed(42), by CPython 3.11.7's zlib.crc32.
+// TestPythonRandomLong covers many state updates: the CRC-32 of 100,000 calls of random.choice(range(109))
+// after random.seed(42), computed with CPython 3.11.7's zlib.crc32.
 func TestPythonRandomLong(t *testing.T) {
 	t.Parallel()
 	r := prompts.NewPyRandom(42)

@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// ReadNames reads a file of names, one a line, to draw the names of W_U[random name] from where prompts come
-// from a file: the list that a template file has for the generator. Space around a name and blank lines count
-// for nothing; a name that is there twice is drawn twice as often. The order matters to the draws, as that of
-// a template file does.
+// ReadNames reads a file of names, one a line, from which the names of W_U[random name] are drawn if the
+// prompts come from a file; the generator uses the names of its template file. Space around a name and blank
+// lines are ignored. A name that appears twice is drawn twice as often. As in a template file, the order
+// affects the draws.
 func ReadNames(path string) ([]string, error) {
 	names, err := readNames(path)
 	if err != nil {
@@ -47,7 +47,8 @@ func readNames(path string) ([]string, error) {
 		name := strings.TrimSpace(string(line))
 		if at := strings.IndexFunc(name, notInName); at >= 0 {
 			r, _ := utf8.DecodeRuneInString(name[at:])
-			return nil, badFile("%s has %q in it, want one name a line and nothing else", clipped(name), r).where(l.at(nil))
+			return nil, badFile("%s has %q in it, want one name a line and nothing else", clipped(name), r).
+				where(l.at(nil))
 		}
 		if name != "" {
 			names = append(names, name)
@@ -59,5 +60,6 @@ func readNames(path string) ([]string, error) {
 	return names, nil
 }
 
-// notInName tells characters of lists in other forms, which would make one name of many.
+// notInName reports characters that show that the file is a list in another format, which would be read as a
+// single name.
 func notInName(r rune) bool { return strings.ContainsRune(",;\t\"[]{}", r) || r < ' ' }

@@ -16,18 +16,18 @@ import (
 
 	"ducklens/internal/regular"
 	"ducklens/schema"
+	"ducklens/schema/dbfile"
 )
 
-// Reading Parquet: the database that DuckDB's reader fills may hold this much in memory and spills the rest
-// to a temporary folder. So many records, or bytes of them, are handed on at a time.
+// Bounds for reading Parquet: the memory of the database into which DuckDB reads the file (the rest spills to
+// a temporary folder), and the number of records and bytes that are passed on at a time.
 const (
 	fileMemory = "256MB"
 	filePage   = 256
 	pageBytes  = 64 << 20
 )
 
-// readParquet reads a Parquet file through DuckDB, in a session of its own that can reach nothing but this
-// file.
+// readParquet reads a Parquet file through DuckDB, in a session that can access nothing but this file.
 func readParquet(ctx context.Context, path string, each func(row) bool) (err error) {
 	if err := checkParquet(path); err != nil {
 		return err
@@ -50,7 +50,7 @@ func readParquet(ctx context.Context, path string, each func(row) bool) (err err
 	return s.records(ctx, each)
 }
 
-// checkParquet looks whether a file begins and ends as Parquet does.
+// checkParquet checks that a file begins and ends like a Parquet file.
 func checkParquet(path string) error {
 	const magic = "PAR1"
 	f, err := os.Open(path)
@@ -72,7 +72,8 @@ func checkParquet(path string) error {
 	case err != nil:
 		return bare(err)
 	case string(start[:]) != magic && bytes.ContainsAny(start[:1], "{ \n\"t"):
-		return badFile("it is text by its content, not Parquet: give it a name that ends in .jsonl, .csv or .tsv")
+		return badFile("it is text by its content, not Parquet: give it a name that ends in .jsonl, " +
+			".csv or .tsv")
 	case string(start[:]) != magic:
 		return badFile("it begins with %q, want %s: it is not Parquet", start[:], magic)
 	case string(end[:]) != magic:
@@ -83,10 +84,9 @@ func checkParquet(path string) error {
 
 // session is an in-memory database that may read one file.
 type session struct {
-	db    *sql.DB
-	conn  *sql.Conn
-	temp  string   // folder for what does not fit in memory
-	path  string   // the file, absolute
+	db    *dbfile.Scratch
+	temp  string   // folder for data that does not fit in memory
+	path  string   // absolute path of the file
 	names []string // of the file's columns
 	done  func() error
 }
@@ -108,34 +108,14 @@ func openSession(ctx context.Context, path string) (s *session, err error) {
 		words := fmt.Sprintf("no temporary folder in %s: %v", os.TempDir(), bare(err))
 		return s, &fault{kind: err, words: words, hint: "set TMPDIR to a folder to write to"}
 	}
-	connector, err := duckdb.NewConnector("?autoinstall_known_extensions=false&autoload_known_extensions=false"+
-		"&allow_community_extensions=false&allow_persistent_secrets=false&threads=1&memory_limit="+fileMemory, nil)
-	if err != nil {
+	if s.db, err = dbfile.OpenScratch(ctx, fileMemory, s.temp, s.path); err != nil {
 		return s, err
-	}
-	s.db = sql.OpenDB(connector)
-	if s.conn, err = s.db.Conn(ctx); err != nil {
-		return s, err
-	}
-	// The order matters: once external access is off, neither folder nor paths can be set.
-	for _, statement := range []string{
-		"SET temp_directory = " + literal(s.temp),
-		"SET allowed_paths = [" + literal(s.path) + "]",
-		"SET enable_external_access = false",
-		"SET lock_configuration = true",
-	} {
-		if _, err = s.conn.ExecContext(ctx, statement); err != nil {
-			return s, fmt.Errorf("%s: %w", statement, err)
-		}
 	}
 	return s, nil
 }
 
 func (s *session) close() error {
 	var errs []error
-	if s.conn != nil {
-		errs = append(errs, s.conn.Close())
-	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
 	}
@@ -148,15 +128,15 @@ func (s *session) close() error {
 	return errors.Join(errs...)
 }
 
-// load copies the columns of the file, as JSON, into the columns f0, f1, ... of the table loaded, and keeps
-// their names. DuckDB makes other names of columns that differ in letter case only, so they are read from the
-// file's own schema.
+// load copies the columns of the file, as JSON, into the columns f0, f1, ... of the table loaded, and stores
+// their names. It takes the names from the file's schema, because DuckDB renames columns that differ only in
+// case.
 func (s *session) load(ctx context.Context) error {
 	names, err := s.topLevel(ctx)
 	if err != nil {
 		return err
 	}
-	source := "read_parquet(" + literal(s.path) + ", hive_partitioning = false)"
+	source := "read_parquet(" + dbfile.QuoteText(s.path) + ", hive_partitioning = false)"
 	columns, types, err := s.columns(ctx, source)
 	if err != nil {
 		return err
@@ -174,25 +154,28 @@ func (s *session) load(ctx context.Context) error {
 			return twoColumns(name, first, i)
 		}
 		if slices.Contains(reserved, name) && types[i] == "BLOB" {
-			return badFile("column %s holds bytes, want text", name).advise("write the file with that column decoded, as a string")
+			return badFile("column %s holds bytes, want text", name).
+				advise("write the file with that column decoded, as a string")
 		}
 		s.names = append(s.names, name)
-		selected[i] = fmt.Sprintf("to_json(%s)::VARCHAR AS f%d", quoted(column), i)
+		selected[i] = fmt.Sprintf("to_json(%s)::VARCHAR AS f%d", dbfile.QuoteName(column), i)
 	}
-	_, err = s.conn.ExecContext(ctx, "CREATE TABLE loaded AS SELECT "+strings.Join(selected, ", ")+" FROM "+source)
+	_, err = s.db.ExecContext(ctx,
+		"CREATE TABLE loaded AS SELECT "+strings.Join(selected, ", ")+" FROM "+source)
 	return err
 }
 
-// topLevel gives the names of the columns as the file's schema has them: it lists them depth first, each with
-// the number of its parts.
+// topLevel returns the names of the columns from the file's schema, which lists all nodes depth first with
+// the number of their children.
 func (s *session) topLevel(ctx context.Context) ([]string, error) {
-	rows, err := s.conn.QueryContext(ctx, "SELECT coalesce(name, ''), coalesce(num_children, 0) FROM parquet_schema("+literal(s.path)+")")
+	rows, err := s.db.QueryContext(ctx, "SELECT coalesce(name, ''), coalesce(num_children, 0) "+
+		"FROM parquet_schema("+dbfile.QuoteText(s.path)+")")
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var names []string
-	open := []int{} // parts still to come, of the root and of what lies within it
+	open := []int{} // children still to come, of the root and of each open node
 	for rows.Next() {
 		var name string
 		var parts int
@@ -213,9 +196,10 @@ func (s *session) topLevel(ctx context.Context) ([]string, error) {
 	return names, rows.Err()
 }
 
-// columns gives the columns of a source, in DuckDB's names, and their types.
+// columns returns the names that DuckDB gives the columns of a source, and their types.
 func (s *session) columns(ctx context.Context, source string) (columns, types []string, err error) {
-	rows, err := s.conn.QueryContext(ctx, "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM "+source+")")
+	rows, err := s.db.QueryContext(ctx,
+		"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM "+source+")")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -230,7 +214,7 @@ func (s *session) columns(ctx context.Context, source string) (columns, types []
 	return columns, types, rows.Err()
 }
 
-// readerError says of an error of DuckDB what is wrong with the file, in its author's words.
+// readerError turns an error of DuckDB into one about the file.
 func (s *session) readerError(ctx context.Context, err error) error {
 	var ours *fault
 	var theirs *duckdb.Error
@@ -240,19 +224,22 @@ func (s *session) readerError(ctx context.Context, err error) error {
 	case errors.As(err, &ours):
 		return err
 	case errors.As(err, &theirs) && theirs.Type == duckdb.ErrorTypeOutOfMemory:
-		return badFile("its records are too large: %s do not hold the few that are read at a time", fileMemory).because(err).
+		return badFile("its records are too large: %s do not hold the few that are read at a time",
+			fileMemory).because(err).
 			advise("leave large columns, such as lists of numbers, out of the file")
 	case strings.Contains(err.Error(), "string encoding"):
-		return badFile("a text in it is not UTF-8").because(err).advise("write the file once more, with its texts decoded")
+		return badFile("a text in it is not UTF-8").because(err).
+			advise("write the file once more, with its texts decoded")
 	case strings.Contains(err.Error(), s.temp):
 		words := "writing to the temporary folder " + s.temp + " failed"
-		return elsewhere{&fault{kind: err, words: words, hint: "is there room? TMPDIR may name another folder"}}
+		return elsewhere{&fault{kind: err, words: words,
+			hint: "is there room? TMPDIR may name another folder"}}
 	}
 	return badFile("it is damaged, or in a form of Parquet that is not known here").because(err).
 		advise("write it once more, with pandas: pandas.read_parquet(OLD).to_parquet(NEW)")
 }
 
-// records hands on the loaded records, a page at a time, so that the driver never holds more.
+// records passes on the loaded records in pages, so that the driver never holds more than a page.
 func (s *session) records(ctx context.Context, each func(row) bool) error {
 	longest, err := s.longest(ctx)
 	if err != nil {
@@ -267,7 +254,7 @@ func (s *session) records(ctx context.Context, each func(row) bool) error {
 	}
 }
 
-// longest gives the bytes of the longest record, and refuses one that is too long.
+// longest returns the size of the longest record in bytes, or an error if it is too long.
 func (s *session) longest(ctx context.Context) (int64, error) {
 	size := "0"
 	for i := range s.names {
@@ -275,18 +262,21 @@ func (s *session) longest(ctx context.Context) (int64, error) {
 	}
 	var most, at sql.NullInt64
 	query := "SELECT max(" + size + "), arg_max(rowid, " + size + ") FROM loaded"
-	if err := s.conn.QueryRowContext(ctx, query).Scan(&most, &at); err != nil {
+	if err := s.db.QueryRowContext(ctx, query).Scan(&most, &at); err != nil {
 		return 0, err
 	}
 	if most.Int64 > maxRecord {
-		return 0, badFile("%d bytes, want at most %d in a record", most.Int64, maxRecord).where(fmt.Sprintf("row %d", at.Int64+1))
+		return 0, badFile("%d bytes, want at most %d in a record", most.Int64, maxRecord).
+			where(fmt.Sprintf("row %d", at.Int64+1))
 	}
 	return most.Int64, nil
 }
 
-// page hands on n records from the first, counts them, and tells whether more are wanted.
-func (s *session) page(ctx context.Context, first, n int64, each func(row) bool) (count int64, more bool, err error) {
-	rows, err := s.conn.QueryContext(ctx, "FROM loaded WHERE rowid BETWEEN $1 AND $2 ORDER BY rowid", first, first+n-1)
+// page passes on up to n records from the first. It returns their number, and whether more are wanted.
+func (s *session) page(ctx context.Context, first, n int64,
+	each func(row) bool) (count int64, more bool, err error) {
+	rows, err := s.db.QueryContext(ctx, "FROM loaded WHERE rowid BETWEEN $1 AND $2 ORDER BY rowid",
+		first, first+n-1)
 	if err != nil {
 		return 0, false, s.readerError(ctx, err)
 	}
@@ -317,9 +307,3 @@ func (s *session) page(ctx context.Context, first, n int64, each func(row) bool)
 	}
 	return count, true, nil
 }
-
-// literal writes an SQL string.
-func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
-
-// quoted writes an SQL name.
-func quoted(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }

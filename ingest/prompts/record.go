@@ -10,20 +10,21 @@ import (
 	"ducklens/schema"
 )
 
-// reserved are the names that mean something in a record. All others are its author's own.
+// reserved are the names with a meaning in a record. All others belong to the file's author.
 var reserved = []string{"text", "query", "key", "baseline", "IO", "S", "template", "order"}
 
-const reservedHint = "text, query, key, baseline, IO, S, template and order are reserved, in just these letters, upper and lower case; " +
+const reservedHint = "text, query, key, baseline, IO, S, template and order are reserved, " +
+	"in just these letters, upper and lower case; " +
 	"a column of your own needs another name"
 
-// row is a record of a prompt file as it was read.
+// row is a record of a prompt file as read.
 type row struct {
-	at      string // where it is in the file
+	at      string // place in the file
 	fields  schema.Fields
-	untyped bool // the file has no types: a number may as well be a text of digits
+	untyped bool // the file has no types, so a number may be text
 }
 
-// prompt makes a prompt of the record.
+// prompt turns the record into a prompt.
 func (r row) prompt() (schema.Prompt, error) {
 	p, f := r.parse()
 	if f != nil {
@@ -66,8 +67,8 @@ func (r row) parse() (p schema.Prompt, f *fault) {
 	return p, nil
 }
 
-// checkOwn bounds the fields of the author's own, and finds those that were surely meant as another one: a
-// baseline that is missed because it was written Baseline would be missed in silence.
+// checkOwn bounds the author's fields. It also refuses names that differ from a missing reserved name only in
+// case: a prompt with Baseline would otherwise silently have no baseline.
 func checkOwn(known map[string]value, own schema.Fields) *fault {
 	size, largest := 0, 0
 	for i, field := range own {
@@ -79,20 +80,22 @@ func checkOwn(known map[string]value, own schema.Fields) *fault {
 	if size > maxFieldsBytes {
 		return badRecord("its own columns hold %d bytes, want at most %d; the largest is %s with %d",
 			size, maxFieldsBytes, clipped(own[largest].Name), len(own[largest].Value)).
-			advise("columns of your own are stored with each prompt: keep what labels it, and leave the rest out of the file")
+			advise("columns of your own are stored with each prompt: keep what labels it, " +
+				"and leave the rest out of the file")
 	}
 	for _, name := range []string{"text", "query", "key", "baseline"} {
 		if _, there := known[name]; there {
 			continue
 		}
 		if other := lookalike(name, own); other != "" {
-			return badRecord("%s is not %s: upper and lower case count", clipped(other), name).advise("write " + name + "; " + reservedHint)
+			return badRecord("%s is not %s: upper and lower case count", clipped(other), name).
+				advise("write " + name + "; " + reservedHint)
 		}
 	}
 	return nil
 }
 
-// lookalike gives the own field whose name is another in other letters, upper or lower case, or "".
+// lookalike returns the author's field whose name differs from name only in case, or "".
 func lookalike(name string, own schema.Fields) string {
 	for _, field := range own {
 		if strings.EqualFold(field.Name, name) {
@@ -102,7 +105,7 @@ func lookalike(name string, own schema.Fields) string {
 	return ""
 }
 
-// findPositions fills in the positions of a prompt: of its IO and S, if it has them, and its query, key and
+// findPositions sets the positions of a prompt from IO and S, if it has them, and from query, key and
 // baseline.
 func findPositions(p *schema.Prompt, known map[string]value) (f *fault) {
 	io, s := known["IO"], known["S"]
@@ -112,7 +115,8 @@ func findPositions(p *schema.Prompt, known map[string]value) (f *fault) {
 	case !io.absent():
 		for _, name := range []string{"key", "baseline"} {
 			if !known[name].absent() {
-				return badRecord("%s beside IO and S, want one or the other: the key is IO, and the baseline is S", name).
+				return badRecord("%s beside IO and S, want one or the other: the key is IO, "+
+					"and the baseline is S", name).
 					advise(reservedHint)
 			}
 		}
@@ -123,7 +127,7 @@ func findPositions(p *schema.Prompt, known map[string]value) (f *fault) {
 			return f
 		}
 		p.Query = beforeAnswer(p.Text, p.Key)
-		p.Key, p.Baseline = p.Key.First(), p.Baseline.First() // S is named twice in such a text
+		p.Key, p.Baseline = p.Key.First(), p.Baseline.First() // such a text names S twice
 	}
 	for _, position := range []struct {
 		name string
@@ -132,7 +136,8 @@ func findPositions(p *schema.Prompt, known map[string]value) (f *fault) {
 		v := known[position.name]
 		if v.absent() {
 			if position.to.IsNone() && position.name != "baseline" {
-				return badRecord("no %s, want a token index (-1 is the last token) or a word, or IO and S", position.name).
+				return badRecord("no %s, want a token index (-1 is the last token) or a word, or IO and S",
+					position.name).
 					advise("such as " + exampleRecord)
 			}
 			continue
@@ -144,15 +149,15 @@ func findPositions(p *schema.Prompt, known map[string]value) (f *fault) {
 	return nil
 }
 
-// value is one field of a record, as JSON and as what that stands for.
+// value is one field of a record, as JSON and decoded.
 type value struct {
-	json   string // "" where there is none
+	json   string // "" if the field is missing
 	text   string
-	number string // decimal, or "" where it is none
+	number string // decimal; "" if it is not a number
 	isText bool
 }
 
-// anyNumber is a number as people and programs write it.
+// anyNumber matches the numbers that people and programs write.
 var anyNumber = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
 
 func parseValue(json string, untyped bool) value {
@@ -168,7 +173,7 @@ func parseValue(json string, untyped bool) value {
 
 func (v value) absent() bool { return v.json == "" || v.json == "null" }
 
-// String names the value in an error.
+// String describes the value for an error.
 func (v value) String() string {
 	if v.number != "" {
 		return clip(v.number)
@@ -176,7 +181,7 @@ func (v value) String() string {
 	return describe(v.json)
 }
 
-// word gives the text of a field that must be one.
+// word returns the text of a field that must be text.
 func (v value) word(name string) (string, *fault) {
 	if v.absent() {
 		return "", nil
@@ -190,7 +195,7 @@ func (v value) word(name string) (string, *fault) {
 	return "", badRecord("%s is %s, want text", name, v).advise(adviceJSONL)
 }
 
-// label gives the text of a field that may be a number too.
+// label returns the text of a field that may also be a number.
 func (v value) label(name string) (string, *fault) {
 	if v.number != "" {
 		return v.number, nil
@@ -202,7 +207,7 @@ func (v value) label(name string) (string, *fault) {
 	return text, f
 }
 
-// name reads IO or S.
+// name returns IO or S as a position.
 func (v value) name(field string) (schema.Position, *fault) {
 	text, f := v.word(field)
 	if f != nil {
@@ -214,7 +219,7 @@ func (v value) name(field string) (schema.Position, *fault) {
 	return schema.ParseWord(text), nil
 }
 
-// position reads a token index or a word.
+// position returns a token index or a word.
 func (v value) position(name string) (schema.Position, *fault) {
 	switch {
 	case v.number != "":
@@ -227,16 +232,16 @@ func (v value) position(name string) (schema.Position, *fault) {
 	return schema.ParseWord(v.text), nil
 }
 
-// index reads a whole number, however it is written: programs that keep missing values among numbers write 3
-// as 3.0.
+// index returns a whole number in any notation: programs with missing values among their numbers write 3 as
+// 3.0.
 func (v value) index(name string) (schema.Position, *fault) {
 	n, err := strconv.ParseFloat(v.number, 64)
 	switch {
 	case n > math.MaxInt32 || n < math.MinInt32:
 		return schema.Position{}, badRecord("%s is %s, and no text has so many tokens", name, v)
 	case err != nil || n != math.Trunc(n):
-		return schema.Position{}, badRecord("%s is %s, which is no whole number: want a token index or a word", name, v).
-			advise("token indices count from 0, or from -1 backwards")
+		f := badRecord("%s is %s, which is no whole number: want a token index or a word", name, v)
+		return schema.Position{}, f.advise("token indices count from 0, or from -1 backwards")
 	}
 	return schema.AtIndex(int(n)), nil
 }

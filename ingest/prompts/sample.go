@@ -9,10 +9,10 @@ import (
 	"ducklens/schema"
 )
 
-// Order says in which order the two names of an IOI prompt are introduced.
+// Order is the order in which an IOI prompt introduces its two names.
 type Order uint8
 
-// Mixed draws from both orders. In ABBA the indirect object is named first, in BABA the subject.
+// The orders. ABBA names the indirect object first, BABA the subject; Mixed draws from both.
 const (
 	Mixed Order = iota
 	ABBA
@@ -21,7 +21,7 @@ const (
 
 var orders = [...]string{"mixed", "ABBA", "BABA"}
 
-// String gives mixed, ABBA or BABA.
+// String returns mixed, ABBA or BABA.
 func (o Order) String() string { return orders[o] }
 
 // ParseOrder is the inverse of [Order.String].
@@ -29,39 +29,40 @@ func ParseOrder(s string) (Order, error) {
 	if i := slices.Index(orders[:], s); i >= 0 {
 		return Order(i), nil
 	}
-	return 0, fmt.Errorf("prompts: order %q, want one of %s", s, strings.Join(orders[:], ", "))
+	return 0, fmt.Errorf("order %q, want one of %s", s, strings.Join(orders[:], ", "))
 }
 
-// Sampling says which prompts to draw from [Templates].
+// Sampling describes a sample of prompts from [Templates].
 type Sampling struct {
-	N         int   // how many prompts, copies included
-	Seed      int64 // as in Python's random.seed(Seed); the sign is ignored, as it is there
+	N         int   // number of prompts, copies included
+	Seed      int64 // as in Python's random.seed(Seed), which ignores the sign
 	Order     Order
 	Symmetric bool // each prompt is followed by its copy with the two names exchanged
 }
 
-// Draw is one sampled prompt with the words it was made from.
+// Draw is one sampled prompt and the words that it is made of.
 type Draw struct {
 	Text          string
 	IO, S         string // the names in the slots [A] and [B]
-	Place, Object string // drawn whether or not the template has a slot for them
+	Place, Object string // drawn even if the template has no slot for them
 	Template      string // as in [Templates]
-	TemplateIndex int    // in the order of drawing: the list of the sample's order; shuffled for [Mixed]
+	TemplateIndex int    // index into the list that the sample draws from, which is shuffled for [Mixed]
 	Order         Order  // ABBA or BABA
 }
 
-// Prompt is the draw with the positions of an IOI prompt: key IO, baseline S, query the token before
-// the final IO.
+// Prompt returns the draw with the positions of an IOI prompt: key IO, baseline S, and as query the token
+// before the final IO.
 func (d Draw) Prompt() schema.Prompt {
 	key := schema.AtWord(d.IO)
 	return schema.Prompt{
-		Text: d.Text, Query: beforeAnswer(d.Text, key), Key: key.First(), Baseline: schema.AtOccurrence(d.S, 1),
+		Text: d.Text, Query: beforeAnswer(d.Text, key), Key: key.First(),
+		Baseline: schema.AtOccurrence(d.S, 1),
 		Template: d.Template, Order: d.Order.String(),
 	}
 }
 
-// beforeAnswer gives the query of an IOI prompt. The final IO, where the text ends with it, is the answer:
-// attention is read at the token before it, else at the last token.
+// beforeAnswer returns the query of an IOI prompt. If the text ends with IO, that is the answer, and
+// attention is read at the token before it; else at the last token.
 func beforeAnswer(text string, io schema.Position) schema.Position {
 	word, _ := io.Word()
 	rest, found := strings.CutSuffix(text, word)
@@ -71,7 +72,8 @@ func beforeAnswer(text string, io schema.Position) schema.Position {
 	case io.Part() == schema.OnlyToken:
 		return schema.AtIndex(-2)
 	}
-	return schema.AtPart(word, 0, schema.FirstToken).Before() // of a query's word the last occurrence is taken: the answer
+	// A query is the last occurrence of its word, here the answer.
+	return schema.AtPart(word, 0, schema.FirstToken).Before()
 }
 
 // Prompts draws a sample; see [Templates.Draws].
@@ -89,10 +91,10 @@ func (t *Templates) Prompts(s Sampling) iter.Seq2[schema.Prompt, error] {
 	}
 }
 
-// Draws draws a sample. The draws are those of the public IOI generators on CPython's random module:
-// random.seed(Seed); for a mixed sample random.shuffle(templates); then for each prompt
-// random.choice of a template, three names (all three again until they differ; the third is not used),
-// a place and an object. So the first n prompts do not depend on N.
+// Draws draws a sample with the calls of the public IOI generators to CPython's random module:
+// random.seed(Seed); for a mixed sample random.shuffle(templates); then for each prompt random.choice of a
+// template, of three names (all three again until they differ; the third is not used), of a place and of an
+// object. The first n prompts therefore do not depend on N.
 func (t *Templates) Draws(s Sampling) iter.Seq2[Draw, error] {
 	return func(yield func(Draw, error) bool) {
 		if err := t.check(s); err != nil {
@@ -122,7 +124,7 @@ func (t *Templates) Draws(s Sampling) iter.Seq2[Draw, error] {
 	}
 }
 
-// draw makes one prompt.
+// draw draws one prompt.
 func (t *Templates) draw(random *pyRandom, templates []string) Draw {
 	var d Draw
 	d.Template = choice(random, templates)
@@ -142,12 +144,13 @@ func (t *Templates) draw(random *pyRandom, templates []string) Draw {
 	return d
 }
 
-// fill writes the words into the template.
+// fill puts the words into the template.
 func (d *Draw) fill() {
-	d.Text = strings.NewReplacer("[A]", d.IO, "[B]", d.S, "[PLACE]", d.Place, "[OBJECT]", d.Object).Replace(d.Template)
+	d.Text = strings.NewReplacer("[A]", d.IO, "[B]", d.S, "[PLACE]", d.Place, "[OBJECT]", d.Object).
+		Replace(d.Template)
 }
 
-// list gives the templates that a sample of the given order draws from.
+// list returns the templates for a sample of the given order.
 func (t *Templates) list(o Order) []string {
 	switch o {
 	case ABBA:
@@ -160,11 +163,11 @@ func (t *Templates) list(o Order) []string {
 
 func (t *Templates) check(s Sampling) error {
 	if s.N < 0 {
-		return fmt.Errorf("prompts: %d prompts asked for", s.N)
+		return fmt.Errorf("%d prompts asked for", s.N)
 	}
 	if len(t.list(s.Order)) == 0 {
-		return fmt.Errorf("prompts: no templates for the order %s (there are %d ABBA, %d BABA; mixed takes half of each)",
-			s.Order, len(t.ABBA), len(t.BABA))
+		return fmt.Errorf("no templates for the order %s (there are %d ABBA, %d BABA; "+
+			"mixed takes half of each)", s.Order, len(t.ABBA), len(t.BABA))
 	}
 	return t.validate()
 }

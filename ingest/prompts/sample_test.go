@@ -15,8 +15,8 @@ import (
 	"ducklens/schema"
 )
 
-// reference gives the path of reference data, which lies in the folder shared beside the checkout,
-// and skips the test where there is none.
+// reference returns the path of reference data in the folder shared beside the checkout, and skips the test
+// if there is none.
 func reference(t *testing.T, elements ...string) string {
 	t.Helper()
 	path := filepath.Join(append([]string{"..", "..", "..", "shared"}, elements...)...)
@@ -26,7 +26,7 @@ func reference(t *testing.T, elements ...string) string {
 	return path
 }
 
-// TestReferencePrompts draws again every prompt set that the original generator made.
+// TestReferencePrompts reproduces every prompt set of the original generator.
 func TestReferencePrompts(t *testing.T) {
 	t.Parallel()
 	templates, err := prompts.ReadTemplates(reference(t, "goldens", "prompts", "lists.json"))
@@ -84,9 +84,9 @@ func TestReferencePrompts(t *testing.T) {
 	}
 }
 
-// TestPublishedPrompts draws again the published table of prompts. Its rows called symmetric hold no
-// exchanged copies: they are the plain draws of their seed, word for word, and are compared as such.
-// Copies are tested by TestSymmetric.
+// TestPublishedPrompts reproduces the published table of prompts. Despite their name, its symmetric rows hold
+// no exchanged copies: they are the plain draws of their seed, and are compared as such. TestSymmetric tests
+// copies.
 func TestPublishedPrompts(t *testing.T) {
 	t.Parallel()
 	templates, err := prompts.ReadTemplates(reference(t, "goldens", "prompts", "lists.json"))
@@ -168,7 +168,7 @@ func TestSymmetric(t *testing.T) {
 	}
 }
 
-// TestSampleProperties looks at what every prompt of the built-in generator must have.
+// TestSampleProperties checks properties of all prompts of the built-in generator.
 func TestSampleProperties(t *testing.T) {
 	t.Parallel()
 	ioi := prompts.IOI()

@@ -13,9 +13,9 @@ import (
 	"ducklens/schema"
 )
 
-// readTable reads CSV or TSV: a line of names, then a record a line. A field in quotes may hold the
-// delimiter, line ends and, written twice, quotes; line ends may be \n, \r\n and \r, in one file too, and
-// within quotes they stay as they are. Lines with nothing in their fields are passed over.
+// readTable reads CSV or TSV: a line of names, then one record a line. A quoted field may contain delimiters,
+// line ends and doubled quotes. Lines may end with \n, \r\n or \r, even in the same file; line ends within
+// quotes are kept as they are. Lines with only empty fields are skipped.
 func readTable(file io.Reader, delimiter byte, each func(row) bool) error {
 	text, err := decode(file)
 	if err != nil {
@@ -37,7 +37,8 @@ func readTable(file io.Reader, delimiter byte, each func(row) bool) error {
 		}
 		if len(values) != len(names) {
 			return badFile("%d fields, and the header line has %d", len(values), len(names)).where(at).
-				advise("a text with delimiters in it needs quotes around it, right beside the delimiters: \"one, two\"")
+				advise("a text with delimiters in it needs quotes around it, right beside " +
+					"the delimiters: \"one, two\"")
 		}
 		r := row{at: at, untyped: true}
 		for i, value := range values {
@@ -56,11 +57,11 @@ func readTable(file io.Reader, delimiter byte, each func(row) bool) error {
 	}
 }
 
-// jsonNumber is a number as JSON writes it.
+// jsonNumber matches the numbers of JSON.
 var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
-// tableValue makes JSON of a field of a file without types: a number of what JSON would write as one, and
-// null of nothing.
+// tableValue converts a field of a file without types to JSON: a JSON number stays a number, and an empty
+// field becomes null.
 func tableValue(s string) string {
 	switch {
 	case s == "":
@@ -71,18 +72,18 @@ func tableValue(s string) string {
 	return quote(s)
 }
 
-// table reads records of CSV.
+// table reads records of CSV or TSV.
 type table struct {
 	in        *bufio.Reader
 	delimiter byte
-	line      int // of the next byte, from 1
-	size      int // of the record so far, in bytes
+	line      int // line of the next byte, from 1
+	size      int // bytes of the current record so far
 	buffer    []byte
-	err       error // of reading
+	err       error // first error of reading
 }
 
-// usedDelimiter gives the delimiter of the header line: the usual one, or where it is not there another one
-// that is. Spreadsheet programs write CSV with semicolons where the comma is part of numbers.
+// usedDelimiter returns the delimiter of the header line: the usual one or, if the line has none, another one
+// that it has. Spreadsheet programs write CSV with semicolons in languages with decimal commas.
 func (t *table) usedDelimiter(usual byte) byte {
 	start, _ := t.in.Peek(t.in.Size())
 	if end := bytes.IndexAny(start, "\r\n"); end >= 0 {
@@ -100,7 +101,8 @@ func (t *table) usedDelimiter(usual byte) byte {
 func (t *table) header() ([]string, error) {
 	names, at, err := t.record()
 	if err == io.EOF {
-		return nil, badFile("it is empty, want a header line with the names of the columns").advise("such as text,query,key,baseline")
+		return nil, badFile("it is empty, want a header line with the names of the columns").
+			advise("such as text,query,key,baseline")
 	}
 	if err != nil {
 		return nil, err
@@ -120,7 +122,8 @@ func (t *table) header() ([]string, error) {
 	return names, nil
 }
 
-// record reads the fields of the next record and says where it begins; at the end of the file, io.EOF.
+// record reads the fields of the next record and returns the place where it begins. It returns io.EOF at the
+// end of the file.
 func (t *table) record() (fields []string, at string, err error) {
 	for {
 		at = fmt.Sprintf("line %d", t.line)
@@ -144,7 +147,7 @@ func (t *table) record() (fields []string, at string, err error) {
 	}
 }
 
-// field reads a field and what ends it, and tells whether it is the last of its record.
+// field reads a field and its delimiter, and reports whether it is the last one of its record.
 func (t *table) field() (field string, last bool, err error) {
 	t.buffer = t.buffer[:0]
 	b, ok := t.next()
@@ -166,7 +169,7 @@ func (t *table) field() (field string, last bool, err error) {
 	return string(t.buffer), !ok || b != t.delimiter, err
 }
 
-// quoted reads a field from behind its opening quote, and gives the byte that follows the closing one.
+// quoted reads a field after its opening quote, and returns the byte after the closing one.
 func (t *table) quoted() (b byte, ok bool, err error) {
 	at := fmt.Sprintf("line %d", t.line)
 	for {
@@ -174,7 +177,8 @@ func (t *table) quoted() (b byte, ok bool, err error) {
 			if t.err != nil {
 				return b, ok, t.err
 			}
-			return b, ok, badFile("a quote opens a field, and nothing closes it up to the end of the file").where(at)
+			return b, ok, badFile("a quote opens a field, and nothing closes it up to the end of the file").
+				where(at)
 		}
 		if b == '"' {
 			if b, ok = t.next(); !ok || b != '"' {
@@ -184,13 +188,15 @@ func (t *table) quoted() (b byte, ok bool, err error) {
 		t.buffer = append(t.buffer, b)
 	}
 	if ok && b != t.delimiter && b != '\n' && b != '\r' {
-		return b, ok, badFile("after the closing quote of %s comes more text, want the end of the field", clipped(string(t.buffer))).
-			where(fmt.Sprintf("line %d", t.line)).advise(`a quote within quotes is written twice: "he said ""no"""`)
+		return b, ok, badFile("after the closing quote of %s comes more text, want the end of the field",
+			clipped(string(t.buffer))).
+			where(fmt.Sprintf("line %d", t.line)).
+			advise(`a quote within quotes is written twice: "he said ""no"""`)
 	}
 	return b, ok, nil
 }
 
-// next reads a byte and counts lines: \r\n, \n and \r end one.
+// next reads a byte and counts lines, which end with \r\n, \n or \r.
 func (t *table) next() (byte, bool) {
 	b, err := t.in.ReadByte()
 	t.size++
@@ -202,7 +208,8 @@ func (t *table) next() (byte, bool) {
 	case b == 0:
 		t.err = badFile("a zero byte, which no text has").where(fmt.Sprintf("line %d", t.line))
 	case t.size > maxRecord:
-		t.err = badFile("a record of more than %d MiB: is a quote left open before?", maxRecord>>20).where(fmt.Sprintf("line %d", t.line))
+		t.err = badFile("a record of more than %d MiB: is a quote left open before?", maxRecord>>20).
+			where(fmt.Sprintf("line %d", t.line))
 	}
 	if b == '\n' {
 		t.line++
@@ -215,17 +222,18 @@ func (t *table) next() (byte, bool) {
 }
 
 func twoColumns(name string, first, second int) *fault {
-	return badFile("columns %d and %d both have the name %s", first+1, second+1, clipped(name)).advise("give one of the two another name")
+	return badFile("columns %d and %d both have the name %s", first+1, second+1, clipped(name)).
+		advise("give one of the two another name")
 }
 
-// identified tells whether columns say which text a record is about. Only labels may name an example in its place.
+// identified reports whether the columns say which text a record is about. example_id is for labels only.
 func identified(names []string) bool {
 	return slices.Contains(names, "text") || slices.Contains(names, "example_id")
 }
 
 var errNoText = errors.New("no column text")
 
-// noText is the error for a file without the column that every record needs.
+// noText returns the error for a file without the column that every record needs.
 func noText(names []string) *fault {
 	const most = 10
 	var found []string

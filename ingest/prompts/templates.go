@@ -17,29 +17,29 @@ import (
 // ErrTemplates is wrapped by every error about the content of a template file.
 var ErrTemplates = errors.New("not a usable template file")
 
-// maxTemplateBytes bounds a template file: word lists are small, and whatever is larger is something else.
+// maxTemplateBytes bounds a template file. Word lists are small; a larger file is something else.
 const maxTemplateBytes = 16 << 20
 
-// Templates is what prompts with two names are made from. A template is a sentence with the slots [A] (the
-// indirect object, IO: the expected answer), [B] (the subject, S), [PLACE] and [OBJECT]. In the order ABBA
-// the first mention of [A] comes before that of [B], in BABA after it.
+// Templates holds the parts of prompts with two names. A template is a sentence with the slots [A] (the
+// indirect object, IO, which is the expected answer), [B] (the subject, S), [PLACE] and [OBJECT]. In the
+// order ABBA, [A] is mentioned before [B]; in BABA, after it.
 type Templates struct {
 	ABBA, BABA []string
-	Mixed      []string // what a mixed sample draws from, before it is shuffled
+	Mixed      []string // the templates of a mixed sample, before they are shuffled
 	Names      []string
 	Places     []string
 	Objects    []string
 }
 
-// LeastNames is how many different names there must be: so many are drawn for each prompt until they differ, and of fewer they
-// never would.
+// LeastNames is the smallest number of different names. Three names are drawn for each prompt until they
+// differ, which never ends with fewer.
 const LeastNames = 3
 
 //go:embed ioi.json
 var ioiFile []byte
 
-// IOI gives ducklens's own templates and words. Every name, place and object is one token of GPT-2's
-// vocabulary when a space stands before it, and in every template it does.
+// IOI returns ducklens's own templates and words. Every name, place and object is one token of GPT-2's
+// vocabulary with a space before it, as in every template.
 func IOI() *Templates {
 	t, err := ParseTemplates(bytes.NewReader(ioiFile))
 	if err != nil {
@@ -48,12 +48,12 @@ func IOI() *Templates {
 	return t
 }
 
-// templateFile is the JSON form.
+// templateFile is the content of a template file.
 type templateFile struct {
 	Templates, ABBA, BABA, Names, Places, Objects []string
 }
 
-// lists gives the lists of the file with their names.
+// lists returns the lists of the file by name.
 func (f *templateFile) lists() map[string]*[]string {
 	return map[string]*[]string{
 		"templates": &f.Templates, "abba_templates": &f.ABBA, "baba_templates": &f.BABA,
@@ -110,9 +110,9 @@ func parseLists(r io.Reader) (file templateFile, err error) {
 	return file, nil
 }
 
-// parseWords reads a list of texts.
+// parseWords reads a list of strings.
 func parseWords(field schema.Field) ([]string, error) {
-	var items []json.RawMessage // null is an empty list
+	var items []json.RawMessage // null gives an empty list
 	if err := json.Unmarshal([]byte(field.Value), &items); err != nil {
 		return nil, badFile("%s is %s, want a list of texts", field.Name, describe(field.Value)).because(err)
 	}
@@ -126,14 +126,14 @@ func parseWords(field schema.Field) ([]string, error) {
 	return words, nil
 }
 
-// lineOf says on which line and in which column of a text an offset lies, both from 1.
+// lineOf returns the line and column of an offset in a text, both counted from 1.
 func lineOf(text []byte, offset int) string {
 	before := text[:offset]
 	l := lines{number: 1 + bytes.Count(before, []byte("\n"))}
 	return l.at(before[bytes.LastIndexByte(before, '\n')+1:])
 }
 
-// ofTemplates makes an error of reading one about templates.
+// ofTemplates turns a fault of reading into an error about templates.
 func ofTemplates(err error) error {
 	var f *fault
 	if errors.As(err, &f) {
@@ -144,9 +144,9 @@ func ofTemplates(err error) error {
 
 // ParseTemplates reads a JSON object with the lists names, places and objects, and the templates in one of
 // two forms. The list templates has each template once, in either order; the other order is made by
-// exchanging the first mention of [A] and of [B], and a mixed sample draws from both. The lists
-// abba_templates and baba_templates give both orders; then a mixed sample draws, as the public IOI data sets
-// do, from the first half of each (len(baba_templates)/2, rounded down; BABA first).
+// exchanging the first mentions of [A] and [B], and a mixed sample draws from both. The lists abba_templates
+// and baba_templates give both orders; a mixed sample then draws from the first half of each
+// (len(baba_templates)/2, rounded down; BABA first), like the public IOI data sets.
 func ParseTemplates(r io.Reader) (*Templates, error) {
 	file, err := parseLists(r)
 	if err != nil {
@@ -181,7 +181,7 @@ func ParseTemplates(r io.Reader) (*Templates, error) {
 
 var slot = regexp.MustCompile(`\[[^\[\]]*\]`)
 
-// validate reports everything that is wrong with the lists at once.
+// validate reports all faults of the lists at once.
 func (t *Templates) validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
@@ -230,21 +230,23 @@ func (t *Templates) validate() error {
 	return errors.Join(faults...)
 }
 
-// Without gives the templates with the other names alone, in their order. Fewer than [LeastNames] cannot be drawn from.
+// Without returns the templates without some names; the others keep their order. Fewer than [LeastNames]
+// names cannot be drawn from.
 func (t *Templates) Without(names []string) *Templates {
 	fewer := *t
-	fewer.Names = slices.DeleteFunc(slices.Clone(t.Names), func(name string) bool { return slices.Contains(names, name) })
+	fewer.Names = slices.DeleteFunc(slices.Clone(t.Names),
+		func(name string) bool { return slices.Contains(names, name) })
 	return &fewer
 }
 
-// BeginWithName tells whether a name may be the first word of a prompt, with no space before it.
+// BeginWithName reports whether a name may be the first word of a prompt, with no space before it.
 func (t *Templates) BeginWithName() bool {
 	return slices.ContainsFunc(slices.Concat(t.ABBA, t.BABA), func(text string) bool {
 		return strings.HasPrefix(text, "[A]") || strings.HasPrefix(text, "[B]")
 	})
 }
 
-// templateOrder tells which of [A] and [B] a template mentions first.
+// templateOrder returns the order in which a template first mentions [A] and [B].
 func templateOrder(text string) Order {
 	if a, b := strings.Index(text, "[A]"), strings.Index(text, "[B]"); b >= 0 && b < a {
 		return BABA

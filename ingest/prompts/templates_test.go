@@ -17,7 +17,7 @@ import (
 	"ducklens/ingest/prompts"
 )
 
-// gpt2Vocabulary reads the byte strings of GPT-2's tokens.
+// gpt2Vocabulary returns the byte strings of GPT-2's tokens.
 func gpt2Vocabulary(t *testing.T) map[string]bool {
 	t.Helper()
 	f, err := tiktoken.Assets.Open("r50k_base.tiktoken")
@@ -74,7 +74,7 @@ func TestIOITemplates(t *testing.T) {
 			t.Errorf("template %q mentions %s, want %s", baba, got, want)
 		}
 		exchanged := strings.NewReplacer("[A]", "[B]", "[B]", "[A]").Replace(abba)
-		// The introduction is exchanged, the rest is not.
+		// Only the introduction is exchanged.
 		if n := strings.LastIndex(abba, "[B]"); exchanged[:n] != baba[:n] || abba[n:] != baba[n:] {
 			t.Errorf("template %q is not %q with the first two names exchanged", baba, abba)
 		}
@@ -86,7 +86,7 @@ func TestIOITemplates(t *testing.T) {
 				t.Errorf("template %q contains the name %s", abba, w)
 			}
 		}
-		// Every slot follows a space, so that its word is the token that was checked.
+		// Every slot follows a space, so its word is the token that was checked.
 		for _, at := range regexp.MustCompile(`\[`).FindAllStringIndex(abba, -1) {
 			if at[0] == 0 || abba[at[0]-1] != ' ' {
 				t.Errorf("template %q: no space before the slot at %d", abba, at[0])
@@ -95,7 +95,7 @@ func TestIOITemplates(t *testing.T) {
 	}
 }
 
-// skeleton lists the name slots of a template in their order.
+// skeleton lists the name slots of a template in order.
 func skeleton(template string) string {
 	var s strings.Builder
 	for _, m := range regexp.MustCompile(`\[([AB])\]`).FindAllStringSubmatch(template, -1) {
@@ -140,7 +140,7 @@ func TestParseTemplatesErrors(t *testing.T) {
 	}
 }
 
-// TestOneOrderOnly has a file with templates of one order: a mixed sample is refused.
+// TestOneOrderOnly checks that a mixed sample is refused if the templates have only one order.
 func TestOneOrderOnly(t *testing.T) {
 	t.Parallel()
 	templates, err := prompts.ParseTemplates(strings.NewReader(`{"abba_templates": ["[A] [B] [B] [A]"], "names": ["Ann", "Bo", "Cy"]}`))
@@ -170,7 +170,7 @@ func ExampleIOI() {
 	// ABBA "Betty#1" "Gary#1" -2 The teacher asked Betty and Gary to share the flower, but Gary left it to Betty
 }
 
-// FuzzParseTemplates: a file is refused, or prompts can be drawn from it.
+// FuzzParseTemplates checks that a file either is refused or can be drawn from.
 func FuzzParseTemplates(f *testing.F) {
 	f.Add([]byte(`{"templates": ["[A] met [B] at the [PLACE]. [B] gave a [OBJECT] to [A]"], "names": ["Ann", "Bo", "Cy"], "places": ["park"], "objects": ["key"]}`))
 	f.Add([]byte(`{"abba_templates": ["[A] [B] [A]", "[A][B]"], "baba_templates": ["[B] [A]", "[B][A]"], "names": ["Ann", "Bo", "Cy", "Cy"]}`))

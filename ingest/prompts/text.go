@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// Beginnings of files that are no text, and what they are.
+// notText lists the first bytes of files that are not text.
 var notText = []struct{ begins, is string }{
 	{"PAR1", "it is a Parquet file by its content: give it a name that ends in .parquet"},
 	{"\x1f\x8b", "it is compressed by gzip: unpack it first"},
@@ -20,8 +20,8 @@ var notText = []struct{ begins, is string }{
 	{"\x00\x00\xfe\xff", "it is UTF-32: save it as UTF-8"},
 }
 
-// decode gives a text file as UTF-8 without a byte order mark. UTF-16 is told by its mark, or by the zero
-// bytes of its first two characters.
+// decode returns a text file as UTF-8 without a byte order mark. It recognises UTF-16 by its mark, or by the
+// zero bytes of the first two characters.
 func decode(file io.Reader) (*bufio.Reader, error) {
 	const size = 64 << 10
 	in := bufio.NewReaderSize(file, size)
@@ -59,11 +59,11 @@ func decode(file io.Reader) (*bufio.Reader, error) {
 	return in, nil
 }
 
-// utf16Reader gives UTF-16 as UTF-8.
+// utf16Reader converts UTF-16 to UTF-8.
 type utf16Reader struct {
 	in    *bufio.Reader
 	order binary.ByteOrder
-	rest  []byte // decoded and not yet read
+	rest  []byte // decoded, but not read yet
 	block []byte
 }
 
@@ -77,7 +77,7 @@ func (u *utf16Reader) Read(p []byte) (int, error) {
 				return 0, err
 			}
 			if err != nil {
-				break // it comes again: the reader beneath is at its end, or at what it cannot read
+				break // the next call returns this error again
 			}
 			u.block = utf8.AppendRune(u.block, r)
 		}
@@ -88,7 +88,7 @@ func (u *utf16Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// rune reads one character, and nothing where it gives an error.
+// rune reads one character. After an error nothing has been read.
 func (u *utf16Reader) rune() (rune, error) {
 	b, err := u.in.Peek(4)
 	switch len(b) {
@@ -111,15 +111,15 @@ func (u *utf16Reader) rune() (rune, error) {
 	return 0, badFile("it is UTF-16, and half of a surrogate pair stands alone in it: save it as UTF-8")
 }
 
-// lines are the lines of a text without their ends, which may be \n, \r\n and \r.
+// lines reads the lines of a text without their ends, which may be \n, \r\n or \r.
 type lines struct {
 	in     *bufio.Reader
-	number int    // of the last line read, from 1
-	of     string // what a line is; "": a record
+	number int    // number of the last line read, from 1
+	of     string // what a line holds; "": a record
 	buffer []byte
 }
 
-// next gives the next line, which is valid until the one after it is read, or io.EOF.
+// next returns the next line, which is valid until the following call, or io.EOF.
 func (l *lines) next() ([]byte, error) {
 	l.buffer = l.buffer[:0]
 	l.number++
@@ -138,14 +138,15 @@ func (l *lines) next() ([]byte, error) {
 		case b == '\n':
 			return l.buffer, nil
 		case len(l.buffer) == maxRecord:
-			return nil, badFile("longer than %d MiB, want one %s a line", maxRecord>>20, cmp.Or(l.of, "record")).where(l.at(nil))
+			return nil, badFile("longer than %d MiB, want one %s a line", maxRecord>>20,
+				cmp.Or(l.of, "record")).where(l.at(nil))
 		}
 		l.buffer = append(l.buffer, b)
 	}
 }
 
-// at says where the text before is over in the last line read: in which column, where there is any, counted
-// in characters from 1.
+// at returns the line last read and, unless before is nil, the column after before, counted in characters
+// from 1.
 func (l *lines) at(before []byte) string {
 	if before == nil {
 		return fmt.Sprintf("line %d", l.number)
@@ -153,7 +154,7 @@ func (l *lines) at(before []byte) string {
 	return fmt.Sprintf("line %d, column %d", l.number, utf8.RuneCount(before)+1)
 }
 
-// notUTF8 gives the offset of the first byte that is no part of a character of UTF-8, or -1.
+// notUTF8 returns the offset of the first byte that is not part of a UTF-8 character, or -1.
 func notUTF8(text []byte) int {
 	if utf8.Valid(text) {
 		return -1
@@ -167,7 +168,8 @@ func notUTF8(text []byte) int {
 	}
 }
 
-// badByte is the error for a byte that is no part of a character of UTF-8.
+// badByte returns the error for a byte that is not part of a UTF-8 character.
 func badByte(b byte) *fault {
-	return badFile("the byte 0x%X is not UTF-8", b).advise("save the file as UTF-8; as it is, it may be Latin-1 or Windows-1252")
+	return badFile("the byte 0x%X is not UTF-8", b).
+		advise("save the file as UTF-8; as it is, it may be Latin-1 or Windows-1252")
 }

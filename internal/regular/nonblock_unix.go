@@ -4,5 +4,5 @@ package regular
 
 import "golang.org/x/sys/unix"
 
-// nonblock keeps a pipe that takes the file's place in mid-air from holding us up.
+// nonblock keeps Open from waiting if a pipe replaces the file between the check and the opening.
 const nonblock = unix.O_NONBLOCK

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// ErrPattern: DuckDB takes *, ? and [ in the path of a file to read for a pattern of names, and has no way of writing
-// them that needs no right to list folders.
+// ErrPattern is returned for a path with *, ? or [, which DuckDB takes for a pattern of names. Escaping them
+// would need the right to list folders.
 var ErrPattern = errors.New("DuckDB reads *, ? and [ in this path as a pattern of names")
 
-// Plain gives a name of a file or folder that is no pattern, for as long as it is not done with: path itself, or where
-// that has characters of a pattern, the name that the system gives to an open file, if it does.
+// Plain returns a name of a file or folder that is not a pattern, valid until done is called: path itself or,
+// if it has characters of a pattern, the name that the system has for an open file, if it has one.
 func Plain(path string) (name string, done func() error, err error) {
 	if !strings.ContainsAny(path, "*?[") {
 		return path, func() error { return nil }, nil

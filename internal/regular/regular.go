@@ -1,7 +1,7 @@
 // Package regular opens regular files and nothing else.
 //
-// Files and folders come from strangers. Opening a named pipe in it would wait for somebody to write, and
-// opening a device may do anything; what is not a file is refused before it is opened.
+// Files and folders may come from strangers. Opening a named pipe in one would wait for a writer, and opening
+// a device may do anything. Whatever is not a regular file is refused before it is opened.
 package regular
 
 import (
@@ -12,10 +12,10 @@ import (
 	"path/filepath"
 )
 
-// ErrNotRegular: the path leads to a folder, a pipe, a device or a socket.
+// ErrNotRegular is returned for a folder, a pipe, a device or a socket.
 var ErrNotRegular = errors.New("not a regular file")
 
-// Open opens a regular file for reading. Links are followed.
+// Open opens a regular file for reading. It follows links.
 func Open(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err == nil {
@@ -28,7 +28,7 @@ func Open(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err = f.Stat() // what was opened need not be what was looked at
+	info, err = f.Stat() // the file may have been replaced since it was checked
 	if err == nil {
 		err = Check(path, info.Mode())
 	}
@@ -38,12 +38,12 @@ func Open(path string) (*os.File, error) {
 	return f, nil
 }
 
-// DirFS is [os.DirFS] with regular files and folders only.
+// DirFS is [os.DirFS] restricted to regular files and folders.
 func DirFS(dir string) fs.FS { return folder(dir) }
 
 type folder string
 
-// Stat tells what is there, whatever it is.
+// Stat returns what is there, whatever its type.
 func (f folder) Stat(name string) (fs.FileInfo, error) { return fs.Stat(os.DirFS(string(f)), name) }
 
 func (f folder) Open(name string) (fs.File, error) {
@@ -60,7 +60,7 @@ func (f folder) Open(name string) (fs.File, error) {
 	return os.DirFS(string(f)).Open(name)
 }
 
-// Check refuses what is not a regular file, and says what it is.
+// Check returns an error that says what path is unless it is a regular file.
 func Check(path string, mode fs.FileMode) error {
 	kind := "something else"
 	switch {

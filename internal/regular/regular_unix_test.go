@@ -14,7 +14,7 @@ import (
 	"ducklens/internal/regular"
 )
 
-// A pipe that nobody writes to is refused at once, and a device is not touched.
+// TestOpenOther checks that a pipe without a writer is refused at once, and that a device is not opened.
 func TestOpenOther(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")

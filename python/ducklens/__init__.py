@@ -8,7 +8,7 @@ contributions, and writes them into one DuckDB file. This package calls the prog
     f = ducklens.ingest(activations="captured", out="run.duckdb")
     f = ducklens.open("run.duckdb")     # later
     f.query("key_components")           # a saved query, as a DataFrame; help(f.query) lists them
-    f.sql("FROM head_score LIMIT 5")    # SQL of your own
+    f.sql("FROM head_score LIMIT 5")    # your own SQL
     f.plot("key_components")            # a figure; .plotly() makes it a plotly one
     f.heads(); f.verify(); f.report()
 """
@@ -18,4 +18,16 @@ from ._file import Figure, File, Report, open
 from ._ingest import ingest
 from ._program import Error, Note, program, version
 
-__all__ = ["Error", "FAMILIES", "Figure", "File", "Note", "Report", "capture", "ingest", "open", "program", "version"]
+__all__ = [
+    "Error",
+    "FAMILIES",
+    "Figure",
+    "File",
+    "Note",
+    "Report",
+    "capture",
+    "ingest",
+    "open",
+    "program",
+    "version",
+]

@@ -1,6 +1,7 @@
-"""One forward pass of a model in Python, kept as a folder that ducklens ingest --activations reads.
+"""Runs a model in Python and writes a folder of activations for ducklens ingest --activations.
 
-Nothing after what each component wrote is computed here. docs/activations.md of ducklens describes the folder."""
+The folder holds what each component wrote; ducklens computes everything else from it. docs/activations.md of
+ducklens describes the folder."""
 
 import hashlib
 import json
@@ -9,66 +10,176 @@ import sys
 
 from ._program import needs
 
-FORMAT, VERSION = "ducklens activations", 1
+FORMAT, VERSION = "ducklens activations", 2
 
 
 class _Enough(Exception):
-    """The last layer that is wanted has made its queries and keys."""
+    """Ends a forward pass after the queries and keys of the last layer that is needed."""
 
 
 class _Family:
-    """Where the parts of a family lie in its modules. Names of parts of a layer are below the layer."""
+    """The names of a family's modules. Those of the parts of a layer are relative to the layer."""
 
-    def __init__(self, layers, embed, norm, attention, output, mlp="mlp", position=None, split="separate",
-                 post_attention=None, post_mlp=None, gain_plus=0.0, rotary=True, rotary_pairs=False, names=("q_proj", "k_proj", "v_proj")):
-        self.layers, self.embed, self.norm, self.attention, self.output, self.mlp = layers, embed, norm, attention, output, mlp
-        self.position, self.split, self.post_attention, self.post_mlp = position, split, post_attention, post_mlp
+    def __init__(
+        self,
+        layers,
+        embed,
+        norm,
+        attention,
+        output,
+        mlp="mlp",
+        position=None,
+        split="separate",
+        post_attention=None,
+        post_mlp=None,
+        gain_plus=0.0,
+        rotary=True,
+        rotary_pairs=False,
+        names=("q_proj", "k_proj", "v_proj"),
+    ):
+        self.layers, self.embed, self.norm, self.attention, self.output, self.mlp = (
+            layers,
+            embed,
+            norm,
+            attention,
+            output,
+            mlp,
+        )
+        self.position, self.split, self.post_attention, self.post_mlp = (
+            position,
+            split,
+            post_attention,
+            post_mlp,
+        )
         self.gain_plus, self.rotary, self.rotary_pairs, self.names = gain_plus, rotary, rotary_pairs, names
 
 
 def _llama(**others):
-    return _Family(**{**dict(layers="model.layers", embed="model.embed_tokens", norm="input_layernorm", attention="self_attn", output="o_proj"), **others})
+    return _Family(
+        **{
+            **dict(
+                layers="model.layers",
+                embed="model.embed_tokens",
+                norm="input_layernorm",
+                attention="self_attn",
+                output="o_proj",
+            ),
+            **others,
+        }
+    )
 
 
 _POST = dict(norm=None, post_attention="post_attention_layernorm", post_mlp="post_feedforward_layernorm")
 
 FAMILIES = {
-    "gpt2": _Family("transformer.h", "transformer.wte", "ln_1", "attn", "c_proj", position="transformer.wpe", split="conv1d", rotary=False),
+    "gpt2": _Family(
+        "transformer.h",
+        "transformer.wte",
+        "ln_1",
+        "attn",
+        "c_proj",
+        position="transformer.wpe",
+        split="conv1d",
+        rotary=False,
+    ),
     "gptj": _Family("transformer.h", "transformer.wte", "ln_1", "attn", "out_proj", rotary_pairs=True),
-    "gpt_neox": _Family("gpt_neox.layers", "gpt_neox.embed_in", "input_layernorm", "attention", "dense", split="neox"),
-    "opt": _Family("model.decoder.layers", "model.decoder.embed_tokens", "self_attn_layer_norm", "self_attn", "out_proj", mlp="fc2",
-                   position="model.decoder.embed_positions", rotary=False),
-    "falcon": _Family("transformer.h", "transformer.word_embeddings", "input_layernorm", "self_attention", "dense", split="falcon"),
+    "gpt_neox": _Family(
+        "gpt_neox.layers", "gpt_neox.embed_in", "input_layernorm", "attention", "dense", split="neox"
+    ),
+    "opt": _Family(
+        "model.decoder.layers",
+        "model.decoder.embed_tokens",
+        "self_attn_layer_norm",
+        "self_attn",
+        "out_proj",
+        mlp="fc2",
+        position="model.decoder.embed_positions",
+        rotary=False,
+    ),
+    "falcon": _Family(
+        "transformer.h",
+        "transformer.word_embeddings",
+        "input_layernorm",
+        "self_attention",
+        "dense",
+        split="falcon",
+    ),
     "phi": _llama(output="dense"),
     "phi3": _llama(split="phi3"),
-    "llama": _llama(), "mistral": _llama(), "smollm3": _llama(), "qwen2": _llama(), "qwen3": _llama(), "gpt_oss": _llama(), "olmo": _llama(),
-    "olmo2": _llama(**_POST), "olmo3": _llama(**_POST),
+    "llama": _llama(),
+    "mistral": _llama(),
+    "smollm3": _llama(),
+    "qwen2": _llama(),
+    "qwen3": _llama(),
+    "gpt_oss": _llama(),
+    "olmo": _llama(),
+    "olmo2": _llama(**_POST),
+    "olmo3": _llama(**_POST),
     "gemma": _llama(gain_plus=1.0),
-    "gemma2": _llama(gain_plus=1.0, post_attention="post_attention_layernorm", post_mlp="post_feedforward_layernorm"),
-    "gemma3_text": _llama(gain_plus=1.0, post_attention="post_attention_layernorm", post_mlp="post_feedforward_layernorm"),
+    "gemma2": _llama(
+        gain_plus=1.0, post_attention="post_attention_layernorm", post_mlp="post_feedforward_layernorm"
+    ),
+    "gemma3_text": _llama(
+        gain_plus=1.0, post_attention="post_attention_layernorm", post_mlp="post_feedforward_layernorm"
+    ),
 }
 
 
-def capture(model, prompts, heads, out, tokenizer=None, *, batch_size=8, processing="processed", bos=None, name=None, shard_prompts=64, progress=None):
-    """Runs a model over prompts and writes what `ducklens.ingest(activations=out)` reads.
+def capture(
+    model,
+    prompts,
+    heads,
+    out,
+    tokenizer=None,
+    *,
+    positions="edges",
+    form="vectors",
+    batch_size=8,
+    processing="processed",
+    bos=None,
+    name=None,
+    shard_prompts=64,
+    progress=None,
+):
+    """Runs a model over prompts and writes a folder for `ducklens.ingest(activations=out)`.
 
-    model: a causal language model of transformers, on any device, of the families in ducklens.FAMILIES, or a
-    TransformerBridge of TransformerLens with its weights as stored.
-    prompts: a list of dicts or a DataFrame, with text (or tokens, a list of ids), query, key and, if you like,
-    baseline: each a token index, BOS included, or a word that is one token. What else is there travels with the prompt.
+    model: a causal language model of transformers, on any device, of a family in ducklens.FAMILIES, or a
+    TransformerBridge of TransformerLens. A TransformerBridge of another family, or in compatibility mode, is
+    captured through its hooks in float32 or float64, and refused if the hooks do not explain its stream and
+    its attention.
+    prompts: a list of dicts or a DataFrame, with text (or tokens, a list of ids), query, key and, optionally,
+    baseline. Each position is a token index, BOS included, or a word that is one token. For several edges, a
+    prompt has edges instead: a list of dicts with query, key and baseline. Other fields are stored with the
+    prompt.
     heads: target heads, such as ["10.7"]; the model runs up to the last of them.
-    out: the folder to make. Prompts are written in shards of shard_prompts, so that memory does not grow with them.
-    tokenizer: needed where prompts have text. bos: whether the token that begins a text stands in front; None: as the
-    tokenizer does, and always for GPT-2.
-    processing: "processed" folds value biases into b_O and centres what LayerNorm centres, as ducklens does of
-    itself; "raw" takes the weights as stored.
+    out: the folder to make. Prompts are written in shards of shard_prompts, so memory does not grow with
+    their number.
+    tokenizer: required if prompts have text.
+    bos: whether to begin texts with the BOS token; None is the tokenizer's default, and True for GPT-2.
+    positions: "edges" keeps the positions in edges. "all" keeps every position, and prompts need no edges:
+    `ducklens.ingest(activations=out, edges="top:1")` then chooses them by rules.
+    form: "vectors" stores the output of each head; "parts" stores its weighted values, and W_O of each layer
+    once. The tables are the same, and a prompt of a large model takes a twentieth of the space.
+    processing: "processed" folds value biases into b_O and centres where LayerNorm centres, as ducklens does
+    by default; "raw" keeps the weights as stored.
 
-    Components are in float32 (float64 for a model in float64). A model in bfloat16 or float16 rounds its stream after
-    every layer: what that leaves is a component of its own, rounding0, rounding1 and so on, and queries, keys and
-    scores of the target heads are made again in float32 from the stream that the model had."""
+    Components are in float32 (float64 for a model in float64). A model in bfloat16 or float16 rounds its
+    stream after every layer. The rounding errors are stored as components, rounding0, rounding1 and so on,
+    and queries, keys and scores of the target heads are recomputed in float32 from the model's stream."""
     torch = needs("torch", "ducklens.capture")
     needs("safetensors", "ducklens.capture")
-    return _Capture(torch, model, tokenizer, processing, bos, name).write(prompts, heads, out, batch_size, shard_prompts, progress)
+    for value, of, what in ((positions, ("edges", "all"), "positions"), (form, ("vectors", "parts"), "form")):
+        if value not in of:
+            raise ValueError(f'{what} is {value!r}, want "{of[0]}" or "{of[1]}"')
+    how = _Capture
+    if hasattr(model, "original_model") and (
+        getattr(model, "compatibility_mode", False)
+        or getattr(model.original_model.config, "model_type", None) not in FAMILIES
+    ):
+        from ._bridge import Bridge as how  # through its hooks, not through the model that it wraps
+    return how(torch, model, tokenizer, processing, bos, name, positions == "all", form == "parts").write(
+        prompts, heads, out, batch_size, shard_prompts, progress
+    )
 
 
 def _at(module, path):
@@ -82,20 +193,32 @@ def _first(*values):
 
 
 class _Capture:
-    def __init__(self, torch, model, tokenizer, processing, bos, name):
-        self.torch, self.model, self.tokenizer = torch, _plain(torch, model), tokenizer or getattr(model, "tokenizer", None)
+    def __init__(self, torch, model, tokenizer, processing, bos, name, whole=False, parts=False):
+        self.whole, self.parts = whole, parts
+        self.torch, self.model, self.tokenizer = (
+            torch,
+            _plain(torch, model),
+            tokenizer or getattr(model, "tokenizer", None),
+        )
         if processing not in ("processed", "raw"):
             raise ValueError(f'processing is {processing!r}, want "processed" or "raw"')
         self.raw = processing == "raw"
         self.config = c = self.model.config
         kind = getattr(c, "model_type", None)
         if kind not in FAMILIES:
-            raise ValueError(f"a model of type {kind!r} cannot be captured, only {', '.join(FAMILIES)}: write the folder yourself, as docs/activations.md says")
+            raise ValueError(
+                f"a model of type {kind!r} cannot be captured, only {', '.join(FAMILIES)}: write the folder "
+                "yourself, as docs/activations.md says"
+            )
         self.kind, self.family = kind, FAMILIES[kind]
         self.bos = bos
         self.layers = _at(self.model, self.family.layers)
         get = lambda *names: _first(*(getattr(c, n, None) for n in names))
-        self.L, self.H, self.d = len(self.layers), get("num_attention_heads", "n_head"), get("hidden_size", "n_embd")
+        self.L, self.H, self.d = (
+            len(self.layers),
+            get("num_attention_heads", "n_head"),
+            get("hidden_size", "n_embd"),
+        )
         self.dh = getattr(c, "head_dim", None) or self.d // self.H
         self.KV = _first(getattr(c, "num_key_value_heads", None), self.H)
         if kind == "falcon":
@@ -110,7 +233,7 @@ class _Capture:
         self.d_mlp = get("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size") or 4 * self.d
         self.n_ctx = get("max_position_embeddings", "n_positions")
         act = get("hidden_activation", "hidden_act", "activation_function", "activation")
-        self.activation = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "swish": "silu"}.get(act, act)
+        self.activation = _ACTIVATIONS.get(act, act)
         norm = self.norm(0)
         self.norm_kind = "none" if norm is None else "LN" if "LayerNorm" in type(norm).__name__ else "RMS"
         self.eps = _epsilon(norm if norm is not None else self.part(0, self.family.post_attention))
@@ -119,23 +242,29 @@ class _Capture:
         self.qk_norm, self.qk_eps = "", 0.0
         q_norm = getattr(self.attention(0), "q_norm", None)
         if q_norm is not None:
-            self.qk_norm, self.qk_eps = ("per_head" if q_norm.weight.numel() == self.dh else "full_width"), _epsilon(q_norm)
+            self.qk_norm, self.qk_eps = (
+                ("per_head" if q_norm.weight.numel() == self.dh else "full_width"),
+                _epsilon(q_norm),
+            )
         biases = self.projections(0)[1]
         self.qk_bias = biases is not None or norm is not None and getattr(norm, "bias", None) is not None
         self.o_bias = getattr(self.output(0), "bias", None) is not None
         self.has_bias = self.o_bias or not self.raw and not self.sinks and self.qk_bias
         self.centred = not self.raw and self.norm_kind == "LN" and not self.post
-        self.scale = self.dh ** 0.5
+        self.scale = self.dh**0.5
         if kind == "gpt2" and not c.scale_attn_weights:
             self.scale = 1.0
         if kind in ("gemma2", "gemma3_text"):
-            self.scale = c.query_pre_attn_scalar ** 0.5
+            self.scale = c.query_pre_attn_scalar**0.5
         self.by_layer = bool(getattr(c, "scale_attn_by_inverse_layer_idx", False))
         self.soft_cap = getattr(c, "attn_logit_softcapping", None) or 0.0
 
     def refuse(self, c):
         for wrong, what in [
-            (self.kind == "opt" and (not c.do_layer_norm_before or c.word_embed_proj_dim != c.hidden_size), "norms after the blocks, or embeddings of another width"),
+            (
+                self.kind == "opt" and (not c.do_layer_norm_before or c.word_embed_proj_dim != c.hidden_size),
+                "norms after the blocks, or embeddings of another width",
+            ),
             (self.kind == "falcon" and c.alibi, "ALiBi"),
             (self.kind == "falcon" and not c.parallel_attn, "serial blocks"),
             (getattr(c, "clip_qkv", None) is not None, "clip_qkv"),
@@ -165,9 +294,11 @@ class _Capture:
         return t.detach().to(self.dtype)
 
     def gain(self, norm):
-        """The gain of a norm, and its shift; None where there is none."""
+        """The gain of a norm, and its shift; None for one that is missing."""
         weight, bias = getattr(norm, "weight", None), getattr(norm, "bias", None)
-        return (None if weight is None else self.wide(weight) + self.family.gain_plus), (None if bias is None else self.wide(bias))
+        return (None if weight is None else self.wide(weight) + self.family.gain_plus), (
+            None if bias is None else self.wide(bias)
+        )
 
     def projections(self, layer):
         """W_Q, W_K, W_V [d_model, heads, d_head] and their biases [heads, d_head], or None."""
@@ -178,7 +309,12 @@ class _Capture:
             w = [self.wide(m.weight).T.reshape(d, -1, dh) for m in modules]
             b = None if modules[0].bias is None else [self.wide(m.bias).reshape(-1, dh) for m in modules]
             return w, b
-        fused = {"conv1d": "c_attn", "neox": "query_key_value", "falcon": "query_key_value", "phi3": "qkv_proj"}[split]
+        fused = {
+            "conv1d": "c_attn",
+            "neox": "query_key_value",
+            "falcon": "query_key_value",
+            "phi3": "qkv_proj",
+        }[split]
         module = getattr(a, fused)
         weight = self.wide(module.weight) if split == "conv1d" else self.wide(module.weight).T
         bias = None if module.bias is None else self.wide(module.bias)[None]
@@ -195,7 +331,7 @@ class _Capture:
                 return [x[:, :, :-2].reshape(rows, H, dh), x[:, :, -2], x[:, :, -1]]
             if split == "falcon" and not self.config.multi_query:
                 return list(x.reshape(rows, H, 3, dh).unbind(2))
-            return [x[:, :H], x[:, H:H + KV], x[:, H + KV:]]
+            return [x[:, :H], x[:, H : H + KV], x[:, H + KV :]]
 
         return cut(weight), None if bias is None else [b[0] for b in cut(bias)]
 
@@ -208,7 +344,10 @@ class _Capture:
         return w.reshape(self.H, self.dh, self.d), None if module.bias is None else self.wide(module.bias)
 
     def value_biases(self, layer):
-        """What value biases, and the norm's shift seen through W_V, add through each head [heads, d_model]; or None."""
+        """What value biases, and the norm's shift through W_V, add to the weighted values of each head
+        [heads, d_head].
+
+        None if there are neither, or if they stay in the heads."""
         w, b = self.projections(layer)
         norm = self.norm(layer)
         shift = None if norm is None else self.gain(norm)[1]
@@ -217,13 +356,18 @@ class _Capture:
         v = 0 if b is None else b[2]
         if shift is not None:
             v = v + self.torch.einsum("d,dhe->he", shift, w[2])
-        v = v.repeat_interleave(self.H // self.KV, 0)
-        return self.torch.einsum("he,hed->hd", v, self.writing(layer)[0])
+        return v.repeat_interleave(self.H // self.KV, 0)
+
+    def centre(self, x):
+        """x minus its mean, if the weights are processed and the norm centres; otherwise x."""
+        return x - x.mean(-1, keepdim=True) if self.centred else x
 
     # The folder.
 
     def write(self, prompts, heads, out, batch_size, shard_prompts, progress):
-        self.heads = [_head(h, self.L, self.H) for h in ([heads] if isinstance(heads, (str, tuple)) else heads)]
+        self.heads = [
+            _head(h, self.L, self.H) for h in ([heads] if isinstance(heads, (str, tuple)) else heads)
+        ]
         if not self.heads:
             raise ValueError("no heads to capture")
         self.targets = sorted({l for l, _ in self.heads})
@@ -231,7 +375,7 @@ class _Capture:
         if os.path.exists(out) and os.listdir(out):
             raise FileExistsError(f"{out} is there and is not empty")
         os.makedirs(out, exist_ok=True)
-        lines = [self.prompt(i, p) for i, p in enumerate(_records(prompts))]
+        self.lines = lines = [self.prompt(i, p) for i, p in enumerate(_records(prompts))]
         if not lines:
             raise ValueError("no prompts to capture")
         shards, self.windows = [], [0] * self.L
@@ -240,7 +384,7 @@ class _Capture:
             for line in lines:
                 f.write(json.dumps(line, ensure_ascii=False) + "\n")
         for first in range(0, len(lines), shard_prompts):
-            part, tensors = lines[first:first + shard_prompts], {}
+            part, tensors = lines[first : first + shard_prompts], {}
             for batch in _batches(part, batch_size):
                 tensors.update(self.run(first, part, batch))
                 if progress:
@@ -253,7 +397,9 @@ class _Capture:
         for key, file in (("prompts", "prompts.jsonl"), ("weights", "weights.safetensors")):
             run[key] = {"file": file, "sha256": _sum(os.path.join(out, file))}
         run["shards"] = shards
-        with open(os.path.join(out, "run.json"), "w", encoding="utf-8", newline="\n") as f:  # last: without it there is no folder
+        with open(
+            os.path.join(out, "run.json"), "w", encoding="utf-8", newline="\n"
+        ) as f:  # last: without it there is no folder
             json.dump(run, f, ensure_ascii=False, indent=1)
         return out
 
@@ -281,18 +427,55 @@ class _Capture:
         ids = [int(i) for i in ids]
         texts = self.texts(ids)
         line = {"text": "".join(texts) if text is None else text, "tokens": ids, "token_texts": texts}
-        for role in ("query", "key", "baseline"):
-            given = record.pop(role, None)
-            if given is not None and given == given:  # a DataFrame has NaN for nothing
-                line[role] = _position(number, role, given, texts)
-            elif role != "baseline":
-                raise ValueError(f"prompt {number} has no {role}")
-        if line["key"] > line["query"] or line.get("baseline", 0) > line["query"]:
-            raise ValueError(f"prompt {number}: key {line['key']} or baseline {line.get('baseline')} after query {line['query']}")
+        if self.whole:
+            line["whole"] = True
+        edges = self.edges(number, record, texts)
+        if edges:
+            line["edges"] = edges
+        elif not self.whole:
+            raise ValueError(
+                f'prompt {number} has no query and no edges: positions="all" keeps prompts without'
+            )
         record = {k: v for k, v in record.items() if v is not None and v == v}
         if record:
-            line["fields"] = json.loads(json.dumps(record, default=lambda v: v.item() if hasattr(v, "item") else str(v)))
+            line["fields"] = json.loads(
+                json.dumps(record, default=lambda v: v.item() if hasattr(v, "item") else str(v))
+            )
         return line
+
+    def edges(self, number, record, texts):
+        """The edges of a prompt, which are taken from its record."""
+        given = record.pop("edges", None)
+        own = {role: record.pop(role) for role in _ROLES if role in record}
+        own = {
+            role: at for role, at in own.items() if at is not None and at == at
+        }  # a DataFrame has NaN for nothing
+        if given is None or isinstance(given, float):
+            given = [own] if own else []
+        elif own:
+            raise ValueError(f"prompt {number} has edges and {', '.join(own)}: want one of both")
+        edges = []
+        for edge in given:
+            if set(edge) - set(_ROLES):
+                raise ValueError(
+                    f"prompt {number} has an edge of {', '.join(map(str, edge))}: want query, key and, if "
+                    "you like, baseline"
+                )
+            made = {
+                role: _position(number, role, edge[role], texts)
+                for role in _ROLES
+                if edge.get(role) is not None and edge[role] == edge[role]
+            }
+            for role in ("query", "key"):
+                if role not in made:
+                    raise ValueError(f"prompt {number} has no {role}")
+            if made["key"] > made["query"] or made.get("baseline", 0) > made["query"]:
+                raise ValueError(
+                    f"prompt {number}: key {made['key']} or baseline {made.get('baseline')} after query "
+                    f"{made['query']}"
+                )
+            edges.append(made)
+        return edges
 
     def texts(self, ids):
         if self.tokenizer is None:
@@ -302,12 +485,16 @@ class _Capture:
         texts = []
         for i in ids:
             both = self.tokenizer.decode([anchor, i], clean_up_tokenization_spaces=False)
-            texts.append(both[len(lead):] if both.startswith(lead) else self.tokenizer.decode([i]))
+            texts.append(both[len(lead) :] if both.startswith(lead) else self.tokenizer.decode([i]))
         return texts
 
     def describe(self, lines):
         c = self.config
-        first = _first(getattr(self.tokenizer, "bos_token_id", None), getattr(c, "bos_token_id", None), getattr(c, "eos_token_id", None) if self.kind == "gpt2" else None)
+        first = _first(
+            getattr(self.tokenizer, "bos_token_id", None),
+            getattr(c, "bos_token_id", None),
+            getattr(c, "eos_token_id", None) if self.kind == "gpt2" else None,
+        )
         components = [{"kind": "embed"}] + ([{"kind": "pos_embed"}] if self.family.position else [])
         for l in range(self.L):
             components += [{"kind": "head", "layer": l, "head": h} for h in range(self.H)]
@@ -315,24 +502,59 @@ class _Capture:
                 components.append({"kind": "attn_bias", "layer": l})
             components.append({"kind": "mlp", "layer": l})
             if self.low:
-                components.append({"kind": "error", "layer": l, "label": f"rounding{l}", "source": str(_at(self.model, self.family.embed).weight.dtype)})
-        attention = {"scale": self.scale, "scale_by_layer": self.by_layer, "soft_cap": self.soft_cap, "sinks": self.sinks}
+                components.append(
+                    {
+                        "kind": "error",
+                        "layer": l,
+                        "label": f"rounding{l}",
+                        "source": str(_at(self.model, self.family.embed).weight.dtype),
+                    }
+                )
+        attention = {
+            "scale": self.scale,
+            "scale_by_layer": self.by_layer,
+            "soft_cap": self.soft_cap,
+            "sinks": self.sinks,
+        }
         if any(self.windows):
             attention["windows"] = self.windows
         if self.qk_norm:
             attention["qk_norm"], attention["qk_norm_eps"] = self.qk_norm, self.qk_eps
         if self.family.rotary:
-            attention["rotary_dims"], attention["rotary_pairs"] = [self.dims(l) for l in range(self.L)], self.family.rotary_pairs
+            attention["rotary_dims"], attention["rotary_pairs"] = (
+                [self.dims(l) for l in range(self.L)],
+                self.family.rotary_pairs,
+            )
         text = json.dumps(c.to_dict(), sort_keys=True, default=str)
         return {
-            "format": FORMAT, "version": VERSION, "writer": f"ducklens.capture, {type(self.model).__name__}",
-            "model": {"name": self.name, "family": self.kind, "sha256": self.digest(), "config_sha256": hashlib.sha256(text.encode()).hexdigest(),
-                      "n_layers": self.L, "n_heads": self.H, "n_kv_heads": self.KV, "d_model": self.d, "d_head": self.dh, "d_mlp": self.d_mlp,
-                      "d_vocab": self.vocabulary(), "n_ctx": self.n_ctx, "activation": self.activation},
-            "norm": {"kind": self.norm_kind, "eps": self.eps}, "post_norm": self.post, "attention": attention, "qk_bias": self.qk_bias,
-            "processing": "raw" if self.raw else "processed", "precision": str(self.dtype).removeprefix("torch."),
+            "format": FORMAT,
+            "version": VERSION,
+            "writer": f"ducklens.capture, {type(self.model).__name__}",
+            "model": {
+                "name": self.name,
+                "family": self.kind,
+                "sha256": self.digest(),
+                "config_sha256": hashlib.sha256(text.encode()).hexdigest(),
+                "n_layers": self.L,
+                "n_heads": self.H,
+                "n_kv_heads": self.KV,
+                "d_model": self.d,
+                "d_head": self.dh,
+                "d_mlp": self.d_mlp,
+                "d_vocab": self.vocabulary(),
+                "n_ctx": self.n_ctx,
+                "activation": self.activation,
+            },
+            "norm": {"kind": self.norm_kind, "eps": self.eps},
+            "post_norm": self.post,
+            "attention": attention,
+            "qk_bias": self.qk_bias,
+            "processing": "raw" if self.raw else "processed",
+            "precision": str(self.dtype).removeprefix("torch."),
+            "form": "parts" if self.parts else "vectors",
             "bos": first is not None and lines[0]["tokens"][0] == first,
-            "components": components, "heads": [f"{l}.{h}" for l, h in self.heads],
+            "components": components,
+            "heads": [f"{l}.{h}" for l, h in self.heads],
         }
 
     def vocabulary(self):
@@ -380,27 +602,64 @@ class _Capture:
                 if b is not None:
                     out[at + "b_Q"], out[at + "b_K"] = b[0][h], b[1][kv]
                 if self.qk_norm:
-                    a = self.attention(l)
-                    for side, norm_of, i in (("q", a.q_norm, h), ("k", a.k_norm, kv)):
-                        g = self.gain(norm_of)[0]
-                        out[at + side + "_gain"] = g if self.qk_norm == "per_head" else g.reshape(-1, self.dh)[i]
+                    out[at + "q_gain"], out[at + "k_gain"] = self.qk_gain("q", l, h), self.qk_gain("k", l, kv)
                 if self.sinks:
-                    out[at + "sink"] = self.wide(self.attention(l).sinks)[h:h + 1]
-        head = self.model.get_output_embeddings()
-        if head is not None:
-            ids = sorted({line["tokens"][line[role]] for line in lines for role in ("key", "baseline") if role in line})
+                    out[at + "sink"] = self.wide(self.attention(l).sinks)[h : h + 1]
+        if self.parts:
+            self.writers(out)
+        table = self.unembedding()
+        if table is not None:
+            ids = sorted({line["tokens"][at] for line in lines for at in _keys(line)})
             out["unembed/tokens"] = self.torch.tensor(ids, dtype=self.torch.int64)
-            out["unembed/rows"] = self.unembed(head.weight.detach(), ids)
+            out["unembed/rows"] = self.unembed(table, ids)
         return out
+
+    def qk_gain(self, side, layer, head):
+        """The gain of QK-norm of a head, or of a key-value head."""
+        g = self.gain(getattr(self.attention(layer), side + "_norm"))[0]
+        return g if self.qk_norm == "per_head" else g.reshape(-1, self.dh)[head]
+
+    def unembedding(self):
+        """W_U [vocabulary, d_model], or None."""
+        head = self.model.get_output_embeddings()
+        return None if head is None else head.weight.detach()
+
+    def last_norm(self):
+        """The gain of the last norm, or None, and whether it takes the mean away."""
+        final = _at(
+            self.model,
+            {
+                "gpt2": "transformer.ln_f",
+                "gptj": "transformer.ln_f",
+                "falcon": "transformer.ln_f",
+                "gpt_neox": "gpt_neox.final_layer_norm",
+                "opt": "model.decoder.final_layer_norm",
+                "phi": "model.final_layernorm",
+            }.get(self.kind, "model.norm"),
+        )
+        return (None, False) if final is None else (self.gain(final)[0], "LayerNorm" in type(final).__name__)
+
+    def after(self, layer):
+        """Of the norms after attention and after the MLP: the gain of the first, and the epsilons of both."""
+        attention, mlp = self.part(layer, self.family.post_attention), self.part(layer, self.family.post_mlp)
+        return self.gain(attention)[0], _epsilon(attention), _epsilon(mlp)
+
+    def writers(self, out):
+        """What attention writes by in the layers below the last target head."""
+        for l, (b, _) in enumerate(self.biases):
+            w = self.centre(self.writing(l)[0])
+            exact = self.low and not self.centred  # it is as the model has it
+            out[f"L{l}/W_O"] = w.to(self.output(l).weight.dtype) if exact else w
+            if self.has_bias:
+                out[f"L{l}/b_O"] = self.centre(b)
+            if self.post:
+                out[f"L{l}/post_gain"] = self.after(l)[0]
 
     def unembed(self, w, ids):
         rows = self.wide(w[ids])
         if self.raw:
             return rows
-        final = _at(self.model, {"gpt2": "transformer.ln_f", "gptj": "transformer.ln_f", "falcon": "transformer.ln_f", "gpt_neox": "gpt_neox.final_layer_norm",
-                                 "opt": "model.decoder.final_layer_norm", "phi": "model.final_layernorm"}.get(self.kind, "model.norm"))
-        gain = None if final is None else self.gain(final)[0]
-        centre = final is not None and "LayerNorm" in type(final).__name__
+        gain, centre = self.last_norm()
         if not (getattr(self.config, "final_logit_softcapping", None) or 0):
             rows = rows - sum(self.wide(part).sum(0) for part in w.split(4096)) / w.shape[0]
         if gain is not None:
@@ -412,26 +671,28 @@ class _Capture:
     # The forward pass.
 
     def prepare(self):
-        """Weights that every batch meets."""
-        self.layer_weights = []
+        """Biases of every layer: b_O, and what is taken from the weighted values."""
+        self.biases = []
         for l in range(self.stop):
             w, b = self.writing(l)
             values = None if self.raw else self.value_biases(l)
             if b is None and self.has_bias:
                 b = self.torch.zeros(self.d, dtype=self.dtype, device=w.device)
             if values is not None:
-                b = b.to(w.device) + values.sum(0)
-            self.layer_weights.append((w, b, values))
+                b = b.to(w.device) + self.torch.einsum("he,hed->d", values.to(w.device), w)
+            self.biases.append((b, values))
 
     def run(self, first, lines, batch):
         """The tensors of prompts of one length."""
         torch = self.torch
         device = _at(self.model, self.family.embed).weight.device
         ids = torch.tensor([lines[i]["tokens"] for i in batch], device=device)
-        roles = [[lines[i]["query"], lines[i]["key"]] + ([lines[i]["baseline"]] if "baseline" in lines[i] else [lines[i]["key"]]) for i in batch]
+        kept = [_kept(lines[i]) for i in batch]
+        most = max(len(k) for k in kept)
         self.seen = {}
-        self.at = torch.tensor(roles)
-        self.queries = self.at[:, 0]
+        self.at = torch.tensor(
+            [k + k[-1:] * (most - len(k)) for k in kept]
+        )  # [prompt, place]; a prompt with fewer has its last one again
         hooks, restore = self.hook(), self.intercept()
         training = self.model.training
         try:
@@ -446,10 +707,10 @@ class _Capture:
                 h.remove()
             restore()
             self.model.train(training)
-        return self.tensors(first, lines, batch)
+        return self.tensors(first, batch, kept)
 
     def take(self, x):
-        """The rows of the three positions [prompt, role, ...] of an activation [prompt, position, ...]."""
+        """The rows of the kept positions [prompt, place, ...] of an activation [prompt, position, ...]."""
         at = self.at.to(x.device)
         return x[self.torch.arange(x.shape[0], device=x.device)[:, None], at]
 
@@ -459,6 +720,7 @@ class _Capture:
         def keep(key, of=lambda x: x, rows=True):
             def hook(module, args, output):
                 self.seen[key] = self.wide(self.take(of(output)) if rows else of(output))
+
             return hook
 
         def keep_input(key):
@@ -467,29 +729,49 @@ class _Capture:
                 self.seen[key] = self.wide(self.take(x))
                 if self.low and key[0] == "stream" and key[1] in self.targets:
                     self.seen["whole", key[1]] = x.detach()
+
             return hook
 
         def first(x):
             x = x[0] if isinstance(x, tuple) else x
-            return x.reshape(len(self.at), -1, self.d)  # OPT has all positions in one list here
+            return x.reshape(len(self.at), -1, self.d)  # OPT flattens all positions into one list here
 
         if self.family.position:
             hooks.append(_at(self.model, self.family.embed).register_forward_hook(keep("embed")))
-            hooks.append(_at(self.model, self.family.position).register_forward_hook(
-                lambda m, a, o: self.seen.__setitem__("position", self.wide(self.take(o.expand(len(self.at), *o.shape[1:]))))))
+            hooks.append(
+                _at(self.model, self.family.position).register_forward_hook(
+                    lambda m, a, o: self.seen.__setitem__(
+                        "position", self.wide(self.take(o.expand(len(self.at), *o.shape[1:])))
+                    )
+                )
+            )
         for l in range(self.stop + 1):
-            hooks.append(self.layers[l].register_forward_pre_hook(keep_input(("stream", l)), with_kwargs=True))
+            hooks.append(
+                self.layers[l].register_forward_pre_hook(keep_input(("stream", l)), with_kwargs=True)
+            )
             if l in self.targets:
                 hooks.append(self.attention(l).register_forward_pre_hook(self.keep_turn(l), with_kwargs=True))
                 if self.qk_norm:
                     for side in ("q", "k"):
-                        hooks.append(getattr(self.attention(l), side + "_proj").register_forward_hook(keep((side + "_proj", l))))
+                        hooks.append(
+                            getattr(self.attention(l), side + "_proj").register_forward_hook(
+                                keep((side + "_proj", l))
+                            )
+                        )
             if l == self.stop:
                 break
             hooks.append(self.output(l).register_forward_pre_hook(keep_input(("z", l)), with_kwargs=True))
             if self.post:
-                hooks.append(self.part(l, self.family.post_attention).register_forward_pre_hook(keep_input(("attended", l)), with_kwargs=True))
-                hooks.append(self.part(l, self.family.post_mlp).register_forward_pre_hook(keep_input(("mlp_out", l)), with_kwargs=True))
+                hooks.append(
+                    self.part(l, self.family.post_attention).register_forward_pre_hook(
+                        keep_input(("attended", l)), with_kwargs=True
+                    )
+                )
+                hooks.append(
+                    self.part(l, self.family.post_mlp).register_forward_pre_hook(
+                        keep_input(("mlp_out", l)), with_kwargs=True
+                    )
+                )
                 hooks.append(self.part(l, self.family.post_mlp).register_forward_hook(keep(("mlp", l))))
             else:
                 hooks.append(self.part(l, self.family.mlp).register_forward_hook(keep(("mlp", l), first)))
@@ -504,41 +786,55 @@ class _Capture:
                 return
             cos, sin = reversed(both) if self.kind == "gptj" else both
             for key, x in (("cos", cos), ("sin", sin)):
-                x = x.expand(len(self.at), *x.shape[1:])[..., :dims // 2]
+                x = x.expand(len(self.at), *x.shape[1:])[..., : dims // 2]
                 self.seen[key, layer] = self.wide(self.take(x))
+
         return hook
 
     def layer_of(self, module):
         return next(l for l in range(self.L) if self.attention(l) is module)
 
     def attended(self, layer, q, k, scaling, window):
-        """Keeps the queries, keys [prompt, heads, position, d_head] and scores of the heads of a layer."""
+        """Stores the queries, keys [prompt, heads, position, d_head] and scores of the heads of a layer."""
         if layer in self.targets and ("q", layer) not in self.seen:
             if self.low and q.dtype != self.dtype:
                 return self.again(layer)
             torch = self.torch
             self.windows[layer] = int(window or 0)
-            every = torch.arange(len(self.at), device=q.device)
+            every = torch.arange(len(self.at), device=q.device)[:, None]
             factor = scaling * self.scale * ((layer + 1) if self.by_layer else 1)
             divisor = self.scale * ((layer + 1) if self.by_layer else 1)
             at = self.at.to(q.device)
             for h in [h for l, h in self.heads if l == layer]:
                 kv = h * k.shape[1] // self.H
-                vector = self.wide(q[every, h, at[:, 0]]) * factor
+                vector = self.wide(q[every, h, at]) * factor
                 keys = self.wide(k[:, kv])
-                self.seen["head", layer, h] = (vector, keys[every[:, None], at[:, 1:]], torch.einsum("be,bne->bn", vector, keys) / divisor)
+                self.seen["head", layer, h] = (
+                    vector,
+                    keys[every, at],
+                    torch.einsum("bpe,bne->bpn", vector, keys) / divisor,
+                )
             self.seen["q", layer] = True
         if layer == self.stop and ("q", layer) in self.seen:
             raise _Enough
 
     def again(self, layer):
-        """The attention of a layer once more, in float32, on the stream that the model had."""
+        """Recomputes the attention of a layer in float32 from the model's stream."""
         import copy
 
         torch = self.torch
         args, kwargs = self.seen["call", layer]
-        widen = lambda x: x.to(self.dtype) if isinstance(x, torch.Tensor) and x.is_floating_point() else tuple(widen(y) for y in x) if isinstance(x, tuple) else x
-        norm, module = (None if m is None else copy.deepcopy(m).to(self.dtype) for m in (self.norm(layer), self.attention(layer)))
+        widen = lambda x: (
+            x.to(self.dtype)
+            if isinstance(x, torch.Tensor) and x.is_floating_point()
+            else tuple(widen(y) for y in x)
+            if isinstance(x, tuple)
+            else x
+        )
+        norm, module = (
+            None if m is None else copy.deepcopy(m).to(self.dtype)
+            for m in (self.norm(layer), self.attention(layer))
+        )
         x = self.seen["whole", layer].to(self.dtype)
         kwargs = {k: widen(v) for k, v in kwargs.items()}
         args = tuple(widen(a) for a in args)
@@ -551,12 +847,17 @@ class _Capture:
         hooks = []
         if self.qk_norm:
             for side in ("q", "k"):
-                hooks.append(getattr(module, side + "_proj").register_forward_hook(
-                    lambda m, a, o, side=side: self.seen.__setitem__((side + "_proj", layer), self.wide(self.take(o)))))
+                hooks.append(
+                    getattr(module, side + "_proj").register_forward_hook(
+                        lambda m, a, o, side=side: self.seen.__setitem__(
+                            (side + "_proj", layer), self.wide(self.take(o))
+                        )
+                    )
+                )
         module(*args, **kwargs)
 
     def intercept(self):
-        """Lets attention pass by us, and gives what undoes it."""
+        """Intercepts all calls of attention, and returns a function that restores them."""
         self.double = (None, None)
         if self.kind == "falcon":
             return self.intercept_falcon()
@@ -577,18 +878,30 @@ class _Capture:
 
         def restore():
             self.config._attn_implementation = before
+
         return restore
 
     def intercept_falcon(self):
-        """Falcon calls torch's attention itself."""
+        """The same for Falcon, which calls torch's attention directly."""
         functional = self.torch.nn.functional
         own, count = functional.scaled_dot_product_attention, [0]
 
-        def attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, **kwargs):
+        def attention(
+            query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, **kwargs
+        ):
             layer = self.double[1] if self.double[0] is not None else count[0]
             self.attended(layer, query, key, query.shape[-1] ** -0.5, 0)
             self.double, count[0] = (None, None), layer + 1
-            return own(query, key, value, attn_mask=attn_mask, dropout_p=0.0, is_causal=is_causal, scale=scale, **kwargs)
+            return own(
+                query,
+                key,
+                value,
+                attn_mask=attn_mask,
+                dropout_p=0.0,
+                is_causal=is_causal,
+                scale=scale,
+                **kwargs,
+            )
 
         functional.scaled_dot_product_attention = attention
         before = self.config._attn_implementation
@@ -597,75 +910,97 @@ class _Capture:
         def restore():
             functional.scaled_dot_product_attention = own
             self.config._attn_implementation = before
+
         return restore
 
     def root(self, x, centre, eps):
-        """What a norm divides x by."""
+        """The number by which a norm divides x."""
         if centre:
             x = x - x.mean(-1, keepdim=True)
         return (x.pow(2).mean(-1) + eps).sqrt()
 
-    def tensors(self, first, lines, batch):
+    def tensors(self, first, batch, kept):
         torch, seen = self.torch, self.seen
         home = seen["stream", 0].device
         to = lambda x: x.to(home)
         streams = [to(seen["stream", l]) for l in range(self.stop + 1)]
         parts = [to(seen["embed"]), to(seen["position"])] if self.family.position else [streams[0]]
-        post_scales = []
-        for l, (w, b, values) in enumerate(self.layer_weights):
+        values, post_scales = [], []
+        for l, (b, biases) in enumerate(self.biases):
             z = seen["z", l]
-            written = torch.einsum("brhe,hed->brhd", z.reshape(*z.shape[:2], self.H, self.dh), w.to(z.device))
-            if values is not None:
-                written = written - values.to(z.device)
+            z = z.reshape(*z.shape[:2], self.H, self.dh)
+            if biases is not None:
+                z = z - biases.to(z.device)
             factor = None
             if self.post:
-                after, after_mlp = self.part(l, self.family.post_attention), self.part(l, self.family.post_mlp)
-                scale = self.root(seen["attended", l], False, _epsilon(after))
-                mlp_scale = self.root(seen["mlp_out", l], False, _epsilon(after_mlp))
+                gain, eps, mlp_eps = self.after(l)
+                scale, mlp_scale = (
+                    self.root(seen["attended", l], False, eps),
+                    self.root(seen["mlp_out", l], False, mlp_eps),
+                )
                 post_scales.append(torch.stack([to(scale), to(mlp_scale)], -1))
-                factor = self.gain(after)[0].to(z.device) / scale[..., None]
-                written = written * factor[:, :, None]
-            layer = [to(written[:, :, h]) for h in range(self.H)]
+                factor = gain.to(z.device) / scale[..., None]
+            through = lambda x: to(x if factor is None else x * factor)
+            layer, bias = [], None
+            if not self.parts:
+                w = self.writing(l)[0].to(z.device)
+                layer = [through(torch.einsum("bpe,ed->bpd", z[:, :, h], w[h])) for h in range(self.H)]
+            else:
+                values.append(to(z))
             if self.has_bias:
-                bias = b.to(z.device).expand(*z.shape[:2], self.d)
-                layer.append(to(bias if factor is None else bias * factor))
+                bias = through(b.to(z.device).expand(*z.shape[:2], self.d))
+                if not self.parts:
+                    layer.append(bias)
             layer.append(to(seen["mlp", l]))
             if self.low:
                 before = sum(parts) if l == 0 else streams[l]  # the sum of the embeddings is rounded too
-                layer.append(streams[l + 1] - before - sum(layer))
+                whole = sum(layer)
+                if self.parts:
+                    whole = (
+                        whole
+                        + through(torch.einsum("bphe,hed->bpd", z, self.writing(l)[0].to(z.device)))
+                        + (0 if bias is None else bias)
+                    )
+                layer.append(streams[l + 1] - before - whole)
             parts += layer
-        components = torch.stack(parts, 2)  # [prompt, role, component, d]
-        stream = torch.stack([streams[l] for l in self.targets], 1)  # [prompt, layer, role, d]
+        components = self.centre(torch.stack(parts, 2))  # [prompt, place, component, d]
+        stream = torch.stack([streams[l] for l in self.targets], 1)  # [prompt, layer, place, d]
         scale = self.root(stream, self.norm_kind == "LN", self.eps)
-        if self.centred:
-            components, stream = components - components.mean(-1, keepdim=True), stream - stream.mean(-1, keepdim=True)
+        stream = self.centre(stream)
         dims = max(self.dims(l) for l in self.targets)
+        of = [seen["head", l, h] for l, h in self.heads]
         out = {}
         for i, number in enumerate(batch):
-            line = lines[number]
-            n = 3 if "baseline" in line else 2
-            at = f"{first + number}/"
+            n, at = len(kept[i]), f"{first + number}/"
             out[at + "components"], out[at + "stream"] = components[i, :n], stream[i, :, :n]
+            if values:
+                out[at + "values"] = torch.cat([z[i, :n] for z in values], 1)
             if self.norm_kind != "none":
                 out[at + "norm_scale"] = scale[i, :, :n]
-            of = [seen["head", l, h] for l, h in self.heads]
-            out[at + "q"] = torch.stack([to(q[i]) for q, _, _ in of])
-            out[at + "k"] = torch.stack([to(k[i, :n - 1]) for _, k, _ in of])
-            out[at + "scores"] = torch.stack([to(s[i, :line["query"] + 1]) for _, _, s in of])
+            for key, x in zip(("q", "k", "scores"), zip(*of)):
+                out[at + key] = torch.stack([to(y[i, :n]) for y in x])
             if self.qk_norm:
-                out[at + "q_scale"] = torch.stack([to(self.qk_scale("q", l, h)[i, 0]) for l, h in self.heads])
-                out[at + "k_scale"] = torch.stack([to(self.qk_scale("k", l, h * self.KV // self.H)[i, 1:n]) for l, h in self.heads])
+                out[at + "q_scale"] = torch.stack(
+                    [to(self.qk_scale("q", l, h)[i, :n]) for l, h in self.heads]
+                )
+                out[at + "k_scale"] = torch.stack(
+                    [to(self.qk_scale("k", l, h * self.KV // self.H)[i, :n]) for l, h in self.heads]
+                )
             if dims:
                 for key in ("cos", "sin"):
                     rows = []
                     for l in self.targets:
                         x = torch.zeros(n, dims // 2, dtype=self.dtype, device=home)
                         if (key, l) in seen:
-                            x[:, :self.dims(l) // 2] = to(seen[key, l][i, :n])
+                            x[:, : self.dims(l) // 2] = to(seen[key, l][i, :n])
                         rows.append(x)
                     out[at + key] = torch.stack(rows)
             if self.post:
-                out[at + "post_scale"] = torch.stack([s[i, :n] for s in post_scales]) if post_scales else torch.zeros(0, n, 2, dtype=self.dtype)
+                out[at + "post_scale"] = (
+                    torch.stack([s[i, :n] for s in post_scales])
+                    if post_scales
+                    else torch.zeros(0, n, 2, dtype=self.dtype)
+                )
         return out
 
     def qk_scale(self, side, layer, head):
@@ -676,18 +1011,22 @@ class _Capture:
 
 
 def _plain(torch, model):
-    """The model of transformers that a TransformerBridge wraps part by part, with the same weights in the same memory; any other
-    model as it is."""
+    """The model of transformers that a TransformerBridge wraps part by part, sharing its weights; any other
+    model unchanged."""
     if not hasattr(model, "original_model"):
         return model
-    if getattr(model, "compatibility_mode", False):
-        raise ValueError("this TransformerBridge has processed its weights (enable_compatibility_mode): capture it with its weights as stored, "
-                         'and let ducklens process them: processing="processed"')
     wrapped = model.original_model
     bare = lambda name: name.replace("._original_component", "")
     with torch.device("meta"):
         plain = type(wrapped)(wrapped.config)
-    parts = {bare(name): x for names in (wrapped.named_parameters(remove_duplicate=False), wrapped.named_buffers(remove_duplicate=False)) for name, x in names}
+    parts = {
+        bare(name): x
+        for names in (
+            wrapped.named_parameters(remove_duplicate=False),
+            wrapped.named_buffers(remove_duplicate=False),
+        )
+        for name, x in names
+    }
     for kind in ("_parameters", "_buffers"):
         for path, module in plain.named_modules():
             for name, x in getattr(module, kind).items():
@@ -695,7 +1034,10 @@ def _plain(torch, model):
                 if x is None:
                     continue
                 if key not in parts or parts[key].shape != x.shape:
-                    raise ValueError(f"this TransformerBridge lacks {key} as transformers has it: capture the model of transformers itself")
+                    raise ValueError(
+                        f"this TransformerBridge lacks {key}, which transformers has: capture the model of "
+                        "transformers itself"
+                    )
                 getattr(module, kind)[name] = parts[key]
     return plain
 
@@ -706,7 +1048,12 @@ def _epsilon(norm):
 
 
 def _head(head, layers, heads):
-    layer, index = (int(x) for x in (head.upper().removeprefix("L").replace("H", ".").split(".") if isinstance(head, str) else head))
+    layer, index = (
+        int(x)
+        for x in (
+            head.upper().removeprefix("L").replace("H", ".").split(".") if isinstance(head, str) else head
+        )
+    )
     if not (0 <= layer < layers and 0 <= index < heads):
         raise ValueError(f"head {head}, and the model has {layers} layers of {heads} heads")
     return layer, index
@@ -728,14 +1075,39 @@ def _position(number, role, given, texts):
     return at % len(texts)
 
 
+_ACTIVATIONS = {
+    "gelu_pytorch_tanh": "gelu_new",
+    "gelu_fast": "gelu_new",
+    "swish": "silu",
+}  # transformers' names, and ducklens's
+_ROLES = ("query", "key", "baseline")
+
+
+def _kept(line):
+    """The positions of a prompt to keep, in ascending order."""
+    if line.get("whole"):
+        return list(range(len(line["tokens"])))
+    return sorted({at for edge in line["edges"] for at in edge.values()})
+
+
+def _keys(line):
+    """The positions that may be a key or a baseline."""
+    return (
+        _kept(line)
+        if line.get("whole")
+        else [edge[role] for edge in line["edges"] for role in ("key", "baseline") if role in edge]
+    )
+
+
 def _batches(lines, size):
-    """Prompts of one length together: no padding, and rotations that depend on the length are right."""
+    """Groups prompts by length, so that there is no padding and rotations that depend on the length are
+    right."""
     by_length = {}
     for i, line in enumerate(lines):
         by_length.setdefault(len(line["tokens"]), []).append(i)
     for group in by_length.values():
         for i in range(0, len(group), size):
-            yield group[i:i + size]
+            yield group[i : i + size]
 
 
 def _sum(path):

@@ -1,10 +1,12 @@
-"""A run file, and what can be asked of it."""
+"""Run files: queries, figures and reports."""
 
 import html
 import inspect
 import json
 import os
+import shutil
 import tempfile
+import weakref
 from functools import cached_property
 
 from ._program import Error, flags, needs, run, words
@@ -13,11 +15,11 @@ _builtin_open = open
 
 
 def open(path, labels=None):
-    """Opens a run file to ask it questions. It is not held open, so another program may write it.
+    """Opens a run file for queries. The file is not kept open, so another program may write it.
 
-    labels: a file, or a DataFrame with a column text or example_id, whose further columns stand in the view
-    example_field. A question about an unfinished run, or a file of another release, is an Error that says what to do.
-    """
+    labels: a file, or a DataFrame with a column text or example_id, whose other columns appear in the view
+    example_field. A query about an unfinished run, or a file of another release, raises an Error that says
+    what to do."""
     return File(path, labels)
 
 
@@ -26,27 +28,43 @@ class File:
 
     def __init__(self, path, labels=None):
         self.path = os.fspath(path)
-        self._labels, self._kept = labels, None
-        if labels is not None and not isinstance(labels, (str, os.PathLike)):
-            self._kept = tempfile.TemporaryDirectory(prefix="ducklens-")
-            self._labels = os.path.join(self._kept.name, "labels.csv")
-            labels.to_csv(self._labels, index=False)
-        self.info()  # says at once what is wrong with the file
+        self._labels, self._names = [], {}
+        if labels is not None:
+            if not isinstance(labels, (str, os.PathLike)):
+                labels = self._keep(labels)
+            self._labels = ["--labels", os.fspath(labels)]
+        self.info()  # raises an Error if something is wrong with the file
 
     def __repr__(self):
         return "ducklens.open(%r)" % self.path
 
+    def _keep(self, labels):
+        """Writes labels to a file that is removed with this object."""
+        if not hasattr(labels, "to_csv"):
+            raise TypeError("labels is of type %s, want a file or a DataFrame" % type(labels).__name__)
+        folder = tempfile.mkdtemp(prefix="ducklens-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        path = os.path.join(folder, "labels.csv")
+        labels.to_csv(path, index=False)
+        self._names = {path: "<labels>"}
+        return path
+
+    def _ask(self, command, *args, **how):
+        """Runs a command on the file."""
+        return run(command, self.path, *args, *self._labels, names=self._names, **how)
+
     def sql(self, sql, **params):
-        """The answer to SQL as a DataFrame. $name in it is bound to a keyword argument; nothing is pasted."""
+        """The answer to SQL as a DataFrame. $name in the SQL is bound to the keyword argument of that
+        name."""
         return self._frame("-e", "-", text=sql, params=params)
 
     @cached_property
     def query(self):
         """f.query(name, head="10.7") answers a saved query as a DataFrame; help(f.query) lists them.
 
-        Each is also an attribute, f.query.key_components(head="10.7"), whose parameters complete by name. A list of
-        values, such as head=["10.7", "11.10"], asks for each; the column asked_for tells the answers apart.
-        """
+        Each query is also an attribute, f.query.key_components(head="10.7"), whose parameters complete by
+        name. For a list of values, such as head=["10.7", "11.10"], the query runs once for each; the column
+        asked_for tells the answers apart."""
         return _queries(self)
 
     def plot(self, name=None, sql=None, **options):
@@ -58,33 +76,37 @@ class File:
         if (name is None) == (sql is None):
             raise TypeError("plot wants the name of a saved query or sql=, and not both")
         known = self.query._parameters(name) if name is not None and not name.endswith(".sql") else None
-        params = {k: v for k, v in options.items() if known is None and k not in _figure_flags() or known is not None and k in known}
+        params = {
+            k: v
+            for k, v in options.items()
+            if known is None and k not in _figure_flags() or known is not None and k in known
+        }
         rest = {k: v for k, v in options.items() if k not in params}
         return Figure(self, [name] if name else ["-e", sql], params, rest)
 
     def report(self, path=None, **options):
-        """A page about the run: what it shows, whether it adds up, every figure, the prompts. Written to path if given."""
+        """A page about the run: its results, closure, all figures and the prompts. It is written to path if
+        given."""
         with tempfile.TemporaryDirectory(prefix="ducklens-") as folder:
             out = os.fspath(path) if path is not None else os.path.join(folder, "report.html")
-            run("report", self.path, "-o", out, *self._label_flags(), *flags(options), said=out.__eq__)
+            self._ask("report", "-o", out, *flags(options), said=out.__eq__)
             with _builtin_open(out, encoding="utf-8") as page:
                 return Report(page.read())
 
     def heads(self, **options):
-        """The heads of the last run, by how much they attend from query to key, as a DataFrame; by="diff_prob", most=5."""
+        """The heads of the last run as a DataFrame, ranked by their attention from query to key;
+        by="diff_prob", most=5."""
         pandas = needs("pandas", "a DataFrame")
-        return pandas.DataFrame(json.loads(run("heads", self.path, "--format=json", *self._label_flags(), *flags(options))))
+        return pandas.DataFrame(json.loads(self._ask("heads", "--format=json", *flags(options))))
 
     def verify(self):
-        """Checks that the file is whole and that its contributions add up: what was found, or an Error that lists the faults."""
+        """Checks that the file is complete and its contributions add up. Returns the report, or raises an
+        Error with the problems."""
         return run("verify", self.path).strip()
 
     def info(self):
-        """Which runs the file holds and how they were made."""
+        """The runs of the file and how they were made."""
         return json.loads(run("info", self.path, "--json"))
-
-    def _label_flags(self):
-        return [] if self._labels is None else ["--labels", os.fspath(self._labels)]
 
     def _frame(self, *what, text=None, params={}):
         needs("pandas", "a DataFrame")
@@ -92,17 +114,20 @@ class File:
 
         with tempfile.TemporaryDirectory(prefix="ducklens-") as folder:
             out = os.path.join(folder, "answer.parquet")
-            run("query", self.path, *what, "-o", out, *_settings(params), *self._label_flags(), text=text)
+            self._ask("query", *what, "-o", out, *_settings(params), text=text)
             with duckdb.connect() as db:
                 return db.read_parquet(out).df()
 
 
 class Figure:
-    """A figure. A notebook shows it; save writes it in the form that the ending of a path says."""
+    """A figure. A notebook shows it; save writes it in the format of the path's ending."""
 
     def __init__(self, file, what, params, options):
         self._file, self._what, self._params, self._options = file, what, params, options
         self.svg = self._draw("svg")
+
+    def __repr__(self):
+        return "<figure of %s>" % (self._what[0] if len(self._what) == 1 else "SQL")
 
     def _repr_svg_(self):
         return self.svg
@@ -116,9 +141,10 @@ class Figure:
 
     def save(self, path):
         """Writes the figure: .svg, .png, .pdf, .html, .json (plotly) or .vl.json (Vega-Lite)."""
-        f, path = self._file, os.fspath(path)
-        run("plot", f.path, *self._what, "-o", path, *_settings(self._params), *f._label_flags(), *flags(self._options),
-            said=path.__eq__)
+        path = os.fspath(path)
+        self._file._ask(
+            "plot", *self._what, "-o", path, *_settings(self._params), *flags(self._options), said=path.__eq__
+        )
 
     def _draw(self, form):
         with tempfile.TemporaryDirectory(prefix="ducklens-") as folder:
@@ -129,13 +155,18 @@ class Figure:
 
 
 class Report:
-    """A page about a run. A notebook shows it in a frame of its own."""
+    """A page about a run. A notebook shows it in a frame."""
 
     def __init__(self, page):
         self.html = page
 
+    def __repr__(self):
+        return "<report, %d kB of HTML>" % (len(self.html) // 1000)
+
     def _repr_html_(self):
-        return '<iframe srcdoc="%s" width="100%%" height="720" style="border:0"></iframe>' % html.escape(self.html, quote=True)
+        return '<iframe srcdoc="%s" width="100%%" height="720" style="border:0"></iframe>' % html.escape(
+            self.html, quote=True
+        )
 
 
 class _Queries:
@@ -155,7 +186,7 @@ class _Queries:
 
 
 def _queries(file):
-    """An object with a method for each saved query: those of the file, and those that ship, which win."""
+    """An object with a method for each saved query: those that ship with ducklens, then those of the file."""
     saved = {}
     for where in ([file.path], []):
         saved.update({q["name"]: q for q in json.loads(run("queries", "list", *where, "--json"))})
@@ -171,19 +202,32 @@ def _method(query):
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     ask.__name__ = ask.__qualname__ = query["name"]
-    ask.__signature__ = inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)] + [
-        inspect.Parameter(p["name"], keyword, default=inspect.Parameter.empty if p["needed"] else p["default"])
-        for p in query["parameters"]])
+    ask.__signature__ = inspect.Signature(
+        [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)]
+        + [
+            inspect.Parameter(
+                p["name"], keyword, default=inspect.Parameter.empty if p["needed"] else p["default"]
+            )
+            for p in query["parameters"]
+        ]
+    )
     about = ["%s: %s" % (p["name"], p["about"] or p["type"]) for p in query["parameters"]]
     ask.__doc__ = "\n\n".join([query["title"], query["description"], "\n".join(about)])
     return ask
 
 
 def _settings(params):
-    return [word for name, value in params.items() if value is not None for word in ("--set", name + "=" + words(value))]
+    return [
+        word
+        for name, value in params.items()
+        if value is not None
+        for word in ("--set", name + "=" + words(value))
+    ]
 
 
 def _figure_flags():
-    """Names of the flags of "ducklens plot" that say how SQL of one's own is drawn."""
+    """The names of the flags of "ducklens plot" that say how to draw SQL."""
     help = run("plot", "--help")
-    return {line.split()[0][2:].replace("-", "_") for line in help.splitlines() if line.strip().startswith("--")}
+    return {
+        line.split()[0][2:].replace("-", "_") for line in help.splitlines() if line.strip().startswith("--")
+    }

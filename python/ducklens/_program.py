@@ -1,5 +1,6 @@
 """Finds and runs the program."""
 
+import contextvars
 import json
 import os
 import shutil
@@ -12,18 +13,26 @@ import warnings
 
 
 class Error(Exception):
-    """What the program says when it cannot do what it was asked: the error, and what to do about it."""
+    """An error of the program, with a hint about what to do."""
+
+    __module__ = "ducklens"
 
 
 class Note(UserWarning):
-    """What the program says beside an answer, such as which run it is about."""
+    """A note of the program about an answer, such as that it mixes several runs."""
+
+    __module__ = "ducklens"
 
 
 def program():
-    """The path of the program: $DUCKLENS_PROGRAM, the one installed with this package, or the one on the PATH."""
+    """The path of the program: $DUCKLENS_PROGRAM, the one installed with this package, or the one on the
+    PATH."""
     name = "ducklens.exe" if os.name == "nt" else "ducklens"
     schemes = [None, "posix_user" if os.name == "posix" else "nt_user"]
-    places = [sysconfig.get_path("scripts", scheme) if scheme else sysconfig.get_path("scripts") for scheme in schemes]
+    places = [
+        sysconfig.get_path("scripts", scheme) if scheme else sysconfig.get_path("scripts")
+        for scheme in schemes
+    ]
     candidates = [os.environ.get("DUCKLENS_PROGRAM"), *(os.path.join(place, name) for place in places)]
     for candidate in candidates:
         if candidate and os.path.isfile(candidate):
@@ -31,8 +40,11 @@ def program():
     found = shutil.which(name)
     if found:
         return found
-    raise Error("the program ducklens is neither beside this Python (%s) nor on the PATH; pip install --force-reinstall ducklens"
-                % places[0])
+    raise Error(
+        "the program ducklens is neither beside this Python (%s) nor on the PATH; pip install "
+        "--force-reinstall ducklens"
+        % places[0]
+    )
 
 
 def version():
@@ -40,17 +52,23 @@ def version():
     return json.loads(run("version", "--json"))["ducklens"]
 
 
-def run(*args, text=None, said=None, progress=False):
-    """Runs the program and gives what it wrote to standard output.
+def run(*args, text=None, said=None, progress=False, names={}):
+    """Runs the program and returns its standard output.
 
-    text is its standard input. Lines of its standard error that said takes, as they come, are progress; the others become notes
-    when it is done.
-    An interrupt stops the program as Ctrl-C does, and is raised when it has stopped.
-    """
-    # A session of its own: a Ctrl-C at a terminal would reach the program beside the one that is passed on.
-    process = subprocess.Popen([program(), *map(str, args)], stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True,
-                               env={**os.environ, "DUCKLENS_PROGRESS": "lines"} if progress else None)
+    text is its standard input. said is called with each line of standard error, and returns whether it has
+    shown the line as progress; the other lines become notes at the end. names maps paths of temporary files
+    to the names that errors and notes use for them. An interrupt stops the program as Ctrl-C does, and is
+    raised after it has stopped."""
+    # In its own session, the program does not get the terminal's Ctrl-C in addition to the signal sent below.
+    process = subprocess.Popen(
+        [program(), *map(str, args)],
+        stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,
+        env={**os.environ, "DUCKLENS_PROGRESS": "lines"} if progress else None,
+    )
     lines = []
 
     def listen():
@@ -58,7 +76,8 @@ def run(*args, text=None, said=None, progress=False):
             if said is None or not said(line.rstrip("\n")):
                 lines.append(line)
 
-    listener = threading.Thread(target=listen, daemon=True)
+    # The context of the caller tells a notebook which cell the progress belongs to.
+    listener = threading.Thread(target=contextvars.copy_context().run, args=(listen,), daemon=True)
     listener.start()
     try:
         if text is not None:
@@ -66,7 +85,7 @@ def run(*args, text=None, said=None, progress=False):
                 process.stdin.write(text)
                 process.stdin.close()
             except BrokenPipeError:
-                pass  # it ended before it read all, and says why
+                pass  # the program ended early, and its error says why
         out = process.stdout.read()
         process.wait()
     except BaseException:
@@ -77,16 +96,29 @@ def run(*args, text=None, said=None, progress=False):
         listener.join()
         process.stdout.close()
         process.stderr.close()
-    message = "".join(line.removeprefix("note: ") for line in lines).strip().removeprefix("ducklens: ")
+    notes, error = _told("".join(lines), names)
+    if process.returncode != 0 and not error:  # it failed before it could report an error
+        notes, error = "", notes
+    if notes:
+        warnings.warn(notes, Note, stacklevel=_callers_level())
     if process.returncode != 0:
-        raise Error(message or out.strip() or "ducklens ended with status %d" % process.returncode)
-    if message:
-        warnings.warn(message, Note, stacklevel=_callers_level())
+        raise Error(
+            "\n".join(filter(None, (out.strip(), error)))
+            or "ducklens ended with status %d" % process.returncode
+        )
     return out
 
 
+def _told(text, names):
+    """The notes of the program, and its error."""
+    for path, name in names.items():
+        text = text.replace(path, name)
+    notes, _, error = ("\n" + text).partition("\nducklens: ")
+    return "\n".join(line.removeprefix("note: ") for line in notes.splitlines()).strip(), error.strip()
+
+
 def _callers_level():
-    """How many frames above run's the first one outside of this package is."""
+    """The number of frames between run and the first caller outside this package."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back and os.path.dirname(frame.f_code.co_filename) == os.path.dirname(__file__):
         level, frame = level + 1, frame.f_back
@@ -94,15 +126,17 @@ def _callers_level():
 
 
 def needs(name, what):
-    """Imports a package that is not required, or says what it is needed for."""
+    """Imports an optional package, or raises an error that says what needs it."""
     try:
         return __import__(name)
     except ImportError:
-        raise ImportError("%s needs %s, which is not installed: pip install %s" % (what, name, name)) from None
+        raise ImportError(
+            "%s needs %s, which is not installed: pip install %s" % (what, name, name)
+        ) from None
 
 
 def words(value):
-    """A value as a flag takes it; those of a list have commas between them."""
+    """A value as the text of a flag; the values of a list are separated by commas."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, tuple, set, frozenset, range)):
@@ -115,5 +149,10 @@ def quoted(word):
 
 
 def flags(options):
-    """Keyword arguments as flags: x_title="q" is --x-title=q, a flag alone is True. None leaves one out."""
-    return ["--%s=%s" % (name.replace("_", "-"), words(value)) for name, value in options.items() if value is not None]
+    """Keyword arguments as flags: x_title="q" is --x-title=q, and True is a flag that is set. None is left
+    out."""
+    return [
+        "--%s=%s" % (name.replace("_", "-"), words(value))
+        for name, value in options.items()
+        if value is not None
+    ]

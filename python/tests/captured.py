@@ -91,54 +91,93 @@ def compare(a, b, tolerance):
     return worst, faults
 
 
+class Opened:
+    """A model of transformers in one precision, with everything of that precision as long as it is open."""
+
+    def __init__(self, path, dtype):
+        self.path, self.dtype, self.wide = path, getattr(torch, dtype), Wide() if dtype == "float64" else None
+
+    def __enter__(self):
+        torch.set_default_dtype(self.dtype if self.dtype != torch.bfloat16 else torch.float32)
+        if self.wide:
+            self.wide.__enter__()
+        model = AutoModelForCausalLM.from_pretrained(self.path, dtype=self.dtype)
+        model.config._experts_implementation = "eager"  # torch's grouped product has no float64
+        return model, AutoTokenizer.from_pretrained(self.path)
+
+    def __exit__(self, *fault):
+        if self.wide:
+            self.wide.__exit__(*fault)
+        torch.set_default_dtype(torch.float32)
+
+
+def closure(file):
+    run("verify", file)
+    return duckdb.connect(file, read_only=True).execute("SELECT max_closure_residual FROM run").fetchone()[0]
+
+
 def check(folder, dtype, processing, work):
+    """A file of captured activations is the file of the model: in both forms, and of edges that rules have chosen from whole prompts."""
     with open(os.path.join(folder, "golden.json")) as f:
         golden = json.load(f)
     model_dir, prompts = os.path.join(folder, "model"), os.path.join(folder, "prompts.jsonl")
-    native, captured, activations = (os.path.join(work, n) for n in ("native.duckdb", "captured.duckdb", "activations"))
     bos = [] if golden["bos"] is not None else ["--bos", "off"]
-    run("ingest", "--model", model_dir, "--prompts", prompts, "--head", ",".join(golden["heads"]), "--precision", dtype, "--processing", processing, "-o", native, *bos)
-    wide = Wide() if dtype == "float64" else None
-    torch.set_default_dtype(getattr(torch, dtype))
-    if wide:
-        wide.__enter__()
-    try:
-        model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=getattr(torch, dtype))
-        model.config._experts_implementation = "eager"  # torch's grouped product has no float64
-        tokenizer = AutoTokenizer.from_pretrained(model_dir)
-        lines = [json.loads(line) for line in open(prompts)]
-        db = duckdb.connect(native, read_only=True)
-        for i, line in enumerate(lines):
-            line["tokens"] = [t for t, in db.execute("SELECT token_id FROM token WHERE example_id = ? ORDER BY pos", [i]).fetchall()]
-        db.close()
-        ducklens.capture(model, lines, golden["heads"], activations, tokenizer, processing=processing, bos=golden["bos"] is not None)
-    finally:
-        if wide:
-            wide.__exit__(None, None, None)
-        torch.set_default_dtype(torch.float32)
-    run("ingest", "--activations", activations, "-o", captured)
-    run("verify", captured)
-    closure, = duckdb.connect(captured, read_only=True).execute("SELECT max_closure_residual FROM run").fetchone()
+
+    def ingest(file, *args):
+        file = os.path.join(work, file)
+        run("ingest", *args, "-o", file)
+        return file
+
+    own = ["--model", model_dir, "--head", ",".join(golden["heads"]), "--precision", dtype, "--processing", processing, *bos]
+    native = ingest("native.duckdb", *own, "--prompts", prompts)
+    lines = [json.loads(line) for line in open(prompts)]
+    db = duckdb.connect(native, read_only=True)
+    for i, line in enumerate(lines):
+        line["tokens"] = [t for t, in db.execute("SELECT token_id FROM token WHERE example_id = ? ORDER BY pos", [i]).fetchall()]
+    db.close()
+    # Whole prompts, of which rules choose edges: as good as the same whatever the precision.
+    short = [line for line in lines if len(line["tokens"]) <= 40][:2] if (dtype, processing) == ("float64", "processed") else []
+    rules = ["--edges", "top:1,previous,sample:3", "--max-edges", "6"]
+    texts = os.path.join(work, "texts.jsonl")
+    with open(texts, "w") as f:
+        f.writelines(json.dumps({k: v for k, v in line.items() if k != "tokens"}) + "\n" for line in short)
+
+    faults, worst, residual = [], (0.0, ""), 0.0
     long = dtype == "float32" and max(len(line["tokens"]) for line in lines) > LONG
-    worst, faults = compare(native, captured, LONG_TOLERANCE if long else TOLERANCE[dtype])
-    return worst, closure, faults
+    tolerance = LONG_TOLERANCE if long else TOLERANCE[dtype]
+    with Opened(model_dir, dtype) as (model, tokenizer):
+        for form in ("vectors", "parts"):
+            keep = dict(processing=processing, bos=golden["bos"] is not None, form=form)
+            ducklens.capture(model, [dict(line) for line in lines], golden["heads"], os.path.join(work, form), tokenizer, **keep)
+            if short and form == "parts":
+                bare = [{k: line[k] for k in ("text", "tokens")} for line in short]
+                ducklens.capture(model, bare, golden["heads"], os.path.join(work, "whole"), tokenizer, positions="all", **keep)
+    pairs = [(form, native, ingest(form + ".duckdb", "--activations", os.path.join(work, form))) for form in ("vectors", "parts")]
+    if short:
+        chosen = ingest("chosen.duckdb", *own, "--prompts", texts, *rules)
+        pairs.append(("whole", chosen, ingest("whole.duckdb", "--activations", os.path.join(work, "whole"), *rules)))
+    for what, one, two in pairs:
+        residual = max(residual, closure(two))
+        far, wrong = compare(one, two, tolerance)
+        worst = max(worst, far)
+        faults += [f"{what}: {w}" for w in wrong]
+    return worst, residual, faults
 
 
 def check_low(folder, work):
     """A model in bfloat16: what it rounds is a component, and sums are exact."""
     with open(os.path.join(folder, "golden.json")) as f:
         golden = json.load(f)
-    model = AutoModelForCausalLM.from_pretrained(os.path.join(folder, "model"), dtype=torch.bfloat16)
-    tokenizer = AutoTokenizer.from_pretrained(os.path.join(folder, "model"))
     lines = [json.loads(line) for line in open(os.path.join(folder, "prompts.jsonl"))]
-    activations, captured = os.path.join(work, "activations"), os.path.join(work, "captured.duckdb")
-    ducklens.capture(model, lines, golden["heads"], activations, tokenizer)
-    run("ingest", "--activations", activations, "-o", captured)
-    run("verify", captured)
-    db = duckdb.connect(captured, read_only=True)
-    rounding, = db.execute("SELECT count(*) FROM component WHERE kind = 'error' AND label LIKE 'rounding%'").fetchone()
-    closure, = db.execute("SELECT max_closure_residual FROM run").fetchone()
-    return closure, [] if rounding > 0 else ["no rounding among the components"]
+    files = []
+    with Opened(os.path.join(folder, "model"), "bfloat16") as (model, tokenizer):
+        for form in ("vectors", "parts"):
+            ducklens.capture(model, [dict(line) for line in lines], golden["heads"], os.path.join(work, form), tokenizer, processing="raw", form=form)
+            files.append(os.path.join(work, form + ".duckdb"))
+            run("ingest", "--activations", os.path.join(work, form), "-o", files[-1])
+    rounding, = duckdb.connect(files[0], read_only=True).execute("SELECT count(*) FROM component WHERE kind = 'error' AND label LIKE 'rounding%'").fetchone()
+    worst, faults = compare(*files, TOLERANCE["float32"])
+    return max(closure(f) for f in files), faults + ([] if rounding > 0 else ["no rounding among the components"])
 
 
 def main():
@@ -162,9 +201,10 @@ def main():
                 if os.environ.get("DUCKLENS_TRACE"):
                     raise
                 closure, faults = float("nan"), [f"{type(err).__name__}: {err}"]
-        print(f"{name} bfloat16 processed: closure {closure:.1e}", *faults, sep="\n    ", flush=True)
+        print(f"{name} bfloat16 raw: closure {closure:.1e}", *faults, sep="\n    ", flush=True)
         wrong += bool(faults)
     sys.exit(wrong > 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

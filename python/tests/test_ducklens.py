@@ -4,12 +4,15 @@ import inspect
 import os
 import pydoc
 import re
+import shutil
 import signal
 import tempfile
 import threading
 import unittest
+import unittest.mock
 import warnings
 
+import duckdb
 import pandas
 
 import ducklens
@@ -77,13 +80,50 @@ class Asking(unittest.TestCase):
             (lambda: ducklens.open(self.path + "x"), "no such file"),
             (lambda: ducklens.ingest("demo", self.path, heads="3.1"), "exists"),
             (lambda: ducklens.ingest("demo", self.path + "y", heads="3.1", no_such_flag=1), "no-such-flag"),
+            (lambda: ducklens.ingest("demo", self.path + "y", heads="3.1", prompts=[{"text": "Ben"}]), "^prompt file <prompts>: line 1: no query"),
+            (lambda: ducklens.open(self.path, labels=pandas.DataFrame({"kind": [1]})).heads(), "<labels>: line 1: no column text or example_id"),
         ):
             with self.assertRaisesRegex(ducklens.Error, said):
                 ask()
 
+    def test_other_types(self):
+        for ask, said in (
+            (lambda **out: ducklens.ingest(self, heads="3.1", **out), r"type Asking.*ducklens.capture"),
+            (lambda **out: ducklens.ingest("demo", heads="3.1", prompts={"text": "Ben"}, **out), "prompts is of type dict"),
+            (lambda **out: ducklens.ingest("demo", heads="3.1", prompts=3, **out), "prompts is of type int"),
+            (lambda **out: ducklens.ingest("demo", heads="3.1", text=[{"text": "Ben", "x": self}], **out), "type Asking in a record"),
+            (lambda out: ducklens.open(self.path, labels=[1]), "labels is of type list"),
+        ):
+            with self.assertRaisesRegex(TypeError, said):
+                ask(out=self.path + "y")
+
+    def test_verify_lists_the_faults(self):
+        broken = os.path.join(self.folder.name, "broken.duckdb")
+        shutil.copy(self.path, broken)
+        with duckdb.connect(broken) as db:
+            db.execute("DELETE FROM contribution_wide WHERE example_id = 3")
+        with self.assertRaisesRegex(ducklens.Error, r"(?s)schema version .*example.*problem"):
+            ducklens.open(broken).verify()
+
+    def test_a_program_that_does_not_start(self):
+        script = os.path.join(self.folder.name, "program")
+        with open(script, "w") as out:
+            out.write("#!/bin/sh\necho cannot load a library >&2\nexit 127\n")
+        os.chmod(script, 0o700)
+        with unittest.mock.patch.dict(os.environ, DUCKLENS_PROGRAM=script), self.assertRaisesRegex(ducklens.Error, "^cannot load a library$"):
+            ducklens.version()
+
+    def test_notes_before_an_error(self):
+        from ducklens._program import _told
+
+        self.assertEqual(_told("note: removed x.new\nducklens: open x: no such file\nhint: see /tmp/1\n", {"/tmp/1": "<it>"}),
+                         ("removed x.new", "open x: no such file\nhint: see <it>"))
+        self.assertEqual(_told("note: one\nnote: two\n", {}), ("one\ntwo", ""))
+
     def test_figure(self):
         figure = self.file.plot("key_components", head="3.1", title="A title of mine")
         self.assertIn("A title of mine", figure._repr_svg_())
+        self.assertEqual(repr(figure), "<figure of key_components>")
         self.assertIn("A title of mine", figure.plotly().layout.title.text)
         path = os.path.join(self.folder.name, "figure.png")
         figure.save(path)
@@ -139,6 +179,11 @@ class Ingesting(unittest.TestCase):
             self.assertEqual(list(edges["key_pos"]), [2, 2])
             self.assertTrue(pandas.isna(edges["baseline_pos"][1]))
             self.assertIn("x", edges["fields"][0])
+            self.assertIn(f.info()[0]["prompt_source"], ("a list", "a DataFrame"))
+
+    def test_heads_as_pairs(self):
+        f = ducklens.ingest("demo", self.out, heads=[(3, 1), "L2H0"], number=2, progress=False)
+        self.assertEqual(set(f.heads()["head"]), {"L3H1", "L2H0"})
 
     def test_interrupt(self):
         before = signal.getsignal(signal.SIGINT)

@@ -11,7 +11,7 @@ import (
 	"ducklens/queries/figure/internal/typeset"
 )
 
-// barPlot draws lying bars, the first at the top, with their names at the left.
+// barPlot draws horizontal bars, the first at the top, with their names at the left.
 type barPlot struct {
 	f      *Figure
 	colors *palette.Palette
@@ -23,26 +23,27 @@ type barPlot struct {
 	pitch        vg.Length  // distance of two bars
 	least, usual vg.Length  // of it
 	label        typeset.Style
-	left, right  vg.Length // room for labels at the ends of bars
+	left, right  vg.Length // space for labels at the ends of bars
 	w            vg.Length
 }
 
 // Measures of bars in points.
 const (
-	barPart    = 0.66 // height of a bar by the distance of two
+	barPart    = 0.66 // height of a bar as a part of the distance between two
 	leastPitch = 8.5
 	mostPitch  = 15.0
 	nameLines  = 3
 	labelGap   = 2.5
 
-	leastWhisker = 3.0 // shortest error bar that has caps: a shorter one would be nothing else
+	halo         = 0.55 // opacity around an error bar; an opaque line would seem to cut the bar in two
+	leastWhisker = 3.0  // shortest error bar with caps: a shorter one would consist of them
 )
 
 func newBarPlot(f *Figure, colors *palette.Palette) *barPlot {
 	return &barPlot{f: f, colors: colors, axis: f.Frames[0].Panels[0].Y}
 }
 
-// Side implements page.Plot. Names take as many lines as they need to leave the bars enough of the page.
+// Side implements page.Plot. Names get as many lines as they need to leave the bars enough of the page.
 func (m *barPlot) Side(s *page.Styles, width vg.Length) vg.Length {
 	m.name, m.label = s.Name, s.Name
 	m.x.style = s.Tick
@@ -104,7 +105,7 @@ func (m *barPlot) Fit(w, h vg.Length) (width, height vg.Length) {
 			}
 		}
 	}
-	if all := m.left + m.right; all > m.w/2 { // labels are cut rather than the bars
+	if all := m.left + m.right; all > m.w/2 { // cut the labels rather than the bars
 		m.left, m.right = m.left*m.w/2/all, m.right*m.w/2/all
 	}
 	m.x.low, m.x.high = m.axis.Low, m.axis.High
@@ -143,7 +144,7 @@ func (m *barPlot) Notes() (notes []string) {
 	return notes
 }
 
-// missingBars says what a place without a bar means, where a panel has one: it looks like a bar of 0.
+// missingBars says what a place without a bar means, if a panel has one, because it looks like a bar of 0.
 func (f *Figure) missingBars() string {
 	for p := range f.panels() {
 		if len(p.Bars) < len(f.Frames[0].Panels[0].X.Names) {
@@ -209,8 +210,8 @@ func (m *barPlot) drawBar(p page.Pen, b Bar, x, y, h vg.Length) {
 			path = append(path, p.Path(false, low, mid-cap, low, mid+cap)...)
 			path = append(path, p.Path(false, high, mid-cap, high, mid+cap)...)
 		}
-		if high-low >= leastWhisker { // seen on any colour
-			p.Lines(m.colors.Page, 1.6, path)
+		if high-low >= leastWhisker { // visible on any colour
+			p.Lines(sheer(m.colors.Page, halo), 1.6, path)
 		}
 		p.Lines(m.colors.Ink, 0.65, path)
 		if end = high; b.Value < 0 {
@@ -228,7 +229,7 @@ func (m *barPlot) drawBar(p page.Pen, b Bar, x, y, h vg.Length) {
 	}
 }
 
-// describe says what a bar shows, for a viewer's pointer.
+// describe returns what a bar shows, for a tooltip.
 func (m *barPlot) describe(b Bar) string {
 	text := m.f.Frames[0].Panels[0].X.Names[b.Place]
 	if len(m.f.Legend.Names) > 0 {

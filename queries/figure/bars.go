@@ -6,7 +6,7 @@ import (
 	"ducklens/queries"
 )
 
-// bars fills in the frames and legend of a bar chart from the rows.
+// bars sets the frames and the legend of a bar chart from the rows.
 func (f *Figure) bars(t *table, c queries.Chart) error {
 	if t.hide(f, c.Hide, c.X, c.XTick, c.Category); len(t.rows) == 0 {
 		return t.nothingLeft()
@@ -33,12 +33,12 @@ func (f *Figure) bars(t *table, c queries.Chart) error {
 	if x.names, err = t.ticks(x, c.X, c.XTick); err != nil {
 		return err
 	}
-	y := Axis{Title: orElse(c.YTitle, c.Y)}
+	y := Axis{Title: f.withWhole(orElse(c.YTitle, c.Y))}
 	y.cover(0, 0)
 	for i, v := range values {
 		y.cover(v, se[i])
 	}
-	f.Legend = legend(c.LegendTitle, c.Category, categories, t.whole().categories(c.Category))
+	f.Legend = legend(c, c.Category, categories, t.whole().categories(c.Category))
 	g, err := f.grid(t, c, Axis{Title: namesTitle(c.XTitle, c.X, c.XTick), Names: x.names}, y)
 	if err != nil {
 		return err

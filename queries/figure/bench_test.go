@@ -7,7 +7,8 @@ import (
 	"ducklens/queries/figure"
 )
 
-// The sizes of GPT-2 small: a heatmap of one panel, and of four quadrants in three frames; 1200 prompts; all pairs below layer 10.
+// The sizes of GPT-2 small: a heatmap of one panel, and of four quadrants in three frames; 1200 prompts; all
+// pairs below layer 10.
 func BenchmarkFigure(b *testing.B) {
 	for name, s := range map[string]sample{
 		"heatmap_1panel":   grid{heads: 12, stop: 10}.sample(),

@@ -2,14 +2,20 @@ package figure
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"gonum.org/v1/plot/vg"
 
 	"ducklens/queries"
 	"ducklens/queries/figure/internal/axis"
+	"ducklens/queries/figure/internal/page"
 )
 
-// Caption says in sentences what the figure shows, how it is to be read and where it comes from, to go below it in a paper. Names are
-// written as in the query: W_U[IO]. A figure without panels has none.
+// Caption says in sentences what the figure shows, how to read it and where it comes from, for the caption in
+// a paper. Names are written as in the query: W_U[IO]. A figure without panels has no caption.
 func (f *Figure) Caption() string {
 	if len(f.Frames) == 0 || len(f.Frames[0].Panels) == 0 {
 		return ""
@@ -54,6 +60,46 @@ func (f *Figure) Caption() string {
 	return sentences(parts)
 }
 
+// PrintedCaption is [Figure.Caption] for a drawing with these options. It also explains the marks in cells,
+// which a bare figure does not.
+func (f *Figure) PrintedCaption(o Options) (string, error) {
+	text := f.Caption()
+	if text == "" || f.Mark != queries.Heatmap && f.Mark != queries.Matrix {
+		return text, nil
+	}
+	p, err := f.page(o.Theme.colors())
+	if err != nil {
+		return "", err
+	}
+	p.Height = vg.Length(o.Height/o.Theme.zoom()) * vg.Inch
+	p.Arrange(vg.Length(o.Width/o.Theme.zoom()) * vg.Inch)
+	parts := []string{text}
+	for _, note := range append(p.Plot.Notes(), f.numbersNote(p.Plot)...) {
+		parts = append(parts, upperFirst(note))
+	}
+	return sentences(parts), nil
+}
+
+// numbersNote says which cells have their numbers in them, if not all do.
+func (f *Figure) numbersNote(plot page.Plot) []string {
+	if serial, ok := plot.(serialPlot); ok {
+		plot = serial.Plot
+	}
+	switch m := plot.(type) {
+	case *heatmapPlot:
+		if m.values {
+			return []string{fmt.Sprintf("numbers are in cells above %g %% of the end of the colour scale", 100*strong)}
+		}
+	case *matrixPlot:
+		for p := range f.panels() {
+			if slices.ContainsFunc(p.Cells, func(c Cell) bool { return math.Abs(p.shade(c)) > 1 && m.beyondText(c) != "" }) {
+				return []string{"numbers are in cells beyond the colour scale, as far as there is room"}
+			}
+		}
+	}
+	return nil
+}
+
 // captionPanels names panels and frames.
 func (f *Figure) captionPanels() []string {
 	var parts []string
@@ -70,7 +116,7 @@ func (f *Figure) captionPanels() []string {
 	return parts
 }
 
-// sentences joins texts, each with a full stop; empty ones are left out.
+// sentences joins texts, each followed by a full stop, and leaves out empty ones.
 func sentences(parts []string) string {
 	var b strings.Builder
 	for _, part := range parts {
@@ -113,7 +159,7 @@ func (f *Figure) captionCells(first *Panel) string {
 	return text
 }
 
-// captionSettings says what the parameters are that are not at their defaults.
+// captionSettings names the parameters that are not at their defaults.
 func (f *Figure) captionSettings() string {
 	var texts []string
 	for _, s := range f.Settings {
@@ -133,11 +179,11 @@ func (f *Figure) captionScatter(first *Panel) string {
 		for _, c := range p.Clouds {
 			n += len(c.Dots)
 			if c.Fit != nil {
-				fits = append(fits, c.Fit.says())
+				fits = append(fits, c.Fit.String())
 			}
 		}
 	}
-	text += fmt.Sprintf(" (n = %d)", n)
+	text += fmt.Sprintf(" (%d points)", n)
 	switch len(fits) {
 	case 0:
 	case 1:
@@ -166,10 +212,10 @@ func (f *Figure) captionHistogram(first *Panel) string {
 	return text + "; boxes show quartiles, median and mean, whiskers reach to the outermost values within 1.5 times the interquartile range"
 }
 
-// meanDecimals is how many decimals show a mean in a hundredth of a bin or better.
+// meanDecimals returns how many decimals show a mean to a hundredth of a bin or better.
 func (f *Figure) meanDecimals() int { return min(8, axis.Decimals(f.Bins.Width, 2)) }
 
-// sameCount is the number of values of every distribution, or 0 where they differ.
+// sameCount returns the number of values of every distribution, or 0 if they differ.
 func (f *Figure) sameCount() int {
 	n := -1
 	for p := range f.panels() {
@@ -183,7 +229,7 @@ func (f *Figure) sameCount() int {
 	return max(n, 0)
 }
 
-// captionError says what error bars or bands are, where there are some, and behind how many examples.
+// captionError says what error bars or bands are, if there are any, and how many examples they are based on.
 func (f *Figure) captionError(are string) string {
 	known := false
 	for p := range f.panels() {
@@ -206,7 +252,7 @@ func (f *Figure) captionError(are string) string {
 	return text
 }
 
-// orElse is s, or another text where s is empty.
+// orElse returns s, or another text if s is empty.
 func orElse(s, other string) string {
 	if s == "" {
 		return other
@@ -214,15 +260,15 @@ func orElse(s, other string) string {
 	return s
 }
 
-// upperFirst begins s with a capital where it begins with an ASCII letter.
+// upperFirst capitalises s if it begins with an ASCII letter.
 func upperFirst(s string) string {
-	if s == "" {
-		return ""
+	if s == "" || s[0] >= utf8.RuneSelf {
+		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// list joins names as a sentence does.
+// list joins names as in a sentence.
 func list(names []string) string {
 	if n := len(names); n > 1 {
 		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]

@@ -7,10 +7,10 @@ import (
 	"ducklens/queries"
 )
 
-// minLimit keeps the arithmetic of ticks away from the smallest numbers there are.
+// minLimit keeps the arithmetic of ticks away from the smallest floating-point numbers.
 const minLimit = 1e-300
 
-// cellRows are the rows of a heatmap or matrix, read but not yet placed in panels.
+// cellRows are the rows of a heatmap or matrix that have been read but not placed in panels.
 type cellRows struct {
 	values, se   []float64
 	count        []int64
@@ -18,7 +18,7 @@ type cellRows struct {
 	xAxis, yAxis Axis
 }
 
-// cells fills in frames and scale of a heatmap or matrix from the rows.
+// cells sets the frames and the scale of a heatmap or matrix from the rows.
 func (f *Figure) cells(t *table, c queries.Chart) error {
 	if err := t.noNulls(c.X, c.Y, c.Label); err != nil {
 		return err
@@ -59,7 +59,7 @@ func (f *Figure) cells(t *table, c queries.Chart) error {
 	return nil
 }
 
-// readCells reads what places and fills the cells.
+// readCells reads the places and contents of the cells.
 func (f *Figure) readCells(t *table, c queries.Chart) (rows cellRows, err error) {
 	if rows.values, err = t.numbers(c.Fill); err != nil {
 		return rows, err
@@ -67,7 +67,7 @@ func (f *Figure) readCells(t *table, c queries.Chart) (rows cellRows, err error)
 	if rows.se, rows.count, err = t.support(c); err != nil {
 		return rows, err
 	}
-	dense := f.Mark == queries.Matrix // its numbers are an order, those of a heatmap are places
+	dense := f.Mark == queries.Matrix // its numbers are an order, those of a heatmap are positions
 	if rows.x, rows.xAxis, err = t.axis(c.X, c.XTick, c.XGroup, c.XTitle, dense); err != nil {
 		return rows, err
 	}
@@ -75,8 +75,8 @@ func (f *Figure) readCells(t *table, c queries.Chart) (rows cellRows, err error)
 	return rows, err
 }
 
-// hideCells takes out the cells of components that the reader does not want to see: in a heatmap those of a
-// label, in a matrix whole rows and columns. Their places stay, empty, in a heatmap.
+// hideCells removes the cells of components that the reader does not want to see: in a heatmap those with a
+// label, in a matrix whole rows and columns. In a heatmap their places stay, empty.
 func (f *Figure) hideCells(names []string) {
 	hidden := func(p *Panel, c Cell) string {
 		candidates := []string{c.Label}
@@ -110,7 +110,7 @@ func (f *Figure) hideCells(names []string) {
 	}
 }
 
-// empty tells whether no panel has a cell.
+// empty reports whether no panel has a cell.
 func (f *Figure) empty() bool {
 	for p := range f.panels() {
 		if len(p.Cells) > 0 {
@@ -120,7 +120,7 @@ func (f *Figure) empty() bool {
 	return true
 }
 
-// panels goes through all panels of all frames.
+// panels yields all panels of all frames.
 func (f *Figure) panels() func(yield func(*Panel) bool) {
 	return func(yield func(*Panel) bool) {
 		for i := range f.Frames {

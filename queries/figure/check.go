@@ -9,9 +9,9 @@ import (
 	"ducklens/queries"
 )
 
-// Check tells what of a query's header New would refuse whatever the rows are: columns that an answer lacks,
-// columns of text where numbers are drawn, and names in braces that nothing stands for. columns are those of
-// its answer.
+// Check returns an error for a query's header that New would refuse whatever the rows are: columns that an
+// answer lacks, columns of text where numbers are drawn, and unknown names in braces. columns are those of
+// the query's answer.
 func Check(q queries.Query, columns []queries.Column) error {
 	r := &queries.Result{Columns: columns}
 	t := &table{query: q.Name, columns: columns, result: r}

@@ -8,11 +8,11 @@ import (
 	"ducklens/queries"
 )
 
-// Counts says over how many examples the drawn values are. The subtitle tells how many prompts the run has,
-// and a mean may be over fewer: those that have a baseline.
+// Counts says how many examples the drawn values are based on. The subtitle says how many prompts the run
+// has; a mean may be over fewer, such as those with a baseline.
 type Counts struct {
 	Known   bool  // the query names a column with them
-	Prompts int64 // that the run has; 0 where that is not known
+	Prompts int64 // of the run; 0 if unknown
 }
 
 // newCounts reads what the answer says about the run.
@@ -36,7 +36,7 @@ func (s counting) String() string {
 	return fmt.Sprintf("n = %d to %d", s.low, s.high)
 }
 
-// counted is the range of some panels; of none it is empty: low is larger than high.
+// counted returns the range over some panels; for none it is empty, that is, low is above high.
 func counted(panels ...*Panel) counting {
 	s := counting{low: math.MaxInt64}
 	see := func(n int64) { s.low, s.high = min(s.low, n), max(s.high, n) }
@@ -59,7 +59,8 @@ func counted(panels ...*Panel) counting {
 	return s
 }
 
-// seriesName is the name of a distribution's series, with the number of its values where others have another.
+// seriesName returns the name of a distribution's series, with the number of its values if others have a
+// different number.
 func (f *Figure) seriesName(d Distribution) string {
 	name := f.Legend.Names[d.Series]
 	if f.sameCount() == 0 {
@@ -68,7 +69,7 @@ func (f *Figure) seriesName(d Distribution) string {
 	return name
 }
 
-// counted is the range of all panels.
+// counted returns the range over all panels.
 func (f *Figure) counted() counting {
 	var all []*Panel
 	for p := range f.panels() {
@@ -77,8 +78,8 @@ func (f *Figure) counted() counting {
 	return counted(all...)
 }
 
-// countRemark says that the values are over fewer examples than the run has prompts, where that is so in
-// every panel alike.
+// countRemark says that the values are over fewer examples than the run has prompts, if that is so in every
+// panel alike.
 func (f *Figure) countRemark() string {
 	all := f.counted()
 	if !f.Counts.Known || all.high >= f.Counts.Prompts || all.high == 0 {
@@ -86,14 +87,14 @@ func (f *Figure) countRemark() string {
 	}
 	for p := range f.panels() {
 		if s := counted(p); s != all && s.low <= s.high {
-			return "" // their names tell
+			return "" // their names say it
 		}
 	}
 	return fmt.Sprintf("%v of %d prompts", all, f.Counts.Prompts)
 }
 
-// frameCount and panelCount end the name of a frame or panel with its number of examples, where it is not
-// that of the others: of a frame if its panels agree, else of a panel.
+// frameCount and panelCount append the number of examples to the name of a frame or panel if it differs from
+// the others': to a frame's name if its panels agree, and otherwise to a panel's.
 func (f *Figure) frameCount(frame int, name string) string {
 	if f.Counts.Known && len(f.Frames) > 1 && f.countedByFrame() {
 		return f.countName(name, f.Frames[frame].counted())
@@ -108,7 +109,7 @@ func (f *Figure) panelCount(frame, panel int, name string) string {
 	return f.countName(name, counted(&f.Frames[frame].Panels[panel]))
 }
 
-// countedByFrame tells whether the panels of each frame have one range.
+// countedByFrame reports whether all panels of each frame have the same range.
 func (f *Figure) countedByFrame() bool {
 	for i := range f.Frames {
 		all := f.Frames[i].counted()

@@ -63,7 +63,8 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// A place without a bar looks like a bar of 0: where panels have different bars, the figure says that it is none.
+// A place without a bar looks like a bar of 0: where panels have different bars, the figure says that it is
+// none.
 func TestMissingBars(t *testing.T) {
 	t.Parallel()
 	q := queries.Query{Name: "bars", Title: "Bars", Chart: queries.Chart{Mark: queries.Bar, X: "name", Y: "value", Facet: "panel"}}

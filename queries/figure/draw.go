@@ -21,7 +21,7 @@ func (f *Figure) WriteSVG(w io.Writer, o Options) error {
 	})
 }
 
-// WritePNG draws the figure as a PNG picture.
+// WritePNG draws the figure as a PNG image.
 func (f *Figure) WritePNG(w io.Writer, o Options) error {
 	return f.write(w, o, "PNG", func(size canvas.Size) (vg.CanvasWriterTo, error) {
 		dpi := o.DPI
@@ -30,14 +30,14 @@ func (f *Figure) WritePNG(w io.Writer, o Options) error {
 		}
 		width, height := size.Page()
 		if pixels := math.Ceil(width.Dots(float64(dpi))) * math.Ceil(height.Dots(float64(dpi))); pixels > maxPixels {
-			return nil, fmt.Errorf("%w: %.0f million pixels (%.1f x %.1f in at %d dpi), want at most %d million",
-				ErrOptions, pixels/1e6, width/vg.Inch, height/vg.Inch, dpi, maxPixels/1_000_000)
+			return nil, optionsError("%.0f million pixels (%.1f x %.1f in at %d dpi), want at most %d million",
+				pixels/1e6, width/vg.Inch, height/vg.Inch, dpi, maxPixels/1_000_000)
 		}
 		return canvas.NewPNG(size, dpi, f.meta()), nil
 	})
 }
 
-// WritePDF draws the figure as a PDF document of one page. Text stays text; the fonts' glyphs are in the
+// WritePDF draws the figure as a PDF document with one page. Text stays text; the fonts' glyphs are in the
 // file.
 func (f *Figure) WritePDF(w io.Writer, o Options) error {
 	return f.write(w, o, "PDF", func(size canvas.Size) (vg.CanvasWriterTo, error) {
@@ -45,8 +45,8 @@ func (f *Figure) WritePDF(w io.Writer, o Options) error {
 	})
 }
 
-// write arranges the figure once the options are known to be good, and draws it on a canvas of the size that
-// it needs.
+// write arranges the figure once the options have been checked, and draws it on a canvas of the size that it
+// needs.
 func (f *Figure) write(
 	w io.Writer, o Options, format string, blank func(canvas.Size) (vg.CanvasWriterTo, error),
 ) error {
@@ -65,7 +65,7 @@ func (f *Figure) write(
 	return nil
 }
 
-// arrange settles the page and its size.
+// arrange lays out the page and determines its size.
 func (f *Figure) arrange(o Options) (*page.Layout, canvas.Size, error) {
 	size := canvas.Size{Zoom: o.Theme.zoom()}
 	if err := o.Validate(); err != nil {
@@ -84,7 +84,8 @@ func (f *Figure) arrange(o Options) (*page.Layout, canvas.Size, error) {
 	return l, size, nil
 }
 
-// Height is how high the figure is drawn, in inches: what is in the panels has a least and a largest height.
+// Height returns how high the figure is drawn, in inches. The content of panels has a minimum and a maximum
+// height.
 func (f *Figure) Height(o Options) (float64, error) {
 	_, size, err := f.arrange(o)
 	_, height := size.Page()
@@ -112,7 +113,7 @@ func (f *Figure) page(colors *palette.Palette) (*page.Page, error) {
 	case queries.Bar:
 		m := newBarPlot(f, colors)
 		p.Plot, p.Aside = m, m.legend()
-		p.XTitle, p.YTitle = first.Y.Title, first.X.Title // bars lie
+		p.XTitle, p.YTitle = first.Y.Title, first.X.Title // bars are horizontal
 	case queries.Matrix:
 		p.Plot, p.Aside = newMatrixPlot(f, colors), f.colorBar()
 	case queries.Scatter:
@@ -136,7 +137,7 @@ func (f *Figure) colorBar() page.ColorBar {
 		Beyond: f.Scale.Beyond > 0}
 }
 
-// keys explain what the colour bar does not say.
+// keys explain what the colour bar does not.
 func (f *Figure) keys(colors *palette.Palette) []page.Key {
 	var keys []page.Key
 	if text := f.apartKey(); text != "" {
@@ -149,8 +150,8 @@ func (f *Figure) keys(colors *palette.Palette) []page.Key {
 	return keys
 }
 
-// serial tells whether the frames are drawn as if they were panels, side by side where they have room:
-// heatmaps and matrices of one panel, which would be a long strip below each other.
+// serial reports whether the frames are drawn like panels, side by side if there is room. Heatmaps and
+// matrices of one panel are, because they would be a long strip one below the other.
 func (f *Figure) serial() bool {
 	cells := f.Mark == queries.Heatmap || f.Mark == queries.Matrix
 	return cells && len(f.Frames) > 1 && len(f.Frames[0].Panels) == 1 && f.Frames[0].Panels[0].Name == ""
@@ -162,7 +163,7 @@ type serialPlot struct{ page.Plot }
 // Draw implements page.Plot.
 func (s serialPlot) Draw(p page.Pen, _, panel int, x, y vg.Length) { s.Plot.Draw(p, panel, 0, x, y) }
 
-// meta is what the file says about the figure.
+// meta returns what the file says about the figure.
 func (f *Figure) meta() canvas.Meta {
 	m := canvas.Meta{Title: f.Title, Description: strings.Join(f.Lead(), " · ")}
 	for _, fact := range f.Facts {

@@ -259,7 +259,8 @@ func TestAxesOfOtherShapes(t *testing.T) {
 	}
 }
 
-// Names of axes, components, titles and provenance are printed, underscores as subscripts but for the query's name.
+// Names of axes, components, titles and provenance are printed, underscores as subscripts but for the query's
+// name.
 func TestTextsPrinted(t *testing.T) {
 	t.Parallel()
 	d := read(t, svg(t, mustNew(t, grid{heads: 12, stop: 10, facets: quadrants, frames: baselines}), figure.Options{}))

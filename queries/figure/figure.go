@@ -9,41 +9,50 @@ import (
 
 // Figure is a drawing before it has a size or a format.
 type Figure struct {
-	Name       string // of the saved query
-	Mark       queries.Mark
-	Title      string
-	Subtitle   string
-	Columns    int // panels side by side as the query wants them; 0 leaves it to the drawing
-	Frames     []Frame
-	Scale      Scale             // heatmap, matrix
-	Part       Part              // matrix: how much of the whole is shown
-	Hidden     Hidden            // what the reader did not want to see
-	Counts     Counts            // over how many examples the values are
-	Legend     Legend            // histogram, bar, line, scatter
-	Bins       Bins              // histogram
-	Settings   []queries.Setting // parameters of the query that are not at their defaults, but those that a title tells
-	Told       []queries.Setting // those that a title tells
-	Facts      []Fact
-	LegendOnly []string // series or categories that an interactive figure shows when a click on its legend asks for them
-	Bare       bool     // drawn without title, subtitle, remarks and what stands at the foot: the text around it says that
+	Name     string // of the saved query
+	Mark     queries.Mark
+	Title    string
+	Subtitle string
+	Columns  int // panels side by side that the query asks for; 0: decided when drawing
+	Frames   []Frame
+	Scale    Scale           // heatmap, matrix
+	Part     Part            // matrix: how much of the whole is shown
+	Hidden   Hidden          // what the reader did not want to see
+	Counts   Counts          // over how many examples the values are
+	Wholes   []queries.Whole // what the drawn shares are shares of; nil if none are drawn
+	Legend   Legend          // histogram, bar, line, scatter
+	Bins     Bins            // histogram
+	// Settings are parameters of the query that are not at their defaults, without those that a title
+	// mentions.
+	Settings []queries.Setting
+	Told     []queries.Setting // those that a title mentions
+	Facts    []Fact
+	// LegendOnly are series or categories that an interactive figure hides until they are clicked in its
+	// legend.
+	LegendOnly []string
+	// Bare leaves out the title, the subtitle, the remarks and the foot, because the text around the figure
+	// has them.
+	Bare bool
 }
 
-// Frame is one picture of a series, such as the same panels with another baseline: on paper a block of its own.
-// All frames of a figure have the same panels in the same order. A query without frames gives one, without a name.
+// Frame is one picture of a series, such as the same panels with another baseline. On paper it is a block of
+// its own. All frames of a figure have the same panels in the same order. A query without frames has one
+// frame without a name.
 type Frame struct {
 	Name   string
 	Panels []Panel
 }
 
-// Panel is one set of axes and what is drawn on them, in the one of its lists that belongs to the figure's mark.
-// All panels of a figure share their axes, so that a place means the same everywhere; a panel of a frame for which the
-// result had no rows is empty.
+// Panel is one set of axes and what is drawn on them, which is in the list that belongs to the figure's mark.
+// All panels of a figure share their axes, so that a place means the same everywhere. A panel of a frame for
+// which the result has no rows is empty.
 type Panel struct {
-	Name          string
-	X, Y          Axis           // as the keys x and y of the header; those of bars are drawn turned: names down the page, values across
+	Name string
+	// As the keys x and y of the header. Those of bars are drawn turned: names down the page, values across.
+	X, Y          Axis
 	Cells         []Cell         // heatmap, matrix: by row, then column
-	Limit         float64        // heatmap, matrix: what the ends of the colour scale stand for
-	Distributions []Distribution // histogram: in the order of the legend
+	Limit         float64        // heatmap, matrix: the values at the ends of the colour scale
+	Distributions []Distribution // histogram: in legend order
 	Bars          []Bar          // bar: by place
 	Lines         []Line         // line: in the order of the legend
 	Clouds        []Cloud        // scatter: in the order of the legend
@@ -57,22 +66,22 @@ type Axis struct {
 	Low, High float64  // of an axis of numbers: what it has to reach
 }
 
-// Numeric tells whether the axis is one of numbers.
+// Numeric reports whether the axis is one of numbers.
 func (a Axis) Numeric() bool { return a.Names == nil }
 
-// Group is a run of neighbouring places of an axis, such as the components of one layer.
+// Group is a run of adjacent places of an axis, such as the components of one layer.
 type Group struct {
 	Name     string
 	First, N int // places First to First+N-1
 }
 
-// Cell is one cell of a heatmap. A place without a Cell has no component and stays empty, which is not the same
-// as zero.
+// Cell is one cell of a heatmap. A place without a Cell has no component and stays empty, which is different
+// from zero.
 type Cell struct {
-	Row, Column int // index into the names of Y and X
+	Row, Column int // indices into the names of Y and X
 	Value       float64
 	Label       string
-	Error       float64 // standard error in the unit of Value; NaN where unknown
+	Error       float64 // standard error in the unit of Value; NaN if unknown
 	Count       int64   // number of examples behind the value; 0 where unknown
 	Apart       bool    // outside of the colour scale, which it would turn white
 }
@@ -87,21 +96,21 @@ type Distribution struct {
 	Box    Box
 }
 
-// Box is a summary of a distribution: quartiles (linear between ranks), whiskers that reach to the outermost values
-// within 1.5 times the distance of the quartiles beyond these (Tukey 1977), and the values outside.
+// Box summarises a distribution: quartiles (linear between ranks), whiskers to the outermost values within
+// 1.5 times the interquartile range beyond them (Tukey 1977), and the values outside.
 type Box struct {
 	Low, Q1, Median, Q3, High float64
 	Outliers                  []float64 // ascending
 }
 
-// Bins are the bins of a histogram, the same for all series, panels and frames. Bin i holds values from
-// Low + i Width to below the next; the last one holds its upper edge too.
+// Bins are the bins of a histogram, the same for all series, panels and frames. Bin i holds values from Low +
+// i Width up to, but not including, the next edge; the last bin includes its upper edge.
 type Bins struct {
 	Low, Width float64
 	N          int
 }
 
-// Edge is the lower edge of bin i, or for i = N the upper edge of the last.
+// Edge returns the lower edge of bin i, or for i = N the upper edge of the last.
 func (b Bins) Edge(i int) float64 { return b.Low + float64(i)*b.Width }
 
 // Bar is one bar.
@@ -109,7 +118,7 @@ type Bar struct {
 	Place    int // index into the names of X, from the top
 	Category int // index into the legend's names; 0 without a legend
 	Value    float64
-	Error    float64 // standard error in the unit of Value; NaN where unknown
+	Error    float64 // standard error in the unit of Value; NaN if unknown
 	Count    int64   // number of examples behind the value; 0 where unknown
 	Label    string
 }
@@ -123,19 +132,20 @@ type Line struct {
 // Point is a point of a line.
 type Point struct {
 	X, Y  float64 // on an axis of names, the index of the name
-	Error float64 // standard error of Y; NaN where unknown
+	Error float64 // standard error of Y; NaN if unknown
 	Count int64   // number of examples behind Y; 0 where unknown
 }
 
-// Legend names what colour, line style and hatching tell apart: series or categories. It has no names where there is nothing to
-// tell apart.
+// Legend names what colour, line style and hatching distinguish: series or categories. It has no names if
+// there is nothing to distinguish.
 type Legend struct {
 	Title  string
 	Names  []string
 	Styles []int // number of the colour, line style and hatching of each
 }
 
-// Style is the number of the colour, line style and hatching of series or category i; 0 without a legend.
+// Style returns the number of the colour, line style and hatching of series or category i; 0 without a
+// legend.
 func (l Legend) Style(i int) int {
 	if i < len(l.Styles) {
 		return l.Styles[i]
@@ -146,15 +156,16 @@ func (l Legend) Style(i int) int {
 // Fact is one thing to know about where a figure comes from, such as the run's id or its convention.
 type Fact struct {
 	Name, Value string
-	Quiet       bool // written in the file's metadata, not below the figure
+	Quiet       bool // written to the file's metadata instead of below the figure
 }
 
-// New makes the figure that q.Chart describes from an answer to q. The facts are printed below the figure after
-// the query's name, in their order; the query's SQL goes into the file's metadata.
+// New returns the figure that q.Chart describes for an answer to q. The facts are printed below the figure,
+// in order, after the query's name. The query's SQL goes into the file's metadata.
 //
 // An answer that does not fit is an [*Error].
 func New(q queries.Query, r *queries.Result, facts ...Fact) (*Figure, error) {
-	f := &Figure{Name: q.Name, Mark: q.Chart.Mark, Columns: q.Chart.FacetColumns, Counts: newCounts(q.Chart, r)}
+	f := &Figure{Name: q.Name, Mark: q.Chart.Mark, Columns: q.Chart.FacetColumns, Counts: newCounts(q.Chart, r),
+		Wholes: r.Wholes(q.Chart.Y)}
 	fill, ok := map[queries.Mark]func(*table, queries.Chart) error{
 		queries.Heatmap:   f.cells,
 		queries.Matrix:    f.cells,
@@ -184,8 +195,8 @@ func New(q queries.Query, r *queries.Result, facts ...Fact) (*Figure, error) {
 	return f, nil
 }
 
-// expandTexts fills in the texts of the header, and gives the query with them. Settings that no title tells
-// are kept to be said.
+// expandTexts expands the texts of the header, and returns the query with them. It keeps settings that no
+// title mentions, to be listed elsewhere.
 func (f *Figure) expandTexts(q queries.Query, r *queries.Result) (queries.Query, error) {
 	for _, s := range q.Settings(r.Bound) {
 		if strings.Contains(q.Title+q.Subtitle, "{"+s.Name+"}") {
@@ -218,7 +229,7 @@ func (f *Figure) addFacts(q queries.Query, facts []Fact) {
 	}
 }
 
-// provenance is the line below the figure.
+// provenance returns the line below the figure.
 func (f *Figure) provenance() string {
 	var parts []string
 	for _, fact := range f.Facts {

@@ -49,7 +49,8 @@ var goldens = []struct {
 // picture is an image inside an SVG.
 var picture = regexp.MustCompile(`data:image/png;base64,([^"]*)`)
 
-// unpacked replaces the images of an SVG by the hash of their pixels, which does not depend on how they are compressed.
+// unpacked replaces the images of an SVG by the hash of their pixels, which does not depend on how they are
+// compressed.
 func unpacked(t *testing.T, svg []byte) []byte {
 	t.Helper()
 	return picture.ReplaceAllFunc(svg, func(uri []byte) []byte {

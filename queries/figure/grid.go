@@ -6,7 +6,7 @@ import (
 	"ducklens/queries"
 )
 
-// grid is the frames and panels of a figure while rows are put into them.
+// grid is the frames and panels of a figure while rows are being placed.
 type grid struct {
 	f              *Figure
 	t              *table
@@ -33,14 +33,14 @@ func (f *Figure) grid(t *table, c queries.Chart, x, y Axis) (grid, error) {
 	return g, nil
 }
 
-// maxPanels is the largest number of panels of a figure, all frames together.
+// maxPanels is the maximum number of panels of a figure, over all frames.
 const maxPanels = 512
 
-// panel is where row i goes.
+// panel returns the panel of row i.
 func (g grid) panel(i int) *Panel { return &g.f.Frames[g.frames.of[i]].Panels[g.facets.of[i]] }
 
-// single refuses two rows of a panel that have the same place; what is a word for that, a and b are the place
-// of each row.
+// single returns an error if two rows of a panel have the same place. what is a word for a place; a and b are
+// the places of the rows.
 func (g grid) single(what string, a, b []int) error {
 	type place struct{ frame, facet, a, b int }
 	of := func(i int) place { return place{g.frames.of[i], g.facets.of[i], a[i], b[i]} }

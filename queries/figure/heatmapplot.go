@@ -17,23 +17,24 @@ import (
 	"ducklens/queries/figure/internal/typeset"
 )
 
-// Lengths in points. A cell is as wide as its label at naturalText needs; the panel's
-// other measures follow from the size of print in the field's papers.
+// Lengths in points. A cell is as wide as its label at size naturalText needs. The other measures of a panel
+// follow from the text sizes of printed papers in the field.
 const (
-	naturalCell = 22.0 // width of a cell when the figure may be as wide as it likes
+	naturalCell = 22.0 // width of a cell if the width of the figure is not limited
 	naturalGrid = 200.0
 	naturalText = 6.2
-	cellAspect  = 0.78 // height of a cell by its width
+	cellAspect  = 0.78 // height of a cell divided by its width
 	maxCell     = 40.0 // widest cell
 	maxCellH    = 24.0
-	cellPad     = 0.9 // least distance of a label from its cell's side
+	cellPad     = 0.9 // minimum distance of a label from its cell's side
 	maxCellText = 7.5
-	minText     = 5.0 // smallest text that is read with ease in print
-	leastColour = 3.6 // smallest side of a cell whose colour is seen, where cells have no labels
+	minText     = 5.0 // smallest text that is easily read in print
+	leastColour = 3.6 // smallest side of a cell whose colour can be seen, if cells have no labels
 )
 
-// strong is the part of the scale from which on a cell states its sign in ink: its value where
-// there is room for numbers, else a small triangle in its corner: a minus there would be read as that of the label. Weaker cells have almost the colour of the page.
+// strong is the part of the scale above which a cell shows its sign in ink: by its value if there is room for
+// numbers, and otherwise by a small triangle in its corner (a minus sign would seem to belong to the label).
+// Weaker cells have almost the colour of the page.
 const strong = 0.15
 
 // heatmapPlot draws panels of labelled cells.
@@ -41,7 +42,7 @@ type heatmapPlot struct {
 	f             *Figure
 	colors        *palette.Palette
 	rows, columns int      // of a panel
-	texts         []string // the labels of all cells, each once
+	texts         []string // the labels of all cells, without repetitions
 
 	name                  typeset.Style // names of rows and columns
 	label, value          typeset.Style
@@ -82,8 +83,8 @@ func (m *heatmapPlot) Side(s *page.Styles, width vg.Length) vg.Length {
 	return side
 }
 
-// crowded tells whether labels would make cells of a page so wide that panels do not fit on it: on a line, or
-// for print below each other.
+// crowded reports whether labels would make the cells so wide that the panels do not fit on the page: side by
+// side or, in print, one below the other.
 func (m *heatmapPlot) crowded(width, room vg.Length) bool {
 	if m.size(room/vg.Length(m.columns)) < minText {
 		return true
@@ -98,7 +99,7 @@ func (m *heatmapPlot) crowded(width, room vg.Length) bool {
 	return width <= page.Printed && vg.Length(len(m.f.Frames)*across)*(vg.Length(m.rows)*vg.Length(least)+around) > page.PrintedHeight
 }
 
-// truncated shortens names to a width.
+// truncated cuts names to a width.
 func truncated(style typeset.Style, names []string, width vg.Length) []string {
 	short := make([]string, len(names))
 	for i, s := range names {
@@ -110,11 +111,12 @@ func truncated(style typeset.Style, names []string, width vg.Length) []string {
 // Natural implements page.Plot.
 func (m *heatmapPlot) Natural(int) vg.Length {
 	cell := max(naturalCell, min(maxCell, naturalGrid/vg.Length(m.columns)))
-	cell = max(cell, min(2*maxCell, typeset.Style{Size: naturalText}.Widest(m.texts)+2*cellPad)) // long labels, up to a point
+	// Long labels make cells wider, up to a limit.
+	cell = max(cell, min(2*maxCell, typeset.Style{Size: naturalText}.Widest(m.texts)+2*cellPad))
 	return cell * vg.Length(m.columns)
 }
 
-// size is the largest size of labels in cells of some width.
+// size returns the largest size of labels for cells of some width.
 func (m *heatmapPlot) size(cell vg.Length) vg.Length {
 	size := vg.Length(maxCellText)
 	for range 4 { // subscripts do not shrink with the rest
@@ -126,8 +128,8 @@ func (m *heatmapPlot) size(cell vg.Length) vg.Length {
 	return size
 }
 
-// Readable implements page.Plot. Where even a panel as wide as the page has no room for labels, its cells
-// need only be seen.
+// Readable implements page.Plot. If even a panel as wide as the page has no room for labels, its cells only
+// need to be visible.
 func (m *heatmapPlot) Readable(w vg.Length) bool {
 	cell := min(maxCell, w/vg.Length(m.columns))
 	if m.hopeless {
@@ -157,7 +159,7 @@ func (m *heatmapPlot) Fit(w, h vg.Length) (width, height vg.Length) {
 	return m.w * vg.Length(m.columns), m.h * vg.Length(m.rows)
 }
 
-// leastHeight is the height of a row that can just be read.
+// leastHeight returns the height of the lowest row that can be read.
 func (m *heatmapPlot) leastHeight() vg.Length {
 	if m.labelled {
 		return typeset.Style{Size: minText}.Cap() + 2*1.6
@@ -176,14 +178,14 @@ func (m *heatmapPlot) nameCells() {
 	}
 }
 
-// sizeValues decides whether strong cells have room for their value: below the label, or where labels have no
-// room, in their place.
+// sizeValues decides whether strong cells have room for their value: below the label or, if labels have no
+// room, instead of it.
 func (m *heatmapPlot) sizeValues() {
 	limit := m.f.Scale.Limit
 	m.values = false
 	m.decimals = axis.Decimals(limit, 2)
 	if limit >= 1 && limit < 10 && m.labelled {
-		m.decimals = 2 // no wider than −0.41
+		m.decimals = 2 // not wider than −0.41
 	}
 	if m.decimals > 4 || limit >= 1e5 {
 		return
@@ -193,11 +195,11 @@ func (m *heatmapPlot) sizeValues() {
 		m.value.Size = m.label.Size * 0.84
 	}
 	room := m.w - 2*cellPad
-	widest := m.value.Width(m.plain(-limit, m.decimals)) // the minus makes it the widest
+	widest := m.value.Width(m.plain(-limit, m.decimals)) // the minus sign makes it the widest
 	if widest > room {
 		m.value.Size *= room / widest
 	}
-	// A hair of its padding, where that makes it readable.
+	// Use a little of the padding if that makes it readable.
 	m.value.Size = max(m.value.Size, min(minText, m.value.Size*1.06))
 	m.values = m.value.Size >= minText && m.stackHeight(m.label.Size, m.value.Size) <= m.h
 	both := m.value.Size >= minText && m.stackHeight(minText, minText) <= m.h
@@ -206,7 +208,7 @@ func (m *heatmapPlot) sizeValues() {
 	}
 }
 
-// stackHeight is the height of a cell with a label and its value below, or with a value alone.
+// stackHeight returns the height of a cell with a label and its value below it, or with only a value.
 func (m *heatmapPlot) stackHeight(label, value vg.Length) vg.Length {
 	const lead = 1.3
 	height := typeset.Style{Size: value}.Cap() + 2*lead
@@ -216,7 +218,8 @@ func (m *heatmapPlot) stackHeight(label, value vg.Length) vg.Length {
 	return height
 }
 
-// plain writes a value for a cell: without the zero before the point where there is no room for a label.
+// plain formats a value for a cell, without the zero before the decimal point if there is no room for a
+// label.
 func (m *heatmapPlot) plain(x float64, decimals int) string {
 	text := axis.Plain(x, decimals)
 	if !m.labelled && decimals > 0 {
@@ -239,8 +242,8 @@ func (m *heatmapPlot) Below() vg.Length {
 	return m.name.Line()
 }
 
-// Notes implements page.Plot: what the mark of negative cells means, and where cells have no labels, which
-// are the largest.
+// Notes implements page.Plot: it explains the mark of negative cells and, if cells have no labels, names the
+// largest.
 func (m *heatmapPlot) Notes() []string {
 	var notes []string
 	if !m.labelled && len(m.texts) > 0 {
@@ -256,7 +259,7 @@ func (m *heatmapPlot) Notes() []string {
 	return notes
 }
 
-// largestCells names the cells of each panel with the largest values on the scale, in a figure of few panels.
+// largestCells names the cells of each panel with the largest values on the scale, if there are few panels.
 func (f *Figure) largestCells() []string {
 	const panels = 4
 	most := 8
@@ -304,7 +307,7 @@ func (f *Figure) signLimit() string {
 	return "below " + axis.Text(-strong*limit, strong*limit/10, limit)
 }
 
-// marked tells whether c has the mark of a negative value in its corner.
+// marked reports whether c has the mark of a negative value in its corner.
 func (m *heatmapPlot) marked(p *Panel, c Cell) bool {
 	return !m.values && !c.Apart && p.shade(c) <= -strong
 }
@@ -359,10 +362,10 @@ func (m *heatmapPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 	}
 }
 
-// drawBeside writes the number of a cell that is set apart to its right, where there are no cells.
+// drawBeside writes the number of a cell that is set apart to its right, if there are no cells there.
 func (m *heatmapPlot) drawBeside(p page.Pen, c Cell, has map[[2]int]bool, x, y vg.Length) {
 	style := m.name
-	style.Size = min(style.Size, 0.85*m.h) // with its subscript
+	style.Size = min(style.Size, 0.85*m.h) // including its subscript
 	text := short(c.Value)
 	if !m.labelled {
 		text = c.Label + " " + text
@@ -379,10 +382,10 @@ func (m *heatmapPlot) drawBeside(p page.Pen, c Cell, has map[[2]int]bool, x, y v
 	p.Text(style, x+m.w+2.5, y+(m.h+style.Cap())/2, 0, text)
 }
 
-// color is what a cell is filled with.
+// color returns the fill colour of a cell.
 func (m *heatmapPlot) color(p *Panel, c Cell) color.NRGBA { return m.colors.Diverging(p.Shade(c)) }
 
-// drawText writes a cell's label, and its sign where that is strong.
+// drawText writes a cell's label and, if the cell is strong, its sign.
 func (m *heatmapPlot) drawText(p page.Pen, panel *Panel, c Cell, x, y vg.Length) {
 	label, value := m.label, m.value
 	label.Color = palette.On(m.color(panel, c))
@@ -414,7 +417,7 @@ func (m *heatmapPlot) drawText(p page.Pen, panel *Panel, c Cell, x, y vg.Length)
 	}
 }
 
-// number writes the value of a cell, or nothing where a number that is beyond the scale has no room.
+// number returns the value of a cell, or "" if it is beyond the scale and there is no room for it.
 func (m *heatmapPlot) number(p *Panel, c Cell) string {
 	decimals := m.decimals
 	if !m.f.Scale.Shared() {
@@ -436,13 +439,13 @@ func drawApart(p page.Pen, colors *palette.Palette, x, y, w, h vg.Length) {
 	p.Lines(colors.Edge, 0.6, edge, 1.5, 1)
 }
 
-// noRows stands in a panel for which the result has nothing.
+// noRows draws the text of a panel for which the result has no rows.
 func noRows(p page.Pen, style typeset.Style, x, y vg.Length) {
 	style.Color = p.Colors.Muted
 	p.Text(style, x, y, 0.5, "no rows")
 }
 
-// presence are the places that have a cell.
+// presence returns the places that have a cell.
 func presence(cells []Cell) map[[2]int]bool {
 	has := make(map[[2]int]bool, len(cells))
 	for _, c := range cells {
@@ -451,8 +454,8 @@ func presence(cells []Cell) map[[2]int]bool {
 	return has
 }
 
-// outline frames the cells that are there, which sets them off from places without a component: a cell of
-// value zero has the colour of the page. The panel's upper left corner is at x, y, its cells are w x h.
+// outline draws a frame around the cells, which distinguishes them from places without a component: a cell of
+// value zero has the colour of the page. The panel's upper left corner is at x, y; its cells are w x h.
 func outline(p page.Pen, cells []Cell, has map[[2]int]bool, x, y, w, h vg.Length) vg.Path {
 	var path vg.Path
 	for _, c := range cells {
@@ -473,7 +476,7 @@ func outline(p page.Pen, cells []Cell, has map[[2]int]bool, x, y, w, h vg.Length
 	return path
 }
 
-// cellName is the label of a cell, or its row and column.
+// cellName returns the label of a cell, or its row and column.
 func (p *Panel) cellName(c Cell) string {
 	if c.Label != "" {
 		return c.Label
@@ -481,7 +484,7 @@ func (p *Panel) cellName(c Cell) string {
 	return p.Y.Names[c.Row] + ", " + p.X.Names[c.Column]
 }
 
-// describe says what a cell shows, for a viewer's pointer.
+// describe returns what a cell shows, for a tooltip.
 func (p *Panel) describe(c Cell) string {
 	text := p.cellName(c) + ": " + measured(c.Value, c.Error, c.Count)
 	if c.Apart {
@@ -490,7 +493,7 @@ func (p *Panel) describe(c Cell) string {
 	return text
 }
 
-// measured writes a value with what is known of its error and the number of examples.
+// measured formats a value with its error and the number of examples, if they are known.
 func measured(value, se float64, n int64) string {
 	text := strconv.FormatFloat(value, 'g', 5, 64)
 	if !math.IsNaN(se) {

@@ -6,7 +6,7 @@ import (
 	"ducklens/queries"
 )
 
-// hide leaves out the rows that have one of names in a column; an empty name is no column.
+// hide removes the rows that have one of names in one of columns; an empty column name is ignored.
 func (t *table) hide(f *Figure, names []string, columns ...string) {
 	if len(names) == 0 {
 		return
@@ -29,13 +29,13 @@ func (t *table) hide(f *Figure, names []string, columns ...string) {
 	t.rows, t.lines = rows, lines
 }
 
-// nothingLeft says that all rows were hidden.
+// nothingLeft returns the error for a figure whose rows were all hidden.
 func (t *table) nothingLeft() error {
 	return t.fail(ErrEmpty, "every row is hidden", nil, "hide fewer names")
 }
 
-// Names are what in the figure can be hidden: labels of cells, names of bars, rows and columns, series, and
-// names of points.
+// Names returns what can be hidden in the figure: labels of cells, names of bars, rows and columns, series,
+// and names of points.
 func (f *Figure) Names() []string {
 	names := slices.Clone(f.Legend.Names)
 	add := func(name string) {

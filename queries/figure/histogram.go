@@ -8,7 +8,7 @@ import (
 	"ducklens/queries"
 )
 
-// distributions fills in the frames, legend and bins of a histogram from the rows.
+// distributions sets the frames, the legend and the bins of a histogram from the rows.
 func (f *Figure) distributions(t *table, c queries.Chart) error {
 	if t.hide(f, c.Hide, c.Series); len(t.rows) == 0 {
 		return t.nothingLeft()
@@ -31,12 +31,7 @@ func (f *Figure) distributions(t *table, c queries.Chart) error {
 	if err != nil {
 		return err
 	}
-	whole := t.whole()
-	every, err := whole.optional(c.X)
-	if err != nil {
-		return err
-	}
-	f.Legend = legend(c.LegendTitle, c.Series, series, byMean(whole.categories(c.Series), every))
+	f.Legend = legend(c, c.Series, series, t.whole().categories(c.Series))
 	type at struct {
 		panel  *Panel
 		series int
@@ -62,7 +57,7 @@ func (f *Figure) distributions(t *table, c queries.Chart) error {
 	return nil
 }
 
-// byMean renumbers series so that their means fall; equal ones stay in order.
+// byMean sorts series by descending mean; equal ones stay in order.
 func byMean(p places, values []float64) places {
 	mean, n := make([]float64, len(p.names)), make([]float64, len(p.names))
 	for i, k := range p.of {
@@ -85,8 +80,9 @@ func byMean(p places, values []float64) places {
 	return sorted
 }
 
-// usualBins is how many bins suit values: as wide as Freedman and Diaconis (1981) have it, twice the distance of the quartiles by the
-// cube root of the number of values, for the series in the middle; within limits.
+// usualBins returns a suitable number of bins for values. The width follows Freedman and Diaconis (1981):
+// twice the interquartile range divided by the cube root of the number of values, for the median series. The
+// number is limited.
 func usualBins(p places, values []float64) int {
 	lists := make([][]float64, len(p.names))
 	for i, k := range p.of {
@@ -100,24 +96,24 @@ func usualBins(p places, values []float64) int {
 	}
 	slices.Sort(widths)
 	spread := slices.Max(values) - slices.Min(values)
-	n := spread / widths[len(widths)/2] // not a number or infinite where a width is zero
+	n := spread / widths[len(widths)/2] // NaN or infinite if a width is zero
 	if !(n < mostBins) {
 		return mostBins
 	}
 	return max(leastBins, int(n))
 }
 
-// Limits of the number of bins where the header names none.
+// Limits of the number of bins if the header does not set it.
 const (
 	leastBins = 10
 	mostBins  = 80
 )
 
-// bins covers low to high with about n bins whose edges are round: multiples of 1, 2 or 5 times a power of ten.
+// bins covers low to high with about n bins with round edges: multiples of 1, 2 or 5 times a power of ten.
 func bins(low, high float64, n int) Bins {
 	spread := high - low
 	if spread < 1e-9*max(math.Abs(low), math.Abs(high), minLimit) {
-		spread = max(math.Abs(low), math.Abs(high)) // one value: one bin, with some room
+		spread = max(math.Abs(low), math.Abs(high)) // one value: one bin, with some margin
 		if spread < minLimit {
 			spread = 1
 		}
@@ -130,7 +126,7 @@ func bins(low, high float64, n int) Bins {
 	return Bins{Low: first * width, Width: width, N: max(count, 1)}
 }
 
-// roundStep is the step of 1, 2 or 5 times a power of ten nearest to x by ratio.
+// roundStep returns the step of 1, 2 or 5 times a power of ten that is nearest to x by ratio.
 func roundStep(x float64) float64 {
 	power := math.Pow(10, math.Floor(math.Log10(x)))
 	best := power
@@ -142,12 +138,12 @@ func roundStep(x float64) float64 {
 	return best
 }
 
-// index is the bin of x.
+// index returns the bin of x.
 func (b Bins) index(x float64) int {
 	return min(max(int(math.Floor((x-b.Low)/b.Width+1e-9)), 0), b.N-1)
 }
 
-// distribution counts and summarises values, of which there is at least one.
+// distribution counts and summarises values, which must not be empty.
 func (b Bins) distribution(series int, values []float64) Distribution {
 	d := Distribution{Series: series, Values: values, Counts: make([]int, b.N), Error: math.NaN()}
 	squares := 0.0 // about the mean (Welford 1962)

@@ -12,7 +12,7 @@ import (
 	"ducklens/queries/figure/internal/palette"
 )
 
-// histogramPlot draws overlaid distributions, and above them a box for each, in the order of the legend.
+// histogramPlot draws overlaid distributions and, above them, a box for each, in legend order.
 type histogramPlot struct {
 	f      *Figure
 	colors *palette.Palette
@@ -26,7 +26,7 @@ type histogramPlot struct {
 const (
 	boxGap    = 5.0  // between boxes and histogram
 	plotMost  = 460  // widest panel of numbers
-	leastPlot = 48.0 // lowest
+	leastPlot = 48.0 // minimum height
 )
 
 func newHistogramPlot(f *Figure, colors *palette.Palette) *histogramPlot {
@@ -46,7 +46,7 @@ func (m *histogramPlot) Side(s *page.Styles, _ vg.Length) vg.Length {
 // Natural implements page.Plot.
 func (m *histogramPlot) Natural(n int) vg.Length { return naturalPanel(n) }
 
-// naturalPanel is the width of a panel of numbers where there is room for any.
+// naturalPanel returns the width of a panel of numbers if the width is not limited.
 func naturalPanel(n int) vg.Length {
 	switch n {
 	case 1:
@@ -79,7 +79,7 @@ func (m *histogramPlot) Fit(w, h vg.Length) (width, height vg.Length) {
 	return m.w, m.boxes() + m.h
 }
 
-// boxes is the height of all boxes with the gap below.
+// boxes returns the height of all boxes with the gap below them.
 func (m *histogramPlot) boxes() vg.Length { return vg.Length(m.series)*m.boxH + boxGap }
 
 // Middle implements page.Plot.
@@ -109,7 +109,7 @@ func (m *histogramPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 	if len(list) == 0 {
 		noRows(p, m.x.style, x+m.w/2, top+m.h/2)
 	}
-	for _, d := range list { // all fills, then all outlines, so that none of these is hidden
+	for _, d := range list { // all fills, then all outlines, so that no outline is hidden
 		p.Group(m.describe(d), func() {
 			p.SetColor(sheer(m.colors.Category(m.f.Legend.Style(d.Series)), m.alpha()))
 			p.Fill(m.steps(p, d, x, bottom, true))
@@ -124,10 +124,11 @@ func (m *histogramPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 	p.Lines(m.colors.Edge, 0.5, p.Path(false, x, top, x, bottom, x+m.w, bottom))
 }
 
-// alpha is the opacity of one series.
+// alpha returns the opacity of one series.
 func (m *histogramPlot) alpha() float64 { return max(0.16, 0.5/math.Sqrt(float64(m.series))) }
 
-// steps is the outline of the counts, a step for each bin, along the axis where there are none; closed to fill.
+// steps returns the outline of the counts, with a step for each bin; bins without values follow the axis. If
+// closed, it can be filled.
 func (m *histogramPlot) steps(p page.Pen, d Distribution, x, bottom vg.Length, closed bool) vg.Path {
 	var xy []vg.Length
 	first, last := 0, len(d.Counts)-1
@@ -152,7 +153,7 @@ func (m *histogramPlot) steps(p page.Pen, d Distribution, x, bottom vg.Length, c
 	return p.Path(closed, xy...)
 }
 
-// drawBox draws the summary of a series about the height mid.
+// drawBox draws the summary of a series, centred at height mid.
 func (m *histogramPlot) drawBox(p page.Pen, d Distribution, x, mid vg.Length) {
 	fill, line := m.colors.Category(m.f.Legend.Style(d.Series)), m.colors.CategoryLine(m.f.Legend.Style(d.Series))
 	at := func(v float64) vg.Length { return x + m.x.along(v) }
@@ -164,11 +165,12 @@ func (m *histogramPlot) drawBox(p page.Pen, d Distribution, x, mid vg.Length) {
 	path = append(path, p.Path(false, high, mid-0.6*half, high, mid+0.6*half)...)
 	p.Lines(line, 0.6, path)
 	p.Rect(m.colors.Over(fill, 0.45), q1, mid-half, q3-q1, 2*half)
+	m.drawAgain(p, d.Series, q1, mid-half, q3-q1, 2*half)
 	p.Lines(line, 0.6, p.Path(true, q1, mid-half, q3, mid-half, q3, mid+half, q1, mid+half))
 	p.Lines(line, 1.2, p.Path(false, median, mid-half, median, mid+half))
 	var outside vg.Path
 	last := vg.Length(math.Inf(-1))
-	for _, v := range d.Box.Outliers { // those that would lie on each other are one
+	for _, v := range d.Box.Outliers { // those that would cover each other are drawn once
 		if a := at(v); a > last+0.35 {
 			outside = append(outside, p.Path(true, a-0.6, mid-0.6, a+0.6, mid-0.6, a+0.6, mid+0.6, a-0.6, mid+0.6)...)
 			last = a
@@ -183,7 +185,14 @@ func (m *histogramPlot) drawBox(p page.Pen, d Distribution, x, mid vg.Length) {
 	p.Fill(p.Path(true, mean-r, mid, mean, mid-r, mean+r, mid, mean, mid+r))
 }
 
-// describe says what a series shows, for a viewer's pointer.
+// drawAgain hatches the box of a series whose colour another one has.
+func (m *histogramPlot) drawAgain(p page.Pen, series int, x, y, w, h vg.Length) {
+	if style := m.f.Legend.Style(series); style >= m.colors.Categories() {
+		p.Lines(m.colors.CategoryLine(style), 0.6, hatching(p, x, y, w, h, style < 2*m.colors.Categories()))
+	}
+}
+
+// describe returns what a series shows, for a tooltip.
 func (m *histogramPlot) describe(d Distribution) string {
 	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
 	name := ""
@@ -194,7 +203,7 @@ func (m *histogramPlot) describe(d Distribution) string {
 		number(d.Box.Median), number(d.Box.Q1), number(d.Box.Q3))
 }
 
-// legend explains the series, with their means where there is one panel.
+// legend explains the series, with their means if there is one panel.
 func (m *histogramPlot) legend() page.Aside {
 	if len(m.f.Legend.Names) == 0 {
 		return nil
@@ -202,6 +211,7 @@ func (m *histogramPlot) legend() page.Aside {
 	l := page.Legend{Title: m.f.Legend.Title, Swatch: func(p page.Pen, i int, x, y, w, h vg.Length) {
 		style := m.f.Legend.Style(i)
 		p.Rect(m.colors.Over(m.colors.Category(style), 0.45), x, y, w, h)
+		m.drawAgain(p, i, x, y, w, h)
 		p.Lines(m.colors.CategoryLine(style), 0.9, p.Path(true, x, y, x+w, y, x+w, y+h, x, y+h), dash(style)...)
 	}}
 	for _, name := range m.f.Legend.Names {

@@ -110,7 +110,8 @@ func TestFramesSideBySide(t *testing.T) {
 	}
 }
 
-// In every mark, at every width and in every theme, text lies on the page, touches no other text and crosses no edge.
+// In every mark, at every width and in every theme, text lies on the page, touches no other text and crosses
+// no edge.
 func TestLayouts(t *testing.T) {
 	t.Parallel()
 	for name, s := range layouts() {
@@ -138,7 +139,8 @@ func TestLayouts(t *testing.T) {
 	}
 }
 
-// What a reader needs is printed: names of axes with their units, series with their means, categories, groups.
+// What a reader needs is printed: names of axes with their units, series with their means, categories,
+// groups.
 func TestMarksPrinted(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

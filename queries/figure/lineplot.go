@@ -21,7 +21,7 @@ type linePlot struct {
 	w, h    vg.Length
 }
 
-// mostMarked is the largest number of points of a line that are marked.
+// mostMarked is the maximum number of points of a line that are marked.
 const mostMarked = 40
 
 func newLinePlot(f *Figure, colors *palette.Palette) *linePlot {
@@ -49,7 +49,7 @@ func (m *linePlot) Side(s *page.Styles, _ vg.Length) vg.Length {
 	return tickMark + 1.5 + s.Tick.Widest(m.y.texts) - 3
 }
 
-// pad widens the range of a ruler by a part of it on each side; a range of nothing becomes one.
+// pad widens the range of a ruler on each side by a part of it; an empty range becomes one around its value.
 func (r *ruler) pad(part float64) {
 	span := r.high - r.low
 	if !(span > 1e-9*max(math.Abs(r.low), math.Abs(r.high))) {
@@ -89,7 +89,7 @@ func (m *linePlot) Fit(w, h vg.Length) (width, height vg.Length) {
 	return m.w, m.h
 }
 
-// whole tells whether all points are at whole numbers, such as layers.
+// whole reports whether all points are at whole numbers, such as layers.
 func (m *linePlot) whole() bool {
 	for p := range m.f.panels() {
 		for _, l := range p.Lines {
@@ -119,7 +119,7 @@ func (m *linePlot) Notes() []string {
 	return nil
 }
 
-// banded tells whether the error of some point is known.
+// banded reports whether the error of any point is known.
 func (l Line) banded() bool {
 	for _, p := range l.Points {
 		if p.Error > 0 {
@@ -181,7 +181,7 @@ func (m *linePlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 
 const markerSize = 3.2
 
-// known is a standard error, or 0 where there is none.
+// known returns a standard error, or 0 if there is none.
 func known(se float64) float64 {
 	if math.IsNaN(se) {
 		return 0
@@ -189,7 +189,7 @@ func known(se float64) float64 {
 	return se
 }
 
-// describe says what a point shows, for a viewer's pointer.
+// describe returns what a point shows, for a tooltip.
 func (m *linePlot) describe(l Line, pt Point) string {
 	at := fmt.Sprintf("%.5g", pt.X)
 	if m.names != nil {

@@ -8,7 +8,7 @@ import (
 	"ducklens/queries"
 )
 
-// lines fills in the frames and legend of a line chart from the rows.
+// lines sets the frames and the legend of a line chart from the rows.
 func (f *Figure) lines(t *table, c queries.Chart) error {
 	if t.hide(f, c.Hide, c.Series); len(t.rows) == 0 {
 		return t.nothingLeft()
@@ -36,7 +36,7 @@ func (f *Figure) lines(t *table, c queries.Chart) error {
 	for i, v := range values {
 		y.cover(v, se[i])
 	}
-	f.Legend = legend(c.LegendTitle, c.Series, series, t.whole().categories(c.Series))
+	f.Legend = legend(c, c.Series, series, t.whole().categories(c.Series))
 	g, err := f.grid(t, c, xAxis, y)
 	if err != nil {
 		return err
@@ -64,8 +64,8 @@ func (f *Figure) lines(t *table, c queries.Chart) error {
 	return nil
 }
 
-// abscissa gives the place of each row on the x axis: its number, or for text and where numbers have names of their
-// own, the index of the name.
+// abscissa returns the place of each row on the x axis: its number or, for text and for numbers that have
+// names, the index of the name.
 func (t *table) abscissa(c queries.Chart) ([]float64, Axis, error) {
 	if t.columns[t.result.Index(c.X)].Type.Numeric() && c.XTick == "" {
 		values, err := t.numbers(c.X)
@@ -92,7 +92,7 @@ func ranks(x []float64) []int {
 	return of
 }
 
-// cover widens an axis of numbers to a value with its standard error, where there is one.
+// cover extends an axis of numbers to a value and its standard error, if there is one.
 func (a *Axis) cover(v, se float64) {
 	if math.IsNaN(se) {
 		se = 0

@@ -10,17 +10,17 @@ import (
 	"ducklens/queries/figure/internal/palette"
 )
 
-// Series are told apart by colour and by the style of their lines, categories of bars by colour and hatching, so that a print in
-// grey still tells them apart. The numbers of styles have few factors in common with the number of colours, so that
-// [maxEntries] combinations are all different.
+// Series are distinguished by colour and by the style of their lines, categories of bars by colour and
+// hatching, so that they can be told apart in a grey print. The numbers of styles have few factors in common
+// with the number of colours, so that [maxEntries] combinations are all different.
 var dashes = [...][]vg.Length{
 	nil, {4, 1.6}, {1.1, 1.3}, {5, 1.5, 1.1, 1.5}, {8, 2}, {2.2, 1.6},
 }
 
-// dash is the line style of series i.
+// dash returns the line style of series i.
 func dash(i int) []vg.Length { return dashes[i%len(dashes)] }
 
-// hatch is how the bars of a category are filled.
+// hatch is the way in which the bars of a category are filled.
 type hatch uint8
 
 const (
@@ -29,13 +29,13 @@ const (
 	hollow
 	falling
 	crossed
-	hatches // how many there are
+	hatches // their number
 )
 
-// hatchGap is the distance of hatching lines along the side of a bar.
+// hatchGap is the distance between hatching lines along the side of a bar.
 const hatchGap = 3.2
 
-// bar fills a rectangle in the style of category i.
+// drawBar fills a rectangle in the style of category i.
 func drawBar(p page.Pen, colors *palette.Palette, i int, x, y, w, h vg.Length) {
 	fill, line, style := colors.Category(i), colors.CategoryLine(i), hatch(i)%hatches
 	switch style {
@@ -57,10 +57,11 @@ func drawBar(p page.Pen, colors *palette.Palette, i int, x, y, w, h vg.Length) {
 	p.Lines(line, 0.6, p.Path(true, x, y, x+w, y, x+w, y+h, x, y+h))
 }
 
-// hatching is diagonal lines across a rectangle, cut off at its sides.
+// hatching returns diagonal lines across a rectangle, clipped to it.
 func hatching(p page.Pen, x, y, w, h vg.Length, up bool) vg.Path {
 	var path vg.Path
-	for from := vg.Length(hatchGap / 2); from < w+h; from += hatchGap { // a line from the left or lower side to the upper or right one
+	// A line from the left or lower side to the upper or right one.
+	for from := vg.Length(hatchGap / 2); from < w+h; from += hatchGap {
 		x0, y0 := max(0, from-h), min(from, h)
 		x1, y1 := min(from, w), max(0, from-w)
 		if !up {
@@ -71,7 +72,7 @@ func hatching(p page.Pen, x, y, w, h vg.Length, up bool) vg.Path {
 	return path
 }
 
-// marker is the sign at the points of line i, about size across.
+// marker returns the marker of the points of line i, about size across.
 func marker(p page.Pen, i int, x, y, size vg.Length) vg.Path {
 	r := size / 2
 	switch i % 5 {
@@ -92,7 +93,7 @@ func marker(p page.Pen, i int, x, y, size vg.Length) vg.Path {
 	}
 }
 
-// sheer is a colour that lets through what is below.
+// sheer returns a translucent colour.
 func sheer(c color.NRGBA, alpha float64) color.NRGBA {
 	c.A = uint8(255*alpha + 0.5)
 	return c

@@ -14,8 +14,8 @@ import (
 	"ducklens/queries/figure/internal/typeset"
 )
 
-// matrixPlot draws panels of more cells than can be labelled. Along the axes it names the rows and columns that have strong
-// cells, as many as have room, strongest first, and the groups of all.
+// matrixPlot draws panels with too many cells to label. Along the axes it names the rows and columns that
+// have strong cells, as many as there is room for, strongest first, and the groups.
 type matrixPlot struct {
 	f       *Figure
 	colors  *palette.Palette
@@ -27,10 +27,10 @@ type matrixPlot struct {
 // scape is one axis of a matrix.
 type scape struct {
 	axis     Axis
-	strength []float64 // of the strongest cell of each place, by the limit of the scale
+	strength []float64 // of the strongest cell of each place, divided by the limit of the scale
 	style    typeset.Style
 	names    []string  // shortened
-	depth    vg.Length // of the names
+	depth    vg.Length // space for the names
 	named    []int     // places whose names are printed
 	groups   []int     // groups whose names are printed
 }
@@ -41,11 +41,11 @@ const (
 	leastCell = 1.2  // smallest side of a cell that is seen in print; panels wrap to keep it
 	usualSide = 380  // of a matrix on a page of any width
 	leastSeen = 2.2  // smallest side of a cell there
-	named     = 0.08 // part of the scale from which on a place is strong
+	named     = 0.08 // part of the scale above which a place is strong
 	bracket   = 3.0  // room for the line along a group
 	leastSign = 2.4  // smallest side of a cell that has room for a minus
 
-	leastShrunk = 3.0 // no cell is made smaller than that for the height of a page
+	leastShrunk = 3.0 // smallest cell that a height of the page may lead to
 )
 
 func newMatrixPlot(f *Figure, colors *palette.Palette) *matrixPlot {
@@ -63,7 +63,7 @@ func newMatrixPlot(f *Figure, colors *palette.Palette) *matrixPlot {
 	return m
 }
 
-// measure settles the depth of an axis: that of its names and of its groups.
+// measure determines the depth of an axis: the space for its names and its groups.
 func (a *scape) measure(style typeset.Style, turned bool) vg.Length {
 	a.style = style
 	a.names = truncated(style, a.axis.Names, vg.Inch)
@@ -78,10 +78,11 @@ func (a *scape) measure(style typeset.Style, turned bool) vg.Length {
 	return a.depth + tickMark + groups
 }
 
-// spacing is the least distance of two names.
+// spacing returns the minimum distance between two names.
 func (a *scape) spacing() vg.Length { return a.style.Cap() * 1.3 }
 
-// thin chooses the names that have room, on cells of a side: first the strong, then, where all have room, all.
+// thin chooses the names that have room, for cells of that size: first the strong ones, then all if all have
+// room.
 func (a *scape) thin(cell vg.Length) {
 	least := a.spacing()
 	var candidates []int
@@ -96,7 +97,8 @@ func (a *scape) thin(cell vg.Length) {
 	})
 }
 
-// thinGroups chooses the groups whose names have room: the large ones first. width is what a name takes along the axis.
+// thinGroups chooses the groups whose names have room, the large groups first. width returns the space of a
+// name along the axis.
 func (a *scape) thinGroups(cell, gap vg.Length, width func(string) vg.Length) {
 	order := make([]int, len(a.axis.Groups))
 	for i := range order {
@@ -109,13 +111,15 @@ func (a *scape) thinGroups(cell, gap vg.Length, width func(string) vg.Length) {
 	})
 }
 
-// middle is where the name of group i stands, which is w wide along the axis and does not reach far past its ends.
+// middle returns where to centre the name of group i, which is w wide along the axis, so that it does not
+// reach far past the ends.
 func (a *scape) middle(i int, cell, w vg.Length) vg.Length {
 	g, end := a.axis.Groups[i], vg.Length(len(a.names))*cell
 	return max(w/2-groupOverhang, min((vg.Length(g.First)+vg.Length(g.N)/2)*cell, end+groupOverhang-w/2))
 }
 
-// spaced keeps of candidates, best first, those that have a gap to all better ones; place gives middle and length of one.
+// spaced keeps those candidates, of which the best is first, that have a gap to all better ones. place
+// returns the middle and the length of a candidate.
 func spaced(candidates []int, gap vg.Length, place func(int) (mid, length vg.Length)) []int {
 	var kept []int
 	for _, i := range candidates {
@@ -145,8 +149,7 @@ func (m *matrixPlot) Natural(int) vg.Length {
 	return n * min(mostCell, max(leastSeen, usualSide/n))
 }
 
-// Readable implements page.Plot. Panels stand side by side only where that takes no names from rows and
-// columns.
+// Readable implements page.Plot. Panels are side by side only if rows and columns keep all of their names.
 func (m *matrixPlot) Readable(w vg.Length) bool {
 	least := vg.Length(leastCell)
 	if !m.crowded {
@@ -200,7 +203,7 @@ func (m *matrixPlot) Notes() []string {
 	return notes
 }
 
-// beyondText is the value of a cell as it has room there, or nothing.
+// beyondText returns the value of a cell in the form that has room, or "".
 func (m *matrixPlot) beyondText(c Cell) string {
 	style := typeset.Style{Size: minText}
 	text := strings.Replace(digits(c.Value, 2), "0.", ".", 1)
@@ -210,7 +213,7 @@ func (m *matrixPlot) beyondText(c Cell) string {
 	return text
 }
 
-// marked tells whether c has a minus in it, for prints in grey. A number has its own.
+// marked reports whether c has a minus sign in it, for grey prints. A number has its own.
 func (m *matrixPlot) marked(p *Panel, c Cell) bool {
 	numbered := p.shade(c) < -1 && m.beyondText(c) != ""
 	return m.cell >= leastSign && p.shade(c) <= -strong && !numbered
@@ -295,7 +298,7 @@ func (m *matrixPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 	p.Lines(m.colors.Edge, 0.5, outline(p, cells, presence(cells), x, y, m.cell, m.cell))
 }
 
-// drawBeyond writes the values of cells that are beyond the colour scale into them, where they have room.
+// drawBeyond writes the values of cells that are beyond the colour scale into them, if they have room.
 func (m *matrixPlot) drawBeyond(p page.Pen, shown *Panel, x, y vg.Length) {
 	style := typeset.Style{Size: minText}
 	for _, c := range shown.Cells {

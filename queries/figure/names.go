@@ -11,8 +11,9 @@ import (
 // lastNumber is the number at the end of a name such as 12 or H12.
 var lastNumber = regexp.MustCompile(`^[A-Za-z]?([0-9]{1,6})$`)
 
-// spread chooses which names along an axis are printed, at a pitch, with at least a gap between two: all
-// where they have room, else words such as MLP, and of numbers the multiples of a round step, as H0, H4, H8.
+// spread chooses which names along an axis are printed, for names at a distance of pitch and with at least
+// gap between two: all if they have room, otherwise words such as MLP and, of numbers, the multiples of a
+// round step, such as H0, H4, H8.
 func spread(names []string, pitch, gap vg.Length) []int {
 	for _, step := range []int{1, 2, 4, 5, 8, 10, 16, 20, 50, 100, 200, 500, 1000} {
 		if vg.Length(step)*pitch >= gap {
@@ -22,8 +23,8 @@ func spread(names []string, pitch, gap vg.Length) []int {
 	return nil
 }
 
-// multiples chooses the words, and the numbers that are multiples of a step, as far as the words leave them
-// room.
+// multiples chooses the words, and those numbers that are multiples of a step and have room between the
+// words.
 func multiples(names []string, step int, pitch, gap vg.Length) []int {
 	var words, numbers []int
 	for i, name := range names {

@@ -9,11 +9,11 @@ import (
 	"ducklens/queries"
 )
 
-// Part says how much of a larger matrix a figure shows. The zero value is all of it.
+// Part says how much of a larger matrix a figure shows. The zero value means all of it.
 type Part struct {
 	Rows, OfRows       int
 	Columns, OfColumns int
-	Share              float64 // of the sum of the sizes of all values; 0 where that is not known
+	Share              float64 // of the sum of the sizes of all values; 0 if unknown
 }
 
 // Hidden says what a reader did not want to see.
@@ -28,14 +28,14 @@ func (h *Hidden) add(name string) {
 	}
 }
 
-// Rows and columns of a matrix that can be read in print, and how many are left of one that cannot.
+// Rows and columns of a matrix that can be read in print, and how many are kept of one that cannot.
 const (
 	mostPlaces    = 48
 	largestPlaces = 28
 )
 
-// keepLargest leaves of a matrix that is too large to be read the rows and columns that carry most: the
-// largest sums of the sizes of their values, over all panels. Hidden ones go with their places.
+// keepLargest reduces a matrix that is too large to read to the rows and columns that carry most: those with
+// the largest sums of the sizes of their values, over all panels. Hidden ones lose their places.
 func (f *Figure) keepLargest(t *table, c queries.Chart) error {
 	if f.Mark != queries.Matrix {
 		return nil
@@ -43,7 +43,8 @@ func (f *Figure) keepLargest(t *table, c queries.Chart) error {
 	first := &f.Frames[0].Panels[0]
 	rows, columns := f.weights()
 	most := c.Largest
-	if most == 0 && c.Whole == "" && max(len(rows), len(columns)) > mostPlaces { // else the query has chosen
+	// Otherwise the query has chosen.
+	if most == 0 && c.Whole == "" && max(len(rows), len(columns)) > mostPlaces {
 		most = largestPlaces
 	}
 	whole, err := f.whole(t, c)
@@ -61,14 +62,15 @@ func (f *Figure) keepLargest(t *table, c queries.Chart) error {
 	if whole > 0 {
 		part.Share = shown / whole
 	}
-	for p := range f.panels() { // what is left of most groups is a single place, which its name tells better
+	// Most groups have only one place left, and its name says more.
+	for p := range f.panels() {
 		p.X.Groups, p.Y.Groups = nil, nil
 	}
 	f.Part = part
 	return nil
 }
 
-// weights are the sums of the sizes of the values of each row and column, over all panels.
+// weights returns the sums of the sizes of the values of each row and column, over all panels.
 func (f *Figure) weights() (rows, columns []float64) {
 	first := &f.Frames[0].Panels[0]
 	rows, columns = make([]float64, len(first.Y.Names)), make([]float64, len(first.X.Names))
@@ -81,8 +83,8 @@ func (f *Figure) weights() (rows, columns []float64) {
 	return rows, columns
 }
 
-// whole is the sum of the sizes of all values: of those in the answer, or what a column of the answer says
-// where the query has left some out.
+// whole returns the sum of the sizes of all values: of those in the answer or, if the query left some out, as
+// a column of the answer says.
 func (f *Figure) whole(t *table, c queries.Chart) (float64, error) {
 	sum := 0.0
 	for p := range f.panels() {
@@ -105,8 +107,8 @@ func (f *Figure) whole(t *table, c queries.Chart) (float64, error) {
 	return values[0], nil
 }
 
-// largest gives the places of the largest weights, in the order of the axis, without those that are hidden;
-// most = 0 is all of them.
+// largest returns the places of the largest weights, in the order of the axis, without hidden ones; most = 0:
+// all.
 func (f *Figure) largest(weights []float64, names []string, most int) []int {
 	var order []int
 	for i := range weights {
@@ -122,7 +124,7 @@ func (f *Figure) largest(weights []float64, names []string, most int) []int {
 	return order
 }
 
-// keep leaves some rows and columns in every panel, and gives the sum of the sizes of their values.
+// keep keeps some rows and columns in every panel, and returns the sum of the sizes of their values.
 func (f *Figure) keep(rows, columns []int) (sum float64) {
 	row, column := make(map[int]int, len(rows)), make(map[int]int, len(columns))
 	for to, from := range rows {
@@ -148,7 +150,7 @@ func (f *Figure) keep(rows, columns []int) (sum float64) {
 	return sum
 }
 
-// only is the axis with some of its places, in ascending order, without groups.
+// only returns the axis with some of its places, in ascending order, without groups.
 func (a Axis) only(places []int) Axis {
 	if len(places) == len(a.Names) {
 		return a

@@ -13,7 +13,8 @@ import (
 	"ducklens/queries/figure"
 )
 
-// Another program draws the PDF as we draw the PNG: the same colours in the same places, but for the edges of letters.
+// Another program draws the PDF as we draw the PNG: the same colours in the same places, but for the edges of
+// letters.
 func TestPDFLooksLikePNG(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs another program")

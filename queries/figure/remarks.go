@@ -3,9 +3,11 @@ package figure
 import (
 	"fmt"
 	"strings"
+
+	"ducklens/queries"
 )
 
-// Lead is what stands below the title: the subtitle, and what makes this figure differ from what its query
+// Lead returns the lines below the title: the subtitle, and how this figure differs from what its query
 // usually shows.
 func (f *Figure) Lead() []string {
 	var lines []string
@@ -24,9 +26,9 @@ func (f *Figure) Lead() []string {
 	return lines
 }
 
-// shown says what of the answer is in the figure, where that is not all.
+// shown says what part of the answer is in the figure, if it is not all.
 func (f *Figure) shown() []string {
-	var remarks []string
+	remarks := f.wholeRemarks()
 	if text := f.countRemark(); text != "" {
 		remarks = append(remarks, text)
 	}
@@ -51,7 +53,39 @@ func (f *Figure) shown() []string {
 	return remarks
 }
 
-// portion says how many of something there are in the figure.
+// withWhole adds the whole of shares to the title of their axis, if all panels have the same.
+func (f *Figure) withWhole(title string) string {
+	if len(f.Wholes) == 1 {
+		return title + " (" + f.Wholes[0].Number() + ")"
+	}
+	return title
+}
+
+// wholeRemarks says what 100 % is in each panel if the axis does not, and warns of wholes that are negative
+// or uncertain.
+func (f *Figure) wholeRemarks() []string {
+	var remarks, each, negative []string
+	for _, w := range f.Wholes {
+		text := w.Number()
+		if w.Of != "" {
+			text += " for " + w.Of
+		}
+		each = append(each, text)
+		if w.Value < 0 {
+			negative = append(negative, text)
+		}
+	}
+	if len(each) > 1 {
+		remarks = append(remarks, "100 % is "+list(each))
+	}
+	if len(negative) > 0 {
+		remarks = append(remarks, "the whole is negative ("+list(negative)+
+			"), so that positive shares are negative contributions")
+	}
+	return append(remarks, queries.Doubts(f.Wholes)...)
+}
+
+// portion says how many of something are in the figure.
 func portion(n, of int, what string) string {
 	if n == of {
 		return fmt.Sprintf("all %d %ss", of, what)
@@ -59,7 +93,7 @@ func portion(n, of int, what string) string {
 	return fmt.Sprintf("%d of %d %ss", n, of, what)
 }
 
-// percentage writes a share in per cent, so that less than all is not rounded to it.
+// percentage formats a share in per cent, without rounding less than all up to all.
 func percentage(share float64) string {
 	switch {
 	case share > 0.999 && share < 1:

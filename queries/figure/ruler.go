@@ -21,22 +21,22 @@ type ruler struct {
 	signed    bool // its zero is marked
 }
 
-// along is the place of v on the ruler.
+// along returns the place of v on the ruler.
 func (r *ruler) along(v float64) vg.Length {
 	return r.length * vg.Length((v-r.low)/(r.high-r.low))
 }
 
 // Room around ticks.
 const (
-	tickGap       = 5.0 // least between the texts of two ticks
+	tickGap       = 5.0 // minimum distance between the texts of two ticks
 	tickMark      = 2.0
-	overhang      = 9.0  // how far the text of a tick may reach past the end of an axis: half of it stands there
+	overhang      = 9.0  // how far half of a tick's text may reach past the end of an axis
 	rulerGap      = 22.0 // between panels with rulers
 	groupOverhang = 2.4  // the same of the name of a group
 )
 
-// numbers sets ticks at round numbers. There are as many as have room, side by side or one below
-// the other. whole is for counts.
+// numbers sets ticks at round numbers, as many as have room, side by side or one below the other. whole is
+// for counts.
 func (r *ruler) numbers(most int, side bool, whole bool) {
 	limit := max(math.Abs(r.low), math.Abs(r.high))
 	for ; ; most-- {
@@ -55,7 +55,7 @@ func (r *ruler) numbers(most int, side bool, whole bool) {
 	}
 }
 
-// apart tells whether the texts of the ticks have room side by side, each on its tick.
+// apart reports whether the texts of the ticks have room side by side, each at its tick.
 func (r *ruler) apart() bool {
 	end := -vg.Inch
 	for i, v := range r.at {
@@ -68,13 +68,15 @@ func (r *ruler) apart() bool {
 	return true
 }
 
-// fits tells whether the text of tick i stands on it without reaching far past the ends of the axis.
+// fits reports whether the text of tick i can be centred on it without reaching far past the ends of the
+// axis.
 func (r *ruler) fits(i int) bool {
 	mid, half := r.along(r.at[i]), r.style.Width(r.texts[i])/2
 	return mid-half >= -overhang && mid+half <= r.length+overhang
 }
 
-// names sets ticks at the places of names: all of them, side by side or turned, or as many as have room turned.
+// names sets ticks at the places of names: all of them, side by side or turned, or as many as have room
+// turned.
 func (r *ruler) names(names []string) {
 	r.at, r.texts = nil, nil
 	pitch := r.length / vg.Length(max(len(names), 1))
@@ -89,7 +91,7 @@ func (r *ruler) names(names []string) {
 	}
 }
 
-// depth is the height of the ticks below an axis.
+// depth returns the height of the ticks below an axis.
 func (r *ruler) depth() vg.Length {
 	if r.turned {
 		return tickMark + 2 + r.style.Widest(r.texts)
@@ -97,7 +99,8 @@ func (r *ruler) depth() vg.Length {
 	return tickMark + 1 + r.style.Line()
 }
 
-// drawBelow draws the ticks below a panel whose lower left corner is at x, y. Texts do not reach far past its ends.
+// drawBelow draws the ticks below a panel whose lower left corner is at x, y. Texts do not reach far past its
+// ends.
 func (r *ruler) drawBelow(p page.Pen, x, y vg.Length) {
 	var path vg.Path
 	for i, v := range r.at {
@@ -114,7 +117,7 @@ func (r *ruler) drawBelow(p page.Pen, x, y vg.Length) {
 	p.Lines(p.Colors.Edge, 0.5, path)
 }
 
-// drawLeft draws the ticks left of a panel whose axis ends below at x, y.
+// drawLeft draws the ticks to the left of a panel whose axis ends at x, y at the bottom.
 func (r *ruler) drawLeft(p page.Pen, x, y vg.Length) {
 	var path vg.Path
 	for i, v := range r.at {
@@ -125,8 +128,8 @@ func (r *ruler) drawLeft(p page.Pen, x, y vg.Length) {
 	p.Lines(p.Colors.Edge, 0.5, path)
 }
 
-// drawGrid draws the lines of the ticks behind a panel whose left side is at x: those of the horizontal axis from y to bottom, those of the
-// vertical one between top and bottom; and the lines of zero.
+// drawGrid draws the lines of the ticks behind a panel whose left side is at x: those of the horizontal axis
+// from y to bottom, those of the vertical axis between top and bottom, and the lines of zero.
 func drawGrid(p page.Pen, across, up *ruler, x, y, top, bottom vg.Length) {
 	upright := func(v float64) vg.Path { return p.Path(false, x+across.along(v), y, x+across.along(v), bottom) }
 	level := func(v float64) vg.Path {

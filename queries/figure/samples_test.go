@@ -10,7 +10,8 @@ import (
 	"ducklens/schema"
 )
 
-// sample is a made-up answer with the query that would have given it, of the size and shape that a mark meets in practice.
+// sample is a made-up answer with the query that would have given it, of the size and shape that a mark meets
+// in practice.
 type sample struct {
 	query  queries.Query
 	result *queries.Result
@@ -28,7 +29,8 @@ var vectors = []string{
 	"W_U[IO]", "W_U[S]", "W_U[random name]", "W_U[random]", "9.9 output", "9.9 output ⊥ W_U[IO]", "unpatched",
 }
 
-// substitutions is the histogram of what the attention score becomes, one value for each vector and prompt; frames nil is no such column.
+// substitutions is the histogram of what the attention score becomes, one value for each vector and prompt;
+// frames nil is no such column.
 func substitutions(prompts int, facets []string) sample {
 	s := sample{
 		query: queries.Query{

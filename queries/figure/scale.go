@@ -16,26 +16,26 @@ import (
 type Scale struct {
 	Title   string
 	Rule    string  // what the limits fit: one of queries.Scales, or "fixed"
-	Limit   float64 // positive, in the unit of the cells; the largest of those of the panels
+	Limit   float64 // positive, in the unit of the cells; the largest of the panels' limits
 	Beyond  int     // cells that are larger than the limit of their panel, and have the colour of its end
 	Largest float64 // the size of the largest of these
 }
 
-// Shared tells whether all panels have one limit.
+// Shared reports whether all panels have the same limit.
 func (s Scale) Shared() bool { return s.Rule != queries.ScaleFrame && s.Rule != queries.ScalePanel }
 
-// How a scale is found.
+// How a scale is determined.
 const (
 	fixedScale = "fixed"
-	within     = 0.98 // part of the cells of the strongest panel that a scale by quantile holds
-	dwarfing   = 2.0  // a bias that is so many times larger than all else is set apart
+	within     = 0.98 // part of the cells of the strongest panel that a quantile scale covers
+	dwarfing   = 2.0  // a bias this many times larger than everything else is set apart
 )
 
-// bias is the label of a bias. Of all that adds up to a score a bias is what can be larger than all else and
-// yet say nothing: it is the same for every prompt, or cancels against another.
+// bias matches the label of a bias. Among the parts of a score, a bias can be larger than all others and yet
+// mean nothing: it is the same for every prompt, or cancels against another.
 var bias = regexp.MustCompile(`^b_[A-Za-z]+[0-9]*$`)
 
-// rescale settles the limits of all panels.
+// rescale determines the limits of all panels.
 func (f *Figure) rescale(c queries.Chart) {
 	f.Scale = Scale{Title: orElse(c.FillTitle, c.Fill), Rule: c.Scale}
 	switch {
@@ -59,7 +59,7 @@ func (f *Figure) rescale(c queries.Chart) {
 	}
 }
 
-// scopes are the sets of panels that share a limit.
+// scopes returns the sets of panels that share a limit.
 func (f *Figure) scopes() [][]*Panel {
 	var list [][]*Panel
 	for i := range f.Frames {
@@ -75,7 +75,7 @@ func (f *Figure) scopes() [][]*Panel {
 	return list
 }
 
-// limit is what fits a set of panels.
+// limit returns the limit for a set of panels.
 func (f *Figure) limit(scope []*Panel) float64 {
 	var others, biases, quantile float64
 	for _, p := range scope {
@@ -94,20 +94,20 @@ func (f *Figure) limit(scope []*Panel) float64 {
 		}
 	}
 	limit := others
-	if f.Scale.Rule == queries.ScaleQuantile && quantile > 0 && others > 2*quantile { // else all have room
+	if f.Scale.Rule == queries.ScaleQuantile && quantile > 0 && others > 2*quantile { // otherwise all fit
 		limit = quantile
 	}
 	if limit == 0 || biases <= dwarfing*limit {
 		limit = max(limit, biases)
 	}
 	if limit == 0 {
-		limit = 1 // every cell is zero; any scale shows that
+		limit = 1 // every cell is zero, so any scale will do
 	}
 	return max(limit, minLimit)
 }
 
-// mark sets biases apart that are beyond the limit of their panel, unless the reader has fixed it, and counts what
-// else is.
+// mark sets biases apart that are beyond the limit of their panel, unless the reader has fixed it, and counts
+// other cells that are.
 func (f *Figure) mark(p *Panel) {
 	for i := range p.Cells {
 		c := &p.Cells[i]
@@ -122,11 +122,11 @@ func (f *Figure) mark(p *Panel) {
 	}
 }
 
-// shade is where a cell of the panel is on the colour scale: -1 to 1, or beyond.
+// shade returns the position of a cell on the panel's colour scale: -1 to 1, or beyond.
 func (p *Panel) shade(c Cell) float64 { return c.Value / p.Limit }
 
-// Shade is where a cell is on the panel's colour scale, from -1 to 1; a cell that is set apart has the colour
-// of zero.
+// Shade returns the position of a cell on the panel's colour scale, from -1 to 1. A cell that is set apart
+// has the colour of zero.
 func (p *Panel) Shade(c Cell) float64 {
 	if c.Apart {
 		return 0
@@ -134,7 +134,7 @@ func (p *Panel) Shade(c Cell) float64 {
 	return max(-1, min(1, p.shade(c)))
 }
 
-// Keys says what is to be known about the colours of cells beside the colour bar.
+// Keys returns what to know about the colours of cells besides the colour bar.
 func (f *Figure) Keys() []string {
 	keys := f.scaleKeys()
 	if text := f.apartKey(); text != "" {
@@ -143,7 +143,7 @@ func (f *Figure) Keys() []string {
 	return keys
 }
 
-// scaleKeys says what is to be known about the colours beside the colour bar.
+// scaleKeys returns what to know about the colours besides the colour bar.
 func (f *Figure) scaleKeys() []string {
 	var keys []string
 	s := f.Scale
@@ -193,13 +193,13 @@ func (f *Figure) apartKey() string {
 	return "outside the colour scale: " + strings.Join(texts, ", ")
 }
 
-// FrameNames are the names of the frames, with the ends of their colour scales and the numbers of their
-// examples where each has its own.
+// FrameNames returns the names of the frames, with the ends of their colour scales and the numbers of their
+// examples if each has its own.
 func (f *Figure) FrameNames() []string {
 	names := make([]string, len(f.Frames))
 	for i, frame := range f.Frames {
 		names[i] = frame.Name
-		panels := f.Scale.Rule == queries.ScalePanel && f.serial() // frames that are drawn as panels
+		panels := f.Scale.Rule == queries.ScalePanel && f.serial() // frames that are drawn like panels
 		if len(f.Frames) > 1 && (panels || f.Scale.Rule == queries.ScaleFrame) {
 			names[i] = limitName(frame.Name, frame.Panels[0].Limit)
 		}
@@ -208,8 +208,8 @@ func (f *Figure) FrameNames() []string {
 	return names
 }
 
-// PanelNames are the names of the panels of a frame, with the ends of their colour scales and the numbers of
-// their examples where each has its own.
+// PanelNames returns the names of the panels of a frame, with the ends of their colour scales and the numbers
+// of their examples if each has its own.
 func (f *Figure) PanelNames(frame int) []string {
 	panels := f.Frames[frame].Panels
 	names := make([]string, len(panels))
@@ -223,7 +223,7 @@ func (f *Figure) PanelNames(frame int) []string {
 	return names
 }
 
-// limitName adds the limit of a scale of its own to the name of a panel or frame.
+// limitName appends the limit of its own scale to the name of a panel or frame.
 func limitName(name string, limit float64) string {
 	end := "±" + digits(limit, 2)
 	if name == "" {
@@ -232,7 +232,7 @@ func limitName(name string, limit float64) string {
 	return name + " (" + end + ")"
 }
 
-// short writes a number to three digits.
+// short formats a number with three digits.
 func short(x float64) string { return digits(x, 3) }
 
 func digits(x float64, n int) string {

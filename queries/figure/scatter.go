@@ -2,6 +2,7 @@ package figure
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 
@@ -13,7 +14,7 @@ import (
 type Cloud struct {
 	Series int   // index into the legend's names; 0 without a legend
 	Dots   []Dot // in the order of the rows
-	Fit    *Fit  // nil where none was asked for or none can be made
+	Fit    *Fit  // nil if none was asked for or none exists
 }
 
 // Dot is one point.
@@ -23,18 +24,18 @@ type Dot struct {
 	Named bool   // its label is shown
 }
 
-// Fit is a straight line of least squares, y = Slope x + Intercept, and how closely points follow it.
+// Fit is a least-squares line, y = Slope x + Intercept, and how closely the points follow it.
 type Fit struct {
 	Slope, Intercept float64
-	R                float64 // Pearson's correlation coefficient; 0 where all points have one y
+	R                float64 // Pearson's correlation coefficient; 0 if all points have the same y
 	N                int
 }
 
-// At is the height of the line over x.
+// At returns the height of the line at x.
 func (f Fit) At(x float64) float64 { return f.Slope*x + f.Intercept }
 
-// Reach is where the fitted line of a series begins and ends: over its first and its last point, or where it
-// leaves a range of y.
+// Reach returns where the fitted line of a series begins and ends: at its first and its last point, or where
+// it leaves a range of y.
 func (c Cloud) Reach(bottom, top float64) (low, high float64) {
 	low, high = c.Dots[0].X, c.Dots[0].X
 	for _, d := range c.Dots {
@@ -47,11 +48,11 @@ func (c Cloud) Reach(bottom, top float64) (low, high float64) {
 	return low, high
 }
 
-// usualLabels is how many points are named where the header does not say, all of them where there are no more
-// than that.
+// usualLabels is how many points are named if the header does not say. If there are at most this many, all
+// are.
 const usualLabels = 12
 
-// points fills in the frames and legend of a scatter chart from the rows.
+// points sets the frames and the legend of a scatter chart from the rows.
 func (f *Figure) points(t *table, c queries.Chart) error {
 	if t.hide(f, c.Hide, c.Series, c.Label); len(t.rows) == 0 {
 		return t.nothingLeft()
@@ -70,7 +71,7 @@ func (f *Figure) points(t *table, c queries.Chart) error {
 	}
 	x := Axis{Title: orElse(c.XTitle, c.X), Low: slices.Min(xs), High: slices.Max(xs)}
 	y := Axis{Title: orElse(c.YTitle, c.Y), Low: slices.Min(ys), High: slices.Max(ys)}
-	f.Legend = legend(c.LegendTitle, c.Series, series, t.whole().categories(c.Series))
+	f.Legend = legend(c, c.Series, series, t.whole().categories(c.Series))
 	g, err := f.grid(t, c, x, y)
 	if err != nil {
 		return err
@@ -99,19 +100,26 @@ func (f *Figure) points(t *table, c queries.Chart) error {
 	return nil
 }
 
-// leastSquares fits a line, or gives nil where all points have one x or there are fewer than two.
+// leastFitted is the smallest number of points through which a line is fitted. Fewer follow one by chance.
+const leastFitted = 5
+
+// leastSquares fits a line. It returns nil if all points have the same x or there are too few.
 func leastSquares(dots []Dot) *Fit {
-	n := float64(len(dots))
-	var meanX, meanY, xx, xy, yy float64
-	for _, d := range dots {
-		meanX += d.X / n
-		meanY += d.Y / n
+	if len(dots) < leastFitted {
+		return nil
 	}
+	n := float64(len(dots))
+	var sumX, sumY, xx, xy, yy float64
+	for _, d := range dots { // differences from the first point, so that those of equal numbers are exactly 0
+		sumX += d.X - dots[0].X
+		sumY += d.Y - dots[0].Y
+	}
+	meanX, meanY := dots[0].X+sumX/n, dots[0].Y+sumY/n
 	for _, d := range dots {
 		dx, dy := d.X-meanX, d.Y-meanY
 		xx, xy, yy = xx+dx*dx, xy+dx*dy, yy+dy*dy
 	}
-	if len(dots) < 2 || !(xx > 0) {
+	if !(xx > 0) {
 		return nil
 	}
 	fit := &Fit{Slope: xy / xx, N: len(dots)}
@@ -122,8 +130,8 @@ func leastSquares(dots []Dot) *Fit {
 	return fit
 }
 
-// nameDots chooses the points whose labels are shown: those that stand out most. most = 0 is all labels where
-// they are few, else as many as usual.
+// nameDots chooses the points whose labels are shown: those that stand out most. most = 0 means all labels if
+// there are few, and otherwise the usual number.
 func (p *Panel) nameDots(most int) {
 	type candidate struct {
 		dot  *Dot
@@ -147,8 +155,8 @@ func (p *Panel) nameDots(most int) {
 	}
 }
 
-// outlying tells how far a point stands out from its series: from the line where there is one, else from the
-// middle, both axes counted in standard deviations.
+// outlying returns how far a point stands out from its series: from the line if there is one, and otherwise
+// from the centre, with both axes in standard deviations.
 func (c Cloud) outlying() func(Dot) float64 {
 	if c.Fit != nil {
 		return func(d Dot) float64 { return math.Abs(d.Y - c.Fit.At(d.X)) }
@@ -168,5 +176,5 @@ func (c Cloud) outlying() func(Dot) float64 {
 	}
 }
 
-// says is what is said of a fit, with a true minus sign.
-func (f Fit) says() string { return "r = " + axis.Plain(f.R, 2) }
+// String says how closely the points follow the line, with a true minus sign.
+func (f Fit) String() string { return fmt.Sprintf("r = %s, %d points", axis.Plain(f.R, 2), f.N) }

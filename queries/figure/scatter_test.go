@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,19 +25,23 @@ func pointsOf(xy ...[2]float64) sample {
 func TestScatterFit(t *testing.T) {
 	t.Parallel()
 	// By hand: means 1.5 and 2.5; sum of products 4, of squares 5 and 5: slope 0.8, intercept 1.3, r = 0.8.
-	f := made(t, pointsOf([2]float64{0, 1}, [2]float64{1, 3}, [2]float64{2, 2}, [2]float64{3, 4}))
+	four := [][2]float64{{0, 1}, {1, 3}, {2, 2}, {3, 4}}
+	f := made(t, pointsOf(slices.Repeat(four, 2)...))
 	fit := f.Frames[0].Panels[0].Clouds[0].Fit
-	if fit == nil || math.Abs(fit.Slope-0.8) > 1e-12 || math.Abs(fit.Intercept-1.3) > 1e-12 || math.Abs(fit.R-0.8) > 1e-12 || fit.N != 4 {
-		t.Errorf("fit %+v, want slope 0.8, intercept 1.3, r 0.8 of 4", fit)
+	if fit == nil || math.Abs(fit.Slope-0.8) > 1e-12 || math.Abs(fit.Intercept-1.3) > 1e-12 || math.Abs(fit.R-0.8) > 1e-12 || fit.N != 8 {
+		t.Errorf("fit %+v, want slope 0.8, intercept 1.3, r 0.8 of 8", fit)
 	}
 	d := read(t, svg(t, f, figure.Options{}))
-	if !strings.Contains(d.all, "r=0.80,n=4") || !strings.Contains(f.Caption(), "r = 0.80") {
+	if !strings.Contains(d.all, "r=0.80,8points") || !strings.Contains(f.Caption(), "r = 0.80") {
 		t.Errorf("r is not in the figure or its caption: %q", f.Caption())
 	}
-	if fit := made(t, pointsOf([2]float64{1, 1}, [2]float64{1, 3})).Frames[0].Panels[0].Clouds[0].Fit; fit != nil {
+	if fit := made(t, pointsOf(four...)).Frames[0].Panels[0].Clouds[0].Fit; fit != nil {
+		t.Errorf("fit %+v to four points, want none", fit)
+	}
+	if fit := made(t, pointsOf(slices.Repeat([][2]float64{{1, 1}, {1, 3}}, 3)...)).Frames[0].Panels[0].Clouds[0].Fit; fit != nil {
 		t.Errorf("fit %+v to points over one x, want none", fit)
 	}
-	if fit := made(t, pointsOf([2]float64{0, 2}, [2]float64{1, 2})).Frames[0].Panels[0].Clouds[0].Fit; fit == nil || fit.R != 0 || fit.Slope != 0 {
+	if fit := made(t, pointsOf(slices.Repeat([][2]float64{{0, 2}, {1, 2}}, 3)...)).Frames[0].Panels[0].Clouds[0].Fit; fit == nil || fit.R != 0 || fit.Slope != 0 {
 		t.Errorf("fit %+v to points of one y, want a level line", fit)
 	}
 }

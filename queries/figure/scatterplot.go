@@ -14,7 +14,7 @@ import (
 	"ducklens/queries/figure/internal/typeset"
 )
 
-// scatterPlot draws points of two numbers, with the names of those that stand out and lines fitted to them.
+// scatterPlot draws points with two coordinates, the names of those that stand out, and lines fitted to them.
 type scatterPlot struct {
 	f      *Figure
 	colors *palette.Palette
@@ -26,7 +26,7 @@ type scatterPlot struct {
 
 // Measures of points.
 const (
-	largeDot = 3.4 // across, where there are few
+	largeDot = 3.4 // across, if there are few
 	smallDot = 1.8
 	manyDots = 300 // in a panel
 	nameGap  = 1.5 // between a point and its name
@@ -143,12 +143,12 @@ func (m *scatterPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 	p.Lines(m.colors.Edge, 0.5, p.Path(false, x, y, x, y+m.h, x+m.w, y+m.h))
 }
 
-// at is the place of a point in the panel whose upper left corner is at x, y.
+// at returns the place of a point in the panel whose upper left corner is at x, y.
 func (m *scatterPlot) at(x, y vg.Length, vx, vy float64) (vg.Length, vg.Length) {
 	return x + m.x.along(vx), y + m.h - m.y.along(vy)
 }
 
-// alpha is the opacity of a point.
+// alpha returns the opacity of a point.
 func (m *scatterPlot) alpha() float64 {
 	if m.size < (largeDot+smallDot)/2 {
 		return 0.55
@@ -156,7 +156,7 @@ func (m *scatterPlot) alpha() float64 {
 	return 0.8
 }
 
-// drawFit draws the line from the first to the last point of the series, as far as it is in the panel.
+// drawFit draws the line from the first to the last point of the series, clipped to the panel.
 func (m *scatterPlot) drawFit(p page.Pen, c Cloud, x, y vg.Length) {
 	low, high := c.Reach(m.y.low, m.y.high)
 	x0, y0 := m.at(x, y, low, c.Fit.At(low))
@@ -166,12 +166,12 @@ func (m *scatterPlot) drawFit(p page.Pen, c Cloud, x, y vg.Length) {
 	p.Lines(m.colors.CategoryLine(m.f.Legend.Style(c.Series)), 1.1, path, dash(m.f.Legend.Style(c.Series))...)
 }
 
-// span is a rectangle that is taken.
+// span is a rectangle that is occupied.
 type span struct{ x0, y0, x1, y1 vg.Length }
 
 func (a span) meets(b span) bool { return a.x0 < b.x1 && b.x0 < a.x1 && a.y0 < b.y1 && b.y0 < a.y1 }
 
-// drawTexts writes the correlations of fits in the emptiest corner, and the names of points beside them where
+// drawTexts writes the correlations of fits in the emptiest corner, and the names of points beside them if
 // they have room.
 func (m *scatterPlot) drawTexts(p page.Pen, clouds []Cloud, x, y vg.Length) {
 	var taken []span
@@ -198,7 +198,7 @@ func (m *scatterPlot) drawTexts(p page.Pen, clouds []Cloud, x, y vg.Length) {
 	}
 }
 
-// along is the place that the fitted line of a series takes, in short pieces.
+// along returns the area that the fitted line of a series takes, in short pieces.
 func (m *scatterPlot) along(c Cloud, x, y vg.Length) []span {
 	if c.Fit == nil {
 		return nil
@@ -214,7 +214,7 @@ func (m *scatterPlot) along(c Cloud, x, y vg.Length) []span {
 	return list
 }
 
-// fitLine is what is said of the fit of a series.
+// fitLine is the text about the fit of a series.
 type fitLine struct {
 	text  string
 	color color.NRGBA
@@ -226,7 +226,7 @@ func (m *scatterPlot) fitLines(clouds []Cloud) []fitLine {
 		if c.Fit == nil {
 			continue
 		}
-		line := fitLine{text: fmt.Sprintf("%s, n = %d", c.Fit.says(), c.Fit.N), color: m.colors.Text}
+		line := fitLine{text: c.Fit.String(), color: m.colors.Text}
 		if len(m.f.Legend.Names) > 0 {
 			line.color = m.colors.CategoryLine(m.f.Legend.Style(c.Series))
 		}
@@ -235,8 +235,8 @@ func (m *scatterPlot) fitLines(clouds []Cloud) []fitLine {
 	return lines
 }
 
-// drawCorner writes lines in the corner of the panel that has the fewest points, and gives the place they
-// take.
+// drawCorner writes lines in the corner of the panel that has the fewest points, and returns the area that
+// they take.
 func (m *scatterPlot) drawCorner(p page.Pen, lines []fitLine, taken []span, x, y vg.Length) span {
 	var w vg.Length
 	for _, l := range lines {
@@ -270,7 +270,7 @@ func (m *scatterPlot) drawCorner(p page.Pen, lines []fitLine, taken []span, x, y
 	return best
 }
 
-// drawName writes the name of a point at the side where it hides nothing; where there is none, it is left
+// drawName writes the name of a point on a side where it hides nothing. If there is none, the name is left
 // out.
 func (m *scatterPlot) drawName(p page.Pen, c Cloud, d Dot, taken, texts []span, x, y vg.Length) []span {
 	px, py := m.at(x, y, d.X, d.Y)
@@ -293,7 +293,7 @@ func (m *scatterPlot) drawName(p page.Pen, c Cloud, d Dot, taken, texts []span, 
 	return texts
 }
 
-// describe says what a point shows, for a viewer's pointer.
+// describe returns what a point shows, for a tooltip.
 func (m *scatterPlot) describe(c Cloud, d Dot) string {
 	var parts []string
 	if len(m.f.Legend.Names) > 0 {

@@ -11,11 +11,11 @@ import (
 	"ducklens/queries"
 )
 
-// maxPlaces is the largest number of places on an axis: more than any model has heads or layers, and
-// little enough that a stray number cannot ask for a huge grid.
+// maxPlaces is the maximum number of places on an axis: more than any model has heads or layers, but so few
+// that a stray number cannot ask for a huge grid.
 const maxPlaces = 4096
 
-// maxEntries is the largest number of entries of a legend: eight colours in three line styles.
+// maxEntries is the maximum number of entries of a legend: eight colours in three line styles.
 const maxEntries = 24
 
 // table reads the rows of a result for a figure and phrases what is wrong with them.
@@ -28,8 +28,8 @@ type table struct {
 	result  *queries.Result
 }
 
-// newTable refuses a result without rows, one that lacks a column which the header names, and a header that names no
-// column for a key which its mark needs. It puts the rows in the order that the header asks for.
+// newTable returns an error for a result without rows or without a column that the header names, and for a
+// header that names no column for a key that its mark needs. It sorts the rows as the header asks.
 func newTable(q queries.Query, r *queries.Result) (*table, error) {
 	t := &table{query: q.Name, columns: r.Columns, rows: slices.Clone(r.Rows), result: r}
 	if len(t.rows) == 0 {
@@ -50,7 +50,7 @@ func newTable(q queries.Query, r *queries.Result) (*table, error) {
 	return t, nil
 }
 
-// fail makes an Error that shows rows.
+// fail returns an Error that shows rows.
 func (t *table) fail(kind error, detail string, rows []int, hint string) *Error {
 	e := &Error{Query: t.query, Err: kind, Detail: detail, hint: hint}
 	for i, row := range rows {
@@ -71,7 +71,7 @@ func (t *table) fail(kind error, detail string, rows []int, hint string) *Error 
 	return e
 }
 
-// require checks that the header names a column for key where one is wanted, and that the result has it.
+// require checks that the header names a column for key, if want is set, and that the result has that column.
 func (t *table) require(key, name string, want bool) error {
 	if name == "" {
 		if !want {
@@ -92,7 +92,7 @@ func (t *table) require(key, name string, want bool) error {
 	return nil
 }
 
-// sort orders the rows by a column, ascending, NULL last; equal rows stay as they were.
+// sort sorts the rows by a column, ascending, with NULL last; equal rows keep their order.
 func (t *table) sort(column string) {
 	if column == "" {
 		return
@@ -129,7 +129,7 @@ func compare(a, b any) int {
 	return cmp.Compare(queries.String(a), queries.String(b))
 }
 
-// noNulls refuses NULL in columns; an empty name is no column.
+// noNulls returns an error for NULL in columns; an empty column name is ignored.
 func (t *table) noNulls(columns ...string) error {
 	for _, column := range columns {
 		if column == "" {
@@ -149,10 +149,10 @@ func (t *table) noNulls(columns ...string) error {
 	return nil
 }
 
-// largest is the largest number that is drawn: its square is still one.
+// largest is the largest number that can be drawn: its square is still finite.
 const largest = 1e150
 
-// numbers reads a whole column of finite numbers.
+// numbers reads a column of finite numbers.
 func (t *table) numbers(column string) ([]float64, error) {
 	j := t.result.Index(column)
 	if typ := t.columns[j].Type; !typ.Numeric() {
@@ -165,7 +165,7 @@ func (t *table) numbers(column string) ([]float64, error) {
 	var bad []int
 	for i, row := range t.rows {
 		x, ok := queries.Number(row[j])
-		if !ok || !(math.Abs(x) <= largest) { // not for NaN either
+		if !ok || !(math.Abs(x) <= largest) { // NaN is an error too
 			bad = append(bad, i)
 		}
 		values[i] = x
@@ -177,7 +177,8 @@ func (t *table) numbers(column string) ([]float64, error) {
 	return values, nil
 }
 
-// optional reads a column of numbers that may be missing or hold NULL, NaN or infinite values; these are NaN.
+// optional reads a column of numbers that may be missing or contain NULL, NaN or infinities; all of these are
+// returned as NaN.
 func (t *table) optional(column string) ([]float64, error) {
 	values := make([]float64, len(t.rows))
 	if column == "" {
@@ -200,7 +201,8 @@ func (t *table) optional(column string) ([]float64, error) {
 	return values, nil
 }
 
-// support reads the standard error and the number of examples behind each row; unknown ones are NaN and 0.
+// support reads the standard error and the number of examples behind each row; if unknown, they are NaN and
+// 0.
 func (t *table) support(c queries.Chart) (se []float64, n []int64, err error) {
 	if se, err = t.optional(c.Error); err != nil {
 		return nil, nil, err
@@ -225,7 +227,7 @@ func (t *table) support(c queries.Chart) (se []float64, n []int64, err error) {
 	return se, n, nil
 }
 
-// text reads one value of a column as text; an empty name gives none.
+// text reads one value of a column as text; for an empty column name it returns "".
 func (t *table) text(row int, column string) string {
 	if column == "" {
 		return ""
@@ -233,14 +235,14 @@ func (t *table) text(row int, column string) string {
 	return queries.HeadName(queries.String(t.rows[row][t.result.Index(column)]))
 }
 
-// places are the categories of a column: their names, and for each row the index of its own.
+// places are the categories of a column: their names and, for each row, the index of its own.
 type places struct {
 	names []string
 	of    []int
 }
 
-// categories are the values of a column in the order in which they first appear; a missing column is
-// one category without a name.
+// categories returns the values of a column in the order in which they first appear. A missing column is a
+// single category without a name.
 func (t *table) categories(column string) places {
 	p := places{of: make([]int, len(t.rows))}
 	index := make(map[string]int)
@@ -257,7 +259,7 @@ func (t *table) categories(column string) places {
 	return p
 }
 
-// entries are the series or categories of a legend.
+// entries returns the series or categories of a legend.
 func (t *table) entries(column string) (places, error) {
 	if err := t.noNulls(column); err != nil {
 		return places{}, err
@@ -270,33 +272,50 @@ func (t *table) entries(column string) (places, error) {
 	return p, nil
 }
 
-// whole is the table as it was before rows were hidden.
+// whole returns the table as it was before rows were hidden.
 func (t *table) whole() *table {
 	all := *t
 	all.rows = t.all
 	return &all
 }
 
-// legend names series or categories; a missing column leaves nothing to tell apart. The style of each is its place
-// in all, those of the whole answer, so that hiding some leaves the others as they were.
-func legend(title, column string, shown, all places) Legend {
+// legend names series or categories; if the column is missing there is nothing to distinguish. The style of
+// each is its place in the chart's list of colours. Those that are not listed follow, sorted by name, not by
+// value, so that they look the same in figures of other prompts. All of the answer count, so that hiding some
+// does not change the others.
+func legend(c queries.Chart, column string, shown, all places) Legend {
 	if column == "" {
 		return Legend{}
 	}
-	if len(all.names) > maxEntries { // more than there are styles: those that are shown share them out
-		all = shown
+	order := slices.Clone(c.Colors)
+	for _, name := range slices.Sorted(slices.Values(all.names)) {
+		if listed(c.Colors, name) < 0 {
+			order = append(order, name)
+		}
 	}
-	l := Legend{Title: orElse(title, column), Names: shown.names}
+	// There are more of them than styles, so only those that are shown get one.
+	if len(order) > maxEntries {
+		order = slices.Sorted(slices.Values(shown.names))
+	}
+	l := Legend{Title: orElse(c.LegendTitle, column), Names: shown.names}
 	for _, name := range shown.names {
-		l.Styles = append(l.Styles, slices.Index(all.names, name))
+		l.Styles = append(l.Styles, listed(order, name))
 	}
 	return l
 }
 
-// axis makes an axis of names, with the place of each row. Whole numbers keep their distances unless the axis is dense, so that a
-// component that is not in the result leaves its place empty; other numbers are in ascending order, text in order of
-// appearance. The names are those of the tick column, where there is one, and
-// then speak for themselves: else the axis has the column's name where no title is given.
+// listed returns the place of a name in a list whose entries are a name, or two with a bar between them; or
+// -1.
+func listed(list []string, name string) int {
+	return slices.IndexFunc(list, func(entry string) bool {
+		return entry == name || slices.Contains(strings.Split(entry, "|"), name)
+	})
+}
+
+// axis makes an axis of names, with the place of each row. Whole numbers keep their distances unless the axis
+// is dense, so that a component that is not in the result leaves its place empty. Other numbers are in
+// ascending order, and text is in order of appearance. If there is a tick column, the names come from it and
+// need no title; otherwise the axis is titled with the column's name unless title is given.
 func (t *table) axis(column, tick, group, title string, dense bool) (places, Axis, error) {
 	p, err := t.positions(column, dense)
 	if err != nil {
@@ -310,15 +329,15 @@ func (t *table) axis(column, tick, group, title string, dense bool) (places, Axi
 	return p, Axis{Title: namesTitle(title, column, tick), Names: p.names, Groups: groups}, err
 }
 
-// namesTitle is the title of an axis of names.
+// namesTitle returns the title of an axis of names.
 func namesTitle(title, column, tick string) string {
-	if tick != "" { // the names are not the column's
+	if tick != "" { // the names are not those of the column
 		return title
 	}
 	return orElse(title, column)
 }
 
-// ticks are the names of places in a tick column, where there is one.
+// ticks returns the names of places in a tick column, if there is one.
 func (t *table) ticks(p places, column, tick string) ([]string, error) {
 	if tick == "" {
 		return p.names, nil
@@ -342,7 +361,8 @@ func (t *table) ticks(p places, column, tick string) ([]string, error) {
 	return names, nil
 }
 
-// groups are the runs of neighbouring places that share a value of a column; a place without rows belongs to the run before it.
+// groups returns the runs of adjacent places that have the same value of a column. A place without rows
+// belongs to the run before it.
 func (t *table) groups(p places, axis, column string) ([]Group, error) {
 	if column == "" {
 		return nil, nil

@@ -20,7 +20,7 @@ const (
 
 var themes = [...]string{"paper", "screen", "dark"}
 
-// String gives the theme's name.
+// String returns the theme's name.
 func (t Theme) String() string {
 	if int(t) < len(themes) {
 		return themes[t]
@@ -35,10 +35,10 @@ func ParseTheme(s string) (Theme, error) {
 			return Theme(i), nil
 		}
 	}
-	return 0, fmt.Errorf("%w: theme %q, want one of %s", ErrOptions, s, strings.Join(themes[:], ", "))
+	return 0, optionsError("theme %q, want one of %s", s, strings.Join(themes[:], ", "))
 }
 
-// zoom is how much larger than in print everything is.
+// zoom returns the factor by which everything is larger than in print.
 func (t Theme) zoom() float64 {
 	if t == Paper {
 		return 1
@@ -53,16 +53,17 @@ func (t Theme) colors() *palette.Palette {
 	return &palette.Light
 }
 
-// Page is the colour behind a figure, in which a value of zero is drawn too.
+// Page returns the colour behind a figure, which is also the colour of a value of zero.
 func (t Theme) Page() color.NRGBA { return t.colors().Page }
 
-// Ink is the colour of text.
+// Ink returns the colour of text.
 func (t Theme) Ink() color.NRGBA { return t.colors().Text }
 
-// Diverging is the colour of a signed value that is x times the limit of its scale: red above zero, blue below.
+// Diverging returns the colour of a signed value that is x times the limit of its scale: red above zero, blue
+// below.
 func (t Theme) Diverging(x float64) color.NRGBA { return t.colors().Diverging(x) }
 
-// Category is the colour of series or category i of a legend, line that of thin lines of it.
+// Category returns the fill colour of series or category i of a legend, and the colour of its thin lines.
 func (t Theme) Category(i int) (fill, line color.NRGBA) {
 	return t.colors().Category(i), t.colors().CategoryLine(i)
 }

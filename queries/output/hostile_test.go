@@ -24,8 +24,8 @@ func hostileTexts() []string {
 	}
 }
 
-// TestHostileTextStaysText puts such texts in columns, values and nested values. On a terminal no format may write a character that does
-// more than take its place; in a table or in Markdown none may anywhere.
+// TestHostileTextStaysText puts such texts in columns, values and nested values. On a terminal no format may
+// write a character that does more than take its place; in a table or in Markdown none may anywhere.
 func TestHostileTextStaysText(t *testing.T) {
 	t.Parallel()
 	tried := 0

@@ -1,9 +1,9 @@
-// Package output writes the answer to a query for people and for programs: an aligned table, Markdown, CSV, JSON, Parquet,
-// or one value alone.
+// Package output writes the answer to a query for people and for programs: as an aligned table, Markdown,
+// CSV, JSON, Parquet, or a single value.
 //
-// Tables and Markdown round floats to what a reader compares and show NULL as NULL. CSV, JSON and Parquet keep every
-// digit. Text comes from files of strangers: tables and Markdown show control characters as escapes, and with [Options].Terminal
-// every format does.
+// Tables and Markdown round floats to what a reader compares and show NULL as NULL. CSV, JSON and Parquet
+// keep every digit. Texts come from files of strangers: tables and Markdown show control characters as
+// escapes, and with [Options].Terminal every format does.
 package output
 
 import (
@@ -17,7 +17,7 @@ import (
 	"ducklens/queries"
 )
 
-// Format is a way to write a result.
+// Format is a format for results.
 type Format uint8
 
 // The formats.
@@ -31,7 +31,7 @@ const (
 
 var formats = [...]string{"table", "csv", "json", "parquet", "md"}
 
-// String gives the word of the --format flag.
+// String returns the word of the --format flag.
 func (f Format) String() string { return formats[f] }
 
 // ParseFormat is the inverse of [Format.String].
@@ -46,14 +46,14 @@ func ParseFormat(s string) (Format, error) {
 
 // Options say where the output goes. The zero value is right for a file or a pipe.
 type Options struct {
-	Width    int  // of the screen in characters; a wider table is made to fit. 0 is no limit
-	Terminal bool // text with control characters is escaped in every format, and Parquet is refused
+	Width    int  // of the screen in characters; a wider table is made to fit. 0: no limit
+	Terminal bool // escape control characters in every format, and refuse Parquet
 }
 
 // Errors that callers look for with errors.Is.
 var (
 	ErrBinary    = errors.New("parquet is not for a terminal")
-	ErrColumns   = errors.New("columns have the same name") // JSON and Parquet need names that differ
+	ErrColumns   = errors.New("columns have the same name") // JSON and Parquet need distinct names
 	ErrNotScalar = errors.New("not a single value")
 )
 
@@ -100,17 +100,19 @@ func distinct(r *queries.Result) error {
 	return nil
 }
 
-// Scalar gives the one value of a result with all its digits: the y column of a scalar query's single
-// row, or the only column of the only row of any other.
+// Scalar returns the single value of a result with all its digits: the y column of a scalar query's only row,
+// or the only column of the only row of any other query.
 func Scalar(q queries.Query, r *queries.Result) (string, error) {
 	column := 0
 	switch {
 	case q.Chart.Mark == queries.Scalar:
 		if column = r.Index(q.Chart.Y); column < 0 {
-			return "", fmt.Errorf("%w: no column %q among %s", ErrNotScalar, q.Chart.Y, strings.Join(r.Names(), ", "))
+			return "", fmt.Errorf("%w: no column %q among %s", ErrNotScalar, q.Chart.Y,
+				strings.Join(r.Names(), ", "))
 		}
 	case len(r.Columns) != 1:
-		return "", fmt.Errorf("%w: %d columns (%s), want one", ErrNotScalar, len(r.Columns), strings.Join(r.Names(), ", "))
+		return "", fmt.Errorf("%w: %d columns (%s), want one", ErrNotScalar, len(r.Columns),
+			strings.Join(r.Names(), ", "))
 	}
 	if len(r.Rows) != 1 {
 		return "", fmt.Errorf("%w: %d rows, want one", ErrNotScalar, len(r.Rows))

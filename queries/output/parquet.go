@@ -17,9 +17,11 @@ import (
 	duckdb "github.com/duckdb/duckdb-go/v2"
 
 	"ducklens/queries"
+	"ducklens/schema/dbfile"
 )
 
-// writeParquet writes a Parquet file with a private DuckDB in memory: the session that ran the query cannot write files.
+// writeParquet writes a Parquet file with a private DuckDB in memory, because the session that ran the query
+// cannot write files.
 func writeParquet(ctx context.Context, b *bufio.Writer, r *queries.Result) (err error) {
 	dir, err := os.MkdirTemp("", "ducklens-parquet-")
 	if err != nil {
@@ -40,39 +42,33 @@ func writeParquet(ctx context.Context, b *bufio.Writer, r *queries.Result) (err 
 }
 
 func copyToParquet(ctx context.Context, file string, r *queries.Result) (err error) {
-	connector, err := duckdb.NewConnector("?autoinstall_known_extensions=false&autoload_known_extensions=false&threads=1", nil)
+	dir := filepath.Dir(file)
+	db, err := dbfile.OpenScratch(ctx, dbfile.DefaultMemory, dir, dir)
 	if err != nil {
 		return err
 	}
-	db := sql.OpenDB(connector)
 	defer func() { err = errors.Join(err, db.Close()) }()
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
 
 	staging, final := make([]string, len(r.Columns)), make([]string, len(r.Columns))
 	types := make([]string, len(r.Columns))
 	for i, c := range r.Columns {
-		name := `"` + strings.ReplaceAll(c.Name, `"`, `""`) + `"`
 		var cast string
 		types[i], cast = parquetType(r, i)
 		staging[i] = fmt.Sprintf("c%d %s", i, types[i])
-		final[i] = fmt.Sprintf("CAST(c%d AS %s) AS %s", i, cast, name)
+		final[i] = fmt.Sprintf("CAST(c%d AS %s) AS %s", i, cast, dbfile.QuoteName(c.Name))
 	}
-	if _, err := conn.ExecContext(ctx, "CREATE TABLE result ("+strings.Join(staging, ", ")+")"); err != nil {
+	if _, err := db.ExecContext(ctx, "CREATE TABLE result ("+strings.Join(staging, ", ")+")"); err != nil {
 		return err
 	}
-	if err := fill(conn, r, types); err != nil {
+	if err := fill(db.Conn, r, types); err != nil {
 		return err
 	}
-	_, err = conn.ExecContext(ctx, "COPY (SELECT "+strings.Join(final, ", ")+" FROM result ORDER BY rowid) TO '"+
-		strings.ReplaceAll(file, "'", "''")+"' (FORMAT parquet)")
+	_, err = db.ExecContext(ctx, "COPY (SELECT "+strings.Join(final, ", ")+" FROM result ORDER BY rowid) TO "+
+		dbfile.QuoteText(file)+" (FORMAT parquet)")
 	return err
 }
 
-// parquetType gives the type in which a column is loaded, and the type in which it is written.
+// parquetType returns the type in which a column is loaded and the type in which it is written.
 func parquetType(r *queries.Result, column int) (staging, final string) {
 	c := r.Columns[column]
 	switch c.Type {
@@ -87,7 +83,7 @@ func parquetType(r *queries.Result, column int) (staging, final string) {
 	case queries.Integer:
 		for _, row := range r.Rows {
 			if _, ok := row[column].(*big.Int); ok {
-				return "VARCHAR", "VARCHAR" // Parquet has no integer of 128 bits
+				return "VARCHAR", "VARCHAR" // Parquet has no 128-bit integer
 			}
 		}
 		return "BIGINT", "BIGINT"
@@ -114,7 +110,8 @@ func fill(conn *sql.Conn, r *queries.Result, types []string) error {
 		values := make([]driver.Value, len(r.Columns))
 		for _, row := range r.Rows {
 			for i, v := range row {
-				if _, isTime := v.(time.Time); v != nil && types[i] == "VARCHAR" || isTime && types[i] != "TIMESTAMP" {
+				if _, isTime := v.(time.Time); v != nil && types[i] == "VARCHAR" ||
+					isTime && types[i] != "TIMESTAMP" {
 					v = queries.String(v)
 				}
 				values[i] = v

@@ -14,8 +14,8 @@ import (
 	"ducklens/queries"
 )
 
-// writeTable writes aligned columns under a line. A single row that is too wide for the screen is
-// written one column to a line; in more rows, long texts are cut.
+// writeTable writes aligned columns under a line. A single row that is too wide for the screen is written
+// with one column to a line. If there are more rows, long texts are cut.
 func writeTable(b *bufio.Writer, r *queries.Result, o Options) error {
 	cells := rounded(r)
 	header := make([]string, len(r.Columns))
@@ -56,7 +56,7 @@ func writeTable(b *bufio.Writer, r *queries.Result, o Options) error {
 	return writeTrimmed(b, t.Render())
 }
 
-// writeTrimmed writes lines without the blanks at their ends.
+// writeTrimmed writes lines without trailing blanks.
 func writeTrimmed(b *bufio.Writer, s string) error {
 	for line := range strings.Lines(s) {
 		b.WriteString(strings.TrimRight(line, " \n") + "\n")
@@ -72,7 +72,7 @@ func tableRow(cells []string) table.Row {
 	return row
 }
 
-// widths gives the width of every column in characters of the screen.
+// widths returns the width of every column on the screen.
 func widths(header []string, cells [][]string) []int {
 	list := make([]int, len(header))
 	for i, name := range header {
@@ -84,7 +84,7 @@ func widths(header []string, cells [][]string) []int {
 	return list
 }
 
-// total is the width of a table: its columns and the blanks between them.
+// total returns the width of a table: its columns and the blanks between them.
 func total(widths []int) int {
 	sum := 0
 	for _, w := range widths {
@@ -93,7 +93,7 @@ func total(widths []int) int {
 	return max(sum-2, 0)
 }
 
-// least is how much of a text stays, however narrow the screen.
+// least is the width that a text keeps, however narrow the screen is.
 const least = 16
 
 // fit cuts texts so that the table fits into width, the longest columns first.
@@ -106,7 +106,8 @@ func fit(r *queries.Result, header []string, cells [][]string, width int) {
 	for total(limit) > width {
 		widest := -1
 		for i, c := range r.Columns {
-			if !c.Type.Numeric() && limit[i] > max(least, len(header[i])) && (widest < 0 || limit[i] > limit[widest]) {
+			if !c.Type.Numeric() && limit[i] > max(least, len(header[i])) &&
+				(widest < 0 || limit[i] > limit[widest]) {
 				widest = i
 			}
 		}
@@ -125,7 +126,7 @@ func fit(r *queries.Result, header []string, cells [][]string, width int) {
 	}
 }
 
-// rounded writes every value for a reader: floats of a column with the same number of decimals, five
+// rounded writes every value for a reader: the floats of a column have the same number of decimals, with five
 // digits for the largest of them.
 func rounded(r *queries.Result) [][]string {
 	cells := make([][]string, len(r.Rows))
@@ -147,7 +148,8 @@ func rounded(r *queries.Result) [][]string {
 	return cells
 }
 
-// structure writes a struct of DOUBLE alone, such as an interval: fields in the order of their type, numbers rounded.
+// structure writes a struct of DOUBLE fields, such as an interval, with rounded numbers in the order of its
+// type.
 func structure(v any, dbType string) string {
 	fields, _ := v.(map[string]any)
 	names := slices.SortedFunc(maps.Keys(fields), func(a, b string) int {
@@ -174,10 +176,10 @@ func plain(v any) string {
 	return queries.String(v)
 }
 
-// digits of the largest number of a column that are shown.
+// digits is the number of digits shown for the largest number of a column.
 const digits = 5
 
-// floats gives the writer of a column of floats. Columns of ordinary numbers have fixed decimals, others are
+// floats returns a formatter for a column of floats. Ordinary numbers have fixed decimals, others are
 // scientific. A number that the decimals would turn into zero is scientific too.
 func floats(r *queries.Result, column int) func(any) string {
 	largest := 0.0

@@ -10,7 +10,7 @@ import (
 	"ducklens/queries"
 )
 
-// writeCSV writes RFC 4180 with line feeds. An empty field is NULL, so empty text is quoted.
+// writeCSV writes RFC 4180 with line feeds. NULL is an empty field, so an empty text is quoted.
 func writeCSV(b *bufio.Writer, r *queries.Result, o Options) error {
 	for i, c := range r.Columns {
 		if i > 0 {
@@ -40,7 +40,8 @@ func csvField(s string) string {
 	return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
 }
 
-// writeJSON writes an array with an object per line. Numbers that JSON does not have (NaN, infinities) are text.
+// writeJSON writes an array with one object per line. Numbers that JSON does not have (NaN, infinities)
+// become strings.
 func writeJSON(b *bufio.Writer, r *queries.Result, o Options) error {
 	b.WriteByte('[')
 	for i, row := range r.Rows {
@@ -97,7 +98,7 @@ func jsonText(v any, o Options) (string, error) {
 	return strings.TrimSuffix(buffer.String(), "\n"), nil
 }
 
-// writeMarkdown writes a table of GitHub's Markdown.
+// writeMarkdown writes a table of GitHub-flavored Markdown.
 func writeMarkdown(b *bufio.Writer, r *queries.Result) error {
 	cells := rounded(r)
 	line := func(cells []string) {
@@ -121,7 +122,8 @@ func writeMarkdown(b *bufio.Writer, r *queries.Result) error {
 	return nil
 }
 
-// markdown escapes what Markdown would take for markup.
-var markdown = strings.NewReplacer(`\`, `\\`, "|", `\|`, "`", "\\`", "*", `\*`, "[", `\[`, "<", "&lt;", "&", "&amp;")
+// markdown escapes what Markdown would treat as markup.
+var markdown = strings.NewReplacer(`\`, `\\`, "|", `\|`, "`", "\\`", "*", `\*`, "[", `\[`, "<",
+	"&lt;", "&", "&amp;")
 
 func markdownText(s string) string { return markdown.Replace(queries.Printable(s)) }

@@ -25,7 +25,7 @@ WITH asked AS (
   WHERE c.run_id = coalesce($run, latest_run()) AND c.example_id BETWEEN coalesce($first, c.example_id) AND coalesce($last, c.example_id)
   GROUP BY c.example_id, c.head
 ), compared AS (
-  SELECT s.example_id, s.head, a.residual, a.residual / greatest(1, abs(s.score), abs(coalesce(s.baseline, 0))) AS relative,
+  SELECT s.example_id, s.head, a.residual, a.residual / {{closureScale "s.score" "s.baseline"}} AS relative,
     coalesce(a.n, 0) < w.n AS lacking
   FROM asked AS s
   CROSS JOIN wanted AS w

@@ -11,7 +11,8 @@ import (
 	"ducklens/schema/verify"
 )
 
-// TestClosureIsRecomputed holds that the page adds up what is stored, whatever the file says that it comes to.
+// TestClosureIsRecomputed holds that the page adds up what is stored, whatever the file says that it comes
+// to.
 func TestClosureIsRecomputed(t *testing.T) {
 	for _, c := range []struct {
 		name, change string

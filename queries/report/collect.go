@@ -16,29 +16,33 @@ import (
 	"ducklens/schema"
 )
 
-// Asker asks saved queries of a run file; a session is one.
+// Asker runs saved queries on a run file, as a session does.
 type Asker interface {
 	Run(ctx context.Context, q queries.Query, set map[string]string) (*queries.Result, error)
 }
 
-// Options say what a report is about. The zero value is the last complete run, its first head, and the queries that ship with
-// ducklens.
+// Options say what a report is about. The zero value means the last complete run, its first head, and the
+// queries that ship with ducklens.
 type Options struct {
-	Run, Head  string // empty: the last complete run, its first head
+	Run, Head  string // default: the last complete run, its first head
 	Queries    []queries.Query
-	Prompts    int    // how many prompts are listed at least, those behind cells beside them; 0 is 200
-	Drivers    int    // how many prompts are listed for a cell; 0 is 8
+	Prompts    int    // minimum number of prompts listed, without those behind cells; 0: 200
+	Drivers    int    // number of prompts listed for a cell; 0: 8
 	Provenance []Fact // what else is known about the file, such as its name
 
-	// Reason says why the run has no answer to a query that was asked with values, given what went wrong; nil takes the
-	// error's own words.
+	// Explore returns the command that shows a view of the explorer, given what follows # in the view's
+	// address. nil: leave such lines out.
+	Explore func(view string) string
+
+	// Reason says why the run has no answer to a query that was run with the values in set, given the error.
+	// nil: use the error's own text.
 	Reason func(ctx context.Context, q queries.Query, set map[string]string, err error) string
 }
 
-// ErrEmpty is found in the error of a query that gave no rows.
+// ErrEmpty is wrapped by the error of a query that returned no rows.
 var ErrEmpty = errors.New("the answer has no rows")
 
-// Numbers of the zero [Options].
+// Defaults of [Options].
 const (
 	usualPrompts = 200
 	usualDrivers = 8
@@ -53,14 +57,15 @@ var driversText string
 //go:embed closure.sql
 var closureText string
 
-// Queries that a report asks in its own way.
+// Queries that a report runs in its own way.
 const (
 	closureQuery = "closure"    // believes what the file says; the page adds up again
-	drillQuery   = "drill_down" // asked for every cell at once instead
+	drillQuery   = "drill_down" // run for every cell at once instead
 )
 
-// Collect asks a run file for all that a report says. A query that the run cannot answer, because it was made without what the
-// query needs, is left out and named with the reason; but the file must have the run and the head.
+// Collect asks a run file for everything that a report says. If the run cannot answer a query, because it was
+// made without what the query needs, the query is left out and listed with the reason. The file must have the
+// run and the head.
 func Collect(ctx context.Context, file Asker, o Options) (Input, error) {
 	c := &collector{file: file, options: o, answers: map[string]*queries.Result{}}
 	if c.options.Queries == nil {
@@ -73,12 +78,12 @@ func Collect(ctx context.Context, file Asker, o Options) (Input, error) {
 		c.options.Drivers = usualDrivers
 	}
 	if err := c.collect(ctx); err != nil {
-		return Input{}, fmt.Errorf("report: %w", err)
+		return Input{}, err
 	}
 	return c.in, nil
 }
 
-// collector is a report that is being collected.
+// collector is a report while it is being collected.
 type collector struct {
 	file    Asker
 	options Options
@@ -119,13 +124,13 @@ func (c *collector) collect(ctx context.Context) error {
 	return nil
 }
 
-// firstFigures are those that answer a reader's first questions, in their order. Others that ship are folded
-// away; those of a user's own come behind the first.
+// firstFigures returns the figures that answer a reader's first questions, in order. Other shipped figures
+// are collapsed; a user's own come after the first.
 func firstFigures() []string {
 	return []string{"key_components", "query_components", "top_pairs", "basis_shares", "query_substitution_scores"}
 }
 
-// arrange puts figures and shares in the order in which they are read.
+// arrange puts figures and shares in reading order.
 func (c *collector) arrange() {
 	place := func(f Figure) int {
 		if i := slices.Index(firstFigures(), f.Source.Name); i >= 0 {
@@ -143,7 +148,7 @@ func (c *collector) arrange() {
 	slices.SortStableFunc(c.in.Headlines, func(a, b Headline) int { return cmp.Compare(math.Abs(b.Percent), math.Abs(a.Percent)) })
 }
 
-// set gives a query the report's run and head, and others, as far as it has such parameters.
+// set returns the report's run and head, and more, for those parameters that the query has.
 func (c *collector) set(q queries.Query, more map[string]string) map[string]string {
 	values := map[string]string{}
 	for _, p := range q.Params {
@@ -160,7 +165,7 @@ func (c *collector) set(q queries.Query, more map[string]string) map[string]stri
 	return values
 }
 
-// ask asks a query and says how it was asked.
+// ask runs a query and returns how it was run.
 func (c *collector) ask(ctx context.Context, q queries.Query, more map[string]string) (*queries.Result, Source, error) {
 	set := c.set(q, more)
 	source := Source{Name: q.Name, Description: q.Description, SQL: q.SQL}
@@ -182,7 +187,7 @@ func (c *collector) ask(ctx context.Context, q queries.Query, more map[string]st
 	return result, source, nil
 }
 
-// add asks a query and puts its answer where its mark belongs.
+// add runs a query and puts its answer where its mark belongs.
 func (c *collector) add(ctx context.Context, q queries.Query) error {
 	result, source, err := c.ask(ctx, q, nil)
 	if err != nil {
@@ -191,6 +196,9 @@ func (c *collector) add(ctx context.Context, q queries.Query) error {
 	c.answers[q.Name] = result
 	title, err := result.Expand(q.Title)
 	if err != nil {
+		if len(result.Rows) == 0 {
+			return ErrEmpty // a title made of columns has nothing to say then
+		}
 		return err
 	}
 	switch q.Chart.Mark {
@@ -212,6 +220,9 @@ func (c *collector) add(ctx context.Context, q queries.Query) error {
 	if err != nil {
 		return err
 	}
+	if c.options.Explore != nil {
+		source.Explore = c.options.Explore(view(q, source.Parameters, c.options.Head))
+	}
 	entry := Figure{Figure: f, Source: source}
 	if entry.Drill, err = c.drill(ctx, q.Name, f, source); err != nil {
 		return err
@@ -220,13 +231,13 @@ func (c *collector) add(ctx context.Context, q queries.Query) error {
 	return nil
 }
 
-// cell reads fields of a row by the names of their columns.
+// cell reads the values of a row by column name.
 type cell struct {
 	result *queries.Result
 	row    int
 }
 
-// number is NaN for NULL and for a column that is not there.
+// number returns NaN for NULL and for a column that does not exist.
 func (c cell) number(column string) float64 {
 	if i := c.result.Index(column); i >= 0 {
 		if x, ok := queries.Number(c.result.Rows[c.row][i]); ok {
@@ -236,7 +247,7 @@ func (c cell) number(column string) float64 {
 	return math.NaN()
 }
 
-// whole is 0 for NULL and for a column that is not there.
+// whole returns 0 for NULL and for a column that does not exist.
 func (c cell) whole(column string) int64 {
 	x := c.number(column)
 	if !known(x) {
@@ -252,10 +263,14 @@ func (c cell) text(column string) string {
 	return ""
 }
 
-// addUp adds up the contributions of the run, some prompts at a time: what the file says of their sums may be
-// false. The parts cover all numbers that a prompt can have.
+// addUp adds up the contributions of the run, some prompts at a time, because the sums that the file states
+// may be false. The parts cover all numbers that a prompt can have.
 func (c *collector) addUp(ctx context.Context) error {
-	q, err := queries.Parse(closureText)
+	text, err := schema.Expand("closure.sql", closureText)
+	if err != nil {
+		return err
+	}
+	q, err := queries.Parse(text)
 	if err != nil {
 		return err
 	}
@@ -284,12 +299,13 @@ func (c *collector) addUp(ctx context.Context) error {
 	return nil
 }
 
-// add takes what was found in some more prompts.
+// add adds what was found for some more prompts.
 func (c *Closure) add(row cell) {
 	c.Judged = row.text("convention") == schema.Exact.String()
 	c.Scores += row.whole("n_scores")
 	c.Lacking += row.whole("n_lacking")
-	if worst := row.number("worst_relative"); row.text("worst_head") != "" && (c.WorstHead == "" || !(worst <= c.Relative)) { // NaN wins
+	// The condition is written so that NaN counts as the worst.
+	if worst := row.number("worst_relative"); row.text("worst_head") != "" && (c.WorstHead == "" || !(worst <= c.Relative)) {
 		c.Relative, c.WorstPrompt, c.WorstHead = worst, row.whole("worst_example_id"), row.text("worst_head")
 	}
 	if worst := row.number("worst_residual"); row.text("worst_head") != "" && !(worst <= c.Worst) {
@@ -297,7 +313,7 @@ func (c *Closure) add(row cell) {
 	}
 }
 
-// addHeadline reads the one row of a percentage. Another scalar becomes a table.
+// addHeadline reads the only row of a percentage. Any other scalar becomes a table.
 func (c *collector) addHeadline(q queries.Query, title string, result *queries.Result, source Source) error {
 	if len(result.Rows) != 1 {
 		return fmt.Errorf("a number in %d rows, want 1", len(result.Rows))
@@ -310,7 +326,10 @@ func (c *collector) addHeadline(q queries.Query, title string, result *queries.R
 	h := Headline{
 		Title: title, Percent: row.number(q.Chart.Y), Error: row.number(q.Chart.Error), Low: row.number("low"), High: row.number("high"),
 		NullLow: row.number("null_low"), NullHigh: row.number("null_high"), Level: math.NaN(), Count: row.whole(q.Chart.Count),
-		NullCount: row.whole("null_n"), Denominator: row.text("denominator_is"), Source: source,
+		NullCount: row.whole("null_n"), Source: source,
+	}
+	for _, w := range result.Wholes(q.Chart.Y) { // one
+		h.Denominator, h.Doubt = queries.Printable(w.Is)+", "+w.Number(), queries.Printable(w.Doubt())
 	}
 	for _, p := range source.Parameters {
 		if x, err := strconv.ParseFloat(p.Value, 64); p.Name == "level" && err == nil {
@@ -327,7 +346,8 @@ func (c *collector) addHeadline(q queries.Query, title string, result *queries.R
 	return nil
 }
 
-// collectPrompts reads the prompts, and from the facts about them which run and head the report is about.
+// collectPrompts reads the prompts, and finds out from the facts about them which run and head the report is
+// about.
 func (c *collector) collectPrompts(ctx context.Context) error {
 	q, err := queries.Parse(promptsText)
 	if err != nil {
@@ -342,11 +362,11 @@ func (c *collector) collectPrompts(ctx context.Context) error {
 		value := queries.Printable(f.Value)
 		about[f.Name] = value
 		name := f.Name
-		if name == "sha256" { // beside that of the data
+		if name == "sha256" { // that of the data is shown already
 			name = "model SHA-256"
 		}
 		c.in.Run = append(c.in.Run, Fact{name, value})
-		quiet := slices.Contains([]string{"sha256", "created", "version", "seed", "bos", "processing", "precision", "source"}, f.Name)
+		quiet := slices.Contains([]string{"sha256", "created", "version", "seed", "bos", "processing", "precision", "source", "command"}, f.Name)
 		c.facts = append(c.facts, figure.Fact{Name: name, Value: value, Quiet: quiet})
 	}
 	data, err := c.file.Run(ctx, queries.Fingerprint(), map[string]string{"run": about["run"]})
@@ -397,7 +417,7 @@ func prompt(row cell) (Prompt, error) {
 	return p, nil
 }
 
-// visible is [queries.Printable] for tokens, whose line ends have a sign of their own on the page.
+// visible is [queries.Printable] for tokens. The page has its own sign for line ends.
 func visible(s string) string {
 	return strings.ReplaceAll(queries.Printable(s), `\n`, "\n")
 }

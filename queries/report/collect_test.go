@@ -37,7 +37,8 @@ func open(t *testing.T) *session.Session {
 	return s
 }
 
-// TestCollect holds that the report has every shipped query, and behind every cell of a shipped heatmap prompts that add up.
+// TestCollect holds that the report has every shipped query, and behind every cell of a shipped heatmap
+// prompts that add up.
 func TestCollect(t *testing.T) {
 	s := open(t)
 	in, err := report.Collect(t.Context(), s, report.Options{Head: "2.0", Provenance: []report.Fact{{Name: "fingerprint", Value: "abc"}}, Drivers: 6})
@@ -99,8 +100,8 @@ func TestCollect(t *testing.T) {
 	}
 }
 
-// checkFindings holds that the report begins with what the run shows, in numbers that the file has, and has the
-// figures of the first questions first, the others folded away.
+// checkFindings holds that the report begins with what the run shows, in numbers that the file has, and has
+// the figures of the first questions first, the others folded away.
 func checkFindings(t *testing.T, s *session.Session, in report.Input) {
 	t.Helper()
 	if len(in.Findings) != 5 || !strings.HasPrefix(in.Findings[0].Text, "Head 2.0 attends from the query to the key with probability ") {
@@ -146,7 +147,8 @@ func checkFindings(t *testing.T, s *session.Session, in report.Input) {
 	}
 }
 
-// TestCollectLeavesOut holds that a broken query of a stranger costs itself and not the report, and that an unknown head costs it.
+// TestCollectLeavesOut holds that a broken query of a stranger costs itself and not the report, and that an
+// unknown head costs it.
 func TestCollectLeavesOut(t *testing.T) {
 	s := open(t)
 	broken, err := queries.Parse("-- name: broken\n-- title: Broken\n-- description: asks for what is not there\n-- chart: table\n\nSELECT no_such_column FROM run\n")
@@ -167,8 +169,8 @@ func TestCollectLeavesOut(t *testing.T) {
 	}
 }
 
-// TestBrowser reads a report in a browser, from a file: moves the slider, toggles the legend, clicks a cell, sorts and finds
-// prompts. Nothing may be wrong on the console, and nothing may be asked of the network.
+// TestBrowser reads a report in a browser, from a file: moves the slider, toggles the legend, clicks a cell,
+// sorts and finds prompts. Nothing may be wrong on the console, and nothing may be asked of the network.
 func TestBrowser(t *testing.T) {
 	in, err := report.Collect(t.Context(), open(t), report.Options{})
 	if err != nil {

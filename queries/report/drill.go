@@ -15,7 +15,7 @@ type selection struct {
 	subtract                             bool
 }
 
-// The words by which the shipped heatmaps name their panels and frames.
+// The words that shipped heatmaps use for their panels and frames.
 const (
 	subtracted    = "baseline subtracted"
 	notSubtracted = "baseline not subtracted"
@@ -23,8 +23,8 @@ const (
 	ownQuery      = "own query"
 )
 
-// selected tells what the cells of a panel of a shipped heatmap are; ok is false for other figures, whose cells the report knows
-// nothing about.
+// selected returns what the cells of a panel of a shipped heatmap are; ok is false for other figures, whose
+// cells the report knows nothing about.
 func selected(query, frame, panel string, source Source) (s selection, ok bool) {
 	parameter := func(name string) string {
 		for _, p := range source.Parameters {
@@ -52,7 +52,7 @@ func selected(query, frame, panel string, source Source) (s selection, ok bool) 
 		if strings.HasSuffix(frame, bothTokens) {
 			s.queryBasis = "unembed+baseline"
 		}
-		// A panel is called query ∥, key ⊥ or the like.
+		// The name of a panel is query ∥, key ⊥ or similar.
 		queryPart, keyPart, found := strings.Cut(panel, ", ")
 		if !found {
 			return s, false
@@ -80,7 +80,7 @@ func selected(query, frame, panel string, source Source) (s selection, ok bool) 
 	return s, true
 }
 
-// drill asks for the prompts behind the cells of a shipped heatmap; nil for other figures.
+// drill returns the prompts behind the cells of a shipped heatmap; nil for other figures.
 func (c *collector) drill(ctx context.Context, query string, f *figure.Figure, source Source) ([][]*Drill, error) {
 	if f.Mark != queries.Heatmap {
 		return nil, nil
@@ -107,7 +107,7 @@ func (c *collector) drill(ctx context.Context, query string, f *figure.Figure, s
 	return drills, nil
 }
 
-// drivers asks for the prompts behind the cells of one panel.
+// drivers returns the prompts behind the cells of one panel.
 func (c *collector) drivers(ctx context.Context, s selection) (*Drill, error) {
 	q, err := queries.Parse(driversText)
 	if err != nil {

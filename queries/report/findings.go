@@ -9,26 +9,26 @@ import (
 	"ducklens/queries"
 )
 
-// A Finding is something that the run shows, in the order of a reader's questions: where the head looks, what
-// makes it, and by what.
+// A Finding is something that the run shows. Findings follow the order of a reader's questions: where the
+// head looks, what makes it look there, and how.
 type Finding struct {
 	Text  string
 	Parts []Part
 }
 
-// Part is a part of a mean score or score difference. Numbers that are not known are NaN.
+// Part is a part of a mean score or score difference. Unknown numbers are NaN.
 type Part struct {
 	Name              string
 	Mean, Error       float64 // score units
 	Percent           float64 // of the whole
 	Low, High         float64 // interval of Percent
-	NullLow, NullHigh float64 // what random directions give
+	NullLow, NullHigh float64 // for random directions
 }
 
-// mostParts is how many parts a finding lists.
+// mostParts is the maximum number of parts that a finding lists.
 const mostParts = 3
 
-// findings says what the answers that the report has show. A report of other queries has none.
+// findings says what the report's answers show. A report of other queries has none.
 func (c *collector) findings() {
 	for _, find := range []func() (Finding, bool){
 		c.attention,
@@ -46,7 +46,7 @@ func (c *collector) findings() {
 	}
 }
 
-// answer gives the answer to a query of the report, if it has rows.
+// answer returns the answer to a query of the report, if it has rows.
 func (c *collector) answer(name string) (*queries.Result, bool) {
 	r, ok := c.answers[name]
 	return r, ok && len(r.Rows) > 0
@@ -76,7 +76,7 @@ func (c *collector) attention() (Finding, bool) {
 	return Finding{}, false
 }
 
-// components lists what contributes most to the score difference, or to the score where there is none.
+// components lists what contributes most to the score difference, or to the score if there is none.
 func (c *collector) components(side, text string) (Finding, bool) {
 	r, ok := c.answer(side + "_components")
 	if !ok {
@@ -109,7 +109,7 @@ func (c *collector) pairs() (Finding, bool) {
 	if !ok {
 		return Finding{}, false
 	}
-	f := Finding{Text: "Both at once: a component of the query meets one of the key"}
+	f := Finding{Text: "Both at once: a component of the query meets one of the key" + ofWhole(r)}
 	for i := range r.Rows {
 		row := cell{r, i}
 		p := newPart(row.text("pair"))
@@ -126,7 +126,7 @@ func (c *collector) directions() (Finding, bool) {
 	if !ok {
 		return Finding{}, false
 	}
-	f := Finding{Text: "Along which directions: shares of the parts of vectors along a basis, with 95 % intervals"}
+	f := Finding{Text: "Along which directions: shares of the parts of vectors along a basis, with 95 % intervals" + ofWhole(r)}
 	for i := range r.Rows {
 		row := cell{r, i}
 		p := newPart(row.text("part"))
@@ -138,13 +138,25 @@ func (c *collector) directions() (Finding, bool) {
 	return f, true
 }
 
-// newPart is a part of which no number is known.
+// ofWhole says what the shares of an answer are shares of, and whether that is too close to 0.
+func ofWhole(r *queries.Result) string {
+	text := ""
+	for _, w := range r.Wholes("pct") { // one
+		text = fmt.Sprintf("; 100 %% is the %s, %s", queries.Printable(w.Is), w.Number())
+		if doubt := w.Doubt(); doubt != "" {
+			text = "; " + queries.Printable(doubt)
+		}
+	}
+	return text
+}
+
+// newPart returns a part whose numbers are all unknown.
 func newPart(name string) Part {
 	nan := math.NaN()
 	return Part{name, nan, nan, nan, nan, nan, nan, nan}
 }
 
-// largestParts are the parts with the largest sizes that are known.
+// largestParts returns the parts with the largest known sizes.
 func largestParts(parts []Part, size func(Part) float64) []Part {
 	parts = slices.DeleteFunc(parts, func(p Part) bool { return !known(size(p)) })
 	slices.SortStableFunc(parts, func(a, b Part) int {
@@ -159,7 +171,7 @@ func largestParts(parts []Part, size func(Part) float64) []Part {
 	return parts[:min(len(parts), mostParts)]
 }
 
-// String writes the numbers of a part.
+// String returns the numbers of a part.
 func (p Part) String() string {
 	var texts []string
 	if known(p.Mean) {
@@ -177,7 +189,7 @@ func (p Part) String() string {
 	return strings.Join(texts, ", ")
 }
 
-// withError writes a mean and its standard error from two columns.
+// withError returns a mean and its standard error from two columns.
 func withError(row cell, mean, se string) string { return plusMinus(row.number(mean), row.number(se)) }
 
 func plusMinus(mean, se float64) string {

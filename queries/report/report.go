@@ -1,11 +1,12 @@
-// Package report writes one page about a run: what was run, whether it adds up, the headline percentages, every figure with its
-// SQL, and the prompts, which a click on a cell of a heatmap leads to. The page holds its data and plotly.js, works from a file, and asks the network for
-// nothing.
+// Package report writes one page about a run: what was run, whether it adds up, the headline percentages,
+// every figure with its SQL, and the prompts, which a click on a cell of a heatmap leads to. The page
+// contains its data and plotly.js, works from a file, and makes no requests to the network.
 //
-// [Write] makes a page of plain values, an [Input]. [Collect] makes an Input by asking saved queries of a run file.
+// [Write] writes a page from plain values, an [Input]. [Collect] makes an Input by running saved queries on a
+// run file.
 //
-// Texts come from run files and saved queries of strangers and stay text: html/template escapes what is in the page,
-// and the scripts of the page put data into it as text. The same Input gives the same bytes.
+// Texts come from run files and saved queries of strangers, and stay text: html/template escapes what is in
+// the page, and the page's scripts insert data as text. The same Input gives the same bytes.
 package report
 
 import (
@@ -23,7 +24,7 @@ import (
 	"ducklens/queries/figure/plotly"
 )
 
-// Input is all that a report says.
+// Input is everything that a report says.
 type Input struct {
 	Title, Subtitle string
 	Run             []Fact // what was run
@@ -33,10 +34,10 @@ type Input struct {
 	Figures         []Figure
 	Tables          []Table
 	Prompts         []Prompt
-	PromptCount     int64 // of the run; Prompts may be fewer
+	PromptCount     int64 // of the run; Prompts may have fewer
 	Notes           []Note
 	LeftOut         []Note // what was asked for and could not be shown, with the reason
-	Provenance      []Fact // below the page: the file's fingerprint, for example
+	Provenance      []Fact // below the page, for example the file's fingerprint
 }
 
 // Fact is one thing to know about a run.
@@ -45,12 +46,13 @@ type Fact struct{ Name, Value string }
 // Note is a text with a heading.
 type Note struct{ Title, Text string }
 
-// Source says how an answer was got.
+// Source says how an answer was obtained.
 type Source struct {
 	Name        string // of the saved query
 	Description string
 	SQL         string
 	Parameters  []Fact // as they were bound
+	Explore     string // command that shows what explains the answer; or ""
 }
 
 // Closure says whether the contributions add up to the scores.
@@ -60,40 +62,41 @@ type Closure struct {
 	Scores      int64   // how many were compared: prompts x target heads
 	Lacking     int64   // of those, how many lack the contributions of a side and pair of bases
 	Worst       float64 // largest distance, score units
-	Relative    float64 // largest distance / max(1, |score|, |baseline|)
+	Relative    float64 // largest distance / [schema.ClosureScale]
 	Tolerance   float64 // bound for Relative
 	WorstPrompt int64
 	WorstHead   string
 	Source      Source
 }
 
-// Headline is a percentage with what bounds it. Numbers that are not known are NaN.
+// Headline is a percentage and its uncertainty. Unknown numbers are NaN.
 type Headline struct {
 	Title             string
 	Percent           float64
 	Error             float64 // standard error, percentage points
 	Low, High         float64 // interval of the value at Level
 	NullLow, NullHigh float64 // the same for random directions
-	Level             float64 // such as 0.95
+	Level             float64 // for example 0.95
 	Count             int64   // prompts
 	NullCount         int64   // pairs of random directions
-	Denominator       string  // what is 100 %
+	Denominator       string  // what is 100 %, with its value
+	Doubt             string  // says that this is too close to 0, or is empty
 	Source            Source
 }
 
-// Figure is a figure with the query that it answers.
+// Figure is a figure and the query that it answers.
 type Figure struct {
 	Figure *figure.Figure
 	Source Source
-	More   bool // folded away until a reader wants it
-	// Drill gives, for each frame and panel of a heatmap, the prompts that drive its cells; nil, or nil for a panel, where there
-	// are none.
+	More   bool // collapsed until a reader opens it
+	// Drill has, for each frame and panel of a heatmap, the prompts that drive its cells. It is nil, or nil
+	// for a panel, if there are none.
 	Drill [][]*Drill
 }
 
 // Drill lists the prompts that contribute most to each cell of a panel, largest first.
 type Drill struct {
-	Cells map[string][]Driver // by the label of the cell
+	Cells map[string][]Driver // by the cell's label
 }
 
 // Driver is one prompt behind a cell.
@@ -103,14 +106,14 @@ type Driver struct {
 	Share  float64 // percent of the sum over all prompts; NaN where that is zero
 }
 
-// Table is an answer in rows.
+// Table is an answer as rows.
 type Table struct {
 	Title  string
 	Result *queries.Result
 	Source Source
 }
 
-// Prompt is a prompt with what the target head attends to from its query position. Numbers that are not known are NaN.
+// Prompt is a prompt and what the target head attends to from its query position. Unknown numbers are NaN.
 type Prompt struct {
 	ID              int64
 	Tokens          []Token
@@ -125,7 +128,7 @@ type Token struct {
 	Role Role
 }
 
-// Role says which position of a prompt a token stands at.
+// Role says which position of a prompt a token is at.
 type Role uint8
 
 // The roles.
@@ -155,7 +158,7 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 func Write(w io.Writer, in Input) error {
 	data, err := embedded(in)
 	if err != nil {
-		return fmt.Errorf("report: %w", err)
+		return err
 	}
 	content := struct {
 		Input
@@ -171,43 +174,45 @@ func Write(w io.Writer, in Input) error {
 		content.Tables = append(content.Tables, newTableRows(t))
 	}
 	if err := page.Execute(w, content); err != nil {
-		return fmt.Errorf("report: %w", err)
+		return err
 	}
 	return nil
 }
 
-// pageData is what the scripts of the page read. Its JSON has no <, > and &, so that it may stand in a script element.
+// pageData is what the page's scripts read. Its JSON contains no <, > or &, so that it can be put into a
+// script element.
 type pageData struct {
 	Figures []figureData `json:"figures"`
 	Prompts []promptData `json:"prompts"`
 }
 
 type figureData struct {
-	Plot   json.RawMessage            `json:"plot"`
-	Labels []map[string]string        `json:"labels,omitempty"` // for each panel, by "row,column"
-	Drill  [][]map[string][][3]digits `json:"drill,omitempty"`  // for each frame and panel, by "row,column": place in prompts, value, share
+	Plot   json.RawMessage     `json:"plot"`
+	Labels []map[string]string `json:"labels,omitempty"` // for each panel, by "row,column"
+	// For each frame and panel, by "row,column": index of the prompt, value, share.
+	Drill [][]map[string][][3]digits `json:"drill,omitempty"`
 }
 
 type promptData struct {
 	ID       int64     `json:"id"`
 	Tokens   []string  `json:"tokens"`
 	Probs    []float64 `json:"probs"` // to three decimals
-	Roles    []int     `json:"roles"` // a list of Role would be one text, in base64
+	Roles    []int     `json:"roles"` // a slice of Role would become a base64 string
 	Score    digits    `json:"score"`
 	Baseline digits    `json:"baseline"`
 	Diff     digits    `json:"diff"`
 	Prob     digits    `json:"prob"`
 }
 
-// digits is a number as it is written in JSON.
+// digits is a number as JSON writes it.
 type digits string
 
 func (d digits) MarshalJSON() ([]byte, error) { return []byte(d), nil }
 
-// null stands for what is not known.
+// null stands for an unknown number.
 const null = digits("null")
 
-// short writes a number to four digits: there are thousands, and the page shows three.
+// short formats a number with four digits: there are thousands of them, and the page shows three digits.
 func short(x float64) digits {
 	if !known(x) {
 		return null
@@ -215,7 +220,7 @@ func short(x float64) digits {
 	return digits(strconv.FormatFloat(x, 'g', 4, 64))
 }
 
-// embedded makes the page's data.
+// embedded returns the page's data.
 func embedded(in Input) ([]byte, error) {
 	data := pageData{Figures: []figureData{}, Prompts: []promptData{}}
 	places := make(map[int64]int, len(in.Prompts))
@@ -248,7 +253,7 @@ func embedded(in Input) ([]byte, error) {
 	return json.Marshal(data)
 }
 
-// drill ties the drivers of a figure to its cells.
+// drill connects the drivers of a figure with its cells.
 func (d *figureData) drill(f Figure, places map[int64]int) error {
 	if f.Drill == nil {
 		return nil
@@ -292,37 +297,37 @@ func (d *figureData) drill(f Figure, places map[int64]int) error {
 	return nil
 }
 
-// firstSentence is what of a description everybody reads.
+// firstSentence returns the part of a description that everybody reads.
 func firstSentence(s string) string {
 	first, _, _ := strings.Cut(s, ". ")
 	return strings.TrimRight(first, ".") + "."
 }
 
-// breakable writes the name of a column, which may go on in another line after each _.
+// breakable returns the name of a column that may be wrapped after each _.
 func breakable(name string) template.HTML {
 	return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(name), "_", "_<wbr>"))
 }
 
-// known tells whether a number is one.
+// known reports whether x is a finite number.
 func known(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// percent writes a percentage with one decimal, or two where it is small, and a true minus sign.
+// percent formats a percentage with one decimal, or two if it is small, and a true minus sign.
 func percent(x float64) string {
 	decimals := 1
 	if math.Abs(x) < 1 {
 		decimals = 2
 	}
 	unit := math.Pow10(decimals)
-	x = math.Round(x*unit)/unit + 0 // + 0 makes -0 a 0
+	x = math.Round(x*unit)/unit + 0 // + 0 turns -0 into 0
 	return strings.Replace(strconv.FormatFloat(x, 'f', decimals, 64), "-", "−", 1)
 }
 
-// number writes a value to four digits.
+// number formats a value with four digits.
 func number(x float64) string {
 	return strings.Replace(strconv.FormatFloat(x, 'g', 4, 64), "-", "−", 1)
 }
 
-// scientific writes a small distance, such as 2.4e-06, as 2.4×10⁻⁶.
+// scientific formats a small distance, such as 2.4e-06, as 2.4×10⁻⁶.
 func scientific(x float64) string {
 	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(x, 'e', 1, 64), "e")
 	n, err := strconv.Atoi(exponent)

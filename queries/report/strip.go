@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// A stripChart draws a headline's number on a line: the value, its interval, and the band of random directions. Places are of
-// a picture that is stripWidth wide.
+// A stripChart draws a headline's number on a line: the value, its interval, and the band of random
+// directions. Positions are those in a picture that is stripWidth wide.
 type stripChart struct {
 	Zero, Value          float64
-	Low, Width           float64 // of the interval; Width 0 is none
+	Low, Width           float64 // of the interval; Width 0: none
 	NullLow, NullWidth   float64
 	Ticks                []stripTick
 	HasInterval, HasNull bool
@@ -21,14 +21,14 @@ type stripTick struct {
 	Text string
 }
 
-// stripWidth is the width of the picture; stripEdge is left free at its ends.
+// stripWidth is the width of the picture; stripEdge is the margin at its ends.
 const (
 	stripWidth = 320.0
 	stripEdge  = 16.0
 )
 
-// strip arranges the line of a headline. All lines of a report have the same scale where that is readable: from the
-// smaller of 0 and the values to the larger of 100 % and the values.
+// strip arranges the line of a headline. If it is readable, all lines of a report have the same scale: from
+// the smaller of 0 and the values to the larger of 100 % and the values.
 func strip(h Headline) stripChart {
 	low, high := math.Min(0, h.Percent), math.Max(100, h.Percent)
 	for _, x := range []float64{h.Low, h.High, h.NullLow, h.NullHigh} {
@@ -50,7 +50,7 @@ func strip(h Headline) stripChart {
 	for (high-low)/step > 6 {
 		step *= 2
 	}
-	for x := math.Ceil(low/step)*step + 0; x <= high; x += step { // + 0 makes -0 a 0
+	for x := math.Ceil(low/step)*step + 0; x <= high; x += step { // + 0 turns -0 into 0
 		s.Ticks = append(s.Ticks, stripTick{at(x), strings.Replace(strconv.FormatFloat(x, 'f', -1, 64), "-", "−", 1) + " %"})
 	}
 	return s

@@ -7,16 +7,16 @@ import (
 	"ducklens/queries"
 )
 
-// mostRows is how many rows of a table a report shows.
+// mostRows is the maximum number of rows of a table that a report shows.
 const mostRows = 60
 
 // tableRows is a table as the page shows it.
 type tableRows struct {
 	Table
 	Columns []string
-	Right   []bool // numbers stand at the right
+	Right   []bool // columns of numbers are right-aligned
 	Rows    [][]string
-	More    int // rows left out
+	More    int // number of rows left out
 }
 
 func newTableRows(t Table) tableRows {
@@ -39,7 +39,7 @@ func newTableRows(t Table) tableRows {
 	return rows
 }
 
-// field writes a value: five digits of a FLOAT or DOUBLE, all of the others.
+// field formats a value: five digits of a FLOAT or DOUBLE, all of the others.
 func field(v any) string {
 	switch v := v.(type) {
 	case float64:

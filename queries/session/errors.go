@@ -18,18 +18,19 @@ import (
 
 // Sentinels that callers look for with errors.Is.
 var (
-	ErrRefused    = errors.New("refused")               // the gate does not let the statement through
+	ErrRefused    = errors.New("refused")               // the gate refuses the statement
 	ErrTime       = errors.New("time limit reached")    // Options.Time
 	ErrMemory     = errors.New("memory limit reached")  // Options.Memory
 	ErrAnswer     = errors.New("answer is too large")   // Options.Answer
-	ErrAbandoned  = errors.New("session is lost")       // an earlier query did not stop when it was told to
-	ErrIncomplete = errors.New("run is not complete")   // ingest was stopped, or is still at work
+	ErrAbandoned  = errors.New("session is lost")       // an earlier query did not stop when it was cancelled
+	ErrIncomplete = errors.New("run is not complete")   // ingest was stopped or is still running
 	ErrUnknown    = errors.New("not in this file")      // a run, head or basis
-	errEmpty      = errors.New("empty query, want SQL") // nothing to run
+	errEmpty      = errors.New("empty query, want SQL") // a query without SQL
 	errZero       = errors.New("a zero byte in the query")
+	errNotUTF8    = errors.New("the query is not UTF-8")
 )
 
-// RefusedError says what the gate did not let through. errors.Is finds [ErrRefused].
+// RefusedError is the error for a statement that the gate refuses. errors.Is finds [ErrRefused].
 type RefusedError struct {
 	What, Why string
 	Advice    string
@@ -37,13 +38,13 @@ type RefusedError struct {
 
 func (e *RefusedError) Error() string { return fmt.Sprintf("%v: %s; %s", ErrRefused, e.What, e.Why) }
 
-// Unwrap gives [ErrRefused].
+// Unwrap returns [ErrRefused].
 func (e *RefusedError) Unwrap() error { return ErrRefused }
 
 // Hint says what to do instead.
 func (e *RefusedError) Hint() string { return e.Advice }
 
-// LimitError says which limit of [Options] a query ran into.
+// LimitError is the error for a query that exceeds a limit of [Options].
 type LimitError struct {
 	Limit  error // ErrTime, ErrMemory or ErrAnswer
 	Value  string
@@ -52,20 +53,20 @@ type LimitError struct {
 
 func (e *LimitError) Error() string { return fmt.Sprintf("%v: %s", e.Limit, e.Value) }
 
-// Unwrap gives the sentinel.
+// Unwrap returns the sentinel.
 func (e *LimitError) Unwrap() error { return e.Limit }
 
 // Hint says how to stay inside the limit or to raise it.
 func (e *LimitError) Hint() string { return e.Advice }
 
-// SQLError is a fault that DuckDB found in a query.
+// SQLError is an error that DuckDB reports about a query.
 type SQLError struct {
-	Kind       string   // DuckDB's sort of error, such as Binder or Parser
+	Kind       string   // DuckDB's kind of error, such as Binder or Parser
 	Message    string   // without the candidates
 	Candidates []string // names that DuckDB suggests
-	Line       int      // of the text that holds the SQL, from 1; 0 where DuckDB does not tell
-	Column     int      // in characters, from 1; 0 where it is not known
-	Excerpt    string   // the line, and a line with ^ under the fault
+	Line       int      // line of the text that contains the SQL, from 1; 0 if unknown
+	Column     int      // in characters, from 1; 0 if unknown
+	Excerpt    string   // the line, and a line with ^ below the fault
 }
 
 func (e *SQLError) Error() string {
@@ -83,7 +84,7 @@ func (e *SQLError) Error() string {
 	return s
 }
 
-// Hint gives the names that DuckDB suggests.
+// Hint lists the names that DuckDB suggests.
 func (e *SQLError) Hint() string {
 	if len(e.Candidates) == 0 {
 		return ""
@@ -91,7 +92,7 @@ func (e *SQLError) Hint() string {
 	return "there is " + queries.Printable(strings.Join(e.Candidates, ", "))
 }
 
-// noBadConn keeps database/sql from taking an error for a broken connection and trying again on another.
+// noBadConn keeps database/sql from mistaking an error for a broken connection and retrying on another one.
 func noBadConn(err error) error {
 	if errors.Is(err, driver.ErrBadConn) {
 		return fmt.Errorf("prepare: %s", err.Error())
@@ -99,8 +100,8 @@ func noBadConn(err error) error {
 	return err
 }
 
-// explain turns an error of the driver into ours: a fault in the SQL of q with its place, a limit, or what
-// package dbfile makes of it.
+// explain turns an error of the driver into one of ours: an error in the SQL of q with its place, a limit, or
+// an error of package dbfile.
 func (s *Session) explain(err error, q queries.Query) error {
 	var duck *duckdb.Error
 	if err == nil || !errors.As(err, &duck) {
@@ -109,32 +110,35 @@ func (s *Session) explain(err error, q queries.Query) error {
 	wrapped := dbfile.Wrap("query", s.path, err)
 	switch {
 	case strings.Contains(duck.Msg, "PRAGMA function does not have"):
-		return &RefusedError{What: "PRAGMA", Why: "it may change the session", Advice: "use DESCRIBE, SHOW or a duckdb_...() table function"}
+		return &RefusedError{What: "PRAGMA", Why: "it may change the session",
+			Advice: "use DESCRIBE, SHOW or a duckdb_...() table function"}
 	case errors.Is(wrapped, dbfile.ErrMemory):
 		return &LimitError{Limit: ErrMemory, Value: fmt.Sprintf("%d MB", s.options.Memory>>20),
 			Advice: "ask for less at once, or raise the limit with --memory"}
 	case errors.Is(wrapped, dbfile.ErrPermission):
-		return &RefusedError{What: "reading or writing anything but " + s.path, Why: "a query sees this file alone"}
+		return &RefusedError{What: "reading or writing anything but " + s.path,
+			Why: "a query sees this file alone"}
 	case !errors.Is(wrapped, dbfile.ErrSQL):
 		return wrapped
 	}
 	return readSQLError(duck.Msg, q)
 }
 
-// place finds where DuckDB says the fault is: "LINE 2: <part of the line>", and below it a caret.
+// place matches the place in DuckDB's message: "LINE 2: <part of the line>", with a caret below.
 var place = regexp.MustCompile(`(?s)^(.*)\nLINE (\d+): ([^\n]*)\n( *)\^`)
 
-// candidate finds the names that DuckDB suggests, which it quotes.
+// candidate matches the quoted names that DuckDB suggests.
 var candidate = regexp.MustCompile(`"([^"]*)"`)
 
-// What people write for a mean, in a row of several means; and for a list, in bootstrap_ci.
+// These match common mistakes: score for mean_score in a view of means, and a column instead of a list in
+// bootstrap_ci.
 var (
 	unmeant   = regexp.MustCompile(`[Cc]olumn (?:named )?"(score|baseline|diff)"`)
 	meanViews = regexp.MustCompile(`(?i)\b(?:component_mean|contribution_mean|pair_mean|heatmap)\b`)
 	unlisted  = regexp.MustCompile(`-> DOUBLE\[\]\).* from source column (\w+)$`)
 )
 
-// readSQLError takes DuckDB's message apart.
+// readSQLError parses DuckDB's message.
 func readSQLError(report string, q queries.Query) *SQLError {
 	e := &SQLError{}
 	if found := place.FindStringSubmatch(report); found != nil {
@@ -167,14 +171,18 @@ func readSQLError(report string, q queries.Query) *SQLError {
 	if found := unmeant.FindStringSubmatch(e.Message); found != nil && meanViews.MatchString(q.SQL) {
 		e.Candidates = append([]string{"mean_" + found[1]}, e.Candidates...)
 	}
-	if found := unlisted.FindStringSubmatch(e.Message); found != nil && strings.Contains(strings.ToLower(q.SQL), "bootstrap_ci") {
+	if strings.Contains(e.Message, "LIMIT/OFFSET cannot be negative") {
+		e.Message = "a number of rows (LIMIT or OFFSET) is negative, want 0 or more"
+	}
+	if found := unlisted.FindStringSubmatch(e.Message); found != nil &&
+		strings.Contains(strings.ToLower(q.SQL), "bootstrap_ci") {
 		e.Message = fmt.Sprintf("bootstrap_ci takes a list, such as list(%s)", found[1])
 	}
 	return e
 }
 
-// locate sets column and excerpt from the part of the line that DuckDB shows, cut with dots where it is
-// long, and the place of the caret in that part.
+// locate sets column and excerpt. part is the part of the line in DuckDB's message, with dots where a long
+// line is cut, and caret is the offset of the caret in it.
 func (e *SQLError) locate(line, part string, caret int) {
 	core := strings.TrimSuffix(part, "...")
 	if trimmed := strings.TrimPrefix(core, "..."); trimmed != core && !strings.HasPrefix(line, core) {
@@ -200,8 +208,8 @@ func (e *SQLError) locate(line, part string, caret int) {
 	e.Excerpt = excerpt(line, at)
 }
 
-// runewidth is how far DuckDB moves its caret for a character: not at all for a tab, two places for an
-// East Asian one.
+// runewidth returns how far DuckDB moves its caret for a character: not at all for a tab, two columns for an
+// East Asian character.
 func runewidth(r rune) int {
 	if r < ' ' {
 		return 0
@@ -220,7 +228,7 @@ func cutAny(s string, marks ...string) (before, after string, found bool) {
 	return s[:at], s[at:], found
 }
 
-// excerpt shows a line with a caret under the byte at; of a long line, the part around it.
+// excerpt returns a line with a caret below byte at, or the part around it if the line is long.
 func excerpt(line string, at int) string {
 	const before, width = 50, 100
 	left, right := []rune(line[:at]), []rune(line[at:])

@@ -27,11 +27,11 @@ import (
 )
 
 const (
-	childVariable = "DUCKLENS_TEST_ESCAPES" // names the file that tells the child what to try
+	childVariable = "DUCKLENS_TEST_ESCAPES" // the path of the file with the child's task
 	theSecret     = "opensesame"
 )
 
-// TestMain lets the test binary be its own child.
+// TestMain lets the test binary run as its own child.
 func TestMain(m *testing.M) {
 	if file := os.Getenv(childVariable); file != "" {
 		if err := tryEscapes(file); err != nil {
@@ -43,27 +43,27 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// An attempt is a statement that the child tries, and what came of it.
+// attempt is a statement that the child tries, with its result.
 type attempt struct {
 	SQL      string
 	Answered bool
 	Refused  bool // the error is session.ErrRefused
 	Syntax   bool // the error is a session.SQLError
 	Error    string
-	Secret   bool   // the answer, the error or its hint has the secret in it
-	Changed  string // what is not as it was before
-	Broken   string // why the session answers no more
+	Secret   bool   // the answer, the error or its hint contains the secret
+	Changed  string // what has changed
+	Broken   string // why the session no longer works
 }
 
-// task is what the child is told and what it reports.
+// task is the task and the report of the child.
 type task struct {
 	DB       string
 	Attempts []attempt
 	Faults   []string // of saved queries
 }
 
-// TestEscapes tries every way out of a file that is known here, in a process of its own that has a folder, a home and a
-// folder for temporary files that must stay as they are, and looks at what it did rather than at what it said.
+// TestEscapes tries every known way out of a file, in a process with a folder, a home and a folder for
+// temporary files that must not change. It checks the effects, not only the error messages.
 func TestEscapes(t *testing.T) {
 	t.Parallel()
 	list := escapes()
@@ -82,7 +82,7 @@ func TestEscapes(t *testing.T) {
 		if i < len(list) {
 			want = list[i].want
 		} else if a.SQL != "good" {
-			want = session.ErrRefused // a saved query
+			want = session.ErrRefused // for a saved query
 		}
 		fault := ""
 		switch {
@@ -125,11 +125,12 @@ func TestEscapes(t *testing.T) {
 	t.Logf("%d statements of a user, %d of a planted file, %d saved queries", len(escapes()), len(asked), len(report.Attempts)-len(list)+broken)
 }
 
-// An escapeRun is a folder that must not change, with a home, a folder for temporary files, a secret and a database in it.
+// escapeRun is a folder that must not change. It contains a home, a folder for temporary files, a secret and
+// a database.
 type escapeRun struct {
 	dir, db string
 	url     string
-	calls   atomic.Int32 // at url
+	calls   atomic.Int32 // requests to url
 	task    task
 	fill    func(string) string
 }
@@ -176,7 +177,7 @@ func newEscapeRun(t *testing.T) *escapeRun {
 	return r
 }
 
-// plant makes the database.
+// plant creates the database.
 func (r *escapeRun) plant(t *testing.T) {
 	t.Helper()
 	db := schematest.NewDB(t, verify.Altered)
@@ -198,13 +199,13 @@ func (r *escapeRun) plant(t *testing.T) {
 	for i, s := range statements {
 		statements[i] = r.fill(s)
 	}
-	if err := os.WriteFile(r.db, data, 0o600); err != nil { // a writable file: nothing but the session protects it
+	if err := os.WriteFile(r.db, data, 0o600); err != nil { // the file is writable, so that only the session protects it
 		t.Fatal(err)
 	}
 	schematest.Plant(t, r.db, statements...)
 }
 
-// try lets a child make the attempts, and fails if anything about the folder has changed or the child printed something.
+// try runs the attempts in a child, and fails if the folder has changed or the child has printed something.
 func (r *escapeRun) try(t *testing.T) task {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "task.json")
@@ -215,13 +216,13 @@ func (r *escapeRun) try(t *testing.T) task {
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	calls := r.calls.Load() // planting made some
+	calls := r.calls.Load() // planting made some requests
 	before := snapshot(t, r.dir)
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Dir = filepath.Join(r.dir, "work")
 	cmd.Env = []string{childVariable + "=" + file, "HOME=" + filepath.Join(r.dir, "home"), "TMPDIR=" + filepath.Join(r.dir, "tmp"),
 		"PATH=" + os.Getenv("PATH"), "HTTP_PROXY=" + r.url, "http_proxy=" + r.url,
-		"GOCOVERDIR=" + t.TempDir()} // else a child that measures its coverage warns
+		"GOCOVERDIR=" + t.TempDir()} // otherwise a child that measures coverage prints a warning
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader("SELECT 'from standard input'"), &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -246,7 +247,7 @@ func (r *escapeRun) try(t *testing.T) task {
 	return report
 }
 
-// snapshot describes every file and folder below dir: name, mode, and a hash of what is in it.
+// snapshot describes every file and folder below dir: name, mode, and a hash of the content.
 func snapshot(t *testing.T, dir string) []string {
 	t.Helper()
 	var list []string
@@ -275,7 +276,8 @@ func snapshot(t *testing.T, dir string) []string {
 	return list
 }
 
-// tryEscapes is the child: it makes the attempts of the file, then those of the database's saved queries, and writes the file anew.
+// tryEscapes is the child. It makes the attempts in the file and those of the database's saved queries, and
+// writes the results to the file.
 func tryEscapes(file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -344,13 +346,13 @@ func tryEscapes(file string) error {
 	return os.WriteFile(file, text, 0o600)
 }
 
-// settings describes what every attempt must leave as it is.
+// settings describes what no attempt may change.
 func settings(ctx context.Context, s *session.Session) ([]string, error) {
 	return rows(ctx, s, `SELECT name, value FROM system.main.duckdb_settings()
 		UNION ALL SELECT database_name, path || readonly FROM system.main.duckdb_databases()`)
 }
 
-// rows gives the rows of an answer as text.
+// rows returns the rows of a result as text.
 func rows(ctx context.Context, s *session.Session, sql string) (list []string, err error) {
 	result, err := ask(ctx, s, sql, nil)
 	if err != nil {
@@ -362,8 +364,9 @@ func rows(ctx context.Context, s *session.Session, sql string) (list []string, e
 	return list, nil
 }
 
-// state describes what all attempts together must leave as it is: settings, databases, objects and open files. Built-in names are
-// qualified: the file may have macros of the same name. An extension would bring functions.
+// state describes what all attempts together may not change: settings, databases, objects and open files.
+// Built-in names are qualified, because the file may have macros of the same name. Functions are included
+// because an extension would add some.
 func state(ctx context.Context, s *session.Session) (list []string, err error) {
 	list, err = rows(ctx, s, `
 		SELECT 'setting', name, value FROM system.main.duckdb_settings()
@@ -382,7 +385,7 @@ func state(ctx context.Context, s *session.Session) (list []string, err error) {
 	for _, f := range files {
 		target, err := os.Readlink("/proc/self/fd/" + f.Name())
 		if err == nil && filepath.IsAbs(target) && !strings.HasPrefix(target, "/proc/") && !strings.HasPrefix(target, "/sys/") {
-			list = append(list, "open: "+strings.TrimSuffix(target, " (deleted)")) // what the parent left open
+			list = append(list, "open: "+strings.TrimSuffix(target, " (deleted)")) // opened by the parent
 		}
 	}
 	slices.Sort(list)

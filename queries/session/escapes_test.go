@@ -2,22 +2,22 @@ package session_test
 
 import "ducklens/queries/session"
 
-// An escape is a statement that tries to leave the file, to change something, or to make the process do something else
-// than answer. In it, @SECRET is a file with a secret in it, @OUT one that does not exist, @DIR their folder, @DB the
+// escape is a statement that tries to leave the file, to change something, or to have another effect on the
+// process. In it, @SECRET is a file with a secret, @OUT one that does not exist, @DIR their folder, @DB the
 // database file, and @URL a server that listens.
 type escape struct {
 	sql string
-	// want is the error that it must give: a sentinel, a pointer to an error type, or nil for any. Where it is
-	// harmless, there may be an answer: it only must not have an effect.
+	// want is the expected error: a sentinel, a pointer to an error type, or nil for any error. A harmless
+	// statement may be answered, but must have no effect.
 	want any
 }
 
 // harmless marks a statement that may be answered.
 const harmless = "harmless"
 
-// escapes lists the ways out that were thought of. TestEscapes tries them all in one process and looks for effects.
+// escapes lists the known ways out. TestEscapes tries all of them in one process and looks for effects.
 func escapes() []escape {
-	refused, syntax := session.ErrRefused, new(*session.SQLError) // the latter is what DuckDB itself does not know
+	refused, syntax := session.ErrRefused, new(*session.SQLError) // syntax: DuckDB itself does not know the statement
 	return []escape{
 		// Reading files.
 		{"SELECT * FROM read_csv('@SECRET')", refused},
@@ -103,7 +103,7 @@ func escapes() []escape {
 		{"ATTACH '@URL/x.duckdb' AS x", refused},
 		{"ATTACH '@DIR/x.sqlite' AS x (TYPE sqlite)", refused},
 		{"DETACH data", refused},
-		// Changing the file, the session, or what is in memory.
+		// Changing the file, the session, or memory.
 		{"CREATE TABLE x AS SELECT 1", refused},
 		{"CREATE TEMP TABLE x AS SELECT 1", refused},
 		{"CREATE TABLE memory.main.x AS FROM range(10)", refused},
@@ -169,7 +169,7 @@ func escapes() []escape {
 		{"SELECT txid_current(), pg_sleep(60)", nil},
 		{"SELECT write_log('x', level := 'ERROR', scope := 'database')", harmless},
 		{"SELECT error('\x1b[2J')", syntax},
-		// Functions that act on the process, plainly and hidden.
+		// Functions with effects on the process, openly and hidden.
 		{"CALL enable_logging()", refused},
 		{"CALL pragma_version()", refused},
 		{"SELECT * FROM enable_logging(storage = 'file', storage_path = '@OUT')", refused},
@@ -244,7 +244,7 @@ func escapes() []escape {
 		{"PREPARE p AS COPY run TO '@OUT'", refused},
 		{"EXECUTE p", nil},
 		{"DEALLOCATE p", nil},
-		// SQL out of text, whatever it says now or later.
+		// Text that is run as SQL, whatever it contains.
 		{"FROM query('SELECT 1')", refused},
 		{"FROM query(CASE WHEN txid_current() % 3 <> 1 THEN 'SELECT 1 AS x' ELSE 'SELECT count(*) AS x FROM enable_logging(storage=''stdout'')' END)", refused},
 		{"FROM query((SELECT max(sql) FROM saved_query))", refused},
@@ -286,7 +286,8 @@ func escapes() []escape {
 		{"SELECT * REPLACE ((SELECT count(*) FROM enable_logging()) AS run_id) FROM run", refused},
 		{"SELECT * EXCLUDE (run_id) FROM enable_logging()", refused},
 		{"FROM (VALUES (1)) AS t(x) JOIN enable_logging() ON true", refused},
-		// Functions of another database, such as the file's macros, and functions of values among arguments of tables.
+		// Functions of another database, such as the file's macros, and scalar functions in the arguments of
+		// table functions.
 		{"SELECT other.main.upper('x')", refused},
 		{"SELECT file.upper('x')", refused},
 		{"SELECT temp.main.upper('x')", refused},
@@ -347,7 +348,7 @@ func escapes() []escape {
 		{"/* SELECT */ COPY run TO '@OUT'", refused},
 		{"--SELECT\nCOPY run TO '@OUT'", refused},
 		{"(COPY run TO '@OUT')", nil},
-		{"PIVOT run ON status USING count(*)", refused}, // DuckDB makes three statements of it
+		{"PIVOT run ON status USING count(*)", refused}, // DuckDB turns it into three statements
 		{".shell touch @OUT", nil},
 		{".read @SECRET", nil},
 		{"!touch @OUT", nil},
@@ -357,7 +358,8 @@ func escapes() []escape {
 	}
 }
 
-// planted lists what a stranger may have put in a file, and what then is asked of it. A name that ducklens itself uses comes last.
+// planted lists objects that an attacker may have put in a file, and queries about them. A name that ducklens
+// uses comes last.
 func planted() (make []string, ask []escape) {
 	refused := session.ErrRefused
 	make = []string{
@@ -416,7 +418,7 @@ func planted() (make []string, ask []escape) {
 	return make, ask
 }
 
-// plantedQueries are saved queries of a stranger, by name, and whether they are a query at all.
+// plantedQueries are saved queries of an attacker, by name, and whether they are valid.
 func plantedQueries() map[string]struct {
 	text string
 	ok   bool

@@ -15,7 +15,7 @@ import (
 	"ducklens/schema/schematest"
 )
 
-// emptyFile makes a run file without runs.
+// emptyFile creates a run file without runs.
 func emptyFile(ctx context.Context) (path string, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "ducklens-example-")
 	if err != nil {
@@ -64,9 +64,9 @@ func ExampleSession_Run() {
 	fmt.Println(err)
 	// Output:
 	// column_name  comment
-	// ─────────────────────────────────────────────────────────────────────────────────
+	// ───────────────────────────────────────────────────────────────────────
 	// run_id       The run.
-	// ordinal      Place in the order in which they were asked for or chosen, from 0.
+	// ordinal      Place in the order of the request or the choice, from 0.
 	// SQL line 2, column 3: Referenced column "nmae" not found in FROM clause
 	//     nmae FROM model
 	//     ^

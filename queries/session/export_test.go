@@ -1,6 +1,6 @@
 package session
 
-// What the gate knows of DuckDB's functions and views, for the tests that compare it with DuckDB.
+// The gate's lists of DuckDB's functions and views, for tests that compare them with DuckDB.
 var (
 	TableFunctions   = tableFunctions
 	ActingFunctions  = actingFunctions

@@ -58,7 +58,7 @@ func TestGateAdmits(t *testing.T) {
 	}
 }
 
-// TestHostileFile opens a file whose views, macros and saved queries were planted.
+// TestHostileFile opens a file with views, macros and saved queries of an attacker.
 func TestHostileFile(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t, verify.Altered)
@@ -112,7 +112,8 @@ func TestHostileFile(t *testing.T) {
 	}
 }
 
-// TestShadows asks a file whose macros and views have taken the names of DuckDB's functions and of this program's: none of them is run.
+// TestShadows queries a file whose macros and views have the names of DuckDB's functions and of this
+// program's. None of them may run.
 func TestShadows(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t, verify.Altered)
@@ -151,8 +152,8 @@ func TestShadows(t *testing.T) {
 	}
 }
 
-// TestOtherTables refuses files in which a table is not as this program makes it, each by its name: reading it could run what the
-// file says.
+// TestOtherTables checks that files with a changed table are refused, with its name, because reading it could
+// run code of the file.
 func TestOtherTables(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -187,7 +188,7 @@ func TestOtherTables(t *testing.T) {
 	}
 }
 
-// alteredFile makes a file without runs and changes it. Nobody checks it.
+// alteredFile creates a file without runs and changes it. The file is not verified.
 func alteredFile(t *testing.T, statements ...string) string {
 	t.Helper()
 	db, err := dbfile.Create(t.Context(), filepath.Join(t.TempDir(), "altered.duckdb"), dbfile.Options{})
@@ -201,7 +202,7 @@ func alteredFile(t *testing.T, statements ...string) string {
 	return db.Path()
 }
 
-// TestFurtherTables asks tables that a user has put into a file.
+// TestFurtherTables queries tables that a user has added to a file.
 func TestFurtherTables(t *testing.T) {
 	t.Parallel()
 	s := openFile(t, alteredFile(t,
@@ -240,8 +241,8 @@ func TestFurtherTables(t *testing.T) {
 	}
 }
 
-// TestAggregateStates asks a file that has states of aggregates. The first of its tables made DuckDB read memory
-// at an address that the file says.
+// TestAggregateStates queries a file with states of aggregates. The first of its tables made DuckDB read
+// memory at an address from the file.
 func TestAggregateStates(t *testing.T) {
 	t.Parallel()
 	const state = "first('a text of more than twelve bytes ' || x) EXPORT_STATE"
@@ -254,10 +255,10 @@ func TestAggregateStates(t *testing.T) {
 	), session.Options{})
 	const why = "the state of an aggregate holds addresses of memory"
 	for sql, what := range map[string]string{
-		"SELECT st FROM plain":                                    `plain; its column "st" is AGGREGATE_STATE`,
-		"SELECT one FROM nested":                                  `nested; its column "st" is STRUCT(a AGGREGATE_STATE`,
-		"FROM mapped":                                             `mapped; its column "st" is MAP(INTEGER, AGGREGATE_STATE`,
-		"FROM united":                                             `united; its column "st" is UNION(a AGGREGATE_STATE`,
+		"SELECT st FROM plain":                                    `plain; its column "st" has the type AGGREGATE_STATE`,
+		"SELECT one FROM nested":                                  `nested; its column "st" has the type STRUCT(a AGGREGATE_STATE`,
+		"FROM mapped":                                             `mapped; its column "st" has the type MAP(INTEGER, AGGREGATE_STATE`,
+		"FROM united":                                             `united; its column "st" has the type UNION(a AGGREGATE_STATE`,
 		"SELECT finalize(st) FROM plain":                          "function finalize; " + why,
 		"SELECT (st).FINALIZE() FROM plain":                       "function finalize; " + why,
 		"SELECT system.main.combine(st, st) FROM plain":           "function combine; " + why,
@@ -277,8 +278,8 @@ func TestAggregateStates(t *testing.T) {
 	}
 }
 
-// TestTableFunctions keeps the gate's lists honest: each function and view of DuckDB is in one, and those that must not be let
-// through are not.
+// TestTableFunctions checks that each function and view of DuckDB is in one of the gate's lists, and that
+// dangerous ones are refused.
 func TestTableFunctions(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})
@@ -335,7 +336,7 @@ func TestTableFunctions(t *testing.T) {
 	}
 }
 
-// keys gives the names of several lists.
+// keys returns the names in several lists.
 func keys(lists ...map[string]bool) map[string]bool {
 	all := map[string]bool{}
 	for _, list := range lists {

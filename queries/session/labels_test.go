@@ -11,7 +11,8 @@ import (
 	"ducklens/schema/schematest"
 )
 
-// Labels join the examples by number or by text, of one run or of all, and stand beside the columns of the prompts.
+// TestLabel joins labels to the examples by number or by text, of one run or of all. They appear beside the
+// columns of the prompts.
 func TestLabel(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})
@@ -47,7 +48,7 @@ func TestLabel(t *testing.T) {
 	}
 }
 
-// A label takes the place of a column of the prompt file that has its name, and cannot say two things.
+// TestLabelsOverColumns checks that a label replaces a column of the same name, and cannot have two values.
 func TestLabelsOverColumns(t *testing.T) {
 	t.Parallel()
 	path := sampleWith(t, 1)
@@ -86,7 +87,8 @@ func TestLabelsOverColumns(t *testing.T) {
 	}
 }
 
-// A label that has a number and a text is of the example that has both; another text under the number is an error.
+// TestLabelsByNumberAndText checks that a label with a number and a text belongs to the example with both,
+// and that another text with this number is an error.
 func TestLabelsByNumberAndText(t *testing.T) {
 	t.Parallel()
 	fields := schema.Fields{{Name: "kind", Value: `"a"`}}
@@ -107,7 +109,7 @@ func TestLabelsByNumberAndText(t *testing.T) {
 	}
 }
 
-// Labels do not meet a table of the user's, whatever its name.
+// TestLabelsBesideUserTables checks that labels do not collide with tables of the user.
 func TestLabelsBesideUserTables(t *testing.T) {
 	t.Parallel()
 	path := sampleWith(t, 1)

@@ -14,7 +14,7 @@ import (
 	"ducklens/schema/schematest"
 )
 
-// sampleHead gives what run 2 of the sample file holds about its first head, 2.1, example by example.
+// sampleHead returns the results for the first head, 2.1, in run 2 of the sample file, by example.
 func sampleHead() []schema.HeadResult {
 	var list []schema.HeadResult
 	for _, r := range schematest.Random(small(), 2, 3) {
@@ -23,7 +23,7 @@ func sampleHead() []schema.HeadResult {
 	return list
 }
 
-// fileOf makes a file of one run and opens it.
+// fileOf creates a file of one run and opens it.
 func fileOf(t *testing.T, run schema.Run, results []schema.Result) *session.Session {
 	t.Helper()
 	db := schematest.NewDB(t)
@@ -92,7 +92,7 @@ func TestSubstitutionHistograms(t *testing.T) {
 		})
 	}
 	for set, want := range map[string]string{
-		"mover=1.0":     "none of the heads whose outputs were put in: 1.1, 0.0",
+		"mover=1.0":     "is not a mover of the run, which has 1.1, 0.0",
 		"subtract=true": "notebook convention only",
 	} {
 		name, value, _ := strings.Cut(set, "=")
@@ -103,7 +103,8 @@ func TestSubstitutionHistograms(t *testing.T) {
 	}
 }
 
-// querySeries maps the query-side vectors to their names in a figure of IOI prompts; the output of another mover is not shown.
+// querySeries maps the query-side vectors to their names in a figure of IOI prompts. The outputs of other
+// movers are not shown.
 func querySeries(mover string) map[string]string {
 	return map[string]string{
 		"W_U[key]": "W_U[IO]", "W_U[baseline]": "W_U[S]", "W_U[random name]": "W_U[random name]", "W_U[random]": "W_U[random]",
@@ -119,7 +120,8 @@ func keySeries(embedding, other string) map[string]string {
 	return series
 }
 
-// TestNotebookProbabilities shows the quirk: a difference of scores in the softmax, in runs of the notebook convention alone.
+// TestNotebookProbabilities checks that only runs of the notebook convention have the softmax of a difference
+// of scores.
 func TestNotebookProbabilities(t *testing.T) {
 	t.Parallel()
 	run := small()
@@ -141,7 +143,7 @@ func TestNotebookProbabilities(t *testing.T) {
 	}
 }
 
-// TestNamesWithoutIOI shows that prompts which are no IOI prompts keep the words key and baseline.
+// TestNamesWithoutIOI checks that figures of other prompts use the words key and baseline.
 func TestNamesWithoutIOI(t *testing.T) {
 	t.Parallel()
 	run := small()
@@ -173,7 +175,7 @@ func TestNamesWithoutIOI(t *testing.T) {
 	}
 }
 
-// TestReplacedQuery compares every cell of the four panels with the contributions that went in.
+// TestReplacedQuery compares all cells of the four panels with the stored contributions.
 func TestReplacedQuery(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})
@@ -207,7 +209,7 @@ func TestReplacedQuery(t *testing.T) {
 	if row != len(result.result.Rows) {
 		t.Errorf("%d rows, want %d", len(result.result.Rows), row)
 	}
-	if _, err := s.Run(t.Context(), q, map[string]string{"query_basis": "unembed"}); err == nil || !strings.Contains(err.Error(), "splits query vectors and does not replace them") {
+	if _, err := s.Run(t.Context(), q, map[string]string{"query_basis": "unembed"}); err == nil || !strings.Contains(err.Error(), "splits query vectors, want a basis that replaces them") {
 		t.Errorf("a basis that replaces nothing: error %v", err)
 	}
 }
@@ -312,7 +314,7 @@ func TestPairs(t *testing.T) {
 	}
 }
 
-// TestProjectionQueries compares fractions, lengths and cosines with the rows that went in, in both conventions.
+// TestProjectionQueries compares fractions, lengths and cosines with the stored rows, in both conventions.
 func TestProjectionQueries(t *testing.T) {
 	t.Parallel()
 	for _, convention := range []schema.Convention{schema.Exact, schema.Notebook} {
@@ -357,7 +359,7 @@ func TestProjectionQueries(t *testing.T) {
 			parNorm := func(p schema.Projection) float64 { return float64(p.ParNorm) }
 			perpNorm := func(p schema.Projection) float64 { return float64(p.PerpNorm) }
 			unembed := ran(t, s, embedded(t, "unembed_fraction"), nil)
-			if len(unembed.result.Rows) != 4 { // 2 movers, 2 subspaces, no random one
+			if len(unembed.result.Rows) != 4 { // 2 movers, 2 subspaces, no random basis
 				t.Errorf("%d fractions, want 4: %v", len(unembed.result.Rows), unembed.result.Rows)
 			}
 			for i := range unembed.result.Rows {
@@ -493,7 +495,7 @@ func TestBootstrap(t *testing.T) {
 		if again := ran(t, s, q, set); fmt.Sprint(again.result.Rows) != fmt.Sprint(result.result.Rows) {
 			t.Errorf("%v: %v, then %v", set, result.result.Rows, again.result.Rows)
 		}
-		// The middle is as wide as the normal approximation, roughly; a ratio has heavy tails.
+		// The interval at 80 % is roughly as wide as the normal approximation; a ratio has heavy tails.
 		if width, normal := result.number(0, "high")-result.number(0, "low"), 2*1.2816*result.number(0, "se"); c.level == 0.8 && (width < 0.7*normal || width > 1.4*normal) {
 			t.Errorf("%v: interval of %v, normal approximation %v", set, width, normal)
 		}
@@ -509,7 +511,7 @@ func TestBootstrap(t *testing.T) {
 	}
 }
 
-// TestRandomBases shows that no shipped query takes a random direction for a basis.
+// TestRandomBases checks that no shipped query uses a random direction as a basis.
 func TestRandomBases(t *testing.T) {
 	t.Parallel()
 	full := small()
@@ -554,7 +556,7 @@ func TestRandomBases(t *testing.T) {
 	}
 }
 
-// withoutRandom leaves out the rows of bases that are not kept, and numbers the others anew.
+// withoutRandom leaves out the rows of bases that are not kept, and renumbers the others.
 func withoutRandom(results []schema.Result, kept map[int]int) []schema.Result {
 	var list []schema.Result
 	for _, r := range results {

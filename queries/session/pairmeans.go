@@ -11,12 +11,13 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// Runs of many components store no means of pairs, which would be larger than all else. A saved query of one head and pair of bases
-// then has them multiplied out of the factors, into a table of the database in memory that stands beside the stored ones.
+// madeMeans is the name of a table in the in-memory database beside the stored means of pairs. Runs of many
+// components store no means of pairs, which would be larger than everything else. For them, a saved query
+// about one head and pair of bases computes the means from the factors into this table.
 const madeMeans = "pair_mean_made"
 
-// wantedMeansSQL finds what a saved query wants the means of, where the run has none: as the shipped queries do, the basis of the
-// query side is that of both unembeddings if it is not given.
+// wantedMeansSQL finds the pair of bases whose means a saved query needs, if the run has no stored ones. Like
+// in the shipped queries, the default basis of the query side is that of both unembeddings.
 const wantedMeansSQL = `SELECT h.run_id, h.head_id, qb.basis_id AS query_basis_id, kb.basis_id AS key_basis_id
 	FROM run AS r
 	JOIN head AS h ON h.run_id = r.run_id
@@ -27,7 +28,7 @@ const wantedMeansSQL = `SELECT h.run_id, h.head_id, qb.basis_id AS query_basis_i
 	AND CASE WHEN $query_basis IS NULL THEN qb.name IN ('unembed', 'unembed+baseline') ELSE qb.name = $query_basis END
 	ORDER BY qb.name = 'unembed', qb.basis_id LIMIT 1`
 
-// makeMeans makes the means of pairs that a saved query asks for and the run does not have.
+// makeMeans computes the means of pairs that a saved query needs and the run does not store.
 func (s *Session) makeMeans(ctx context.Context, t *tree, values map[string]any) error {
 	if !slices.Contains(t.names, "pair_mean_wide") && !slices.Contains(t.names, "pair_mean") {
 		return nil
@@ -36,7 +37,7 @@ func (s *Session) makeMeans(ctx context.Context, t *tree, values map[string]any)
 	for _, name := range []string{"run", "head", "query_basis", "key_basis"} {
 		value, ok := values[name]
 		if !ok {
-			return nil // which pairs are meant is not known; all would take too long
+			return nil // the pairs are unknown, and computing all of them would take too long
 		}
 		params[name] = value
 	}
@@ -58,8 +59,10 @@ func (s *Session) makeMeans(ctx context.Context, t *tree, values map[string]any)
 	rows := meansOf(where)
 	statements := []string{"INSERT INTO " + madeMeans + " " + rows}
 	if len(s.madeMeans) == 0 {
-		statements = []string{"CREATE TABLE " + madeMeans + " AS " + rows, "CREATE OR REPLACE VIEW pair_mean_wide AS SELECT " + strings.Join(meanColumns(), ", ") +
-			" FROM " + s.db.Source("pair_mean_wide") + " UNION ALL SELECT " + strings.Join(meanColumns(), ", ") + " FROM " + madeMeans}
+		statements = []string{"CREATE TABLE " + madeMeans + " AS " + rows,
+			"CREATE OR REPLACE VIEW pair_mean_wide AS SELECT " + strings.Join(meanColumns(), ", ") +
+				" FROM " + s.db.Source("pair_mean_wide") + " UNION ALL SELECT " +
+				strings.Join(meanColumns(), ", ") + " FROM " + madeMeans}
 	}
 	for _, statement := range statements {
 		if _, err := s.conn.ExecContext(ctx, statement); err != nil {
@@ -72,7 +75,8 @@ func (s *Session) makeMeans(ctx context.Context, t *tree, values map[string]any)
 
 // meanColumns lists the columns of pair_mean_wide.
 func meanColumns() []string {
-	columns := []string{"run_id", "head_id", "query_component_id", "key_component_id", "query_basis_id", "key_basis_id", "n", "n_baseline"}
+	columns := []string{"run_id", "head_id", "query_component_id", "key_component_id", "query_basis_id",
+		"key_basis_id", "n", "n_baseline"}
 	for _, prefix := range []string{"mean_score_", "se_score_", "mean_diff_", "se_diff_"} {
 		for _, q := range schema.Quadrants() {
 			columns = append(columns, prefix+q.String())
@@ -81,17 +85,20 @@ func meanColumns() []string {
 	return columns
 }
 
-// meansOf makes the statement that averages pairs.
+// meansOf returns the statement that averages pairs.
 func meansOf(where string) string {
 	keys := meanColumns()[:6]
 	list := slices.Clone(keys)
-	list = append(list, "count(p.score_par_par)::INTEGER AS n", "count(p.baseline_par_par)::INTEGER AS n_baseline")
+	list = append(list, "count(p.score_par_par)::INTEGER AS n",
+		"count(p.baseline_par_par)::INTEGER AS n_baseline")
 	for _, of := range []string{"score_", "diff_"} {
-		for _, form := range []string{"avg(p.%[1]s)::FLOAT AS mean_%[1]s", "(stddev_samp(p.%[1]s) / sqrt(count(p.%[1]s)))::FLOAT AS se_%[1]s"} {
+		for _, form := range []string{"avg(p.%[1]s)::FLOAT AS mean_%[1]s",
+			"(stddev_samp(p.%[1]s) / sqrt(count(p.%[1]s)))::FLOAT AS se_%[1]s"} {
 			for _, q := range schema.Quadrants() {
 				list = append(list, fmt.Sprintf(form, of+q.String()))
 			}
 		}
 	}
-	return "SELECT " + strings.Join(list, ", ") + " FROM pair_wide AS p WHERE " + where + " GROUP BY " + strings.Join(keys, ", ")
+	return "SELECT " + strings.Join(list, ", ") + " FROM pair_wide AS p WHERE " + where + " GROUP BY " +
+		strings.Join(keys, ", ")
 }

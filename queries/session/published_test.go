@@ -16,12 +16,13 @@ import (
 	"ducklens/schema/verify"
 )
 
-// published is what the columns of testdata/published/heatmaps.csv before the component say.
+// published holds the columns of testdata/published/heatmaps.csv before the component.
 type published struct {
 	figure, side, baseline, query, queryPart, keyPart string
 }
 
-// readPublished reads published heatmaps: component to value. rename turns a row of the file into the form of testdata.
+// readPublished reads published heatmaps as maps from component to value. rename converts a row of the file
+// to the form of testdata.
 func readPublished(t *testing.T, path string, rename func([]string) []string) map[published]map[string]float32 {
 	t.Helper()
 	f, err := os.Open(path)
@@ -54,7 +55,8 @@ func publishedHeatmaps(t *testing.T) map[published]map[string]float32 {
 	return readPublished(t, filepath.Join("..", "..", "testdata", "published", "heatmaps.csv"), func(row []string) []string { return row })
 }
 
-// publishedFile makes a run file of published heatmaps of head 10.7: one example, the values as score and 0 as baseline.
+// publishedFile creates a run file of published heatmaps of head 10.7: one example, with the values as score
+// and 0 as baseline.
 func publishedFile(t *testing.T, panels []schematest.Panel) string {
 	t.Helper()
 	db := schematest.NewDB(t, verify.Incomplete, verify.NotClosed, verify.Conflicting)
@@ -65,8 +67,8 @@ func publishedFile(t *testing.T, panels []schematest.Panel) string {
 	return db.Path()
 }
 
-// TestPublishedPercentages asks the published quadrants of figure K33 for the percentages that were printed for
-// them: 23.48 and 41.95 (testdata/published/README.md), to all digits of the float32 data.
+// TestPublishedPercentages computes the published percentages from the published quadrants of figure K33:
+// 23.48 and 41.95 (testdata/published/README.md), to all digits of the float32 data.
 func TestPublishedPercentages(t *testing.T) {
 	t.Parallel()
 	var panels []schematest.Panel
@@ -99,7 +101,7 @@ func TestPublishedPercentages(t *testing.T) {
 		}
 		t.Logf("%s: %.9f %% of %.6f", c.query, pct, result.number(0, "denominator"))
 	}
-	// The cells of the quadrants come out as they went in.
+	// The cells of the quadrants are unchanged.
 	result := ran(t, s, embedded(t, "key_quadrants"), nil)
 	frames := map[string]int{}
 	for i := range result.result.Rows {
@@ -118,8 +120,7 @@ func TestPublishedPercentages(t *testing.T) {
 	}
 }
 
-// TestPublishedComponents puts each published unsplit heatmap into a file and gets it back unchanged from the
-// panel that it belongs to.
+// TestPublishedComponents puts each published unsplit heatmap into a file, and expects its panel unchanged.
 func TestPublishedComponents(t *testing.T) {
 	t.Parallel()
 	count := 0
@@ -160,7 +161,7 @@ func TestPublishedComponents(t *testing.T) {
 	}
 }
 
-// TestPublishedCopy compares testdata with the collection of published numbers that it was taken from.
+// TestPublishedCopy compares testdata with the collection of published numbers that it comes from.
 func TestPublishedCopy(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join("..", "..", "..", "shared", "published", "heatmaps_attn_score_10.7.csv")

@@ -13,8 +13,8 @@ import (
 	"ducklens/queries"
 )
 
-// read takes all rows into memory, up to limit bytes.
-func read(rows *sql.Rows, limit int64) (*queries.Result, error) {
+// read reads rows into memory, up to limit bytes: the first most rows, or all if most is 0.
+func read(rows *sql.Rows, limit int64, most int) (*queries.Result, error) {
 	types, err := rows.ColumnTypes()
 	if err != nil {
 		return nil, err
@@ -22,7 +22,8 @@ func read(rows *sql.Rows, limit int64) (*queries.Result, error) {
 	result := &queries.Result{}
 	for _, t := range types {
 		name := t.DatabaseTypeName()
-		result.Columns = append(result.Columns, queries.Column{Name: t.Name(), Type: columnType(name), DBType: name})
+		result.Columns = append(result.Columns,
+			queries.Column{Name: t.Name(), Type: columnType(name), DBType: name})
 	}
 	values := make([]any, len(types))
 	targets := make([]any, len(types))
@@ -31,6 +32,10 @@ func read(rows *sql.Rows, limit int64) (*queries.Result, error) {
 	}
 	var size int64
 	for rows.Next() {
+		if most > 0 && len(result.Rows) == most {
+			result.More = true
+			return result, nil
+		}
 		clear(values)
 		if err := rows.Scan(targets...); err != nil {
 			return nil, fmt.Errorf("row %d: %w", len(result.Rows)+1, err)
@@ -42,7 +47,8 @@ func read(rows *sql.Rows, limit int64) (*queries.Result, error) {
 			size += 16 + bytes(row[i])
 		}
 		if size > limit {
-			return nil, &LimitError{Limit: ErrAnswer, Value: fmt.Sprintf("more than %d MB after %d rows", limit>>20, len(result.Rows)),
+			return nil, &LimitError{Limit: ErrAnswer,
+				Value:  fmt.Sprintf("more than %d MB after %d rows", limit>>20, len(result.Rows)),
 				Advice: "add LIMIT or aggregate in SQL, or read the file with DuckDB's own shell"}
 		}
 		result.Rows = append(result.Rows, row)
@@ -50,7 +56,7 @@ func read(rows *sql.Rows, limit int64) (*queries.Result, error) {
 	return result, rows.Err()
 }
 
-// columnType sorts DuckDB's types into those of a Result.
+// columnType maps a DuckDB type to the type in a Result.
 func columnType(name string) queries.Type {
 	base, _, _ := strings.Cut(name, "(")
 	switch {
@@ -74,7 +80,7 @@ func columnType(name string) queries.Type {
 	return queries.Other
 }
 
-// bytes estimates the memory a value takes beside its place in the row.
+// bytes estimates the memory of a value beyond its slot in the row.
 func bytes(v any) int64 {
 	switch v := v.(type) {
 	case nil, bool:
@@ -101,7 +107,7 @@ func bytes(v any) int64 {
 	return 8
 }
 
-// value turns what the driver gives into what a Result holds.
+// value converts a value of the driver for a Result.
 func value(v any, column queries.Column) any {
 	switch v := v.(type) {
 	case nil, bool, int64, float32, float64, string:
@@ -169,7 +175,7 @@ func value(v any, column queries.Column) any {
 	return fmt.Sprint(v)
 }
 
-// ordered turns a MAP into fields; keys become text.
+// ordered converts a MAP into fields. Keys become text.
 func ordered(m *duckdb.OrderedMap) map[string]any {
 	fields := make(map[string]any, m.Len())
 	keys, values := m.Keys(), m.Values()
@@ -180,7 +186,7 @@ func ordered(m *duckdb.OrderedMap) map[string]any {
 	return fields
 }
 
-// integer keeps numbers of more than 64 bits as they are.
+// integer keeps integers of more than 64 bits as they are.
 func integer(n *big.Int) any {
 	if n.IsInt64() {
 		return n.Int64()
@@ -188,7 +194,7 @@ func integer(n *big.Int) any {
 	return n
 }
 
-// decimal writes value / 10^scale with all its digits.
+// decimal formats value / 10^scale with all digits.
 func decimal(d duckdb.Decimal) string {
 	digits := new(big.Int).Abs(d.Value).String()
 	scale := int(d.Scale)

@@ -5,21 +5,22 @@ import (
 	"strings"
 )
 
-// Reading is what a statement reads, by the names in it, in lower case. Names are as the parser sees them: a
-// macro counts as itself, not as what it reads.
+// Reading lists what a statement reads, by name in lower case. Names are as in the statement: a macro is
+// listed as itself, not as the tables that it reads.
 type Reading struct {
-	Tables    []string        // tables and views, each once, in no order; not those of WITH
-	Columns   map[string]bool // named anywhere but to say which rows of two tables belong together
+	Tables    []string        // tables and views without duplicates, in no order, without those of WITH
+	Columns   map[string]bool // columns that are named, except only to join two tables
 	Functions map[string]bool
 }
 
-// Reads takes a statement apart, which is refused as [Session.Run] would refuse it.
+// Reads parses a statement. It refuses the statements that [Session.Run] refuses.
 func (s *Session) Reads(ctx context.Context, statement string) (Reading, error) {
 	t, err := s.admit(ctx, statement)
 	if err != nil {
 		return Reading{}, err
 	}
-	r := reader{Reading: Reading{Columns: map[string]bool{}, Functions: map[string]bool{}}, tables: map[string]bool{}, made: map[string]bool{}}
+	r := reader{Reading: Reading{Columns: map[string]bool{}, Functions: map[string]bool{}},
+		tables: map[string]bool{}, made: map[string]bool{}}
 	r.walk(t.root)
 	for name := range r.tables {
 		if !r.made[name] {
@@ -33,7 +34,7 @@ func (s *Session) Reads(ctx context.Context, statement string) (Reading, error) 
 type reader struct {
 	Reading
 	tables map[string]bool
-	made   map[string]bool // by WITH
+	made   map[string]bool // defined by WITH
 }
 
 func (r *reader) walk(node any) {
@@ -72,7 +73,7 @@ func (r *reader) enter(node map[string]any) {
 	}
 }
 
-// joins tells whether a node says that a column of one table equals the same one of another.
+// joins reports whether a node equates columns of the same name of two tables.
 func joins(node map[string]any) bool {
 	left, _ := node["left"].(map[string]any)
 	right, _ := node["right"].(map[string]any)
@@ -80,10 +81,11 @@ func joins(node map[string]any) bool {
 		names, _ := n["column_names"].([]any)
 		return n["type"] == "COLUMN_REF" && len(names) > 1
 	}
-	return node["type"] == "COMPARE_EQUAL" && qualified(left) && qualified(right) && column(left) == column(right)
+	return node["type"] == "COMPARE_EQUAL" && qualified(left) && qualified(right) &&
+		column(left) == column(right)
 }
 
-// column is the last part of the name of a column.
+// column returns the last part of the name of a column.
 func column(node map[string]any) string {
 	names, _ := node["column_names"].([]any)
 	if len(names) == 0 {

@@ -8,10 +8,11 @@ import (
 
 	"ducklens/queries"
 	"ducklens/schema"
+	"ducklens/schema/dbfile"
 )
 
-// lookups are the questions that the session itself asks of a file. They use its tables alone, never
-// its views and macros, which a stranger may have written.
+// These are the queries of the session itself. They use only the tables of the file, never its views and
+// macros, which may be anybody's.
 const (
 	runsSQL = `SELECT run_id, status::VARCHAR AS status FROM run ORDER BY run_id`
 	headSQL = `SELECT label FROM head
@@ -20,18 +21,19 @@ const (
 		WHERE side = $side AND null_number IS NULL AND run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY basis_id`
 	componentSQL = `SELECT c.label FROM run_component AS o JOIN component AS c ON c.component_id = o.component_id
 		WHERE o.run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY o.ordinal`
-	// The facts of a run, in the order in which a figure shows them.
+	// The facts of a run, in the order of a figure.
 	factSQL = `SELECT run_id AS run, (SELECT label FROM head WHERE head.run_id = run.run_id ORDER BY ordinal LIMIT 1) AS head,
 		model.name AS model, coalesce(n_prompts, n_examples) AS prompts, prompt_source AS source, seed, bos, convention::VARCHAR AS convention,
-		processing::VARCHAR AS processing, precision, created_at AS created, ducklens_version AS version, sha256
+		processing::VARCHAR AS processing, precision, created_at AS created, ducklens_version AS version, sha256, command_line AS command
 		FROM run JOIN model ON model.model_id = run.model_id
 		WHERE run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete'))`
 	savedSQL = `SELECT name, sql FROM saved_query ORDER BY name`
 )
 
-// lookup asks one of them, once: nobody writes the file while it is open here. The caller must not change the result.
+// lookup runs one of these queries, once, because nobody writes the file while it is open. The caller must
+// not change the result.
 func (s *Session) lookup(ctx context.Context, sql string, params map[string]any) (*queries.Result, error) {
-	key := fmt.Sprint(sql, params) // a map prints in the order of its keys
+	key := fmt.Sprint(sql, params) // a map prints with sorted keys
 	if known := s.lookedUp[key]; known != nil {
 		return known, nil
 	}
@@ -46,10 +48,10 @@ func (s *Session) lookup(ctx context.Context, sql string, params map[string]any)
 	return result, err
 }
 
-// Run numbers of the file, in order.
+// Runs lists the run_ids of the file, in order.
 type Runs struct {
-	Complete   []int64 // saved queries use the last of these
-	Incomplete []int64 // ingest was stopped, or is still at work; left out of saved queries
+	Complete   []int64 // saved queries use the last one
+	Incomplete []int64 // ingest was stopped or is still running; saved queries skip them
 }
 
 // Runs lists the runs of the file.
@@ -73,8 +75,8 @@ func (s *Session) Runs(ctx context.Context) (Runs, error) {
 	return runs, nil
 }
 
-// UnknownError says that the file does not have a run, head or basis that was asked for, or has it in
-// part. errors.Is finds [ErrUnknown] or [ErrIncomplete].
+// UnknownError is the error for a run, head or basis that the file does not have, or for an incomplete run.
+// errors.Is finds [ErrUnknown] or [ErrIncomplete].
 type UnknownError struct {
 	Err    error
 	What   string // such as head "10.8"
@@ -83,14 +85,14 @@ type UnknownError struct {
 
 func (e *UnknownError) Error() string { return fmt.Sprintf("%s: %v", e.What, e.Err) }
 
-// Unwrap gives the sentinel.
+// Unwrap returns the sentinel.
 func (e *UnknownError) Unwrap() error { return e.Err }
 
-// Hint says what the file has instead, or how to complete it.
+// Hint says what the file has instead, or how to complete the run.
 func (e *UnknownError) Hint() string { return e.Advice }
 
-// canonical brings names of heads to the forms in the file: the label of a target head is L10H7, and a component or a mover is called
-// 9.9. People write both.
+// canonical converts names of heads to the forms in the file: L10H7 for a target head, 9.9 for a component or
+// a mover. People write both.
 func canonical(values map[string]any) {
 	for name, write := range map[string]func(schema.Head) string{
 		"head": schema.Head.TLName, "mover": schema.Head.String, "component": schema.Head.String,
@@ -112,7 +114,7 @@ func canonical(values map[string]any) {
 	}
 }
 
-// headName writes the label of a target head as figures do: 10.7.
+// headName returns the label of a target head as in figures: 10.7.
 func headName(label string) string {
 	if h, err := schema.ParseHead(label); err == nil {
 		return h.String()
@@ -120,7 +122,7 @@ func headName(label string) string {
 	return label
 }
 
-// known looks the values of the parameters run, head, query_basis, key_basis and component up in the file.
+// known looks up the values of the parameters run, head, query_basis, key_basis and component in the file.
 func (s *Session) known(ctx context.Context, q queries.Query, values map[string]any) error {
 	if _, ok := values["run"]; ok {
 		if err := s.knownRun(ctx, values["run"]); err != nil {
@@ -160,8 +162,10 @@ func (s *Session) known(ctx context.Context, q queries.Query, values map[string]
 			name = headName(name)
 		}
 		found := slices.Contains(labels, name)
-		if i := slices.IndexFunc(labels, func(label string) bool { return strings.EqualFold(label, name) }); !found && i >= 0 && p.param != "head" {
-			values[p.param], found = labels[i], true // MLP0, mlp0: people write both
+		if i := slices.IndexFunc(labels,
+			func(label string) bool { return strings.EqualFold(label, name) }); !found && i >= 0 &&
+			p.param != "head" {
+			values[p.param], found = labels[i], true // users write MLP0 or mlp0
 		}
 		if !found {
 			advice := "the run has " + strings.Join(labels, ", ")
@@ -179,7 +183,7 @@ func (s *Session) known(ctx context.Context, q queries.Query, values map[string]
 	return nil
 }
 
-// knownRun looks a run up: by number, or the last complete one where run is nil.
+// knownRun looks up a run: by run_id, or the last complete one if run is nil.
 func (s *Session) knownRun(ctx context.Context, run any) error {
 	runs, err := s.Runs(ctx)
 	if err != nil {
@@ -203,11 +207,12 @@ func (s *Session) knownRun(ctx context.Context, run any) error {
 	if !given {
 		return &UnknownError{ErrUnknown, "any run", "fill the file with ducklens ingest"}
 	}
-	return &UnknownError{ErrUnknown, fmt.Sprintf("run %d", id), "complete runs: " + strings.Trim(fmt.Sprint(runs.Complete), "[]")}
+	return &UnknownError{ErrUnknown, fmt.Sprintf("run %d", id),
+		"complete runs: " + strings.Trim(fmt.Sprint(runs.Complete), "[]")}
 }
 
-// facts says what a query with the parameter run is about: the run and its model, and the head where it has that
-// parameter too.
+// facts returns the facts of the run and its model that a query with the parameter run is about, and of the
+// head if it has that parameter too.
 func (s *Session) facts(ctx context.Context, values map[string]any) ([]queries.Fact, error) {
 	if _, ok := values["run"]; !ok {
 		return nil, nil
@@ -234,8 +239,8 @@ func (s *Session) facts(ctx context.Context, values map[string]any) ([]queries.F
 	return facts, nil
 }
 
-// Saved gives the queries that the file carries, by name, and an error for each that is not one: a file's queries are
-// those of a stranger, and one that is broken does not hide the others.
+// Saved returns the saved queries of the file, by name, and an error for each invalid one. The file may be
+// untrusted, and an invalid query must not hide the others.
 func (s *Session) Saved(ctx context.Context) ([]queries.Query, []error) {
 	result, err := s.lookup(ctx, savedSQL, nil)
 	if err != nil {
@@ -256,4 +261,9 @@ func (s *Session) Saved(ctx context.Context) ([]queries.Query, []error) {
 		list = append(list, q)
 	}
 	return list, faults
+}
+
+// Costs returns the sizes of the tables of the file and the number of unused bytes; see [dbfile.Data.Costs].
+func (s *Session) Costs(ctx context.Context) ([]dbfile.Cost, int64, error) {
+	return s.db.Costs(ctx, s.conn)
 }

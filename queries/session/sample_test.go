@@ -12,23 +12,24 @@ import (
 	"ducklens/schema/verify"
 )
 
-// small is a run of a model of three layers with two heads each, with rows in every table. Its contributions add up.
+// small is a run of a model of three layers with two heads each, with rows in every table. Its contributions
+// add up.
 func small() schema.Run {
 	model := schematest.GPT2Small()
 	model.Name, model.NLayers, model.NHeads, model.DModel, model.DHead = "small", 3, 2, 8, 4
 	return schema.Run{
 		Model: model, Heads: schematest.Targets(schema.Head{Layer: 2, Index: 1}, schema.Head{Layer: 2, Index: 0}), Seed: 42, BOS: true, PromptSource: "ioi",
-		Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 1, Index: 1}, {Layer: 0, Index: 0}}, Factors: true, Pairs: true, Logits: true, Options: schematest.KeysOption,
+		Bases: schematest.AllBases(), Movers: []schema.Head{{Layer: 1, Index: 1}, {Layer: 0, Index: 0}}, Factors: true, Pairs: true, Logits: true, Options: schematest.FullOptions,
 	}
 }
 
-// sampleBytes is the sample file; the first test that needs it makes it.
+// sampleBytes is the sample file, created by the first test that needs it.
 var sampleBytes struct {
 	sync.Once
 	data []byte
 }
 
-// sampleFile gives a file with two complete runs of three prompts, 1 and 2, and a run 3 that was stopped.
+// sampleFile returns a file with two complete runs of three prompts, 1 and 2, and a run 3 that was stopped.
 func sampleFile(t *testing.T) string {
 	t.Helper()
 	sampleBytes.Do(func() {
@@ -45,7 +46,7 @@ func sampleFile(t *testing.T) string {
 	return path
 }
 
-// sampleWith makes a file with the given complete runs, made of their number as seed, and a last run that was stopped.
+// sampleWith returns a file with complete runs of the given seeds, and a last run that was stopped.
 func sampleWith(t *testing.T, complete ...uint64) string {
 	t.Helper()
 	db := schematest.NewDB(t, verify.Unfinished)
@@ -68,7 +69,7 @@ func sampleWith(t *testing.T, complete ...uint64) string {
 	return db.Path()
 }
 
-// open makes a sample file and opens it.
+// open creates a sample file and opens it.
 func open(t *testing.T, options session.Options) *session.Session {
 	t.Helper()
 	return openFile(t, sampleFile(t), options)

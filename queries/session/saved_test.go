@@ -13,7 +13,8 @@ import (
 	"ducklens/schema/schematest"
 )
 
-// TestEmbedded runs every query that ships, with its defaults and for the other head of an older run, and looks at what all of them must have.
+// TestEmbedded runs every shipped query, with its defaults and for the other head of an older run, and checks
+// what all results have in common.
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	s, sinks := open(t, session.Options{}), openFile(t, sinkFile(t), session.Options{})
@@ -25,7 +26,7 @@ func TestEmbedded(t *testing.T) {
 		"key_substitution_probs": false, "key_substitution_diff": false, "key_components_unembed_query": false,
 		"pair_matrix": false, "top_pairs": false, "unembed_fraction": false, "map_cosines": false, "head_cosines": false, "mlp0_norms": false, "basis_shares": false, "direct_logit": false, "head_measures": false,
 		"component_sources": false, "example_sources": false, "position_content": false, "sink_components": false,
-		"row_components": false, "row_softmax": false,
+		"row_components": false, "row_softmax": false, "nearest_tokens": false,
 	}
 	for _, q := range queries.Embedded() {
 		shipped[q.Name] = true
@@ -92,7 +93,7 @@ func TestEmbedded(t *testing.T) {
 	}
 }
 
-// embedded gives the query that ships under a name.
+// embedded returns a shipped query.
 func embedded(t *testing.T, name string) queries.Query {
 	t.Helper()
 	q, err := queries.Find(queries.Embedded(), name)
@@ -102,7 +103,7 @@ func embedded(t *testing.T, name string) queries.Query {
 	return q
 }
 
-// table reads a result's rows by the names of columns.
+// table reads the rows of a result by column name.
 type table struct {
 	*testing.T
 	result *queries.Result
@@ -140,7 +141,7 @@ func ran(t *testing.T, s *session.Session, q queries.Query, set map[string]strin
 	return table{t, result}
 }
 
-// sampleTerms gives the contributions of a run of the sample file, as they were before they were stored.
+// sampleTerms returns the contributions of a run of the sample file, as computed before they were stored.
 func sampleTerms(seed uint64, head schema.Head, side schema.Side, query, key string) [][]schema.Contribution {
 	run := small()
 	var examples [][]schema.Contribution
@@ -158,7 +159,7 @@ func sampleTerms(seed uint64, head schema.Head, side schema.Side, query, key str
 	return examples
 }
 
-// meanSE gives mean and standard error.
+// meanSE returns mean and standard error.
 func meanSE(list []float64) (mean, se float64) {
 	n := float64(len(list))
 	for _, x := range list {
@@ -170,12 +171,12 @@ func meanSE(list []float64) (mean, se float64) {
 	return mean, math.Sqrt(se / (n - 1) / n)
 }
 
-// tolerance is for sums of float32 that were rounded in another order; the sums are about 1.
+// tolerance is for sums of float32 in another order; the sums are about 1.
 const tolerance = 2e-6
 
 func near(a, b float64) bool { return math.Abs(a-b) <= tolerance*max(1, math.Abs(b)) }
 
-// TestComponents compares every cell with the contributions that went in.
+// TestComponents compares all cells with the stored contributions.
 func TestComponents(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})
@@ -251,7 +252,7 @@ func TestQuadrants(t *testing.T) {
 	}
 }
 
-// TestPercentages compares the three percentages with the same computed here and with the macro of the file.
+// TestPercentages compares the three percentages with those computed here and those of the macro.
 func TestPercentages(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})
@@ -306,7 +307,7 @@ func TestPercentages(t *testing.T) {
 	}
 }
 
-// TestBasisShares compares every share with what the view of contributions adds up to.
+// TestBasisShares compares all shares with sums over the view of contributions.
 func TestBasisShares(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})
@@ -336,7 +337,7 @@ func TestBasisShares(t *testing.T) {
 	}
 }
 
-// TestPercentageOfNothing asks for quadrants that are not there: NULL, and not 0.
+// TestPercentageOfNothing checks that the percentage of missing quadrants is NULL, not 0.
 func TestPercentageOfNothing(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})
@@ -349,7 +350,7 @@ func TestPercentageOfNothing(t *testing.T) {
 	}
 }
 
-// TestNameMovers checks which heads are chosen, and that a head that is none is an error.
+// TestNameMovers checks which heads are chosen, and that an unknown head is an error.
 func TestNameMovers(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})
@@ -357,7 +358,7 @@ func TestNameMovers(t *testing.T) {
 	if got := ran(t, s, q, nil).text(0, "heads"); got != "1.1 + 0.0" && got != "0.0 + 1.1" {
 		t.Errorf("heads %q, want the movers of the run, 1.1 and 0.0", got)
 	}
-	// A run without movers: the two largest.
+	// A run without movers: the two largest heads are chosen.
 	db := schematest.NewDB(t)
 	run := small()
 	run.Movers = nil
@@ -460,7 +461,7 @@ func TestFacts(t *testing.T) {
 	}
 }
 
-// The parameter only takes the prompts that have a value in a field, and each mean is that of those prompts.
+// TestOnly checks that the parameter only restricts a query to prompts with a value in a field.
 func TestOnly(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})
@@ -471,7 +472,7 @@ func TestOnly(t *testing.T) {
 	only, n := "key_token="+table{t, token}.text(0, "token"), table{t, token}.number(0, "n")
 	for _, q := range queries.Embedded() {
 		result := ran(t, s, q, nil)
-		if slices.Contains([]string{"closure", "head_measures", "row_components", "example_sources"}, q.Name) || strings.Contains(q.SQL, "pair_mean") { // about all prompts, or about one
+		if slices.Contains([]string{"closure", "head_measures", "row_components", "example_sources"}, q.Name) || strings.Contains(q.SQL, "pair_mean") { // these are about all prompts or about one
 			if strings.Contains(q.SQL, "$only") {
 				t.Errorf("%s takes only", q.Name)
 			}
@@ -510,7 +511,8 @@ func TestOnly(t *testing.T) {
 	}
 }
 
-// A pair matrix may be asked for the components that carry most; what it gives is a part of the whole that it says.
+// TestPairMatrixMost checks that a pair matrix restricted to the largest components is a part of the whole,
+// and says which part.
 func TestPairMatrixMost(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})

@@ -1,10 +1,11 @@
-// Package session opens a run file for questions and for nothing else: read-only, cut off from files
-// and network, with locked settings, one statement at a time, and limits on memory, time and the size of an answer. Run files
-// and saved queries come from strangers, and SQL is a program.
+// Package session opens a run file for queries only: read-only, without access to other files or the network,
+// with locked settings, one statement at a time, and with limits on memory, time and the size of a result.
+// Run files and saved queries may be untrusted, and SQL is a program.
 //
-// Package dbfile opens the file as data ([dbfile.OpenData]): no view, macro or computed column of it is ever run, and what a question
-// uses is made from this program's own text. The gate that every statement passes is in gate.go. A query may still use a processor
-// until its time is over, and a file made for it may end the process.
+// Package dbfile opens the file as data ([dbfile.OpenData]): its views, macros and generated columns are
+// never run, and everything that a query uses is created from this program's own text. Every statement passes
+// the gate in gate.go. A query may still use a processor until its time limit, and a malicious file may crash
+// the process.
 package session
 
 import (
@@ -22,25 +23,27 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// Options limit what a query may use. The zero value is ready for use.
+// Options limit the resources of a query. The zero value is ready for use.
 type Options struct {
-	Memory  int64         // bytes DuckDB may use; 0 is DefaultMemory
-	Time    time.Duration // for one query; 0 is no limit
-	Threads int           // 0 is 1: sums are added in one order, so that the same data gives the same bytes
-	Answer  int64         // bytes an answer may take in memory; 0 is DefaultAnswer
+	Memory  int64         // DuckDB's memory limit in bytes; 0: DefaultMemory
+	Time    time.Duration // for each query; 0: no limit
+	Threads int           // 0: 1, so that sums are added in one order and the same data gives the same bytes
+	Data    string        // folder of a catalogue's Parquet files; "": the one that the catalogue names
+	Answer  int64         // largest result in bytes of memory; 0: DefaultAnswer
 
-	// Stuck is called, in a goroutine of its own, when a query has not stopped soon after its time was over or its context has ended. It
-	// goes on using a processor and memory until stopped is closed; only the end of the process ends it before. nil does nothing.
+	// Stuck, if not nil, is called in a new goroutine if a query does not stop soon after its time limit or
+	// the end of its context. The query continues to use a processor and memory until stopped is closed; only
+	// ending the process stops it earlier.
 	Stuck func(stopped <-chan struct{})
 }
 
-// Limits of the zero [Options].
+// Limits in the zero [Options].
 const (
 	DefaultMemory = 2 << 30
 	DefaultAnswer = 512 << 20
 )
 
-// Validate gives all faults of the options at once.
+// Validate returns all faults of the options.
 func (o Options) Validate() error {
 	var faults []error
 	if o.Memory < 0 || o.Memory > 0 && o.Memory < 16<<20 {
@@ -58,20 +61,20 @@ func (o Options) Validate() error {
 	return errors.Join(faults...)
 }
 
-// Session is an open run file. It serves one query at a time; it is not safe for concurrent use.
+// Session is an open run file. It runs one query at a time, and is not safe for concurrent use.
 type Session struct {
 	path      string
 	options   Options
 	db        *dbfile.Data
 	conn      *sql.Conn
-	names     map[string]bool            // views and macros that there can be, in lower case
-	abandoned bool                       // a query did not stop; the connection is lost
+	names     map[string]bool            // available views and macros, in lower case
+	abandoned bool                       // a query did not stop, so the connection is lost
 	lookedUp  map[string]*queries.Result // see [Session.lookup]
 	madeMeans map[string]bool            // see [Session.makeMeans]
 	labelled  bool                       // see [Session.Label]
 }
 
-// Open opens the run file at path. The caller closes the session.
+// Open opens the run file at path. The caller must close the session.
 func Open(ctx context.Context, path string, options Options) (*Session, error) {
 	if err := options.Validate(); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -85,7 +88,9 @@ func Open(ctx context.Context, path string, options Options) (*Session, error) {
 	if options.Answer == 0 {
 		options.Answer = DefaultAnswer
 	}
-	db, err := dbfile.OpenData(ctx, path, dbfile.Options{Threads: options.Threads, Memory: fmt.Sprintf("%dKiB", options.Memory>>10)})
+	db, err := dbfile.OpenData(ctx, path,
+		dbfile.Options{Data: options.Data, Threads: options.Threads,
+			Memory: fmt.Sprintf("%dKiB", options.Memory>>10)})
 	if err != nil {
 		return nil, err
 	}
@@ -101,13 +106,19 @@ func Open(ctx context.Context, path string, options Options) (*Session, error) {
 	return s, nil
 }
 
-// Further lists the tables that a user has put into the file.
+// Further lists the tables that a user has added to the file.
 func (s *Session) Further() []string { return s.db.Further() }
 
-// LeftOut lists what the file has and questions cannot use, such as views of its own.
+// LeftOut lists the parts of the file that queries cannot use, such as its own views.
 func (s *Session) LeftOut(ctx context.Context) ([]dbfile.LeftOut, error) { return s.db.LeftOut(ctx) }
 
-// Close ends the session. A query that was given up is left to the end of the process.
+// Setup returns the statements that prepare a DuckDB run by another program for the same queries. The file is
+// attached there as database.
+func (s *Session) Setup(ctx context.Context, database string) ([]string, error) {
+	return s.db.Setup(ctx, database)
+}
+
+// Close ends the session. A query that did not stop runs until the process ends.
 func (s *Session) Close() error {
 	if s.abandoned {
 		return nil
@@ -115,10 +126,17 @@ func (s *Session) Close() error {
 	return errors.Join(s.conn.Close(), s.db.Close())
 }
 
-// Run asks a saved query. set has the values of parameters as the user typed them; the others take
-// their defaults. Parameters called run, head, query_basis and key_basis are looked up in the file first, so that a run that is not complete or
-// a head that was not computed is an error and not an empty answer.
+// Run runs a saved query. set has the values of parameters as the user typed them; the others have their
+// defaults. Run first looks up the parameters run, head, query_basis and key_basis in the file, so that an
+// incomplete run or an unknown head is an error and not an empty result.
 func (s *Session) Run(ctx context.Context, q queries.Query, set map[string]string) (*queries.Result, error) {
+	return s.RunFirst(ctx, q, set, 0)
+}
+
+// RunFirst is [Session.Run] for the first most rows; 0: all rows. [queries.Result.More] reports whether there
+// are more.
+func (s *Session) RunFirst(ctx context.Context, q queries.Query, set map[string]string,
+	most int) (*queries.Result, error) {
 	values, err := q.Bind(set)
 	if err != nil {
 		return nil, queryError(q, err)
@@ -127,7 +145,7 @@ func (s *Session) Run(ctx context.Context, q queries.Query, set map[string]strin
 	if err := s.known(ctx, q, values); err != nil {
 		return nil, queryError(q, err)
 	}
-	result, err := s.ask(ctx, q, values)
+	result, err := s.askFirst(ctx, q, values, most)
 	if err != nil {
 		return nil, queryError(q, err)
 	}
@@ -138,8 +156,8 @@ func (s *Session) Run(ctx context.Context, q queries.Query, set map[string]strin
 	return result, nil
 }
 
-// Check passes a query through the gate without running it: its names exist, its parameters fit, and
-// it is one statement that only reads.
+// Check checks a query without running it: it must be one reading statement, its names must exist, and its
+// parameters must fit.
 func (s *Session) Check(ctx context.Context, q queries.Query) error {
 	values, err := q.Bind(nil)
 	if err == nil {
@@ -154,7 +172,7 @@ func (s *Session) Check(ctx context.Context, q queries.Query) error {
 	return queryError(q, s.explain(err, q))
 }
 
-// Columns are those of the answer to a query, which is not run for it.
+// Columns returns the columns of a query's result without running the query.
 func (s *Session) Columns(ctx context.Context, q queries.Query) ([]queries.Column, error) {
 	values, err := q.Bind(nil)
 	if err != nil {
@@ -169,7 +187,8 @@ func (s *Session) Columns(ctx context.Context, q queries.Query) ([]queries.Colum
 	return result.Columns, nil
 }
 
-// prepare passes a query through the gate, makes what it uses, and prepares it. The prepared statement is the one to run.
+// prepare passes a query through the gate, creates what it uses, and prepares it. The prepared statement is
+// the one to run.
 func (s *Session) prepare(ctx context.Context, q queries.Query, values map[string]any) (*sql.Stmt, error) {
 	t, err := s.admit(ctx, q.SQL)
 	if err != nil {
@@ -204,8 +223,8 @@ func (s *Session) prepare(ctx context.Context, q queries.Query, values map[strin
 	return stmt, nil
 }
 
-// prepareAmongAll prepares a statement with a name that there is not. DuckDB suggests near ones if they are there. A view or macro of the
-// file's own is told as such.
+// prepareAmongAll prepares a statement with an unknown name. All views and macros are created first, because
+// DuckDB suggests only existing names. If the name is a view or macro of the file, the error says so.
 func (s *Session) prepareAmongAll(ctx context.Context, t *tree) (*sql.Stmt, error) {
 	if err := s.db.Make(ctx, s.conn, s.db.Names()...); err != nil {
 		return nil, err
@@ -220,13 +239,15 @@ func (s *Session) prepareAmongAll(ctx context.Context, t *tree) (*sql.Stmt, erro
 	}
 	for _, l := range left {
 		if slices.Contains(t.names, strings.ToLower(l.Name)) {
-			return nil, &RefusedError{What: l.Name, Why: l.Why, Advice: "read its text in a copy of the file with DuckDB's own shell, and give that as the query"}
+			return nil, &RefusedError{What: l.Name, Why: l.Why,
+				Advice: "read its text in a copy of the file with DuckDB's own shell, " +
+					"and give that as the query"}
 		}
 	}
 	return nil, err
 }
 
-// queryError says which query failed.
+// queryError adds the name of the query to an error.
 func queryError(q queries.Query, err error) error {
 	if err == nil || q.Name == "" {
 		return err
@@ -234,8 +255,14 @@ func queryError(q queries.Query, err error) error {
 	return fmt.Errorf("query %s: %w", q.Name, err)
 }
 
-// ask runs SQL that is bound to values, inside the limits.
+// ask runs a query with the values of its parameters, within the limits.
 func (s *Session) ask(ctx context.Context, q queries.Query, values map[string]any) (*queries.Result, error) {
+	return s.askFirst(ctx, q, values, 0)
+}
+
+// askFirst is ask for the first most rows; 0: all rows.
+func (s *Session) askFirst(ctx context.Context, q queries.Query, values map[string]any,
+	most int) (*queries.Result, error) {
 	result, err := s.guard(ctx, func(ctx context.Context) (*queries.Result, error) {
 		stmt, err := s.prepare(ctx, q, values)
 		if err != nil {
@@ -247,12 +274,12 @@ func (s *Session) ask(ctx context.Context, q queries.Query, values map[string]an
 			return nil, err
 		}
 		defer rows.Close()
-		return read(rows, s.options.Answer)
+		return read(rows, s.options.Answer, most)
 	})
 	return result, s.explain(err, q)
 }
 
-// named makes the driver's arguments, in the order of the header.
+// named returns the driver's arguments, in the order of the header.
 func named(q queries.Query, values map[string]any) []any {
 	args := make([]any, len(q.Params))
 	for i, p := range q.Params {
@@ -261,13 +288,14 @@ func named(q queries.Query, values map[string]any) []any {
 	return args
 }
 
-// grace is how long a query may take to stop after its time is over or the user has interrupted it. Most stop within 3 ms, a join of
-// large ranges takes up to 100 ms; one long call of a scalar function never does, and is then left behind. The process needs up to 60 ms
-// more to end, and an interrupt is to be answered within 200 ms.
+// grace is how long a query may take to stop after its time limit or an interrupt. Most queries stop within 3
+// ms, and a join of large ranges within 100 ms. One long call of a scalar function never stops, and is
+// abandoned. An interrupt should take effect within 200 ms, and ending the process takes up to 60 ms of that.
 const grace = 100 * time.Millisecond
 
-// guard runs f under the time limit and returns soon after it is over, whether f does or not.
-func (s *Session) guard(ctx context.Context, f func(context.Context) (*queries.Result, error)) (*queries.Result, error) {
+// guard runs f within the time limit. It returns soon after the limit even if f does not.
+func (s *Session) guard(ctx context.Context,
+	f func(context.Context) (*queries.Result, error)) (*queries.Result, error) {
 	if s.abandoned {
 		return nil, ErrAbandoned
 	}
@@ -302,7 +330,8 @@ func (s *Session) guard(ctx context.Context, f func(context.Context) (*queries.R
 	}
 	if out.err != nil && ctx.Err() != nil {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) && s.options.Time > 0 {
-			return nil, &LimitError{Limit: ErrTime, Value: s.options.Time.String(), Advice: "give it more time with --timeout"}
+			return nil, &LimitError{Limit: ErrTime, Value: s.options.Time.String(),
+				Advice: "allow more time with --timeout"}
 		}
 		return nil, ctx.Err()
 	}

@@ -16,7 +16,7 @@ import (
 	"ducklens/schema/schematest"
 )
 
-// ask runs SQL that a user typed.
+// ask runs SQL that a user has typed.
 func ask(ctx context.Context, s *session.Session, sql string, set map[string]string) (*queries.Result, error) {
 	q, err := queries.AdHoc(sql)
 	if err != nil {
@@ -33,7 +33,7 @@ func hint(err error) string {
 	return ""
 }
 
-// TestValues reads one value of every type that DuckDB has and a Result holds.
+// TestValues reads one value of every DuckDB type that a Result can hold.
 func TestValues(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})
@@ -186,7 +186,7 @@ SELECT $word AS word, $n AS n, coalesce($x, 0.5::DOUBLE) AS x, $yes AS yes, '$n'
 		}
 	}
 	_, err = s.Run(t.Context(), q, map[string]string{"n": "four", "wrod": "x"})
-	for _, want := range []string{`parameter n INTEGER: "four", want a whole number`, `unknown parameter "wrod" of p`} {
+	for _, want := range []string{`parameter n INTEGER: "four", want a whole number`, `unknown parameter "wrod"`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}

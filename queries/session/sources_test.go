@@ -12,7 +12,7 @@ import (
 	"ducklens/queries/session"
 )
 
-// sinkFile is the sample file with the first token as the key of every example.
+// sinkFile returns the sample file with the first token as the key of every example.
 func sinkFile(t *testing.T) string {
 	t.Helper()
 	path := sampleFile(t)
@@ -32,7 +32,7 @@ func sinkFile(t *testing.T) string {
 	return path
 }
 
-// one asks a session for one number.
+// one returns the single number of a query's result.
 func one(t *testing.T, s *session.Session, sql string, args ...any) float64 {
 	t.Helper()
 	q, err := queries.Parse("-- name: one\n-- title: t\n-- description: d\n\n" + strings.Replace(fmt.Sprintf(sql, args...), " FROM", " AS one FROM", 1) + "\n")
@@ -46,7 +46,8 @@ func one(t *testing.T, s *session.Session, sql string, args ...any) float64 {
 	return rows.number(0, "one")
 }
 
-// The cells of a row of component_sources add up to what the component contributes.
+// TestComponentSources checks that the cells of a row of component_sources add up to the contribution of the
+// component.
 func TestComponentSources(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})
@@ -85,7 +86,7 @@ func TestComponentSources(t *testing.T) {
 	}
 }
 
-// What W_pos gives, by its pairs one by one.
+// TestPositionContent computes the contribution of W_pos from its pairs, one by one.
 func TestPositionContent(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})
@@ -114,7 +115,8 @@ func TestPositionContent(t *testing.T) {
 	}
 }
 
-// The part with b_Q is the sum of its pairs, and both parts add up to the contribution.
+// TestSinkComponents checks that the part with b_Q is the sum of its pairs, and that both parts add up to the
+// contribution.
 func TestSinkComponents(t *testing.T) {
 	t.Parallel()
 	s := openFile(t, sinkFile(t), session.Options{})

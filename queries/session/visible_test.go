@@ -19,11 +19,11 @@ import (
 	"ducklens/queries/session"
 )
 
-// printedText is the text that a reader of an SVG sees: no tool tips, no metadata.
+// printedText matches the text that a reader of an SVG sees, without tooltips and metadata.
 var printedText = regexp.MustCompile(`<text[^>]*>([^<]*)</text>`)
 
-// words are what the figure says beside its values: titles, remarks, names of axes. All of it must be
-// printed.
+// words returns the text of the figure besides its values: titles, remarks, names of axes. All of it must be
+// visible.
 func words(t *testing.T, f *figure.Figure) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -57,7 +57,7 @@ var formats = map[string]func(*figure.Figure, io.Writer) error{
 	"vl.json": func(f *figure.Figure, w io.Writer) error { return vegalite.Write(w, f) },
 }
 
-// another is a value of a parameter that is not its default.
+// another returns a value of a parameter other than its default.
 func another(p queries.Param) any {
 	switch v := p.Default.(type) {
 	case bool:
@@ -70,8 +70,9 @@ func another(p queries.Param) any {
 	return map[queries.ParamType]any{queries.TextParam: "another", queries.IntegerParam: int64(7), queries.DoubleParam: 0.25, queries.BooleanParam: true}[p.Type]
 }
 
-// What changes a number is in the figure: under each parameter that is not at its default, every query that
-// ships says something else in its title, below it or along its axes, in every format.
+// TestParametersAreSeen checks that a figure shows every parameter that changes its numbers: with another
+// value than the default, the title, the text below it or the axes of every shipped query differ, in every
+// format.
 func TestParametersAreSeen(t *testing.T) {
 	t.Parallel()
 	sample, sinks := open(t, session.Options{}), openFile(t, sinkFile(t), session.Options{})
@@ -92,13 +93,13 @@ func TestParametersAreSeen(t *testing.T) {
 			said := words(t, plain)
 			for _, p := range q.Params {
 				var changed *figure.Figure
-				if set, ok := map[string]string{"run": "1", "head": "2.0"}[p.Name]; ok { // facts tell these
+				if set, ok := map[string]string{"run": "1", "head": "2.0"}[p.Name]; ok { // shown by the facts
 					result, err := s.Run(t.Context(), q, map[string]string{p.Name: set})
 					if err != nil {
 						t.Fatalf("%s = %s: %v", p.Name, set, err)
 					}
 					changed = drawn(t, q, result)
-				} else { // the same rows, so that nothing but words can differ
+				} else { // the same rows, so that only the text can differ
 					changed = drawn(t, q, rebound(usual, p.Name, another(p)))
 				}
 				if words(t, changed) == said {
@@ -110,8 +111,8 @@ func TestParametersAreSeen(t *testing.T) {
 	}
 }
 
-// rebound is an answer as if a parameter had had another value. A query may give the value that stands for a
-// parameter in a column of its name.
+// rebound returns the result as if a parameter had another value. A query may return the value of a parameter
+// in a column of its name.
 func rebound(r *queries.Result, param string, value any) *queries.Result {
 	same := *r
 	same.Bound = maps.Clone(r.Bound)
@@ -139,7 +140,7 @@ func differ(t *testing.T, param string, a, b *figure.Figure) {
 			t.Fatal(err)
 		}
 		same := bytes.Equal(x.Bytes(), y.Bytes())
-		if name == "png" { // as it looks: the metadata tell too
+		if name == "png" { // compare the pixels, because the metadata differ too
 			same = reflect.DeepEqual(pixels(t, &x), pixels(t, &y))
 		}
 		if same {
@@ -157,7 +158,7 @@ func pixels(t *testing.T, r io.Reader) image.Image {
 	return img
 }
 
-// drawn makes a figure without facts, which the metadata of a file would tell.
+// drawn makes a figure without facts, which the metadata of a file would contain.
 func drawn(t *testing.T, q queries.Query, r *queries.Result) *figure.Figure {
 	t.Helper()
 	f, err := figure.New(q, r)
@@ -167,7 +168,7 @@ func drawn(t *testing.T, q queries.Query, r *queries.Result) *figure.Figure {
 	return f
 }
 
-// What is endless is printed as DuckDB prints it.
+// TestEndlessTimes checks that infinite times print like in DuckDB.
 func TestEndlessTimes(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})

@@ -15,22 +15,24 @@ import (
 	"ducklens/schema"
 )
 
-// A wording is a column, an enumeration or a parameter of a macro that meets words. DuckDB compares a column of an enumeration, or one of
-// names, with a word that it cannot have, and answers with no rows.
+// wording is a column, an enumeration or a macro parameter that is compared with words. If a column of an
+// enumeration or of names is compared with an impossible word, DuckDB returns no rows instead of an error.
 type wording struct {
 	column string
-	macro  bool // no column: a parameter of a macro, which takes both forms of a head's name, or an enumeration
-	at     int  // byte of the statement, or -1
+	macro  bool // a macro parameter, which accepts an enumeration or both forms of a head's name
+	at     int  // byte offset in the statement, or -1
 	words  []string
-	number string // what it is compared with is a number
+	number string // the value, if it is a number
 }
 
-// checkWords refuses comparisons with words that a column cannot have, and says which it has.
+// checkWords refuses comparisons with impossible words, and lists the possible ones.
 func (s *Session) checkWords(ctx context.Context, t *tree, values map[string]any) error {
 	f := wordFinder{values: values, defined: map[string]bool{}}
 	f.walk(t.root)
 	for _, w := range f.found {
-		if f.defined[w.column] && !w.macro || slices.ContainsFunc(s.db.Further(), func(name string) bool { return slices.Contains(t.names, strings.ToLower(name)) }) {
+		if f.defined[w.column] && !w.macro ||
+			slices.ContainsFunc(s.db.Further(),
+				func(name string) bool { return slices.Contains(t.names, strings.ToLower(name)) }) {
 			continue
 		}
 		known, err := s.wordsOf(ctx, w.column, t.names)
@@ -47,19 +49,21 @@ func (s *Session) checkWords(ctx context.Context, t *tree, values map[string]any
 	return nil
 }
 
-// check compares the words with those that there are.
+// check compares the words with the known ones.
 func (w wording) check(known []string, t *tree) error {
 	isHead := w.column == "head" || w.column == "worst_head"
 	e := &SQLError{Kind: "Conversion"}
 	unknown := w.unknown(known, isHead)
-	if isToken := w.column == "key_token" || w.column == "baseline_token"; isToken && !slices.Contains(known, " "+unknown) {
-		return nil // any token can be asked for; only a space that is missing is surely meant
+	if isToken := w.column == "key_token" || w.column == "baseline_token"; isToken &&
+		!slices.Contains(known, " "+unknown) {
+		return nil // any token is possible; only a missing leading space is surely a mistake
 	} else if isToken && unknown != "" {
 		known = []string{strconv.Quote(" " + unknown)}
 	}
 	switch {
 	case w.number != "" && isHead:
-		e.Message = fmt.Sprintf("%s is compared with the number %s, want text: as a number, 11.10 is 11.1", w.column, w.number)
+		e.Message = fmt.Sprintf("%s is compared with the number %s, want text: as a number, 11.10 is 11.1",
+			w.column, w.number)
 	case w.number != "":
 		e.Message = fmt.Sprintf("%s is compared with the number %s, want text", w.column, w.number)
 	case unknown == "":
@@ -88,7 +92,7 @@ func (w wording) check(known []string, t *tree) error {
 	return e
 }
 
-// unknown gives the first word that is not known.
+// unknown returns the first unknown word.
 func (w wording) unknown(known []string, isHead bool) string {
 	for _, word := range w.words {
 		if w.macro && isHead {
@@ -103,11 +107,11 @@ func (w wording) unknown(known []string, isHead bool) string {
 	return ""
 }
 
-// A wordFinder walks through the tree of a statement.
+// wordFinder walks through the tree of a statement.
 type wordFinder struct {
-	values  map[string]any // of parameters
+	values  map[string]any // values of the parameters
 	found   []wording
-	defined map[string]bool // names that the statement gives to something else than a column of that name
+	defined map[string]bool // names that the statement defines, so they are not columns of a table
 }
 
 func (f *wordFinder) walk(node any) {
@@ -163,7 +167,7 @@ func (f *wordFinder) enter(node map[string]any) {
 	}
 }
 
-// columnOf gives the name of a column that an expression is.
+// columnOf returns the name of a column, if the expression is one.
 func columnOf(node map[string]any) string {
 	names, _ := node["column_names"].([]any)
 	if len(names) == 0 {
@@ -172,7 +176,7 @@ func columnOf(node map[string]any) string {
 	return strings.ToLower(fmt.Sprint(names[len(names)-1]))
 }
 
-// compare notes a comparison of a column with constants or parameters.
+// compare records a comparison of a column with constants or parameters.
 func (f *wordFinder) compare(left any, right ...any) {
 	node, _ := left.(map[string]any)
 	if column := columnOf(node); column != "" {
@@ -180,7 +184,7 @@ func (f *wordFinder) compare(left any, right ...any) {
 	}
 }
 
-// add notes a comparison, if all that it is with is known before the statement runs.
+// add records a comparison if its values are known before the statement runs.
 func (f *wordFinder) add(w wording, with ...any) {
 	if w.column == "" {
 		return
@@ -210,7 +214,7 @@ func (f *wordFinder) add(w wording, with ...any) {
 	f.found = append(f.found, w)
 }
 
-// decimalText writes a number as the user did: DECIMAL constants are whole numbers with a scale.
+// decimalText formats a number as in the statement. DECIMAL constants are stored as integers with a scale.
 func decimalText(value any, kind map[string]any) string {
 	text := fmt.Sprint(value)
 	info, _ := kind["type_info"].(map[string]any)
@@ -224,7 +228,7 @@ func decimalText(value any, kind map[string]any) string {
 	return text
 }
 
-// placeOf gives the byte of the statement where an expression stands, or -1.
+// placeOf returns the byte offset of an expression in the statement, or -1.
 func placeOf(node map[string]any) int {
 	var at int
 	if n, ok := node["query_location"].(json.Number); ok {
@@ -235,12 +239,12 @@ func placeOf(node map[string]any) int {
 	return -1
 }
 
-// enumerations are the types of this program, with their words.
+// enumerations returns the enumerations of this program, with their words.
 var enumerations = sync.OnceValue(func() map[string][]string {
 	list := map[string][]string{}
 	statements, err := schema.Tables()
 	if err != nil {
-		panic("session: " + err.Error()) // they are part of the program
+		panic("session: " + err.Error()) // the statements are part of the program
 	}
 	create, quoted := regexp.MustCompile(`^CREATE TYPE (\w+) AS ENUM`), regexp.MustCompile(`'([^']*)'`)
 	for _, s := range statements {
@@ -253,7 +257,7 @@ var enumerations = sync.OnceValue(func() map[string][]string {
 	return list
 })
 
-// Words that columns of names can have: all that the file has.
+// These queries list the words of columns of names: those in the file.
 const (
 	headWordsSQL      = `SELECT DISTINCT h.label FROM head AS h ORDER BY h.label`
 	componentWordsSQL = `SELECT c.label FROM component AS c GROUP BY c.label ORDER BY min(c.component_id)`
@@ -261,7 +265,8 @@ const (
 	basisWordsSQL     = `SELECT b.name FROM basis AS b WHERE $side IS NULL OR b.side::VARCHAR = $side GROUP BY b.name ORDER BY min(b.basis_id)`
 )
 
-// wordsOf lists the words that a column can have in a statement that uses tables, views and macros of some names; none if any.
+// wordsOf lists the possible words of a column in a statement that uses the named tables, views and macros.
+// It returns none if any word is possible.
 func (s *Session) wordsOf(ctx context.Context, column string, names []string) ([]string, error) {
 	uses := func(list ...string) bool {
 		return slices.ContainsFunc(list, func(name string) bool { return slices.Contains(names, name) })
@@ -283,7 +288,7 @@ func (s *Session) wordsOf(ctx context.Context, column string, names []string) ([
 		return enumerations()["component_kind"], nil
 	case "head", "worst_head":
 		if uses("head", "component", "mover", "run_component") {
-			return nil, nil // in these tables, a number
+			return nil, nil // a number in these tables
 		}
 		sql = headWordsSQL
 	case "component", "query_component", "key_component":

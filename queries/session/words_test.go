@@ -9,7 +9,8 @@ import (
 	"ducklens/queries/session"
 )
 
-// TestWords compares columns with words that they cannot have: DuckDB alone would answer with no rows, or with another head's.
+// TestWords compares columns with impossible words. DuckDB alone would return no rows, or those of another
+// head.
 func TestWords(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})
@@ -68,7 +69,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// TestUnsetParameter asks SQL with a parameter that nobody has set.
+// TestUnsetParameter runs SQL with a parameter that is not set.
 func TestUnsetParameter(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})
@@ -79,7 +80,7 @@ func TestUnsetParameter(t *testing.T) {
 	}
 }
 
-// TestHeadNames gives the parameter head in both forms.
+// TestHeadNames passes the parameter head in both forms.
 func TestHeadNames(t *testing.T) {
 	t.Parallel()
 	s := open(t, session.Options{})

@@ -1,9 +1,10 @@
 -- name: closure
 -- title: Did the contributions add up to the scores when the run was made?
--- description: For every run of the file, the worst distance between an attention score of the model and the sum of its contributions,
---   over prompts, target heads, sides, bases and positions, as ingest has measured and stored it. The query believes the file; ducklens
---   verify adds up what is stored. Exact runs must stay within the tolerance; a notebook run is not judged (ok is NULL), because the
---   published arithmetic leaves terms out. A run that is not complete is listed with what it has so far.
+-- description: For every run of the file, the largest distance between an attention score of the model and
+--   the sum of its contributions, over prompts, target heads, sides, bases and positions, as ingest measured
+--   and stored it. ducklens verify adds up the stored contributions instead. Exact runs must be within the
+--   tolerance. A notebook run is not judged (ok is NULL), because the published arithmetic leaves terms out.
+--   A run that is not complete is listed with the scores that it has so far.
 -- chart: table
 
 SELECT c.run_id, m.name AS model, c.status, c.convention, r.precision, c.n_scores,

@@ -1,19 +1,19 @@
 -- name: component_sources
 -- title: Head {head}: contributions of heads below it, by the token that they read
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: Target head, component, source token: the contribution of each head below the target head to its score, split by
---   the token that this head read, by way of the key vector (what it wrote at the key, or at the baseline) and of the query
---   vector (what it wrote at the query). Mean over the prompts; tokens are grouped by what they are in their prompt: key,
---   baseline, the same tokens again (IOI: the second mention of the subject is baseline again), the tokens beside key and
---   baseline, query, the first token, and other. The cells of a row add
---   up to the mean contribution of the component. Attention of the heads below and all norms are as they were. Score terms
---   are not causal effects.
+-- description: What each head below the target head contributes to its score, split by the token that this
+--   lower head read. By way of the key is what it wrote at the key, or at the baseline; by way of the query
+--   is what it wrote at the query. Tokens are grouped by their role in the prompt: key, baseline, the same
+--   tokens again (IOI: the second mention of the subject is baseline again), the tokens beside key and
+--   baseline, query, the first token, and other. Mean over the prompts. The cells of a row add up to the mean
+--   contribution of the component. The attention of the lower heads and the scales of norms are held fixed.
+--   Contributions are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
 --   a column of the prompt file; NULL is all
 -- param: subtract BOOLEAN = NULL, whether the score at the baseline position is subtracted; NULL is yes if the prompts have one
--- param: most INTEGER = 12, how many components of each side to give, those that contribute most
+-- param: most INTEGER = 12, how many components of each side to show, those that contribute most
 -- say: subtract = true, baseline subtracted
 -- say: subtract = false, baseline not subtracted
 -- say: only, prompts with {value}
@@ -62,7 +62,7 @@ WITH target AS (
   WHERE EXISTS (SELECT 1 FROM source AS s WHERE s.role = r.role)
 ), counted AS (
   SELECT s.side, count(DISTINCT s.example_id) AS n FROM source AS s GROUP BY s.side
-), summed AS ( -- a token that a prompt does not have gives nothing there
+), summed AS ( -- a role that a prompt does not have counts as 0
   SELECT s.side, s.component, s.role, sum(s.value) AS total, sum(s.value * s.value) AS squares
   FROM source AS s GROUP BY s.side, s.component, s.role
 )

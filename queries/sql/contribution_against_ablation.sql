@@ -1,15 +1,16 @@
 -- name: contribution_against_ablation
--- title: Contributions, and what is lost without the component
+-- title: Contributions, and what is lost by ablation
 -- subtitle: {model}, head {head}, {prompts} prompts ({source}), {how} ablation, run {run}
--- description: Each point is a component that was ablated (ducklens ablate). Across: its contribution to the score difference
---   between key and baseline, or to the score of the key where prompts have no baseline: that of the query side where it was
---   ablated at the query alone, the sum of both sides where it was ablated at all positions; where it was ablated at the key alone, that
---   of the key side to the score of the key. Up: how much of the same is lost when the component is replaced as it reaches the
---   stream and all that comes after responds. Means over the prompts that have an ablation. Points on the diagonal are contributions
---   that tell what happens without the component; above it something else went with it, below it something else made up for it.
+-- description: Each point is a component that was ablated (ducklens ablate). Across: what it contributes to
+--   the score difference between key and baseline, or to the score of the key if prompts have no baseline.
+--   For a component ablated at the query, that is its query-side contribution; at all positions, the sum of
+--   both sides; at the key, its key-side contribution to the score of the key. Up: how much of the same score
+--   is lost when the component is ablated and all later layers respond. Means over the prompts that have an
+--   ablation. On the diagonal, the loss equals the contribution. Above it, other components lost some of
+--   their effect as well; below it, other components made up for part of the loss.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
--- param: how TEXT = 'zero', what stood in the place of the component, zero or mean
+-- param: how TEXT = 'zero', what replaced the output of the component, zero or mean
 -- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
 --   a column of the prompt file; NULL is all
 -- say: only, prompts with {value}
@@ -19,6 +20,7 @@
 -- series: kind
 -- label: component
 -- facet: place
+-- colors: head, MLP
 -- x_title: contribution (score units)
 -- y_title: lost on ablation (score units)
 -- fit: line
@@ -26,9 +28,12 @@
 WITH target AS (
   SELECT h.run_id, h.head_id FROM head AS h
   WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
+), ablated AS (
+  SELECT DISTINCT a.run_id, a.head_id, a.component_id
+  FROM target AS t JOIN ablation AS a ON a.run_id = t.run_id AND a.head_id = t.head_id AND a.method = $how::VARCHAR
 ), whole AS (
   SELECT w.example_id, w.component_id, w.side, coalesce(w.diff_perp_perp, w.score_perp_perp) AS amount, w.score_perp_perp AS at_key
-  FROM target AS t JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id
+  FROM ablated AS a JOIN contribution_wide AS w ON w.run_id = a.run_id AND w.head_id = a.head_id AND w.component_id = a.component_id
   JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id AND qb.kind = 'whole'
   JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id AND kb.kind = 'whole'
 ), part AS (

@@ -1,10 +1,11 @@
 -- name: direct_logit
 -- title: What components add to the logits
 -- subtitle: {model}, {prompts} prompts ({source}), run {run}
--- description: What each component of the model adds at the query position to the logit of the key token, through the
---   norm before the unembedding, whose scale is held fixed: its direct effect, not what later components make of it. Mean over the
---   prompts; first panel, minus the same for the baseline token. With the constant of the biases (table logit), the cells
---   of the second panel add up to the mean logit. Only runs with logits have them.
+-- description: What each component adds to the logit of the key token at the query position, with the scale
+--   of the final norm held fixed. This is its direct effect, without its effect on later components. The
+--   first panel subtracts the same for the baseline token. Mean over the prompts. With the constant of the
+--   biases (table logit), the cells of the second panel add up to the mean logit. Only runs with logits have
+--   these numbers.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
 --   a column of the prompt file; NULL is all
@@ -42,7 +43,7 @@ WITH target AS (
   UNION ALL
   SELECT 2 AS place, 'key token' AS panel, m.component_id, m.mean_own AS mean, m.sd_own AS sd, m.n_own AS n
   FROM mean AS m
-), place AS ( -- components stand in the order in which they write; a column is called as what is in it
+), place AS ( -- components are in the order in which they write; a column is named after its components
   SELECT c.component_id, c.label, o.ordinal, c.grid_row, c.grid_column, coalesce(c.layer::VARCHAR, 'other') AS row_name,
     coalesce(min(CASE c.kind WHEN 'head' THEN 'H' || c.head WHEN 'mlp' THEN 'MLP' WHEN 'attn_bias' THEN 'b_O' END)
       OVER (PARTITION BY c.grid_column), '') AS column_name

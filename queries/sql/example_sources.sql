@@ -1,15 +1,15 @@
 -- name: example_sources
 -- title: Head {head}, prompt {example}: contributions of heads below it, by the token that they read
 -- subtitle: {model}, {convention} convention, run {run}
--- description: Target head, component, source token, in one prompt: the contribution of each head below the target head to its
---   score, split by the token that this head read, by way of the key vector (what it wrote at the key) and of the query
---   vector (what it wrote at the query). The cells of a row add up to the contribution of the component. Attention of the
---   heads below and all norms are as they were. Score terms are not causal effects.
+-- description: What each head below the target head contributes to its score in one prompt, split by the
+--   token that this lower head read. By way of the key is what it wrote at the key; by way of the query is
+--   what it wrote at the query. The cells of a row add up to the contribution of the component. The attention
+--   of the lower heads and the scales of norms are held fixed. Contributions are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: example INTEGER = 0, number of the prompt, from 0
 -- param: subtract BOOLEAN = false, whether the score at the baseline position is subtracted
--- param: most INTEGER = 12, how many components of each side to give, those that contribute most
+-- param: most INTEGER = 12, how many components of each side to show, those that contribute most
 -- say: subtract = true, baseline subtracted
 -- chart: heatmap
 -- x: pos

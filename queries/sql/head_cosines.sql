@@ -1,9 +1,9 @@
 -- name: head_cosines
 -- title: Outputs of movers: cosines with each other
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: How alike the outputs of two mover heads at the query position are: mean over the prompts of the cosine
---   of their parts along a basis of the query side, and of their perpendicular parts. In a basis of one dimension the
---   first is 1 or -1. A part that is zero has no cosine; par_n and perp_n count those that have one.
+-- description: The mean cosine of the outputs of two mover heads at the query position: of their parts along
+--   a basis of the query side, and of their perpendicular parts. In a basis of one dimension the cosine of
+--   the parts along it is 1 or -1. A part that is zero has no cosine; par_n and perp_n count the cosines.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
 --   a column of the prompt file; NULL is all

@@ -1,11 +1,12 @@
 -- name: head_measures
 -- title: What heads do: {x_title} and {y_title}
 -- subtitle: {model}, {prompts} prompts ({source}), run {run}
--- description: What each target head does on the texts of the run, mean over all query positions that have a value: attention to the
---   token before (previous), to position 0 (first), to the query itself (self), to earlier occurrences of the query's token (duplicate)
---   and to the tokens behind such (induction), entropy of the row in nats, mean distance to what is attended to in tokens, and the share
---   of rows in which one token gets most (above; the run's threshold, 0.5 unless it says another). Two of them span the plane of the
---   figure. Only runs over texts (ducklens ingest --text) have them.
+-- description: What each target head does on the texts of the run, averaged over all query positions that
+--   have a value. Attention to the previous token (previous), to position 0 (first), to the query itself
+--   (self), to earlier occurrences of the query's token (duplicate) and to the tokens right after these
+--   (induction); entropy of the attention row in nats (entropy); mean distance to the keys in tokens
+--   (distance); share of rows whose largest probability is above the run's threshold, by default 0.5 (above).
+--   The figure shows two of them. Only runs over texts (ducklens ingest --text) have these numbers.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: x TEXT = 'previous', measure across: previous, first, self, duplicate, induction, entropy, distance or above
 -- param: y TEXT = 'induction', measure upwards
@@ -24,7 +25,7 @@ WITH mean AS (
       WHEN 'duplicate' THEN 'attention to duplicates' ELSE 'attention to induction targets' END AS words
   FROM head_measure_mean AS m
   WHERE m.run_id = coalesce($run, latest_run())
-), axis AS ( -- a measure that there is not would give no rows
+), axis AS ( -- an unknown measure is an error, because it would return no rows
   SELECT CASE WHEN a.asked IN ('previous', 'first', 'self', 'duplicate', 'induction', 'entropy', 'distance', 'above') THEN a.asked
     ELSE error('parameter ' || a.side || ': ' || coalesce(a.asked, 'NULL') || ', want previous, first, self, duplicate, induction, entropy, distance or above') END AS measure, a.side
   FROM (SELECT 'x' AS side, $x AS asked UNION ALL SELECT 'y', $y) AS a

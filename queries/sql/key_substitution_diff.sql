@@ -1,12 +1,13 @@
 -- name: key_substitution_diff
 -- title: Head {head}: attention score with another vector as key, baseline subtracted
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: key_substitution_scores with the score at the baseline position subtracted, where the vector of the
---   same kind, made of the baseline's token, takes the place of the key. The vectors are made of the token at the key
---   position: its embedding W_E; the effective embedding W_EE0, what MLP0 writes when the first layer attends from the
---   token to itself alone; W_EE, the whole stream after that; the real output of MLP0; and the residual stream itself
---   (unpatched). The notebook convention normalises every vector by its sample standard deviation without epsilon,
---   unpatched too. One row per prompt and vector; mean, se and n are those of the vector.
+-- description: key_substitution_scores with the baseline subtracted: the score at the baseline position,
+--   where the same kind of vector is made from the baseline's token. The vectors are made from the token at
+--   the key position: W_E is its embedding; W_EE0, the effective embedding, is the output of MLP0 if the
+--   first layer attends from the token only to itself; W_EE is the whole residual stream after that; MLP0
+--   output is the model's own; unpatched is the residual stream itself. The notebook convention normalises
+--   every vector, unpatched too, by its sample standard deviation without epsilon. One row per prompt and
+--   vector; mean, se and n are those of the vector.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
@@ -16,6 +17,9 @@
 -- x: diff
 -- series: series
 -- count: n
+-- colors: "unpatched, IO - S1|unpatched, key - baseline", "MLP0 output, IO - S1|MLP0 output, key - baseline",
+--   W_E[IO] - W_E[S1]|W_E[key] - W_E[baseline], W_EE0[IO] - W_EE0[S1]|W_EE0[key] - W_EE0[baseline],
+--   W_EE[IO] - W_EE[S1]|W_EE[key] - W_EE[baseline]
 -- x_title: attention score to the key position minus to the baseline position
 -- y_title: prompts
 -- legend_title: key vector

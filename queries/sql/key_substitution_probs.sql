@@ -1,23 +1,25 @@
 -- name: key_substitution_probs
 -- title: Head {head}: attention probability with another vector as key
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: The probability with which the head would attend to the key position if its score, and no other of the
---   row, came from another vector there. The vectors are made of the token at the key position: its embedding W_E; the
---   effective embedding W_EE0, what MLP0 writes when the first layer attends from the token to itself alone; W_EE, the
---   whole stream after that; the real output of MLP0; and the residual stream itself (unpatched). The notebook
---   convention normalises every vector by its sample standard deviation without epsilon, unpatched too. One row per
---   prompt and vector; mean, se and n are those of the vector.
+-- description: The attention probability of the key position if its score came from another vector there and
+--   all other scores stayed. The vectors are made from the token at the key position: W_E is its embedding;
+--   W_EE0, the effective embedding, is the output of MLP0 if the first layer attends from the token only to
+--   itself; W_EE is the whole residual stream after that; MLP0 output is the model's own; unpatched is the
+--   residual stream itself. The notebook convention normalises every vector, unpatched too, by its sample
+--   standard deviation without epsilon. One row per prompt and vector; mean, se and n are those of the
+--   vector.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
 --   a column of the prompt file; NULL is all
--- param: subtract BOOLEAN = false, whether the score difference takes the place of the score in the softmax, as in the notebook convention
+-- param: subtract BOOLEAN = false, whether the score difference replaces the score in the softmax, as in the notebook convention
 -- say: subtract = true, made from the score difference
 -- say: only, prompts with {value}
 -- chart: histogram
 -- x: prob
 -- series: series
 -- count: n
+-- colors: unpatched, MLP0 output, W_E[IO]|W_E[key], W_EE0[IO]|W_EE0[key], W_EE[IO]|W_EE[key]
 -- x_title: attention probability of the key position{subtract?, made from the score difference|}
 -- y_title: prompts
 -- legend_title: key vector
@@ -32,7 +34,7 @@ WITH target AS (
   SELECT s.example_id, s.vector,
     CASE WHEN s.vector LIKE 'W!_%' ESCAPE '!' THEN s.vector || t.key_name ELSE replace(s.vector, 'MLP0', 'MLP0 output') END AS series,
     CASE WHEN NOT $subtract THEN s.prob
-      WHEN t.convention = 'notebook'::convention THEN s.diff_prob -- quirk: a difference of scores stands beside scores
+      WHEN t.convention = 'notebook'::convention THEN s.diff_prob -- quirk: a softmax of a score difference and scores
       ELSE error('parameter subtract: the probability of a score difference has no meaning, '
         || 'and exists in the notebook convention only') END AS prob
   FROM target AS t JOIN substitution AS s ON s.run_id = t.run_id AND s.head_id = t.head_id

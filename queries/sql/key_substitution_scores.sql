@@ -1,11 +1,12 @@
 -- name: key_substitution_scores
 -- title: Head {head}: attention score with another vector as key
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: How the head would attend to the key position if another vector stood there, normalised as before the layer,
---   the query held fixed. The vectors are made of the token at the key position: its embedding W_E; the effective
---   embedding W_EE0, what MLP0 writes when the first layer attends from the token to itself alone; W_EE, the whole
---   stream after that; the real output of MLP0; and the residual stream itself (unpatched). The notebook convention
---   normalises every vector by its sample standard deviation without epsilon, unpatched too. One row per prompt and
+-- description: The attention score if another vector replaced the residual stream at the key position,
+--   normalised like the stream before the layer, with the query held fixed. The vectors are made from the
+--   token at the key position: W_E is its embedding; W_EE0, the effective embedding, is the output of MLP0 if
+--   the first layer attends from the token only to itself; W_EE is the whole residual stream after that; MLP0
+--   output is the model's own; unpatched is the residual stream itself. The notebook convention normalises
+--   every vector, unpatched too, by its sample standard deviation without epsilon. One row per prompt and
 --   vector; mean, se and n are those of the vector.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
@@ -16,6 +17,7 @@
 -- x: score
 -- series: series
 -- count: n
+-- colors: unpatched, MLP0 output, W_E[IO]|W_E[key], W_EE0[IO]|W_EE0[key], W_EE[IO]|W_EE[key]
 -- x_title: attention score to the key position
 -- y_title: prompts
 -- legend_title: key vector

@@ -1,11 +1,11 @@
 -- name: mlp0_norms
 -- title: Head {head}: how much of the residual stream at the key lies along the output of MLP0
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: The residual stream at the key position before the layer of the head, brought to unit length: the
---   lengths of its part along the output of MLP0 at that position and of the rest, mean over the prompts, and the
---   fractions of the squared length. In the notebook convention a fraction is the square of the mean length, and the two
---   do not add up to 1; in the exact convention it is the mean of the squared lengths, and they do. fraction_sum tells
---   how far from 1 they are.
+-- description: The residual stream at the key position before the layer of the head, scaled to length 1: the
+--   lengths of its part along the output of MLP0 at that position and of the rest, and the fractions of the
+--   squared length, mean over the prompts. In the exact convention a fraction is the mean of squared lengths,
+--   and the two fractions add up to 1. In the notebook convention it is the square of the mean length, and
+--   they do not. fraction_sum is their sum.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or

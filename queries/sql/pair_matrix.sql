@@ -2,17 +2,17 @@
 -- title: Head {head}: pairs of components
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}; ∥ is along {query_basis} at the query and along
 --   {key_basis} at the key
--- description: What each pair of a query component and a key component contributes to the score with which the head
---   attends from the query to the key position: the mean over the prompts, one frame for each quadrant. All cells of all
---   frames add up to the mean score, in the exact convention; the notebook convention has no cells for b_O. Score terms
---   are not causal effects. Of many components those are given that carry most: the largest sums of the sizes of their
---   cells; whole is that sum over all cells, given or not.
+-- description: What each pair of a query component and a key component contributes to the attention score:
+--   the mean over the prompts, one frame for each quadrant. In the exact convention, all cells of all frames
+--   add up to the mean score; the notebook convention has no cells for b_O. If there are many components,
+--   those with the largest sums of absolute cells are shown; whole is that sum over all cells, shown or not.
+--   Contributions are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: query_basis TEXT = NULL, basis that splits query vectors; NULL is unembed+baseline if the run has it, else unembed
 -- param: key_basis TEXT = 'mlp0', basis that splits key vectors
 -- param: subtract BOOLEAN = NULL, whether the score at the baseline position is subtracted; NULL is yes if the prompts have one
--- param: most INTEGER = NULL, how many components of each side to give, those that carry most; NULL is all of up to 48, 28 of more
+-- param: most INTEGER = NULL, how many components of each side to show, those with the largest cells; NULL is all if there are at most 48, else 28
 -- say: subtract = true, baseline subtracted
 -- say: subtract = false, baseline not subtracted
 -- say: most, at most {value} components of each side
@@ -38,7 +38,7 @@ WITH target AS (
   WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
     AND CASE WHEN $query_basis::VARCHAR IS NULL THEN qb.name IN ('unembed', 'unembed+baseline') ELSE qb.name = $query_basis::VARCHAR END
   GROUP BY h.run_id, h.head_id
-), pairs AS ( -- lists have the quadrants in the order of the corners below
+), pairs AS ( -- lists have the quadrants in the order of corner below
   SELECT p.query_component_id, p.key_component_id, qb.kind <> 'whole' AS query_split, kb.kind <> 'whole' AS key_split,
     qb.name AS query_basis, coalesce($subtract, p.n_baseline > 0) AS subtract,
     CASE WHEN coalesce($subtract, p.n_baseline > 0) THEN p.n_baseline ELSE p.n END AS n,
@@ -60,7 +60,7 @@ WITH target AS (
   FROM pairs AS p
   JOIN corner AS q ON (p.query_split OR q.query_part = '⊥') AND (p.key_split OR q.key_part = '⊥')
   WHERE p.n > 0
-), ranked AS ( -- the components of each side by what they carry
+), ranked AS ( -- components of each side, the largest sum of absolute cells first
   SELECT w.side, w.component_id, o.ordinal, count(*) OVER (PARTITION BY w.side) AS of,
     row_number() OVER (PARTITION BY w.side ORDER BY w.weight DESC, o.ordinal) AS rank
   FROM (
@@ -70,7 +70,7 @@ WITH target AS (
   ) AS w
   JOIN target AS t ON true
   JOIN run_component AS o ON o.run_id = t.run_id AND o.component_id = w.component_id
-), place AS ( -- what is given of them, in the order in which they write
+), place AS ( -- the shown ones, in the order in which they write
   SELECT r.side, r.component_id, r.ordinal AS place,
     r.side || ' component' || CASE WHEN count(*) OVER (PARTITION BY r.side) < r.of
       THEN ' (' || count(*) OVER (PARTITION BY r.side) || ' of ' || r.of || ')' ELSE '' END AS axis

@@ -1,13 +1,13 @@
 -- name: pct_explained_name_movers
 -- title: Head {head}: share of heads {heads}, parallel to the unembedding
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: How much of the mean attention score, baseline subtracted, is the query-side contribution of a few
---   earlier heads in the quadrant where both vectors are parallel to their basis. The heads are those that the run calls
---   movers, or in a run without any the two heads with the largest such contribution. The denominator is the sum over
---   all query-side components and quadrants, b_Q included. se is the standard error of the ratio (first order); low and high bound it with a percentile bootstrap
---   over prompts, seeded and the same in every DuckDB. null_low and null_high enclose the same share of the mean
---   percentages that random directions explain, one on each side, where the run has null_n pairs of them. Score terms
---   are not causal effects.
+-- description: How much of the mean attention score, baseline subtracted, a few earlier heads contribute on
+--   the query side in the quadrant in which both vectors are parallel to their basis. These heads are the
+--   movers of the run, or if it has none the two heads with the largest such contribution. The denominator is
+--   the sum over all query-side components and quadrants, with b_Q. se is the standard error of the ratio
+--   (first order). low and high are a percentile bootstrap over prompts, seeded and equal in every version of
+--   DuckDB. null_low and null_high enclose the same share of the mean percentages of null_n pairs of random
+--   directions, one on each side. Contributions are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: heads TEXT = NULL, heads to add up, such as '9.9,9.6'; NULL chooses as described
@@ -15,7 +15,7 @@
 --   a column of the prompt file; NULL is all
 -- param: query_basis TEXT = 'unembed', basis that splits query vectors
 -- param: key_basis TEXT = 'mlp0', basis that splits key vectors
--- param: resamples INTEGER = 1000, how often the bootstrap draws as many prompts as there are, with replacement
+-- param: resamples INTEGER = 1000, number of bootstrap samples, each of as many prompts as there are
 -- param: seed INTEGER = 0, seed of the bootstrap
 -- param: level DOUBLE = 0.95, share of the resamples between low and high, and of the random directions between null_low and null_high
 -- say: only, prompts with {value}
@@ -60,14 +60,14 @@ WITH target AS (
   SELECT string_agg(h.label, ' + ' ORDER BY k.mean DESC, h.label) AS heads,
     string_agg(h.label, ', ' ORDER BY h.label) FILTER (WHERE k.label IS NULL) AS unknown
   FROM chosen AS h LEFT JOIN candidate AS k ON k.label = h.label
-), share AS ( -- the part and the whole, prompt by prompt
+), share AS ( -- part and whole of each prompt
   SELECT d.example_id, sum(d.par_par) FILTER (WHERE k.component_id IS NOT NULL) AS part, sum(d.diff) AS whole
   FROM term AS d
   LEFT JOIN (SELECT c.component_id FROM candidate AS c WHERE c.label IN (SELECT h.label FROM chosen AS h)) AS k ON k.component_id = d.component_id
   GROUP BY d.example_id
   HAVING whole IS NOT NULL
 ), ratio AS (
-  SELECT avg(s.part) AS explained, avg(s.whole) AS denominator, count(s.whole) AS n
+  SELECT avg(s.part) AS explained, avg(s.whole) AS denominator, stddev_samp(s.whole) / sqrt(count(s.whole)) AS denominator_se, count(s.whole) AS n
   FROM share AS s
 ), spread AS (
   SELECT 100 * stddev_samp(s.part - r.explained / nullif(r.denominator, 0) * s.whole) / sqrt(any_value(r.n))
@@ -95,10 +95,10 @@ WITH target AS (
     CASE WHEN r.n > 1 THEN quantile_cont(p.pct, (1 + $level) / 2) END AS high
   FROM ratio AS r CROSS JOIN resampled AS p
   GROUP BY r.n
-), random_basis AS MATERIALIZED ( -- by itself: where there is none, contributions are not looked at again
+), random_basis AS MATERIALIZED ( -- separate, so that contributions are not read again if there are no random directions
   SELECT b.run_id, t.head_id, b.basis_id, b.null_number
   FROM target AS t JOIN basis AS b ON b.run_id = t.run_id AND b.side = 'query'::side AND b.null_number IS NOT NULL
-), null_pct AS ( -- quadrants add up to the same for every pair of bases, so the denominator is shared
+), null_pct AS ( -- the denominator is that of every pair of bases, because their quadrants have the same sum
   SELECT 100 * avg(d.part) / nullif(any_value(r.denominator), 0) AS pct
   FROM (
     SELECT b.null_number, w.example_id, sum(w.diff_par_par) AS part
@@ -117,7 +117,7 @@ WITH target AS (
 SELECT CASE WHEN k.unknown IS NOT NULL THEN error('parameter heads: ' || k.unknown || ' is not a head below the target head')
     ELSE 100 * r.explained / nullif(r.denominator, 0) END AS pct,
   e.se, r.n, b.low, b.high, v.low AS null_low, v.high AS null_high, v.n AS null_n, k.heads,
-  r.explained, r.denominator, 'mean score difference over all query-side components and quadrants, b_Q included' AS denominator_is
+  r.explained, r.denominator, r.denominator_se, 'mean score difference over all query-side components and quadrants, b_Q included' AS denominator_is
 FROM ratio AS r CROSS JOIN spread AS e CROSS JOIN null_band AS v CROSS JOIN checked AS k LEFT JOIN bound AS b ON true
 WHERE r.n > 0
 ORDER BY pct

@@ -1,10 +1,9 @@
 -- name: query_components
 -- title: Head {head}: query-side components of the attention score
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: What each component of the model contributes to the score with which the head attends from the query to
---   the key position, by way of the query vector, the key vector held fixed. Mean over the prompts, with the score at
---   the baseline position subtracted and not. The cells of a panel add up to the mean score. Terms of a score are not
---   causal effects.
+-- description: What each component contributes to the attention score by way of the query vector, with the
+--   key vector held fixed. Mean over the prompts. One panel subtracts the score at the baseline position, the
+--   other does not. The cells of a panel add up to the mean score. Contributions are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
@@ -39,13 +38,20 @@ WITH target AS (
   WHERE w.side = 'query'::side
     AND ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
   GROUP BY w.component_id
+  UNION ALL -- of a run that stores only means
+  SELECT m.component_id, m.mean_score, sqrt(m.variance_score), m.n, m.mean_diff, sqrt(m.variance_diff), m.n_baseline
+  FROM target AS t
+  JOIN moments(coalesce($run, latest_run()), $only::VARCHAR) AS m ON m.run_id = t.run_id AND m.head_id = t.head_id
+  JOIN basis AS qb ON qb.run_id = m.run_id AND qb.basis_id = m.query_basis_id AND qb.kind = 'whole'
+  JOIN basis AS kb ON kb.run_id = m.run_id AND kb.basis_id = m.key_basis_id AND kb.kind = 'whole'
+  WHERE m.side = 'query'::side AND m.quadrant IS NULL
 ), cell AS (
   SELECT 1 AS place, 'baseline subtracted' AS panel, u.component_id, u.mean_diff AS mean, u.sd_diff AS sd, u.n_diff AS n
   FROM unsplit AS u
   UNION ALL
   SELECT 2 AS place, 'baseline not subtracted' AS panel, u.component_id, u.mean_score AS mean, u.sd_score AS sd, u.n_score AS n
   FROM unsplit AS u
-), place AS ( -- components stand in the order in which they write; a column is called as what is in it
+), place AS ( -- components are in the order in which they write; a column is named after its components
   SELECT c.component_id, c.label, o.ordinal, c.grid_row, c.grid_column, coalesce(c.layer::VARCHAR, 'other') AS row_name,
     coalesce(min(CASE c.kind WHEN 'head' THEN 'H' || c.head WHEN 'mlp' THEN 'MLP' WHEN 'attn_bias' THEN 'b_O' END)
       OVER (PARTITION BY c.grid_column), '') AS column_name

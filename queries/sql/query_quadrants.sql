@@ -2,10 +2,11 @@
 -- title: Head {head}: query-side components by quadrant
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}; ∥ is along {query_basis} at the query and along
 --   {key_basis} at the key
--- description: The contributions of query_components, split by what part of the query vector meets what part of the
---   key vector: ∥ is the part along the basis of its side, ⊥ the rest. Frames: baseline subtracted; subtracted, with
---   the query vectors split along the unembeddings of both the key and the baseline token; not subtracted. The
---   quadrants of a frame add up to the unsplit contributions.
+-- description: The contributions of query_components, split by the part of the query vector and the part of
+--   the key vector that make them: ∥ is the part along the basis of its side, ⊥ the rest. There are three
+--   frames: baseline subtracted; baseline subtracted, with the query vectors split along the unembeddings of
+--   both key token and baseline token; baseline not subtracted. The quadrants of a frame add up to the
+--   unsplit contributions.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
@@ -41,20 +42,33 @@ WITH target AS (
     (3, 'baseline not subtracted', $query_basis, false)
   ) AS f(place, frame, query_basis, subtract)
   JOIN basis AS qb ON qb.run_id = t.run_id AND qb.side = 'query'::side AND qb.name = f.query_basis
-), moment AS ( -- lists have the quadrants in the order of the corners below
-  SELECT w.query_basis_id, kb.kind <> 'whole' AS key_split, w.component_id,
+), asked AS (
+  SELECT DISTINCT t.run_id, t.head_id, f.query_basis_id, kb.basis_id AS key_basis_id, kb.kind <> 'whole' AS key_split
+  FROM target AS t CROSS JOIN frames AS f
+  JOIN basis AS kb ON kb.run_id = t.run_id AND kb.side = 'key'::side AND kb.name = $key_basis
+), moment AS ( -- lists have the quadrants in the order of corner below
+  SELECT w.query_basis_id, a.key_split, w.component_id,
     [avg(w.score_par_par), avg(w.score_par_perp), avg(w.score_perp_par), avg(w.score_perp_perp)] AS mean_score,
     [stddev_samp(w.score_par_par), stddev_samp(w.score_par_perp), stddev_samp(w.score_perp_par), stddev_samp(w.score_perp_perp)] AS sd_score,
     count(w.score_par_par) AS n_score,
     [avg(w.diff_par_par), avg(w.diff_par_perp), avg(w.diff_perp_par), avg(w.diff_perp_perp)] AS mean_diff,
     [stddev_samp(w.diff_par_par), stddev_samp(w.diff_par_perp), stddev_samp(w.diff_perp_par), stddev_samp(w.diff_perp_perp)] AS sd_diff,
     count(w.diff_par_par) AS n_diff
-  FROM target AS t
-  JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id
-  JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id AND kb.name = $key_basis
+  FROM asked AS a
+  JOIN contribution_wide AS w ON w.run_id = a.run_id AND w.head_id = a.head_id AND w.query_basis_id = a.query_basis_id AND w.key_basis_id = a.key_basis_id
   WHERE w.side = 'query'::side
-    AND ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k)) AND w.query_basis_id IN (SELECT f.query_basis_id FROM frames AS f)
-  GROUP BY w.query_basis_id, kb.kind, w.component_id
+    AND ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
+  GROUP BY w.query_basis_id, a.key_split, w.component_id
+  UNION ALL -- of a run that stores only means
+  SELECT m.query_basis_id, a.key_split, m.component_id,
+    [max(m.mean_score) FILTER (m.quadrant = 'par_par'), max(m.mean_score) FILTER (m.quadrant = 'par_perp'), max(m.mean_score) FILTER (m.quadrant = 'perp_par'), max(m.mean_score) FILTER (m.quadrant = 'perp_perp')],
+    [max(sqrt(m.variance_score)) FILTER (m.quadrant = 'par_par'), max(sqrt(m.variance_score)) FILTER (m.quadrant = 'par_perp'), max(sqrt(m.variance_score)) FILTER (m.quadrant = 'perp_par'), max(sqrt(m.variance_score)) FILTER (m.quadrant = 'perp_perp')], max(m.n),
+    [max(m.mean_diff) FILTER (m.quadrant = 'par_par'), max(m.mean_diff) FILTER (m.quadrant = 'par_perp'), max(m.mean_diff) FILTER (m.quadrant = 'perp_par'), max(m.mean_diff) FILTER (m.quadrant = 'perp_perp')],
+    [max(sqrt(m.variance_diff)) FILTER (m.quadrant = 'par_par'), max(sqrt(m.variance_diff)) FILTER (m.quadrant = 'par_perp'), max(sqrt(m.variance_diff)) FILTER (m.quadrant = 'perp_par'), max(sqrt(m.variance_diff)) FILTER (m.quadrant = 'perp_perp')], max(m.n_baseline)
+  FROM asked AS a
+  JOIN moments(coalesce($run, latest_run()), $only::VARCHAR) AS m ON m.run_id = a.run_id AND m.head_id = a.head_id AND m.query_basis_id = a.query_basis_id AND m.key_basis_id = a.key_basis_id
+  WHERE m.side = 'query'::side AND m.quadrant IS NOT NULL
+  GROUP BY m.query_basis_id, a.key_split, m.component_id
 ), corner AS (
   SELECT q.corner, q.quadrant, q.panel, q.query_par, q.key_par
   FROM (VALUES
@@ -71,7 +85,7 @@ WITH target AS (
   FROM moment AS d
   JOIN frames AS f ON f.query_basis_id = d.query_basis_id
   JOIN corner AS q ON (f.query_split OR NOT q.query_par) AND (d.key_split OR NOT q.key_par)
-), place AS ( -- components stand in the order in which they write; a column is called as what is in it
+), place AS ( -- components are in the order in which they write; a column is named after its components
   SELECT c.component_id, c.label, o.ordinal, c.grid_row, c.grid_column, coalesce(c.layer::VARCHAR, 'other') AS row_name,
     coalesce(min(CASE c.kind WHEN 'head' THEN 'H' || c.head WHEN 'mlp' THEN 'MLP' WHEN 'attn_bias' THEN 'b_O' END)
       OVER (PARTITION BY c.grid_column), '') AS column_name

@@ -1,17 +1,19 @@
 -- name: query_substitution_scores
 -- title: Head {head}: attention score with another vector as query
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: How the head would attend to the key position if another vector stood at the query position, normalised
---   as before the layer, the key held fixed. The vectors are the unembeddings of the key token (IO), of the baseline token (S),
---   of a random name and of a random token (both drawn from the seed of the run), the output of an earlier head at the
---   query position, its part perpendicular to the first unembedding, and the residual stream itself (unpatched). The
---   notebook convention normalises every vector by its sample standard deviation without epsilon, unpatched too. One row
---   per prompt and vector; mean, se and n are those of the vector.
+-- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}; output of
+--   {mover}{first_mover?, the first of several movers (--set mover=...): |, of the movers }{movers}
+-- description: The attention score if another vector replaced the residual stream at the query position,
+--   normalised like the stream before the layer, with the key held fixed. The vectors are the unembeddings of
+--   the key token (IO), of the baseline token (S), of a random name and of a random token, both drawn by the
+--   seed of the run; the output of a mover head at the query position; its part perpendicular to the
+--   unembedding of the key token; and the residual stream itself (unpatched). The notebook convention
+--   normalises every vector, unpatched too, by its sample standard deviation without epsilon. One row per
+--   prompt and vector; mean, se and n are those of the vector.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
 --   a column of the prompt file; NULL is all
--- param: mover TEXT = NULL, head whose output is put in, such as 9.9; NULL is the first mover of the run
+-- param: mover TEXT = NULL, head whose output is the vector, such as 9.9; NULL is the first mover of the run
 -- param: subtract BOOLEAN = false, whether the score at the baseline position is subtracted
 -- say: mover, output of {value}
 -- say: subtract = true, baseline subtracted
@@ -20,6 +22,7 @@
 -- x: score
 -- series: series
 -- count: n
+-- colors: unpatched, W_U[IO]|W_U[key], W_U[S]|W_U[baseline], W_U[random name], W_U[random]
 -- x_title: attention score to the key position{subtract?, less that to the baseline position|}
 -- y_title: prompts
 -- legend_title: query vector
@@ -30,11 +33,12 @@ WITH target AS (
   FROM run AS r JOIN head AS h ON h.run_id = r.run_id
   CROSS JOIN (SELECT count(x.prompt_order) > 0 AS ioi FROM example AS x WHERE x.run_id = coalesce($run, latest_run())) AS e
   WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
-), chosen AS ( -- of the heads whose outputs were put in, one is shown
+), chosen AS ( -- one mover is shown
   SELECT CASE WHEN count(*) FILTER (WHERE m.label = $mover::VARCHAR) = 0 AND $mover::VARCHAR IS NOT NULL
-      THEN error('parameter mover: ' || $mover::VARCHAR || ' is none of the heads whose outputs were put in: '
-        || coalesce(string_agg(m.label, ', ' ORDER BY m.ordinal), 'there are none'))
-    ELSE coalesce($mover::VARCHAR, arg_min(m.label, m.ordinal)) END AS label
+      THEN error('parameter mover: ' || $mover::VARCHAR || ' is not a mover of the run, which has '
+        || coalesce(string_agg(m.label, ', ' ORDER BY m.ordinal), 'none'))
+    ELSE coalesce($mover::VARCHAR, arg_min(m.label, m.ordinal)) END AS label,
+    string_agg(m.label, ', ' ORDER BY m.ordinal) AS labels, $mover::VARCHAR IS NULL AND count(*) > 1 AS is_first
   FROM target AS t JOIN mover AS m ON m.run_id = t.run_id
 ), value AS (
   SELECT s.example_id, s.vector, replace(replace(
@@ -50,7 +54,8 @@ WITH target AS (
   FROM value AS v
   GROUP BY v.vector
 )
-SELECT v.series, v.vector, v.example_id, v.score, s.mean, s.se, s.n
-FROM value AS v JOIN summary AS s ON s.vector = v.vector
+SELECT v.series, v.vector, v.example_id, v.score, s.mean, s.se, s.n, coalesce(k.label, 'none') AS mover, coalesce(k.labels, 'none') AS movers,
+  k.is_first AS first_mover
+FROM value AS v JOIN summary AS s ON s.vector = v.vector CROSS JOIN chosen AS k
 WHERE v.score IS NOT NULL
 ORDER BY s.mean DESC, v.vector, v.example_id

@@ -1,18 +1,19 @@
 -- name: row_components
--- title: Head {head}: what its attention from one token is made of
+-- title: Head {head}: components of its attention from one token
 -- subtitle: {model}, example {example}, {side} side, {convention} convention, run {run}
--- description: What each component contributes to the score of every token that the query of one example sees, in the order of the
---   text. On the key side a component wrote at that token, and the query is held fixed; on the query side it wrote at the query, and
---   the key of that token is held fixed. A column adds up to the score of its token, before any soft cap. Softmax looks at
---   differences between tokens alone, so those components are given whose contribution differs most between them, the largest first;
---   the last row adds up the others. Only runs with all keys (ducklens ingest --keys all) have these numbers. Terms of a score are
+-- description: What each component contributes to the score of every token that the query of one example
+--   sees, in the order of the text. On the key side the component wrote at that token, and the query is held
+--   fixed; on the query side it wrote at the query, and the key of that token is held fixed. A column adds up
+--   to the score of its token, before any soft cap. Only differences between tokens matter to softmax, so the
+--   components are shown whose contribution differs most between tokens, the largest first; the last row is
+--   the sum of all others. Only runs with ducklens ingest --keys all have these numbers. Contributions are
 --   not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: example INTEGER = 0, number of the example, from 0
 -- param: side TEXT = 'key', side that is split over components, query or key
--- param: most INTEGER = 20, how many components to give
--- param: tokens INTEGER = 40, how many tokens to give, those that get most attention
+-- param: most INTEGER = 20, how many components to show
+-- param: tokens INTEGER = 40, how many tokens to show, those with most attention
 -- say: most, the {value} components that differ most between tokens
 -- say: tokens, the {value} tokens that get most attention
 -- chart: heatmap
@@ -49,7 +50,7 @@ WITH target AS (
   FROM target AS t
   JOIN prompt_attention AS a ON a.run_id = t.run_id AND a.prompt_id = t.prompt_id AND a.query_pos = t.query_pos AND a.head_id = t.head_id
   JOIN prompt_token AS k ON k.run_id = a.run_id AND k.prompt_id = a.prompt_id AND k.pos = a.pos
-), row_of AS ( -- components that are not given are one row
+), row_of AS ( -- components that are not shown are one row
   SELECT r.component_id, least(r.rank, $most + 1) AS place,
     CASE WHEN r.rank <= $most THEN c.label ELSE 'other ' || (r.of - $most) END AS component
   FROM ranked AS r JOIN component AS c ON c.component_id = r.component_id

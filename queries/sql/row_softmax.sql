@@ -1,12 +1,13 @@
 -- name: row_softmax
--- title: Head {head}: what decides between the two keys that get most
+-- title: Head {head}: what decides between the two keys with most attention
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: Of each row of attention the two tokens that get most are compared: what each component contributes to the score of
---   the first, minus what it contributes to that of the second. Mean over the rows (an example is one; several of a query position
---   are one row), the largest first. The difference of two scores is the logarithm of the ratio of their attention probabilities,
---   whatever other keys and a sink get, so these parts add up to mean_log_odds exactly (denominator) - unless the head caps its
---   scores (capped): then they add up to the difference before the cap, and mean_log_odds is that of the capped scores. Only runs
---   with all keys (ducklens ingest --keys all) have these numbers. Terms of a score are not causal effects.
+-- description: Compares the two tokens with the most attention in each row: what each component contributes
+--   to the score of the first minus its contribution to the score of the second. Mean over the rows, the
+--   largest first. Examples that share a query position are one row. The difference of two scores is the
+--   logarithm of the ratio of their probabilities, so the parts add up to mean_log_odds (denominator). If the
+--   head caps its scores (capped), they add up to the difference before the cap, and mean_log_odds is that of
+--   the capped scores. Only runs with ducklens ingest --keys all have these numbers. Contributions are not
+--   causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
@@ -38,7 +39,7 @@ WITH target AS (
   FROM target AS t
   JOIN prompt_attention AS a ON a.run_id = t.run_id AND a.head_id = t.head_id
   JOIN asked AS e ON e.prompt_id = a.prompt_id AND e.query_pos = a.query_pos
-), duel AS ( -- a query that sees itself alone has none
+), duel AS ( -- a query that sees only itself has no second key
   SELECT r.prompt_id, r.query_pos, max(r.pos) FILTER (WHERE r.rank = 1) AS first, max(r.pos) FILTER (WHERE r.rank = 2) AS second,
     sum(CASE r.rank WHEN 1 THEN r.score ELSE -r.score END) AS diff, sum(CASE r.rank WHEN 1 THEN r.capped ELSE -r.capped END) AS log_odds
   FROM ranked AS r

@@ -1,18 +1,19 @@
 -- name: sink_components
 -- title: Head {head}: components that make it attend to the first token
 -- subtitle: {model}, {convention} convention, run {run}
--- description: Heads that have nothing to do attend to the first token, a sink. Of the prompts whose key is the first token: what each
---   component of the key there contributes to the score, with the query's bias b_Q and with the rest of the query. In GPT-2
---   b_Q with the output of MLP0 and the position embedding of position 0 makes the sink (arXiv:2604.14722); a model without
---   biases has no such part, and the components of the key meet the whole query. What all keys have in common attracts
---   nothing: give the prompts a baseline, a token or the mean of the other keys, and it is subtracted. Parts by b_Q need the
---   factors of the run; without them its row is the whole. Score terms are not causal effects.
+-- description: Many heads attend to the first token, a sink, if they have nothing else to do. For the prompts
+--   whose key is the first token: what each component of that key contributes to the score, with the query's
+--   bias b_Q and with the rest of the query. In GPT-2 the sink is made by b_Q with the output of MLP0 and the
+--   position embedding of position 0 (arXiv:2604.14722). A model without biases has no such part. What all
+--   keys have in common attracts no attention: give the prompts a baseline, a token or the mean of the other
+--   keys, and it is subtracted. The part of b_Q needs the factors of the run; without them the bars are whole
+--   contributions. Contributions are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
 --   a column of the prompt file; NULL is all
 -- param: subtract BOOLEAN = NULL, whether the score at the baseline is subtracted; NULL is yes if the prompts have one
--- param: most INTEGER = 8, how many components of the key to give, those that contribute most
+-- param: most INTEGER = 8, how many components of the key to show, those that contribute most
 -- say: subtract = true, baseline subtracted
 -- say: subtract = false, baseline not subtracted
 -- say: only, prompts with {value}
@@ -23,6 +24,7 @@
 -- error: se
 -- count: n
 -- x_tick: component
+-- colors: b_Q, the rest of the query|the whole query
 -- x_title: component of the key
 -- y_title: mean contribution to the score{subtract? difference|}
 -- legend_title: with

@@ -1,13 +1,14 @@
 -- name: top_heads
 -- title: Target heads by {measure}
 -- subtitle: {model}, {prompts} prompts ({source}), run {run}
--- description: Attention of each target head of the run from the query to the key position: mean probability and score, and
---   those less the ones at the baseline position, with standard errors. Heads in falling order of the measure that is asked
---   for; mean, se and n are those of that measure; n_score counts all prompts, n_baseline those that have a baseline.
+-- description: Attention of each target head from the query to the key position: mean probability and mean
+--   score, the same with the baseline subtracted, and standard errors. Heads are in falling order of the
+--   requested measure; mean, se and n are those of that measure. n_score counts all prompts, n_baseline those
+--   that have a baseline.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
 --   a column of the prompt file; NULL is all
--- param: by TEXT = 'prob', what orders the heads: prob (attention probability of the key), diff_prob (that of the key minus
+-- param: by TEXT = 'prob', measure that orders the heads: prob (attention probability of the key), diff_prob (that of the key minus
 --   that of the baseline), score, or diff (score at the key minus at the baseline)
 -- param: most INTEGER = 20, how many heads to list
 -- say: by = prob, heads in the order of the attention probability of the key

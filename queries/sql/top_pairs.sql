@@ -2,11 +2,11 @@
 -- title: Head {head}: the largest pairs of components
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}; ∥ is along {query_basis} at the query and along
 --   {key_basis} at the key
--- description: The pairs of a query component, a key component and a quadrant that contribute most to the mean score,
---   by absolute value, each as a share of the sum over all pairs and quadrants. A pair is expected if an expected head
---   at the query, in its part along the query basis, meets MLP0 at the key, in its part along the key basis; half
---   expected if it is the other part of that head. se is the standard error of the mean of the pair over the total,
---   which is taken as fixed. Score terms are not causal effects.
+-- description: The pairs of a query component, a key component and a quadrant that contribute most to the
+--   mean score, by absolute value, each as a share of the sum over all pairs and quadrants. A pair is
+--   expected if it is the part of an expected head along the query basis with the part of MLP0 along the key
+--   basis; it is half expected if it is the other part of such a head. se is the standard error of the mean
+--   of the pair divided by the total, which is taken as fixed. Contributions are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: expected_heads TEXT = NULL, heads that should copy the key token into the query, such as '9.9,9.6'; NULL
@@ -26,6 +26,7 @@
 -- error: se
 -- count: n
 -- x_title: query component, key component
+-- colors: expected, half expected, not expected
 -- y_title: percent of the mean score{subtract? difference|}
 -- legend_title: pair
 
@@ -35,7 +36,7 @@ WITH target AS (
   WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
     AND CASE WHEN $query_basis::VARCHAR IS NULL THEN qb.name IN ('unembed', 'unembed+baseline') ELSE qb.name = $query_basis::VARCHAR END
   GROUP BY h.run_id, h.head_id
-), pairs AS ( -- lists have the quadrants in the order of the corners below
+), pairs AS ( -- lists have the quadrants in the order of corner below
   SELECT p.run_id, p.query_component_id, p.key_component_id, qb.kind <> 'whole' AS query_split, kb.kind <> 'whole' AS key_split,
     qb.name AS query_basis, coalesce($subtract, p.n_baseline > 0) AS subtract,
     CASE WHEN coalesce($subtract, p.n_baseline > 0) THEN p.n_baseline ELSE p.n END AS n,
@@ -66,6 +67,10 @@ WITH target AS (
   WHERE $expected_heads::VARCHAR IS NULL
 ), total AS (
   SELECT sum(list_sum(p.mean)) AS total FROM pairs AS p WHERE p.n > 0
+), spread AS (
+  SELECT stddev_samp(CASE WHEN p.subtract THEN s.diff ELSE s.score END) / sqrt(count(CASE WHEN p.subtract THEN s.diff ELSE s.score END)) AS se
+  FROM target AS t JOIN score AS s ON s.run_id = t.run_id AND s.head_id = t.head_id
+  CROSS JOIN (SELECT max(CASE WHEN p.subtract THEN 1 ELSE 0 END) = 1 AS subtract FROM pairs AS p) AS p
 ), term AS (
   SELECT p.query_component_id, p.key_component_id, q.corner, q.quadrant, q.query_part, q.key_part, p.mean[q.corner] AS mean, p.se[q.corner] AS se, p.n,
     p.query_basis, p.subtract, qo.ordinal AS query_place, ko.ordinal AS key_place
@@ -81,9 +86,9 @@ SELECT qc.label || ' ' || d.query_part || ', ' || kc.label || ' ' || d.key_part 
   100 * d.se / nullif(abs(s.total), 0) AS se, d.n,
   CASE WHEN x.label IS NULL OR kc.label <> 'MLP0' THEN 'not expected' WHEN d.quadrant = 'par_par' THEN 'expected'
     WHEN d.quadrant = 'perp_par' THEN 'half expected' ELSE 'not expected' END AS category,
-  qc.label AS query_component, kc.label AS key_component, d.quadrant, d.mean, s.total, d.query_basis, d.subtract, s.total AS denominator,
+  qc.label AS query_component, kc.label AS key_component, d.quadrant, d.mean, s.total, d.query_basis, d.subtract, s.total AS denominator, e.se AS denominator_se,
   'mean score' || CASE WHEN d.subtract THEN ' difference' ELSE '' END || ' over all pairs and quadrants' AS denominator_is
-FROM term AS d CROSS JOIN total AS s
+FROM term AS d CROSS JOIN total AS s CROSS JOIN spread AS e
 JOIN component AS qc ON qc.component_id = d.query_component_id
 JOIN component AS kc ON kc.component_id = d.key_component_id
 LEFT JOIN expected AS x ON x.label = qc.label

@@ -1,11 +1,12 @@
 -- name: unembed_fraction
 -- title: Outputs of movers: how much lies along the unembeddings
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
--- description: How much of the output of each mover head at the query position, brought to unit length, is explained
---   by a basis of the query side: by the unembedding of the key token, or by the plane of the unembeddings of key and
---   baseline token. Mean over the prompts of the lengths of the parallel and the perpendicular part, and the fractions
---   of the squared length. In the notebook convention a fraction is the square of the mean length, and the two do not
---   add up to 1; in the exact convention it is the mean of the squared lengths, and they do.
+-- description: How much of the output of each mover head at the query position lies along a basis of the
+--   query side: the unembedding of the key token, or the plane of the unembeddings of key and baseline token.
+--   The output is scaled to length 1. The lengths of the parallel and the perpendicular part and the
+--   fractions of the squared length are means over the prompts. In the exact convention a fraction is the
+--   mean of squared lengths, and the two fractions add up to 1. In the notebook convention it is the square
+--   of the mean length, and they do not.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
@@ -28,8 +29,9 @@ FROM run AS r
 JOIN head AS h ON h.run_id = r.run_id
 JOIN projection AS p ON p.run_id = r.run_id AND p.head_id = h.head_id
 JOIN basis AS b ON b.run_id = p.run_id AND b.basis_id = p.basis_id
+LEFT JOIN mover AS m ON m.run_id = p.run_id AND m.label = p.vector
 WHERE r.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
   AND b.null_number IS NULL
     AND ($only::VARCHAR IS NULL OR p.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k)) AND p.side = 'query'::side AND p.measure = 'score'::measure
-GROUP BY p.vector, b.basis_id, b.name
-ORDER BY (SELECT m.ordinal FROM mover AS m WHERE m.run_id = coalesce($run, latest_run()) AND m.label = p.vector), p.vector, b.basis_id
+GROUP BY p.vector, b.basis_id, b.name, m.ordinal
+ORDER BY m.ordinal, p.vector, b.basis_id

@@ -11,28 +11,29 @@ import (
 	"github.com/duckdb/duckdb-go/v2/mapping"
 )
 
-// Value is one value of a row: nil, int32, float32, float64, bool, string or []float32.
+// Value is one value of a row: nil, int32, float32, float64, bool, string, []float32 or []byte.
 type Value = driver.Value
 
-// Appender adds rows to one table, far faster than INSERT does. Rows become visible when it is closed and its
-// transaction commits. It belongs to one goroutine.
+// Appender adds rows to one table, much faster than INSERT. Rows become visible when it is closed and its
+// transaction commits. It must be used from one goroutine.
 //
-// A row is either given whole to [Appender.AppendRow], or value by value to the Put methods, in the order of the columns without
-// generated ones, and ended with [Appender.EndRow]. Both write into the vectors of DuckDB; the Put methods make no garbage.
+// A row is either passed whole to [Appender.AppendRow], or put value by value with the Put methods, in the
+// order of the columns without generated ones, and ended with [Appender.EndRow]. Both write into DuckDB's
+// vectors; the Put methods do not allocate.
 type Appender struct {
 	handle  mapping.Appender
 	chunk   mapping.DataChunk
 	types   []mapping.LogicalType
 	columns []vectorWriter
-	filled  int // rows in the chunk
-	next    int // column of the next value
+	filled  int // rows in the current chunk
+	next    int // index of the column of the next value
 	db      *DB
 	table   string
 	rows    int64
 	err     error
 }
 
-// Appender starts appending to a table on conn, which should be inside [DB.InTx]. Close it in any case.
+// Appender starts appending to a table on conn, which should be inside [DB.InTx]. Always close it.
 func (db *DB) Appender(conn *sql.Conn, table string) (*Appender, error) {
 	a := &Appender{db: db, table: table}
 	if err := conn.Raw(a.open); err != nil {
@@ -41,7 +42,7 @@ func (db *DB) Appender(conn *sql.Conn, table string) (*Appender, error) {
 	return a, nil
 }
 
-// open makes the appender of a driver's connection and a chunk for its rows.
+// open creates the appender on a driver's connection and a chunk for its rows.
 func (a *Appender) open(driverConn any) error {
 	conn, err := handleOf(driverConn)
 	if err != nil {
@@ -73,8 +74,9 @@ func (a *Appender) aim() {
 }
 
 // AppendRow adds one row: the columns in the order of the table, without generated ones. Enumerations are
-// passed as text, NULL as nil, numbers in the exact type of their column (int32 for INTEGER, float32 for FLOAT, []float32 for FLOAT[]). After
-// an error the row is missing, so Close reports the error again and the transaction must not commit.
+// passed as text, NULL as nil, numbers in the exact type of their column (int32 for INTEGER, float32 for
+// FLOAT, []float32 for FLOAT[], []byte for BLOB). After an error the row is missing. Close then returns the
+// error again, and the transaction must not commit.
 func (a *Appender) AppendRow(values ...Value) error {
 	if a.next == 0 && len(values) != len(a.columns) {
 		return a.refuse(fmt.Errorf("%d values in a row, want %d", len(values), len(a.columns)))
@@ -95,6 +97,8 @@ func (a *Appender) AppendRow(values ...Value) error {
 			a.PutText(v)
 		case []float32:
 			a.PutFloats(v)
+		case []byte:
+			a.PutBytes(v)
 		default:
 			a.mismatch(kind(fmt.Sprintf("a %T", v)))
 		}
@@ -145,7 +149,7 @@ func (a *Appender) PutBool(v bool) {
 	}
 }
 
-// PutText puts text, or the name of a value of an enumeration, into the next column of the row.
+// PutText puts text, or the name of an enumeration's value, into the next column of the row.
 func (a *Appender) PutText(v string) {
 	if a.next < len(a.columns) && a.columns[a.next].kind == kindEnum {
 		c := &a.columns[a.next]
@@ -171,6 +175,13 @@ func (a *Appender) PutFloats(list []float32) {
 	}
 }
 
+// PutBytes puts bytes into the next BLOB column of the row.
+func (a *Appender) PutBytes(v []byte) {
+	if c := a.column(kindBytes); c != nil {
+		mapping.VectorAssignStringElementLen(c.vector, mapping.IdxT(a.filled), v)
+	}
+}
+
 // PutNull puts NULL into the next column of the row.
 func (a *Appender) PutNull() {
 	if a.next < len(a.columns) {
@@ -179,10 +190,10 @@ func (a *Appender) PutNull() {
 	a.next++
 }
 
-// column gives the column of the next value, or nil if a value of this kind does not belong there.
+// column returns the column of the next value, or nil if it does not take values of this kind.
 func (a *Appender) column(k kind) *vectorWriter {
 	if a.next >= len(a.columns) {
-		a.next++ // counted, for EndRow to refuse
+		a.next++ // so that EndRow refuses the row
 		return nil
 	}
 	c := &a.columns[a.next]
@@ -201,14 +212,15 @@ func (a *Appender) mismatch(k kind) {
 	a.next++
 }
 
-// fail notes the first fault of a row that EndRow will refuse.
+// fail records the first fault of a row, for EndRow.
 func (a *Appender) fail(err error) {
 	if a.err == nil {
 		a.err = a.wrap(err)
 	}
 }
 
-// EndRow ends the row that the Put methods have filled. After an error the row is missing, as after one of AppendRow.
+// EndRow ends a row that the Put methods have filled. After an error the row is missing, as after an error of
+// AppendRow.
 func (a *Appender) EndRow() error {
 	values := a.next
 	a.next = 0
@@ -227,14 +239,14 @@ func (a *Appender) EndRow() error {
 	return nil
 }
 
-// refuse makes err the error of the appender.
+// refuse drops the current row because of err.
 func (a *Appender) refuse(err error) error {
 	a.next = 0
 	a.fail(err)
 	return a.err
 }
 
-// flush hands the rows of the chunk to DuckDB.
+// flush passes the rows of the chunk to DuckDB.
 func (a *Appender) flush() error {
 	if a.filled == 0 {
 		return nil
@@ -253,10 +265,10 @@ func (a *Appender) flush() error {
 	return nil
 }
 
-// Rows counts the rows appended so far.
+// Rows returns the number of rows appended so far.
 func (a *Appender) Rows() int64 { return a.rows }
 
-// Close writes the remaining rows. Violated constraints appear here, not at AppendRow.
+// Close writes the remaining rows. It reports violated constraints, which AppendRow does not see.
 func (a *Appender) Close() error {
 	if a.handle.Ptr == nil {
 		return a.wrap(errors.New("the appender is closed already"))
@@ -264,12 +276,12 @@ func (a *Appender) Close() error {
 	err := a.flush()
 	if mapping.AppenderFlush(a.handle) == mapping.StateError {
 		err = errors.Join(err, a.fault())
-		mapping.AppenderClear(a.handle) // else closing would try again
+		mapping.AppenderClear(a.handle) // otherwise destroying it would try again
 	}
 	return errors.Join(a.err, a.wrap(errors.Join(err, a.destroy())))
 }
 
-// destroy gives the memory of DuckDB back.
+// destroy frees DuckDB's memory.
 func (a *Appender) destroy() error {
 	mapping.DestroyDataChunk(&a.chunk)
 	for i := range a.types {
@@ -283,11 +295,11 @@ func (a *Appender) destroy() error {
 
 func (a *Appender) wrap(err error) error { return Wrap("append to "+a.table+" of", a.db.path, err) }
 
-// fault is what DuckDB says went wrong.
+// fault returns DuckDB's error of the appender.
 func (a *Appender) fault() error { return driverError(mapping.AppenderErrorData(a.handle)) }
 
-// InTx runs f inside a transaction on conn: it commits when f returns nil and rolls back otherwise, also when f
-// panics. f must close the appenders it opened, and return what their Close says.
+// InTx runs f inside a transaction on conn. It commits if f returns nil, and rolls back if f returns an error
+// or panics. f must close the appenders that it opens and return the errors of their Close.
 func (db *DB) InTx(ctx context.Context, conn *sql.Conn, f func() error) (err error) {
 	if _, err := conn.ExecContext(ctx, "BEGIN TRANSACTION"); err != nil {
 		return Wrap("begin transaction in", db.path, err)
@@ -297,7 +309,7 @@ func (db *DB) InTx(ctx context.Context, conn *sql.Conn, f func() error) (err err
 		if committed {
 			return
 		}
-		// The rollback must happen even when ctx is done.
+		// Roll back even if ctx is done.
 		if _, rerr := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); rerr != nil && err == nil {
 			err = Wrap("roll back in", db.path, rerr)
 		}
@@ -311,8 +323,8 @@ func (db *DB) InTx(ctx context.Context, conn *sql.Conn, f func() error) (err err
 	if err := db.stays(); err != nil {
 		return err
 	}
-	// A statement that failed has ended the transaction, and then COMMIT stores nothing and reports nothing. Any other
-	// statement reports it.
+	// A failed statement has ended the transaction. COMMIT then stores nothing and reports nothing, but any
+	// other statement reports it.
 	if _, err := conn.ExecContext(ctx, "SELECT 1"); err != nil {
 		return Wrap("commit to", db.path, err)
 	}

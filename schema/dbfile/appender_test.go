@@ -3,17 +3,21 @@ package dbfile_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
+
+	"github.com/duckdb/duckdb-go/v2"
 
 	"ducklens/schema/dbfile"
 	"ducklens/schema/schematest"
 	"ducklens/schema/verify"
 )
 
-// count gives the number of rows of a table.
+// count returns the number of rows of a table.
 func count(t *testing.T, db *dbfile.DB, table string) (n int) {
 	t.Helper()
 	if err := db.SQL().QueryRowContext(t.Context(), "SELECT count(*) FROM "+table).Scan(&n); err != nil {
@@ -59,7 +63,7 @@ func TestAppender(t *testing.T) {
 	if err := appendTo(t.Context(), db, conn, "saved_query", []dbfile.Value{"a", "b"}, []dbfile.Value{"c", "d"}); err != nil {
 		t.Fatal(err)
 	}
-	// Generated columns are not appended: they follow from the others.
+	// Generated columns are not appended, because they follow from the others.
 	row := []dbfile.Value{int32(1), int32(2), int32(3), float32(5), float32(1.5), float32(0.5), float32(0.25), nil, float32(1), float32(1), float32(1), nil, nil, nil, 0.0}
 	if err := appendTo(t.Context(), db, conn, "score", row); err != nil {
 		t.Fatal(err)
@@ -73,7 +77,8 @@ func TestAppender(t *testing.T) {
 	}
 }
 
-// Whatever goes wrong with a row, the transaction stores nothing and the connection stays usable.
+// TestAppenderRefuses checks that after any fault of a row the transaction stores nothing and the connection
+// stays usable.
 func TestAppenderRefuses(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t)
@@ -124,7 +129,8 @@ func TestAppenderRefuses(t *testing.T) {
 	}
 }
 
-// A fault that the caller forgets comes back with every later row, and at Close.
+// TestAppenderRemembers checks that a fault that the caller ignores is returned with every later row, and by
+// Close.
 func TestAppenderRemembers(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t)
@@ -197,46 +203,82 @@ func TestInTx(t *testing.T) {
 	}
 }
 
-// BenchmarkAppender writes wide contribution rows, 64 examples of one head and 20 pairs of bases a transaction.
+// BenchmarkAppender writes wide contribution rows, in transactions of 64 examples of one head and 20 pairs of
+// bases: with our appender value by value, like ingest, and row by row, and with the driver's.
 func BenchmarkAppender(b *testing.B) {
-	db := schematest.NewDB(b, verify.Orphan, verify.Incomplete)
-	conn, err := db.Conn(b.Context())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer conn.Close()
-	const rows = 64 * 20 * 2 * 143
-	example := int32(0)
-	for b.Loop() {
-		err := db.InTx(b.Context(), conn, func() error {
-			a, err := db.Appender(conn, "contribution_wide")
-			if err != nil {
-				return err
-			}
-			for i := range int32(rows) {
-				x := float32(i%977) / 31
-				if err := a.AppendRow(int32(1), example+i/(40*143), int32(127), "key", i%143, i/143%4, i/143/4%5,
-					x, x+1, x+2, x+3, x-1, x-2, x-3, x-4); err != nil {
-					return errors.Join(err, a.Close())
-				}
-			}
-			return a.Close()
-		})
-		if err != nil {
-			b.Fatal(err)
+	const examples, rows = 64, 64 * 20 * 2 * 143
+	type add func(example, i int32, x float32) error
+	byRow := func(appendRow func(...driver.Value) error) add {
+		return func(example, i int32, x float32) error {
+			return appendRow(int32(1), example, int32(127), "key", i%143, i/143%4, i/143/4%5, x, x+1, x+2, x+3, x-1, x-2, x-3, x-4)
 		}
-		example += 64
 	}
-	b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	for _, way := range []struct {
+		name string
+		open func(*dbfile.DB, *sql.Conn) (add, io.Closer, error)
+	}{
+		{"values", func(db *dbfile.DB, conn *sql.Conn) (add, io.Closer, error) {
+			a, err := db.Appender(conn, "contribution_wide")
+			return func(example, i int32, x float32) error {
+				a.PutInt32(1, example, 127)
+				a.PutText("key")
+				a.PutInt32(i%143, i/143%4, i/143/4%5)
+				a.PutFloat32(x, x+1, x+2, x+3, x-1, x-2, x-3, x-4)
+				return a.EndRow()
+			}, a, err
+		}},
+		{"rows", func(db *dbfile.DB, conn *sql.Conn) (add, io.Closer, error) {
+			a, err := db.Appender(conn, "contribution_wide")
+			return byRow(a.AppendRow), a, err
+		}},
+		{"driver", func(_ *dbfile.DB, conn *sql.Conn) (add, io.Closer, error) {
+			var a *duckdb.Appender
+			err := conn.Raw(func(c any) (err error) {
+				a, err = duckdb.NewAppender(c.(driver.Conn), dbfile.Catalog, "main", "contribution_wide")
+				return err
+			})
+			return byRow(a.AppendRow), a, err
+		}},
+	} {
+		b.Run(way.name, func(b *testing.B) {
+			b.ReportAllocs()
+			db := schematest.NewDB(b, verify.Orphan, verify.Incomplete)
+			conn, err := db.Conn(b.Context())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			first := int32(0)
+			for b.Loop() {
+				err := db.InTx(b.Context(), conn, func() error {
+					add, closer, err := way.open(db, conn)
+					if err != nil {
+						return err
+					}
+					for i := range int32(rows) {
+						if err := add(first+i/(40*143), i, float32(i%977)/31); err != nil {
+							return errors.Join(err, closer.Close())
+						}
+					}
+					return closer.Close()
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+				first += examples
+			}
+			b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+		})
+	}
 }
 
-// TestPut: rows put value by value, over several chunks, are the rows that were meant: NULLs, lists and text included.
+// TestPut puts rows value by value over several chunks and reads them back, including NULLs, lists and text.
 func TestPut(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t, verify.Orphan, verify.Incomplete)
 	conn := connect(t, db)
 	const rows = 5000
-	list := func(i int) []float32 { // of other lengths, so that they move about
+	list := func(i int) []float32 { // of different lengths, so that their places vary
 		l := make([]float32, i%7*40)
 		for j := range l {
 			l[j] = float32(i + j)

@@ -13,8 +13,8 @@ import (
 	"ducklens/schema/schematest"
 )
 
-// Other DuckDB clients, from the oldest that is supported to a recent one, read the file: its views, macros and
-// comments. The clients come from npm; without npm, node or a network the test is skipped.
+// TestOtherClients reads the views, macros and comments of a file with other DuckDB clients, from the oldest
+// supported to a recent one. The clients come from npm; the test is skipped without npm, node or a network.
 func TestOtherClients(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -41,7 +41,7 @@ func TestOtherClients(t *testing.T) {
 		{"SELECT count(*), sum(prob) > 1.9999 FROM head_attention", `[[10,true]]`},
 		{"SELECT text, key_token FROM head_score WHERE example_id = 1", `[[" Mary John gave to"," Mary"]]`},
 		{"SELECT component, kind, n FROM heatmap(quadrant := 'perp_perp') WHERE grid_row = 1 AND grid_column = 13", `[["b_O0","attn_bias",2]]`},
-		{"SELECT count(*), round(sum(pct), 6), count(DISTINCT denominator_is) FROM pct_explained()", `[[64,100,1]]`},
+		{"SELECT count(*), round(sum(pct), 6), count(DISTINCT denominator_is) FROM pct_explained()", `[[68,100,1]]`},
 		{"SELECT quadrant, count(*), count(diff) FROM contribution_null WHERE draw = 1 AND component = 'W_E' AND side = 'key' GROUP BY ALL ORDER BY 1",
 			`[["par_par",2,2],["par_perp",2,2],["perp_par",2,2],["perp_perp",2,2]]`},
 		{"SELECT round(max(abs(p.score - s.score) + abs(p.diff - s.diff)), 4), count(*) FROM pair AS p JOIN pair_contribution AS s USING (example_id, query_component, key_component, query_basis, key_basis, quadrant)", `[[0,5202]]`},
@@ -61,7 +61,7 @@ func TestOtherClients(t *testing.T) {
 		{"SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NOT NULL ORDER BY 1",
 			`[["attention"],["closure"],["component_mean"],["component_source"],["contribution"],["contribution_mean"],["contribution_null"],["contribution_sum"],["contribution_unsplit"],["edge_rule"],["example"],["example_field"],["head_ablation"],["head_attention"],["head_measure_mean"],["head_projection"],["head_score"],["head_substitution"],["pair"],["pair_contribution"],["pair_mean"],["pair_wide"],["prompt_measure"],["rotary_band"],["row_contribution"],["row_contribution_unsplit"],["token"]]`},
 		{"SELECT function_name FROM duckdb_functions() WHERE NOT internal AND comment IS NOT NULL ORDER BY 1",
-			`[["bootstrap_ci"],["component_names"],["default_head"],["examples_where"],["head_label"],["head_name"],["heatmap"],["known_basis"],["known_components"],["known_example"],["known_head"],["known_run"],["latest_run"],["pct_explained"],["prob_without"],["score_without"],["what_if"]]`},
+			`[["bootstrap_ci"],["component_names"],["default_head"],["examples_where"],["head_label"],["head_name"],["heatmap"],["known_basis"],["known_components"],["known_example"],["known_head"],["known_run"],["latest_run"],["moments"],["pct_explained"],["prob_without"],["score_without"],["what_if"]]`},
 		{"SELECT round(ci.low, 3), round(ci.high, 3) FROM (SELECT bootstrap_ci(list(i ORDER BY i)) AS ci FROM range(100) AS t(i))", `[[43.649,55.661]]`},
 		{"SELECT bootstrap_ci([1]), bootstrap_ci([]), bootstrap_ci(NULL), round(what_if(0.5, ln(3)), 9), what_if(0.5, 1000), what_if(1, -1000)", `[[null,null,null,0.75,1,1]]`},
 		{"FROM heatmap(head := '7.7')", `"Invalid Input Error: run 1 has no target head 7.7, it has L1H0"`},
@@ -104,7 +104,7 @@ func TestOtherClients(t *testing.T) {
 	}
 }
 
-// installClient installs one version of npm's DuckDB client into a folder of the test, or skips the test.
+// installClient installs a version of npm's DuckDB client into a folder of the test, or skips the test.
 func installClient(t *testing.T, version string) string {
 	t.Helper()
 	folder := t.TempDir()

@@ -12,24 +12,24 @@ import (
 	"ducklens/schema"
 )
 
-// tableText is a table as DuckDB tells it.
+// tableText is a table as DuckDB's catalog describes it.
 type tableText struct {
-	name, text string // text has the types, conditions and keys
+	name, text string // text includes the types, conditions and keys
 	columns    []columnText
-	indexes    int // beside those of keys
+	indexes    int // without those of keys
 }
 
-// columnText is a column; expression is that of a generated one, or its default, or "".
+// columnText is a column. expression is the expression of a generated column, or the default, or "".
 type columnText struct {
 	name, kind, expression string
 	required               bool // NOT NULL
 }
 
-// ownKnown keeps the tables of this program, once they have been made.
+// ownKnown caches the result of ownTables.
 var ownKnown atomic.Pointer[[]tableText]
 
-// ownTables describes the tables of this program as DuckDB does. For it, they are made in a database in memory. No file with a view
-// that has no columns may be attached to the connection.
+// ownTables returns DuckDB's description of the tables of this program, which it creates in an in-memory
+// database. No file with a view that has no columns may be attached to the connection.
 func ownTables(ctx context.Context, conn *sql.Conn) (list []tableText, err error) {
 	if known := ownKnown.Load(); known != nil {
 		return *known, nil
@@ -53,7 +53,9 @@ func ownTables(ctx context.Context, conn *sql.Conn) (list []tableText, err error
 		return nil, err
 	}
 	defer func() {
-		err = errors.Join(err, runAll(context.WithoutCancel(ctx), conn, []string{"USE " + QuoteName(before) + ".main", "DETACH " + name}))
+		err = errors.Join(err,
+			runAll(context.WithoutCancel(ctx), conn,
+				[]string{"USE " + QuoteName(before) + ".main", "DETACH " + name}))
 	}()
 	tables, err := tablesOf(ctx, conn, name)
 	if err != nil {
@@ -68,78 +70,96 @@ func ownTables(ctx context.Context, conn *sql.Conn) (list []tableText, err error
 	return list, nil
 }
 
-// tablesOf lists the tables in the schema main of an attached database by their names in lower case. It binds
-// views without columns, and nothing else: see [checkBound].
+// tablesOf returns the tables in schema main of an attached database, by name in lower case. It binds views
+// without columns and nothing else; see [checkBound].
 func tablesOf(ctx context.Context, q Queryer, database string) (list map[string]tableText, err error) {
-	rows, err := q.QueryContext(ctx, `SELECT t.table_name, t.sql,
-		(SELECT count(*) FROM system.main.duckdb_indexes() AS i WHERE i.database_name = t.database_name AND i.table_oid = t.table_oid)::INTEGER,
-		c.column_name, c.data_type, coalesce(c.column_default, ''), NOT c.is_nullable
-		FROM system.main.duckdb_tables() AS t JOIN system.main.duckdb_columns() AS c ON c.database_name = t.database_name AND c.table_oid = t.table_oid
-		WHERE t.database_name = $database AND t.schema_name = 'main' ORDER BY t.table_oid, c.column_index`, sql.Named("database", database))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
 	list = map[string]tableText{}
-	for rows.Next() {
+	if err := eachRow(ctx, q, `SELECT t.table_name, t.sql, c.column_name, c.data_type, coalesce(c.column_default, ''), NOT c.is_nullable
+		FROM system.main.duckdb_tables() AS t JOIN system.main.duckdb_columns() AS c ON c.database_name = t.database_name AND c.table_oid = t.table_oid
+		WHERE t.database_name = $database AND t.schema_name = 'main' ORDER BY t.table_oid, c.column_index`, func(rows *sql.Rows) error {
 		var t tableText
 		var c columnText
-		if err := rows.Scan(&t.name, &t.text, &t.indexes, &c.name, &c.kind, &c.expression, &c.required); err != nil {
-			return nil, err
+		if err := rows.Scan(&t.name, &t.text, &c.name, &c.kind, &c.expression, &c.required); err != nil {
+			return err
 		}
 		key := strings.ToLower(t.name)
 		t.columns = append(list[key].columns, c)
 		list[key] = t
+		return nil
+	}, sql.Named("database", database)); err != nil {
+		return nil, err
 	}
-	return list, rows.Err()
+	// To join these as well would take longer than a statement of their own.
+	return list, eachRow(ctx, q, `SELECT table_name FROM system.main.duckdb_indexes() WHERE database_name = $database AND schema_name = 'main'`,
+		func(rows *sql.Rows) error {
+			var name string
+			if err := rows.Scan(&name); err != nil {
+				return err
+			}
+			key := strings.ToLower(name)
+			if t, ok := list[key]; ok {
+				t.indexes++
+				list[key] = t
+			}
+			return nil
+		}, sql.Named("database", database))
 }
 
-// stored demands that a table has a column whose values are in the file, so that reading it runs nothing;
-// kind is its type, or "" for any.
+// stored returns an error unless a table has a column whose values are stored in the file, so that reading it
+// runs nothing. kind is its type, or "" for any.
 func stored(found map[string]tableText, table, column, kind string) error {
 	t, ok := found[table]
 	switch {
 	case !ok:
 		return &Error{Kind: ErrNotDucklens, Detail: "it has no table " + table}
 	case t.indexes > 0:
-		return &Error{Kind: ErrNotDucklens, Detail: "its table " + table + " has an index, which ducklens makes none of"}
+		return &Error{Kind: ErrNotDucklens, Detail: "its table " + table +
+			" has an index; those of ducklens have none"}
 	}
 	i := slices.IndexFunc(t.columns, func(c columnText) bool { return strings.EqualFold(c.name, column) })
 	switch {
 	case i < 0 || t.columns[i].expression != "":
-		return &Error{Kind: ErrNotDucklens, Detail: fmt.Sprintf("it has no stored column %s.%s", table, column)}
+		return &Error{Kind: ErrNotDucklens,
+			Detail: fmt.Sprintf("it has no stored column %s.%s", table, column)}
 	case kind != "" && t.columns[i].kind != kind:
-		return &Error{Kind: ErrNotDucklens, Detail: fmt.Sprintf("its column %s.%s is %s, want %s", table, column, t.columns[i].kind, kind)}
+		return &Error{Kind: ErrNotDucklens,
+			Detail: fmt.Sprintf("its column %s.%s is %s, want %s", table, column, t.columns[i].kind, kind)}
 	}
 	return nil
 }
 
-// checkBound refuses a file with a view that was stored without its columns, as DuckDB stores none: whoever lists the columns of
-// the database would run it.
+// checkBound refuses a file with a view that was stored without its columns. DuckDB writes no such view, and
+// listing the columns of the database would run it.
 func checkBound(ctx context.Context, q Queryer, database string) error {
 	var name sql.NullString
-	const find = "SELECT min(view_name) FROM system.main.duckdb_views() WHERE database_name = $database AND NOT coalesce(is_bound, false)"
+	const find = "SELECT min(view_name) FROM system.main.duckdb_views() WHERE database_name = $database " +
+		"AND NOT coalesce(is_bound, false)"
 	if err := q.QueryRowContext(ctx, find, sql.Named("database", database)).Scan(&name); err != nil {
 		return err
 	}
 	if name.Valid {
-		return &Error{Kind: ErrNotDucklens, Detail: fmt.Sprintf("its view %q has no columns, as DuckDB writes none", name.String)}
+		return &Error{Kind: ErrNotDucklens,
+			Detail: fmt.Sprintf("its view %q was stored without its columns, which DuckDB never does",
+				name.String)}
 	}
 	return nil
 }
 
-// SameTables demands that an attached database has the schema version and the tables of this program, to the
-// letter: no column, type, computed column, condition or key is another, and there is no index beside. After
-// it, their stored columns can be read without running anything that the file says. It binds nothing of the
-// file.
+// SameTables returns an error unless an attached database has the schema version and exactly the tables of
+// this program: the same columns, types, generated columns, conditions and keys, and no further index.
+// Reading their stored columns then runs nothing that the file contains. SameTables itself binds nothing of
+// the file. Comments are not compared.
 func SameTables(ctx context.Context, conn *sql.Conn, database string) error {
+	_, found, err := versionIn(ctx, conn, database, schema.Version)
+	if err != nil {
+		return err
+	}
 	own, err := ownTables(ctx, conn)
 	if err != nil {
 		return err
 	}
-	_, found, err := versionIn(ctx, conn, database, schema.Version)
-	if err != nil {
-		return err
+	if isCatalogue(found) {
+		return withoutRows()
 	}
 	for _, t := range own {
 		if text := difference(t, found); text != "" {
@@ -149,64 +169,56 @@ func SameTables(ctx context.Context, conn *sql.Conn, database string) error {
 	return nil
 }
 
-// noShadows refuses a file with a macro that has the name of a function of DuckDB's.
+// noShadows refuses a file with a macro that has the name of a DuckDB function.
 func noShadows(ctx context.Context, q Queryer, database string) error {
 	list, err := shadows(ctx, q, database)
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	return &Error{Kind: ErrNotDucklens, Detail: fmt.Sprintf("its macro %q has the name of a function of DuckDB's", list[0]),
+	return &Error{Kind: ErrNotDucklens,
+		Detail: fmt.Sprintf("its macro %q has the name of a DuckDB function", list[0]),
 		Advice: "remove it with DuckDB's own shell: DROP MACRO, or DROP MACRO TABLE"}
 }
 
-// shadows lists the macros of an attached database that have the name of a function of DuckDB's: in SQL
-// without full names they take its place.
+// shadows lists the macros of an attached database that have the name of a DuckDB function, and would replace
+// it in SQL without qualified names.
 func shadows(ctx context.Context, q Queryer, database string) (names []string, err error) {
-	rows, err := q.QueryContext(ctx, `SELECT DISTINCT m.function_name FROM system.main.duckdb_functions() AS m
-		SEMI JOIN (SELECT function_name FROM system.main.duckdb_functions() WHERE internal) AS f ON lower(f.function_name) = lower(m.function_name)
-		WHERE m.database_name = $database AND NOT m.internal ORDER BY m.function_name`, sql.Named("database", database))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, err
-		}
-		names = append(names, name)
-	}
-	return names, rows.Err()
+	err = eachRow(ctx, q, `SELECT unnest(list(DISTINCT function_name) FILTER (database_name = $database AND NOT internal)) AS name
+		FROM system.main.duckdb_functions() GROUP BY lower(function_name) HAVING bool_or(internal) ORDER BY name`, func(rows *sql.Rows) error {
+		names = append(names, "")
+		return rows.Scan(&names[len(names)-1])
+	}, sql.Named("database", database))
+	return names, err
 }
 
-// difference says in what a table is not ours; "" if it is.
+// difference describes how a table differs from this program's, or returns "".
 func difference(t tableText, found map[string]tableText) string {
 	f, ok := found[t.name]
 	switch {
 	case !ok:
 		return "it has no table " + t.name
 	case f.indexes > 0:
-		return "its table " + t.name + " has an index, which ducklens makes none of"
+		return "its table " + t.name + " has an index; those of ducklens have none"
 	case f.text == t.text:
 		return ""
 	}
-	// The first piece that differs says enough.
+	// Report only the first piece that differs.
 	got, want := pieces(f.text), pieces(t.text)
 	for i := 0; ; i++ {
 		switch {
 		case i >= len(got) && i >= len(want):
-			return fmt.Sprintf("its table %s is written otherwise", t.name)
+			return fmt.Sprintf("its table %s is defined differently", t.name)
 		case i >= len(got):
 			return fmt.Sprintf("its table %s has no %q", t.name, want[i])
 		case i >= len(want):
-			return fmt.Sprintf("its table %s has %q, which is none of it", t.name, got[i])
+			return fmt.Sprintf("its table %s has %q, which does not belong to it", t.name, got[i])
 		case got[i] != want[i]:
 			return fmt.Sprintf("its table %s has %q, want %q", t.name, got[i], want[i])
 		}
 	}
 }
 
-// pieces cuts the text of a table at the commas between columns and conditions.
+// pieces splits the text of a table at the commas between columns and conditions.
 func pieces(text string) (list []string) {
 	const longest = 200
 	text = strings.TrimSuffix(strings.TrimSpace(text), ");")

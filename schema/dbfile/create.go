@@ -12,9 +12,9 @@ import (
 	"ducklens/schema/draft"
 )
 
-// Create makes a new database file with all its tables and opens it for writing. The file is a draft, beside its place,
-// until [DB.Finalize] or [DB.Publish]; a failure before leaves nothing behind, and an existing file as it was. That is
-// [ErrExists], unless opts.Replace.
+// Create creates a database file with all tables and opens it for writing. Until [DB.Finalize] or
+// [DB.Publish] the file is a draft beside its final path. A failure before that leaves nothing behind, and an
+// existing file unchanged. If there is a file, Create returns [ErrExists] unless opts.Replace is set.
 func Create(ctx context.Context, path string, opts Options) (_ *DB, err error) {
 	const op = "create"
 	target, err := draft.Resolve(path)
@@ -34,7 +34,7 @@ func Create(ctx context.Context, path string, opts Options) (_ *DB, err error) {
 	if err != nil {
 		return nil, Wrap(op, path, err)
 	}
-	opts.spill = d.Spill()
+	opts.Spill = d.Spill()
 	db, err := openDraft(ctx, path, d.Path(), opts)
 	if err != nil {
 		return nil, errors.Join(Fail(op, path, err), d.Close())
@@ -43,11 +43,12 @@ func Create(ctx context.Context, path string, opts Options) (_ *DB, err error) {
 	return db, nil
 }
 
-// CheckParent demands that there is a folder for a new file or folder at abs.
+// CheckParent returns an error unless the parent folder of abs exists.
 func CheckParent(abs string) error {
 	folder := filepath.Dir(abs)
 	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
-		return &Error{Kind: ErrNotFound, Detail: "there is no folder " + folder, Advice: "make the folder first, or choose another"}
+		return &Error{Kind: ErrNotFound, Detail: "folder " + folder + " does not exist",
+			Advice: "create it first, or choose another"}
 	}
 	return nil
 }
@@ -78,8 +79,8 @@ func openDraft(ctx context.Context, path, file string, opts Options) (*DB, error
 	return attachAs(ctx, path, file, modeWrite, opts)
 }
 
-// Finalize writes everything to the file proper, gives a new file its name, and closes it. Afterwards the one file is all
-// there is: Finalize fails if a write-ahead log stays beside it.
+// Finalize moves everything into the main file, gives a new file its name, and closes it. It fails if a
+// write-ahead log remains, so that the one file holds everything.
 func (db *DB) Finalize(ctx context.Context) error {
 	if err := db.settle(ctx); err != nil {
 		return errors.Join(err, db.Close())
@@ -87,8 +88,9 @@ func (db *DB) Finalize(ctx context.Context) error {
 	return errors.Join(db.publish(ctx), db.Close())
 }
 
-// FinalizeBeside is [DB.Finalize], but for a new file whose place another program has taken meanwhile, or changed what
-// it was to replace: it gets the name that beside gives, which FinalizeBeside returns with the error.
+// FinalizeBeside is like [DB.Finalize], but if another program has created a file at the path of the new one
+// in the meantime, or changed the file that it replaces, the new file gets the name that beside returns.
+// FinalizeBeside returns that name with the error.
 func (db *DB) FinalizeBeside(ctx context.Context, beside func() string) (path string, err error) {
 	if err := db.settle(ctx); err != nil {
 		return "", errors.Join(err, db.Close())
@@ -106,8 +108,8 @@ func (db *DB) FinalizeBeside(ctx context.Context, beside func() string) (path st
 	return path, errors.Join(err, db.Close())
 }
 
-// Publish gives a new file its name with all that was committed, and leaves it open for more. The connections that were
-// taken from the pool must have been given back. After an error only Keep and Close are of use.
+// Publish gives a new file its name with everything committed so far, and keeps it open. All connections must
+// have been returned to the pool. After an error only Keep and Close may be called.
 func (db *DB) Publish(ctx context.Context) error {
 	if err := db.settle(ctx); err != nil {
 		return err
@@ -119,20 +121,21 @@ func (db *DB) Publish(ctx context.Context) error {
 		return err
 	}
 	opts := db.opts
-	opts.spill = ""
+	opts.Spill = ""
 	again, err := attachAs(ctx, db.path, db.draft.Target(), modeWrite, opts)
 	if err != nil {
 		return err
 	}
-	db.file, db.lies, db.pool, db.draft, db.opts, db.release, db.closed = again.file, again.lies, again.pool, again.draft, again.opts, again.release, false
+	db.file, db.lies, db.pool, db.draft, db.opts, db.release, db.closed = again.file, again.lies, again.pool,
+		again.draft, again.opts, again.release, false
 	return nil
 }
 
-// Pending tells whether this is a new file that has not got its name.
+// Pending reports whether this is a new file without its final name.
 func (db *DB) Pending() bool { return db.pending }
 
-// Keep closes a new file and gives it a name, of which it need not be the one that it was created for, with all that was
-// committed. Where there is no room to settle it, its log stays beside it.
+// Keep closes a new file and gives it the name path, which may differ from the one in Create, with everything
+// committed so far. If there is no room to settle the file, its log stays beside it.
 func (db *DB) Keep(ctx context.Context, path string) error {
 	if err := db.rename(path); err != nil {
 		return errors.Join(err, db.Close())
@@ -140,27 +143,28 @@ func (db *DB) Keep(ctx context.Context, path string) error {
 	return errors.Join(db.settle(ctx), db.publish(ctx), db.Close())
 }
 
-// rename aims a new file at another name.
+// rename changes the final path of a new file.
 func (db *DB) rename(path string) error {
 	target, err := draft.Resolve(path)
 	if err != nil {
 		return Wrap("create", path, err)
 	}
 	if target != db.draft.Target() {
-		db.path, db.opts.Replace = path, false // what has that name is another's
+		db.path, db.opts.Replace = path, false // never replace a file at the other path
 		db.draft.Rename(target)
 	}
 	return nil
 }
 
-// settle writes everything to the file proper and closes the pool.
+// settle moves everything into the main file and closes the pool.
 func (db *DB) settle(ctx context.Context) error {
-	// A connection that somebody still has would keep the file open, and what it did not commit is lost.
+	// A connection in use would keep the file open, and its uncommitted rows would be lost.
 	if n := db.pool.Stats().InUse; n > 0 {
 		return Fail("finalize", db.path, fmt.Errorf("%d of its connections are still in use", n))
 	}
 	_, err := db.pool.ExecContext(ctx, "CHECKPOINT "+Catalog)
-	if err := errors.Join(Wrap("checkpoint", db.path, err), Wrap("close", db.path, db.pool.Close())); err != nil {
+	if err := errors.Join(Wrap("checkpoint", db.path, err),
+		Wrap("close", db.path, db.pool.Close())); err != nil {
 		return err
 	}
 	if err := db.stays(); err != nil {
@@ -172,12 +176,12 @@ func (db *DB) settle(ctx context.Context) error {
 	return nil
 }
 
-// publish gives the draft its name, unless it has it.
+// publish gives the draft its name, unless that has happened.
 func (db *DB) publish(ctx context.Context) error {
 	if !db.pending {
 		return nil
 	}
-	// Somebody may have made or opened such a file meanwhile.
+	// Another program may have created or opened such a file in the meantime.
 	if err := CheckTarget(ctx, db.draft.Target(), db.opts.Replace); err != nil {
 		return Fail("create", db.path, err)
 	}

@@ -10,7 +10,8 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// A name that DuckDB cannot use, or cannot keep logs beside, is refused before anything is written.
+// TestCreateRefusesNames checks that names that DuckDB cannot use, or that are too long for its logs, are
+// refused before anything is written.
 func TestCreateRefusesNames(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -1,6 +1,7 @@
 package dbfile
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -14,45 +15,40 @@ import (
 	"ducklens/schema"
 )
 
-// Data is a file of anybody's, open for questions: rows are read from it, and nothing in it is run. DuckDB keeps views that hold
-// addresses of memory, and binding one calls them; a macro of the file can take the place of a function in a generated column. So the
-// file is attached read-only under a name that nobody can guess and that is in no search path, its tables must be those of this program
-// to the letter, and the views and macros that questions use are made from this program's text, in a database in memory which is called
-// [Catalog]. There, a table of the file is a view of its stored columns. The file's own views and macros are for DuckDB's shell.
+// Data is an untrusted file, opened for queries: its rows are read, and nothing in it is run. DuckDB stores
+// views with memory addresses, and calls them when it binds a view; and a macro of the file can replace a
+// function in a generated column. So the file is attached read-only, under a random name that is in no search
+// path, and its tables must be exactly those of this program. The views and macros that queries use are
+// created from this program's text in an in-memory database called [Catalog], in which each table of the file
+// is a view of its stored columns. The file's own views and macros are only for people who open it in DuckDB.
 //
-// Reading duckdb_columns() binds views that were stored without their columns, and duckdb_constraints() binds the conditions of tables.
-// Whatever opens a file refuses one that has such a view; nobody asks duckdb_constraints().
+// Reading duckdb_columns() binds views that were stored without their columns, and duckdb_constraints() binds
+// the conditions of tables. A file with such a view is refused when it is opened, and nothing reads
+// duckdb_constraints().
 type Data struct {
 	*DB
 	source string // name of the file's database
 	found  map[string]tableText
 	own    []tableText
 	parts  []part
-	made   map[string]bool // names of parts
+	made   map[string]bool // names of the parts that exist
 	left   []LeftOut
 	faults []Fault
+
+	catalogue *catalogue // nil if the rows are in the file
 }
 
-// A Fault is a table that is not as this program makes it. If it is Lost, its rows cannot be read: columns
-// are missing, computed or of another type, or it has an index.
+// Fault is a table that differs from this program's. If Lost is set, its rows cannot be read, because columns
+// are missing, generated or of another type, or because it has an index.
 type Fault struct {
 	Text string
 	Lost bool
 }
 
-// A LeftOut is something of the file that questions cannot use.
+// LeftOut is a part of the file that queries cannot use.
 type LeftOut struct{ Name, Why string }
 
-// A part is a view or a macro that the database in memory can have.
-type part struct {
-	name     string
-	create   string
-	comments []string
-	uses     []string     // names of other parts
-	further  []columnText // of a table that a user has put into the file
-}
-
-// OpenData opens the file at path for questions. What they use of views and macros is to be made:
+// OpenData opens the file at path for queries. The views and macros that they use must be created with
 // [Data.Make].
 func OpenData(ctx context.Context, path string, opts Options) (*Data, error) {
 	d, err := OpenSuspect(ctx, path, opts)
@@ -67,15 +63,28 @@ func OpenData(ctx context.Context, path string, opts Options) (*Data, error) {
 }
 
 // OpenReader opens the file at path for any SQL, with all views and macros of this program. Any number of
-// readers share a file.
+// readers may share a file.
 func OpenReader(ctx context.Context, path string, opts Options) (*DB, error) {
+	return openMade(ctx, path, opts, (*Data).MakeAll)
+}
+
+// OpenFor is OpenReader for SQL that uses only the tables, views and macros that are named: to make all of
+// them takes five times as long as to open the file.
+func OpenFor(ctx context.Context, path string, opts Options, names ...string) (*DB, error) {
+	return openMade(ctx, path, opts, func(d *Data, ctx context.Context, conn *sql.Conn) error {
+		return d.Make(ctx, conn, names...)
+	})
+}
+
+// openMade opens the file at path and has views and macros made.
+func openMade(ctx context.Context, path string, opts Options, make func(*Data, context.Context, *sql.Conn) error) (*DB, error) {
 	d, err := OpenData(ctx, path, opts)
 	if err != nil {
 		return nil, err
 	}
 	conn, err := d.Conn(ctx)
 	if err == nil {
-		err = errors.Join(d.MakeAll(ctx, conn), conn.Close())
+		err = errors.Join(make(d, ctx, conn), conn.Close())
 	}
 	if err != nil {
 		return nil, errors.Join(Fail("open", path, err), d.Close())
@@ -83,9 +92,34 @@ func OpenReader(ctx context.Context, path string, opts Options) (*DB, error) {
 	return d.DB, nil
 }
 
-// OpenSuspect opens the file at path like [OpenData], but lets tables that are not as this program makes them
-// pass: [Data.Faults] has them.
+// OpenSuspect opens the file at path like [OpenData], but accepts tables that differ from this program's;
+// [Data.Faults] lists them.
 func OpenSuspect(ctx context.Context, path string, opts Options) (*Data, error) {
+	const op = "open"
+	d, err := openUnprepared(ctx, path, opts)
+	if err != nil {
+		return nil, err
+	}
+	var folder string
+	if isCatalogue(d.found) {
+		// A DuckDB that reads a file can be given no further folder.
+		folder, err = d.catalogueFolder(ctx)
+		if err := cmp.Or(err, d.Close()); err != nil {
+			return nil, Fail(op, path, err)
+		}
+		opts.Reach = append(slices.Clone(opts.Reach), folder)
+		if d, err = openUnprepared(ctx, path, opts); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.prepare(ctx, folder); err != nil {
+		return nil, errors.Join(Fail(op, path, err), d.Close())
+	}
+	return d, nil
+}
+
+// openUnprepared opens the file at path and reads its version and its tables.
+func openUnprepared(ctx context.Context, path string, opts Options) (*Data, error) {
 	const op = "open"
 	opts.source = newSourceName()
 	db, err := attachExisting(ctx, op, path, modeData, opts)
@@ -93,24 +127,25 @@ func OpenSuspect(ctx context.Context, path string, opts Options) (*Data, error) 
 		return nil, err
 	}
 	d := &Data{DB: db, source: opts.source, made: map[string]bool{}}
-	if err := d.prepare(ctx); err != nil {
+	if d.version, d.found, err = versionIn(ctx, d.pool, d.source, schema.Version); err != nil {
 		return nil, errors.Join(Fail(op, path, err), db.Close())
 	}
 	return d, nil
 }
 
-// Faults lists tables that are not as this program makes them.
+// Faults lists the tables that differ from this program's.
 func (d *Data) Faults() []Fault { return d.faults }
 
-// newSourceName makes up the name of a database that a file written before cannot have in its text.
+// newSourceName returns a random database name, which the text of an existing file cannot mention.
 func newSourceName() string {
 	var bytes [8]byte
-	rand.Read(bytes[:]) // it never fails
+	rand.Read(bytes[:]) // never fails
 	return "file_" + hex.EncodeToString(bytes[:])
 }
 
-// prepare looks at what the file has, and makes the types of the database in memory.
-func (d *Data) prepare(ctx context.Context) error {
+// prepare compares the tables of the file, and creates the types of the in-memory database. folder is that of
+// a catalogue.
+func (d *Data) prepare(ctx context.Context, folder string) error {
 	conn, err := d.Conn(ctx)
 	if err != nil {
 		return err
@@ -119,8 +154,10 @@ func (d *Data) prepare(ctx context.Context) error {
 	if d.own, err = ownTables(ctx, conn); err != nil {
 		return err
 	}
-	if d.version, d.found, err = versionIn(ctx, conn, d.source, schema.Version); err != nil {
-		return err
+	if isCatalogue(d.found) {
+		if err := d.readCatalogue(ctx, conn, folder); err != nil {
+			return err
+		}
 	}
 	d.compare()
 	statements, err := schema.Tables()
@@ -134,16 +171,22 @@ func (d *Data) prepare(ctx context.Context) error {
 			}
 		}
 	}
-	if d.parts, err = ownParts(d.source, d.own, statements); err != nil {
+	if d.parts, err = ownParts(d.databaseOf, d.own, statements); err != nil {
+		return err
+	}
+	if err := d.overFiles(); err != nil {
 		return err
 	}
 	d.addFurther()
 	return nil
 }
 
-// compare looks for faults.
+// compare collects the faults.
 func (d *Data) compare() {
 	for _, t := range d.own {
+		if d.elsewhere(t.name) {
+			continue
+		}
 		f := Fault{Text: difference(t, d.found)}
 		if f.Text == "" {
 			continue
@@ -157,74 +200,7 @@ func (d *Data) compare() {
 	}
 }
 
-// ownParts lists views of the tables' stored columns, and then the views and macros of this program.
-func ownParts(source string, own []tableText, statements []string) (list []part, err error) {
-	place := map[string]int{}
-	for _, t := range own {
-		place[t.name] = len(list)
-		list = append(list, part{name: t.name, create: viewOf(source, t.name, t.columns)})
-	}
-	for _, s := range statements {
-		object, rest, _ := strings.Cut(strings.TrimPrefix(s, "COMMENT ON "), " ")
-		name, _, _ := strings.Cut(rest, " ")
-		table, _, _ := strings.Cut(name, ".")
-		if i, ok := place[table]; ok && strings.HasPrefix(s, "COMMENT ON ") && object != "TYPE" {
-			list[i].comments = append(list[i].comments, strings.Replace(s, "COMMENT ON TABLE ", "COMMENT ON VIEW ", 1))
-		}
-	}
-	views, err := schema.Views()
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range views {
-		if words := strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '(' || r == '\n' }); words[0] == "CREATE" {
-			list = append(list, part{name: words[2], create: s})
-		} else {
-			last := &list[len(list)-1]
-			last.comments = append(last.comments, s)
-		}
-	}
-	for i := range list {
-		list[i].uses = usedIn(list[i].create, list[:i])
-	}
-	return list, nil
-}
-
-// viewOf makes the view of a table of the file.
-func viewOf(source, name string, columns []columnText) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "CREATE VIEW %s AS SELECT ", QuoteName(name))
-	for i, c := range columns {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		if c.expression == "" {
-			b.WriteString("t." + QuoteName(c.name))
-		} else {
-			b.WriteString(c.expression + " AS " + QuoteName(c.name))
-		}
-	}
-	fmt.Fprintf(&b, " FROM %s.main.%s AS t", QuoteName(source), QuoteName(name))
-	return b.String()
-}
-
-// usedIn finds names of parts among the words of a statement. A word too many does no harm.
-func usedIn(statement string, parts []part) (names []string) {
-	words := map[string]bool{}
-	for _, w := range strings.FieldsFunc(statement, func(r rune) bool {
-		return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
-	}) {
-		words[w] = true
-	}
-	for _, p := range parts {
-		if words[p.name] {
-			names = append(names, p.name)
-		}
-	}
-	return names
-}
-
-// addFurther adds the tables that a user has put into the file beside those of this program.
+// addFurther adds the tables of the file that are not this program's.
 func (d *Data) addFurther() {
 	taken, ours := map[string]bool{}, map[string]bool{}
 	for _, p := range d.parts {
@@ -236,22 +212,28 @@ func (d *Data) addFurther() {
 	for _, key := range slices.Sorted(maps.Keys(d.found)) {
 		t := d.found[key]
 		switch {
-		case ours[key]:
+		case ours[key], d.catalogue != nil && strings.HasPrefix(key, "catalogue_"):
 			continue
 		case taken[key]:
-			d.left = append(d.left, LeftOut{t.name, "it is a table, and ducklens has a view or macro of this name"})
+			d.left = append(d.left,
+				LeftOut{t.name, "it is a table, and ducklens has a view or macro with this name"})
 			continue
 		case t.indexes > 0:
-			d.left = append(d.left, LeftOut{t.name, "it has an index, which ducklens does not use; DROP INDEX removes it"})
+			d.left = append(d.left,
+				LeftOut{t.name, "it has an index, and ducklens does not read such tables; " +
+					"remove it with DROP INDEX"})
 			continue
 		}
 		if i := slices.IndexFunc(t.columns, func(c columnText) bool { return unreadable(c.kind) }); i >= 0 {
-			d.left = append(d.left, LeftOut{t.name, fmt.Sprintf("its column %q is %s, which is no data", t.columns[i].name, t.columns[i].kind)})
+			d.left = append(d.left,
+				LeftOut{t.name, fmt.Sprintf("its column %q has the type %s, which ducklens does not read",
+					t.columns[i].name, t.columns[i].kind)})
 			continue
 		}
 		var plain []columnText
 		for _, c := range t.columns {
-			// A default looks like a generated column here, and nothing of either is used.
+			// The catalog shows a default like the expression of a generated column. Defaults are not needed
+			// to read.
 			if c.expression == "" || !strings.Contains(t.text, " GENERATED ALWAYS AS") {
 				plain = append(plain, columnText{name: c.name, kind: c.kind, required: c.required})
 			} else {
@@ -259,19 +241,20 @@ func (d *Data) addFurther() {
 			}
 		}
 		if len(plain) > 0 {
-			d.parts = append(d.parts, part{name: t.name, create: viewOf(d.source, t.name, plain), further: plain})
+			d.parts = append(d.parts,
+				part{name: t.name, create: viewOf(d.source, t.name, plain), further: plain})
 		}
 	}
 }
 
-// unreadable says that a type is, or has in it, one whose values are no data: the state of an aggregate holds
-// addresses of memory, which DuckDB follows.
+// unreadable reports whether a type is, or contains, one whose values are not data: the state of an aggregate
+// holds memory addresses that DuckDB dereferences.
 func unreadable(kind string) bool {
 	return strings.Contains(kind, "AGGREGATE_STATE<") || kind == "INVALID"
 }
 
-// Stored lists the tables of the file with the columns whose values are in it: those of this program, and
-// those that a user has put beside them.
+// Stored lists the tables of the file, including those that a user has added, with the columns that are
+// stored in it.
 func (d *Data) Stored() (list []Table) {
 	add := func(name string, columns []columnText) {
 		t := Table{Name: name}
@@ -293,13 +276,46 @@ func (d *Data) Stored() (list []Table) {
 	return list
 }
 
-// Database is the name of the file's database.
+// Database returns the name of the file's database.
 func (d *Data) Database() string { return d.source }
 
-// Source gives the full name of a table of the file, for SQL of this program. Its generated columns must not be named.
-func (d *Data) Source(table string) string { return QuoteName(d.source) + ".main." + QuoteName(table) }
+// Source returns the qualified name of a table of the file, for SQL of this program. Such SQL must not name
+// generated columns.
+func (d *Data) Source(table string) string {
+	return QuoteName(d.databaseOf(table)) + ".main." + QuoteName(table)
+}
 
-// Names lists the views and macros that there can be in the order in which they can be made.
+// elsewhere reports whether the rows of a table are in the Parquet files of a catalogue.
+func (d *Data) elsewhere(table string) bool { return d.catalogue != nil && !InCatalogue(table) }
+
+// databaseOf returns the name of the database that holds a table of the file.
+func (d *Data) databaseOf(table string) string {
+	if d.elsewhere(table) {
+		return d.catalogue.source
+	}
+	return d.source
+}
+
+// overFiles sets up views over the files of a catalogue, which must be created before the views of its
+// tables.
+func (d *Data) overFiles() error {
+	if d.catalogue == nil {
+		return nil
+	}
+	tables, err := Tables()
+	if err != nil {
+		return err
+	}
+	for i := range tables {
+		if t := &tables[i]; d.elsewhere(t.Name) {
+			at := slices.IndexFunc(d.parts, func(p part) bool { return p.name == t.Name })
+			d.parts[at].before = d.catalogue.view(t)
+		}
+	}
+	return nil
+}
+
+// Names lists the available views and macros in an order in which they can be created.
 func (d *Data) Names() (names []string) {
 	for _, p := range d.parts {
 		names = append(names, p.name)
@@ -307,7 +323,7 @@ func (d *Data) Names() (names []string) {
 	return names
 }
 
-// Further lists the tables that the user has put into the file.
+// Further lists the tables that a user has added to the file.
 func (d *Data) Further() (names []string) {
 	for _, p := range d.parts {
 		if p.further != nil {
@@ -317,8 +333,8 @@ func (d *Data) Further() (names []string) {
 	return names
 }
 
-// LeftOut lists what the file has and questions cannot use: views and macros that are not of this program, and what of tables
-// is not stored.
+// LeftOut lists the parts of the file that queries cannot use: views and macros that are not this program's,
+// and columns that are not stored.
 func (d *Data) LeftOut(ctx context.Context) ([]LeftOut, error) {
 	list := slices.Clone(d.left)
 	known := map[string]bool{}
@@ -338,77 +354,79 @@ func (d *Data) LeftOut(ctx context.Context) ([]LeftOut, error) {
 			return nil, Wrap("read", d.path, err)
 		}
 		if !known[strings.ToLower(name)] {
-			list = append(list, LeftOut{name, "it is a " + kind + " of the file, and ducklens runs none but its own"})
+			list = append(list,
+				LeftOut{name, "it is a " + kind + " of the file, and ducklens runs only its own"})
 		}
 	}
 	return list, Wrap("read", d.path, rows.Err())
 }
 
-// Make makes views and macros by their names, and what they use. Names that there are not are left to the statement that has them.
-func (d *Data) Make(ctx context.Context, conn *sql.Conn, names ...string) error {
-	wanted := map[string]bool{}
-	for _, name := range names {
-		wanted[strings.ToLower(name)] = true
+// Setup returns the statements that create everything that [Data.MakeAll] creates, except comments, for a
+// DuckDB run by another program, in which the file is attached as database. That DuckDB need not support
+// JSON: the JSON expressions of views are looked up in a table of precomputed results.
+func (d *Data) Setup(ctx context.Context, database string) ([]string, error) {
+	types, err := schema.Tables()
+	if err != nil {
+		return nil, err
 	}
-	for i := len(d.parts) - 1; i >= 0; i-- { // what is used stands before what uses it
-		if p := d.parts[i]; wanted[strings.ToLower(p.name)] {
-			for _, name := range p.uses {
-				wanted[strings.ToLower(name)] = true
+	list, err := d.jsonAnswers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range types {
+		if strings.HasPrefix(s, "CREATE TYPE ") {
+			list = append(list, s)
+		}
+	}
+	for _, p := range d.parts {
+		list = append(list, strings.ReplaceAll(p.create, QuoteName(d.source), QuoteName(database)))
+	}
+	return list, nil
+}
+
+// jsonAnswers returns statements that create a table of the fields of prompts, and macros that replace
+// DuckDB's JSON functions and read it.
+func (d *Data) jsonAnswers(ctx context.Context) ([]string, error) {
+	const find = `SELECT p.fields, '/' || replace(replace(p.name, '~', '~0'), '/', '~1'), p.name,
+		system.main.json_extract_string(p.fields, '/' || replace(replace(p.name, '~', '~0'), '/', '~1'))
+		FROM (SELECT f.fields, unnest(system.main.json_keys(f.fields)) AS name FROM (SELECT DISTINCT fields FROM %s WHERE fields IS NOT NULL) AS f) AS p ORDER BY ALL`
+	rows, err := d.pool.QueryContext(ctx, fmt.Sprintf(find, d.Source("prompt")))
+	if err != nil {
+		return nil, Wrap("read", d.path, err)
+	}
+	defer rows.Close()
+	var answers []string
+	for rows.Next() {
+		var texts [4]sql.NullString
+		if err := rows.Scan(&texts[0], &texts[1], &texts[2], &texts[3]); err != nil {
+			return nil, Wrap("read", d.path, err)
+		}
+		var values []string
+		for _, text := range texts {
+			if text.Valid {
+				values = append(values, QuoteText(text.String))
+			} else {
+				values = append(values, "NULL")
 			}
 		}
+		answers = append(answers, "("+strings.Join(values, ", ")+")")
 	}
-	for _, p := range d.parts {
-		if !wanted[strings.ToLower(p.name)] || d.made[p.name] {
-			continue
-		}
-		if _, err := conn.ExecContext(ctx, p.create); err != nil {
-			return fmt.Errorf("make %s: %w", p.name, Wrap("read", d.path, err))
-		}
-		d.made[p.name] = true
+	if err := rows.Err(); err != nil {
+		return nil, Wrap("read", d.path, err)
 	}
-	return nil
-}
-
-// MakeAll makes all views and macros, with their comments.
-func (d *Data) MakeAll(ctx context.Context, conn *sql.Conn) error {
-	if d.made["*"] {
-		return nil
+	if len(answers) == 0 { // the macros below would cost each question that uses them a few milliseconds
+		return []string{"CREATE MACRO json_keys(asked) AS (NULL::VARCHAR[])",
+			"CREATE MACRO json_extract_string(asked, field) AS (NULL::VARCHAR)"}, nil
 	}
-	if err := d.Make(ctx, conn, d.Names()...); err != nil {
-		return err
+	list := []string{
+		"CREATE TABLE json_answer (document VARCHAR, path VARCHAR, name VARCHAR, value VARCHAR)",
+		"CREATE MACRO json_keys(asked) AS " +
+			"(SELECT list(a.name) FROM json_answer AS a WHERE a.document = asked)",
+		"CREATE MACRO json_extract_string(asked, field) AS " +
+			"(SELECT any_value(a.value) FROM json_answer AS a WHERE a.document = asked AND a.path = field)",
 	}
-	for _, p := range d.parts {
-		if err := runAll(ctx, conn, p.comments); err != nil {
-			return Wrap("describe", d.path, err)
-		}
+	for some := range slices.Chunk(answers, 1000) {
+		list = append(list, "INSERT INTO json_answer VALUES "+strings.Join(some, ", "))
 	}
-	if err := runAll(ctx, conn, d.lists()); err != nil {
-		return Wrap("describe", d.path, err)
-	}
-	comments, err := viewComments(ctx, conn, func(view string) bool {
-		return slices.ContainsFunc(d.parts, func(p part) bool { return p.name == view && strings.Contains(p.create, d.source) })
-	})
-	if err == nil {
-		err = runAll(ctx, conn, comments)
-	}
-	d.made["*"] = err == nil
-	return Wrap("describe", d.path, err)
-}
-
-// lists makes macros that say what there is, in place of DuckDB's functions of the same names: a table stands there once, as a
-// table of this database, and a view is one of this program.
-func (d *Data) lists() (list []string) {
-	source, own := QuoteText(d.source), QuoteText(Catalog)
-	for name, from := range map[string]string{
-		"duckdb_tables": "SELECT " + own + " AS database_name, * EXCLUDE (database_name) FROM system.main.duckdb_tables() WHERE database_name = " + source,
-		"duckdb_views": "SELECT * FROM system.main.duckdb_views() WHERE database_name <> " + source +
-			" AND NOT (database_name = " + own + " AND contains(sql, " + source + "))",
-		"duckdb_columns":   "SELECT * FROM system.main.duckdb_columns() WHERE database_name <> " + source,
-		"duckdb_functions": "SELECT * FROM system.main.duckdb_functions() WHERE database_name <> " + source,
-		"duckdb_types":     "SELECT * FROM system.main.duckdb_types() WHERE database_name <> " + source,
-		"duckdb_databases": "SELECT * FROM system.main.duckdb_databases() WHERE database_name <> " + source,
-	} {
-		list = append(list, "CREATE MACRO "+name+"() AS TABLE "+from)
-	}
-	return list
+	return list, nil
 }

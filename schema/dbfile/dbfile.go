@@ -1,19 +1,20 @@
-// Package dbfile opens ducklens database files: one DuckDB file that holds the tables of package schema.
+// Package dbfile opens ducklens database files. A file is one DuckDB file with the tables of package schema.
 //
-// [Create] makes a file, [OpenWriter] opens one to add runs to it, [OpenData] and [OpenReader] open one for
-// questions. Package schema/verify checks that what is in one adds up, schema/transfer merges, compares, exports, imports
-// and migrates files; what they need of this package is exported for them. Every error of the driver becomes an
-// [Error] with one of the sentinels of this package ([Wrap]).
+// [Create] creates a file, [OpenWriter] opens one to add runs, [OpenData] and [OpenReader] open one for
+// queries. Package schema/verify checks that the numbers in a file add up; package schema/transfer merges,
+// compares, exports, imports and migrates files. Some functions are exported only for these two. Every error
+// of the driver becomes an [Error] with one of the sentinels of this package ([Wrap]).
 //
-// A file may be a stranger's: [Data] says what is never run of it. Whatever is opened, no other file can be
-// reached from the first statement on but those that [Options] name, and the settings are locked.
+// A file may be untrusted; [Data] describes what is never run. Once a file is open, SQL can access no other
+// files than those that [Options] name, and cannot change settings.
 //
-// A DB is a private in-memory DuckDB. Its connections use a catalog called [Catalog], so tables need no
-// prefix: that of the file where it is written, one in memory with the same tables where it is read.
-// Attaching copes with any path, where the driver's own path argument is read as a URL.
+// A DB is a private in-memory DuckDB whose connections use a catalog called [Catalog], so tables need no
+// prefix. For a writer this is the file itself; for a reader it is an in-memory database with the same
+// tables. The file is attached, because that works with any path; the driver would parse its path argument as
+// a URL.
 //
-// Traps: appends outside [DB.InTx] are not atomic. Appended integers are converted as Go would convert them, so
-// pass int32 to INTEGER columns. Text that is not UTF-8 is stored as NULL.
+// Pitfalls: Appends outside [DB.InTx] are not atomic. Appended integers are converted like in Go, so pass
+// int32 for INTEGER columns. Text that is not UTF-8 is stored as NULL.
 package dbfile
 
 import (
@@ -41,88 +42,103 @@ import (
 	"ducklens/schema/draft"
 )
 
-// Catalog is the name under which a DB attaches its file.
+// Catalog is the name of the catalog whose tables need no prefix.
 const Catalog = "data"
 
-// storageVersion is the format that files are created in; with blocks of blockSize, every DuckDB from 1.1 on reads it. Later
-// formats have nothing that the tables need.
+// storageVersion is the storage format of new files. With blocks of blockSize, every DuckDB since 1.1 reads
+// it. The tables need nothing of later formats. That of 1.1 makes a file 2.4 MB smaller, as it lacks a sketch
+// of 3 kB of the distinct values of each column. But once a client has written to such a file in its own
+// default format, look-ups by primary key find no rows.
 const storageVersion = "v1.0.0"
 
 const (
-	// blockSize is DuckDB's smallest. A column takes a block at least, and with the usual 256 kB the columns of a file of few prompts
-	// are mostly empty. Measured on 200 synthetic prompts of GPT-2 small's shape, small blocks take 5 % more.
+	// blockSize is DuckDB's smallest. Each column takes at least one block, so with the default of 256 kB the
+	// columns of a file with few prompts are mostly empty. For 200 synthetic prompts of GPT-2 small's shape,
+	// small blocks take 5 % more.
 	blockSize = 16384
-	// RowGroupRows is the number of rows that are compressed together. Questions about one head, side and pair of bases skip row groups in
-	// which there are none, and share the others among threads. What a transaction has of a table beyond a row group goes into the
-	// file at once; less waits in memory and in the log for a checkpoint. A batch of an ingest has 6,864 key factors. With 2,048, files
-	// are a sixth larger.
+	// RowGroupRows is the number of rows that are compressed together. Queries about one head, side and pair
+	// of bases skip row groups without such rows, and divide the others among threads. Within a transaction,
+	// full row groups of a table are written to the file at once; smaller rests wait in memory and in the log
+	// for a checkpoint. A batch of an ingest has 6,864 key factors. With 2,048 rows, files are a sixth
+	// larger.
 	RowGroupRows = 4096
 )
 
 const (
-	// defaultWriterThreads leaves the cores to the model: compressing rows is a small part of an ingest. A second thread takes 5 % more of an
-	// ingest's processor time, and no less time. (480 prompts, GPT-2 small's sizes, alternating runs; so below.)
+	// defaultWriterThreads leaves the cores to the model, because compressing rows is a small part of an
+	// ingest. A second thread takes 5 % more processor time and does not shorten the ingest. (480 prompts,
+	// GPT-2 small's sizes, alternating runs.)
 	defaultWriterThreads = 1
-	// DefaultMemory is for questions; those that need more can say so.
+	// DefaultMemory is the memory limit for queries.
 	DefaultMemory = "2GB"
-	// defaultWriterMemory is for what copies whole tables, such as merge.
+	// defaultWriterMemory is the memory limit for commands that copy whole tables, such as merge.
 	defaultWriterMemory = "128MB"
-	// A killed process can hold its lock for some 100 ms, so a locked file is tried again.
+	// A killed process can hold its lock for some 100 ms, so a locked file is tried several times.
 	lockTries = 5
 	lockPause = 100 * time.Millisecond
 )
 
-// Options says how to open a file. The zero value is ready for use.
+// Options are the options for opening a file. The zero value is ready for use.
 type Options struct {
 	Threads int    // DuckDB's threads; 0: 1 for a writer, all cores for a reader
 	Memory  string // DuckDB's memory limit, such as 512MB or 8GB; "": 128MB for a writer, 2GB for a reader
 
-	// Replace lets Create take the place of an existing ducklens file; never of any other file.
+	// Replace lets Create replace an existing ducklens file, but never another file.
 	Replace bool
 
-	// Reach lists the files and folders that SQL may open beside the file itself: those that a command was
-	// told to read or write.
+	// Reach lists the files and folders that SQL may open besides the file: those that the user named in the
+	// command.
 	Reach []string
 
+	// Data is the folder of a catalogue's Parquet files; "": the folder beside the catalogue that it names.
+	// It is ignored for other files.
+	Data string
+
+	// OwnRows refuses a catalogue, whose rows are in other files.
+	OwnRows bool
+
+	// Spill is a folder for temporary files. A writer always has one. A reader without one is limited to
+	// Memory.
+	Spill string
+
 	source  string // name of the file's database, for modeData
-	spill   string // folder for a writer's temporary files
-	strange bool   // the file is not to be entered: see [DB.enter]
+	strange bool   // enter is called later, after the file is checked: see [DB.enter]
 }
 
 // DB is an open database file. It is safe for use by several goroutines; one at a time should write.
 type DB struct {
-	path    string // as it was given
-	file    string // what is open: the file at path, or the draft of a new one
+	path    string // as given by the caller
+	file    string // the open file: the one at path, or the draft of a new one
 	pool    *sql.DB
-	draft   *draft.Draft // of a writer: where its temporary files are and, until it is published, a new file
-	pending bool         // the draft is to be published
+	draft   *draft.Draft // of a writer: holds its temporary files and, until it is published, a new file
+	pending bool         // the draft is not published yet
 	opts    Options
-	release func() // tells the registry that the file is closed
+	release func() // removes the file from the registry
 	version int
-	lies    fs.FileInfo // of a writer: the file that lay at its path when it was opened
-	entered atomic.Bool // names without a prefix are those of Catalog: see enter
+	lies    fs.FileInfo // of a writer: the file at its path when it was opened
+	entered atomic.Bool // unqualified names refer to Catalog: see enter
 
 	mu     sync.Mutex
 	closed bool
 }
 
-// mode is how a file is attached.
+// mode says how a file is attached.
 type mode int
 
 const (
 	modeCreate mode = iota
 	modeWrite
-	modeMend // as modeWrite, without checkpoints: see [DB.mend]
-	modeData // as [OpenData] does
+	modeMend // like modeWrite, but without checkpoints: see [DB.mend]
+	modeData // for [OpenData]
 )
 
-// writes tells whether the file is open for writing.
+// writes reports whether the file is open for writing.
 func (m mode) writes() bool { return m != modeData }
 
-// OpenWriter opens an existing file to add to it. One process writes a file at a time, and while it does,
-// nobody else reads it: [ErrLocked]. What a killed writer committed is there, and nothing of what it did not.
-// The tables must be those of this program, and no macro of the file may have the name of a function of
-// DuckDB's: conditions of tables would call it.
+// OpenWriter opens an existing file to add to it. Only one process may write a file at a time, and no other
+// may read it meanwhile: [ErrLocked]. If a writer was killed, the file holds exactly what it had committed.
+// The tables must be those of this program. No macro of the file may have the name of a DuckDB function,
+// because the conditions of tables would call it.
 func OpenWriter(ctx context.Context, path string, opts Options) (*DB, error) {
 	db, err := openToWrite(ctx, path, opts, func(conn *sql.Conn) error {
 		if err := SameTables(ctx, conn, Catalog); err != nil {
@@ -140,10 +156,10 @@ func OpenWriter(ctx context.Context, path string, opts Options) (*DB, error) {
 	return db, nil
 }
 
-// enter makes the file's catalog the one whose tables need no prefix. Its macros take the place of functions
-// from then on, so a stranger's file is looked at before.
+// enter makes the file's catalog the default one. From then on its macros can replace functions, so an
+// untrusted file must be checked before.
 func (db *DB) enter(ctx context.Context) error {
-	db.entered.Store(true) // for the connections to come
+	db.entered.Store(true) // for later connections
 	conn, err := db.pool.Conn(ctx)
 	if err != nil {
 		return err
@@ -155,16 +171,17 @@ func (db *DB) enter(ctx context.Context) error {
 
 const enterCatalog = "USE " + Catalog + ".main"
 
-// Settle puts what a log beside a file of any schema version holds into the file, without what is left of a torn transaction.
+// Settle moves the log beside a file of any schema version into the file, and drops torn transactions.
 func Settle(ctx context.Context, path string, opts Options) error {
-	db, err := openToWrite(ctx, path, opts, func(conn *sql.Conn) error { return checkBound(ctx, conn, Catalog) })
+	db, err := openToWrite(ctx, path, opts,
+		func(conn *sql.Conn) error { return checkBound(ctx, conn, Catalog) })
 	if err != nil {
 		return err
 	}
 	return db.Finalize(ctx)
 }
 
-// openToWrite opens a file that must exist, has it checked, and mends it. It is not entered.
+// openToWrite opens an existing file, calls check, and mends the file. It does not call enter.
 func openToWrite(ctx context.Context, path string, opts Options, check func(*sql.Conn) error) (*DB, error) {
 	const op = "open"
 	opts.strange = true
@@ -192,48 +209,14 @@ func openToWrite(ctx context.Context, path string, opts Options, check func(*sql
 	return db, nil
 }
 
-// HasLog tells whether a write-ahead log lies beside the file, as after a kill.
-func (db *DB) HasLog() bool { return hasLog(db.file) }
-
-func hasLog(path string) bool {
-	_, err := os.Lstat(path + ".wal")
-	return err == nil
-}
-
-// mend opens a file anew that is open in modeMend, because a log lay beside it, so that it holds whole
-// transactions only.
-//
-// DuckDB 1.5 replays a log wrongly that ends within a transaction: row groups that the transaction had written before its commit stay in
-// their tables, without the rows of smaller tables that belong to them. They are in memory alone, until a checkpoint puts them
-// into the file. The next commit cuts the torn end off the log; after it, a replay is right. So there is a commit of what
-// cancels out, and no checkpoint. A reader cannot do this, and sees such rows; saved queries look at complete runs only, which have none.
-func (db *DB) mend(ctx context.Context) error {
-	const nothing = "BEGIN; CREATE SCHEMA " + Catalog + ".ducklens_mends; DROP SCHEMA " + Catalog + ".ducklens_mends; COMMIT"
-	if _, err := db.pool.ExecContext(ctx, nothing); err != nil {
-		return err
-	}
-	if err := db.pool.Close(); err != nil {
-		return err
-	}
-	pool, err := db.connect(ctx, db.file, modeWrite, db.opts)
-	if err != nil {
-		return err
-	}
-	db.pool = pool
-	return nil
-}
-
-// attachExisting attaches a file that must exist.
+// attachExisting attaches an existing file.
 func attachExisting(ctx context.Context, op, path string, m mode, opts Options) (*DB, error) {
 	info, err := os.Stat(path) // attaching a missing file would create it
 	if err != nil {
 		return nil, Fail(op, path, err)
 	}
-	switch {
-	case info.IsDir():
-		return nil, Fail(op, path, &Error{Kind: ErrNotDatabase, Detail: "is a folder"})
-	case !info.Mode().IsRegular(): // opening a pipe waits for its other end
-		return nil, Fail(op, path, &Error{Kind: ErrNotDatabase, Detail: "is a pipe or a device, want a file"})
+	if err := checkKind(path, info); err != nil {
+		return nil, Fail(op, path, err)
 	}
 	db, err := attach(ctx, path, m, opts)
 	if err != nil {
@@ -242,26 +225,47 @@ func attachExisting(ctx context.Context, op, path string, m mode, opts Options) 
 	return db, nil
 }
 
-// CheckTarget tells whether a new file may be made at abs.
+// checkKind refuses what DuckDB could not open, or would wait for.
+func checkKind(path string, info fs.FileInfo) error {
+	switch {
+	case info.IsDir():
+		e := &Error{Kind: ErrNotDatabase, Detail: "it is a folder"}
+		if _, err := os.Stat(filepath.Join(path, "ducklens")); err == nil {
+			e.Advice = "ducklens gather makes a file that queries a folder of ducklens export"
+		}
+		return e
+	case !info.Mode().IsRegular():
+		return &Error{Kind: ErrNotDatabase, Detail: "it is a pipe or a device, want a file"}
+	case info.Size() == 0:
+		return &Error{Kind: ErrNotDatabase, Detail: "it is empty"}
+	}
+	return nil
+}
+
+// CheckTarget returns an error unless a new file may be created at abs.
 func CheckTarget(ctx context.Context, abs string, replace bool) error {
 	info, err := os.Lstat(abs)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(abs + ".wal"); err == nil && !replace {
-			return &Error{Kind: ErrExists, Detail: "a write-ahead log of this name is left from another database: " + abs + ".wal"}
+			return &Error{Kind: ErrExists,
+				Detail: "another database has left a write-ahead log of this name: " + abs + ".wal"}
 		}
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if !replace {
+	const hint = "choose another name, or remove the file first; only ducklens files are replaced"
+	switch {
+	case info.IsDir():
+		return &Error{Kind: ErrNotDatabase, Detail: "it is a folder", Advice: "choose another name"}
+	case !replace:
 		return &Error{Kind: ErrExists}
-	}
-	const hint = "choose another name, or remove the file yourself; only ducklens files are replaced"
-	if !info.Mode().IsRegular() {
+	case !info.Mode().IsRegular():
 		return &Error{Kind: ErrNotDatabase, Detail: "not a regular file, left alone", Advice: hint}
 	}
-	// Reading it tells whether somebody writes it and whether ducklens made it. A damaged one may be replaced.
+	// Reading the version shows whether another process writes the file and whether ducklens made it. A
+	// damaged file may be replaced.
 	_, err = Version(ctx, abs, Options{})
 	switch {
 	case errors.Is(err, ErrDamaged), errors.Is(err, ErrStorageVersion), errors.Is(err, ErrSchemaVersion):
@@ -274,7 +278,7 @@ func CheckTarget(ctx context.Context, abs string, replace bool) error {
 	return err
 }
 
-// attach opens a private DuckDB and attaches the file to it, trying again while it is locked.
+// attach opens a private DuckDB and attaches the file. It tries several times if the file is locked.
 func attach(ctx context.Context, path string, m mode, opts Options) (*DB, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -283,8 +287,8 @@ func attach(ctx context.Context, path string, m mode, opts Options) (*DB, error)
 	return attachAs(ctx, path, abs, m, opts)
 }
 
-// attachAs is attach for a file that messages call path. A writer gets a draft for its temporary files,
-// unless opts say where those go.
+// attachAs is attach for a file that errors call path. A writer gets a draft for its temporary files, unless
+// opts name a folder for them.
 func attachAs(ctx context.Context, path, abs string, m mode, opts Options) (_ *DB, err error) {
 	db := &DB{path: path, file: abs}
 	if err := plainLogs(abs); err != nil {
@@ -301,11 +305,11 @@ func attachAs(ctx context.Context, path, abs string, m mode, opts Options) (_ *D
 			}
 		}
 	}()
-	if m.writes() && opts.spill == "" {
+	if m.writes() && opts.Spill == "" {
 		if db.draft, err = draft.New(abs); err != nil {
 			return nil, Wrap("open", path, err)
 		}
-		opts.spill = db.draft.Spill()
+		opts.Spill = db.draft.Spill()
 	}
 	db.opts = opts
 	db.entered.Store(!opts.strange)
@@ -331,7 +335,7 @@ func attachAs(ctx context.Context, path, abs string, m mode, opts Options) (_ *D
 	}
 }
 
-// connect makes the pool and its first connection, which attaches the file.
+// connect creates the pool, and its first connection, which attaches the file.
 func (db *DB) connect(opening context.Context, abs string, m mode, opts Options) (*sql.DB, error) {
 	first, err := setup(abs, m, opts)
 	if err != nil {
@@ -339,10 +343,10 @@ func (db *DB) connect(opening context.Context, abs string, m mode, opts Options)
 	}
 	var mu sync.Mutex
 	attached := false
-	connector, err := duckdb.NewConnector(dsn(m, opts), func(conn driver.ExecerContext) error {
+	connector, err := duckdb.NewConnector(dsn(limits(m, opts)), func(conn driver.ExecerContext) error {
 		mu.Lock()
 		defer mu.Unlock()
-		// The settings are global to the DuckDB. Later connections may outlive the context of the first.
+		// Settings are global to the DuckDB. Later connections may outlive the context of the first one.
 		var statements []string
 		ctx := context.WithoutCancel(opening)
 		if !attached {
@@ -369,23 +373,27 @@ func (db *DB) connect(opening context.Context, abs string, m mode, opts Options)
 	return pool, nil
 }
 
-// dsn gives the settings that must be there before any file is touched. Without the first two, DuckDB asks a
-// server for extensions on its own.
-func dsn(m mode, opts Options) string {
-	threads := opts.Threads
+// limits returns the memory limit and the number of threads.
+func limits(m mode, opts Options) (memory string, threads int) {
+	memory, threads = opts.Memory, opts.Threads
 	if threads <= 0 {
 		threads = defaultWriterThreads
 		if !m.writes() {
 			threads = runtime.GOMAXPROCS(0)
 		}
 	}
-	memory := opts.Memory
 	if memory == "" {
 		memory = defaultWriterMemory
 		if !m.writes() {
 			memory = DefaultMemory
 		}
 	}
+	return memory, threads
+}
+
+// dsn returns the settings that must be set before any file is opened. Without the first two, DuckDB would
+// download extensions from a server.
+func dsn(memory string, threads int) string {
 	return "?" + url.Values{
 		"autoinstall_known_extensions": {"false"},
 		"autoload_known_extensions":    {"false"},
@@ -396,8 +404,8 @@ func dsn(m mode, opts Options) string {
 	}.Encode()
 }
 
-// paths lists the files that DuckDB opens for a database file at abs: the file, or what a link leads to, and
-// its logs.
+// paths lists the files that DuckDB may open for a database file at abs: the file, the target if it is a
+// link, and their logs.
 func paths(abs string) (files, logs []string) {
 	files = []string{abs}
 	if target, err := filepath.EvalSymlinks(abs); err == nil && target != abs {
@@ -411,14 +419,14 @@ func paths(abs string) (files, logs []string) {
 	return files, logs
 }
 
-// shutIn makes the statements after which SQL can open no files but those for the database file at abs, those
-// in the spill folder and those in reach, and can change no setting.
-func shutIn(abs, spill string, reach []string) ([]string, error) {
+// shutIn returns the statements after which SQL can open no files except those in the spill folder and those
+// in names, including the logs of databases, and can change no setting.
+func shutIn(spill string, names []string) ([]string, error) {
 	var allowed, folders []string
 	if spill != "" {
 		folders = append(folders, spill)
 	}
-	for _, name := range append([]string{abs}, reach...) {
+	for _, name := range names {
 		full, err := filepath.Abs(name)
 		if err != nil {
 			return nil, err
@@ -450,7 +458,7 @@ func shutIn(abs, spill string, reach []string) ([]string, error) {
 	}, nil
 }
 
-// checkPath refuses what cannot stand in a statement.
+// checkPath refuses a path that cannot be part of a statement.
 func checkPath(name string) error {
 	switch {
 	case strings.ContainsRune(name, 0):
@@ -461,15 +469,18 @@ func checkPath(name string) error {
 	return nil
 }
 
-// maxName is the longest name of a file that DuckDB writes: most file systems have 255 bytes for that of its log.
+// maxName is the length of the longest file name that DuckDB can write: most file systems allow 255 bytes,
+// and the names of logs are longer.
 const maxName = 255 - len(".wal.checkpoint")
 
 func longName(n int) error {
-	return &Error{Kind: ErrPath, Detail: fmt.Sprintf("its name has %d bytes, want at most %d: DuckDB keeps logs beside it whose names are longer", n, maxName)}
+	return &Error{Kind: ErrPath,
+		Detail: fmt.Sprintf("its name has %d bytes, want at most %d, "+
+			"because DuckDB adds to it for the names of logs", n, maxName)}
 }
 
-// setup lists the statements that the first connection runs. Their order matters: the temporary folder
-// cannot be set after external access is off, and nothing can be after the configuration is locked.
+// setup lists the statements of the first connection. Their order matters: the temporary folder cannot be set
+// after external access is turned off, and nothing can be set after the configuration is locked.
 func setup(abs string, m mode, opts Options) ([]string, error) {
 	if err := checkPath(abs); err != nil {
 		return nil, err
@@ -477,9 +488,10 @@ func setup(abs string, m mode, opts Options) ([]string, error) {
 	if n := len(filepath.Base(abs)); m.writes() && n > maxName {
 		return nil, longName(n)
 	}
-	// DuckDB takes what follows a question mark for options of a URL and puts the log before it.
+	// DuckDB parses the part after a question mark as options of a URL, and puts the log's suffix before it.
 	if m.writes() && strings.Contains(abs, "?") {
-		return nil, &Error{Kind: ErrPath, Detail: "DuckDB cannot write to a path with a question mark: " + abs}
+		return nil, &Error{Kind: ErrPath, Detail: "DuckDB cannot write to a path with a question mark: " +
+			abs}
 	}
 	if err := checkLogs(abs); err != nil {
 		return nil, err
@@ -487,47 +499,52 @@ func setup(abs string, m mode, opts Options) ([]string, error) {
 	var list, attaching []string
 	file := QuoteText(abs)
 	if m == modeData {
-		list = append(list, "SET max_temp_directory_size='0KB'")
-		attaching = append(attaching, "ATTACH ':memory:' AS "+Catalog, "ATTACH "+file+" AS "+QuoteName(opts.source)+" (TYPE duckdb, READ_ONLY)")
+		if opts.Spill == "" {
+			list = append(list, "SET max_temp_directory_size='0KB'")
+		}
+		attaching = append(attaching, "ATTACH ':memory:' AS "+Catalog,
+			"ATTACH "+file+" AS "+QuoteName(opts.source)+" (TYPE duckdb, READ_ONLY)")
 	} else {
 		option := fmt.Sprintf("ROW_GROUP_SIZE %d", RowGroupRows)
 		if m == modeCreate {
 			option += fmt.Sprintf(", STORAGE_VERSION '%s', BLOCK_SIZE %d", storageVersion, blockSize)
 		}
-		// DuckDB 1.5 keeps pointers to the metadata of tables that a checkpoint does not change. Of files
-		// with as many tables and comments as these, DuckDB 1.1 finds some of them no more, and refuses the
-		// file.
+		// DuckDB 1.5 reuses the metadata of tables that a checkpoint does not change. With as many tables and
+		// comments as here, DuckDB 1.1 cannot find some of it, and refuses the file.
 		list = append(list, "SET experimental_metadata_reuse=false")
 		if m == modeMend {
 			list = append(list, "PRAGMA disable_checkpoint_on_shutdown", "SET checkpoint_threshold='100TB'")
 		}
 		attaching = append(attaching, "ATTACH "+file+" AS "+Catalog+" (TYPE duckdb, "+option+")")
 	}
-	list = append(list, "SET temp_directory="+QuoteText(opts.spill))
-	alone, err := shutIn(abs, opts.spill, opts.Reach)
+	list = append(list, spillTo(opts.Spill))
+	alone, err := shutIn(opts.Spill, append([]string{abs}, opts.Reach...))
 	if err != nil {
 		return nil, err
 	}
 	return slices.Concat(list, alone, attaching), nil
 }
 
-// QuoteText writes a SQL text literal.
+// spillTo sets the folder for data that does not fit into memory.
+func spillTo(folder string) string { return "SET temp_directory=" + QuoteText(folder) }
+
+// QuoteText returns s as a SQL text literal.
 func QuoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// QuoteName writes a SQL identifier.
+// QuoteName returns s as a quoted SQL identifier.
 func QuoteName(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 
-// Path is the file, as it was given.
+// Path returns the path as given by the caller.
 func (db *DB) Path() string { return db.path }
 
-// SchemaVersion is the schema version that the file says it has.
+// SchemaVersion returns the schema version that the file records.
 func (db *DB) SchemaVersion() int { return db.version }
 
-// SQL gives the connection pool.
+// SQL returns the connection pool.
 func (db *DB) SQL() *sql.DB { return db.pool }
 
-// Conn takes a connection from the pool; close it to give it back. A transaction and the appenders of
-// its tables need one connection.
+// Conn takes a connection from the pool; close it to return it. A transaction and its appenders need the same
+// connection.
 func (db *DB) Conn(ctx context.Context) (*sql.Conn, error) {
 	conn, err := db.pool.Conn(ctx)
 	if err != nil {
@@ -536,8 +553,8 @@ func (db *DB) Conn(ctx context.Context) (*sql.Conn, error) {
 	return conn, nil
 }
 
-// stays tells whether the file that is written still has its name. Without a name it is gone when it is closed,
-// and what another program has put there has nothing of it.
+// stays returns an error if the written file no longer has its name. Such a file is lost when it is closed,
+// and the file now at the path has none of its rows.
 func (db *DB) stays() error {
 	if db.lies == nil {
 		return nil
@@ -546,14 +563,15 @@ func (db *DB) stays() error {
 	if err == nil && os.SameFile(now, db.lies) {
 		return nil
 	}
-	detail := "another file has its name, and what was written is not in it"
+	detail := "another file now has its name, and it does not hold what was written"
 	if errors.Is(err, fs.ErrNotExist) {
-		detail = "it was removed or renamed, and what was written is not at " + db.path
+		detail = "it was removed or renamed, so what was written is not at " + db.path
 	}
-	return &Error{Op: "write", Path: db.path, Kind: ErrChanged, Detail: detail, Advice: "run the command again; nothing else may move the file while it runs", Err: err}
+	return &Error{Op: "write", Path: db.path, Kind: ErrChanged, Detail: detail,
+		Advice: "run the command again, and do not move the file while it runs", Err: err}
 }
 
-// Close closes the file. Of a new one that was not finalized nothing is left. Closing twice does nothing.
+// Close closes the file. A new file that was not finalized is removed. Closing twice does nothing.
 func (db *DB) Close() error {
 	db.mu.Lock()
 	defer db.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	_ "github.com/duckdb/duckdb-go/v2"
@@ -27,15 +28,33 @@ var openers = map[string]func(context.Context, string, dbfile.Options) (*dbfile.
 	"OpenReader": dbfile.OpenReader,
 }
 
-// newFile makes a finished file without runs.
+// emptyFile is a finished file without runs, made once.
+var emptyFile = sync.OnceValues(func() (data []byte, err error) {
+	dir, err := os.MkdirTemp("", "ducklens-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "x.duckdb")
+	db, err := dbfile.Create(context.Background(), path, dbfile.Options{Threads: 1})
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Finalize(context.Background()); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+// newFile gives a finished file without runs.
 func newFile(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "x.duckdb")
-	db, err := dbfile.Create(t.Context(), path, dbfile.Options{Threads: 1})
+	data, err := emptyFile()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Finalize(t.Context()); err != nil {
+	path := filepath.Join(t.TempDir(), "x.duckdb")
+	if err := os.WriteFile(path, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -109,14 +128,15 @@ func TestCreateRefuses(t *testing.T) {
 		text       string
 	}{
 		{"existing", newFile(t), false, dbfile.ErrExists, "file exists"},
-		{"stale log", stale, false, dbfile.ErrExists, "a write-ahead log of this name is left"},
-		{"no folder", filepath.Join(t.TempDir(), "no", "x.duckdb"), false, dbfile.ErrNotFound, "no such file: there is no folder /"},
+		{"stale log", stale, false, dbfile.ErrExists, "has left a write-ahead log of this name"},
+		{"no folder", filepath.Join(t.TempDir(), "no", "x.duckdb"), false, dbfile.ErrNotFound, "no such file: folder /"},
 		{"folder is a file", filepath.Join(other, "x.duckdb"), false, nil, "not a directory"},
 		{"question mark", filepath.Join(t.TempDir(), "what?.duckdb"), false, dbfile.ErrPath, "question mark"},
 		{"zero byte", filepath.Join(t.TempDir(), "a\x00b"), false, nil, "invalid argument"},
 		{"replace another kind", other, true, dbfile.ErrNotDatabase, "not a DuckDB database"},
 		{"replace another's database", rawFile(t, "CREATE TABLE precious AS SELECT 1 AS x"), true, dbfile.ErrNotDucklens, "not a ducklens file: left alone"},
-		{"replace a folder", t.TempDir(), true, dbfile.ErrNotDatabase, "not a regular file"},
+		{"replace a folder", t.TempDir(), true, dbfile.ErrNotDatabase, "it is a folder"},
+		{"a folder", t.TempDir(), false, dbfile.ErrNotDatabase, "it is a folder"},
 		{"a link to nothing", link, true, nil, "a link that leads nowhere"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,7 +159,7 @@ func TestCreateRefuses(t *testing.T) {
 	}
 }
 
-// listing names what lies beside path.
+// listing lists the files beside path.
 func listing(path string) []string {
 	entries, _ := os.ReadDir(filepath.Dir(path))
 	var names []string
@@ -203,7 +223,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// rawFile makes a DuckDB file that ducklens did not make.
+// rawFile returns a DuckDB file that ducklens did not make.
 func rawFile(t *testing.T, statements ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "raw.duckdb")
@@ -220,7 +240,7 @@ func rawFile(t *testing.T, statements ...string) string {
 	return path
 }
 
-// changedFile makes a file and changes its bytes.
+// changedFile returns a file with changed bytes.
 func changedFile(t *testing.T, change func([]byte) []byte) string {
 	t.Helper()
 	path := newFile(t)
@@ -242,16 +262,16 @@ func TestOpenRefuses(t *testing.T) {
 		text, hint string
 	}{
 		{"missing", filepath.Join(t.TempDir(), "x.duckdb"), dbfile.ErrNotFound, "no such file", "check the path"},
-		{"folder", t.TempDir(), dbfile.ErrNotDatabase, "is a folder", "give a .duckdb file"},
-		{"empty", changedFile(t, func([]byte) []byte { return nil }), dbfile.ErrNotDatabase, "not a DuckDB database", "give a .duckdb file"},
+		{"folder", t.TempDir(), dbfile.ErrNotDatabase, "is a folder", "name a .duckdb file"},
+		{"empty", changedFile(t, func([]byte) []byte { return nil }), dbfile.ErrNotDatabase, "not a DuckDB database: it is empty", "name a .duckdb file"},
 		{"text", changedFile(t, func([]byte) []byte { return []byte("id,name\n") }), dbfile.ErrNotDatabase, "not a DuckDB database", ""},
 		{"SQLite", changedFile(t, func([]byte) []byte { return []byte("SQLite format 3\x00" + strings.Repeat("x", 4096)) }), dbfile.ErrNotDatabase, "not a DuckDB database", ""},
 		{"cut short", changedFile(t, func(b []byte) []byte { return b[:9000] }), dbfile.ErrDamaged, "file is damaged", "copy the file again"},
 		{"changed", changedFile(t, func(b []byte) []byte { b[4200] ^= 0xff; return b }), dbfile.ErrDamaged, "file is damaged", ""},
-		{"no meta", rawFile(t, "CREATE TABLE a AS SELECT 1 AS x"), dbfile.ErrNotDucklens, "it has no table meta", "give a .duckdb file that ducklens ingest made"},
+		{"no meta", rawFile(t, "CREATE TABLE a AS SELECT 1 AS x"), dbfile.ErrNotDucklens, "it has no table meta", "name a .duckdb file that ducklens ingest made"},
 		{"other meta", rawFile(t, "CREATE TABLE meta AS SELECT 1 AS x"), dbfile.ErrNotDucklens, "it has no stored column meta.key", ""},
 		{"meta is a view", rawFile(t, "CREATE VIEW meta AS SELECT 'schema_version' AS key, '1' AS value"), dbfile.ErrNotDucklens, "it has no table meta", ""},
-		{"run is a view", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, '99' AS value", "CREATE VIEW run AS SELECT 1 AS run_id, 'x' AS ducklens_version"), dbfile.ErrSchemaVersion, "schema version 99, newer than 5, which this ducklens reads and writes", "update ducklens"},
+		{"run is a view", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, '99' AS value", "CREATE VIEW run AS SELECT 1 AS run_id, 'x' AS ducklens_version"), dbfile.ErrSchemaVersion, "schema version 99, newer than 7, the current version of this ducklens", "update ducklens"},
 		{"empty meta", rawFile(t, "CREATE TABLE meta(key VARCHAR, value VARCHAR)"), dbfile.ErrNotDucklens, "has no schema_version", ""},
 		{"strange version", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, 'two' AS value"), dbfile.ErrNotDucklens, `its schema_version is "two", want a number`, ""},
 		{"NULL version", rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, NULL::VARCHAR AS value"), dbfile.ErrNotDucklens, `its schema_version is "", want a number`, ""},
@@ -280,7 +300,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// DuckDB itself does not notice when one process opens a file twice, and both would write.
+// DuckDB does not notice that one process opens a file twice, and both would write.
 func TestOpenTwiceInOneProcess(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -318,7 +338,7 @@ func TestOpenTwiceInOneProcess(t *testing.T) {
 	}
 }
 
-// A file can be renamed while it is open; afterwards nobody holds its old name.
+// A file can be renamed while it is open. Its old name is then free.
 func TestRenamedWhileOpen(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
@@ -341,8 +361,8 @@ func TestRenamedWhileOpen(t *testing.T) {
 	}
 }
 
-// TestShutIn: whatever opens a file, SQL reaches no other file but those in Options.Reach, and no setting can
-// be changed.
+// TestShutIn checks, for every way to open a file, that SQL can open no other file except those in
+// Options.Reach, and can change no setting.
 func TestShutIn(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -357,7 +377,7 @@ func TestShutIn(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer db.Close()
-		conn, err := db.Conn(ctx) // a second connection must be as shut in as the first
+		conn, err := db.Conn(ctx) // a second connection must have the same restrictions
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -424,7 +444,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// The file says storage version 64, which every DuckDB since 1.0 reads: byte 12 of the header.
+// Byte 12 of the header holds the storage version: 64, which every DuckDB since 1.0 reads.
 func TestStorageVersion(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(newFile(t))
@@ -473,8 +493,8 @@ func TestDiscard(t *testing.T) {
 	}
 }
 
-// A file that is to be replaced stays until the new one is finalized; what is there then is the new one,
-// without the old one's log. A link leads to the new file.
+// TestReplaceAtTheEnd checks that a file that is to be replaced stays until the new one is finalized, and
+// that the new one has no log of the old one. A link then leads to the new file.
 func TestReplaceAtTheEnd(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -523,7 +543,7 @@ func TestReplaceAtTheEnd(t *testing.T) {
 	}
 }
 
-// A published file is there, whole, and open for more.
+// TestPublish checks that a published file is whole and still open for writing.
 func TestPublish(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -598,7 +618,7 @@ func BenchmarkCreate(b *testing.B) {
 	}
 }
 
-// Connections can be made after the context in which the file was opened is done.
+// TestOpeningContextEnds checks that connections can be made after the context of opening is done.
 func TestOpeningContextEnds(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

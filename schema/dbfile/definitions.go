@@ -13,8 +13,8 @@ import (
 	"sync"
 )
 
-// Definitions gives the text of the views and macros that the file has, as DuckDB tells them, by "view NAME"
-// and "macro NAME". None of them is bound.
+// Definitions returns the text of the file's views and macros, as DuckDB stores them, by "view NAME" and
+// "macro NAME". It binds none of them.
 func (d *Data) Definitions(ctx context.Context) (list map[string]string, err error) {
 	conn, err := d.Conn(ctx)
 	if err != nil {
@@ -28,7 +28,7 @@ func (d *Data) Definitions(ctx context.Context) (list map[string]string, err err
 		return nil, err
 	}
 	list = map[string]string{}
-	tables := map[string]bool{} // macros that stand where a table does
+	tables := map[string]bool{} // macros that are used like tables
 	for rows.Next() {
 		var kind, name string
 		var text sql.NullString
@@ -55,10 +55,10 @@ func (d *Data) Definitions(ctx context.Context) (list map[string]string, err err
 	return list, nil
 }
 
-// excluded finds the columns that a star leaves out.
+// excluded matches the columns that a star leaves out.
 var excluded = regexp.MustCompile(`\* EXCLUDE \(([^()]*)\)`)
 
-// sortExcluded brings the columns that stars leave out in one order: DuckDB tells them in any.
+// sortExcluded sorts the columns that stars leave out, because DuckDB lists them in random order.
 func sortExcluded(text string) string {
 	return excluded.ReplaceAllStringFunc(text, func(found string) string {
 		names := strings.Split(excluded.FindStringSubmatch(found)[1], ", ")
@@ -67,8 +67,9 @@ func sortExcluded(text string) string {
 	})
 }
 
-// parametersOf gives the parameters of a macro with their defaults, which DuckDB tells only to who calls it
-// with another. Nothing but the names of the parameters is looked at for it.
+// parametersOf returns the parameters of a macro with their defaults. DuckDB shows defaults only in the error
+// for a call with an unknown parameter, so parametersOf prepares such a call, which binds nothing of the
+// macro.
 func (d *Data) parametersOf(ctx context.Context, conn *sql.Conn, name string, table bool) (string, error) {
 	call := QuoteName(d.source) + ".main." + QuoteName(name) + "(" + newSourceName() + " := 1)"
 	if table {
@@ -83,15 +84,15 @@ func (d *Data) parametersOf(ctx context.Context, conn *sql.Conn, name string, ta
 	return strings.TrimSpace(candidates), ctx.Err()
 }
 
-// Shadows lists the macros of the file that have the name of a function of DuckDB's.
+// Shadows lists the macros of the file that have the name of a DuckDB function.
 func (d *Data) Shadows(ctx context.Context) ([]string, error) { return shadows(ctx, d.pool, d.source) }
 
-// Definitions gives what [Data.Definitions] gives of a new file. DuckDB tells a view otherwise before it was
-// on disk, so one is made in a temporary folder.
+// Definitions returns the result of [Data.Definitions] for a new file. DuckDB prints a view differently
+// before it has been written to disk, so Definitions creates a file in a temporary folder.
 func Definitions() (map[string]string, error) { return freshDefinitions() }
 
 var freshDefinitions = sync.OnceValues(func() (list map[string]string, err error) {
-	ctx := context.Background() // what is seen is kept for others than the first caller
+	ctx := context.Background() // the result is cached, so it must not depend on one caller's context
 	dir, err := os.MkdirTemp("", "ducklens-")
 	if err != nil {
 		return nil, fmt.Errorf("make an empty file to compare with: %w", err)

@@ -15,17 +15,17 @@ import (
 	"ducklens/schema"
 )
 
-// Making a file by its statements takes six hundred of them and 0.2 s, copying a megabyte nothing. So the program carries an empty file,
-// with a digest of the definitions it was made by: should they have changed since, it is not used, and a test says how to
-// make it anew.
+// Creating a file takes six hundred statements and 0.2 s; copying a megabyte takes almost no time. So the
+// program contains an empty file, and a digest of the definitions that it was created from. If the
+// definitions have changed since, the file is not used, and a test says how to create it again.
 //
 //go:embed empty.duckdb.gz
 var packedEmpty []byte
 
-// empty holds a database file with the current schema and no rows, once one was unpacked or made.
+// empty holds a database file with the current schema and no rows, once one has been unpacked or created.
 var empty atomic.Pointer[[]byte]
 
-// emptyFile gives that file, or nil if it must be made.
+// emptyFile returns that file, or nil if it must be created.
 func emptyFile() []byte {
 	if file := empty.Load(); file != nil {
 		return *file
@@ -41,7 +41,7 @@ func emptyFile() []byte {
 	return file
 }
 
-// unpackEmpty gives the file that the program carries, and the digest of the definitions that it was made by.
+// unpackEmpty returns the embedded file and the digest of the definitions that it was created from.
 func unpackEmpty() (file []byte, digest string, err error) {
 	r, err := gzip.NewReader(bytes.NewReader(packedEmpty))
 	if err != nil {
@@ -66,7 +66,7 @@ func packEmpty(file []byte, digest string) ([]byte, error) {
 	return packed.Bytes(), err
 }
 
-// definitionsDigest is a digest of all that an empty file is made of.
+// definitionsDigest returns a digest of everything that an empty file is created from.
 func definitionsDigest() (string, error) {
 	tables, err := schema.Tables()
 	if err != nil {
@@ -81,7 +81,8 @@ func definitionsDigest() (string, error) {
 		return "", err
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %s %s %d %d %q %q", schema.Version, about, storageVersion, blockSize, RowGroupRows, tables, views)
+	fmt.Fprintf(h, "%d %s %s %d %d %q %q", schema.Version, about, storageVersion, blockSize, RowGroupRows,
+		tables, views)
 	for _, name := range slices.Sorted(maps.Keys(comments)) {
 		fmt.Fprintf(h, "%q %q", name, comments[name])
 	}

@@ -12,7 +12,7 @@ import (
 
 var update = flag.Bool("update", false, "make empty.duckdb.gz anew")
 
-// The file that the program carries is the one that its definitions make.
+// TestEmptyFile checks that the embedded file is the one that the definitions create.
 func TestEmptyFile(t *testing.T) {
 	ctx := t.Context()
 	want, err := definitionsDigest()
@@ -60,7 +60,7 @@ func TestEmptyFile(t *testing.T) {
 	}
 }
 
-// described gives definitions and comments of all that is in a file.
+// described returns the definitions and comments of everything in a file.
 func described(ctx context.Context, t *testing.T, path string) map[string]string {
 	t.Helper()
 	d, err := OpenData(ctx, path, Options{Threads: 1})

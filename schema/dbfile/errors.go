@@ -14,46 +14,49 @@ import (
 	"ducklens/schema/draft"
 )
 
-// What can be wrong with a file or a statement. Errors of this package are an [Error] that wraps one of these where it
-// fits; test with errors.Is.
+// Kinds of errors. An [Error] of this package wraps one of these if one fits; test with errors.Is.
 var (
-	// ErrExists: a new file was wanted and there is one.
+	// ErrExists: the file to be created exists.
 	ErrExists = errors.New("file exists")
-	// ErrNotFound: the file, or the folder it should be made in, is not there.
+	// ErrNotFound: the file, or the folder in which it should be created, does not exist.
 	ErrNotFound = errors.New("no such file")
-	// ErrPath: DuckDB cannot use such a path.
+	// ErrPath: DuckDB cannot use the path.
 	ErrPath = errors.New("path cannot be used")
-	// ErrLocked: another process, or another part of this one, has the file open in a way that excludes us.
+	// ErrLocked: another process, or another part of this one, has the file open in a conflicting way.
 	ErrLocked = errors.New("file is in use")
 	// ErrNotDatabase: the file is not a DuckDB database.
 	ErrNotDatabase = errors.New("not a DuckDB database")
 	// ErrNotDucklens: a DuckDB database, but not one that ducklens made.
 	ErrNotDucklens = errors.New("not a ducklens file")
-	// ErrNotExport: not a folder that an export made, or not as it made it.
+	// ErrCatalogue: the rows of a catalogue are in Parquet files, which are needed and cannot be had.
+	ErrCatalogue = errors.New("it is a catalogue of a data set")
+	// ErrNotExport: the folder was not made by ducklens export, or has been changed.
 	ErrNotExport = errors.New("not a folder of ducklens export")
-	// ErrSchemaVersion: made by a ducklens with other tables.
+	// ErrWhichExport: the folder has several exports, and one is wanted.
+	ErrWhichExport = errors.New("which export is meant is not clear")
+	// ErrSchemaVersion: the file was made by a ducklens with other tables.
 	ErrSchemaVersion = errors.New("another schema version")
-	// ErrUnfinished: a run is not complete where only complete runs will do.
+	// ErrUnfinished: a run is not complete, but must be.
 	ErrUnfinished = errors.New("run is not complete")
-	// ErrStorageVersion: written in a storage format that this DuckDB does not read.
+	// ErrStorageVersion: the storage format is one that this DuckDB does not read.
 	ErrStorageVersion = errors.New("another DuckDB storage format")
-	// ErrDamaged: bytes of the file are missing or changed.
+	// ErrDamaged: bytes of the file are missing or wrong.
 	ErrDamaged = errors.New("file is damaged")
-	// ErrPermission: the system refuses, or the read-only session does.
+	// ErrPermission: the system, or the read-only session, denies access.
 	ErrPermission = errors.New("permission denied")
 	// ErrNoSpace: the disk is full.
 	ErrNoSpace = errors.New("no space left on device")
-	// ErrFileSize: the file would be larger than a limit on the size of files allows.
+	// ErrFileSize: the file would exceed a limit on the size of files.
 	ErrFileSize = errors.New("file-size limit reached")
 	// ErrMemory: a statement needs more than the memory limit.
 	ErrMemory = errors.New("memory limit reached")
 	// ErrConstraint: a row breaks a rule of its table.
 	ErrConstraint = errors.New("row breaks a rule of its table")
-	// ErrInterrupted: a statement was stopped; wraps the context's error where that was the reason.
+	// ErrInterrupted: a statement was stopped; wraps the context's error if that was the reason.
 	ErrInterrupted = errors.New("interrupted")
-	// ErrChanged: another program has replaced, removed or changed the file while this one worked on it.
+	// ErrChanged: another program has replaced, removed or changed the file while it was in use.
 	ErrChanged = errors.New("file was changed by another program")
-	// ErrSQL: the statement is wrong: syntax, unknown name, type.
+	// ErrSQL: the statement is wrong: a syntax error, an unknown name, a wrong type.
 	ErrSQL = errors.New("wrong SQL")
 )
 
@@ -64,11 +67,11 @@ type Error struct {
 	Kind   error  // one of the sentinels, or nil if none fits
 	Holder string // who has the file open, for ErrLocked: program and PID, or ""
 	Detail string // what was found, or ""
-	Advice string // what Hint says in place of what it says for the kind, or ""
+	Advice string // replaces the hint of the kind, or ""
 	Err    error  // the cause, or nil
 }
 
-// Error says what was attempted on which file and what came of it.
+// Error returns the operation, the file, the kind and the detail.
 func (e *Error) Error() string {
 	var parts []string
 	if e.Op != "" || e.Path != "" {
@@ -84,13 +87,17 @@ func (e *Error) Error() string {
 	switch {
 	case e.Detail != "":
 		parts = append(parts, e.Detail)
-	case e.Err != nil && e.Kind != ErrLocked && e.Kind != ErrNotFound:
-		parts = append(parts, e.Err.Error())
+	case e.Err != nil && e.Kind != ErrLocked && e.Kind != ErrNotFound && e.Kind != ErrNotDatabase:
+		cause := e.Err.Error()
+		for _, said := range parts { // the cause may be an Error too
+			cause = strings.TrimPrefix(cause, said+": ")
+		}
+		parts = append(parts, cause)
 	}
 	return strings.Join(parts, ": ")
 }
 
-// Unwrap gives the kind and the cause.
+// Unwrap returns the kind and the cause.
 func (e *Error) Unwrap() []error {
 	var list []error
 	for _, err := range []error{e.Kind, e.Err} {
@@ -101,7 +108,7 @@ func (e *Error) Unwrap() []error {
 	return list
 }
 
-// Hint says what to do about it, or "".
+// Hint returns advice for the user, or "".
 func (e *Error) Hint() string {
 	if e.Advice != "" {
 		return e.Advice
@@ -110,32 +117,37 @@ func (e *Error) Hint() string {
 	case ErrExists:
 		return "choose another name, add to the file with --append, or replace it with --force"
 	case ErrNotFound:
-		return "check the path; ducklens ingest makes a file, ducklens demo a small one"
+		return "check the path; ducklens ingest makes a file, and ducklens demo makes a small one"
 	case ErrPath:
 		return "choose another name or folder"
 	case ErrLocked:
-		return "wait until the other program is done with the file or close it there; many may read a file at a time, or one may write"
+		return "wait until the other program is done, or close the file there; " +
+			"either several programs may read a file or one may write it"
 	case ErrNotDatabase, ErrNotDucklens:
-		return "give a .duckdb file that ducklens ingest made"
+		return "name a .duckdb file that ducklens ingest made"
 	case ErrNotExport:
-		return "give a folder that ducklens export --parquet made, as it was made"
+		return "name a folder that ducklens export --parquet made, unchanged"
+	case ErrPermission:
+		if e.Err != nil && strings.Contains(strings.ToLower(e.Err.Error()), syscall.EACCES.Error()) {
+			return "choose a file and a folder that you may use, or change their permissions"
+		}
 	case ErrStorageVersion:
-		return "update ducklens, or have the file written again with STORAGE_VERSION 'v1.0.0'"
+		return "update ducklens, or write the file again with STORAGE_VERSION 'v1.0.0'"
 	case ErrDamaged:
-		return "fetch or copy the file again, together with its .wal if it has one; else make it again"
+		return "download or copy the file again, with its .wal if it has one, or make it again"
 	case ErrNoSpace:
 		return "free some space, or write to another disk"
 	case ErrFileSize:
-		return "raise the limit (ulimit -f), or write to a file system that takes larger files"
+		return "raise the limit (ulimit -f), or write to a file system that allows larger files"
 	case ErrChanged:
-		return "try again when nothing else writes there, or choose another name"
+		return "try again when no other program writes there, or choose another name"
 	case ErrMemory:
-		return "ask for less at a time, or raise the memory limit"
+		return "ask for less at once, or raise the memory limit"
 	}
 	return ""
 }
 
-// Fail puts operation and path to an error, without repeating them.
+// Fail adds an operation and a path to an error, unless it has them.
 func Fail(op, path string, err error) error {
 	var e *Error
 	if errors.As(err, &e) && (e.Path == "" || e.Path == path) {
@@ -166,7 +178,7 @@ var (
 		duckdb.ErrorTypeParameterNotResolved: ErrSQL,
 		duckdb.ErrorTypeParameterNotAllowed:  ErrSQL,
 	}
-	// duckdbTexts tell errors apart to which DuckDB gives one type, or none. The first match counts.
+	// duckdbTexts distinguishes errors for which DuckDB uses one type or none. The first match counts.
 	duckdbTexts = []struct {
 		text string
 		kind error
@@ -187,15 +199,15 @@ var (
 		{"Permission denied", ErrPermission},
 		{"Read-only file system", ErrPermission},
 		{"read-only mode", ErrPermission},
-		// An appender's errors come without a type.
+		// Errors of an appender have no type.
 		{"constraint failed", ErrConstraint},
 		{"violates primary key constraint", ErrConstraint},
 		{"violates unique constraint", ErrConstraint},
 	}
 )
 
-// Wrap turns an error of the driver, the file system or database/sql into one of this package. It is
-// called wherever the driver is touched. op and path say what was attempted; nil stays nil.
+// Wrap turns an error of the driver, the file system or database/sql into an [Error]. Every use of the driver
+// must call it. op and path name the operation and the file. Wrap returns nil for nil.
 func Wrap(op, path string, err error) error {
 	if err == nil {
 		return nil
@@ -229,10 +241,11 @@ func Wrap(op, path string, err error) error {
 	return e
 }
 
-// duckdbKind sorts an error of DuckDB, or gives nil.
+// duckdbKind returns the kind of a DuckDB error, or nil.
 func duckdbKind(e *duckdb.Error) error {
 	for _, t := range duckdbTexts {
-		if e.Type != duckdb.ErrorTypeParser && e.Type != duckdb.ErrorTypeConstraint && strings.Contains(e.Msg, t.text) {
+		if e.Type != duckdb.ErrorTypeParser && e.Type != duckdb.ErrorTypeConstraint &&
+			strings.Contains(e.Msg, t.text) {
 			return t.kind
 		}
 	}

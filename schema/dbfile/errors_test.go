@@ -15,7 +15,7 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// The texts are those of DuckDB 1.5.6; the tests of opening and appending meet most of them for real.
+// The texts are those of DuckDB 1.5.6. Tests of opening and appending cause most of them.
 func TestWrap(t *testing.T) {
 	t.Parallel()
 	duck := func(kind duckdb.ErrorType, text string) error {
@@ -34,12 +34,12 @@ func TestWrap(t *testing.T) {
 			want: dbfile.ErrLocked, text: "open x: file is in use by /usr/bin/python3.12 (PID 4711)", hint: "wait until", holder: "/usr/bin/python3.12 (PID 4711)"},
 		{name: "lock of somebody unknown", err: duck(io, `IO Error: Could not set lock on file "/d/x.duckdb": Resource temporarily unavailable`), want: dbfile.ErrLocked, text: "open x: file is in use", hint: "wait until"},
 		{name: "attached already", err: duck(duckdb.ErrorTypeBinder, `Binder Error: Unique file handle conflict: Cannot attach "b"`), want: dbfile.ErrLocked, text: "open x: file is in use"},
-		{name: "no database", err: duck(io, `IO Error: The file "/d/x" exists, but it is not a valid DuckDB database file!`), want: dbfile.ErrNotDatabase, hint: "give a .duckdb file"},
+		{name: "no database", err: duck(io, `IO Error: The file "/d/x" exists, but it is not a valid DuckDB database file!`), want: dbfile.ErrNotDatabase, hint: "name a .duckdb file"},
 		{name: "folder", err: duck(io, `IO Error: Could not read from file "/d": Is a directory`), want: dbfile.ErrNotDatabase},
 		{name: "storage", err: duck(io, `IO Error: Trying to read a database file with version number 99, but we can only read versions between 64 and 68.`), want: dbfile.ErrStorageVersion, text: "version number 99", hint: "STORAGE_VERSION 'v1.0.0'"},
 		{name: "missing", err: duck(io, `IO Error: Cannot open database "/d/x" in read-only mode: database does not exist`), want: dbfile.ErrNotFound, text: "open x: no such file", hint: "check the path"},
 		{name: "missing folder", err: duck(io, `IO Error: Cannot open file "/d/x": No such file or directory`), want: dbfile.ErrNotFound},
-		{name: "checksum", err: duck(io, `IO Error: Corrupt database file: computed checksum 1 does not match stored checksum 2 in block at location 3`), want: dbfile.ErrDamaged, text: "block at location 3", hint: "together with its .wal"},
+		{name: "checksum", err: duck(io, `IO Error: Corrupt database file: computed checksum 1 does not match stored checksum 2 in block at location 3`), want: dbfile.ErrDamaged, text: "block at location 3", hint: "with its .wal"},
 		{name: "short", err: duck(io, `IO Error: Could not read enough bytes from file "/d/x": attempted to read 3288 bytes from location 9000`), want: dbfile.ErrDamaged},
 		{name: "log", err: duck(duckdb.ErrorTypeInternal, `INTERNAL Error: Failure while replaying WAL file "/d/x.wal": nonsense`), want: dbfile.ErrDamaged},
 		{name: "full disk", err: duck(io, `IO Error: Could not write file "/dev/full": No space left on device`), want: dbfile.ErrNoSpace, hint: "free some space"},
@@ -91,7 +91,7 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-// Errors that a test can bring about on the running system.
+// TestErrorsOfTheSystem checks errors that a test can cause on the running system.
 func TestErrorsOfTheSystem(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -151,5 +151,5 @@ func ExampleError() {
 	// Output:
 	// open no-such-file.duckdb: no such file
 	// true
-	// hint: check the path; ducklens ingest makes a file, ducklens demo a small one
+	// hint: check the path; ducklens ingest makes a file, and ducklens demo makes a small one
 }

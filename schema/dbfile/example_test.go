@@ -10,7 +10,8 @@ import (
 	"ducklens/schema/verify"
 )
 
-// A new file has all tables and no rows. Rows are appended in a transaction; Finalize leaves one file.
+// A new file has all tables and no rows. Rows are appended in a transaction, and Finalize leaves a single
+// file.
 func ExampleCreate() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "ducklens")
@@ -57,6 +58,6 @@ func ExampleCreate() {
 	// Output:
 	// stored: true
 	// finished: true
-	// sound: true runs: 0 schema version: 5
+	// sound: true runs: 0 schema version: 7
 	// run.duckdb
 }

@@ -8,7 +8,7 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// A link to a file opens as the file does, though DuckDB looks for the log beside what the link leads to.
+// TestLinkToFile checks that a link opens like its file, although DuckDB looks for the log beside the target.
 func TestLinkToFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

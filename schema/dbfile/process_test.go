@@ -15,7 +15,7 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// TestMain lets a test start itself as another process, which opens a file and keeps it open.
+// TestMain lets a test start the test binary as a process that opens a file and keeps it open.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("DBFILE_TEST_WRITER"); path != "" {
 		os.Exit(hold(path, dbfile.OpenWriter))
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// hold opens a file, commits a row if it can, says so and waits for the end of its input.
+// hold opens a file, commits a row if it can, reports that, and waits for the end of its input.
 func hold(path string, open func(context.Context, string, dbfile.Options) (*dbfile.DB, error)) int {
 	ctx := context.Background()
 	db, err := open(ctx, path, dbfile.Options{})
@@ -45,7 +45,7 @@ func hold(path string, open func(context.Context, string, dbfile.Options) (*dbfi
 	return 0
 }
 
-// startHolder starts another process that has the file open.
+// startHolder starts a process that keeps the file open.
 func startHolder(t *testing.T, variable, path string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -98,7 +98,7 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	held := 0
 	for _, entry := range entries {
 		if strings.HasPrefix(entry.Name(), "."+filepath.Base(path)+".new-") {
-			held++ // for the other process's temporary files
+			held++ // the folder of the other process's temporary files
 		} else if !strings.HasPrefix(entry.Name(), filepath.Base(path)) {
 			t.Errorf("%s is left", entry.Name())
 		}
@@ -132,7 +132,8 @@ func TestReadersShareAFile(t *testing.T) {
 	}
 }
 
-// A process that is killed leaves what it committed, in a log beside the file. The next writer takes it in.
+// TestKilledWriter checks that a killed process leaves what it has committed, in a log that the next writer
+// moves into the file.
 func TestKilledWriter(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -7,15 +7,15 @@ import (
 	"sync"
 )
 
-// DuckDB guards a file with a lock that belongs to the process, so it does not notice when one process
-// attaches a file in two places: both would write. The registry notices.
+// DuckDB's lock on a file belongs to the process. DuckDB does not notice if one process attaches a file
+// twice, and both would write. The registry prevents this.
 var registry = struct {
 	sync.Mutex
 	users map[string]int // resolved path -> number of readers, or -1 for a writer
 }{users: map[string]int{}}
 
-// reserve notes that this process is about to open the file; it fails if that cannot go together with
-// what is open already. Call release exactly once when the file is closed.
+// reserve records that this process is about to open the file. It fails if the file is already open in a
+// conflicting way. Call release exactly once, when the file is closed.
 func reserve(abs string, write bool) (release func(), err error) {
 	registry.Lock()
 	defer registry.Unlock()
@@ -29,7 +29,7 @@ func reserve(abs string, write bool) (release func(), err error) {
 	default:
 		registry.users[key] = users + 1
 	}
-	// The file may be renamed or removed while it is open, so its key is kept.
+	// Keep the key, because the file may be renamed or removed while it is open.
 	return func() {
 		registry.Lock()
 		defer registry.Unlock()
@@ -41,7 +41,7 @@ func reserve(abs string, write bool) (release func(), err error) {
 	}, nil
 }
 
-// resolve gives one name for a file that may be reached under several; a file that does not exist yet keeps its own.
+// resolve returns the same name for all paths to a file. A missing file keeps its name.
 func resolve(abs string) string {
 	if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
 		abs = filepath.Join(dir, filepath.Base(abs))

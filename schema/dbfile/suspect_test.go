@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,8 +18,8 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// stranger changes a file as somebody with DuckDB's own shell can. What is committed stays in the log if that
-// is wanted.
+// stranger changes a file the way anybody can with DuckDB's shell. With inLog, the committed changes stay in
+// the log.
 func stranger(t *testing.T, path string, inLog bool, statements ...string) {
 	t.Helper()
 	db, err := sql.Open("duckdb", "")
@@ -38,7 +39,8 @@ func stranger(t *testing.T, path string, inLog bool, statements ...string) {
 	}
 }
 
-// ways are all that open an existing file; other is one in which nothing is wrong.
+// ways returns all functions that open an existing file. other is a file without faults, for those that need
+// two.
 func ways(other string) map[string]func(context.Context, string) error {
 	closing := func(db interface{ Close() error }, err error) error {
 		if err != nil {
@@ -47,7 +49,7 @@ func ways(other string) map[string]func(context.Context, string) error {
 		return db.Close()
 	}
 	attaching := func(ctx context.Context, path string, attach func(*sql.Conn) (func(), error)) error {
-		db, err := dbfile.OpenReader(ctx, other, dbfile.Options{Reach: []string{path}})
+		db, err := dbfile.OpenFor(ctx, other, dbfile.Options{Reach: []string{path}})
 		if err != nil {
 			return err
 		}
@@ -99,11 +101,11 @@ func ways(other string) map[string]func(context.Context, string) error {
 	}
 }
 
-// withoutColumns makes a file with a view that is stored without its columns, which DuckDB binds when
-// somebody lists the columns of all tables. DuckDB 1.5 writes none; older ones did, and so can a stranger.
+// withoutColumns returns a file with a view that is stored without its columns, which DuckDB binds to list
+// the columns of all tables. DuckDB 1.5 writes none, but older versions did, and so can an attacker.
 func withoutColumns(t *testing.T) string {
 	t.Helper()
-	path := rawFile(t, "CREATE TABLE meta(key VARCHAR, value VARCHAR)", "INSERT INTO meta VALUES ('schema_version', '5')", "CREATE VIEW unbound AS SELECT 42 AS answer")
+	path := rawFile(t, "CREATE TABLE meta(key VARCHAR, value VARCHAR)", fmt.Sprintf("INSERT INTO meta VALUES ('schema_version', '%d')", schema.Version), "CREATE VIEW unbound AS SELECT 42 AS answer")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +115,7 @@ func withoutColumns(t *testing.T) string {
 	names := []byte("\xcc\x00\x01\x06answer")
 	at := bytes.Index(data, types)
 	start := header + (at-header)/block*block
-	const size = block/parts - 8 // of a part, in which the view is the last thing
+	const size = block/parts - 8 // of a part that ends with the view
 	first := start + 8 + (at-start-8)/size*size
 	part := data[first : first+size]
 	for _, field := range [][]byte{types, names} {
@@ -147,7 +149,7 @@ func TestViewWithoutColumns(t *testing.T) {
 		t.Fatalf("the view is bound: %v, %v", bound, err)
 	}
 	for name, open := range ways(newFile(t)) {
-		if err := open(t.Context(), path); !errors.Is(err, dbfile.ErrNotDucklens) || !strings.Contains(err.Error(), `its view "unbound" has no columns`) {
+		if err := open(t.Context(), path); !errors.Is(err, dbfile.ErrNotDucklens) || !strings.Contains(err.Error(), `its view "unbound" was stored without its columns`) {
 			t.Errorf("%s: %v, want it to refuse the view", name, err)
 		}
 	}
@@ -156,10 +158,11 @@ func TestViewWithoutColumns(t *testing.T) {
 	}
 }
 
-// A log beside a file may hold rows, and nothing that DuckDB would run to replay it.
+// TestLogs checks that a log beside a file may hold rows, but nothing that DuckDB would run when it replays
+// the log.
 func TestLogs(t *testing.T) {
 	t.Parallel()
-	base := newFile(t)
+	base, other := newFile(t), newFile(t)
 	logged := func(statements ...string) string {
 		t.Helper()
 		path := copyFile(t, base)
@@ -195,25 +198,25 @@ func TestLogs(t *testing.T) {
 		text string
 	}{
 		"rows":              {logged("INSERT INTO saved_query VALUES ('a', 'b')", "DELETE FROM saved_query", "UPDATE meta SET value = value"), nil, ""},
-		"view":              {logged("CREATE VIEW v AS SELECT 1 AS x"), dbfile.ErrNotDucklens, "want rows alone"},
-		"macro":             {logged("CREATE MACRO m(x) AS x"), dbfile.ErrNotDucklens, "want rows alone"},
-		"table macro":       {logged("CREATE MACRO m(x) AS TABLE SELECT x"), dbfile.ErrNotDucklens, "want rows alone"},
-		"table":             {logged("CREATE TABLE t(x INTEGER)"), dbfile.ErrNotDucklens, "want rows alone"},
-		"index":             {logged("CREATE INDEX i ON saved_query((name || sql))"), dbfile.ErrNotDucklens, "want rows alone"},
-		"column":            {logged("ALTER TABLE saved_query ADD COLUMN c INTEGER DEFAULT 1"), dbfile.ErrNotDucklens, "want rows alone"},
-		"sequence":          {logged("CREATE SEQUENCE s"), dbfile.ErrNotDucklens, "want rows alone"},
-		"drop":              {logged("DROP VIEW closure"), dbfile.ErrNotDucklens, "want rows alone"},
-		"after rows":        {logged("INSERT INTO saved_query VALUES ('a', 'b')", "CREATE VIEW v AS SELECT 1 AS x"), dbfile.ErrNotDucklens, "want rows alone"},
-		"of a checkpoint":   {renamed(".wal.checkpoint"), dbfile.ErrNotDucklens, "want rows alone"},
-		"of a recovery":     {renamed(".wal.recovery"), dbfile.ErrNotDucklens, "want rows alone"},
-		"something else":    {with("dear diary, "), dbfile.ErrDamaged, "none that ducklens writes"},
-		"a folder":          {pipe, dbfile.ErrNotDatabase, "its write-ahead log is no file"},
+		"view":              {logged("CREATE VIEW v AS SELECT 1 AS x"), dbfile.ErrNotDucklens, "want only rows"},
+		"macro":             {logged("CREATE MACRO m(x) AS x"), dbfile.ErrNotDucklens, "want only rows"},
+		"table macro":       {logged("CREATE MACRO m(x) AS TABLE SELECT x"), dbfile.ErrNotDucklens, "want only rows"},
+		"table":             {logged("CREATE TABLE t(x INTEGER)"), dbfile.ErrNotDucklens, "want only rows"},
+		"index":             {logged("CREATE INDEX i ON saved_query((name || sql))"), dbfile.ErrNotDucklens, "want only rows"},
+		"column":            {logged("ALTER TABLE saved_query ADD COLUMN c INTEGER DEFAULT 1"), dbfile.ErrNotDucklens, "want only rows"},
+		"sequence":          {logged("CREATE SEQUENCE s"), dbfile.ErrNotDucklens, "want only rows"},
+		"drop":              {logged("DROP VIEW closure"), dbfile.ErrNotDucklens, "want only rows"},
+		"after rows":        {logged("INSERT INTO saved_query VALUES ('a', 'b')", "CREATE VIEW v AS SELECT 1 AS x"), dbfile.ErrNotDucklens, "want only rows"},
+		"of a checkpoint":   {renamed(".wal.checkpoint"), dbfile.ErrNotDucklens, "want only rows"},
+		"of a recovery":     {renamed(".wal.recovery"), dbfile.ErrNotDucklens, "want only rows"},
+		"something else":    {with("dear diary, "), dbfile.ErrDamaged, "not one that ducklens writes"},
+		"a folder":          {pipe, dbfile.ErrNotDatabase, "its write-ahead log is not a file"},
 		"empty":             {with(""), nil, ""},
-		"of another format": {with("d\x00\x62e\x00\x03\xff\xff"), dbfile.ErrDamaged, "none that ducklens writes"},
+		"of another format": {with("d\x00\x62e\x00\x03\xff\xff"), dbfile.ErrDamaged, "not one that ducklens writes"},
 	} {
-		for opener, open := range ways(newFile(t)) {
+		for opener, open := range ways(other) {
 			if opener == "AttachOld" || name == "rows" && (opener == "Settle" || opener == "OpenWriter") {
-				continue // the file loses its log
+				continue // the file's log is gone
 			}
 			path := tt.path
 			if tt.want == nil {
@@ -227,7 +230,7 @@ func TestLogs(t *testing.T) {
 	}
 }
 
-// copyFile copies a file, with its log if it has one.
+// copyFile copies a file and its log, if it has one.
 func copyFile(t *testing.T, path string) string {
 	t.Helper()
 	into := filepath.Join(t.TempDir(), "copy.duckdb")
@@ -246,14 +249,15 @@ func copyFile(t *testing.T, path string) string {
 	return into
 }
 
-// A macro with the name of a function would be called by the conditions of tables when rows are added.
+// TestWriterRefusesShadows checks that macros with the name of a function are refused, because the conditions
+// of tables would call them when rows are added.
 func TestWriterRefusesShadows(t *testing.T) {
 	t.Parallel()
 	for _, macro := range []string{"isfinite(x) AS true", `"+"(a, b) AS a`, `"||"(a, b) AS a`, "COUNT_STAR() AS 7", "lower(x) AS random()::VARCHAR", "range(x) AS TABLE SELECT x", "read_csv(x) AS TABLE SELECT x"} {
 		path := newFile(t)
 		stranger(t, path, false, "CREATE MACRO "+macro)
 		db, err := dbfile.OpenWriter(t.Context(), path, dbfile.Options{})
-		if !errors.Is(err, dbfile.ErrNotDucklens) || !strings.Contains(err.Error(), "has the name of a function") {
+		if !errors.Is(err, dbfile.ErrNotDucklens) || !strings.Contains(err.Error(), "has the name of a DuckDB function") {
 			t.Errorf("%s: %v, want it to be refused", macro, err)
 		}
 		if err == nil {
@@ -279,7 +283,8 @@ func TestWriterRefusesShadows(t *testing.T) {
 	}
 }
 
-// Definitions of a file are those of a new one, whatever made it, and any change of a view or a macro shows.
+// TestDefinitions checks that the definitions of a file equal those of a new one, and that any change of a
+// view or a macro shows.
 func TestDefinitions(t *testing.T) {
 	t.Parallel()
 	want, err := dbfile.Definitions()

@@ -12,11 +12,12 @@ import (
 	"ducklens/schema"
 )
 
-// about is what meta says to a stranger who opens the file.
-const about = "Attention scores of transformer heads, split into contributions by model component; made by ducklens. After ATTACH, say USE, so that views and macros find their tables. " +
+// about is the text in table meta for people who find the file.
+const about = "Attention scores of transformer heads, split into contributions by model component; " +
+	"made by ducklens. After ATTACH, say USE, so that views and macros find their tables. " +
 	"Begin with: SELECT view_name, comment FROM duckdb_views() WHERE NOT internal."
 
-// makeTables gives an empty database its types, tables, views and macros, in one transaction.
+// makeTables creates types, tables, views and macros in an empty database, in one transaction.
 func makeTables(ctx context.Context, db *DB) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -34,14 +35,16 @@ func makeTables(ctx context.Context, db *DB) error {
 		if err := MakeViews(ctx, conn); err != nil {
 			return err
 		}
-		const record = "INSERT INTO meta (key, value) VALUES ('schema_version', $version), ('created_by', 'ducklens'), ('about', $about)"
-		_, err = conn.ExecContext(ctx, record, sql.Named("version", strconv.Itoa(schema.Version)), sql.Named("about", about))
+		const record = "INSERT INTO meta (key, value) " +
+			"VALUES ('schema_version', $version), ('created_by', 'ducklens'), ('about', $about)"
+		_, err = conn.ExecContext(ctx, record, sql.Named("version", strconv.Itoa(schema.Version)),
+			sql.Named("about", about))
 		return err
 	})
 }
 
-// MakeViews makes the views and macros of this program, with their comments, in the database and schema that the connection
-// uses, which must have none of them.
+// MakeViews creates the views and macros of this program, with their comments, in the connection's current
+// database and schema, which must have none of them.
 func MakeViews(ctx context.Context, conn *sql.Conn) error {
 	views, err := schema.Views()
 	if err != nil {
@@ -57,8 +60,10 @@ func MakeViews(ctx context.Context, conn *sql.Conn) error {
 	return runAll(ctx, conn, comments)
 }
 
-// viewComments makes the comments of the columns of all views but some.
-func viewComments(ctx context.Context, conn *sql.Conn, but func(view string) bool) (list []string, err error) {
+// viewComments returns the statements that comment on the columns of all views, except those for which but
+// returns true.
+func viewComments(ctx context.Context, conn *sql.Conn,
+	but func(view string) bool) (list []string, err error) {
 	meaning, err := schema.ViewComments()
 	if err != nil {
 		return nil, err
@@ -85,7 +90,8 @@ func viewComments(ctx context.Context, conn *sql.Conn, but func(view string) boo
 		if words == "" {
 			return nil, fmt.Errorf("columns.txt does not say what column %s of view %s is", column, view)
 		}
-		list = append(list, "COMMENT ON COLUMN "+QuoteName(view)+"."+QuoteName(column)+" IS "+QuoteText(words))
+		list = append(list,
+			"COMMENT ON COLUMN "+QuoteName(view)+"."+QuoteName(column)+" IS "+QuoteText(words))
 	}
 	return list, rows.Err()
 }
@@ -101,7 +107,7 @@ func runAll(ctx context.Context, conn *sql.Conn, statements []string) error {
 	return nil
 }
 
-// Queryer is what reading needs of a pool or a connection.
+// Queryer is the part of a pool or a connection that reading needs.
 type Queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
@@ -112,23 +118,25 @@ var (
 	_ Queryer = (*sql.Conn)(nil)
 )
 
-// Table is a table as it is stored.
+// Table describes a stored table.
 type Table struct {
 	Name, Comment string
 	Keyed         bool     // has a primary key
-	Columns       []Column // but for generated ones
+	Columns       []Column // without generated ones
+	Generated     []Column
 }
 
-// Column is a column that is stored.
+// Column describes a column of a table.
 type Column struct {
 	Name, Type, Comment string
-	Required            bool // NOT NULL
+	Required            bool   // NOT NULL
+	Expression          string // of a generated column, in DuckDB's syntax
 }
 
-// ByRun tells whether the rows of the table belong to runs.
+// ByRun reports whether the rows of the table belong to runs.
 func (t *Table) ByRun() bool { return t.Column("run_id") >= 0 }
 
-// Column gives the place of a column, or -1.
+// Column returns the index of a column, or -1.
 func (t *Table) Column(name string) int {
 	for i, c := range t.Columns {
 		if c.Name == name {
@@ -138,30 +146,39 @@ func (t *Table) Column(name string) int {
 	return -1
 }
 
-// Tables describes the tables of a file of this version. It is made once, of an empty database in memory: what a file says about
-// itself is never asked.
+// Tables describes the tables of a file of this version. The description comes from an empty in-memory
+// database and is cached. A file's own description is not trusted.
 func Tables() ([]Table, error) { return freshTables() }
 
 var freshTables = sync.OnceValues(func() (list []Table, err error) {
-	ctx := context.Background() // what is seen is kept for others than the first caller
+	ctx := context.Background() // the result is cached, so it must not depend on one caller's context
 	db := &DB{path: ":memory:", release: func() {}}
 	db.entered.Store(true)
 	if db.pool, err = db.connect(ctx, ":memory:", modeWrite, Options{}); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := makeTables(ctx, db); err != nil {
+	conn, err := db.Conn(ctx)
+	if err != nil {
 		return nil, err
 	}
-	return readTables(ctx, db.pool)
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	statements, err := schema.Tables()
+	if err != nil {
+		return nil, err
+	}
+	if err := db.InTx(ctx, conn, func() error { return runAll(ctx, conn, statements) }); err != nil {
+		return nil, err
+	}
+	return readTables(ctx, conn)
 })
 
-// readTables describes the tables of a database that this program made.
+// readTables describes the tables of a database that this program has created.
 func readTables(ctx context.Context, q Queryer) (list []Table, err error) {
-	// A generated column has its expression for a default.
-	rows, err := q.QueryContext(ctx, `SELECT t.table_name, coalesce(t.comment, ''), t.has_primary_key, c.column_name, c.data_type, coalesce(c.comment, ''), NOT c.is_nullable
+	// The catalog lists the expression of a generated column as its default.
+	rows, err := q.QueryContext(ctx, `SELECT t.table_name, coalesce(t.comment, ''), t.has_primary_key, c.column_name, c.data_type, coalesce(c.comment, ''), NOT c.is_nullable, coalesce(c.column_default, '')
 		FROM system.main.duckdb_columns() AS c JOIN system.main.duckdb_tables() AS t USING (database_name, schema_name, table_oid)
-		WHERE database_name = '`+Catalog+`' AND schema_name = 'main' AND c.column_default IS NULL ORDER BY table_oid, c.column_index`)
+		WHERE database_name = '`+Catalog+`' AND schema_name = 'main' ORDER BY table_oid, c.column_index`)
 	if err != nil {
 		return nil, err
 	}
@@ -169,14 +186,19 @@ func readTables(ctx context.Context, q Queryer) (list []Table, err error) {
 	for rows.Next() {
 		var t Table
 		var c Column
-		if err := rows.Scan(&t.Name, &t.Comment, &t.Keyed, &c.Name, &c.Type, &c.Comment, &c.Required); err != nil {
+		if err := rows.Scan(&t.Name, &t.Comment, &t.Keyed, &c.Name, &c.Type, &c.Comment, &c.Required,
+			&c.Expression); err != nil {
 			return nil, err
 		}
 		if n := len(list); n == 0 || list[n-1].Name != t.Name {
 			list = append(list, t)
 		}
 		last := &list[len(list)-1]
-		last.Columns = append(last.Columns, c)
+		if c.Expression == "" {
+			last.Columns = append(last.Columns, c)
+		} else {
+			last.Generated = append(last.Generated, c)
+		}
 	}
 	return list, rows.Err()
 }

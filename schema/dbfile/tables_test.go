@@ -17,7 +17,7 @@ import (
 	"ducklens/schema/verify"
 )
 
-// column gives the first column of an answer as text.
+// firstColumn returns the first column of a query's result as text.
 func firstColumn(t *testing.T, db *dbfile.DB, query string, args ...any) []string {
 	t.Helper()
 	rows, err := db.SQL().QueryContext(t.Context(), query, args...)
@@ -39,6 +39,17 @@ func firstColumn(t *testing.T, db *dbfile.DB, query string, args ...any) []strin
 	return list
 }
 
+// answers gives the second column of an answer, by the first, in its order.
+func answers(t *testing.T, db *dbfile.DB, query string) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for _, row := range firstColumn(t, db, "SELECT #1 || chr(9) || #2 FROM ("+query+")") {
+		key, value, _ := strings.Cut(row, "\t")
+		all[key] = append(all[key], value)
+	}
+	return all
+}
+
 // number gives an answer of one number.
 func number(t *testing.T, db *dbfile.DB, query string, args ...any) (x float64) {
 	t.Helper()
@@ -48,7 +59,8 @@ func number(t *testing.T, db *dbfile.DB, query string, args ...any) (x float64) 
 	return x
 }
 
-// The finished file documents itself: each table, view, column, macro and type, as a stranger reads them from the catalog.
+// TestFileDocumentsItself checks that a finished file documents every table, view, column, macro and type in
+// its catalog.
 func TestFileDocumentsItself(t *testing.T) {
 	t.Parallel()
 	db, err := dbfile.OpenWriter(t.Context(), newFile(t), dbfile.Options{})
@@ -85,18 +97,15 @@ func TestContributionViews(t *testing.T) {
 	components := schematest.Layout(run.Model).Components()
 
 	// Each row of the tidy view against the number it was made from.
-	seen := 0
+	const question = `SELECT concat_ws(' ', example_id, head, side, component, query_basis, key_basis, quadrant),
+		score || ' ' || baseline || ' ' || diff || ' ' || kind || ' ' || coalesce(component_layer, -1) || ' ' || coalesce(component_head, -1) FROM contribution WHERE run_id = 1`
+	tidy, seen := answers(t, db, question), 0
 	for _, r := range results {
 		for _, h := range r.Heads {
 			for _, c := range h.Contributions {
 				q, k := run.Bases[c.QueryBasis], run.Bases[c.KeyBasis]
 				for _, quadrant := range schema.Quadrants() {
-					if r.Example.Index != 1 || c.Component%5 != 0 {
-						continue // a sample is enough
-					}
-					rows := firstColumn(t, db, `SELECT score || ' ' || baseline || ' ' || diff || ' ' || kind || ' ' || coalesce(component_layer, -1) || ' ' || coalesce(component_head, -1)
-						FROM contribution WHERE run_id = 1 AND example_id = ? AND head = ? AND side = ? AND component = ? AND query_basis = ? AND key_basis = ? AND quadrant = ?`,
-						r.Example.Index, h.Head.TLName(), c.Side.String(), components[c.Component].Label(), q.Name, k.Name, quadrant.String())
+					rows := tidy[fmt.Sprint(r.Example.Index, " ", h.Head.TLName(), " ", c.Side, " ", components[c.Component].Label(), " ", q.Name, " ", k.Name, " ", quadrant)]
 					none := (q.Kind == schema.Whole && quadrant <= schema.ParPerp) || (k.Kind == schema.Whole && (quadrant == schema.ParPar || quadrant == schema.PerpPar))
 					if none {
 						if len(rows) != 0 {
@@ -122,11 +131,11 @@ func TestContributionViews(t *testing.T) {
 			}
 		}
 	}
-	if seen < 100 {
-		t.Errorf("only %d rows compared", seen)
+	if seen < 100 || seen != len(tidy) {
+		t.Errorf("%d of %d rows compared", seen, len(tidy))
 	}
 
-	// Means and standard errors, by hand for one cell.
+	// Compute mean and standard error of one cell by hand.
 	var sum, squares float64
 	for _, r := range results {
 		for _, c := range r.Heads[0].Contributions {
@@ -145,7 +154,7 @@ func TestContributionViews(t *testing.T) {
 		}
 	}
 
-	// Whatever way it is split, it is the same score.
+	// The score is the same for every split.
 	if got := number(t, db, "SELECT max(abs(c.s - s.score)) FROM (SELECT example_id, head, side, query_basis, key_basis, sum(score) AS s FROM contribution GROUP BY ALL) AS c JOIN head_score AS s USING (example_id, head)"); got > 1e-5 {
 		t.Errorf("sums of contribution are off by %v", got)
 	}
@@ -211,11 +220,11 @@ func TestRunAndHeadMacros(t *testing.T) {
 	if got := firstColumn(t, db, "SELECT latest_run() || ' ' || default_head(1) || ' ' || default_head(latest_run())"); got[0] != "2 L2H1 L1H5" {
 		t.Errorf("run and heads %q, want the last complete one and the first asked for: 2 L2H1 L1H5", got[0])
 	}
-	// Without parameters, the macros take these.
+	// These are the defaults of the macros' parameters.
 	if got := number(t, db, "SELECT count(*) FROM heatmap()"); got != 17 {
 		t.Errorf("%v cells, want those of a head of layer 1: 17", got)
 	}
-	// The parameters are those of the run, not of anything that is named so.
+	// The parameters refer to the run, not to columns of the same name.
 	for query, want := range map[string]float64{
 		"SELECT count(*) FROM heatmap(run := 1)":                                                                                                                  31,
 		"SELECT count(*) FROM heatmap(run := 1, head := '1.0')":                                                                                                   17,
@@ -253,7 +262,7 @@ func TestRunAndHeadMacros(t *testing.T) {
 	}
 }
 
-// asked gives the error of a query, which may come with its rows.
+// asked returns the error of a query, which may come with its rows.
 func asked(t *testing.T, db *dbfile.DB, query string) error {
 	t.Helper()
 	rows, err := db.SQL().QueryContext(t.Context(), query)
@@ -266,7 +275,8 @@ func asked(t *testing.T, db *dbfile.DB, query string) error {
 	return rows.Err()
 }
 
-// The share of one component by hand: on the key side b_K cancels and does not count, on the query side b_Q does.
+// TestPctExplainedDenominator computes the share of one component by hand. On the key side b_K does not count
+// if it cancels; on the query side b_Q counts.
 func TestPctExplainedDenominator(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t, verify.Incomplete)
@@ -289,10 +299,17 @@ func TestPctExplainedDenominator(t *testing.T) {
 			t.Errorf("%s: %v, want %v", query, got, want)
 		}
 	}
+	// Keys that are divided by their own norms differ although they are not rotated, and so does b_K.
+	if _, err := db.SQL().ExecContext(t.Context(), "UPDATE score SET query_norm_scale = 2, key_norm_scale = 2, baseline_norm_scale = 2 WHERE run_id = 1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := number(t, db, "SELECT denominator FROM pct_explained(run := 1) LIMIT 1"); got != 12 {
+		t.Errorf("the denominator with QK-norm is %v, want 12 with b_K", got)
+	}
 }
 
-// Figure K33, published for GPT-2 small (testdata/published): MLP0 explains 23.48 %, all MLPs 41.95 %. With the b_K cells
-// in the denominator it would be 22.35 % and 39.92 %.
+// TestPublishedPercentages reproduces figure K33, published for GPT-2 small (testdata/published): MLP0
+// explains 23.48 %, all MLPs 41.95 %. With the b_K cells in the denominator it would be 22.35 % and 39.92 %.
 func TestPublishedPercentages(t *testing.T) {
 	t.Parallel()
 	f, err := os.Open(filepath.Join("..", "..", "testdata", "published", "heatmaps.csv"))
@@ -342,7 +359,7 @@ func TestPublishedPercentages(t *testing.T) {
 			t.Errorf("%s: %s, want %s", query, got, want)
 		}
 	}
-	// The cells come out of the macro as they went in.
+	// The macro returns the cells unchanged.
 	for q, values := range panels {
 		for component, want := range values {
 			got := number(t, db, "SELECT mean_diff FROM heatmap(query_basis := 'unembed', key_basis := 'mlp0', quadrant := ?) WHERE component = ?", q.String(), component)
@@ -356,7 +373,8 @@ func TestPublishedPercentages(t *testing.T) {
 	}
 }
 
-// BenchmarkContribution asks the tidy view for one heatmap among 20 examples, 10 heads and 4 pairs of bases.
+// BenchmarkContribution queries the tidy view for one heatmap among 20 examples, 10 heads and 4 pairs of
+// bases.
 func BenchmarkContribution(b *testing.B) {
 	db := schematest.NewDB(b)
 	var heads []schema.Head

@@ -13,7 +13,8 @@ import (
 	"ducklens/schema/verify"
 )
 
-// tornTokens is how many tokens an example of the test has: more than a row group, so that DuckDB writes them before their commit.
+// tornTokens is the number of tokens of an example: more than a row group, so that DuckDB writes them before
+// their commit.
 const tornTokens = 2*dbfile.RowGroupRows + 100
 
 // addExample commits a prompt of run 1 with its tokens.
@@ -46,7 +47,7 @@ func addExample(t *testing.T, db *dbfile.DB, example int32) {
 	}
 }
 
-// crashed copies a file that is open, as a kill would leave it, with a log that lacks its last bytes.
+// crashed copies an open file as a kill would leave it, with a log without its last bytes.
 func crashed(t *testing.T, path string, cut int) string {
 	t.Helper()
 	into := filepath.Join(t.TempDir(), "crashed.duckdb")
@@ -62,7 +63,7 @@ func crashed(t *testing.T, path string, cut int) string {
 	return into
 }
 
-// counts gives the examples of a file, their tokens and the tokens without example.
+// counts returns the number of examples, of their tokens, and of tokens without an example.
 func counts(t *testing.T, db *dbfile.DB) (n [3]int) {
 	t.Helper()
 	if err := db.SQL().QueryRowContext(t.Context(), `SELECT (SELECT count(*) FROM prompt), (SELECT count(*) FROM prompt_token AS t SEMI JOIN prompt AS e USING (run_id, prompt_id)),
@@ -72,8 +73,8 @@ func counts(t *testing.T, db *dbfile.DB) (n [3]int) {
 	return n
 }
 
-// tornFile makes a file with an example whose log is torn in the commit of another, and reads it to see that tokens of that are there. The first of
-// the two may be in the file already or in the log.
+// tornFile returns a file with an example whose log is torn in the commit of another one, and checks that
+// tokens of the latter can be read. The first example may be in the file or in the log.
 func tornFile(t *testing.T, finalized bool) (path string, cuts []int) {
 	t.Helper()
 	path = newFile(t)
@@ -98,7 +99,7 @@ func tornFile(t *testing.T, finalized bool) (path string, cuts []int) {
 		t.Fatal(err)
 	}
 	for _, cut := range []int{1, 2, 8, 16, 32, 64} {
-		r, err := dbfile.OpenReader(t.Context(), crashed(t, path, cut), dbfile.Options{Threads: 1})
+		r, err := dbfile.OpenFor(t.Context(), crashed(t, path, cut), dbfile.Options{Threads: 1}, "prompt", "prompt_token")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +116,8 @@ func tornFile(t *testing.T, finalized bool) (path string, cuts []int) {
 	return path, cuts
 }
 
-// TestTornLog: a log that ends within a transaction brings nothing of it into a file that is opened for writing, and the file can be written, and killed, again.
+// TestTornLog checks that a log that ends within a transaction adds nothing to a file that is opened for
+// writing, and that the file can be written, and killed, again.
 func TestTornLog(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -164,7 +166,7 @@ func TestTornLog(t *testing.T) {
 	}
 }
 
-// TestTornLogReaders: verify says what such rows are, and an export leaves them out.
+// TestTornLogReaders checks that verify explains such rows and that an export leaves them out.
 func TestTornLogReaders(t *testing.T) {
 	t.Parallel()
 	path, cuts := tornFile(t, true)
@@ -177,7 +179,7 @@ func TestTornLogReaders(t *testing.T) {
 		t.Errorf("hint %q for %v", report.Hint(), report.Problems)
 	}
 	folder := filepath.Join(t.TempDir(), "out")
-	out, err := transfer.Export(t.Context(), torn, folder, dbfile.Options{})
+	out, err := transfer.Export(t.Context(), torn, folder, transfer.ExportOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,13 +9,14 @@ import (
 	"github.com/duckdb/duckdb-go/v2/mapping"
 )
 
-// The appender of the driver takes any value into any column, and spends more time on finding out how than DuckDB spends on storing
-// it. This file writes into the vectors themselves, through the part of the driver that mirrors DuckDB's C interface.
+// The driver's appender takes any value for any column, and spends more time on finding its type than DuckDB
+// spends on storing it. This file writes into the vectors directly, through the part of the driver that
+// mirrors DuckDB's C interface.
 
-// chunkRows is the number of rows that DuckDB takes at a time.
+// chunkRows is the number of rows in a DuckDB chunk.
 var chunkRows = int(mapping.VectorSize())
 
-// kind is the type of a column, as far as tables of ducklens are appended to.
+// kind is the type of a column, among the types that ducklens appends.
 type kind string
 
 const (
@@ -26,6 +27,7 @@ const (
 	kindEnum    kind = "a string of an enumeration"
 	kindBool    kind = "a bool"
 	kindFloats  kind = "a []float32"
+	kindBytes   kind = "a []byte"
 )
 
 // vectorWriter writes one column of a chunk.
@@ -33,17 +35,17 @@ type vectorWriter struct {
 	kind   kind
 	words  map[string]uint8 // of an enumeration
 	vector mapping.Vector
-	data   unsafe.Pointer // the numbers of vector, in DuckDB's memory
-	valid  []uint64       // a bit for each row, unset for NULL; nil until there is a NULL
-	child  mapping.Vector // of a list: the vector of all its numbers,
-	list   []float32      // those numbers, as many as there is room for,
-	used   int            // and how many are in use
+	data   unsafe.Pointer // the values of vector, in DuckDB's memory
+	valid  []uint64       // a bit for each row, unset for NULL; nil until the first NULL
+	child  mapping.Vector // of a list column: the vector of all elements,
+	list   []float32      // its memory,
+	used   int            // and the number of elements in use
 }
 
-// listEntry is where the numbers of a list lie among those of the column, as DuckDB has it.
+// listEntry is the range of a list among the elements of the column, with DuckDB's layout.
 type listEntry struct{ offset, length uint64 }
 
-// newVectorWriter makes a column for a type.
+// newVectorWriter returns a writer for a type.
 func newVectorWriter(t mapping.LogicalType) (vectorWriter, error) {
 	switch id := mapping.GetTypeId(t); {
 	case id == duckdb.TYPE_INTEGER:
@@ -56,6 +58,8 @@ func newVectorWriter(t mapping.LogicalType) (vectorWriter, error) {
 		return vectorWriter{kind: kindBool}, nil
 	case id == duckdb.TYPE_VARCHAR:
 		return vectorWriter{kind: kindText}, nil
+	case id == duckdb.TYPE_BLOB:
+		return vectorWriter{kind: kindBytes}, nil
 	case id == duckdb.TYPE_ENUM && mapping.EnumInternalType(t) == duckdb.TYPE_UTINYINT:
 		c := vectorWriter{kind: kindEnum, words: map[string]uint8{}}
 		for i := range mapping.EnumDictionarySize(t) {
@@ -69,10 +73,11 @@ func newVectorWriter(t mapping.LogicalType) (vectorWriter, error) {
 			return vectorWriter{kind: kindFloats}, nil
 		}
 	}
-	return vectorWriter{}, fmt.Errorf("type %d of DuckDB, want INTEGER, FLOAT, DOUBLE, BOOLEAN, VARCHAR, an enumeration of up to 256 values, or FLOAT[]", mapping.GetTypeId(t))
+	return vectorWriter{}, fmt.Errorf("type %d of DuckDB, want INTEGER, FLOAT, DOUBLE, BOOLEAN, VARCHAR, "+
+		"BLOB, an enumeration of up to 256 values, or FLOAT[]", mapping.GetTypeId(t))
 }
 
-// aim makes the column write to the rows of an empty vector.
+// aim sets the vector to write to, which must be empty.
 func (c *vectorWriter) aim(v mapping.Vector) {
 	c.vector, c.data, c.valid = v, mapping.VectorGetData(v), nil
 	if c.kind == kindFloats {
@@ -80,7 +85,7 @@ func (c *vectorWriter) aim(v mapping.Vector) {
 	}
 }
 
-// at points to a row of the column, which must hold values of type T.
+// at returns a pointer to a row of the column, which must hold values of type T.
 func at[T any](c *vectorWriter, row int) *T { return &unsafe.Slice((*T)(c.data), chunkRows)[row] }
 
 func (c *vectorWriter) putNull(row int) {
@@ -97,7 +102,7 @@ func (c *vectorWriter) putNull(row int) {
 func (c *vectorWriter) putList(row int, list []float32) error {
 	if need := c.used + len(list); need > len(c.list) {
 		room := max(need, 2*len(c.list), 64*chunkRows)
-		// Only what counts as used survives a reservation.
+		// A reservation keeps only the elements in use.
 		if mapping.ListVectorSetSize(c.vector, mapping.IdxT(c.used)) == mapping.StateError ||
 			mapping.ListVectorReserve(c.vector, mapping.IdxT(room)) == mapping.StateError {
 			return fmt.Errorf("no room for lists of %d numbers", room)
@@ -109,16 +114,17 @@ func (c *vectorWriter) putList(row int, list []float32) error {
 	return nil
 }
 
-// finish makes the vector ready to be handed over.
+// finish prepares the vector for DuckDB.
 func (c *vectorWriter) finish() error {
-	if c.kind == kindFloats && mapping.ListVectorSetSize(c.vector, mapping.IdxT(c.used)) == mapping.StateError {
+	if c.kind == kindFloats &&
+		mapping.ListVectorSetSize(c.vector, mapping.IdxT(c.used)) == mapping.StateError {
 		return fmt.Errorf("DuckDB refuses lists of %d numbers in all", c.used)
 	}
 	return nil
 }
 
-// handleOf gives DuckDB's own handle of a driver's connection. The driver keeps it to itself, and has no other way to
-// append chunks; a test sees to it that it is found where it is looked for.
+// handleOf returns DuckDB's handle of a driver's connection. The driver does not export it, and offers no
+// other way to append chunks. A test checks that it is where handleOf looks for it.
 func handleOf(driverConn any) (mapping.Connection, error) {
 	conn, ok := driverConn.(*duckdb.Conn)
 	if !ok {
@@ -126,7 +132,8 @@ func handleOf(driverConn any) (mapping.Connection, error) {
 	}
 	field := reflect.ValueOf(conn).Elem().FieldByName("conn")
 	if !field.IsValid() || field.Type() != reflect.TypeFor[mapping.Connection]() {
-		return mapping.Connection{}, fmt.Errorf("this version of the driver keeps no handle in its connections")
+		return mapping.Connection{},
+			fmt.Errorf("this version of the driver keeps no handle in its connections")
 	}
 	handle := mapping.Connection{Ptr: field.FieldByName("Ptr").UnsafePointer()}
 	if handle.Ptr == nil {
@@ -135,8 +142,9 @@ func handleOf(driverConn any) (mapping.Connection, error) {
 	return handle, nil
 }
 
-// driverError turns DuckDB's error into the driver's, and releases it.
+// driverError converts DuckDB's error into the driver's, and releases it.
 func driverError(data mapping.ErrorData) error {
 	defer mapping.DestroyErrorData(&data)
-	return &duckdb.Error{Type: duckdb.ErrorType(mapping.ErrorDataErrorType(data)), Msg: mapping.ErrorDataMessage(data)}
+	return &duckdb.Error{Type: duckdb.ErrorType(mapping.ErrorDataErrorType(data)),
+		Msg: mapping.ErrorDataMessage(data)}
 }

@@ -1,8 +1,9 @@
 // Package draft writes a file or a folder so that it appears whole under its name, or not at all.
 //
-// A [Draft] is made beside its target, in a hidden folder .NAME.new-NUMBER. When it is whole it is synced and renamed.
-// A process that is killed leaves the old file or the new one, and perhaps that folder. A lock on the folder says that
-// its process lives; [Clean] removes the folders of this name that nobody holds.
+// A [Draft] is written next to its target, in a hidden folder .NAME.new-NUMBER. When it is complete it is
+// synced and renamed. If the process is killed, the old file or the new one remains, and perhaps that folder.
+// A lock on the folder says that its process is alive; [Clean] removes folders of this name that are not
+// locked.
 package draft
 
 import (
@@ -25,18 +26,20 @@ import (
 
 // Names within the hidden folder.
 const (
-	bodyName  = "draft" // what is being written
-	oldName   = "old"   // the folder that is being replaced, where two names cannot be exchanged, or with the ending of a log that of a file
-	spillName = "spill" // temporary files of the one who writes
+	bodyName = "draft" // what is being written
+	// The folder that is being replaced, if names cannot be exchanged, or with the suffix of a log, that of a
+	// file.
+	oldName   = "old"
+	spillName = "spill" // temporary files of the writer
 )
 
-// Logs are the endings of the write-ahead logs that DuckDB keeps beside a database. The last two are there during a checkpoint, and
-// after a kill then.
+// Logs returns the suffixes of the write-ahead logs that DuckDB keeps beside a database. The last two exist
+// during a checkpoint, and after a process was killed during one.
 func Logs() []string { return []string{".wal", ".wal.checkpoint", ".wal.recovery"} }
 
 // A Draft is a file or a folder that is being written.
 type Draft struct {
-	target string // absolute; no link
+	target string // absolute, and not a link
 	dir    string
 	lock   *os.File
 	plain  bool        // no database: a log beside the target is another's
@@ -46,20 +49,20 @@ type Draft struct {
 	done bool
 }
 
-// alive lists the drafts of this process, for [Abandon].
+// alive holds the drafts of this process, for [Abandon].
 var alive = struct {
 	sync.Mutex
 	list []*Draft
 }{}
 
-// New begins a draft of the file or folder at path, whose folder must be there. A link is followed: what it leads to
-// is what Publish replaces. Drafts of the same target that killed processes have left are removed.
+// New begins a draft of the file or folder at path, in a folder that must exist. A link is followed: Publish
+// replaces what it points to. Drafts of the same target that killed processes left behind are removed.
 func New(path string) (*Draft, error) {
 	target, err := Resolve(path)
 	if err != nil {
 		return nil, err
 	}
-	_, _ = Clean(target) // what cannot be removed is in nobody's way
+	_, _ = Clean(target) // drafts that cannot be removed do no harm
 	d := &Draft{target: target}
 	if d.found, err = look(target); err != nil {
 		return nil, err
@@ -73,7 +76,8 @@ func New(path string) (*Draft, error) {
 	return d, nil
 }
 
-// open makes the hidden folder and locks it. Before it is locked another process may take it for left over and remove it.
+// open makes the hidden folder and locks it. Until it is locked, another process may take it for left over
+// and remove it.
 func (d *Draft) open() error {
 	folder, name := filepath.Split(d.target)
 	for try := 0; ; try++ {
@@ -82,12 +86,12 @@ func (d *Draft) open() error {
 		if errors.Is(err, fs.ErrExist) && try < 100 {
 			continue
 		}
-		if err != nil {
-			return err
+		if err != nil { // users know the folder, and not the name in it
+			return &fs.PathError{Op: "write to", Path: filepath.Clean(folder), Err: errors.Unwrap(err)}
 		}
 		d.lock, err = lockFolder(d.dir)
 		switch {
-		case err == nil, errors.Is(err, errors.ErrUnsupported): // without a lock, nobody removes it
+		case err == nil, errors.Is(err, errors.ErrUnsupported): // without locks, no process removes it
 			return nil
 		case errors.Is(err, errHeld), errors.Is(err, fs.ErrNotExist):
 			if try < 100 {
@@ -98,22 +102,23 @@ func (d *Draft) open() error {
 	}
 }
 
-// Path is where to write. Nothing is there yet.
+// Path returns the path to write to. Nothing exists there yet.
 func (d *Draft) Path() string { return filepath.Join(d.dir, bodyName) }
 
-// Spill is a name for a folder of temporary files, which go with the draft.
+// Spill returns a path for a folder of temporary files, which is removed with the draft.
 func (d *Draft) Spill() string { return filepath.Join(d.dir, spillName) }
 
-// Target is where the draft goes.
+// Target returns the path at which the draft will appear.
 func (d *Draft) Target() string { return d.target }
 
-// Rename aims the draft at another name in the same folder, which must be free.
+// Rename changes the target to another name in the same folder, which must not exist.
 func (d *Draft) Rename(target string) { d.target, d.found = target, nil }
 
-// ErrChanged: what would be replaced is not what was there when the draft began. Nobody has agreed to lose it.
-var ErrChanged = errors.New("what is there now was not there, or not as it is, when this began; it is left alone")
+// ErrChanged: what would be replaced is not what was there when the draft began. Nobody has agreed to lose
+// it.
+var ErrChanged = errors.New("it was created or changed after this began, and is left alone")
 
-// look gives what has a name, or nil.
+// look returns what has a name, or nil.
 func look(path string) (fs.FileInfo, error) {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -122,7 +127,8 @@ func look(path string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// Same tells whether two looks at a name have met the same file, unchanged. Nothing there is like nothing.
+// Same reports whether two looks at a name found the same file, unchanged. Two looks that found nothing are
+// the same.
 func Same(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
@@ -130,14 +136,14 @@ func Same(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// errGone: the draft was published or removed before.
+// errGone: the draft has already been published or removed.
 var errGone = errors.New("the draft is gone")
 
-// Publish syncs the draft and gives it its name. Without replace, a file or folder that has the name stays, and the
-// error is [fs.ErrExist]; with replace, the new file has the permissions of the old one and, where the
-// system lets it, its owner, and what came there or was
-// changed since [New] stays: [ErrChanged]. Write-ahead logs go with their files: that of the old file is removed, and
-// one beside the draft gets its name too. Close must be called all the same.
+// Publish syncs the draft and moves it to its target. Without replace, an existing file or folder stays, and
+// the error is [fs.ErrExist]. With replace, the new file gets the permissions of the old one and, if the
+// system allows it, its owner; but if something was created there or changed since [New], it stays, and the
+// error is [ErrChanged]. Write-ahead logs follow their files: the old file's is removed, and the draft's is
+// renamed with it. Close must still be called.
 func (d *Draft) Publish(replace bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -191,8 +197,44 @@ func (d *Draft) Publish(replace bool) error {
 	return syncFolder(filepath.Dir(d.target))
 }
 
-// place gives the file its name. The old one's log must not be taken for the new one's; should the process be killed
-// before the file has its name, [Clean] puts the log back.
+// Spread syncs the draft of a folder and moves files of it, one after the other, to the same names in the
+// target, which may be a folder with other files. Files with these names are replaced. Close must still be
+// called.
+func (d *Draft) Spread(names []string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.done {
+		return errGone
+	}
+	body := d.Path()
+	if err := syncAll(body); err != nil {
+		return err
+	}
+	folders := map[string]bool{}
+	for _, name := range names {
+		from, to := filepath.Join(body, filepath.FromSlash(name)),
+			filepath.Join(d.target, filepath.FromSlash(name))
+		folder := filepath.Dir(to)
+		if err := os.MkdirAll(folder, 0o777); err != nil {
+			return err
+		}
+		if err := os.Rename(from, to); err != nil {
+			return err
+		}
+		for ; !folders[folder] && len(folder) >= len(d.target); folder = filepath.Dir(folder) {
+			folders[folder] = true
+		}
+	}
+	for folder := range folders {
+		if err := syncFolder(folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place moves the file to its target. The old file's log must not be taken for the new file's. If the process
+// is killed before the file has its name, [Clean] puts the log back.
 func (d *Draft) place(body string, replace bool) (err error) {
 	old := filepath.Join(d.dir, oldName)
 	if !d.plain {
@@ -214,7 +256,7 @@ func (d *Draft) place(body string, replace bool) (err error) {
 	return err
 }
 
-// moveLogs gives the logs of one database to another.
+// moveLogs moves the logs of one database to another.
 func moveLogs(from, to string) error {
 	for _, ending := range Logs() {
 		if err := os.Rename(from+ending, to+ending); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -224,7 +266,7 @@ func moveLogs(from, to string) error {
 	return nil
 }
 
-// exchange puts the folder in place of another, at once where the system can.
+// exchange replaces a folder by the draft, atomically if the system can.
 func (d *Draft) exchange(body string) error {
 	if err := exchangeNames(body, d.target); !errors.Is(err, errors.ErrUnsupported) {
 		return err
@@ -262,8 +304,9 @@ func (d *Draft) close() error {
 	return err
 }
 
-// remove removes the hidden folder. It gets another hidden name first: somebody who still writes, as DuckDB's threads do when a
-// process is ended, finds no folder under the old one to make files in.
+// remove removes the hidden folder. It renames it to another hidden name first, so that whoever is still
+// writing, as DuckDB's threads do when a process is being ended, finds no folder under the old name to create
+// files in.
 func (d *Draft) remove() error {
 	aside := d.dir + "0"
 	if os.Rename(d.dir, aside) != nil {
@@ -272,8 +315,9 @@ func (d *Draft) remove() error {
 	return os.RemoveAll(aside)
 }
 
-// Abandon removes all drafts of this process but those that are being published, and lets none be published any more. It is
-// for a process that is about to end before its commands have returned, and does not wait for a disk.
+// Abandon removes all drafts of this process except those that are being published, and prevents any from
+// being published later. It is for a process that is about to end before its commands have returned, and does
+// not wait for a disk.
 func Abandon() {
 	alive.Lock()
 	list := slices.Clone(alive.list)
@@ -286,8 +330,8 @@ func Abandon() {
 	}
 }
 
-// WriteFile writes a file that is no database by a draft; an existing one is replaced, and a log beside it stays. What is
-// no file, such as /dev/stdout or a pipe, is written to as it is.
+// WriteFile writes a file that is not a database as a draft. An existing file is replaced, and a log beside
+// it stays. Anything that is not a file, such as /dev/stdout or a pipe, is written to directly.
 func WriteFile(path string, write func(io.Writer) error) (err error) {
 	if isStream(path) {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -312,7 +356,8 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 	return d.Publish(true)
 }
 
-// isStream tells whether path is a device, a pipe or a socket, or one of the names under which a process has its own open files.
+// isStream reports whether path is a device, a pipe or a socket, or one of the names under which a process
+// has its own open files.
 func isStream(path string) bool {
 	for _, own := range []string{"/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/"} {
 		if strings.HasPrefix(path, own) {
@@ -323,7 +368,8 @@ func isStream(path string) bool {
 	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
 }
 
-// Resolve gives the absolute path of what is replaced when path is written: what it leads to, where it is a link.
+// Resolve returns the absolute path of what is replaced when path is written: the target of a link, if path
+// is one.
 func Resolve(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -340,13 +386,13 @@ func Resolve(path string) (string, error) {
 	return target, err
 }
 
-// infix stands between the name of the target and the number of a draft.
+// infix is between the name of the target and the number of a draft.
 const infix = ".new-"
 
-// maxStem leaves room for the rest of a draft's name in the 255 bytes that most file systems have for one.
+// maxStem leaves room for the rest of a draft's name in the 255 bytes that most file systems allow.
 const maxStem = 200
 
-// stem is a name, or what stands for it in the name of a draft where that would be too long.
+// stem returns a name, or a replacement for it if the name of a draft would be too long.
 func stem(name string) string {
 	if len(name) <= maxStem {
 		return name
@@ -360,8 +406,8 @@ var shortened = regexp.MustCompile(`~[0-9a-f]{64}$`)
 
 var hidden = regexp.MustCompile(`^\.(.+)\.new-[0-9]+$`)
 
-// Clean removes the drafts of the file or folder at path that killed processes have left, and puts back what such a
-// process has moved away. It gives the names of what it has removed.
+// Clean removes the drafts of the file or folder at path that killed processes left behind, and puts back
+// what such a process had moved away. It returns the names of what it removed.
 func Clean(path string) (removed []string, err error) {
 	folder, name := filepath.Split(path)
 	return clean(folder, func(of string) (string, bool) { return name, of == stem(name) })
@@ -372,7 +418,7 @@ func CleanFolder(folder string) (removed []string, err error) {
 	return clean(folder, func(of string) (string, bool) { return of, !shortened.MatchString(of) })
 }
 
-// clean removes drafts of the names that wanted gives for their stems.
+// clean removes the drafts of the names that wanted returns for their stems.
 func clean(folder string, wanted func(stem string) (name string, ok bool)) (removed []string, err error) {
 	if folder == "" {
 		folder = "."
@@ -409,7 +455,8 @@ func clean(folder string, wanted func(stem string) (name string, ok bool)) (remo
 	return removed, nil
 }
 
-// cleanOne removes the hidden folder dir of a draft of target, if nobody holds it and nothing in it is a user's.
+// cleanOne removes the hidden folder dir of a draft of target, if it is not locked and contains nothing of a
+// user's.
 func cleanOne(dir, target string) (gone bool, err error) {
 	if !isDraft(dir) {
 		return false, nil
@@ -422,7 +469,7 @@ func cleanOne(dir, target string) (gone bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	if _, err := os.Lstat(filepath.Join(dir, bodyName)); err == nil { // it has not got its name
+	if _, err := os.Lstat(filepath.Join(dir, bodyName)); err == nil { // it did not get its name
 		for _, ending := range append(Logs(), "") {
 			err := renameNew(filepath.Join(dir, oldName+ending), target+ending)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
@@ -433,7 +480,7 @@ func cleanOne(dir, target string) (gone bool, err error) {
 	return true, os.RemoveAll(dir)
 }
 
-// isDraft tells whether dir is a folder with nothing in it but what a draft has.
+// isDraft reports whether dir is a folder that contains only what a draft has.
 func isDraft(dir string) bool {
 	info, err := os.Lstat(dir)
 	if err != nil || !info.IsDir() {
@@ -455,7 +502,7 @@ func isDraft(dir string) bool {
 	return true
 }
 
-// syncAll waits until a file, or a folder with all that is in it, is on disk.
+// syncAll waits until a file, or a folder with everything in it, is on disk.
 func syncAll(path string) error {
 	return filepath.WalkDir(path, func(path string, e fs.DirEntry, err error) error {
 		switch {

@@ -10,7 +10,7 @@ import (
 
 var errHeld = errors.New("the folder is held")
 
-// lockFolder has no locks here: what killed processes leave is not removed.
+// lockFolder does not lock on this system, so what killed processes leave behind is not removed.
 func lockFolder(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {

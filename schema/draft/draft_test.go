@@ -15,7 +15,8 @@ import (
 	"ducklens/schema/draft"
 )
 
-// holder is the variable that makes the test's program hold a draft of the file that it names, and wait.
+// holder is the environment variable that makes the test binary hold a draft of the file that it names, and
+// wait.
 const holder = "DRAFT_TEST_HOLDER"
 
 func TestMain(m *testing.M) {
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// names lists a folder.
+// names lists the files in a folder.
 func names(t *testing.T, dir string) (list []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -113,7 +114,7 @@ func TestPublish(t *testing.T) {
 	}
 }
 
-// A folder takes the place of another, which is gone then.
+// TestPublishFolder checks that a folder replaces another one, which is then gone.
 func TestPublishFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -136,8 +137,8 @@ func TestPublishFolder(t *testing.T) {
 	}
 }
 
-// TestClean: what killed processes have left is removed, and what they had moved away is put back; what a living process
-// has or a user made stays.
+// TestClean checks that the drafts of killed processes are removed, that files they had moved away are put
+// back, and that files of living processes and of users stay.
 func TestClean(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -177,7 +178,7 @@ func TestClean(t *testing.T) {
 	if got := get(t, path+".wal"); got != "log" {
 		t.Errorf("the log holds %q", got)
 	}
-	// The process is killed.
+	// Kill the process.
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +196,8 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// A folder that was being replaced where names cannot be exchanged is put back.
+// TestCleanFolderThatWasMoved checks that a folder that was being replaced is put back, on systems where
+// names cannot be exchanged.
 func TestCleanFolderThatWasMoved(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -235,7 +237,7 @@ func TestWriteFile(t *testing.T) {
 	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
 		t.Errorf("the link is %v, %v", info.Mode(), err)
 	}
-	// A log is a database's, and the file is none.
+	// The log belongs to a database, which the file is not.
 	put(t, path+".wal", "log")
 	if err := draft.WriteFile(path, text("four", nil)); err != nil || get(t, path+".wal") != "log" {
 		t.Errorf("%v, and the log is not as it was", err)
@@ -251,7 +253,7 @@ func TestWriteFile(t *testing.T) {
 	}
 }
 
-// What is no file is written to and stays what it is.
+// TestWriteStream checks that a target that is not a regular file is written to, and not replaced.
 func TestWriteStream(t *testing.T) {
 	t.Parallel()
 	const null, full = "/dev/null", "/dev/full"
@@ -272,7 +274,7 @@ func TestWriteStream(t *testing.T) {
 	}
 }
 
-// After Abandon nothing is left and nothing is published.
+// TestAbandon checks that after Abandon no draft is left and none can be published.
 func TestAbandon(t *testing.T) { // not parallel: it ends drafts of other tests
 	dir := t.TempDir()
 	d, err := draft.New(filepath.Join(dir, "a"))
@@ -289,7 +291,8 @@ func TestAbandon(t *testing.T) { // not parallel: it ends drafts of other tests
 	}
 }
 
-// A database that cannot get its name leaves the log of the one that has it, and none of its own.
+// TestPublishFailsWithLogs checks that a database that cannot get its name leaves the log of the existing
+// one, and none of its own.
 func TestPublishFailsWithLogs(t *testing.T) {
 	t.Parallel()
 	for _, old := range []string{"", "of the old one"} {
@@ -323,7 +326,7 @@ func TestPublishFailsWithLogs(t *testing.T) {
 	}
 }
 
-// What another program has put in the place of what was to be replaced, or has changed, stays.
+// TestPublishSeesOthers checks that files that another program has created or changed since New stay.
 func TestPublishSeesOthers(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -373,7 +376,7 @@ func TestPublishSeesOthers(t *testing.T) {
 	}
 }
 
-// A folder into which somebody has put a file is not replaced.
+// TestPublishFolderSeesOthers checks that a folder to which somebody has added a file is not replaced.
 func TestPublishFolderSeesOthers(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a")
@@ -392,7 +395,8 @@ func TestPublishFolderSeesOthers(t *testing.T) {
 	}
 }
 
-// A name of any length that the file system takes can be a target, and what a killed process has left of it is removed.
+// TestLongNames checks that the target may have any name that the file system allows, and that drafts of it
+// by killed processes are removed.
 func TestLongNames(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{200, 201, 242, 255} {
@@ -421,7 +425,8 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-// Without replace, a log that lies alone under the name stays: it may be all that is left of a database.
+// TestPublishSparesLogs checks that without replace a log without a database stays, because it may be all
+// that is left of one.
 func TestPublishSparesLogs(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a")

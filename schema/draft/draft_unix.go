@@ -14,7 +14,7 @@ import (
 // errHeld: another draft holds the folder.
 var errHeld = errors.New("the folder is held")
 
-// lockFolder takes the lock on a folder, which ends with the process.
+// lockFolder takes the lock on a folder. The lock ends with the process.
 func lockFolder(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -41,7 +41,7 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// syncFolder waits until the names in a folder are on disk, where the file system can tell.
+// syncFolder waits until the names in a folder are on disk, if the file system supports that.
 func syncFolder(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -54,7 +54,8 @@ func syncFolder(dir string) error {
 	return errors.Join(err, f.Close())
 }
 
-// renameNew gives a file or folder a name that must be free. A link refuses to overwrite, where a rename would not.
+// renameNew renames a file or folder to a name that must not exist. A link does not overwrite, unlike a
+// rename.
 func renameNew(from, to string) error {
 	if info, err := os.Lstat(from); err != nil || !info.IsDir() {
 		err := os.Link(from, to)
@@ -72,14 +73,15 @@ func renameNew(from, to string) error {
 	return os.Rename(from, to)
 }
 
-// likeOld gives the draft the permissions of the file that it replaces, and its owner and group where the system lets
-// it: root does not take a file from its user. The draft is opened in the folder that is locked, so that nobody who
-// may rename things beside it can aim this at another file.
+// likeOld gives the draft the permissions of the file that it replaces and, if the system allows it, its
+// owner and group, so that root does not take a file from its user. The draft is opened in the locked folder,
+// so that a user who can rename things beside it cannot redirect this to another file.
 func (d *Draft) likeOld(old fs.FileInfo) error {
 	if d.lock == nil {
 		return os.Chmod(d.Path(), old.Mode().Perm())
 	}
-	fd, err := unix.Openat(int(d.lock.Fd()), bodyName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(int(d.lock.Fd()), bodyName,
+		unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: d.Path(), Err: err}
 	}
@@ -89,7 +91,7 @@ func (d *Draft) likeOld(old fs.FileInfo) error {
 		was, wasOK := old.Sys().(*syscall.Stat_t)
 		is, isOK := mine.Sys().(*syscall.Stat_t)
 		if wasOK && isOK && (was.Uid != is.Uid || was.Gid != is.Gid) {
-			_ = f.Chown(int(was.Uid), int(was.Gid)) // only root may; a file of one's own is better than none
+			_ = f.Chown(int(was.Uid), int(was.Gid)) // only root may; otherwise the file belongs to the writer
 		}
 		err = f.Chmod(old.Mode().Perm())
 	}

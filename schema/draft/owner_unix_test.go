@@ -12,7 +12,7 @@ import (
 	"ducklens/schema/draft"
 )
 
-// What root replaces stays its owner's.
+// TestPublishKeepsOwner checks that a file replaced by root keeps its owner.
 func TestPublishKeepsOwner(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -8,11 +8,12 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// AddNorms gives results inner products of components that add up to the squares of their scales, and a QK-norm.
+// AddNorms adds to results inner products of components that add up to the squares of their scales, and a
+// QK-norm.
 func AddNorms(run schema.Run, results []schema.Result) []schema.Result {
 	const normScale = 2
 	layout := Layout(run.Model)
-	// Each of n components is the n-th part of a whole, and something perpendicular to it.
+	// Each of n components is the n-th part of a whole, plus a perpendicular vector.
 	parts := func(n int, whole float64) (with, squared []float64) {
 		for range n {
 			with, squared = append(with, whole/float64(n)), append(squared, whole/float64(n))
@@ -45,15 +46,19 @@ func AddNorms(run schema.Run, results []schema.Result) []schema.Result {
 				scale := float64([]float32{h.Score.QueryScale, h.Score.KeyScale, h.Score.BaselineScale}[k])
 				if !layers[h.Head.Layer] {
 					with, squared := parts(n, scale*scale-run.Model.LNEps)
-					r.Norms = append(r.Norms, schema.NormSquares{Layer: h.Head.Layer, Pos: pos, Whole: scale * scale, With: with, Squared: squared, Gram: gram(n, scale*scale)})
+					r.Norms = append(r.Norms,
+						schema.NormSquares{Layer: h.Head.Layer, Pos: pos, Whole: scale * scale, With: with,
+							Squared: squared, Gram: gram(n, scale*scale)})
 				}
 				side := schema.Key
 				if k == 0 {
 					side = schema.Query
 				}
 				with, squared := parts(n, normScale*normScale-1)
-				r.QKNorms = append(r.QKNorms, schema.QKNormSquares{Head: h.Head, Side: side, Pos: pos, Whole: normScale*normScale - 1, Constant: 1,
-					With: with, WithBias: make([]float64, n), Squared: squared, Gram: gram(n, normScale)})
+				r.QKNorms = append(r.QKNorms,
+					schema.QKNormSquares{Head: h.Head, Side: side, Pos: pos, Whole: normScale*normScale - 1,
+						Constant: 1,
+						With:     with, WithBias: make([]float64, n), Squared: squared, Gram: gram(n, normScale)})
 			}
 			layers[h.Head.Layer] = true
 		}
@@ -61,7 +66,7 @@ func AddNorms(run schema.Run, results []schema.Result) []schema.Result {
 	return results
 }
 
-// AddAblations gives a run ablations of what layer 0 writes.
+// AddAblations adds ablations of the components of layer 0 to a run.
 func AddAblations(tb testing.TB, db *dbfile.DB, run int) {
 	tb.Helper()
 	conn, err := db.Conn(tb.Context())
@@ -83,7 +88,8 @@ func AddAblations(tb testing.TB, db *dbfile.DB, run int) {
 func (w *writer) norms(r schema.Result, add func(...any) error) error {
 	for _, n := range r.Norms {
 		for c := range n.With {
-			if err := add(r.Example.Index, n.Layer, n.Pos, w.component(c), n.Whole, n.With[c], n.Squared[c]); err != nil {
+			if err := add(r.Example.Index, n.Layer, n.Pos, w.component(c), n.Whole, n.With[c],
+				n.Squared[c]); err != nil {
 				return err
 			}
 		}
@@ -94,8 +100,8 @@ func (w *writer) norms(r schema.Result, add func(...any) error) error {
 func (w *writer) qkNorms(r schema.Result, add func(...any) error) error {
 	for _, n := range r.QKNorms {
 		for c := range n.With {
-			if err := add(r.Example.Index, w.headID(n.Head), n.Side.String(), n.Pos, w.component(c), n.Whole, n.WholeBias, n.Constant,
-				n.With[c], n.WithBias[c], n.Squared[c]); err != nil {
+			if err := add(r.Example.Index, w.headID(n.Head), n.Side.String(), n.Pos, w.component(c), n.Whole,
+				n.WholeBias, n.Constant, n.With[c], n.WithBias[c], n.Squared[c]); err != nil {
 				return err
 			}
 		}

@@ -8,15 +8,17 @@ import (
 	"ducklens/schema"
 )
 
-// Random makes results for a run. The query and the key vector of each head are sums of random factors, drawn from a normal
-// distribution around a mean per component, and everything else is computed from those: contributions, over the
-// pairs of bases that a run has, add up to the scores, and pairs of components to the contributions. Factors and
-// pair tables are there if the run says so, substitutions, projections and cosines if it has movers; their numbers are random.
+// Random returns results for a run. The query and the key vector of each head are sums of random factors,
+// drawn from a normal distribution around a mean for each component. Everything else is computed from them:
+// for all pairs of bases of the run, contributions add up to the scores, and pairs of components to the
+// contributions. Results have factors and pair tables if the run says so, and substitutions, projections and
+// cosines with random numbers if it has movers, and nearest tokens if its options are [FullOptions].
 func Random(run schema.Run, seed uint64, examples int) []schema.Result {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	sources := map[schema.Head][2]source{}
 	for _, head := range run.Heads {
-		sources[head.Head] = [2]source{newSource(rng, run, head.Head, schema.Query), newSource(rng, run, head.Head, schema.Key)}
+		sources[head.Head] = [2]source{newSource(rng, run, head.Head, schema.Query),
+			newSource(rng, run, head.Head, schema.Key)}
 	}
 	var results []schema.Result
 	for i := range examples {
@@ -35,18 +37,22 @@ func Random(run schema.Run, seed uint64, examples int) []schema.Result {
 			}
 			result.Heads = append(result.Heads, r)
 		}
+		if run.Options == FullOptions {
+			addNearest(run, &result)
+		}
 		results = append(results, result)
 	}
 	return results
 }
 
-// randomLogits draws effects of all that writes, and adds them up.
+// randomLogits draws the effects of all components, and adds them up.
 func randomLogits(rng *rand.Rand, run schema.Run) *schema.Logits {
 	l := &schema.Logits{KeyBias: float32(rng.NormFloat64()), BaselineBias: float32(rng.NormFloat64())}
 	key, baseline := float64(l.KeyBias), float64(l.BaselineBias)
 	for i, c := range Layout(run.Model).Components() {
 		if c.Kind != schema.QBias && c.Kind != schema.KBias {
-			e := schema.LogitEffect{Component: i, Key: float32(rng.NormFloat64() / 10), Baseline: float32(rng.NormFloat64() / 10)}
+			e := schema.LogitEffect{Component: i, Key: float32(rng.NormFloat64() / 10),
+				Baseline: float32(rng.NormFloat64() / 10)}
 			l.Effects = append(l.Effects, e)
 			key, baseline = key+float64(e.Key), baseline+float64(e.Baseline)
 		}
@@ -55,13 +61,15 @@ func randomLogits(rng *rand.Rand, run schema.Run) *schema.Logits {
 	return l
 }
 
-// AddLayerScales gives results the scales of two layers at their positions, as models have them that norm what a layer adds.
+// AddLayerScales adds to results the scales of two layers at their positions, as in models with norms on the
+// outputs of a layer.
 func AddLayerScales(results []schema.Result) []schema.Result {
 	for i := range results {
 		e := results[i].Example
 		for layer := range 2 {
 			for _, pos := range []int{e.Key, e.Baseline, e.Query} {
-				results[i].LayerScales = append(results[i].LayerScales, schema.LayerScale{Layer: layer, Pos: pos, PostAttn: 1 + float32(pos)/8, PostMLP: 2})
+				results[i].LayerScales = append(results[i].LayerScales,
+					schema.LayerScale{Layer: layer, Pos: pos, PostAttn: 1 + float32(pos)/8, PostMLP: 2})
 			}
 		}
 	}
@@ -71,9 +79,9 @@ func AddLayerScales(results []schema.Result) []schema.Result {
 // source draws the vectors of one side of a head.
 type source struct {
 	side       schema.Side
-	components []int // the bias last
+	components []int // the bias is last
 	means      [][]float64
-	bases      []int // of the side, as the run numbers them
+	bases      []int // of the side, as indices into the run's bases
 	run        schema.Run
 }
 
@@ -94,12 +102,12 @@ func newSource(rng *rand.Rand, run schema.Run, head schema.Head, side schema.Sid
 	return s
 }
 
-// parts are the two parts of a vector that is split along a basis.
+// parts holds the two parts of a vector that is split along a basis.
 type parts [2][]float64
 
-// vector is a query or key vector: what each component adds to it, as many as the source has; and along each basis of its side
-// the axes, the components' coordinates along them, their parts, and the parts' sums. For a replacement the sums are those of
-// another vector.
+// vector is a query or key vector: the contribution of each component and, for each basis of its side, the
+// axes, the components' coordinates, their parts, and the sums of the parts. For a replacement, the sums are
+// those of another vector.
 type vector struct {
 	whole       [][]float32
 	axes        map[int][][]float32
@@ -109,7 +117,8 @@ type vector struct {
 }
 
 func (s *source) draw(rng *rand.Rand) vector {
-	v := vector{axes: map[int][][]float32{}, coordinates: map[int][][]float32{}, components: map[int][]parts{}, sums: map[int]parts{}}
+	v := vector{axes: map[int][][]float32{}, coordinates: map[int][][]float32{},
+		components: map[int][]parts{}, sums: map[int]parts{}}
 	for _, mean := range s.means {
 		v.whole = append(v.whole, around(rng, mean))
 	}
@@ -157,7 +166,7 @@ func doubles(v []float32) []float64 {
 	return list
 }
 
-// split cuts a vector into what its coordinates along axes say, and the rest.
+// split splits a vector into the part given by its coordinates along axes, and the rest.
 func split(whole, coordinates []float32, axes [][]float32) parts {
 	p := parts{make([]float64, len(whole)), doubles(whole)}
 	for n, axis := range axes {
@@ -191,11 +200,12 @@ func product(a, b []float64) float64 {
 
 // quadrants multiplies the parts of a query vector with those of a key vector.
 func quadrants(scale float64, q, k parts) [4]float32 {
-	return [4]float32{float32(scale * product(q[0], k[0])), float32(scale * product(q[0], k[1])), float32(scale * product(q[1], k[0])), float32(scale * product(q[1], k[1]))}
+	return [4]float32{float32(scale * product(q[0], k[0])), float32(scale * product(q[0], k[1])),
+		float32(scale * product(q[1], k[0])), float32(scale * product(q[1], k[1]))}
 }
 
-// BasisPairs lists the pairs of bases that a run has on a side: a vector that is split is not replaced, and a random
-// direction is paired with that of its number only.
+// BasisPairs lists the pairs of bases of a run on a side. The vector that is split is not replaced, and a
+// random direction is paired only with that of the same number.
 func BasisPairs(run schema.Run, side schema.Side) (list [][2]int) {
 	for qi, q := range run.Bases {
 		for ki, k := range run.Bases {
@@ -205,7 +215,8 @@ func BasisPairs(run schema.Run, side schema.Side) (list [][2]int) {
 			if side == schema.Key {
 				split = k
 			}
-			if q.Side == schema.Query && k.Side == schema.Key && split.Kind != schema.Replacement && qNull == kNull && qNumber == kNumber {
+			if q.Side == schema.Query && k.Side == schema.Key && split.Kind != schema.Replacement &&
+				qNull == kNull && qNumber == kNumber {
 				list = append(list, [2]int{qi, ki})
 			}
 		}
@@ -213,8 +224,8 @@ func BasisPairs(run schema.Run, side schema.Side) (list [][2]int) {
 	return list
 }
 
-// FactorBases lists the bases of a side that a run has factors for: its subspaces but for random directions, or none
-// where it has no such.
+// FactorBases lists the bases of a side for which a run has factors: its subspaces that are not random, or
+// the basis none if there are none.
 func FactorBases(run schema.Run, side schema.Side) (list []int) {
 	whole := -1
 	for i, b := range run.Bases {
@@ -233,11 +244,12 @@ func FactorBases(run schema.Run, side schema.Side) (list []int) {
 	return list
 }
 
-// PairBases lists the pairs of bases that a run has pairs of components for: whole vectors where it has the basis none on both
-// sides, and those of [FactorBases].
+// PairBases lists the pairs of bases for which a run has pairs of components: whole vectors if it has the
+// basis none on both sides, and those of [FactorBases].
 func PairBases(run schema.Run) (list [][2]int) {
 	whole := func(side schema.Side) int {
-		return slices.IndexFunc(run.Bases, func(b schema.Basis) bool { return b.Side == side && b.Kind == schema.Whole })
+		return slices.IndexFunc(run.Bases,
+			func(b schema.Basis) bool { return b.Side == side && b.Kind == schema.Whole })
 	}
 	if q, k := whole(schema.Query), whole(schema.Key); q >= 0 && k >= 0 {
 		list = append(list, [2]int{q, k})
@@ -252,22 +264,29 @@ func PairBases(run schema.Run) (list [][2]int) {
 	return list
 }
 
-func randomHead(rng *rand.Rand, run schema.Run, e schema.Example, head schema.Target, sources [2]source) schema.HeadResult {
+func randomHead(rng *rand.Rand, run schema.Run, e schema.Example, head schema.Target,
+	sources [2]source) schema.HeadResult {
 	querySide, keySide := &sources[schema.Query], &sources[schema.Key]
 	query, key, baseline := querySide.draw(rng), keySide.draw(rng), keySide.draw(rng)
 	var list []schema.Contribution
 	for _, pair := range BasisPairs(run, schema.Query) {
 		for c, component := range querySide.components {
 			p := query.components[pair[0]][c]
-			list = append(list, schema.Contribution{Side: schema.Query, Component: component, QueryBasis: pair[0], KeyBasis: pair[1],
-				Score: quadrants(head.ScoreScale, p, key.sums[pair[1]]), Baseline: quadrants(head.ScoreScale, p, baseline.sums[pair[1]])})
+			list = append(list,
+				schema.Contribution{Side: schema.Query, Component: component, QueryBasis: pair[0],
+					KeyBasis: pair[1],
+					Score:    quadrants(head.ScoreScale, p, key.sums[pair[1]]),
+					Baseline: quadrants(head.ScoreScale, p, baseline.sums[pair[1]])})
 		}
 	}
 	for _, pair := range BasisPairs(run, schema.Key) {
 		for c, component := range keySide.components {
 			q := query.sums[pair[0]]
-			list = append(list, schema.Contribution{Side: schema.Key, Component: component, QueryBasis: pair[0], KeyBasis: pair[1],
-				Score: quadrants(head.ScoreScale, q, key.components[pair[1]][c]), Baseline: quadrants(head.ScoreScale, q, baseline.components[pair[1]][c])})
+			list = append(list,
+				schema.Contribution{Side: schema.Key, Component: component, QueryBasis: pair[0],
+					KeyBasis: pair[1],
+					Score:    quadrants(head.ScoreScale, q, key.components[pair[1]][c]),
+					Baseline: quadrants(head.ScoreScale, q, baseline.components[pair[1]][c])})
 		}
 	}
 	whole := func(v vector) []float64 {
@@ -280,21 +299,26 @@ func randomHead(rng *rand.Rand, run schema.Run, e schema.Example, head schema.Ta
 		return all
 	}
 	q := whole(query)
-	r := Finish(e, head.Head, float32(head.ScoreScale*product(q, whole(key))), float32(head.ScoreScale*product(q, whole(baseline))), list)
+	r := Finish(e, head.Head, float32(head.ScoreScale*product(q, whole(key))),
+		float32(head.ScoreScale*product(q, whole(baseline))), list)
 	r.Score.Closure = closure(r.Score, slices.DeleteFunc(slices.Clone(list), func(c schema.Contribution) bool {
-		return run.Bases[c.QueryBasis].Kind == schema.Replacement || run.Bases[c.KeyBasis].Kind == schema.Replacement
+		return run.Bases[c.QueryBasis].Kind == schema.Replacement ||
+			run.Bases[c.KeyBasis].Kind == schema.Replacement
 	}))
 	if run.Factors {
-		r.Factors = []schema.Factors{factors(run, querySide, query, false), factors(run, keySide, key, false), factors(run, keySide, baseline, true)}
+		r.Factors = []schema.Factors{factors(run, querySide, query, false), factors(run, keySide, key, false),
+			factors(run, keySide, baseline, true)}
 	}
 	if run.Pairs {
 		for _, b := range PairBases(run) {
-			t := schema.PairTable{QueryBasis: b[0], KeyBasis: b[1], QueryComponents: querySide.components, KeyComponents: keySide.components}
+			t := schema.PairTable{QueryBasis: b[0], KeyBasis: b[1], QueryComponents: querySide.components,
+				KeyComponents: keySide.components}
 			for i := range querySide.components {
 				for j := range keySide.components {
 					p := query.components[b[0]][i]
 					t.Score = append(t.Score, quadrants(head.ScoreScale, p, key.components[b[1]][j]))
-					t.Baseline = append(t.Baseline, quadrants(head.ScoreScale, p, baseline.components[b[1]][j]))
+					t.Baseline = append(t.Baseline,
+						quadrants(head.ScoreScale, p, baseline.components[b[1]][j]))
 				}
 			}
 			r.Pairs = append(r.Pairs, t)
@@ -307,9 +331,10 @@ func randomHead(rng *rand.Rand, run schema.Run, e schema.Example, head schema.Ta
 	return r
 }
 
-// factors gives what is stored of a vector.
+// factors returns the stored form of a vector.
 func factors(run schema.Run, s *source, v vector, atBaseline bool) schema.Factors {
-	f := schema.Factors{Side: s.side, AtBaseline: atBaseline, Components: s.components, DHead: run.Model.DHead}
+	f := schema.Factors{Side: s.side, AtBaseline: atBaseline, Components: s.components,
+		DHead: run.Model.DHead}
 	for _, basis := range FactorBases(run, s.side) {
 		for n, axis := range v.axes[basis] {
 			f.Axes = append(f.Axes, schema.Axis{Basis: basis, Number: n, Image: axis})
@@ -324,9 +349,10 @@ func factors(run schema.Run, s *source, v vector, atBaseline bool) schema.Factor
 	return f
 }
 
-// randomSubstitutions names the vectors that the engine names. The scores are random but for unpatched, the
-// probabilities belong to the scores.
-func randomSubstitutions(rng *rand.Rand, run schema.Run, e schema.Example, h schema.HeadResult) (rows []schema.Substitution) {
+// randomSubstitutions returns substitutions of the vectors that the engine names. The scores are random,
+// except for unpatched; the probabilities are computed from them.
+func randomSubstitutions(rng *rand.Rand, run schema.Run, e schema.Example,
+	h schema.HeadResult) (rows []schema.Substitution) {
 	vectors := [2][]string{
 		schema.Query: {"W_U[key]", "W_U[baseline]", "W_U[random name]", "W_U[random]"},
 		schema.Key:   {"W_E", "W_EE", "W_EE0", "MLP0"},
@@ -336,7 +362,9 @@ func randomSubstitutions(rng *rand.Rand, run schema.Run, e schema.Example, h sch
 	}
 	for side, names := range vectors {
 		for _, name := range append(names, "unpatched") {
-			s := schema.Substitution{Side: schema.Side(side), Vector: name, Score: float32(rng.NormFloat64() * 2), Baseline: float32(rng.NormFloat64()), DiffProb: float32(math.NaN())}
+			s := schema.Substitution{Side: schema.Side(side), Vector: name,
+				Score: float32(rng.NormFloat64() * 2), Baseline: float32(rng.NormFloat64()),
+				DiffProb: float32(math.NaN())}
 			if name == "unpatched" {
 				s.Score, s.Baseline = h.Score.Score, h.Score.Baseline
 			}
@@ -350,7 +378,7 @@ func randomSubstitutions(rng *rand.Rand, run schema.Run, e schema.Example, h sch
 	return rows
 }
 
-// probability is that of position at if its score is replaced.
+// probability returns the probability of position at if its score is replaced.
 func probability(row []schema.Attention, at int, score float32) float32 {
 	own := math.Exp(float64(score))
 	total := own
@@ -362,14 +390,16 @@ func probability(row []schema.Attention, at int, score float32) float32 {
 	return float32(own / total)
 }
 
-// randomProjections draws lengths of parts that make a unit vector; with the baseline subtracted from the vector they
-// make none.
+// randomProjections draws lengths of parts of a unit vector. With the baseline subtracted from the vector,
+// they are not those of a unit vector.
 func randomProjections(rng *rand.Rand, run schema.Run) (rows []schema.Projection) {
 	add := func(side schema.Side, name string, basis int) {
 		for _, diff := range []bool{false, true} {
 			inside := rng.Float64()
-			rows = append(rows, schema.Projection{Side: side, Vector: name, Basis: basis, Diff: diff, ParNorm: float32(inside),
-				PerpNorm: float32(math.Sqrt(1 - inside*inside)), ParCos: float32(2*rng.Float64() - 1), PerpCos: float32(2*rng.Float64() - 1)})
+			rows = append(rows, schema.Projection{Side: side, Vector: name, Basis: basis, Diff: diff,
+				ParNorm:  float32(inside),
+				PerpNorm: float32(math.Sqrt(1 - inside*inside)), ParCos: float32(2*rng.Float64() - 1),
+				PerpCos: float32(2*rng.Float64() - 1)})
 		}
 	}
 	for i, b := range run.Bases {
@@ -387,7 +417,7 @@ func randomProjections(rng *rand.Rand, run schema.Run) (rows []schema.Projection
 	return rows
 }
 
-// randomCosines compares each mover with those behind it.
+// randomCosines compares each mover with the following ones.
 func randomCosines(rng *rand.Rand, run schema.Run) (rows []schema.VectorCosine) {
 	for i, b := range run.Bases {
 		if _, null := b.NullNumber(); b.Side != schema.Query || b.Kind != schema.Subspace || null {
@@ -395,8 +425,10 @@ func randomCosines(rng *rand.Rand, run schema.Run) (rows []schema.VectorCosine) 
 		}
 		for j, first := range run.Movers {
 			for _, second := range run.Movers[j+1:] {
-				rows = append(rows, schema.VectorCosine{Side: schema.Query, VectorA: first.String(), VectorB: second.String(), Basis: i,
-					ParCos: float32(2*rng.Float64() - 1), PerpCos: float32(2*rng.Float64() - 1)})
+				rows = append(rows,
+					schema.VectorCosine{Side: schema.Query, VectorA: first.String(), VectorB: second.String(),
+						Basis:  i,
+						ParCos: float32(2*rng.Float64() - 1), PerpCos: float32(2*rng.Float64() - 1)})
 			}
 		}
 	}

@@ -11,44 +11,51 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// GPT2Small has the shape of GPT-2 small (Radford et al. 2019); it names no weights.
+// GPT2Small returns a model with the shape of GPT-2 small (Radford et al. 2019), without weights.
 func GPT2Small() schema.Model {
-	return schema.Model{Name: "gpt2-shape", Family: "gpt2", SHA256: fmt.Sprintf("%064d", 0), ConfigSHA: fmt.Sprintf("%064d", 1), NLayers: 12, NHeads: 12, NKVHeads: 12,
-		DModel: 768, DHead: 64, DMLP: 3072, DVocab: 50257, NCtx: 1024, Norm: "LN", LNEps: 1e-5, Activation: "gelu_new"}
+	return schema.Model{Name: "gpt2-shape", Family: "gpt2", SHA256: fmt.Sprintf("%064d", 0),
+		ConfigSHA: fmt.Sprintf("%064d", 1), NLayers: 12, NHeads: 12, NKVHeads: 12,
+		DModel: 768, DHead: 64, DMLP: 3072, DVocab: 50257, NCtx: 1024, Norm: "LN", LNEps: 1e-5,
+		Activation: "gelu_new"}
 }
 
-// Layout is that of a model with all components that GPT-2 has.
+// Layout returns the layout of a model with all components of GPT-2.
 func Layout(m schema.Model) schema.Layout {
 	return schema.Layout{Layers: m.NLayers, Heads: m.NHeads, Position: true, AttnBias: true, QKBias: true}
 }
 
-// Targets makes targets of heads of GPT-2 small.
+// Targets returns heads of GPT-2 small as targets.
 func Targets(heads ...schema.Head) (list []schema.Target) {
 	for _, h := range heads {
-		list = append(list, schema.Target{Head: h, KVHead: h.Index, ScoreScale: 1.0 / 8, SinkLogit: math.NaN()})
+		list = append(list,
+			schema.Target{Head: h, KVHead: h.Index, ScoreScale: 1.0 / 8, SinkLogit: math.NaN()})
 	}
 	return list
 }
 
-// Example is a prompt of five made-up tokens, the last of which attends to the second (key) and is
-// compared with the third (baseline).
+// Example returns a prompt of five made-up tokens. The last one attends to the second (key), compared with
+// the third (baseline).
 func Example(i int) schema.Example {
-	e := schema.Example{Index: i, PromptIndex: i, Query: 4, Key: 1, Baseline: 2, RandomName: schema.NoToken, RandomToken: schema.NoToken}
+	e := schema.Example{Index: i, PromptIndex: i, Query: 4, Key: 1, Baseline: 2, RandomName: schema.NoToken,
+		RandomToken: schema.NoToken}
 	for pos, text := range []string{"<|endoftext|>", " Mary", " John", " gave", " to"} {
 		e.Tokens = append(e.Tokens, schema.Token{ID: pos, Text: text})
 	}
-	e.Prompt = schema.Prompt{Text: " Mary John gave to", Query: schema.AtIndex(-1), Key: schema.AtWord("Mary"),
+	e.Prompt = schema.Prompt{Text: " Mary John gave to", Query: schema.AtIndex(-1),
+		Key:      schema.AtWord("Mary"),
 		Baseline: schema.AtWord("John"), Template: "[A] [B] gave to", Order: "ABBA"}
 	return e
 }
 
-// Finish makes a head's result from its contributions: the scores to key and baseline (NaN without a baseline), an
-// attention row that has them and is 0 elsewhere, and the closure residual.
-func Finish(e schema.Example, head schema.Head, score, baseline float32, list []schema.Contribution) schema.HeadResult {
+// Finish makes a head's result from its contributions: the scores at key and baseline (NaN without a
+// baseline), an attention row with these scores and 0 elsewhere, and the closure residual.
+func Finish(e schema.Example, head schema.Head, score, baseline float32,
+	list []schema.Contribution) schema.HeadResult {
 	nan := float32(math.NaN())
 	r := schema.HeadResult{Head: head, Contributions: list, Attention: make([]schema.Attention, e.Query+1)}
-	r.Score = schema.Score{Score: score, Baseline: nan, BaselineProb: nan, QueryScale: 1, KeyScale: 1, BaselineScale: nan,
-		SinkProb: nan, QueryNormScale: nan, KeyNormScale: nan, BaselineNormScale: nan}
+	r.Score = schema.Score{Score: score, Baseline: nan, BaselineProb: nan, QueryScale: 1, KeyScale: 1,
+		BaselineScale: nan,
+		SinkProb:      nan, QueryNormScale: nan, KeyNormScale: nan, BaselineNormScale: nan}
 	r.Attention[e.Key].Score = score
 	if e.Baseline != schema.NoPosition {
 		r.Attention[e.Baseline].Score = baseline
@@ -69,7 +76,7 @@ func Finish(e schema.Example, head schema.Head, score, baseline float32, list []
 	return r
 }
 
-// closure gives the largest distance between a score and the sum of its contributions.
+// closure returns the largest distance between a score and the sum of its contributions.
 func closure(s schema.Score, list []schema.Contribution) float64 {
 	type group struct {
 		side                 schema.Side
@@ -97,54 +104,68 @@ func closure(s schema.Score, list []schema.Contribution) float64 {
 	return worst
 }
 
-// Bases lists a few ways to split: none and one subspace on each side, and none else.
+// Bases returns the bases none and one subspace on each side.
 func Bases() []schema.Basis {
 	return []schema.Basis{
 		{Side: schema.Query, Kind: schema.Whole, Name: "none", Description: "not split"},
-		{Side: schema.Query, Kind: schema.Subspace, Name: "unembed", Dimension: 1, Description: "W_U of the key token"},
+		{Side: schema.Query, Kind: schema.Subspace, Name: "unembed", Dimension: 1,
+			Description: "W_U of the key token"},
 		{Side: schema.Key, Kind: schema.Whole, Name: "none", Description: "not split"},
 		{Side: schema.Key, Kind: schema.Subspace, Name: "mlp0", Dimension: 1, Description: "output of MLP0"},
 	}
 }
 
-// Synthetic inserts an exact run of random contributions that add up: examples prompts, for the heads of a model of
-// GPT-2 small's shape, over [Bases]. The same seed gives the same numbers. It returns the run_id.
+// Synthetic inserts an exact run of random contributions that add up, for the given number of examples and
+// heads of a model of GPT-2 small's shape, over [Bases]. The same seed gives the same numbers. It returns the
+// run_id.
 func Synthetic(tb testing.TB, db *dbfile.DB, seed uint64, examples int, heads ...schema.Head) int {
 	tb.Helper()
-	run := schema.Run{Model: GPT2Small(), Heads: Targets(heads...), Bases: Bases(), Seed: int64(seed), BOS: true}
+	run := schema.Run{Model: GPT2Small(), Heads: Targets(heads...), Bases: Bases(),
+		Seed: int64(seed), BOS: true}
 	return Insert(tb, db, run, Random(run, seed, examples))
 }
 
-// AllBases lists every sort of basis: those of [Bases], more subspaces, replacements and two random directions.
+// AllBases returns bases of every kind: those of [Bases], more subspaces, replacements and two random
+// directions.
 func AllBases() []schema.Basis {
 	list := Bases()
 	list = slices.Insert(list, 2,
-		schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: "unembed+baseline", Dimension: 2, Description: "W_U of the key and the baseline token"},
-		schema.Basis{Side: schema.Query, Kind: schema.Replacement, Name: "sub_unembed", Description: "query replaced by W_U of the key token"},
-		schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: schema.NullBasis(0), Dimension: 1, Description: "random"},
-		schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: schema.NullBasis(1), Dimension: 1, Description: "random"})
+		schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: "unembed+baseline", Dimension: 2,
+			Description: "W_U of the key and the baseline token"},
+		schema.Basis{Side: schema.Query, Kind: schema.Replacement, Name: "sub_unembed",
+			Description: "query replaced by W_U of the key token"},
+		schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: schema.NullBasis(0), Dimension: 1,
+			Description: "random"},
+		schema.Basis{Side: schema.Query, Kind: schema.Subspace, Name: schema.NullBasis(1), Dimension: 1,
+			Description: "random"})
 	return append(list,
-		schema.Basis{Side: schema.Key, Kind: schema.Replacement, Name: "sub_mlp0", Description: "key replaced by the output of MLP0"},
-		schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: schema.NullBasis(0), Dimension: 1, Description: "random"},
-		schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: schema.NullBasis(1), Dimension: 1, Description: "random"})
+		schema.Basis{Side: schema.Key, Kind: schema.Replacement, Name: "sub_mlp0",
+			Description: "key replaced by the output of MLP0"},
+		schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: schema.NullBasis(0), Dimension: 1,
+			Description: "random"},
+		schema.Basis{Side: schema.Key, Kind: schema.Subspace, Name: schema.NullBasis(1), Dimension: 1,
+			Description: "random"})
 }
 
-// KeysOption are the further options of a run with contributions to every key.
-const KeysOption = `{"keys": "all"}`
+// FullOptions is the value of Run.Options for contributions to every key and the two nearest tokens.
+const FullOptions = `{"keys": "all", "nearest": 2}`
 
-// Full inserts a run like that of [Synthetic] with rows in every table: over [AllBases], with factors, all pairs, logits,
-// norms, ablations, sources, contributions to every key, and the movers 0.1 and 0.0. Target heads must be in layers above 0.
+// Full inserts a run like that of [Synthetic] with rows in every table: over [AllBases], with factors, all
+// pairs, logits, norms, ablations, sources, contributions to every key, nearest tokens, and the movers 0.1
+// and 0.0. Target heads must be in layers above 0.
 func Full(tb testing.TB, db *dbfile.DB, seed uint64, examples int, heads ...schema.Head) int {
 	tb.Helper()
-	run := schema.Run{Model: GPT2Small(), Heads: Targets(heads...), Bases: AllBases(), Movers: []schema.Head{{Layer: 0, Index: 1}, {Layer: 0, Index: 0}},
-		Seed: int64(seed), BOS: true, Factors: true, Pairs: true, Logits: true, Gram: []int{0, 3, 5}, Options: KeysOption}
+	run := schema.Run{Model: GPT2Small(), Heads: Targets(heads...), Bases: AllBases(),
+		Movers: []schema.Head{{Layer: 0, Index: 1}, {Layer: 0, Index: 0}},
+		Seed:   int64(seed), BOS: true, Factors: true, Pairs: true, Logits: true, Gram: []int{0, 3, 5},
+		Options: FullOptions}
 	id := Insert(tb, db, run, AddSources(run, AddNorms(run, AddLayerScales(Random(run, seed, examples)))))
 	AddMeasures(tb, db, id)
 	AddAblations(tb, db, id)
 	return id
 }
 
-// AddMeasures makes up what the heads of a run do on its prompts.
+// AddMeasures adds made-up measures of heads on the prompts of a run.
 func AddMeasures(tb testing.TB, db *dbfile.DB, run int) {
 	tb.Helper()
 	conn, err := db.Conn(tb.Context())
@@ -164,8 +185,8 @@ func AddMeasures(tb testing.TB, db *dbfile.DB, run int) {
 	}
 }
 
-// SideComponents lists the components that a run has rows for on one side of a head, the bias last. The notebook
-// convention has none for b_O.
+// SideComponents lists the components of one side of a head in a run, the bias last. The notebook convention
+// has no rows for b_O.
 func SideComponents(m schema.Model, convention schema.Convention, head schema.Head, side schema.Side) []int {
 	layout := Layout(m)
 	all := layout.Components()
@@ -181,8 +202,8 @@ func SideComponents(m schema.Model, convention schema.Convention, head schema.He
 	return append(list, layout.QBias())
 }
 
-// Panel is one published heatmap: a value per component, for one side, one pair of bases and one quadrant.
-// A heatmap that is not split has the bases none and the quadrant perp_perp.
+// Panel is one published heatmap: a value for each component, for one side, one pair of bases and one
+// quadrant. An unsplit heatmap has the bases none and the quadrant perp_perp.
 type Panel struct {
 	Side                 schema.Side
 	QueryBasis, KeyBasis string
@@ -190,19 +211,21 @@ type Panel struct {
 	Values               map[string]float32 // by component label, such as MLP0
 }
 
-// Panels inserts published heatmaps as one complete notebook run of a model of GPT-2 small's shape, with
-// one head and one example: a value becomes the score, and the baseline 0, so that the difference is
-// the value again. It returns the run_id. Sides and pairs of bases that no panel has are missing: let
-// [NewDB] tolerate [verify.Incomplete].
+// Panels inserts published heatmaps as one complete notebook run of a model of GPT-2 small's shape, with one
+// head and one example. A value becomes the score, and the baseline is 0, so the difference is the value. It
+// returns the run_id. Sides and pairs of bases without a panel are missing, so [NewDB] must tolerate
+// [verify.Incomplete].
 func Panels(tb testing.TB, db *dbfile.DB, head schema.Head, panels []Panel) int {
 	tb.Helper()
-	run := schema.Run{Model: GPT2Small(), Heads: Targets(head), Convention: schema.Notebook, PromptSource: "published", BOS: true}
+	run := schema.Run{Model: GPT2Small(), Heads: Targets(head), Convention: schema.Notebook,
+		PromptSource: "published", BOS: true}
 	numbers := map[string]int{}
 	for i, c := range Layout(run.Model).Components() {
 		numbers[c.Label()] = i
 	}
 	basis := func(side schema.Side, name string) int {
-		i := slices.IndexFunc(run.Bases, func(b schema.Basis) bool { return b.Side == side && b.Name == name })
+		i := slices.IndexFunc(run.Bases,
+			func(b schema.Basis) bool { return b.Side == side && b.Name == name })
 		if i < 0 {
 			b := schema.Basis{Side: side, Kind: schema.Subspace, Name: name, Dimension: 1, Description: name}
 			if name == "none" {
@@ -216,7 +239,7 @@ func Panels(tb testing.TB, db *dbfile.DB, head schema.Head, panels []Panel) int 
 	var score float64
 	for _, p := range panels {
 		q, k := basis(schema.Query, p.QueryBasis), basis(schema.Key, p.KeyBasis)
-		for _, label := range slices.Sorted(maps.Keys(p.Values)) { // the same order every time
+		for _, label := range slices.Sorted(maps.Keys(p.Values)) { // in a fixed order
 			number, ok := numbers[label]
 			if !ok {
 				tb.Fatalf("component %q is none of the model", label)
@@ -227,7 +250,8 @@ func Panels(tb testing.TB, db *dbfile.DB, head schema.Head, panels []Panel) int 
 			}
 			i := slices.IndexFunc(list, same)
 			if i < 0 {
-				i, list = len(list), append(list, schema.Contribution{Side: p.Side, Component: number, QueryBasis: q, KeyBasis: k})
+				i, list = len(list), append(list,
+					schema.Contribution{Side: p.Side, Component: number, QueryBasis: q, KeyBasis: k})
 			}
 			list[i].Score[p.Quadrant] += value
 			score += float64(value)
@@ -237,5 +261,6 @@ func Panels(tb testing.TB, db *dbfile.DB, head schema.Head, panels []Panel) int 
 		score /= float64(len(panels))
 	}
 	e := Example(0)
-	return Insert(tb, db, run, []schema.Result{{Example: e, Heads: []schema.HeadResult{Finish(e, head, float32(score), 0, list)}}})
+	return Insert(tb, db, run,
+		[]schema.Result{{Example: e, Heads: []schema.HeadResult{Finish(e, head, float32(score), 0, list)}}})
 }

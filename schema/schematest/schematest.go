@@ -1,6 +1,6 @@
-// Package schematest gives tests a database file with the tables of package schema, and rows to put into
-// it: [Insert] writes any run, [Synthetic] makes one whose contributions add up, [Full] one with rows in every
-// table, [Panels] one from heatmaps that somebody published.
+// Package schematest provides database files and rows for tests. [Insert] writes any run, [Synthetic] makes
+// one whose contributions add up, [Full] one with rows in every table, and [Panels] one from published
+// heatmaps.
 package schematest
 
 import (
@@ -20,9 +20,8 @@ import (
 	"ducklens/schema/verify"
 )
 
-// NewDB gives an empty database file, open for writing. When the test ends, whatever is in it is
-// verified; problems of the tolerated kinds are let pass, others fail the test. The test may
-// Finalize or Close it before.
+// NewDB returns an empty database file, open for writing. When the test ends, the file is verified; problems
+// fail the test, except those of the tolerated kinds. The test may Finalize or Close it before.
 func NewDB(tb testing.TB, tolerated ...verify.ProblemKind) *dbfile.DB {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "test.duckdb")
@@ -34,7 +33,7 @@ func NewDB(tb testing.TB, tolerated ...verify.ProblemKind) *dbfile.DB {
 		tb.Fatalf("new database: %v", err)
 	}
 	tb.Cleanup(func() {
-		ctx := context.Background() // that of the test is done by now
+		ctx := context.Background() // the context of the test is done by now
 		if err := db.Close(); err != nil {
 			tb.Errorf("close database: %v", err)
 		}
@@ -62,8 +61,8 @@ problems:
 	}
 }
 
-// Plant runs statements on a finished file as a stranger with DuckDB's own shell can, without any of the
-// limits that this program sets.
+// Plant runs statements on a finished file the way anybody can with DuckDB's shell, without the limits that
+// this program sets.
 func Plant(tb testing.TB, path string, statements ...string) {
 	tb.Helper()
 	db, err := sql.Open("duckdb", "")
@@ -71,7 +70,8 @@ func Plant(tb testing.TB, path string, statements ...string) {
 		tb.Fatal(err)
 	}
 	db.SetMaxOpenConns(1)
-	for _, s := range slices.Concat([]string{"ATTACH " + dbfile.QuoteText(path) + " AS data", "USE data.main"}, statements, []string{"USE memory.main", "DETACH data"}) {
+	for _, s := range slices.Concat([]string{"ATTACH " + dbfile.QuoteText(path) + " AS data",
+		"USE data.main"}, statements, []string{"USE memory.main", "DETACH data"}) {
 		if _, err := db.ExecContext(tb.Context(), s); err != nil {
 			tb.Fatalf("%s: %v", s, err)
 		}
@@ -81,8 +81,8 @@ func Plant(tb testing.TB, path string, statements ...string) {
 	}
 }
 
-// Insert writes a run and its results as a complete run and gives its run_id. A model with the same
-// key is shared. Empty fields of the manifest get values that say so; a run without components has those of GPT-2.
+// Insert writes a run and its results as a complete run, and returns its run_id. A model with the same key is
+// shared. Empty fields of the manifest get default values; a run without components has those of GPT-2.
 func Insert(tb testing.TB, db *dbfile.DB, run schema.Run, results []schema.Result) int {
 	tb.Helper()
 	ctx := tb.Context()
@@ -109,7 +109,7 @@ type writer struct {
 	db             *dbfile.DB
 	run            schema.Run
 	modelID, runID int
-	components     []int // their numbers in the file
+	components     []int // component_ids in the file
 }
 
 func (w *writer) write(results []schema.Result) error {
@@ -139,6 +139,7 @@ func (w *writer) write(results []schema.Result) error {
 		{"substitution", w.substitutions},
 		{"projection", w.projections},
 		{"vector_cosine", w.cosines},
+		{"nearest_token", w.nearest},
 		{"logit", w.logits},
 		{"logit_effect", w.logitEffects},
 		{"source_contribution", w.sources},
@@ -166,17 +167,20 @@ func (w *writer) exec(query string, args ...any) (sql.Result, error) {
 	return w.conn.ExecContext(w.ctx, query, args...)
 }
 
-// model finds the model, or writes it, and its components.
+// model finds the model, or writes it with its components.
 func (w *writer) model() error {
 	m := w.run.Model
 	key := schema.ModelKey(m)
 	err := w.conn.QueryRowContext(w.ctx, "SELECT model_id FROM model WHERE key = ?", key).Scan(&w.modelID)
 	if err == sql.ErrNoRows {
-		if err := w.conn.QueryRowContext(w.ctx, "SELECT coalesce(max(model_id) + 1, 0) FROM model").Scan(&w.modelID); err != nil {
+		if err := w.conn.QueryRowContext(w.ctx, "SELECT coalesce(max(model_id) + 1, 0) FROM model").
+			Scan(&w.modelID); err != nil {
 			return err
 		}
-		_, err = w.exec("INSERT INTO model VALUES (?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", w.modelID, key, m.Name, m.Family, m.SHA256, m.ConfigSHA,
-			m.NLayers, m.NHeads, m.NKVHeads, m.DModel, m.DHead, m.DMLP, m.DVocab, m.NCtx, m.Norm, m.LNEps, m.Activation)
+		_, err = w.exec("INSERT INTO model "+
+			"VALUES (?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", w.modelID, key, m.Name,
+			m.Family, m.SHA256, m.ConfigSHA, m.NLayers, m.NHeads, m.NKVHeads, m.DModel, m.DHead, m.DMLP,
+			m.DVocab, m.NCtx, m.Norm, m.LNEps, m.Activation)
 	}
 	if err != nil {
 		return err
@@ -207,8 +211,9 @@ func (w *writer) model() error {
 		if !ok {
 			id, next = next, next+1
 			row, column := c.Grid(m.NHeads)
-			if err := a.AppendRow(int32(id), schema.ComponentKey(key, c), int32(w.modelID), c.Kind.String(), index(c.Layer), index(c.Head),
-				c.Label(), c.TLName(), int32(row), int32(column), nil); err != nil {
+			if err := a.AppendRow(int32(id), schema.ComponentKey(key, c), int32(w.modelID), c.Kind.String(),
+				index(c.Layer), index(c.Head), c.Label(), c.TLName(), int32(row), int32(column),
+				nil); err != nil {
 				return errors.Join(err, a.Close())
 			}
 		}
@@ -217,7 +222,7 @@ func (w *writer) model() error {
 	return a.Close()
 }
 
-// index gives NULL for the -1 of a component without a layer or a head.
+// index returns NULL for the -1 of a component without a layer or a head.
 func index(i int) dbfile.Value {
 	if i < 0 {
 		return nil
@@ -227,7 +232,8 @@ func index(i int) dbfile.Value {
 
 func (w *writer) manifest() error {
 	r := w.run
-	if err := w.conn.QueryRowContext(w.ctx, "SELECT coalesce(max(run_id) + 1, 1) FROM run").Scan(&w.runID); err != nil {
+	if err := w.conn.QueryRowContext(w.ctx, "SELECT coalesce(max(run_id) + 1, 1) FROM run").
+		Scan(&w.runID); err != nil {
 		return err
 	}
 	text := func(s, instead string) string {
@@ -240,10 +246,11 @@ func (w *writer) manifest() error {
 	if created.IsZero() {
 		created = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	}
-	var again int // runs of the file that ask the same
+	var again int // number of runs in the file with the same question
 	for key := schema.RunKey(&r, 0); ; key = schema.RunKey(&r, again) {
 		var taken bool
-		if err := w.conn.QueryRowContext(w.ctx, "SELECT EXISTS (FROM run WHERE key = ?)", key).Scan(&taken); err != nil {
+		if err := w.conn.QueryRowContext(w.ctx, "SELECT EXISTS (FROM run WHERE key = ?)", key).
+			Scan(&taken); err != nil {
 			return err
 		}
 		if !taken {
@@ -253,8 +260,11 @@ func (w *writer) manifest() error {
 	}
 	if _, err := w.exec(`INSERT INTO run (run_id, key, model_id, created_at, ducklens_version, command_line, prompt_source, seed, bos, convention, processing,
 		precision, blas, threads, factors, pairs, pair_means, logits, n_heads, options, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), 'running')`,
-		w.runID, schema.RunKey(&r, again), w.modelID, created.UTC(), text(r.Version, "test"), text(r.CommandLine, "go test"), text(r.PromptSource, "test"), r.Seed, r.BOS,
-		r.Convention.String(), r.Processing.String(), text(r.Precision, "float32"), text(r.BLAS, "none"), max(r.Threads, 1), r.Factors, r.Pairs, r.PairMeans, r.Logits, len(r.Heads), r.Options); err != nil {
+		w.runID, schema.RunKey(&r, again), w.modelID, created.UTC(), text(r.Version, "test"),
+		text(r.CommandLine, "go test"), text(r.PromptSource, "test"), r.Seed, r.BOS,
+		r.Convention.String(), r.Processing.String(), text(r.Precision, "float32"), text(r.BLAS, "none"),
+		max(r.Threads, 1), r.Factors, r.Pairs, r.PairMeans, r.Logits, len(r.Heads),
+		r.Options); err != nil {
 		return err
 	}
 	var rows []string
@@ -273,13 +283,15 @@ func (w *writer) headsAndBases() error {
 		return x
 	}
 	for i, h := range w.run.Heads {
-		if _, err := w.exec("INSERT INTO head VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", w.runID, w.headID(h.Head), h.Layer, h.Index, h.TLName(), i,
-			h.KVHead, h.ScoreScale, none(h.SoftCap), none(float64(h.Window)), none(h.SinkLogit), h.RotaryDims); err != nil {
+		if _, err := w.exec("INSERT INTO head VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", w.runID,
+			w.headID(h.Head), h.Layer, h.Index, h.TLName(), i, h.KVHead, h.ScoreScale, none(h.SoftCap),
+			none(float64(h.Window)), none(h.SinkLogit), h.RotaryDims); err != nil {
 			return err
 		}
 	}
 	for i, m := range w.run.Movers {
-		if _, err := w.exec("INSERT INTO mover VALUES (?, ?, ?, ?, ?)", w.runID, i, m.Layer, m.Index, m.String()); err != nil {
+		if _, err := w.exec("INSERT INTO mover VALUES (?, ?, ?, ?, ?)", w.runID, i, m.Layer, m.Index,
+			m.String()); err != nil {
 			return err
 		}
 	}
@@ -288,8 +300,8 @@ func (w *writer) headsAndBases() error {
 		if n, ok := b.NullNumber(); ok {
 			number = n
 		}
-		if _, err := w.exec("INSERT INTO basis VALUES (?, ?, ?, ?, ?, ?, ?, ?)", w.runID, i, b.Side.String(), b.Kind.String(),
-			b.Name, b.Dimension, b.Description, number); err != nil {
+		if _, err := w.exec("INSERT INTO basis VALUES (?, ?, ?, ?, ?, ?, ?, ?)", w.runID, i, b.Side.String(),
+			b.Kind.String(), b.Name, b.Dimension, b.Description, number); err != nil {
 			return err
 		}
 	}
@@ -298,8 +310,9 @@ func (w *writer) headsAndBases() error {
 
 func (w *writer) headID(h schema.Head) int { return h.Layer*w.run.Model.NHeads + h.Index }
 
-// appendAll writes the rows of all results to one table.
-func (w *writer) appendAll(table string, results []schema.Result, rows func(schema.Result, func(...any) error) error) (err error) {
+// appendAll appends the rows of all results to one table.
+func (w *writer) appendAll(table string, results []schema.Result,
+	rows func(schema.Result, func(...any) error) error) (err error) {
 	a, err := w.db.Appender(w.conn, table)
 	if err != nil {
 		return err
@@ -343,7 +356,8 @@ func (w *writer) prompt(r schema.Result, add func(...any) error) error {
 		}
 		return s
 	}
-	return add(e.Index, schema.PromptKey(e.Tokens), e.Prompt.Text, len(e.Tokens), w.run.BOS, text(e.Prompt.Template), text(e.Prompt.Order), nil, nil, text(e.Prompt.Fields.JSON()))
+	return add(e.Index, schema.PromptKey(e.Tokens), e.Prompt.Text, len(e.Tokens), w.run.BOS,
+		text(e.Prompt.Template), text(e.Prompt.Order), nil, nil, text(e.Prompt.Fields.JSON()))
 }
 
 func (w *writer) example(r schema.Result, add func(...any) error) error {
@@ -353,10 +367,11 @@ func (w *writer) example(r schema.Result, add func(...any) error) error {
 	if e.Baseline != schema.NoPosition {
 		kind, baselineToken, baselinePos = "token", e.Tokens[e.Baseline].Text, e.Baseline
 	}
-	return add(e.Index, e.Index, "given", e.Query, e.Key, kind, baselinePos, e.Tokens[e.Key].Text, baselineToken, drawn(e.RandomName), drawn(e.RandomToken))
+	return add(e.Index, e.Index, "given", e.Query, e.Key, kind, baselinePos, e.Tokens[e.Key].Text,
+		baselineToken, drawn(e.RandomName), drawn(e.RandomToken))
 }
 
-// drawn gives NULL for a token that was not drawn.
+// drawn returns NULL for a token that was not drawn.
 func drawn(id int) any {
 	if id == schema.NoToken {
 		return nil
@@ -376,8 +391,9 @@ func (w *writer) tokens(r schema.Result, add func(...any) error) error {
 func (w *writer) scores(r schema.Result, add func(...any) error) error {
 	for _, h := range r.Heads {
 		s := h.Score
-		if err := add(r.Example.Index, w.headID(h.Head), s.Score, s.Baseline, s.Prob, s.BaselineProb, s.SinkProb, s.QueryScale, s.KeyScale,
-			s.BaselineScale, s.QueryNormScale, s.KeyNormScale, s.BaselineNormScale, s.Closure); err != nil {
+		if err := add(r.Example.Index, w.headID(h.Head), s.Score, s.Baseline, s.Prob, s.BaselineProb,
+			s.SinkProb, s.QueryScale, s.KeyScale, s.BaselineScale, s.QueryNormScale, s.KeyNormScale,
+			s.BaselineNormScale, s.Closure); err != nil {
 			return err
 		}
 	}
@@ -387,7 +403,8 @@ func (w *writer) scores(r schema.Result, add func(...any) error) error {
 func (w *writer) attention(r schema.Result, add func(...any) error) error {
 	for _, h := range r.Heads {
 		for i, a := range h.Attention {
-			if err := add(r.Example.Index, r.Example.Query, w.headID(h.Head), h.FirstKey+i, a.Score, a.Prob); err != nil {
+			if err := add(r.Example.Index, r.Example.Query, w.headID(h.Head), h.FirstKey+i, a.Score,
+				a.Prob); err != nil {
 				return err
 			}
 		}
@@ -407,8 +424,9 @@ func (w *writer) layerScales(r schema.Result, add func(...any) error) error {
 func (w *writer) contributions(r schema.Result, add func(...any) error) error {
 	for _, h := range r.Heads {
 		for _, c := range h.Contributions {
-			if err := add(r.Example.Index, w.headID(h.Head), c.Side.String(), w.component(c.Component), c.QueryBasis, c.KeyBasis,
-				c.Score[0], c.Score[1], c.Score[2], c.Score[3], c.Baseline[0], c.Baseline[1], c.Baseline[2], c.Baseline[3]); err != nil {
+			if err := add(r.Example.Index, w.headID(h.Head), c.Side.String(), w.component(c.Component),
+				c.QueryBasis, c.KeyBasis, c.Score[0], c.Score[1], c.Score[2], c.Score[3], c.Baseline[0],
+				c.Baseline[1], c.Baseline[2], c.Baseline[3]); err != nil {
 				return err
 			}
 		}
@@ -416,15 +434,16 @@ func (w *writer) contributions(r schema.Result, add func(...any) error) error {
 	return nil
 }
 
-// rows writes contributions to every key of a run that says so: at the key and the baseline position what the unsplit contributions
-// are, and 0 elsewhere, as the scores of [Finish] are.
+// rows writes contributions to every key if the run has them: the unsplit contributions at the key and the
+// baseline position, and 0 elsewhere, matching the scores of [Finish].
 func (w *writer) rows(r schema.Result, add func(...any) error) error {
-	if w.run.Options != KeysOption {
+	if w.run.Options != FullOptions {
 		return nil
 	}
 	for _, h := range r.Heads {
 		for _, c := range h.Contributions {
-			if w.run.Bases[c.QueryBasis].Kind != schema.Whole || w.run.Bases[c.KeyBasis].Kind != schema.Whole {
+			if w.run.Bases[c.QueryBasis].Kind != schema.Whole ||
+				w.run.Bases[c.KeyBasis].Kind != schema.Whole {
 				continue
 			}
 			for pos := h.FirstKey; pos <= r.Example.Query; pos++ {
@@ -435,7 +454,8 @@ func (w *writer) rows(r schema.Result, add func(...any) error) error {
 				case r.Example.Baseline:
 					at = c.Baseline
 				}
-				if err := add(r.Example.Index, r.Example.Query, w.headID(h.Head), c.Side.String(), w.component(c.Component), c.QueryBasis, c.KeyBasis, pos,
+				if err := add(r.Example.Index, r.Example.Query, w.headID(h.Head), c.Side.String(),
+					w.component(c.Component), c.QueryBasis, c.KeyBasis, pos,
 					at[0], at[1], at[2], at[3]); err != nil {
 					return err
 				}
@@ -445,7 +465,7 @@ func (w *writer) rows(r schema.Result, add func(...any) error) error {
 	return nil
 }
 
-// Texts reads a query for one column of text.
+// Texts returns the only column of a query's result.
 func Texts(tb testing.TB, db *sql.DB, query string, args ...any) (list []string) {
 	tb.Helper()
 	rows, err := db.QueryContext(tb.Context(), query, args...)

@@ -64,7 +64,7 @@ func TestRandomIsReproducible(t *testing.T) {
 	}
 }
 
-// recorder is a test that notes its errors instead of failing, and runs its cleanups when asked.
+// recorder is a test that records its errors instead of failing, and runs its cleanups on request.
 type recorder struct {
 	testing.TB
 	errors   []string
@@ -84,7 +84,7 @@ func (r *recorder) end() string {
 	return strings.Join(r.errors, "\n")
 }
 
-// A database that a test spoils fails the test, unless it said so.
+// TestNewDBChecks checks that a spoiled database fails its test, unless the kind of the problem is tolerated.
 func TestNewDBChecks(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -7,11 +7,11 @@ CREATE TYPE side AS ENUM ('query', 'key');
 -- Query part, then key part; each is parallel (par) or perpendicular (perp) to the basis of its side.
 CREATE TYPE quadrant AS ENUM ('par_par', 'par_perp', 'perp_par', 'perp_perp');
 
--- What sort of part of the model a component is.
+-- Kind of a component.
 CREATE TYPE component_kind AS ENUM ('embed', 'pos_embed', 'head', 'attn_bias', 'mlp', 'q_bias', 'k_bias', 'feature', 'error');
 
 -- whole: not split; subspace: projected on it; replacement: the vector of the side that is held fixed is
--- exchanged for another.
+-- replaced by another.
 CREATE TYPE basis_kind AS ENUM ('whole', 'subspace', 'replacement');
 
 -- running until the last batch is written and its counts are checked, then complete.

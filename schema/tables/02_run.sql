@@ -1,6 +1,6 @@
--- What was run. Keys are unique across files: the first 32 hexadecimal digits of a SHA-256 over what the row
--- is, as package schema makes them (ModelKey, ComponentKey, RunKey, PromptKey). Numbers (model_id, run_id,
--- ...) hold in one file only, and merging gives others.
+-- What was run. Keys are unique across files: the first 32 hexadecimal digits of a SHA-256 over the content
+-- that identifies the row; package schema computes them (ModelKey, ComponentKey, RunKey, PromptKey). Numbers
+-- (model_id, run_id, ...) are valid in one file only; merging assigns new ones.
 
 -- Facts about this file: its schema version and what made it.
 CREATE TABLE meta (
@@ -16,20 +16,19 @@ CREATE TABLE model (
   model_id      INTEGER PRIMARY KEY,
   -- Unique across files: made of family, sha256 and config_sha256.
   key           VARCHAR NOT NULL UNIQUE,
-  -- Name of the model, such as gpt2. A folder may be renamed, so it is no part of the key.
+  -- Name of the model, such as gpt2. It is not part of the key, because a folder may be renamed.
   name          VARCHAR NOT NULL,
-  -- What sort of model it is, such as gpt2 or llama.
+  -- Family of the model, such as gpt2 or llama.
   family        VARCHAR NOT NULL,
   -- SHA-256 of the weights, in hexadecimal.
   sha256        VARCHAR NOT NULL,
-  -- SHA-256 of what the configuration says about its arithmetic; NULL in runs of files of schema version 1 to
-  -- 3.
+  -- SHA-256 of the arithmetic in its configuration; NULL in runs of files of schema version 1 to 3.
   config_sha256 VARCHAR,
   -- Transformer blocks.
   n_layers      INTEGER NOT NULL,
   -- Query heads per layer.
   n_heads       INTEGER NOT NULL,
-  -- Key-value heads per layer: n_heads, or fewer where query heads share them.
+  -- Key-value heads per layer: n_heads, or fewer if query heads share them.
   n_kv_heads    INTEGER NOT NULL,
   -- Width of the residual stream.
   d_model       INTEGER NOT NULL,
@@ -39,7 +38,7 @@ CREATE TABLE model (
   d_mlp         INTEGER NOT NULL,
   -- Tokens in the vocabulary.
   d_vocab       INTEGER NOT NULL,
-  -- Most tokens in a prompt.
+  -- Largest number of tokens in a prompt.
   n_ctx         INTEGER NOT NULL,
   -- Norm before attention: LN (LayerNorm), RMS (RMSNorm) or none.
   norm          VARCHAR NOT NULL,
@@ -49,12 +48,13 @@ CREATE TABLE model (
   activation    VARCHAR NOT NULL
 );
 
--- One row per ingest: everything needed to make its rows again.
+-- One row per ingest: everything needed to compute its rows again.
 CREATE TABLE run (
   -- Number of the run in this file; a later run has a larger one.
   run_id               INTEGER    PRIMARY KEY,
-  -- Unique across files: made of the model's key and of what was asked for, prompts included, so that the
-  -- same question gives the same key everywhere. A second run of one file that asks the same has another.
+  -- Unique across files: made of the model's key and of everything that was requested, prompts included, so
+  -- that the same request has the same key everywhere. A second run of the same request in one file has
+  -- another key.
   key                  VARCHAR    NOT NULL UNIQUE,
   -- The model that was run.
   model_id             INTEGER    NOT NULL,
@@ -66,7 +66,8 @@ CREATE TABLE run (
   command_line         VARCHAR    NOT NULL,
   -- Where the prompts come from: ioi (the generator), or the path of a file.
   prompt_source        VARCHAR    NOT NULL,
-  -- Prompts that the run was begun over, windows of documents included; NULL in runs of files of schema version 1 and 2.
+  -- Number of prompts of the run, windows of documents included; NULL in runs of files of schema version 1
+  -- and 2.
   n_prompts            INTEGER,
   -- SHA-256, in hexadecimal, over the texts, tokens and positions of all prompts in their order, and the
   -- names that random ones are drawn from; NULL in runs of files of schema version 1 and 2.
@@ -75,8 +76,8 @@ CREATE TABLE run (
   seed                 BIGINT     NOT NULL,
   -- Whether every prompt begins with a beginning-of-sequence token.
   bos                  BOOLEAN    NOT NULL,
-  -- Who decided about bos: auto (the tokenizer), on or off (the user); NULL in runs of files of schema
-  -- version 1 to 3.
+  -- How bos was decided: auto (the tokenizer), on or off (the user); NULL in runs of files of schema version
+  -- 1 to 3.
   bos_policy           VARCHAR,
   -- Arithmetic of the run; only exact runs add up to the score of the model.
   convention           convention NOT NULL,
@@ -97,7 +98,7 @@ CREATE TABLE run (
   pair_means           BOOLEAN    NOT NULL,
   -- Whether the run has rows in logit and logit_effect.
   logits               BOOLEAN    NOT NULL,
-  -- Further things that the run was asked for, as a JSON object; NULL if none.
+  -- Further options of the run, as a JSON object; NULL if none.
   options              VARCHAR,
   -- complete when all batches are there; a running run holds whole batches only.
   status               run_status NOT NULL,
@@ -111,21 +112,21 @@ CREATE TABLE run (
   CHECK (status = 'running' OR n_examples IS NOT NULL)
 );
 
--- Parts of a model that a score is split over: what writes into the residual stream, and the biases of the
--- target head. run_component says which of them a run has.
+-- Parts of a model that a score is split over: everything that writes to the residual stream, and the biases
+-- of the target head. run_component lists those of a run.
 CREATE TABLE component (
   -- Number of the component in this file.
   component_id INTEGER        PRIMARY KEY,
   -- Unique across files: made of the model's key, kind, layer, head, label and source.
   key          VARCHAR        NOT NULL UNIQUE,
-  -- The model it is a part of.
+  -- The model.
   model_id     INTEGER        NOT NULL,
   -- embed, pos_embed, head, attn_bias (b_O of a layer), mlp, q_bias or k_bias (b_Q, b_K of the target head),
-  -- feature of a sparse dictionary, or error (what the dictionary leaves).
+  -- feature of a sparse dictionary, or error (the part of the vector that the dictionary does not reproduce).
   kind         component_kind NOT NULL,
   -- Layer, from 0; NULL for embeddings and for b_Q and b_K.
   layer        INTEGER,
-  -- Index of the head in its layer, from 0; NULL but for heads.
+  -- Index of the head in its layer, from 0; NULL for other kinds.
   head         INTEGER,
   -- Name in figures: W_E, W_pos, 9.6, b_O3, MLP0, b_Q, b_K.
   label        VARCHAR        NOT NULL,
@@ -135,13 +136,13 @@ CREATE TABLE component (
   grid_row     INTEGER        NOT NULL,
   -- Column in the heatmap: heads, then the MLP, then b_O; in row 0 W_E, W_pos, then b_Q or b_K.
   grid_column  INTEGER        NOT NULL,
-  -- What a component comes from that is no part of the model itself, such as the SHA-256 of a sparse
-  -- dictionary; else NULL.
+  -- Origin of a component that is not part of the model itself, such as the SHA-256 of a sparse dictionary;
+  -- else NULL.
   source       VARCHAR
 );
 
--- Components of a run. Runs of a model share the rows of component; which they have depends on the form of
--- the weights.
+-- Components of a run. Runs of a model share the rows of component. The components of a run depend on the
+-- processing of the weights.
 CREATE TABLE run_component (
   -- The run.
   run_id       INTEGER NOT NULL,
@@ -152,7 +153,7 @@ CREATE TABLE run_component (
   PRIMARY KEY (run_id, component_id)
 );
 
--- Target heads of a run: the heads whose scores are split, and what enters those scores.
+-- Target heads of a run: the heads whose scores are split, with the parameters of these scores.
 CREATE TABLE head (
   -- The run.
   run_id           INTEGER NOT NULL,
@@ -163,22 +164,21 @@ CREATE TABLE head (
   -- Index of the head in its layer, from 0.
   head             INTEGER NOT NULL,
   -- Name in the column head of the views, as TransformerLens writes it, such as L10H7. Figures write 10.7,
-  -- which readers of tables take for a number: 11.10 would become 11.1.
+  -- which programs that read tables take for a number: 11.10 would become 11.1.
   label            VARCHAR NOT NULL,
-  -- Place in the order in which the heads were asked for, from 0; default_head() takes the first.
+  -- Place among the requested heads, from 0; default_head() takes the first.
   ordinal          INTEGER NOT NULL,
   -- Key-value head that it reads.
   kv_head          INTEGER NOT NULL,
-  -- What the inner product of query and key is multiplied by to give the score: 1 / sqrt(d_head) in most
-  -- models.
+  -- Factor of the inner product of query and key in the score: 1 / sqrt(d_head) in most models.
   score_scale      DOUBLE  NOT NULL CHECK (isfinite(score_scale)),
-  -- Scores s become soft_cap * tanh(s / soft_cap) before softmax; NULL if they do not.
+  -- Scores s become soft_cap * tanh(s / soft_cap) before softmax; NULL if there is no cap.
   soft_cap         DOUBLE,
-  -- Positions that it can see, its own included; NULL if all before it.
+  -- Number of positions that it sees, its own included; NULL if it sees all.
   attention_window INTEGER,
-  -- Logit of the attention sink, which softmax counts beside the scores; NULL if there is none.
+  -- Logit of the attention sink, which enters softmax beside the scores; NULL if there is none.
   sink_logit       DOUBLE,
-  -- Dimensions of query and key that rotary embedding turns; 0 if none.
+  -- Dimensions of query and key that rotary embedding rotates; 0 if none.
   rotary_dims      INTEGER NOT NULL,
   PRIMARY KEY (run_id, head_id),
   UNIQUE (run_id, label),
@@ -191,45 +191,45 @@ CREATE TABLE basis (
   run_id      INTEGER    NOT NULL,
   -- Number of the basis in its run, from 0.
   basis_id    INTEGER    NOT NULL,
-  -- Whose vectors it splits: the query side or the key side.
+  -- The side whose vectors it splits.
   side        side       NOT NULL,
-  -- whole (not split), subspace (projected on it) or replacement (another vector is put in place of the one
+  -- whole (not split), subspace (projected on it) or replacement (another vector replaces the one that is
   -- held fixed).
   kind        basis_kind NOT NULL,
   -- Name, such as none, unembed, unembed+baseline, mlp0.
   name        VARCHAR    NOT NULL,
   -- Dimensions of the subspace; 0 for none.
   dimension   INTEGER    NOT NULL,
-  -- What the subspace is spanned by, in words.
+  -- Description of the vectors that span the subspace.
   description VARCHAR    NOT NULL,
-  -- Number of a random direction, from 0; else NULL. The directions of one number, one on each side, are
-  -- paired with each other alone: one draw of what a basis without meaning explains.
+  -- Number of a random direction, from 0; else NULL. The directions of the same number on both sides are
+  -- paired only with each other: they show how much a meaningless basis explains.
   null_number INTEGER,
   PRIMARY KEY (run_id, basis_id),
   UNIQUE (run_id, side, name)
 );
 
--- Heads whose outputs at the query position are put in place of the query and compared with directions: name
--- movers, in the IOI task.
+-- Heads whose outputs at the query position replace the query and are compared with directions: in the IOI
+-- task, the name movers.
 CREATE TABLE mover (
   -- The run.
   run_id  INTEGER NOT NULL,
-  -- Place in the order in which they were asked for or chosen, from 0.
+  -- Place in the order of the request or the choice, from 0.
   ordinal INTEGER NOT NULL,
   -- Layer, from 0; below that of every target head.
   layer   INTEGER NOT NULL,
   -- Index of the head in its layer, from 0.
   head    INTEGER NOT NULL,
-  -- Name as that of its component, in figures and in the column vector of other tables, such as 9.9.
+  -- Name of its component, in figures and in the column vector of other tables, such as 9.9.
   label   VARCHAR NOT NULL,
   PRIMARY KEY (run_id, ordinal),
   UNIQUE (run_id, label)
 );
 
--- Questions that travel with the file. Run one with: ducklens query FILE NAME.
+-- Queries that are stored in the file. Run one with: ducklens query FILE NAME.
 CREATE TABLE saved_query (
   -- Name of the query.
   name VARCHAR PRIMARY KEY,
-  -- The SQL, with a header of comments that says how to draw its answer.
+  -- The SQL, with a header of comments that says how to draw its result.
   sql  VARCHAR NOT NULL
 );

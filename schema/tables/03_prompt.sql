@@ -1,6 +1,6 @@
--- What was read. A prompt is a text; an edge of it is a query position, a key position, and what the key is
--- compared with. An edge with its prompt is an example: the view example has both, and the views token and
--- attention have the rows of a prompt for each of its examples.
+-- What was read. A prompt is a text. An edge is a query position, a key position, and a baseline with which
+-- the key is compared. An edge with its prompt is an example: the view example has both, and the views token
+-- and attention repeat the rows of a prompt for each of its examples.
 
 -- Texts of a run. A document that is longer than a window is several prompts.
 CREATE TABLE prompt (
@@ -16,15 +16,15 @@ CREATE TABLE prompt (
   n_tokens        INTEGER NOT NULL,
   -- Whether the first token is a beginning-of-sequence token.
   bos             BOOLEAN NOT NULL,
-  -- Template it was made from; NULL if none.
+  -- Template of the prompt; NULL if none.
   template        VARCHAR,
   -- ABBA or BABA for an IOI prompt, else NULL.
   prompt_order    VARCHAR,
-  -- Document that it is, or is a window of: its id, or its number in the file, from 1; NULL for a prompt that
-  -- came with positions.
+  -- Document of which the prompt is the whole or a window: its id, or its number in the file, from 1; NULL
+  -- for a prompt that came with positions.
   document        VARCHAR,
-  -- Tokens of the document before the window, BOS not counted; 0 of its first or only window, NULL if the
-  -- prompt is no document.
+  -- Tokens of the document before the window, BOS not counted; 0 for its first or only window, NULL if the
+  -- prompt is not from a document.
   document_offset INTEGER,
   -- Further columns of the prompt file, as a JSON object; NULL if none. The view example_field spreads them.
   fields          VARCHAR,
@@ -41,11 +41,11 @@ CREATE TABLE prompt_token (
   pos       INTEGER NOT NULL,
   -- Number of the token in the vocabulary.
   token_id  INTEGER NOT NULL,
-  -- What the token spells, a leading space included; bytes that are not UTF-8 appear as U+FFFD.
+  -- Text of the token, a leading space included; bytes that are not UTF-8 appear as U+FFFD.
   text      VARCHAR NOT NULL
 );
 
--- Edges of attention that a run explains: one row per example. The view example has the prompt beside them.
+-- Edges of attention that a run explains: one row per example. The view example adds the prompt.
 CREATE TABLE edge (
   -- The run.
   run_id          INTEGER NOT NULL,
@@ -53,7 +53,7 @@ CREATE TABLE edge (
   example_id      INTEGER NOT NULL,
   -- The prompt.
   prompt_id       INTEGER NOT NULL,
-  -- Rules that chose the edge, with a space between them: given (with the prompt), top:3, previous. The view
+  -- Rules that chose the edge, separated by spaces: given (with the prompt), top:3, previous. The view
   -- edge_rule has a row for each.
   rule            VARCHAR NOT NULL,
   -- Position that attends, from 0 (IOI: END, the token before the answer).
@@ -63,16 +63,15 @@ CREATE TABLE edge (
   -- What the key is compared with: token (the one at baseline_pos), mean (of all other keys), attention
   -- (their mean, weighted by attention) or none.
   baseline_kind   VARCHAR NOT NULL,
-  -- Position it is compared with, from 0; NULL unless baseline_kind is token.
+  -- Position with which the key is compared, from 0; NULL unless baseline_kind is token.
   baseline_pos    INTEGER,
   -- Token at the key position, a leading space included (IOI: the indirect object).
   key_token       VARCHAR NOT NULL,
   -- Token at the baseline position (IOI: the subject); NULL unless baseline_kind is token.
   baseline_token  VARCHAR,
-  -- Number in the vocabulary of the name that was drawn for the substitution W_U[random name]; NULL if none
-  -- was.
+  -- Number in the vocabulary of the name that was drawn for the substitution W_U[random name]; NULL if none.
   random_name_id  INTEGER,
-  -- Number of the token that was drawn for the substitution W_U[random]; NULL if none was.
+  -- Number of the token that was drawn for the substitution W_U[random]; NULL if none.
   random_token_id INTEGER,
   PRIMARY KEY (run_id, example_id)
 );

@@ -1,27 +1,27 @@
--- Both sides of a score split at once. What each component adds to the query vector and to the key vector is
--- stored once, whole; an inner product of two such vectors, times head.score_scale, is the contribution of
--- the pair.
+-- Both sides of a score split at once: a pair is a component of the query vector with a component of the key
+-- vector. The factors of a pair are what its components add to the two vectors. Their inner product times
+-- head.score_scale is the contribution of the pair.
 --
--- A basis splits a vector x along orthonormal axes. With q and k the vectors of a query and a key component,
--- u the images of the axes of the query basis through W_Q and v those of the key basis through W_K (turned to
--- their positions where the model turns queries and keys), and a and b the coordinates of the two components
--- along those axes, the quadrants are, summed over the axes i of the query basis and j of the key basis,
+-- A basis splits a vector along orthonormal axes. Let q and k be the factors of a query component and of a
+-- key component. Axis i of the query basis is mapped to u[i], as the component itself is mapped to q, and
+-- axis j of the key basis to v[j]. The coordinates of the two components along these axes are a[i] and b[j].
+-- Then the quadrants of the pair are, summed over i and j,
 --   par_par   = a[i] b[j] (u[i] . v[j])
 --   par_perp  = a[i] (u[i] . k) - par_par
 --   perp_par  = b[j] (q . v[j]) - par_par
 --   perp_perp = q . k - the other three.
--- (u . k) and (q . v) are one number for each component and axis, so a pair needs one product of d_head
+-- u[i] . k and q . v[j] are computed once for each component, so each pair costs one inner product of d_head
 -- numbers.
 --
--- Measured on 200 prompts of GPT-2 small's shape, head 10.7, against vectors stored for each basis, two parts
--- each: factors take 129 kB a prompt in place of 305. Processor time of the view pair: one pair over all
--- prompts a quarter, one prompt with all pairs six tenths, all pairs of one quadrant five quarters; of
--- pair_wide, all pairs nine tenths; one pair or one prompt, which take some 20 ms, up to three times as long,
--- most of it planning. With the products of components and axes stored, pairs take half the time, but short
--- lists take 8 bytes each more than their numbers: 35 kB a prompt.
+-- The alternative is to store the two parts of each vector for each basis. On 200 prompts of GPT-2 small's
+-- shape, head 10.7, that takes 305 kB a prompt, and factors take 129 kB. The view pair takes 25 % of its
+-- processor time for one pair over all prompts, 60 % for all pairs of one prompt, and 125 % for one quadrant
+-- of all pairs. pair_wide takes 90 % for all pairs. For one pair or one prompt it takes up to 3 times as
+-- long: some 20 ms, most of it planning. Storing the products of components and axes too would halve the time
+-- of pairs, but they are short lists, each of which takes 8 bytes beside its numbers: 35 kB more a prompt.
 
--- What each component adds to the query vector of a target head at the query position. All vectors of an
--- example and head add up to the query vector.
+-- What each component adds to the query vector of a target head at the query position. The rows of an example
+-- and head add up to the query vector.
 CREATE TABLE query_factor (
   -- The run.
   run_id       INTEGER NOT NULL,
@@ -31,8 +31,8 @@ CREATE TABLE query_factor (
   head_id      INTEGER NOT NULL,
   -- The component, or b_Q.
   component_id INTEGER NOT NULL,
-  -- (x / sigma) W_Q, d_head numbers, as they enter the score: divided by the scale of QK-norm and turned to
-  -- the position where the model does so.
+  -- (x / sigma) W_Q, d_head numbers: x is what the component wrote, sigma the scale of the norm before the
+  -- head. If the model has QK-norm or rotary embedding, both are applied, with the scale that QK-norm had.
   vector       FLOAT[] NOT NULL
 );
 
@@ -46,15 +46,15 @@ CREATE TABLE key_factor (
   head_id      INTEGER NOT NULL,
   -- The component, or b_K.
   component_id INTEGER NOT NULL,
-  -- (x / sigma) W_K at the key position, d_head numbers, as they enter the score.
+  -- (x / sigma) W_K at the key position, computed like query_factor.vector.
   vector       FLOAT[] NOT NULL,
-  -- The same at the baseline, or the mean of it over the positions of a baseline that is a mean; NULL if there
-  -- is none.
+  -- The same at the baseline, or its mean over the positions if the baseline is a mean; NULL if there is no
+  -- baseline.
   baseline     FLOAT[]
 );
 
--- Axes of the bases that split factors, seen through W_Q of a target head. As many rows as the subspace has
--- dimensions.
+-- Axes of the bases that split query vectors, mapped as a target head maps components. A basis has one row
+-- for each of its dimensions.
 CREATE TABLE query_axis (
   -- The run.
   run_id     INTEGER NOT NULL,
@@ -66,11 +66,11 @@ CREATE TABLE query_axis (
   basis_id   INTEGER NOT NULL,
   -- Number of the axis in its basis, from 0.
   axis       INTEGER NOT NULL,
-  -- The axis through W_Q, d_head numbers, as vectors of query_factor are.
+  -- The axis times W_Q, d_head numbers, with QK-norm and rotary embedding as in query_factor.vector.
   image      FLOAT[] NOT NULL
 );
 
--- Axes of the bases that split factors, seen through W_K of a target head.
+-- Axes of the bases that split key vectors, mapped as a target head maps components.
 CREATE TABLE key_axis (
   -- The run.
   run_id     INTEGER NOT NULL,
@@ -82,11 +82,12 @@ CREATE TABLE key_axis (
   basis_id   INTEGER NOT NULL,
   -- Number of the axis in its basis, from 0.
   axis       INTEGER NOT NULL,
-  -- The axis at the key position through W_K, d_head numbers; NULL where the basis has fewer axes there than
-  -- at the baseline.
+  -- The axis at the key position times W_K, computed like query_axis.image; NULL where the basis has fewer
+  -- axes there than at the baseline.
   image      FLOAT[],
-  -- The axis at the baseline; NULL where the baseline has no such axis, or there is none. A baseline that is a
-  -- mean has no axes, as each of its positions has its own: pairs whose key side is split have no baseline then.
+  -- The axis at the baseline; NULL where the baseline has no such axis, or there is no baseline. A baseline
+  -- that is a mean has no axes, because each of its positions has its own. Pairs whose key side is split then
+  -- have no baseline.
   baseline   FLOAT[]
 );
 
@@ -104,7 +105,7 @@ CREATE TABLE query_coordinate (
   basis_id     INTEGER NOT NULL,
   -- Number of the axis in its basis, from 0.
   axis         INTEGER NOT NULL,
-  -- x / sigma along the axis, divided by the scale of QK-norm where the model has one; 0 for b_Q.
+  -- x / sigma along the axis; 0 for b_Q. The scale of QK-norm is in the image of the axis.
   coordinate   FLOAT   NOT NULL CHECK (isfinite(coordinate))
 );
 
@@ -125,12 +126,12 @@ CREATE TABLE key_coordinate (
   -- x / sigma along the axis at the key position; 0 for b_K. NULL where the basis has fewer axes there than
   -- at the baseline.
   coordinate   FLOAT   CHECK (isfinite(coordinate)),
-  -- The same at the baseline; NULL where the baseline has no such axis, is a mean, or there is none.
+  -- The same at the baseline; NULL where key_axis.baseline is.
   baseline     FLOAT   CHECK (isfinite(baseline))
 );
 
--- Contributions of pairs of components as stored, the quadrants side by side; only for runs that were asked
--- for all pairs. pair_wide has the same columns for every run that has factors.
+-- Contributions of pairs of components, one column for each quadrant; only for runs that store all pairs
+-- (ingest --pairs). The view pair_wide has the same columns for every run with factors.
 CREATE TABLE pair_contribution_wide (
   -- The run.
   run_id             INTEGER NOT NULL,
@@ -150,8 +151,8 @@ CREATE TABLE pair_contribution_wide (
   -- Contribution of the pair to the score at the key position: {{.Words}}. Score units.
   score_{{.}} FLOAT NOT NULL,
 {{end}}{{range quadrants}}
-  -- Contribution of the pair to the score at the baseline: {{.Words}}; NULL if there is none, or it is a mean and
-  -- the key side is split.
+  -- Contribution of the pair to the score at the baseline: {{.Words}}; NULL if there is no baseline, or if it
+  -- is a mean and the key side is split.
   baseline_{{.}} FLOAT,
 {{end}}{{range quadrants}}
   -- score_{{.}} - baseline_{{.}}.
@@ -161,8 +162,8 @@ CREATE TABLE pair_contribution_wide (
   CHECK (isfinite({{sum "baseline_"}}))
 );
 
--- Contributions of pairs of components, averaged over the examples of a complete run, the quadrants side by
--- side. The view pair_mean is easier to query.
+-- Mean contributions of pairs of components over the examples of a complete run, one column for each
+-- quadrant. The view pair_mean is easier to query.
 CREATE TABLE pair_mean_wide (
   -- The run.
   run_id             INTEGER NOT NULL,
@@ -178,7 +179,7 @@ CREATE TABLE pair_mean_wide (
   key_basis_id       INTEGER NOT NULL,
   -- Examples.
   n                  INTEGER NOT NULL,
-  -- Examples that have a baseline; where the key side is split, a baseline position.
+  -- Examples that have a baseline; if the key side is split, those whose baseline is one position.
   n_baseline         INTEGER NOT NULL,
 {{range quadrants}}
   -- Mean over examples of the contribution at the key position: {{.Words}}.
@@ -187,7 +188,7 @@ CREATE TABLE pair_mean_wide (
   -- Standard error of mean_score_{{.}}: sample standard deviation / sqrt(n); NULL for one example.
   se_score_{{.}} FLOAT,
 {{end}}{{range quadrants}}
-  -- Mean of score - baseline over examples that have a baseline: {{.Words}}; NULL if none has.
+  -- Mean of score - baseline over these examples: {{.Words}}; NULL if there are none.
   mean_diff_{{.}} FLOAT,
 {{end}}{{range quadrants}}
   -- Standard error of mean_diff_{{.}}; NULL for fewer than two baselines.

@@ -1,11 +1,11 @@
--- Every key of a query, and not one: what the row of attention of a query position is made of.
+-- Contributions to whole rows of attention: to the score of every key of a query, not of one.
 
--- Contributions to the score of every position that a query sees, the quadrants side by side; only for runs that
--- were asked for all keys. Each is what contribution_wide has of the position as a key: on the key side the
--- query is held fixed and the key there is split, on the query side the query is split and the key there is held
--- fixed. They add up over components to the score in prompt_attention. A row is there once for each prompt and
--- query position, whatever examples it has; the views row_contribution and row_contribution_unsplit have it by
--- example.
+-- Contributions to the score of every position that a query sees, one column for each quadrant; only for runs
+-- with ingest --keys all. A row has what contribution_wide would have if pos were the key: on the key side
+-- the query is held fixed and the key at pos is split, on the query side the query is split and the key at
+-- pos is held fixed. Contributions add up over components to the score in prompt_attention. They are stored
+-- once for each prompt and query position, even if several examples share them. The views row_contribution
+-- and row_contribution_unsplit repeat them for each example.
 CREATE TABLE row_contribution_wide (
   -- The run.
   run_id         INTEGER NOT NULL,
@@ -19,11 +19,10 @@ CREATE TABLE row_contribution_wide (
   side           side    NOT NULL,
   -- The component that contributes.
   component_id   INTEGER NOT NULL,
-  -- Basis that splits query vectors: none, or the one that was asked for. A basis that is made from the token
-  -- of the key is made from that at pos.
+  -- Basis that splits query vectors: none, or the requested one. A basis that depends on the key's token uses
+  -- the token at pos.
   query_basis_id INTEGER NOT NULL,
-  -- Basis that splits key vectors, at each pos along directions of its own: none, or the one that was asked
-  -- for.
+  -- Basis that splits key vectors: none, or the requested one. Its directions are those at pos.
   key_basis_id   INTEGER NOT NULL,
   -- Position attended to, from 0.
   pos            INTEGER NOT NULL,

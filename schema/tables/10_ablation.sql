@@ -1,7 +1,7 @@
--- What the model does without a component: it was taken away as it reached the stream, and the model run on, so
--- that all later layers respond. Rows are made by ducklens ablate.
+-- Results of the model without a component. The component's output is replaced and the model runs on, so that
+-- all later layers respond. ducklens ablate adds these rows.
 
--- Attention of target heads, and logits, when a component is ablated, beside the model's own.
+-- Attention of target heads, and logits, with a component ablated.
 CREATE TABLE ablation (
   -- The run.
   run_id             INTEGER NOT NULL,
@@ -11,10 +11,10 @@ CREATE TABLE ablation (
   head_id            INTEGER NOT NULL,
   -- The component: a head or an MLP.
   component_id       INTEGER NOT NULL,
-  -- What stands in its place: zero, or mean (of what it wrote at the positions where it is replaced, over the
-  -- examples of the run, the first position of a prompt apart).
+  -- What replaces its output: zero, or mean, which is its mean output at the replaced positions over the
+  -- examples of the run. The first position of a prompt has a mean of its own.
   method             VARCHAR NOT NULL,
-  -- Where it is replaced: all (positions up to the query), query or key (that position alone).
+  -- Where it is replaced: all (every position up to the query), query or key (only that position).
   place              VARCHAR NOT NULL,
   -- Attention score to the key position, before any soft cap and before softmax.
   score              FLOAT   NOT NULL CHECK (isfinite(score)),
@@ -24,13 +24,14 @@ CREATE TABLE ablation (
   prob               FLOAT   NOT NULL CHECK (isfinite(prob)),
   -- Attention probability of the baseline position; NULL if there is none.
   baseline_prob      FLOAT   CHECK (isfinite(baseline_prob)),
-  -- Logit of the key's token at the query position, before any soft cap; NULL for a model without unembedding.
+  -- Logit of the key's token at the query position, before any soft cap; NULL for a model without
+  -- unembedding.
   key_logit          FLOAT   CHECK (isfinite(key_logit)),
   -- Logit of the baseline's token there; NULL if there is none.
   baseline_logit     FLOAT   CHECK (isfinite(baseline_logit)),
-  -- Logit of the key's token with nothing ablated.
+  -- key_logit with nothing ablated.
   own_key_logit      FLOAT   CHECK (isfinite(own_key_logit)),
-  -- Logit of the baseline's token with nothing ablated.
+  -- baseline_logit with nothing ablated.
   own_baseline_logit FLOAT   CHECK (isfinite(own_baseline_logit)),
   -- score - baseline.
   diff               FLOAT   GENERATED ALWAYS AS (score - baseline) VIRTUAL

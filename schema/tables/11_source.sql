@@ -1,11 +1,11 @@
--- Where a head's writing came from, and what positions give to a score.
+-- Sources of what heads contribute, and the part of rotary embedding in a score.
 
--- The contribution of a head's output, as contribution_unsplit has it, split by the position that the head
--- read; only of the heads that the run was asked for (ingest --sources). A head writes at a position the sum
--- over all positions that it sees of its attention times their values through its W_O; with all norms as they
--- were, the score of the target head is linear in that. Rows of an example, head, side and component add up to
--- the contribution. Biases of values are in b_O, a component of its own; where they are left in the heads'
--- outputs (raw weights, models with attention sinks), each value is read with its bias.
+-- The contribution of a head below the target head, as in contribution_unsplit, split by the position that
+-- this head read; only for the heads that ingest --sources names. A head's output is a sum over positions of
+-- attention times value, times W_O. With the scales of norms held fixed, the target head's score is linear in
+-- that output. The rows of an example, head, side and component add up to the contribution. Biases of values
+-- are in b_O, a component of its own. Where they are left in the heads' outputs (raw weights, attention
+-- sinks), each value includes its bias.
 CREATE TABLE source_contribution (
   -- The run.
   run_id       INTEGER NOT NULL,
@@ -13,25 +13,26 @@ CREATE TABLE source_contribution (
   example_id   INTEGER NOT NULL,
   -- The target head, whose score is split.
   head_id      INTEGER NOT NULL,
-  -- Where the component enters: the query vector or the key vector of the target head.
+  -- The vector of the target head that the component contributes to: query or key.
   side         side    NOT NULL,
   -- The head that read and wrote, in a layer below.
   component_id INTEGER NOT NULL,
-  -- Position that it read, from 0: up to query_pos on the query side, up to key_pos or baseline_pos on the key
-  -- side.
+  -- Position that it read, from 0: up to query_pos on the query side, up to key_pos or baseline_pos on the
+  -- key side.
   pos          INTEGER NOT NULL,
-  -- Contribution to the score at the key position; 0 where the head did not see pos from there. Score units.
+  -- Contribution to the score at the key position; 0 if pos is not visible from where the head wrote. Score
+  -- units.
   score        FLOAT   NOT NULL CHECK (isfinite(score)),
-  -- The same to the score at baseline_pos: on the key side of what the head wrote there. NULL if the example has
-  -- no baseline at one position.
+  -- Contribution to the score at the baseline position; on the key side, of what the head wrote there. NULL
+  -- if the baseline is not one position.
   baseline     FLOAT   CHECK (isfinite(baseline)),
   -- score - baseline.
   diff         FLOAT   GENERATED ALWAYS AS (score - baseline) VIRTUAL
 );
 
--- A score split over the pairs of dimensions that rotary embedding turns together; only for runs that were
--- asked for it (ingest --rotary). A pair turns by the distance of query and key over its wavelength; what it
--- gives is a product of two vectors of two numbers. Rows of an example and head add up to the score.
+-- A score split over the pairs of dimensions that rotary embedding rotates together; only for runs with
+-- ingest --rotary. The angle between query and key grows by a full turn for each wavelength of distance. The
+-- rows of an example and head add up to the score.
 CREATE TABLE rotary_contribution (
   -- The run.
   run_id           INTEGER NOT NULL,
@@ -39,15 +40,16 @@ CREATE TABLE rotary_contribution (
   example_id       INTEGER NOT NULL,
   -- The target head.
   head_id          INTEGER NOT NULL,
-  -- Number of the pair, from 0, the fastest first; NULL for all dimensions that do not turn, together.
+  -- Number of the pair, from 0, the fastest first; NULL for the dimensions that are not rotated, all
+  -- together.
   pair             INTEGER,
-  -- Tokens in which the pair turns once; NULL for what does not turn.
+  -- Tokens in which the pair makes a full turn; NULL for the dimensions that are not rotated.
   wavelength       FLOAT   CHECK (isfinite(wavelength)),
-  -- What the pair gives to the score at the key position. Score units.
+  -- Contribution of the pair to the score at the key position. Score units.
   score            FLOAT   NOT NULL CHECK (isfinite(score)),
-  -- What it would give if query and key stood at one position: the content, without the rotation.
+  -- Its contribution if query and key were at the same position: the content, without the rotation.
   content          FLOAT   NOT NULL CHECK (isfinite(content)),
-  -- What the pair gives to the score at baseline_pos; NULL if the example has no baseline at one position.
+  -- Contribution of the pair to the score at the baseline position; NULL if the baseline is not one position.
   baseline         FLOAT   CHECK (isfinite(baseline)),
   -- content of the baseline's key.
   baseline_content FLOAT   CHECK (isfinite(baseline_content)),

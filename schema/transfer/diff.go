@@ -14,46 +14,52 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// DiffOptions says what [Diff] compares.
+// DiffOptions are the options of [Diff].
 type DiffOptions struct {
 	RunA, RunB int     // 0: the last complete run of the file
-	Tolerance  float64 // largest difference that is none; 0: numbers must be equal
-	Limit      int     // most means and most cells that are listed; 0: none
+	Tolerance  float64 // largest difference that is ignored; 0: numbers must be equal
+	Limit      int     // largest number of means and of cells to list; 0: none
 	Database   dbfile.Options
 }
 
-// Cell is a value that two runs do not share.
+// Cell is a value in which two runs differ.
 type Cell struct {
 	Table      string
-	Row        string // what names the row: example_id 3, head 10.7, ...
-	Column     string // "" where one run has no such row
+	Row        string // key of the row, such as example_id 3, head 10.7
+	Column     string // "" if only one run has the row
 	A, B       string // the values as text
 	Difference float64
 }
 
-// Comparison is what [Diff] found.
+// Comparison is the result of [Diff].
 type Comparison struct {
-	RunA, RunB   int
-	Manifest     []Cell  // columns of the run and its model that differ, which does not make the runs different
-	Rows         int64   // that both have
+	RunA, RunB int
+	// Manifest lists differing columns of the run and its model. They do not count as a difference of the
+	// runs.
+	Manifest     []Cell
+	Rows         int64   // in both runs
 	Cells        int64   // compared, in those rows
-	Different    int64   // of these, those that differ by more than the tolerance
-	OnlyA, OnlyB int64   // rows that the other run does not have
-	Largest      float64 // difference; infinite where a text differs, a number is missing, or a row
-	Worst        []Cell  // the largest differences beyond the tolerance, the largest first, rows of one run only last
-	Paired       bool    // whether the runs are of the same prompts, so that Means compare them prompt by prompt
-	Means        []Moved // what moved: attention by head, then contributions, the largest change first
+	Different    int64   // cells that differ by more than the tolerance
+	OnlyA, OnlyB int64   // rows that the other run lacks
+	Largest      float64 // largest difference; infinite if a text differs, or a number or a row is missing
+	// Worst lists the largest differences beyond the tolerance, in descending order, then rows of one run
+	// only.
+	Worst         []Cell
+	HeadsInCommon bool    // both runs have a head of the same label; without one there are no Means
+	Paired        bool    // the runs have the same prompts, so Means compares them prompt by prompt
+	Means         []Moved // attention by head, then contributions, each with the largest change first
 }
 
-// Same tells whether the runs agree within the tolerance.
+// Same reports whether the runs agree within the tolerance.
 func (c *Comparison) Same() bool { return c.Different == 0 && c.OnlyA == 0 && c.OnlyB == 0 }
 
-// Diff compares two runs cell by cell. Rows belong together by example, position and side and by the names of head, component and
-// basis, so that runs of different files, heads and bases can be compared. Numbers differ by the distance between them, lists of numbers by their
-// largest, anything else by infinity. Columns that are computed from others are left out.
+// Diff compares two runs cell by cell. It matches rows by example, position and side and by the names of
+// heads, components and bases, so runs of different files, heads and bases can be compared. The difference of
+// two numbers is their distance, that of two lists of numbers is the largest distance, and that of other
+// unequal values is infinite. Generated columns are not compared.
 func Diff(ctx context.Context, a, b string, opts DiffOptions) (result Comparison, err error) {
 	database := opts.Database
-	database.Reach = []string{b}
+	database.Reach, database.OwnRows = []string{b}, true
 	db, err := dbfile.OpenData(ctx, a, database)
 	if err != nil {
 		return Comparison{}, err
@@ -69,7 +75,7 @@ func Diff(ctx context.Context, a, b string, opts DiffOptions) (result Comparison
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	d := differ{conn: conn, names: [2]string{db.Database(), db.Database()}, opts: opts}
-	if !sameFile(a, b) { // DuckDB attaches a file once
+	if !sameFile(a, b) { // DuckDB can attach a file only once
 		name, done, err := dbfile.AttachOther(ctx, conn, b)
 		if err != nil {
 			return Comparison{}, err
@@ -96,27 +102,33 @@ func sameFile(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// findRun gives the number of a run that is there and complete; for 0, the last.
+// findRun returns the id of a complete run; for 0, the last one.
 func findRun(ctx context.Context, conn *sql.Conn, name, path string, want int) (int, error) {
 	if want == 0 {
 		var last sql.NullInt64
-		if err := conn.QueryRowContext(ctx, "SELECT max(run_id) FROM "+name+".main.run WHERE status = 'complete'").Scan(&last); err != nil {
+		if err := conn.QueryRowContext(ctx, "SELECT max(run_id) FROM "+name+
+			".main.run WHERE status = 'complete'").Scan(&last); err != nil {
 			return 0, dbfile.Wrap("compare", path, err)
 		}
 		if !last.Valid {
-			return 0, &dbfile.Error{Op: "compare", Path: path, Kind: dbfile.ErrUnfinished, Detail: "it has no complete run"}
+			return 0, &dbfile.Error{Op: "compare", Path: path, Kind: dbfile.ErrUnfinished,
+				Detail: "it has no complete run"}
 		}
 		return int(last.Int64), nil
 	}
 	var status string
-	err := conn.QueryRowContext(ctx, "SELECT status::VARCHAR FROM "+name+".main.run WHERE run_id = $1", want).Scan(&status)
+	err := conn.QueryRowContext(ctx, "SELECT status::VARCHAR FROM "+name+".main.run WHERE run_id = $1", want).
+		Scan(&status)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return 0, &dbfile.Error{Op: "compare", Path: path, Kind: dbfile.ErrNotFound, Detail: fmt.Sprintf("there is no run %d in it", want), Advice: "ducklens info lists the runs of a file"}
+		return 0, &dbfile.Error{Op: "compare", Path: path, Kind: dbfile.ErrNotFound,
+			Detail: fmt.Sprintf("it has no run %d", want), Advice: "ducklens info lists the runs of a file"}
 	case err != nil:
 		return 0, dbfile.Wrap("compare", path, err)
 	case status != "complete":
-		return 0, &dbfile.Error{Op: "compare", Path: path, Kind: dbfile.ErrUnfinished, Detail: fmt.Sprintf("run %d is %s", want, status), Advice: "complete it with ducklens ingest --resume"}
+		return 0, &dbfile.Error{Op: "compare", Path: path, Kind: dbfile.ErrUnfinished,
+			Detail: fmt.Sprintf("run %d is %s", want, status),
+			Advice: "complete it with ducklens ingest --resume"}
 	}
 	return want, nil
 }
@@ -130,12 +142,18 @@ type differ struct {
 	result Comparison
 }
 
-// keyColumns name a row within a run; the numbers of heads, components and bases are replaced by names.
-var keyColumns = map[string]bool{"example_id": true, "prompt_id": true, "query_pos": true, "pos": true, "axis": true, "token": true, "head_id": true, "side": true, "component_id": true, "query_component_id": true, "key_component_id": true,
-	"basis_id": true, "query_basis_id": true, "key_basis_id": true, "vector": true, "vector_a": true, "vector_b": true, "measure": true}
+// keyColumns identify a row within a run. Ids of heads, components and bases are replaced by names.
+var keyColumns = map[string]bool{"example_id": true, "prompt_id": true, "query_pos": true, "pos": true,
+	"axis": true, "token": true, "head_id": true, "side": true, "component_id": true,
+	"query_component_id": true, "key_component_id": true,
+	"basis_id": true, "query_basis_id": true, "key_basis_id": true, "vector": true, "vector_a": true,
+	"vector_b": true, "measure": true, "layer": true, "other_component_id": true, "pair": true,
+	"method": true, "place": true, "quadrant": true, "prompts": true}
 
-// keyOf gives the columns that name a row of a table, where these are others.
-var keyOf = map[string][]string{"head": {"label"}, "mover": {"ordinal"}, "basis": {"side", "name"}, "edge": {"example_id"}, "layer_scale": {"prompt_id", "layer", "pos"}}
+// keyOf lists the key columns of the tables that have others.
+var keyOf = map[string][]string{"head": {"label"}, "mover": {"ordinal"}, "basis": {"side", "name"},
+	"edge": {"example_id"}, "layer_scale": {"prompt_id", "layer", "pos"},
+	"nearest_token": {"example_id", "head_id", "side", "vector", "token_id"}}
 
 func (d *differ) compare(ctx context.Context) error {
 	d.result.RunA, d.result.RunB = d.runs[0], d.runs[1]
@@ -154,7 +172,7 @@ func (d *differ) compare(ctx context.Context) error {
 		}
 	}
 	slices.SortStableFunc(d.result.Worst, func(a, b Cell) int {
-		if (a.Column == "") != (b.Column == "") { // what there is differs before what is missing
+		if (a.Column == "") != (b.Column == "") { // differences come before missing rows
 			return cmp.Compare(b.Column, a.Column)
 		}
 		return cmp.Compare(b.Difference, a.Difference)
@@ -166,7 +184,7 @@ func (d *differ) compare(ctx context.Context) error {
 	return nil
 }
 
-// manifest notes in what the manifests differ.
+// manifest records the differences of the manifests.
 func (d *differ) manifest(ctx context.Context, t dbfile.Table) error {
 	columns := []string{"m.sha256::VARCHAR"}
 	names := []string{"model sha256"}
@@ -181,13 +199,16 @@ func (d *differ) manifest(ctx context.Context, t dbfile.Table) error {
 		for j := range into {
 			into[j] = &values[i][j]
 		}
-		if err := d.conn.QueryRowContext(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+name+".main.run AS r LEFT JOIN "+name+".main.model AS m USING (model_id) WHERE r.run_id = $1", d.runs[i]).Scan(into...); err != nil {
+		if err := d.conn.QueryRowContext(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+name+
+			".main.run AS r LEFT JOIN "+name+".main.model AS m USING (model_id) "+
+			"WHERE r.run_id = $1", d.runs[i]).Scan(into...); err != nil {
 			return err
 		}
 	}
 	for j, name := range names {
 		if a, b := values[0][j], values[1][j]; a != b {
-			d.result.Manifest = append(d.result.Manifest, Cell{Table: "run", Column: name, A: orNull(a), B: orNull(b), Difference: math.Inf(1)})
+			d.result.Manifest = append(d.result.Manifest,
+				Cell{Table: "run", Column: name, A: orNull(a), B: orNull(b), Difference: math.Inf(1)})
 		}
 	}
 	return nil
@@ -207,9 +228,11 @@ func (d *differ) table(ctx context.Context, t dbfile.Table) error {
 		own, special := keyOf[t.Name]
 		switch {
 		case c.Name == "run_id":
-		case special && slices.Contains(own, c.Name), !special && keyColumns[c.Name] && c.Type != "FLOAT[]": // vector is a name, or numbers
+		// vector is a name in some tables and numbers in others.
+		case special && slices.Contains(own, c.Name), !special && keyColumns[c.Name] && c.Type != "FLOAT[]":
 			keys = append(keys, c)
-		case special && strings.HasSuffix(c.Name, "_id"): // a number that means nothing outside of the run
+		case c.Type == "BLOB": // the state of moments, whose numbers are in other columns
+		case special && strings.HasSuffix(c.Name, "_id"): // an id has no meaning outside its run
 		default:
 			values = append(values, c)
 		}
@@ -220,33 +243,45 @@ func (d *differ) table(ctx context.Context, t dbfile.Table) error {
 	for i, k := range keys {
 		name := dbfile.QuoteName(k.Name)
 		on[i] = "a." + name + " = b." + name
-		row[i] = dbfile.QuoteText(strings.TrimSuffix(k.Name, "_id")+" ") + " || coalesce(a." + name + ", b." + name + ")::VARCHAR"
+		row[i] = dbfile.QuoteText(strings.TrimSuffix(k.Name, "_id")+" ") + " || coalesce(a." + name + ", b." +
+			name + ")::VARCHAR"
 	}
 	differences := make([]string, len(values))
 	cells := make([]string, len(values))
 	beyond := make([]string, len(values))
 	for i, v := range values {
 		differences[i] = difference(v)
-		cells[i] = fmt.Sprintf("{'c': %s, 'x': coalesce(a.%[2]s::VARCHAR, 'NULL'), 'y': coalesce(b.%[2]s::VARCHAR, 'NULL'), 'd': %s}", dbfile.QuoteText(v.Name), dbfile.QuoteName(v.Name), differences[i])
+		cells[i] = fmt.Sprintf("{'c': %s, 'x': coalesce(a.%[2]s::VARCHAR, 'NULL'), 'y': "+
+			"coalesce(b.%[2]s::VARCHAR, 'NULL'), 'd': %s}", dbfile.QuoteText(v.Name),
+			dbfile.QuoteName(v.Name), differences[i])
 		beyond[i] = fmt.Sprintf("(%s > $1::DOUBLE)::BIGINT", differences[i])
 	}
 	from := "FROM a FULL JOIN b ON " + strings.Join(on, " AND ")
 	var both, onlyA, onlyB, different int64
 	var largest float64
-	if err := d.conn.QueryRowContext(ctx, joined+"SELECT count(*) FILTER (a.here AND b.here), count(*) FILTER (b.here IS NULL), count(*) FILTER (a.here IS NULL), "+
-		"coalesce(sum(CASE WHEN a.here AND b.here THEN "+strings.Join(beyond, " + ")+" ELSE 0 END), 0)::BIGINT, "+
-		"coalesce(max(CASE WHEN a.here AND b.here THEN greatest("+strings.Join(differences, ", ")+") ELSE 'inf'::DOUBLE END), 0) "+from, d.opts.Tolerance).Scan(&both, &onlyA, &onlyB, &different, &largest); err != nil {
+	if err := d.conn.QueryRowContext(ctx, joined+"SELECT count(*) FILTER (a.here "+
+		"AND b.here), count(*) FILTER (b.here IS NULL), count(*) FILTER (a.here IS NULL), "+
+		"coalesce(sum(CASE WHEN a.here AND b.here THEN "+strings.Join(beyond, " + ")+
+		" ELSE 0 END), 0)::BIGINT, "+
+		"coalesce(max(CASE WHEN a.here "+
+		"AND b.here THEN greatest("+strings.Join(differences, ", ")+") ELSE 'inf'::DOUBLE END), 0) "+from,
+		d.opts.Tolerance).Scan(&both, &onlyA, &onlyB, &different, &largest); err != nil {
 		return err
 	}
 	r := &d.result
 	r.Rows, r.OnlyA, r.OnlyB = r.Rows+both, r.OnlyA+onlyA, r.OnlyB+onlyB
-	r.Cells, r.Different, r.Largest = r.Cells+both*int64(len(values)), r.Different+different, max(r.Largest, largest)
+	r.Cells, r.Different = r.Cells+both*int64(len(values)), r.Different+different
+	r.Largest = max(r.Largest, largest)
 	if different+onlyA+onlyB == 0 || d.opts.Limit < 1 {
 		return nil
 	}
-	rows, err := d.conn.QueryContext(ctx, joined+"SELECT r, u.c, u.x, u.y, u.d FROM (SELECT "+strings.Join(row, " || ', ' || ")+" AS r, unnest(CASE WHEN a.here AND b.here THEN ["+strings.Join(cells, ", ")+
-		"] WHEN a.here THEN [{'c': '', 'x': 'a row', 'y': 'none', 'd': 'inf'::DOUBLE}] ELSE [{'c': '', 'x': 'none', 'y': 'a row', 'd': 'inf'::DOUBLE}] END) AS u "+from+
-		") WHERE u.d > $1::DOUBLE ORDER BY u.c = '', u.d DESC, r, u.c LIMIT $2", d.opts.Tolerance, d.opts.Limit)
+	rows, err := d.conn.QueryContext(ctx, joined+"SELECT r, u.c, u.x, u.y, u.d FROM (SELECT "+
+		strings.Join(row, " || ', ' || ")+" AS r, unnest(CASE WHEN a.here AND b.here THEN ["+
+		strings.Join(cells, ", ")+
+		"] WHEN a.here THEN [{'c': '', 'x': 'a row', 'y': 'none', 'd': 'inf'::DOUBLE}] ELSE [{'c': '', 'x': "+
+		"'none', 'y': 'a row', 'd': 'inf'::DOUBLE}] END) AS u "+from+
+		") WHERE u.d > $1::DOUBLE "+
+		"ORDER BY u.c = '', u.d DESC, r, u.c LIMIT $2", d.opts.Tolerance, d.opts.Limit)
 	if err != nil {
 		return err
 	}
@@ -260,7 +295,7 @@ func (d *differ) table(ctx context.Context, t dbfile.Table) error {
 	return errors.Join(rows.Err(), rows.Close())
 }
 
-// side selects the rows of one run, with names in place of numbers.
+// side returns the query for the rows of one run, with names instead of ids.
 func (d *differ) side(i int, t dbfile.Table, keys, values []dbfile.Column) string {
 	name := d.names[i] + ".main."
 	columns := []string{"true AS here"}
@@ -274,12 +309,15 @@ func (d *differ) side(i int, t dbfile.Table, keys, values []dbfile.Column) strin
 		case strings.HasSuffix(k.Name, "component_id"):
 			join = "component AS %[1]s ON %[1]s.component_id = t.%[2]s"
 		case strings.HasSuffix(k.Name, "basis_id"):
-			columns = append(columns, fmt.Sprintf("coalesce(%s.side || ' ' || %[1]s.name, t.%s::VARCHAR) AS %[2]s", alias, column))
-			joins += fmt.Sprintf(" LEFT JOIN "+name+"basis AS %[1]s ON %[1]s.run_id = t.run_id AND %[1]s.basis_id = t.%[2]s", alias, column)
+			columns = append(columns,
+				fmt.Sprintf("coalesce(%s.side || ' ' || %[1]s.name, t.%s::VARCHAR) AS %[2]s", alias, column))
+			joins += fmt.Sprintf(" LEFT JOIN "+name+
+				"basis AS %[1]s ON %[1]s.run_id = t.run_id AND %[1]s.basis_id = t.%[2]s", alias, column)
 			continue
 		}
 		if join == "" {
-			columns = append(columns, fmt.Sprintf("t.%s::VARCHAR AS %[1]s", column))
+			// The moments of all quadrants together have NULL for a quadrant.
+			columns = append(columns, fmt.Sprintf("coalesce(t.%s::VARCHAR, 'none') AS %[1]s", column))
 			continue
 		}
 		columns = append(columns, fmt.Sprintf("coalesce(%s.label, t.%s::VARCHAR) AS %[2]s", alias, column))
@@ -288,18 +326,22 @@ func (d *differ) side(i int, t dbfile.Table, keys, values []dbfile.Column) strin
 	for _, v := range values {
 		columns = append(columns, "t."+dbfile.QuoteName(v.Name))
 	}
-	return "SELECT " + strings.Join(columns, ", ") + " FROM " + name + dbfile.QuoteName(t.Name) + " AS t" + joins + fmt.Sprintf(" WHERE t.run_id = %d", d.runs[i])
+	return "SELECT " + strings.Join(columns, ", ") + " FROM " + name + dbfile.QuoteName(t.Name) + " AS t" +
+		joins + fmt.Sprintf(" WHERE t.run_id = %d", d.runs[i])
 }
 
-// difference is the distance of the values of a column, a number that is not NULL.
+// difference returns the expression for the difference of a column's values, which is never NULL.
 func difference(c dbfile.Column) string {
 	form := "CASE WHEN a.%[1]s IS NOT DISTINCT FROM b.%[1]s THEN 0 ELSE 'inf'::DOUBLE END"
 	switch c.Type {
 	case "FLOAT", "DOUBLE", "INTEGER", "BIGINT":
-		form = "CASE WHEN a.%[1]s IS NOT DISTINCT FROM b.%[1]s THEN 0 ELSE coalesce(abs(a.%[1]s::DOUBLE - b.%[1]s::DOUBLE), 'inf'::DOUBLE) END"
+		form = "CASE WHEN a.%[1]s IS NOT DISTINCT " +
+			"FROM b.%[1]s THEN 0 ELSE coalesce(abs(a.%[1]s::DOUBLE - b.%[1]s::DOUBLE), 'inf'::DOUBLE) END"
 	case "FLOAT[]":
-		form = "CASE WHEN a.%[1]s IS NOT DISTINCT FROM b.%[1]s THEN 0 WHEN len(a.%[1]s) = len(b.%[1]s) THEN " +
-			"list_max(list_transform(list_zip(a.%[1]s, b.%[1]s), lambda p: coalesce(abs(p[1]::DOUBLE - p[2]::DOUBLE), 'inf'::DOUBLE))) ELSE 'inf'::DOUBLE END"
+		form = "CASE WHEN a.%[1]s IS NOT DISTINCT " +
+			"FROM b.%[1]s THEN 0 WHEN len(a.%[1]s) = len(b.%[1]s) THEN " +
+			"list_max(list_transform(list_zip(a.%[1]s, b.%[1]s), lambda p: " +
+			"coalesce(abs(p[1]::DOUBLE - p[2]::DOUBLE), 'inf'::DOUBLE))) ELSE 'inf'::DOUBLE END"
 	}
 	return fmt.Sprintf(form, dbfile.QuoteName(c.Name))
 }

@@ -24,7 +24,7 @@ func TestDiff(t *testing.T) {
 		}
 		return c
 	}
-	a, same := runFile(t, "", 1), runFile(t, "", 2, 1) // the same run under another number
+	a, same := runFile(t, "", 1), runFile(t, "", 2, 1) // the same run with another id
 	c := diff(a, same)
 	if !c.Same() || c.RunA != 1 || c.RunB != 2 || len(c.Manifest) != 0 || len(c.Worst) != 0 || c.Largest != 0 || c.Cells < 10_000 {
 		t.Errorf("the same run: %+v", c)
@@ -33,7 +33,7 @@ func TestDiff(t *testing.T) {
 		t.Errorf("a file and itself: %+v", c)
 	}
 
-	// Another model, numbered apart: components go by name.
+	// Another model, with other ids. Components are matched by name.
 	merged := filepath.Join(t.TempDir(), "merged.duckdb")
 	if _, err := transfer.Merge(ctx, merged, []string{runFile(t, strings.Repeat("cd", 32), 7), a}, options.Database); err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestDiff(t *testing.T) {
 	if !c.Paired || len(c.Means) != 2 || c.Means[0].What != "score" || c.Means[1].What != "score difference" {
 		t.Fatalf("what moved: %+v", c.Means)
 	}
-	for _, m := range c.Means { // one of n prompts moved by 0.5
+	for _, m := range c.Means { // one of n prompts changed by 0.5
 		n := float64(m.CountA)
 		if m.Head != "L1H2" || m.CountA != m.CountB || math.Abs(m.Change-0.5/n) > 1e-6 || math.Abs(m.Error-0.5/n) > 1e-6 || math.Abs(m.B-m.A-m.Change) > 1e-9 {
 			t.Errorf("what moved: %+v, want a change of 0.5 in one of %v prompts", m, n)
@@ -81,7 +81,7 @@ func TestDiff(t *testing.T) {
 		t.Errorf("no changed cell beyond 2.1: %+v", c)
 	}
 
-	// A component of another size, on prompts of which one is another: means of different prompts.
+	// A component with another size, and one different prompt: the means are over different prompts.
 	moved := runFile(t, "", 1)
 	schematest.Plant(t, moved, `UPDATE contribution_wide SET score_perp_perp = score_perp_perp + 0.25 WHERE side = 'key'
 		AND component_id = (SELECT component_id FROM component WHERE label = 'MLP0') 
@@ -92,7 +92,7 @@ func TestDiff(t *testing.T) {
 		t.Errorf("MLP0 moved by 0.25: %+v", c.Means)
 	}
 
-	// Missing rows, numbers and other texts differ whatever the tolerance.
+	// Missing rows, missing numbers and other texts differ whatever the tolerance.
 	options.Tolerance = 1e9
 	less := runFile(t, "", 1)
 	schematest.Plant(t, less, "DELETE FROM prompt_attention WHERE prompt_id = 0 AND pos = 3", "UPDATE prompt_token SET text = 'x' WHERE prompt_id = 2 AND pos = 0", "UPDATE score SET baseline = NULL WHERE example_id = 0")

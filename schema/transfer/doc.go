@@ -1,3 +1,4 @@
-// Package transfer moves runs between files: [Merge] unites files, [Diff] compares two runs, [Export] and [Import] go to Parquet
-// and back, and [Migrate] brings a file of an older schema version to the present one.
+// Package transfer moves runs between files. [Merge] merges files, [Diff] compares two runs, [Export] and
+// [Import] convert to and from Parquet, and [Migrate] converts a file of an older schema version to the
+// current one.
 package transfer

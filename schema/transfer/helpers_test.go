@@ -18,9 +18,9 @@ import (
 
 var openers = map[string]func(context.Context, string, dbfile.Options) (*dbfile.DB, error){"OpenReader": dbfile.OpenReader, "OpenWriter": dbfile.OpenWriter}
 
-// oldFile copies a file that an older release made into a folder of its own, and runs statements there. It has three runs of the
-// demo model: exact with pairs, of version 4 with logits too, notebook, and raw without factors. Releases of version 1 had none of
-// the three.
+// oldFile copies a file of an older release into a new folder, and runs statements on it. The file has three
+// runs of the demo model: exact with pairs (since version 4 with logits), notebook, and raw without factors.
+// Releases with version 1 had none of the three.
 func oldFile(t *testing.T, version int, more ...string) string {
 	t.Helper()
 	packed, err := os.ReadFile(filepath.Join("testdata", fmt.Sprintf("v%d.duckdb.gz", version)))
@@ -45,7 +45,7 @@ func oldFile(t *testing.T, version int, more ...string) string {
 	return path
 }
 
-// rawFile makes a DuckDB file that ducklens did not make.
+// rawFile returns a DuckDB file that ducklens did not make.
 func rawFile(t *testing.T, statements ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "raw.duckdb")
@@ -53,7 +53,7 @@ func rawFile(t *testing.T, statements ...string) string {
 	return path
 }
 
-// inRaw runs statements in a file, whatever it is.
+// inRaw runs statements on any DuckDB file.
 func inRaw(t *testing.T, path string, statements ...string) {
 	t.Helper()
 	pool, err := sql.Open("duckdb", path)
@@ -68,7 +68,7 @@ func inRaw(t *testing.T, path string, statements ...string) {
 	}
 }
 
-// listing names what lies beside path, and path.
+// listing lists path and the files beside it.
 func listing(path string) (names []string) {
 	entries, _ := os.ReadDir(filepath.Dir(path))
 	for _, e := range entries {

@@ -3,15 +3,11 @@ package transfer
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"ducklens/internal/regular"
@@ -19,49 +15,57 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// maxRowsPerByte bounds the rows of a Parquet file by its size. Encodings of repeated values make it possible to claim any number of rows in a
-// hundred bytes; rows of ours have numbers that do not repeat, and take several bytes each.
+// maxRowsPerByte bounds the rows of a Parquet file by its size. A file of a hundred bytes can claim any
+// number of rows by encoding repeated values. The rows of our files hold numbers that do not repeat, and take
+// several bytes each.
 const maxRowsPerByte = 8
 
-// Import makes a new file from a folder that [Export] made; opts are those of [Create]. The folder may be a stranger's: no file is read but those that follow from
-// the names of our tables, each must be what the manifest says, with the columns of its table, and the rules of the tables hold as ever.
-// The file appears when it has all of it.
-func Import(ctx context.Context, from, into string, opts dbfile.Options) (_ Exported, err error) {
+// Import creates a file from a data set, or from one of its exports, whose key begins with export. opts are
+// those of [Create]. The folder may be untrusted: Import reads only files whose paths follow from the names
+// of our tables and the keys of runs, checks each file against the manifest and its columns against those of
+// the table, and the conditions of the tables apply to all rows. The file appears when it is whole.
+func Import(ctx context.Context, from, export, into string, opts dbfile.Options) (_ Exported, err error) {
 	const op = "import into"
 	folder, err := filepath.Abs(from)
 	if err != nil {
 		return Exported{}, dbfile.Wrap("import", from, err)
 	}
-	m, err := readManifest(folder)
+	list, err := ReadManifests(folder)
+	if err != nil {
+		return Exported{}, dbfile.Fail("import", from, err)
+	}
+	m, err := chosen(list, export)
 	if err != nil {
 		return Exported{}, dbfile.Fail("import", from, err)
 	}
 	folder, done, err := regular.Plain(folder)
 	if errors.Is(err, regular.ErrPattern) {
-		return Exported{}, &dbfile.Error{Op: "import", Path: from, Kind: dbfile.ErrPath, Detail: err.Error(), Err: err}
+		return Exported{}, &dbfile.Error{Op: "import", Path: from, Kind: dbfile.ErrPath,
+			Detail: err.Error(), Err: err}
 	} else if err != nil {
 		return Exported{}, dbfile.Wrap("import", from, err)
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	if opts.Memory == "" {
-		opts.Memory = dbfile.DefaultMemory // readers of Parquet hold row groups, and do not spill
+		// Readers of Parquet hold row groups in memory and cannot spill them.
+		opts.Memory = dbfile.DefaultMemory
 	}
 	opts.Reach = []string{folder}
 	db, err := dbfile.Create(ctx, into, opts)
 	if err != nil {
 		return Exported{}, failOnce(op, into, err)
 	}
-	i := importer{db: db, path: from, folder: folder, manifest: m}
+	i := importer{op: "import", db: db, path: from, folder: folder, manifest: m}
 	if err := i.importAll(ctx); err != nil {
 		return Exported{}, errors.Join(failOnce(op, into, err), db.Close())
 	}
 	if err := db.Finalize(ctx); err != nil {
 		return Exported{}, dbfile.Fail(op, into, err)
 	}
-	return m.count(), nil
+	return m.Count(), nil
 }
 
-// failOnce is [fail] for an error that may say already which file or folder it is about.
+// failOnce is [fail] for an error that may already name its file or folder.
 func failOnce(op, path string, err error) error {
 	var e *dbfile.Error
 	if errors.As(err, &e) && e.Path != "" {
@@ -70,80 +74,27 @@ func failOnce(op, path string, err error) error {
 	return dbfile.Fail(op, path, err)
 }
 
-// readManifest reads and checks the manifest of a folder, but for its tables.
-func readManifest(folder string) (*manifest, error) {
-	info, err := os.Stat(folder)
-	if err != nil {
-		return nil, err
-	}
-	if !info.IsDir() {
-		return nil, &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: "it is not a folder"}
-	}
-	root, err := os.OpenRoot(folder)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	f, size, err := openRegular(root, manifestName)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: "it has no file " + manifestName}
-	}
-	if err != nil {
-		return nil, &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: manifestName + ": " + err.Error()}
-	}
-	defer f.Close()
-	if size > maxManifest {
-		return nil, &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: fmt.Sprintf("its %s has %d bytes, want at most %d", manifestName, size, maxManifest)}
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxManifest))
-	if err != nil {
-		return nil, err
-	}
-	m := &manifest{byName: map[string][]int{}}
-	if err := json.Unmarshal(text, m); err != nil {
-		return nil, &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: manifestName + ": " + err.Error()}
-	}
-	if m.Format != manifestFormat {
-		return nil, &dbfile.Error{Kind: dbfile.ErrNotExport, Detail: fmt.Sprintf("%s: ducklens_parquet is %d, want %d", manifestName, m.Format, manifestFormat)}
-	}
-	for i, t := range m.Tables {
-		m.byName[t.Name] = append(m.byName[t.Name], i)
-	}
-	return m, nil
-}
-
-// openRegular opens a regular file below root; not one that a link leads out to.
-func openRegular(root *os.Root, name string) (_ *os.File, size int64, err error) {
-	info, err := root.Stat(name) // opening a pipe would wait for its other end
-	if err != nil {
-		return nil, 0, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, 0, errors.New("not a regular file")
-	}
-	f, err := root.Open(name)
-	return f, info.Size(), err
-}
-
 // importer reads one export.
 type importer struct {
+	op       string // what the command does, in errors
 	db       *dbfile.DB
 	conn     *sql.Conn
-	path     string // the folder, as it was given
+	path     string // the folder, as given by the caller
 	folder   string // absolute
-	manifest *manifest
+	manifest *Manifest
 }
 
-// wrong makes an error about the folder.
+// wrong returns an error about the folder.
 func (i *importer) wrong(format string, args ...any) error {
-	return &dbfile.Error{Op: "import", Path: i.path, Kind: dbfile.ErrNotExport, Detail: fmt.Sprintf(format, args...)}
+	return &dbfile.Error{Op: i.op, Path: i.path, Kind: dbfile.ErrNotExport,
+		Detail: fmt.Sprintf(format, args...)}
 }
 
-// unreadable makes an error of what DuckDB says about a file of the folder.
-func (i *importer) unreadable(t layout, f exportedFile, err error) error {
-	e := &dbfile.Error{Op: "import " + f.Path + " of", Path: i.path, Err: err}
+// unreadable turns DuckDB's error about a file of the folder into one of ours.
+func (i *importer) unreadable(t layout, f ExportedFile, err error) error {
+	e := &dbfile.Error{Op: i.op + " " + f.Path + " of", Path: i.path, Err: err}
 	errors.As(dbfile.Wrap(e.Op, i.path, err), &e)
-	if e.Kind == dbfile.ErrSQL || e.Kind == nil { // of the bytes that it is about
+	if e.Kind == dbfile.ErrSQL || e.Kind == nil { // the error is about the content of the file
 		text, _, _ := strings.Cut(err.Error(), "\n")
 		return i.wrong("table %s: %s: %s", t.Name, f.Path, text)
 	}
@@ -155,58 +106,140 @@ func (i *importer) importAll(ctx context.Context) (err error) {
 		return err
 	}
 	defer i.conn.Close()
-	if v := i.manifest.SchemaVersion; v != schema.Version {
-		hint := "export again from a file that ducklens migrate has brought to the new version"
-		if v > schema.Version {
-			hint = fmt.Sprintf("update ducklens to a release with schema version %d", v)
+	for _, r := range i.manifest.Runs {
+		if r.Shard != "" {
+			return i.wrong("%s is shard %s of run %s, and no whole run; "+
+				"ducklens gather makes a catalogue of all shards", i.manifest.path(), r.Shard, r.Key)
 		}
-		return &dbfile.Error{Op: "import", Path: i.path, Kind: dbfile.ErrSchemaVersion, Detail: fmt.Sprintf("schema version %d, want %d", v, schema.Version), Advice: hint}
 	}
 	tables, err := layouts()
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{}
-	for _, t := range tables {
-		known[t.Name] = true
-		if n := len(i.manifest.byName[t.Name]); n != 1 {
-			return i.wrong("%s lists table %s %d times, want once", manifestName, t.Name, n)
-		}
-	}
-	for _, t := range i.manifest.Tables {
-		if !known[t.Name] {
-			return i.wrong("%s lists a table %q, which ducklens does not have", manifestName, t.Name)
-		}
-	}
-	if err := i.files(ctx, tables); err != nil {
+	if err := i.check(tables); err != nil {
 		return err
 	}
-	for _, t := range tables {
-		for _, f := range i.manifest.Tables[i.manifest.byName[t.Name][0]].Files {
-			if err := i.file(ctx, t, f); err != nil {
+	parts := make([][]part, len(tables))
+	for n, t := range tables {
+		if parts[n], err = i.parts(t); err != nil {
+			return err
+		}
+	}
+	if err := i.compareAll(ctx, tables); err != nil {
+		return err
+	}
+	for n, t := range tables {
+		for _, p := range parts[n] {
+			if err := i.insert(ctx, t, p); err != nil {
 				return err
 			}
 		}
 	}
-	return dbfile.SameTables(ctx, i.conn, dbfile.Catalog) // meta was written anew
+	return dbfile.SameTables(ctx, i.conn, dbfile.Catalog) // because table meta was replaced
 }
 
-// files checks that the files of the manifest have the names that they must have, are there and are what they were.
-func (i *importer) files(ctx context.Context, tables []layout) error {
+// loadInto creates a table in another database, with the rows that the export has for it.
+func (i *importer) loadInto(ctx context.Context, t layout, database string) error {
+	parts, err := i.parts(t)
+	if err != nil {
+		return err
+	}
+	var sources, values []string
+	for _, p := range parts {
+		for _, f := range p.files {
+			source := dbfile.QuoteText(joined(i.folder, f.Path))
+			if err := i.columns(ctx, t, f, readParquet(source)); err != nil {
+				return err
+			}
+			sources = append(sources, source)
+		}
+	}
+	if len(sources) == 0 {
+		return i.wrong("%s lists no files of table %s", i.manifest.path(), t.Name)
+	}
+	for _, c := range t.Columns {
+		values = append(values, "CAST("+importExpression(c)+" AS "+c.Type+") AS "+dbfile.QuoteName(c.Name))
+	}
+	_, err = i.conn.ExecContext(ctx, "CREATE TABLE "+database+".main."+dbfile.QuoteName(t.Name)+
+		" AS SELECT DISTINCT "+strings.Join(values, ", ")+" FROM "+
+		readParquet("["+strings.Join(sources, ", ")+"]"))
+	if err != nil {
+		return i.unreadable(t, ExportedFile{Path: t.Name}, err)
+	}
+	return nil
+}
+
+// check returns an error unless the export has the schema version and the tables of this program.
+func (i *importer) check(tables []layout) error {
+	if v := i.manifest.SchemaVersion; v != schema.Version {
+		hint := "migrate the file with ducklens migrate, and export it again"
+		if v > schema.Version {
+			hint = fmt.Sprintf("update ducklens to a release with schema version %d", v)
+		}
+		return &dbfile.Error{Op: i.op, Path: i.path, Kind: dbfile.ErrSchemaVersion,
+			Detail: fmt.Sprintf("schema version %d, want %d", v, schema.Version), Advice: hint}
+	}
+	known := map[string]bool{}
+	for _, t := range tables {
+		known[t.Name] = true
+		if n := len(i.manifest.byName[t.Name]); n != 1 {
+			return i.wrong("%s lists table %s %d times, want once", i.manifest.path(), t.Name, n)
+		}
+	}
+	for _, t := range i.manifest.Tables {
+		if !known[t.Name] {
+			return i.wrong("%s lists a table %q, which ducklens does not have", i.manifest.path(), t.Name)
+		}
+	}
+	return nil
+}
+
+// part holds the files of a table for one run, or all files of a table that is not divided by run.
+type part struct {
+	run   *ExportedRun
+	files []ExportedFile
+}
+
+// parts groups the files of a table by run. The name of each file must follow from table and run.
+func (i *importer) parts(t layout) (list []part, err error) {
+	runs := []*ExportedRun{nil}
+	if t.division != byFile {
+		runs = runs[:0]
+		for n := range i.manifest.Runs {
+			runs = append(runs, &i.manifest.Runs[n])
+		}
+	}
+	place := map[string]int{}
+	want := t.Name + " without files"
+	for n, run := range runs {
+		list = append(list, part{run: run})
+		for _, name := range t.paths(i.manifest.Key, run) {
+			place[name], want = n, name
+		}
+	}
+	for _, f := range i.manifest.Tables[i.manifest.byName[t.Name][0]].Files {
+		n, ok := place[f.Path]
+		if !ok {
+			return nil, i.wrong("table %s: a file %q, want such as %s, once", t.Name, f.Path, want)
+		}
+		delete(place, f.Path)
+		list[n].files = append(list[n].files, f)
+	}
+	return list, nil
+}
+
+// compareAll checks that the files of the manifest exist and are unchanged.
+func (i *importer) compareAll(ctx context.Context, tables []layout) error {
 	root, err := os.OpenRoot(i.folder)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
 	for _, t := range tables {
-		seen := map[string]bool{}
 		for _, f := range i.manifest.Tables[i.manifest.byName[t.Name][0]].Files {
-			if want, ok := t.fileName(f.Path); !ok || seen[f.Path] {
-				return i.wrong("table %s: a file %q, want %s, once", t.Name, f.Path, want)
-			}
-			seen[f.Path] = true
 			if f.Bytes < 0 || f.Rows < 0 || f.Rows > maxRowsPerByte*f.Bytes {
-				return i.wrong("table %s: %s has %d rows in %d bytes, want at most %d rows a byte", t.Name, f.Path, f.Rows, f.Bytes, maxRowsPerByte)
+				return i.wrong("table %s: %s has %d rows in %d bytes, want at most %d rows a byte", t.Name,
+					f.Path, f.Rows, f.Bytes, maxRowsPerByte)
 			}
 			if err := i.compare(ctx, root, f); err != nil {
 				return err
@@ -216,20 +249,8 @@ func (i *importer) files(ctx context.Context, tables []layout) error {
 	return nil
 }
 
-// fileName tells whether a path is that of a file of the table, and what such a path looks like.
-func (t *layout) fileName(name string) (want string, ok bool) {
-	if !t.partitioned {
-		want = path.Join(t.Name, dataName)
-		return want, name == want
-	}
-	run, _ := strings.CutPrefix(path.Base(path.Dir(name)), partitionName)
-	n, err := strconv.ParseInt(run, 10, 32)
-	want = path.Join(t.Name, partitionName+"NUMBER", dataName)
-	return want, err == nil && n >= 0 && name == path.Join(t.Name, partitionName+strconv.FormatInt(n, 10), dataName)
-}
-
-// compare compares a file with what the manifest says about it.
-func (i *importer) compare(ctx context.Context, root *os.Root, f exportedFile) error {
+// compare checks a file against the manifest.
+func (i *importer) compare(ctx context.Context, root *os.Root, f ExportedFile) error {
 	file, size, err := openRegular(root, filepath.FromSlash(f.Path))
 	if errors.Is(err, fs.ErrNotExist) {
 		return i.wrong("%s is missing", f.Path)
@@ -243,50 +264,78 @@ func (i *importer) compare(ctx context.Context, root *os.Root, f exportedFile) e
 	}
 	_, sum, err := digest(ctx, file)
 	if err != nil {
-		return dbfile.Wrap("import", i.path, err)
+		return dbfile.Wrap(i.op, i.path, err)
 	}
 	if sum != f.SHA256 {
-		return i.wrong("%s is not the file that was exported: its SHA-256 is %s, want %s", f.Path, sum, f.SHA256)
+		return i.wrong("%s is not the file that was exported: its SHA-256 is %s, want %s", f.Path,
+			sum, f.SHA256)
 	}
 	return nil
 }
 
-// file copies the rows of one file into its table.
-func (i *importer) file(ctx context.Context, t layout, f exportedFile) error {
-	source := dbfile.QuoteText(filepath.Join(i.folder, filepath.FromSlash(f.Path)))
-	var rows int64
-	if err := i.conn.QueryRowContext(ctx, "SELECT num_rows FROM parquet_file_metadata("+source+")").Scan(&rows); err != nil {
-		return i.unreadable(t, f, err)
+// insert copies the rows of a part into its table, in the order of prompts.
+func (i *importer) insert(ctx context.Context, t layout, p part) error {
+	var sources, values []string
+	for _, c := range t.Columns {
+		values = append(values, importExpression(c))
 	}
-	if rows != f.Rows {
-		return i.wrong("table %s: %s has %d rows, want %d", t.Name, f.Path, rows, f.Rows)
+	var want int64
+	for _, f := range p.files {
+		want += f.Rows
+		source := dbfile.QuoteText(joined(i.folder, f.Path))
+		var rows int64
+		if err := i.conn.QueryRowContext(ctx, "SELECT num_rows FROM parquet_file_metadata("+source+")").
+			Scan(&rows); err != nil {
+			return i.unreadable(t, f, err)
+		}
+		if rows != f.Rows {
+			return i.wrong("table %s: %s has %d rows, want %d", t.Name, f.Path, rows, f.Rows)
+		}
+		if err := i.columns(ctx, t, f, readParquet(source)); err != nil {
+			return err
+		}
+		sources = append(sources, source)
 	}
-	source = "read_parquet(" + source + ", hive_partitioning = false, filename = false, union_by_name = false)"
-	if err := i.columns(ctx, t, f, source); err != nil {
-		return err
+	if len(sources) == 0 {
+		return nil
 	}
+	first, source := p.files[0], readParquet("["+strings.Join(sources, ", ")+"]")
+	rows := "SELECT " + strings.Join(values, ", ") + " FROM " + source
+	table := dbfile.Catalog + ".main." + dbfile.QuoteName(t.Name)
 	insert := "INSERT INTO "
 	if t.Name == "meta" {
-		insert = "INSERT OR REPLACE INTO " // a new file has rows in it
+		insert = "INSERT OR REPLACE INTO " // a new file already has rows in it
 	}
-	into, values := t.names(), t.names()
-	if t.partitioned {
-		run := strings.TrimPrefix(path.Base(path.Dir(f.Path)), partitionName)
-		into, values = append(into, "run_id"), append(values, run)
+	var shared int64
+	if t.shared() { // an earlier run may have added some of the rows
+		if err := i.conn.QueryRowContext(ctx,
+			"SELECT count(*) FROM (("+rows+") INTERSECT (SELECT "+strings.Join(t.names(), ", ")+" FROM "+
+				table+"))").Scan(&shared); err != nil {
+			return i.unreadable(t, first, err)
+		}
+		rows = "(" + rows + ") EXCEPT (SELECT " + strings.Join(t.names(), ", ") + " FROM " + table + ")"
 	}
-	result, err := i.conn.ExecContext(ctx, insert+dbfile.Catalog+".main."+dbfile.QuoteName(t.Name)+" ("+strings.Join(into, ", ")+") SELECT "+strings.Join(values, ", ")+" FROM "+source)
+	result, err := i.conn.ExecContext(ctx, insert+table+" ("+strings.Join(t.names(), ", ")+") "+
+		rows+t.sortedBy(fileOrder))
 	if err != nil {
-		return i.unreadable(t, f, err)
+		return i.unreadable(t, first, err)
 	}
-	if rows, err = result.RowsAffected(); err != nil || rows != f.Rows {
-		return errors.Join(err, i.wrong("table %s: %s gave %d rows, want %d", t.Name, f.Path, rows, f.Rows))
+	if rows, err := result.RowsAffected(); err != nil || rows+shared != want {
+		return errors.Join(err, i.wrong("table %s: %s and what belongs to it gave %d rows, want %d", t.Name,
+			first.Path, rows+shared, want))
 	}
 	return nil
 }
 
-// columns compares the columns of a file with those of its table.
-func (i *importer) columns(ctx context.Context, t layout, f exportedFile, source string) error {
-	rows, err := i.conn.QueryContext(ctx, "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM "+source+")")
+// readParquet returns the expression that reads Parquet files as they are.
+func readParquet(source string) string {
+	return "read_parquet(" + source + ", hive_partitioning = false, filename = false, union_by_name = false)"
+}
+
+// columns checks the columns of a file against those of its table.
+func (i *importer) columns(ctx context.Context, t layout, f ExportedFile, source string) error {
+	rows, err := i.conn.QueryContext(ctx, "SELECT column_name, column_type FROM (DESCRIBE "+
+		"SELECT * FROM "+source+")")
 	if err != nil {
 		return i.unreadable(t, f, err)
 	}
@@ -302,16 +351,15 @@ func (i *importer) columns(ctx context.Context, t layout, f exportedFile, source
 	if err := rows.Err(); err != nil {
 		return i.unreadable(t, f, err)
 	}
-	for _, c := range t.Columns {
-		if t.partitioned && c.Name == "run_id" {
-			continue
-		}
+	for _, c := range t.stored() {
 		kind, ok := got[c.Name]
 		switch {
 		case !ok:
-			return i.wrong("table %s: %s has no column %s, want one of type %s", t.Name, f.Path, c.Name, parquetType(c))
+			return i.wrong("table %s: %s has no column %s, want one of type %s", t.Name, f.Path, c.Name,
+				parquetType(c))
 		case kind != parquetType(c):
-			return i.wrong("table %s: column %s of %s has the type %s, want %s", t.Name, c.Name, f.Path, kind, parquetType(c))
+			return i.wrong("table %s: column %s of %s has the type %s, want %s", t.Name, c.Name, f.Path, kind,
+				parquetType(c))
 		}
 		delete(got, c.Name)
 	}

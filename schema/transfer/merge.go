@@ -15,21 +15,26 @@ import (
 	"ducklens/schema/dbfile"
 )
 
-// MergedRun says what became of a run of a merged file.
+// MergedRun describes what became of a run of a source.
 type MergedRun struct {
-	Path   string // the source
-	RunID  int    // there
-	NewID  int    // in the merged file
-	Known  bool   // the same run was merged before, and is not there twice
-	SHA256 string // of everything that is stored of the run, but for its number and that of its model
+	Path    string       // of the source
+	RunID   int          // in the source
+	NewID   int          // in the merged file
+	Prompts int          // of the run NewID; -1 if not recorded
+	Known   bool         // the same run was merged before, so it was not copied again
+	Shard   schema.Shard // of the run NewID
+	SHA256  string       // of everything that is stored of the run, except its id and that of its model
 }
 
-// Merge makes a new file with the runs of others, in their order; opts are those of [Create]. Runs are numbered anew from 1, models and components are
-// shared by their keys, and a run that several files hold is taken once. Of saved queries with one name the first stays. Sources
-// must have the schema version of this program and complete runs only. The new file appears when it has all of it; until then a file that it
-// replaces stays.
-func Merge(ctx context.Context, into string, from []string, opts dbfile.Options) (runs []MergedRun, err error) {
+// Merge creates a file with the runs of other files, in their order. opts are those of [Create]. Runs get new
+// ids from 1. Models and components are shared by key, and a run that several files hold is copied once. The
+// shards of a run are united. Of several saved queries with the same name, the first is kept. Sources must
+// have the current schema version and only complete runs. The new file appears when it is whole; until then,
+// a file that it replaces stays.
+func Merge(ctx context.Context, into string, from []string,
+	opts dbfile.Options) (runs []MergedRun, err error) {
 	const op = "merge into"
+	opts.OwnRows = true
 	for _, path := range from {
 		source, err := dbfile.OpenData(ctx, path, opts)
 		if err != nil {
@@ -40,7 +45,9 @@ func Merge(ctx context.Context, into string, from []string, opts dbfile.Options)
 		}
 		if a, err := os.Stat(path); err == nil {
 			if b, err := os.Stat(into); err == nil && os.SameFile(a, b) {
-				return nil, dbfile.Fail(op, into, &dbfile.Error{Kind: dbfile.ErrExists, Detail: "it is one of the files to be merged", Advice: "give the merged file a name of its own"})
+				return nil, dbfile.Fail(op, into,
+					&dbfile.Error{Kind: dbfile.ErrExists, Detail: "it is one of the files to be merged",
+						Advice: "choose another name for the merged file"})
 			}
 		}
 	}
@@ -49,7 +56,7 @@ func Merge(ctx context.Context, into string, from []string, opts dbfile.Options)
 	if err != nil {
 		return nil, err
 	}
-	m := merger{db: db}
+	m := merger{db: db, shards: map[string][]sourceRun{}}
 	err = m.merge(ctx, from)
 	for _, release := range m.releases {
 		release()
@@ -65,8 +72,10 @@ type merger struct {
 	db       *dbfile.DB
 	conn     *sql.Conn
 	releases []func()
-	tables   []dbfile.Table // with rows of runs, the manifest first
+	tables   []dbfile.Table // with rows of runs, the manifest tables first
 	runs     []MergedRun
+	shards   map[string][]sourceRun // of runs to be united, by key
+	keys     []string               // of those runs, in order
 }
 
 func (m *merger) merge(ctx context.Context, from []string) (err error) {
@@ -91,11 +100,16 @@ func (m *merger) merge(ctx context.Context, from []string) (err error) {
 				return err
 			}
 		}
+		for _, key := range m.keys {
+			if err := m.unite(ctx, key); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 }
 
-// runTables lists the tables that hold rows of runs; the table run is the first.
+// runTables lists the tables with rows of runs, the table run first.
 func runTables() (list []dbfile.Table, err error) {
 	tables, err := dbfile.Tables()
 	for _, t := range tables {
@@ -109,91 +123,103 @@ func runTables() (list []dbfile.Table, err error) {
 	return list, err
 }
 
-// source merges the runs of one file.
+// source merges the whole runs of one file, and collects its shards.
 func (m *merger) source(ctx context.Context, path, name string) error {
-	type run struct {
-		id, model int
-		status    string
-	}
-	var list []run
-	rows, err := m.conn.QueryContext(ctx, "SELECT run_id, model_id, status::VARCHAR FROM "+name+".main.run ORDER BY run_id")
+	list, err := m.parts(ctx, path, name)
 	if err != nil {
-		return dbfile.Wrap("read", path, err)
+		return err
 	}
-	for rows.Next() {
-		var r run
-		if err := rows.Scan(&r.id, &r.model, &r.status); err != nil {
-			return errors.Join(dbfile.Wrap("read", path, err), rows.Close())
+	for _, p := range list {
+		if p.status != schema.Complete.String() {
+			return &dbfile.Error{Op: "merge", Path: path, Kind: dbfile.ErrUnfinished,
+				Detail: fmt.Sprintf("run %d is %s", p.id, p.status),
+				Advice: "complete it with ducklens ingest --resume"}
 		}
-		list = append(list, r)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return dbfile.Wrap("read", path, err)
-	}
-	for _, r := range list {
-		if r.status != "complete" {
-			return &dbfile.Error{Op: "merge", Path: path, Kind: dbfile.ErrUnfinished, Detail: fmt.Sprintf("run %d is %s", r.id, r.status), Advice: "complete it with ducklens ingest --resume"}
+		if p.sum, err = m.hash(ctx, name, p.id, p.model); err != nil {
+			return dbfile.Wrap("read", path, err)
 		}
-		if err := m.run(ctx, path, name, r.id, r.model); err != nil {
+		if !p.shard.Whole() {
+			if m.shards[p.key] == nil {
+				m.keys = append(m.keys, p.key)
+			}
+			m.shards[p.key] = append(m.shards[p.key], p)
+			continue
+		}
+		if err := m.run(ctx, p); err != nil {
 			return err
 		}
 	}
-	_, err = m.conn.ExecContext(ctx, "INSERT OR IGNORE INTO saved_query (name, sql) SELECT name, sql FROM "+name+".main.saved_query ORDER BY name")
+	_, err = m.conn.ExecContext(ctx, "INSERT OR IGNORE INTO saved_query (name, sql) SELECT name, sql FROM "+
+		name+".main.saved_query ORDER BY name")
 	return dbfile.Wrap("copy the saved queries of", path, err)
 }
 
-// run merges one run, unless it is there.
-func (m *merger) run(ctx context.Context, path, name string, id, model int) error {
-	sum, err := m.hash(ctx, name, id, model)
-	if err != nil {
-		return dbfile.Wrap("read", path, err)
-	}
-	if err := m.checkShared(ctx, path, name, id, model); err != nil {
-		return err
-	}
-	merged := MergedRun{Path: path, RunID: id, SHA256: sum}
-	if i := slices.IndexFunc(m.runs, func(o MergedRun) bool { return o.SHA256 == sum }); i >= 0 {
-		merged.NewID, merged.Known = m.runs[i].NewID, true
-		m.runs = append(m.runs, merged)
+// run merges one whole run, unless it has been merged.
+func (m *merger) run(ctx context.Context, p sourceRun) error {
+	if i := slices.IndexFunc(m.runs, func(o MergedRun) bool { return o.SHA256 == p.sum }); i >= 0 {
+		if err := m.checkShared(ctx, p.path, p.name, p.id, p.model); err != nil {
+			return err
+		}
+		m.runs = append(m.runs,
+			MergedRun{Path: p.path, RunID: p.id, NewID: m.runs[i].NewID, Prompts: p.total, Known: true,
+				SHA256: p.sum})
 		return nil
 	}
-	var key string
-	var taken bool
-	if err := m.conn.QueryRowContext(ctx, "SELECT coalesce((SELECT max(run_id) + 1 FROM run), 1), r.key, EXISTS (FROM run AS o WHERE o.key = r.key) FROM "+name+".main.run AS r WHERE r.run_id = $1", id).
-		Scan(&merged.NewID, &key, &taken); err != nil {
-		return dbfile.Wrap("read", path, err)
-	}
-	if taken { // the same question, answered with other numbers
-		key = schema.OtherRunKey(key, sum)
-	}
-	newModel, err := m.model(ctx, path, name, model)
+	values, err := m.enter(ctx, p)
 	if err != nil {
 		return err
 	}
-	if err := m.components(ctx, name, id, newModel); err != nil {
-		return dbfile.Wrap("copy components of", path, err)
-	}
-	values := map[string]string{"run_id": fmt.Sprint(merged.NewID), "model_id": fmt.Sprint(newModel), "key": dbfile.QuoteText(key)}
 	for _, t := range m.tables {
-		if err := m.copy(ctx, name, t, id, values); err != nil {
-			return dbfile.Wrap("copy table "+t.Name+" of", path, err)
+		if err := m.copy(ctx, p, t, t.Name, values); err != nil {
+			return err
 		}
 	}
-	m.runs = append(m.runs, merged)
 	return nil
 }
 
-// hash gives the content hash of a run: it is the same for the same rows in any order, under any number. Within a table rows are told apart
-// by 64-bit hashes, of which the sum, the exclusive or and the number count.
+// enter gives a run an id, and adds its model and components. It returns the values that change in the run's
+// rows, which the caller copies.
+func (m *merger) enter(ctx context.Context, p sourceRun) (values map[string]string, err error) {
+	if err := m.checkShared(ctx, p.path, p.name, p.id, p.model); err != nil {
+		return nil, err
+	}
+	merged := MergedRun{Path: p.path, RunID: p.id, Prompts: p.total, Shard: p.shard, SHA256: p.sum}
+	key := p.key
+	var taken bool
+	if err := m.conn.QueryRowContext(ctx, "SELECT coalesce((SELECT max(run_id) + 1 "+
+		"FROM run), 1), EXISTS (FROM run WHERE key = $1)", key).Scan(&merged.NewID, &taken); err != nil {
+		return nil, dbfile.Wrap("read", p.path, err)
+	}
+	if taken { // the same question, with different results
+		key = schema.OtherRunKey(key, p.sum)
+	}
+	model, err := m.model(ctx, p.path, p.name, p.model)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.components(ctx, p.name, p.id, model); err != nil {
+		return nil, dbfile.Wrap("copy components of", p.path, err)
+	}
+	m.runs = append(m.runs, merged)
+	return map[string]string{"run_id": fmt.Sprint(merged.NewID), "model_id": fmt.Sprint(model),
+		"key": dbfile.QuoteText(key)}, nil
+}
+
+// hash returns the content hash of a run, which does not depend on the order of rows or on ids. It hashes the
+// sum, the exclusive or and the number of the 64-bit hashes of each table's rows.
 func (m *merger) hash(ctx context.Context, name string, run, model int) (string, error) {
 	h := sha256.New()
 	var key string
-	if err := m.conn.QueryRowContext(ctx, "SELECT key FROM "+name+".main.model WHERE model_id = $1", model).Scan(&key); err != nil {
+	if err := m.conn.QueryRowContext(ctx, "SELECT key FROM "+name+".main.model WHERE model_id = $1", model).
+		Scan(&key); err != nil {
 		return "", err
 	}
 	fmt.Fprintf(h, "model %s\n", key)
-	// Components are told apart by their keys.
-	if err := m.number(ctx, fmt.Sprintf("SELECT c.component_id, c.key FROM %[1]s.main.component AS c JOIN %[1]s.main.run_component AS o ON o.component_id = c.component_id WHERE o.run_id = %[2]d", name, run)); err != nil {
+	// Components are identified by key.
+	if err := m.number(ctx,
+		fmt.Sprintf("SELECT c.component_id, c.key FROM %[1]s.main.component AS c "+
+			"JOIN %[1]s.main.run_component AS o ON o.component_id = c.component_id "+
+			"WHERE o.run_id = %[2]d", name, run)); err != nil {
 		return "", err
 	}
 	for _, t := range m.tables {
@@ -208,8 +234,11 @@ func (m *merger) hash(ctx context.Context, name string, run, model int) (string,
 			}
 		}
 		var count, sum, xor string
-		if err := m.conn.QueryRowContext(ctx, "SELECT count(*)::VARCHAR, coalesce(sum(h::HUGEINT), 0)::VARCHAR, coalesce(bit_xor(h), 0)::VARCHAR FROM (SELECT hash("+strings.Join(columns, ", ")+
-			") AS h FROM "+name+".main."+dbfile.QuoteName(t.Name)+" WHERE run_id = $1)", run).Scan(&count, &sum, &xor); err != nil {
+		if err := m.conn.QueryRowContext(ctx,
+			"SELECT count(*)::VARCHAR, coalesce(sum(h::HUGEINT), 0)::VARCHAR, coalesce(bit_xor(h), "+
+				"0)::VARCHAR FROM (SELECT hash("+strings.Join(columns, ", ")+
+				") AS h FROM "+name+".main."+dbfile.QuoteName(t.Name)+" WHERE run_id = $1)", run).
+			Scan(&count, &sum, &xor); err != nil {
 			return "", err
 		}
 		fmt.Fprintf(h, "%s %s %s %s\n", t.Name, count, sum, xor)
@@ -217,8 +246,8 @@ func (m *merger) hash(ctx context.Context, name string, run, model int) (string,
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// number makes a list of what a query gives for each component id, which componentOf looks up: unlike a join, a look-up keeps
-// rows in their order.
+// number stores the result of a query, a value for each component id, for componentOf to look up. Unlike a
+// join, a look-up keeps the order of rows.
 func (m *merger) number(ctx context.Context, query string) error {
 	for _, s := range []string{
 		"CREATE OR REPLACE TEMP TABLE merged_component AS SELECT * FROM (" + query + ") AS q(id, value)",
@@ -233,14 +262,15 @@ func (m *merger) number(ctx context.Context, query string) error {
 	return nil
 }
 
-// componentOf looks a column of component ids up.
+// componentOf returns the expression that looks up a column of component ids.
 func componentOf(column string) string {
-	return "getvariable('component_values')[" + dbfile.QuoteName(column) + " - getvariable('component_first') + 1]"
+	return "getvariable('component_values')[" + dbfile.QuoteName(column) +
+		" - getvariable('component_first') + 1]"
 }
 
-// checkShared demands that the model and the components of a run are described as those of the merged file that have their keys: what the
-// merged file has of them holds for the runs of all files, and a key is only what a file says. A folder of weights may be renamed, so the
-// name of a model is no part of it.
+// checkShared returns an error unless the model and the components of a run equal those with the same keys in
+// the merged file. Their descriptions in the merged file apply to all runs, and a key is only a claim of the
+// source. The name of a model may differ, because a folder of weights may be renamed.
 func (m *merger) checkShared(ctx context.Context, path, name string, run, model int) error {
 	tables, err := dbfile.Tables()
 	if err != nil {
@@ -255,8 +285,11 @@ func (m *merger) checkShared(ctx context.Context, path, name string, run, model 
 		var differing []string
 		for _, c := range t.Columns {
 			if c.Name != shared.table+"_id" && c.Name != "key" && c.Name != shared.skip {
-				differing = append(differing, fmt.Sprintf("CASE WHEN ours.%[1]s IS DISTINCT FROM theirs.%[1]s THEN %[2]s || coalesce(theirs.%[1]s::VARCHAR, 'NULL') || ', and ' || coalesce(ours.%[1]s::VARCHAR, 'NULL') END",
-					dbfile.QuoteName(c.Name), dbfile.QuoteText(c.Name+" ")))
+				differing = append(differing,
+					fmt.Sprintf("CASE WHEN ours.%[1]s IS DISTINCT "+
+						"FROM theirs.%[1]s THEN %[2]s || coalesce(theirs.%[1]s::VARCHAR, 'NULL') || ', and ' || "+
+						"coalesce(ours.%[1]s::VARCHAR, 'NULL') END", dbfile.QuoteName(c.Name),
+						dbfile.QuoteText(c.Name+" ")))
 			}
 		}
 		var id, first int
@@ -272,15 +305,17 @@ func (m *merger) checkShared(ctx context.Context, path, name string, run, model 
 		}
 		from := m.runs[slices.IndexFunc(m.runs, func(r MergedRun) bool { return r.NewID == first })].Path
 		return &dbfile.Error{Op: "merge", Path: path, Kind: dbfile.ErrConstraint,
-			Detail: fmt.Sprintf("its %s %d has the key of one of %s and another description: %s there", t.Name, id, from, what),
-			Advice: "ducklens verify FILE says which of the two is not what its key says"}
+			Detail: fmt.Sprintf("its %s %d has the same key as one of %s but a different "+
+				"description: %s there", t.Name, id, from, what),
+			Advice: "run ducklens verify on both files to see which description does not match the key"}
 	}
 	return nil
 }
 
-// model finds a source's model in the merged file by its key, or adds it, and gives its number there.
+// model finds a source's model in the merged file by key, or adds it, and returns its id there.
 func (m *merger) model(ctx context.Context, path, name string, old int) (id int, err error) {
-	err = m.conn.QueryRowContext(ctx, "SELECT ours.model_id FROM model AS ours JOIN "+name+".main.model AS theirs ON theirs.key = ours.key WHERE theirs.model_id = $1", old).Scan(&id)
+	err = m.conn.QueryRowContext(ctx, "SELECT ours.model_id FROM model AS ours JOIN "+name+
+		".main.model AS theirs ON theirs.key = ours.key WHERE theirs.model_id = $1", old).Scan(&id)
 	if err == nil {
 		return id, nil
 	}
@@ -292,32 +327,41 @@ func (m *merger) model(ctx context.Context, path, name string, old int) (id int,
 		return 0, err
 	}
 	var columns []string
-	for _, c := range tables[slices.IndexFunc(tables, func(t dbfile.Table) bool { return t.Name == "model" })].Columns {
+	for _, c := range tables[slices.IndexFunc(tables,
+		func(t dbfile.Table) bool { return t.Name == "model" })].Columns {
 		if c.Name != "model_id" {
 			columns = append(columns, dbfile.QuoteName(c.Name))
 		}
 	}
-	if err := m.conn.QueryRowContext(ctx, "SELECT coalesce(max(model_id) + 1, 0) FROM model").Scan(&id); err != nil {
+	if err := m.conn.QueryRowContext(ctx, "SELECT coalesce(max(model_id) + 1, 0) FROM model").
+		Scan(&id); err != nil {
 		return 0, err
 	}
-	_, err = m.conn.ExecContext(ctx, fmt.Sprintf("INSERT INTO model (model_id, %s) SELECT %d, %[1]s FROM %[3]s.main.model WHERE model_id = %[4]d", strings.Join(columns, ", "), id, name, old))
+	_, err = m.conn.ExecContext(ctx,
+		fmt.Sprintf("INSERT INTO model (model_id, %s) SELECT %d, %[1]s FROM %[3]s.main.model "+
+			"WHERE model_id = %[4]d", strings.Join(columns, ", "), id, name, old))
 	return id, dbfile.Wrap("copy table model of", path, err)
 }
 
-// components adds the components of a run that the merged file does not have, and numbers all of them as they are numbered there.
+// components adds the components of a run that the merged file lacks, and maps the ids of all of them to
+// those of the merged file.
 func (m *merger) components(ctx context.Context, name string, run, model int) error {
 	const columns = "key, kind, layer, head, label, tl_name, grid_row, grid_column, source"
-	of := fmt.Sprintf("%[1]s.main.component AS c JOIN %[1]s.main.run_component AS o ON o.component_id = c.component_id AND o.run_id = %d", name, run)
+	of := fmt.Sprintf("%[1]s.main.component AS c JOIN %[1]s.main.run_component AS o "+
+		"ON o.component_id = c.component_id AND o.run_id = %d", name, run)
 	if _, err := m.conn.ExecContext(ctx, fmt.Sprintf(`INSERT INTO component (component_id, model_id, %s)
 		SELECT (SELECT coalesce(max(component_id), -1) FROM component) + row_number() OVER (ORDER BY o.ordinal), %d, %s
 		FROM %s ANTI JOIN component AS ours ON ours.key = c.key ORDER BY o.ordinal`, columns, model, "c."+strings.ReplaceAll(columns, ", ", ", c."), of)); err != nil {
 		return err
 	}
-	return m.number(ctx, "SELECT c.component_id, ours.component_id FROM "+of+" JOIN component AS ours ON ours.key = c.key")
+	return m.number(ctx, "SELECT c.component_id, ours.component_id FROM "+of+
+		" JOIN component AS ours ON ours.key = c.key")
 }
 
-// copy copies the rows of a run, with other values in some columns and the component ids of the merged file.
-func (m *merger) copy(ctx context.Context, name string, t dbfile.Table, run int, other map[string]string) error {
+// copy copies the rows of a run to a table with the same columns, with the given values in some columns and
+// the component ids of the merged file.
+func (m *merger) copy(ctx context.Context, p sourceRun, t dbfile.Table, into string,
+	other map[string]string) error {
 	var names, values []string
 	for _, c := range t.Columns {
 		quoted := dbfile.QuoteName(c.Name)
@@ -332,7 +376,8 @@ func (m *merger) copy(ctx context.Context, name string, t dbfile.Table, run int,
 			values = append(values, quoted)
 		}
 	}
-	_, err := m.conn.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s.main.%[1]s WHERE run_id = %[5]d",
-		dbfile.QuoteName(t.Name), strings.Join(names, ", "), strings.Join(values, ", "), name, run))
-	return err
+	_, err := m.conn.ExecContext(ctx,
+		fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s.main.%s WHERE run_id = %d",
+			into, strings.Join(names, ", "), strings.Join(values, ", "), p.name, dbfile.QuoteName(t.Name), p.id))
+	return dbfile.Wrap("copy table "+t.Name+" of", p.path, err)
 }

@@ -21,46 +21,49 @@ import (
 var (
 	//go:embed migrate.sql
 	migrateSQL string
-	// oldTables lists the stored columns of versions 1 to 3, each with the version that it came with.
+	// oldTables lists the stored columns of versions 1 to 3, each with its first version.
 	//go:embed oldtables.txt
 	oldTables string
-	// tables4 lists those of version 4 and of later ones, which have the tables of today or fewer.
+	// tables4 lists the stored columns since version 4, whose tables are a subset of the current ones.
 	//go:embed tables4.txt
 	tables4 string
-	// oldDerived lists what else those versions made: views, macros, types and generated columns. They hold no data.
+	// oldDerived lists the other objects of those versions: views, macros, types and generated columns, which
+	// hold no data.
 	//go:embed oldderived.txt
 	oldDerived string
-	// oldQueries lists the shipped queries of releases with those versions: the beginning of the SHA-256 of their SQL without the
-	// header, and their names.
+	// oldQueries lists the queries that releases with those versions shipped: the beginning of the SHA-256 of
+	// their SQL without the header, and their names.
 	//go:embed oldqueries.txt
 	oldQueries string
 )
 
-// ErrForeign: a file holds what no ducklens made, and the file that is to take its place would not have it.
-var ErrForeign = errors.New("it holds something of your own")
+// ErrForeign: a file contains something that ducklens did not make, which would be lost in the new file.
+var ErrForeign = errors.New("it holds something that ducklens did not make")
 
-// SavedQuery is a question that travels with a file.
+// SavedQuery is a query that is stored in a file.
 type SavedQuery struct{ Name, SQL string }
 
-// MigrateOptions says how to migrate.
+// MigrateOptions are the options of [Migrate].
 type MigrateOptions struct {
 	Database dbfile.Options
-	// Shipped are the queries of this release. They replace those that an older release shipped; what a user saved or changed stays.
+	// Shipped are the queries of this release. They replace those of older releases; queries that a user has
+	// saved or changed are kept.
 	Shipped []SavedQuery
 }
 
-// Migrated says what became of a file.
+// Migrated describes the result of a migration.
 type Migrated struct {
-	From     int   // the schema version that it had
-	Factors  []int // runs whose factors were left behind: those of today cannot be made of them
+	From     int   // the old schema version
+	Factors  []int // runs whose factors were left out, because today's factors cannot be computed from them
 	Kept     []string
-	Replaced []string // saved queries that became those of this release; Kept are those of the user
+	Replaced []string // Replaced queries are now those of this release; Kept are the user's
 }
 
-// Migrate brings a file of an older schema version to that of this program. The new file is made beside the old one and takes
-// its place when it is whole and on disk, so an interrupted migration leaves the old file. Everything is kept, of versions 1 to 3 but factors. A file with
-// tables, columns, views or macros that no ducklens made is refused: they would be lost. A file that
-// has the present version is left alone: [dbfile.ErrSchemaVersion] says of any other that it cannot be migrated.
+// Migrate converts a file of an older schema version to the current one. It writes the new file beside the
+// old one, and replaces the old one when the new one is whole and on disk, so an interrupted migration leaves
+// the old file. Everything is kept, except factors of versions 1 to 3. A file with tables, columns, views or
+// macros that ducklens did not make is refused, because they would be lost. A file of the current version is
+// left alone. If the version cannot be migrated, the error is [dbfile.ErrSchemaVersion].
 func Migrate(ctx context.Context, path string, opts MigrateOptions) (result Migrated, err error) {
 	const op = "migrate"
 	abs, err := filepath.Abs(path)
@@ -68,7 +71,7 @@ func Migrate(ctx context.Context, path string, opts MigrateOptions) (result Migr
 		return Migrated{}, dbfile.Wrap(op, path, err)
 	}
 	if target, err := filepath.EvalSymlinks(abs); err == nil {
-		abs = target // the file that is linked to is replaced, not the link
+		abs = target // of a link, replace the target
 	}
 	version, err := dbfile.Version(ctx, path, opts.Database)
 	result.From = version
@@ -91,7 +94,7 @@ func Migrate(ctx context.Context, path string, opts MigrateOptions) (result Migr
 	return result, nil
 }
 
-// migration fills a new file with what an old one has.
+// migration copies an old file to a new one.
 type migration struct {
 	path    string
 	version int
@@ -101,8 +104,9 @@ type migration struct {
 	conn    *sql.Conn
 }
 
-// make makes the new file, which replaces the old one unless that is not as it was before.
-func (m *migration) make(ctx context.Context, abs string, before os.FileInfo, opts dbfile.Options) (err error) {
+// make creates the new file and replaces the old one, unless that has changed since before.
+func (m *migration) make(ctx context.Context, abs string, before os.FileInfo,
+	opts dbfile.Options) (err error) {
 	opts.Replace, opts.Reach = true, []string{abs}
 	if m.db, err = dbfile.Create(ctx, abs, opts); err != nil {
 		return err
@@ -111,15 +115,17 @@ func (m *migration) make(ctx context.Context, abs string, before os.FileInfo, op
 	if err = errors.Join(err, release()); err != nil {
 		return errors.Join(err, m.db.Close())
 	}
-	if now, err := os.Stat(abs); err != nil || now.Size() != before.Size() || !now.ModTime().Equal(before.ModTime()) {
-		changed := &dbfile.Error{Op: "migrate", Path: m.path, Kind: dbfile.ErrLocked, Detail: "it was changed meanwhile",
-			Advice: "try again when nothing else writes the file"}
+	if now, err := os.Stat(abs); err != nil || now.Size() != before.Size() ||
+		!now.ModTime().Equal(before.ModTime()) {
+		changed := &dbfile.Error{Op: "migrate", Path: m.path, Kind: dbfile.ErrLocked,
+			Detail: "another program changed it meanwhile",
+			Advice: "try again when no other program writes the file"}
 		return errors.Join(err, changed, m.db.Close())
 	}
 	return m.db.Finalize(ctx)
 }
 
-// fill copies the old file. release is to be called when the new one is closed.
+// fill copies the old file. Call release when the new file is closed.
 func (m *migration) fill(ctx context.Context, abs string) (release func() error, err error) {
 	release = func() error { return nil }
 	if m.conn, err = m.db.Conn(ctx); err != nil {
@@ -145,7 +151,8 @@ func (m *migration) fill(ctx context.Context, abs string) (release func() error,
 	})
 }
 
-// sameTables is the first version whose tables are those of today, as far as they go: they are copied as they are, keys included.
+// sameTables is the first version whose tables are a subset of the current ones. They are copied unchanged,
+// keys included.
 const sameTables = 4
 
 // old lists the columns that the old file must have, by table.column.
@@ -166,7 +173,8 @@ func (m *migration) old() map[string]string {
 	return columns
 }
 
-// everythingSQL lists what is in the old file, by kind and name. What lies in another schema goes with that.
+// everythingSQL lists the objects of the old file by kind and name. The content of other schemas is not
+// listed separately.
 const everythingSQL = `SELECT 'schema' AS kind, schema_name AS name FROM system.main.duckdb_schemas() WHERE database_name = 'old' AND NOT internal AND schema_name <> 'main'
 UNION SELECT 'table', table_name FROM system.main.duckdb_tables() WHERE database_name = 'old' AND schema_name = 'main'
 UNION SELECT 'column', c.table_name || '.' || c.column_name FROM system.main.duckdb_columns() AS c
@@ -178,7 +186,7 @@ UNION SELECT 'type', type_name FROM system.main.duckdb_types() WHERE database_na
 UNION SELECT 'sequence', sequence_name FROM system.main.duckdb_sequences() WHERE database_name = 'old' AND schema_name = 'main'
 ORDER BY kind, name`
 
-// foreign refuses a file with something of a user's own, which the new file would not have.
+// foreign refuses a file with objects that ducklens did not make, which the new file would lack.
 func (m *migration) foreign(ctx context.Context) error {
 	own := map[string]bool{}
 	for column := range m.old() {
@@ -197,7 +205,8 @@ func (m *migration) foreign(ctx context.Context) error {
 		return rows.Scan(&t.kind, &t.name)
 	}, func(t *thing) error {
 		table, _, _ := strings.Cut(t.name, ".")
-		if known := own[strings.ToLower(t.kind+" "+t.name)]; !known && (t.kind != "column" || own["table "+strings.ToLower(table)]) {
+		if known := own[strings.ToLower(t.kind+" "+t.name)]; !known &&
+			(t.kind != "column" || own["table "+strings.ToLower(table)]) {
 			found = append(found, t.kind+" "+t.name)
 		}
 		return nil
@@ -210,11 +219,13 @@ func (m *migration) foreign(ctx context.Context) error {
 		list += fmt.Sprintf(" and %d more", len(found)-most)
 	}
 	return &dbfile.Error{Kind: ErrForeign, Detail: "migrating would lose " + list,
-		Advice: "copy them to another file with DuckDB, drop them here (DROP, ALTER TABLE), and migrate again"}
+		Advice: "copy them to another file with DuckDB, drop them here (DROP, ALTER TABLE), " +
+			"and migrate again"}
 }
 
-// each calls f for every row of a query, after all of them were read: a connection cannot do two things at a time.
-func each[T any](ctx context.Context, conn *sql.Conn, query string, scan func(*sql.Rows, *T) error, f func(*T) error) error {
+// each calls f for every row of a query. It reads all rows first, because f may use the connection.
+func each[T any](ctx context.Context, conn *sql.Conn, query string, scan func(*sql.Rows, *T) error,
+	f func(*T) error) error {
 	rows, err := conn.QueryContext(ctx, query)
 	if err != nil {
 		return err
@@ -238,8 +249,8 @@ func each[T any](ctx context.Context, conn *sql.Conn, query string, scan func(*s
 	return nil
 }
 
-// copyTables copies all tables but the two that are written otherwise: meta, and saved_query. What a later version has beside
-// stays empty.
+// copyTables copies all tables except meta and saved_query, which are written elsewhere. Tables of later
+// versions stay empty.
 func (m *migration) copyTables(ctx context.Context) error {
 	tables, err := dbfile.Tables()
 	if err != nil {
@@ -259,35 +270,40 @@ func (m *migration) copyTables(ctx context.Context) error {
 			value := dbfile.QuoteName(c.Name)
 			columns = append(columns, value)
 			if strings.HasPrefix(kind, "ENUM") {
-				value += "::VARCHAR" // an ENUM of one file is none of another
+				value += "::VARCHAR" // an ENUM of one file is not that of another
 			}
 			values = append(values, value)
 		}
 		if len(columns) == 0 {
 			continue
 		}
-		if _, err := m.conn.ExecContext(ctx, fmt.Sprintf("INSERT INTO %[1]s (%[2]s) SELECT %[3]s FROM old.main.%[1]s",
-			dbfile.QuoteName(t.Name), strings.Join(columns, ", "), strings.Join(values, ", "))); err != nil {
+		if _, err := m.conn.ExecContext(ctx,
+			fmt.Sprintf("INSERT INTO %[1]s (%[2]s) SELECT %[3]s FROM old.main.%[1]s",
+				dbfile.QuoteName(t.Name), strings.Join(columns, ", "), strings.Join(values, ", "))); err != nil {
 			return fmt.Errorf("copy table %s: %w", t.Name, err)
 		}
 	}
 	return nil
 }
 
-// models copies models, all of which are GPT-2s, and their components.
+// models copies models, which are all GPT-2, and their components.
 func (m *migration) models(ctx context.Context) error {
 	type model struct {
 		id int
 		schema.Model
 	}
-	if err := each(ctx, m.conn, "SELECT model_id, name, sha256, n_layers, n_heads, d_model, d_head, d_mlp, d_vocab, n_ctx, ln_eps, activation FROM old.main.model ORDER BY model_id",
+	if err := each(ctx, m.conn,
+		"SELECT model_id, name, sha256, n_layers, n_heads, d_model, d_head, d_mlp, d_vocab, n_ctx, ln_eps, "+
+			"activation FROM old.main.model ORDER BY model_id",
 		func(rows *sql.Rows, o *model) error {
 			o.Family, o.Norm = "gpt2", "LN"
-			return rows.Scan(&o.id, &o.Name, &o.SHA256, &o.NLayers, &o.NHeads, &o.DModel, &o.DHead, &o.DMLP, &o.DVocab, &o.NCtx, &o.LNEps, &o.Activation)
+			return rows.Scan(&o.id, &o.Name, &o.SHA256, &o.NLayers, &o.NHeads, &o.DModel, &o.DHead, &o.DMLP,
+				&o.DVocab, &o.NCtx, &o.LNEps, &o.Activation)
 		}, func(o *model) error {
 			_, err := m.conn.ExecContext(ctx, `INSERT INTO model (model_id, key, name, family, sha256, n_layers, n_heads, n_kv_heads, d_model, d_head, d_mlp, d_vocab, n_ctx, norm, ln_eps, activation)
 				VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
-				o.id, schema.ModelKey(o.Model), o.Name, o.Family, o.SHA256, o.NLayers, o.NHeads, o.DModel, o.DHead, o.DMLP, o.DVocab, o.NCtx, o.Norm, o.LNEps, o.Activation)
+				o.id, schema.ModelKey(o.Model), o.Name, o.Family, o.SHA256, o.NLayers, o.NHeads, o.DModel,
+				o.DHead, o.DMLP, o.DVocab, o.NCtx, o.Norm, o.LNEps, o.Activation)
 			return err
 		}); err != nil {
 		return err
@@ -309,7 +325,8 @@ func (m *migration) components(ctx context.Context) (err error) {
 	return each(ctx, m.conn, `SELECT c.component_id, c.model_id, m.key, c.kind::VARCHAR, c.layer, c.head, c.label, c.tl_name, c.grid_row, c.grid_column
 		FROM old.main.component AS c JOIN model AS m ON m.model_id = c.model_id ORDER BY c.component_id`,
 		func(rows *sql.Rows, c *component) error {
-			return rows.Scan(&c.id, &c.model, &c.key, &c.kind, &c.layer, &c.head, &c.label, &c.name, &c.row, &c.column)
+			return rows.Scan(&c.id, &c.model, &c.key, &c.kind, &c.layer, &c.head, &c.label, &c.name,
+				&c.row, &c.column)
 		}, func(c *component) error {
 			kind, err := schema.ParseComponentKind(c.kind)
 			if err != nil {
@@ -323,11 +340,12 @@ func (m *migration) components(ctx context.Context) (err error) {
 			if c.head.Valid {
 				of.Head, head = int(c.head.V), c.head.V
 			}
-			return table.AppendRow(c.id, schema.ComponentKey(c.key, of), c.model, c.kind, layer, head, c.label, c.name, c.row, c.column, nil)
+			return table.AppendRow(c.id, schema.ComponentKey(c.key, of), c.model, c.kind, layer, head,
+				c.label, c.name, c.row, c.column, nil)
 		})
 }
 
-// runs copies prompts and the manifests, whose keys are made of them.
+// runs copies prompts and manifests, from which the keys of runs are computed.
 func (m *migration) runs(ctx context.Context) error {
 	digests, err := m.prompts(ctx)
 	if err != nil {
@@ -341,8 +359,9 @@ func (m *migration) runs(ctx context.Context) error {
 	if m.version >= 3 {
 		prompts, sha = "r.n_prompts", "r.prompts_sha256"
 	}
-	columns := []string{"run_id", "model_id", "created_at", "ducklens_version", "command_line", "prompt_source", "seed", "bos", "convention", "processing",
-		"precision", "blas", "threads", "pairs", "status", "n_examples", "n_heads", "max_closure_residual"}
+	columns := []string{"run_id", "model_id", "created_at", "ducklens_version", "command_line",
+		"prompt_source", "seed", "bos", "convention", "processing", "precision", "blas", "threads", "pairs",
+		"status", "n_examples", "n_heads", "max_closure_residual"}
 	values := make([]string, len(columns))
 	for i, c := range columns {
 		values[i] = "r." + c
@@ -357,11 +376,12 @@ func (m *migration) runs(ctx context.Context) error {
 		factors                bool
 		sha                    sql.NullString
 	}
-	asked := map[string]int{} // runs by key, to tell the same question apart
+	asked := map[string]int{} // number of runs by key, to tell runs of the same question apart
 	return each(ctx, m.conn, `SELECT r.run_id, k.family, k.sha256, r.seed, r.bos, r.convention::VARCHAR, r.processing::VARCHAR, r.precision, r.factors, r.pairs, `+sha+`
 		FROM old.main.run AS r JOIN model AS k ON k.model_id = r.model_id ORDER BY r.run_id`,
 		func(rows *sql.Rows, r *run) error {
-			return rows.Scan(&r.id, &r.Model.Family, &r.Model.SHA256, &r.Seed, &r.BOS, &r.convention, &r.processing, &r.Precision, &r.factors, &r.Pairs, &r.sha)
+			return rows.Scan(&r.id, &r.Model.Family, &r.Model.SHA256, &r.Seed, &r.BOS, &r.convention,
+				&r.processing, &r.Precision, &r.factors, &r.Pairs, &r.sha)
 		}, func(r *run) (err error) {
 			if r.Convention, err = schema.ParseConvention(r.convention); err != nil {
 				return err
@@ -381,13 +401,15 @@ func (m *migration) runs(ctx context.Context) error {
 			if r.factors {
 				m.result.Factors = append(m.result.Factors, r.id)
 			}
-			_, err = m.conn.ExecContext(ctx, "INSERT INTO run ("+strings.Join(columns, ", ")+", key, factors, pair_means, logits, n_prompts, prompts_sha256) SELECT "+
-				strings.Join(values, ", ")+", $1, false, "+means+", false, "+prompts+", "+sha+" FROM old.main.run AS r WHERE r.run_id = $2", key, r.id)
+			_, err = m.conn.ExecContext(ctx, "INSERT INTO run ("+strings.Join(columns, ", ")+
+				", key, factors, pair_means, logits, n_prompts, prompts_sha256) SELECT "+
+				strings.Join(values, ", ")+", $1, false, "+means+", false, "+prompts+", "+sha+
+				" FROM old.main.run AS r WHERE r.run_id = $2", key, r.id)
 			return err
 		})
 }
 
-// asked reads what a run was asked for.
+// asked reads the heads, bases and movers of a run.
 func (m *migration) asked(ctx context.Context, id int, r *schema.Run) error {
 	pick := fmt.Sprintf(" WHERE run_id = %d ORDER BY ", id)
 	if err := each(ctx, m.conn, "SELECT layer, head FROM old.main.head"+pick+"ordinal", func(rows *sql.Rows, h *schema.Head) error {
@@ -424,7 +446,7 @@ func (m *migration) asked(ctx context.Context, id int, r *schema.Run) error {
 	})
 }
 
-// prompts makes a prompt of each example, and a digest of those of each run.
+// prompts turns each example into a prompt, and returns a digest of the prompts of each run.
 func (m *migration) prompts(ctx context.Context) (digests map[int]string, err error) {
 	table, err := m.db.Appender(m.conn, "prompt")
 	if err != nil {
@@ -449,7 +471,8 @@ func (m *migration) prompts(ctx context.Context) (digests map[int]string, err er
 		LEFT JOIN (SELECT run_id, example_id, string_agg(token_id::VARCHAR, ' ' ORDER BY pos) AS ids FROM old.main.token GROUP BY run_id, example_id) AS t
 			ON t.run_id = e.run_id AND t.example_id = e.example_id ORDER BY e.run_id, e.example_id`,
 		func(rows *sql.Rows, p *prompt) error {
-			return rows.Scan(&p.run, &p.id, &p.text, &p.tokens, &p.bos, &p.template, &p.order, &p.query, &p.key, &p.baseline, &p.ids)
+			return rows.Scan(&p.run, &p.id, &p.text, &p.tokens, &p.bos, &p.template, &p.order, &p.query,
+				&p.key, &p.baseline, &p.ids)
 		}, func(p *prompt) error {
 			var tokens []schema.Token
 			for _, word := range strings.Fields(p.ids) {
@@ -464,7 +487,8 @@ func (m *migration) prompts(ctx context.Context) (digests map[int]string, err er
 				hashes[int(p.run)] = &strings.Builder{}
 			}
 			fmt.Fprintln(hashes[int(p.run)], key, p.query, p.key, p.baseline)
-			return table.AppendRow(p.run, p.id, key, p.text, p.tokens, p.bos, optional(p.template), optional(p.order), nil, nil, nil)
+			return table.AppendRow(p.run, p.id, key, p.text, p.tokens, p.bos, optional(p.template),
+				optional(p.order), nil, nil, nil)
 		}); err != nil {
 		return nil, err
 	}
@@ -476,7 +500,7 @@ func (m *migration) prompts(ctx context.Context) (digests map[int]string, err er
 	return digests, nil
 }
 
-// tables copies what needs no key, by the statements of migrate.sql.
+// tables runs the statements of migrate.sql, which copy everything that needs no keys.
 func (m *migration) tables(ctx context.Context) error {
 	text, err := schema.Expand("migrate.sql", migrateSQL)
 	if err != nil {
@@ -498,8 +522,8 @@ func (m *migration) tables(ctx context.Context) error {
 	return nil
 }
 
-// queries copies saved queries. Those that an older release shipped ask for heads by labels of those releases, so that they
-// become those of this one.
+// queries copies saved queries. Those that an older release shipped are replaced by those of this release,
+// because they use the old labels of heads.
 func (m *migration) queries(ctx context.Context) error {
 	return each(ctx, m.conn, "SELECT name, sql FROM old.main.saved_query ORDER BY name", func(rows *sql.Rows, q *SavedQuery) error {
 		return rows.Scan(&q.Name, &q.SQL)
@@ -511,12 +535,14 @@ func (m *migration) queries(ctx context.Context) error {
 		} else {
 			m.result.Kept = append(m.result.Kept, q.Name)
 		}
-		_, err := m.conn.ExecContext(ctx, "INSERT INTO saved_query (name, sql) VALUES ($1, $2)", q.Name, q.SQL)
+		_, err := m.conn.ExecContext(ctx, "INSERT INTO saved_query (name, sql) VALUES ($1, $2)",
+			q.Name, q.SQL)
 		return err
 	})
 }
 
-// wasShipped tells whether an older release shipped a query. Its header does not count: it was printed anew when it was stored.
+// wasShipped reports whether an older release shipped a query. The header is ignored, because it was
+// formatted anew when the query was stored.
 func wasShipped(q SavedQuery) bool {
 	body := q.SQL
 	for {

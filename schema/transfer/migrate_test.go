@@ -18,8 +18,8 @@ import (
 	"ducklens/schema/transfer"
 )
 
-// unlike lists what a migrated file cannot have as it was: what factors gave, and what describes the file. Since version 4, the
-// facts about the file alone.
+// unlike lists what a migration changes: results computed from factors, and facts about the file. Since
+// version 4, only the latter.
 func unlike(version int) []string {
 	if version >= 4 {
 		return []string{"meta", "saved_query"}
@@ -27,8 +27,8 @@ func unlike(version int) []string {
 	return []string{"pair", "pair_wide", "query_factor", "key_factor", "meta", "saved_query", "component", "model", "run", "head"}
 }
 
-// answers gives the rows of each table and view of a file, in the columns that old has of it and in the order of their text. Heads
-// are named as they are in figures.
+// answers returns the rows of each table and view of a file, sorted as text, in the columns that old lists.
+// Heads are named as in figures.
 func answers(t *testing.T, path string, old map[string][]string) map[string][]string {
 	t.Helper()
 	pool, err := sql.Open("duckdb", path+"?access_mode=READ_ONLY")
@@ -50,7 +50,7 @@ func answers(t *testing.T, path string, old map[string][]string) map[string][]st
 	return all
 }
 
-// columnsOf lists the columns of each table and view of a file of a version that a migrated file has as they were.
+// columnsOf lists the columns of each table and view of a file of a version that a migration does not change.
 func columnsOf(t *testing.T, path string, version int) map[string][]string {
 	t.Helper()
 	pool, err := sql.Open("duckdb", path+"?access_mode=READ_ONLY")
@@ -68,7 +68,8 @@ func columnsOf(t *testing.T, path string, version int) map[string][]string {
 	return all
 }
 
-// Files of older releases keep everything, those of versions 1 to 3 but factors: each of their tables and views has the rows that it had.
+// TestMigrate checks that all tables and views of migrated files have the rows that they had, except the
+// factors of versions 1 to 3.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -120,7 +121,7 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
-// Runs keep their manifests, and get keys that tell them apart.
+// TestMigratedManifest checks that runs keep their manifests and get distinct keys.
 func TestMigratedManifest(t *testing.T) {
 	t.Parallel()
 	path := oldFile(t, 3)
@@ -146,7 +147,8 @@ func TestMigratedManifest(t *testing.T) {
 	}
 }
 
-// The same file gives the same file, so that runs of it are known for what they are.
+// TestMigrateTwice checks that two migrations of the same file have the same keys, so that merging recognises
+// their runs.
 func TestMigrateTwice(t *testing.T) {
 	t.Parallel()
 	a, b := oldFile(t, 2), oldFile(t, 2)
@@ -161,7 +163,8 @@ func TestMigrateTwice(t *testing.T) {
 	}
 }
 
-// Queries that an older release shipped become those of this one; a user's own stay, also under a shipped name.
+// TestMigrateQueries checks that queries of an older release become those of this one, and that a user's
+// queries are kept even under a shipped name.
 func TestMigrateQueries(t *testing.T) {
 	t.Parallel()
 	path := oldFile(t, 3, "INSERT INTO saved_query VALUES ('mine', 'SELECT 1')", "UPDATE saved_query SET sql = 'SELECT 2' WHERE name = 'closure'")
@@ -183,7 +186,7 @@ func TestMigrateQueries(t *testing.T) {
 	}
 }
 
-// What a log beside the file holds is migrated too.
+// TestMigrateWithLog checks that the content of a log beside the file is migrated too.
 func TestMigrateWithLog(t *testing.T) {
 	t.Parallel()
 	path := oldFile(t, 3, "PRAGMA disable_checkpoint_on_shutdown", "INSERT INTO saved_query VALUES ('late', 'SELECT 1')")
@@ -200,7 +203,8 @@ func TestMigrateWithLog(t *testing.T) {
 	verified(t, path)
 }
 
-// A migration that is interrupted, at whatever moment, leaves the old file or the whole new one, and nothing beside it.
+// TestMigrateInterrupted checks that a migration that is interrupted at any moment leaves either the old file
+// or the whole new one, and nothing beside it.
 func TestMigrateInterrupted(t *testing.T) {
 	t.Parallel()
 	stopped := 0
@@ -233,7 +237,7 @@ func TestMigrateInterrupted(t *testing.T) {
 	}
 }
 
-// What cannot be migrated is left as it is.
+// TestMigrateRefuses checks that files that cannot be migrated are left unchanged.
 func TestMigrateRefuses(t *testing.T) {
 	t.Parallel()
 	newer := rawFile(t, "CREATE TABLE meta AS SELECT 'schema_version' AS key, '99' AS value", "CREATE TABLE run AS SELECT 1 AS run_id, 'v9.1.0' AS ducklens_version")
@@ -273,7 +277,8 @@ func TestMigrateRefuses(t *testing.T) {
 	}
 }
 
-// What no ducklens made would be lost: such a file is refused with the names, and left as it is.
+// TestMigrateForeign checks that files with objects that ducklens did not make are refused with their names,
+// and left unchanged.
 func TestMigrateForeign(t *testing.T) {
 	t.Parallel()
 	path := oldFile(t, 3, "CREATE TABLE my_notes AS SELECT 1 AS x", "CREATE SCHEMA lab", "CREATE TABLE lab.more AS SELECT 2 AS y", "CREATE VIEW mine AS SELECT 1 AS one",
@@ -296,7 +301,7 @@ func TestMigrateForeign(t *testing.T) {
 	}
 }
 
-// A file that is in use is not migrated.
+// TestMigrateLocked checks that a file in use is not migrated.
 func TestMigrateLocked(t *testing.T) {
 	t.Parallel()
 	db := schematest.NewDB(t)

@@ -5,29 +5,35 @@ import (
 	"fmt"
 )
 
-// Moved is a mean of two runs.
+// Moved is a mean over the prompts of two runs.
 type Moved struct {
-	Head, What string  // what the mean is of: prob, score, diff, or a side and a component
+	Head, What string  // the value that is averaged: prob, score, diff, or a side and a component
 	A, B       float64 // the means
-	Change     float64 // B less A
-	Error      float64 // standard error of Change; negative where one prompt says nothing about it
-	CountA     int64   // examples behind A
+	Change     float64 // B - A
+	Error      float64 // standard error of Change; negative if there is only one prompt
+	CountA     int64   // number of examples in A
 	CountB     int64
 }
 
-// Interval is what Change is in, with 95 %.
+// Interval returns the 95 % confidence interval of Change.
 func (m Moved) Interval() (low, high float64) {
 	return m.Change - 1.96*m.Error, m.Change + 1.96*m.Error
 }
 
-// means compares what people ask of runs first: the attention of the heads that both have, and what each
-// component contributes to it. Where both runs are of the same prompts, changes are those of each prompt.
+// means compares the values that people look at first: the attention of the heads that both runs have, and
+// the contributions of components to it. If both runs have the same prompts, changes are computed prompt by
+// prompt.
 func (d *differ) means(ctx context.Context) error {
 	a, b := d.names[0]+".main.", d.names[1]+".main."
 	if err := d.conn.QueryRowContext(ctx, fmt.Sprintf(`SELECT count(*) > 0 AND bool_and(x.key IS NOT NULL AND y.key IS NOT NULL)
 		FROM (SELECT e.example_id, p.key FROM %[1]sedge AS e JOIN %[1]sprompt AS p ON p.run_id = e.run_id AND p.prompt_id = e.prompt_id WHERE e.run_id = %[3]d) AS x
 		FULL JOIN (SELECT e.example_id, p.key FROM %[2]sedge AS e JOIN %[2]sprompt AS p ON p.run_id = e.run_id AND p.prompt_id = e.prompt_id WHERE e.run_id = %[4]d) AS y
 		ON y.example_id = x.example_id AND y.key = x.key`, a, b, d.runs[0], d.runs[1])).Scan(&d.result.Paired); err != nil {
+		return err
+	}
+	if err := d.conn.QueryRowContext(ctx, fmt.Sprintf("SELECT EXISTS (FROM %shead AS a JOIN %shead AS b "+
+		"ON b.label = a.label WHERE a.run_id = %d AND b.run_id = %d)", a, b, d.runs[0], d.runs[1])).
+		Scan(&d.result.HeadsInCommon); err != nil {
 		return err
 	}
 	rows, err := d.conn.QueryContext(ctx, fmt.Sprintf(`WITH a AS MATERIALIZED (%s), b AS MATERIALIZED (%s),
@@ -53,7 +59,8 @@ func (d *differ) means(ctx context.Context) error {
 	defer rows.Close()
 	for rows.Next() {
 		var m Moved
-		if err := rows.Scan(&m.Head, &m.What, &m.A, &m.B, &m.Change, &m.Error, &m.CountA, &m.CountB); err != nil {
+		if err := rows.Scan(&m.Head, &m.What, &m.A, &m.B, &m.Change, &m.Error, &m.CountA,
+			&m.CountB); err != nil {
 			return err
 		}
 		d.result.Means = append(d.result.Means, m)
@@ -61,8 +68,8 @@ func (d *differ) means(ctx context.Context) error {
 	return rows.Err()
 }
 
-// meansOf lists the values that are averaged: the scores of each head, then the contribution of each component
-// to the score difference, or to the score where a prompt has no baseline in its run.
+// meansOf returns the query for the values that are averaged: the scores of each head, and the contribution
+// of each component to score - baseline, or to the score if a prompt has no baseline.
 func meansOf(database string, run int) string {
 	return fmt.Sprintf(`SELECT h.label AS head, 0 AS place, u.what, 0 AS component_place, s.example_id, u.value::DOUBLE AS value
 		FROM %[1]sscore AS s JOIN %[1]shead AS h ON h.run_id = s.run_id AND h.head_id = s.head_id,

@@ -5,10 +5,11 @@ import (
 	"errors"
 )
 
-// maxGroups bounds how many sums are held at a time; a sum takes about 100 bytes.
+// maxGroups bounds the number of sums in memory. A sum takes about 100 bytes.
 const maxGroups = 400_000
 
-// closure adds up the stored contributions of every run, some examples at a time, and applies the rules of closure.sql to the sums.
+// closure adds up the stored contributions of every run, some examples at a time, and applies the rules of
+// closure.sql to the sums.
 func (v *verifier) closure() (err error) {
 	defer func() {
 		_, derr := v.conn.ExecContext(v.ctx, "DROP TABLE IF EXISTS temp.main.verify_sum")
@@ -32,7 +33,7 @@ func (v *verifier) closureOf(run *RunReport) error {
 	if err := row.Scan(&run.Pairs, &first, &last); err != nil {
 		return err
 	}
-	if !first.Valid {
+	if !first.Valid || run.MeansOnly {
 		return nil
 	}
 	return v.inParts(&p, file.rules, first.Int64, last.Int64, max(1, maxGroups/max(1, run.Heads*run.Pairs)), func(r *rule) bool {
@@ -46,29 +47,30 @@ func (v *verifier) closureOf(run *RunReport) error {
 	})
 }
 
-// worst looks for a larger residual among the sums at hand.
+// worst updates the worst residual with the current sums.
 func (v *verifier) worst(run *RunReport, query string, p *parameters) error {
 	var residual, rel sql.NullFloat64
 	var where sql.NullString
 	if err := v.conn.QueryRowContext(v.ctx, query, p.of(query)...).Scan(&residual, &rel, &where); err != nil {
 		return err
 	}
-	run.WorstResidual = max(run.WorstResidual, residual.Float64) // NaN wins
+	run.WorstResidual = max(run.WorstResidual, residual.Float64) // NaN if either is NaN
 	if rel.Valid && (run.WorstAt == "" || !(rel.Float64 <= run.WorstRelative)) {
 		run.WorstRelative, run.WorstAt = rel.Float64, where.String
 	}
 	return nil
 }
 
-// parameters are those of a query about some examples of a run.
+// parameters are the parameters of a query about some examples of a run.
 type parameters struct {
 	run         int
 	first, last int64
 }
 
-// of gives the parameters that a query has.
+// of returns those parameters that a query uses.
 func (p *parameters) of(query string) (list []any) {
-	for _, a := range []sql.NamedArg{sql.Named("run", p.run), sql.Named("first", p.first), sql.Named("last", p.last)} {
+	for _, a := range []sql.NamedArg{sql.Named("run", p.run), sql.Named("first", p.first),
+		sql.Named("last", p.last)} {
 		if uses(query, "$"+a.Name) {
 			list = append(list, a)
 		}
@@ -76,9 +78,11 @@ func (p *parameters) of(query string) (list []any) {
 	return list
 }
 
-// inParts goes over the examples of a run, step at a time: it prepares each part, asks the rules that are wanted, and reports what they
-// found in all parts. A rule that does not ask about examples is asked once.
-func (v *verifier) inParts(p *parameters, rules []rule, first, last, step int64, wanted func(*rule) bool, prepare func() error) error {
+// inParts goes over the examples of a run, step at a time. For each part it calls prepare and asks the wanted
+// rules; at the end it reports what they found in all parts. A rule without the parameters first and last is
+// asked once.
+func (v *verifier) inParts(p *parameters, rules []rule, first, last, step int64, wanted func(*rule) bool,
+	prepare func() error) error {
 	broken := make([]found, len(rules))
 	for p.first = first; p.first <= last; p.first += step {
 		p.last = min(p.first+step-1, last)

@@ -10,9 +10,11 @@ import (
 
 // keys compares models and components with their keys, and components with the vocabulary.
 func (v *verifier) keys() error {
-	heads := map[int]int{} // heads of a layer, by model
+	heads := map[int]int{} // number of heads of a layer, by model
 	keys := map[int]string{}
-	models, err := v.conn.QueryContext(v.ctx, "SELECT model_id, key, family, sha256, coalesce(config_sha256, ''), n_heads FROM model ORDER BY model_id")
+	models, err := v.conn.QueryContext(v.ctx,
+		"SELECT model_id, key, family, sha256, coalesce(config_sha256, ''), n_heads FROM model "+
+			"ORDER BY model_id")
 	if err != nil {
 		return err
 	}
@@ -47,7 +49,8 @@ func (v *verifier) components(heads map[int]int, keys map[int]string) error {
 		var c schema.Component
 		var key, kind, label, name string
 		var source sql.NullString
-		if err := rows.Scan(&id, &key, &model, &kind, &c.Layer, &c.Head, &label, &name, &row, &column, &source); err != nil {
+		if err := rows.Scan(&id, &key, &model, &kind, &c.Layer, &c.Head, &label, &name, &row, &column,
+			&source); err != nil {
 			return err
 		}
 		if c.Kind, err = schema.ParseComponentKind(kind); err != nil {
@@ -56,13 +59,15 @@ func (v *verifier) components(heads map[int]int, keys map[int]string) error {
 		}
 		modelKey, known := keys[model]
 		if !known || c.Kind == schema.Feature || c.Kind == schema.Error {
-			continue // no part of the model itself: it is named by what it comes from
+			continue // not a part of the model itself: it is named after its source
 		}
 		if source.Valid {
-			v.problem(Conflicting, 0, "component %d is %s, a part of the model, and comes from %q, want no source", id, c.Kind, source.String)
+			v.problem(Conflicting, 0, "component %d is %s, a part of the model, and comes from %q, "+
+				"want no source", id, c.Kind, source.String)
 		}
 		describe := func(label, name string, row, column int, key string) string {
-			return fmt.Sprintf("%s, layer %d, head %d, %s, %s, at row %d, column %d, with key %s", c.Kind, c.Layer, c.Head, label, name, row, column, key)
+			return fmt.Sprintf("%s, layer %d, head %d, %s, %s, at row %d, column %d, with key %s", c.Kind,
+				c.Layer, c.Head, label, name, row, column, key)
 		}
 		wantRow, wantColumn := c.Grid(heads[model])
 		want := describe(c.Label(), c.TLName(), wantRow, wantColumn, schema.ComponentKey(modelKey, c))

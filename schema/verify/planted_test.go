@@ -13,8 +13,8 @@ import (
 	"ducklens/schema/verify"
 )
 
-// TestPlantedMacros: macros that take the names of all functions change nothing of what verify finds, and
-// each of them is reported.
+// TestPlantedMacros adds macros with the names of all functions. They must not change what verify finds, and
+// each must be reported.
 func TestPlantedMacros(t *testing.T) {
 	t.Parallel()
 	whole := wholeFile(t)
@@ -48,7 +48,7 @@ func TestPlantedMacros(t *testing.T) {
 			reported := 0
 			var rest []verify.Problem
 			for _, p := range got.Problems {
-				if p.Kind == verify.Altered && strings.Contains(p.Text, "has the name of a function") {
+				if p.Kind == verify.Altered && strings.Contains(p.Text, "has the name of a DuckDB function") {
 					reported++
 				} else {
 					rest = append(rest, p)
@@ -70,7 +70,7 @@ func TestPlantedMacros(t *testing.T) {
 	}
 }
 
-// changeRaw changes a file as a stranger can.
+// changeRaw changes a file the way anybody can.
 func changeRaw(t *testing.T, path string, change func(*sql.DB) error) {
 	t.Helper()
 	db, err := sql.Open("duckdb", path)
@@ -85,7 +85,7 @@ func changeRaw(t *testing.T, path string, change func(*sql.DB) error) {
 	}
 }
 
-// plantAll makes macros with the names of all functions of DuckDB's, for any number of arguments, that give
+// plantAll creates macros with the names of all DuckDB functions, for any number of arguments, that return
 // nonsense.
 func plantAll(t *testing.T, db *sql.DB) (planted []string, err error) {
 	t.Helper()

@@ -5,7 +5,8 @@ import (
 	"errors"
 )
 
-// rowContributions adds up the contributions to every key, some prompts at a time, and applies the rules of rows.sql to the sums.
+// rowContributions adds up the contributions to every key, some prompts at a time, and applies the rules of
+// rows.sql to the sums.
 func (v *verifier) rowContributions() (err error) {
 	defer func() {
 		_, derr := v.conn.ExecContext(v.ctx, "DROP TABLE IF EXISTS temp.main.verify_row")
@@ -18,7 +19,8 @@ func (v *verifier) rowContributions() (err error) {
 		p := parameters{run: run.RunID}
 		var first, last, most sql.NullInt64
 		extent := file.queries["extent"]
-		if err := v.conn.QueryRowContext(v.ctx, extent, p.of(extent)...).Scan(&first, &last, &most); err != nil {
+		if err := v.conn.QueryRowContext(v.ctx, extent, p.of(extent)...).
+			Scan(&first, &last, &most); err != nil {
 			return err
 		}
 		if !first.Valid { // a run without such rows

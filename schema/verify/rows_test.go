@@ -1,28 +1,16 @@
 package verify_test
 
 import (
-	"os"
 	"testing"
 
-	"ducklens/schema"
-	"ducklens/schema/schematest"
 	"ducklens/schema/verify"
 )
 
-// What is wrong with contributions to every key is found.
+// TestRowDamage checks that damage to contributions to every key is found.
 func TestRowDamage(t *testing.T) {
 	t.Parallel()
-	db := schematest.NewDB(t)
-	schematest.Full(t, db, 3, 2, schema.Head{Layer: 1, Index: 0})
-	if err := db.Finalize(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	whole, err := os.ReadFile(db.Path())
-	if err != nil {
-		t.Fatal(err)
-	}
 	const table = "row_contribution_wide"
-	findDamages(t, whole, []damage{
+	findDamages(t, fullFile(t), []damage{
 		{"a component is missing", []string{"DELETE FROM " + table + " WHERE prompt_id = 1 AND pos = 3 AND side = 'key' AND component_id = 2"}, verify.Incomplete, "prompt 1, head L1H0, query at 4, key side, bases none and none, position 3"},
 		{"a position is missing", []string{"DELETE FROM " + table + " WHERE prompt_id = 0 AND pos = 2 AND side = 'query'"}, verify.Incomplete, "query side, position 2"},
 		{"a position that is not seen", []string{"UPDATE " + table + " SET pos = 9 WHERE prompt_id = 0 AND pos = 2"}, verify.Orphan, "position 9"},
@@ -36,12 +24,12 @@ func TestRowDamage(t *testing.T) {
 	})
 }
 
-// What verify says of a baseline that is a mean, and is not that of the attention row.
+// TestMeanBaselineDamage checks that a baseline that is a mean but differs from that of the attention row is
+// found.
 func TestMeanBaselineDamage(t *testing.T) {
 	t.Parallel()
-	whole := wholeFile(t)
 	mean := []string{"UPDATE edge SET baseline_kind = 'mean', baseline_pos = NULL, baseline_token = NULL", "UPDATE score SET baseline_scale = NULL"}
-	findDamages(t, whole, []damage{
+	findDamages(t, wholeFile(t), []damage{
 		{"another mean", append(mean, "UPDATE score SET baseline = 5"), verify.Conflicting, "mean of the others is"},
 		{"a mean with a scale", []string{mean[0]}, verify.Conflicting, "example 0, head"},
 	})

@@ -10,33 +10,37 @@ import (
 	"ducklens/schema"
 )
 
-// The rules. A file holds statements of SQL that end with a semicolon at the end of a line, as templates. Above a rule stands
-// "-- kind: one / many", the kind of problem and what a case of it is, and its statement gives a row for each case: run_id,
-// case_order and case_text. Above a statement that helps the rules stands "-- query: name / what it gives". Templates of
-// common.sql may be used in all files.
+// ruleFiles holds the rules. Each file is a template of SQL statements, which end with a semicolon at the end
+// of a line. A rule is preceded by "-- kind: one / many": the kind of problem, and a description of one case
+// and of several. Its statement returns a row for each case: run_id, case_order and case_text. A statement
+// that helps the rules is preceded by "-- query: name / result". All files may use the templates of
+// common.sql.
 //
 //go:embed rules/*.sql
 var ruleFiles embed.FS
 
-// relative bounds the distance of two copies of one float32 number, which went through different sums.
+// relative bounds the relative difference of two copies of one float32 number that went through different
+// sums.
 const relative = "1e-5"
 
-// rule is a question about the file whose answer should be no rows.
+// rule is a query about the file that should return no rows.
 type rule struct {
 	kind      ProblemKind
-	one, many string // what a case is, for one and for several
+	one, many string // description of one case and of several
 	query     string
+	of        string // a table without whose rows there is no case, or ""
 }
 
-// uses tells whether a statement asks about a parameter.
+// uses reports whether a statement uses a parameter.
 func uses(query, parameter string) bool { return strings.Contains(query, parameter) }
 
-// counted gives the number of cases of the rule in each run, and the first in words.
+// counted returns the query for the number of cases of the rule in each run and the text of the first one.
 func (r *rule) counted() string {
-	return "SELECT run_id, count(*), arg_min(case_text, case_order) FROM (" + r.query + ") GROUP BY run_id ORDER BY run_id"
+	return "SELECT run_id, count(*), arg_min(case_text, case_order) FROM (" + r.query +
+		") GROUP BY run_id ORDER BY run_id"
 }
 
-// ruleFile is what a file of rules holds.
+// ruleFile is the content of a file of rules.
 type ruleFile struct {
 	rules   []rule
 	queries map[string]string
@@ -72,30 +76,40 @@ var readRules = sync.OnceValues(func() (map[string]ruleFile, error) {
 	return files, nil
 })
 
-// ruleFunctions are for the templates.
+// ruleFunctions are the functions of the templates.
 var ruleFunctions = template.FuncMap{
 	"relative":     func() string { return relative },
 	"sides":        func() []schema.Side { return []schema.Side{schema.Query, schema.Key} },
 	"everyExample": func() []frequency { return everyExample },
-	// flags of run, and the tables that have rows of the run if it is set
+	// flags returns the flags of table run, each with a table that has rows of the run if the flag is set.
 	"flags": func() map[string]string {
-		return map[string]string{"factors": "query_factor", "pairs": "pair_contribution_wide", "pair_means": "pair_mean_wide", "logits": "logit"}
+		return map[string]string{"factors": "query_factor", "pairs": "pair_contribution_wide",
+			"pair_means": "pair_mean_wide", "logits": "logit"}
 	},
 	"margin": func(side, vector, image, coordinate, other string) map[string]string {
-		return map[string]string{"Side": side, "Vector": vector, "Image": image, "Coordinate": coordinate, "Other": other}
+		return map[string]string{"Side": side, "Vector": vector, "Image": image, "Coordinate": coordinate,
+			"Other": other}
 	},
 }
 
-// frequency says how often each combination of Keys is in a table that has a row for each example, or for each of some sort.
+// frequency says how often each combination of Keys must occur in a table with a row for each example, or for
+// some examples.
 type frequency struct{ Table, Keys, Want string }
 
 var everyExample = []frequency{
-	{"substitution", "head_id, side, vector", "CASE t.vector WHEN 'W_U[baseline]' THEN e.n_token_baseline WHEN 'W_U[random name]' THEN e.n_name WHEN 'W_U[random]' THEN e.n_token ELSE e.n END"},
-	{"projection", "head_id, side, vector, basis_id, measure", "CASE WHEN t.measure <> 'diff' THEN e.n WHEN t.side = 'key' THEN e.n_token_baseline ELSE e.n_baseline END"},
+	{"substitution", "head_id, side, vector", "CASE t.vector WHEN 'W_U[baseline]' THEN e.n_token_baseline " +
+		"WHEN 'W_U[random name]' THEN e.n_name WHEN 'W_U[random]' THEN e.n_token ELSE e.n END"},
+	{"projection", "head_id, side, vector, basis_id, measure",
+		"CASE WHEN t.measure <> 'diff' THEN e.n WHEN t.side = 'key' THEN e.n_token_baseline ELSE " +
+			"e.n_baseline END"},
 	{"vector_cosine", "side, vector_a, vector_b, basis_id", "e.n"},
+	// Ranks beyond those that the run was asked for are those of the key's and the baseline's token.
+	{"nearest_token", "head_id, side, vector, rank", "CASE WHEN t.rank <= (SELECT coalesce(" +
+		"TRY_CAST(json_extract_string(options, '$.nearest') AS INTEGER), 0) FROM run AS r " +
+		"WHERE r.run_id = t.run_id) THEN e.n ELSE t.n END"},
 }
 
-// Names gives the keys as one text.
+// Names returns the keys as one text.
 func (f frequency) Names() string {
 	list := strings.Split(f.Keys, ", ")
 	for i, c := range list {
@@ -104,7 +118,7 @@ func (f frequency) Names() string {
 	return "{" + strings.Join(list, ", ") + "}::VARCHAR"
 }
 
-// parseRules cuts a file into its rules and queries.
+// parseRules splits a file into its rules and queries.
 func parseRules(text string) (f ruleFile, err error) {
 	f.queries = map[string]string{}
 	var heading string
@@ -125,21 +139,22 @@ func parseRules(text string) (f ruleFile, err error) {
 		kind, words, ok := strings.Cut(heading, ": ")
 		one, many, ok2 := strings.Cut(words, " / ")
 		if !ok || !ok2 {
-			return f, fmt.Errorf("%q, want a heading such as -- orphan: score has no head / scores have no head", heading)
+			return f, fmt.Errorf("%q, want a heading such as -- orphan: "+
+				"score has no head / scores have no head", heading)
 		}
 		query := strings.Join(statement, "\n")
 		if kind == "query" {
 			f.queries[one] = query
 		} else {
-			f.rules = append(f.rules, rule{ProblemKind(kind), one, many, query})
+			f.rules = append(f.rules, rule{kind: ProblemKind(kind), one: one, many: many, query: query})
 		}
 		heading, statement = "", nil
 	}
 	return f, nil
 }
 
-// references lists what rows of each table refer to: a table, and the column where it is not named after the table. A component must
-// be one of the run, and a basis one of its side.
+// references lists the references of the rows of each table: the other table, and the column if it is not
+// named after that table. A component must be one of the run, and a basis one of its side.
 var references = []struct {
 	table, one, many string
 	to               []string
@@ -156,32 +171,50 @@ var references = []struct {
 	{"prompt_attention", "attention row", "attention rows", []string{"prompt", "head"}},
 	{"layer_scale", "scale of a layer", "scales of layers", []string{"prompt"}},
 	{"score", "score", "scores", []string{"edge", "head"}},
-	{"contribution_wide", "contribution", "contributions", []string{"edge", "head", "component_id", "query query_basis_id", "key key_basis_id"}},
+	{"contribution_wide", "contribution", "contributions",
+		[]string{"edge", "head", "component_id", "query query_basis_id", "key key_basis_id"}},
+	{"contribution_moment", "moment of contributions", "moments of contributions",
+		[]string{"run", "head", "component_id", "query query_basis_id", "key key_basis_id"}},
 	{"query_factor", "query factor", "query factors", []string{"edge", "head", "component_id"}},
 	{"key_factor", "key factor", "key factors", []string{"edge", "head", "component_id"}},
 	{"query_axis", "query axis", "query axes", []string{"edge", "head", "query basis_id"}},
 	{"key_axis", "key axis", "key axes", []string{"edge", "head", "key basis_id"}},
-	{"query_coordinate", "query coordinate", "query coordinates", []string{"edge", "head", "component_id", "query basis_id"}},
-	{"key_coordinate", "key coordinate", "key coordinates", []string{"edge", "head", "component_id", "key basis_id"}},
-	{"pair_contribution_wide", "pair", "pairs", []string{"edge", "head", "query_component_id", "key_component_id", "query query_basis_id", "key key_basis_id"}},
-	{"pair_mean_wide", "mean of pairs", "means of pairs", []string{"run", "head", "query_component_id", "key_component_id", "query query_basis_id", "key key_basis_id"}},
+	{"query_coordinate", "query coordinate", "query coordinates",
+		[]string{"edge", "head", "component_id", "query basis_id"}},
+	{"key_coordinate", "key coordinate", "key coordinates",
+		[]string{"edge", "head", "component_id", "key basis_id"}},
+	{"pair_contribution_wide", "pair", "pairs",
+		[]string{"edge", "head", "query_component_id", "key_component_id", "query query_basis_id",
+			"key key_basis_id"}},
+	{"pair_mean_wide", "mean of pairs", "means of pairs",
+		[]string{"run", "head", "query_component_id", "key_component_id", "query query_basis_id",
+			"key key_basis_id"}},
 	{"substitution", "substitution", "substitutions", []string{"edge", "head"}},
 	{"projection", "projection", "projections", []string{"edge", "head", "side basis_id"}},
 	{"vector_cosine", "cosine", "cosines", []string{"edge", "side basis_id"}},
+	{"nearest_token", "nearest token", "nearest tokens", []string{"edge", "head"}},
 	{"head_measure", "measure of a head", "measures of heads", []string{"prompt", "head"}},
 	{"logit", "logit", "logits", []string{"edge"}},
-	{"row_contribution_wide", "contribution to a key", "contributions to keys", []string{"prompt", "head", "component_id", "query query_basis_id", "key key_basis_id"}},
+	{"row_contribution_wide", "contribution to a key", "contributions to keys",
+		[]string{"prompt", "head", "component_id", "query query_basis_id", "key key_basis_id"}},
 	{"logit_effect", "logit effect", "logit effects", []string{"edge", "component_id"}},
-	{"source_contribution", "source of a component", "sources of components", []string{"edge", "head", "component_id"}},
-	{"rotary_contribution", "band of rotary embedding", "bands of rotary embedding", []string{"edge", "head"}},
-	{"component_norm", "inner product with a stream", "inner products with streams", []string{"prompt", "component_id"}},
-	{"component_gram", "inner product of components", "inner products of components", []string{"prompt", "component_id", "other_component_id"}},
-	{"component_qk_norm", "inner product for QK-norm", "inner products for QK-norm", []string{"prompt", "head", "component_id"}},
-	{"component_qk_gram", "inner product of components for QK-norm", "inner products of components for QK-norm", []string{"prompt", "head", "component_id", "other_component_id"}},
+	{"source_contribution", "source of a component", "sources of components",
+		[]string{"edge", "head", "component_id"}},
+	{"rotary_contribution", "band of rotary embedding", "bands of rotary embedding",
+		[]string{"edge", "head"}},
+	{"component_norm", "inner product with a stream", "inner products with streams",
+		[]string{"prompt", "component_id"}},
+	{"component_gram", "inner product of components", "inner products of components",
+		[]string{"prompt", "component_id", "other_component_id"}},
+	{"component_qk_norm", "inner product for QK-norm", "inner products for QK-norm",
+		[]string{"prompt", "head", "component_id"}},
+	{"component_qk_gram", "inner product of components for QK-norm",
+		"inner products of components for QK-norm",
+		[]string{"prompt", "head", "component_id", "other_component_id"}},
 	{"ablation", "ablation", "ablations", []string{"edge", "head", "component_id"}},
 }
 
-// orphans asks of each row of each table whether what it refers to is there.
+// orphans returns rules that find rows with a reference to a missing row.
 func orphans() (rules []rule) {
 	for _, r := range references {
 		run := "t.run_id"
@@ -193,7 +226,8 @@ func orphans() (rules []rule) {
 			first, column, two := strings.Cut(to, " ")
 			switch {
 			case two:
-				table, what, on = "basis", "basis of its side", on+" AND o.basis_id = t."+column+" AND o.side = '"+first+"'"
+				table, what, on = "basis", "basis of its side", on+" AND o.basis_id = t."+column+
+					" AND o.side = '"+first+"'"
 				if first == "side" {
 					on = "o.run_id = t.run_id AND o.basis_id = t." + column + " AND o.side = t.side"
 				}
@@ -206,8 +240,10 @@ func orphans() (rules []rule) {
 			case to == "model", to == "component":
 				on = "o." + to + "_id = t." + to + "_id"
 			}
-			rules = append(rules, rule{Orphan, r.one + " refers to no " + what, r.many + " refer to no " + what,
-				"SELECT " + run + " AS run_id, 0 AS case_order, t::VARCHAR AS case_text FROM " + r.table + " AS t ANTI JOIN " + table + " AS o ON " + on})
+			rules = append(rules,
+				rule{Orphan, r.one + " refers to no " + what, r.many + " refer to no " + what,
+					"SELECT " + run + " AS run_id, 0 AS case_order, t::VARCHAR AS case_text FROM " + r.table +
+						" AS t ANTI JOIN " + table + " AS o ON " + on, r.table})
 		}
 	}
 	return rules

@@ -17,8 +17,7 @@ SELECT e.run_id, e.example_id, t.pos, t.token_id, t.text, e.prompt_id
 FROM edge AS e
 JOIN prompt_token AS t ON t.run_id = e.run_id AND t.prompt_id = e.prompt_id;
 
--- The user's own columns: one row for each example and column of the prompt file that ducklens does not read
--- itself.
+-- Columns of the prompt file that ducklens itself does not use: one row for each example and column.
 CREATE VIEW example_field AS
 SELECT e.run_id, e.example_id, f.name, json_extract_string(f.fields, '/' || replace(replace(f.name, '~', '~0'), '/', '~1')) AS value
 FROM edge AS e
@@ -71,15 +70,15 @@ CREATE VIEW edge_rule AS
 SELECT e.run_id, e.example_id, e.prompt_id, unnest(string_split(e.rule, ' ')) AS rule
 FROM edge AS e;
 
--- What target heads do on each prompt, with the names of the heads: attention to the previous token, to the
--- first, and so on.
+-- Measures of target heads on each prompt, with the names of the heads: attention to the previous token, to
+-- the first, and so on.
 CREATE VIEW prompt_measure AS
 SELECT m.run_id, m.prompt_id, p.document, h.label AS head, m.measure, m.n, m.value, p.key AS prompt_key
 FROM head_measure AS m
 JOIN head AS h ON h.run_id = m.run_id AND h.head_id = m.head_id
 JOIN prompt AS p ON p.run_id = m.run_id AND p.prompt_id = m.prompt_id;
 
--- What target heads do on all prompts of a run: the mean over query positions.
+-- Measures of target heads on all prompts of a run: the mean over query positions.
 CREATE VIEW head_measure_mean AS
 SELECT m.run_id, h.label AS head, m.measure, sum(m.n)::BIGINT AS n, count(*) AS n_prompts,
   sum(m.n * m.value::DOUBLE) / sum(m.n) AS value
@@ -87,7 +86,7 @@ FROM head_measure AS m
 JOIN head AS h ON h.run_id = m.run_id AND h.head_id = m.head_id
 GROUP BY m.run_id, h.ordinal, h.label, m.measure;
 
--- ablation with the names of head and component, and the model's own numbers beside those without the component.
+-- ablation with the names of head and component, and with the model's numbers when nothing is ablated.
 CREATE VIEW head_ablation AS
 SELECT a.run_id, a.example_id, h.label AS head, c.label AS component, c.kind, a.method, a.place,
   s.score AS own_score, a.score, s.diff AS own_diff, a.diff, s.prob AS own_prob, a.prob, s.baseline_prob AS own_baseline_prob, a.baseline_prob,

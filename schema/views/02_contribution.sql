@@ -28,8 +28,8 @@ JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id
 WHERE qb.kind = 'whole' AND kb.kind = 'whole';
 
 -- Contributions split along random directions, for comparison: one row per example, target head, side, draw,
--- component and quadrant. Filter on draw or group by it; empty unless the run was asked for random
--- directions.
+-- component and quadrant. Filter on draw or group by it. Empty unless the run has random directions (ingest
+-- --null).
 CREATE VIEW contribution_null AS
 {{range $i, $q := quadrants}}{{if $i}}
 UNION ALL
@@ -38,31 +38,46 @@ UNION ALL
 FROM {{template "named"}}
 WHERE qb.null_number IS NOT NULL{{end}};
 
+{{define "moments"}}m.run_id, h.label AS head, m.side, c.label AS component, c.kind, c.layer AS component_layer, c.head AS component_head{{end}}
+{{define "means"}}m.mean_score, m.mean_baseline, m.mean_diff, sqrt(m.variance_score) / sqrt(m.n) AS se_score,
+  sqrt(m.variance_baseline) / sqrt(m.n_baseline) AS se_baseline, sqrt(m.variance_diff) / sqrt(m.n_baseline) AS se_diff, m.n, m.n_baseline
+FROM contribution_moment AS m
+JOIN head AS h ON h.run_id = m.run_id AND h.head_id = m.head_id
+JOIN component AS c ON c.component_id = m.component_id
+JOIN basis AS qb ON qb.run_id = m.run_id AND qb.basis_id = m.query_basis_id
+JOIN basis AS kb ON kb.run_id = m.run_id AND kb.basis_id = m.key_basis_id
+WHERE m.prompts = 'all'{{end}}
+
 -- contribution_unsplit, averaged over the examples of a run: one row per target head, side and component.
--- This is what each component contributes; contribution_mean splits it by quadrant, along every pair of
--- bases.
+-- contribution_mean splits it by pair of bases and quadrant. Runs that store only means have these rows too.
 CREATE VIEW component_mean AS
 SELECT run_id, head, side, component, kind, component_layer, component_head,
   avg(score) AS mean_score, avg(baseline) AS mean_baseline, avg(diff) AS mean_diff,
   stddev_samp(score) / sqrt(count(score)) AS se_score, stddev_samp(baseline) / sqrt(count(baseline)) AS se_baseline,
   stddev_samp(diff) / sqrt(count(diff)) AS se_diff, count(score) AS n, count(diff) AS n_baseline
 FROM contribution_unsplit
-GROUP BY run_id, head, side, component, kind, component_layer, component_head;
+GROUP BY run_id, head, side, component, kind, component_layer, component_head
+UNION ALL
+SELECT {{template "moments"}},
+  {{template "means"}} AND m.quadrant IS NULL AND qb.kind = 'whole' AND kb.kind = 'whole';
 
 -- contribution, averaged over the examples of a run: one row per target head, side, pair of bases, component
 -- and quadrant. Filter on query_basis and key_basis: each pair of bases splits the same score again.
--- component_mean is not split.
+-- component_mean is not split. Runs that store only means have these rows too.
 CREATE VIEW contribution_mean AS
 SELECT run_id, head, side, component, kind, component_layer, component_head, query_basis, key_basis, quadrant,
   avg(score) AS mean_score, avg(baseline) AS mean_baseline, avg(diff) AS mean_diff,
   stddev_samp(score) / sqrt(count(score)) AS se_score, stddev_samp(baseline) / sqrt(count(baseline)) AS se_baseline,
   stddev_samp(diff) / sqrt(count(diff)) AS se_diff, count(score) AS n, count(diff) AS n_baseline
 FROM contribution
-GROUP BY run_id, head, side, component, kind, component_layer, component_head, query_basis, key_basis, quadrant;
+GROUP BY run_id, head, side, component, kind, component_layer, component_head, query_basis, key_basis, quadrant
+UNION ALL
+SELECT {{template "moments"}}, qb.name AS query_basis, kb.name AS key_basis, m.quadrant,
+  {{template "means"}} AND m.quadrant IS NOT NULL AND qb.null_number IS NULL;
 
--- Do the stored contributions add up? Their sum beside the score of the model, per example, target head, side
--- and pair of bases, random directions included. Pairs in which a vector is replaced are left out: they are
--- not meant to add up to it.
+-- Whether the stored contributions add up: their sum and the score of the model, one row per example, target
+-- head, side and pair of bases, random directions included. Bases that replace a vector are left out, because
+-- they add up to another score.
 CREATE VIEW contribution_sum AS
 SELECT t.run_id, t.example_id, h.label AS head, t.side, qb.name AS query_basis, kb.name AS key_basis,
   t.total AS score_sum, s.score, abs(t.total - s.score) AS score_residual,
@@ -80,10 +95,10 @@ JOIN basis AS qb ON qb.run_id = t.run_id AND qb.basis_id = t.query_basis_id
 JOIN basis AS kb ON kb.run_id = t.run_id AND kb.basis_id = t.key_basis_id
 WHERE qb.kind <> 'replacement' AND kb.kind <> 'replacement';
 
-{{define "relative"}}s.closure_residual / greatest(1, abs(s.score), abs(coalesce(s.baseline, 0))){{end}}
+{{define "relative"}}s.closure_residual / {{closureScale "s.score" "s.baseline"}}{{end}}
 
--- Does it add up, as measured while the run was made: the worst closure residual per run. contribution_sum
--- measures again from the stored rows.
+-- Whether contributions added up when the run was made: the worst closure residual of each run.
+-- contribution_sum adds up the stored rows.
 CREATE VIEW closure AS
 SELECT r.run_id, r.status, r.convention, count(*) AS n_scores,
   max(s.closure_residual) AS worst_residual,

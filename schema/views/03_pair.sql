@@ -1,9 +1,9 @@
--- Pairs of a query component and a key component. The arithmetic is told in tables/05_pair.sql.
+-- Pairs of a query component and a key component. tables/05_pair.sql has the arithmetic.
 
 {{define "same"}}{{.}}.run_id = f.run_id AND {{.}}.example_id = f.example_id AND {{.}}.head_id = f.head_id{{end}}
 
-{{/* What identifies a component under a pair of bases; with names for those who filter by them: only what is a key of the group lets a filter
-reach the tables. */}}
+{{/* Columns that identify a component under a pair of bases, and its names if the argument is true. The names are keys of the group because DuckDB
+moves a filter below GROUP BY only if it is on a key. */}}
 {{define "keys"}}f.run_id, f.example_id, f.head_id, f.component_id, s.score_scale, s.query_basis_id, s.query_dimension, s.key_basis_id, s.key_dimension
     {{- if .}}, s.head, c.label, c.kind, c.layer, c.own_head, s.query_basis, s.key_basis{{end}}{{end}}
 
@@ -20,7 +20,7 @@ reach the tables. */}}
     LEFT JOIN query_axis AS u ON {{template "same" "u"}} AND u.basis_id = s.query_basis_id
     LEFT JOIN key_axis AS v ON {{template "same" "v"}} AND v.basis_id = s.key_basis_id{{end}}
 
-{{/* Lists of a group over the axes of the query basis, of the key basis, and of both. */}}
+{{/* Order, length and filter of lists over the axes of the query basis, of the key basis, and of both. */}}
 {{define "over query axes"}}u.axis, greatest(1, s.query_dimension)) FILTER (coalesce(v.axis, 0) = 0){{end}}
 {{define "over key axes"}}v.axis, greatest(1, s.key_dimension)) FILTER (coalesce(u.axis, 0) = 0){{end}}
 {{define "over both"}}u.axis * s.key_dimension + v.axis, greatest(1, s.query_dimension * s.key_dimension)){{end}}
@@ -36,7 +36,7 @@ reach the tables. */}}
     LEFT JOIN query_coordinate AS a ON {{template "same" "a"}} AND a.component_id = f.component_id AND a.basis_id = u.basis_id AND a.axis = u.axis
     GROUP BY {{template "keys" .}}{{end}}
 
-{{/* A baseline that is a mean of keys has no axes: pairs whose key side is split do without it. */}}
+{{/* A baseline that is a mean of keys has no axes. Pairs whose key side is split then have no baseline. */}}
 {{define "key"}}SELECT {{template "keys" .}}, any_value(f.vector) AS vector, CASE WHEN s.key_dimension = 0 OR count(v.baseline) > 0 THEN any_value(f.baseline) END AS baseline,
       arg_min(coalesce(list_inner_product(u.image, f.vector), 0), {{template "over query axes"}} AS products,
       arg_min(coalesce(list_inner_product(u.image, f.baseline), 0), {{template "over query axes"}} AS baseline_products,
@@ -49,11 +49,11 @@ reach the tables. */}}
     LEFT JOIN key_coordinate AS b ON {{template "same" "b"}} AND b.component_id = f.component_id AND b.basis_id = v.basis_id AND b.axis = v.axis
     GROUP BY {{template "keys" .}}{{end}}
 
-{{/* A list of as many zeros. */}}
+{{/* A list of zeros, as long as the argument. */}}
 {{define "zeros"}}list_resize([]::FLOAT[], coalesce(len({{.}}), 0), 0){{end}}
 
-{{/* The numbers of a key component are in one list, and each of the three lists of a query component has zeros for what it does not multiply:
-the join copies the lists of a key component for each pair, and copying is most of its work. */}}
+{{/* The join copies the lists of a key component for each pair, and most of its time goes there. So a key component has one list, and each of the
+three lists of a query component has zeros at the numbers that it does not multiply. */}}
 {{define "pairs"}}SELECT f.*,
   (f.scale * f.par_par)::FLOAT AS score_par_par,
   (f.scale * (f.par_all - f.par_par))::FLOAT AS score_par_perp,
@@ -93,9 +93,9 @@ FROM (
     AND k.query_basis_id = q.query_basis_id AND k.key_basis_id = q.key_basis_id
 ) AS f{{end}}
 
--- Contributions of pairs of components, multiplied out of factors when asked: one row per example, target
--- head, pair of bases and pair of components. Filter on a pair, or on an example; for means over examples
--- there is pair_mean. A side is split along each of its subspaces, or not at all: under the basis none.
+-- Contributions of pairs of components, computed from the factors by each query: one row per example, target
+-- head, pair of bases and pair of components. Filter on a pair or on an example. pair_mean has means over
+-- examples. The bases of a side are its subspaces and none, which does not split it.
 CREATE VIEW pair_wide AS
 SELECT p.run_id, p.example_id, p.head_id, p.query_component_id, p.key_component_id, p.query_basis_id, p.key_basis_id,
   {{range quadrants}}p.score_{{.}}, {{end}}{{range quadrants}}p.baseline_{{.}}, {{end}}
@@ -113,9 +113,10 @@ JOIN component AS kc ON kc.component_id = p.key_component_id{{end}}
 JOIN basis AS qb ON qb.run_id = p.run_id AND qb.basis_id = p.query_basis_id
 JOIN basis AS kb ON kb.run_id = p.run_id AND kb.basis_id = p.key_basis_id{{end}}
 
--- Contributions of pairs of a query component and a key component, multiplied out of the factors when asked.
--- Filter on head, bases, and a pair of components or an example: everything at once is 20,000 pairs per
--- example and pair of bases for a head in layer 10. pair_mean has means over examples.
+-- Contributions of pairs of a query component and a key component, computed from the factors by each query:
+-- one row per example, target head, pair of bases, pair of components and quadrant. Filter on head, bases,
+-- and a pair of components or an example: a head in layer 10 has 20,000 pairs per example and pair of bases.
+-- pair_mean has means over examples.
 CREATE VIEW pair AS
 SELECT p.run_id, p.example_id, p.head, p.query_component, p.query_kind, p.query_layer, p.query_head, p.key_component, p.key_kind, p.key_layer, p.key_head,
   p.query_basis, p.key_basis, part.quadrant,
@@ -126,8 +127,8 @@ FROM ({{template "pairs" true}}) AS p
 JOIN (SELECT unnest(enum_range(NULL::quadrant)) AS quadrant) AS part
   ON (p.query_split OR part.quadrant IN ('perp_par', 'perp_perp')) AND (p.key_split OR part.quadrant IN ('par_perp', 'perp_perp'));
 
--- The same rows as in pair, but stored, and under the basis none only where a side has no subspace; empty
--- unless the run was asked for all pairs.
+-- The rows of pair, stored; those of the basis none only if a side has no subspace. Empty unless the run
+-- stores all pairs (ingest --pairs).
 CREATE VIEW pair_contribution AS
 {{range $i, $q := quadrants}}{{if $i}}
 UNION ALL

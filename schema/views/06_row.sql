@@ -10,9 +10,9 @@ JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id
 JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id{{end}}
 
 -- Contributions to the score of every position that the query of an example sees: one row per example, target
--- head, side, pair of bases, component, position and quadrant. Filter on query_basis and key_basis: each pair of
--- bases splits the same scores again. row_contribution_unsplit is for unsplit values. Empty unless the run was
--- asked for all keys.
+-- head, side, pair of bases, component, position and quadrant. Filter on query_basis and key_basis: each pair
+-- of bases splits the same scores again. row_contribution_unsplit is for unsplit values. Empty unless the run
+-- has ingest --keys all.
 CREATE VIEW row_contribution AS
 {{range $i, $q := quadrants}}{{if $i}}
 UNION ALL
@@ -21,9 +21,9 @@ UNION ALL
 FROM {{template "row named"}}
 WHERE true{{.WhereSplit "qb.kind" "kb.kind"}}{{end}};
 
--- Contributions to the score of every position that the query of an example sees, not split into quadrants: one
--- row per example, target head, side, component and position. They add up over components to the score of
--- head_attention. Empty unless the run was asked for all keys.
+-- Contributions to the score of every position that the query of an example sees, not split into quadrants:
+-- one row per example, target head, side, component and position. They add up over components to the score of
+-- head_attention. Empty unless the run has ingest --keys all.
 CREATE VIEW row_contribution_unsplit AS
 SELECT {{template "row names"}}, w.pos, t.text AS token, w.score_perp_perp AS score
 FROM {{template "row named"}}

@@ -1,32 +1,32 @@
--- What scores and probabilities would be without a component in the stream before the head, the norms as they
--- were or made again. tables/09_norm.sql has the arithmetic of the norms. Without MATERIALIZED, DuckDB 1.1 plans
--- what is asked several times as often again, for minutes.
+-- Scores and probabilities without a component in the residual stream before the head, with the norms held
+-- fixed or computed again. tables/09_norm.sql has the arithmetic of the norms. Common table expressions are
+-- MATERIALIZED because DuckDB 1.1 otherwise plans each of them at every use, which takes minutes.
 
--- component_names(wanted): names of components as figures write them, out of one name, 'MLP0' or 'L9H6', or a
--- list of them, ['9.6', 'MLP0']; NULL for NULL.
+-- component_names(wanted): names of components as figures write them, for one name, 'MLP0' or 'L9H6', or a
+-- list of names, ['9.6', 'MLP0']; NULL for NULL.
 CREATE MACRO component_names(wanted) AS ([head_name(n) for n in regexp_extract_all(wanted::VARCHAR, '[^\[\], '']+')]);
 
--- known_components(run, label, wanted): component_names(wanted) if the run has all of them before the layer of
--- the target head of that label.
+-- known_components(run, label, wanted): component_names(wanted) if all of them are below the target head of
+-- that label.
 CREATE MACRO known_components(run, label, wanted) AS (CASE
   WHEN wanted IS NULL OR list_has_all((SELECT list(c.label) FROM {{template "before"}}), component_names(wanted)) THEN component_names(wanted)
-  ELSE error('head ' || label || ' has no component of the name ' || array_to_string(component_names(wanted), ' or ') || ' before it, it has ' ||
+  ELSE error('there is no component ' || array_to_string(component_names(wanted), ' or ') || ' below head ' || label || ', there is ' ||
     (SELECT string_agg(c.label, ', ' ORDER BY o.ordinal) FROM {{template "before"}})) END);
 
 {{define "before"}}run_component AS o JOIN component AS c ON c.component_id = o.component_id JOIN head AS h ON h.run_id = o.run_id AND h.label = label
     WHERE o.run_id = run AND coalesce(c.layer, -1) < h.layer AND c.kind NOT IN ('q_bias', 'k_bias'){{end}}
 
-{{/* The head that is asked about, and the sets of components that are removed: one set, or every component as a set of its own. */}}
+{{/* The target head, and the sets of components that are removed: one set, or every component as a set of its own. */}}
 {{define "asked"}}target AS MATERIALIZED (
 SELECT h.run_id, h.head_id, h.label, h.layer, h.score_scale, h.soft_cap, h.sink_logit, m.norm = 'none' AS bare
 FROM head AS h JOIN run AS r ON r.run_id = h.run_id JOIN model AS m ON m.model_id = r.model_id
 WHERE h.run_id = known_run(run) AND h.label = known_head(known_run(run), head)
   AND CASE WHEN "at" NOT IN ('query', 'key', 'both') THEN error('a component removed at ' || "at" || ', want query, key or both')
     WHEN norm NOT IN ('frozen', 'responding') THEN error('norm ' || norm || ', want frozen or responding')
-    WHEN r.convention <> 'exact' THEN error('contributions of convention ' || r.convention || ' do not add up, and nothing can be removed from them')
-    WHEN "at" = 'both' AND NOT r.factors THEN error('run ' || r.run_id || ' has no factors, and a component that is removed at both ends needs them: ingest --factors on')
+    WHEN r.convention <> 'exact' THEN error('run ' || r.run_id || ' is of convention ' || r.convention || ', whose contributions do not add up, want exact')
+    WHEN "at" = 'both' AND NOT r.factors THEN error('at := ''both'' needs factors, which run ' || r.run_id || ' does not have: ingest --factors on stores them')
 {{if .}}    WHEN "at" <> 'key' AND NOT EXISTS (FROM row_contribution_wide AS x WHERE x.run_id = r.run_id AND x.head_id = h.head_id AND x.side = 'query') THEN
-      error('a component that is removed at the query changes the scores of all keys, and run ' || r.run_id || ' does not have what it adds to them: ingest --keys all stores it; at := ''key'' does without')
+      error('a component that is removed at the query changes the scores of all keys, and run ' || r.run_id || ' does not have its contributions to them: ingest --keys all stores them, and at := ''key'' does not need them')
 {{end}}    ELSE true END
 ), part AS MATERIALIZED (
 SELECT CASE WHEN component IS NULL THEN c.label ELSE array_to_string(component_names(component), ' + ') END AS removed, c.component_id
@@ -37,10 +37,10 @@ WHERE c.kind NOT IN ('q_bias', 'k_bias') AND coalesce(c.layer, -1) < t.layer
 SELECT removed, count(*) AS n FROM part GROUP BY removed
 ){{end}}
 
-{{/* By position and set: the scale of a norm with all components, divided by its scale without the set. */}}
+{{/* For each position and set: the scale of a norm with all components, divided by its scale without the set. */}}
 {{define "without"}}n.whole - 2 * n.with_whole + n.squared + 2 * coalesce(g.product, 0){{end}}
-{{define "complete"}}CASE WHEN coalesce(g.n, 0) < n.n * (n.n - 1) // 2 THEN error('a set of components needs their inner products with each other, and those of '
-    || n.removed || ' are not stored: ingest --gram K stores those of the K that contribute most') ELSE true END{{end}}
+{{define "complete"}}CASE WHEN coalesce(g.n, 0) < n.n * (n.n - 1) // 2 THEN error('removing several components needs their inner products with each other, and those of '
+    || n.removed || ' are not stored: ingest --gram K stores those of the K components that contribute most') ELSE true END{{end}}
 {{define "ratios"}}sigma AS MATERIALIZED (
 SELECT n.prompt_id, n.pos, n.removed, sqrt(n.whole / ({{template "without"}})) AS ratio
 FROM (SELECT n.prompt_id, n.pos, p.removed, any_value(n.whole) AS whole, sum(n.with_whole) AS with_whole, sum(n.squared) AS squared, count(*) AS n
@@ -67,8 +67,8 @@ LEFT JOIN sigma AS s ON s.prompt_id = n.prompt_id AND s.pos = n.pos AND s.remove
 WHERE {{template "complete"}}
 ){{end}}
 
-{{/* The vector of an end becomes whole * (the model's own) + bias * (that of the bias) - gone * (that of the set). */}}
-{{define "missing"}}error('run ' || t.run_id || ' does not say what its norms are without a component: ingest --norms on stores it, and norm := ''frozen'' does without'){{end}}
+{{/* The vector of a place, query, key or baseline, becomes whole * (the model's own) + bias * (the bias) - gone * (what the set adds). */}}
+{{define "missing"}}error('norm := ''responding'' needs inner products of components, which run ' || t.run_id || ' does not have: ingest --norms on stores them, and norm := ''frozen'' does not need them'){{end}}
 {{define "weights"}}weight AS MATERIALIZED (
 SELECT example_id, place, removed, CASE WHEN gone THEN sigma * tau ELSE 1 END AS whole, CASE WHEN gone THEN tau * (1 - sigma) ELSE 0 END AS bias,
   CASE WHEN gone THEN sigma * tau ELSE 0 END AS gone
@@ -86,7 +86,7 @@ FROM (SELECT e.example_id, e.place, z.removed, e.gone,
   LEFT JOIN tau AS q ON q.prompt_id = e.prompt_id AND q.pos = e.pos AND q.side = e.side AND q.removed = z.removed)
 ){{end}}
 
-{{/* Unsplit contributions of each side: of a set, and of the bias; and products of what set and bias add to query and key. */}}
+{{/* Unsplit contributions of each side, of a set and of the bias, and products of what these add to the query with what they add to the key. */}}
 {{define "parts"}}unsplit AS MATERIALIZED (
 SELECT w.example_id, w.side, w.component_id, w.score_perp_perp AS score, w.baseline_perp_perp AS baseline
 FROM contribution_wide AS w JOIN target AS t ON t.run_id = w.run_id AND t.head_id = w.head_id
@@ -131,15 +131,15 @@ LEFT JOIN weight AS wb ON wb.example_id = c.example_id AND wb.place = 'baseline'
 LEFT JOIN product AS p ON p.example_id = c.example_id AND p.removed = g.removed
 ){{end}}
 
--- FROM score_without(component := 'MLP0', at := 'key', norm := 'responding', head := '10.7', run := 1): the score
--- of each example without a component in the stream before the head. It is taken away at the query position
--- ('query'), at the key position ('key'), or at both ('both'); baseline_without has it taken away at the baseline
--- position where score_without has it at the key. norm is what the norms do: 'responding', they are made again
--- for what is left, the one before the head and QK-norm; 'frozen', their scales stay, so that the score loses
--- the component's contribution and no more. component is a name, or a list that is removed together, ['9.6',
--- 'MLP0'], which needs an ingest with --gram where norms respond; NULL, each component of its own. All
--- parameters are optional. Other heads and layers stay as they were: ducklens ablate runs the model without the
--- component.
+-- FROM score_without(component := 'MLP0', at := 'key', norm := 'responding', head := '10.7', run := 1): the
+-- score of each example without a component in the residual stream before the head. The component is removed
+-- at the query position ('query'), at the key position ('key'), or at both ('both'). For baseline_without it
+-- is removed at the baseline position instead of the key position. norm 'responding' computes the norm before
+-- the head and QK-norm again without the component; 'frozen' holds their scales fixed, so that the score
+-- changes by the component's contribution. component is a name, or a list of components that are removed
+-- together, ['9.6', 'MLP0'], for which 'responding' needs a run with ingest --gram. NULL removes each
+-- component on its own. All parameters are optional. Other heads and layers do not change; ducklens ablate
+-- runs the whole model without a component.
 CREATE MACRO score_without(component := NULL, at := 'key', norm := 'responding', head := NULL, run := NULL) AS TABLE
 WITH {{template "asked" false}}, {{template "ratios"}}, {{template "weights"}}, {{template "parts"}}
 SELECT t.run_id, a.example_id, t.label AS head, a.removed AS component, a.score, a.score_without, a.baseline, a.baseline_without
@@ -149,9 +149,9 @@ ORDER BY a.example_id, a.removed;
 {{define "capped"}}coalesce(t.soft_cap * tanh(({{.}}) / t.soft_cap), {{.}}){{end}}
 
 -- FROM prob_without(component := 'MLP0', at := 'key', norm := 'responding', head := '10.7', run := 1): the
--- attention probability of the key without a component in the stream before the head, with the parameters and the
--- scores of score_without. Removed at the key, its own score changes and no other. Removed at the query, the
--- scores of all keys change, which asks for a run with ingest --keys all; other keys keep the component at their
+-- attention probability of the key without a component in the residual stream before the head. Parameters and
+-- scores are those of score_without. At the key, only the key's score changes. At the query, the scores of
+-- all keys change, which needs a run with ingest --keys all; the other keys keep the component at their own
 -- positions.
 CREATE MACRO prob_without(component := NULL, at := 'key', norm := 'responding', head := NULL, run := NULL) AS TABLE
 WITH {{template "asked" true}}, {{template "ratios"}}, {{template "weights"}}, {{template "parts"}}, row_part AS MATERIALIZED (

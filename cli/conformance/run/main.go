@@ -1,5 +1,6 @@
-// Command run compares what ducklens measures with what is published about GPT-2 small, and with what it measured before of SmolLM2:
-// `make conformance`. The models, and the templates of the published prompts, are not in the repository; what is not at hand is skipped.
+// Command run is `make conformance`. It compares what ducklens measures with published numbers of GPT-2
+// small, and with its own earlier numbers of SmolLM2. The models and the templates of the published prompts
+// are not in the repository; a comparison without them is skipped.
 package main
 
 import (
@@ -34,15 +35,19 @@ func run() (code int) {
 		code = max(code, compare(ctx, ref, err, conformance.GPT2Small(weights, templates)))
 	}
 	if model := smollm2.At("."); model == "" {
-		fmt.Printf("skipped: the comparison with earlier numbers of SmolLM2, because there is no model; make smollm2 gets it, or %s names it\n", smollm2.Variable)
+		fmt.Printf(
+			"skipped: the comparison with earlier numbers of SmolLM2, because there is no model; "+
+				"make smollm2 gets it, or %s names it\n", smollm2.Variable)
 	} else {
 		ref, err := conformance.Expected(filepath.Join(*testdata, "smollm2"))
-		code = max(code, compare(ctx, ref, err, conformance.SmolLM2(model, filepath.Join("cli", "smollm2", "templates.json"))))
+		code = max(code,
+			compare(ctx, ref, err,
+				conformance.SmolLM2(model, filepath.Join("cli", "smollm2", "templates.json"))))
 	}
 	return code
 }
 
-// compare prints how a subject compares with a reference, unless that could not be read, and gives the exit code.
+// compare prints a comparison and returns the exit code. err is that of reading ref.
 func compare(ctx context.Context, ref conformance.Reference, err error, subject conformance.Subject) int {
 	start := time.Now()
 	var report conformance.Report
@@ -60,14 +65,17 @@ func compare(ctx context.Context, ref conformance.Reference, err error, subject 
 	return min(report.Failed(), 1)
 }
 
-// measure works in a folder that is removed afterwards.
-func measure(ctx context.Context, ref conformance.Reference, subject conformance.Subject) (report conformance.Report, err error) {
+// measure runs a comparison in a temporary folder.
+func measure(
+	ctx context.Context, ref conformance.Reference, subject conformance.Subject,
+) (report conformance.Report, err error) {
 	dir, err := os.MkdirTemp("", "ducklens-conformance-*")
 	if err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := conformance.Ingest(ctx, subject, dir, func(line string) { fmt.Fprintln(os.Stderr, line) }); err != nil {
+	if err := conformance.Ingest(ctx, subject, dir,
+		func(line string) { fmt.Fprintln(os.Stderr, line) }); err != nil {
 		return report, err
 	}
 	return conformance.Compare(ctx, subject, ref, dir)

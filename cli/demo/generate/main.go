@@ -1,6 +1,7 @@
-// Command generate makes the files of the embedded demo model but for its weights: config.json, and a byte-level
-// vocabulary in GPT-2's format, made from the words of ducklens's own IOI prompts and of the sentences that the model is
-// trained on. The same words give the same bytes on every platform. The program in ../train makes the weights.
+// Command generate makes the files of the embedded demo model except its weights: config.json and a
+// byte-level vocabulary in GPT-2's format. The vocabulary is made from the words of ducklens's own IOI
+// prompts and of the training sentences. The same words give the same bytes on every platform. The program in
+// ../train makes the weights.
 package main
 
 import (
@@ -41,7 +42,8 @@ func generate(out string, words ...string) error {
 		}
 	}
 	v := train(pieces(files...))
-	config, err := json.MarshalIndent(size{layers: 4, heads: 4, width: 96, context: 64, vocabulary: len(v.tokens)}.config(), "", "  ")
+	config, err := json.MarshalIndent(size{layers: 4, heads: 4, width: 96, context: 64,
+		vocabulary: len(v.tokens)}.config(), "", "  ")
 	if err != nil {
 		return err
 	}
@@ -64,12 +66,12 @@ func generate(out string, words ...string) error {
 	return nil
 }
 
-// size is the shape of the model.
+// size holds the sizes of the model.
 type size struct {
 	layers, heads, width, context, vocabulary int
 }
 
-// config gives config.json in Hugging Face's keys.
+// config returns config.json with Hugging Face's keys.
 func (s size) config() map[string]any {
 	return map[string]any{
 		"_comment":            "made by ducklens/cli/demo/generate, trained by ducklens/cli/demo/train",

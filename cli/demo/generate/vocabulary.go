@@ -10,8 +10,7 @@ import (
 	"strings"
 )
 
-// wordLists is the form of the files of words: that of the IOI prompts, and that of the templates that
-// only the training uses.
+// wordLists is the JSON of a file of words: the IOI prompts, or the templates that only the training uses.
 type wordLists struct {
 	Templates []string `json:"templates"`
 	Names     []string `json:"names"`
@@ -25,13 +24,13 @@ type wordLists struct {
 	Chain   []string `json:"chain"`
 }
 
-// word is a run of letters, with the space before it, or one other character that is not a space.
+// word matches a run of letters, with the space before it, or one other character that is not a space.
 var word = regexp.MustCompile(` ?[A-Za-z]+|[^A-Za-z ]`)
 
-// slot is a place in a template that is filled with a word.
+// slot matches a place in a template that is filled with a word.
 var slot = regexp.MustCompile(`\[[A-Z]+\]`)
 
-// pieces lists what has to be one token each: names, places and objects after a space, the words and
+// pieces lists the texts that must be one token each: names, places and objects after a space, the words and
 // punctuation of the templates, their first words also after a space, and the full stop.
 func pieces(files ...wordLists) []string {
 	set := map[string]bool{".": true}
@@ -61,8 +60,8 @@ type vocabulary struct {
 	merges [][2]string
 }
 
-// train makes merges until every piece is one token: at each step of the pair that occurs in most pieces,
-// the first in order of bytes where several do (Sennrich et al. 2016, arXiv:1508.07909, algorithm 1).
+// train makes merges until every piece is one token. Each step merges the pair that occurs in most pieces; of
+// several, the first in order of bytes (Sennrich et al. 2016, arXiv:1508.07909, algorithm 1).
 func train(pieces []string) vocabulary {
 	var v vocabulary
 	for b := range 256 {
@@ -104,7 +103,7 @@ func train(pieces []string) vocabulary {
 	return v
 }
 
-// mergePair joins every occurrence of pair, from the left.
+// mergePair joins every occurrence of a pair, from the left.
 func mergePair(parts []string, pair [2]string) []string {
 	merged := parts[:0]
 	for j := 0; j < len(parts); j++ {
@@ -118,7 +117,7 @@ func mergePair(parts []string, pair [2]string) []string {
 	return merged
 }
 
-// printable spells bytes as GPT-2's files do (openai/gpt-2:src/encoder.py, bytes_to_unicode).
+// printable writes bytes as GPT-2's files do (openai/gpt-2:src/encoder.py, bytes_to_unicode).
 func printable(token string) string {
 	var b strings.Builder
 	for i := range len(token) {
@@ -136,7 +135,7 @@ func printable(token string) string {
 	return b.String()
 }
 
-// json gives the text of vocab.json, in the order of the ids.
+// json returns vocab.json, in the order of the ids.
 func (v vocabulary) json() ([]byte, error) {
 	var b bytes.Buffer
 	for id, token := range v.tokens {
@@ -153,7 +152,7 @@ func (v vocabulary) json() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// mergesText gives the text of merges.txt.
+// mergesText returns merges.txt.
 func (v vocabulary) mergesText() []byte {
 	var b bytes.Buffer
 	b.WriteString("#version: 0.2\n")

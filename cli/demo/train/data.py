@@ -1,8 +1,8 @@
 """The sentences that the demo model learns from, and those it is tested on.
 
-Templates have the slots [A] (the indirect object, IO), [B] (the subject, S), [C], [D] (other names of the sentence), [N], [M] (somebody new),
-[PLACE] and [OBJECT]. Names and most templates are those of ducklens's own IOI prompts (ioi.json); templates.json has more.
-"""
+Templates have the slots [A] (the indirect object, IO), [B] (the subject, S), [C], [D] (other names of the
+sentence), [N], [M] (somebody new), [PLACE] and [OBJECT]. Names and most templates are those of ducklens's own
+IOI prompts (ioi.json); templates.json has more."""
 
 import json
 import random
@@ -72,7 +72,11 @@ class Sentences:
             return self.chain(rng)
         kind = rng.choices(list(SHARES), SHARES.values())[0]
         if kind in ("two", "new"):
-            template = rng.choice(self.beginnings) + rng.choice(self.ends) if rng.random() < CROSSED else rng.choice(self.two)
+            template = (
+                rng.choice(self.beginnings) + rng.choice(self.ends)
+                if rng.random() < CROSSED
+                else rng.choice(self.two)
+            )
         else:
             template = rng.choice(self.more[kind])
         template = shuffle_first(rng, template)
@@ -82,7 +86,14 @@ class Sentences:
             chosen = dict(zip(NAMES, rng.sample(self.names, len(NAMES))))
             opener = ""
             if rng.random() < OPENER:
-                opener = self.fill(rng, rng.choice(self.more["openers"]), dict(zip(("[C]", "[D]"), rng.sample(self.names, 2)))) + ". "
+                opener = (
+                    self.fill(
+                        rng,
+                        rng.choice(self.more["openers"]),
+                        dict(zip(("[C]", "[D]"), rng.sample(self.names, 2))),
+                    )
+                    + ". "
+                )
             text = opener + self.fill(rng, template, chosen) + "."
             if self.allowed(text):
                 return text
@@ -116,7 +127,8 @@ class Sentences:
 
 
 def halves(template):
-    """Cuts a template before the clause in which [B] comes last: in front of it the two people have been named, after it comes [A]."""
+    """Cuts a template before the clause in which [B] comes last: in front of it the two people have been
+    named, after it comes [A]."""
     last = template.rindex("[B]")
     cut = max(template.rfind(mark, 0, last) for mark in (", ", ". "))
     if cut < 0 or not {"[A]", "[B]"} <= set(SLOT.findall(template[:cut])):
@@ -143,14 +155,17 @@ def shuffle_first(rng, template):
 
 
 def batches(sentences, tokens, rng, size, steps, pool=16):
-    """Yields steps lists of size token lists: <|endoftext|>, text, <|endoftext|>. Texts of similar length go together.
+    """Yields steps lists of size token lists: <|endoftext|>, text, <|endoftext|>. Texts of similar length go
+    together.
 
-    Chains, in which most names are to be copied, are what a model learns to copy from: in the first three tenths of the steps there is
-    nothing else, and from the middle on they have their share.
-    """
+    Chains, in which most names are to be copied, are what a model learns to copy from: in the first three
+    tenths of the steps there is nothing else, and from the middle on they have their share."""
     for step in range(0, steps, pool):
         chain = min(1, max(CHAIN, 1 - (1 - CHAIN) * (5 * step / steps - 1.5)))
-        texts = [[tokens.end] + tokens.encode(sentences.training(rng, chain)) + [tokens.end] for _ in range(size * pool)]
+        texts = [
+            [tokens.end] + tokens.encode(sentences.training(rng, chain)) + [tokens.end]
+            for _ in range(size * pool)
+        ]
         texts.sort(key=len)
         groups = [texts[i : i + size] for i in range(0, len(texts), size)]
         rng.shuffle(groups)
@@ -158,9 +173,9 @@ def batches(sentences, tokens, rng, size, steps, pool=16):
 
 
 def landmarks(ids, names):
-    """Where things are in a text that ends with a name it has had before, and a full stop: END (the position before that name), IO (its first
-    mention), S2 (the last mention of anybody else before END) and S1 (the first mention of S2's name). None for other texts, or if S2 is new.
-    """
+    """Where things are in a text that ends with a name it has had before, and a full stop: END (the position
+    before that name), IO (its first mention), S2 (the last mention of anybody else before END) and S1 (the
+    first mention of S2's name). None for other texts, or if S2 is new."""
     at = [i for i, token in enumerate(ids) if token in names]
     if len(at) < 4 or at[-1] != len(ids) - 3:
         return None

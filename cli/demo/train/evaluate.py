@@ -41,7 +41,8 @@ def centre(x):
 
 
 class Heads:
-    """What the heads of a model do on prompts: positions END, IO, S1 and S2 (the last mention of the subject) of each."""
+    """What the heads of a model do on prompts: positions END, IO, S1 and S2 (the last mention of the subject)
+    of each."""
 
     def __init__(self, p, config, prompts):
         self.p, self.config, self.keep = p, config, {}
@@ -55,11 +56,14 @@ class Heads:
         self.unembed = centre(unembed - unembed.mean(0))  # [vocabulary, d_model]
         self.io_token = torch.tensor([x[1] for x in prompts])
         self.s_token = torch.tensor([x[2] for x in prompts])
-        # As ducklens has it: the value bias, with the bias of the LayerNorm before it, belongs to b_O, and not to the head.
+        # As ducklens has it: the value bias, with the bias of the LayerNorm before it, belongs to b_O, and
+        # not to the head.
         d, n = config["n_embd"], config["n_head"]
         for l in range(config["n_layer"]):
             h = f"h.{l}."
-            bias = (p[h + "ln_1.bias"] @ p[h + "attn.c_attn.weight"] + p[h + "attn.c_attn.bias"])[2 * d :].view(n, d // n)
+            bias = (p[h + "ln_1.bias"] @ p[h + "attn.c_attn.weight"] + p[h + "attn.c_attn.bias"])[
+                2 * d :
+            ].view(n, d // n)
             rows = p[h + "attn.c_proj.weight"].view(n, d // n, d)
             for i in range(n):
                 self.keep[f"{l}.{i}"] = self.keep[f"{l}.{i}"] - bias[i] @ rows[i]
@@ -80,7 +84,8 @@ class Heads:
         return self.keep[f"pattern{layer}"][self.rows, head, self.io, self.io]
 
     def direct(self, layer, head):
-        """What the head at END adds to the logit of IO, and to that of S, in nats [prompt]; the mean of all logits is 0."""
+        """What the head at END adds to the logit of IO, and to that of S, in nats [prompt]; the mean of all
+        logits is 0."""
         out = centre(self.keep[f"{layer}.{head}"][self.rows, self.end]) / self.scale("final", self.end)
         return (out * self.unembed[self.io_token]).sum(-1), (out * self.unembed[self.s_token]).sum(-1)
 
@@ -92,7 +97,8 @@ class Heads:
         return names
 
     def contributions(self, layer, head):
-        """Mean contributions to score(END, IO) - score(END, S1): of the query side and of the key side, by component."""
+        """Mean contributions to score(END, IO) - score(END, S1): of the query side and of the key side, by
+        component."""
         p, d, n = self.p, self.config["n_embd"], self.config["n_head"]
         h, width, stream = f"h.{layer}.", d // n, f"stream{layer}"
         weight, bias = p[h + "attn.c_attn.weight"], p[h + "attn.c_attn.bias"]
@@ -104,7 +110,12 @@ class Heads:
         difference = (keys[self.rows, self.io] - keys[self.rows, self.s1]) / width**0.5
 
         def part(name, position, which):
-            return centre(self.keep[name][self.rows, position]) / self.scale(stream, position) * gain @ maps[which]
+            return (
+                centre(self.keep[name][self.rows, position])
+                / self.scale(stream, position)
+                * gain
+                @ maps[which]
+            )
 
         query = {"b_Q": (difference @ query_bias).mean().item()}
         key = {}
@@ -118,7 +129,8 @@ class Heads:
 
 
 def most_selective(p, config, prompts):
-    """The head of the second half of the layers that attends to IO most beyond S1, and its two mean probabilities."""
+    """The head of the second half of the layers that attends to IO most beyond S1, and its two mean
+    probabilities."""
     with torch.no_grad():
         heads = Heads(p, config, prompts)
     found = []
@@ -136,13 +148,16 @@ def largest(side):
 
 
 def report(path, config, sentences, tokens):
-    """Prints what one model does, and gives its candidates by the criterion: (negative, concentration, head)."""
+    """Prints what one model does, and gives its candidates by the criterion: (negative, concentration,
+    head)."""
     p = model.load(path)
     print(f"{path.name}  SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}")
     sets = {
         "selection": data.sample(sentences, tokens, 101, sentences.trained_templates),
         "test": data.sample(sentences, tokens, 102, sentences.test_templates),
-        "trained pairs": data.sample(sentences, tokens, 103, sentences.trained_templates, held_out_pair=False),
+        "trained pairs": data.sample(
+            sentences, tokens, 103, sentences.trained_templates, held_out_pair=False
+        ),
     }
     learnt = True
     for name, prompts in sets.items():
@@ -162,21 +177,40 @@ def report(path, config, sentences, tokens):
             negative = on_io.mean() <= -0.1 and (on_io < 0).float().mean() >= 0.8
             (top_query, query_share), (top_key, key_share) = largest(query), largest(key)
             print(
-                f"  {layer}.{i}: attends to IO {to_io.mean():.3f}, S1 {to_s1.mean():.3f}, S2 {to_s2.mean():.3f}, IO more than S1 on {more:.1%}, from IO to itself {heads.own(layer, i).mean():.3f}; direct effect on logit IO {on_io.mean():+.2f} (< 0 on {(on_io < 0).float().mean():.0%}), S {on_s.mean():+.2f}; score difference {sum(key.values()):+.2f}"
+                f"  {layer}.{i}: attends to IO {to_io.mean():.3f}, S1 {to_s1.mean():.3f}, S2 "
+                f"{to_s2.mean():.3f}, IO more than S1 on {more:.1%}, from IO to itself "
+                f"{heads.own(layer, i).mean():.3f}; direct effect on logit IO {on_io.mean():+.2f} (< 0 on "
+                f"{(on_io < 0).float().mean():.0%}), S {on_s.mean():+.2f}; score difference "
+                f"{sum(key.values()):+.2f}"
             )
             if good:
-                for side, values, top, share in (("query", query, top_query, query_share), ("key", key, top_key, key_share)):
-                    print(f"       {side}: " + ", ".join(f"{name} {values[name]:+.2f}" for name in top) + f", share {share:.2f}")
+                for side, values, top, share in (
+                    ("query", query, top_query, query_share),
+                    ("key", key, top_key, key_share),
+                ):
+                    print(
+                        f"       {side}: "
+                        + ", ".join(f"{name} {values[name]:+.2f}" for name in top)
+                        + f", share {share:.2f}"
+                    )
                 if learnt:
                     candidates.append((bool(negative), min(query_share, key_share), f"{layer}.{i}"))
-                    print(f"       candidate{', negative' if negative else ''}, concentration {min(query_share, key_share):.2f}")
+                    print(
+                        f"       candidate{', negative' if negative else ''}, concentration "
+                        f"{min(query_share, key_share):.2f}"
+                    )
     return candidates
 
 
 def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("weights", type=pathlib.Path, nargs="+", help="safetensors files")
-    a.add_argument("--model", type=pathlib.Path, default=HERE.parent / "model", help="folder with config.json and vocab.json")
+    a.add_argument(
+        "--model",
+        type=pathlib.Path,
+        default=HERE.parent / "model",
+        help="folder with config.json and vocab.json",
+    )
     a.add_argument("--override", type=json.loads, default={})
     o = a.parse_args()
     torch.set_num_threads(1)
@@ -184,7 +218,9 @@ def main():
     config.update(o.override)
     tokens = data.Tokens(o.model / "vocab.json")
     sentences = data.Sentences(HERE.parents[2] / "ingest" / "prompts" / "ioi.json", HERE / "templates.json")
-    best = max(((c, path.name) for path in o.weights for c in report(path, config, sentences, tokens)), default=None)
+    best = max(
+        ((c, path.name) for path in o.weights for c in report(path, config, sentences, tokens)), default=None
+    )
     print("chosen: " + (f"{best[1]}, head {best[0][2]}" if best else "none"))
 
 

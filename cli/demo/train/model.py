@@ -9,12 +9,13 @@ import torch.nn.functional as F
 
 
 def initial(config, generator):
-    """Random normal parameters; what writes into the stream is smaller, as in GPT-2 (Radford et al. 2019, section 2.3).
+    """Random normal parameters; what writes into the stream is smaller, as in GPT-2 (Radford et al. 2019,
+    section 2.3).
 
-    Three things give learning a start, all of which training may undo. Position embeddings begin as sines and cosines (Vaswani et
-    al. 2017, section 3.5), in which nearby positions are alike. In the first half of the layers each head's keys are its queries: it
-    attends to what is alike, that is near or the same word. In the second half each head writes what it reads, W_O = 0.3 W_V^T: it
-    copies, a little, wherever it attends.
+    Three things give learning a start, all of which training may undo. Position embeddings begin as sines and
+    cosines (Vaswani et al. 2017, section 3.5), in which nearby positions are alike. In the first half of the
+    layers each head's keys are its queries: it attends to what is alike, that is near or the same word. In
+    the second half each head writes what it reads, W_O = 0.3 W_V^T: it copies, a little, wherever it attends.
     """
     d, layers = config["n_embd"], config["n_layer"]
     shapes = {"wte.weight": ((config["vocab_size"], d), 0.06)}
@@ -53,8 +54,8 @@ def initial(config, generator):
 def forward(p, config, tokens, keep=None):
     """Logits [batch, position, vocabulary] of tokens [batch, position].
 
-    keep, a dictionary, is given what the evaluation looks at: every component's output, the streams, and each head's query, key and pattern.
-    """
+    keep, a dictionary, is given what the evaluation looks at: every component's output, the streams, and each
+    head's query, key and pattern."""
     d, heads, eps = config["n_embd"], config["n_head"], config["layer_norm_epsilon"]
     batch, length = tokens.shape
     masked = torch.ones(length, length, dtype=torch.bool).triu(1)
@@ -67,11 +68,15 @@ def forward(p, config, tokens, keep=None):
             keep[name] = x
         return x
 
-    x = wrote("W_E", F.embedding(tokens, p["wte.weight"])) + wrote("W_pos", p["wpe.weight"][:length].expand(batch, -1, -1))
+    x = wrote("W_E", F.embedding(tokens, p["wte.weight"])) + wrote(
+        "W_pos", p["wpe.weight"][:length].expand(batch, -1, -1)
+    )
     for l in range(config["n_layer"]):
         h = f"h.{l}."
         wrote(f"stream{l}", x)
-        qkv = torch.addmm(p[h + "attn.c_attn.bias"], norm(x, h + "ln_1").reshape(-1, d), p[h + "attn.c_attn.weight"])
+        qkv = torch.addmm(
+            p[h + "attn.c_attn.bias"], norm(x, h + "ln_1").reshape(-1, d), p[h + "attn.c_attn.weight"]
+        )
         q, k, v = qkv.view(batch, length, 3, heads, d // heads).permute(2, 0, 3, 1, 4)
         scores = (q @ k.transpose(-1, -2) / math.sqrt(d // heads)).masked_fill(masked, float("-inf"))
         pattern = scores.softmax(-1)
@@ -86,7 +91,10 @@ def forward(p, config, tokens, keep=None):
         x = x + torch.addmm(p[h + "attn.c_proj.bias"], z, p[h + "attn.c_proj.weight"]).view(batch, length, d)
         m = torch.addmm(p[h + "mlp.c_fc.bias"], norm(x, h + "ln_2").reshape(-1, d), p[h + "mlp.c_fc.weight"])
         m = F.gelu(m, approximate="tanh")  # gelu_new
-        x = x + wrote(f"MLP{l}", torch.addmm(p[h + "mlp.c_proj.bias"], m, p[h + "mlp.c_proj.weight"]).view(batch, length, d))
+        x = x + wrote(
+            f"MLP{l}",
+            torch.addmm(p[h + "mlp.c_proj.bias"], m, p[h + "mlp.c_proj.weight"]).view(batch, length, d),
+        )
     wrote("final", x)
     return norm(x, "ln_f") @ p["wte.weight"].T
 

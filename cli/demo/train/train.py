@@ -26,7 +26,8 @@ def rate(step, o):
 
 
 def pad(texts, end):
-    """Inputs and targets [batch, position]; targets are -100, which counts for nothing, after a text's end."""
+    """Inputs and targets [batch, position]; targets are -100, which counts for nothing, after a text's
+    end."""
     length = max(map(len, texts)) - 1
     inputs = torch.full((len(texts), length), end)
     targets = torch.full((len(texts), length), -100)
@@ -37,8 +38,9 @@ def pad(texts, end):
 
 
 def hint(keep, texts, names, layers):
-    """How far three heads are from looking where they are told to, in nats, the mean over texts: head 0 of layer 1 from S2 to S1, head 0 of the layer before the
-    last from END to S2, head 0 of the last layer from END to IO."""
+    """How far three heads are from looking where they are told to, in nats, the mean over texts: head 0 of
+    layer 1 from S2 to S1, head 0 of the layer before the last from END to S2, head 0 of the last layer from
+    END to IO."""
     found = [(i, data.landmarks(ids, names)) for i, ids in enumerate(texts)]
     found = [(i, *where) for i, where in found if where]
     if not found:
@@ -53,7 +55,12 @@ def hint(keep, texts, names, layers):
 def main():
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("--seed", type=int, required=True)
-    a.add_argument("--model", type=pathlib.Path, default=HERE.parent / "model", help="folder with config.json and vocab.json")
+    a.add_argument(
+        "--model",
+        type=pathlib.Path,
+        default=HERE.parent / "model",
+        help="folder with config.json and vocab.json",
+    )
     a.add_argument("--out", type=pathlib.Path, required=True, help="safetensors file to write")
     a.add_argument("--steps", type=int, default=2500)
     a.add_argument("--batch", type=int, default=32)
@@ -61,7 +68,9 @@ def main():
     a.add_argument("--warmup", type=int, default=100)
     a.add_argument("--decay", type=float, default=0.1)
     a.add_argument("--hint", type=float, default=0.3, help="weight of the hint at the start")
-    a.add_argument("--hinted", type=float, default=0.4, help="share of the steps after which there is no hint")
+    a.add_argument(
+        "--hinted", type=float, default=0.4, help="share of the steps after which there is no hint"
+    )
     a.add_argument("--override", type=json.loads, default={})
     o = a.parse_args()
 
@@ -79,7 +88,9 @@ def main():
     matrices = [t for name, t in p.items() if t.dim() > 1]
     vectors = [t for name, t in p.items() if t.dim() == 1]
     optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": o.decay}, {"params": vectors, "weight_decay": 0.0}], betas=(0.9, 0.98), eps=1e-8
+        [{"params": matrices, "weight_decay": o.decay}, {"params": vectors, "weight_decay": 0.0}],
+        betas=(0.9, 0.98),
+        eps=1e-8,
     )
     start, total = time.process_time(), 0.0
     for step, texts in enumerate(data.batches(sentences, tokens, rng, o.batch, o.steps)):
@@ -102,7 +113,9 @@ def main():
             found = evaluate.answers(p, config, prompts)
             head, to_io, to_s1 = evaluate.most_selective(p, config, prompts)
             print(
-                f"step {step + 1}: loss {total / 100:.4f}, held-out pairs: accuracy {found['accuracy']:.3f}, logit difference {found['difference']:.2f}, head {head} attends to IO {to_io:.2f}, S1 {to_s1:.2f}, {time.process_time() - start:.0f} s",
+                f"step {step + 1}: loss {total / 100:.4f}, held-out pairs: accuracy {found['accuracy']:.3f}, "
+                f"logit difference {found['difference']:.2f}, head {head} attends to IO {to_io:.2f}, S1 "
+                f"{to_s1:.2f}, {time.process_time() - start:.0f} s",
                 flush=True,
             )
             total = 0.0

@@ -1,5 +1,6 @@
-// Command peers times ducklens beside transformers on torch, in turns: `make peers`. ducklens reads 400 prompts of SmolLM2 from the
-// start of its process to the finished file; transformers, warm, makes one forward pass over the same tokens.
+// Command peers is `make peers`. It compares the speed of ducklens with that of transformers on torch, in
+// turns. ducklens takes 400 prompts of SmolLM2 from the start of its process to the finished file;
+// transformers, already warm, makes one forward pass over the same tokens.
 package main
 
 import (
@@ -23,19 +24,20 @@ import (
 	"time"
 
 	"ducklens/cli/smollm2"
+	"ducklens/internal/advice"
 )
 
 //go:embed peers.py
 var script string
 
 const (
-	// pythonVariable names the environment variable that may hold the interpreter.
+	// pythonVariable names the environment variable for the Python interpreter.
 	pythonVariable = "DUCKLENS_PYTHON"
-	// wanted is how many times as fast as a forward pass of transformers a whole run is to be.
+	// wanted is the factor by which a whole run should be faster than a forward pass of transformers.
 	wanted  = 1.5
 	prompts = 400
-	batch   = 50 // prompts that transformers takes together
-	// sameLogits is how far logits of the two may lie apart: float32, added up in another order.
+	batch   = 50 // prompts in a batch of transformers
+	// sameLogits is the allowed relative difference of logits: both are float32, summed in another order.
 	sameLogits = 1e-3
 )
 
@@ -47,44 +49,47 @@ func main() {
 	defer stop()
 	if err := run(ctx, *program, *rounds); err != nil {
 		fmt.Fprintln(os.Stderr, "ducklens:", err)
-		var advice interface{ Hint() string }
-		if errors.As(err, &advice) {
-			fmt.Fprintln(os.Stderr, "hint:", advice.Hint())
+		if hint := advice.Of(err); hint != "" {
+			fmt.Fprintln(os.Stderr, "hint:", hint)
 		}
 		os.Exit(1)
 	}
 }
 
-// pythonError says that there is nobody to compare with.
+// pythonError says that transformers cannot run.
 type pythonError struct{ err error }
 
 func (e *pythonError) Error() string { return e.err.Error() }
 func (e *pythonError) Unwrap() error { return e.err }
 func (e *pythonError) Hint() string {
-	return "pip install torch transformers gguf accelerate; " + pythonVariable + " may name the interpreter that has them"
+	return "pip install torch transformers gguf accelerate; " + pythonVariable +
+		" may name the interpreter that has them"
 }
 
-// python gives an interpreter that has what the script imports.
+// python returns an interpreter that can import what the script needs.
 func python(ctx context.Context) (string, error) {
 	name := os.Getenv(pythonVariable)
 	if name == "" {
 		name = "python3"
 	}
-	said, err := exec.CommandContext(ctx, name, "-c", "import torch, transformers, gguf, accelerate").CombinedOutput()
+	said, err := exec.CommandContext(ctx, name, "-c",
+		"import torch, transformers, gguf, accelerate").CombinedOutput()
 	if err != nil {
 		lines := strings.Split(strings.TrimSpace(string(said)), "\n")
-		return "", &pythonError{fmt.Errorf("%s cannot run transformers on torch: %w: %s", name, err, lines[len(lines)-1])}
+		return "",
+			&pythonError{fmt.Errorf("%s cannot run transformers on torch: %w: %s", name, err,
+				lines[len(lines)-1])}
 	}
 	return name, nil
 }
 
-// A contest is what both sides are given.
+// A contest is the input of both programs.
 type contest struct {
 	program, model, dir string
 	threads             int
 }
 
-// variants are the runs of ducklens that are timed: the first is the one that is to be faster than its peer.
+// variants are the runs of ducklens to time. The first should be faster than transformers.
 func variants() []struct {
 	name  string
 	flags []string
@@ -128,19 +133,20 @@ func run(ctx context.Context, program string, rounds int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	if _, err := p.pass(logits); err != nil { // memory is new, and the answer is looked at
+	if _, err := p.pass(logits); err != nil { // a warm-up, which also compares the logits
 		return err
 	}
 	return c.turns(ctx, p, rounds)
 }
 
-// took is what a run took, in seconds: by the clock, and of all processors, which is steadier where others use the machine.
+// took is the time of a run in seconds: wall time, and processor time, which varies less if others use the
+// machine.
 type took struct {
 	Seconds   float64 `json:"seconds"`
 	Processor float64 `json:"processor"`
 }
 
-// turns lets both sides run in turns, and says what they took.
+// turns runs both programs in turns, and prints their times.
 func (c contest) turns(ctx context.Context, p *peer, rounds int) error {
 	var theirs []took
 	ours := make([][]took, len(variants()))
@@ -158,27 +164,32 @@ func (c contest) turns(ctx context.Context, p *peer, rounds int) error {
 			ours[i] = append(ours[i], t)
 		}
 	}
-	fmt.Printf("%d prompts of SmolLM2-135M, %d threads, %d runs in turns: median seconds (smallest to largest), and those of processors\n", prompts, c.threads, rounds)
+	fmt.Printf(
+		"%d prompts of SmolLM2-135M, %d threads, %d runs in turns: median seconds (smallest to largest), "+
+			"and those of processors\n", prompts, c.threads, rounds)
 	fmt.Printf("  %-40s %s\n", "one warm forward pass, last logits only", spread(theirs))
 	fmt.Printf("    (%s, batches of %d padded to %d tokens)\n", p.versions, batch, p.padded)
 	wall, busy := middle(theirs)
 	ratio := 0.0
 	for i, v := range variants() {
 		seconds, processor := middle(ours[i])
-		fmt.Printf("  %-40s %s: %.2f times as fast, with processor time %.2f\n", v.name, spread(ours[i]), wall/seconds, busy/processor)
+		fmt.Printf("  %-40s %s: %.2f times as fast, with processor time %.2f\n", v.name, spread(ours[i]),
+			wall/seconds, busy/processor)
 		if i == 0 {
 			ratio = wall / seconds
 		}
 	}
 	if ratio < wanted {
-		fmt.Printf("the first run of ducklens is to be at least %.1f times as fast: missed by %.0f %%\n", wanted, 100*(1-ratio/wanted))
+		fmt.Printf("the first run of ducklens should be at least %.1f times as fast: missed by %.0f %%\n",
+			wanted, 100*(1-ratio/wanted))
 	}
 	return nil
 }
 
-// middle gives the medians.
+// middle returns the medians.
 func middle(list []took) (seconds, processor float64) {
-	return median(list, func(t took) float64 { return t.Seconds }), median(list, func(t took) float64 { return t.Processor })
+	return median(list, func(t took) float64 { return t.Seconds }),
+		median(list, func(t took) float64 { return t.Processor })
 }
 
 func median(list []took, of func(took) float64) float64 {
@@ -203,15 +214,16 @@ func spread(list []took) string {
 
 func (c contest) path(name string) string { return filepath.Join(c.dir, name) }
 
-// ingest runs ducklens and gives what its process took.
+// ingest runs ducklens and returns the time of its process.
 func (c contest) ingest(ctx context.Context, flags ...string) (took, error) {
-	args := append([]string{"ingest", "--model=" + c.model, "--templates=" + c.path("templates.json"), "--seed=2411", fmt.Sprintf("-n=%d", prompts),
+	args := append([]string{"ingest", "--model=" + c.model, "--templates=" + c.path("templates.json"),
+		"--seed=2411", fmt.Sprintf("-n=%d", prompts),
 		fmt.Sprintf("--threads=%d", c.threads), "--force", "-o=" + c.path("run.duckdb")}, flags...)
 	_, t, err := c.ducklens(ctx, args...)
 	return t, err
 }
 
-// ducklens runs the program and gives what it printed, and took.
+// ducklens runs the program and returns its standard output and time.
 func (c contest) ducklens(ctx context.Context, args ...string) ([]byte, took, error) {
 	cmd, start := exec.CommandContext(ctx, c.program, args...), time.Now()
 	printed, err := cmd.Output()
@@ -222,12 +234,16 @@ func (c contest) ducklens(ctx context.Context, args ...string) ([]byte, took, er
 	if err != nil {
 		return nil, took{}, err
 	}
-	return printed, took{time.Since(start).Seconds(), (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()}, nil
+	return printed,
+		took{time.Since(start).Seconds(),
+			(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()}, nil
 }
 
-// tokens writes the tokens of the last run's prompts for the peer, and gives the logits that ducklens has for the keys.
+// tokens writes the tokens of the last run's prompts for transformers, and returns ducklens's logits of the
+// keys.
 func (c contest) tokens(ctx context.Context) ([]float64, error) {
-	const query = `SELECT list(t.token_id ORDER BY t.pos) AS tokens, any_value(t.token_id) FILTER (t.pos = e.key_pos) AS key, any_value(l.logit) AS logit
+	const query = `SELECT list(t.token_id ORDER BY t.pos) AS tokens,
+	  any_value(t.token_id) FILTER (t.pos = e.key_pos) AS key, any_value(l.logit) AS logit
 FROM token AS t JOIN example AS e USING (run_id, example_id) JOIN logit AS l USING (run_id, example_id)
 WHERE l.token = 'key' AND t.pos <= e.query_pos GROUP BY example_id ORDER BY example_id`
 	rows, _, err := c.ducklens(ctx, "query", c.path("run.duckdb"), "-e", query, "--format=json")
@@ -249,7 +265,7 @@ WHERE l.token = 'key' AND t.pos <= e.query_pos GROUP BY example_id ORDER BY exam
 	return logits, os.WriteFile(c.path("prompts.json"), rows, 0o666)
 }
 
-// A peer is the process in which transformers waits for its turns.
+// A peer is the process of transformers, which waits for its turns.
 type peer struct {
 	cmd      *exec.Cmd
 	ask      io.WriteCloser
@@ -258,9 +274,10 @@ type peer struct {
 	padded   int
 }
 
-// peer starts it, and loads the model.
+// peer starts the process, which loads the model.
 func (c contest) peer(ctx context.Context, interpreter string) (*peer, error) {
-	cmd := exec.CommandContext(ctx, interpreter, "-c", script, filepath.Dir(c.model), filepath.Base(c.model), c.path("prompts.json"),
+	cmd := exec.CommandContext(ctx, interpreter, "-c", script, filepath.Dir(c.model), filepath.Base(c.model),
+		c.path("prompts.json"),
 		fmt.Sprint(c.threads), fmt.Sprint(batch))
 	cmd.Stderr, cmd.Env = os.Stderr, append(os.Environ(), "TQDM_DISABLE=1")
 	ask, err := cmd.StdinPipe()
@@ -289,8 +306,8 @@ func (c contest) peer(ctx context.Context, interpreter string) (*peer, error) {
 // close ends the process.
 func (p *peer) close() error { return errors.Join(p.ask.Close(), p.cmd.Wait()) }
 
-// pass asks for a forward pass and gives what it took. With logits it is an error if those of the pass are others: then this would be
-// another model.
+// pass makes a forward pass and returns its time. With logits it returns an error if those of the pass
+// differ, because then the model would be another one.
 func (p *peer) pass(logits []float64) (took, error) {
 	if _, err := io.WriteString(p.ask, "\n"); err != nil {
 		return took{}, err
@@ -304,7 +321,9 @@ func (p *peer) pass(logits []float64) (took, error) {
 	}
 	for i, want := range logits {
 		if got := answer.Logits[i]; !(math.Abs(got-want) <= sameLogits*max(1, math.Abs(want))) {
-			return took{}, fmt.Errorf("prompt %d: transformers has %g for the logit of the key, and ducklens %g", i, got, want)
+			return took{},
+				fmt.Errorf("prompt %d: transformers has %g for the logit of the key, and ducklens %g", i, got,
+					want)
 		}
 	}
 	return answer.Took, nil

@@ -39,10 +39,14 @@ batches = [padded(texts[i : i + int(batch)]) for i in range(0, len(texts), int(b
 def run():
     start, busy = time.perf_counter(), time.process_time()
     logits = [
-        model(input_ids=ids, attention_mask=mask, position_ids=places, use_cache=False, logits_to_keep=1).logits[:, -1]
+        model(
+            input_ids=ids, attention_mask=mask, position_ids=places, use_cache=False, logits_to_keep=1
+        ).logits[:, -1]
         for ids, mask, places in batches
     ]
-    return {"seconds": time.perf_counter() - start, "processor": time.process_time() - busy}, torch.cat(logits)
+    return {"seconds": time.perf_counter() - start, "processor": time.process_time() - busy}, torch.cat(
+        logits
+    )
 
 
 versions = f"transformers {transformers.__version__} on torch {torch.__version__}"

@@ -1,5 +1,5 @@
-// Package gguf reads model files of llama.cpp's format: metadata by key, tensors by name, and the block types
-// that tensors are stored in. What a key or a tensor means is not its business.
+// Package gguf reads model files in llama.cpp's format: metadata by key, tensors by name, and the block types
+// that tensors are stored in. It does not know what a key or a tensor means.
 //
 // The format is that of ggml-org/ggml:docs/gguf.md, versions 2 and 3, little endian:
 //
@@ -9,11 +9,11 @@
 //	    type uint32, offset uint64 in the data
 //	the data, from the next multiple of general.alignment on (32 where the key is absent)
 //
-// A text is its length, uint64, and its bytes; an array is the type of its elements, their number, uint64,
+// A text is its length, uint64, and its bytes. An array is the type of its elements, their number, uint64,
 // and the elements.
 //
-// Files come from strangers: every number in one is held against the bytes that are there before it decides
-// an allocation.
+// Files come from strangers. Every number in one is checked against the number of bytes before it decides an
+// allocation.
 package gguf
 
 import (
@@ -25,15 +25,15 @@ import (
 	"slices"
 )
 
-// The occasions on which [Parse] refuses.
+// Errors of [Parse].
 var (
-	// ErrFormat: the file is damaged, truncated or hostile.
+	// ErrFormat is returned for a file that is damaged, truncated or hostile.
 	ErrFormat = errors.New("damaged GGUF file")
-	// ErrUnsupported: the file is of a version or a byte order, or a tensor of a type, that is not read.
+	// ErrUnsupported is returned for a version, byte order or tensor type that is not supported.
 	ErrUnsupported = errors.New("unsupported GGUF file")
 )
 
-// Magic is what a file begins with.
+// Magic is the beginning of a file.
 const Magic = "GGUF"
 
 // Limits of a file. The largest vocabularies (256,000 tokens and their merges) take 16 MB of metadata.
@@ -41,7 +41,7 @@ const (
 	maxMetadataBytes = 256 << 20
 	maxKeys          = 1 << 16
 	maxTensors       = 1 << 17
-	maxKeyBytes      = 1<<16 - 1 // of the definition
+	maxKeyBytes      = 1<<16 - 1 // from the format's definition
 	maxNameBytes     = 1 << 10   // llama.cpp allows 63
 	maxDimensions    = 4         // of the definition
 	maxDimension     = 1 << 40
@@ -49,7 +49,7 @@ const (
 	maxNesting       = 8 // of arrays in arrays
 )
 
-// File is what a file holds.
+// File is the content of a file.
 type File struct {
 	Version  int
 	Metadata *Metadata
@@ -58,13 +58,15 @@ type File struct {
 
 // Tensor is one tensor.
 type Tensor struct {
-	Name  string
-	Type  Type
-	Shape []int  // row-major: the last dimension runs fastest. A matrix that llama.cpp multiplies by is [out, in]
+	Name string
+	Type Type
+	// Shape is row-major: the last dimension varies fastest. A matrix that llama.cpp multiplies by is [out,
+	// in].
+	Shape []int
 	Data  []byte // a part of the file
 }
 
-// Parse reads a file that lies in memory. The metadata are copied, the tensors' data are parts of file.
+// Parse reads a file that is in memory. It copies the metadata; the tensors' data are parts of file.
 func Parse(file []byte) (*File, error) {
 	r := &reader{data: file}
 	if magic := r.take(4); r.err != nil || string(magic) != Magic {
@@ -75,8 +77,9 @@ func Parse(file []byte) (*File, error) {
 	case r.err != nil:
 		return nil, r.err
 	case version != 0 && version&0xffff == 0:
-		return nil, fmt.Errorf("%w: version %d: the file is big-endian (version %d there), want little-endian",
-			ErrUnsupported, version, bits.ReverseBytes32(version))
+		return nil,
+			fmt.Errorf("%w: version %d: the file is big-endian (version %d there), want little-endian",
+				ErrUnsupported, version, bits.ReverseBytes32(version))
 	case version != 2 && version != 3:
 		return nil, fmt.Errorf("%w: version %d, want 2 or 3", ErrUnsupported, version)
 	}
@@ -92,7 +95,7 @@ func Parse(file []byte) (*File, error) {
 	return f, err
 }
 
-// info is a tensor as the file lists it.
+// info is an entry of the file's list of tensors.
 type info struct {
 	Tensor
 	offset, size uint64
@@ -148,7 +151,8 @@ func (r *reader) info() info {
 	}
 	elements, bytes := t.Type.Block()
 	if elements == 0 {
-		r.err = fmt.Errorf("%w: tensor %q has type %s, want one of %s", ErrUnsupported, t.Name, t.Type, known())
+		r.err = fmt.Errorf("%w: tensor %q has type %s, want one of %s", ErrUnsupported, t.Name, t.Type,
+			known())
 		return t
 	}
 	row := 1
@@ -156,13 +160,14 @@ func (r *reader) info() info {
 		row = t.Shape[rank-1]
 	}
 	if row%elements != 0 {
-		r.fail("tensor %q has rows of %d numbers, want a multiple of %d for type %s", t.Name, row, elements, t.Type)
+		r.fail("tensor %q has rows of %d numbers, want a multiple of %d for type %s", t.Name, row, elements,
+			t.Type)
 	}
 	t.size = t.size / uint64(elements) * uint64(bytes)
 	return t
 }
 
-// place finds the data of the tensors in the file, whose list of tensors ends at byte end.
+// place finds the data of the tensors in the file. The list of tensors ends at byte end.
 func place(infos []info, file []byte, end int, m *Metadata) ([]Tensor, error) {
 	alignment := uint64(32)
 	if m.Has(alignmentKey) {
@@ -182,8 +187,10 @@ func place(infos []info, file []byte, end int, m *Metadata) ([]Tensor, error) {
 			return nil, fmt.Errorf("%w: tensor %q begins at byte %d of the data, want a multiple of %d",
 				ErrFormat, t.Name, t.offset, alignment)
 		case start > size || t.offset > size-start || t.size > size-start-t.offset:
-			return nil, fmt.Errorf("%w: tensor %q takes %d bytes from byte %d of the data on, which begin at byte %d "+
-				"of a file of %d (truncated file?)", ErrFormat, t.Name, t.size, t.offset, start, size)
+			return nil,
+				fmt.Errorf(
+					"%w: tensor %q takes %d bytes from byte %d of the data on, which begin at byte %d "+
+						"of a file of %d (truncated file?)", ErrFormat, t.Name, t.size, t.offset, start, size)
 		}
 		from, to := start+t.offset, start+t.offset+t.size
 		t.Data = file[from:to:to]
@@ -192,7 +199,7 @@ func place(infos []info, file []byte, end int, m *Metadata) ([]Tensor, error) {
 	return tensors, apart(infos)
 }
 
-// apart checks that no two tensors share bytes.
+// apart returns an error if two tensors share bytes.
 func apart(infos []info) error {
 	infos = slices.Clone(infos)
 	slices.SortFunc(infos, func(a, b info) int {
@@ -207,7 +214,7 @@ func apart(infos []info) error {
 	return nil
 }
 
-// reader takes what a file says from its beginning to its end. After the first fault it gives zeros.
+// reader reads a file from beginning to end. After the first error it returns zeros.
 type reader struct {
 	data []byte
 	at   int
@@ -220,7 +227,7 @@ func (r *reader) fail(format string, args ...any) {
 	}
 }
 
-// take gives the next n bytes, or nil where there are not so many.
+// take returns the next n bytes, or nil if there are fewer.
 func (r *reader) take(n uint64) []byte {
 	if left := uint64(len(r.data) - r.at); n > left {
 		r.fail("%d bytes from byte %d on, want %d (truncated file?)", left, r.at, n)

@@ -29,7 +29,7 @@ const (
 	kindFloat64
 )
 
-// width is the bytes of one value, or 0 for texts and arrays, which say it themselves.
+// width returns the size of one value in bytes, or 0 for texts and arrays, whose size is stored with them.
 func (k kind) width() int {
 	switch k {
 	case kindUint8, kindInt8, kindBool:
@@ -45,7 +45,8 @@ func (k kind) width() int {
 }
 
 func (k kind) String() string {
-	names := []string{"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "truth values", "texts",
+	names := []string{"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "truth values",
+		"texts",
 		"arrays", "uint64", "int64", "float64"}
 	if k < kind(len(names)) {
 		return names[k]
@@ -53,15 +54,15 @@ func (k kind) String() string {
 	return "type " + strconv.FormatUint(uint64(k), 10)
 }
 
-// Metadata are a file's values by key. They are a copy: they stay when the file is closed.
+// Metadata are a file's values by key. They are a copy, which stays valid when the file is closed.
 type Metadata struct {
 	keys   []string
 	values map[string]value
 }
 
-// value is a value as the file has it.
+// value is a value as stored in the file.
 type value struct {
-	kind  kind // of the elements, in an array
+	kind  kind // for an array, that of its elements
 	array bool
 	count int    // of elements; 1 outside arrays
 	data  string // numbers and the elements of arrays as encoded; a text without its length
@@ -69,7 +70,7 @@ type value struct {
 
 // metadata reads n keys and their values.
 func (r *reader) metadata(n int) *Metadata {
-	type place struct{ from, to int } // of value.data, in the file
+	type place struct{ from, to int } // of value.data in the file
 	m := &Metadata{values: make(map[string]value, n)}
 	places := make([]place, 0, n)
 	begin := r.at
@@ -80,7 +81,8 @@ func (r *reader) metadata(n int) *Metadata {
 		}
 		v, from := r.value(key)
 		if r.err == nil && r.at-begin > maxMetadataBytes {
-			r.fail("the metadata up to key %q take %d bytes, want at most %d", key, r.at-begin, maxMetadataBytes)
+			r.fail("the metadata up to key %q take %d bytes, want at most %d", key, r.at-begin,
+				maxMetadataBytes)
 		}
 		if r.err != nil {
 			return m
@@ -96,7 +98,7 @@ func (r *reader) metadata(n int) *Metadata {
 	return m
 }
 
-// value reads a value up to its end, and gives where what counts of it begins.
+// value reads a whole value. from is the offset of its data, without a length or type.
 func (r *reader) value(key string) (v value, from int) {
 	v = value{kind: kind(r.uint32()), count: 1}
 	if v.kind == kindArray {
@@ -123,7 +125,7 @@ func (r *reader) arrayHead(key string) (kind, int) {
 	return k, r.count(fmt.Sprintf("elements of key %q", key), maxMetadataBytes, max(1, least))
 }
 
-// skip passes over n values of kind k, nested so deep, and checks them.
+// skip passes over n values of kind k, at a nesting depth of depth, and checks them.
 func (r *reader) skip(key string, k kind, n, depth int) {
 	switch {
 	case r.err != nil:
@@ -145,25 +147,26 @@ func (r *reader) skip(key string, k kind, n, depth int) {
 			}
 		}
 	case k.width() == 0:
-		r.err = fmt.Errorf("%w: key %q has a value of %s, want types 0 to %d", ErrUnsupported, key, k, kindFloat64)
+		r.err = fmt.Errorf("%w: key %q has a value of %s, want types 0 to %d", ErrUnsupported, key, k,
+			kindFloat64)
 	default:
-		data := r.take(uint64(n) * uint64(k.width())) // n is at most the bytes that are left
+		data := r.take(uint64(n) * uint64(k.width())) // n is at most the number of bytes that are left
 		if i := slices.IndexFunc(data, func(b byte) bool { return b > 1 }); k == kindBool && i >= 0 {
 			r.fail("key %q has a truth value of %d, want 0 or 1", key, data[i])
 		}
 	}
 }
 
-// Keys lists the keys in the order of the file.
+// Keys returns the keys in the order of the file.
 func (m *Metadata) Keys() []string { return slices.Clone(m.keys) }
 
-// Has tells whether there is a value under key.
+// Has reports whether there is a value under key.
 func (m *Metadata) Has(key string) bool {
 	_, ok := m.values[key]
 	return ok
 }
 
-// Text gives a text, and tells whether there is one under key.
+// Text returns a text, and reports whether there is one under key.
 func (m *Metadata) Text(key string) (string, bool) {
 	v, ok := m.values[key]
 	if !ok || v.array || v.kind != kindText {
@@ -172,7 +175,7 @@ func (m *Metadata) Text(key string) (string, bool) {
 	return v.data, true
 }
 
-// Texts gives an array of texts. They share one copy of the metadata's bytes.
+// Texts returns an array of texts. They share one copy of the metadata's bytes.
 func (m *Metadata) Texts(key string) ([]string, bool) {
 	v, ok := m.values[key]
 	if !ok || !v.array || v.kind != kindText {
@@ -187,25 +190,25 @@ func (m *Metadata) Texts(key string) ([]string, bool) {
 	return list, true
 }
 
-// Number gives a whole number of any type, floating point included, that an int64 holds.
+// Number returns a whole number of any type, including floating point, that an int64 can hold.
 func (m *Metadata) Number(key string) (int64, bool) { return one(m, key, whole) }
 
-// Numbers gives an array of whole numbers.
+// Numbers returns an array of whole numbers.
 func (m *Metadata) Numbers(key string) ([]int64, bool) { return many(m, key, whole) }
 
-// Float gives a number of any type; a float32 is widened.
+// Float returns a number of any type; a float32 is widened.
 func (m *Metadata) Float(key string) (float64, bool) { return one(m, key, float) }
 
-// Floats gives an array of numbers.
+// Floats returns an array of numbers.
 func (m *Metadata) Floats(key string) ([]float64, bool) { return many(m, key, float) }
 
-// Flag gives a truth value.
+// Flag returns a boolean.
 func (m *Metadata) Flag(key string) (bool, bool) { return one(m, key, flag) }
 
-// Flags gives an array of truth values.
+// Flags returns an array of booleans.
 func (m *Metadata) Flags(key string) ([]bool, bool) { return many(m, key, flag) }
 
-// Describe gives the value of key in a few words, for messages.
+// Describe returns the value of key in a few words, for messages.
 func (m *Metadata) Describe(key string) string {
 	v, ok := m.values[key]
 	if !ok {
@@ -227,7 +230,7 @@ func (m *Metadata) Describe(key string) string {
 	return strconv.FormatFloat(x, 'g', -1, 64)
 }
 
-// one reads the value under key, where it is one that read understands.
+// one returns the value under key, if read accepts it.
 func one[T any](m *Metadata, key string, read func(kind, string) (T, bool)) (x T, ok bool) {
 	if v, there := m.values[key]; there && !v.array {
 		return read(v.kind, v.data)
@@ -235,7 +238,7 @@ func one[T any](m *Metadata, key string, read func(kind, string) (T, bool)) (x T
 	return x, false
 }
 
-// many reads the array under key, where every element is one that read understands.
+// many returns the array under key, if read accepts every element.
 func many[T any](m *Metadata, key string, read func(kind, string) (T, bool)) ([]T, bool) {
 	v, ok := m.values[key]
 	width := v.kind.width()

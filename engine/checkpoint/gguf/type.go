@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// Type is how the numbers of a tensor are stored, numbered as in ggml-org/ggml:include/ggml.h (enum
-// ggml_type).
+// Type is the way in which the numbers of a tensor are stored. Types are numbered as in
+// ggml-org/ggml:include/ggml.h (enum ggml_type).
 type Type uint32
 
-// The types that are read. The integers and F64 are known so that their place in a file can be checked; they
-// do not widen.
+// The supported types. The integers and F64 are known so that their place in a file can be checked; they
+// cannot be widened.
 const (
 	F32    Type = 0
 	F16    Type = 1
@@ -35,11 +35,11 @@ const (
 	MXFP4  Type = 39
 )
 
-// layout is what a block of a type consists of.
+// layout describes a block of a type.
 type layout struct {
 	name            string
 	elements, bytes int   // 0 for types that are known by name only
-	scales          []int // where the block's half-precision scales lie
+	scales          []int // offsets of the block's half-precision scales
 }
 
 // The layouts of blocks are those of ggml-org/ggml:src/ggml-common.h (struct block_q4_0 and so on).
@@ -91,7 +91,7 @@ var layouts = [...]layout{
 // MaxBlock is the largest number of elements in a block.
 const MaxBlock = 256
 
-// String gives llama.cpp's name of the type, or its number.
+// String returns llama.cpp's name of the type, or its number.
 func (t Type) String() string {
 	if t < Type(len(layouts)) {
 		return layouts[t].name
@@ -99,8 +99,8 @@ func (t Type) String() string {
 	return fmt.Sprintf("number %d", uint32(t))
 }
 
-// Block gives how many numbers are stored together, and in how many bytes; 0 and 0 for a type that is not
-// read.
+// Block returns how many numbers are stored together, and in how many bytes; 0 and 0 for a type that is not
+// supported.
 func (t Type) Block() (elements, bytes int) {
 	if t < Type(len(layouts)) {
 		return layouts[t].elements, layouts[t].bytes
@@ -108,7 +108,7 @@ func (t Type) Block() (elements, bytes int) {
 	return 0, 0
 }
 
-// Blocks gives the type of this name, and whether it is one that [Widen] knows: of blocks.
+// Blocks returns the type called name, and reports whether it is a block type that [Widen] supports.
 func Blocks(name string) (Type, bool) {
 	for t := range layouts {
 		if layouts[t].name == name {
@@ -118,7 +118,7 @@ func Blocks(name string) (Type, bool) {
 	return 0, false
 }
 
-// known lists the types that are read.
+// known returns the names of the supported types.
 func known() string {
 	var names []string
 	for t := range MXFP4 + 1 {

@@ -5,12 +5,12 @@ import (
 	"math"
 )
 
-// Widen gives the numbers of whole blocks, of a type that [Blocks] knows: len(dst) of them, from the blocks
-// that src begins with.
+// Widen writes the numbers of whole blocks, of a type for which [Blocks] reports true, to dst: len(dst)
+// numbers, from the blocks at the beginning of src.
 //
-// A number is what ggml-org/ggml:src/ggml-quants.c (dequantize_row_q4_0 and so on) makes of it: float32
-// products and sums in that order, each rounded. float32(x*y) keeps a compiler from rounding a product and
-// its sum together.
+// A number is computed as in ggml-org/ggml:src/ggml-quants.c (dequantize_row_q4_0 and so on): by float32
+// products and sums in that order, each rounded. float32(x*y) keeps the compiler from fusing a product and a
+// sum.
 func Widen(t Type, dst []float32, src []byte) {
 	elements, bytes := t.Block()
 	for ; len(dst) > 0; dst, src = dst[elements:], src[bytes:] {
@@ -47,8 +47,8 @@ func Widen(t Type, dst []float32, src []byte) {
 	}
 }
 
-// MayOverflow tells whether a block may hold a number that is NaN or infinite. Where its scales are finite,
-// so are its numbers: the largest is Q6_K's, 65,504 times 128 times 32. MXFP4's largest is 12 times 2^(e-128).
+// MayOverflow reports whether a block may hold a number that is NaN or infinite. If its scales are finite, so
+// are its numbers: the largest is Q6_K's, 65,504 times 128 times 32. MXFP4's largest is 12 times 2^(e-128).
 func (t Type) MayOverflow(block []byte) bool {
 	if t == MXFP4 {
 		return block[0] > 252
@@ -64,7 +64,7 @@ func (t Type) MayOverflow(block []byte) bool {
 // scale reads a half-precision number.
 func scale(src []byte) float32 { return Half(binary.LittleEndian.Uint16(src)) }
 
-// nibbles gives the values of 32 codes of four bits: those of the lower halves of the bytes first.
+// nibbles writes the values of 32 four-bit codes: first those of the lower halves of the bytes.
 func nibbles(dst []float32, codes []byte, values *[16]float32) {
 	low, high := dst[:16], dst[16:32]
 	for i, c := range codes[:16] {
@@ -90,8 +90,8 @@ func widenQ4_1(dst *[32]float32, src *[20]byte) {
 	nibbles(dst[:], src[4:], &values)
 }
 
-// fives gives 32 codes of five bits: 16 bytes hold the lower four bits, those of the lower halves first, 32
-// bits the fifth.
+// fives returns 32 five-bit codes: 16 bytes hold the lower four bits, those of the lower halves first, and 32
+// bits hold the fifth.
 func fives(src []byte) (codes [32]uint8) {
 	fifth := binary.LittleEndian.Uint32(src)
 	for i, c := range src[4:20] {
@@ -122,12 +122,12 @@ func widenQ8_0(dst *[32]float32, src *[34]byte) {
 	}
 }
 
-// widenQ2_K: 16 bytes of a scale and a minimum for 16 numbers each (4 bits each), 64 bytes of codes, d, dmin.
-// A byte holds the codes of four numbers that are 32 apart.
+// widenQ2_K: 16 bytes with a scale and a minimum (4 bits each) for 16 numbers each, 64 bytes of codes, d,
+// dmin. A byte holds the codes of four numbers that are 32 apart.
 func widenQ2_K(dst *[256]float32, src *[84]byte) {
 	scales, codes := src[:16], src[16:80]
 	d, dmin := scale(src[80:]), scale(src[82:])
-	for part, s := range scales { // of 16 numbers
+	for part, s := range scales { // 16 numbers each
 		dl, ml := d*float32(s&15), dmin*float32(s>>4)
 		var values [4]float32
 		for q := range values {
@@ -141,11 +141,11 @@ func widenQ2_K(dst *[256]float32, src *[84]byte) {
 	}
 }
 
-// widenQ3_K: 32 bytes with the third bit of eight numbers each, 64 bytes with the others as in Q2_K, 16
+// widenQ3_K: 32 bytes with the third bit of eight numbers each, 64 bytes with the other bits as in Q2_K, 16
 // scales of 6 bits in 12 bytes, d.
 func widenQ3_K(dst *[256]float32, src *[110]byte) {
 	high, codes, scales, d := src[:32], src[32:96], src[96:108], scale(src[108:])
-	for part := range 16 { // of 16 numbers
+	for part := range 16 { // 16 numbers each
 		s := scales[part%8]>>(part/8*4)&15 | scales[8+part%4]>>(part/4*2)&3<<4
 		dl := d * float32(int(s)-32)
 		var values [8]float32
@@ -161,7 +161,7 @@ func widenQ3_K(dst *[256]float32, src *[110]byte) {
 	}
 }
 
-// scaleAndMinimum takes the scale and the minimum of part (of 32 numbers) from the 12 bytes that hold eight
+// scaleAndMinimum returns the scale and the minimum of a part (32 numbers) from the 12 bytes that hold eight
 // of each, of 6 bits.
 func scaleAndMinimum(packed []byte, part int) (s, m uint8) {
 	if part < 4 {
@@ -174,7 +174,7 @@ func scaleAndMinimum(packed []byte, part int) (s, m uint8) {
 // halves first.
 func widenQ4_K(dst *[256]float32, src *[144]byte) {
 	d, dmin, packed, codes := scale(src[:]), scale(src[2:]), src[4:16], src[16:]
-	for part := range 8 { // of 32 numbers
+	for part := range 8 { // 32 numbers each
 		s, m := scaleAndMinimum(packed, part)
 		dl, ml := d*float32(s), dmin*float32(m)
 		var values [16]float32
@@ -188,11 +188,11 @@ func widenQ4_K(dst *[256]float32, src *[144]byte) {
 	}
 }
 
-// widenQ5_K: as Q4_K, with 32 bytes of the fifth bits before the codes, where a byte has those of eight
-// numbers that are 32 apart.
+// widenQ5_K: like Q4_K, with 32 bytes of fifth bits before the codes; a byte has those of eight numbers that
+// are 32 apart.
 func widenQ5_K(dst *[256]float32, src *[176]byte) {
 	d, dmin, packed, high, codes := scale(src[:]), scale(src[2:]), src[4:16], src[16:48], src[48:]
-	for part := range 8 { // of 32 numbers
+	for part := range 8 { // 32 numbers each
 		s, m := scaleAndMinimum(packed, part)
 		dl, ml := d*float32(s), dmin*float32(m)
 		var values [32]float32
@@ -211,7 +211,7 @@ func widenQ5_K(dst *[256]float32, src *[176]byte) {
 // 32 bytes the upper bits of four numbers that are 32 apart.
 func widenQ6_K(dst *[256]float32, src *[210]byte) {
 	lower, upper, scales, d := src[:128], src[128:192], src[192:208], scale(src[208:])
-	for part, s := range scales { // of 16 numbers
+	for part, s := range scales { // 16 numbers each
 		dl := d * float32(int8(s))
 		half, quarter, odd := part/8, part/2%4, part%2
 		low := lower[half*64+quarter%2*32+odd*16:][:16]
@@ -240,7 +240,7 @@ func widenIQ4_NL(dst *[32]float32, src *[18]byte) {
 // bytes of codes.
 func widenIQ4_XS(dst *[256]float32, src *[136]byte) {
 	d, upper, lower := scale(src[:]), binary.LittleEndian.Uint16(src[2:]), src[4:8]
-	for part := range 8 { // of 32 numbers
+	for part := range 8 { // 32 numbers each
 		s := lower[part/2]>>(part%2*4)&15 | uint8(upper>>(2*part)&3)<<4
 		dl := d * float32(int(s)-32)
 		var values [16]float32
@@ -273,13 +273,15 @@ func widenMXFP4(dst *[32]float32, src *[17]byte) {
 // against sign 1, exponent 8 (bias 127), fraction 23. NaN payloads are kept.
 func Half(h uint16) float32 {
 	bits := uint32(int32(int16(h))<<13) & 0x8fffffff // sign and fraction in place
-	if (h+0x400)&0x7800 != 0 {                       // an exponent of 1 to 30, written so that the function is inlined
+	// An exponent of 1 to 30, tested in this way so that the function is inlined.
+	if (h+0x400)&0x7800 != 0 {
 		return math.Float32frombits(bits + (127-15)<<23)
 	}
 	return unusual(bits)
 }
 
-// unusual is Half for a number whose sign and fraction are in place and whose exponent is all zeros or all ones.
+// unusual is Half for a number whose sign and fraction are in place and whose exponent is all zeros or all
+// ones.
 func unusual(bits uint32) float32 {
 	if bits&0x0f800000 == 0 { // zero or subnormal: fraction * 2^-24, which float32 holds exactly
 		f := float32(bits&0x7fffff>>13) * (1.0 / (1 << 24))

@@ -37,7 +37,7 @@ func pseudoRandom(n int) []byte {
 	return out
 }
 
-// Blocks of any bytes are the numbers that the gguf library makes of them, bit for bit.
+// Blocks of random bytes widen to the same numbers as in the gguf library, bit for bit.
 func TestWiden(t *testing.T) {
 	t.Parallel()
 	for kind, want := range digests {
@@ -58,8 +58,8 @@ func TestWiden(t *testing.T) {
 	}
 }
 
-// A block whose numbers are not all finite is always told, whatever its bytes; the scales that do the telling
-// are tried with all their values.
+// A block with a number that is not finite is always found, whatever its bytes. All values of the scales that
+// decide this are tried.
 func TestMayOverflow(t *testing.T) {
 	t.Parallel()
 	for kind := range digests {

@@ -1,4 +1,5 @@
-// Package exchangetest writes folders of activations for tests: any, and those of a model that has run.
+// Package exchangetest writes folders of activations for tests: arbitrary ones, and those of a model that has
+// run.
 package exchangetest
 
 import (
@@ -28,10 +29,10 @@ import (
 type Tensor struct {
 	Shape    []int
 	Numbers  []float64
-	Integers []int64 // in place of Numbers
+	Integers []int64 // instead of Numbers
 }
 
-// Folder is what a folder of activations will hold. Write fills in the sums.
+// Folder is the content of a folder of activations. Write fills in the checksums.
 type Folder struct {
 	Run     exchange.Run
 	Prompts []map[string]any
@@ -52,7 +53,8 @@ func (f *Folder) Write(dir string) error {
 	}
 	put := func(name string, data []byte) (exchange.File, error) {
 		sum := sha256.Sum256(data)
-		return exchange.File{File: name, SHA256: hex.EncodeToString(sum[:])}, os.WriteFile(filepath.Join(dir, name), data, 0o644)
+		return exchange.File{File: name, SHA256: hex.EncodeToString(sum[:])},
+			os.WriteFile(filepath.Join(dir, name), data, 0o644)
 	}
 	var err error
 	if f.Run.Prompts, err = put("prompts.jsonl", text.Bytes()); err != nil {
@@ -80,7 +82,7 @@ func (f *Folder) Write(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "run.json"), run, 0o644)
 }
 
-// Safetensors makes a file of tensors, in the precision of the folder.
+// Safetensors returns a file of tensors, in the precision of the folder.
 func (f *Folder) Safetensors(tensors map[string]Tensor) []byte {
 	type entry struct {
 		DType   string `json:"dtype"`
@@ -113,7 +115,7 @@ func (f *Folder) Safetensors(tensors map[string]Tensor) []byte {
 	}
 	text, err := json.Marshal(header)
 	if err != nil {
-		panic(err) // of names and whole numbers
+		panic(err) // cannot happen: names and whole numbers
 	}
 	for len(text)%8 != 0 {
 		text = append(text, ' ')
@@ -121,20 +123,27 @@ func (f *Folder) Safetensors(tensors map[string]Tensor) []byte {
 	return slices.Concat(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text, data)
 }
 
-// Of runs a model over examples, and makes the folder of what target heads of it read: with the maps as the model
-// has them, the norm folded in. Shards have at most three prompts each.
-func Of[T blas.Float](tb testing.TB, m *model.Model[T], about schema.Model, bos bool, heads []schema.Head, examples []schema.Example) *Folder {
+// Of runs a model over examples and returns the folder of what its target heads read, in the given form. Its
+// maps are the model's, with the norm folded in. Consecutive examples of one prompt are edges of it, and an
+// example without a query is a whole prompt. Shards have at most three prompts each.
+func Of[T blas.Float](
+	tb testing.TB, m *model.Model[T], about schema.Model, bos bool, heads []schema.Head, form string,
+	examples []schema.Example,
+) *Folder {
 	tb.Helper()
 	s, layout := m.Spec(), m.Layout()
 	f := &Folder{Weights: map[string]Tensor{}}
 	f.Run = exchange.Run{Format: exchange.Format, Version: exchange.Version, Writer: "exchangetest",
-		Model: exchange.Model{Name: about.Name, Family: about.Family, SHA256: about.SHA256, ConfigSHA: about.ConfigSHA,
-			Layers: s.Layers, Heads: s.Heads, KVHeads: s.KVHeads, DModel: s.DModel, DHead: s.DHead, DMLP: s.DMLP, DVocab: s.DVocab, NCtx: s.NCtx,
+		Model: exchange.Model{Name: about.Name, Family: about.Family, SHA256: about.SHA256,
+			ConfigSHA: about.ConfigSHA,
+			Layers:    s.Layers, Heads: s.Heads, KVHeads: s.KVHeads, DModel: s.DModel, DHead: s.DHead,
+			DMLP: s.DMLP, DVocab: s.DVocab, NCtx: s.NCtx,
 			Activation: about.Activation},
 		Norm: exchange.Norm{Kind: about.Norm, Eps: s.Norm.Eps}, PostNorm: s.PostNorm, QKBias: layout.QKBias,
-		Attention: exchange.Attention{Scale: s.AttnScale, ByLayer: s.ByLayer, SoftCap: s.SoftCap, Windows: s.Window, Sinks: s.Sinks,
+		Attention: exchange.Attention{Scale: s.AttnScale, ByLayer: s.ByLayer, SoftCap: s.SoftCap,
+			Windows: s.Window, Sinks: s.Sinks,
 			QKNorm: []string{"", "per_head", "full_width"}[s.QKNorm], QKNormEps: s.QKNormEps},
-		Processing: m.Processing().String(), Precision: "float32", BOS: bos}
+		Processing: m.Processing().String(), Precision: "float32", Form: form, BOS: bos}
 	if _, wide := any(T(0)).(float64); wide {
 		f.Run.Precision = "float64"
 	}
@@ -161,16 +170,20 @@ func Of[T blas.Float](tb testing.TB, m *model.Model[T], about schema.Model, bos 
 	slices.Sort(layers)
 	layers = slices.Compact(layers)
 	tokens := map[int]bool{}
-	for i, x := range examples {
+	for i := 0; len(examples) > 0; i++ {
+		n := 1
+		for n < len(examples) && examples[n].PromptIndex == examples[0].PromptIndex &&
+			slices.Equal(examples[n].Tokens, examples[0].Tokens) {
+			n++
+		}
 		if i%3 == 0 {
 			f.Shards = append(f.Shards, map[string]Tensor{})
 		}
-		addPrompt(tb, f, f.Shards[len(f.Shards)-1], i, m, heads, layers, x)
-		for _, p := range []int{x.Key, x.Baseline} {
-			if p >= 0 {
-				tokens[x.Tokens[p].ID] = true
-			}
-		}
+		addPrompt(tb, f, f.Shards[len(f.Shards)-1], i, m, heads, layers, examples[:n], tokens)
+		examples = examples[n:]
+	}
+	if form == exchange.Parts {
+		addWriters(f, m, layers[len(layers)-1])
 	}
 	rows := Tensor{}
 	ids := Tensor{Integers: []int64{}}
@@ -183,9 +196,12 @@ func Of[T blas.Float](tb testing.TB, m *model.Model[T], about schema.Model, bos 
 	return f
 }
 
-// Replace puts parts in the place of a component, in every prompt: its vector at a role times the share of a part, which add up to
-// 1 over the parts. A part with a share of 0 at every role of a prompt is not listed there. What parts are called is given by named.
-func (f *Folder) Replace(component int, named []exchange.Component, share func(prompt, role, part int) float64) {
+// Replace replaces a component of a folder of vectors by parts, in every prompt: a part is the component's
+// vector at a place times the share of the part, and shares add up to 1 over the parts. A part with a share
+// of 0 at every place of a prompt is not listed there. named has the names of the parts.
+func (f *Folder) Replace(
+	component int, named []exchange.Component, share func(prompt, place, part int) float64,
+) {
 	f.Run.Components = slices.Concat(f.Run.Components[:component], named, f.Run.Components[component+1:])
 	for _, shard := range f.Shards {
 		for _, name := range slices.Sorted(maps.Keys(shard)) {
@@ -195,32 +211,32 @@ func (f *Folder) Replace(component int, named []exchange.Component, share func(p
 			}
 			prompt, err := strconv.Atoi(number)
 			if err != nil {
-				panic(err) // a name that is ours
+				panic(err) // the name is our own
 			}
 			old := shard[name]
-			roles, rows, d := old.Shape[0], old.Shape[1], old.Shape[2]
+			places, rows, d := old.Shape[0], old.Shape[1], old.Shape[2]
 			var active []int64
 			for row := range rows + len(named) - 1 {
 				part := row - component
 				zero := 0 <= part && part < len(named)
-				for role := 0; zero && role < roles; role++ {
-					zero = share(prompt, role, part) == 0
+				for place := 0; zero && place < places; place++ {
+					zero = share(prompt, place, part) == 0
 				}
 				if !zero {
 					active = append(active, int64(row))
 				}
 			}
-			t := Tensor{Shape: []int{roles, len(active), d}}
-			for role := range roles {
+			t := Tensor{Shape: []int{places, len(active), d}}
+			for place := range places {
 				for _, row := range active {
 					from, times := int(row), 1.0
 					switch part := int(row) - component; {
 					case part >= len(named):
 						from -= len(named) - 1
 					case part >= 0:
-						from, times = component, share(prompt, role, part)
+						from, times = component, share(prompt, place, part)
 					}
-					for _, v := range old.Numbers[(role*rows+from)*d:][:d] {
+					for _, v := range old.Numbers[(place*rows+from)*d:][:d] {
 						t.Numbers = append(t.Numbers, v*times)
 					}
 				}
@@ -239,7 +255,7 @@ func widen[T blas.Float](x []T) []float64 {
 	return out
 }
 
-// addWeights adds the maps of a head, and those of all heads of its layer where QK-norm needs them.
+// addWeights adds the maps of a head, and those of all heads of its layer if QK-norm needs them.
 func addWeights[T blas.Float](f *Folder, m *model.Model[T], h schema.Head) {
 	s, qk := m.Spec(), m.QK(h)
 	at := h.TLName()
@@ -273,29 +289,86 @@ func addWeights[T blas.Float](f *Folder, m *model.Model[T], h schema.Head) {
 		return out
 	}
 	layer := fmt.Sprintf("L%d", h.Layer)
-	put(layer+"/W_Q", wide(s.Heads, 1, func(qk model.QK[T]) []T { return qk.WQ.Data().([]T) }), s.DModel, s.Heads*s.DHead)
-	put(layer+"/W_K", wide(s.KVHeads, s.Heads/s.KVHeads, func(qk model.QK[T]) []T { return qk.WK.Data().([]T) }), s.DModel, s.KVHeads*s.DHead)
+	put(layer+"/W_Q", wide(s.Heads, 1, func(qk model.QK[T]) []T { return qk.WQ.Data().([]T) }), s.DModel,
+		s.Heads*s.DHead)
+	put(layer+"/W_K",
+		wide(s.KVHeads, s.Heads/s.KVHeads, func(qk model.QK[T]) []T { return qk.WK.Data().([]T) }), s.DModel,
+		s.KVHeads*s.DHead)
 }
 
-// addPrompt adds an example to the prompts and to a shard.
-func addPrompt[T blas.Float](tb testing.TB, f *Folder, shard map[string]Tensor, number int, m *model.Model[T], heads []schema.Head, layers []int, x schema.Example) {
-	tb.Helper()
-	s, roles := m.Spec(), []int{x.Query, x.Key}
-	if x.Baseline != schema.NoPosition {
-		roles = append(roles, x.Baseline)
+// addWriters adds the weights by which attention writes, for the layers below one.
+func addWriters[T blas.Float](f *Folder, m *model.Model[T], below int) {
+	s := m.Spec()
+	put := func(name string, centre bool, numbers []float64, shape ...int) {
+		if numbers == nil {
+			return
+		}
+		for row := 0; centre && row < len(numbers); row += s.DModel {
+			mean := 0.0
+			for _, v := range numbers[row : row+s.DModel] {
+				mean += v / float64(s.DModel)
+			}
+			for i := range s.DModel {
+				numbers[row+i] -= mean
+			}
+		}
+		f.Weights[name] = Tensor{Shape: shape, Numbers: numbers}
 	}
-	var ids []int
+	for l := range below {
+		at, centre := fmt.Sprintf("L%d", l), s.PostNorm && s.Norm.Centre
+		var all []float64
+		for h := range s.Heads {
+			all = append(all, widen(m.WO(schema.Head{Layer: l, Index: h}).Data().([]T))...)
+		}
+		put(at+"/W_O", centre, all, s.Heads, s.DHead, s.DModel)
+		if m.BO(l) != nil {
+			put(at+"/b_O", centre, widen(m.BO(l)), s.DModel)
+		}
+		if gain := m.PostAttnGain(l); s.PostNorm && gain != nil {
+			put(at+"/post_gain", false, widen(gain), s.DModel)
+		}
+	}
+}
+
+// addPrompt adds a prompt and its edges to the prompts and to a shard, and its tokens that may be keys to
+// those that need an unembedding.
+func addPrompt[T blas.Float](
+	tb testing.TB, f *Folder, shard map[string]Tensor, number int, m *model.Model[T], heads []schema.Head,
+	layers []int, edges []schema.Example, keys map[int]bool,
+) {
+	tb.Helper()
+	s, x := m.Spec(), edges[0]
+	var ids, kept []int
 	var texts []string
 	for _, t := range x.Tokens {
 		ids, texts = append(ids, t.ID), append(texts, t.Text)
 	}
-	line := map[string]any{"text": x.Prompt.Text, "tokens": ids, "token_texts": texts, "query": x.Query, "key": x.Key}
-	if x.Baseline != schema.NoPosition {
-		line["baseline"] = x.Baseline
+	line := map[string]any{"text": x.Prompt.Text, "tokens": ids, "token_texts": texts}
+	var list []map[string]any
+	for _, x := range edges {
+		if x.Query == schema.NoPosition {
+			line["whole"] = true
+			for pos, id := range ids {
+				kept, keys[id] = append(kept, pos), true
+			}
+			continue
+		}
+		edge := map[string]any{"query": x.Query, "key": x.Key}
+		kept, keys[ids[x.Key]] = append(kept, x.Query, x.Key), true
+		if x.Baseline != schema.NoPosition {
+			edge["baseline"] = x.Baseline
+			kept, keys[ids[x.Baseline]] = append(kept, x.Baseline), true
+		}
+		list = append(list, edge)
+	}
+	if list != nil {
+		line["edges"] = list
 	}
 	f.Prompts = append(f.Prompts, line)
+	slices.Sort(kept)
+	kept = slices.Compact(kept)
 
-	c, err := m.ForwardFor(context.Background(), []model.Sequence{{Tokens: ids[:x.Query+1], Positions: roles, Length: len(ids)}},
+	c, err := m.ForwardFor(context.Background(), []model.Sequence{{Tokens: ids, Positions: kept}},
 		model.Wanted{Heads: heads, Parts: true})
 	if err != nil {
 		tb.Fatal(err)
@@ -307,17 +380,28 @@ func addPrompt[T blas.Float](tb testing.TB, f *Folder, shard map[string]Tensor, 
 		}
 		tensors[name].Numbers = append(tensors[name].Numbers, widen(numbers)...)
 	}
-	n, keys, dims := len(roles), len(roles)-1, 0
-	for role := range roles {
-		add("components", c.Components(0, role).Data().([]T)...)
+	places, dims, vectors, made := len(kept), 0, 0, 0
+	for place := range kept {
+		all := c.Components(0, place).Data().([]T)
+		vectors, made = 0, 0
+		for i, of := range m.Layout().Components()[:m.Layout().Below(c.Stop())] {
+			switch {
+			case f.Run.Form != exchange.Parts || of.Kind != schema.HeadOut && of.Kind != schema.AttnBias:
+				add("components", all[i*s.DModel:(i+1)*s.DModel]...)
+				vectors++
+			case of.Kind == schema.HeadOut:
+				add("values", c.Weighted(of.Layer, 0, place)[of.Head*s.DHead:][:s.DHead]...)
+				made++
+			}
+		}
 	}
 	for _, l := range layers {
 		dims = max(dims, s.RotaryOf(l).Dims)
 	}
 	for _, l := range layers {
-		for role, pos := range roles {
-			add("stream", c.ResidPre(l, 0, role)...)
-			add("norm_scale", c.NormScale(l, 0, role))
+		for place, pos := range kept {
+			add("stream", c.ResidPre(l, 0, place)...)
+			add("norm_scale", c.NormScale(l, 0, place))
 			turn := s.RotaryOf(l).At(pos, len(ids))
 			for i := range dims / 2 {
 				cos, sin := T(0), T(0)
@@ -330,27 +414,33 @@ func addPrompt[T blas.Float](tb testing.TB, f *Folder, shard map[string]Tensor, 
 		}
 	}
 	for _, h := range heads {
-		add("q", c.Q(h, 0, 0)...)
-		add("q_scale", c.QNormScale(h, 0, 0))
-		for role := 1; role < n; role++ {
-			add("k", c.K(h, 0, role)...)
-			add("k_scale", c.KNormScale(h, 0, role))
+		for place, pos := range kept {
+			add("q", c.Q(h, 0, place)...)
+			add("k", c.K(h, 0, place)...)
+			add("q_scale", c.QNormScale(h, 0, place))
+			add("k_scale", c.KNormScale(h, 0, place))
+			row := c.Row(model.Row[T]{}, h, 0, place)
+			add("scores", make([]T, row.First)...)
+			add("scores", row.Scores...)
+			add("scores", make([]T, len(ids)-pos-1)...)
 		}
-		row := c.Row(model.Row[T]{}, h, 0, 0)
-		add("scores", make([]T, row.First)...)
-		add("scores", row.Scores...)
 	}
 	for l := range c.Stop() {
-		for role := range roles {
-			add("post_scale", c.PostAttnScale(l, 0, role), c.PostMLPScale(l, 0, role))
+		for place := range kept {
+			add("post_scale", c.PostAttnScale(l, 0, place), c.PostMLPScale(l, 0, place))
 		}
 	}
 	shapes := map[string][]int{
-		"components": {n, m.Layout().Below(c.Stop()), s.DModel}, "stream": {len(layers), n, s.DModel}, "norm_scale": {len(layers), n},
-		"q": {len(heads), s.DHead}, "k": {len(heads), keys, s.DHead}, "q_scale": {len(heads)}, "k_scale": {len(heads), keys},
-		"cos": {len(layers), n, dims / 2}, "sin": {len(layers), n, dims / 2}, "scores": {len(heads), x.Query + 1}, "post_scale": {c.Stop(), n, 2},
+		"components": {places, vectors, s.DModel}, "values": {places, made, s.DHead},
+		"stream":     {len(layers), places, s.DModel},
+		"norm_scale": {len(layers), places}, "q": {len(heads), places, s.DHead},
+		"k":       {len(heads), places, s.DHead},
+		"q_scale": {len(heads), places}, "k_scale": {len(heads), places},
+		"cos": {len(layers), places, dims / 2}, "sin": {len(layers), places, dims / 2},
+		"scores": {len(heads), places, len(ids)}, "post_scale": {c.Stop(), places, 2},
 	}
-	left := map[string]bool{"norm_scale": !s.PreNorm, "q_scale": s.QKNorm == model.NoQKNorm, "k_scale": s.QKNorm == model.NoQKNorm,
+	left := map[string]bool{"values": made == 0, "norm_scale": !s.PreNorm,
+		"q_scale": s.QKNorm == model.NoQKNorm, "k_scale": s.QKNorm == model.NoQKNorm,
 		"cos": dims == 0, "sin": dims == 0, "post_scale": !s.PostNorm}
 	for name, shape := range shapes {
 		if left[name] {

@@ -22,7 +22,7 @@ import (
 // Config is a config.json.
 type Config map[string]any
 
-// With gives a copy in which keys, written key, value, key, value, have other values.
+// With returns a copy in which keys, given as key, value, key, value, have other values.
 func (c Config) With(keyed ...any) Config {
 	other := Config{}
 	for k, v := range c {
@@ -34,7 +34,7 @@ func (c Config) With(keyed ...any) Config {
 	return other
 }
 
-// Without gives a copy without some keys.
+// Without returns a copy without some keys.
 func (c Config) Without(keys ...string) Config {
 	other := c.With()
 	for _, k := range keys {
@@ -43,7 +43,7 @@ func (c Config) Without(keys ...string) Config {
 	return other
 }
 
-// Tiny gives a small model of a type (model_type), with every part that its family may have.
+// Tiny returns a small model of a type (model_type), with every part that its family may have.
 func Tiny(kind string) Config {
 	gpt := Config{"model_type": kind, "n_layer": 3, "n_head": 4, "n_embd": 24, "n_inner": 40,
 		"n_positions": 300, "vocab_size": 101}
@@ -102,7 +102,7 @@ func Tiny(kind string) Config {
 	return groups // olmo, olmo2
 }
 
-// Random gives a model of a random family, of random sizes and options.
+// Random returns a model of a random family, with random sizes and options.
 func Random(rng *rand.Rand) Config {
 	kinds := Types()
 	c := Tiny(kinds[rng.IntN(len(kinds))])
@@ -124,14 +124,14 @@ func Random(rng *rand.Rand) Config {
 	set("rope_theta", 10.0)
 	for _, key := range options(c["model_type"].(string)) {
 		switch {
-		case rng.IntN(2) == 0: // its default, or what Tiny says
+		case rng.IntN(2) == 0: // the default, or Tiny's value
 		case slices.Contains([]string{"hidden_act", "activation_function", "activation"}, key):
 			c[key] = []string{"gelu", "gelu_new", "relu", "silu"}[rng.IntN(4)]
 		default:
 			c[key] = rng.IntN(2) == 0
 		}
 	}
-	if c["model_type"] == "phi3" { // its lists of factors have the length of half a head
+	if c["model_type"] == "phi3" { // its lists of factors are half a head long
 		return c
 	}
 	for _, key := range []string{"rotary_pct", "partial_rotary_factor"} {
@@ -150,8 +150,8 @@ func Random(rng *rand.Rand) Config {
 	return c
 }
 
-// options lists the keys of a type that are true or false and change what is computed, and the one that names
-// its nonlinearity where any will do.
+// options returns the keys of a type that are true or false and change what is computed, and the key of its
+// nonlinearity if any will do.
 func options(kind string) []string {
 	keys := []string{"tie_word_embeddings"}
 	switch kind {
@@ -175,7 +175,7 @@ func options(kind string) []string {
 	return append(keys, "hidden_act") // mistral, qwen2, phi, phi3
 }
 
-// Types lists the types that Tiny makes: all that a config.json of Hugging Face may name.
+// Types returns the types that Tiny makes: all that a config.json of Hugging Face may name.
 func Types() []string {
 	var list []string
 	for _, f := range family.All() {
@@ -188,8 +188,7 @@ func Types() []string {
 	return list
 }
 
-// Open writes a random model of a configuration to a temporary folder, and opens it for the length of the
-// test.
+// Open writes a random model of a configuration to a temporary folder, and opens it until the test ends.
 func Open(tb testing.TB, c Config, seed uint64) *checkpoint.Checkpoint {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -208,8 +207,8 @@ func Open(tb testing.TB, c Config, seed uint64) *checkpoint.Checkpoint {
 	return opened
 }
 
-// Write makes config.json and model.safetensors in dir. The weights are random, in float32, of sizes that
-// keep activations of order one; the same seed gives the same bytes.
+// Write writes config.json and model.safetensors to dir. The weights are random float32 numbers, of sizes
+// that keep activations of order one. The same seed gives the same bytes.
 func Write(dir string, c Config, seed uint64) error {
 	text, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
@@ -229,8 +228,8 @@ func Write(dir string, c Config, seed uint64) error {
 	return WriteTensors(filepath.Join(dir, "model.safetensors"), tensors, seed)
 }
 
-// WriteTensors makes a safetensors file with random numbers: of type F32 where the list has none, U8, or
-// others of four bytes.
+// WriteTensors writes a safetensors file with random numbers: of type F32 if the list has none, U8, or others
+// of four bytes.
 func WriteTensors(path string, tensors []checkpoint.Info, seed uint64) error {
 	f, err := os.Create(path)
 	if err != nil {
@@ -242,7 +241,7 @@ func WriteTensors(path string, tensors []checkpoint.Info, seed uint64) error {
 	return nil
 }
 
-// write makes a safetensors file: the length of the header in 8 bytes, the header, the numbers.
+// write writes a safetensors file: the length of the header in 8 bytes, the header, the numbers.
 func write(w *bufio.Writer, tensors []checkpoint.Info, seed uint64) error {
 	type entry struct {
 		DType   string   `json:"dtype"`
@@ -294,7 +293,7 @@ func write(w *bufio.Writer, tensors []checkpoint.Info, seed uint64) error {
 	return w.Flush()
 }
 
-// octet is a byte of a tensor of U8: an exponent of numbers of order one, or anything.
+// octet returns a byte for a tensor of type U8: an exponent of numbers of order one, or anything.
 func octet(t checkpoint.Info, rng *rand.Rand) byte {
 	if strings.HasSuffix(t.Name, "_scales") {
 		return byte(121 + rng.IntN(5))
@@ -302,8 +301,8 @@ func octet(t checkpoint.Info, rng *rand.Rand) byte {
 	return byte(rng.Uint32())
 }
 
-// scale gives mean and spread of a tensor's numbers: gains are about one, biases small, matrices keep
-// lengths.
+// scale returns the mean and the spread of a tensor's numbers: gains are about one, biases small, and
+// matrices keep lengths.
 func scale(t checkpoint.Info) (mean, spread float64) {
 	rank := len(t.Shape)
 	switch {

@@ -1,5 +1,5 @@
-// Package jsonfault says what is wrong with somebody's JSON in words for who wrote it: encoding/json names types of
-// Go.
+// Package jsonfault explains errors in a user's JSON to the person who wrote it; encoding/json names Go
+// types.
 package jsonfault
 
 import (
@@ -9,7 +9,7 @@ import (
 	"reflect"
 )
 
-// Explain gives err in such words.
+// Explain returns err in such words.
 func Explain(err error) error {
 	var wrong *json.UnmarshalTypeError
 	if !errors.As(err, &wrong) {
@@ -22,12 +22,13 @@ func Explain(err error) error {
 	return fmt.Errorf("%sa JSON %s, want %s", field, wrong.Value, kind(wrong.Type))
 }
 
-// kind says what JSON a type of Go is read from.
+// kind says what JSON a Go type is read from.
 func kind(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Bool:
 		return "true or false"
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8, reflect.Uint16,
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8,
+		reflect.Uint16,
 		reflect.Uint32, reflect.Uint64:
 		return "a whole number"
 	case reflect.Float32, reflect.Float64:

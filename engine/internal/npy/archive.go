@@ -12,8 +12,8 @@ import (
 	"ducklens/internal/regular"
 )
 
-// Limits of an archive. Deflate shrinks at most 1032-fold, and trained weights hardly at all: an archive
-// that claims to grow beyond both numbers is a bomb.
+// Limits of an archive. Deflate shrinks at most 1032-fold, and trained weights hardly at all, so an archive
+// that claims to grow beyond both limits is a zip bomb.
 const (
 	maxMembers = 1 << 17
 	maxGrowth  = 200      // times the size of the file
@@ -28,7 +28,8 @@ type Archive struct {
 	headers map[string]Header
 }
 
-// OpenArchive opens an .npz file. Every member has to be an array called NAME.npy, and no two may share a name.
+// OpenArchive opens an .npz file. Every member must be an array called NAME.npy, and no two may have the same
+// name.
 func OpenArchive(path string) (*Archive, error) {
 	f, err := regular.Open(path)
 	if err != nil {
@@ -68,7 +69,8 @@ func (a *Archive) index() error {
 			return fmt.Errorf("member %q: %w", m.Name, err)
 		}
 		if h.bytes > limit-total {
-			return fmt.Errorf("%w: the arrays up to %q take more than %d bytes, too many for a file of %d", ErrSize, m.Name, limit, info.Size())
+			return fmt.Errorf("%w: the arrays up to %q take more than %d bytes, too many for a file of %d",
+				ErrSize, m.Name, limit, info.Size())
 		}
 		total += h.bytes
 		a.members[name], a.headers[name] = m, h
@@ -85,15 +87,17 @@ func memberHeader(m *zip.File) (Header, error) {
 	defer r.Close()
 	h, err := ReadHeader(r)
 	if size := uint64(h.start) + uint64(h.bytes); err == nil && size != m.UncompressedSize64 {
-		return Header{}, fmt.Errorf("%w: %s %v takes %d bytes, the member has %d", ErrFormat, h.DType, h.Shape, size, m.UncompressedSize64)
+		return Header{},
+			fmt.Errorf("%w: %s %v takes %d bytes, the member has %d", ErrFormat, h.DType, h.Shape, size,
+				m.UncompressedSize64)
 	}
 	return h, err
 }
 
-// Names lists the arrays, without .npy, in the order of the file.
+// Names returns the names of the arrays, without .npy, in the order of the file.
 func (a *Archive) Names() []string { return slices.Clone(a.names) }
 
-// Header describes the array called name, and tells whether there is one.
+// Header returns the header of the array called name, and reports whether it exists.
 func (a *Archive) Header(name string) (Header, bool) {
 	h, ok := a.headers[name]
 	return h, ok

@@ -1,9 +1,9 @@
 // Package npy reads NumPy arrays and archives of them (.npy, .npz) that may come from strangers.
 //
 // The header is parsed by codeberg.org/sbinet/npyio, which expects a header exactly as numpy writes it and
-// otherwise panics, allocates what the header asks for, or misreads it. So the header is cut out and bounded here
-// first, a panic becomes an error, and the parsed header is written out again and has to give the text that was
-// read. The numbers are read here, in one piece, after their size has been checked.
+// otherwise panics, allocates what the header asks for, or misreads it. So the header is cut out and bounded
+// here first, a panic becomes an error, and the parsed header is written out again and has to give the text
+// that was read. The numbers are read here, in one piece, after their size has been checked.
 package npy
 
 import (
@@ -86,7 +86,8 @@ func Read(r io.Reader, maxBytes int64) (Array, error) {
 	}
 	data := make([]byte, h.bytes)
 	if n, err := io.ReadFull(r, data); err != nil {
-		return Array{}, fmt.Errorf("%w: %d bytes of numbers, want %d for %s %v: %w", ErrFormat, n, h.bytes, h.DType, h.Shape, err)
+		return Array{}, fmt.Errorf("%w: %d bytes of numbers, want %d for %s %v: %w", ErrFormat, n, h.bytes,
+			h.DType, h.Shape, err)
 	}
 	if n, err := r.Read(make([]byte, 1)); n > 0 {
 		return Array{}, fmt.Errorf("%w: text after the last number", ErrFormat)
@@ -148,7 +149,8 @@ func parseHeader(text []byte) (h Header, err error) {
 		body = text[12:]
 	}
 	if found := strings.TrimRight(string(body), " \n"); found != h.String() {
-		return Header{}, fmt.Errorf("%w: header %.200q, want it as numpy writes it: %.200q", ErrFormat, found, h.String())
+		return Header{},
+			fmt.Errorf("%w: header %.200q, want it as numpy writes it: %.200q", ErrFormat, found, h.String())
 	}
 	width := size(h.DType)
 	if width == 0 {

@@ -1,10 +1,10 @@
 // Package refdata finds stored reference numbers and compares computed ones with them. Only tests import it.
 //
-// There are two places. testdata/m2 in the repository holds a small model and a part of its reference
-// arrays, and is always there. The full reference data, of two models, may lie beside the checkout in
-// ../shared/goldens; a test that needs it is skipped with its reason where it does not.
+// There are two places. testdata/m2 in the repository has a small model and some of its reference arrays, and
+// always exists. The full reference data, of two models, may be beside the checkout in ../shared/goldens; a
+// test that needs it is skipped with a reason if it does not exist.
 //
-// Both have one layout: model/config.json, model/model.safetensors and golden/*.npz, *.npy, *.json.
+// Both have the same layout: model/config.json, model/model.safetensors and golden/*.npz, *.npy, *.json.
 package refdata
 
 import (
@@ -21,7 +21,7 @@ import (
 // maxArrayBytes bounds one reference array.
 const maxArrayBytes = 1 << 30
 
-// root is the folder of go.mod, above the folder of the package that is tested.
+// root returns the folder of go.mod, above the folder of the package under test.
 func root(tb testing.TB) string {
 	tb.Helper()
 	dir, err := os.Getwd()
@@ -40,44 +40,44 @@ func root(tb testing.TB) string {
 	}
 }
 
-// M2 gives testdata/m2, with its folders model and golden.
+// M2 returns testdata/m2, with its folders model and golden.
 func M2(tb testing.TB) string {
 	tb.Helper()
 	return filepath.Join(root(tb), "testdata", "m2")
 }
 
-// Goldens gives the full reference data of a model, "m1" or "m2", with its folders model and golden, or
+// Goldens returns the full reference data of a model, "m1" or "m2", with its folders model and golden, or
 // skips the test.
 func Goldens(tb testing.TB, model string) string {
 	tb.Helper()
 	return beside(tb, model)
 }
 
-// Prompts gives the folder of reference prompt sets, or skips the test.
+// Prompts returns the folder of reference prompt sets, or skips the test.
 func Prompts(tb testing.TB) string {
 	tb.Helper()
 	return beside(tb, "prompts")
 }
 
-// Published gives the folder of values published for the real GPT-2 small, or skips the test.
+// Published returns the folder of values published for the real GPT-2 small, or skips the test.
 func Published(tb testing.TB) string {
 	tb.Helper()
 	return besideIn(tb, "published")
 }
 
-// Families gives the folder of small models of many families with their numbers, or skips the test.
+// Families returns the folder of small models of many families with their numbers, or skips the test.
 func Families(tb testing.TB) string {
 	tb.Helper()
 	return besideIn(tb, "families")
 }
 
-// Models gives the folder of larger models and GGUF files, or skips the test.
+// Models returns the folder of larger models and GGUF files, or skips the test.
 func Models(tb testing.TB) string {
 	tb.Helper()
 	return besideIn(tb, "models")
 }
 
-// Reports gives the folder of inputs rebuilt from bug reports, or skips the test.
+// Reports returns the folder of inputs rebuilt from bug reports, or skips the test.
 func Reports(tb testing.TB) string {
 	tb.Helper()
 	return besideIn(tb, "reports")
@@ -97,8 +97,8 @@ func besideIn(tb testing.TB, name string) string {
 	return dir
 }
 
-// Array is a reference array in row-major order. Float64 has its numbers whatever their stored type;
-// Float32 and Int64 have them only when they are stored so.
+// Array is a reference array in row-major order. Float64 always has its numbers; Float32 and Int64 have them
+// only if they are stored in that type.
 type Array struct {
 	Shape   []int
 	Float64 []float64
@@ -106,7 +106,7 @@ type Array struct {
 	Int64   []int64
 }
 
-// Len is the number of elements.
+// Len returns the number of elements.
 func (a Array) Len() int {
 	n := 1
 	for _, d := range a.Shape {
@@ -115,7 +115,7 @@ func (a Array) Len() int {
 	return n
 }
 
-// At gives the numbers below an index: a.At(l, p) of an array [layer, prompt, 3, d_model] has 3 d_model.
+// At returns the numbers below an index: a.At(l, p) of an array [layer, prompt, 3, d_model] has 3 d_model.
 func (a Array) At(index ...int) []float64 {
 	from, n := a.span(index)
 	return a.Float64[from : from+n]
@@ -211,8 +211,8 @@ func JSON(tb testing.TB, path string, dst any) {
 	}
 }
 
-// Tolerance is the largest difference that counts as agreement: Absolute + OfScale x max(Floor, scale),
-// where the scale is the largest absolute value of the reference array.
+// Tolerance is the largest difference that counts as agreement: Absolute + OfScale x max(Floor, scale), where
+// the scale is the largest absolute value of the reference array.
 type Tolerance struct {
 	Name     string
 	Absolute float64
@@ -220,24 +220,26 @@ type Tolerance struct {
 	Floor    float64
 }
 
-// Tolerances of the reference data. A float64 computation has to agree to noise, which was seen to be
-// below 1e-12 of the scale; a float32 one to a few times what the reference's own float32 run differs
-// from its float64 run.
+// Tolerances for the reference data. A float64 computation must agree to within noise, which was measured
+// below 1e-12 of the scale. A float32 one must agree to a few times the difference between the reference's
+// own float32 and float64 runs.
 var (
-	Float64       = Tolerance{Name: "float64", OfScale: 1e-10, Floor: 1}
-	Float32       = Tolerance{Name: "float32", OfScale: 2e-5}      // streams, scores, contributions per prompt: 4e-6 was measured
-	Float32Mean   = Tolerance{Name: "float32 mean", OfScale: 5e-6} // means over a batch: 2e-7 was measured
-	Float32Prob   = Tolerance{Name: "float32 probability", Absolute: 2e-5}
-	Float32Closed = Tolerance{Name: "float32 closure", OfScale: 1e-4} // parts against the score they add up to
+	Float64 = Tolerance{Name: "float64", OfScale: 1e-10, Floor: 1}
+	// streams, scores, contributions per prompt: 4e-6
+	Float32     = Tolerance{Name: "float32", OfScale: 2e-5}
+	Float32Mean = Tolerance{Name: "float32 mean", OfScale: 5e-6} // means over a batch: 2e-7
+	Float32Prob = Tolerance{Name: "float32 probability", Absolute: 2e-5}
+	// parts and the score that they add up to
+	Float32Closed = Tolerance{Name: "float32 closure", OfScale: 1e-4}
 )
 
-// Allowed gives the largest difference for a reference array of the given scale.
+// Allowed returns the largest difference allowed for a reference array of the given scale.
 func (t Tolerance) Allowed(scale float64) float64 {
 	return t.Absolute + t.OfScale*max(t.Floor, scale)
 }
 
-// Compare logs the largest difference between got and want, and fails the test where it is above the
-// tolerance. Equal infinities agree; NaN agrees with nothing.
+// Compare logs the largest difference between got and want, and fails the test if it is above the tolerance.
+// Equal infinities agree; NaN agrees with nothing.
 func Compare[T float32 | float64](tb testing.TB, name string, got []T, want []float64, tol Tolerance) {
 	tb.Helper()
 	if len(got) != len(want) {
@@ -266,5 +268,6 @@ func Compare[T float32 | float64](tb testing.TB, name string, got []T, want []fl
 			name, worst, at, got[at], want[at], tol.Name, allowed, scale, len(want))
 		return
 	}
-	tb.Logf("%s: largest difference %.3g, %s allows %.3g (scale %.3g, %d numbers)", name, worst, tol.Name, allowed, scale, len(want))
+	tb.Logf("%s: largest difference %.3g, %s allows %.3g (scale %.3g, %d numbers)", name, worst, tol.Name,
+		allowed, scale, len(want))
 }

@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 )
 
-// Do calls f(0), ..., f(n-1), each once, on at most threads goroutines, the caller's among them, and
-// returns when all calls have. Which goroutine makes a call is left to chance, so f(i) must depend on i
-// alone. A panic in f is raised again in the caller.
+// Do calls f(0), ..., f(n-1), each once, on at most threads goroutines including the caller's, and returns
+// when all calls have returned. Which goroutine makes a call is arbitrary, so f(i) must depend only on i. A
+// panic in f is raised again in the caller.
 func Do(threads, n int, f func(i int)) {
 	threads = min(threads, n)
 	if threads <= 1 {
@@ -28,7 +28,7 @@ func Do(threads, n int, f func(i int)) {
 		defer func() {
 			if p := recover(); p != nil {
 				once.Do(func() { fault = p })
-				next.Store(int64(n)) // nobody starts another part
+				next.Store(int64(n)) // no goroutine starts another part
 			}
 		}()
 		for {
@@ -37,8 +37,9 @@ func Do(threads, n int, f func(i int)) {
 				return
 			}
 			f(i)
-			// Go's monitor takes a goroutine that has not been scheduled for 10 ms, as one that goes from one C call to the next, for
-			// one that blocks, and then looks 20,000 times a second whether others do: 7 % of the time of two cores.
+			// Go's monitor takes a goroutine that has not been scheduled for 10 ms, such as one that goes
+			// from one C call to the next, for one that blocks. It then checks 20,000 times a second whether
+			// others block: 7 % of the time of two cores.
 			runtime.Gosched()
 		}
 	}
@@ -52,7 +53,7 @@ func Do(threads, n int, f func(i int)) {
 	}
 }
 
-// Rows calls f on consecutive ranges [from, to) that cover 0..n, none of them longer than size, as [Do] does.
+// Rows calls f on consecutive ranges [from, to) that cover 0..n, each at most size long, as [Do] does.
 func Rows(threads, n, size int, f func(from, to int)) {
 	Do(threads, (n+size-1)/size, func(i int) { f(i*size, min(n, (i+1)*size)) })
 }

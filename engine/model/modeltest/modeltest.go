@@ -25,25 +25,25 @@ type Config struct {
 	LNEps                                       float64
 }
 
-// Opened is an open checkpoint with what a model is loaded by.
+// Opened is an open checkpoint and what it takes to load a model from it.
 type Opened struct {
 	*checkpoint.Checkpoint
 	Spec    *model.Spec
 	Sources *model.Sources
 }
 
-// Small gives the sizes of GPT-2 small (124M parameters), as its config.json has them.
+// Small returns the sizes of GPT-2 small (124M parameters), as in its config.json.
 func Small() Config {
 	return Config{NLayers: 12, NHeads: 12, DModel: 768, DMLP: 3072, NCtx: 1024, DVocab: 50257, LNEps: 1e-5}
 }
 
-// Tiny gives a model with all parts of a GPT-2, small enough for any test. Its d_mlp is not 4 d_model, its
-// d_model no multiple of a vector register.
+// Tiny returns the sizes of a model that has all parts of a GPT-2 and is small enough for any test. Its d_mlp
+// is not 4 d_model, and its d_model is not a multiple of a vector register.
 func Tiny() Config {
 	return Config{NLayers: 4, NHeads: 3, DModel: 42, DMLP: 100, NCtx: 300, DVocab: 101, LNEps: 1e-5}
 }
 
-// Open writes a random model of those sizes to a temporary folder and opens it for the length of the test.
+// Open writes a random model of these sizes to a temporary folder and opens it until the test ends.
 func Open(tb testing.TB, c Config, seed uint64) Opened {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -53,13 +53,15 @@ func Open(tb testing.TB, c Config, seed uint64) Opened {
 	return OpenPath(tb, dir)
 }
 
-// SmolLM2 is the configuration of SmolLM2-135M, but for its vocabulary, on which no layer depends.
+// SmolLM2 returns the configuration of SmolLM2-135M with a smaller vocabulary, on which no layer depends.
 func SmolLM2() familytest.Config {
-	return familytest.Config{"model_type": "llama", "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "hidden_size": 576,
-		"intermediate_size": 1536, "max_position_embeddings": 8192, "vocab_size": 5000, "rope_theta": 100000, "rms_norm_eps": 1e-5, "tie_word_embeddings": true}
+	return familytest.Config{"model_type": "llama", "num_hidden_layers": 30, "num_attention_heads": 9,
+		"num_key_value_heads": 3, "hidden_size": 576,
+		"intermediate_size": 1536, "max_position_embeddings": 8192, "vocab_size": 5000, "rope_theta": 100000,
+		"rms_norm_eps": 1e-5, "tie_word_embeddings": true}
 }
 
-// OpenFamily writes a random model of a family to a temporary folder and opens it for the length of the test.
+// OpenFamily writes a random model of a family to a temporary folder and opens it until the test ends.
 func OpenFamily(tb testing.TB, c familytest.Config, seed uint64) Opened {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -69,7 +71,7 @@ func OpenFamily(tb testing.TB, c familytest.Config, seed uint64) Opened {
 	return OpenPath(tb, dir)
 }
 
-// OpenPath opens a checkpoint for the length of the test.
+// OpenPath opens a checkpoint until the test ends.
 func OpenPath(tb testing.TB, path string) Opened {
 	tb.Helper()
 	c, err := checkpoint.Open(path)
@@ -88,13 +90,15 @@ func OpenPath(tb testing.TB, path string) Opened {
 	return Opened{c, m.Spec, m.Sources}
 }
 
-// Write makes config.json and model.safetensors in dir, in Hugging Face's form. The weights are random, of
-// sizes that keep every activation of order one; the same seed gives the same bytes.
+// Write writes config.json and model.safetensors to dir, in Hugging Face's form. The weights are random, of
+// sizes that keep every activation of order one. The same seed gives the same bytes.
 func Write(dir string, c Config, seed uint64) error {
 	config := map[string]any{
 		"model_type": "gpt2", "architectures": []string{"GPT2LMHeadModel"}, "activation_function": "gelu_new",
-		"n_layer": c.NLayers, "n_head": c.NHeads, "n_embd": c.DModel, "n_inner": c.DMLP, "n_ctx": c.NCtx, "n_positions": c.NCtx,
-		"vocab_size": c.DVocab, "layer_norm_epsilon": c.LNEps, "bos_token_id": c.DVocab - 1, "eos_token_id": c.DVocab - 1,
+		"n_layer": c.NLayers, "n_head": c.NHeads, "n_embd": c.DModel, "n_inner": c.DMLP, "n_ctx": c.NCtx,
+		"n_positions": c.NCtx,
+		"vocab_size":  c.DVocab, "layer_norm_epsilon": c.LNEps, "bos_token_id": c.DVocab - 1,
+		"eos_token_id": c.DVocab - 1,
 	}
 	text, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
@@ -126,7 +130,8 @@ func parameters(c Config) []parameter {
 	for l := range c.NLayers {
 		norm := func(name string) {
 			name = fmt.Sprintf("h.%d.%s", l, name)
-			list = append(list, parameter{name + ".weight", []int{d}, 1, 0.3}, parameter{name + ".bias", []int{d}, 0, 0.2})
+			list = append(list, parameter{name + ".weight", []int{d}, 1, 0.3},
+				parameter{name + ".bias", []int{d}, 0, 0.2})
 		}
 		linear := func(name string, in, out int) {
 			name = fmt.Sprintf("h.%d.%s", l, name)

@@ -14,17 +14,19 @@ import (
 	"time"
 )
 
-// What a pass of [StartTorch] computes: sequences of so many tokens through all layers of [Small], on so many threads.
+// What a pass of [StartTorch] computes: TorchSequences sequences of TorchLength tokens through all layers of
+// [Small], on TorchThreads threads.
 const TorchSequences, TorchLength, TorchThreads = 50, 22, 2
 
 //go:embed torch_forward.py
 var torchForward string
 
-// TorchPass is what one pass of PyTorch took: by the clock, and of processor time on all threads.
+// TorchPass is the time that one pass of PyTorch took: elapsed, and processor time over all threads.
 type TorchPass struct{ Wall, CPU time.Duration }
 
-// StartTorch starts a plain PyTorch forward pass with the first Python that has PyTorch, and skips the benchmark where there is none. The function it
-// gives makes one pass. OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE are taken from its environment, so that its BLAS chooses for this processor.
+// StartTorch starts a plain PyTorch forward pass with the first Python that has PyTorch, and skips the
+// benchmark if there is none. The returned function runs one pass. OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE are
+// removed from its environment, so that its BLAS chooses for this processor.
 func StartTorch(b *testing.B) func(b *testing.B) TorchPass {
 	b.Helper()
 	var python string
@@ -37,7 +39,7 @@ func StartTorch(b *testing.B) func(b *testing.B) TorchPass {
 	if python == "" {
 		b.Skip("no python3 with PyTorch (Debian: python3-torch)")
 	}
-	// The context of a benchmark ends before its cleanup, which stops the process in good order.
+	// The context of a benchmark ends before its cleanup, which stops the process in an orderly way.
 	cmd := exec.CommandContext(context.WithoutCancel(b.Context()), python, "-c", torchForward)
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "OPENBLAS_CORETYPE=") || strings.HasPrefix(v, "OPENBLAS_L2_SIZE=")
@@ -79,6 +81,7 @@ func StartTorch(b *testing.B) func(b *testing.B) TorchPass {
 		if _, err := fmt.Sscan(next(b), &wall, &cpu); err != nil {
 			b.Fatal(fmt.Errorf("seconds of PyTorch: %w", err))
 		}
-		return TorchPass{time.Duration(wall * float64(time.Second)), time.Duration(cpu * float64(time.Second))}
+		return TorchPass{time.Duration(wall * float64(time.Second)),
+			time.Duration(cpu * float64(time.Second))}
 	}
 }

@@ -13,10 +13,10 @@ const (
 	Key
 )
 
-// raw tells whether weights are as stored: value biases stay in the heads.
+// raw reports whether weights are as stored, with value biases in the heads.
 func raw(form schema.Processing) bool { return form != schema.Processed }
 
-// Components gives what has written to the stream before a layer at a position: [C][d], in the order of
+// Components returns what has written to the stream before a layer at a position: [C][d], in the order of
 // [schema.Layout].
 func (m *Model) Components(r *Run, form schema.Processing, layer, pos int) [][]float64 {
 	layout := m.Layout(form)
@@ -39,8 +39,8 @@ func (m *Model) Components(r *Run, form schema.Processing, layer, pos int) [][]f
 	return list
 }
 
-// Factors gives, for each component x [C][d] at a position and last for the bias of the side, the vector
-// whose products make scores: turned, all scales as they were. [C+1][dh]
+// Factors returns, for each component x [C][d] at a position and last for the bias of the side, the vector
+// whose products make scores: rotated, with all scales held. [C+1][dh]
 func (m *Model) Factors(r *Run, side Side, layer, head, pos int, x [][]float64) [][]float64 {
 	a, o := &m.Layer[layer], &r.Layer[layer]
 	w, b, gain, scale := a.Q, a.BQ, a.QGain, o.QScale[pos]
@@ -67,7 +67,7 @@ func (m *Model) Factors(r *Run, side Side, layer, head, pos int, x [][]float64) 
 	return list
 }
 
-// Pairs gives query component x key component for a key position: [C+1][C+1].
+// Pairs returns query component x key component for a key position: [C+1][C+1].
 func (m *Model) Pairs(r *Run, form schema.Processing, layer, head, query, key int) [][]float64 {
 	q := m.Factors(r, Query, layer, head, query, m.Components(r, form, layer, query))
 	k := m.Factors(r, Key, layer, head, key, m.Components(r, form, layer, key))
@@ -80,7 +80,7 @@ func (m *Model) Pairs(r *Run, form schema.Processing, layer, head, query, key in
 	return g
 }
 
-// Sums gives the contributions that pairs add up to: by key component, and by query component.
+// Sums returns the contributions that pairs add up to: by key component, and by query component.
 func Sums(pairs [][]float64) (keySide, querySide []float64) {
 	keySide, querySide = make([]float64, len(pairs[0])), make([]float64, len(pairs))
 	for i := range pairs {
@@ -92,9 +92,9 @@ func Sums(pairs [][]float64) (keySide, querySide []float64) {
 	return keySide, querySide
 }
 
-// UnembedDirection is the row of a token in the unembedding, as a direction: [d]. As stored, or with the
-// final gain folded in, less the mean over d for LayerNorm, less the mean over the vocabulary unless logits
-// are capped.
+// UnembedDirection returns the row of a token in the unembedding, as a direction: [d]. It is as stored, or
+// has the final gain folded in, minus the mean over d for LayerNorm, minus the mean over the vocabulary
+// unless logits are capped.
 func (m *Model) UnembedDirection(token int, form schema.Processing) []float64 {
 	u := m.Unembed[token]
 	if raw(form) {
@@ -115,7 +115,7 @@ func (m *Model) UnembedDirection(token int, form schema.Processing) []float64 {
 	return m.centred(u)
 }
 
-// centred takes the mean away where the model's norm is a LayerNorm.
+// centred subtracts the mean if the model's norm is a LayerNorm.
 func (m *Model) centred(x []float64) []float64 {
 	if m.Spec.Norm.Centre {
 		return less(x)
@@ -123,7 +123,7 @@ func (m *Model) centred(x []float64) []float64 {
 	return x
 }
 
-// Attn0 is the whole output of attention 0 at a position, as it reached the stream: [d].
+// Attn0 returns the whole output of attention 0 at a position, as it reached the stream: [d].
 func (m *Model) Attn0(r *Run, pos int) []float64 {
 	x := r.Layer[0].Bias[pos]
 	for _, h := range r.Layer[0].Head[pos] {
@@ -165,8 +165,8 @@ func (m *Model) Quadrants(r *Run, layer, head, query, key int, queryBasis, keyBa
 	return keySide, querySide
 }
 
-// Substitute puts a vector [d] in place of the stream of one side; every norm is made anew. It gives the raw
-// score and the key's probability when only this score changes.
+// Substitute replaces the stream of one side by a vector [d] and recomputes every norm. It returns the raw
+// score, and the key's probability if only this score changes.
 func (m *Model) Substitute(r *Run, side Side, layer, head, query, key int, v []float64) (score,
 	prob float64) {
 	o, n := &r.Layer[layer], len(r.Tokens)
@@ -186,8 +186,8 @@ func (m *Model) Substitute(r *Run, side Side, layer, head, query, key int, v []f
 	return score, pattern[key]
 }
 
-// Effective gives the parts of the effective embedding of a token: embedding, attention of layer 0 to itself,
-// output of MLP 0. [3][d]
+// Effective returns the parts of the effective embedding of a token: embedding, attention of layer 0 to
+// itself, output of MLP 0. [3][d]
 func (m *Model) Effective(token int) [3][]float64 {
 	a := &m.Layer[0]
 	e := m.EmbedOf(token)

@@ -6,8 +6,8 @@ import (
 	"ducklens/schema"
 )
 
-// Rows gives key-side contributions to the score of every position, biases last: [C+1][n]; NaN where the
-// query does not see.
+// Rows returns key-side contributions to the score of every position, with biases last: [C+1][n]; NaN where
+// the query does not see.
 func (m *Model) Rows(r *Run, layer, head, query int) [][]float64 {
 	q := m.total(r, Query, layer, head, query)
 	rows := grid(len(m.Components(r, schema.Processed, layer, query))+1, len(r.Tokens))
@@ -23,7 +23,7 @@ func (m *Model) Rows(r *Run, layer, head, query int) [][]float64 {
 	return rows
 }
 
-// total is the whole query or key: the sum of its factors.
+// total returns the whole query or key: the sum of its factors.
 func (m *Model) total(r *Run, side Side, layer, head, pos int) []float64 {
 	v := make([]float64, m.DHead)
 	for _, f := range m.Factors(r, side, layer, head, pos, m.Components(r, schema.Processed, layer, pos)) {
@@ -32,8 +32,8 @@ func (m *Model) total(r *Run, side Side, layer, head, pos int) []float64 {
 	return v
 }
 
-// Contrasts takes a mean of contributions away from those to the key: over all other positions that the query
-// sees, and weighted by its attention to them. [C+1] each
+// Contrasts subtracts a mean of contributions from those to the key: the mean over all other positions that
+// the query sees, and the mean weighted by its attention to them. [C+1] each
 func (m *Model) Contrasts(r *Run, rows [][]float64, layer, head, query, key int) (mean, weighted []float64) {
 	for _, row := range rows {
 		sum, count, weightedSum, weight := 0.0, 0.0, 0.0, 0.0
@@ -49,8 +49,9 @@ func (m *Model) Contrasts(r *Run, rows [][]float64, layer, head, query, key int)
 	return mean, weighted
 }
 
-// Without takes each component away from the stream before the layer, with every norm made anew: the score to
-// the key when it is away at the query, at the key, at both, and the key's probability in these cases. [C][6]
+// Without removes each component from the stream before the layer and recomputes every norm: the score to the
+// key if the component is missing at the query, at the key, at both, and the key's probability in these
+// cases. [C][6]
 func (m *Model) Without(r *Run, layer, head, query, key int) [][]float64 {
 	var list [][]float64
 	for c := range m.Components(r, schema.Processed, layer, query) {
@@ -89,14 +90,16 @@ func (m *Model) WithoutSet(r *Run, layer, head, query, key int, gone []int) []fl
 }
 
 // SourcesOf splits the key-side contribution of every earlier head by the position that it read from: [layer
-// H][n]. Norms are frozen; value biases are apart.
+// H][n]. Norms are held, and value biases are separate.
 func (m *Model) SourcesOf(r *Run, layer, head, query, key int) [][]float64 {
 	return m.SourcesOn(r, schema.Processed, Key, layer, head, query, key)
 }
 
-// SourcesOn is the same on either side: what the head wrote at the key, or at the query. Where value biases are
-// left in the heads, they are read with the values.
-func (m *Model) SourcesOn(r *Run, form schema.Processing, side Side, layer, head, query, key int) [][]float64 {
+// SourcesOn does the same on either side: for what the head wrote at the key, or at the query. If value
+// biases are left in the heads, they are read with the values.
+func (m *Model) SourcesOn(
+	r *Run, form schema.Processing, side Side, layer, head, query, key int,
+) [][]float64 {
 	other, at, fixed := Query, key, query
 	if side == Query {
 		other, at, fixed = Key, query, key
@@ -120,9 +123,9 @@ func (m *Model) SourcesOn(r *Run, form schema.Processing, side Side, layer, head
 	return list
 }
 
-// Ablate takes each component away at all positions, when it is written, and runs the model on: score to the
-// key, to the baseline, probability of the key, and the logits of both tokens at the query position. [C][5];
-// NaN for embeddings and b_O.
+// Ablate removes each component at all positions where it is written and runs the model from there: score to
+// the key, to the baseline, probability of the key, and the logits of both tokens at the query position.
+// [C][5]; NaN for embeddings and b_O.
 func (m *Model) Ablate(r *Run, layer, head, query, key, baseline int) [][]float64 {
 	var list [][]float64
 	for _, c := range m.Layout(schema.Processed).Components()[:m.Layout(schema.Processed).Below(layer)] {

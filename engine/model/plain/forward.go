@@ -8,7 +8,7 @@ import (
 	"ducklens/schema"
 )
 
-// Run is a forward pass with everything in it.
+// Run is a forward pass with all of its intermediate values.
 type Run struct {
 	Tokens          []int
 	Embed, Position [][]float64   // [n][d], the second nil where there are no positions
@@ -20,7 +20,7 @@ type Run struct {
 type LayerRun struct {
 	Scale        []float64     // [n] of the norm before attention
 	Q, K         [][][]float64 // [n][H][dh], [n][K][dh]: after QK-norm and rotation
-	QScale       [][]float64   // [n][H]: of QK-norm; 1 where there is none
+	QScale       [][]float64   // [n][H]: of QK-norm; 1 if there is none
 	KScale       [][]float64   // [n][K]
 	Value        [][][]float64 // [n][K][dh] without any bias
 	ValueBias    [][]float64   // [K][dh]: b_V, and the norm's shift seen through W_V
@@ -31,7 +31,7 @@ type LayerRun struct {
 	HeadRaw      [][][]float64 // the same, value biases in the heads
 	Bias         [][]float64   // [n][d]: the component b_O
 	BiasRaw      [][]float64
-	PostScale    []float64   // [n]: of the norm after attention; 1 where there is none
+	PostScale    []float64   // [n]: of the norm after attention; 1 if there is none
 	MLPScale     []float64   // [n]: of the norm before the MLP
 	PostMLPScale []float64   // [n]: of the norm after the MLP
 	MLP          [][]float64 // [n][d]: what reaches the stream
@@ -41,14 +41,17 @@ type LayerRun struct {
 // Forward runs the model over tokens.
 func (m *Model) Forward(tokens []int) *Run { return m.ForwardWithout(tokens, nil) }
 
-// ForwardWithout runs the model with one component taken away from the stream at all positions, when it is
-// written: a head, or the MLP of a layer (index -1). nil takes nothing away.
+// ForwardWithout runs the model with one component, a head or the MLP of a layer (index -1), removed from the
+// stream at all positions where it is written. nil removes nothing.
 func (m *Model) ForwardWithout(tokens []int, away *schema.Head) *Run {
-	return m.ForwardInstead(tokens, away, func(int) ([]float64, bool) { return make([]float64, m.DModel), true })
+	return m.ForwardInstead(tokens, away,
+		func(int) ([]float64, bool) { return make([]float64, m.DModel), true })
 }
 
-// ForwardInstead puts what instead gives for a position [d] in the place of the component, where it says so.
-func (m *Model) ForwardInstead(tokens []int, away *schema.Head, instead func(pos int) ([]float64, bool)) *Run {
+// ForwardInstead replaces the component by what instead returns for a position [d], if it returns true.
+func (m *Model) ForwardInstead(
+	tokens []int, away *schema.Head, instead func(pos int) ([]float64, bool),
+) *Run {
 	r := &Run{Tokens: tokens}
 	x := make([][]float64, len(tokens))
 	for i, t := range tokens {
@@ -99,10 +102,10 @@ func (m *Model) feed(l int, o *LayerRun, x []float64) {
 	o.MLP = append(o.MLP, a.PostMLP.Apply(out))
 }
 
-// EmbedOf is the embedding component of a token: [d].
+// EmbedOf returns the embedding component of a token: [d].
 func (m *Model) EmbedOf(token int) []float64 { return scaled(m.Embed[token], m.EmbedScale) }
 
-// LogitsAt gives the logits at a position: [V].
+// LogitsAt returns the logits at a position: [V].
 func (m *Model) LogitsAt(r *Run, pos int) []float64 {
 	y := mul(m.Unembed, m.Final.Apply(r.Resid[m.Layers][pos]))
 	if m.UBias != nil {
@@ -153,13 +156,13 @@ func (m *Model) attention(l int, x [][]float64) LayerRun {
 	return o
 }
 
-// Sees tells whether position p attends to position j.
+// Sees reports whether position p attends to position j.
 func (m *Model) Sees(layer, p, j int) bool {
 	w := m.WindowOf(layer)
 	return j <= p && (w == 0 || j > p-w)
 }
 
-// Attend gives the probabilities of raw scores [n], and the sink's.
+// Attend returns the probabilities of raw scores [n], and the sink's.
 func (m *Model) Attend(layer, head int, scores []float64) (pattern []float64, sink float64) {
 	row := make([]float64, len(scores))
 	for j, s := range scores {
@@ -172,7 +175,7 @@ func (m *Model) Attend(layer, head int, scores []float64) (pattern []float64, si
 	return row[:len(scores)], row[len(scores)]
 }
 
-// query and key give the vectors [heads][dh] of a normed stream x [d] at a position, and the scales of
+// query and key return the vectors [heads][dh] of a normed stream x [d] at a position, and the scales of
 // QK-norm [heads].
 func (m *Model) query(l int, x []float64, pos, n int) ([][]float64, []float64) {
 	a := &m.Layer[l]
@@ -209,7 +212,7 @@ func (m *Model) qk(l int, w [][][]float64, b, gain [][]float64, x []float64, pos
 	return y, scales
 }
 
-// valueBias is what every position's value has beside the stream's part: [K][dh].
+// valueBias returns what the biases add to the value at every position: [K][dh].
 func (m *Model) valueBias(l int) [][]float64 {
 	a := &m.Layer[l]
 	b := slices.Clone(a.BV)
@@ -241,7 +244,7 @@ func (m *Model) write(l int, o *LayerRun) {
 			total = add(total, raw[h])
 		}
 		plain := a.BO
-		if m.Sinks { // rows do not add up to one: the value bias is each head's own
+		if m.Sinks { // rows do not add up to one, so the value bias belongs to each head
 			heads, bias = slices.Clone(raw), a.BO
 		}
 		s := a.PostAttn.Scale(total)
@@ -256,7 +259,7 @@ func (m *Model) write(l int, o *LayerRun) {
 	}
 }
 
-// mlp is the MLP of a layer, or its experts: [d] -> [d].
+// mlp runs the MLP of a layer, or its experts: [d] -> [d].
 func (m *Model) mlp(a *Layer, x []float64) []float64 {
 	if m.Experts == nil {
 		up := add(mul(a.MLP.In, x), a.MLP.InBias)
@@ -298,7 +301,7 @@ func (m *Model) mlp(a *Layer, x []float64) []float64 {
 	return y
 }
 
-// expert is one expert of gpt-oss: [d] -> [d].
+// expert runs one expert of gpt-oss: [d] -> [d].
 func (m *Model) expert(e MLP, x []float64) []float64 {
 	gate, up := add(mul(e.Gate, x), e.GateBias), add(mul(e.In, x), e.InBias)
 	act := make([]float64, len(up))
@@ -309,7 +312,7 @@ func (m *Model) expert(e MLP, x []float64) []float64 {
 	return add(mul(e.Out, act), e.Bias)
 }
 
-// activate is the nonlinearity.
+// activate applies the nonlinearity.
 func activate(kind model.Activation, x float64) float64 {
 	switch kind {
 	case model.GELU:

@@ -6,7 +6,7 @@ import (
 	"ducklens/engine/model"
 )
 
-// Read gives the tensor that a source lies in, or of one with experts its own part, widened to float64.
+// Read returns the tensor of a source, or one expert's part of it, widened to float64.
 type Read func(src model.Source) (shape []int, values []float64, err error)
 
 // Model is a decoder with its weights as stored.
@@ -15,7 +15,7 @@ type Model struct {
 	Embed    [][]float64 // [V][d], before the embedding's scale
 	Position [][]float64 // [rows][d], or nil
 	Final    Norm
-	Unembed  [][]float64 // [V][d], or nil where none is stored
+	Unembed  [][]float64 // [V][d]; nil if it is not stored
 	UBias    []float64   // [V], or nil
 	Layer    []Layer
 }
@@ -32,7 +32,7 @@ type Layer struct {
 	PostAttn     Norm
 	MLPNorm      Norm
 	MLP          MLP
-	Experts      []MLP // nil: MLP is the one
+	Experts      []MLP // nil: MLP is used
 	Router       [][]float64
 	RouterBias   []float64
 	PostMLP      Norm
@@ -118,7 +118,7 @@ func (l *loader) layer(s *model.Spec, src model.LayerSources) Layer {
 	return a
 }
 
-// expert takes gate and up apart where they lie interleaved.
+// expert separates gate and up if they are interleaved.
 func (l *loader) expert(x model.ExpertSources, m, d int) MLP {
 	e := MLP{Out: l.matrix(x.Out, d, m), Bias: l.vector(x.OutBias, d)}
 	if x.Gate.Stored() {
@@ -134,7 +134,7 @@ func (l *loader) expert(x model.ExpertSources, m, d int) MLP {
 	return e
 }
 
-// headGain gives the gain of QK-norm for each head [heads][dh], or nil.
+// headGain returns the gain of QK-norm for each head [heads][dh], or nil.
 func (l *loader) headGain(s *model.Spec, src model.Source, heads int) [][]float64 {
 	switch s.QKNorm {
 	case model.PerHead:
@@ -150,7 +150,7 @@ func (l *loader) headGain(s *model.Spec, src model.Source, heads int) [][]float6
 	return nil
 }
 
-// matrix reads [outputs][inputs]. Element (o, i) lies where the order of the source puts it.
+// matrix reads [outputs][inputs]. The order of the source says where element (o, i) is.
 func (l *loader) matrix(src model.Source, outputs, inputs int) [][]float64 {
 	w := grid(outputs, inputs)
 	shape, x := l.tensor(src)
@@ -183,7 +183,7 @@ func (l *loader) matrix(src model.Source, outputs, inputs int) [][]float64 {
 	return w
 }
 
-// vector reads [outputs], or nil where it is not stored.
+// vector reads [outputs]; nil if it is not stored.
 func (l *loader) vector(src model.Source, outputs int) []float64 {
 	if !src.Stored() {
 		return nil
@@ -202,7 +202,7 @@ func (l *loader) vector(src model.Source, outputs int) []float64 {
 	return v
 }
 
-// zeros is vector, with zeros where nothing is stored.
+// zeros is vector, but returns zeros if nothing is stored.
 func (l *loader) zeros(src model.Source, outputs int) []float64 {
 	if v := l.vector(src, outputs); v != nil {
 		return v

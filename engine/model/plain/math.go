@@ -2,7 +2,7 @@ package plain
 
 import "math"
 
-// mul is W x: [out][in], [in] -> [out].
+// mul returns W x: [out][in], [in] -> [out].
 func mul(w [][]float64, x []float64) []float64 {
 	y := make([]float64, len(w))
 	for o, row := range w {
@@ -11,7 +11,7 @@ func mul(w [][]float64, x []float64) []float64 {
 	return y
 }
 
-// dot is a . b.
+// dot returns a . b.
 func dot(a, b []float64) float64 {
 	s := 0.0
 	for i := range a {
@@ -20,7 +20,7 @@ func dot(a, b []float64) float64 {
 	return s
 }
 
-// add is a + b; b may be nil.
+// add returns a + b; b may be nil.
 func add(a, b []float64) []float64 {
 	y := append([]float64(nil), a...)
 	for i := range b {
@@ -29,10 +29,10 @@ func add(a, b []float64) []float64 {
 	return y
 }
 
-// sub is a - b.
+// sub returns a - b.
 func sub(a, b []float64) []float64 { return add(a, scaled(b, -1)) }
 
-// scaled is a x.
+// scaled returns a x.
 func scaled(x []float64, a float64) []float64 {
 	y := make([]float64, len(x))
 	for i := range x {
@@ -41,7 +41,7 @@ func scaled(x []float64, a float64) []float64 {
 	return y
 }
 
-// times is x * y by element.
+// times returns x * y, element by element.
 func times(x, y []float64) []float64 {
 	z := make([]float64, len(x))
 	for i := range x {
@@ -50,7 +50,7 @@ func times(x, y []float64) []float64 {
 	return z
 }
 
-// mean of x.
+// mean returns the mean of x.
 func mean(x []float64) float64 {
 	s := 0.0
 	for _, v := range x {
@@ -59,7 +59,7 @@ func mean(x []float64) float64 {
 	return s / float64(len(x))
 }
 
-// less takes the mean away from every element.
+// less subtracts the mean from every element.
 func less(x []float64) []float64 {
 	m := mean(x)
 	y := make([]float64, len(x))
@@ -69,7 +69,7 @@ func less(x []float64) []float64 {
 	return y
 }
 
-// softmax of x; -Inf is a column that is not there.
+// softmax returns the softmax of x; -Inf masks a column.
 func softmax(x []float64) []float64 {
 	top := math.Inf(-1)
 	for _, v := range x {
@@ -83,7 +83,7 @@ func softmax(x []float64) []float64 {
 	return scaled(y, 1/sum)
 }
 
-// capped is cap tanh(s / cap), or s where there is no cap.
+// capped returns cap tanh(s / cap), or s if there is no cap.
 func capped(s, limit float64) float64 {
 	if limit == 0 || math.IsInf(s, -1) {
 		return s
@@ -91,10 +91,10 @@ func capped(s, limit float64) float64 {
 	return limit * math.Tanh(s/limit)
 }
 
-// sigmoid is 1 / (1 + exp(-x)).
+// sigmoid returns 1 / (1 + exp(-x)).
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
-// project is the part of x in the span of the directions (Gram-Schmidt, twice for accuracy).
+// project returns the part of x in the span of the directions (Gram-Schmidt, twice for accuracy).
 func project(x []float64, directions ...[]float64) []float64 {
 	var basis [][]float64
 	for _, u := range directions {
@@ -116,7 +116,7 @@ func project(x []float64, directions ...[]float64) []float64 {
 	return y
 }
 
-// grid makes [rows][columns] zeros.
+// grid returns zeros [rows][columns].
 func grid(rows, columns int) [][]float64 {
 	g := make([][]float64, rows)
 	for i := range g {

@@ -4,13 +4,13 @@ import "math"
 
 // Norm is x -> gain * centred(x) / scale(x) + shift. The zero Norm leaves x as it is.
 type Norm struct {
-	Is          bool // false: there is no norm
+	Is          bool // false: no norm
 	Centre      bool
 	Eps         float64
 	Gain, Shift []float64 // [d]; nil: ones, zeros
 }
 
-// Centred is x [d] less its mean where the norm takes it away.
+// Centred returns x [d], minus its mean if the norm subtracts it.
 func (n Norm) Centred(x []float64) []float64 {
 	if n.Centre {
 		return less(x)
@@ -18,7 +18,7 @@ func (n Norm) Centred(x []float64) []float64 {
 	return x
 }
 
-// Scale is what the norm divides x [d] by.
+// Scale returns what the norm divides x [d] by.
 func (n Norm) Scale(x []float64) float64 {
 	if !n.Is {
 		return 1
@@ -27,8 +27,8 @@ func (n Norm) Scale(x []float64) float64 {
 	return math.Sqrt(dot(y, y)/float64(len(y)) + n.Eps)
 }
 
-// Linear is what the norm does to a part x [d] of the stream when its scale is fixed; the shift is nobody's
-// part.
+// Linear returns what the norm does to a part x [d] of the stream if its scale is fixed. The shift belongs to
+// no part.
 func (n Norm) Linear(x []float64, scale float64) []float64 {
 	if !n.Is {
 		return x
@@ -40,5 +40,5 @@ func (n Norm) Linear(x []float64, scale float64) []float64 {
 	return y
 }
 
-// Apply is the norm itself: [d] -> [d].
+// Apply returns the norm of x: [d] -> [d].
 func (n Norm) Apply(x []float64) []float64 { return add(n.Linear(x, n.Scale(x)), n.Shift) }

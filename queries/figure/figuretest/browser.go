@@ -9,11 +9,12 @@ import (
 	"testing"
 )
 
-// Browse runs a script of node in which playwright-core drives a Chromium without a window, and reads the JSON that it prints into
-// found. The script's arguments are the browser's file, then args.
+// Browse runs a node script that drives a headless Chromium by playwright-core, and parses the JSON that it
+// prints into found. The script's arguments are the path of the browser, then args.
 //
-// It needs DUCKLENS_NODE_MODULES, a node_modules folder with playwright-core (.ci/run makes one), and a Chromium, in DUCKLENS_CHROMIUM
-// or on the path; where one is missing, the test is skipped and says which.
+// It needs DUCKLENS_NODE_MODULES, a node_modules folder with playwright-core (.ci/run makes one), and a
+// Chromium, in DUCKLENS_CHROMIUM or on the path. If one is missing, the test is skipped with a message that
+// says which.
 func Browse(tb testing.TB, found any, script string, args ...string) {
 	tb.Helper()
 	modules := os.Getenv("DUCKLENS_NODE_MODULES")

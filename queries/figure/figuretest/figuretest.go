@@ -1,5 +1,5 @@
-// Package figuretest has figures of every mark for the tests of what writes figures. Their values are made up, from fixed
-// seeds; their size and shape are those that the mark meets in practice.
+// Package figuretest has figures of every mark for tests of packages that write figures. Their values are
+// invented, from fixed seeds; their sizes and shapes are those of real figures.
 package figuretest
 
 import (
@@ -12,11 +12,11 @@ import (
 	"ducklens/queries/figure"
 )
 
-// Hostile is text that must stay text wherever it is shown: tags, entities, placeholders and mathematics of plotly.js, the end of
-// a script, and a line separator.
+// Hostile is text that must stay text wherever it is shown: tags, entities, placeholders and mathematics of
+// plotly.js, the end of a script, and a line separator.
 const Hostile = "<script>alert(1)</script><b>&amp;</b> %{x} $x^2$ </title>\u2028\"'"
 
-// All gives a figure of each mark, by name.
+// All returns a figure of each mark, by name.
 func All(tb testing.TB) map[string]*figure.Figure {
 	tb.Helper()
 	return map[string]*figure.Figure{
@@ -28,7 +28,7 @@ func All(tb testing.TB) map[string]*figure.Figure {
 // Quadrants are the names of four panels.
 var Quadrants = []string{"query ∥ W_U[IO], key ∥ MLP0", "query ∥ W_U[IO], key ⊥ MLP0", "query ⊥ W_U[IO], key ∥ MLP0", "query ⊥ W_U[IO], key ⊥ MLP0"}
 
-// made is what a query gave.
+// made returns the figure of a query's answer.
 func made(tb testing.TB, q queries.Query, columns []queries.Column, rows [][]any) *figure.Figure {
 	tb.Helper()
 	q.SQL = "SELECT 1 -- " + q.Name
@@ -44,13 +44,13 @@ func text(name string) queries.Column    { return queries.Column{Name: name, Typ
 func float(name string) queries.Column   { return queries.Column{Name: name, Type: queries.Float} }
 func integer(name string) queries.Column { return queries.Column{Name: name, Type: queries.Integer} }
 
-// component is one component with its place in a heatmap.
+// component is a component and its place in a heatmap.
 type component struct {
 	label, layer string
 	row, column  int
 }
 
-// components lists those below a layer of a model.
+// components returns those below a layer of a model.
 func components(heads, layers int) []component {
 	list := []component{{"W_E", "other", 0, 0}, {"W_pos", "other", 0, 1}}
 	for layer := range layers {
@@ -62,7 +62,7 @@ func components(heads, layers int) []component {
 	return append(list, component{"b_K", "other", 0, 2})
 }
 
-// Heatmap shows the components below a layer of a model, in panels and frames.
+// Heatmap returns a figure of the components below a layer of a model, in panels and frames.
 func Heatmap(tb testing.TB, heads, layers int, panels, frames []string) *figure.Figure {
 	tb.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -90,7 +90,7 @@ func Heatmap(tb testing.TB, heads, layers int, panels, frames []string) *figure.
 		float("mean"), float("se"), integer("n")}, rows)
 }
 
-// Histogram overlays seven distributions of a number of values.
+// Histogram returns a figure of seven overlaid distributions with that number of values.
 func Histogram(tb testing.TB, values int) *figure.Figure {
 	tb.Helper()
 	rng := rand.New(rand.NewPCG(3, 4))
@@ -106,7 +106,7 @@ func Histogram(tb testing.TB, values int) *figure.Figure {
 	}, []queries.Column{text("vector"), float("score")}, rows)
 }
 
-// Bar ranks pairs of components.
+// Bar returns a figure that ranks pairs of components.
 func Bar(tb testing.TB, bars int) *figure.Figure {
 	tb.Helper()
 	kinds := []string{"expected", "half expected", "not expected"}
@@ -121,12 +121,12 @@ func Bar(tb testing.TB, bars int) *figure.Figure {
 	}, []queries.Column{text("pair"), float("share"), float("se"), text("kind"), integer("n")}, rows)
 }
 
-// Matrix is the map of all pairs of components below a layer of a model, in two panels.
+// Matrix returns a figure of all pairs of components below a layer of a model, in two panels.
 func Matrix(tb testing.TB, heads, layers int) *figure.Figure {
 	tb.Helper()
 	rng := rand.New(rand.NewPCG(5, 6))
 	list := components(heads, layers)
-	// The biases stand with the embeddings, so that each layer is one run.
+	// The biases are beside the embeddings, so that each layer is one run.
 	list = append([]component{list[len(list)-1]}, list[:len(list)-1]...)
 	var rows [][]any
 	for _, panel := range Quadrants[:2] {
@@ -147,7 +147,7 @@ func Matrix(tb testing.TB, heads, layers int) *figure.Figure {
 	}, []queries.Column{text("panel"), integer("query_id"), integer("key_id"), text("query"), text("key"), text("query_layer"), text("key_layer"), float("diff")}, rows)
 }
 
-// Line has three series over layers.
+// Line returns a figure of three series over layers.
 func Line(tb testing.TB) *figure.Figure {
 	tb.Helper()
 	rng := rand.New(rand.NewPCG(7, 8))
@@ -165,7 +165,7 @@ func Line(tb testing.TB) *figure.Figure {
 	}, []queries.Column{text("part"), integer("layer"), float("score"), float("se"), integer("n")}, rows)
 }
 
-// Scatter has two series of points with names, and a line fitted to each.
+// Scatter returns a figure of two series of named points, with a line fitted to each.
 func Scatter(tb testing.TB, points int) *figure.Figure {
 	tb.Helper()
 	rng := rand.New(rand.NewPCG(9, 10))
@@ -185,7 +185,7 @@ func Scatter(tb testing.TB, points int) *figure.Figure {
 	}, []queries.Column{text("template"), float("score"), float("effect"), text("prompt")}, rows)
 }
 
-// Rename puts a text in place of every name, title and label of a figure.
+// Rename replaces every name, title and label of a figure by s.
 func Rename(f *figure.Figure, s string) *figure.Figure {
 	f.Name, f.Title, f.Subtitle, f.Scale.Title, f.Legend.Title = s, s, s, s, s
 	names := func(list []string) []string {

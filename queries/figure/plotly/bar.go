@@ -1,9 +1,9 @@
 package plotly
 
-// barRow is the height of a bar with the gap to the next, px.
+// barRow is the height of a bar and the gap to the next, in px.
 const barRow = 21
 
-// barLayout makes the axes of bars that lie: names down the page, values across.
+// barLayout makes the axes of horizontal bars: names down the page, values across.
 func (p *plot) barLayout() {
 	p.legendRoom()
 	first := p.f.Frames[0].Panels[0]
@@ -17,7 +17,7 @@ func (p *plot) barLayout() {
 	}
 }
 
-// barTraces makes the bars of one frame: a trace for each panel and category.
+// barTraces makes the bars of one frame, a trace for each panel and category.
 func (p *plot) barTraces(frame int) []object {
 	var traces []object
 	for i, panel := range p.f.Frames[frame].Panels {
@@ -34,12 +34,12 @@ func (p *plot) barTraces(frame int) []object {
 				labelled = labelled || b.Label != ""
 				hover = append(hover, p.entryName(k)+label(panel.X.Names[b.Place])+"<br>"+measured(panel.Y.Title, b.Value, b.Error, b.Count))
 			}
-			if len(places) == 0 { // a trace without data would leave the legend
+			if len(places) == 0 { // a trace without data would be missing from the legend
 				places, values = []int{0}, []any{nil}
 			}
 			trace := p.entry(object{
 				"type": "bar", "orientation": "h", "y": places, "x": values, "hovertext": hover, "hoverinfo": "text", "width": 0.74,
-				"marker": object{"color": cycled(colors, p.f.Legend.Style(k)), "pattern": object{"shape": cycled(hatches, p.f.Legend.Style(k)), "fillmode": "overlay", "fgcolor": "#ffffff", "fgopacity": 0.7, "size": 6, "solidity": 0.2}},
+				"marker": object{"color": cycled(colors, p.f.Legend.Style(k)), "pattern": object{"shape": pattern(p.f.Legend.Style(k)), "fillmode": "overlay", "fgcolor": "#ffffff", "fgopacity": 0.7, "size": 6, "solidity": 0.2}},
 				"xaxis":  axisName("x", i), "yaxis": axisName("y", i),
 			}, k, i, true)
 			if known(errors) {
@@ -54,7 +54,7 @@ func (p *plot) barTraces(frame int) []object {
 	return traces
 }
 
-// known tells whether some error is known.
+// known reports whether any error is known.
 func known(errors []any) bool {
 	for _, e := range errors {
 		if e != nil {

@@ -13,8 +13,9 @@ import (
 	"ducklens/queries/figure/plotly"
 )
 
-// TestBrowser opens a page of every mark in a browser, from a file: nothing is wrong on the console, nothing is asked of the
-// network, and hovering, clicking, the slider and the legend do their work. The same with hostile text.
+// TestBrowser opens a page of every mark in a browser, from a file: nothing is wrong on the console, nothing
+// is asked of the network, and hovering, clicking, the slider and the legend do their work. The same with
+// hostile text.
 func TestBrowser(t *testing.T) {
 	figures := figuretest.All(t)
 	for name, f := range figuretest.All(t) {

@@ -16,22 +16,23 @@ import (
 // object is an object of plotly.js's figure format; encoding/json writes its keys in order.
 type object = map[string]any
 
-// Options say what of a figure is drawn. The zero value draws all of it.
+// Options say which parts of a figure are drawn. The zero value draws all of it.
 type Options struct {
-	// Bare leaves out the title, the subtitle and the line of provenance: a page says them in its own text. The
-	// metadata keeps them.
+	// Bare leaves out the title, the subtitle and the line of provenance, for a page that has them in its own
+	// text. They stay in the metadata.
 	Bare bool
 }
 
-// bare tells whether title, subtitle and provenance are left to the text around the figure.
+// bare reports whether title, subtitle and provenance are left to the text around the figure.
 func (p *plot) bare() bool { return p.o.Bare || p.f.Bare }
 
 // Lengths in pixels of a figure on a screen.
 const (
-	left        = 64 // room for the names of rows, at least
-	right       = 24
-	below       = 46   // below a row of panels: names of columns, title of the axis
-	buttonRoom  = 32.0 // above the panels, for the buttons that come with the pointer, where no title gives room
+	left  = 64 // minimum space for the names of rows
+	right = 24
+	below = 46 // below a row of panels: names of columns, title of the axis
+	// Space above the panels, if there is no title, for the buttons that appear with the pointer.
+	buttonRoom  = 32.0
 	titleLine   = 24
 	textLine    = 16
 	nameLine    = 18 // the name of a panel, above it
@@ -42,10 +43,10 @@ const (
 	footColumns = 150 // letters in a line of provenance
 )
 
-// JSON gives the figure as plotly.js reads it: {"data": [...], "layout": {...}, "frames": [...]}. layout.meta has the
-// provenance: the query, its SQL, its parameters and what else the figure's facts say.
+// JSON returns the figure in the form that plotly.js reads: {"data": [...], "layout": {...}, "frames":
+// [...]}. layout.meta has the provenance: the query, its SQL, its parameters and the figure's other facts.
 //
-// A mark that plotly.js does not draw here is a [*figure.Error].
+// A mark that this package cannot draw with plotly.js is a [*figure.Error].
 func JSON(f *figure.Figure, o Options) ([]byte, error) {
 	p := &plot{f: f, o: o, layout: object{}}
 	if err := p.build(); err != nil {
@@ -62,7 +63,7 @@ func JSON(f *figure.Figure, o Options) ([]byte, error) {
 	return text, nil
 }
 
-// WriteJSON writes [JSON] and a line end.
+// WriteJSON writes the result of [JSON] and a newline.
 func WriteJSON(w io.Writer, f *figure.Figure) error {
 	text, err := JSON(f, Options{})
 	if err != nil {
@@ -74,7 +75,7 @@ func WriteJSON(w io.Writer, f *figure.Figure) error {
 	return nil
 }
 
-// plot is a figure on its way to JSON.
+// plot is a figure that is being converted to JSON.
 type plot struct {
 	f      *figure.Figure
 	o      Options
@@ -85,13 +86,13 @@ type plot struct {
 	shapes []object
 
 	perRow   int     // panels side by side
-	marginL  float64 // what stands to the left of the panels, px; 0 is left
-	marginR  float64 // what stands to the right of them, beside the usual margin
+	marginL  float64 // space to the left of the panels, px; 0: left
+	marginR  float64 // space to the right of them, in addition to the usual margin
 	below    float64 // below a row of panels, px; at least the constant below
 	gap      float64 // between panels side by side, px; 0 is panelGap
 	barGap   float64 // between the panels and the colour bar, px
 	tall     float64 // height of the whole figure, px
-	inner    float64 // height of what lies inside the margins, px
+	inner    float64 // height inside the margins, px
 	textSize float64 // of the labels in cells, px
 }
 
@@ -136,8 +137,8 @@ func (p *plot) build() error {
 	return nil
 }
 
-// arrange places n panels of a height in a grid and gives each its axes' domains: x from the left, y from the bottom, as
-// fractions of what lies inside the margins.
+// arrange places n panels of a height in a grid. It returns the domains of their axes as fractions of the
+// area inside the margins: x from the left, y from the bottom.
 func (p *plot) arrange(height float64) (x, y [][2]float64) {
 	n := len(p.f.Frames[0].Panels)
 	p.perRow = p.f.Columns
@@ -186,13 +187,14 @@ func (p *plot) arrange(height float64) (x, y [][2]float64) {
 	return x, y
 }
 
-// innerWidth is the width of what lies inside the margins on a page of pageWidth, px.
+// innerWidth returns the width inside the margins on a page of pageWidth, in px.
 func (p *plot) innerWidth() float64 { return pageWidth - p.marginL - right - p.marginR }
 
-// fraction rounds a part of the whole to what a pixel needs.
+// fraction rounds a fraction to the precision of a pixel.
 func fraction(x float64) float64 { return math.Round(x*1e5) / 1e5 }
 
-// axisName is the name of the axis of panel i in a trace, such as x, x2, x3; in the layout it is xaxis, xaxis2.
+// axisName returns the name of an axis of panel i in a trace, such as x, x2, x3; in the layout these are
+// xaxis, xaxis2, xaxis3.
 func axisName(letter string, i int) string {
 	if i == 0 {
 		return letter
@@ -204,7 +206,7 @@ func axisKey(letter string, i int) string {
 	return letter + "axis" + strings.TrimPrefix(axisName(letter, i), letter)
 }
 
-// addFrames adds the frames and the slider that moves through them.
+// addFrames adds the frames and the slider that switches between them.
 func (p *plot) addFrames(traces func(int) []object) {
 	if len(p.f.Frames) < 2 {
 		return
@@ -236,8 +238,8 @@ func (p *plot) addFrames(traces func(int) []object) {
 	}}
 }
 
-// namesVary tells whether the panels of the frames have different names: their own scales, or numbers of
-// examples.
+// namesVary reports whether panels have different names in different frames, because of their scales or
+// numbers of examples.
 func (p *plot) namesVary() bool {
 	for i := range p.f.Frames {
 		if !slices.Equal(p.f.PanelNames(i), p.f.PanelNames(0)) {
@@ -247,7 +249,7 @@ func (p *plot) namesVary() bool {
 	return false
 }
 
-// notesOf are the annotations with the names that the panels have in a frame: they come first, one for each
+// notesOf returns the annotations with the names of the panels in a frame. They come first, one for each
 // panel.
 func (p *plot) notesOf(frame int) []object {
 	notes := slices.Clone(p.notes)
@@ -259,7 +261,7 @@ func (p *plot) notesOf(frame int) []object {
 	return notes
 }
 
-// addTexts adds the title and what stands below the figure.
+// addTexts adds the title and the lines below the figure.
 func (p *plot) addTexts() {
 	if !p.bare() {
 		p.addTitle()
@@ -290,7 +292,7 @@ func (p *plot) addTitle() {
 	}
 }
 
-// foot is what stands below the figure, a line each: what the colours mean, and where the figure comes from.
+// foot returns the lines below the figure: what the colours mean, and where the figure comes from.
 func (p *plot) foot() []string {
 	var lines []string
 	for _, key := range p.f.Keys() {
@@ -304,10 +306,10 @@ func (p *plot) foot() []string {
 	return lines
 }
 
-// upperFirst begins s with a capital where it begins with an ASCII letter.
+// upperFirst capitalises s if it begins with an ASCII letter.
 func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// footShift is how far below the panels that stands.
+// footShift returns how far below the panels the foot is.
 func (p *plot) footShift() float64 {
 	if len(p.f.Frames) > 1 {
 		return p.below + sliderRoom - 6
@@ -325,7 +327,7 @@ func (p *plot) subtitle() []string {
 	return lines
 }
 
-// Provenance is the line that says where a figure comes from: its facts but the quiet ones.
+// Provenance returns the line that says where a figure comes from: its facts, without the quiet ones.
 func Provenance(f *figure.Figure) string {
 	var parts []string
 	for _, fact := range f.Facts {
@@ -336,7 +338,7 @@ func Provenance(f *figure.Figure) string {
 	return strings.Join(parts, "  ·  ")
 }
 
-// wrap breaks a text into lines of at most width letters, at spaces.
+// wrap breaks a text at spaces into lines of at most width letters.
 func wrap(s string, width int) []string {
 	var lines []string
 	line := ""
@@ -356,7 +358,7 @@ func wrap(s string, width int) []string {
 	return lines
 }
 
-// meta is the provenance as data.
+// meta returns the provenance as data.
 func (p *plot) meta() object {
 	facts := object{"title": p.f.Title, "subtitle": strings.Join(p.f.Lead(), " · ")}
 	for _, fact := range p.f.Facts {

@@ -13,18 +13,19 @@ import (
 // Lengths of a heatmap in pixels.
 const (
 	leastCell = 27.0 // height of a cell
-	mostCell  = 40.0 // the same in a grid of few rows
+	mostCell  = 40.0 // the same in a grid with few rows
 	gridSize  = 200.0
 	barRoom   = 88.0  // the colour bar with its ticks and title
-	barLength = 330.0 // at most
+	barLength = 330.0 // maximum
 	barTitle  = 200.0 // a shorter bar has its title above
 	letter    = 0.62  // width of a letter by its size, on average
 )
 
-// steps is how many colours the scale has on each side of white; plotly.js goes straight from one to the next.
+// steps is the number of colours of the scale on each side of white; plotly.js interpolates linearly between
+// them.
 const steps = 16
 
-// colorScale is symmetric, white at zero.
+// colorScale returns the scale, which is symmetric and white at zero.
 func colorScale() [][2]any {
 	colors := make([][2]any, 0, 2*steps+1)
 	for i := -steps; i <= steps; i++ {
@@ -34,13 +35,13 @@ func colorScale() [][2]any {
 	return colors
 }
 
-// colorAxis is the one scale of all panels and frames.
+// colorAxis returns the single scale of all panels and frames.
 func (p *plot) colorAxis() object {
 	s := p.f.Scale
 	return object{"cmin": -s.Limit, "cmax": s.Limit, "colorscale": colorScale(), "colorbar": p.colorBar()}
 }
 
-// colorBar stands at the right.
+// colorBar returns the colour bar, which is at the right.
 func (p *plot) colorBar() object {
 	s := p.f.Scale
 	length, title := min(barLength, p.inner), object{"text": label(s.Title), "side": "right"}
@@ -53,8 +54,8 @@ func (p *plot) colorBar() object {
 	}
 }
 
-// shade gives a trace of cells its colours: those of the axis that all share, or where each panel has its own
-// limit, its own; the one colour bar then tells parts of that.
+// shade sets the colours of a trace of cells: the shared axis or, if each panel has its own limit, a scale of
+// its own, of which the single colour bar then shows fractions.
 func (p *plot) shade(trace object, panel figure.Panel, first bool) {
 	if p.f.Scale.Shared() {
 		trace["coloraxis"] = "coloraxis"
@@ -70,7 +71,8 @@ func (p *plot) shade(trace object, panel figure.Panel, first bool) {
 	}
 }
 
-// heatmapLayout makes the axes of a heatmap. Places without a component are grey, so that they differ from zero, which is white.
+// heatmapLayout makes the axes of a heatmap. Places without a component are grey, unlike zero, which is
+// white.
 func (p *plot) heatmapLayout() {
 	first := p.f.Frames[0].Panels[0]
 	p.marginR, p.barGap = barRoom, 10
@@ -91,7 +93,7 @@ func (p *plot) heatmapLayout() {
 	p.layout["plot_bgcolor"] = "#ececec"
 	for i, panel := range p.f.Frames[0].Panels {
 		across, down := categoryAxis(panel.X, x[i], axisName("y", i)), categoryAxis(panel.Y, y[i], axisName("x", i))
-		down["range"] = []float64{float64(len(panel.Y.Names)) - 0.5, -0.5} // the first row at the top
+		down["range"] = []float64{float64(len(panel.Y.Names)) - 0.5, -0.5} // the first row is at the top
 		p.share(i, across, down)
 	}
 }
@@ -102,7 +104,7 @@ func (p *plot) addColorAxis() {
 	}
 }
 
-// categoryAxis is an axis whose places are 0, 1, 2, ... with names.
+// categoryAxis returns an axis with places 0, 1, 2, ... that have names.
 func categoryAxis(a figure.Axis, domain [2]float64, anchor string) object {
 	at := make([]int, len(a.Names))
 	for i := range at {
@@ -118,8 +120,8 @@ func categoryAxis(a figure.Axis, domain [2]float64, anchor string) object {
 	return axis
 }
 
-// cellTraces makes the cells of one frame of a heatmap or a matrix: a trace for each panel. customdata has the standard error and the
-// number of examples of each cell, where they are known and differ.
+// cellTraces makes the cells of one frame of a heatmap or a matrix, a trace for each panel. customdata has
+// the standard error and the number of examples of each cell, if they are known and differ.
 func (p *plot) cellTraces(frame int) []object {
 	var traces []object
 	for i, panel := range p.f.Frames[frame].Panels {
@@ -128,7 +130,7 @@ func (p *plot) cellTraces(frame int) []object {
 		labelled := false
 		for _, c := range panel.Cells {
 			switch {
-			case c.Apart: // drawn by a trace of its own
+			case c.Apart: // it has its own trace
 			case p.f.Mark == queries.Matrix:
 				z[c.Row][c.Column] = short{c.Value, 5} // there are tens of thousands
 			default:
@@ -178,7 +180,7 @@ func (p *plot) cellTraces(frame int) []object {
 	return traces
 }
 
-// apart tells whether some cell is outside of the colour scale.
+// apart reports whether a cell is outside of the colour scale.
 func (p *plot) apart() bool {
 	for _, frame := range p.f.Frames {
 		for _, panel := range frame.Panels {
@@ -192,7 +194,7 @@ func (p *plot) apart() bool {
 	return false
 }
 
-// apartTrace shows the cells of a panel that are outside of the colour scale: white, with their numbers.
+// apartTrace returns the cells of a panel that are outside of the colour scale: white, with their numbers.
 func (p *plot) apartTrace(i int, panel figure.Panel) object {
 	x, y, text, hover := []any{nil}, []any{nil}, []string{""}, []string{""}
 	for _, c := range panel.Cells {
@@ -211,8 +213,9 @@ func (p *plot) apartTrace(i int, panel figure.Panel) object {
 	}
 }
 
-// support gives what is behind each cell, standard error and number of examples, and the template that shows it; nil
-// where no cell of the panel tells. A number of examples that all cells have in common is said in the template alone.
+// support returns the standard error and the number of examples of each cell, and the template that shows
+// them; nil if no cell of the panel has them. A number of examples that all cells share is only in the
+// template.
 func support(panel figure.Panel, rows, columns int) (data [][]any, template string) {
 	var someError, someCount bool
 	allErrors, sameCount := true, true
@@ -247,7 +250,7 @@ func support(panel figure.Panel, rows, columns int) (data [][]any, template stri
 		}
 	}
 	if someError {
-		if allErrors { // a format would make a number of "unknown"
+		if allErrors { // a format would turn "unknown" into a number
 			errorAt = strings.Replace(errorAt, "}", ":.2g}", 1)
 		}
 		template = "<br>standard error: " + errorAt

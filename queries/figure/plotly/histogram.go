@@ -12,7 +12,8 @@ const (
 	boxRow       = 16
 )
 
-// histogramLayout makes the axes: those of the counts, and above each an axis for the box plots, whose name comes after all others.
+// histogramLayout makes the axes: those of the counts and, above each, an axis for the box plots, which is
+// numbered after all others.
 func (p *plot) histogramLayout() {
 	p.legendRoom()
 	boxes := boxRow*float64(p.entries()) + 8
@@ -31,9 +32,9 @@ func (p *plot) histogramLayout() {
 	}
 }
 
-// histogramTraces makes the series of one frame: for each panel and series the values, which plotly.js counts in the figure's own
-// bins, and a box plot from the figure's own quartiles. A series that a panel lacks has a trace without values, so that
-// all frames have the same traces.
+// histogramTraces makes the series of one frame: for each panel and series the values, which plotly.js counts
+// in the figure's own bins, and a box plot of the figure's own quartiles. A series that a panel lacks has a
+// trace without values, so that all frames have the same traces.
 func (p *plot) histogramTraces(frame int) []object {
 	var traces []object
 	b := p.f.Bins
@@ -52,6 +53,9 @@ func (p *plot) histogramTraces(frame int) []object {
 				"marker": object{"color": sheer(color, p.fillOpacity()), "line": object{"color": color, "width": 1}},
 				"xaxis":  axisName("x", i), "yaxis": axisName("y", i),
 			}, k, i, true)
+			if style := p.f.Legend.Style(k); style >= len(colors) {
+				counts["marker"].(object)["pattern"] = object{"shape": pattern(style), "fillmode": "overlay", "fgcolor": color, "size": 6, "solidity": 0.2}
+			}
 			box := p.entry(object{
 				"type": "box", "orientation": "h", "q1": []any{}, "median": []any{}, "q3": []any{}, "y": []int{k},
 				"lowerfence": []any{}, "upperfence": []any{}, "mean": []any{}, "fillcolor": "rgba(255,255,255,0)", "line": object{"color": color, "width": 1.2},
@@ -82,5 +86,5 @@ func (p *plot) histogramTraces(frame int) []object {
 	return traces
 }
 
-// fillOpacity is that of a series in print: the more there are, the less each hides.
+// fillOpacity returns the opacity of a series, as in print: the more series, the less each hides.
 func (p *plot) fillOpacity() float64 { return max(0.16, 0.5/math.Sqrt(float64(p.entries()))) }

@@ -6,7 +6,7 @@ import (
 	"ducklens/queries/figure"
 )
 
-// lineHeight is the height of a panel of lines, px.
+// lineHeight is the height of a panel of lines, in px.
 const lineHeight = 360
 
 // lineLayout makes the axes of lines.
@@ -18,7 +18,8 @@ func (p *plot) lineLayout() {
 	}
 }
 
-// lineTraces makes the series of one frame: for each panel and series the band of one standard error, and the line.
+// lineTraces makes the series of one frame: for each panel and series the band of one standard error, and the
+// line.
 func (p *plot) lineTraces(frame int) []object {
 	var traces []object
 	for i, panel := range p.f.Frames[frame].Panels {
@@ -64,7 +65,7 @@ func (p *plot) lineTraces(frame int) []object {
 	return traces
 }
 
-// sheer is a colour of series with an opacity.
+// sheer returns a series colour with an opacity.
 func sheer(color string, alpha float64) string {
 	var r, g, b uint8
 	if _, err := fmt.Sscanf(color, "#%02x%02x%02x", &r, &g, &b); err != nil {

@@ -8,20 +8,20 @@ import (
 	"ducklens/queries/figure/internal/typeset"
 )
 
-// literal writes text so that plotly.js shows it as it is: no tags, no entities, no %{placeholders}, and no $mathematics$,
-// which a notebook may have switched on. plotly.js decodes the entities last of all.
+// literal escapes text so that plotly.js shows it literally: no tags, no entities, no %{placeholders}, and no
+// $mathematics$, which a notebook may have enabled. plotly.js decodes entities last.
 func literal(s string) string {
 	return escaper.Replace(s)
 }
 
 var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "$", "&#36;", "%{", "&#37;{", "\n", " ", "\r", " ")
 
-// label is literal with the subscripts of mathematical names: W_U[IO] becomes W<sub>U</sub>[IO].
+// label is literal, but sets the subscripts of mathematical names: W_U[IO] becomes W<sub>U</sub>[IO].
 func label(s string) string {
 	return subscripts(s, literal)
 }
 
-// Label writes a label as HTML, with the subscripts of mathematical names.
+// Label returns a label as HTML, with the subscripts of mathematical names.
 func Label(s string) template.HTML {
 	return template.HTML(subscripts(s, html.EscapeString))
 }

@@ -4,13 +4,14 @@ import "ducklens/queries/figure"
 
 // Lengths of a matrix in pixels.
 const (
-	matrixSize  = 560.0 // about how high it is
+	matrixSize  = 560.0 // approximate height
 	turnedNames = 72.0  // below a panel: names of columns, which are turned, and the title
 	groupRoom   = 38.0  // to the right of a panel, for the names of groups
 )
 
-// matrixLayout makes the axes of a map with more places than a heatmap: names are thinned out to what has room, and come back on
-// zooming; lines mark the borders of groups, whose names stand above and to the right.
+// matrixLayout makes the axes of a map with more places than a heatmap. Names are thinned out to those that
+// have room, and reappear on zooming. Lines mark the borders of groups, whose names are above and to the
+// right.
 func (p *plot) matrixLayout() {
 	first := p.f.Frames[0].Panels[0]
 	p.marginR, p.barGap, p.gap = barRoom+groupRoom, groupRoom, groupRoom
@@ -22,7 +23,7 @@ func (p *plot) matrixLayout() {
 	for i, panel := range p.f.Frames[0].Panels {
 		across, down := namedAxis(panel.X, x[i], axisName("y", i)), namedAxis(panel.Y, y[i], axisName("x", i))
 		down["range"] = []float64{float64(len(panel.Y.Names)) - 0.5, -0.5}
-		for _, axis := range []object{across, down} { // a frame: zero is as white as the page
+		for _, axis := range []object{across, down} { // a frame, because zero is as white as the page
 			axis["showline"], axis["mirror"], axis["linecolor"], axis["linewidth"] = true, true, "#555555", 1
 		}
 		p.share(i, across, down)
@@ -30,7 +31,7 @@ func (p *plot) matrixLayout() {
 	}
 }
 
-// namedAxis is an axis of names as plotly.js knows them, where they differ; else places with names.
+// namedAxis returns an axis of names in plotly.js's form, if the names differ; otherwise places with names.
 func namedAxis(a figure.Axis, domain [2]float64, anchor string) object {
 	axis := categoryAxis(a, domain, anchor)
 	if distinct(a.Names) {
@@ -53,9 +54,10 @@ func distinct(names []string) bool {
 	return true
 }
 
-// borders draws the lines between groups of panel i and writes their names.
+// borders draws the lines between groups of panel i and writes the groups' names.
 func (p *plot) borders(i int, panel figure.Panel) {
-	line := object{"color": "#c4c4c4", "width": 1} // where most cells are weak, darker lines are all one sees
+	// If most cells are weak, darker lines would dominate.
+	line := object{"color": "#c4c4c4", "width": 1}
 	x, y := axisName("x", i), axisName("y", i)
 	note := object{"showarrow": false, "font": object{"size": 10, "color": "#555555"}}
 	for k, g := range panel.X.Groups {
@@ -78,7 +80,7 @@ func (p *plot) borders(i int, panel figure.Panel) {
 	}
 }
 
-// with is a and b in one.
+// with merges a and b.
 func with(a, b object) object {
 	all := make(object, len(a)+len(b))
 	for k, v := range a {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// finite is x, or null.
+// finite returns x, or null if it is not finite.
 func finite(x float64) any {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return nil
@@ -14,7 +14,7 @@ func finite(x float64) any {
 	return x
 }
 
-// A short number is written to a few digits: seven are what a FLOAT holds.
+// A short number is written with a few digits; a FLOAT holds seven.
 type short struct {
 	x      float64
 	digits int
@@ -27,7 +27,7 @@ func (s short) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, s.x, 'g', s.digits, 64), nil
 }
 
-// A stored number is written with the digits that give back the FLOAT or DOUBLE that it comes from.
+// A stored number is written with as many digits as identify the FLOAT or DOUBLE that it comes from.
 type stored float64
 
 func (x stored) MarshalJSON() ([]byte, error) {
@@ -41,7 +41,7 @@ func (x stored) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, float64(x), 'g', -1, bits), nil
 }
 
-// number writes x to a few digits, with a true minus sign.
+// number formats x with a few digits and a true minus sign.
 func number(x float64, digits int) string {
 	if finite(x) == nil {
 		return "unknown"
@@ -49,7 +49,7 @@ func number(x float64, digits int) string {
 	return strings.Replace(strconv.FormatFloat(x, 'g', digits, 64), "-", "−", 1)
 }
 
-// measured writes a value as hovering shows it: what it is, its standard error, how many examples are behind it.
+// measured formats a value for a tooltip: its meaning, its standard error, and the number of examples.
 func measured(title string, value, se float64, count int64) string {
 	text := label(title) + ": " + number(value, 5)
 	if finite(se) != nil {

@@ -12,8 +12,8 @@ import (
 	"ducklens/queries/figure"
 )
 
-// Policy is the Content-Security-Policy of a page that runs these scripts, as they stand in the page, and nothing else, and that
-// can neither load nor send anything. plotly.js sets styles of its own, and makes pictures for download.
+// Policy returns the Content-Security-Policy of a page that runs exactly these scripts, inline, and can
+// neither load nor send anything. plotly.js sets styles and makes images for download.
 func Policy(scripts ...string) string {
 	allowed := make([]string, len(scripts))
 	for i, s := range scripts {
@@ -35,8 +35,8 @@ var pageStyle string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{"label": Label}).Parse(pageText))
 
-// WriteHTML writes the figure as one page that works from a file, without a network: plotly.js is in it. The query's SQL
-// and everything else that is known about the figure stand below it, behind a fold.
+// WriteHTML writes the figure as a single page that works from a file, without a network: it contains
+// plotly.js. The query's SQL and everything else that is known about the figure are below it, collapsed.
 func WriteHTML(w io.Writer, f *figure.Figure) error {
 	data, err := JSON(f, Options{Bare: true}) // the page has the texts
 	if err != nil {

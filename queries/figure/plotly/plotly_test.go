@@ -131,8 +131,8 @@ func TestSameBytes(t *testing.T) {
 	}
 }
 
-// TestHeatmap holds what a reader of a heatmap relies on: values in their places, null where there is no component, white at zero, one
-// symmetric scale, frames that replace all traces.
+// TestHeatmap holds what a reader of a heatmap relies on: values in their places, null where there is no
+// component, white at zero, one symmetric scale, frames that replace all traces.
 func TestHeatmap(t *testing.T) {
 	f := figuretest.Heatmap(t, 4, 3, figuretest.Quadrants, []string{"with", "without"})
 	p := parse(t, f)
@@ -183,7 +183,8 @@ func TestHeatmap(t *testing.T) {
 	}
 }
 
-// TestSupport holds that hovering tells what is known about each cell, and does not make numbers of what is not.
+// TestSupport holds that hovering tells what is known about each cell, and does not make numbers of what is
+// not.
 func TestSupport(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func([]figure.Cell)
@@ -222,7 +223,8 @@ func each(cells []figure.Cell, f func(*figure.Cell)) {
 	}
 }
 
-// TestHistogram holds that plotly.js counts in the figure's bins, and that a series is switched on and off as a whole.
+// TestHistogram holds that plotly.js counts in the figure's bins, and that a series is switched on and off as
+// a whole.
 func TestHistogram(t *testing.T) {
 	f := figuretest.Histogram(t, 60)
 	p := parse(t, f)
@@ -260,8 +262,8 @@ func TestHistogram(t *testing.T) {
 	}
 }
 
-// TestFramesKeepTraces holds that every frame has a value for every trace, also where a panel lacks a series: else a slider leaves
-// bars of another frame standing.
+// TestFramesKeepTraces holds that every frame has a value for every trace, also where a panel lacks a series:
+// else a slider leaves bars of another frame standing.
 func TestFramesKeepTraces(t *testing.T) {
 	f := figuretest.Bar(t, 12)
 	second := f.Frames[0]
@@ -299,7 +301,8 @@ func TestMeta(t *testing.T) {
 	}
 }
 
-// TestNotFinite holds that a figure with numbers that JSON does not have is written all the same, with null in their place.
+// TestNotFinite holds that a figure with numbers that JSON does not have is written all the same, with null
+// in their place.
 func TestNotFinite(t *testing.T) {
 	for name, f := range figuretest.All(t) {
 		panel := &f.Frames[0].Panels[0]
@@ -325,7 +328,8 @@ func TestNotFinite(t *testing.T) {
 	}
 }
 
-// TestText holds that text stays text in JSON and HTML: for plotly.js no tag but those written here, no entity, no placeholder.
+// TestText holds that text stays text in JSON and HTML: for plotly.js no tag but those written here, no
+// entity, no placeholder.
 func TestText(t *testing.T) {
 	tag := regexp.MustCompile(`<[^<>]*>`)
 	for name, f := range figuretest.All(t) {

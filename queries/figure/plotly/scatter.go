@@ -1,12 +1,10 @@
 package plotly
 
 import (
-	"fmt"
-
 	"ducklens/queries/figure"
 )
 
-// scatterHeight is the height of a panel of points, px.
+// scatterHeight is the height of a panel of points, in px.
 const scatterHeight = 420
 
 // scatterLayout makes the axes of points.
@@ -18,8 +16,8 @@ func (p *plot) scatterLayout() {
 	}
 }
 
-// scatterTraces makes the series of one frame: for each panel and series its points, and its fitted line
-// where there is one in some panel.
+// scatterTraces makes the series of one frame: for each panel and series its points and, if any panel has
+// one, its fitted line.
 func (p *plot) scatterTraces(frame int) []object {
 	var traces []object
 	fitted := p.fitted()
@@ -40,7 +38,7 @@ func (p *plot) scatterTraces(frame int) []object {
 	return traces
 }
 
-// fitted tells whether a line is fitted to some series.
+// fitted reports whether a line is fitted to any series.
 func (p *plot) fitted() bool {
 	for _, frame := range p.f.Frames {
 		for _, panel := range frame.Panels {
@@ -54,7 +52,7 @@ func (p *plot) fitted() bool {
 	return false
 }
 
-// dots are the points of a series; those that stand out have their names beside them.
+// dots returns the points of a series; those that stand out have their names beside them.
 func (p *plot) dots(panel figure.Panel, cloud figure.Cloud, i int) object {
 	x, y, text, hover := []any{}, []any{}, []string{}, []string{}
 	for _, d := range cloud.Dots {
@@ -71,7 +69,7 @@ func (p *plot) dots(panel figure.Panel, cloud figure.Cloud, i int) object {
 		hover = append(hover, over+label(panel.X.Title)+": "+number(d.X, 5)+"<br>"+
 			label(panel.Y.Title)+": "+number(d.Y, 5))
 	}
-	if len(x) == 0 { // a trace without data would leave the legend
+	if len(x) == 0 { // a trace without data would be missing from the legend
 		x, y, text, hover = []any{nil}, []any{nil}, []string{""}, []string{""}
 	}
 	symbols := []string{"circle", "square", "triangle-up", "diamond", "triangle-down"}
@@ -84,13 +82,13 @@ func (p *plot) dots(panel figure.Panel, cloud figure.Cloud, i int) object {
 	}
 }
 
-// fitTrace is the fitted line of a series, with its correlation at the right end.
+// fitTrace returns the fitted line of a series, with its correlation at the right end.
 func (p *plot) fitTrace(cloud figure.Cloud, axis figure.Axis, i int) object {
 	x, y, text := []any{nil}, []any{nil}, []string{""}
 	if fit := cloud.Fit; fit != nil {
 		low, high := cloud.Reach(axis.Low, axis.High)
 		x, y = []any{low, high}, []any{finite(fit.At(low)), finite(fit.At(high))}
-		text = []string{"", fmt.Sprintf("r = %s, n = %d", number(fit.R, 2), fit.N)}
+		text = []string{"", fit.String()}
 	}
 	return object{
 		"type": "scatter", "mode": "lines+text", "x": x, "y": y, "text": text, "textposition": "top left", "textfont": object{"size": 11},

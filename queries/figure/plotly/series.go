@@ -9,8 +9,8 @@ import (
 	"ducklens/queries/figure/internal/palette"
 )
 
-// colors are those of series and categories in print: colour-blind readers tell them apart. Dashes and hatching do the same in a grey
-// print.
+// colors are those of series and categories in print, which colour-blind readers can tell apart. Dashes and
+// hatching make the same distinction in a grey print.
 var (
 	colors  = palette.Light.Lines()
 	dashes  = []string{"solid", "dash", "dot", "dashdot", "longdash", "longdashdot"}
@@ -19,7 +19,10 @@ var (
 
 func cycled(list []string, i int) string { return list[i%len(list)] }
 
-// namesRoom is how much room the names of rows take at the left of the panels, px; at most most.
+// pattern returns the hatching of style i: another one where the colours begin again.
+func pattern(i int) string { return cycled(hatches, i+i/len(colors)) }
+
+// namesRoom returns the space that the names of rows need at the left of the panels, in px, but at most most.
 func namesRoom(names []string, most float64) float64 {
 	widest := 1
 	for _, name := range names {
@@ -28,7 +31,7 @@ func namesRoom(names []string, most float64) float64 {
 	return min(most, 24+6.6*float64(widest))
 }
 
-// legendRoom makes room for the legend at the right and describes it.
+// legendRoom makes space for the legend at the right and describes it.
 func (p *plot) legendRoom() {
 	l := p.f.Legend
 	p.layout["showlegend"] = len(l.Names) > 0
@@ -45,8 +48,8 @@ func (p *plot) legendRoom() {
 	}
 }
 
-// entry ties a trace to the entry k of the legend: all that has one name is switched on and off together. The entry is that of the
-// traces of the first panel.
+// entry assigns a trace to entry k of the legend, so that all traces of an entry are switched together. The
+// legend shows the traces of the first panel.
 func (p *plot) entry(trace object, k, panel int, shown bool) object {
 	if len(p.f.Legend.Names) > 0 {
 		trace["name"] = label(p.f.Legend.Names[k])
@@ -59,10 +62,10 @@ func (p *plot) entry(trace object, k, panel int, shown bool) object {
 	return trace
 }
 
-// entries is how many series or categories there are; one without a name where there is nothing to tell apart.
+// entries returns the number of series or categories: one without a name if there is nothing to distinguish.
 func (p *plot) entries() int { return max(1, len(p.f.Legend.Names)) }
 
-// entryName names entry k for hovering.
+// entryName returns the name of entry k for tooltips.
 func (p *plot) entryName(k int) string {
 	if len(p.f.Legend.Names) == 0 {
 		return ""
@@ -70,7 +73,7 @@ func (p *plot) entryName(k int) string {
 	return "<b>" + label(p.f.Legend.Names[k]) + "</b><br>"
 }
 
-// numberAxis is an axis of numbers with a little room at its ends.
+// numberAxis returns an axis of numbers with some margin at its ends.
 func numberAxis(a figure.Axis, domain [2]float64, anchor string) object {
 	room := 0.04 * (a.High - a.Low)
 	if room == 0 {
@@ -86,7 +89,7 @@ func numberAxis(a figure.Axis, domain [2]float64, anchor string) object {
 	return axis
 }
 
-// placed is an axis of names or of numbers.
+// placed returns an axis of names or of numbers.
 func placed(a figure.Axis, domain [2]float64, anchor string) object {
 	if a.Numeric() {
 		return numberAxis(a, domain, anchor)
@@ -94,7 +97,7 @@ func placed(a figure.Axis, domain [2]float64, anchor string) object {
 	return categoryAxis(a, domain, anchor)
 }
 
-// share makes axes zoom together and leaves out what the first column of panels says already.
+// share makes axes zoom together and omits what the first column of panels already shows.
 func (p *plot) share(i int, across, down object) {
 	if i > 0 {
 		across["matches"], down["matches"] = "x", "y"

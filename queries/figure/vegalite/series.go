@@ -8,10 +8,10 @@ import (
 	"ducklens/queries/figure/internal/palette"
 )
 
-// colors are those of series in print: colour-blind readers tell them apart.
+// colors are those of series in print, which colour-blind readers can tell apart.
 var colors = palette.Light.Lines()
 
-// color encodes the legend; nothing where there is none. The order is the figure's.
+// color encodes the legend, if there is one, in the figure's order.
 func (s *spec) color(encoding object) object {
 	l := s.f.Legend
 	if len(l.Names) == 0 {
@@ -20,13 +20,26 @@ func (s *spec) color(encoding object) object {
 	}
 	own := make([]string, len(l.Names))
 	for i := range own {
-		own[i] = colors[l.Style(i)%len(colors)]
+		own[i] = styled(l.Style(i))
 	}
 	encoding["color"] = object{"field": "series", "type": "nominal", "title": titled(l.Title), "scale": object{"domain": s.entries(), "range": own}}
 	return encoding
 }
 
-// entries are the names of the legend.
+// styled returns the colour of a style. Where the colours begin again, they are lighter, and then darker.
+func styled(style int) string {
+	c := palette.Light.CategoryLine(style)
+	switch style / palette.Light.Categories() {
+	case 0:
+	case 1:
+		c = palette.Light.Over(c, 0.5)
+	default:
+		c = palette.Dark.Over(c, 0.6)
+	}
+	return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B)
+}
+
+// entries returns the names of the legend.
 func (s *spec) entries() []string {
 	list := make([]string, len(s.f.Legend.Names))
 	for i, name := range s.f.Legend.Names {
@@ -35,7 +48,8 @@ func (s *spec) entries() []string {
 	return list
 }
 
-// picked makes what the legend does not pick faint; the view needs the parameter of [spec.pick].
+// picked makes everything faint except what was picked in the legend; the view needs the parameter of
+// [spec.pick].
 func (s *spec) picked(encoding object, opacity float64) object {
 	if len(s.f.Legend.Names) == 0 {
 		encoding["opacity"] = object{"value": opacity}
@@ -45,7 +59,7 @@ func (s *spec) picked(encoding object, opacity float64) object {
 	return encoding
 }
 
-// pick is the parameter that a click on the legend sets.
+// pick returns the parameter that a click on the legend sets.
 func (s *spec) pick() []object {
 	if len(s.f.Legend.Names) == 0 {
 		return []object{}
@@ -53,7 +67,7 @@ func (s *spec) pick() []object {
 	return []object{{"name": "series", "select": object{"type": "point", "fields": []string{"series"}}, "bind": "legend"}}
 }
 
-// series names entry k of the legend.
+// series sets the name of entry k of the legend.
 func (s *spec) series(row object, k int) object {
 	if k < len(s.f.Legend.Names) {
 		row["series"] = oneLine.Replace(s.f.Legend.Names[k])
@@ -90,7 +104,7 @@ func (s *spec) valueRows(p figure.Panel) []object {
 	return rows
 }
 
-// bars encodes bars that lie, with their standard errors.
+// bars encodes horizontal bars and their standard errors.
 func (s *spec) bars() object {
 	p := s.f.Frames[0].Panels[0]
 	tips := append([]object{{"field": "name", "type": "nominal", "title": axisTitle(p.X, "bar")}}, support(axisTitle(p.Y, "value"))...)
@@ -209,11 +223,11 @@ func (s *spec) dotRows(p figure.Panel) []object {
 	return rows
 }
 
-// fitRows are the two ends of the line fitted to a series.
+// fitRows returns the two ends of the line fitted to a series.
 func (s *spec) fitRows(c figure.Cloud, y figure.Axis) []object {
 	low, high := c.Reach(y.Low, y.High)
 	left := s.series(object{"x": finite(low), "y": finite(c.Fit.At(low)), "fit": true}, c.Series)
 	right := s.series(object{"x": finite(high), "y": finite(c.Fit.At(high)), "fit": true}, c.Series)
-	right["shown"] = fmt.Sprintf("r = %.2f, n = %d", c.Fit.R, c.Fit.N)
+	right["shown"] = c.Fit.String()
 	return []object{left, right}
 }

@@ -1,6 +1,6 @@
-// Package vegalite writes a [figure.Figure] as a Vega-Lite specification: JSON that any Vega-Lite 5 or newer draws, with its data in
-// it and the provenance in usermeta. Frames become a menu, and clicking a legend picks a series. Texts are data or plain titles;
-// none is part of an expression.
+// Package vegalite writes a [figure.Figure] as a Vega-Lite specification: JSON that Vega-Lite 5 or newer can
+// draw, with the data in it and the provenance in usermeta. Frames become a menu, and a click on the legend
+// picks a series. Texts are data or plain titles, and never part of an expression.
 //
 // The same figure gives the same bytes.
 package vegalite
@@ -23,7 +23,8 @@ const Schema = "https://vega.github.io/schema/vega-lite/v5.json"
 // object is an object of a specification; encoding/json writes its keys in order.
 type object = map[string]any
 
-// Write writes the figure as one specification. A mark without an equivalent, or a figure without panels, is a [*figure.Error].
+// Write writes the figure as one specification. A mark without an equivalent, or a figure without panels, is
+// a [*figure.Error].
 func Write(w io.Writer, f *figure.Figure) error {
 	if len(f.Frames) == 0 || len(f.Frames[0].Panels) == 0 {
 		return &figure.Error{Query: f.Name, Err: figure.ErrEmpty, Detail: "the figure has no panels"}
@@ -55,7 +56,7 @@ func Write(w io.Writer, f *figure.Figure) error {
 	return nil
 }
 
-// spec is a figure on its way to a specification.
+// spec is a figure that is being converted to a specification.
 type spec struct{ f *figure.Figure }
 
 // top puts a view into panels and frames and adds data, title and provenance.
@@ -109,7 +110,7 @@ func (s *spec) top(view object, rows func(figure.Panel) []object) object {
 	return top
 }
 
-// title is the title, and below it what is to be known about the figure: a line each.
+// title returns the title and, below it, what to know about the figure, one item per line.
 func (s *spec) title() object {
 	title := object{"text": "", "anchor": "start"}
 	var lines []string
@@ -134,7 +135,7 @@ func (s *spec) title() object {
 	return title
 }
 
-// finite is x, or null.
+// finite returns x, or null if it is not finite.
 func finite(x float64) any {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return nil
@@ -142,11 +143,11 @@ func finite(x float64) any {
 	return x
 }
 
-// oneLine keeps a text off the ends of lines: Vega-Lite makes string literals of titles and names in expressions of its own, and the
-// parser of these does not know U+2028.
+// oneLine removes line ends from a text. Vega-Lite makes string literals of titles and names in its own
+// expressions, and its parser does not know U+2028.
 var oneLine = strings.NewReplacer("\n", " ", "\r", " ", "\u2028", " ", "\u2029", " ")
 
-// titled is a title, or none.
+// titled returns a title, or none.
 func titled(s string) any {
 	if s == "" {
 		return nil
@@ -154,7 +155,7 @@ func titled(s string) any {
 	return oneLine.Replace(s)
 }
 
-// names are those of an axis. Where two are alike, places are numbers.
+// names returns the names of an axis. If two are the same, places are numbers.
 func names(a figure.Axis) []any {
 	seen := make(map[string]bool, len(a.Names))
 	list := make([]any, len(a.Names))
@@ -181,7 +182,7 @@ func measure(field string, a figure.Axis) object {
 	return object{"field": field, "type": "quantitative", "title": titled(a.Title), "scale": object{"domain": []float64{a.Low, a.High}}}
 }
 
-// support is the tool tip of what is behind a value.
+// support returns the tooltip fields for what is known about a value.
 func support(title string) []object {
 	return []object{
 		{"field": "value", "type": "quantitative", "title": oneLine.Replace(title), "format": ".5g"}, {"field": "se", "type": "quantitative", "title": "standard error", "format": ".2g"},
@@ -201,14 +202,14 @@ func behind(row object, value, se float64, n int64) object {
 	return row
 }
 
-// steps is how many colours the scale has on each side of white.
+// steps is the number of colours of the scale on each side of white.
 const steps = 8
 
 // cells encodes a heatmap, with its labels, or a matrix.
 func (s *spec) cells() object {
 	p := s.f.Frames[0].Panels[0]
 	limit, field := s.f.Scale.Limit, "value"
-	if !s.f.Scale.Shared() { // parts of the limit of each panel
+	if !s.f.Scale.Shared() { // fractions of each panel's limit
 		limit, field = 1, "shade"
 	}
 	step := object{"width": object{"step": 36}, "height": object{"step": 26}}
@@ -244,7 +245,7 @@ func (s *spec) cells() object {
 	return view
 }
 
-// colorScale is the scale of colours, white at zero.
+// colorScale returns the colour scale, which is white at zero.
 func colorScale(limit float64) object {
 	domain, colors := []float64{}, []string{}
 	for i := -steps; i <= steps; i++ {
@@ -255,7 +256,7 @@ func colorScale(limit float64) object {
 	return object{"domain": domain, "range": colors, "clamp": true, "interpolate": "rgb"}
 }
 
-// colorTitle is the title of the colour bar.
+// colorTitle returns the title of the colour bar.
 func (s *spec) colorTitle() any {
 	if s.f.Scale.Shared() {
 		return titled(s.f.Scale.Title)

@@ -91,7 +91,8 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// TestNames falls back on numbers where two names of an axis are alike: Vega-Lite would draw both in one place.
+// TestNames falls back on numbers where two names of an axis are alike: Vega-Lite would draw both in one
+// place.
 func TestNames(t *testing.T) {
 	f := figuretest.Bar(t, 3)
 	f.Frames[0].Panels[0].X.Names = []string{"same", "same", "other"}
@@ -103,8 +104,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestText holds that line separators, which Vega-Lite's expressions cannot hold, are nowhere but in usermeta, and that no text is part of an
-// expression written here.
+// TestText holds that line separators, which Vega-Lite's expressions cannot hold, are nowhere but in
+// usermeta, and that no text is part of an expression written here.
 func TestText(t *testing.T) {
 	for name, f := range figuretest.All(t) {
 		var all map[string]any

@@ -1,17 +1,18 @@
--- Runs, heads, components and bases. A rule is a question whose answer should be no rows: run_id, an order and a text for each case.
--- Above it stand the kind of problem, and what a case is: one, and many.
+-- Runs, heads, components and bases. A rule is a query that should return no rows; it returns run_id, an
+-- order and a text for each case. The line above it names the kind of problem and describes one case and
+-- several.
 
--- miscounted: run has another number of examples than it says / runs have another number of examples than they say
+-- miscounted: run has a different number of examples than it says / runs have a different number of examples than they say
 SELECT r.run_id, 0 AS case_order, format('{} says {}, has {}', 'n_examples', r.n_examples, coalesce(e.n, 0)) AS case_text
 FROM run AS r LEFT JOIN (SELECT run_id, count(*) AS n FROM edge GROUP BY run_id) AS e ON e.run_id = r.run_id
 WHERE r.status = 'complete' AND r.n_examples IS DISTINCT FROM coalesce(e.n, 0);
 
--- miscounted: run has another number of heads than it says / runs have another number of heads than they say
+-- miscounted: run has a different number of heads than it says / runs have a different number of heads than they say
 SELECT r.run_id, 0 AS case_order, format('n_heads says {}, has {}', r.n_heads, coalesce(h.n, 0)) AS case_text
 FROM run AS r LEFT JOIN (SELECT run_id, count(*) AS n FROM head GROUP BY run_id) AS h ON h.run_id = r.run_id
 WHERE r.n_heads IS DISTINCT FROM coalesce(h.n, 0);
 
--- miscounted: run has another worst residual than it says / runs have another worst residual than they say
+-- miscounted: run has a different worst residual than it says / runs have a different worst residual than they say
 SELECT r.run_id, 0 AS case_order, format('max_closure_residual says {}, the largest in score is {}', r.max_closure_residual, s.worst) AS case_text
 FROM run AS r LEFT JOIN (SELECT run_id, max(closure_residual) AS worst FROM score GROUP BY run_id) AS s ON s.run_id = r.run_id
 WHERE r.status = 'complete' AND ((r.max_closure_residual IS NULL) <> (s.worst IS NULL)
@@ -35,7 +36,7 @@ FROM head AS h JOIN run AS r ON r.run_id = h.run_id JOIN model AS m ON m.model_i
 WHERE h.layer NOT BETWEEN 0 AND m.n_layers - 1 OR h.head NOT BETWEEN 0 AND m.n_heads - 1 OR h.head_id <> h.layer * m.n_heads + h.head
   OR h.label <> 'L' || h.layer || 'H' || h.head OR h.kv_head NOT BETWEEN 0 AND m.n_kv_heads - 1;
 
--- conflicting: head has a scale, cap, window or rotation that cannot be / heads have scales, caps, windows or rotations that cannot be
+-- conflicting: head has an impossible scale, cap, window or rotation / heads have impossible scales, caps, windows or rotations
 SELECT h.run_id, h.head_id AS case_order, format('head {}: score_scale {}, soft_cap {}, attention_window {}, rotary_dims {}', h.label, h.score_scale, h.soft_cap, h.attention_window, h.rotary_dims) AS case_text
 FROM head AS h JOIN run AS r ON r.run_id = h.run_id JOIN model AS m ON m.model_id = r.model_id
 WHERE h.score_scale = 0 OR coalesce(h.soft_cap, 1) <= 0 OR coalesce(h.attention_window, 1) < 1 OR h.rotary_dims NOT BETWEEN 0 AND m.d_head

@@ -10,22 +10,22 @@ FROM prompt AS p LEFT JOIN (SELECT run_id, prompt_id, count(*) AS n, count(DISTI
   ON t.run_id = p.run_id AND t.prompt_id = p.prompt_id
 WHERE coalesce(t.n, 0) <> p.n_tokens OR t.positions <> p.n_tokens OR t.first <> 0 OR t.last <> p.n_tokens - 1;
 
--- conflicting: key of a prompt is not that of its tokens / keys of prompts are not those of their tokens
+-- conflicting: key of a prompt does not match its tokens / keys of prompts do not match their tokens
 SELECT p.run_id, p.prompt_id AS case_order, format('prompt {}: {}', p.prompt_id, p.key) AS case_text
 FROM prompt AS p JOIN (SELECT run_id, prompt_id, count(*) AS n, string_agg(' ' || token_id, '' ORDER BY pos) AS ids FROM prompt_token GROUP BY run_id, prompt_id) AS t
   ON t.run_id = p.run_id AND t.prompt_id = p.prompt_id
 WHERE t.n = p.n_tokens AND p.key <> left(sha256('"prompt"' || chr(10) || '"' || t.ids || '"' || chr(10)), 32);
 
--- orphan: prompt is that of no example, and no head is measured on it / prompts are those of no example, and no head is measured on them
+-- orphan: prompt belongs to no example, and no head is measured on it / prompts belong to no example, and no head is measured on them
 SELECT p.run_id, p.prompt_id AS case_order, format('prompt {}', p.prompt_id) AS case_text
 FROM prompt AS p ANTI JOIN edge AS e ON e.run_id = p.run_id AND e.prompt_id = p.prompt_id
 ANTI JOIN head_measure AS m ON m.run_id = p.run_id AND m.prompt_id = p.prompt_id;
 
--- conflicting: prompt has an offset and no document, or a document and none / prompts have offsets and no documents, or documents and none
+-- conflicting: prompt has an offset but no document, or a document but no offset / prompts have offsets but no documents, or documents but no offsets
 SELECT run_id, prompt_id AS case_order, format('prompt {}: document {}, offset {}', prompt_id, coalesce(document, 'none'), coalesce(document_offset::VARCHAR, 'none')) AS case_text
 FROM prompt WHERE (document IS NULL) <> (document_offset IS NULL) OR document_offset < 0;
 
--- conflicting: example says rules that there are not, or one twice / examples say rules that there are not, or one twice
+-- conflicting: example names rules that do not exist, or one twice / examples name rules that do not exist, or one twice
 SELECT run_id, example_id AS case_order, format('example {}: {}', example_id, rule) AS case_text
 FROM edge WHERE len(list_distinct(string_split(rule, ' '))) <> len(string_split(rule, ' ')) OR len(list_filter(string_split(rule, ' '),
   lambda w: NOT regexp_full_match(w, 'given|previous|first|self|duplicate|induction|(top|sample):[1-9][0-9]*|above:[0-9.e-]+'))) > 0;
@@ -39,7 +39,7 @@ SELECT e.run_id, e.example_id AS case_order, format('example {}: query {}, key {
 FROM edge AS e JOIN prompt AS p ON p.run_id = e.run_id AND p.prompt_id = e.prompt_id
 WHERE e.query_pos NOT BETWEEN 0 AND p.n_tokens - 1 OR e.key_pos NOT BETWEEN 0 AND e.query_pos OR e.baseline_pos NOT BETWEEN 0 AND e.query_pos;
 
--- conflicting: example says another baseline than it has / examples say other baselines than they have
+-- conflicting: example names another baseline than it has / examples name other baselines than they have
 SELECT run_id, example_id AS case_order, format('example {}: {} at {}', example_id, baseline_kind, coalesce(baseline_pos::VARCHAR, 'no position')) AS case_text
 FROM edge WHERE baseline_kind NOT IN ('token', 'mean', 'attention', 'none') OR (baseline_kind = 'token') <> (baseline_pos IS NOT NULL)
   OR (baseline_pos IS NULL) <> (baseline_token IS NULL);

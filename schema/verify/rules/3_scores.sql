@@ -19,7 +19,7 @@ LEFT JOIN (SELECT run_id, prompt_id, query_pos, head_id, count(*) AS n, count(DI
 WHERE a.n IS NULL OR a.positions <> a.n OR a.last <> e.query_pos OR a.n <> a.last - a.first + 1
   OR a.first <> greatest(0, e.query_pos + 1 - coalesce(h.attention_window, e.query_pos + 1));
 
--- orphan: attention row is that of no query / attention rows are those of no query
+-- orphan: attention row belongs to no query / attention rows belong to no query
 SELECT a.run_id, a.prompt_id AS case_order, format('prompt {}, query at {}', a.prompt_id, a.query_pos) AS case_text
 FROM (SELECT DISTINCT run_id, prompt_id, query_pos FROM prompt_attention) AS a
 ANTI JOIN edge AS e ON e.run_id = a.run_id AND e.prompt_id = a.prompt_id AND e.query_pos = a.query_pos;
@@ -39,7 +39,7 @@ WHERE NOT off <= {{relative}} GROUP BY run_id, prompt_id, label, query_pos;
     FROM prompt_attention AS a JOIN head AS h ON h.run_id = a.run_id AND h.head_id = a.head_id)
   GROUP BY run_id, prompt_id, query_pos, head_id{{end}}
 
--- conflicting: probability of a sink is not that of its logit / probabilities of sinks are not those of their logits
+-- conflicting: probability of a sink does not match its logit / probabilities of sinks do not match their logits
 SELECT s.run_id, s.example_id AS case_order, format('example {}, head {}: {}', s.example_id, t.label, coalesce(s.sink_prob::VARCHAR, 'none')) AS case_text
 FROM score AS s JOIN edge AS e ON e.run_id = s.run_id AND e.example_id = s.example_id
 JOIN ({{template "softmax"}}) AS t ON t.run_id = s.run_id AND t.prompt_id = e.prompt_id AND t.query_pos = e.query_pos AND t.head_id = s.head_id
@@ -65,7 +65,7 @@ FROM score AS s JOIN (SELECT run_id, example_id, head_id, any_value(baseline_kin
   GROUP BY run_id, example_id, head_id) AS o ON o.run_id = s.run_id AND o.example_id = s.example_id AND o.head_id = s.head_id
 WHERE NOT abs(s.baseline - o.score) <= {{relative}} * greatest(1, o.size) OR NOT abs(s.baseline_prob - o.prob) <= {{relative}};
 
--- conflicting: score has a baseline its example has not, or lacks one / scores have a baseline their examples have not, or lack one
+-- conflicting: score has a baseline although its example has none, or lacks one / scores have a baseline although their examples have none, or lack one
 SELECT s.run_id, s.example_id AS case_order, format('example {}, head #{}', s.example_id, s.head_id) AS case_text
 FROM score AS s JOIN edge AS e ON e.run_id = s.run_id AND e.example_id = s.example_id
 WHERE (s.baseline IS NULL) <> (e.baseline_kind = 'none') OR (e.baseline_kind = 'none' AND coalesce(s.baseline_prob, s.baseline_scale, s.baseline_norm_scale) IS NOT NULL)
@@ -76,4 +76,4 @@ WHERE (s.baseline IS NULL) <> (e.baseline_kind = 'none') OR (e.baseline_kind = '
 -- not closed: score was stored with a closure residual beyond the tolerance / scores were stored with a closure residual beyond the tolerance
 SELECT s.run_id, -s.closure_residual AS case_order, format('example {}, head #{}: {} for a score of {}', s.example_id, s.head_id, s.closure_residual, s.score) AS case_text
 FROM score AS s JOIN run AS r ON r.run_id = s.run_id
-WHERE r.convention = 'exact' AND s.closure_residual > {{tolerance}} * greatest(1, abs(s.score), abs(coalesce(s.baseline, 0)));
+WHERE r.convention = 'exact' AND s.closure_residual > {{tolerance}} * {{closureScale "s.score" "s.baseline"}};

@@ -1,6 +1,6 @@
--- What norms are made of, and ablations.
+-- Components of norms, and ablations.
 
-{{/* Norms of the positions of examples, with the scales that the model had there. */}}
+{{/* The norms at the positions of examples, with the model's scales there. */}}
 {{define "scales"}}SELECT s.run_id, s.example_id, e.prompt_id, s.head_id, h.label, h.layer, 'query' AS side, e.query_pos AS pos, s.query_scale AS scale, s.query_norm_scale AS norm_scale
   FROM score AS s JOIN edge AS e ON e.run_id = s.run_id AND e.example_id = s.example_id JOIN head AS h ON h.run_id = s.run_id AND h.head_id = s.head_id
   UNION ALL SELECT s.run_id, s.example_id, e.prompt_id, s.head_id, h.label, h.layer, 'key', e.key_pos, s.key_scale, s.key_norm_scale
@@ -30,12 +30,12 @@ FROM ({{template "scales"}}) AS s JOIN ({{template "below"}}) AS b ON b.run_id =
 LEFT JOIN ({{template "qk sums"}}) AS n ON n.run_id = s.run_id AND n.prompt_id = s.prompt_id AND n.head_id = s.head_id AND n.side = s.side::side AND n.pos = s.pos
 WHERE s.norm_scale IS NOT NULL AND EXISTS (FROM component_qk_norm AS o WHERE o.run_id = s.run_id) AND (n.n IS DISTINCT FROM b.n OR n.components <> n.n);
 
--- conflicting: mean square of a stream is not that of its scale / mean squares of streams are not those of their scales
+-- conflicting: mean square of a stream does not match its scale / mean squares of streams do not match their scales
 SELECT s.run_id, s.example_id AS case_order, format('example {}, head {}, position {}: {}, the scale is {}', s.example_id, s.label, s.pos, n.whole, s.scale) AS case_text
 FROM ({{template "scales"}}) AS s JOIN ({{template "sums"}}) AS n ON n.run_id = s.run_id AND n.prompt_id = s.prompt_id AND n.layer = s.layer AND n.pos = s.pos
 WHERE NOT abs(sqrt(n.whole) - s.scale) <= {{relative}} * s.scale OR n.least <> n.whole;
 
--- conflicting: mean square of a query or key is not that of its scale / mean squares of queries or keys are not those of their scales
+-- conflicting: mean square of a query or key does not match its scale / mean squares of queries or keys do not match their scales
 SELECT s.run_id, s.example_id AS case_order, format('example {}, head {}, {} at {}: {} + 2 * {} + {}, the scale is {}', s.example_id, s.label, s.side, s.pos, n.whole, n.whole_bias, n.constant, s.norm_scale) AS case_text
 FROM ({{template "scales"}}) AS s JOIN ({{template "qk sums"}}) AS n
   ON n.run_id = s.run_id AND n.prompt_id = s.prompt_id AND n.head_id = s.head_id AND n.side = s.side::side AND n.pos = s.pos
@@ -48,7 +48,7 @@ FROM ({{template "sums"}}) AS n JOIN run AS r ON r.run_id = n.run_id JOIN model 
 WHERE NOT abs(n.total - (n.whole - m.ln_eps)) <= {{tolerance}} * greatest(n.size, n.whole);
 
 -- not closed: inner products with a query or key do not add up / inner products with queries or keys do not add up
-SELECT n.run_id, n.prompt_id AS case_order, format('prompt {}, head {}, {} at {}: {} and {}, want {} and {}', n.prompt_id, n.head_id, n.side, n.pos, n.total, n.total_bias, n.whole, n.whole_bias) AS case_text
+SELECT n.run_id, n.prompt_id AS case_order, format('prompt {}, head #{}, {} at {}: {} and {}, want {} and {}', n.prompt_id, n.head_id, n.side, n.pos, n.total, n.total_bias, n.whole, n.whole_bias) AS case_text
 FROM ({{template "qk sums"}}) AS n
 WHERE NOT abs(n.total - n.whole) <= {{tolerance}} * greatest(n.size, n.whole) OR NOT abs(n.total_bias - n.whole_bias) <= {{tolerance}} * greatest(n.size_bias, abs(n.whole_bias), n.constant);
 
@@ -63,18 +63,18 @@ FROM (SELECT run_id, prompt_id, pos, cosine FROM ({{template "sums"}}) UNION ALL
   JOIN component_qk_norm AS b ON b.run_id = g.run_id AND b.prompt_id = g.prompt_id AND b.head_id = g.head_id AND b.side = g.side AND b.pos = g.pos AND b.component_id = g.other_component_id) AS n
 WHERE n.cosine > 1 + {{tolerance}};
 
--- conflicting: inner product of two components is there twice, or of one with itself / inner products of two components are there twice, or of one with itself
-SELECT run_id, prompt_id AS case_order, format('prompt {}, position {}: {} of {} with {}', prompt_id, pos, n, component_id, other_component_id) AS case_text
+-- conflicting: inner product of two components is stored twice, or is that of a component with itself / inner products of two components are stored twice, or are those of a component with itself
+SELECT run_id, prompt_id AS case_order, format('prompt {}, position {}: {} of component #{} with component #{}', prompt_id, pos, n, component_id, other_component_id) AS case_text
 FROM (SELECT run_id, prompt_id, pos, component_id, other_component_id, count(*) AS n FROM component_gram GROUP BY run_id, prompt_id, layer, pos, component_id, other_component_id
   UNION ALL SELECT run_id, prompt_id, pos, component_id, other_component_id, count(*) FROM component_qk_gram GROUP BY run_id, prompt_id, head_id, side, pos, component_id, other_component_id)
 WHERE n > 1 OR component_id = other_component_id;
 
--- conflicting: ablation is there twice, or in words that are none / ablations are there twice, or in words that are none
-SELECT run_id, example_id AS case_order, format('example {}, head {}, component {}: {} at {}, {} times', example_id, head_id, component_id, method, place, n) AS case_text
+-- conflicting: ablation is stored twice, or has an unknown method or place / ablations are stored twice, or have an unknown method or place
+SELECT run_id, example_id AS case_order, format('example {}, head #{}, component #{}: {} at {}, {} times', example_id, head_id, component_id, method, place, n) AS case_text
 FROM (SELECT run_id, example_id, head_id, component_id, method, place, count(*) AS n FROM ablation GROUP BY run_id, example_id, head_id, component_id, method, place)
 WHERE n > 1 OR method NOT IN ('zero', 'mean') OR place NOT IN ('all', 'query', 'key');
 
--- conflicting: ablation is of a component that does not write before its head, or cannot be / ablations are of components that do not write before their heads, or cannot be
+-- conflicting: ablation is of a component that is not below its head, or has impossible numbers / ablations are of components that are not below their heads, or have impossible numbers
 SELECT a.run_id, a.example_id AS case_order, format('example {}, head {}, component {}: probabilities {} and {}', a.example_id, h.label, c.label, a.prob, a.baseline_prob) AS case_text
 FROM ablation AS a JOIN head AS h ON h.run_id = a.run_id AND h.head_id = a.head_id JOIN component AS c ON c.component_id = a.component_id
 JOIN edge AS e ON e.run_id = a.run_id AND e.example_id = a.example_id

@@ -1,11 +1,13 @@
--- Factors, pairs and their means hold together with contributions, in exact runs: in the notebook convention the side that is held
--- fixed is not the sum of its factors. Some examples of a run at a time: $first to $last of $run.
+-- Factors, pairs and their means must agree with contributions in exact runs. In the notebook convention they
+-- need not, because the side that is held fixed is not the sum of its factors. The rules run on some examples
+-- of a run at a time, $first to $last of $run.
 --
--- The side that is held fixed is one vector, the sum of its factors, and so is its part in each basis: the table verify_vector.
+-- The side that is held fixed is one vector, the sum of its factors. Table verify_vector holds it and its
+-- part in each basis.
 
 {{define "asked"}}run_id = $run AND example_id BETWEEN $first AND $last{{end}}
 {{define "same"}}{{.}}.run_id = f.run_id AND {{.}}.example_id = f.example_id AND {{.}}.head_id = f.head_id{{end}}
-{{/* Whether example f is compared with a mean of keys, which no basis has axes of. */}}
+{{/* Whether the baseline of example f is a mean of keys, which has no axes. */}}
 {{define "mean baseline"}}EXISTS (FROM edge AS e WHERE e.run_id = f.run_id AND e.example_id = f.example_id AND e.baseline_kind IN ('mean', 'attention')){{end}}
 {{define "split bases"}}basis AS b WHERE b.run_id = $run AND b.kind <> 'replacement' AND b.null_number IS NULL{{end}}
 
@@ -43,13 +45,13 @@ LEFT JOIN par AS p ON {{template "same" "p"}} AND p.place = f.place AND p.basis_
 WHERE f.place <> 'baseline' OR b.kind = 'whole' OR NOT {{template "mean baseline"}}
 GROUP BY f.run_id, f.example_id, f.head_id, f.place, b.basis_id;
 
-{{/* Four products of a component with the other side's vector v: of all of it and of its part in its basis, with the whole of v and
-with v's part. */}}
+{{/* Four products of a component with the vector v of the other side: the whole component, and its part in its
+basis, each with the whole of v and with v's part. */}}
 {{define "products"}}list_inner_product(f.vector::DOUBLE[], v.whole) AS all_all, list_inner_product(f.vector::DOUBLE[], v.par) AS all_par,
     coalesce(sum(a.coordinate * list_inner_product(x.image::DOUBLE[], v.whole)), 0) AS par_all,
     coalesce(sum(a.coordinate * list_inner_product(x.image::DOUBLE[], v.par)), 0) AS par_par{{end}}
 
-{{/* The same at one place of one side: the split side's own factors, axes and coordinates, and the vectors of the other side. */}}
+{{/* The same at one place of one side: its factors, axes and coordinates, and the vectors of the other side. */}}
 {{define "margin"}}SELECT f.run_id, f.example_id, f.head_id, f.component_id, b.basis_id, v.basis_id AS other_basis_id, any_value(h.score_scale) AS scale,
     {{template "products"}}
   FROM (SELECT run_id, example_id, head_id, component_id, {{.Vector}} AS vector FROM {{.Side}}_factor WHERE {{template "asked"}} AND {{.Vector}} IS NOT NULL) AS f
@@ -62,8 +64,8 @@ with v's part. */}}
   {{if eq .Vector "baseline"}}WHERE b.kind = 'whole' OR NOT {{template "mean baseline"}}
   {{end}}GROUP BY f.run_id, f.example_id, f.head_id, f.component_id, f.vector, b.basis_id, v.basis_id, v.whole, v.par{{end}}
 
-{{/* Rows like those of contribution_wide beside the row itself: the farthest of the eight numbers. */}}
-{{define "compared"}}SELECT run_id, example_id AS case_order, format('example {}, head #{}, component {}, bases {} and {}: off by {}', example_id, head_id, component_id, query_basis_id, key_basis_id, distance) AS case_text
+{{/* Rows like those of contribution_wide, compared with the row itself: the largest of eight differences. */}}
+{{define "compared"}}SELECT run_id, example_id AS case_order, format('example {}, head #{}, component #{}, bases #{} and #{}: off by {}', example_id, head_id, component_id, query_basis_id, key_basis_id, distance) AS case_text
 FROM (SELECT m.run_id, m.example_id, m.head_id, m.component_id, m.query_basis_id, m.key_basis_id, s.score, s.baseline,
     greatest({{range $i, $q := quadrants}}{{if $i}}, {{end}}abs(m.score_{{.}} - c.score_{{.}}), coalesce(abs(m.baseline_{{.}} - c.baseline_{{.}}), 0){{end}}) AS distance
   FROM ({{end}}
@@ -71,7 +73,7 @@ FROM (SELECT m.run_id, m.example_id, m.head_id, m.component_id, m.query_basis_id
     AND c.component_id = m.component_id AND c.query_basis_id = m.query_basis_id AND c.key_basis_id = m.key_basis_id
   JOIN score AS s ON s.run_id = m.run_id AND s.example_id = m.example_id AND s.head_id = m.head_id
   WHERE c.side = '{{.}}' AND c.run_id = $run AND c.example_id BETWEEN $first AND $last)
-WHERE NOT distance <= {{tolerance}} * greatest(1, abs(score), abs(coalesce(baseline, 0))){{end}}
+WHERE NOT distance <= {{tolerance}} * {{closureScale "score" "baseline"}}{{end}}
 
 -- not closed: query factor and the sum of key factors give another contribution / query factors and the sum of key factors give other contributions
 {{template "compared"}}SELECT k.run_id, k.example_id, k.head_id, k.component_id, k.basis_id AS query_basis_id, k.other_basis_id AS key_basis_id,
@@ -104,17 +106,22 @@ WHERE NOT distance <= {{tolerance}} * greatest(1, abs(score), abs(coalesce(basel
 {{template "with" .}};
 {{end}}
 
+{{/* A run may have both kinds of baseline. If it is a mean, pairs whose key side is split have no diff, but
+contributions have one. The two means are over the same examples only if no baseline is a mean. */}}
 -- not closed: sum of the means of the pairs of a component is not its mean contribution / sums of the means of the pairs of a component are not its mean contribution
 {{range $i, $side := sides}}{{if $i}}
 UNION ALL
-{{end}}SELECT run_id, head_id AS case_order, format('head #{}, {} component {}, bases {} and {}: off by {}', head_id, '{{.}}', component_id, query_basis_id, key_basis_id, distance) AS case_text
-FROM (SELECT p.run_id, p.head_id, p.component_id, p.query_basis_id, p.key_basis_id, s.size,
+{{end}}SELECT run_id, head_id AS case_order, format('head #{}, {} component #{}, bases #{} and #{}: off by {}', head_id, '{{.}}', component_id, query_basis_id, key_basis_id, distance) AS case_text
+FROM (SELECT p.run_id, p.head_id, p.component_id, p.query_basis_id, p.key_basis_id, s.scale,
     greatest({{range $j, $q := quadrants}}{{if $j}}, {{end}}abs(p.score_{{.}} - c.score_{{.}}), coalesce(abs(p.diff_{{.}} - c.diff_{{.}}), 0){{end}}) AS distance
   FROM (SELECT run_id, head_id, {{.}}_component_id AS component_id, query_basis_id, key_basis_id{{range quadrants}},
       sum(mean_score_{{.}}::DOUBLE) AS score_{{.}}, sum(mean_diff_{{.}}::DOUBLE) AS diff_{{.}}{{end}}
     FROM pair_mean_wide WHERE run_id = $run GROUP BY run_id, head_id, {{.}}_component_id, query_basis_id, key_basis_id) AS p
-  JOIN (SELECT head_id, component_id, query_basis_id, key_basis_id{{range quadrants}}, avg(score_{{.}}) AS score_{{.}}, avg(diff_{{.}}) AS diff_{{.}}{{end}}
-    FROM contribution_wide WHERE run_id = $run AND side = '{{.}}' GROUP BY head_id, component_id, query_basis_id, key_basis_id) AS c
+  JOIN (SELECT w.head_id, w.component_id, w.query_basis_id, w.key_basis_id{{range quadrants}}, avg(w.score_{{.}}) AS score_{{.}},
+      avg(w.diff_{{.}}) FILTER (b.kind = 'whole' OR e.baseline_pos IS NOT NULL) AS diff_{{.}}{{end}}
+    FROM contribution_wide AS w JOIN basis AS b ON b.run_id = w.run_id AND b.basis_id = w.key_basis_id
+    JOIN edge AS e ON e.run_id = w.run_id AND e.example_id = w.example_id
+    WHERE w.run_id = $run AND w.side = '{{.}}' GROUP BY w.head_id, w.component_id, w.query_basis_id, w.key_basis_id) AS c
     ON c.head_id = p.head_id AND c.component_id = p.component_id AND c.query_basis_id = p.query_basis_id AND c.key_basis_id = p.key_basis_id
-  JOIN (SELECT head_id, max(greatest(abs(score), abs(coalesce(baseline, 0)))) AS size FROM score WHERE run_id = $run GROUP BY head_id) AS s ON s.head_id = p.head_id)
-WHERE NOT distance <= {{tolerance}} * greatest(1, size){{end}};
+  JOIN (SELECT head_id, max({{closureScale "score" "baseline"}}) AS scale FROM score WHERE run_id = $run GROUP BY head_id) AS s ON s.head_id = p.head_id)
+WHERE NOT distance <= {{tolerance}} * scale{{end}};

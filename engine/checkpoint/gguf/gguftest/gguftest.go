@@ -1,4 +1,4 @@
-// Package gguftest writes GGUF files for tests, well-formed ones and, from their pieces, others.
+// Package gguftest writes GGUF files for tests: well-formed ones and, from their pieces, malformed ones.
 package gguftest
 
 import (
@@ -12,20 +12,20 @@ import (
 
 // File is a file to be written.
 type File struct {
-	Version   uint32 // 0: 3
+	Version   uint32 // 0 means 3
 	Alignment int    // 0: 32, and no key that says so
 	Keys      []Key
 	Tensors   []Tensor
 }
 
-// Key is a key and its value: a number of Go's sized types, a bool, a string, or a slice of these, or of
+// Key is a key and its value: one of Go's sized number types, a bool, a string, or a slice of these, or of
 // []any with arrays in it.
 type Key struct {
 	Name  string
 	Value any
 }
 
-// Tensor is a tensor with its stored bytes. The shape is row-major.
+// Tensor is a tensor and its stored bytes. The shape is row-major.
 type Tensor struct {
 	Name  string
 	Type  gguf.Type
@@ -33,11 +33,12 @@ type Tensor struct {
 	Data  []byte
 }
 
-// Bytes writes the file.
+// Bytes returns the content of the file.
 func (f File) Bytes() []byte {
 	keys, alignment := f.Keys, 32
 	if f.Alignment > 0 {
-		keys, alignment = append(slices.Clone(keys), Key{"general.alignment", uint32(f.Alignment)}), f.Alignment
+		keys, alignment = append(slices.Clone(keys),
+			Key{"general.alignment", uint32(f.Alignment)}), f.Alignment
 	}
 	version := f.Version
 	if version == 0 {
@@ -59,15 +60,15 @@ func pad(data []byte, alignment int) []byte {
 	return append(data, make([]byte, -len(data)&(alignment-1))...)
 }
 
-// Header is how a file begins.
+// Header returns the beginning of a file.
 func Header(version uint32, tensors, keys uint64) []byte {
 	return join([]byte(gguf.Magic), version, tensors, keys)
 }
 
-// Text is a text after its length.
+// Text returns a text preceded by its length.
 func Text(s string) []byte { return join(uint64(len(s)), []byte(s)) }
 
-// Info is an entry in the list of tensors.
+// Info returns an entry of the list of tensors.
 func Info(name string, shape []int, kind gguf.Type, offset uint64) []byte {
 	file := join(Text(name), uint32(len(shape)))
 	for _, n := range slices.Backward(shape) {
@@ -76,7 +77,7 @@ func Info(name string, shape []int, kind gguf.Type, offset uint64) []byte {
 	return join(file, uint32(kind), offset)
 }
 
-// Value is a value after its type.
+// Value returns a value preceded by its type.
 func Value(v any) []byte {
 	kind, count, data := encode(v)
 	if count < 0 {
@@ -85,7 +86,7 @@ func Value(v any) []byte {
 	return join(uint32(9), kind, uint64(count), data)
 }
 
-// encode gives the type of a value or of the elements of an array, their number or -1, and the bytes.
+// encode returns the type of a value or of an array's elements, the number of elements or -1, and the bytes.
 func encode(v any) (kind uint32, count int, data []byte) {
 	switch v := v.(type) {
 	case uint8:
@@ -125,7 +126,7 @@ func encode(v any) (kind uint32, count int, data []byte) {
 		return array(v)
 	case []uint8:
 		return 0, len(v), v
-	case []any: // of arrays
+	case []any: // an array of arrays
 		for _, x := range v {
 			data = append(data, Value(x)[4:]...)
 		}
@@ -144,7 +145,7 @@ func array[T any](list []T) (kind uint32, count int, data []byte) {
 	return kind, len(list), data
 }
 
-// join puts numbers and bytes one after the other, little endian.
+// join concatenates numbers and bytes, little endian.
 func join(parts ...any) []byte {
 	var b []byte
 	for _, p := range parts {

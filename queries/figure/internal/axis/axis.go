@@ -1,4 +1,4 @@
-// Package axis finds round numbers for the ticks of an axis and writes them.
+// Package axis finds round numbers for the ticks of an axis and formats them.
 package axis
 
 import (
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Symmetric are round values from minus to plus a limit, zero among them: the smallest step of 1, 2 or 5
-// times a power of ten that gives at most the wanted number of ticks on each side, but at least one.
+// Symmetric returns round values from minus to plus a limit, including zero. The step is the smallest of 1, 2
+// or 5 times a power of ten that gives at most most ticks on each side, but at least one.
 func Symmetric(limit float64, most int) []float64 {
 	unit := math.Pow(10, math.Floor(math.Log10(limit))-1) // a tenth to a hundredth of the limit
 	step, n := unit, 0
@@ -28,8 +28,9 @@ func Symmetric(limit float64, most int) []float64 {
 	return list
 }
 
-// Ticks are round values from low to high: the smallest step of 1, 2 or 5 times a power of ten that gives at most the
-// wanted number, which is 2 or more. There can be fewer than two of them. whole keeps the step from falling below 1.
+// Ticks returns round values from low to high. The step is the smallest of 1, 2 or 5 times a power of ten
+// that gives at most most ticks, where most must be at least 2. There can be fewer than two of them. If whole
+// is set, the step is at least 1.
 func Ticks(low, high float64, most int, whole bool) (list []float64, step float64) {
 	span := high - low
 	if !(span > 0) {
@@ -55,8 +56,8 @@ func Ticks(low, high float64, most int, whole bool) (list []float64, step float6
 	}
 }
 
-// Text writes a tick of an axis whose numbers are up to limit in size: with as many decimals as the step needs, or as
-// 2×10⁻⁷ where these would be many.
+// Text formats a tick of an axis whose numbers are at most limit in size: with as many decimals as the step
+// needs, or as 2×10⁻⁷ if these would be many.
 func Text(x, step, limit float64) string {
 	if x == 0 {
 		return "0"
@@ -72,12 +73,12 @@ func Text(x, step, limit float64) string {
 	return mantissa + "×10" + power
 }
 
-// Decimals is how many decimals a number needs to show digits digits of size, at least 0.
+// Decimals returns how many decimals, at least 0, a number needs to show the given digits of size.
 func Decimals(size float64, digits int) int {
 	return max(0, digits-1-int(math.Floor(math.Log10(size)+1e-9)))
 }
 
-// Plain writes x with a true minus sign; what rounds to zero has none.
+// Plain formats x with a true minus sign, but without one if x is rounded to zero.
 func Plain(x float64, decimals int) string {
 	s := strconv.FormatFloat(x, 'f', decimals, 64)
 	if strings.Trim(s, "-0.") == "" {

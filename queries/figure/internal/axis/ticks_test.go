@@ -32,7 +32,8 @@ func TestTicks(t *testing.T) {
 	}
 }
 
-// Ticks are in the range, ascending by the step, at most as many as asked for, and no step of the list below would do.
+// Ticks are in the range, ascending by the step, at most as many as asked for, and no step of the list below
+// would do.
 func TestTicksProperties(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))

@@ -1,10 +1,10 @@
-// Package canvas writes drawings to files: [SVG] and [PNG] implement the canvas of gonum/plot (vg.Canvas), so
-// that both gonum's own plotters and the figures of ducklens can draw on them.
+// Package canvas writes drawings to files. [SVG], [PNG] and [PDF] implement the canvas of gonum/plot
+// (vg.Canvas), so that both gonum's own plotters and the figures of ducklens can draw on them.
 //
-// They differ from gonum's vgsvg and vgimg in what a publication needs. The files carry their title and
-// provenance ([Meta]). An SVG keeps its text as text and embeds only the glyphs that it uses: vgsvg
-// embeds whole fonts, 0.9 MB each, or none. In a PNG text is drawn as filled outlines, so that it is as sharp turned as it is
-// level, and the file says how many dots make an inch. Nothing written depends on the time or on the
+// They differ from gonum's vgsvg and vgimg in what a publication needs. The files contain their title and
+// provenance ([Meta]). An SVG keeps its text as text and embeds only the glyphs that it uses, while vgsvg
+// embeds whole fonts, 0.9 MB each, or none. A PNG draws text as filled outlines, so that turned text is as
+// sharp as level text, and the file has its resolution. Nothing in a file depends on the time or on the
 // machine's fonts.
 package canvas
 
@@ -15,24 +15,23 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// Meta is what a file says about itself beside the picture.
+// Meta is what a file says about itself.
 type Meta struct {
 	Title       string
 	Description string
 	Facts       [][2]string // name and value, in order: run, query, convention, ...
 }
 
-// Size is how large a drawing is, in points, and how much larger than that it is on the page.
+// Size is the size of a drawing, in points, and the factor by which it is enlarged on the page.
 type Size struct {
 	W, H vg.Length
-	Zoom float64 // 1 for the size itself
+	Zoom float64 // 1: not enlarged
 }
 
-// Page is the size on the page.
+// Page returns the size on the page.
 func (s Size) Page() (w, h vg.Length) { return s.W * vg.Length(s.Zoom), s.H * vg.Length(s.Zoom) }
 
-// Grouper is a canvas on which a part of a drawing can carry a text of its own, which a viewer shows when the
-// pointer rests on it.
+// Grouper is a canvas on which a part of a drawing can have a tooltip.
 type Grouper interface {
 	Group(text string)
 	EndGroup()
@@ -44,8 +43,8 @@ var (
 	_ Grouper           = (*SVG)(nil)
 )
 
-// enlarge is the least width and height of an image in a file, in pixels: viewers that smooth an image then blur its pixels
-// at their edges alone.
+// enlarge is the minimum width and height of an image in a file, in pixels. Viewers that smooth an image then
+// blur its original pixels only at their edges.
 const enlarge = 1024
 
 // enlarged repeats the pixels of a small image.
@@ -71,7 +70,7 @@ func enlarged(img image.Image) image.Image {
 	return large
 }
 
-// empty tells a colour that shows nothing.
+// empty reports whether a colour is invisible.
 func empty(c color.Color) bool {
 	_, _, _, a := c.RGBA()
 	return a == 0

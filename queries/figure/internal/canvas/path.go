@@ -13,8 +13,8 @@ type segment struct {
 	points []vg.Point
 }
 
-// segments takes a path apart. Arcs become cubic curves of at most a quarter turn, which are off by less
-// than 0.03 % of the radius.
+// segments splits a path into its steps. Arcs become cubic curves of at most a quarter turn, with an error
+// below 0.03 % of the radius.
 func segments(p vg.Path) []segment {
 	var list []segment
 	add := func(op byte, points ...vg.Point) { list = append(list, segment{op, points}) }
@@ -58,7 +58,8 @@ func segments(p vg.Path) []segment {
 	return list
 }
 
-// rectangle recognises a path that is an upright rectangle where place puts it: its corner with the smallest coordinates and its size.
+// rectangle recognises a path that place maps to an upright rectangle. It returns the corner with the
+// smallest coordinates, and the size.
 func rectangle(p vg.Path, place func(vg.Point) (x, y float64)) (x, y, w, h float64, ok bool) {
 	if len(p) != 5 || p[0].Type != vg.MoveComp || p[4].Type != vg.CloseComp {
 		return 0, 0, 0, 0, false

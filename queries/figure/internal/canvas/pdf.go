@@ -18,8 +18,8 @@ import (
 	"ducklens/queries/figure/internal/typeface"
 )
 
-// PDF draws to a PDF document of one page (PDF 1.7, ISO 32000-1). Text is text, in fonts that hold the glyphs in use; the document
-// has no dates, and an identifier that is the hash of its content.
+// PDF draws to a PDF document of one page (PDF 1.7, ISO 32000-1). Text is text, in fonts with the glyphs that
+// are used. The document has no dates, and its identifier is the hash of its content.
 type PDF struct {
 	states
 	size    Size
@@ -31,7 +31,7 @@ type PDF struct {
 	runes   [2]map[rune]bool // used by the normal and by the bold font
 }
 
-// written is what the page's content has set last.
+// written is the state that the page's content has set last.
 type written struct {
 	fill, stroke color.NRGBA
 	alpha        uint8
@@ -43,10 +43,11 @@ var (
 	_ vg.CanvasSizer    = (*PDF)(nil)
 )
 
-// NewPDF is an empty document of the given size.
+// NewPDF returns an empty document of the given size.
 func NewPDF(size Size, meta Meta) *PDF {
 	c := &PDF{states: newStates(size.Zoom), size: size, meta: meta, runes: [2]map[rune]bool{{}, {}}}
-	c.written = written{fill: color.NRGBA{A: 255}, stroke: color.NRGBA{A: 255}, alpha: 255, width: "1", dash: "[] 0"} // as PDF has it
+	// The initial state of a PDF page.
+	c.written = written{fill: color.NRGBA{A: 255}, stroke: color.NRGBA{A: 255}, alpha: 255, width: "1", dash: "[] 0"}
 	vg.Initialize(c)
 	return c
 }
@@ -54,7 +55,7 @@ func NewPDF(size Size, meta Meta) *PDF {
 // Size implements vg.CanvasSizer.
 func (c *PDF) Size() (w, h vg.Length) { return c.size.W, c.size.H }
 
-// place gives the coordinates of a point on the page, origin at the lower left.
+// place returns the coordinates of a point on the page, with the origin at the lower left.
 func (c *PDF) place(p vg.Point) (x, y float64) { return c.now().m.at(p.X.Points(), p.Y.Points()) }
 
 // opacity sets the opacity of what follows.
@@ -71,7 +72,7 @@ func (c *PDF) opacity(alpha uint8) {
 	fmt.Fprintf(&c.body, "/A%d gs\n", i)
 }
 
-// paint sets the colour of what is filled (op rg) or stroked (op RG), last being the one that was set before.
+// paint sets the colour for filling (op rg) or stroking (op RG); last is the colour that was set before.
 func (c *PDF) paint(op string, last *color.NRGBA) {
 	clr := color.NRGBAModel.Convert(c.now().color).(color.NRGBA)
 	c.opacity(clr.A)
@@ -81,7 +82,7 @@ func (c *PDF) paint(op string, last *color.NRGBA) {
 	}
 }
 
-// channel writes an 8-bit channel as a part of 1, with digits enough to come back the same.
+// channel formats an 8-bit channel as a fraction, with enough digits to read the same value back.
 func channel(v uint8) string {
 	return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%.4f", float64(v)/255), "0"), ".")
 }
@@ -171,7 +172,7 @@ func (c *PDF) FillString(f font.Face, pt vg.Point, s string) {
 		turn(m.a/size), turn(m.b/size), turn(-m.b/size), turn(m.a/size), number(x), number(y), code.String())
 }
 
-// turn writes the sine or cosine of an angle.
+// turn formats the sine or cosine of an angle.
 func turn(x float64) string {
 	if s := strings.TrimRight(strings.TrimRight(fmt.Sprintf("%.5f", x), "0"), "."); s != "-0" {
 		return s
@@ -189,7 +190,7 @@ func (c *PDF) DrawImage(rect vg.Rectangle, img image.Image) {
 	c.images = append(c.images, img)
 }
 
-// WriteTo writes the document. It can be called once the drawing is complete.
+// WriteTo writes the document. Call it once, when the drawing is complete.
 func (c *PDF) WriteTo(w io.Writer) (int64, error) {
 	d := newDocument()
 	catalog, pages, page := d.reserve(), d.reserve(), d.reserve()
@@ -221,7 +222,7 @@ func (c *PDF) WriteTo(w io.Writer) (int64, error) {
 	return d.writeTo(w, catalog, info)
 }
 
-// utf16Text is a text string of PDF.
+// utf16Text returns s as a PDF text string.
 func utf16Text(s string) string {
 	var b strings.Builder
 	b.WriteString("<FEFF")
@@ -231,7 +232,7 @@ func utf16Text(s string) string {
 	return b.String() + ">"
 }
 
-// deflate compresses, always to the same bytes.
+// deflate compresses deterministically.
 func deflate(data []byte) []byte {
 	var b bytes.Buffer
 	z := zlib.NewWriter(&b)

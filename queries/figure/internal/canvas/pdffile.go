@@ -13,14 +13,14 @@ import (
 	"ducklens/queries/figure/internal/typeface"
 )
 
-// document is a PDF file in the making: objects numbered from 1.
+// document is a PDF file under construction, with objects numbered from 1.
 type document struct {
 	objects [][]byte
 }
 
 func newDocument() *document { return &document{} }
 
-// reserve takes a number for an object that is set later.
+// reserve returns a number for an object that is set later.
 func (d *document) reserve() int {
 	d.objects = append(d.objects, nil)
 	return len(d.objects)
@@ -28,14 +28,14 @@ func (d *document) reserve() int {
 
 func (d *document) set(id int, content string) { d.objects[id-1] = []byte(content) }
 
-// add appends an object.
+// add appends an object and returns its number.
 func (d *document) add(content string) int {
 	id := d.reserve()
 	d.set(id, content)
 	return id
 }
 
-// stream appends a compressed stream; entries go into its dictionary.
+// stream appends a compressed stream; entries are added to its dictionary.
 func (d *document) stream(entries string, data []byte) int {
 	data = deflate(data)
 	var b bytes.Buffer
@@ -47,7 +47,7 @@ func (d *document) stream(entries string, data []byte) int {
 	return id
 }
 
-// image appends an image, with its transparency where it has some.
+// image appends an image, with its transparency if it has any.
 func (d *document) image(img image.Image) int {
 	b := img.Bounds()
 	pixels, alpha := make([]byte, 0, 3*b.Dx()*b.Dy()), make([]byte, 0, b.Dx()*b.Dy())
@@ -67,8 +67,8 @@ func (d *document) image(img image.Image) int {
 	return d.stream(size+" /ColorSpace /DeviceRGB"+mask, pixels)
 }
 
-// font appends one of the two fonts, with the glyphs of the characters in use. Codes are the characters' UTF-16; maps in the
-// file lead from them to glyphs, for drawing, and to text, for search and copy.
+// font appends one of the two fonts, with the glyphs of the characters that are used. Codes are UTF-16; maps
+// in the file lead from them to glyphs, for drawing, and to text, for search and copy.
 func (d *document) font(bold bool, used map[rune]bool) (int, error) {
 	runes := make([]rune, 0, len(used))
 	for r := range used {
@@ -120,7 +120,7 @@ func (d *document) font(bold bool, used map[rune]bool) (int, error) {
 		name, cid, text)), nil
 }
 
-// metadata appends title, description and facts in the form of XMP (ISO 16684-1).
+// metadata appends title, description and facts as XMP (ISO 16684-1).
 func (d *document) metadata(m Meta) int {
 	var b strings.Builder
 	b.WriteString("<?xpacket begin=\"\uFEFF\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?>\n<x:xmpmeta xmlns:x=\"adobe:ns:meta/\">\n" +
@@ -134,14 +134,14 @@ func (d *document) metadata(m Meta) int {
 		fmt.Fprintf(&b, "<rdf:li rdf:parseType=\"Resource\"><figure:name>%s</figure:name><figure:value>%s</figure:value></rdf:li>\n", escape(f[0]), escape(f[1]))
 	}
 	b.WriteString("</rdf:Seq></figure:facts>\n</rdf:Description>\n</rdf:RDF>\n</x:xmpmeta>\n<?xpacket end=\"r\"?>")
-	// Not compressed, so that programs which know nothing of PDF find it.
+	// Not compressed, so that programs that do not know PDF can find it.
 	return d.add(fmt.Sprintf("<< /Type /Metadata /Subtype /XML /Length %d >>\nstream\n%s\nendstream", b.Len(), b.String()))
 }
 
-// writeTo writes the file: header, objects, where they are, trailer.
+// writeTo writes the file: header, objects, cross-reference table, trailer.
 func (d *document) writeTo(w io.Writer, catalog, info int) (int64, error) {
 	var b bytes.Buffer
-	b.WriteString("%PDF-1.7\n%\xE2\xE3\xCF\xD3\n") // bytes above 127 say that the file is binary
+	b.WriteString("%PDF-1.7\n%\xE2\xE3\xCF\xD3\n") // bytes above 127 mark the file as binary
 	offsets := make([]int, len(d.objects))
 	for i, content := range d.objects {
 		offsets[i] = b.Len()

@@ -17,16 +17,16 @@ import (
 	"ducklens/queries/figure/internal/typeface"
 )
 
-// PNG draws to a PNG picture on white.
+// PNG draws to a PNG image on white.
 type PNG struct {
 	*vgimg.Canvas
 	dpi  int
 	zoom vg.Length
 	meta Meta
-	m    []matrix // to points of the picture; the last is current
+	m    []matrix // to points of the image; the last is current
 }
 
-// NewPNG is an empty picture of the given size and resolution, in dots per inch.
+// NewPNG returns an empty image of the given size and resolution, in dots per inch.
 func NewPNG(size Size, dpi int, meta Meta) *PNG {
 	w, h := size.Page()
 	c := &PNG{
@@ -81,8 +81,8 @@ func (c *PNG) Rotate(rad float64) {
 	*c.now() = c.now().turned(rad)
 }
 
-// DrawImage implements vg.Canvas. The pixels of an upright image stay sharp: each is a rectangle of the picture, where gonum's
-// would run into each other. The image is opaque where it is not empty.
+// DrawImage implements vg.Canvas. The pixels of an upright image stay sharp: each becomes a rectangle, while
+// gonum would blur them into each other. The image is opaque wherever it is not empty.
 func (c *PNG) DrawImage(rect vg.Rectangle, img image.Image) {
 	m := c.now()
 	if m.b != 0 || m.c != 0 || m.a <= 0 || m.d <= 0 {
@@ -114,10 +114,10 @@ func (c *PNG) FillString(f font.Face, pt vg.Point, s string) {
 	}
 }
 
-// pngHead is the length of a PNG file's signature and of its first chunk, IHDR, after which others may stand.
+// pngHead is the length of a PNG file's signature and first chunk, IHDR, after which other chunks may come.
 const pngHead = 8 + 12 + 13
 
-// WriteTo writes the picture with its resolution (chunk pHYs) and its texts (iTXt, UTF-8).
+// WriteTo writes the image with its resolution (chunk pHYs) and its texts (iTXt, UTF-8).
 func (c *PNG) WriteTo(w io.Writer) (int64, error) {
 	var b bytes.Buffer
 	if err := png.Encode(&b, c.Image()); err != nil {

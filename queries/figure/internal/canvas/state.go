@@ -17,10 +17,10 @@ type state struct {
 	offset vg.Length
 }
 
-// states is the half of vg.Canvas that draws nothing. The last one is current.
+// states is the part of vg.Canvas that does not draw. The last state is current.
 type states []state
 
-// newStates begins with a page on which everything is zoom times as large.
+// newStates returns the state of a page on which everything is enlarged by zoom.
 func newStates(zoom float64) states { return states{{m: matrix{a: zoom, d: zoom}}} }
 
 func (s states) now() *state { return &s[len(s)-1] }
@@ -58,14 +58,14 @@ func (s *states) Push() { *s = append(*s, *s.now()) }
 // Pop implements vg.Canvas.
 func (s *states) Pop() { *s = (*s)[:len(*s)-1] }
 
-// scale is how much longer a line becomes on the page.
+// scale returns the factor by which lines are longer on the page.
 func (s *state) scale() float64 { return math.Sqrt(math.Abs(s.m.a*s.m.d - s.m.b*s.m.c)) }
 
-// matrix maps local coordinates to the page, origin at the lower left:
-// x' = a x + c y + e, y' = b x + d y + f.
+// matrix maps local coordinates to the page, with the origin at the lower left: x' = a x + c y + e, y' = b x
+// + d y + f.
 type matrix struct{ a, b, c, d, e, f float64 }
 
-// then is m applied after n: a point goes through n first.
+// then returns m applied after n: a point goes through n first.
 func (m matrix) then(n matrix) matrix {
 	return matrix{
 		a: m.a*n.a + m.c*n.b, b: m.b*n.a + m.d*n.b,
@@ -74,11 +74,11 @@ func (m matrix) then(n matrix) matrix {
 	}
 }
 
-// turned is m after a turn by an angle in radians.
+// turned returns m after a rotation by an angle in radians.
 func (m matrix) turned(rad float64) matrix {
 	sin, cos := math.Sincos(rad)
 	return m.then(matrix{a: cos, b: sin, c: -sin, d: cos})
 }
 
-// at is where a point goes.
+// at returns where a point is mapped to.
 func (m matrix) at(x, y float64) (px, py float64) { return m.a*x + m.c*y + m.e, m.b*x + m.d*y + m.f }

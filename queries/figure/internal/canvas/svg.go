@@ -19,8 +19,8 @@ import (
 	"ducklens/queries/figure/internal/typeface"
 )
 
-// SVG draws to an SVG document. Lengths are points; coordinates are written with two decimals, a
-// hundredth of a point.
+// SVG draws to an SVG document. Lengths are in points; coordinates have two decimals, which is a hundredth of
+// a point.
 type SVG struct {
 	states
 	size   Size
@@ -35,10 +35,10 @@ type SVG struct {
 type textStyle struct {
 	bold bool
 	size string
-	fill string // property and value, opacity included
+	fill string // property and value, including the opacity
 }
 
-// NewSVG is an empty document of the given size.
+// NewSVG returns an empty document of the given size.
 func NewSVG(size Size, meta Meta) *SVG {
 	c := &SVG{size: size, meta: meta, states: newStates(1)}
 	c.runes = [2]map[rune]struct{}{{}, {}}
@@ -49,12 +49,12 @@ func NewSVG(size Size, meta Meta) *SVG {
 // Size implements vg.CanvasSizer.
 func (c *SVG) Size() (w, h vg.Length) { return c.size.W, c.size.H }
 
-// Group opens a group whose text a viewer shows when the pointer rests on it.
+// Group opens a group with a tooltip.
 func (c *SVG) Group(text string) {
 	fmt.Fprintf(&c.body, "<g><title>%s</title>", escape(text))
 }
 
-// EndGroup closes the group opened last.
+// EndGroup closes the last open group.
 func (c *SVG) EndGroup() { c.body.WriteString("</g>\n") }
 
 // Stroke implements vg.Canvas.
@@ -142,7 +142,7 @@ func (c *SVG) DrawImage(rect vg.Rectangle, img image.Image) {
 		number(size.X.Points()), number(size.Y.Points()), base64.StdEncoding.EncodeToString(data.Bytes()))
 }
 
-// place gives the document coordinates of a point: origin at the upper left, y down.
+// place returns the document coordinates of a point, with the origin at the upper left and y downwards.
 func (c *SVG) place(p vg.Point) (x, y float64) {
 	x, y = c.now().m.at(p.X.Points(), p.Y.Points())
 	return x, c.size.H.Points() - y
@@ -164,7 +164,7 @@ func (c *SVG) path(p vg.Path) string {
 	return b.String()
 }
 
-// WriteTo writes the document. It can be called once the drawing is complete.
+// WriteTo writes the document. Call it once, when the drawing is complete.
 func (c *SVG) WriteTo(w io.Writer) (int64, error) {
 	if c.err != nil {
 		return 0, c.err
@@ -214,7 +214,7 @@ func (c *SVG) WriteTo(w io.Writer) (int64, error) {
 	return n, nil
 }
 
-// number writes x with at most two decimals.
+// number formats x with at most two decimals.
 func number(x float64) string {
 	s := strconv.FormatFloat(x, 'f', 2, 64)
 	s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
@@ -224,13 +224,13 @@ func number(x float64) string {
 	return s
 }
 
-// hex is a colour without its opacity, #rrggbb.
+// hex returns a colour without its opacity, as #rrggbb.
 func hex(c color.Color) string {
 	n := color.NRGBAModel.Convert(c).(color.NRGBA)
 	return fmt.Sprintf("#%02x%02x%02x", n.R, n.G, n.B)
 }
 
-// opacity is the attribute that goes with a colour that is not opaque.
+// opacity returns the attribute for a colour that is not opaque.
 func opacity(what string, c color.Color) string {
 	n := color.NRGBAModel.Convert(c).(color.NRGBA)
 	if n.A == 255 {
@@ -239,7 +239,7 @@ func opacity(what string, c color.Color) string {
 	return fmt.Sprintf(` %s-opacity="%s"`, what, number(float64(n.A)/255))
 }
 
-// escape makes s fit for XML text and attributes; control characters, which XML cannot hold, become U+FFFD.
+// escape escapes s for XML text and attributes. Control characters, which XML cannot contain, become U+FFFD.
 func escape(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if (r < 0x20 && r != '\n' && r != '\t') || r == 0xFFFE || r == 0xFFFF {

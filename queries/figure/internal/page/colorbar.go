@@ -6,13 +6,14 @@ import (
 	"ducklens/queries/figure/internal/axis"
 )
 
-// ColorBar explains a diverging colour scale: plus at the top, or at the right.
+// ColorBar explains a diverging colour scale, with plus at the top or at the right.
 type ColorBar struct {
 	Title string
-	Limit float64 // positive; what the ends of the scale stand for
-	// Relative is for a scale that ends elsewhere in each panel: its ticks are parts of the end.
+	Limit float64 // positive; the value at the ends of the scale
+	// Relative is set for a scale that ends at a different value in each panel: its ticks are fractions of
+	// the end.
 	Relative bool
-	// Beyond is for a scale that some values exceed: its ends are pointed.
+	// Beyond is set for a scale that some values exceed: its ends are pointed.
 	Beyond bool
 }
 
@@ -21,11 +22,12 @@ var _ Aside = ColorBar{}
 const (
 	barWidth = 8.0
 	maxBar   = 220.0
-	leastBar = 110.0 // shortest, where there is room
+	leastBar = 110.0 // shortest bar, if there is room
 	barSteps = 100   // number of colours
 )
 
-// ticks are the texts of the bar and their widest; at most most on each side of zero.
+// ticks returns the ticks of the bar, at most most on each side of zero, their texts, and the width of the
+// widest text.
 func (b ColorBar) ticks(s *Styles, most int) (at []float64, texts []string, widest vg.Length) {
 	if b.Relative {
 		at = []float64{-b.Limit, -b.Limit / 2, 0, b.Limit / 2, b.Limit}
@@ -40,7 +42,7 @@ func (b ColorBar) ticks(s *Styles, most int) (at []float64, texts []string, wide
 	return at, texts, s.Tick.Widest(texts)
 }
 
-// thinned are as many ticks as have room in a length.
+// thinned returns as many ticks as there is room for in a length.
 func (b ColorBar) thinned(s *Styles, length vg.Length, upright bool) (at []float64, texts []string, widest vg.Length) {
 	for most := 4; ; most-- {
 		at, texts, widest = b.ticks(s, most)
@@ -60,7 +62,7 @@ func (b ColorBar) Beside(s *Styles) vg.Length {
 	return barWidth + 3.5 + widest + 4 + s.Axis.Line()
 }
 
-// Fits implements [Aside]: the title must not stand out much above and below.
+// Fits implements [Aside]: the title must not stick out much above and below.
 func (b ColorBar) Fits(s *Styles, height vg.Length) bool {
 	return s.Axis.Width(b.Title) <= min(height, maxBar)+14
 }
@@ -73,7 +75,7 @@ func (b ColorBar) Below(s *Styles, _ Strip) vg.Length {
 // pointRoom is the length of a pointed end.
 const pointRoom = 6.0
 
-// points is the room that pointed ends take from a bar.
+// points returns the length that pointed ends take from a bar.
 func (b ColorBar) points() vg.Length {
 	if b.Beyond {
 		return pointRoom
@@ -105,14 +107,15 @@ func (b ColorBar) DrawBeside(p Pen, s *Styles, x, y, height vg.Length) {
 		path = append(path, p.Path(false, x+barWidth, y+length-along, x+barWidth+2, y+length-along)...)
 	}
 	p.Lines(p.Colors.Edge, 0.5, path)
-	for i, t := range at { // minus signs hang to the left, digits stand below each other
+	// Minus signs hang to the left, so that digits are aligned.
+	for i, t := range at {
 		along := length * vg.Length((t/b.Limit+1)/2)
 		p.Text(s.Tick, x+barWidth+3.5+widest, y+length-along+s.Tick.Cap()/2, 1, texts[i])
 	}
 	p.TextUp(s.Axis, x+barWidth+3.5+widest+4+s.Axis.Size*0.85, y+length/2, 0.5, b.Title)
 }
 
-// drawPoint draws the end of a bar that stands for all that is beyond: a triangle in the colour of the end.
+// drawPoint draws the end of a bar for all values beyond it: a triangle in the colour of the end.
 func (b ColorBar) drawPoint(p Pen, end float64, xy ...vg.Length) {
 	path := p.Path(true, xy...)
 	p.SetColor(p.Colors.Diverging(end))
@@ -155,5 +158,5 @@ func (b ColorBar) DrawBelow(p Pen, s *Styles, strip Strip, y vg.Length) {
 	p.Text(s.Axis, mid, y+barWidth+3+s.Tick.Line()+s.Axis.Size*0.85, 0.5, title)
 }
 
-// color is the value of step i of the bar, -1 to 1.
+// color returns the value of step i of the bar, -1 to 1.
 func (b ColorBar) color(i int) float64 { return 2*(float64(i)+0.5)/barSteps - 1 }

@@ -4,18 +4,19 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// Legend names what colours, line styles and hatches mean.
+// Legend explains colours, line styles and hatchings.
 type Legend struct {
 	Title     string
 	NoteTitle string // above the notes
 	Entries   []Entry
-	Swatch    func(p Pen, i int, x, y, w, h vg.Length) // draws the sample of entry i with its upper left corner at x, y
+	// Swatch draws the sample of entry i with its upper left corner at x, y.
+	Swatch func(p Pen, i int, x, y, w, h vg.Length)
 }
 
 // Entry is a line of a legend.
 type Entry struct {
 	Name string
-	Note string // at the right, such as a number; all notes end below each other
+	Note string // at the right, such as a number; notes are right-aligned
 }
 
 var _ Aside = Legend{}
@@ -26,7 +27,7 @@ const (
 	swatchGap = 4.0
 	noteGap   = 6.0
 	entryGap  = 13.0          // between columns of entries
-	maxEntry  = 2.3 * vg.Inch // widest name
+	maxEntry  = 2.3 * vg.Inch // maximum width of a name
 	nameLines = 3             // of an entry, at most
 	entryLead = 1.35          // distance of two entries, by the size of their text
 	titleLead = 1.45          // distance of the title from the entries
@@ -71,7 +72,7 @@ func (l Legend) measure(s *Styles, width vg.Length, most int) sizes {
 	return z
 }
 
-// height is that of the whole legend.
+// height returns the height of the whole legend.
 func (l Legend) height(s *Styles, z sizes) vg.Length {
 	h := vg.Length(z.perColumn) * z.entry
 	if l.Title != "" {
@@ -91,7 +92,8 @@ func (l Legend) Beside(s *Styles) vg.Length {
 // Fits implements [Aside].
 func (l Legend) Fits(s *Styles, height vg.Length) bool { return l.height(s, l.upright(s)) <= height }
 
-// place is where it stands below panels: under them, where it takes no more lines there than in the whole width of the page.
+// place returns where the legend is drawn below panels: directly under them if it needs no more lines there
+// than in the whole width of the page.
 func (l Legend) place(s *Styles, strip Strip) (x vg.Length, z sizes) {
 	here, wide := l.measure(s, strip.PanelsW, len(l.Entries)), l.measure(s, strip.W, len(l.Entries))
 	if l.height(s, wide) < l.height(s, here) {
@@ -119,7 +121,7 @@ func (l Legend) DrawBelow(p Pen, s *Styles, strip Strip, y vg.Length) {
 	l.draw(p, s, z, x, y)
 }
 
-// draw goes down the columns, so that the order of the entries is seen.
+// draw fills the columns one after the other, so that the order of the entries is visible.
 func (l Legend) draw(p Pen, s *Styles, z sizes, x, y vg.Length) {
 	if l.Title != "" {
 		room := max(vg.Length(z.columns)*(z.each+entryGap)-entryGap, p.width-Edge-x)

@@ -1,9 +1,9 @@
-// Package page arranges a figure: title, frames one below the other, panels in rows, the titles of axes, a colour bar or legend
-// beside the panels or below them, and the notes at the foot. What is drawn in the panels is a [Plot]; what
-// explains it is an [Aside].
+// Package page arranges a figure: the title, frames one below the other, panels in rows, the titles of axes,
+// a colour bar or legend beside the panels or below them, and the notes at the foot. A [Plot] draws the
+// content of panels; an [Aside] explains it.
 //
-// Lengths are points (1/72 inch). The page measures all text, so that nothing is cut off or overlaps, and wraps panels so that they
-// stay readable.
+// Lengths are points (1/72 inch). The page measures all text, so that nothing is cut off or overlaps, and
+// wraps panels so that they stay readable.
 package page
 
 import (
@@ -19,10 +19,10 @@ type Page struct {
 	Lead           []string                      // lines below the title
 	Frames         []string                      // names of the frames
 	Panels         []string                      // names of the panels of each frame
-	PanelName      func(frame, panel int) string // where frames name them differently; nil for Panels
+	PanelName      func(frame, panel int) string // if frames name them differently; nil: Panels
 	Columns        int                           // panels side by side at most; 0 leaves it to the page
 	XTitle, YTitle string
-	Height         vg.Length // of the page, as far as the panels can follow; 0 is as high as they like
+	Height         vg.Length // of the page, as far as the panels can follow; 0: as high as they need
 	Keys           []Key     // below the aside: signs that need a word
 	Source         string    // at the foot
 	Bare           bool      // nothing at the foot, and no title: the page around the figure says it
@@ -31,55 +31,56 @@ type Page struct {
 	Colors         *palette.Palette
 }
 
-// Key explains a sign of the panels, or the whole of them where it has no Swatch.
+// Key explains a sign in the panels or, without a Swatch, the panels as a whole.
 type Key struct {
 	Text   string
-	Swatch func(p Pen, x, y, w, h vg.Length) // draws the sign in a rectangle; nil for none
+	Swatch func(p Pen, x, y, w, h vg.Length) // draws the sign in a rectangle; nil: none
 }
 
-// Plot draws the panels. All panels have the same size and the same axes. A page first asks for Side, then for the width of a panel,
-// then fits and draws it.
+// Plot draws the panels. All panels have the same size and the same axes. A page first calls Side, then
+// determines the width of a panel, then calls Fit and draws.
 type Plot interface {
-	// Side is how much stands left of a row of panels: names or ticks, without the title of the axis. page is the width
-	// of the page, or 0.
+	// Side returns the space to the left of a row of panels for names or ticks, without the title of the
+	// axis. page is the width of the page, or 0.
 	Side(s *Styles, page vg.Length) vg.Length
-	// Natural is the width of each of n panels on a page that may be as wide as it likes.
+	// Natural returns the width of each of n panels on a page whose width is not limited.
 	Natural(n int) vg.Length
-	// Readable tells whether panels may be as narrow as w.
+	// Readable reports whether panels may be as narrow as w.
 	Readable(w vg.Length) bool
-	// Gap is the room between panels side by side, at least PanelGap: what an axis's last tick needs beside
-	// its panel.
+	// Gap returns the space between panels side by side, at least PanelGap: the last tick of an axis may need
+	// it.
 	Gap() vg.Length
-	// Fit settles the panels in a width of at most w, and in a height of h as far as they can be read in it;
-	// h = 0 leaves that to them.
+	// Fit sizes the panels for a width of at most w and, as far as they stay readable, a height of h; h = 0
+	// does not limit the height.
 	Fit(w, h vg.Length) (width, height vg.Length)
-	// Middle is how far below the top of a panel the middle of its vertical axis is.
+	// Middle returns how far below the top of a panel the middle of its vertical axis is.
 	Middle() vg.Length
-	// Below is the height of names or ticks below a panel.
+	// Below returns the height of names or ticks below a panel.
 	Below() vg.Length
-	// Notes are said at the foot.
+	// Notes returns the notes for the foot.
 	Notes() []string
 	// Draw draws a panel with its upper left corner at x, y.
 	Draw(p Pen, frame, panel int, x, y vg.Length)
-	// DrawSide draws what stands left of a panel at x, y.
+	// DrawSide draws what is to the left of a panel at x, y.
 	DrawSide(p Pen, x, y vg.Length)
-	// DrawBelow draws what stands below a panel whose lower left corner is at x, y.
+	// DrawBelow draws what is below a panel whose lower left corner is at x, y.
 	DrawBelow(p Pen, x, y vg.Length)
 }
 
 // Aside is a colour bar or a legend.
 type Aside interface {
-	// Beside is its width when it stands right of panels; fits tells whether there is room for it in their height.
+	// Beside returns its width to the right of panels; Fits reports whether it fits into their height.
 	Beside(s *Styles) (width vg.Length)
 	Fits(s *Styles, height vg.Length) bool
-	// Below is its height when it lies below panels.
+	// Below returns its height below panels.
 	Below(s *Styles, strip Strip) (height vg.Length)
-	// DrawBeside draws it with its upper left corner at x, y, in the height of the panels; DrawBelow with its upper side at y.
+	// DrawBeside draws it with its upper left corner at x, y, in the height of the panels; DrawBelow draws it
+	// with its upper side at y.
 	DrawBeside(p Pen, s *Styles, x, y, height vg.Length)
 	DrawBelow(p Pen, s *Styles, strip Strip, y vg.Length)
 }
 
-// Strip is a part of the page from its left to its right edge, and where the panels above it are.
+// Strip is a part of the page over its whole width, and where the panels above it are.
 type Strip struct {
 	X, W             vg.Length
 	PanelsX, PanelsW vg.Length
@@ -88,7 +89,7 @@ type Strip struct {
 // Styles are the sizes and colours of text.
 type Styles struct {
 	Title, Subtitle, Frame, Panel, Name, Axis, Tick, Note, Foot typeset.Style
-	Narrow                                                      bool // a column of a page
+	Narrow                                                      bool // one column of a page
 }
 
 func newStyles(c *palette.Palette, narrow bool) Styles {
@@ -114,33 +115,35 @@ func newStyles(c *palette.Palette, narrow bool) Styles {
 const (
 	screenEdge = 9.0  // of a page of natural width
 	Edge       = 4.0  // of one of given width: the paper has its own margins
-	PanelGap   = 12.0 // usual room between panels side by side
+	PanelGap   = 12.0 // usual space between panels side by side
 	asideGap   = 13.0
-	maxTitle   = 3   // lines of a name or title, at most
-	maxLead    = 4   // of a line below the title
-	Seam       = 0.4 // how far a fill reaches below its right and lower neighbours: without it the page shows through where two smoothed edges meet
+	maxTitle   = 3 // lines of a name or title, at most
+	maxLead    = 4 // of a line below the title
+	// How far a fill reaches under its right and lower neighbours. Without it, the page would show through
+	// where two smoothed edges meet.
+	Seam = 0.4
 )
 
 const (
-	naturalPage = 18 * vg.Inch // panels of natural width are not wider together
+	naturalPage = 18 * vg.Inch // maximum width of panels of natural width together
 
-	narrow = 4.6 * vg.Inch // the width below which text is smaller and the aside lies below the panels
+	narrow = 4.6 * vg.Inch // below this width, text is smaller and the aside is below the panels
 	least  = 3.4 * vg.Inch // natural width of the smallest page
 
 )
 
-// Pages of at most Printed are for print, and are to fit between the margins of a sheet.
+// Pages of at most this width are for print, and should fit within the margins of a sheet.
 const (
 	Printed       = 8.5 * vg.Inch
 	PrintedHeight = 9.2 * vg.Inch
 )
 
-// Layout is a page with the place of everything.
+// Layout is a page with the position of everything.
 type Layout struct {
 	page   *Page
 	styles Styles
 	w, h   vg.Length
-	edge   vg.Length // empty all around
+	edge   vg.Length // empty margin on all sides
 
 	titleLines, leadLines, xTitleLines, yTitleLines, noteLines, footLines []string
 
@@ -166,7 +169,7 @@ type keyLine struct {
 	y      vg.Length // baseline
 }
 
-// block is one frame's panels.
+// block is the panels of one frame.
 type block struct {
 	frame int
 	name  []string  // lines of the frame's name
@@ -182,7 +185,8 @@ type panelRow struct {
 	top      vg.Length // of the panels
 }
 
-// Arrange settles a page, with the aside where it serves the panels best; width 0 is as wide as the panels need.
+// Arrange lays out a page, with the aside where it suits the panels best; width 0: as wide as the panels
+// need.
 func (p *Page) Arrange(width vg.Length) *Layout {
 	if p.Aside == nil || width > 0 && width < narrow {
 		return p.arrange(width, false)
@@ -194,20 +198,20 @@ func (p *Page) Arrange(width vg.Length) *Layout {
 	if width > 0 {
 		perRow := l.perRow
 		if lying := p.arrange(width, false); lying.perRow > perRow {
-			return lying // the aside would take the place of a panel
+			return lying // beside them, the aside would take the place of a panel
 		}
 		return p.arrange(width, true)
 	}
 	return l
 }
 
-// Size is how large the page is.
+// Size returns the size of the page.
 func (l *Layout) Size() (w, h vg.Length) { return l.w, l.h }
 
-// PerRow is how many panels stand side by side.
+// PerRow returns the number of panels side by side.
 func (l *Layout) PerRow() int { return l.perRow }
 
-// arrange settles a page with the aside beside the panels, or below them.
+// arrange lays out a page with the aside beside the panels, or below them.
 func (p *Page) arrange(width vg.Length, beside bool) *Layout {
 	l := &Layout{page: p, edge: screenEdge, beside: beside && p.Aside != nil}
 	if width > 0 {
@@ -219,7 +223,8 @@ func (p *Page) arrange(width vg.Length, beside bool) *Layout {
 	if l.beside {
 		right = l.edge + asideGap + p.Aside.Beside(&l.styles)
 	}
-	for lines := 1; ; lines++ { // of the title of the vertical axis: as many as the height of the panels makes it
+	// Lines of the title of the vertical axis: as many as the height of the panels requires.
+	for lines := 1; ; lines++ {
 		l.side = p.Plot.Side(&l.styles, width)
 		l.left = l.edge + l.side + 3
 		if p.YTitle != "" {
@@ -236,15 +241,16 @@ func (p *Page) arrange(width vg.Length, beside bool) *Layout {
 		l.w = max(l.left+l.panelsW()+right, least)
 	}
 	if slack := l.w - l.left - l.panelsW() - right; slack > 0 {
-		l.left += slack / 2 // panels have a largest size: centre what is narrower than the page
+		// Panels have a maximum size: centre them if they are narrower than the page.
+		l.left += slack / 2
 	}
 	l.stack()
 	l.fitHeight(width)
 	return l
 }
 
-// fitHeight makes panels lower or higher where the page has a height of its own, or would not fit on a sheet
-// of paper.
+// fitHeight makes panels lower or higher if the page has a fixed height, or would not fit on a sheet of
+// paper.
 func (l *Layout) fitHeight(width vg.Length) {
 	p := l.page
 	want := p.Height
@@ -267,10 +273,11 @@ func (l *Layout) fitHeight(width vg.Length) {
 	l.stack()
 }
 
-// panelsW is the width of a row of panels.
+// panelsW returns the width of a row of panels.
 func (l *Layout) panelsW() vg.Length { return vg.Length(l.perRow)*(l.panelW+l.gap) - l.gap }
 
-// sizePanels chooses how many panels stand side by side and how large they are. around is the width of all that is not panels.
+// sizePanels chooses how many panels are side by side and how large they are. around is the width of
+// everything except the panels.
 func (l *Layout) sizePanels(width, around vg.Length) {
 	p := l.page
 	n, most := len(p.Panels), p.Columns
@@ -289,7 +296,7 @@ func (l *Layout) sizePanels(width, around vg.Length) {
 		for l.perRow = most; l.perRow > 1 && !p.Plot.Readable(room(l.perRow)); {
 			l.perRow--
 		}
-		if p.Columns == 0 { // no lonely panel in the last row
+		if p.Columns == 0 { // no single panel in the last row
 			lines := (n + l.perRow - 1) / l.perRow
 			l.perRow = (n + lines - 1) / lines
 		}
@@ -299,7 +306,7 @@ func (l *Layout) sizePanels(width, around vg.Length) {
 	l.panelW, l.panelH = p.Plot.Fit(w, 0)
 }
 
-// naturalColumns is how many panels of width w stand side by side when there is room for any number.
+// naturalColumns returns how many panels of width w are side by side if the width is not limited.
 func (p *Page) naturalColumns(w vg.Length) int {
 	n, most := len(p.Panels), max(1, int(naturalPage/w))
 	switch {
@@ -314,7 +321,7 @@ func (p *Page) naturalColumns(w vg.Length) int {
 	}
 }
 
-// stack sets the vertical places, from the top.
+// stack sets the vertical positions, from the top.
 func (l *Layout) stack() {
 	p, s := l.page, &l.styles
 	width := l.w - 2*l.edge
@@ -405,7 +412,7 @@ func (l *Layout) stackKeys(y, width vg.Length) vg.Length {
 	return y
 }
 
-// strip is the part of the page below the panels.
+// strip returns the part of the page below the panels.
 func (l *Layout) strip() Strip {
 	return Strip{X: l.edge, W: l.w - 2*l.edge, PanelsX: l.left, PanelsW: l.panelsW()}
 }
@@ -428,7 +435,8 @@ func (l *Layout) Draw(c vg.Canvas) {
 	for _, b := range l.blocks {
 		l.drawBlock(pen, b)
 	}
-	for i, line := range l.xTitleLines { // centred below the panels, where it does not leave the page
+	// Centred below the panels, but within the page.
+	for i, line := range l.xTitleLines {
 		half := s.Axis.Width(line) / 2
 		mid := max(l.edge+half, min(l.left+l.panelsW()/2, l.w-l.edge-half))
 		pen.Text(s.Axis, mid, l.xTitle+vg.Length(i)*s.Axis.Line(), 0.5, line)
@@ -448,7 +456,7 @@ func (l *Layout) Draw(c vg.Canvas) {
 	}
 }
 
-// drawKeys explains signs. All texts begin below each other where some have a swatch.
+// drawKeys explains signs. If some have a swatch, all texts are aligned.
 func (l *Layout) drawKeys(pen Pen) {
 	style, indent := l.styles.Tick, vg.Length(0)
 	for _, key := range l.page.Keys {

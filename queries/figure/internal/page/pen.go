@@ -17,7 +17,7 @@ type Pen struct {
 	width, height vg.Length // of the page
 }
 
-// At is a point of the page.
+// At returns the canvas point of a point of the page.
 func (p Pen) At(x, y vg.Length) vg.Point { return vg.Point{X: x, Y: p.height - y} }
 
 // Rect fills an upright rectangle given by its upper left corner.
@@ -26,7 +26,7 @@ func (p Pen) Rect(fill color.NRGBA, x, y, w, h vg.Length) {
 	p.Fill(p.Path(true, x, y, x+w, y, x+w, y+h, x, y+h))
 }
 
-// Path goes through points given as x, y, x, y, ...
+// Path returns a path through points given as x, y, x, y, ...
 func (p Pen) Path(closed bool, xy ...vg.Length) vg.Path {
 	var path vg.Path
 	for i := 0; i+1 < len(xy); i += 2 {
@@ -42,7 +42,7 @@ func (p Pen) Path(closed bool, xy ...vg.Length) vg.Path {
 	return path
 }
 
-// Lines strokes a path in a colour and width; no dashes is a solid line.
+// Lines strokes a path in a colour and width; without dashes, the line is solid.
 func (p Pen) Lines(stroke color.NRGBA, width vg.Length, path vg.Path, dashes ...vg.Length) {
 	if len(path) == 0 {
 		return
@@ -53,7 +53,7 @@ func (p Pen) Lines(stroke color.NRGBA, width vg.Length, path vg.Path, dashes ...
 	p.Stroke(path)
 }
 
-// Text sets s with its baseline through x, y: from there to the right (align 0), centred (0.5) or ending there (1).
+// Text draws s with its baseline at y. It begins at x (align 0), is centred on it (0.5) or ends there (1).
 func (p Pen) Text(style typeset.Style, x, y, align vg.Length, s string) {
 	style.Draw(p.Canvas, p.At(x, y), align, s)
 }
@@ -63,7 +63,7 @@ func (p Pen) TextUp(style typeset.Style, x, y, align vg.Length, s string) {
 	style.DrawUp(p.Canvas, p.At(x, y), align, s)
 }
 
-// Group draws with a text of its own, which a viewer shows when the pointer rests on what is drawn.
+// Group draws with a tooltip.
 func (p Pen) Group(text string, draw func()) {
 	g, ok := p.Canvas.(canvas.Grouper)
 	if ok {

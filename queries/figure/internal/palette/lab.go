@@ -8,13 +8,14 @@ import (
 // lab is a colour in CIE L*a*b* (1976), white point D65: lightness 0..100 and two opponent axes.
 type lab struct{ l, a, b float64 }
 
-// ramp is a way from the colour of zero to another: lightness changes in proportion to the value, the opponent axes
-// follow a parabola through the bend, which keeps the hue: a straight way to blue passes through violet. The two ramps of a
-// palette end at the same lightness, so that neither sign looks stronger and a grey print still shows the size of a value. It
-// cannot show the sign; signs of large cells are therefore also printed.
+// ramp is a path from the colour of zero to another colour. Lightness changes in proportion to the value. The
+// opponent axes follow a parabola through the bend, which keeps the hue: a straight path to blue would pass
+// through violet. The two ramps of a palette end at the same lightness, so that neither sign looks stronger
+// and a grey print still shows the size of a value. It cannot show the sign, so the signs of large cells are
+// also printed.
 type ramp struct{ bend, end lab }
 
-// at is the colour at t, 0 (zero) to 1.
+// at returns the colour at t, from 0 (zero) to 1.
 func (r ramp) at(zero lab, t float64) lab {
 	curve := func(zero, bend, end float64) float64 { return (1-t)*(1-t)*zero + 2*t*(1-t)*bend + t*t*end }
 	return lab{
@@ -24,7 +25,7 @@ func (r ramp) at(zero lab, t float64) lab {
 	}
 }
 
-// rgb converts to sRGB, clipped to what a screen shows.
+// rgb converts to sRGB, clipped to the colours of a screen.
 func (c lab) rgb() color.NRGBA {
 	fy := (c.l + 16) / 116
 	unf := func(t float64) float64 {

@@ -1,7 +1,7 @@
 // Package palette has the colours of figures: a diverging scale for signed values and a series of colours for
 // categories, in themes for paper and for a dark screen.
 //
-// All of it is chosen to survive a colour-blind reader, and as far as can be a print without colour.
+// All colours are chosen for colour-blind readers and, as far as possible, for prints without colour.
 package palette
 
 import (
@@ -10,9 +10,9 @@ import (
 	"math"
 )
 
-// Palette is the colours of a theme.
+// Palette holds the colours of a theme.
 type Palette struct {
-	Page  color.NRGBA // behind everything; also what zero is drawn in
+	Page  color.NRGBA // behind everything; also the colour of zero
 	Ink   color.NRGBA // titles
 	Text  color.NRGBA // labels
 	Muted color.NRGBA // notes
@@ -34,13 +34,13 @@ var Light = Palette{
 	Edge:  color.NRGBA{R: 0x80, G: 0x80, B: 0x80, A: 255},
 	Grid:  color.NRGBA{R: 0xe4, G: 0xe4, B: 0xe4, A: 255},
 
-	// Blue for negative, red for positive values, the pair that the field uses.
+	// Blue for negative, red for positive values, as is usual in the field.
 	zero:     lab{l: 100},
 	negative: ramp{bend: lab{a: -10.9, b: -27.8}, end: lab{38, 7.8, -44.3}},
 	positive: ramp{bend: lab{a: 29, b: 16}, end: lab{38, 58, 36}},
 
-	// The colours of Okabe and Ito (2008), https://jfly.uni-koeln.de/color/, in an order in which neighbours differ in lightness, black
-	// a little lighter.
+	// The colours of Okabe and Ito (2008), https://jfly.uni-koeln.de/color/, in an order in which neighbours
+	// differ in lightness, with a slightly lighter black.
 	categories: [8]color.NRGBA{
 		{0x00, 0x72, 0xb2, 255}, {0xe6, 0x9f, 0x00, 255}, {0x33, 0x33, 0x33, 255}, {0x56, 0xb4, 0xe9, 255},
 		{0xd5, 0x5e, 0x00, 255}, {0x00, 0x9e, 0x73, 255}, {0xcc, 0x79, 0xa7, 255}, {0xf0, 0xe4, 0x42, 255},
@@ -48,7 +48,7 @@ var Light = Palette{
 	lightest: 60,
 }
 
-// Dark is for dark screens: the further from zero, the lighter.
+// Dark is for dark screens: the farther from zero, the lighter.
 var Dark = Palette{
 	Page:  color.NRGBA{R: 0x14, G: 0x17, B: 0x1c, A: 255},
 	Ink:   color.NRGBA{R: 0xf2, G: 0xf2, B: 0xf2, A: 255},
@@ -68,10 +68,11 @@ var Dark = Palette{
 	deepest: 50, lightest: 100,
 }
 
-// Category is the colour that fills what belongs to series or category i.
+// Category returns the fill colour of series or category i.
 func (p *Palette) Category(i int) color.NRGBA { return p.categories[i%len(p.categories)] }
 
-// CategoryLine is the colour of its lines, of the same hue, and with contrast enough to the page for a line.
+// CategoryLine returns the line colour of series or category i: the same hue, with enough contrast to the
+// page for a line.
 func (p *Palette) CategoryLine(i int) color.NRGBA {
 	c := toLab(p.Category(i))
 	if l := min(max(c.l, p.deepest), p.lightest); l != c.l {
@@ -81,10 +82,10 @@ func (p *Palette) CategoryLine(i int) color.NRGBA {
 	return p.Category(i)
 }
 
-// Categories is the number of different colours of categories.
+// Categories returns the number of different colours of categories.
 func (p *Palette) Categories() int { return len(p.categories) }
 
-// Lines are the colours of all their lines as the web writes them, such as #0072b2.
+// Lines returns the line colours of all categories in the form of the web, such as #0072b2.
 func (p *Palette) Lines() []string {
 	list := make([]string, p.Categories())
 	for i := range list {
@@ -94,7 +95,8 @@ func (p *Palette) Lines() []string {
 	return list
 }
 
-// Diverging is the colour of a signed value, from -1 through 0, the page, to 1; beyond, it is that of the end.
+// Diverging returns the colour of a signed value, from -1 through 0, the page, to 1. Values beyond have the
+// colour of the end.
 func (p *Palette) Diverging(x float64) color.NRGBA {
 	if x == 0 {
 		return p.Page
@@ -106,13 +108,13 @@ func (p *Palette) Diverging(x float64) color.NRGBA {
 	return r.at(p.zero, min(1, math.Abs(x))).rgb()
 }
 
-// Over is a colour seen through an opacity of alpha, 0 to 1, on the page.
+// Over returns a colour drawn on the page with an opacity of alpha, 0 to 1.
 func (p *Palette) Over(c color.NRGBA, alpha float64) color.NRGBA {
 	mix := func(a, b uint8) uint8 { return uint8(math.Round(float64(a)*alpha + float64(b)*(1-alpha))) }
 	return color.NRGBA{R: mix(c.R, p.Page.R), G: mix(c.G, p.Page.G), B: mix(c.B, p.Page.B), A: 255}
 }
 
-// On is black or white, whichever stands out better on a fill. The contrast (WCAG 2.1) is at least 4.5.
+// On returns black or white, whichever stands out better on a fill. The contrast (WCAG 2.1) is at least 4.5.
 func On(fill color.NRGBA) color.NRGBA {
 	y := Luminance(fill)
 	if (y+0.05)/0.05 >= 1.05/(y+0.05) {
@@ -121,13 +123,13 @@ func On(fill color.NRGBA) color.NRGBA {
 	return color.NRGBA{R: 255, G: 255, B: 255, A: 255}
 }
 
-// Contrast is the contrast of two colours (WCAG 2.1), 1 to 21.
+// Contrast returns the contrast of two colours (WCAG 2.1), 1 to 21.
 func Contrast(a, b color.NRGBA) float64 {
 	x, y := Luminance(a), Luminance(b)
 	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
 }
 
-// Luminance is the relative luminance of an sRGB colour (IEC 61966-2-1), 0..1.
+// Luminance returns the relative luminance of an sRGB colour (IEC 61966-2-1), 0..1.
 func Luminance(c color.NRGBA) float64 {
 	return 0.2126*linear(c.R) + 0.7152*linear(c.G) + 0.0722*linear(c.B)
 }

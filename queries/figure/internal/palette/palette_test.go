@@ -21,8 +21,8 @@ func TestDiverging(t *testing.T) {
 		for i := 1; i <= 100; i++ {
 			x := float64(i) / 100
 			plus, minus := p.Diverging(x), p.Diverging(-x)
-			// Both signs are equally light, so that neither looks stronger, and lightness follows the value; 0.8 is the
-			// rounding to 8 bits.
+			// Both signs are equally light, so that neither looks stronger, and lightness follows the value;
+			// 0.8 is the rounding to 8 bits.
 			want := zero + x*(end-zero)
 			for _, c := range []color.NRGBA{plus, minus} {
 				if l := toLab(c).l; math.Abs(l-want) > 0.8 {
@@ -56,7 +56,8 @@ func TestContrast(t *testing.T) {
 	}
 }
 
-// sights are the matrices of Machado, Oliveira and Fernandes (2009) for colour-blind sight of severity 1, on linear RGB.
+// sights are the matrices of Machado, Oliveira and Fernandes (2009) for colour-blind sight of severity 1, on
+// linear RGB.
 var sights = map[string][9]float64{
 	"all colours":  {1, 0, 0, 0, 1, 0, 0, 0, 1},
 	"protanopia":   {0.152286, 1.052583, -0.204868, 0.114503, 0.786281, 0.099216, -0.003882, -0.048116, 1.051998},

@@ -12,7 +12,7 @@ type glyphs struct {
 	long       bool // 32-bit offsets in loca; else 16-bit ones, halved
 }
 
-// data is the outline of glyph g; empty for a space.
+// data returns the outline of glyph g; it is empty for a space.
 func (s glyphs) data(g uint16) ([]byte, error) {
 	var from, to int
 	if i := int(g); s.long && 4*i+8 <= len(s.loca) {
@@ -28,7 +28,7 @@ func (s glyphs) data(g uint16) ([]byte, error) {
 	return s.glyf[from:to], nil
 }
 
-// closure adds the glyphs that composite glyphs are made of, and sorts.
+// closure adds the glyphs that composite glyphs consist of, and sorts.
 func (s glyphs) closure(list []uint16) ([]uint16, error) {
 	seen := make(map[uint16]bool)
 	for len(list) > 0 {
@@ -83,8 +83,8 @@ func (s glyphs) rewrite(g uint16, renumber map[uint16]uint16) ([]byte, error) {
 	return out[:end], err
 }
 
-// components calls visit with the place of the glyph number of each component, which follows its flags, and
-// gives the end of the last one. A simple glyph has none.
+// components calls visit with the offset of each component's glyph number, which follows its flags, and
+// returns the end of the last component. A simple glyph has none.
 func components(data []byte, visit func(at int)) (end int, err error) {
 	if len(data) == 0 || int16(binary.BigEndian.Uint16(data)) >= 0 {
 		return len(data), nil

@@ -25,9 +25,9 @@ const (
 	haveInstructions = 1 << 8
 )
 
-// Subset is a TrueType file that holds the glyphs of the given characters alone, with the copyright notice and
-// without hinting instructions: a few kilobytes in place of 680, to embed in an SVG. Characters that
-// the font lacks are left out. The same set of characters gives the same bytes.
+// Subset returns a TrueType file with only the glyphs of the given characters, with the copyright notice and
+// without hinting instructions: a few kilobytes instead of 680, to embed in an SVG. Characters that the font
+// lacks are left out. The same set of characters gives the same bytes.
 func Subset(isBold bool, runes []rune) ([]byte, error) {
 	face, data := regular(), dejavusanscondensed.TTF
 	if isBold {
@@ -40,7 +40,7 @@ func Subset(isBold bool, runes []rune) ([]byte, error) {
 	return b, nil
 }
 
-// errFont is a font file that does not have the form that Subset reads.
+// errFont is returned for a font file that does not have the form that Subset reads.
 var errFont = errors.New("font table missing or cut short")
 
 func subset(face *opentype.Font, data []byte, runes []rune) ([]byte, error) {
@@ -108,7 +108,7 @@ func subset(face *opentype.Font, data []byte, runes []rune) ([]byte, error) {
 	}), nil
 }
 
-// readTables splits a TrueType file into its tables and checks that those needed are long enough.
+// readTables splits a TrueType file into its tables and checks that the needed ones are long enough.
 func readTables(data []byte) (map[string][]byte, error) {
 	if len(data) < 12 {
 		return nil, errFont
@@ -136,7 +136,7 @@ func readTables(data []byte) (map[string][]byte, error) {
 	return tables, nil
 }
 
-// writeTables lays tables out as a TrueType file, with checksums.
+// writeTables assembles tables to a TrueType file, with checksums.
 func writeTables(tables map[string][]byte) []byte {
 	tags := make([]string, 0, len(tables))
 	for tag := range tables {
@@ -172,7 +172,7 @@ func writeTables(tables map[string][]byte) []byte {
 	return out
 }
 
-// checksum is the sum of b as big-endian 32-bit words, padded with zeros.
+// checksum returns the sum of b as big-endian 32-bit words, padded with zeros.
 func checksum(b []byte) uint32 {
 	var sum uint32
 	for len(b) >= 4 {
@@ -184,7 +184,8 @@ func checksum(b []byte) uint32 {
 	return sum + binary.BigEndian.Uint32(last[:])
 }
 
-// longMetric is advance and side bearing of a glyph; glyphs past the table's nMetrics share the last advance.
+// longMetric returns the advance and the side bearing of a glyph; glyphs past the table's nMetrics share the
+// last advance.
 func longMetric(hmtx []byte, nMetrics, glyph int) ([]byte, error) {
 	i, bearing := glyph*4, glyph*4+2
 	if glyph >= nMetrics {
@@ -207,7 +208,7 @@ func cmap(chars map[rune]uint16, renumber map[uint16]uint16) []byte {
 	for _, v := range []uint16{0, 1, 3, 10} { // version, one table: Windows, full Unicode
 		b = binary.BigEndian.AppendUint16(b, v)
 	}
-	b = binary.BigEndian.AppendUint32(b, 12) // where the table begins
+	b = binary.BigEndian.AppendUint32(b, 12) // offset of the table
 	b = binary.BigEndian.AppendUint16(b, 12) // format
 	b = binary.BigEndian.AppendUint16(b, 0)
 	for _, v := range []int{16 + 12*len(runes), 0, len(runes)} {
@@ -253,10 +254,11 @@ func names(face *opentype.Font) []byte {
 // Glyph is a glyph of a font file.
 type Glyph struct {
 	Index   uint16
-	Advance float64 // by the size of the font
+	Advance float64 // divided by the size of the font
 }
 
-// Glyphs finds the glyphs of characters in a file made by [Subset]; a character that the font lacks has glyph 0.
+// Glyphs returns the glyphs of characters in a file made by [Subset]; a character that the font lacks has
+// glyph 0.
 func Glyphs(subset []byte, runes []rune) ([]Glyph, error) {
 	face, err := sfnt.Parse(subset)
 	if err != nil {

@@ -1,10 +1,10 @@
-// Package typeface holds the two embedded fonts of figures, DejaVu Sans Condensed in normal and bold
-// weight, and does with them what drawing needs: measure a string ([Width]), turn it into a path
-// ([Outline]) and cut out the glyphs that one file uses ([Subset]).
+// Package typeface has the two embedded fonts of figures, DejaVu Sans Condensed in normal and bold weight,
+// and what drawing needs to do with them: measure a string ([Width]), turn it into a path ([Outline]) and
+// extract the glyphs that a file uses ([Subset]).
 //
-// DejaVu has what gonum's own Liberation fonts lack, the parallel and perpendicular signs and the
-// subscript letters. Strings are set without kerning everywhere, so that a measured width is the drawn width in
-// every format.
+// DejaVu has what gonum's own Liberation fonts lack: the parallel and perpendicular signs and the subscript
+// letters. Strings are always set without kerning, so that a measured width is the drawn width in every
+// format.
 package typeface
 
 import (
@@ -32,7 +32,7 @@ var (
 	bold    = sync.OnceValue(func() *opentype.Font { return parse(dejavusanscondensedbold.TTF) })
 )
 
-// parse reads an embedded font; it cannot go wrong unless the build is broken.
+// parse parses an embedded font; it cannot fail unless the build is broken.
 func parse(ttf []byte) *opentype.Font {
 	f, err := opentype.Parse(ttf)
 	if err != nil {
@@ -41,17 +41,17 @@ func parse(ttf []byte) *opentype.Font {
 	return f
 }
 
-// Regular is the normal weight at a size.
+// Regular returns the normal weight at a size.
 func Regular(size vg.Length) font.Face {
 	return font.Face{Font: font.Font{Typeface: Family, Size: size}, Face: regular()}
 }
 
-// Bold is the bold weight at a size.
+// Bold returns the bold weight at a size.
 func Bold(size vg.Length) font.Face {
 	return font.Face{Font: font.Font{Typeface: Family, Weight: xfont.WeightBold, Size: size}, Face: bold()}
 }
 
-// IsBold tells which of the two fonts a face is.
+// IsBold reports which of the two fonts a face is.
 func IsBold(f font.Face) bool { return f.Font.Weight == xfont.WeightBold }
 
 // Substitute replaces the characters that the fonts lack by ones that look the same: the
@@ -63,14 +63,14 @@ func Substitute(r rune) rune {
 	return r
 }
 
-// Has tells whether the fonts can draw r.
+// Has reports whether the fonts can draw r.
 func Has(r rune) bool {
 	var buf sfnt.Buffer
 	i, err := regular().GlyphIndex(&buf, Substitute(r))
 	return err == nil && i != 0
 }
 
-// Width is the advance of s, without kerning.
+// Width returns the advance of s, without kerning.
 func Width(f font.Face, s string) vg.Length {
 	var buf sfnt.Buffer
 	units := f.Face.UnitsPerEm()
@@ -81,7 +81,7 @@ func Width(f font.Face, s string) vg.Length {
 	return f.Font.Size * vg.Length(sum) / vg.Length(units)
 }
 
-// advance is the width of one character in font units, when ppem is the font's units per em.
+// advance returns the width of one character in font units, when ppem is the font's units per em.
 func advance(f *opentype.Font, buf *sfnt.Buffer, r rune, ppem fixed.Int26_6) fixed.Int26_6 {
 	i, err := f.GlyphIndex(buf, Substitute(r))
 	if err != nil {
@@ -94,7 +94,7 @@ func advance(f *opentype.Font, buf *sfnt.Buffer, r rune, ppem fixed.Int26_6) fix
 	return a
 }
 
-// Outline is the path of s with the left end of its baseline at pt.
+// Outline returns the path of s with the left end of its baseline at pt.
 func Outline(f font.Face, pt vg.Point, s string) vg.Path {
 	var (
 		buf  sfnt.Buffer

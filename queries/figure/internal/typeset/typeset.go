@@ -1,5 +1,5 @@
-// Package typeset sets one-line labels: it finds the subscripts of mathematical names in them, measures, draws, shortens and wraps
-// them.
+// Package typeset sets one-line labels: it finds the subscripts of mathematical names in them, and measures,
+// draws, shortens and wraps them.
 package typeset
 
 import (
@@ -15,7 +15,7 @@ import (
 	"ducklens/queries/figure/internal/typeface"
 )
 
-// Subscripts are set at this fraction of the text size, lowered by this fraction, but in no smaller print
+// Subscripts have this fraction of the text size and are lowered by this fraction of it, but are not smaller
 // than can be read.
 const (
 	subSize  = 0.74
@@ -29,9 +29,9 @@ type Span struct {
 	Sub  bool // a subscript
 }
 
-// Spans finds the subscripts in a label: what follows an underscore behind a single letter, as in W_E,
-// W_pos, W_EE0 or W_U[IO], where U alone is lowered. Digits behind a single lowered letter are a layer, as
-// in MLP3, and stay large: b_O3. Words such as key_components or a_b_c are left as they are.
+// Spans finds the subscripts in a label: what follows an underscore after a single letter, as in W_E, W_pos,
+// W_EE0 or W_U[IO], where only U is lowered. Digits after a single lowered letter are a layer, as in MLP3,
+// and stay large: b_O3. Words such as key_components or a_b_c do not change.
 func Spans(s string) []Span {
 	word := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' }
 	var list []Span
@@ -66,11 +66,11 @@ func Spans(s string) []Span {
 	return list
 }
 
-// Style is how a text is set.
+// Style says how a text is set.
 type Style struct {
 	Size  vg.Length
 	Bold  bool
-	Plain bool // underscores are underscores: names of queries and columns
+	Plain bool // underscores are literal: names of queries and columns
 	Color color.NRGBA
 }
 
@@ -92,7 +92,7 @@ func (st Style) face(sub bool) font.Face {
 	return typeface.Regular(size)
 }
 
-// Width is how wide s is when drawn.
+// Width returns how wide s is when drawn.
 func (st Style) Width(s string) vg.Length {
 	var w vg.Length
 	for _, sp := range st.spans(s) {
@@ -101,7 +101,7 @@ func (st Style) Width(s string) vg.Length {
 	return w
 }
 
-// Widest is the width of the widest of texts.
+// Widest returns the width of the widest of texts.
 func (st Style) Widest(texts []string) vg.Length {
 	var w vg.Length
 	for _, s := range texts {
@@ -110,13 +110,14 @@ func (st Style) Widest(texts []string) vg.Length {
 	return w
 }
 
-// Cap is the height of a capital letter.
+// Cap returns the height of a capital letter.
 func (st Style) Cap() vg.Length { return st.Size * typeface.CapHeight }
 
-// Line is the distance of two lines.
+// Line returns the distance between two lines.
 func (st Style) Line() vg.Length { return st.Size * 1.28 }
 
-// Draw sets s with its baseline through at: from there to the right (align 0), centred (0.5) or ending there (1).
+// Draw draws s with its baseline at the height of at. It begins at at (align 0), is centred on it (0.5) or
+// ends there (1).
 func (st Style) Draw(c vg.Canvas, at vg.Point, align vg.Length, s string) {
 	at.X -= align * st.Width(s)
 	c.SetColor(st.Color)
@@ -130,7 +131,7 @@ func (st Style) Draw(c vg.Canvas, at vg.Point, align vg.Length, s string) {
 	}
 }
 
-// DrawUp is Draw turned by a quarter to the left: the text reads upwards.
+// DrawUp is Draw turned by a quarter turn to the left: the text reads upwards.
 func (st Style) DrawUp(c vg.Canvas, at vg.Point, align vg.Length, s string) {
 	c.Push()
 	c.Translate(at)
@@ -139,7 +140,7 @@ func (st Style) DrawUp(c vg.Canvas, at vg.Point, align vg.Length, s string) {
 	c.Pop()
 }
 
-// Truncate shortens s to a width, with an ellipsis for what is left out.
+// Truncate cuts s to a width, with an ellipsis for what is left out.
 func (st Style) Truncate(s string, width vg.Length) string {
 	if st.Width(s) <= width {
 		return s
@@ -153,7 +154,8 @@ func (st Style) Truncate(s string, width vg.Length) string {
 	return "…"
 }
 
-// Wrap breaks s into lines of at most width, at spaces; the last of at most most lines is truncated.
+// Wrap breaks s at spaces into at most most lines of at most width; if s is longer, the last line is
+// truncated.
 func (st Style) Wrap(s string, width vg.Length, most int) []string {
 	var lines []string
 	line := ""
@@ -180,7 +182,8 @@ func (st Style) Wrap(s string, width vg.Length, most int) []string {
 	return lines
 }
 
-// Balance is Wrap with lines of about the same width: as many lines as Wrap needs, each as short as that allows.
+// Balance is Wrap with lines of about the same width: as many lines as Wrap needs, each as short as that
+// allows.
 func (st Style) Balance(s string, width vg.Length, most int) []string {
 	lines := st.Wrap(s, width, most)
 	if len(lines) < 2 || strings.Join(lines, " ") != strings.Join(strings.Fields(s), " ") {

@@ -1,0 +1,123 @@
+package cli_test
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	"ducklens/engine/family/familytest"
+	"ducklens/queries"
+	"ducklens/queries/session"
+)
+
+// TestExploreStatements compares the statements of the explorer's views, which read tables so that DuckDB
+// plans them fast, with the views, macros and saved queries that give the same numbers.
+func TestExploreStatements(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"", "qwen3", "gemma2", "gpt_oss"} { // the demo's model; QK-norm, a soft cap, sinks
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			made := smoked{T: t, dir: t.TempDir(), model: "demo"}
+			options := []string{"--head", "3.0", "--norms", "on"}
+			if kind != "" {
+				made.model, options[1] = t.TempDir(), "2.1"
+				if err := familytest.Write(made.model, familytest.Tiny(kind).With("vocab_size", 50257), 3); err != nil {
+					t.Fatal(err)
+				}
+			}
+			made.near("Our guests were Evan and Dylan. After dinner, Dylan described the hat to", "When the rain had stopped, Ruth and Olga went home, and then Olga wrote to",
+				"Somebody had left a hat at the factory. Only Fred and Heather noticed it, and")
+			file := made.ingest("run.duckdb", options...)
+			s, err := session.Open(t.Context(), file, session.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { s.Close() })
+			ask := func(q queries.Query, set map[string]string, columns string) (rows []string) {
+				t.Helper()
+				q.SQL = strings.Replace(q.SQL, "-- name:", "-- of:", 1)
+				q.SQL = "SELECT " + columns + " FROM (\n" + q.SQL + "\n) ORDER BY ALL"
+				result, err := s.Run(t.Context(), q, set)
+				if err != nil {
+					t.Fatalf("%s with %v: %v", q.Name, set, err)
+				}
+				for _, row := range result.Rows {
+					for i, v := range row {
+						if x, ok := queries.Number(v); ok { // rounding and the order of sums may differ
+							row[i] = math.Round(x*1e4) / 1e4
+						}
+					}
+					rows = append(rows, fmt.Sprint(row...))
+				}
+				return rows
+			}
+			text := func(sql string) queries.Query {
+				q, err := queries.AdHoc(sql)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return q
+			}
+			saved := func(name string) queries.Query {
+				q, err := queries.Find(queries.Embedded(), name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return q
+			}
+			check := func(statement string, set map[string]string, as queries.Query, columns string) {
+				t.Helper()
+				sql, err := os.ReadFile("../queries/explorer/web/src/sql/" + statement + ".sql")
+				if err != nil {
+					t.Fatal(err)
+				}
+				of := map[string]string{}
+				for _, p := range as.Params {
+					if value, ok := set[p.Name]; ok {
+						of[p.Name] = value
+					}
+				}
+				got, want := ask(text(string(sql)), set, columns), ask(as, of, columns)
+				if len(want) == 0 && set["low"] != "0" || strings.Join(got, "\n") != strings.Join(want, "\n") {
+					t.Errorf("%s with %v has %d rows and differs from the %d that it stands for:\n%.300s\nwant\n%.300s", statement, set, len(got), len(want), strings.Join(got, "\n"), strings.Join(want, "\n"))
+				}
+			}
+			for _, norm := range []string{"frozen", "responding"} {
+				check("prompt_without", map[string]string{"example": "1", "norm": norm},
+					text("SELECT * FROM prob_without(at := 'key', norm := '"+norm+"') WHERE example_id = 1"), "component, score, score_without, prob, prob_without")
+			}
+			for _, subtract := range []string{"true", "false"} {
+				value := map[string]string{"true": "diff", "false": "score"}[subtract]
+				set := func(pairs ...string) map[string]string {
+					m := map[string]string{"subtract": subtract, "most": "10000"}
+					for i := 0; i < len(pairs); i += 2 {
+						m[pairs[i]] = pairs[i+1]
+					}
+					return m
+				}
+				for _, bases := range [][2]string{{"none", "none"}, {"unembed", "mlp0"}} {
+					for _, side := range []string{"query", "key"} {
+						check("cell_prompts", set("component", "0.1", "side", side, "query_basis", bases[0], "key_basis", bases[1]), saved("drill_down"),
+							"example_id, value, pct_of_total, key_token, baseline_token, text")
+					}
+					check("component_pairs", set("query_basis", bases[0], "key_basis", bases[1]), text(fmt.Sprintf("SELECT query_component, key_component, "+
+						"sum(mean_%[1]s) AS mean, CASE WHEN count(*) = 1 THEN any_value(se_%[1]s) END AS se FROM pair_mean WHERE query_basis = '%[2]s' AND key_basis = '%[3]s' GROUP BY ALL",
+						value, bases[0], bases[1])), "query_component, key_component, mean, se")
+				}
+				check("component_pairs", set("query_basis", "unembed", "key_basis", "mlp0", "quadrant", "perp_par"), text("SELECT query_component, key_component, mean_"+value+
+					" AS mean, se_"+value+" AS se FROM pair_mean WHERE query_basis = 'unembed' AND key_basis = 'mlp0' AND quadrant = 'perp_par'"), "query_component, key_component, mean, se")
+				for _, side := range []string{"query", "key"} {
+					const of = "SELECT query_component, key_component, avg(%[1]s) AS mean, count(%[1]s) AS n FROM pair AS p WHERE query_basis = 'none' AND key_basis = 'none' " +
+						"AND %[2]s_component = '0.1' AND example_id IN (SELECT example_id FROM contribution_unsplit WHERE side = '%[2]s' AND component = '0.1' AND %[1]s >= %[3]s) GROUP BY ALL"
+					for _, low := range []string{"-1000", "0"} {
+						check("cell_pairs", set("component", "0.1", "side", side, "low", low), text(fmt.Sprintf(of, value, side, low)), "query_component, key_component, mean, n")
+					}
+				}
+				check("prompt_pairs", set("example", "1"), text("SELECT query_component, key_component, "+value+" AS mean FROM pair WHERE example_id = 1 AND query_basis = 'none' AND key_basis = 'none'"),
+					"query_component, key_component, mean")
+			}
+		})
+	}
+}

@@ -1,0 +1,44 @@
+// Times the pages of ducklens explore in a Chromium as a reader sees them, and prints milliseconds as JSON.
+// Arguments: the browser, the address, how often, and the views, as they stand behind # in addresses. The first view is timed from the
+// moment at which the browser is sent to the address, every other from the change of the address; until it is painted. The best counts.
+const { chromium } = require("playwright-core");
+
+const [executablePath, address, times, ...views] = process.argv.slice(2);
+
+// painted waits until the page has put up what was asked of it, and gives the time.
+const painted = () => new Promise((resolve) => {
+  const main = document.getElementById("main");
+  const look = () => {
+    if (main.getAttribute("aria-busy") !== "false") return;
+    observer.disconnect();
+    requestAnimationFrame(() => setTimeout(() => resolve(performance.now())));
+  };
+  const observer = new MutationObserver(look);
+  observer.observe(main, { attributes: true });
+  look();
+});
+
+(async () => {
+  const args = process.getuid && process.getuid() === 0 ? ["--no-sandbox"] : [];
+  const browser = await chromium.launch({ executablePath, args });
+  const best = {};
+  const took = (view, ms) => { best[view] = Math.min(best[view] ?? Infinity, ms); };
+  for (let i = 0; i < Number(times); i++) {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 720 } });
+    await page.goto(address);
+    took("first", await page.evaluate(painted)); // since the navigation began
+    for (const view of views) {
+      took(view, await page.evaluate(`(async () => {
+        const began = performance.now();
+        document.getElementById("main").setAttribute("aria-busy", "true");
+        location.hash = ${JSON.stringify("#/" + view)};
+        return await (${painted})() - began;
+      })()`));
+      const failure = await page.$(".failure");
+      if (failure) throw new Error(`${view}: ${await failure.innerText()}`);
+    }
+    await page.close();
+  }
+  await browser.close();
+  console.log(JSON.stringify(best));
+})().catch((error) => { console.error(String(error)); process.exit(1); });

@@ -1,0 +1,4 @@
+package explorer
+
+// Rows exports rows.
+type Rows = rows

@@ -1,0 +1,105 @@
+import type { Answer, Backend, File, Params, Question, Run, SavedQuery } from "./backend.ts";
+import { Failure } from "./backend.ts";
+import { type State, change, format } from "./state.ts";
+import { statements, withDefaults } from "./statements.ts";
+
+/** An Asked question is shown under the view that asked it. */
+export interface Asked {
+  query: SavedQuery;
+  params: Params;
+  answer?: Answer;
+}
+
+/** A Context gives a view its state, and asks questions for it. */
+export class Context {
+  constructor(
+    readonly backend: Backend,
+    readonly state: State,
+    readonly file: File,
+    readonly run: Run | undefined,
+    readonly signal: AbortSignal,
+    /** all questions that the view asked */
+    readonly asked: Asked[] = [],
+  ) {}
+
+  /** head is the target head, such as L10H7. */
+  get head(): string {
+    return this.state["head"] ?? this.run?.heads[0] ?? "";
+  }
+
+  get side(): "query" | "key" {
+    return this.state["side"] === "query" ? "query" : "key";
+  }
+
+  get queryBasis(): string {
+    return this.state["qb"] ?? "none";
+  }
+
+  get keyBasis(): string {
+    return this.state["kb"] ?? "none";
+  }
+
+  /** subtract reports whether the baseline is subtracted: yes, unless the user chose otherwise or there is none. */
+  get subtract(): boolean {
+    return (this.run?.baselines ?? 0) > 0 && this.state["subtract"] !== "no";
+  }
+
+  has(what: string): boolean {
+    return this.run !== undefined && !this.run.lacks.some((l) => l.what === what);
+  }
+
+  /** lack returns the program's own text about what the run lacks and the command that adds it. */
+  lack(what: string): string {
+    return this.run?.lacks.find((l) => l.what === what)?.text ?? "nothing in the run meets the conditions";
+  }
+
+  /** query returns a saved query of ducklens or of the file, or a statement of the views. */
+  query(name: string): SavedQuery | undefined {
+    return statements.get(name) ?? this.file.saved.find((q) => q.name === name) ?? this.backend.manifest.saved.find((q) => q.name === name);
+  }
+
+  /** question returns the request for a query, with the page's run, head and filter if the query has such parameters. */
+  question(name: string, settings: Params = {}): { query: SavedQuery; question: Question } {
+    const query = this.query(name);
+    if (!query) throw new Failure(`no saved query ${name}`, "This file or this ducklens does not have it.");
+    const own: Params = { run: this.run?.run ?? null, head: this.head || null, only: this.state["only"] ?? null, ...settings };
+    const params = withDefaults(query.parameters, own);
+    const file = this.file.alias;
+    return { query, question: statements.has(name) ? { file, sql: query.sql, params } : { file, name, params } };
+  }
+
+  /** ask runs a query by name. The view shows it below its figures. */
+  async ask(name: string, settings: Params = {}, limit?: number): Promise<Answer> {
+    const { query, question } = this.question(name, settings);
+    const asked: Asked = { query, params: question.params };
+    this.asked.push(asked);
+    asked.answer = await remembered(this.backend, limit ? { ...question, limit } : question, this.signal);
+    return asked.answer;
+  }
+
+  /** link returns the address of the page with some settings changed. */
+  link(settings: Record<string, string | undefined>): string {
+    return format(change(this.state, settings));
+  }
+
+  go(settings: Record<string, string | undefined>): void {
+    location.hash = this.link(settings);
+  }
+}
+
+const mostRemembered = 100;
+const longestRemembered = 5000; // rows
+const answers = new Map<string, Answer>(); // of questions that views asked, the last ones last: files do not change while they are open
+
+// remembered asks a question unless a view asked it before: users go back, and views share questions.
+async function remembered(backend: Backend, question: Question, signal: AbortSignal): Promise<Answer> {
+  const key = JSON.stringify(question);
+  const answer = answers.get(key) ?? (await backend.ask(question, signal));
+  answers.delete(key);
+  if (answer.rows.length <= longestRemembered) answers.set(key, answer);
+  for (const oldest of answers.keys()) {
+    if (answers.size <= mostRemembered) break;
+    answers.delete(oldest);
+  }
+  return answer;
+}

@@ -1,0 +1,80 @@
+import { type Answer, records } from "../backend.ts";
+import type { Context } from "../context.ts";
+import { choice, heading, segments } from "../controls.ts";
+import { type Child, h } from "../dom.ts";
+import { facts } from "../facts.ts";
+import { type Cell, heatmap } from "../heatmap.ts";
+import { headName, interval, supported } from "../numbers.ts";
+import { type Pair, askPairs, pairList } from "../pairs.ts";
+import { basisControls, sideControls } from "./components.ts";
+
+const listed = 24;
+const gridded = 10; // components of each side in the grid: those that the largest pairs are made of
+const asked = 2000;
+
+/** pairs ranks pairs of a query component and a key component. */
+export async function pairs(c: Context): Promise<Child[]> {
+  const example = c.state["scope"] === "prompt" && c.state["example"] ? Number(c.state["example"]) : undefined;
+  const [query, key] = [c.state["qc"], c.state["kc"]];
+  const answer = await askPairs(c, { example, query, key, most: asked });
+  const all = answer ? supported(records<Pair>(answer)) : [];
+  const components = [{ value: "", text: "any" }, ...(c.run?.components ?? []).map((value) => ({ value, text: value }))];
+  const shown: Answer | undefined = answer && { ...answer, rows: answer.rows.slice(0, listed) };
+  return [
+    heading(
+      `Which pairs of components make head ${headName(c.head)} attend?`,
+      "A component that wrote at the query position meets one that wrote at the key position: their part of the score. All pairs add up to it.",
+    ),
+    h(
+      "div",
+      { class: "tools" },
+      c.state["example"] &&
+        segments("Over", [{ value: "", text: "All prompts" }, { value: "prompt", text: `Prompt ${c.state["example"]}` }], c.state["scope"] ?? "", (scope) => c.link({ scope })),
+      sideControls(c).slice(1),
+      choice("Query component", components.filter((o) => o.value !== "b_K"), query ?? "", (qc) => c.go({ qc: qc || undefined })),
+      choice("Key component", components.filter((o) => o.value !== "b_Q"), key ?? "", (kc) => c.go({ kc: kc || undefined })),
+      basisControls(c),
+    ),
+    h(
+      "div",
+      { class: "columns snug" },
+      !query && !key && all.length > 0 ? grid(c, all) : h("div", {}, query && key && both(c, query, key)),
+      h("section", { "aria-label": "Largest pairs" }, h("h2", {}, all.length > listed ? `The largest ${listed}` : "The largest"), pairList(c, shown, "Pairs of components")),
+    ),
+    facts(c, {
+      n: example === undefined ? all[0]?.n : 1,
+      interval: example === undefined,
+      subtracted: c.subtract,
+      bases: true,
+      figure: answer && { name: c.asked[0]?.query.name ?? "component_pairs", params: { ...c.asked[0]?.params, most: listed } },
+    }),
+  ];
+}
+
+// both links to the cells of the two components of a pair.
+function both(c: Context, query: string, key: string): HTMLElement {
+  const to = (side: string, component: string) => h("a", { href: c.link({ view: "cell", side, component }) }, `${component}, ${side} side`);
+  return h("p", { class: "note" }, "The prompts behind each of them: ", to("query", query), " and ", to("key", key), ". ", h("a", { href: c.link({ qc: undefined, kc: undefined }) }, "All pairs"));
+}
+
+function grid(c: Context, list: Pair[]): HTMLElement {
+  const largest = (of: (p: Pair) => string) => [...new Set(list.map(of))].slice(0, gridded);
+  const queries = largest((p) => p.query_component);
+  const keys = largest((p) => p.key_component);
+  const cells: Cell[] = list.flatMap((p) => {
+    const [row, column] = [queries.indexOf(p.query_component), keys.indexOf(p.key_component)];
+    return row < 0 || column < 0 ? [] : [{ row, column, rowName: p.query_component, columnName: p.key_component, label: p.pair, value: p.mean, se: p.se, n: p.n }];
+  });
+  return h(
+    "div",
+    {},
+    heatmap(cells, {
+      label: "Pairs of components",
+      corner: "query ↓ key →",
+      bare: true,
+      title: `${list[0] && list[0].n > 1 ? "mean " : ""}contribution of the pair; the components with the largest pairs`,
+      href: (cell) => c.link({ qc: queries[cell.row], kc: keys[cell.column] }),
+      describe: (cell) => `${cell.label}: ${interval(cell.value, cell.se)}`,
+    }),
+  );
+}
