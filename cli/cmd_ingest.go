@@ -130,7 +130,7 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stdout, stderr i
 		return err
 	}
 	window := 0
-	if source.documents != nil {
+	if source.documents {
 		window = cmp.Or(f.prompts.window, e.DefaultWindow())
 		if err := e.CheckWindow(window, f.prompts.stride); err != nil {
 			return asUsage(err)
@@ -171,8 +171,8 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stdout, stderr i
 		return withFlags(source.atNames(err, e))
 	}
 	summary.Notices = append(source.notices, summary.Notices...)
-	if source.documents != nil {
-		summary.Notices = append(source.documents.Notices(), summary.Notices...)
+	if source.read != nil {
+		summary.Notices = append(source.read(), summary.Notices...)
 	}
 	f.tell(summary, len(e.Heads()), stderr)
 	if f.parquet != "" {

@@ -40,11 +40,12 @@ const defaultPrompts = 50
 // A promptSource is where prompts come from.
 type promptSource struct {
 	prompts iter.Seq2[schema.Prompt, error]
-	name    string   // in the manifest
-	names   []string // to draw random names from; nil if there are none
-	notices []string // notes to print
+	name    string          // in the manifest
+	names   []string        // to draw random names from; nil if there are none
+	notices []string        // notes to print
+	read    func() []string // further notes, after the prompts have been read; nil if there are none
 
-	documents *prompts.Documents // texts without positions; nil for prompts
+	documents bool               // texts without positions
 	templates *prompts.Templates // of the generator; nil for a file
 	own       bool               // the templates ship with ducklens
 	sampling  prompts.Sampling
@@ -105,14 +106,15 @@ func (f *promptFlags) open(ctx context.Context) (promptSource, error) {
 	if len(f.texts) > 0 {
 		d := &prompts.Documents{Paths: f.texts, Whole: f.whole}
 		source := promptSource{prompts: d.Prompts(ctx), name: cmp.Or(f.called, strings.Join(f.texts, ", ")),
-			documents: d}
+			documents: true, read: d.Notices}
 		if f.limit {
 			source.prompts = first(source.prompts, f.sampling.N)
 		}
 		return source, nil
 	}
 	if f.source != ioi {
-		source := promptSource{prompts: prompts.File(ctx, f.source), name: cmp.Or(f.called, f.source)}
+		source := promptSource{name: cmp.Or(f.called, f.source)}
+		source.prompts, source.read = spelt(prompts.File(ctx, f.source))
 		if f.names != "" {
 			var err error
 			if source.names, err = prompts.ReadNames(f.names); err != nil {
@@ -147,6 +149,21 @@ func (f *promptFlags) given(e *engine.Engine, folder string) promptSource {
 		source.prompts = first(source.prompts, f.sampling.N)
 	}
 	return source
+}
+
+// spelt passes prompts on, and notes which of their columns are probably misspelt.
+func spelt(source iter.Seq2[schema.Prompt, error]) (passed iter.Seq2[schema.Prompt, error], notes func() []string) {
+	var noted []string
+	return func(yield func(schema.Prompt, error) bool) {
+		for p, err := range source {
+			if note := prompts.Misspelt(p); note != "" && !slices.Contains(noted, note) {
+				noted = append(noted, note)
+			}
+			if !yield(p, err) {
+				return
+			}
+		}
+	}, func() []string { return noted }
 }
 
 // first ends a source after n prompts.

@@ -19,12 +19,13 @@
 //     final IO if the text ends with it, else the last token; the column query overrides this;
 //   - optionally template (any name) and order (ABBA or BABA).
 //
-// These eight names are reserved. Case matters, so a column s beside S is an ordinary column. All other
-// columns are kept with the prompt ([schema.Prompt.Fields]) as JSON, in the order of the file: numbers as
-// they are written, text as text, lists and objects as they are. They may take 1 MiB a record. A column
-// without a name, such as the index that pandas writes, is named by its place: column 1. NaN, which pandas
-// writes for a missing value, becomes null. Infinite numbers become text, because JSON has none. No two
-// columns may have the same name.
+// These eight names are reserved. Case matters, so a column s beside S is an ordinary column. But a record
+// that lacks a text or a position is refused if it has a column whose name differs from the missing one by a
+// letter or by case. All other columns are kept with the prompt ([schema.Prompt.Fields]) as JSON, in the
+// order of the file: numbers as they are written, text as text, lists and objects as they are. They may take
+// 1 MiB a record. A column without a name, such as the index that pandas writes, is named by its place:
+// column 1. NaN, which pandas writes for a missing value, becomes null. Infinite numbers become text, because
+// JSON has none. No two columns may have the same name.
 //
 // # Positions
 //

@@ -193,6 +193,6 @@ func (r row) withoutText(own schema.Fields) *fault {
 	if other := lookalike("text", own); other != "" {
 		return badRecord("%s is not text: upper and lower case count", clipped(other)).advise("write text")
 	}
-	return badRecord("it has no text").
+	return r.no("text", "the text of the document").
 		advise(`a record of texts has text and, if you like, id: {"id": "a1", "text": "The cat sat on the mat."}`)
 }

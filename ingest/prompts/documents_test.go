@@ -129,7 +129,7 @@ func TestHostileDocuments(t *testing.T) {
 		"zero in whole":   {textFile(t, "a.txt", "ab\x00"), true, "a zero byte", prompts.ErrFormat},
 		"gzip":            {textFile(t, "a.txt", "\x1f\x8b\x08"), false, "compressed by gzip", prompts.ErrFormat},
 		"Parquet as text": {textFile(t, "a.txt", "PAR1xxxx"), false, "Parquet file by its content", prompts.ErrFormat},
-		"no text":         {textFile(t, "a.jsonl", `{"id": 1, "body": "x"}`), false, "line 1: it has no text", prompts.ErrRecord},
+		"no text":         {textFile(t, "a.jsonl", `{"id": 1, "body": "x"}`), false, "line 1: no text, want the text of the document; found id, body", prompts.ErrRecord},
 		"Text":            {textFile(t, "a.jsonl", `{"Text": "x"}`), false, `"Text" is not text: upper and lower case count`, prompts.ErrRecord},
 		"CSV without":     {textFile(t, "a.csv", "id,body\n1,x\n"), false, "no column text, found id, body", prompts.ErrFormat},
 		"text a number":   {textFile(t, "a.jsonl", `{"text": 3}`), false, "text is the number 3, want text", prompts.ErrRecord},

@@ -150,7 +150,8 @@ func TestParquet(t *testing.T) {
 		`SELECT 3 AS text, 1 AS key, 1 AS query`:                        "row 1: text is the number 3, want text",
 		`SELECT 'A' AS text, 1 AS key, (2::BIGINT << 40) AS query`:      "row 1: query is 2199023255552, and no text has so many tokens",
 		`SELECT 'A' AS text, 1 AS key, 1e300::DOUBLE AS query`:          "row 1: query is 1e300, and no text has so many tokens",
-		`FROM (VALUES ('A', 1, 0), ('B', 1, NULL)) t(text, query, key)`: "row 2: no key",
+		`FROM (VALUES ('A', 1, 0), ('B', 1, NULL)) t(text, query, key)`: "row 2: key is empty, want a token index",
+		`SELECT 'A b' AS text, 1 AS query, 0 AS key, 1 AS baselines`:    "row 1: \"baselines\" is there, and baseline is not",
 	} {
 		if _, err := read(t, writeParquet(t, query)); err == nil || !strings.Contains(err.Error(), message) {
 			t.Errorf("%s: error %v, want %q", query, err, message)
@@ -195,8 +196,15 @@ func TestFileErrors(t *testing.T) {
 		{"Latin-1 line", "p.jsonl", good + "{\"text\": \"Ren\xe9\"}", prompts.ErrFormat, ": line 2, column 14: the byte 0xE9 is not UTF-8"},
 		{"half a pair", "p.jsonl", good + `{"text": "\\ud83d \ud83d"}`, prompts.ErrFormat, `: line 2, column 19: \ud83d is half of a surrogate pair`},
 		{"deep", "p.jsonl", `{"x": ` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`, prompts.ErrFormat, ": line 1, column 106: more than 100 lists and objects within each other"},
-		{"no final newline", "p.jsonl", `{"text": "a b", "query": 1}`, prompts.ErrRecord, ": line 1: no key"},
-		{"no text", "p.jsonl", good + `{"query": 1, "key": 0}`, prompts.ErrRecord, ": line 2: text is missing or empty"},
+		{"no final newline", "p.jsonl", `{"text": "a b", "query": 1}`, prompts.ErrRecord, ": line 1: no key, want a token index (-1 is the last token) or a word, or IO and S; found text, query"},
+		{"no text", "p.jsonl", good + `{"query": 1, "key": 0}`, prompts.ErrRecord, ": line 2: no text, want the text of the prompt; found query, key"},
+		{"no fields", "p.jsonl", "{}", prompts.ErrRecord, ": line 1: no text, want the text of the prompt; found none"},
+		{"empty text", "p.csv", "text,query,key\n\"\",1,0\n", prompts.ErrRecord, ": line 2: text is empty, want the text of the prompt"},
+		{"no text, misspelt", "p.jsonl", `{"txt": "a b", "query": 1, "key": 0}`, prompts.ErrRecord, `: line 1: "txt" is there, and text is not`},
+		{"key misspelt", "p.csv", "text,query,keys\na b,1,0\n", prompts.ErrRecord, `: line 2: "keys" is there, and key is not`},
+		{"baseline misspelt", "p.jsonl", good + `{"text": "a b c", "query": 1, "key": 0, "baselin": 2}`, prompts.ErrRecord, `: line 2: "baselin" is there, and baseline is not`},
+		{"baseline in two words", "p.csv", "text,query,key,Base line\na b c,1,0,\n", prompts.ErrRecord, `: line 2: "Base line" is there, and baseline is not`},
+		{"query misspelt beside IO and S", "p.tsv", "text\tIO\tS\tqeury\na b a\ta\tb\t0\n", prompts.ErrRecord, `: line 2: "qeury" is there, and query is not`},
 		{"text a number", "p.jsonl", `{"text": 5, "query": 1, "key": 0}`, prompts.ErrRecord, ": line 1: text is the number 5, want text"},
 		{"no key", "p.jsonl", good + "\r\n" + good + `{"text": "a b", "query": 1}`, prompts.ErrRecord, ": line 4: no key, want a token index"},
 		{"no query", "p.jsonl", `{"text": "a b", "key": 1}`, prompts.ErrRecord, "no query"},
@@ -363,6 +371,27 @@ func TestFields(t *testing.T) {
 				t.Errorf("prompt %+v", p)
 			}
 		})
+	}
+}
+
+// TestMisspelt checks which columns of the author's are said to be misspelt. Those that are positions are
+// errors: see TestFileErrors.
+func TestMisspelt(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		`{"text": "a b", "query": 1, "key": 0, "templat": "x"}`:                                        `column "templat" is kept as one of your own; did you mean template?`,
+		`{"text": "a b", "query": 1, "key": 0, "Order": "ABBA"}`:                                       `column "Order" is kept as one of your own; did you mean order?`,
+		`{"text": "a b", "query": 1, "key": 0, "template": "x", "templates": 3}`:                       "",
+		`{"text": "a b", "query": 1, "key": 0, "queries": 1, "key 2": 1, "test": "x", "line": "base"}`: "",
+		`{"text": "a b", "query": 1, "key": 0, "baseline": null, "baseline2": 1}`:                      "",
+		`{"text": "a b a", "IO": "a", "S": "b", "keys": 1, "base_line": 1}`:                            "",
+	} {
+		got, err := read(t, write(t, "p.jsonl", line))
+		if err != nil || len(got) != 1 || len(got[0].Fields) == 0 {
+			t.Errorf("%s: %d prompts, error %v", line, len(got), err)
+		} else if note := prompts.Misspelt(got[0]); note != want {
+			t.Errorf("%s: %q, want %q", line, note, want)
+		}
 	}
 }
 

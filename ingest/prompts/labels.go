@@ -77,8 +77,8 @@ func (r row) label() (l schema.Label, err error) {
 	}
 	switch {
 	case l.Example < 0 && l.Text == "":
-		return l, badRecord("neither text nor example_id says whose labels these are").where(r.at).
-			advise(labelHint)
+		return l, badRecord("neither text nor example_id says whose labels these are; found %s", r.listed()).
+			where(r.at).advise(labelHint)
 	case len(l.Fields) == 0:
 		return l, badRecord("no labels beside text, example_id and run_id").where(r.at)
 	}

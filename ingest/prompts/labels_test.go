@@ -32,7 +32,7 @@ func TestReadLabels(t *testing.T) {
 		"lines.jsonl":  {`{"text": "x", "tags": ["p", "q"]}`, []schema.Label{label(0, -1, "x", "tags", `["p","q"]`)}, ""},
 		"half.csv":     {"example_id,kind\n2.5,a\n", nil, "file of labels half.csv: line 2: example_id is 2.5, want a whole number from 0"},
 		"negative.csv": {"example_id,kind\n-1,a\n", nil, "line 2: example_id is -1, want a whole number from 0"},
-		"nobody.jsonl": {`{"kind": "a"}`, nil, "line 1: neither text nor example_id says whose labels these are"},
+		"nobody.jsonl": {`{"kind": "a"}`, nil, "line 1: neither text nor example_id says whose labels these are; found kind"},
 		"nobody.csv":   {"kind\na\n", nil, "no column text or example_id, found kind"},
 		"nothing.csv":  {"example_id\n1\n", nil, "line 2: no labels beside text, example_id and run_id"},
 		"empty.csv":    {"example_id,kind\n", nil, "it has no rows, want one for each example or text"},

@@ -1,6 +1,7 @@
 package prompts
 
 import (
+	"fmt"
 	"math"
 	"regexp"
 	"slices"
@@ -49,9 +50,9 @@ func (r row) parse() (p schema.Prompt, f *fault) {
 		return p, f
 	}
 	if p.Text == "" {
-		return p, badRecord("text is missing or empty")
+		return p, r.no("text", "the text of the prompt").advise("such as " + exampleRecord)
 	}
-	if f := findPositions(&p, known); f != nil {
+	if f := r.findPositions(&p, known); f != nil {
 		return p, f
 	}
 	if p.Template, f = known["template"].label("template"); f != nil {
@@ -67,8 +68,9 @@ func (r row) parse() (p schema.Prompt, f *fault) {
 	return p, nil
 }
 
-// checkOwn bounds the author's fields. It also refuses names that differ from a missing reserved name only in
-// case: a prompt with Baseline would otherwise silently have no baseline.
+// checkOwn bounds the author's fields. It also refuses names that differ from the missing name of a text or a
+// position only in case or in a letter: a prompt with Baseline or baselin would otherwise silently have no
+// baseline. With IO and S, which say what key and baseline are, only query may be missing by mistake.
 func checkOwn(known map[string]value, own schema.Fields) *fault {
 	size, largest := 0, 0
 	for i, field := range own {
@@ -91,8 +93,64 @@ func checkOwn(known map[string]value, own schema.Fields) *fault {
 			return badRecord("%s is not %s: upper and lower case count", clipped(other), name).
 				advise("write " + name + "; " + reservedHint)
 		}
+		if !known["IO"].absent() && name != "query" {
+			continue
+		}
+		if other := misspelt(name, own); other != "" {
+			return badRecord("%s is there, and %s is not", clipped(other), name).
+				advise(fmt.Sprintf("write %s if you mean that; a column of your own needs a name less like it", name))
+		}
 	}
 	return nil
+}
+
+// no returns the error for a record in which a field that it needs is missing or empty. wanted says what may
+// be in the field.
+func (r row) no(name, wanted string) *fault {
+	if slices.ContainsFunc(r.fields, func(f schema.Field) bool { return f.Name == name }) {
+		return badRecord("%s is empty, want %s", name, wanted)
+	}
+	return badRecord("no %s, want %s; found %s", name, wanted, r.listed())
+}
+
+// listed lists the names of the record's fields.
+func (r row) listed() string {
+	names := make([]string, len(r.fields))
+	for i, field := range r.fields {
+		names[i] = field.Name
+	}
+	return listed(names)
+}
+
+// Misspelt returns a sentence about the first of a prompt's own fields that is probably a misspelt template
+// or order, or "". Such a field is kept under its own name. Misspelt positions are errors.
+func Misspelt(p schema.Prompt) string {
+	for _, label := range []struct{ name, value string }{{"template", p.Template}, {"order", p.Order}} {
+		if other := misspelt(label.name, p.Fields); label.value == "" && other != "" {
+			return fmt.Sprintf("column %s is kept as one of your own; did you mean %s?", clipped(other),
+				label.name)
+		}
+	}
+	return ""
+}
+
+// misspelt returns the author's field whose name is name but for a letter that is wrong, missing or too many,
+// two that are swapped, case, blanks, hyphens or underscores; or "".
+func misspelt(name string, own schema.Fields) string {
+	for _, field := range own {
+		a, b := name, strings.ToLower(strings.NewReplacer(" ", "", "-", "", "_", "").Replace(field.Name))
+		for a != "" && b != "" && a[0] == b[0] {
+			a, b = a[1:], b[1:]
+		}
+		for a != "" && b != "" && a[len(a)-1] == b[len(b)-1] {
+			a, b = a[:len(a)-1], b[:len(b)-1]
+		}
+		swapped := len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
+		if len(a) <= 1 && len(b) <= 1 || swapped {
+			return field.Name
+		}
+	}
+	return ""
 }
 
 // lookalike returns the author's field whose name differs from name only in case, or "".
@@ -107,7 +165,7 @@ func lookalike(name string, own schema.Fields) string {
 
 // findPositions sets the positions of a prompt from IO and S, if it has them, and from query, key and
 // baseline.
-func findPositions(p *schema.Prompt, known map[string]value) (f *fault) {
+func (r row) findPositions(p *schema.Prompt, known map[string]value) (f *fault) {
 	io, s := known["IO"], known["S"]
 	switch {
 	case io.absent() != s.absent():
@@ -136,8 +194,7 @@ func findPositions(p *schema.Prompt, known map[string]value) (f *fault) {
 		v := known[position.name]
 		if v.absent() {
 			if position.to.IsNone() && position.name != "baseline" {
-				return badRecord("no %s, want a token index (-1 is the last token) or a word, or IO and S",
-					position.name).
+				return r.no(position.name, "a token index (-1 is the last token) or a word, or IO and S").
 					advise("such as " + exampleRecord)
 			}
 			continue

@@ -3,6 +3,7 @@ package prompts
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -235,6 +236,19 @@ var errNoText = errors.New("no column text")
 
 // noText returns the error for a file without the column that every record needs.
 func noText(names []string) *fault {
+	hint := reservedHint
+	fields := make(schema.Fields, len(names))
+	for i, name := range names {
+		fields[i].Name = name
+	}
+	if other := misspelt("text", fields); other != "" {
+		hint = fmt.Sprintf("write text instead of %s; %s", clip(other), reservedHint)
+	}
+	return badFile("no column text, found %s", listed(names)).advise(hint).because(errNoText)
+}
+
+// listed lists the names of columns, or the first ones of many.
+func listed(names []string) string {
 	const most = 10
 	var found []string
 	for i, name := range names[:min(len(names), most)] {
@@ -244,5 +258,5 @@ func noText(names []string) *fault {
 	if rest := len(names) - len(found); rest > 0 {
 		list += fmt.Sprintf(" and %d more", rest)
 	}
-	return badFile("no column text, found %s", list).advise(reservedHint).because(errNoText)
+	return cmp.Or(list, "none")
 }
