@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -94,16 +95,8 @@ func TestExploreAccessible(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(os.Getenv("DUCKLENS_NODE_MODULES"), "axe-core")); err != nil {
 		t.Skipf("there is no axe-core in DUCKLENS_NODE_MODULES, %q", os.Getenv("DUCKLENS_NODE_MODULES"))
 	}
-	dir := t.TempDir()
 	file, _ := walkable(t)
-	texts, source := filepath.Join(dir, "texts.duckdb"), filepath.Join(dir, "texts.txt")
-	text := "The cat sat on the mat, and then the cat slept on the mat.\n"
-	if err := os.WriteFile(source, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	must(t, "ingest", "--model", "demo", "--head", "all", "--text", source, "-o", texts)
-	means := filepath.Join(dir, "means.duckdb")
-	must(t, "ingest", "--model", "demo", "--head", "3.0", "-n", "4", "--keep", "means", "-o", means)
+	texts, means := other(t)
 	views := []string{"heads?file=run", "heads?file=texts", "components?file=run", "components?file=run&side=query&qb=unembed",
 		"components?file=means", "cell?file=run&component=MLP0&low=0", "cell?file=means&component=MLP0",
 		"prompt?file=run&component=MLP0&example=0", "prompt?file=means&example=1", "pairs?file=run", "directions?file=run",
@@ -120,6 +113,45 @@ func TestExploreAccessible(t *testing.T) {
 	for _, rule := range seen.Broken {
 		t.Error(rule)
 	}
+}
+
+// TestExploreFits holds that no view has to be scrolled sideways in a window of a usual width, nor when a
+// reader has magnified one of 1280 pixels twice.
+func TestExploreFits(t *testing.T) {
+	t.Parallel()
+	file, _ := walkable(t)
+	texts, means := other(t)
+	views := []string{"heads?file=demo", "heads?file=texts", "components?file=demo", "components?file=run&side=query&qb=unembed",
+		"cell?file=demo&component=MLP0", "cell?file=means&component=MLP0", "prompt?file=demo&component=MLP0&example=103",
+		"prompt?file=run&component=MLP0&example=0", "pairs?file=demo", "directions?file=demo", "directions?file=run",
+		"writes?file=demo", "writes?file=run", "compare?file=demo&only=prompt_order%3DABBA&only2=prompt_order%3DBABA",
+		"sql?file=demo&q=FROM+prompt", "sql?file=run&q=SELECT+nothing+FROM+head", "heads?file=other"}
+	widths := []string{"640", "1024", "1200", "1280", "1920"}
+	var seen struct {
+		Looked       int
+		Wide, Failed []string
+	}
+	address := serve(t, filepath.Join(demoFolder(t), "demo.duckdb"), file, texts, means)
+	figuretest.Browse(t, &seen, "../queries/explorer/web/test/fit.cjs", append([]string{address, strings.Join(widths, ",")}, views...)...)
+	if seen.Looked != len(views)*len(widths) || !slices.Equal(seen.Failed, []string{"heads?file=other"}) {
+		t.Errorf("%d pages were looked at, want %d; failed: %q", seen.Looked, len(views)*len(widths), seen.Failed)
+	}
+	for _, page := range seen.Wide {
+		t.Error(page)
+	}
+}
+
+// other gives a file of texts without prompts of a task, and one that keeps means alone.
+func other(t *testing.T) (texts, means string) {
+	t.Helper()
+	dir := once(t, "other", func(dir string) error {
+		source := filepath.Join(dir, "texts.txt")
+		text := "The cat sat on the mat, and then the cat slept on the mat.\n"
+		return errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(source, []byte(text), 0o600),
+			command("ingest", "--model", "demo", "--head", "all", "--text", source, "-o", filepath.Join(dir, "texts.duckdb")),
+			command("ingest", "--model", "demo", "--head", "3.0", "-n", "4", "--keep", "means", "-o", filepath.Join(dir, "means.duckdb")))
+	})
+	return filepath.Join(dir, "texts.duckdb"), filepath.Join(dir, "means.duckdb")
 }
 
 // must runs a command that must succeed.
