@@ -112,7 +112,7 @@ func TestMessages(t *testing.T) {
 		{ingest("--append"), ": no such file\nhint: check the path, or leave out --append to make the file\n"},
 		{append(ingest(), "-o", dir), "it is a folder\nhint: choose another name\n"},
 		{[]string{"diff", file, dir}, "open " + dir + ": not a DuckDB database: it is a folder\n"},
-		{[]string{"info", filepath.Dir(filepath.Dir(write("set/ducklens/KEY.json", "{")))}, "hint: ducklens gather makes a file that queries a folder of ducklens export\n"},
+		{[]string{"info", filepath.Dir(filepath.Dir(write("set/ducklens/KEY.json", "{")))}, "hint: ducklens gather DIR -o FILE makes a file that queries this folder\n"},
 		{[]string{"gather", filepath.Join(dir, "no"), "-o", filepath.Join(dir, "new.duckdb")}, "no such file\nhint: check the path; ducklens export --parquet makes such a folder\n"},
 		{[]string{"gather", dir, "-o", file}, "it has no manifest ducklens/KEY.json\n"},
 		{ingest("--prompts", dir), "it is a folder, want a file\n"},

@@ -231,7 +231,7 @@ func checkKind(path string, info fs.FileInfo) error {
 	case info.IsDir():
 		e := &Error{Kind: ErrNotDatabase, Detail: "it is a folder"}
 		if _, err := os.Stat(filepath.Join(path, "ducklens")); err == nil {
-			e.Advice = "ducklens gather makes a file that queries a folder of ducklens export"
+			e.Advice = "ducklens gather DIR -o FILE makes a file that queries this folder"
 		}
 		return e
 	case !info.Mode().IsRegular():

@@ -485,29 +485,39 @@ func openRegular(root *os.Root, name string) (_ *os.File, size int64, err error)
 	return f, info.Size(), err
 }
 
-// chosen returns the manifest whose key begins with key, or the only one.
+// chosen returns the manifest of whole runs whose key begins with key, or the only one.
 func chosen(list []*Manifest, key string) (*Manifest, error) {
-	var found []*Manifest
+	var found, whole, shards []*Manifest
 	for _, m := range list {
-		if strings.HasPrefix(m.Key, key) {
+		if slices.ContainsFunc(m.Runs, func(r ExportedRun) bool { return r.Shard != "" }) {
+			shards = append(shards, m)
+			continue
+		}
+		if whole = append(whole, m); strings.HasPrefix(m.Key, key) {
 			found = append(found, m)
 		}
 	}
 	if len(found) == 1 {
 		return found[0], nil
 	}
-	keys := make([]string, len(list))
-	for i, m := range list {
+	if len(whole) == 0 || len(found) == 0 && slices.ContainsFunc(shards,
+		func(m *Manifest) bool { return strings.HasPrefix(m.Key, key) }) {
+		return nil, &dbfile.Error{Kind: dbfile.ErrNotExport,
+			Detail: "it holds shards of a run, want a whole run",
+			Advice: "ducklens gather DIR -o FILE makes a file that queries all shards together"}
+	}
+	keys := make([]string, len(whole))
+	for i, m := range whole {
 		keys[i] = m.Key
 	}
 	const most = 4
 	if len(keys) > most {
 		keys = append(keys[:most], "...")
 	}
-	detail := fmt.Sprintf("it has %d exports, want one", len(list))
+	detail := fmt.Sprintf("it has %d exports, want one", len(whole))
 	if key != "" {
 		detail = fmt.Sprintf("%d of its %d exports have a key that begins with %q, want one", len(found),
-			len(list), key)
+			len(whole), key)
 	}
 	return nil, &dbfile.Error{Kind: dbfile.ErrWhichExport, Detail: detail, Advice: "name one with --export: " +
 		strings.Join(keys, ", ")}

@@ -106,12 +106,6 @@ func (i *importer) importAll(ctx context.Context) (err error) {
 		return err
 	}
 	defer i.conn.Close()
-	for _, r := range i.manifest.Runs {
-		if r.Shard != "" {
-			return i.wrong("%s is shard %s of run %s, and no whole run; "+
-				"ducklens gather makes a catalogue of all shards", i.manifest.path(), r.Shard, r.Key)
-		}
-	}
 	tables, err := layouts()
 	if err != nil {
 		return err
