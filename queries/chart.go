@@ -57,8 +57,8 @@ func ParseMark(s string) (Mark, error) {
 //
 // A line chart has one row for each point: Y over X, which is a number or a text. Points of one Series are
 // connected, and Error makes a band. A scatter chart has one row for each point, Y over X, both numbers;
-// Series tells kinds of points apart, and Label names them. A table is not drawn. Neither is a scalar, whose
-// number is Y.
+// Series tells kinds of points apart, and Label names them; XError and Error make error bars of X and Y. A
+// table is not drawn. Neither is a scalar, whose number is Y.
 type Chart struct {
 	Mark Mark
 
@@ -70,7 +70,8 @@ type Chart struct {
 	Label    string // heatmap: text in the cell; bar: text at the bar; scatter: name of the point
 	Facet    string // panel
 	Frame    string // small multiples in print, slider on a screen
-	Error    string // standard error of the drawn value, same unit
+	Error    string // standard error of the drawn value, same unit; scatter: of Y
+	XError   string // scatter: standard error of X, same unit
 	Count    string // number of examples behind the drawn value
 	Order    string // sorts categories, ascending
 	XTick    string // name to print on the x axis instead of the value of X
@@ -91,6 +92,9 @@ type Chart struct {
 	// every figure. A|B are two names of one.
 	Colors []string
 	Fit    string // scatter: the curve to fit to the points of a series, one of Fits; "": none
+	// Diagonal (scatter) is a line on which the two numbers of a point have a known relation, one of
+	// Diagonals; "": none.
+	Diagonal string
 
 	FacetColumns int // panels side by side; 0: the figure's default
 	Bins         int // approximate number of bins of a histogram; 0: the figure's default
@@ -119,6 +123,12 @@ const FitLine = "line"
 
 // Fits lists the values of Chart.Fit.
 func Fits() []string { return []string{FitLine} }
+
+// DiagonalEqual is the line on which the two numbers of a point are equal.
+const DiagonalEqual = "y=x"
+
+// Diagonals lists the values of Chart.Diagonal.
+func Diagonals() []string { return []string{DiagonalEqual} }
 
 // use says whether a mark reads a key of the header.
 type use uint8
@@ -181,12 +191,15 @@ var chartKeys = []chartKey{
 	{name: "frame", column: func(c *Chart) *string { return &c.Frame },
 		doc: "frame: a set of all panels; below each other in print, a slider on a screen", use: drawn},
 	{name: "error", column: func(c *Chart) *string { return &c.Error },
-		doc: "standard error of the drawn value, in its unit",
-		use: uses{Scalar: optional, Heatmap: optional, Bar: optional, Matrix: optional, Line: optional}},
+		doc: "standard error of the drawn value, in its unit; of a point, that of y",
+		use: uses{Scalar: optional, Heatmap: optional, Bar: optional, Matrix: optional, Line: optional,
+			Scatter: optional}},
+	{name: "x_error", column: func(c *Chart) *string { return &c.XError },
+		doc: "standard error of x, in its unit", use: scatter},
 	{name: "count", column: func(c *Chart) *string { return &c.Count },
 		doc: "number of examples behind the drawn value",
 		use: uses{Scalar: optional, Heatmap: optional, Histogram: optional, Bar: optional, Matrix: optional,
-			Line: optional}},
+			Line: optional, Scatter: optional}},
 	{name: "order", column: func(c *Chart) *string { return &c.Order },
 		doc: "sorts the rows, ascending; panels, frames and names follow the order of rows", use: drawn},
 	{name: "x_tick", column: func(c *Chart) *string { return &c.XTick },
@@ -222,6 +235,8 @@ var chartKeys = []chartKey{
 		use: uses{Histogram: optional, Bar: optional, Line: optional, Scatter: optional}},
 	{name: "fit", text: func(c *Chart) *string { return &c.Fit }, words: Fits(),
 		doc: "line: a least-squares line for each series, with r", use: scatter},
+	{name: "diagonal", text: func(c *Chart) *string { return &c.Diagonal }, words: Diagonals(),
+		doc: "y=x: a thin line where both numbers of a point are equal", use: scatter},
 	{name: "facet_columns", count: func(c *Chart) *int { return &c.FacetColumns },
 		doc: "number of panels side by side", use: drawn},
 	{name: "bins", count: func(c *Chart) *int { return &c.Bins }, doc: "approximate number of bins",
@@ -304,7 +319,7 @@ func (c *Chart) Infer(r *Result) {
 // Numbers reports whether the mark requires numbers in the column of a key.
 func (c *Chart) Numbers(key string) bool {
 	switch {
-	case key == "error" || key == "count" || key == "whole" || key == "fill":
+	case key == "error" || key == "x_error" || key == "count" || key == "whole" || key == "fill":
 		return true
 	case c.Mark == Histogram || c.Mark == Scatter:
 		return key == "x" || key == "y"

@@ -75,7 +75,7 @@ var markDocs = map[Mark]string{
 	Bar:       "one row per bar: horizontal bars, the first row at the top",
 	Matrix:    "one row per cell of a grid too large to label: pairs of components",
 	Line:      "one row per point: lines over an axis, with bands of one standard error",
-	Scatter:   "one row per point: two numbers, with names of outliers and lines of least squares",
+	Scatter:   "one row per point: two numbers, with error bars, names of outliers and lines of least squares",
 }
 
 func drawnMarks() []Mark {

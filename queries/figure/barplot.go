@@ -2,10 +2,10 @@ package figure
 
 import (
 	"math"
-	"slices"
 
 	"gonum.org/v1/plot/vg"
 
+	"ducklens/queries"
 	"ducklens/queries/figure/internal/page"
 	"ducklens/queries/figure/internal/palette"
 	"ducklens/queries/figure/internal/typeset"
@@ -131,23 +131,12 @@ func (m *barPlot) Middle() vg.Length { return m.pitch * vg.Length(len(m.names)) 
 func (m *barPlot) Below() vg.Length { return m.x.depth() }
 
 // Notes implements page.Plot.
-func (m *barPlot) Notes() (notes []string) {
-	for p := range m.f.panels() {
-		if slices.ContainsFunc(p.Bars, func(b Bar) bool { return b.Error > 0 }) {
-			notes = append(notes, "error bars: one standard error")
-			break
-		}
-	}
-	if text := m.f.missingBars(); text != "" {
-		notes = append(notes, text)
-	}
-	return notes
-}
+func (m *barPlot) Notes() []string { return m.f.marks() }
 
 // missingBars says what a place without a bar means, if a panel has one, because it looks like a bar of 0.
 func (f *Figure) missingBars() string {
 	for p := range f.panels() {
-		if len(p.Bars) < len(f.Frames[0].Panels[0].X.Names) {
+		if f.Mark == queries.Bar && len(p.Bars) < len(f.Frames[0].Panels[0].X.Names) {
 			return "no bar: not among those listed for that panel, which is not 0"
 		}
 	}

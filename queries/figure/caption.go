@@ -191,6 +191,15 @@ func (f *Figure) captionScatter(first *Panel) string {
 	default:
 		text += "; lines are of least squares, each with Pearson's r"
 	}
+	if f.Uncertain() {
+		text += "; error bars are one standard error"
+	}
+	if s := f.counted(); s.high > 0 {
+		text += fmt.Sprintf(" (%v)", s)
+	}
+	if f.hasDiagonal() {
+		text += "; on the dotted line both numbers are equal"
+	}
 	return text
 }
 
@@ -231,19 +240,8 @@ func (f *Figure) sameCount() int {
 
 // captionError says what error bars or bands are, if there are any, and how many examples they are based on.
 func (f *Figure) captionError(are string) string {
-	known := false
-	for p := range f.panels() {
-		for _, b := range p.Bars {
-			known = known || b.Error > 0
-		}
-		for _, l := range p.Lines {
-			for _, pt := range l.Points {
-				known = known || pt.Error > 0
-			}
-		}
-	}
 	text := ""
-	if known {
+	if f.Uncertain() {
 		text = "; " + are + " one standard error"
 	}
 	if s := f.counted(); s.high > 0 {

@@ -55,6 +55,11 @@ func counted(panels ...*Panel) counting {
 				see(pt.Count)
 			}
 		}
+		for _, c := range p.Clouds {
+			for _, d := range c.Dots {
+				see(d.Count)
+			}
+		}
 	}
 	return s
 }

@@ -22,6 +22,7 @@ type Figure struct {
 	Wholes   []queries.Whole // what the drawn shares are shares of; nil if none are drawn
 	Legend   Legend          // histogram, bar, line, scatter
 	Bins     Bins            // histogram
+	Diagonal string          // scatter: a line to compare the points with, one of queries.Diagonals; "": none
 	// Settings are parameters of the query that are not at their defaults, without those that a title
 	// mentions.
 	Settings []queries.Setting

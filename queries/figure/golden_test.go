@@ -37,6 +37,7 @@ var goldens = []struct {
 	{"heatmap_panel_scales", with(small.heatmap(5.3, quadrants[:2], nil), func(c *queries.Chart) { c.Scale, c.Hide = queries.ScalePanel, []string{"MLP0"} }),
 		figure.Options{Width: figure.PageWidth, DPI: 90}},
 	{"scatter_column", cloud(60), figure.Options{Width: figure.ColumnWidth, DPI: 130}},
+	{"scatter_errors", ablations(14), figure.Options{Width: figure.PageWidth, DPI: 110}},
 	{"histogram_column", substitutions(1200, nil), figure.Options{Width: figure.ColumnWidth, DPI: 150}},
 	{"histogram_facets", substitutions(300, []string{"score at IO", "score at IO minus score at S1"}), figure.Options{Theme: figure.Screen, DPI: 72}},
 	{"bar_column", pairs(40), figure.Options{Width: figure.ColumnWidth, DPI: 150}},

@@ -108,16 +108,7 @@ func (m *linePlot) Middle() vg.Length { return m.h / 2 }
 func (m *linePlot) Below() vg.Length { return m.x.depth() }
 
 // Notes implements page.Plot.
-func (m *linePlot) Notes() []string {
-	for p := range m.f.panels() {
-		for _, l := range p.Lines {
-			if l.banded() {
-				return []string{"bands: one standard error"}
-			}
-		}
-	}
-	return nil
-}
+func (m *linePlot) Notes() []string { return m.f.marks() }
 
 // banded reports whether the error of any point is known.
 func (l Line) banded() bool {

@@ -2,6 +2,7 @@ package figure
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"ducklens/queries"
@@ -102,4 +103,57 @@ func percentage(share float64) string {
 		return fmt.Sprintf("%.1f", 100*share)
 	}
 	return fmt.Sprintf("%.0f", 100*share)
+}
+
+// marks explains error bars, bands and lines, as far as the figure has them, in any format.
+func (f *Figure) marks() []string {
+	var keys []string
+	if f.Uncertain() {
+		what := "error bars"
+		if f.Mark == queries.Line {
+			what = "bands"
+		}
+		keys = append(keys, what+": one standard error")
+	}
+	if text := f.missingBars(); text != "" {
+		keys = append(keys, text)
+	}
+	if f.hasDiagonal() {
+		keys = append(keys, "dotted line: "+equality)
+	}
+	if f.fitted() {
+		keys = append(keys, "lines: least squares; r: Pearson's correlation coefficient")
+	}
+	return keys
+}
+
+// Uncertain reports whether a standard error is drawn, as a bar or a band.
+func (f *Figure) Uncertain() bool {
+	for p := range f.panels() {
+		some := slices.ContainsFunc(p.Bars, func(b Bar) bool { return b.Error > 0 }) ||
+			slices.ContainsFunc(p.Lines, Line.banded)
+		for _, c := range p.Clouds {
+			some = some || slices.ContainsFunc(c.Dots, func(d Dot) bool { return d.XError > 0 || d.YError > 0 })
+		}
+		if some {
+			return true
+		}
+	}
+	return false
+}
+
+// hasDiagonal reports whether the diagonal is drawn: it may lie outside of the axes, which all panels share.
+func (f *Figure) hasDiagonal() bool {
+	_, _, ok := f.Frames[0].Panels[0].Diagonal()
+	return f.Diagonal != "" && ok
+}
+
+// fitted reports whether any line is fitted to points.
+func (f *Figure) fitted() bool {
+	for p := range f.panels() {
+		if slices.ContainsFunc(p.Clouds, func(c Cloud) bool { return c.Fit != nil }) {
+			return true
+		}
+	}
+	return false
 }

@@ -196,3 +196,34 @@ func cloud(points int) sample {
 	}
 	return s
 }
+
+// ablations are points of two kinds with error bars in two panels, beside the diagonal. One has no error.
+func ablations(points int) sample {
+	s := sample{
+		query: queries.Query{
+			Name: "contribution_against_ablation", Title: "Head 10.7: contribution and loss", Subtitle: "gpt2, 1200 prompts (ioi), run 1", SQL: "SELECT 1",
+			Chart: queries.Chart{Mark: queries.Scatter, X: "contribution", Y: "lost", Series: "kind", Label: "component", Facet: "place",
+				XError: "contribution_se", Error: "se", Count: "n", Fit: queries.FitLine, Diagonal: queries.DiagonalEqual,
+				XTitle: "contribution (score units)", YTitle: "lost on ablation (score units)", LegendTitle: "kind"},
+		},
+		result: &queries.Result{Columns: []queries.Column{column("place", queries.Text), column("kind", queries.Text), column("component", queries.Text),
+			column("contribution", queries.Float), column("contribution_se", queries.Float), column("lost", queries.Float), column("se", queries.Float),
+			column("n", queries.Integer)}},
+	}
+	rng := rand.New(rand.NewPCG(41, 5))
+	for _, place := range []string{"ablated everywhere", "ablated at the key"} {
+		for i := range points {
+			kind, label := "head", fmt.Sprintf("%d.%d", i/3, i%12)
+			if i%4 == 3 {
+				kind, label = "MLP", fmt.Sprintf("MLP%d", i/4)
+			}
+			x := rng.NormFloat64()
+			var se any = 0.03 + 0.1*rng.Float64()
+			if i == 0 {
+				se = nil
+			}
+			s.result.Rows = append(s.result.Rows, []any{place, kind, label, x, 0.04 + 0.03*rng.Float64(), 0.8*x + 0.3*rng.NormFloat64(), se, int64(32)})
+		}
+	}
+	return s
+}

@@ -134,9 +134,10 @@ func (p *Panel) Shade(c Cell) float64 {
 	return max(-1, min(1, p.shade(c)))
 }
 
-// Keys returns what to know about the colours of cells besides the colour bar.
+// Keys returns what to know about the colours of cells besides the colour bar, or about the marks of other
+// charts besides the legend.
 func (f *Figure) Keys() []string {
-	keys := f.scaleKeys()
+	keys := append(f.scaleKeys(), f.marks()...)
 	if text := f.apartKey(); text != "" {
 		keys = append([]string{text}, keys...)
 	}

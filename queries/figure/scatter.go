@@ -19,9 +19,11 @@ type Cloud struct {
 
 // Dot is one point.
 type Dot struct {
-	X, Y  float64
-	Label string // "" for none
-	Named bool   // its label is shown
+	X, Y           float64
+	XError, YError float64 // standard errors in the units of X and Y; NaN if unknown
+	Count          int64   // number of examples behind the point; 0 where unknown
+	Label          string  // "" for none
+	Named          bool    // its label is shown
 }
 
 // Fit is a least-squares line, y = Slope x + Intercept, and how closely the points follow it.
@@ -33,6 +35,16 @@ type Fit struct {
 
 // At returns the height of the line at x.
 func (f Fit) At(x float64) float64 { return f.Slope*x + f.Intercept }
+
+// Diagonal returns from where to where the line y = x lies within the axes, and whether it does.
+func (p *Panel) Diagonal() (low, high float64, ok bool) {
+	return diagonal(p.X.Low, p.X.High, p.Y.Low, p.Y.High)
+}
+
+func diagonal(left, right, bottom, top float64) (low, high float64, ok bool) {
+	low, high = max(left, bottom), min(right, top)
+	return low, high, low < high
+}
 
 // Reach returns where the fitted line of a series begins and ends: at its first and its last point, or where
 // it leaves a range of y.
@@ -65,12 +77,25 @@ func (f *Figure) points(t *table, c queries.Chart) error {
 	if err != nil {
 		return err
 	}
+	across, _, err := t.support(queries.Chart{Error: c.XError})
+	if err != nil {
+		return err
+	}
+	up, count, err := t.support(c)
+	if err != nil {
+		return err
+	}
 	series, err := t.entries(c.Series)
 	if err != nil {
 		return err
 	}
-	x := Axis{Title: orElse(c.XTitle, c.X), Low: slices.Min(xs), High: slices.Max(xs)}
-	y := Axis{Title: orElse(c.YTitle, c.Y), Low: slices.Min(ys), High: slices.Max(ys)}
+	x := Axis{Title: orElse(c.XTitle, c.X), Low: xs[0], High: xs[0]}
+	y := Axis{Title: orElse(c.YTitle, c.Y), Low: ys[0], High: ys[0]}
+	for i := range xs {
+		x.cover(xs[i], across[i])
+		y.cover(ys[i], up[i])
+	}
+	f.Diagonal = c.Diagonal
 	f.Legend = legend(c, c.Series, series, t.whole().categories(c.Series))
 	g, err := f.grid(t, c, x, y)
 	if err != nil {
@@ -83,7 +108,8 @@ func (f *Figure) points(t *table, c queries.Chart) error {
 	clouds := make(map[at][]Dot)
 	for i := range xs {
 		key := at{g.panel(i), series.of[i]}
-		clouds[key] = append(clouds[key], Dot{X: xs[i], Y: ys[i], Label: t.text(i, c.Label)})
+		clouds[key] = append(clouds[key], Dot{X: xs[i], Y: ys[i], XError: across[i], YError: up[i],
+			Count: count[i], Label: t.text(i, c.Label)})
 	}
 	for panel := range f.panels() {
 		for s := range series.names {

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -73,6 +75,77 @@ func TestScatterNames(t *testing.T) {
 		if d := read(t, svg(t, f, figure.Options{})); !strings.Contains(d.all, named[0]) || strings.Contains(d.all, "p12") {
 			t.Errorf("fit %q: %q is not printed, or another is", fit, named)
 		}
+	}
+}
+
+// Error bars reach one standard error to each side, within the axes; a point whose error is unknown has none,
+// and a negative one is refused. The diagonal is drawn only if the header asks for it and a part of it lies
+// in the panel.
+func TestScatterErrorsAndDiagonal(t *testing.T) {
+	t.Parallel()
+	s := ablations(14)
+	f := made(t, s)
+	p := &f.Frames[0].Panels[0]
+	for _, c := range p.Clouds {
+		for _, d := range c.Dots {
+			if d.X-d.XError < p.X.Low || d.X+d.XError > p.X.High || d.Y-d.YError < p.Y.Low || d.Y+d.YError > p.Y.High {
+				t.Errorf("%s reaches past the axes: %+v in %v, %v", d.Label, d, p.X, p.Y)
+			}
+			if d.Count != 32 || !(d.XError > 0) || math.IsNaN(d.YError) != (d.Label == "0.0") {
+				t.Errorf("%+v", d)
+			}
+		}
+	}
+	const bars, line = "errorbars:onestandarderror", "dottedline:y=x"
+	for _, c := range []struct {
+		name       string
+		change     func(*queries.Chart)
+		bars, line bool
+		caption    string
+	}{
+		{"all", func(*queries.Chart) {}, true, true,
+			"error bars are one standard error (n = 32); on the dotted line both numbers are equal"},
+		{"across", func(c *queries.Chart) { c.Error = "" }, true, true, "error bars are one standard error"},
+		{"up", func(c *queries.Chart) { c.XError = "" }, true, true, "error bars are one standard error"},
+		{"neither", func(c *queries.Chart) { c.XError, c.Error = "", "" }, false, true, "on the dotted line"},
+		{"no diagonal", func(c *queries.Chart) { c.Diagonal = "" }, true, false, "(n = 32). Kind"},
+		{"far from the diagonal", func(c *queries.Chart) { c.Y, c.Error = "n", "" }, true, false, "(n = 32). Kind"},
+	} {
+		f := made(t, with(s, c.change))
+		d := read(t, svg(t, f, figure.Options{}))
+		if strings.Contains(d.all, bars) != c.bars || strings.Contains(d.all, line) != c.line ||
+			strings.Count(d.all, "y=x") > 1 != c.line {
+			t.Errorf("%s: error bars or diagonal are not as asked for: %s", c.name, d.all)
+		}
+		if !strings.Contains(f.Caption(), c.caption) {
+			t.Errorf("%s: caption %q, want %q in it", c.name, f.Caption(), c.caption)
+		}
+	}
+	// By hand: a bar of 0.25 to each side of 1, across, is as long as half of the way from 0 to 1.
+	two := pointsOf([2]float64{0, 0}, [2]float64{1, 1})
+	two.result.Columns = append(two.result.Columns, column("se", queries.Float))
+	two.result.Rows[0], two.result.Rows[1] = append(two.result.Rows[0], nil), append(two.result.Rows[1], 0.25)
+	two.query.Chart.XError, two.query.Chart.Label = "se", ""
+	numbers := func(pattern string) (list []float64) {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(svg(t, made(t, two), figure.Options{})), -1) {
+			for _, text := range m[1:] {
+				x, err := strconv.ParseFloat(text, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				list = append(list, x)
+			}
+		}
+		return list
+	}
+	at := numbers(`</title><path d="M([\d.]+) `)
+	bar := numbers(`d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)" fill="none" stroke="#\w+" stroke-opacity`)
+	if len(at) != 2 || len(bar) != 4 || math.Abs(bar[2]-bar[0]-0.5*(at[1]-at[0])) > 0.02 || bar[1] != bar[3] {
+		t.Errorf("points at %v, bar %v: want one level bar, half as long as their distance", at, bar)
+	}
+	two.result.Rows[1][len(two.result.Rows[1])-1] = -0.25
+	if _, err := two.figure(); !errors.Is(err, figure.ErrValue) || !strings.Contains(err.Error(), "negative standard error") {
+		t.Errorf("negative error: %v", err)
 	}
 }
 

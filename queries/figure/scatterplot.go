@@ -1,7 +1,6 @@
 package figure
 
 import (
-	"fmt"
 	"image/color"
 	"math"
 	"slices"
@@ -30,6 +29,16 @@ const (
 	smallDot = 1.8
 	manyDots = 300 // in a panel
 	nameGap  = 1.5 // between a point and its name
+
+	barFaint = 0.55 // opacity of an error bar, so that points stand out
+	barWidth = 0.6
+)
+
+// dots are the dashes of the diagonal, which no series has.
+var dots = []vg.Length{0.9, 1.7}
+
+const (
+	equality = "y = x" // name of the diagonal
 )
 
 func newScatterPlot(f *Figure, colors *palette.Palette) *scatterPlot {
@@ -88,23 +97,18 @@ func (m *scatterPlot) Below() vg.Length { return m.x.depth() }
 
 // Notes implements page.Plot.
 func (m *scatterPlot) Notes() []string {
-	var notes []string
-	fitted, named, labelled := false, 0, 0
+	notes := m.f.marks()
+	named, labelled := 0, 0
 	for p := range m.f.panels() {
+		_, names, _ := m.texts(p.Clouds)
+		named += len(names)
 		for _, c := range p.Clouds {
-			fitted = fitted || c.Fit != nil
 			for _, d := range c.Dots {
 				if d.Label != "" {
 					labelled++
 				}
-				if d.Named {
-					named++
-				}
 			}
 		}
-	}
-	if fitted {
-		notes = append(notes, "lines: least squares; r: Pearson's correlation coefficient")
 	}
 	if named < labelled {
 		notes = append(notes, "named: the points that stand out most, as far as there is room")
@@ -125,6 +129,17 @@ func (m *scatterPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 	if len(clouds) == 0 {
 		noRows(p, m.x.style, x+m.w/2, y+m.h/2)
 	}
+	m.drawDiagonal(p, x, y)
+	for _, c := range clouds {
+		color := sheer(m.colors.CategoryLine(m.f.Legend.Style(c.Series)), barFaint)
+		for _, d := range c.Dots {
+			var bars vg.Path
+			for _, s := range m.bars(d, x, y) {
+				bars = append(bars, p.Path(false, s.x0, s.y0, s.x1, s.y1)...)
+			}
+			p.Lines(color, barWidth, bars)
+		}
+	}
 	for _, c := range clouds {
 		for _, d := range c.Dots {
 			px, py := m.at(x, y, d.X, d.Y)
@@ -139,7 +154,11 @@ func (m *scatterPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 			m.drawFit(p, c, x, y)
 		}
 	}
-	m.drawTexts(p, clouds, x, y)
+	corner, names, others := m.texts(clouds)
+	m.drawCorner(p, m.fitLines(clouds), corner, x, y)
+	for _, n := range append(names, others...) {
+		p.Text(m.name, x+n.x0, y+n.y1, 0, n.text)
+	}
 	p.Lines(m.colors.Edge, 0.5, p.Path(false, x, y, x, y+m.h, x+m.w, y+m.h))
 }
 
@@ -171,44 +190,98 @@ type span struct{ x0, y0, x1, y1 vg.Length }
 
 func (a span) meets(b span) bool { return a.x0 < b.x1 && b.x0 < a.x1 && a.y0 < b.y1 && b.y0 < a.y1 }
 
-// drawTexts writes the correlations of fits in the emptiest corner, and the names of points beside them if
-// they have room.
-func (m *scatterPlot) drawTexts(p page.Pen, clouds []Cloud, x, y vg.Length) {
+// bars returns the error bars of a point: across and up, those of them that are known.
+func (m *scatterPlot) bars(d Dot, x, y vg.Length) []span {
+	px, py := m.at(x, y, d.X, d.Y)
+	var list []span
+	if d.XError > 0 {
+		half := m.x.along(d.X+d.XError) - m.x.along(d.X)
+		list = append(list, span{px - half, py, px + half, py})
+	}
+	if d.YError > 0 {
+		half := m.y.along(d.Y+d.YError) - m.y.along(d.Y)
+		list = append(list, span{px, py - half, px, py + half})
+	}
+	return list
+}
+
+// diagonal returns from where to where the diagonal is drawn, and whether it is.
+func (m *scatterPlot) diagonal() (low, high float64, ok bool) {
+	low, high, _ = diagonal(m.x.low, m.x.high, m.y.low, m.y.high)
+	return low, high, m.f.hasDiagonal()
+}
+
+// drawDiagonal draws the diagonal as far as it lies within the panel.
+func (m *scatterPlot) drawDiagonal(p page.Pen, x, y vg.Length) {
+	low, high, ok := m.diagonal()
+	if !ok {
+		return
+	}
+	x0, y0 := m.at(x, y, low, low)
+	x1, y1 := m.at(x, y, high, high)
+	p.Lines(m.colors.Text, 0.7, p.Path(false, x0, y0, x1, y1), dots...)
+}
+
+// placedText is a text with the area that it takes.
+type placedText struct {
+	span
+	text string
+}
+
+// texts returns where the correlations of fits are written, and the names of points and of the diagonal that
+// have room. All places are relative to the upper left corner of the panel.
+func (m *scatterPlot) texts(clouds []Cloud) (corner span, names, others []placedText) {
 	var taken []span
 	r := m.size / 2
 	for _, c := range clouds {
 		for _, d := range c.Dots {
-			px, py := m.at(x, y, d.X, d.Y)
+			px, py := m.at(0, 0, d.X, d.Y)
 			taken = append(taken, span{px - r, py - r, px + r, py + r})
-		}
-	}
-	for _, c := range clouds {
-		taken = append(taken, m.along(c, x, y)...)
-	}
-	texts := []span{}
-	if lines := m.fitLines(clouds); len(lines) > 0 {
-		texts = append(texts, m.drawCorner(p, lines, taken, x, y))
-	}
-	for _, c := range clouds {
-		for _, d := range c.Dots {
-			if d.Named {
-				texts = m.drawName(p, c, d, taken, texts, x, y)
+			for _, s := range m.bars(d, 0, 0) {
+				taken = append(taken, span{s.x0 - 0.5, s.y0 - 0.5, s.x1 + 0.5, s.y1 + 0.5})
 			}
 		}
 	}
+	for _, c := range clouds {
+		if c.Fit != nil {
+			low, high := c.Reach(m.y.low, m.y.high)
+			taken = append(taken, m.along(low, high, c.Fit.At)...)
+		}
+	}
+	var written []span
+	low, high, drawn := m.diagonal()
+	if drawn {
+		taken = append(taken, m.along(low, high, func(v float64) float64 { return v })...)
+	}
+	if lines := m.fitLines(clouds); len(lines) > 0 {
+		corner = m.corner(lines, taken)
+		written = append(written, corner)
+	}
+	for _, c := range clouds {
+		for _, d := range c.Dots {
+			if !d.Named {
+				continue
+			}
+			if at, ok := m.placeName(d, taken, written); ok {
+				names, written = append(names, placedText{at, d.Label}), append(written, at)
+			}
+		}
+	}
+	if drawn {
+		if at, ok := m.placeEquality(low, high, taken, written); ok {
+			others = append(others, placedText{at, equality})
+		}
+	}
+	return corner, names, others
 }
 
-// along returns the area that the fitted line of a series takes, in short pieces.
-func (m *scatterPlot) along(c Cloud, x, y vg.Length) []span {
-	if c.Fit == nil {
-		return nil
-	}
+// along returns the area that a line takes from one x to another, in short pieces.
+func (m *scatterPlot) along(low, high float64, at func(x float64) float64) []span {
 	const pieces = 80
 	var list []span
-	low, high := c.Reach(m.y.low, m.y.high)
 	for i := range pieces + 1 {
 		v := low + (high-low)*float64(i)/pieces
-		px, py := m.at(x, y, v, c.Fit.At(v))
+		px, py := m.at(0, 0, v, at(v))
 		list = append(list, span{px - 2, py - 1, px + 2, py + 1})
 	}
 	return list
@@ -235,16 +308,15 @@ func (m *scatterPlot) fitLines(clouds []Cloud) []fitLine {
 	return lines
 }
 
-// drawCorner writes lines in the corner of the panel that has the fewest points, and returns the area that
-// they take.
-func (m *scatterPlot) drawCorner(p page.Pen, lines []fitLine, taken []span, x, y vg.Length) span {
+// corner returns the place of lines of text in the corner of the panel that has the fewest points.
+func (m *scatterPlot) corner(lines []fitLine, taken []span) span {
 	var w vg.Length
 	for _, l := range lines {
 		w = max(w, m.name.Width(l.text))
 	}
 	h := vg.Length(len(lines)) * m.name.Line()
 	const inset = 3
-	left, right, top, bottom := x+inset, x+m.w-inset-w, y+inset, y+m.h-inset-h
+	left, right, top, bottom := vg.Length(inset), m.w-inset-w, vg.Length(inset), m.h-inset-h
 	var corners []span
 	for _, at := range [][2]vg.Length{{left, top}, {right, top}, {left, bottom}, {right, bottom}} {
 		corners = append(corners, span{at[0], at[1], at[0] + w, at[1] + h})
@@ -261,36 +333,61 @@ func (m *scatterPlot) drawCorner(p page.Pen, lines []fitLine, taken []span, x, y
 			best, fewest = corner, n
 		}
 	}
-	p.Rect(sheer(m.colors.Page, 0.8), best.x0-1, best.y0-1, w+2, h+1)
-	for i, l := range lines {
-		style := m.name
-		style.Color = l.color
-		p.Text(style, best.x0, best.y0+vg.Length(i)*m.name.Line()+m.name.Size*0.85, 0, l.text)
-	}
 	return best
 }
 
-// drawName writes the name of a point on a side where it hides nothing. If there is none, the name is left
-// out.
-func (m *scatterPlot) drawName(p page.Pen, c Cloud, d Dot, taken, texts []span, x, y vg.Length) []span {
-	px, py := m.at(x, y, d.X, d.Y)
+// drawCorner writes lines of text at their place in the panel whose upper left corner is at x, y.
+func (m *scatterPlot) drawCorner(p page.Pen, lines []fitLine, at span, x, y vg.Length) {
+	if len(lines) == 0 {
+		return
+	}
+	x, y = x+at.x0, y+at.y0
+	p.Rect(sheer(m.colors.Page, 0.8), x-1, y-1, at.x1-at.x0+2, at.y1-at.y0+1)
+	for i, l := range lines {
+		style := m.name
+		style.Color = l.color
+		p.Text(style, x, y+vg.Length(i)*m.name.Line()+m.name.Size*0.85, 0, l.text)
+	}
+}
+
+// placeName finds a side of a point where its name hides nothing. If there is none, the name is left out.
+func (m *scatterPlot) placeName(d Dot, taken, written []span) (span, bool) {
+	px, py := m.at(0, 0, d.X, d.Y)
 	w, h := m.name.Width(d.Label), m.name.Cap()
 	away := m.size/2 + nameGap
-	panel := span{x, y, x + m.w, y + m.h}
 	for _, at := range [][2]vg.Length{
 		{away, -h / 2}, {-away - w, -h / 2}, {-w / 2, -away - h}, {-w / 2, away},
 		{away, -away - h}, {-away - w, away}, {away, away}, {-away - w, -away - h},
 	} {
 		s := span{px + at[0], py + at[1], px + at[0] + w, py + at[1] + h}
-		inside := s.x0 >= panel.x0 && s.x1 <= panel.x1 && s.y0 >= panel.y0 && s.y1 <= panel.y1
-		around := span{s.x0 - 2, s.y0 - 1.5, s.x1 + 2, s.y1 + 1.5}
-		if !inside || slices.ContainsFunc(taken, s.meets) || slices.ContainsFunc(texts, around.meets) {
-			continue
+		if m.free(s, taken, written) {
+			return s, true
 		}
-		p.Text(m.name, s.x0, s.y1, 0, d.Label)
-		return append(texts, s)
 	}
-	return texts
+	return span{}, false
+}
+
+// placeEquality finds a place for the name of the diagonal, beside it and as far up as possible.
+func (m *scatterPlot) placeEquality(low, high float64, taken, written []span) (span, bool) {
+	const steps = 40
+	w, h := m.name.Width(equality), m.name.Cap()
+	for i := range steps {
+		v := high - (high-low)*float64(i)/steps
+		px, py := m.at(0, 0, v, v)
+		for _, s := range []span{{px - 4 - w, py - h, px - 4, py}, {px + 4, py, px + 4 + w, py + h}} {
+			if m.free(s, taken, written) {
+				return s, true
+			}
+		}
+	}
+	return span{}, false
+}
+
+// free reports whether a text has room there.
+func (m *scatterPlot) free(s span, taken, written []span) bool {
+	inside := s.x0 >= 0 && s.x1 <= m.w && s.y0 >= 0 && s.y1 <= m.h
+	around := span{s.x0 - 2, s.y0 - 1.5, s.x1 + 2, s.y1 + 1.5}
+	return inside && !slices.ContainsFunc(taken, s.meets) && !slices.ContainsFunc(written, around.meets)
 }
 
 // describe returns what a point shows, for a tooltip.
@@ -302,7 +399,7 @@ func (m *scatterPlot) describe(c Cloud, d Dot) string {
 	if d.Label != "" {
 		parts = append(parts, d.Label)
 	}
-	parts = append(parts, fmt.Sprintf("%.5g, %.5g", d.X, d.Y))
+	parts = append(parts, measured(d.X, d.XError, 0)+", "+measured(d.Y, d.YError, d.Count))
 	return strings.Join(parts, ": ")
 }
 

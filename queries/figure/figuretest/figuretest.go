@@ -165,7 +165,8 @@ func Line(tb testing.TB) *figure.Figure {
 	}, []queries.Column{text("part"), integer("layer"), float("score"), float("se"), integer("n")}, rows)
 }
 
-// Scatter returns a figure of two series of named points, with a line fitted to each.
+// Scatter returns a figure of two series of named points with error bars, with a line fitted to each, and the
+// diagonal.
 func Scatter(tb testing.TB, points int) *figure.Figure {
 	tb.Helper()
 	rng := rand.New(rand.NewPCG(9, 10))
@@ -174,15 +175,17 @@ func Scatter(tb testing.TB, points int) *figure.Figure {
 		for i := range points {
 			x := rng.NormFloat64()
 			rows = append(rows, []any{name, x, 2*x + float64(k) + 0.7*rng.NormFloat64(),
-				fmt.Sprintf("prompt %d", k*points+i)})
+				fmt.Sprintf("prompt %d", k*points+i), 0.1 + 0.01*float64(i), 0.2, int64(30)})
 		}
 	}
 	return made(tb, queries.Query{
 		Name: "score_and_effect", Title: "Head 10.7: score and effect", Subtitle: "gpt2",
 		Chart: queries.Chart{Mark: queries.Scatter, X: "score", Y: "effect", Series: "template",
 			Label: "prompt", Fit: queries.FitLine,
+			XError: "score_se", Error: "effect_se", Count: "n", Diagonal: queries.DiagonalEqual,
 			XTitle: "attention score", YTitle: "effect on the logit", LegendTitle: "template", Labels: 4},
-	}, []queries.Column{text("template"), float("score"), float("effect"), text("prompt")}, rows)
+	}, []queries.Column{text("template"), float("score"), float("effect"), text("prompt"),
+		float("score_se"), float("effect_se"), integer("n")}, rows)
 }
 
 // Rename replaces every name, title and label of a figure by s.

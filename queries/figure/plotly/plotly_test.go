@@ -440,3 +440,38 @@ func ExampleJSON() {
 	// Output:
 	// bar [MLP0<br>score: 0.8]
 }
+
+// Points have their standard errors as bars and in tooltips, and the diagonal is within the axes; without the
+// keys of the header there is neither.
+func TestScatter(t *testing.T) {
+	f := figuretest.Scatter(t, 6)
+	p := parse(t, f)
+	dot := f.Frames[0].Panels[0].Clouds[0].Dots[1]
+	first := p.Data[0]
+	for key, want := range map[string]float64{"error_x": dot.XError, "error_y": dot.YError} {
+		bars, ok := first[key].(map[string]any)
+		if !ok || bars["array"].([]any)[1] != want {
+			t.Errorf("%s is %v, want %v for the second point", key, first[key], want)
+		}
+	}
+	if text := fmt.Sprint(first["hovertext"].([]any)[1]); strings.Count(text, "standard error: ") != 2 || !strings.Contains(text, "n = 30") {
+		t.Errorf("hovering shows %q, want two standard errors and n", text)
+	}
+	shapes := p.Layout["shapes"].([]any)
+	low, high, ok := f.Frames[0].Panels[0].Diagonal()
+	line := shapes[0].(map[string]any)
+	if len(shapes) != 1 || !ok || line["x0"] != low || line["y0"] != low || line["x1"] != high || line["y1"] != high {
+		t.Errorf("shapes %v, want a line from %v to %v on both axes", shapes, low, high)
+	}
+	f.Diagonal = ""
+	for i := range f.Frames[0].Panels[0].Clouds {
+		for j := range f.Frames[0].Panels[0].Clouds[i].Dots {
+			d := &f.Frames[0].Panels[0].Clouds[i].Dots[j]
+			d.XError, d.YError = math.NaN(), math.NaN()
+		}
+	}
+	p = parse(t, f)
+	if p.Layout["shapes"] != nil || p.Data[0]["error_x"] != nil || p.Data[0]["error_y"] != nil {
+		t.Errorf("shapes %v, bars %v and %v, want none", p.Layout["shapes"], p.Data[0]["error_x"], p.Data[0]["error_y"])
+	}
+}

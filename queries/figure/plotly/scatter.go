@@ -13,6 +13,11 @@ func (p *plot) scatterLayout() {
 	x, y := p.arrange(scatterHeight)
 	for i, panel := range p.f.Frames[0].Panels {
 		p.share(i, numberAxis(panel.X, x[i], axisName("y", i)), numberAxis(panel.Y, y[i], axisName("x", i)))
+		if low, high, ok := panel.Diagonal(); ok && p.f.Diagonal != "" {
+			p.shapes = append(p.shapes, object{"type": "line", "layer": "below", "xref": axisName("x", i), "yref": axisName("y", i),
+				"x0": low, "y0": low, "x1": high, "y1": high, "line": object{"color": "#555555", "width": 1, "dash": "dot"},
+				"label": object{"text": "y = x", "textposition": "start", "font": object{"size": 11, "color": "#555555"}}})
+		}
 	}
 }
 
@@ -55,8 +60,10 @@ func (p *plot) fitted() bool {
 // dots returns the points of a series; those that stand out have their names beside them.
 func (p *plot) dots(panel figure.Panel, cloud figure.Cloud, i int) object {
 	x, y, text, hover := []any{}, []any{}, []string{}, []string{}
+	across, up := []any{}, []any{}
 	for _, d := range cloud.Dots {
 		x, y = append(x, finite(d.X)), append(y, finite(d.Y))
+		across, up = append(across, finite(d.XError)), append(up, finite(d.YError))
 		name := ""
 		if d.Named {
 			name = label(d.Label)
@@ -66,20 +73,27 @@ func (p *plot) dots(panel figure.Panel, cloud figure.Cloud, i int) object {
 		if d.Label != "" {
 			over += label(d.Label) + "<br>"
 		}
-		hover = append(hover, over+label(panel.X.Title)+": "+number(d.X, 5)+"<br>"+
-			label(panel.Y.Title)+": "+number(d.Y, 5))
+		hover = append(hover, over+measured(panel.X.Title, d.X, d.XError, 0)+"<br>"+
+			measured(panel.Y.Title, d.Y, d.YError, d.Count))
 	}
 	if len(x) == 0 { // a trace without data would be missing from the legend
 		x, y, text, hover = []any{nil}, []any{nil}, []string{""}, []string{""}
 	}
 	symbols := []string{"circle", "square", "triangle-up", "diamond", "triangle-down"}
-	return object{
-		"type": "scatter", "mode": "markers+text", "x": x, "y": y, "text": text, "textposition": "middle right", "textfont": object{"size": 10},
+	color := cycled(colors, p.f.Legend.Style(cloud.Series))
+	trace := object{
+		"type": "scatter", "mode": "markers+text", "x": x, "y": y, "text": text, "textposition": "top right", "textfont": object{"size": 10},
 		"hovertext": hover, "hoverinfo": "text",
-		"marker": object{"size": 6, "opacity": 0.7, "color": cycled(colors, p.f.Legend.Style(cloud.Series)),
+		"marker": object{"size": 6, "opacity": 0.7, "color": color,
 			"symbol": cycled(symbols, p.f.Legend.Style(cloud.Series))},
 		"xaxis": axisName("x", i), "yaxis": axisName("y", i),
 	}
+	for key, errors := range map[string][]any{"error_x": across, "error_y": up} {
+		if known(errors) {
+			trace[key] = object{"type": "data", "array": errors, "visible": true, "color": sheer(color, 0.55), "thickness": 1, "width": 0}
+		}
+	}
+	return trace
 }
 
 // fitTrace returns the fitted line of a series, with its correlation at the right end.

@@ -186,21 +186,61 @@ func (s *spec) points() object {
 		{"field": "x", "type": "quantitative", "title": axisTitle(p.X, "x")},
 		{"field": "y", "type": "quantitative", "title": axisTitle(p.Y, "y")},
 	}
+	if s.f.Uncertain() {
+		tips = append(tips,
+			object{"field": "x_se", "type": "quantitative", "title": "standard error of x", "format": ".2g"},
+			object{"field": "y_se", "type": "quantitative", "title": "standard error of y", "format": ".2g"},
+			object{"field": "n", "type": "quantitative", "title": "n"})
+	}
 	dots, lines := object{"filter": "datum.fit !== true"}, object{"filter": "datum.fit === true"}
 	named := object{"filter": "isValid(datum.shown)"}
 	shown := object{"field": "shown"}
+	layers := append(s.diagonal(p), s.errorBars(x, y)...)
 	return object{
 		"width": 480, "height": 360, "encoding": object{"x": x, "y": y},
-		"layer": []object{
+		"layer": append(layers, []object{
 			{"params": s.pick(), "transform": []object{dots}, "mark": object{"type": "point", "filled": true, "size": 30},
 				"encoding": s.picked(s.color(object{"tooltip": tips}), 0.7)},
 			{"transform": []object{dots, named}, "encoding": object{"text": shown},
-				"mark": object{"type": "text", "align": "left", "dx": 5, "fontSize": 10}},
+				"mark": object{"type": "text", "align": "left", "dx": 4, "dy": -6, "fontSize": 10}},
 			{"transform": []object{lines}, "mark": "line", "encoding": s.picked(s.color(object{}), 1)},
 			{"transform": []object{lines, named}, "encoding": s.color(object{"text": shown}),
 				"mark": object{"type": "text", "align": "right", "dy": -6}},
-		},
+		}...),
 	}
+}
+
+// diagonal encodes the line y = x, the same in every panel and frame, if the figure has it.
+func (s *spec) diagonal(p figure.Panel) []object {
+	low, high, ok := p.Diagonal()
+	if s.f.Diagonal == "" || !ok {
+		return nil
+	}
+	const grey = "#555555"
+	ends := []object{{"x": low, "y": low, "shown": "y = x"}, {"x": high, "y": high}}
+	data := object{"values": ends}
+	return []object{
+		{"data": data, "mark": object{"type": "line", "color": grey, "strokeWidth": 1, "strokeDash": []int{1, 3}}},
+		{"data": data, "transform": []object{{"filter": "isValid(datum.shown)"}}, "encoding": object{"text": object{"field": "shown"}},
+			"mark": object{"type": "text", "color": grey, "align": "left", "dx": 8, "fontSize": 10}},
+	}
+}
+
+// errorBars encodes one standard error on each side of points, across and up.
+func (s *spec) errorBars(x, y object) []object {
+	if !s.f.Uncertain() {
+		return nil
+	}
+	var layers []object
+	for i, axis := range []object{x, y} {
+		at, low := []string{"x", "y"}[i], maps.Clone(axis)
+		low["field"] = at + "_low"
+		layers = append(layers, object{
+			"transform": []object{{"filter": "isValid(datum." + at + "_low)"}}, "mark": object{"type": "rule", "strokeWidth": 1},
+			"encoding": s.picked(s.color(object{at: low, at + "2": object{"field": at + "_high"}}), 0.55),
+		})
+	}
+	return layers
 }
 
 func (s *spec) dotRows(p figure.Panel) []object {
@@ -213,6 +253,15 @@ func (s *spec) dotRows(p figure.Panel) []object {
 			}
 			if d.Named {
 				row["shown"] = oneLine.Replace(d.Label)
+			}
+			if finite(d.X-d.XError) != nil {
+				row["x_se"], row["x_low"], row["x_high"] = d.XError, d.X-d.XError, d.X+d.XError
+			}
+			if finite(d.Y-d.YError) != nil {
+				row["y_se"], row["y_low"], row["y_high"] = d.YError, d.Y-d.YError, d.Y+d.YError
+			}
+			if d.Count > 0 {
+				row["n"] = d.Count
 			}
 			rows = append(rows, row)
 		}

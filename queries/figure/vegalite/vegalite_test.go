@@ -27,7 +27,7 @@ func write(t *testing.T, f *figure.Figure) []byte {
 // spec is what the tests read of a specification.
 type spec struct {
 	Schema string `json:"$schema"`
-	Title  struct{ Text, Subtitle string }
+	Title  struct{ Text, Subtitle any }
 	Data   struct{ Values []map[string]any }
 	Params []struct {
 		Name, Value string
@@ -171,5 +171,35 @@ func TestErrors(t *testing.T) {
 	}
 	if err := vegalite.Write(&bytes.Buffer{}, &figure.Figure{Mark: queries.Bar}); !errors.Is(err, figure.ErrEmpty) {
 		t.Errorf("a figure without panels gives %v, want %v", err, figure.ErrEmpty)
+	}
+}
+
+// Points have their standard errors as bars, and the diagonal has data of its own; without the keys of the
+// header there is neither.
+func TestScatter(t *testing.T) {
+	f := figuretest.Scatter(t, 6)
+	dot := f.Frames[0].Panels[0].Clouds[0].Dots[1]
+	row := parse(t, f).Data.Values[1]
+	for key, want := range map[string]float64{"x_se": dot.XError, "x_low": dot.X - dot.XError, "x_high": dot.X + dot.XError,
+		"y_se": dot.YError, "y_low": dot.Y - dot.YError, "y_high": dot.Y + dot.YError, "n": 30} {
+		if row[key] != want {
+			t.Errorf("%s of the second point is %v, want %v", key, row[key], want)
+		}
+	}
+	low, high, _ := f.Frames[0].Panels[0].Diagonal()
+	ends := fmt.Sprintf(`"data":{"values":[{"shown":"y = x","x":%[1]v,"y":%[1]v},{"x":%[2]v,"y":%[2]v}]}`, low, high)
+	text := string(write(t, f))
+	if strings.Count(text, ends) != 2 || strings.Count(text, `"type":"rule"`) != 2 {
+		t.Errorf("%s\nwant %s for the diagonal and its name, and two rules", text, ends)
+	}
+	f.Diagonal = ""
+	for i := range f.Frames[0].Panels[0].Clouds {
+		for j := range f.Frames[0].Panels[0].Clouds[i].Dots {
+			d := &f.Frames[0].Panels[0].Clouds[i].Dots[j]
+			d.XError, d.YError = math.NaN(), math.NaN()
+		}
+	}
+	if text := string(write(t, f)); strings.Contains(text, "y = x") || strings.Contains(text, "rule") || strings.Contains(text, "_se") {
+		t.Errorf("%s\nwant neither bars nor the diagonal", text)
 	}
 }
