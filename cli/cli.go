@@ -205,7 +205,13 @@ func flagError(err error) error {
 // nearFlags returns the flags of a command that are most like an unknown one.
 func nearFlags(cmd *cobra.Command, err error) []string {
 	var unknown *pflag.NotExistError
-	if !errors.As(err, &unknown) || len(unknown.GetSpecifiedName()) < 2 {
+	if !errors.As(err, &unknown) {
+		return nil
+	}
+	if name := unknown.GetSpecifiedName(); len(name) < 2 {
+		if f := cmd.Flags().ShorthandLookup(name); f != nil {
+			return []string{"-" + name, "--" + f.Name}
+		}
 		return nil
 	}
 	var known []string

@@ -54,6 +54,9 @@ func TestMessages(t *testing.T) {
 	}{
 		{ingest("--key-basis", "nonsense"), `unknown basis "nonsense" on the key side, want one of none, mlp0`},
 		{ingest("--key-basis", "mlp3"), "hint: leave key basis mlp3 out: no head of the model reads the stream after layer 3\n"},
+		{ingest("--n", "3"), "unknown flag: --n\nhint: did you mean -n or --number?\n"},
+		{ingest("--z", "3"), "unknown flag: --z\nhint: ducklens ingest --help\n"},
+		{ask("-e", "SELECT bootstrap_ci()"), "bootstrap_ci does not take these arguments\n  SELECT bootstrap_ci()\n         ^\nhint: bootstrap_ci(list): 95 %"},
 		{ingest("--precision", "half"), "precision \"half\", want float32 or float64\n"},
 		{ingest("--threads", "x"), "--threads x, want a whole number\n"},
 		{ingest("--number", "99999999999999999999"), "want a number of fewer digits: it is out of range\n"},

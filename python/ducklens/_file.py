@@ -9,7 +9,7 @@ import tempfile
 import weakref
 from functools import cached_property
 
-from ._program import Error, flags, needs, run, words
+from ._program import Error, flags, head_names, needs, run, words
 
 _builtin_open = open
 
@@ -82,7 +82,7 @@ class File:
             if known is None and k not in _figure_flags() or known is not None and k in known
         }
         rest = {k: v for k, v in options.items() if k not in params}
-        return Figure(self, [name] if name else ["-e", sql], params, rest)
+        return Figure(self, [name] if name else ["-e", sql], params, rest, known or ())
 
     def report(self, path=None, **options):
         """A page about the run: its results, closure, all figures and the prompts. It is written to path if
@@ -122,8 +122,9 @@ class File:
 class Figure:
     """A figure. A notebook shows it; save writes it in the format of the path's ending."""
 
-    def __init__(self, file, what, params, options):
+    def __init__(self, file, what, params, options, known):
         self._file, self._what, self._params, self._options = file, what, params, options
+        self._known = known
         self.svg = self._draw("svg")
 
     def __repr__(self):
@@ -143,7 +144,14 @@ class Figure:
         """Writes the figure: .svg, .png, .pdf, .html, .json (plotly) or .vl.json (Vega-Lite)."""
         path = os.fspath(path)
         self._file._ask(
-            "plot", *self._what, "-o", path, *_settings(self._params), *flags(self._options), said=path.__eq__
+            "plot",
+            *self._what,
+            "-o",
+            path,
+            *_settings(self._params),
+            *flags(self._options),
+            said=path.__eq__,
+            keywords=self._known,
         )
 
     def _draw(self, form):
@@ -221,7 +229,7 @@ def _settings(params):
         word
         for name, value in params.items()
         if value is not None
-        for word in ("--set", name + "=" + words(value))
+        for word in ("--set", name + "=" + words(head_names(value) if name == "head" else value))
     ]
 
 

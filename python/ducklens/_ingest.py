@@ -7,7 +7,7 @@ import sys
 import tempfile
 
 from ._file import File
-from ._program import flags, run, words
+from ._program import flags, head_names, run
 
 
 def ingest(model=None, out=None, prompts=None, heads=None, text=None, progress=True, **options):
@@ -44,7 +44,8 @@ def ingest(model=None, out=None, prompts=None, heads=None, text=None, progress=T
                         "prompts_name", "a DataFrame" if hasattr(value, "to_dict") else "a list"
                     )
         if heads is not None:
-            options["head"] = words(heads if isinstance(heads, str) else [_head(h) for h in heads])
+            options["head"] = heads
+        options["head"] = head_names(options.get("head"))
         line = _Line(os.fspath(out))
         try:
             run(
@@ -56,15 +57,11 @@ def ingest(model=None, out=None, prompts=None, heads=None, text=None, progress=T
                 said=line,
                 progress=progress,
                 names=names,
+                keywords=("heads",),
             )
         finally:
             line.end()
     return File(out)
-
-
-def _head(head):
-    """A head as text: "10.7" for "10.7" and for (10, 7)."""
-    return "%d.%d" % head if isinstance(head, tuple) else head
 
 
 def _records(folder, name, records):

@@ -1,8 +1,10 @@
 """Finds and runs the program."""
 
 import contextvars
+import difflib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -52,12 +54,13 @@ def version():
     return json.loads(run("version", "--json"))["ducklens"]
 
 
-def run(*args, text=None, said=None, progress=False, names={}):
+def run(*args, text=None, said=None, progress=False, names={}, keywords=()):
     """Runs the program and returns its standard output.
 
     text is its standard input. said is called with each line of standard error, and returns whether it has
     shown the line as progress; the other lines become notes at the end. names maps paths of temporary files
-    to the names that errors and notes use for them. An interrupt stops the program as Ctrl-C does, and is
+    to the names that errors and notes use for them. keywords are arguments of the caller that are no flags,
+    for the error about an unknown one. An interrupt stops the program as Ctrl-C does, and is
     raised after it has stopped."""
     # In its own session, the program does not get the terminal's Ctrl-C in addition to the signal sent below.
     process = subprocess.Popen(
@@ -102,6 +105,7 @@ def run(*args, text=None, said=None, progress=False, names={}):
     if notes:
         warnings.warn(notes, Note, stacklevel=_callers_level())
     if process.returncode != 0:
+        error = _unknown(args[0], error, keywords)
         raise Error(
             "\n".join(filter(None, (out.strip(), error)))
             or "ducklens ended with status %d" % process.returncode
@@ -115,6 +119,26 @@ def _told(text, names):
         text = text.replace(path, name)
     notes, _, error = ("\n" + text).partition("\nducklens: ")
     return "\n".join(line.removeprefix("note: ") for line in notes.splitlines()).strip(), error.strip()
+
+
+def _unknown(command, error, keywords):
+    """The program's error about an unknown flag, in terms of keyword arguments; other errors as they are."""
+    flag = re.match(r"unknown flag: --(\S+)", error)
+    if not flag:
+        return error
+    name = flag[1].replace("-", "_")
+    hint = error.partition("did you mean")[2]
+    near = [n.replace("-", "_") for n in re.findall(r"--([a-z-]+)", hint)]
+    near = difflib.get_close_matches(name, keywords) + near
+    if command == "ingest":  # what is called differently here
+        near = [{"output": "out", "head": "heads"}.get(n, n) for n in near]
+    return "unknown keyword argument %s\nhint: %s" % (
+        name,
+        "did you mean %s?" % " or ".join(near)
+        if near
+        else "flags of ducklens %s are keyword arguments, with _ instead of -; ducklens %s --help lists them"
+        % (command, command),
+    )
 
 
 def _callers_level():
@@ -146,6 +170,20 @@ def words(value):
 
 def quoted(word):
     return '"%s"' % word.replace('"', '""') if "," in word or '"' in word else word
+
+
+def head_names(value):
+    """Names of heads: "10.7" for "10.7" and for (10, 7). Numbers are refused, because 11.10 is 11.1."""
+    if isinstance(value, tuple) and len(value) == 2 and all(hasattr(v, "__index__") for v in value):
+        return "%d.%d" % value
+    if hasattr(value, "__iter__") and not isinstance(value, str):
+        return [head_names(v) for v in value]
+    if not isinstance(value, (str, type(None))):
+        raise TypeError(
+            'a head is %r of type %s, want text such as "10.7": as a number, 11.10 is 11.1'
+            % (value, type(value).__name__)
+        )
+    return value
 
 
 def flags(options):

@@ -36,6 +36,13 @@ class Capturing(unittest.TestCase):
         lines = [{"tokens": [0] * n} for n in (3, 4, 3, 3)]
         self.assertEqual(list(_batches(lines, 2)), [[0, 2], [3], [1]])
 
+    def test_head_names(self):
+        from ducklens._program import head_names
+
+        self.assertEqual(head_names([(10, 7), "L10H7"]), ["10.7", "L10H7"])
+        self.assertEqual([head_names((10, 7)), head_names("all"), head_names(("1.0", "1.1"))], ["10.7", "all", ["1.0", "1.1"]])
+        self.assertEqual(head_names(pandas.Series(["1.0"])), ["1.0"])
+
     def test_ingest_needs_out(self):
         with self.assertRaises(TypeError):
             ducklens.ingest(activations="captured")
@@ -79,7 +86,12 @@ class Asking(unittest.TestCase):
             (lambda: self.file.plot("key_componets"), "key_componets"),
             (lambda: ducklens.open(self.path + "x"), "no such file"),
             (lambda: ducklens.ingest("demo", self.path, heads="3.1"), "exists"),
-            (lambda: ducklens.ingest("demo", self.path + "y", heads="3.1", no_such_flag=1), "no-such-flag"),
+            (lambda: ducklens.ingest("demo", self.path + "y", heads="3.1", no_such_flag=1), "^unknown keyword argument no_such_flag\n.*ducklens ingest --help lists them$"),
+            (lambda: ducklens.ingest("demo", self.path + "y", n=5), "^unknown keyword argument n\nhint: did you mean number[?]$"),
+            (lambda: ducklens.ingest("demo", self.path + "y", key_bases="none"), "did you mean key_basis or query_basis[?]$"),
+            (lambda: ducklens.ingest("demo", self.path + "y", hed="3.1"), "^unknown keyword argument hed\nhint: did you mean heads"),
+            (lambda: self.file.plot("key_components", hed="3.1"), "^unknown keyword argument hed\nhint: did you mean head[?]$"),
+            (lambda: self.file.heads(mst=3), "did you mean most[?]$"),
             (lambda: ducklens.ingest("demo", self.path + "y", heads="3.1", prompts=[{"text": "Ben"}]), "^prompt file <prompts>: line 1: no query"),
             (lambda: ducklens.open(self.path, labels=pandas.DataFrame({"kind": [1]})).heads(), "<labels>: line 1: no column text or example_id"),
         ):
@@ -92,6 +104,9 @@ class Asking(unittest.TestCase):
             (lambda **out: ducklens.ingest("demo", heads="3.1", prompts={"text": "Ben"}, **out), "prompts is of type dict"),
             (lambda **out: ducklens.ingest("demo", heads="3.1", prompts=3, **out), "prompts is of type int"),
             (lambda **out: ducklens.ingest("demo", heads="3.1", text=[{"text": "Ben", "x": self}], **out), "type Asking in a record"),
+            (lambda **out: ducklens.ingest("demo", heads=3.1, **out), 'a head is 3.1 of type float, want text such as "10.7"'),
+            (lambda **out: ducklens.ingest("demo", heads=["3.1", 3.2], **out), "a head is 3.2 of type float"),
+            (lambda out: self.file.query("key_components", head=3.1), "a head is 3.1 of type float"),
             (lambda out: ducklens.open(self.path, labels=[1]), "labels is of type list"),
         ):
             with self.assertRaisesRegex(TypeError, said):

@@ -64,6 +64,7 @@ type SQLError struct {
 	Kind       string   // DuckDB's kind of error, such as Binder or Parser
 	Message    string   // without the candidates
 	Candidates []string // names that DuckDB suggests
+	Advice     string   // instead of Candidates; "" if there is none
 	Line       int      // line of the text that contains the SQL, from 1; 0 if unknown
 	Column     int      // in characters, from 1; 0 if unknown
 	Excerpt    string   // the line, and a line with ^ below the fault
@@ -84,8 +85,11 @@ func (e *SQLError) Error() string {
 	return s
 }
 
-// Hint lists the names that DuckDB suggests.
+// Hint says what to do instead, or lists the names that DuckDB suggests.
 func (e *SQLError) Hint() string {
+	if e.Advice != "" {
+		return queries.Printable(e.Advice)
+	}
 	if len(e.Candidates) == 0 {
 		return ""
 	}
@@ -130,12 +134,10 @@ var place = regexp.MustCompile(`(?s)^(.*)\nLINE (\d+): ([^\n]*)\n( *)\^`)
 // candidate matches the quoted names that DuckDB suggests.
 var candidate = regexp.MustCompile(`"([^"]*)"`)
 
-// These match common mistakes: score for mean_score in a view of means, and a column instead of a list in
-// bootstrap_ci.
+// These match a common mistake: score for mean_score in a view of means.
 var (
 	unmeant   = regexp.MustCompile(`[Cc]olumn (?:named )?"(score|baseline|diff)"`)
 	meanViews = regexp.MustCompile(`(?i)\b(?:component_mean|contribution_mean|pair_mean|heatmap)\b`)
-	unlisted  = regexp.MustCompile(`-> DOUBLE\[\]\).* from source column (\w+)$`)
 )
 
 // readSQLError parses DuckDB's message.
@@ -174,10 +176,7 @@ func readSQLError(report string, q queries.Query) *SQLError {
 	if strings.Contains(e.Message, "LIMIT/OFFSET cannot be negative") {
 		e.Message = "a number of rows (LIMIT or OFFSET) is negative, want 0 or more"
 	}
-	if found := unlisted.FindStringSubmatch(e.Message); found != nil &&
-		strings.Contains(strings.ToLower(q.SQL), "bootstrap_ci") {
-		e.Message = fmt.Sprintf("bootstrap_ci takes a list, such as list(%s)", found[1])
-	}
+	e.explainCall(q.SQL)
 	return e
 }
 
