@@ -37,6 +37,9 @@ positions: attention to the previous token, to the first one, to the query itsel
 induction targets; the entropy; the mean distance; and how often one token gets most of the attention. --by
 takes each of these too. This is the saved query head_measures.
 
+The table has the means, their standard errors (se) and the number of prompts. If a run has both kinds of
+measures, it shows those that --by is one of; --format csv and json have all columns.
+
 To look at every head of a model before choosing one, ingest them all without bases, or over texts:
   ducklens ingest --model DIR --head all --query-basis none --key-basis none -o all.duckdb
   ducklens ingest --model DIR --head all --text corpus.txt -o heads.duckdb`,
@@ -76,6 +79,13 @@ To look at every head of a model before choosing one, ingest them all without ba
 					hint = "ducklens ingest --text measures what heads do on texts"
 				}
 				return advice.Add(errors.New("the run has no heads with this measure"), hint)
+			}
+			if format == output.Table || format == output.Markdown {
+				result = narrow(result, slices.Contains(textMeasures, by))
+				if measured != nil && result.Index("prob") > 0 {
+					fmt.Fprintln(cmd.ErrOrStderr(),
+						"note: --by induction and others show what the heads do on texts; ducklens heads --help")
+				}
 			}
 			return output.Write(cmd.Context(), cmd.OutOrStdout(), format, result, screen(cmd.OutOrStdout()))
 		},
@@ -206,10 +216,50 @@ func headScores(
 
 // headColumns drops the columns that only figures use.
 func headColumns(r *queries.Result) *queries.Result {
+	return columns(r, func(name string) string {
+		if name == "name" || name == "measure" {
+			return ""
+		}
+		return name
+	})
+}
+
+// narrow returns the columns for a terminal of 120 characters: those of the edges or those of texts. Means
+// have the names that --by uses. The mean that orders the heads is not repeated, and n_baseline is left out
+// if it is n.
+func narrow(r *queries.Result, texts bool) *queries.Result {
+	n, baselines := r.Index("n_score"), r.Index("n_baseline")
+	if n < 0 {
+		return r
+	}
+	same := !slices.ContainsFunc(r.Rows, func(row []any) bool { return row[n] != row[baselines] })
+	return columns(r, func(name string) string {
+		short, isMean := strings.CutPrefix(name, "mean_")
+		switch {
+		case name == "head":
+			return name
+		case texts || slices.Contains(textMeasures, measure(name)):
+			if texts && slices.Contains(textMeasures, measure(name)) {
+				return name
+			}
+			return ""
+		case name == "n_score":
+			return "n"
+		case isMean:
+			return short
+		case name == "mean" || name == "se" || name == "n" || name == "n_baseline" && same:
+			return ""
+		}
+		return name
+	})
+}
+
+// columns returns the columns of a result to which called gives a name.
+func columns(r *queries.Result, called func(name string) string) *queries.Result {
 	left := queries.Result{Facts: r.Facts}
 	var kept []int
 	for i, c := range r.Columns {
-		if c.Name != "name" && c.Name != "measure" {
+		if c.Name = called(c.Name); c.Name != "" {
 			left.Columns, kept = append(left.Columns, c), append(kept, i)
 		}
 	}
