@@ -20,7 +20,7 @@ func TestExploreStatements(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			made := smoked{T: t, dir: t.TempDir(), model: "demo"}
-			options := []string{"--head", "3.0", "--norms", "on"}
+			options := []string{"--head", "3.0", "--norms", "on", "--nearest", "5"}
 			if kind != "" {
 				made.model, options[1] = t.TempDir(), "2.1"
 				if err := familytest.Write(made.model, familytest.Tiny(kind).With("vocab_size", 50257), 3); err != nil {
@@ -35,8 +35,14 @@ func TestExploreStatements(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { s.Close() })
-			ask := func(q queries.Query, set map[string]string, columns string) (rows []string) {
+			ask := func(q queries.Query, all map[string]string, columns string) (rows []string) {
 				t.Helper()
+				set := map[string]string{}
+				for _, p := range q.Params {
+					if value, ok := all[p.Name]; ok {
+						set[p.Name] = value
+					}
+				}
 				q.SQL = strings.Replace(q.SQL, "-- name:", "-- of:", 1)
 				q.SQL = "SELECT " + columns + " FROM (\n" + q.SQL + "\n) ORDER BY ALL"
 				result, err := s.Run(t.Context(), q, set)
@@ -67,26 +73,46 @@ func TestExploreStatements(t *testing.T) {
 				}
 				return q
 			}
-			check := func(statement string, set map[string]string, as queries.Query, columns string) {
-				t.Helper()
-				sql, err := os.ReadFile("../queries/explorer/web/src/sql/" + statement + ".sql")
+			statement := func(name string) queries.Query {
+				sql, err := os.ReadFile("../queries/explorer/sql/" + name + ".sql")
 				if err != nil {
 					t.Fatal(err)
 				}
-				of := map[string]string{}
-				for _, p := range as.Params {
-					if value, ok := set[p.Name]; ok {
-						of[p.Name] = value
-					}
-				}
-				got, want := ask(text(string(sql)), set, columns), ask(as, of, columns)
+				return text(string(sql))
+			}
+			// part is a statement with a condition on its rows.
+			part := func(name, condition string) queries.Query {
+				q := statement(name)
+				q.SQL = "SELECT * FROM (\n" + strings.Replace(q.SQL, "-- name:", "-- of:", 1) + "\n) WHERE " + condition
+				return q
+			}
+			compare := func(as, of queries.Query, set map[string]string, columns string) {
+				t.Helper()
+				got, want := ask(as, set, columns), ask(of, set, columns)
 				if len(want) == 0 && set["low"] != "0" || strings.Join(got, "\n") != strings.Join(want, "\n") {
-					t.Errorf("%s with %v has %d rows and differs from the %d that it stands for:\n%.300s\nwant\n%.300s", statement, set, len(got), len(want), strings.Join(got, "\n"), strings.Join(want, "\n"))
+					t.Errorf("%s with %v has %d rows and differs from the %d that it stands for:\n%.300s\nwant\n%.300s", as.Name, set, len(got), len(want), strings.Join(got, "\n"), strings.Join(want, "\n"))
 				}
+			}
+			check := func(name string, set map[string]string, of queries.Query, columns string) {
+				t.Helper()
+				compare(statement(name), of, set, columns)
 			}
 			for _, norm := range []string{"frozen", "responding"} {
 				check("prompt_without", map[string]string{"example": "1", "norm": norm},
 					text("SELECT * FROM prob_without(at := 'key', norm := '"+norm+"') WHERE example_id = 1"), "component, score, score_without, prob, prob_without")
+			}
+			word := ask(text("SELECT trim(key_token) AS word FROM edge WHERE example_id = 0"), nil, "word")[0]
+			for _, only := range []map[string]string{nil, {"only": "key_token=" + word}} {
+				compare(part("projection_means", "is_subspace"), saved("map_cosines"), only, "side::VARCHAR AS side, vector, basis, subtract, par_cos, par_se, perp_cos, perp_se")
+				compare(part("projection_means", "side = 'query' AND NOT subtract"), saved("unembed_fraction"), only, "vector, basis, par_fraction, par_fraction_se")
+				for _, side := range []string{"query", "key"} {
+					set := map[string]string{"side": side, "most": "7", "only": only["only"]}
+					if only == nil {
+						delete(set, "only")
+					}
+					compare(part("nearest_means", "side = '"+side+"'"), saved("nearest_tokens"), set,
+						"name, pct, se, n, mean_cosine, places, top_cosine, random_cosine, key_first_pct, key_rank")
+				}
 			}
 			for _, subtract := range []string{"true", "false"} {
 				value := map[string]string{"true": "diff", "false": "score"}[subtract]
@@ -99,6 +125,7 @@ func TestExploreStatements(t *testing.T) {
 				}
 				for _, bases := range [][2]string{{"none", "none"}, {"unembed", "mlp0"}} {
 					for _, side := range []string{"query", "key"} {
+						check("prompt_components", set("example", "1", "side", side, "query_basis", bases[0], "key_basis", bases[1]), statement("components"), "component, mean")
 						check("cell_prompts", set("component", "0.1", "side", side, "query_basis", bases[0], "key_basis", bases[1]), saved("drill_down"),
 							"example_id, value, pct_of_total, key_token, baseline_token, text")
 					}
@@ -115,6 +142,9 @@ func TestExploreStatements(t *testing.T) {
 						check("cell_pairs", set("component", "0.1", "side", side, "low", low), text(fmt.Sprintf(of, value, side, low)), "query_component, key_component, mean, n")
 					}
 				}
+				check("prompt_components", set("example", "1", "query_basis", "unembed", "key_basis", "mlp0", "quadrant", "perp_par"), statement("components"), "component, mean")
+				check("substitution_means", set(), text("SELECT side, vector, avg("+value+") AS mean, stddev_samp("+value+") / sqrt(count("+value+")) AS se, count("+value+") AS n, avg(prob) AS mean_prob "+
+					"FROM head_substitution GROUP BY side, vector HAVING n > 0"), "side::VARCHAR AS side, vector, mean, se, n, mean_prob")
 				check("prompt_pairs", set("example", "1"), text("SELECT query_component, key_component, "+value+" AS mean FROM pair WHERE example_id = 1 AND query_basis = 'none' AND key_basis = 'none'"),
 					"query_component, key_component, mean")
 			}

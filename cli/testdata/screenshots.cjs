@@ -15,7 +15,7 @@ const { chromium } = require('playwright-core');
     await page.waitForSelector('main[aria-busy=false]');
     await page.waitForFunction(() => { // what follows the first paint
       const editor = document.querySelector('.editor');
-      return !editor || editor.querySelector('div')?.shadowRoot?.querySelector('.cm-content');
+      return !document.querySelector('.later') && (!editor || editor.querySelector('div')?.shadowRoot?.querySelector('.cm-content'));
     });
     await page.waitForLoadState('networkidle');
     await page.screenshot({ path: path.join(folder, `explore-${name}.png`) });

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"ducklens/queries"
 	"ducklens/schema/draft"
 )
 
@@ -123,8 +122,10 @@ func (e exporter) export(ctx context.Context) error {
 			return err
 		}
 	}
-	m := manifest{Mode: "export", Version: e.options.Version, Saved: describe(queries.Embedded(), true),
-		Formats: []string{}}
+	m, err := e.options.manifest("export", []string{})
+	if err != nil {
+		return err
+	}
 	schemas := map[string]objects{}
 	for i, f := range e.options.Files {
 		facts, known, err := e.file(ctx, f, i)

@@ -29,7 +29,9 @@ type manifest struct {
 	DuckDB  string       `json:"duckdb"`
 	Files   []fileFacts  `json:"files"`
 	Saved   []savedQuery `json:"saved"` // shipped with the program
-	Formats []string     `json:"formats"`
+	// Statements are those of views that no saved query stands for.
+	Statements []savedQuery `json:"statements"`
+	Formats    []string     `json:"formats"`
 }
 
 // fileFacts describes a file.
@@ -112,10 +114,19 @@ func describe(list []queries.Query, shipped bool) []savedQuery {
 	return out
 }
 
+// manifest describes the program, without files.
+func (o Options) manifest(mode string, formats []string) (manifest, error) {
+	list, err := statements()
+	return manifest{Mode: mode, Version: o.Version, Saved: describe(queries.Embedded(), true),
+		Statements: describe(list, true), Formats: formats}, err
+}
+
 // manifest describes the open files.
 func (s *Server) manifest(ctx context.Context) (m manifest, err error) {
-	m = manifest{Mode: "server", Version: s.options.Version, Saved: describe(queries.Embedded(), true),
-		Formats: append([]string{}, s.options.Formats...)}
+	m, err = s.options.manifest("server", append([]string{}, s.options.Formats...))
+	if err != nil {
+		return m, err
+	}
 	for _, f := range s.files {
 		err := f.with(ctx, func(one *session.Session) error {
 			facts, err := s.options.facts(ctx, one, f.File)

@@ -17,7 +17,7 @@ import (
 	"ducklens/queries/session"
 )
 
-// question is a request of a page: a saved query by name, or SQL.
+// question is a request of a page: a saved query or a statement of a view by name, or SQL.
 type question struct {
 	File   string         `json:"file"` // alias; optional if only one file is open
 	Name   string         `json:"name"`
@@ -85,14 +85,21 @@ func (q question) values(of queries.Query) (queries.Query, map[string]string, er
 	return of, set, nil
 }
 
-// find returns the named query, or the SQL of the question.
+// find returns the query or statement of that name, or the SQL of the question.
 func (q question) find(ctx context.Context, s *session.Session) (queries.Query, error) {
 	if q.Name == "" {
 		return queries.AdHoc(q.SQL)
 	}
-	list := queries.Embedded()
-	saved, _ := s.Saved(ctx) // the manifest reports invalid queries of the file
-	return queries.Find(append(list, saved...), q.Name)
+	list, err := statements()
+	if err != nil {
+		return queries.Query{}, err
+	}
+	list = append(queries.Embedded(), list...)
+	if !slices.ContainsFunc(list, isNamed(q.Name)) {
+		saved, _ := s.Saved(ctx) // the manifest reports invalid queries of the file
+		list = append(list, saved...)
+	}
+	return queries.Find(list, q.Name)
 }
 
 // ask runs a saved query. If a parameter has several values, it runs the query for each, and the column
@@ -143,7 +150,7 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request, asked question) e
 		began := time.Now()
 		var result *queries.Result
 		var err error
-		if asked.Name == "" { // a text may contain commas
+		if asked.Name == "" || isStatement(asked.Name) { // a text may contain commas
 			result, err = one.RunFirst(r.Context(), q, set, asked.Limit)
 		} else {
 			result, err = ask(r.Context(), one, q, set, asked.Limit)

@@ -18,7 +18,6 @@ const result = await build({
   charset: "utf8",
   legalComments: "none", // licences.txt has all of them
   external: ["./editor.js", "./wasm.js"],
-  loader: { ".sql": "text" },
   metafile: true,
 });
 await cp("src/index.html", path.join(dist, "index.html"));

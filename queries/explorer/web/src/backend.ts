@@ -100,10 +100,12 @@ export interface Manifest {
   version: string;
   files: File[];
   saved: SavedQuery[];
+  /** of views that no saved query stands for */
+  statements: SavedQuery[];
   formats: string[];
 }
 
-/** A question: SQL, or the name of a saved query. */
+/** A question: SQL, or the name of a saved query or of a statement. */
 export interface Question {
   file: string;
   sql?: string;

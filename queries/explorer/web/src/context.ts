@@ -1,13 +1,15 @@
 import type { Answer, Backend, File, Params, Question, Run, SavedQuery } from "./backend.ts";
 import { Failure } from "./backend.ts";
+import { withDefaults } from "./literals.ts";
 import { type State, change, format } from "./state.ts";
-import { statements, withDefaults } from "./statements.ts";
 
 /** An Asked question is shown under the view that asked it. */
 export interface Asked {
   query: SavedQuery;
   params: Params;
   answer?: Answer;
+  /** the answer when it is there */
+  coming: Promise<Answer>;
 }
 
 /** A Context gives a view its state, and asks questions for it. */
@@ -55,7 +57,8 @@ export class Context {
 
   /** query returns a saved query of ducklens or of the file, or a statement of the views. */
   query(name: string): SavedQuery | undefined {
-    return statements.get(name) ?? this.file.saved.find((q) => q.name === name) ?? this.backend.manifest.saved.find((q) => q.name === name);
+    const { statements, saved } = this.backend.manifest;
+    return [...statements, ...this.file.saved, ...saved].find((q) => q.name === name);
   }
 
   /** question returns the request for a query, with the page's run, head and filter if the query has such parameters. */
@@ -64,17 +67,18 @@ export class Context {
     if (!query) throw new Failure(`no saved query ${name}`, "This file or this ducklens does not have it.");
     const own: Params = { run: this.run?.run ?? null, head: this.head || null, only: this.state["only"] ?? null, ...settings };
     const params = withDefaults(query.parameters, own);
-    const file = this.file.alias;
-    return { query, question: statements.has(name) ? { file, sql: query.sql, params } : { file, name, params } };
+    return { query, question: { file: this.file.alias, name, params } };
   }
 
   /** ask runs a query by name. The view shows it below its figures. */
   async ask(name: string, settings: Params = {}, limit?: number): Promise<Answer> {
     const { query, question } = this.question(name, settings);
-    const asked: Asked = { query, params: question.params };
+    const limited = limit ? { ...question, limit } : question;
+    const answer = recall(limited);
+    const coming = answer ? Promise.resolve(answer) : this.backend.ask(limited, this.signal).then((answer) => remember(limited, answer));
+    const asked: Asked = { query, params: question.params, coming, ...(answer ? { answer } : {}) };
     this.asked.push(asked);
-    asked.answer = await remembered(this.backend, limit ? { ...question, limit } : question, this.signal);
-    return asked.answer;
+    return (asked.answer = await coming);
   }
 
   /** link returns the address of the page with some settings changed. */
@@ -91,10 +95,14 @@ const mostRemembered = 100;
 const longestRemembered = 5000; // rows
 const answers = new Map<string, Answer>(); // of questions that views asked, the last ones last: files do not change while they are open
 
-// remembered asks a question unless a view asked it before: users go back, and views share questions.
-async function remembered(backend: Backend, question: Question, signal: AbortSignal): Promise<Answer> {
+// recall returns the answer to a question that a view asked before: users go back, and views share questions.
+function recall(question: Question): Answer | undefined {
+  const answer = answers.get(JSON.stringify(question));
+  return answer && remember(question, answer);
+}
+
+function remember(question: Question, answer: Answer): Answer {
   const key = JSON.stringify(question);
-  const answer = answers.get(key) ?? (await backend.ask(question, signal));
   answers.delete(key);
   if (answer.rows.length <= longestRemembered) answers.set(key, answer);
   for (const oldest of answers.keys()) {

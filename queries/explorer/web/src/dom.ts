@@ -27,7 +27,7 @@ function fill<E extends Element & ElementCSSInlineStyle>(element: E, props: Prop
 }
 
 /** append adds children after those that an element has. */
-export function append(element: Element, children: Child[]): void {
+export function append(element: ParentNode, children: Child[]): void {
   for (const child of children) {
     if (child === null || child === undefined || child === false) continue;
     if (Array.isArray(child)) append(element, child);

@@ -1,5 +1,5 @@
 import type { Asked, Context } from "./context.ts";
-import { type Params, records } from "./backend.ts";
+import { type Answer, type Params, records } from "./backend.ts";
 import { type Child, copy, h, save, toast } from "./dom.ts";
 import { count, headName, leastPrompts, short } from "./numbers.ts";
 import { format } from "./state.ts";
@@ -107,11 +107,14 @@ export function statement(c: Context, asked: Asked): HTMLElement {
   const given = Object.entries(asked.params).filter(([, value]) => value !== null);
   const state: Record<string, string> = { name: asked.query.name };
   for (const [name, value] of given) state[`p.${name}`] = String(value);
-  const rows = asked.answer ? `${count(asked.answer.rows.length, "row")} in ${short(asked.answer.seconds * 1000, 2)} ms` : "";
+  const rows = h("span", { class: "muted" });
+  const tell = (answer: Answer) => rows.replaceChildren(` ${count(answer.rows.length, "row")} in ${short(answer.seconds * 1000, 2)} ms`);
+  if (asked.answer) tell(asked.answer);
+  else asked.coming.then(tell, () => {}); // the part of the view that asked says what failed
   return h(
     "details",
     { class: "statement", id: `sql-${asked.query.name}` },
-    h("summary", {}, "SQL of ", h("code", {}, asked.query.name), h("span", { class: "muted" }, ` ${rows}`)),
+    h("summary", {}, "SQL of ", h("code", {}, asked.query.name), rows),
     h(
       "p",
       { class: "tools" },

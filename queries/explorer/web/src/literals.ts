@@ -1,5 +1,10 @@
 import type { Params, Parameter } from "./backend.ts";
 
+/** withDefaults adds the defaults of the parameters that are not set. */
+export function withDefaults(parameters: Parameter[], params: Params): Params {
+  return Object.fromEntries(parameters.map((p) => [p.name, params[p.name] ?? p.default ?? null]));
+}
+
 // Text in which $ does not begin a parameter: strings, quoted names and comments.
 const opaque = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\//y;
 const parameter = /\$([A-Za-z_]\w*)/y;

@@ -1,9 +1,8 @@
-// DuckDB in the browser, for pages on a static host. It runs the same statements as the server.
+// DuckDB in the browser, for pages on a static host. It runs the same statements as the server, which are in the manifest.
 
 import * as duckdb from "@duckdb/duckdb-wasm";
 import { type Answer, type Backend, type Column, Failure, type File, type Manifest, type Question, type Schema, type Value } from "./backend.ts";
-import { withValues } from "./literals.ts";
-import { statements, withDefaults } from "./statements.ts";
+import { withDefaults, withValues } from "./literals.ts";
 
 const wholeBelow = 256 * 1024 * 1024; // larger files are read in the ranges that a query needs, where the host gives ranges
 const patience = 3000; // milliseconds that a question which nobody waits for any more may take to its end
@@ -19,9 +18,9 @@ export async function wasm(): Promise<Backend> {
   };
   const sql = (question: Question): string => {
     const file = manifest.files.find((f) => f.alias === question.file);
-    const saved = question.name ? [...manifest.saved, ...(file?.saved ?? [])].find((q) => q.name === question.name) : undefined;
+    const saved = question.name ? [...manifest.saved, ...manifest.statements, ...(file?.saved ?? [])].find((q) => q.name === question.name) : undefined;
     if (question.name && !saved) throw new Failure(`no saved query ${question.name}`);
-    const parameters = saved?.parameters ?? [...statements.values()].find((s) => s.sql === question.sql)?.parameters ?? [];
+    const parameters = saved?.parameters ?? [];
     return withValues(saved?.sql ?? question.sql ?? "", { ...question.params, ...withDefaults(parameters, question.params) }, parameters);
   };
 

@@ -22,6 +22,7 @@ const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pra
         location.hash = hash;
       }, `#/${view}`);
       await page.waitForSelector("main[aria-busy=false]");
+      await page.waitForSelector(".later", { state: "detached" }); // what follows the first paint
       if (view.startsWith("sql")) await page.waitForFunction(() => document.querySelector(".editor > div")?.shadowRoot?.querySelector(".cm-content"));
       if (view.includes("q=")) await page.waitForSelector(".results > *");
       const found = await page.evaluate((values) => axe.run(document, { runOnly: values }), rules);

@@ -28,7 +28,7 @@ const sticking = () => {
       location.hash = hash;
     }, `#/${view}`);
     await page.waitForSelector("main[aria-busy=false]");
-    await page.waitForLoadState("networkidle"); // what follows the first paint
+    await page.waitForSelector(".later", { state: "detached" }); // what follows the first paint
     if (view.startsWith("sql")) await page.waitForFunction(() => document.querySelector(".editor > div")?.shadowRoot?.querySelector(".cm-content"));
     if (view.includes("q=")) await page.waitForSelector(".results > *");
     if (await page.$("main > .failure")) seen.failed.push(view);

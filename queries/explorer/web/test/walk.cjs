@@ -24,6 +24,7 @@ const seen = { errors: [], requests: [], dialogs: 0, markup: 0, steps: [], cells
 
   const settled = async (p = page) => {
     await p.waitForSelector("main[aria-busy=false]");
+    await p.waitForSelector(".later", { state: "detached" }); // what follows the first paint
     await p.waitForFunction(() => ![...document.querySelectorAll(".facts dd")].some((e) => e.textContent === "…")); // whether the parts add up
     const failure = await p.$(".failure");
     if (failure) seen.errors.push(`${p.url().replace(/.*#/, "#")}: ${await failure.innerText()}`);

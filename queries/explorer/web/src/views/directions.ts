@@ -4,6 +4,7 @@ import type { Context } from "../context.ts";
 import { heading, lacking } from "../controls.ts";
 import { type Child, h } from "../dom.ts";
 import { facts } from "../facts.ts";
+import { later } from "../later.ts";
 import { fixed, half, headName, interval, leastPrompts, percent, sentence, supported } from "../numbers.ts";
 import { sideControls } from "./components.ts";
 
@@ -19,15 +20,18 @@ interface Share {
   denominator_is: string;
 }
 
-interface MapCosine {
+interface Projection {
   side: string;
   vector: string;
   basis: string;
+  is_subspace: boolean;
   subtract: boolean;
   par_cos: number | null;
   par_se: number | null;
   perp_cos: number | null;
   perp_se: number | null;
+  par_fraction: number;
+  par_fraction_se: number | null;
 }
 
 interface HeadCosine {
@@ -40,14 +44,8 @@ interface HeadCosine {
   perp_se: number | null;
 }
 
-interface Fraction {
-  vector: string;
-  basis: string;
-  par_fraction: number;
-  par_fraction_se: number | null;
-}
-
 interface Nearest {
+  side: string;
   name: string;
   pct: number;
   se: number | null;
@@ -72,15 +70,11 @@ interface Substitution {
 /** directions shows along which directions a head's score lies, beside random ones. */
 export async function directions(c: Context): Promise<Child[]> {
   const projected = c.has("projections");
-  const near = c.has("nearest");
-  const [shares, map, between, fractions, substitutions, nearQuery, nearKey] = await Promise.all([
+  const [shares, projections, between, substitutions] = await Promise.all([
     c.has("contributions") ? c.ask("basis_shares", { subtract: c.subtract }) : undefined,
-    projected ? c.ask("map_cosines") : undefined,
+    projected ? c.ask("projection_means") : undefined,
     projected ? c.ask("head_cosines") : undefined,
-    projected ? c.ask("unembed_fraction") : undefined,
     c.has("contributions") ? c.ask("substitution_means", { subtract: c.subtract }) : undefined,
-    near ? c.ask("nearest_tokens", { side: "query", most: 10 }) : undefined,
-    near ? c.ask("nearest_tokens", { side: "key", most: 10 }) : undefined,
   ]);
   const list = shares ? supported(records<Share>(shares)) : [];
   return [
@@ -91,9 +85,9 @@ export async function directions(c: Context): Promise<Child[]> {
       "div",
       { class: "columns" },
       substitutions && substitutions.rows.length > 0 ? substituted(c, supported(records<Substitution>(substitutions))) : lacking(substitutions?.notes[0] ?? "the run puts no other vector in place of the query or the key"),
-      projected ? cosines(c, map && records<MapCosine>(map), between && records<HeadCosine>(between), fractions && records<Fraction>(fractions)) : lacking(c.lack("projections")),
+      projected ? cosines(c, projections && records<Projection>(projections), between && records<HeadCosine>(between)) : lacking(c.lack("projections")),
     ),
-    nearQuery && nearKey ? nearest({ query: records<Nearest>(nearQuery), key: records<Nearest>(nearKey) }) : lacking(c.lack("nearest")),
+    c.has("nearest") ? later(c, [["nearest_means", { most: 10 }]], 15, (answer) => nearest(records<Nearest>(answer))) : lacking(c.lack("nearest")),
     facts(c, { n: list[0]?.n, interval: "; of shares, to first order", subtracted: c.subtract, figure: list.length > 0 ? { name: "basis_shares", params: { subtract: c.subtract } } : undefined }),
   ];
 }
@@ -132,7 +126,7 @@ function shareBars(c: Context, list: Share[]): HTMLElement {
 }
 
 /** nearest shows the tokens whose unembeddings are nearest to the map of each side, and what a random direction reaches. */
-function nearest(sides: Record<string, Nearest[]>): HTMLElement {
+function nearest(all: Nearest[]): HTMLElement {
   return h(
     "section",
     { "aria-label": "Nearest unembeddings" },
@@ -140,7 +134,8 @@ function nearest(sides: Record<string, Nearest[]>): HTMLElement {
     h(
       "div",
       { class: "columns" },
-      Object.entries(sides).map(([side, list]) => {
+      ["query", "key"].map((side) => {
+        const list = all.filter((t) => t.side === side);
         const first = list[0];
         if (!first) return undefined;
         return h(
@@ -176,10 +171,11 @@ function substituted(c: Context, list: Substitution[]): HTMLElement {
   );
 }
 
-function cosines(c: Context, map: MapCosine[] = [], between: HeadCosine[] = [], fractions: Fraction[] = []): HTMLElement {
+function cosines(c: Context, projections: Projection[] = [], between: HeadCosine[] = []): HTMLElement {
   const whole: [number, number] = [-1, 1];
   const few = (c.run?.edges ?? 0) < leastPrompts;
-  const own = map.filter((m) => m.subtract === c.subtract);
+  const own = projections.filter((p) => p.is_subspace && p.subtract === c.subtract);
+  const fractions = projections.filter((p) => p.side === "query" && !p.subtract);
   const cosine = (name: string, par: number | null, parError: number | null, perp: number | null): Bar[] =>
     par === null ? [] : [{ name, value: par, se: few ? null : parError, more: [perp === null ? "–" : fixed(perp, 3)], title: `${name}: ${interval(par, few ? null : parError)}` }];
   return h(

@@ -1,10 +1,11 @@
-import { type Answer, records } from "../backend.ts";
+import { type Answer, type Params, records } from "../backend.ts";
 import { bars, extent } from "../bars.ts";
 import type { Context } from "../context.ts";
 import { heading, lacking } from "../controls.ts";
 import { type Child, h } from "../dom.ts";
 import { facts } from "../facts.ts";
 import { type Cell, heatmap } from "../heatmap.ts";
+import { later } from "../later.ts";
 import { fixed, headName, percent, sentence, short } from "../numbers.ts";
 import { askPairs, pairList } from "../pairs.ts";
 import { type Part, basisControls, settings, sideControls, toCell } from "./components.ts";
@@ -68,15 +69,13 @@ export async function prompt(c: Context): Promise<Child[]> {
   const norm = c.has("norms") ? "responding" : "frozen";
   const component = c.state["component"];
   const single = c.has("contributions") && c.has("examples"); // a run may keep means alone
-  const [tokenAnswer, scoreAnswer, own, mean, pairs, its, without, ablated, row] = await Promise.all([
+  const [tokenAnswer, scoreAnswer, own, mean, pairs, its, row] = await Promise.all([
     c.ask("prompt_tokens", { example }),
     c.ask("prompt_score", { example }),
-    single ? c.ask("components", { ...settings(c), example, only: null }) : undefined,
+    single ? c.ask("prompt_components", { ...settings(c), example }) : undefined,
     single ? c.ask("components", { ...settings(c), only: null }) : undefined,
     askPairs(c, { example, most: 8 }),
     component ? askPairs(c, { example, [c.side]: component, most: 4 }) : undefined,
-    single ? c.ask("prompt_without", { example, norm }) : undefined,
-    c.has("ablation") ? c.ask("prompt_ablation", { example }) : undefined,
     c.has("rows") ? c.ask("row_components", { example, side: c.side, most: rowComponents, tokens: rowTokens }) : undefined,
   ]);
   const tokens = records<Token>(tokenAnswer);
@@ -84,6 +83,7 @@ export async function prompt(c: Context): Promise<Child[]> {
   const up = component
     ? h("a", { href: c.link({ view: "cell" }) }, `Back to the prompts behind ${component}`)
     : h("a", { href: c.link({ view: "components" }) }, "Back to the heatmap");
+  const ablations: [string, Params][] = c.has("ablation") ? [["prompt_ablation", { example }]] : [];
   const last = (c.run?.edges ?? 0) - 1;
   return [
     heading(`Prompt ${example}: what head ${headName(c.head)} attends to`, up),
@@ -107,7 +107,8 @@ export async function prompt(c: Context): Promise<Child[]> {
         h("h2", {}, "Pairs of components behind its score"),
         pairList(c, pairs, "Pairs in this prompt"),
         pairs && pairs.rows.length > 0 && h("p", {}, h("a", { href: c.link({ view: "pairs", scope: "prompt" }) }, "All pairs of this prompt")),
-        without && without.rows.length > 0 && score && whatIf(c, records<Without>(without), norm, ablated ? records<Ablation>(ablated) : []),
+        single && score && later(c, [["prompt_without", { example, norm }], ...ablations], 13, (without, ablated) =>
+          without && without.rows.length > 0 && whatIf(c, records<Without>(without), norm, ablated ? records<Ablation>(ablated) : [])),
         !c.has("ablation") && lacking(c.lack("ablation")),
       ),
     ),
@@ -199,7 +200,7 @@ function summary(s: Score): HTMLElement {
 
 function contributions(c: Context, own: Answer, mean: Answer): HTMLElement {
   const means = new Map(records<Part>(mean).map((p) => [p.component, p.mean]));
-  const parts = records<Part>(own).sort((a, b) => Math.abs(b.mean) - Math.abs(a.mean));
+  const parts = records<Pick<Part, "component" | "mean">>(own); // the largest first
   const shown = parts.slice(0, listed);
   const rest = parts.slice(listed).reduce((sum, p) => sum + p.mean, 0);
   const total = parts.reduce((sum, p) => sum + p.mean, 0);

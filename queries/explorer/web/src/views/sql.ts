@@ -5,9 +5,9 @@ import { choice, failed, heading, id } from "../controls.ts";
 import { type Child, copy, h, save, toast } from "../dom.ts";
 import type { Editor } from "../editor.ts";
 import { facts } from "../facts.ts";
+import { withDefaults } from "../literals.ts";
 import { count, headName, short } from "../numbers.ts";
 import { format } from "../state.ts";
-import { statements, withDefaults } from "../statements.ts";
 import { table } from "../table.ts";
 
 const rowsShown = 10_000;
@@ -47,7 +47,7 @@ class Box {
     const groups: [string, SavedQuery[]][] = [
       ["Saved in this file", this.c.file.saved],
       ["Saved queries of ducklens", this.c.backend.manifest.saved],
-      ["Statements of these views", [...statements.values()]],
+      ["Statements of these views", this.c.backend.manifest.statements],
     ];
     const saved = h(
       "select",
@@ -163,7 +163,7 @@ class Box {
   private question(text: string): Question {
     const file = this.c.file.alias;
     const unchanged = this.query && text === body(this.query);
-    return unchanged && !statements.has(this.query?.name ?? "") ? { file, name: this.query?.name ?? "", params: this.params() } : { file, sql: text, params: this.params() };
+    return unchanged ? { file, name: this.query?.name ?? "", params: this.params() } : { file, sql: text, params: this.params() };
   }
 
   private async run(text = this.text()): Promise<void> {

@@ -16,12 +16,18 @@
 -- x_title: vector put in
 -- y_title: mean score{subtract? difference|}
 
+WITH target AS (
+  SELECT h.run_id, h.head_id
+  FROM head AS h
+  WHERE h.run_id = coalesce($run, latest_run()) AND ($head::VARCHAR IS NULL OR $head::VARCHAR IN (h.label, head_name(h.label)))
+  ORDER BY h.ordinal LIMIT 1
+)
 SELECT s.side::VARCHAR AS side, s.vector, avg(CASE WHEN $subtract THEN s.diff ELSE s.score END) AS mean,
   stddev_samp(CASE WHEN $subtract THEN s.diff ELSE s.score END) / sqrt(count(CASE WHEN $subtract THEN s.diff ELSE s.score END)) AS se,
   count(CASE WHEN $subtract THEN s.diff ELSE s.score END) AS n, avg(s.prob) AS mean_prob
-FROM head_substitution AS s
-WHERE s.run_id = coalesce($run, latest_run()) AND s.head = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
-  AND ($only::VARCHAR IS NULL OR s.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
+FROM target AS t
+JOIN substitution AS s ON s.run_id = t.run_id AND s.head_id = t.head_id
+WHERE ($only::VARCHAR IS NULL OR s.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
 GROUP BY s.side, s.vector
 HAVING count(CASE WHEN $subtract THEN s.diff ELSE s.score END) > 0
 ORDER BY s.side, mean DESC, s.vector
