@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
@@ -215,11 +216,30 @@ func differFrom(a, b string) int {
 	return min(len(a), len(b))
 }
 
-// part returns a text from shortly before the byte at.
+// part returns some words of a text around the byte at, with … where it is cut.
 func part(text string, at int) string {
 	const before, most = 20, 80
-	text = text[max(0, at-before):]
-	return text[:min(len(text), most)]
+	start, end := max(0, at-before), min(len(text), at-before+most)
+	front, back := "", ""
+	if start > 0 {
+		front = "…"
+		if blank := strings.IndexAny(text[start:at], " \n"); blank >= 0 {
+			start += blank + 1
+		}
+		for start < at && !utf8.RuneStart(text[start]) {
+			start++
+		}
+	}
+	if end < len(text) {
+		back = "…"
+		if blank := strings.LastIndexAny(text[at:end], " \n"); blank > 0 {
+			end = at + blank
+		}
+		for !utf8.RuneStart(text[end]) {
+			end--
+		}
+	}
+	return front + text[start:end] + back
 }
 
 // wrong returns the condition for a value that is not a finite number; it is false for columns without

@@ -153,6 +153,8 @@ func TestVerifyFindsCommonDamage(t *testing.T) {
 		{"long prompt", []string{"UPDATE model SET n_ctx = 3"}, verify.Conflicting, "2 prompts are longer than the model allows"},
 		{"lost view", []string{"DROP VIEW closure"}, verify.Altered, "view closure is missing"},
 		{"lost macro", []string{"DROP MACRO latest_run"}, verify.Altered, "macro latest_run is missing"},
+		{"macro with another end", []string{`CREATE OR REPLACE MACRO head_name("label") AS regexp_replace("label", '^L([0-9]+)H([0-9]+)$', '\1-\2')`}, verify.Altered, `macro head_name is not that of this ducklens: it has "…'\\1-\\2')", want "…'\\1.\\2')"`},
+		{"other view", []string{"CREATE OR REPLACE VIEW head_score AS SELECT 3 AS x"}, verify.Altered, `it has "…AS SELECT 3 AS x;", want "…AS SELECT s.run_id, s.example_id, h.\"label\" AS head, p.\"text\",…"`},
 		{"other macro", []string{"CREATE OR REPLACE MACRO default_head(a, b) AS a"}, verify.Altered, `macro default_head is not that of this ducklens: it has "default_head(a, b) a", want "default_head(run) `},
 		{"rules gone with it", nil, verify.Altered, `its table prompt_attention has "run_id INTEGER", want "run_id INTEGER NOT NULL"`},
 	})
