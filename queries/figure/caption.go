@@ -2,7 +2,6 @@ package figure
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -92,7 +91,7 @@ func (f *Figure) numbersNote(plot page.Plot) []string {
 		}
 	case *matrixPlot:
 		for p := range f.panels() {
-			if slices.ContainsFunc(p.Cells, func(c Cell) bool { return math.Abs(p.shade(c)) > 1 && m.beyondText(c) != "" }) {
+			if slices.ContainsFunc(p.Cells, func(c Cell) bool { return p.Beyond(c) && m.beyondText(c) != "" }) {
 				return []string{"numbers are in cells beyond the colour scale, as far as there is room"}
 			}
 		}

@@ -1,7 +1,6 @@
 package figure
 
 import (
-	"cmp"
 	"fmt"
 	"image/color"
 	"math"
@@ -272,30 +271,12 @@ func (f *Figure) largestCells() []string {
 	for i := range f.Frames {
 		for j := range f.Frames[i].Panels {
 			p := &f.Frames[i].Panels[j]
-			where := strings.Trim(f.Frames[i].Name+", "+p.Name, ", ")
-			if where != "" {
-				where += ": "
-			}
-			notes = append(notes, "largest: "+where+strings.Join(p.largestCells(most), ", "))
+			cells := slices.DeleteFunc(slices.Clone(p.Cells), func(c Cell) bool { return c.Apart })
+			texts := p.values(cells)
+			notes = append(notes, "largest"+p.naming()+": "+f.where(i, j)+strings.Join(texts[:min(most, len(texts))], ", "))
 		}
 	}
 	return notes
-}
-
-func (p *Panel) largestCells(most int) []string {
-	cells := slices.DeleteFunc(slices.Clone(p.Cells), func(c Cell) bool { return c.Apart })
-	slices.SortStableFunc(cells, func(a, b Cell) int {
-		return cmp.Compare(math.Abs(b.Value), math.Abs(a.Value))
-	})
-	var texts []string
-	for _, c := range cells[:min(most, len(cells))] {
-		name := c.Label
-		if name == "" {
-			name = p.Y.Names[c.Row] + " × " + p.X.Names[c.Column]
-		}
-		texts = append(texts, name+" "+short(c.Value))
-	}
-	return texts
 }
 
 // signLimit says below which values cells are marked.

@@ -43,7 +43,7 @@ const (
 	leastSeen = 2.2  // smallest side of a cell there
 	named     = 0.08 // part of the scale above which a place is strong
 	bracket   = 3.0  // room for the line along a group
-	leastSign = 2.4  // smallest side of a cell that has room for a minus
+	leastSign = 2.4  // smallest side of a cell that has room for a minus or a triangle
 
 	leastShrunk = 3.0 // smallest cell that a height of the page may lead to
 )
@@ -189,8 +189,11 @@ func (m *matrixPlot) Below() vg.Length {
 // Notes implements page.Plot.
 func (m *matrixPlot) Notes() []string {
 	var notes []string
-	if m.f.Scale.Beyond > 0 {
+	if m.f.Scale.Beyond > fewBeyond {
 		notes = m.f.largestCells()
+	}
+	if m.pointed() {
+		notes = append(notes, "triangle in a cell: beyond the end of the colour scale that it points to")
 	}
 	if len(m.x.named) < len(m.x.names) || len(m.y.named) < len(m.y.names) {
 		notes = append(notes, "named: the rows and columns with the strongest cells, as far as there is room")
@@ -203,20 +206,39 @@ func (m *matrixPlot) Notes() []string {
 	return notes
 }
 
-// beyondText returns the value of a cell in the form that has room, or "".
+// beyondText returns the value of a cell with two digits, or with one if that has room and is no further off
+// than two could be; otherwise "".
 func (m *matrixPlot) beyondText(c Cell) string {
 	style := typeset.Style{Size: minText}
-	text := strings.Replace(digits(c.Value, 2), "0.", ".", 1)
-	if style.Width(text) > m.cell-0.6 || style.Cap()+2 > m.cell {
-		return ""
+	for n := 2; n > 0 && style.Cap()+2 <= m.cell; n-- {
+		text := strings.Replace(digits(c.Value, n), "0.", ".", 1)
+		if style.Width(text) <= m.cell-0.6 && (n == 2 || off(c.Value) <= 0.05) {
+			return text
+		}
 	}
-	return text
+	return ""
 }
 
-// marked reports whether c has a minus sign in it, for grey prints. A number has its own.
+// off returns how far the first digit of x is from all of it, as a part of x.
+func off(x float64) float64 {
+	unit := math.Pow(10, math.Floor(math.Log10(math.Abs(x))))
+	return math.Abs(math.Round(x/unit)*unit/x - 1)
+}
+
+// marked reports whether c has a minus sign in it, for grey prints. A cell beyond the scale has a number or a
+// triangle instead.
 func (m *matrixPlot) marked(p *Panel, c Cell) bool {
-	numbered := p.shade(c) < -1 && m.beyondText(c) != ""
-	return m.cell >= leastSign && p.shade(c) <= -strong && !numbered
+	return m.cell >= leastSign && p.shade(c) <= -strong && !p.Beyond(c)
+}
+
+// pointed reports whether any cell has the triangle of a value beyond the scale.
+func (m *matrixPlot) pointed() bool {
+	for p := range m.f.panels() {
+		if m.cell >= leastSign && slices.ContainsFunc(p.Cells, func(c Cell) bool { return p.Beyond(c) && m.beyondText(c) == "" }) {
+			return true
+		}
+	}
+	return false
 }
 
 // DrawSide implements page.Plot.
@@ -298,16 +320,26 @@ func (m *matrixPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 	p.Lines(m.colors.Edge, 0.5, outline(p, cells, presence(cells), x, y, m.cell, m.cell))
 }
 
-// drawBeyond writes the values of cells that are beyond the colour scale into them, if they have room.
+// drawBeyond writes the values of cells that are beyond the colour scale into them. A cell without room has a
+// triangle, up for positive values, like the ends of the colour bar.
 func (m *matrixPlot) drawBeyond(p page.Pen, shown *Panel, x, y vg.Length) {
 	style := typeset.Style{Size: minText}
 	for _, c := range shown.Cells {
-		text := m.beyondText(c)
-		if math.Abs(shown.shade(c)) <= 1 || text == "" {
+		if !shown.Beyond(c) {
 			continue
 		}
 		style.Color = palette.On(m.colors.Diverging(shown.Shade(c)))
 		midX, midY := x+(vg.Length(c.Column)+0.5)*m.cell, y+(vg.Length(c.Row)+0.5)*m.cell
-		p.Text(style, midX, midY+style.Cap()/2, 0.5, text)
+		if text := m.beyondText(c); text != "" {
+			p.Text(style, midX, midY+style.Cap()/2, 0.5, text)
+		} else if m.cell >= leastSign {
+			half := 0.3 * m.cell
+			up := half
+			if c.Value < 0 {
+				up = -half
+			}
+			p.SetColor(style.Color)
+			p.Fill(p.Path(true, midX, midY-up, midX+half, midY+up, midX-half, midY+up))
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package figure
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"regexp"
@@ -111,7 +112,7 @@ func (f *Figure) limit(scope []*Panel) float64 {
 func (f *Figure) mark(p *Panel) {
 	for i := range p.Cells {
 		c := &p.Cells[i]
-		if math.Abs(c.Value) <= p.Limit*(1+1e-9) {
+		if !p.Beyond(*c) {
 			continue
 		}
 		if c.Apart = f.Scale.Rule != fixedScale && bias.MatchString(c.Label); c.Apart {
@@ -121,6 +122,9 @@ func (f *Figure) mark(p *Panel) {
 		f.Scale.Largest = max(f.Scale.Largest, math.Abs(c.Value))
 	}
 }
+
+// Beyond reports whether a cell is beyond the panel's colour scale, and so has the colour of its end.
+func (p *Panel) Beyond(c Cell) bool { return !c.Apart && math.Abs(c.Value) > p.Limit*(1+1e-9) }
 
 // shade returns the position of a cell on the panel's colour scale: -1 to 1, or beyond.
 func (p *Panel) shade(c Cell) float64 { return c.Value / p.Limit }
@@ -163,10 +167,68 @@ func (f *Figure) scaleKeys() []string {
 		if s.Beyond == 1 {
 			noun = "cell is"
 		}
-		keys = append(keys, fmt.Sprintf("%s; %d %s beyond it, up to %s in size, in the colour of its end",
-			why, s.Beyond, noun, short(s.Largest)))
+		text := fmt.Sprintf("%s; %d %s beyond it, up to %s in size, in the colour of its end",
+			why, s.Beyond, noun, short(s.Largest))
+		keys = append(keys, text)
+		if f.FewBeyond() {
+			keys = append(keys, f.beyond()...)
+		}
 	}
 	return keys
+}
+
+// fewBeyond is how many cells beyond the scale have their values listed.
+const fewBeyond = 12
+
+// FewBeyond reports whether some cells are beyond the scale, and so few that each shows its value.
+func (f *Figure) FewBeyond() bool { return f.Scale.Beyond > 0 && f.Scale.Beyond <= fewBeyond }
+
+// beyond lists the cells beyond the scale with their values for each panel that has any, the largest first.
+func (f *Figure) beyond() []string {
+	var texts []string
+	for i := range f.Frames {
+		for j := range f.Frames[i].Panels {
+			p := &f.Frames[i].Panels[j]
+			cells := slices.DeleteFunc(slices.Clone(p.Cells), func(c Cell) bool { return !p.Beyond(c) })
+			if len(cells) > 0 {
+				texts = append(texts, "beyond the scale"+p.naming()+": "+f.where(i, j)+strings.Join(p.values(cells), ", "))
+			}
+		}
+	}
+	return texts
+}
+
+// naming says how cells without labels are named in a list.
+func (p *Panel) naming() string {
+	if slices.ContainsFunc(p.Cells, func(c Cell) bool { return c.Label == "" }) {
+		return " (row, column)"
+	}
+	return ""
+}
+
+// where returns the names of a frame and a panel before what is said about them, or "".
+func (f *Figure) where(frame, panel int) string {
+	where := strings.Trim(f.Frames[frame].Name+", "+f.Frames[frame].Panels[panel].Name, ", ")
+	if where != "" {
+		where += ": "
+	}
+	return where
+}
+
+// values returns cells with their names and values, the largest first.
+func (p *Panel) values(cells []Cell) []string {
+	slices.SortStableFunc(cells, func(a, b Cell) int {
+		return cmp.Compare(math.Abs(b.Value), math.Abs(a.Value))
+	})
+	texts := make([]string, len(cells))
+	for i, c := range cells {
+		name := c.Label
+		if name == "" { // not joined by a sign of arithmetic, because heads have names such as 2.0
+			name = "(" + p.Y.Names[c.Row] + ", " + p.X.Names[c.Column] + ")"
+		}
+		texts[i] = name + " " + short(c.Value)
+	}
+	return texts
 }
 
 // apartKey names the cells that are outside of the colour scale, or is empty.

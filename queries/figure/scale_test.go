@@ -73,6 +73,82 @@ func TestBiasApartEverywhere(t *testing.T) {
 	}
 }
 
+// beyondSample is a matrix of 35 x 35 small cells and some of those values, beyond its scale.
+func beyondSample(values ...float64) sample {
+	s := pairMap(6, 4, nil, nil)
+	s.query.Chart.Scale = queries.ScaleQuantile
+	return changed(s, func(i int, row []any) {
+		row[8] = 0.001 * float64(i%3)
+		if i < len(values) {
+			row[8] = values[i]
+		}
+	})
+}
+
+// A cell beyond the colour scale is never mistaken for one at its end: it has its number, or a triangle where
+// that has no room. If there are at most twelve, all are listed, in every format.
+func TestBeyond(t *testing.T) {
+	t.Parallel()
+	few := []float64{0.64, -0.59, 1.74, 0.051}
+	many := slices.Repeat([]float64{0.3}, 12)
+	const triangle, list = "triangleinacell", "beyondthescale(row,column):"
+	for _, test := range []struct {
+		name           string
+		values         []float64
+		width          float64
+		printed, not   []string
+		triangle, list bool
+	}{
+		{"wide", few, 0, []string{".64", "−.6", ".051", "1.7"}, nil, false, true},
+		// A single digit would make 2 of 1.74, but is close enough to 0.051.
+		{"narrow", few, 2.6, nil, []string{"1.7", "−.6"}, true, true},
+		{"twelve", many, 0, []string{".30"}, nil, false, true},
+		{"thirteen", append(many, 0.4), 0, []string{".30", ".40"}, nil, false, false},
+	} {
+		f := made(t, beyondSample(test.values...))
+		if f.Scale.Beyond != len(test.values) || f.FewBeyond() != test.list {
+			t.Fatalf("%s: %d cells are beyond the scale, want %d", test.name, f.Scale.Beyond, len(test.values))
+		}
+		d := read(t, svg(t, f, figure.Options{Width: test.width}))
+		texts := make([]string, len(d.texts))
+		for i, b := range d.texts {
+			texts[i] = b.text
+		}
+		for _, want := range test.printed {
+			if !slices.Contains(texts, want) {
+				t.Errorf("%s: no cell has %s in it: %q", test.name, want, texts)
+			}
+		}
+		for _, bad := range test.not {
+			if slices.Contains(texts, bad) {
+				t.Errorf("%s: a cell has %s in it", test.name, bad)
+			}
+		}
+		if strings.Contains(d.all, triangle) != test.triangle || strings.Contains(d.all, list) != test.list {
+			t.Errorf("%s: triangles or the list are not as wanted: %s", test.name, d.all)
+		}
+	}
+	f := made(t, beyondSample(few...))
+	const want = "beyond the scale (row, column): (W_E, 0.0) 1.74, (W_E, W_E) 0.640, (W_E, W_pos) −0.590, (W_E, 0.1) 0.0510"
+	if !strings.Contains(f.Caption(), want) {
+		t.Errorf("caption %q, want %q in it", f.Caption(), want)
+	}
+	for name, write := range map[string]func(*bytes.Buffer) error{
+		"plotly": func(b *bytes.Buffer) error { return plotly.WriteJSON(b, f) },
+		"vega":   func(b *bytes.Buffer) error { return vegalite.Write(b, f) },
+	} {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"eyond the scale (row, column)", `".64"`, `"−.59"`, `"1.7"`, `".051"`} {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("%s lacks %s", name, want)
+			}
+		}
+	}
+}
+
 // limits are the ends of the scales of all panels.
 func limits(f *figure.Figure) []float64 {
 	var list []float64

@@ -177,7 +177,39 @@ func (p *plot) cellTraces(frame int) []object {
 			traces = append(traces, p.apartTrace(i, panel))
 		}
 	}
+	first := p.f.Frames[0].Panels[0]
+	if p.f.Mark == queries.Matrix && p.f.FewBeyond() && max(len(first.X.Names), len(first.Y.Names)) <= mostNumbered {
+		for i, panel := range p.f.Frames[frame].Panels {
+			traces = append(traces, beyondTrace(i, panel))
+		}
+	}
 	return traces
+}
+
+// mostNumbered is the largest number of rows or columns whose cells have room for a number.
+const mostNumbered = 35
+
+// beyondTrace returns the values of the cells of a panel that are beyond the colour scale, written on them.
+func beyondTrace(i int, panel figure.Panel) object {
+	across, down := labels(panel.X.Names), labels(panel.Y.Names)
+	x, y, text := []any{nil}, []any{nil}, []string{""}
+	for _, c := range panel.Cells {
+		if !panel.Beyond(c) {
+			continue
+		}
+		var column, row any = c.Column, c.Row
+		if distinct(panel.X.Names) {
+			column = across[c.Column]
+		}
+		if distinct(panel.Y.Names) {
+			row = down[c.Row]
+		}
+		x, y, text = append(x, column), append(y, row), append(text, strings.Replace(number(c.Value, 2), "0.", ".", 1))
+	}
+	return object{
+		"type": "scatter", "mode": "text", "x": x, "y": y, "text": text, "textfont": object{"size": 9, "color": "#ffffff"},
+		"hoverinfo": "skip", "showlegend": false, "xaxis": axisName("x", i), "yaxis": axisName("y", i),
+	}
 }
 
 // apart reports whether a cell is outside of the colour scale.

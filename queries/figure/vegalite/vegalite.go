@@ -11,7 +11,9 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"ducklens/queries"
 	"ducklens/queries/figure"
@@ -121,9 +123,7 @@ func (s *spec) title() object {
 	for _, key := range s.f.Keys() {
 		lines = append(lines, strings.ToUpper(key[:1])+key[1:])
 	}
-	for i := range lines {
-		lines[i] = oneLine.Replace(lines[i])
-	}
+	lines = wrapped(lines)
 	switch {
 	case len(lines) == 0 && s.f.Bare:
 		return nil
@@ -133,6 +133,24 @@ func (s *spec) title() object {
 		title["subtitle"] = lines
 	}
 	return title
+}
+
+// titleColumns is the length of a line below the title.
+const titleColumns = 120
+
+// wrapped breaks texts into lines, because Vega-Lite does not.
+func wrapped(texts []string) (lines []string) {
+	for _, text := range texts {
+		line := ""
+		for _, word := range strings.Fields(oneLine.Replace(text)) {
+			if line != "" && utf8.RuneCountInString(line+" "+word) > titleColumns {
+				lines, line = append(lines, line), ""
+			}
+			line = strings.TrimPrefix(line+" "+word, " ")
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // finite returns x, or null if it is not finite.
@@ -202,6 +220,9 @@ func behind(row object, value, se float64, n int64) object {
 	return row
 }
 
+// mostNumbered is the largest number of rows or columns whose cells have room for a number.
+const mostNumbered = 35
+
 // steps is the number of colours of the scale on each side of white.
 const steps = 8
 
@@ -217,14 +238,15 @@ func (s *spec) cells() object {
 	if s.f.Mark == queries.Heatmap {
 		tips = []object{{"field": "label", "type": "nominal", "title": "component"}}
 	} else {
-		step = object{"width": object{"step": 5}, "height": object{"step": 5}}
+		side := max(5, min(20, 560/max(len(p.X.Names), len(p.Y.Names))))
+		step = object{"width": object{"step": side}, "height": object{"step": side}}
 	}
 	layers := []object{{
 		"mark": object{"type": "rect"},
 		"encoding": object{
 			"color": object{
 				"condition": object{"test": "datum.apart === true", "value": "#ffffff"},
-				"field":     field, "type": "quantitative", "title": s.colorTitle(), "scale": colorScale(limit),
+				"field":     field, "type": "quantitative", "title": s.colorTitle(), "scale": colorScale(limit), "legend": object{"titleLimit": 0},
 			},
 			"tooltip": append(tips, support(s.f.Scale.Title)...),
 		},
@@ -240,7 +262,15 @@ func (s *spec) cells() object {
 		})
 	}
 	view := step
-	view["encoding"] = object{"x": place("column", p.X), "y": place("row", p.Y)}
+	x, y := place("column", p.X), place("row", p.Y)
+	if s.f.Mark == queries.Matrix {
+		x["axis"], y["axis"] = object{"labelOverlap": "greedy"}, object{"labelOverlap": "greedy"}
+		layers = append(layers, object{
+			"transform": []object{{"filter": "isValid(datum.beyond)"}}, "mark": object{"type": "text", "fontSize": 8, "color": "white"},
+			"encoding": object{"text": object{"field": "beyond", "type": "nominal"}},
+		})
+	}
+	view["encoding"] = object{"x": x, "y": y}
 	view["layer"] = layers
 	return view
 }
@@ -281,6 +311,9 @@ func (s *spec) cellRows(p figure.Panel) []object {
 		}
 		if c.Apart {
 			row["apart"] = true
+		}
+		if s.f.Mark == queries.Matrix && s.f.FewBeyond() && p.Beyond(c) && max(len(p.X.Names), len(p.Y.Names)) <= mostNumbered {
+			row["beyond"] = strings.NewReplacer("0.", ".", "-", "−").Replace(strconv.FormatFloat(c.Value, 'g', 2, 64))
 		}
 		if !s.f.Scale.Shared() {
 			row["shade"], row["end"] = finite(p.Shade(c)), p.Limit

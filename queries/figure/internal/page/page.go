@@ -8,6 +8,7 @@ package page
 
 import (
 	"gonum.org/v1/plot/vg"
+	"math"
 
 	"ducklens/queries/figure/internal/palette"
 	"ducklens/queries/figure/internal/typeset"
@@ -97,16 +98,18 @@ func newStyles(c *palette.Palette, narrow bool) Styles {
 	if narrow {
 		k = 0.87
 	}
+	// As SVGs write it, so that a line of several texts has the width that was measured.
+	size := func(pt vg.Length) vg.Length { return vg.Length(math.Round(float64(100*pt*k)) / 100) }
 	return Styles{
-		Title:    typeset.Style{Size: 10.5 * k, Bold: true, Color: c.Ink},
-		Subtitle: typeset.Style{Size: 8.2 * k, Color: c.Text},
-		Frame:    typeset.Style{Size: 9.2 * k, Bold: true, Color: c.Ink},
-		Panel:    typeset.Style{Size: 8.2 * k, Bold: true, Color: c.Text},
-		Name:     typeset.Style{Size: 6.8 * k, Color: c.Text},
-		Axis:     typeset.Style{Size: 7.4 * k, Color: c.Text},
-		Tick:     typeset.Style{Size: 6.8 * k, Color: c.Text},
-		Note:     typeset.Style{Size: 6.2 * k, Color: c.Muted},
-		Foot:     typeset.Style{Size: 6.2 * k, Plain: true, Color: c.Muted},
+		Title:    typeset.Style{Size: size(10.5), Bold: true, Color: c.Ink},
+		Subtitle: typeset.Style{Size: size(8.2), Color: c.Text},
+		Frame:    typeset.Style{Size: size(9.2), Bold: true, Color: c.Ink},
+		Panel:    typeset.Style{Size: size(8.2), Bold: true, Color: c.Text},
+		Name:     typeset.Style{Size: size(6.8), Color: c.Text},
+		Axis:     typeset.Style{Size: size(7.4), Color: c.Text},
+		Tick:     typeset.Style{Size: size(6.8), Color: c.Text},
+		Note:     typeset.Style{Size: size(6.2), Color: c.Muted},
+		Foot:     typeset.Style{Size: size(6.2), Plain: true, Color: c.Muted},
 		Narrow:   narrow,
 	}
 }
@@ -119,6 +122,7 @@ const (
 	asideGap   = 13.0
 	maxTitle   = 3 // lines of a name or title, at most
 	maxLead    = 4 // of a line below the title
+	maxKey     = 6 // of what is below the panels
 	// How far a fill reaches under its right and lower neighbours. Without it, the page would show through
 	// where two smoothed edges meet.
 	Seam = 0.4
@@ -400,7 +404,7 @@ func (l *Layout) stackKeys(y, width vg.Length) vg.Length {
 	l.keys = nil
 	for _, key := range l.page.Keys {
 		room, swatch := width-swatchW-swatchGap, key.Swatch
-		for _, line := range s.Tick.Wrap(key.Text, room, maxLead) {
+		for _, line := range s.Tick.Wrap(key.Text, room, maxKey) {
 			l.keys = append(l.keys, keyLine{text: line, swatch: swatch, y: y + s.Tick.Size})
 			y += s.Tick.Line()
 			swatch = nil
