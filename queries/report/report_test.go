@@ -82,13 +82,16 @@ func parse(t *testing.T, page string) data {
 }
 
 func TestWrite(t *testing.T) {
-	page := write(t, input(t))
+	in := input(t)
+	in.Findings = []report.Finding{{Text: "a finding"}}
+	page := write(t, in)
 	for _, want := range []string{
 		"<h1>Head 10.7: W<sub>U</sub>[IO]</h1>", "<dt>model</dt><dd>gpt2</dd>", "<b>Yes.</b> In each of 300 scores", "2.4×10⁻⁶",
 		"23.5 %", "95 % interval: 22.7 to 24.2 %", "random directions: −0.10 to 0.20 % (20 pairs)", "100 % is the mean score",
 		"−3.2 %", "standard error: 0.40 percentage points", "random directions: the run has none",
 		"<pre>SELECT 2</pre>", "run = 1", "−0.12346", "<dt>pair_matrix</dt><dd>no pairs</dd>", `<meta name="ducklens:fingerprint" content="0f1e2d3c">`,
 		"2 of 300 prompts", "<b>Note.</b> a text",
+		">a finding</p>", "does not say how the score would change without the component", "<code>ducklens ablate</code> measure that",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
@@ -113,7 +116,7 @@ func TestWrite(t *testing.T) {
 	if p.ID != 7 || fmt.Sprint(p.Roles, p.Probs) != "[2 0] [0.25 0]" || *p.Diff != 1.5 || d.Prompts[0].Diff != nil {
 		t.Errorf("prompt %+v", p)
 	}
-	if again := write(t, input(t)); again != page {
+	if again := write(t, in); again != page {
 		t.Error("two pages of the same input differ")
 	}
 }
