@@ -15,7 +15,7 @@ import (
 
 type config = familytest.Config
 
-// read reads a configuration alone.
+// read reads a configuration without tensors.
 func read(tb testing.TB, c config) (*family.Model, error) {
 	tb.Helper()
 	text, err := json.Marshal(c)
@@ -29,7 +29,7 @@ func read(tb testing.TB, c config) (*family.Model, error) {
 	return family.Configure(values)
 }
 
-// spec is that of a configuration that has to be read.
+// spec returns the spec of a configuration, which must be readable.
 func spec(tb testing.TB, c config) *model.Spec {
 	tb.Helper()
 	m, err := read(tb, c)
@@ -49,7 +49,7 @@ const (
 	whole  = "full_attention"
 )
 
-// Two spellings of one model are one model.
+// Two spellings of a configuration give the same model.
 func TestSpellings(t *testing.T) {
 	tiny := familytest.Tiny
 	llama3 := config{"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4,
@@ -164,7 +164,7 @@ func lensConfig() config {
 	return config{"n_layers": 3, "n_heads": 4, "d_model": 24, "n_ctx": 48, "d_vocab": 101}
 }
 
-// What a key means changes the model: no key of these is skipped.
+// Each of these keys changes the model, so none is skipped.
 func TestMeanings(t *testing.T) {
 	for kind, changes := range map[string]config{
 		"gpt2": {"n_inner": 41, "activation_function": "relu", "layer_norm_epsilon": 1e-3,
@@ -210,7 +210,7 @@ func TestMeanings(t *testing.T) {
 	}
 }
 
-// What cannot be read exactly is refused by the name of its key.
+// A configuration that cannot be computed exactly is refused, and the error names the key.
 func TestRefusals(t *testing.T) {
 	invalid, unsupported := checkpoint.ErrConfig, checkpoint.ErrUnsupported
 	for _, x := range []struct {
@@ -338,7 +338,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Tokens are numbers, lists of numbers, or not there.
+// A token is a number, a list of numbers, or missing.
 func TestTokenIDs(t *testing.T) {
 	m, err := read(t, familytest.Tiny("gpt2").With("bos_token_id", 7.0, "eos_token_id", []int{3, 4},
 		"architectures", []string{"GPT2LMHeadModel"}))
@@ -351,7 +351,7 @@ func TestTokenIDs(t *testing.T) {
 	}
 }
 
-// A configuration that is accepted is within its bounds.
+// Whatever is accepted is within the bounds.
 func FuzzConfig(f *testing.F) {
 	for _, kind := range familytest.Types() {
 		text, err := json.Marshal(familytest.Tiny(kind))

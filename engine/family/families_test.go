@@ -7,7 +7,7 @@ import (
 	"ducklens/engine/family/familytest"
 )
 
-// A checkpoint made of what a page wants is opened by it.
+// Each page opens a checkpoint that has what the page asks for.
 func TestEveryType(t *testing.T) {
 	for _, kind := range familytest.Types() {
 		t.Run(kind, func(t *testing.T) {

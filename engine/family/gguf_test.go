@@ -15,7 +15,7 @@ import (
 	"ducklens/engine/model"
 )
 
-// ggufLlama is a Llama of two layers as a GGUF has it.
+// ggufLlama returns the metadata of a GGUF file with a Llama of two layers.
 func ggufLlama() gguftest.File {
 	f := gguftest.File{}
 	for name, value := range map[string]any{
@@ -44,7 +44,7 @@ func ggufLlama() gguftest.File {
 	return f
 }
 
-// ggufTensor is a tensor of twos.
+// ggufTensor returns a tensor whose numbers are all 2.
 func ggufTensor(name string, shape ...int) gguftest.Tensor {
 	n := 1
 	for _, d := range shape {
@@ -66,7 +66,7 @@ func openGGUF(t *testing.T, f gguftest.File) (*family.Model, error) {
 	return openDir(t, path)
 }
 
-// What a GGUF says and leaves out.
+// Metadata of GGUF files, with keys that change the model or are missing.
 func TestGGUF(t *testing.T) {
 	tensor := func(name string, shape ...int) func(*gguftest.File) {
 		return func(f *gguftest.File) { f.Tensors = append(f.Tensors, ggufTensor(name, shape...)) }

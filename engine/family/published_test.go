@@ -9,8 +9,8 @@ import (
 	"ducklens/engine/family"
 )
 
-// Configurations as they are published, with all the keys that change nothing, are read. Lists by layer are
-// left out.
+// Published configurations are read, with all their keys that change nothing. Lists with an entry for each
+// layer are left out here.
 func TestPublished(t *testing.T) {
 	for name, x := range map[string]struct {
 		text  string

@@ -18,7 +18,7 @@ import (
 	"ducklens/engine/family/familytest"
 )
 
-// change makes another list of tensors; put and drop are the usual ones.
+// change edits a list of tensors. put and drop are the usual changes.
 type change func([]checkpoint.Info) []checkpoint.Info
 
 func put(name string, dtype checkpoint.DType, shape ...int) change {
@@ -46,7 +46,7 @@ func rename(from, to string) change {
 	}
 }
 
-// open opens a model whose tensors are not quite those that its configuration calls for.
+// open opens a model whose tensors differ a little from those that its configuration asks for.
 func open(tb testing.TB, c config, changes ...change) (*family.Model, error) {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -84,7 +84,7 @@ func openDir(tb testing.TB, dir string) (*family.Model, error) {
 	return family.Open(c)
 }
 
-// Tensors that are missing, left over, or of another shape or type are named before any is read.
+// Tensors that are missing, unexpected, or of another shape or type are named before any tensor is read.
 func TestTensors(t *testing.T) {
 	gpt2, llama := familytest.Tiny("gpt2"), familytest.Tiny("llama")
 	neox, gemma3 := familytest.Tiny("gpt_neox"), familytest.Tiny("gemma3_text")
@@ -92,7 +92,7 @@ func TestTensors(t *testing.T) {
 	for name, x := range map[string]struct {
 		c       config
 		changes []change
-		words   string // that the error has; "": there is none
+		words   string // in the error; "": there is no error
 	}{
 		"missing": {gpt2, []change{drop("h.1.ln_1.weight")}, `"h.1.ln_1.weight" missing`},
 		"missing, another instead": {llama, []change{drop(q),
@@ -157,7 +157,7 @@ func TestTensors(t *testing.T) {
 	}
 }
 
-// A state dict of TransformerLens is raw or processed, or of a model without norms.
+// A state dict of TransformerLens may be raw, processed, or that of a model without norms.
 func TestLens(t *testing.T) {
 	raw := lensArrays(true)
 	folded := lensArrays(false)
@@ -229,7 +229,7 @@ func TestLens(t *testing.T) {
 	}
 }
 
-// lensArrays lists the shapes of lensConfig's state dict.
+// lensArrays lists the shapes in the state dict of lensConfig.
 func lensArrays(norms bool) map[string][]int {
 	a := map[string][]int{"embed.W_E": {101, 24}, "pos_embed.W_pos": {48, 24}, "unembed.W_U": {24, 101},
 		"unembed.b_U": {101}}
@@ -253,7 +253,7 @@ func lensArrays(norms bool) map[string][]int {
 	return a
 }
 
-// npz is an archive of arrays of zeros.
+// npz returns an archive of arrays of zeros.
 func npz(tb testing.TB, arrays map[string][]int) []byte {
 	tb.Helper()
 	var b bytes.Buffer

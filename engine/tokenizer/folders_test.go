@@ -41,8 +41,8 @@ func firstPrompt(t *testing.T, path string) string {
 	return p.Text
 }
 
-// Folders rebuilt from bug reports give the ids that their authors wanted: files beside the vocabulary, a BOS
-// of the model's own, bytes and tokens that are missing.
+// Folders that were rebuilt from bug reports give the ids that the reporters expected. They have further
+// files beside the vocabulary, a BOS of their own, or lack bytes and tokens.
 func TestReportedFolders(t *testing.T) {
 	shared := filepath.Dir(referenceDir(t))
 	cases, _ := filepath.Glob(filepath.Join(shared, "reports", "*", "expected.json"))
@@ -80,8 +80,8 @@ func TestReportedFolders(t *testing.T) {
 	t.Logf("%d folders agree", n)
 }
 
-// Models of all families give the ids that transformers gave, by their own tokenizer.json. GPT-2's have no
-// BOS there.
+// For models of all families, their own tokenizer.json gives the ids that transformers gave. Those of GPT-2
+// have no BOS.
 func TestFamilyFolders(t *testing.T) {
 	shared := filepath.Dir(referenceDir(t))
 	folders, _ := filepath.Glob(filepath.Join(shared, "families", "*", "golden.npz"))

@@ -11,7 +11,7 @@ import (
 	"ducklens/engine/tokenizer"
 )
 
-// A small tokenizer.json that would take gigabytes, or hours, is refused with the name of the node.
+// A small tokenizer.json that would need gigabytes or hours is refused. The error names the node.
 func TestHostileNodes(t *testing.T) {
 	t.Parallel()
 	sequence := func(list, node string, n int) string {

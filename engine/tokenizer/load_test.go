@@ -13,7 +13,7 @@ import (
 	"ducklens/engine/tokenizer"
 )
 
-// small is a vocabulary of the 256 bytes, three merges and the end of text, in printable characters.
+// small is a vocabulary in printable characters: the 256 bytes, three merges and the end of text.
 func small() (vocab map[string]int, merges []string) {
 	vocab = map[string]int{}
 	for b := range 256 {
@@ -41,7 +41,7 @@ func folder(tb testing.TB, vocab any, merges []string) fstest.MapFS {
 	}
 }
 
-// fast writes a tokenizer.json; change edits it before.
+// fast writes a tokenizer.json, after change has edited it.
 func fast(tb testing.TB, pairs bool, change func(file, model map[string]any)) fstest.MapFS {
 	tb.Helper()
 	vocab, merges := small()
@@ -66,7 +66,7 @@ func fast(tb testing.TB, pairs bool, change func(file, model map[string]any)) fs
 	return fstest.MapFS{"tokenizer.json": {Data: marshal(tb, file)}}
 }
 
-// The three forms of a vocabulary are one.
+// A vocabulary gives the same ids in each of its three forms.
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	vocab, merges := small()
@@ -95,7 +95,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// Other added tokens are matched too, the longest first.
+// All added tokens are matched, the longest first.
 func TestAddedTokens(t *testing.T) {
 	t.Parallel()
 	tok, err := tokenizer.Load(fast(t, false, func(file, _ map[string]any) {
@@ -239,7 +239,7 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
-// nested is a node inside of many sequences.
+// nested wraps a node in many sequences.
 func nested(depth int) any {
 	var n any = map[string]any{"type": "NFC"}
 	for range depth {
@@ -248,7 +248,7 @@ func nested(depth int) any {
 	return n
 }
 
-// Bytes come back, and every id is one of the vocabulary.
+// Decoding gives the same bytes back, and every id is in the vocabulary.
 func FuzzEncode(f *testing.F) {
 	gpt := gpt2(f)
 	for _, text := range append(slices.Clone(alphabet), "When Mary and John went to the store,", "<|endoftext|><|endoftext", strings.Repeat("a", 100)) {
@@ -267,7 +267,7 @@ func FuzzEncode(f *testing.F) {
 	})
 }
 
-// Whatever files say, they are refused or make a tokenizer that gives ids of its vocabulary.
+// Any files are either refused or give a tokenizer whose ids are in its vocabulary.
 func FuzzLoad(f *testing.F) {
 	vocab, merges := small()
 	f.Add(marshal(f, vocab), []byte(strings.Join(merges, "\n")), []byte(`{"add_prefix_space": true, "bos_token": "Ġa"}`), false)
@@ -295,7 +295,7 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// checkIDs encodes texts and checks that their ids are ones of the vocabulary.
+// checkIDs encodes texts and checks that their ids are in the vocabulary.
 func checkIDs(t *testing.T, tok *tokenizer.Tokenizer) {
 	t.Helper()
 	for _, text := range []string{"", "When Mary's 12 ducks ▁ \n\n<s>é", "\xff\x00a b", strings.Repeat("ab ", 100)} {

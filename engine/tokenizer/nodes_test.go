@@ -10,13 +10,13 @@ import (
 	"ducklens/engine/tokenizer"
 )
 
-// made is a tokenizer that testdata/make.py made, with the ids that Hugging Face's tokenizers gave.
+// made is a tokenizer that testdata/make.py wrote, with the ids that Hugging Face's tokenizers gave.
 type made struct {
 	File  json.RawMessage `json:"tokenizer"`
 	Texts []struct {
 		Text    string `json:"text"`
 		IDs     []int  `json:"ids"`
-		Special []int  `json:"ids_special"` // absent: the same
+		Special []int  `json:"ids_special"` // absent: the same ids
 	} `json:"texts"`
 }
 
@@ -43,7 +43,7 @@ func loadMade(tb testing.TB, m made) *tokenizer.Tokenizer {
 	return tok
 }
 
-// Every node gives the ids that Hugging Face's tokenizers gives.
+// Each kind of node gives the ids that Hugging Face's tokenizers gives.
 func TestNodes(t *testing.T) {
 	t.Parallel()
 	for name, m := range madeTokenizers(t) {
@@ -63,7 +63,7 @@ func TestNodes(t *testing.T) {
 	}
 }
 
-// must gives the ids of a text that has them.
+// must returns ids, and panics if there is an error.
 func must(ids []int, err error) []int {
 	if err != nil {
 		panic(err)

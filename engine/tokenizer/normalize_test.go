@@ -11,8 +11,8 @@ import (
 	"ducklens/engine/tokenizer"
 )
 
-// normalizing gives what a normalizer makes of a text: its vocabulary has no merges and a token for every
-// byte, so that ids are bytes.
+// normalizing returns what a normalizer makes of a text. Its vocabulary has a token for every byte and no
+// merges, so ids are bytes.
 func normalizing(tb testing.TB, node map[string]any) func(string) string {
 	tb.Helper()
 	tok, err := tokenizer.Load(fast(tb, false, func(file, model map[string]any) {
@@ -53,8 +53,8 @@ func TestNormalizers(t *testing.T) {
 	}
 }
 
-// The normal forms are those of package norm, where it may be asked: up to 30 marks in a row, of Unicode 9,
-// and none after U+09BE or U+FF9E by themselves, past which it moves marks though they are starters.
+// The normal forms are those of package norm, as far as it can serve as a reference. It knows Unicode 9 and
+// at most 30 marks in a row, and it moves marks across U+09BE and U+FF9E although these are starters.
 func TestNormalForms(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(*seed, 5))
@@ -72,7 +72,7 @@ func TestNormalForms(t *testing.T) {
 	}
 }
 
-// beside makes a folder of vocab.json, merges.txt and more files.
+// beside makes a folder of vocab.json, merges.txt and further files.
 func beside(tb testing.TB, files map[string]string) fstest.MapFS {
 	tb.Helper()
 	vocab, merges := small()

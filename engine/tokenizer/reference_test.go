@@ -20,7 +20,7 @@ import (
 	"ducklens/engine/tokenizer"
 )
 
-// reference is what Hugging Face's tokenizers gives, as shared/tokenizers has it.
+// reference is what Hugging Face's tokenizers gave, as stored in shared/tokenizers.
 type reference struct {
 	Texts map[string]struct {
 		IDs     []int `json:"ids"`
@@ -60,7 +60,7 @@ func unzip(tb testing.TB, path string) []byte {
 	return text
 }
 
-// referenceFile is the tokenizer.json of a reference, with the changes of a variant made.
+// referenceFile returns the tokenizer.json of a reference, with the changes of a variant.
 func referenceFile(tb testing.TB, dir, name string) []byte {
 	tb.Helper()
 	path := filepath.Join(dir, name, "variant.json")
@@ -97,8 +97,8 @@ func unmarshal(tb testing.TB, text []byte, value any) {
 	}
 }
 
-// Published tokenizers give the ids of Hugging Face's tokenizers for texts that break tokenizers, and their
-// tokens stand for the same bytes.
+// For texts that are hard to tokenise, published tokenizers give the ids of Hugging Face's tokenizers, and
+// their tokens stand for the same bytes.
 func TestReferenceTokenizers(t *testing.T) {
 	dir := referenceDir(t)
 	var texts []referenceText
@@ -137,7 +137,7 @@ func compareReference(t *testing.T, tok *tokenizer.Tokenizer, texts []referenceT
 	for _, text := range texts {
 		w, ok := want.Texts[text.ID]
 		if raw, err := hex.DecodeString(text.UTF8); !ok || err != nil || string(raw) != text.Text {
-			t.Fatalf("%s has no ids, or other bytes", text.ID)
+			t.Fatalf("%s has no ids, or its bytes differ", text.ID)
 		}
 		if got := must(tok.Encode(text.Text)); !slices.Equal(got, w.IDs) {
 			t.Errorf("%s (%s): Encode(%q) = %v, want %v", text.ID, text.Group, text.Text, got, w.IDs)
@@ -243,7 +243,7 @@ func TestReferenceMetadata(t *testing.T) {
 	}
 }
 
-// A text of a megabyte that is one word takes time as its length does, and a little more.
+// A text of a megabyte that is one word takes hardly more time than its length needs.
 func TestLongWord(t *testing.T) {
 	dir := referenceDir(t)
 	for _, name := range []string{"mistral", "gemma3"} {
@@ -267,7 +267,7 @@ func TestLongWord(t *testing.T) {
 	}
 }
 
-// SmolLM2 from its GGUF file gives the ids of its tokenizer.json.
+// The GGUF file of SmolLM2 gives the same ids as its tokenizer.json.
 func TestSmolLM2(t *testing.T) {
 	dir := referenceDir(t)
 	files, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), "models", "smollm2-135m", "*.gguf"))

@@ -41,7 +41,7 @@ func TestMatches(t *testing.T) {
 		{`a*`, "baa", []string{"", "aa"}},
 		{`a{2}|b{1,2}|c{,2}d|e{2,}`, "aaabbbccdeee", []string{"aa", "bb", "b", "ccd", "eee"}},
 		{`{|a{|a{x}`, "a{x}{", []string{"a{", "{"}},
-		{`\p{N}{1,3}+`, "1234567", []string{"1234567"}}, // Oniguruma: repeated, not possessive
+		{`\p{N}{1,3}+`, "1234567", []string{"1234567"}}, // in Oniguruma, + after a count repeats; it is not possessive
 		{`a?+ab|a++b|(?>a|ab)c`, "abaab", []string{"ab", "aab"}},
 		{`<.*?>|x.+?y`, "<a><b>xyyy", []string{"<a>", "<b>", "xyy"}},
 		{`(?i:'S|k|ß)`, "'ſ'sK\u212aSẞ", []string{"'ſ", "'s", "K", "\u212a", "ẞ"}},
@@ -51,7 +51,7 @@ func TestMatches(t *testing.T) {
 		{`[^(\s|[.,])]+`, "ab (c)|d.", []string{"ab", "c", "d"}},
 		{`\p{^L}|\P{Lu}|\p{Greek}`, "Aaα1", []string{"a", "α", "1"}},
 		{`\w+`, "a_1é½ⅷ\u0301-", []string{"a_1é½ⅷ\u0301"}},
-		{`[\w]+`, "1½", []string{"1"}}, // Oniguruma: \w in a class has no ½
+		{`[\w]+`, "1½", []string{"1"}}, // in Oniguruma, \w in a class does not match ½
 		{`\x41|\u00e9|\x{4e2d}|\.`, "Aé中.b", []string{"A", "é", "中", "."}},
 		{`^a|b$|\Ac|d\z|\be`, "a\na\nab\nc d e d", []string{"a", "a", "a", "b", "e", "d"}},
 		{`\d{1,3}(?=(?:\d{3})*\b)`, "1234567", []string{"1", "234", "567"}},
@@ -63,15 +63,15 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-// published are expressions of tokenizers that many models have.
+// published are the expressions of tokenizers that many models use.
 var published = []string{
 	`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
 	`[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
 	pattern,
 }
 
-// The matcher gives what a backtracking engine gives, in both of its ways: the plain one, and the one that
-// remembers.
+// Both ways of the matcher, the plain one and the one that remembers failures, give what a backtracking
+// engine gives.
 func TestMatchesOracle(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(*seed, 4))
@@ -81,7 +81,7 @@ func TestMatchesOracle(t *testing.T) {
 		for i := range 300 {
 			text := randomText(r, alphabet)
 			if strings.ContainsAny(text, "\u0085\u200b\x1c") {
-				continue // regexp2 takes \s for other characters than White_Space here
+				continue // \s of regexp2 does not agree with White_Space here
 			}
 			var want []string
 			for m, err := re.FindStringMatch(text); m != nil; m, err = re.FindNextMatch(m) {
@@ -96,7 +96,7 @@ func TestMatchesOracle(t *testing.T) {
 			if i%20 > 0 {
 				continue
 			}
-			// An alternative that only fails, slowly, makes the matcher remember.
+			// An alternative that always fails, slowly, makes the matcher remember failures.
 			slow := `(?:(?:a|a)(?:a|a)?)*(?:aa|a)*(?:a+a+)*[^\s\S]|` + expression
 			if got := matches(t, slow, text+strings.Repeat("a", 40)); !slices.Equal(got, matches(t, expression, text+strings.Repeat("a", 40))) {
 				t.Fatalf("%s in %q: %q", slow, text, got)
@@ -105,7 +105,7 @@ func TestMatchesOracle(t *testing.T) {
 	}
 }
 
-// What fails is not tried again: these would take hours otherwise.
+// What has failed is not tried again. Otherwise these would take hours.
 func TestHostilePatterns(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("a", 30_000)
@@ -120,7 +120,7 @@ func TestHostilePatterns(t *testing.T) {
 	}
 }
 
-// The classes are those of the reference, for every character.
+// Every class has the same characters as that of the reference.
 func TestUnicodeClasses(t *testing.T) {
 	dir := referenceDir(t)
 	var ranges map[string][][2]string
@@ -133,7 +133,7 @@ func TestUnicodeClasses(t *testing.T) {
 	}
 	for name, spans := range ranges {
 		if name == "digits" {
-			continue // TestReferenceTokenizers has them
+			continue // see TestReferenceTokenizers
 		}
 		expression := `\p{` + name + `}+`
 		if name == "s" {

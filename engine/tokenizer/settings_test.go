@@ -11,8 +11,8 @@ import (
 	"ducklens/engine/tokenizer"
 )
 
-// Files beside the vocabulary count as they do for transformers. The vocabulary is that of small: bytes, Ġa,
-// Ġab, bb and the end of text, 259.
+// Files beside the vocabulary have the effect that they have in transformers. The vocabulary is that of
+// small: bytes, Ġa, Ġab, bb, and the end of text, which is 259.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	const gpt2 = `{"model_type": "gpt2", "vocab_size": 260}`
@@ -36,7 +36,7 @@ func TestSettings(t *testing.T) {
 	for name, c := range map[string]struct {
 		fsys fstest.MapFS
 		text string
-		want []int // with BOS as the tokenizer has it
+		want []int // with BOS by the tokenizer's own policy
 		bos  int
 	}{
 		"GPT-2's own":           {beside(t, nil), "a<|endoftext|>", []int{259, 'a', 259}, 259},
@@ -107,7 +107,7 @@ func TestBOS(t *testing.T) {
 	}
 	llama := loadMade(t, madeTokenizers(t)["llama"])
 	if !llama.AddsBOS() || !llama.BeginsWithBOS("<s>x") || llama.BeginsWithBOS("x<s>") || llama.BeginsWithBOS(" <s>") {
-		t.Error("the BOS of a SentencePiece tokenizer")
+		t.Error("a SentencePiece tokenizer does not add its BOS, or takes something else for it")
 	}
 	none := loadMade(t, madeTokenizers(t)["possessive"])
 	if _, ok := none.BOS(); ok || none.AddsBOS() || none.BeginsWithBOS("<s>") || none.EndOfText() != -1 || len(must(none.EncodeBOS("", tokenizer.WithBOS))) > 0 {
@@ -115,7 +115,7 @@ func TestBOS(t *testing.T) {
 	}
 }
 
-// Bytes and characters without a token are dropped, become the unknown token, or bytes.
+// Bytes and characters without a token are dropped, or become the unknown token or tokens of their bytes.
 func TestUnknown(t *testing.T) {
 	t.Parallel()
 	vocab, _ := small()
@@ -149,7 +149,7 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
-// A whole piece that is a token is taken without merging it, and of two merges of a pair the last one counts.
+// A piece that is itself a token is taken without merging. If a pair has two merges, the last one counts.
 func TestMergeRules(t *testing.T) {
 	t.Parallel()
 	vocab := map[string]int{"a": 0, "b": 1, "c": 2, "ab": 3, "bc": 4, "abc": 5, "cab": 6}
@@ -175,7 +175,7 @@ func TestMergeRules(t *testing.T) {
 	}
 }
 
-// A decoder, or without one the other nodes, says which bytes a token stands for.
+// The decoder says which bytes a token stands for; without a decoder, the other nodes do.
 func TestTokenBytes(t *testing.T) {
 	t.Parallel()
 	vocab := map[string]int{"▁a": 0, "<0xE2>": 1, "<s>▁": 2, "Ġb": 3, "Ġ中": 4, "_": 5}
@@ -207,7 +207,7 @@ func TestTokenBytes(t *testing.T) {
 	}
 }
 
-// A vocabulary may come after the merges, and with escapes in it.
+// A vocabulary may come after the merges and contain escapes.
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	const text = `{"added_tokens": [{"content": "<x>"}], "extra": [1, {"a": "]"}], "model": {"merges": [["a", "\u0062"], "ab \ud83e\udd86"],
@@ -224,7 +224,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// ggml writes the small vocabulary as a GGUF file has it.
+// ggml returns the small vocabulary in the form of a GGUF file.
 func ggml(set map[string]any) fakeMetadata {
 	vocab, merges := small()
 	tokens, types := make([]string, len(vocab)), slices.Repeat([]int64{1}, len(vocab))
@@ -237,7 +237,7 @@ func ggml(set map[string]any) fakeMetadata {
 	return m
 }
 
-// pieces is a vocabulary of SentencePiece, with scores.
+// pieces is a SentencePiece vocabulary with scores.
 func pieces(set map[string]any) fakeMetadata {
 	m := fakeMetadata{
 		"tokenizer.ggml.model":      "llama",

@@ -57,7 +57,7 @@ func TestGPT2(t *testing.T) {
 	}
 }
 
-// pattern is GPT-2's, with \s as Go's unicode.IsSpace has it.
+// pattern is GPT-2's. Its \s stands for the characters of Go's unicode.IsSpace.
 const pattern = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
 
 func TestPieces(t *testing.T) {
@@ -79,7 +79,7 @@ func TestPieces(t *testing.T) {
 	}
 }
 
-// alphabet makes texts in which every alternative of the pattern meets every other.
+// alphabet gives texts in which each alternative of the pattern follows each other one.
 var alphabet = []string{
 	"'", "'s", "'re", "'ll", "'D", "s", "t", "l", " ", "  ", "\n", "\t", "\r\n", "\v", "\f", "\u0085", "\u00a0", "\u2003", "\u3000", "\u200b",
 	"a", "Mary", " John", "é", "ß", "ǅ", "中", "字", "я", "א", "0", "42", "½", "Ⅷ", "٣", "!", ".", ",", "?!", "-", "_", "<|endoftext|>", "<|", "́", "👍🏽", "\x00", "\x1c", "\x7f", "\ufffd", "𝒳",
@@ -93,7 +93,7 @@ func randomText(r *rand.Rand, list []string) string {
 	return b.String()
 }
 
-// The splitter gives what the pattern gives, as a backtracking engine reads it.
+// The splitter gives what a backtracking engine gives for the pattern.
 func TestPiecesOracle(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(*seed, 1))
@@ -102,7 +102,7 @@ func TestPiecesOracle(t *testing.T) {
 	for range 3000 {
 		text := randomText(r, alphabet)
 		if strings.ContainsAny(text, "\u0085\u200b\x1c") {
-			continue // regexp2 takes \s for other characters than White_Space here
+			continue // \s of regexp2 does not agree with White_Space here
 		}
 		var want []string
 		for m, err := re.FindStringMatch(text); m != nil; m, err = re.FindNextMatch(m) {
@@ -117,7 +117,7 @@ func TestPiecesOracle(t *testing.T) {
 	}
 }
 
-// Every text that is UTF-8 gets the ids that an independent implementation gives it.
+// Every UTF-8 text gets the ids that an independent implementation gives.
 func TestEncodeOracle(t *testing.T) {
 	t.Parallel()
 	tiktoken.SetBpeLoader(loader.NewOfflineLoader())
@@ -135,7 +135,7 @@ func TestEncodeOracle(t *testing.T) {
 			texts = append(texts, text)
 		}
 	}
-	for range 500 { // runs of tokens, which merge in new ways
+	for range 500 { // runs of tokens, which may merge in other ways
 		var b strings.Builder
 		for range 8 {
 			b.WriteString(gpt.Token(r.IntN(50256)))
@@ -153,7 +153,7 @@ func TestEncodeOracle(t *testing.T) {
 	t.Logf("%d texts agree", len(texts))
 }
 
-// Every token is what its own bytes become.
+// Every token is encoded as itself.
 func TestEveryToken(t *testing.T) {
 	t.Parallel()
 	gpt := gpt2(t)
@@ -167,7 +167,7 @@ func TestEveryToken(t *testing.T) {
 	}
 }
 
-// Bytes come back as they were, UTF-8 or not, and both ways of merging agree.
+// Decoding gives the same bytes back, UTF-8 or not, and both ways of merging agree.
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	gpt := gpt2(t)
@@ -188,7 +188,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// A piece of a million bytes takes no longer than its length asks for.
+// A piece of a million bytes takes no longer than its length needs.
 func TestLongPiece(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("ab", 1<<19)
@@ -206,7 +206,7 @@ type promptSet struct {
 	} `json:"prompts"`
 }
 
-// Every reference prompt gets its reference ids under the full and the small vocabulary.
+// Every reference prompt gets its reference ids with the full vocabulary and with the small one.
 func TestReferencePrompts(t *testing.T) {
 	t.Parallel()
 	full, small := refdata.Goldens(t, "m1"), refdata.Goldens(t, "m2")

@@ -1,7 +1,7 @@
 -- Scores of attention heads and their contributions. Statements end with a semicolon at the end of a line.
 --
--- Fact tables have no keys: an index would cost more than the rows. What a key would promise is checked by
--- ducklens verify. Vocabulary words are those of the Go package schema.
+-- Fact tables have no keys, because an index would take more space than the rows. ducklens verify checks what
+-- a key would guarantee. The words are those of the Go package schema.
 
 CREATE TYPE side AS ENUM ('query', 'key');
 COMMENT ON TYPE side IS 'The end of an attention score that is split over components: the query vector or the key vector.';
@@ -311,8 +311,9 @@ COMMENT ON COLUMN saved_query.name IS 'Name of the query.';
 COMMENT ON COLUMN saved_query.sql IS 'The SQL, with a header of comments that says how to draw its answer.';
 
 -- Questions -----------------------------------------------------------------------------------------------------------
--- Views are UNION ALL and plain joins, which every DuckDB since 1.0 reads and filters fast. Macros read tables
--- only: a macro cannot have a parameter that is named like a column of a view it reads.
+-- Views are made of UNION ALL and plain joins, which every DuckDB since 1.0 reads and filters fast. Macros
+-- read tables only, because a macro cannot have a parameter with the name of a column of a view that it
+-- reads.
 
 CREATE VIEW contribution AS
 SELECT w.run_id, w.example_id, h.label AS head, w.side, c.label AS component, c.kind, c.layer AS component_layer, c.head AS component_head,

@@ -1,10 +1,11 @@
 -- Both sides of a score split at once, and vectors put in the place of a query or a key. Statements end with a
 -- semicolon at the end of a line; fact tables have no keys (see 0001).
 --
--- Factors are FLOAT[] and not FLOAT[64], because a file may hold models of different d_head. Measured on 1,200
--- examples of a head with 143 components of 64 numbers: same size on disk, same speed where every pair of
--- components is multiplied out. The numbers of the baseline stand beside those of the key, as in
--- contribution_wide: as rows of their own they made one pair over all prompts 1.5 times, one prompt with all its pairs 3 times as slow.
+-- Factors are FLOAT[] and not FLOAT[64], because a file may hold models of different d_head. Measured on
+-- 1,200 examples of a head with 143 components of 64 numbers, both have the same size on disk, and the same
+-- speed where every pair of components is multiplied out. The numbers of the baseline stand beside those of
+-- the key, as in contribution_wide. As rows of their own, they made a question about one pair over all
+-- prompts 1.5 times as slow, and one about all pairs of a prompt 3 times.
 
 CREATE TYPE measure AS ENUM ('score', 'diff');
 COMMENT ON TYPE measure IS 'score: at the key position; diff: at the key position minus at the baseline position.';

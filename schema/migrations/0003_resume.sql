@@ -1,4 +1,4 @@
--- What a run that stopped half-way needs to be continued with the same prompts. NULL in runs of older files.
+-- What is needed to continue an unfinished run with the same prompts. NULL in runs of older files.
 
 ALTER TABLE run ADD COLUMN n_prompts INTEGER;
 COMMENT ON COLUMN run.n_prompts IS 'Prompts that the run was begun over: what n_examples becomes when it is complete; NULL in runs of files of schema version 2.';

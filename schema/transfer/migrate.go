@@ -27,12 +27,12 @@ var (
 	// tables4 lists the stored columns since version 4, whose tables are a subset of the current ones.
 	//go:embed tables4.txt
 	tables4 string
-	// oldDerived lists the other objects of those versions: views, macros, types and generated columns, which
-	// hold no data.
+	// oldDerived lists the other objects of those versions, which hold no data: views, macros, types and
+	// generated columns.
 	//go:embed oldderived.txt
 	oldDerived string
-	// oldQueries lists the queries that releases with those versions shipped: the beginning of the SHA-256 of
-	// their SQL without the header, and their names.
+	// oldQueries lists the queries that releases with those versions shipped, by name and by the beginning of
+	// the SHA-256 of their SQL without the header.
 	//go:embed oldqueries.txt
 	oldQueries string
 )

@@ -1,5 +1,5 @@
--- Rows of a file of schema version 1 to 3, attached as old, in the tables of today. A statement ends with
--- a semicolon at the end of a line. Models, runs, components and prompts are written by migrate.go, because
+-- Copies the rows of a file of schema version 1 to 3, attached as old, into the current tables. A statement
+-- ends with a semicolon at the end of a line. migrate.go writes models, runs, components and prompts, because
 -- they have keys.
 
 INSERT INTO run_component (run_id, component_id, ordinal)
