@@ -241,7 +241,7 @@ func TestCaptureBridge(t *testing.T) {
 // TestCaptureHooks checks that models of families that ducklens does not run are captured through the hooks
 // of their TransformerBridge and add up, or are refused with the reason.
 func TestCaptureHooks(t *testing.T) {
-	tokenizer := "../shared/families/gpt2/model"
+	tokenizer := filepath.Join("..", "..", "shared", "families", "gpt2", "model")
 	if _, err := os.Stat(tokenizer); err != nil {
 		t.Skip("a bridge wants a tokenizer, and that of the reference families is not there:", err)
 	}
