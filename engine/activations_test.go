@@ -16,7 +16,6 @@ import (
 	"ducklens/engine/exchange"
 	"ducklens/engine/exchange/exchangetest"
 	"ducklens/engine/family/familytest"
-	"ducklens/engine/model"
 	"ducklens/engine/model/modeltest"
 	"ducklens/schema"
 )
@@ -26,14 +25,7 @@ import (
 func activationFolder[T blas.Float](tb testing.TB, dir string, processing schema.Processing, e *engine.Engine, form string, examples []schema.Example) string {
 	tb.Helper()
 	opened := modeltest.OpenPath(tb, dir)
-	provider, err := blas.ByName(e.BLAS())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	m, err := model.Load[T](opened.Checkpoint, opened.Spec, opened.Sources, processing, provider, 1)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	m := modeltest.Load[T](tb, opened, e.BLAS(), processing, 1)
 	out := tb.TempDir()
 	if err := exchangetest.Of(tb, m, e.Model(), e.BOS(), e.Heads(), form, examples).Write(out); err != nil {
 		tb.Fatal(err)
@@ -272,14 +264,7 @@ func TestActivationsOfFeatures(t *testing.T) {
 		t.Fatal(err)
 	}
 	opened := modeltest.OpenPath(t, dir)
-	provider, err := blas.ByName(e.BLAS())
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := model.Load[float64](opened.Checkpoint, opened.Spec, opened.Sources, schema.Processed, provider, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := modeltest.Load[float64](t, opened, e.BLAS(), schema.Processed, 1)
 	f := exchangetest.Of(t, m, e.Model(), e.BOS(), e.Heads(), exchange.Vectors, examples)
 	layer, mlp0 := 0, e.Layout().MLP(0)
 	named := []exchange.Component{

@@ -7,11 +7,10 @@ import (
 	"testing"
 
 	"ducklens/engine/blas"
-	"ducklens/engine/checkpoint"
 	"ducklens/engine/decompose"
-	"ducklens/engine/family"
 	"ducklens/engine/internal/refdata"
 	"ducklens/engine/model"
+	"ducklens/engine/model/modeltest"
 	"ducklens/schema"
 )
 
@@ -39,23 +38,7 @@ func compareSources[T blas.Float](t *testing.T, dir, path string, tolerance floa
 	}
 	refdata.JSON(t, filepath.Join(dir, "golden.json"), &facts)
 	golden, deep := refdata.Npz(t, filepath.Join(dir, "golden.npz")), refdata.Npz(t, filepath.Join(dir, "deep.npz"))
-	c, err := checkpoint.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	read, err := family.Open(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	provider, err := blas.ByName("auto")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := model.LoadTo[T](c, read.Spec, read.Sources, read.Spec.Layers-1, schema.Processed, provider, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := modeltest.Load[T](t, modeltest.OpenPath(t, path), "auto", schema.Processed, 2)
 	compared, worst := 0, 0.0
 	for i, p := range facts.Prompts {
 		for _, label := range facts.Heads {
@@ -73,7 +56,7 @@ func compareSources[T blas.Float](t *testing.T, dir, path string, tolerance floa
 				top = max(top, math.Abs(v))
 			}
 			for from, row := range splitSources(t, m, s, head) {
-				for j, v := range want.At(from.Layer*read.Spec.Heads + from.Index) {
+				for j, v := range want.At(from.Layer*m.Spec().Heads + from.Index) {
 					got := 0.0
 					if j < len(row) {
 						got = row[j]

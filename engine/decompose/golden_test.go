@@ -10,11 +10,10 @@ import (
 	"testing"
 
 	"ducklens/engine/blas"
-	"ducklens/engine/checkpoint"
 	"ducklens/engine/decompose"
-	"ducklens/engine/family"
 	"ducklens/engine/internal/refdata"
 	"ducklens/engine/model"
+	"ducklens/engine/model/modeltest"
 	"ducklens/schema"
 )
 
@@ -173,32 +172,12 @@ func load[T blas.Float](tb testing.TB, dir string, head schema.Head) reference[T
 // loadSequences runs prompts, whose positions are END, IO and S1, through the model in dir.
 func loadSequences[T blas.Float](tb testing.TB, dir string, head schema.Head, sequences []model.Sequence) reference[T] {
 	tb.Helper()
-	ckpt, err := checkpoint.Open(filepath.Join(dir, "model"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := ckpt.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	provider, err := blas.ByName("auto")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	read, err := family.Open(ckpt)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	model, err := model.Load[T](ckpt, read.Spec, read.Sources, schema.Processed, provider, 1)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	model := modeltest.Load[T](tb, modeltest.OpenPath(tb, filepath.Join(dir, "model")), "auto", schema.Processed, 1)
 	cache, err := model.Forward(tb.Context(), sequences, []schema.Head{head})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	spec, layout := read.Spec, model.Layout()
+	spec, layout := model.Spec(), model.Layout()
 	r := reference[T]{layout: layout, heads: spec.Heads, head: head, model: model, cache: cache, sequences: sequences}
 	qk := model.QK(head)
 	for seq, s := range sequences {

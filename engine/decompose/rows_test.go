@@ -59,14 +59,7 @@ func deepFolders(t *testing.T) (list []*deepFolder) {
 func everyPosition[T blas.Float](t *testing.T, f *deepFolder) (*model.Model[T], *model.Cache[T], []model.Sequence) {
 	t.Helper()
 	opened := modeltest.OpenPath(t, filepath.Join(f.dir, f.model))
-	provider, err := blas.ByName("auto")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := model.Load[T](opened.Checkpoint, opened.Spec, opened.Sources, schema.Processed, provider, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := modeltest.Load[T](t, opened, "auto", schema.Processed, 2)
 	var seqs []model.Sequence
 	for i, p := range f.Prompts[:f.prompts] {
 		tokens := f.tokens[fmt.Sprintf("%d/tokens", i)].Ints()

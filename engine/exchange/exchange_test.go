@@ -15,11 +15,9 @@ import (
 
 	"pgregory.net/rapid"
 
-	"ducklens/engine/blas"
 	"ducklens/engine/exchange"
 	"ducklens/engine/exchange/exchangetest"
 	"ducklens/engine/family/familytest"
-	"ducklens/engine/model"
 	"ducklens/engine/model/modeltest"
 	"ducklens/schema"
 )
@@ -31,14 +29,7 @@ func sample(tb testing.TB) *exchangetest.Folder { return sampleOf(tb, exchange.V
 func sampleOf(tb testing.TB, form string) *exchangetest.Folder {
 	tb.Helper()
 	opened := modeltest.OpenFamily(tb, familytest.Tiny("gemma3_text"), 1)
-	provider, err := blas.ByName("gonum")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	m, err := model.Load[float64](opened.Checkpoint, opened.Spec, opened.Sources, schema.Raw, provider, 1)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	m := modeltest.Load[float64](tb, opened, "gonum", schema.Raw, 1)
 	var examples []schema.Example
 	for i := range 4 {
 		x := schema.Example{PromptIndex: i, Query: 6 + i, Key: 4 + i, Baseline: 5 + i}

@@ -60,14 +60,7 @@ func TestGPT2KeepsItsBits(t *testing.T) {
 // digest is one of everything that a model computes.
 func digest[T blas.Float](t *testing.T, c modeltest.Opened, provider string, form schema.Processing) string {
 	t.Helper()
-	p, err := blas.ByName(provider)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := model.Load[T](c.Checkpoint, c.Spec, c.Sources, form, p, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := modeltest.Load[T](t, c, provider, form, 2)
 	h := sha256.New()
 	add := func(lists ...[]T) {
 		for _, x := range lists {

@@ -146,18 +146,8 @@ func TestLongWindowsDoNotDependOnBatch(t *testing.T) {
 }
 
 func checkBatches[T blas.Float](t *testing.T, c modeltest.Opened, name string, seqs []model.Sequence, heads []schema.Head) {
-	p, err := blas.ByName(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	one, err := model.Load[T](c.Checkpoint, c.Spec, c.Sources, schema.Processed, p, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	three, err := model.Load[T](c.Checkpoint, c.Spec, c.Sources, schema.Processed, p, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
+	one := modeltest.Load[T](t, c, name, schema.Processed, 1)
+	three := modeltest.Load[T](t, c, name, schema.Processed, 3)
 	batch := mustForward(t, one, seqs, heads)
 	reversed := slices.Clone(seqs)
 	slices.Reverse(reversed)
@@ -190,15 +180,8 @@ func TestRecycledMemory(t *testing.T) {
 	c := modeltest.Open(t, modeltest.Tiny(), 1)
 	seqs := randomSequences(c.Spec, 9)
 	heads := []schema.Head{{Layer: 3, Index: 0}, {Layer: 3, Index: 2}, {Layer: 1, Index: 1}}
-	p, err := blas.ByName("auto")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, processing := range []schema.Processing{schema.Processed, schema.Raw} {
-		m, err := model.Load[float32](c.Checkpoint, c.Spec, c.Sources, processing, p, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
+		m := modeltest.Load[float32](t, c, "auto", processing, 2)
 		want := everything(mustForward(t, m, seqs[:2], heads), heads, 1, 3)
 		long := mustForward(t, m, seqs, heads)
 		nan := float32(math.NaN())
@@ -236,14 +219,7 @@ func TestResultsDoNotDependOnCPU(t *testing.T) {
 		if name == "gonum" || name == "builtin/portable" { // another order of sums; no fused multiply-add
 			continue
 		}
-		p, err := blas.ByName(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := model.Load[float32](c.Checkpoint, c.Spec, c.Sources, schema.Processed, p, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
+		m := modeltest.Load[float32](t, c, name, schema.Processed, 2)
 		cache := mustForward(t, m, seqs, heads)
 		var all []float32
 		for s := range seqs {

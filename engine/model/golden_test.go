@@ -42,14 +42,7 @@ func open(tb testing.TB, dir string) modeltest.Opened {
 
 func load[T blas.Float](tb testing.TB, c modeltest.Opened, p schema.Processing) *model.Model[T] {
 	tb.Helper()
-	provider, err := blas.ByName("auto")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	m, err := model.Load[T](c.Checkpoint, c.Spec, c.Sources, p, provider, 2)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	m := modeltest.Load[T](tb, c, "auto", p, 2)
 	return m
 }
 

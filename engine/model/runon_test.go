@@ -8,9 +8,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"ducklens/engine/blas"
-	"ducklens/engine/checkpoint"
-	"ducklens/engine/family"
 	"ducklens/engine/internal/refdata"
 	"ducklens/engine/model"
 	"ducklens/engine/model/plain"
@@ -30,35 +27,20 @@ func TestRunOn(t *testing.T) {
 		if folder.IsDir() {
 			t.Run(folder.Name(), func(t *testing.T) {
 				t.Parallel()
-				checkRunOn(t, filepath.Join(root, folder.Name(), "model"))
+				checkRunOn(t, filepath.Join(root, folder.Name()))
 			})
 		}
 	}
 }
 
-func checkRunOn(t *testing.T, path string) {
-	c, err := checkpoint.Open(path)
+func checkRunOn(t *testing.T, dir string) {
+	c := open(t, dir)
+	m := load[float64](t, c, schema.Processed)
+	reference, err := plain.Open(c.Checkpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	read, err := family.Open(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	provider, err := blas.ByName("auto")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := model.Load[float64](c, read.Spec, read.Sources, schema.Processed, provider, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reference, err := plain.Open(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec, layout := read.Spec, m.Layout()
+	spec, layout := c.Spec, m.Layout()
 	last := spec.Layers - 1
 	heads := []schema.Head{{Layer: last, Index: spec.Heads - 1}, {Layer: 1, Index: 0}}
 	tokens := [][]int{{7, 3, 60, 22, 3, 7, 91, 15}, {7, 3, 60, 41, 5}}
@@ -164,23 +146,7 @@ func near(t *testing.T, what string, got, want float64) float64 {
 // Variants that nothing is kept for, or that do not begin together, are refused.
 func TestRunOnRefuses(t *testing.T) {
 	t.Parallel()
-	c, err := checkpoint.Open(filepath.Join(refdata.M2(t), "model"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	read, err := family.Open(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	provider, err := blas.ByName("auto")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := model.Load[float32](c, read.Spec, read.Sources, schema.Processed, provider, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := load[float32](t, open(t, refdata.M2(t)), schema.Processed)
 	layout := m.Layout()
 	all, part := []model.Sequence{{Tokens: []int{1, 2}, Positions: []int{0, 1}}}, []model.Sequence{{Tokens: []int{1, 2}, Positions: []int{1}}}
 	wanted := model.Wanted{Heads: []schema.Head{{Layer: 1, Index: 0}}, All: true, Parts: true, Streams: true}

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"ducklens/engine/blas"
 	"ducklens/engine/model"
 	"ducklens/engine/model/modeltest"
 	"ducklens/schema"
@@ -22,14 +21,7 @@ func BenchmarkAgainstPyTorch(b *testing.B) {
 	const prompts, length, threads = modeltest.TorchSequences, modeltest.TorchLength, modeltest.TorchThreads
 	torch := modeltest.StartTorch(b)
 	c := modeltest.Open(b, modeltest.Small(), 1)
-	provider, err := blas.ByName("auto")
-	if err != nil {
-		b.Fatal(err)
-	}
-	m, err := model.Load[float32](c.Checkpoint, c.Spec, c.Sources, schema.Processed, provider, threads)
-	if err != nil {
-		b.Fatal(err)
-	}
+	m := modeltest.Load[float32](b, c, "auto", schema.Processed, threads)
 	rng := rand.New(rand.NewPCG(1, 1))
 	seqs := make([]model.Sequence, prompts)
 	for i := range seqs {

@@ -1,4 +1,4 @@
-// Package modeltest makes random GPT-2 models for tests and benchmarks.
+// Package modeltest opens models, and makes random ones, for tests and benchmarks.
 package modeltest
 
 import (
@@ -13,10 +13,12 @@ import (
 	"path/filepath"
 	"testing"
 
+	"ducklens/engine/blas"
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/family"
 	"ducklens/engine/family/familytest"
 	"ducklens/engine/model"
+	"ducklens/schema"
 )
 
 // Config holds the sizes of a GPT-2.
@@ -88,6 +90,20 @@ func OpenPath(tb testing.TB, path string) Opened {
 		tb.Fatal(err)
 	}
 	return Opened{c, m.Spec, m.Sources}
+}
+
+// Load loads a model through the provider of that name.
+func Load[T blas.Float](tb testing.TB, c Opened, provider string, p schema.Processing, threads int) *model.Model[T] {
+	tb.Helper()
+	by, err := blas.ByName(provider)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m, err := model.Load[T](c.Checkpoint, c.Spec, c.Sources, p, by, threads)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return m
 }
 
 // Write writes config.json and model.safetensors to dir, in Hugging Face's form. The weights are random, of
