@@ -101,6 +101,8 @@ func TestExploreStatements(t *testing.T) {
 				check("prompt_without", map[string]string{"example": "1", "norm": norm},
 					text("SELECT * FROM prob_without(at := 'key', norm := '"+norm+"') WHERE example_id = 1"), "component, score, score_without, prob, prob_without")
 			}
+			check("prompt_nearest", map[string]string{"example": "1", "most": "3"}, text("SELECT n.*, n.token = e.key_token AS is_key FROM nearest_token AS n JOIN head AS h USING (run_id, head_id) JOIN edge AS e USING (run_id, example_id) "+
+				"WHERE example_id = 1 AND (vector = 'map' AND (rank <= 3 OR token = key_token) OR vector = 'random' AND rank = 1)"), "side::VARCHAR AS side, vector, rank, token, cosine, is_key")
 			word := ask(text("SELECT trim(key_token) AS word FROM edge WHERE example_id = 0"), nil, "word")[0]
 			for _, only := range []map[string]string{nil, {"only": "key_token=" + word}} {
 				compare(part("projection_means", "is_subspace"), saved("map_cosines"), only, "side::VARCHAR AS side, vector, basis, subtract, par_cos, par_se, perp_cos, perp_se")

@@ -53,7 +53,7 @@ type walked struct {
 	Steps                          []string
 	Cells, Narrowed, Parts, Titles map[string]string
 	Prompts, Pairs, Answer         [][]string
-	Tokens                         []string
+	Tokens, Near                   []string
 	About, CSV, Figure, Cancelled  string
 	Restored                       map[string]bool
 }
@@ -172,7 +172,8 @@ func walkable(t *testing.T) (file, hostile string) {
 		file, hostile := filepath.Join(dir, "run.duckdb"), filepath.Join(dir, "hostile.duckdb")
 		prompts, query := filepath.Join(dir, "prompts.jsonl"), filepath.Join(dir, "hostile.sql")
 		return errors.Join(os.Mkdir(dir, 0o700),
-			command("ingest", "--model", "demo", "--head", "3.0,2.2", "-n", "24", "--logits", "--keys", "all", "--norms", "on", "-o", file),
+			command("ingest", "--model", "demo", "--head", "3.0,2.2", "-n", "24", "--logits", "--keys", "all", "--norms", "on",
+				"--nearest", "6", "-o", file),
 			command("ablate", file, "--model", "demo", "--component", "0.0,MLP0"),
 			os.WriteFile(prompts, []byte(`{"text": "Our guests were Evan and Dylan. `+markup+` Dylan described the hat to Evan", "IO": "Evan", "S": "Dylan", "mood": "`+markup+`"}
 {"text": "Our guests were Dylan and Evan. <script>alert(1)</script> Dylan described the hat to Evan", "IO": "Evan", "S": "Dylan", "mood": "calm"}
@@ -232,6 +233,22 @@ func walk(t *testing.T, file, address string) (got walked) {
 		if i >= len(got.Tokens) || got.Tokens[i] != row[0] {
 			t.Errorf("token %d of %q is not %q", i, got.Tokens, row[0])
 		}
+	}
+	near := ask("SELECT token, cosine FROM nearest_token AS n JOIN head AS h USING (run_id, head_id) WHERE label = 'L3H0' AND example_id = " + first +
+		" AND vector = 'map' AND rank <= 5 ORDER BY side, rank")
+	if len(near) != 10 || len(got.Near) != 2 {
+		t.Fatalf("the nearest tokens are shown as %q, want %v", got.Near, near)
+	}
+	said := got.Near[0] + ", " + got.Near[1] // of the query, of the key
+	for _, row := range near {
+		token := row[0].(string)
+		_, after, found := strings.Cut(said, token+" ")
+		if !found {
+			t.Fatalf("nearest tokens: %q is not in %q", token, said)
+		}
+		value, rest, _ := strings.Cut(after, " ")
+		same(t, "cosine of "+token, strings.TrimRight(value, ",;"), row[1])
+		said = rest
 	}
 	if !strings.Contains(got.About, "query") {
 		t.Errorf("of the query's token it is said %q", got.About)

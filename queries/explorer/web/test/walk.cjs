@@ -4,7 +4,7 @@
 const { chromium } = require("playwright-core");
 
 const [browser, address, file, hostile] = process.argv.slice(2);
-const seen = { errors: [], requests: [], dialogs: 0, markup: 0, steps: [], cells: {}, narrowed: {}, prompts: [], pairs: [], tokens: [], parts: {}, answer: [], csv: "", figure: "", cancelled: "", restored: {}, titles: {}, slowest: "" };
+const seen = { errors: [], requests: [], dialogs: 0, markup: 0, steps: [], cells: {}, narrowed: {}, prompts: [], pairs: [], tokens: [], near: [], parts: {}, answer: [], csv: "", figure: "", cancelled: "", restored: {}, titles: {}, slowest: "" };
 
 (async () => {
   const instance = await chromium.launch({ executablePath: browser, args: ["--no-sandbox"] });
@@ -80,6 +80,7 @@ const seen = { errors: [], requests: [], dialogs: 0, markup: 0, steps: [], cells
   seen.tokens = await page.$$eval(".tokens .token", (list) => list.map((t) => t.textContent));
   await page.hover(".tokens .token.is-query");
   seen.about = await page.textContent(".about");
+  seen.near = await page.$$eval(".nearest dd", (list) => list.map((d) => d.textContent));
   seen.parts = await page.$$eval("section[aria-label=Contributions] .bars tbody tr", (list) => Object.fromEntries(list.map((r) => [r.children[0].textContent, r.children[1].textContent])));
   await step("pairs of the prompt", () => page.click("text=All pairs of this prompt"));
   await step("escape", () => page.keyboard.press("Escape"));
@@ -131,7 +132,10 @@ const seen = { errors: [], requests: [], dialogs: 0, markup: 0, steps: [], cells
     await other.goto(address.replace(/#.*/, "") + hash);
     await settled(other);
     await step(hash, to(hash));
-    const main = (p) => p.$eval("main", (e) => e.innerText.replace(/[\d.]+ ms/g, ""));
+    const main = async (p) => {
+      await p.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))); // lists know their height then
+      return p.$eval("main", (e) => e.innerText.replace(/[\d.]+ ms/g, ""));
+    };
     seen.restored[hash] = (await main(other)) === (await main(page));
     await other.close();
   }

@@ -59,7 +59,17 @@ interface RowCell {
   score: number;
 }
 
+interface Near {
+  side: string;
+  vector: string;
+  rank: number;
+  token: string;
+  cosine: number;
+  is_key: boolean;
+}
+
 const listed = 14;
+const nearby = 5;
 const rowComponents = 12;
 const rowTokens = 16;
 
@@ -95,6 +105,7 @@ export async function prompt(c: Context): Promise<Child[]> {
       basisControls(c),
     ),
     text(tokens, row ? records<RowCell>(row) : []),
+    c.has("nearest") && later(c, [["prompt_nearest", { example, most: nearby }]], 2, (answer) => nearest(records<Near>(answer))),
     score && summary(score),
     h(
       "div",
@@ -186,6 +197,31 @@ function made(row: RowCell[], t: Token): string {
 
 /** printable replaces characters that would be invisible. */
 export const printable = (token: string) => token.replace(/\n/g, "⏎").replace(/\t/g, "⇥");
+
+// nearest names the tokens whose unembeddings are nearest to the map of each side in this prompt, with the cosines.
+function nearest(list: Near[]): HTMLElement | undefined {
+  if (list.length === 0) return undefined;
+  const line = (side: string) => {
+    const own = list.filter((n) => n.side === side);
+    const map = own.filter((n) => n.vector === "map");
+    const random = own.find((n) => n.vector === "random");
+    const key = map.find((n) => n.is_key);
+    return [
+      h("dt", {}, `Nearest unembeddings, map of the ${side}`),
+      h(
+        "dd",
+        {},
+        map.filter((n) => n.rank <= nearby).map((n, i) => [i > 0 && ", ", h("code", {}, printable(n.token)), ` ${fixed(n.cosine, 3)}`]),
+        h("span", { class: "muted" }, random && `; a random direction ${fixed(random.cosine, 3)}`, key && key.rank > nearby && `; the key's token is number ${key.rank}`),
+      ),
+    ];
+  };
+  return h(
+    "section",
+    { class: "nearest", "aria-label": "Nearest unembeddings in this prompt" },
+    h("dl", {}, ["query", "key"].filter((side) => list.some((n) => n.side === side)).map(line)),
+  );
+}
 
 function summary(s: Score): HTMLElement {
   const fact = (name: string, value: Child, mean: Child) => h("div", {}, h("dt", {}, name), h("dd", {}, h("strong", {}, value), h("span", { class: "muted" }, " mean ", mean)));
