@@ -46,7 +46,7 @@ func ParseMark(s string) (Mark, error) {
 //
 // A heatmap has one row for each cell: X and Y are its place, Fill is its signed value, and Label its name. A
 // matrix is the same for axes too long to label every place. XGroup and YGroup name runs of neighbours, such
-// as layers, which are separated by lines.
+// as layers, which are separated by lines; groups of rows of a heatmap have a gap between them.
 //
 // A histogram has one row for each value, X; Series tells the distributions apart. The figure counts the
 // values, with the same bins in every panel, and sorts the series by descending mean.
@@ -77,7 +77,7 @@ type Chart struct {
 	XTick    string // name to print on the x axis instead of the value of X
 	YTick    string // name to print on the y axis instead of the value of Y
 	XGroup   string // matrix: group of neighbouring columns that X belongs to
-	YGroup   string // matrix: group of neighbouring rows that Y belongs to
+	YGroup   string // heatmap, matrix: group of neighbouring rows that Y belongs to
 	// Whole (matrix) is the sum of the absolute values of all cells, if the query returns only some. It is
 	// the same in every row.
 	Whole string
@@ -209,8 +209,8 @@ var chartKeys = []chartKey{
 		doc: "name to print on the y axis instead of the value of y", use: grids},
 	{name: "x_group", column: func(c *Chart) *string { return &c.XGroup },
 		doc: "group of neighbouring columns, such as a layer", use: matrix},
-	{name: "y_group", column: func(c *Chart) *string { return &c.YGroup }, doc: "group of neighbouring rows",
-		use: matrix},
+	{name: "y_group", column: func(c *Chart) *string { return &c.YGroup },
+		doc: "group of neighbouring rows, with a line or a gap between groups", use: grids},
 	{name: "whole", column: func(c *Chart) *string { return &c.Whole },
 		doc: "sum of the absolute values of all cells, in every row, if the query leaves out some",
 		use: matrix},

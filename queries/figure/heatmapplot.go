@@ -29,6 +29,7 @@ const (
 	maxCellText = 7.5
 	minText     = 5.0 // smallest text that is easily read in print
 	leastColour = 3.6 // smallest side of a cell whose colour can be seen, if cells have no labels
+	groupGap    = 4.0 // between groups of rows
 )
 
 // strong is the part of the scale above which a cell shows its sign in ink: by its value if there is room for
@@ -48,6 +49,7 @@ type heatmapPlot struct {
 	rowNames, columnNames []string
 	atRows, atColumns     []int // places whose names are printed
 
+	groups   []int     // number of the group of each row, from 0
 	w, h     vg.Length // of a cell
 	hopeless bool      // no panel on this page is wide enough for labels
 	labelled bool      // labels fit in the cells
@@ -59,6 +61,12 @@ type heatmapPlot struct {
 func newHeatmapPlot(f *Figure, colors *palette.Palette) *heatmapPlot {
 	first := &f.Frames[0].Panels[0]
 	m := &heatmapPlot{f: f, colors: colors, rows: len(first.Y.Names), columns: len(first.X.Names)}
+	m.groups = make([]int, m.rows)
+	for i, g := range first.Y.Groups {
+		for k := range g.N {
+			m.groups[g.First+k] = i
+		}
+	}
 	seen := make(map[string]bool)
 	for p := range f.panels() {
 		for _, c := range p.Cells {
@@ -147,7 +155,7 @@ func (m *heatmapPlot) Fit(w, h vg.Length) (width, height vg.Length) {
 	size := m.size(m.w)
 	m.labelled = len(m.texts) > 0 && size >= minText
 	if h > 0 {
-		m.h = max(h/vg.Length(m.rows), m.leastHeight())
+		m.h = max((h-groupGap*vg.Length(m.groups[m.rows-1]))/vg.Length(m.rows), m.leastHeight())
 	}
 	m.label = typeset.Style{}
 	if m.labelled {
@@ -155,8 +163,19 @@ func (m *heatmapPlot) Fit(w, h vg.Length) (width, height vg.Length) {
 	}
 	m.sizeValues()
 	m.nameCells()
-	return m.w * vg.Length(m.columns), m.h * vg.Length(m.rows)
+	return m.w * vg.Length(m.columns), m.height()
 }
+
+// top returns where a row begins, below the top of the panel.
+func (m *heatmapPlot) top(row int) vg.Length {
+	return vg.Length(row)*m.h + vg.Length(m.groups[row])*m.gap()
+}
+
+// gap returns the height of the gap between groups of rows.
+func (m *heatmapPlot) gap() vg.Length { return max(groupGap/2, min(groupGap, m.h/2)) }
+
+// height returns the height of a panel.
+func (m *heatmapPlot) height() vg.Length { return m.top(m.rows-1) + m.h }
 
 // leastHeight returns the height of the lowest row that can be read.
 func (m *heatmapPlot) leastHeight() vg.Length {
@@ -231,7 +250,7 @@ func (m *heatmapPlot) plain(x float64, decimals int) string {
 }
 
 // Middle implements page.Plot.
-func (m *heatmapPlot) Middle() vg.Length { return m.h * vg.Length(m.rows) / 2 }
+func (m *heatmapPlot) Middle() vg.Length { return m.height() / 2 }
 
 // Below implements page.Plot.
 func (m *heatmapPlot) Below() vg.Length {
@@ -246,6 +265,7 @@ func (m *heatmapPlot) Below() vg.Length {
 func (m *heatmapPlot) Notes() []string {
 	var notes []string
 	if !m.labelled && len(m.texts) > 0 {
+		notes = append(notes, m.unplaced()...)
 		notes = append(notes, m.f.largestCells()...)
 	}
 	for p := range m.f.panels() {
@@ -256,6 +276,19 @@ func (m *heatmapPlot) Notes() []string {
 		}
 	}
 	return notes
+}
+
+// unplaced names the cells of short rows that have no room for their names beside them.
+func (m *heatmapPlot) unplaced() (notes []string) {
+	for p := range m.f.panels() {
+		for _, r := range p.shortRows() {
+			if !m.roomBeside(m.besideStyle(r.row), r) {
+				notes = append(notes, "row "+p.Y.Names[r.row]+", from the left: "+r.text)
+			}
+		}
+	}
+	slices.Sort(notes)
+	return slices.Compact(notes)
 }
 
 // largestCells names the cells of each panel with the largest values on the scale, if there are few panels.
@@ -296,7 +329,7 @@ func (m *heatmapPlot) marked(p *Panel, c Cell) bool {
 // DrawSide implements page.Plot.
 func (m *heatmapPlot) DrawSide(p page.Pen, x, y vg.Length) {
 	for _, i := range m.atRows {
-		p.Text(m.name, x-3, y+(vg.Length(i)+0.5)*m.h+m.name.Cap()/2, 1, m.rowNames[i])
+		p.Text(m.name, x-3, y+m.top(i)+(m.h+m.name.Cap())/2, 1, m.rowNames[i])
 	}
 }
 
@@ -317,7 +350,7 @@ func (m *heatmapPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 	drawn := &m.f.Frames[frame].Panels[panel]
 	cells := drawn.Cells
 	if len(cells) == 0 {
-		noRows(p, m.name, x+m.w*vg.Length(m.columns)/2, y+m.h*vg.Length(m.rows)/2)
+		noRows(p, m.name, x+m.w*vg.Length(m.columns)/2, y+m.height()/2)
 		return
 	}
 	has := presence(cells)
@@ -326,31 +359,102 @@ func (m *heatmapPlot) Draw(p page.Pen, frame, panel int, x, y vg.Length) {
 		if has[[2]int{c.Row, c.Column + 1}] {
 			w += page.Seam
 		}
-		if has[[2]int{c.Row + 1, c.Column}] {
+		if has[[2]int{c.Row + 1, c.Column}] && m.groups[c.Row] == m.groups[c.Row+1] {
 			h += page.Seam
 		}
 		p.Group(drawn.describe(c), func() {
-			p.Rect(m.color(drawn, c), x+vg.Length(c.Column)*m.w, y+vg.Length(c.Row)*m.h, w, h)
+			p.Rect(m.color(drawn, c), x+vg.Length(c.Column)*m.w, y+m.top(c.Row), w, h)
 		})
 	}
-	p.Lines(m.colors.Edge, 0.5, outline(p, cells, has, x, y, m.w, m.h))
+	for _, g := range runs(m.groups) { // a frame for each group
+		var own []Cell
+		for _, c := range cells {
+			if c.Row >= g[0] && c.Row < g[1] {
+				own = append(own, c)
+			}
+		}
+		p.Lines(m.colors.Edge, 0.5, outline(p, own, presence(own), x, y+m.top(g[0])-vg.Length(g[0])*m.h, m.w, m.h))
+	}
 	for _, c := range cells {
-		left, top := x+vg.Length(c.Column)*m.w, y+vg.Length(c.Row)*m.h
+		left, top := x+vg.Length(c.Column)*m.w, y+m.top(c.Row)
 		m.drawText(p, drawn, c, left, top)
-		if c.Apart && !(m.labelled && m.values) {
+		if c.Apart && m.labelled && !m.values {
 			m.drawBeside(p, c, has, left, top)
+		}
+	}
+	if !m.labelled {
+		for _, r := range drawn.shortRows() {
+			if style := m.besideStyle(r.row); m.roomBeside(style, r) {
+				p.Text(style, x+vg.Length(r.end)*m.w+2.5, y+m.top(r.row)+(m.h+style.Cap())/2, 0, r.text)
+			}
 		}
 	}
 }
 
+// runs returns where runs of equal numbers begin and end.
+func runs(list []int) (spans [][2]int) {
+	for i, v := range list {
+		if n := len(spans); n > 0 && list[i-1] == v {
+			spans[n-1][1] = i + 1
+		} else {
+			spans = append(spans, [2]int{i, i + 1})
+		}
+	}
+	return spans
+}
+
+// shortRow is a row with few cells, which has room beside it for their names.
+type shortRow struct {
+	row, end int    // end is the column after its last cell
+	text     string // the names of its cells from the left, with the numbers of those that are set apart
+}
+
+// mostBeside is the largest number of cells of a short row.
+const mostBeside = 6
+
+// shortRows lists the rows with few cells, such as that of the embeddings, whose columns are named after
+// others.
+func (p *Panel) shortRows() (list []shortRow) {
+	for row := range p.Y.Names {
+		r := shortRow{row: row}
+		var names []string
+		for _, c := range p.Cells {
+			if c.Row == row {
+				name := c.Label
+				if c.Apart {
+					name += " " + short(c.Value)
+				}
+				r.end, names = c.Column+1, append(names, name)
+			}
+		}
+		if r.text = strings.Join(names, ", "); len(names) > 0 && len(names) <= mostBeside && r.end < len(p.X.Names) && r.text != "" {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// besideStyle returns the style of texts beside the cells of a row. A row that is a group of its own has the
+// room of a gap as well.
+func (m *heatmapPlot) besideStyle(row int) typeset.Style {
+	room := m.h
+	if above := row == 0 || m.groups[row-1] != m.groups[row]; above && row+1 < m.rows && m.groups[row+1] != m.groups[row] {
+		room += 2 * m.gap()
+	}
+	style := m.name
+	style.Size = min(style.Size, 0.85*room) // including its subscript
+	return style
+}
+
+// roomBeside reports whether the names of a short row have room beside it.
+func (m *heatmapPlot) roomBeside(style typeset.Style, r shortRow) bool {
+	return style.Size >= minText && style.Width(r.text)+3 <= vg.Length(m.columns-r.end)*m.w
+}
+
 // drawBeside writes the number of a cell that is set apart to its right, if there are no cells there.
 func (m *heatmapPlot) drawBeside(p page.Pen, c Cell, has map[[2]int]bool, x, y vg.Length) {
-	style := m.name
-	style.Size = min(style.Size, 0.85*m.h) // including its subscript
+	style := m.besideStyle(c.Row)
 	text := short(c.Value)
-	if !m.labelled {
-		text = c.Label + " " + text
-	}
 	places := int(math.Ceil(float64((style.Width(text) + 3) / m.w)))
 	if c.Column+places >= m.columns || style.Size < minText {
 		return

@@ -80,7 +80,7 @@ func (s shape) heatmap(bias float64, facets, frames []string) sample {
 					column = []string{"MLP", "b_O"}[c.column-s.heads]
 				}
 				out.result.Rows = append(out.result.Rows, []any{frame, facet, int64(c.row), int64(c.column), c.layer, column, c.label, x,
-					0.1 * math.Abs(x), int64(400), "24.4"})
+					0.1 * math.Abs(x), int64(400), "24.4", rowGroup(c.row)})
 			}
 		}
 	}
@@ -240,5 +240,53 @@ func TestWhole(t *testing.T) {
 	s.result.Rows[3][9] = 1.0
 	if _, err := s.figure(); !errors.Is(err, figure.ErrValue) || !strings.Contains(err.Error(), "all_of_it has two values") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// What belongs to no layer is not taken for heads, although it stands in their columns: a gap sets its row
+// apart, and its cells have their names in them or, if that has no room, beside them or below the figure.
+func TestOwnRow(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		sample sample
+		width  float64
+		beside bool
+	}{
+		{"names in cells", small.heatmap(0, nil, nil), 6.75, false},
+		{"names beside cells", biased.heatmap(0, nil, nil), 3.3, true},
+	} {
+		f := made(t, test.sample)
+		d := read(t, svg(t, f, figure.Options{Width: test.width}))
+		if got := strings.Contains(d.all, "WE,Wpos,bK"); got != test.beside || strings.Contains(d.all, "fromtheleft") {
+			t.Errorf("%s: names beside cells: %v, want %v", test.name, got, test.beside)
+		}
+		if got := strings.Contains(d.all, "WEWposbK"); got == test.beside {
+			t.Errorf("%s: names in cells: %v, want %v", test.name, got, !test.beside)
+		}
+		// Cells of the first row end before those of the next begin, and others touch.
+		var tops, ends []float64
+		for _, r := range d.rects[1:] {
+			tops, ends = append(tops, r.y0), append(ends, r.y1)
+		}
+		cells := len(f.Frames[0].Panels[0].Cells)
+		first := f.Frames[0].Panels[0].Cells[3]
+		if first.Row != 1 || len(tops) < cells || tops[3]-ends[0] < 1.9 {
+			t.Errorf("%s: the row of heads begins %.2f pt below the row of others", test.name, tops[3]-ends[0])
+		}
+		if last := cells - 1; math.Abs(tops[last]-ends[last-f.Frames[0].Panels[0].Cells[last].Column-1]) > 0.5 {
+			t.Errorf("%s: a gap between layers", test.name)
+		}
+	}
+	// A row with empty places that are too few for the names.
+	s := changed(biased.heatmap(0, nil, nil), func(_ int, row []any) {
+		if row[2] == int64(0) {
+			row[3] = row[3].(int64) + 30
+			row[5] = "" // the column is named by its heads
+		}
+	})
+	d := read(t, svg(t, made(t, s), figure.Options{Width: 3.3}))
+	if !strings.Contains(d.all, "rowother,fromtheleft:WE,Wpos,bK") {
+		t.Errorf("the names of a row without room are nowhere: %s", d.all)
 	}
 }

@@ -22,7 +22,7 @@ var gridColumns = []queries.Column{
 	{Name: "row_name", Type: queries.Text}, {Name: "column_name", Type: queries.Text},
 	{Name: "component", Type: queries.Text}, {Name: "score", Type: queries.Float},
 	{Name: "se", Type: queries.Float}, {Name: "n", Type: queries.Integer},
-	{Name: "target", Type: queries.Text},
+	{Name: "target", Type: queries.Text}, {Name: "row_group", Type: queries.Text},
 }
 
 // result makes the rows.
@@ -52,7 +52,7 @@ func (g grid) result() *queries.Result {
 				}
 				r.Rows = append(r.Rows, []any{
 					frame, facet, int64(row), int64(column), rowName(row), columnName(column, g.heads), c.Label(), x,
-					0.1 * math.Abs(x), int64(50), "10.7",
+					0.1 * math.Abs(x), int64(50), "10.7", rowGroup(row),
 				})
 			}
 		}
@@ -65,6 +65,14 @@ func rowName(row int) string {
 		return "misc"
 	}
 	return fmt.Sprint(row - 1)
+}
+
+// rowGroup sets the row of what belongs to no layer apart.
+func rowGroup(row int) string {
+	if row == 0 {
+		return "other"
+	}
+	return "layer"
 }
 
 func columnName(column, heads int) string {
@@ -85,7 +93,7 @@ func (g grid) query() queries.Query {
 		Subtitle: "Key side, IO minus S1, mean over 50 prompts; query held fixed. The score is q·k / √64.",
 		SQL:      "SELECT 1",
 		Chart: queries.Chart{
-			Mark: queries.Heatmap, X: "grid_column", Y: "grid_row", XTick: "column_name", YTick: "row_name",
+			Mark: queries.Heatmap, X: "grid_column", Y: "grid_row", XTick: "column_name", YTick: "row_name", YGroup: "row_group",
 			Fill: "score", Label: "component", Error: "se", Count: "n",
 			XTitle: "head", YTitle: "layer", FillTitle: "attention score (pre-softmax)",
 		},

@@ -23,6 +23,7 @@
 -- count: n
 -- x_tick: column_name
 -- y_tick: row_name
+-- y_group: row_group
 -- y_title: layer
 -- fill_title: mean contribution to the score
 -- facet_columns: 2
@@ -67,11 +68,12 @@ WITH target AS (
   FROM total AS u
 ), place AS ( -- components are in the order in which they write; a column is named after its components
   SELECT c.component_id, c.label, o.ordinal, c.grid_row, c.grid_column, coalesce(c.layer::VARCHAR, 'other') AS row_name,
+    CASE WHEN c.layer IS NULL THEN 'other' ELSE 'layer' END AS row_group,
     coalesce(min(CASE c.kind WHEN 'head' THEN 'H' || c.head WHEN 'mlp' THEN 'MLP' WHEN 'attn_bias' THEN 'b_O' END)
       OVER (PARTITION BY c.grid_column), '') AS column_name
   FROM target AS t JOIN run_component AS o ON o.run_id = t.run_id JOIN component AS c ON c.component_id = o.component_id
 )
-SELECT d.panel || ', ' || v.label AS panel, c.label AS component, c.grid_row, c.grid_column, d.mean, d.sd / sqrt(d.n) AS se, d.n, c.row_name, c.column_name
+SELECT d.panel || ', ' || v.label AS panel, c.label AS component, c.grid_row, c.grid_column, d.mean, d.sd / sqrt(d.n) AS se, d.n, c.row_name, c.row_group, c.column_name
 FROM cell AS d
 JOIN query_vector AS v ON v.basis_id = d.query_basis_id
 JOIN place AS c ON c.component_id = d.component_id

@@ -25,6 +25,7 @@
 -- count: n
 -- x_tick: column_name
 -- y_tick: row_name
+-- y_group: row_group
 -- y_title: layer
 -- fill_title: mean contribution to the score
 -- facet_columns: 2
@@ -87,11 +88,12 @@ WITH target AS (
   JOIN corner AS q ON (f.query_split OR NOT q.query_par) AND (d.key_split OR NOT q.key_par)
 ), place AS ( -- components are in the order in which they write; a column is named after its components
   SELECT c.component_id, c.label, o.ordinal, c.grid_row, c.grid_column, coalesce(c.layer::VARCHAR, 'other') AS row_name,
+    CASE WHEN c.layer IS NULL THEN 'other' ELSE 'layer' END AS row_group,
     coalesce(min(CASE c.kind WHEN 'head' THEN 'H' || c.head WHEN 'mlp' THEN 'MLP' WHEN 'attn_bias' THEN 'b_O' END)
       OVER (PARTITION BY c.grid_column), '') AS column_name
   FROM target AS t JOIN run_component AS o ON o.run_id = t.run_id JOIN component AS c ON c.component_id = o.component_id
 )
-SELECT d.frame, d.quadrant, d.panel, c.label AS component, c.grid_row, c.grid_column, d.mean, d.sd / sqrt(d.n) AS se, d.n, c.row_name, c.column_name
+SELECT d.frame, d.quadrant, d.panel, c.label AS component, c.grid_row, c.grid_column, d.mean, d.sd / sqrt(d.n) AS se, d.n, c.row_name, c.row_group, c.column_name
 FROM cell AS d JOIN place AS c ON c.component_id = d.component_id
 WHERE d.n > 0
 ORDER BY d.place, d.corner, c.ordinal

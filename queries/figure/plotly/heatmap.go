@@ -95,6 +95,11 @@ func (p *plot) heatmapLayout() {
 		across, down := categoryAxis(panel.X, x[i], axisName("y", i)), categoryAxis(panel.Y, y[i], axisName("x", i))
 		down["range"] = []float64{float64(len(panel.Y.Names)) - 0.5, -0.5} // the first row is at the top
 		p.share(i, across, down)
+		for _, g := range panel.Y.Groups[min(1, len(panel.Y.Groups)):] { // a gap
+			at := float64(g.First) - 0.5
+			p.shapes = append(p.shapes, object{"type": "line", "yref": axisName("y", i), "xref": axisName("x", i) + " domain",
+				"y0": at, "y1": at, "x0": 0, "x1": 1, "line": object{"color": "#ffffff", "width": 5}})
+		}
 	}
 }
 

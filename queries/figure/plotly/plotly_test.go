@@ -475,3 +475,15 @@ func TestScatter(t *testing.T) {
 		t.Errorf("shapes %v, bars %v and %v, want none", p.Layout["shapes"], p.Data[0]["error_x"], p.Data[0]["error_y"])
 	}
 }
+
+// Groups of rows of a heatmap have a gap between them.
+func TestHeatmapGroups(t *testing.T) {
+	f := figuretest.Heatmap(t, 3, 3, figuretest.Quadrants[:2], []string{"with"})
+	for i := range f.Frames[0].Panels {
+		f.Frames[0].Panels[i].Y.Groups = []figure.Group{{Name: "other", First: 0, N: 1}, {Name: "layer", First: 1, N: 3}}
+	}
+	shapes := parse(t, f).Layout["shapes"].([]any)
+	if len(shapes) != len(f.Frames[0].Panels) || shapes[0].(map[string]any)["y0"] != 0.5 {
+		t.Errorf("%v, want a line below the first row of each panel", shapes)
+	}
+}

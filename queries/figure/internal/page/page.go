@@ -7,8 +7,9 @@
 package page
 
 import (
-	"gonum.org/v1/plot/vg"
 	"math"
+
+	"gonum.org/v1/plot/vg"
 
 	"ducklens/queries/figure/internal/palette"
 	"ducklens/queries/figure/internal/typeset"
