@@ -219,6 +219,7 @@ func TestExplorePictures(t *testing.T) {
 		var titles []string
 		figuretest.Browse(t, &titles, "testdata/screenshots.cjs", serve(t, filepath.Join(dir, "demo.duckdb")), "../docs",
 			"components", "components?", "cell", "cell?component=MLP0", "prompt", "prompt?component=MLP0&example=103", "pairs", "pairs?", "directions", "directions?",
+			"nearest", "directions?@section[aria-label='Nearest unembeddings']",
 			"compare", "compare?only=prompt_order%3DABBA&only2=prompt_order%3DBABA", "dark-sql", "sql?q="+url.QueryEscape("SELECT component, mean_diff, se_diff, n\nFROM heatmap(side := $side)\nORDER BY abs(mean_diff) DESC\nLIMIT 8")+"&p.side=query")
 		t.Logf("%q", titles)
 	}

@@ -25,7 +25,7 @@ export interface BarOptions {
   band?: [number, number] | undefined;
 }
 
-const width = 220;
+const width = 200;
 const height = 24;
 
 /** extent returns the smallest and the largest end of the bars' intervals; zero is always inside. */
@@ -41,7 +41,8 @@ export function bars(list: Bar[], o: BarOptions): HTMLElement {
   const x = scaleLinear([Math.min(low, o.band?.[0] ?? 0), Math.max(high, o.band?.[1] ?? 0) || 1], [4, width - 4]);
   const numbers = (b: Bar) => [b.value, ...(b.more ?? []).filter((m) => typeof m === "number")];
   const places = decimals(list.flatMap(numbers));
-  const [name, value, ...more] = o.heads;
+  const together = (head: string) => (head.length <= 12 ? head.replace(/ /g, "\u00a0") : head); // short heads keep to one line
+  const [name = "", value = "", ...more] = o.heads.map(together);
   const said = list.some((b) => typeof b.se === "number"); // what is drawn, for whoever does not see it
   return h(
     "table",
