@@ -16,6 +16,8 @@ SHARDS ?= 16
 PROMPTS ?= 1000
 KEEP ?= all
 SCALE ?= 1000,10000
+SCALE_MODEL ?= demo
+SCALE_QUERIES ?= key_components,key_quadrants,top_pairs,basis_shares
 # benchstat and govulncheck run at fixed versions and are not in go.mod, because the program does not need
 # them.
 BENCHSTAT := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
@@ -119,8 +121,8 @@ soak: tools ## compute a run in shards that are killed at random moments: SHARDS
 	$(GO) test ./cli -run '^TestSoak$$' -v -count 1 -timeout 0 -soak-shards $(SHARDS) -soak-prompts $(PROMPTS) -soak-options '--keep $(KEEP)' -soak-queries key_components,key_quadrants,top_heads,closure
 
 .PHONY: scale
-scale: tools ## measure runs of more and more prompts, for docs/scale.md: SCALE=1000,10000
-	$(GO) test ./cli -run '^TestScale$$' -v -count 1 -timeout 0 -scale-prompts $(SCALE)
+scale: tools ## measure runs of more and more prompts, for docs/scale.md: SCALE=1000,10000 SCALE_MODEL=demo|gpt2
+	$(GO) test ./cli -run '^TestScale$$' -v -count 1 -timeout 0 -scale-prompts $(SCALE) -scale-model $(SCALE_MODEL) -scale-queries $(SCALE_QUERIES)
 
 .PHONY: bench-compare
 bench-compare: tools ## compare the benchmarks with those of another commit: BASE=ref [BENCH=pattern] [BENCHCOUNT=10]
