@@ -79,8 +79,7 @@ same byte for byte.
 	flags.BoolVar(&b.check, "check", false,
 		"compare with the figures in the folder, and write only pictures of differences")
 	widthVar(flags, &b.look.Width)
-	flags.IntVar(&b.look.DPI, "dpi", 0,
-		"resolution of .png files in dots per inch; 0 suits a screen, 300 print")
+	dpiVar(flags, &b.look.DPI, ".png files")
 	wordVar(flags, &b.look.Theme, "theme", figure.ParseTheme,
 		"colours and sizes in .svg, .png and .pdf files", figure.Paper, figure.Screen, figure.Dark)
 	b.chart.addTo(flags, "scale", "zmax", "hide")
@@ -111,8 +110,8 @@ type figureBuild struct {
 
 // prepare checks the flags and reads the queries.
 func (b *figureBuild) prepare() (err error) {
-	if err := b.look.Validate(); err != nil {
-		return asUsage(err)
+	if err := checkLook(b.look, b.given); err != nil {
+		return err
 	}
 	look := false // some format has a look that can be chosen
 	for _, ending := range b.endings {

@@ -84,9 +84,9 @@ func (p *plotting) addTo(flags *pflag.FlagSet) {
 	p.chart.addTo(flags)
 	widthVar(flags, &p.look.Width)
 	flags.Var((*inches)(&p.look.Height), "height",
-		"height such as 2.5in or 6cm, if the panels fit; 0 is the height they need")
-	flags.IntVar(&p.look.DPI, "dpi", 0,
-		"resolution of a .png in dots per inch; 0 suits a screen, 300 print")
+		fmt.Sprintf("height such as 2.5in or 6cm, if the panels fit, from %d to %d inches (default what they need)",
+			figure.LeastHeight, figure.MostHeight))
+	dpiVar(flags, &p.look.DPI, "a .png")
 	wordVar(flags, &p.look.Theme, "theme", figure.ParseTheme,
 		"colours and sizes in .svg, .png and .pdf files",
 		figure.Paper, figure.Screen, figure.Dark)
@@ -194,10 +194,7 @@ func (p *plotting) fits(format figureFormat) error {
 	if p.given("legend-only") && format.ending != ".html" && format.ending != ".json" {
 		return usagef("--legend-only has no effect on a %s file", format.ending)
 	}
-	if err := p.look.Validate(); err != nil {
-		return asUsage(err)
-	}
-	return nil
+	return checkLook(p.look, p.given)
 }
 
 // query returns the query to run, a saved one or the user's SQL, with its header changed by the flags.
@@ -310,9 +307,34 @@ func unknownNames(flag, list string, found, known []string) error {
 func widthVar(flags *pflag.FlagSet, width *float64) {
 	flags.Var((*inches)(width), "width",
 		fmt.Sprintf(
-			"width such as 3.25in, 8.25cm or 82mm; a number without unit is in inches: %g fits a column, "+
-				"%g a page; 0 is the width the panels need",
-			figure.ColumnWidth, figure.PageWidth))
+			"width such as 3.25in, 8.25cm or 82mm; a number without unit is in inches, from %d to %d: %g fits a "+
+				"column, %g a page (default what the panels need)",
+			figure.LeastWidth, figure.MostWidth, figure.ColumnWidth, figure.PageWidth))
+}
+
+// dpiVar adds the flag --dpi.
+func dpiVar(flags *pflag.FlagSet, dpi *int, of string) {
+	flags.IntVar(dpi, "dpi", 0, fmt.Sprintf(
+		"resolution of %s in dots per inch, from %d to %d: 300 suits print (default one for a screen)",
+		of, figure.LeastDPI, figure.MostDPI))
+}
+
+// checkLook returns an error for sizes out of range. 0 means no size to [figure.Options], but not on a command
+// line.
+func checkLook(look figure.Options, given func(flag string) bool) error {
+	for _, size := range []struct {
+		flag, want string
+		zero       bool
+	}{
+		{"width", fmt.Sprintf("%d to %d in", figure.LeastWidth, figure.MostWidth), look.Width == 0},
+		{"height", fmt.Sprintf("%d to %d in", figure.LeastHeight, figure.MostHeight), look.Height == 0},
+		{"dpi", fmt.Sprintf("%d to %d", figure.LeastDPI, figure.MostDPI), look.DPI == 0},
+	} {
+		if given(size.flag) && size.zero {
+			return usagef("--%s 0, want %s, or leave it out", size.flag, size.want)
+		}
+	}
+	return asUsage(look.Validate())
 }
 
 // bareVar adds the flag --bare.
@@ -336,7 +358,7 @@ func (l *inches) Set(s string) error {
 		number, perInch = cm, 2.54
 	}
 	x, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // infinity is out of any range
 		return fmt.Errorf("%q is not a length, want inches such as 3.25 or 3.25in, or 8.25cm, or 82mm", s)
 	}
 	*l = inches(x / perInch)

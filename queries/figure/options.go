@@ -21,8 +21,12 @@ type Options struct {
 	Theme Theme
 }
 
-// leastWidth is the width in inches of the narrowest page on which titles and panel names are not cut away.
-const leastWidth = 2
+// Limits of sizes, in inches and dots per inch. On a narrower page, titles and panel names are cut away.
+const (
+	LeastWidth, MostWidth   = 2, 60
+	LeastHeight, MostHeight = 1, 60
+	LeastDPI, MostDPI       = 36, 2400
+)
 
 // defaultDPI makes a 14 x 12 heatmap about 1000 pixels wide.
 const defaultDPI = 200
@@ -32,14 +36,14 @@ const maxPixels = 150_000_000
 
 // Validate returns an error that says what is wrong with the options.
 func (o Options) Validate() error {
-	if o.Width != 0 && !(o.Width >= leastWidth && o.Width <= 60) { // NaN is an error too
-		return optionsError("width %.4g in (%.4g cm), want %d to 60 in, or 0 for what the panels need", o.Width, 2.54*o.Width, leastWidth)
+	if o.Width != 0 && !(o.Width >= LeastWidth && o.Width <= MostWidth) { // NaN is an error too
+		return optionsError("width %.4g in (%.4g cm), want %d to %d in", o.Width, 2.54*o.Width, LeastWidth, MostWidth)
 	}
-	if o.Height != 0 && !(o.Height >= 1 && o.Height <= 60) {
-		return optionsError("height %g in, want 1 to 60, or 0 for what the panels need", o.Height)
+	if o.Height != 0 && !(o.Height >= LeastHeight && o.Height <= MostHeight) {
+		return optionsError("height %.4g in (%.4g cm), want %d to %d in", o.Height, 2.54*o.Height, LeastHeight, MostHeight)
 	}
-	if o.DPI != 0 && (o.DPI < 36 || o.DPI > 2400) {
-		return optionsError("%d dpi, want 36 to 2400, or 0 for %d", o.DPI, defaultDPI)
+	if o.DPI != 0 && (o.DPI < LeastDPI || o.DPI > MostDPI) {
+		return optionsError("%d dpi, want %d to %d", o.DPI, LeastDPI, MostDPI)
 	}
 	if int(o.Theme) >= len(themes) {
 		return optionsError("%v, want one of %v", o.Theme, themes)
