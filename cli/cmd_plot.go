@@ -319,8 +319,8 @@ func dpiVar(flags *pflag.FlagSet, dpi *int, of string) {
 		of, figure.LeastDPI, figure.MostDPI))
 }
 
-// checkLook returns an error for sizes out of range. 0 means no size to [figure.Options], but not on a command
-// line.
+// checkLook returns an error for sizes out of range. 0 means no size to [figure.Options], but not on a
+// command line.
 func checkLook(look figure.Options, given func(flag string) bool) error {
 	for _, size := range []struct {
 		flag, want string
