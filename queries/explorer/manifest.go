@@ -128,7 +128,7 @@ func (s *Server) manifest(ctx context.Context) (m manifest, err error) {
 		return m, err
 	}
 	for _, f := range s.files {
-		err := f.with(ctx, func(one *session.Session) error {
+		err := f.with(ctx, func(ctx context.Context, one *session.Session) error {
 			facts, err := s.options.facts(ctx, one, f.File)
 			if err != nil {
 				return err
@@ -263,8 +263,8 @@ func (s *Server) schema(w http.ResponseWriter, r *http.Request, asked question) 
 	if known := of.schema.Load(); known != nil { // cached, because nobody writes the file while it is open
 		return sendJSON(w, known)
 	}
-	return of.with(r.Context(), func(one *session.Session) error {
-		objects, err := objectsOf(r.Context(), one)
+	return of.with(r.Context(), func(ctx context.Context, one *session.Session) error {
+		objects, err := objectsOf(ctx, one)
 		if err != nil {
 			return err
 		}

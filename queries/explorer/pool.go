@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"ducklens/queries/session"
 )
@@ -33,14 +34,37 @@ func openFile(ctx context.Context, f File, o Options) (*file, error) {
 	return opened, nil
 }
 
+// patience is how long a question may go on that nobody waits for any more. Most end sooner, and then their
+// session stays: opening another costs more than what it would answer for the next view.
+const patience = 300 * time.Millisecond
+
+// patient returns a context that ends some time after ctx, and a function that ends it.
+func patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	later, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(patience):
+			end()
+		case <-later.Done():
+		}
+	})
+	return later, func() {
+		stop()
+		end()
+	}
+}
+
 // with runs f with a session. A session whose question was interrupted is closed and replaced, so that the
 // next question finds nothing half made.
-func (f *file) with(ctx context.Context, ask func(*session.Session) error) (err error) {
+func (f *file) with(ctx context.Context, ask func(context.Context, *session.Session) error) (err error) {
 	select {
 	case <-f.free.ready:
 	case <-ctx.Done():
 		return errGone
 	}
+	gone := ctx
+	ctx, end := patient(ctx)
+	defer end()
 	s := f.free.take()
 	defer func() { f.free.put(s) }()
 	if s == nil {
@@ -48,7 +72,10 @@ func (f *file) with(ctx context.Context, ask func(*session.Session) error) (err 
 			return fmt.Errorf("open %s once more: %w", f.Path, err)
 		}
 	}
-	err = ask(s)
+	if gone.Err() != nil {
+		return errGone
+	}
+	err = ask(ctx, s)
 	if ctx.Err() != nil || errors.Is(err, session.ErrTime) || errors.Is(err, session.ErrMemory) ||
 		errors.Is(err, session.ErrAbandoned) {
 		err = errors.Join(err, s.Close())

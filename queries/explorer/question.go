@@ -146,14 +146,15 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request, asked question) e
 	if asked.Format != "" && !isFile {
 		return fmt.Errorf("format %q, want csv, json, parquet or md", asked.Format)
 	}
-	return s.with(r.Context(), asked, func(one *session.Session, q queries.Query, set map[string]string) error {
+	return s.with(r.Context(), asked, func(ctx context.Context, one *session.Session, q queries.Query,
+		set map[string]string) error {
 		began := time.Now()
 		var result *queries.Result
 		var err error
 		if asked.Name == "" || isStatement(asked.Name) { // a text may contain commas
-			result, err = one.RunFirst(r.Context(), q, set, asked.Limit)
+			result, err = one.RunFirst(ctx, q, set, asked.Limit)
 		} else {
-			result, err = ask(r.Context(), one, q, set, asked.Limit)
+			result, err = ask(ctx, one, q, set, asked.Limit)
 		}
 		if err != nil {
 			return err
@@ -161,19 +162,19 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request, asked question) e
 		took := time.Since(began)
 		if isFile {
 			var b bytes.Buffer
-			if err := output.Write(r.Context(), &b, kind.format, result, output.Options{}); err != nil {
+			if err := output.Write(ctx, &b, kind.format, result, output.Options{}); err != nil {
 				return err
 			}
 			return send(w, kind.mime, b.Bytes())
 		}
 		var notes []string
 		if s.options.Empty != nil && len(result.Rows) == 0 {
-			if why := s.options.Empty(r.Context(), one, q, set); why != "" {
+			if why := s.options.Empty(ctx, one, q, set); why != "" {
 				notes = append(notes, "no rows: "+why)
 			}
 		}
 		if s.options.Notes != nil && asked.Name == "" {
-			more, err := s.options.Notes(r.Context(), one, q)
+			more, err := s.options.Notes(ctx, one, q)
 			if err != nil {
 				return err
 			}
@@ -196,9 +197,10 @@ func (s *Server) plot(w http.ResponseWriter, r *http.Request, asked question) er
 	if !slices.Contains(s.options.Formats, asked.Format) {
 		return fmt.Errorf("format %q, want one of %s", asked.Format, s.options.Formats)
 	}
-	return s.with(r.Context(), asked, func(one *session.Session, q queries.Query, set map[string]string) error {
+	return s.with(r.Context(), asked, func(ctx context.Context, one *session.Session, q queries.Query,
+		set map[string]string) error {
 		var b bytes.Buffer
-		if err := s.options.Draw(r.Context(), one, q,
+		if err := s.options.Draw(ctx, one, q,
 			Figure{Set: set, Chart: asked.Chart, Format: asked.Format, Theme: asked.Theme}, &b); err != nil {
 			return err
 		}
@@ -208,12 +210,12 @@ func (s *Server) plot(w http.ResponseWriter, r *http.Request, asked question) er
 
 // with finds the file and the query of a question, and runs f with a session of that file.
 func (s *Server) with(ctx context.Context, asked question,
-	f func(*session.Session, queries.Query, map[string]string) error) error {
+	f func(context.Context, *session.Session, queries.Query, map[string]string) error) error {
 	of, err := s.find(asked.File)
 	if err != nil {
 		return err
 	}
-	return of.with(ctx, func(one *session.Session) error {
+	return of.with(ctx, func(ctx context.Context, one *session.Session) error {
 		q, err := asked.find(ctx, one)
 		if err != nil {
 			return err
@@ -222,7 +224,7 @@ func (s *Server) with(ctx context.Context, asked question,
 		if err != nil {
 			return err
 		}
-		err = f(one, q, set)
+		err = f(ctx, one, q, set)
 		if err != nil && s.options.Remedy != nil && ctx.Err() == nil {
 			err = s.options.Remedy(ctx, one, q, set, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,8 +70,10 @@ func serve(t *testing.T, o explorer.Options, limits session.Options, paths ...st
 		t.Fatal(err)
 	}
 	o.Files = explorer.Files(paths)
-	o.Open = func(ctx context.Context, path string) (*session.Session, error) {
-		return session.Open(ctx, path, limits)
+	if o.Open == nil {
+		o.Open = func(ctx context.Context, path string) (*session.Session, error) {
+			return session.Open(ctx, path, limits)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	s, err := explorer.NewServer(ctx, o, l.Addr().(*net.TCPAddr).Port)
@@ -322,6 +325,44 @@ func TestCancel(t *testing.T) {
 		if r := s.query("SELECT 43"); fmt.Sprint(r.Rows) != "[[43]]" {
 			t.Errorf("after slow questions were broken off: %+v", r)
 		}
+	}
+}
+
+// TestPatience checks that a question which ends soon after its client has left leaves its session as it is.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	var opened atomic.Int32
+	asking := make(chan struct{}, 1)
+	s := serve(t, explorer.Options{Connections: 1,
+		Open: func(ctx context.Context, path string) (*session.Session, error) {
+			opened.Add(1)
+			return session.Open(ctx, path, session.Options{})
+		},
+		Notes: func(ctx context.Context, _ *session.Session, _ queries.Query) ([]string, error) {
+			select {
+			case asking <- struct{}{}:
+			default:
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond): // in which a server notices that the client has left
+			}
+			return nil, ctx.Err()
+		},
+	}, session.Options{}, sampleFile(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	asked := make(chan *http.Response)
+	go func() {
+		asked <- s.request(ctx, http.MethodPost, "/api/query", map[string]any{"sql": "SELECT 42"}, nil)
+	}()
+	<-asking
+	cancel()
+	<-asked
+	if r := s.query("SELECT 43"); r.Error != nil || fmt.Sprint(r.Rows) != "[[43]]" {
+		t.Errorf("after a client has left: %+v", r)
+	}
+	if n := opened.Load(); n != 1 {
+		t.Errorf("the file was opened %d times, want once", n)
 	}
 }
 
