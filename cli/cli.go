@@ -181,6 +181,19 @@ func usagef(format string, args ...any) error {
 
 // flagError rewrites an error of pflag to say what the flag wants, without the words of package strconv.
 func flagError(err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "" {
+		return fmt.Errorf("unknown flag: -%s", unknown.GetSpecifiedName())
+	}
+	var bare *pflag.ValueRequiredError
+	if errors.As(err, &bare) {
+		dashes := "--"
+		if bare.GetSpecifiedShortnames() != "" {
+			dashes = "-"
+		}
+		what, _ := pflag.UnquoteUsage(bare.GetFlag())
+		return fmt.Errorf("%s%s needs a value: %s", dashes, bare.GetSpecifiedName(), what)
+	}
 	var wrong *pflag.InvalidValueError
 	if !errors.As(err, &wrong) {
 		return err
@@ -208,7 +221,16 @@ func nearFlags(cmd *cobra.Command, err error) []string {
 	if !errors.As(err, &unknown) {
 		return nil
 	}
-	if name := unknown.GetSpecifiedName(); len(name) < 2 {
+	name := unknown.GetSpecifiedName()
+	if unknown.GetSpecifiedShortnames() != "" {
+		return nil
+	}
+	for _, c := range cmd.Commands() {
+		if c.Name() == name {
+			return []string{c.CommandPath()}
+		}
+	}
+	if len(name) < 2 {
 		if f := cmd.Flags().ShorthandLookup(name); f != nil {
 			return []string{"-" + name, "--" + f.Name}
 		}
@@ -220,7 +242,7 @@ func nearFlags(cmd *cobra.Command, err error) []string {
 			known = append(known, strings.ReplaceAll(f.Name, "-", "_"))
 		}
 	})
-	near := queries.Nearest(unknown.GetSpecifiedName(), known)
+	near := queries.Nearest(name, known)
 	for i, name := range near {
 		near[i] = "--" + strings.ReplaceAll(name, "_", "-")
 	}
@@ -306,7 +328,21 @@ from saved questions. "ducklens model families" lists the models.`,
 		newShell(),
 		newVerify(),
 	)...)
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "help" {
+			c.Args = helpTopic
+		}
+	}
 	return root
+}
+
+// helpTopic refuses words after help that are no command.
+func helpTopic(cmd *cobra.Command, args []string) error {
+	if found, rest, err := cmd.Root().Find(args); err == nil && found.HasSubCommands() && len(rest) > 0 {
+		return subcommandWanted(found, rest)
+	}
+	return nil
 }
 
 // The groups of commands in the help text.
@@ -329,6 +365,9 @@ func subcommandWanted(cmd *cobra.Command, args []string) error {
 		}
 	}
 	hint := "the commands are " + strings.Join(names, ", ")
+	if len(names) == 1 {
+		hint = "the only command is " + names[0]
+	}
 	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		hint = fmt.Sprintf("did you mean %s %s?", cmd.CommandPath(), strings.Join(near, " or "))

@@ -53,6 +53,9 @@ To look at every head of a model before choosing one, ingest them all without ba
 			if err != nil {
 				return err
 			}
+			if most < 1 {
+				return usagef("--most %d, want at least 1", most)
+			}
 			asked := cmd.Flags().Changed("by")
 			if cmd.Flags().Changed("most") {
 				set["most"] = strconv.Itoa(most)
@@ -94,8 +97,7 @@ To look at every head of a model before choosing one, ingest them all without ba
 	flags.SortFlags = false
 	wordVar(flags, &by, "by", parseMeasure, "measure to rank heads by", measures...)
 	flags.IntVar(&most, "most", most, "maximum number of heads to list")
-	wordVar(flags, &format, "format", output.ParseFormat, "format of the answer", output.Table, output.CSV,
-		output.JSON, output.Markdown)
+	formatVar(flags, &format, "format of the answer", output.Table, output.CSV, output.JSON, output.Markdown)
 	ask.addTo(flags)
 	return cmd
 }

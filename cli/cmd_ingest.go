@@ -71,7 +71,13 @@ add up is refused. Contributions to a score are not causal effects.`,
   ducklens ingest --model gpt2 --head 10.7 -n 20 --shard 3/4 -o run.duckdb
   ducklens ingest --activations captured -o captured.duckdb`,
 		GroupID: groupMake,
-		Args:    exactly(),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return &usageError{err: fmt.Errorf("%q is one argument too many", args[0]),
+					hint: "--model names the model, --prompts or --text a file of prompts, and -o the file to write"}
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.prompts.limit = cmd.Flags().Changed("number")
 			if err := f.check(cmd.Flags()); err != nil {

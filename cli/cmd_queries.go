@@ -219,7 +219,7 @@ NAME.`,
   ducklens queries add run.duckdb my_queries --force`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 2 {
-				return usagef("%s is missing", []string{"FILE and PATH", "PATH"}[len(args)])
+				return usagef("%s missing", []string{"FILE and PATH are", "PATH is"}[len(args)])
 			}
 			return nil
 		},
@@ -265,7 +265,8 @@ func readAll(paths []string) ([]queries.Query, error) {
 		var found []queries.Query
 		switch {
 		case err != nil:
-			err = fmt.Errorf("%s: %w", path, pathless(err))
+			err = advice.Add(fmt.Errorf("%s: %w", path, pathless(err)),
+				"name .sql files or folders of them; ducklens queries list shows the queries that need no file")
 		case info.IsDir():
 			if found, err = queries.Load(regular.DirFS(path), "."); err == nil && len(found) == 0 {
 				err = fmt.Errorf("%s: no .sql files", path)

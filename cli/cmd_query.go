@@ -71,9 +71,8 @@ FILE lists its tables, views and macros.`,
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVarP(&f.sql, "sql", "e", "", "your own `SQL` instead of NAME; - reads it from standard input")
-	wordVar(flags, &f.format, "format", output.ParseFormat,
-		"format of the answer; the ending of -o sets it too", output.Table, output.CSV, output.JSON,
-		output.Parquet, output.Markdown)
+	formatVar(flags, &f.format, "format of the answer; the ending of -o sets it too", output.Table, output.CSV,
+		output.JSON, output.Parquet, output.Markdown)
 	flags.BoolVar(&f.scalar, "scalar", false, "print a single value with all its digits")
 	flags.StringVarP(&f.output, "output", "o", "", "`file` to write the answer to instead of standard output")
 	f.question.addTo(flags)

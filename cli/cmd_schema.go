@@ -145,7 +145,7 @@ func printSchema(w io.Writer, result *queries.Result, left map[string]string, na
 		}
 	}
 	if !written && name != "" {
-		hint := ""
+		hint := "ducklens schema FILE lists all of them"
 		if near := queries.Nearest(name, known); len(near) > 0 {
 			hint = "nearest: " + strings.Join(near, ", ")
 		}

@@ -72,8 +72,8 @@ The file is opened read-only. A query can read this file only: no other files an
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	wordVar(flags, &format, "format", output.ParseFormat, "format of answers; .mode changes it", output.Table,
-		output.CSV, output.JSON, output.Markdown)
+	formatVar(flags, &format, "format of answers; .mode changes it", output.Table, output.CSV, output.JSON,
+		output.Markdown)
 	ask.addTo(flags)
 	return cmd
 }

@@ -55,8 +55,11 @@ bytes if it is not UTF-8.`,
 				return &usageError{err: errors.New("--model is missing"),
 					hint: `ducklens tokens --model demo "Mary and John"`}
 			}
-			if (len(args) > 0) == (f.prompts != "") {
-				return usagef("give texts, or a file of them with --prompts")
+			switch {
+			case len(args) > 0 && f.prompts != "":
+				return usagef("both texts and a file of prompts (--prompts %s): give one of them", f.prompts)
+			case len(args) == 0 && f.prompts == "":
+				return usagef("there is no text: give some, or a file of them with --prompts")
 			}
 			result, refused, err := f.list(cmd.Context(), args)
 			if err != nil {
@@ -74,8 +77,7 @@ bytes if it is not UTF-8.`,
 		"`file` of prompts: .jsonl, .csv, .tsv, .parquet, or .txt with one per line")
 	wordVar(flags, &f.bos, "bos", parseOnOff,
 		"begin texts with the BOS token (auto: as the model's tokenizer does)", auto, on, off)
-	wordVar(flags, &f.format, "format", output.ParseFormat, "format of the answer", output.Table, output.CSV,
-		output.JSON)
+	formatVar(flags, &f.format, "format of the answer", output.Table, output.CSV, output.JSON)
 	return cmd
 }
 
@@ -198,7 +200,7 @@ func (f *tokensFlags) read(ctx context.Context, add func(schema.Prompt) error) (
 	}
 	file, err := regular.Open(f.prompts)
 	if err != nil {
-		return err
+		return fmt.Errorf("prompt file %s: %w", f.prompts, pathless(err))
 	}
 	defer closing(file, &err)
 	const longest = 16 << 20 // as in other prompt files

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"ducklens/engine/decompose"
+	"ducklens/queries/output"
 	"ducklens/schema"
 )
 
@@ -42,6 +44,22 @@ func wordVar[T fmt.Stringer](
 		names[i] = w.String()
 	}
 	flags.Var(&word[T]{value, parse, strings.Join(names, "|")}, name, usage)
+}
+
+// formatVar adds the flag --format, which takes one of the allowed formats.
+func formatVar(flags *pflag.FlagSet, value *output.Format, usage string, allowed ...output.Format) {
+	names := make([]string, len(allowed))
+	for i, f := range allowed {
+		names[i] = f.String()
+	}
+	parse := func(s string) (output.Format, error) {
+		f, err := output.ParseFormat(s)
+		if err != nil || !slices.Contains(allowed, f) {
+			return *value, fmt.Errorf("%q, want one of %s", s, strings.Join(names, ", "))
+		}
+		return f, nil
+	}
+	wordVar(flags, value, "format", parse, usage, allowed...)
 }
 
 // onOff is a choice that can be left to the program.

@@ -156,7 +156,12 @@ func readQuery(path string) (queries.Query, error) {
 	if dir == "" {
 		dir = "."
 	}
-	return queries.ReadFile(regular.DirFS(dir), name)
+	q, err := queries.ReadFile(regular.DirFS(dir), name)
+	if errors.As(err, new(*queries.SyntaxError)) {
+		return q, advice.Add(err, "ducklens queries help explains the header; "+
+			"SQL without a header is read with -e - < FILE")
+	}
+	return q, err
 }
 
 // completeQuery completes FILE with files and NAME with the names of saved queries.
@@ -179,8 +184,6 @@ type bytesFlag int64
 
 var _ pflag.Value = (*bytesFlag)(nil)
 
-var errBytes = errors.New("want a number and a unit, such as 512MB or 2GB")
-
 func (b *bytesFlag) String() string {
 	if *b%(1<<30) == 0 {
 		return fmt.Sprintf("%dGB", *b>>30)
@@ -196,7 +199,7 @@ func (b *bytesFlag) Set(s string) error {
 	shift, ok := map[string]uint{"K": 10, "M": 20, "G": 30, "T": 40}[unit]
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || !ok || n < 1 || n > math.MaxInt64>>shift {
-		return errBytes
+		return fmt.Errorf("%q, want a number and a unit, such as 512MB or 2GB", s)
 	}
 	*b = bytesFlag(n << shift)
 	return nil

@@ -18,7 +18,7 @@ func (e *Engine) checkRotary() error {
 			return nil
 		}
 	}
-	return advice.Add(invalid("bands of rotary embedding, and %s has none", e.description.Name),
+	return advice.Add(invalid("bands of rotary embedding: %s has no rotary embedding", e.description.Name),
 		"where positions are learned, W_pos is a component: its pairs say what positions give to a score")
 }
 

@@ -499,7 +499,7 @@ func TestEdgeOptionsAreChecked(t *testing.T) {
 	t.Parallel()
 	for want, o := range map[string]engine.Options{
 		"edge rule self is given twice":                    {Edges: []schema.EdgeRule{{Name: "self"}, {Name: "self"}}},
-		`unknown edge rule "top:0"`:                        {Edges: []schema.EdgeRule{{Name: "top"}}},
+		`wrong edge rule "top:0"`:                          {Edges: []schema.EdgeRule{{Name: "top"}}},
 		"want no more than self says":                      {Edges: []schema.EdgeRule{{Name: "self", Count: 3}}},
 		"at most -1 edges of a prompt":                     {MaxEdges: -1},
 		`baseline "all", want token, mean, attention or`:   {Baseline: "all"},

@@ -69,6 +69,9 @@ func (b *UserBasis) read(path string) (subspaces [][][]float64, err error) {
 		"one subspace each example"
 	f, err := regular.Open(path)
 	if err != nil {
+		if at := new(fs.PathError); errors.As(err, &at) {
+			err = fmt.Errorf("%s: %w", path, at.Err)
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, advise("give the path of a .npy file", "%w: %w", ErrArray, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"ducklens/engine"
+	"ducklens/internal/advice"
 	"ducklens/schema"
 	"ducklens/schema/dbfile"
 )
@@ -229,8 +230,9 @@ func (a *ablation) choose(ctx context.Context) error {
 	for _, name := range a.o.Components {
 		i, ok := below[name]
 		if !ok {
-			return fmt.Errorf("ablate in %s: %w: %q is no head or MLP below layer %d, "+
-				"the last of target heads", a.o.Path, ErrAblation, name, highest)
+			return advice.Add(fmt.Errorf("ablate in %s: %w: %q is no head or MLP below layer %d, "+
+				"the highest layer of the target heads", a.o.Path, ErrAblation, name, highest),
+				"head 2 of layer 0 is 0.2, and the MLP of layer 0 is MLP0")
 		}
 		chosen[i] = true
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // ErrEdgeRule is wrapped by the error for an unknown or malformed rule.
-var ErrEdgeRule = errors.New("unknown edge rule")
+var ErrEdgeRule = errors.New("wrong edge rule")
 
 // EdgeRule chooses edges of a prompt, which are pairs of a query position and a key position. Each chosen
 // edge becomes an example. Rules about attention look at every target head; an edge that one head chooses is
@@ -45,14 +45,14 @@ func ParseEdgeRule(s string) (EdgeRule, error) {
 	case EdgeTop, EdgeSample:
 		r.Count, err = strconv.Atoi(number)
 		if err != nil || r.Count < 1 {
-			return EdgeRule{}, fmt.Errorf("%w %q: want a count of at least 1, such as %s:3",
+			return EdgeRule{}, fmt.Errorf("%w %q, want a count of at least 1, such as %s:3",
 				ErrEdgeRule, s, name)
 		}
 		return r, nil
 	case EdgeAbove:
 		r.Enough, err = strconv.ParseFloat(number, 64)
 		if err != nil || !(0 <= r.Enough && r.Enough < 1) {
-			return EdgeRule{}, fmt.Errorf("%w %q: want a probability from 0 to below 1, such as above:0.2",
+			return EdgeRule{}, fmt.Errorf("%w %q, want a probability from 0 to below 1, such as above:0.2",
 				ErrEdgeRule, s)
 		}
 		return r, nil

@@ -68,7 +68,8 @@ func (d *Documents) Prompts(ctx context.Context) iter.Seq2[schema.Prompt, error]
 				return
 			}
 			if err != nil {
-				yield(schema.Prompt{}, aboutFile("text file", path, err))
+				yield(schema.Prompt{}, aboutFile("text file", path,
+					missing(err, "plain text has one document a line; .jsonl, .csv, .tsv and .parquet have a column text")))
 				return
 			}
 		}

@@ -43,7 +43,8 @@ func File(ctx context.Context, path string) iter.Seq2[schema.Prompt, error] {
 			err = fault
 		}
 		if err != nil {
-			yield(schema.Prompt{}, aboutFile("prompt file", path, err))
+			yield(schema.Prompt{}, aboutFile("prompt file", path, missing(err, "a .jsonl, .csv, .tsv or "+
+				".parquet file has a record for each prompt, such as "+exampleRecord)))
 		}
 	}
 }
@@ -84,6 +85,15 @@ func readFile(ctx context.Context, path string, each func(row) bool) error {
 
 // exampleRecord is shown in hints.
 const exampleRecord = `{"text": "The cat sat on the mat", "query": -1, "key": "cat", "baseline": "mat"}`
+
+// missing adds advice to the error that there is no such file. Other errors come back as they are, also if
+// another file or folder is missing.
+func missing(err error, hint string) error {
+	if errors.Is(err, fs.ErrNotExist) && !errors.As(err, new(*fault)) && !errors.As(err, &elsewhere{}) {
+		return &fault{kind: err, words: "no such file", hint: hint}
+	}
+	return err
+}
 
 // openFile opens a regular file. Other files are refused without opening them, because opening a pipe would
 // wait for its writer.

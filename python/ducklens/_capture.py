@@ -6,6 +6,7 @@ ducklens describes the folder."""
 import hashlib
 import json
 import os
+import re
 import sys
 
 from ._program import needs
@@ -454,6 +455,13 @@ class _Capture:
             given = [own] if own else []
         elif own:
             raise ValueError(f"prompt {number} has edges and {', '.join(own)}: want one of both")
+        for role in _ROLES if own else ():
+            near = None if role in own else _misspelt(role, record)
+            if near is not None:
+                raise ValueError(
+                    f"prompt {number} has {near!r} and no {role}: write {role} if you mean that; a field of "
+                    "your own needs a name less like it"
+                )
         edges = []
         for edge in given:
             if set(edge) - set(_ROLES):
@@ -1045,6 +1053,20 @@ def _plain(torch, model):
 def _epsilon(norm):
     eps = _first(getattr(norm, "variance_epsilon", None), getattr(norm, "eps", None))
     return 1e-5 if eps is None else float(eps)
+
+
+def _misspelt(role, names):
+    """The name that is role but for a letter that is wrong, missing or too many, two that are swapped, case,
+    blanks, hyphens or underscores; or None. As in prompt files."""
+    for name in names:
+        a, b = role, re.sub("[ _-]", "", str(name).lower())
+        while a and b and a[0] == b[0]:
+            a, b = a[1:], b[1:]
+        while a and b and a[-1] == b[-1]:
+            a, b = a[:-1], b[:-1]
+        if max(len(a), len(b)) <= 1 or len(a) == len(b) == 2 and a == b[::-1]:
+            return name
+    return None
 
 
 def _head(head, layers, heads):

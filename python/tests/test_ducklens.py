@@ -36,6 +36,17 @@ class Capturing(unittest.TestCase):
         lines = [{"tokens": [0] * n} for n in (3, 4, 3, 3)]
         self.assertEqual(list(_batches(lines, 2)), [[0, 2], [3], [1]])
 
+    def test_misspelt_positions(self):
+        from ducklens._capture import _Capture
+
+        texts = ["<s>", " Ada", " met", " Bo"]
+        good = {"query": -1, "key": 1, "baselines of mine": 2, "test": 3}
+        self.assertEqual(_Capture.edges(None, 0, dict(good), texts), [{"query": 3, "key": 1}])
+        self.assertEqual(_Capture.edges(None, 0, {"keys": 1, "queri": 2}, texts), [])
+        for name in ("baselin", "Base line", "abseline"):
+            with self.assertRaisesRegex(ValueError, "^prompt 0 has '%s' and no baseline: write baseline" % name):
+                _Capture.edges(None, 0, {**good, name: 2}, texts)
+
     def test_head_names(self):
         from ducklens._program import head_names
 

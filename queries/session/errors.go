@@ -121,7 +121,8 @@ func (s *Session) explain(err error, q queries.Query) error {
 			Advice: "ask for less at once, or raise the limit with --memory"}
 	case errors.Is(wrapped, dbfile.ErrPermission):
 		return &RefusedError{What: "reading or writing anything but " + s.path,
-			Why: "a query sees this file alone"}
+			Why:    "a query sees this file alone",
+			Advice: "to join other data, query the file in DuckDB's own shell; --labels brings labels of examples"}
 	case !errors.Is(wrapped, dbfile.ErrSQL):
 		return wrapped
 	}

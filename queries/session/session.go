@@ -47,7 +47,7 @@ const (
 func (o Options) Validate() error {
 	var faults []error
 	if o.Memory < 0 || o.Memory > 0 && o.Memory < 16<<20 {
-		faults = append(faults, fmt.Errorf("memory limit of %d bytes, want at least %d", o.Memory, 16<<20))
+		faults = append(faults, fmt.Errorf("memory limit of %d bytes, want at least 16 MB", o.Memory))
 	}
 	if o.Time < 0 {
 		faults = append(faults, fmt.Errorf("time limit %v, want 0 or more", o.Time))
