@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"ducklens/internal/advice"
 	"ducklens/queries"
 	"ducklens/queries/output"
 	"ducklens/queries/session"
@@ -104,6 +105,10 @@ func (f *queryFlags) run(
 		return err
 	}
 	result, err := askSeveral(ctx, s, q, set)
+	_, unknown := queries.Find(queries.Embedded(), strings.TrimSpace(f.sql))
+	if err != nil && unknown == nil {
+		return advice.Add(err, f.sql+" is a saved query: give it without -e")
+	}
 	if err != nil {
 		return withRemedy(ctx, s, q, set, err)
 	}

@@ -126,7 +126,12 @@ func (q *question) values() (map[string]string, error) {
 // the run file. Broken ones in the file are reported on stderr.
 func find(ctx context.Context, s *session.Session, name string, stderr io.Writer) (queries.Query, error) {
 	if strings.HasSuffix(name, ".sql") {
-		return readQuery(name)
+		q, err := readQuery(name)
+		if errors.As(err, new(*queries.SyntaxError)) {
+			err = advice.Add(err, "ducklens queries help explains the header; SQL without a header is read with "+
+				"-e - < "+quote(name))
+		}
+		return q, err
 	}
 	list := queries.Embedded()
 	q, err := queries.Find(list, name)
@@ -158,8 +163,7 @@ func readQuery(path string) (queries.Query, error) {
 	}
 	q, err := queries.ReadFile(regular.DirFS(dir), name)
 	if errors.As(err, new(*queries.SyntaxError)) {
-		return q, advice.Add(err, "ducklens queries help explains the header; "+
-			"SQL without a header is read with -e - < FILE")
+		return q, advice.Add(err, "ducklens queries help explains the header")
 	}
 	return q, err
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"ducklens/internal/advice"
 	"ducklens/queries"
 	"ducklens/queries/output"
 	"ducklens/queries/session"
@@ -224,7 +225,13 @@ func (sh *shell) statement(ctx context.Context, sql string, line int) error {
 		return err
 	}
 	q.Line = line
-	return sh.answer(ctx, q, sh.usual(q))
+	err = sh.answer(ctx, q, sh.usual(q))
+	if word := strings.TrimSpace(sql); err != nil && !strings.ContainsAny(word, " \t\n(.") {
+		if _, unknown := sh.Find(ctx, sh.session, word); unknown == nil {
+			return advice.Add(err, ".run "+word+" answers the saved query of this name")
+		}
+	}
+	return err
 }
 
 // usual returns those of the shell's parameters that a query has.

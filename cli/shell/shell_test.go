@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ducklens/cli/shell"
+	"ducklens/internal/advice"
 	"ducklens/queries"
 	"ducklens/queries/session"
 	"ducklens/schema"
@@ -192,6 +193,24 @@ func TestScriptEnds(t *testing.T) {
 	time.AfterFunc(50*time.Millisecond, cancel)
 	if err := shell.Run(ctx, o); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
+	}
+}
+
+// TestNameAsSQL types the name of a saved query as SQL.
+func TestNameAsSQL(t *testing.T) {
+	t.Parallel()
+	path := file(t)
+	for text, want := range map[string]string{
+		"key_components;":        ".run key_components answers the saved query of this name",
+		"key_components":         ".run key_components answers the saved query of this name",
+		"nope;":                  "",
+		"SELECT key_components;": "",
+	} {
+		o, _, _, _ := options(path)
+		o.Lines = shell.Script(strings.NewReader(text + "\n"))
+		if err := shell.Run(t.Context(), o); err == nil || advice.Of(err) != want && !(want == "" && !strings.Contains(advice.Of(err), ".run")) {
+			t.Errorf("%s: %v (%s), want advice %q", text, err, advice.Of(err), want)
+		}
 	}
 }
 
