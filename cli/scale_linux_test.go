@@ -23,9 +23,8 @@ var (
 )
 
 // TestScale runs the demo's model over more and more prompts, and prints a row of the table in docs/scale.md
-// for each run: what it took, and what questions about it take. A run that cannot answer a question has an empty
-// field. make scale takes more prompts. Times are of
-// the processor, because a machine may be shared.
+// for each run: what it took, and what questions about it take. A run that cannot answer a question has an
+// empty field. make scale takes more prompts. Times are of the processor, because a machine may be shared.
 func TestScale(t *testing.T) {
 	dir := t.TempDir()
 	model, head := filepath.Join(dir, "model"), "3.0"
