@@ -488,6 +488,9 @@ func (m *heatmapPlot) drawText(p page.Pen, panel *Panel, c Cell, x, y vg.Length)
 	case text != "" && m.labelled:
 		space := (m.h - label.Cap() - value.Cap()) / 3
 		baseline = y + 0.9*space + label.Cap()
+		if strings.Contains(c.Label, "_") { // its subscript reaches down
+			baseline -= min(0.5*space, 0.1*label.Size)
+		}
 		p.Text(value, mid, y+m.h-0.9*space, 0.5, text)
 	case text != "":
 		p.Text(value, mid, y+(m.h+value.Cap())/2, 0.5, text)

@@ -1,5 +1,5 @@
 -- name: direct_logit
--- title: What components add to the logits
+-- title: What components add directly to the logits of the key's and the baseline's token
 -- subtitle: {model}, {prompts} prompts ({source}), run {run}
 -- description: What each component adds to the logit of the key token at the query position, with the scale
 --   of the final norm held fixed. This is its direct effect, without its effect on later components. The
@@ -22,7 +22,7 @@
 -- y_tick: row_name
 -- y_group: row_group
 -- y_title: layer
--- fill_title: mean effect on the logit
+-- fill_title: mean direct effect on the logit
 -- facet_columns: 2
 
 WITH target AS (

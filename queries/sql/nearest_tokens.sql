@@ -1,6 +1,6 @@
 -- name: nearest_tokens
 -- title: Head {head}: tokens nearest to {vector_is}, {side} side
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}; {beside}
 -- description: Which tokens' unembeddings have the largest cosine with a vector: by default the map from the
 --   key side to the score, which is the direction that the head looks for in the keys. For each token, the
 --   percentage of prompts in which it is among the nearest, and its mean cosine and mean place in these
@@ -24,7 +24,7 @@
 -- y: pct
 -- error: se
 -- count: n
--- x_title: token ({beside})
+-- x_title: token
 -- y_title: percent of the prompts with the token among the {places} nearest
 
 WITH listed AS (
@@ -70,9 +70,10 @@ SELECT c.token_id, c.token, 100 * c.n_near / w.n AS pct,
   100 * sqrt(c.n_near / w.n * (1 - c.n_near / w.n) / nullif(w.n - 1, 0)) AS se, w.n,
   c.cosine AS mean_cosine, c.rank AS mean_rank, w.top_cosine, w.random_cosine,
   o.first_pct AS key_first_pct, o.rank AS key_rank, o.cosine AS key_cosine, w.places,
-  CASE WHEN c.word = '' OR count(*) OVER (PARTITION BY c.word) > 1 THEN c.word || ' #' || c.token_id ELSE c.word END AS name,
+  CASE WHEN c.word = '' OR count(*) OVER (PARTITION BY c.word) > 1 THEN c.word || ' #' || c.token_id
+    WHEN NOT regexp_matches(c.word, '[\p{L}\p{N}]') THEN '“' || c.word || '”' ELSE c.word END AS name,
   CASE $vector WHEN 'map' THEN 'its map' WHEN 'random' THEN 'a random direction' ELSE 'the output of ' || $vector END AS vector_is,
-  'mean cosine of the nearest ' || round(w.top_cosine, 3) || ', of a random direction''s ' || round(w.random_cosine, 3) AS beside
+  'mean cosine of the nearest token ' || round(w.top_cosine, 3) || ', of a random direction''s ' || round(w.random_cosine, 3) AS beside
 FROM counted AS c CROSS JOIN whole AS w CROSS JOIN own AS o
 ORDER BY pct DESC, mean_cosine DESC, c.token_id
 LIMIT $most

@@ -1,6 +1,6 @@
 -- name: row_components
 -- title: Head {head}: components of its attention from one token
--- subtitle: {model}, example {example}, {side} side, {convention} convention, run {run}
+-- subtitle: {model}, example {example}, attention from token {query_pos}, “{query_token}”, {side} side, {convention} convention, run {run}
 -- description: What each component contributes to the score of every token that the query of one example
 --   sees, in the order of the text. On the key side the component wrote at that token, and the query is held
 --   fixed; on the query side it wrote at the query, and the key of that token is held fixed. A column adds up
@@ -52,13 +52,15 @@ WITH target AS (
   JOIN prompt_token AS k ON k.run_id = a.run_id AND k.prompt_id = a.prompt_id AND k.pos = a.pos
 ), row_of AS ( -- components that are not shown are one row
   SELECT r.component_id, least(r.rank, $most + 1) AS place,
-    CASE WHEN r.rank <= $most THEN c.label ELSE 'other ' || (r.of - $most) END AS component
+    CASE WHEN r.rank <= $most THEN c.label ELSE 'sum of ' || (r.of - $most) || ' more' END AS component
   FROM ranked AS r JOIN component AS c ON c.component_id = r.component_id
 )
-SELECT r.place, r.component, s.pos, s.token, sum(c.score) AS score, s.score AS total, s.prob
+SELECT r.place, r.component, s.pos, s.token, sum(c.score) AS score, s.score AS total, s.prob, t.query_pos,
+  (SELECT q.token FROM seen AS q WHERE q.pos = t.query_pos) AS query_token
 FROM cell AS c
 JOIN row_of AS r ON r.component_id = c.component_id
 JOIN seen AS s ON s.pos = c.pos
+CROSS JOIN target AS t
 WHERE s.rank <= $tokens
-GROUP BY r.place, r.component, s.pos, s.token, s.score, s.prob
+GROUP BY r.place, r.component, s.pos, s.token, s.score, s.prob, t.query_pos
 ORDER BY r.place, s.pos

@@ -1,7 +1,7 @@
 -- name: top_pairs
--- title: Head {head}: the largest pairs of components
+-- title: Head {head}: the {most} largest pairs of components
 -- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}; ∥ is along {query_basis} at the query and along
---   {key_basis} at the key
+--   {key_basis} at the key; {expectation}
 -- description: The pairs of a query component, a key component and a quadrant that contribute most to the
 --   mean score, by absolute value, each as a share of the sum over all pairs and quadrants. A pair is
 --   expected if it is the part of an expected head along the query basis with the part of MLP0 along the key
@@ -18,7 +18,6 @@
 -- say: expected_heads, expected heads: {value}
 -- say: subtract = true, baseline subtracted
 -- say: subtract = false, baseline not subtracted
--- say: most, the largest {value}
 -- chart: bar
 -- x: pair
 -- y: pct
@@ -87,7 +86,10 @@ SELECT qc.label || ' ' || d.query_part || ', ' || kc.label || ' ' || d.key_part 
   CASE WHEN x.label IS NULL OR kc.label <> 'MLP0' THEN 'not expected' WHEN d.quadrant = 'par_par' THEN 'expected'
     WHEN d.quadrant = 'perp_par' THEN 'half expected' ELSE 'not expected' END AS category,
   qc.label AS query_component, kc.label AS key_component, d.quadrant, d.mean, s.total, d.query_basis, d.subtract, s.total AS denominator, e.se AS denominator_se,
-  'mean score' || CASE WHEN d.subtract THEN ' difference' ELSE '' END || ' over all pairs and quadrants' AS denominator_is
+  'mean score' || CASE WHEN d.subtract THEN ' difference' ELSE '' END || ' over all pairs and quadrants' AS denominator_is,
+  (SELECT CASE WHEN count(*) = 0 THEN 'no pair is expected'
+      ELSE 'expected: ' || string_agg(y.label, ' or ' ORDER BY y.label) || ' ∥ with MLP0 ∥; half expected: ' || string_agg(y.label, ' or ' ORDER BY y.label)
+        || ' ⊥ with MLP0 ∥' END FROM expected AS y) AS expectation
 FROM term AS d CROSS JOIN total AS s CROSS JOIN spread AS e
 JOIN component AS qc ON qc.component_id = d.query_component_id
 JOIN component AS kc ON kc.component_id = d.key_component_id

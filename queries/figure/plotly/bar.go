@@ -39,7 +39,8 @@ func (p *plot) barTraces(frame int) []object {
 			}
 			trace := p.entry(object{
 				"type": "bar", "orientation": "h", "y": places, "x": values, "hovertext": hover, "hoverinfo": "text", "width": 0.74,
-				"marker": object{"color": cycled(colors, p.f.Legend.Style(k)), "pattern": object{"shape": pattern(p.f.Legend.Style(k)), "fillmode": "overlay", "fgcolor": "#ffffff", "fgopacity": 0.7, "size": 6, "solidity": 0.2}},
+				// Lighter than lines, so that error bars are seen on it.
+				"marker": object{"color": sheer(cycled(colors, p.f.Legend.Style(k)), 0.6), "line": object{"color": cycled(colors, p.f.Legend.Style(k)), "width": 1}, "pattern": object{"shape": pattern(p.f.Legend.Style(k)), "fillmode": "overlay", "fgcolor": "#ffffff", "fgopacity": 0.7, "size": 6, "solidity": 0.2}},
 				"xaxis":  axisName("x", i), "yaxis": axisName("y", i),
 			}, k, i, true)
 			if known(errors) {

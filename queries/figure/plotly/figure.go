@@ -295,7 +295,11 @@ func (p *plot) addTitle() {
 // foot returns the lines below the figure: what the colours mean, and where the figure comes from.
 func (p *plot) foot() []string {
 	var lines []string
-	for _, key := range p.f.Keys() {
+	keys := p.f.Keys()
+	if p.f.Mark == queries.Histogram {
+		keys = append(keys, "boxes: quartiles, median (line) and mean (dotted line); whiskers within 1.5 × the interquartile range")
+	}
+	for _, key := range keys {
 		lines = append(lines, labels(wrap(upperFirst(key), footColumns))...)
 	}
 	if !p.bare() {

@@ -113,7 +113,7 @@ func (s *spec) bars() object {
 	return object{
 		"width": 480, "height": object{"step": 18}, "encoding": object{"y": names},
 		"layer": []object{
-			{"params": s.pick(), "mark": "bar", "encoding": s.picked(s.color(object{"x": measure("value", p.Y), "tooltip": tips}), 1)},
+			{"params": s.pick(), "mark": "bar", "encoding": s.picked(s.color(object{"x": measure("value", p.Y), "tooltip": tips}), 0.6)},
 			{"transform": []object{{"filter": "isValid(datum.low)"}}, "mark": object{"type": "rule", "color": "#222222"},
 				"encoding": object{"x": object{"field": "low", "type": "quantitative"}, "x2": object{"field": "high"}}},
 		},
