@@ -56,7 +56,8 @@ WITH target AS (
   WHERE n.vector = 'map' AND n.rank <= s.k
   GROUP BY n.side, n.token_id
 )
-SELECT w.side::VARCHAR AS side, CASE WHEN c.word = '' OR count(*) OVER (PARTITION BY w.side, c.word) > 1 THEN c.word || ' #' || c.token_id ELSE c.word END AS name,
+SELECT w.side::VARCHAR AS side, CASE WHEN c.word = '' OR count(*) OVER (PARTITION BY w.side, c.word) > 1 THEN c.word || ' #' || c.token_id
+    WHEN NOT regexp_matches(c.word, '[\p{L}\p{N}]') THEN '“' || c.word || '”' ELSE c.word END AS name,
   100 * c.n_near / w.n AS pct, 100 * sqrt(c.n_near / w.n * (1 - c.n_near / w.n) / nullif(w.n - 1, 0)) AS se, w.n, c.cosine AS mean_cosine, s.k AS places,
   w.top_cosine, w.random_cosine, w.key_first_pct, w.key_rank
 FROM counted AS c
