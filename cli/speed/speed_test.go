@@ -5,6 +5,8 @@ package speed_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
+	"errors"
 	"flag"
 	"fmt"
 	"iter"
@@ -144,7 +146,7 @@ func examples(b *testing.B, e *engine.Engine, n int) []schema.Example {
 		if err != nil {
 			b.Fatal(err)
 		}
-		x.Index = len(list)
+		x.Index, x.PromptIndex = len(list), len(list)
 		list = append(list, x)
 	}
 	return list
@@ -383,40 +385,54 @@ func benchmarkWriter(b *testing.B, model string) {
 	b.ReportMetric(writer.cpu.Seconds()*1000/float64(b.N*n), "cpu-ms/prompt")
 }
 
-// insertFrom copies the rows of a file to memory, and measures copying them from there into a new file.
+// insertFrom copies the rows of a file to memory, and measures copying them from there into a new file. It uses
+// a connection of its own, because those of dbfile read no other file.
 func insertFrom(b *testing.B, file, copied string) usage {
 	b.Helper()
 	ctx := b.Context()
-	db, err := dbfile.Create(ctx, copied, dbfile.Options{Replace: true})
+	empty, err := dbfile.Create(ctx, copied, dbfile.Options{Replace: true})
 	if err != nil {
 		b.Fatal(err)
 	}
+	if err := errors.Join(empty.Finalize(ctx), empty.Close()); err != nil {
+		b.Fatal(err)
+	}
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
 	must := func(statement string) {
 		b.Helper()
-		if _, err := db.SQL().ExecContext(ctx, statement); err != nil {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
 			b.Fatal(err)
 		}
 	}
 	must("ATTACH '" + file + "' AS source (READ_ONLY)")
-	must("ATTACH ':memory:' AS ram")
-	tables := []string{"example", "token", "score", "attention", "contribution_wide", "query_factor", "key_factor", "substitution", "projection", "vector_cosine", "pair_mean_wide"}
+	tables := []string{"prompt", "prompt_token", "edge", "score", "prompt_attention", "layer_scale",
+		"contribution_wide", "query_factor", "key_factor", "query_axis", "key_axis", "query_coordinate",
+		"key_coordinate", "component_norm", "component_gram", "substitution", "projection", "vector_cosine",
+		"pair_mean_wide"}
 	columns := map[string]string{}
 	for _, t := range tables {
 		// Generated columns cannot be inserted into; only their definitions tell which they are.
 		var list string
-		if err := db.SQL().QueryRowContext(ctx, `SELECT string_agg(column_name, ', ' ORDER BY column_index) FROM duckdb_columns() JOIN duckdb_tables() USING (table_oid, database_name)
+		if err := db.QueryRowContext(ctx, `SELECT string_agg(column_name, ', ' ORDER BY column_index) FROM duckdb_columns() JOIN duckdb_tables() USING (table_oid, database_name)
 			WHERE database_name = 'source' AND duckdb_tables.table_name = $1 AND NOT regexp_matches(sql, '\b' || column_name || ' [A-Z]+ GENERATED')`, t).Scan(&list); err != nil {
-			b.Fatal(err)
+			b.Fatalf("table %s: %v", t, err)
 		}
 		columns[t] = list
-		must("CREATE TABLE ram." + t + " AS SELECT " + list + " FROM source." + t)
+		must("CREATE TABLE memory." + t + " AS SELECT " + list + " FROM source." + t)
 	}
 	must("DETACH source")
+	must("ATTACH '" + copied + "' AS target")
 	return measure(b, func() error {
 		for _, t := range tables {
-			must("INSERT INTO " + t + " (" + columns[t] + ") SELECT * FROM ram." + t)
+			must("INSERT INTO target." + t + " (" + columns[t] + ") SELECT * FROM memory." + t)
 		}
-		return db.Finalize(ctx)
+		must("DETACH target") // which writes what is still in the log
+		return nil
 	})
 }
 
