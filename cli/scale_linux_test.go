@@ -3,6 +3,7 @@ package cli_test
 import (
 	"flag"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,9 @@ func TestScale(t *testing.T) {
 	var err error
 	if *scaleModel == "gpt2" {
 		head = "10.7"
+		if err := os.Mkdir(model, 0o700); err != nil {
+			t.Fatal(err)
+		}
 		err = modeltest.Write(model, modeltest.Small(), 1)
 	} else {
 		err = demo.Extract(model)

@@ -20,6 +20,8 @@ const { chromium } = require('playwright-core');
       return !document.querySelector('.later') && (!editor || editor.querySelector('div')?.shadowRoot?.querySelector('.cm-content'));
     });
     await page.waitForLoadState('networkidle');
+    const failed = await page.$eval('main', (e) => e.querySelector('.failure')?.innerText);
+    if (failed) throw new Error(`${name}: ${failed}`);
     await page.$$eval('.statement summary .muted', (list) => list.forEach((e) => { e.style.visibility = 'hidden'; })); // times of this machine
     if (top) await page.$eval(top, (e) => window.scrollTo(0, e.offsetTop - document.getElementById('header').offsetHeight));
     await page.screenshot({ path: path.join(folder, `explore-${name}.png`) });

@@ -21,7 +21,9 @@ WITH target AS (
   JOIN prompt_token AS k ON k.run_id = e.run_id AND k.prompt_id = e.prompt_id AND k.pos = e.key_pos
   WHERE e.example_id = $example
 )
-SELECT n.side::VARCHAR AS side, n.vector, n.rank, n.token, n.cosine, n.token_id = o.token_id AS is_key
+SELECT n.side::VARCHAR AS side, n.vector, n.rank,
+  CASE WHEN contains(n.token, chr(65533)) THEN n.token || ' #' || n.token_id ELSE n.token END AS token, -- a part of a character
+  n.cosine, n.token_id = o.token_id AS is_key
 FROM target AS t
 JOIN nearest_token AS n ON n.run_id = t.run_id AND n.head_id = t.head_id
 CROSS JOIN own AS o
