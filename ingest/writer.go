@@ -20,6 +20,14 @@ import (
 // takes 80 MB more and is no faster; with 24MB DuckDB begins to use temporary files.
 const writerMemory = "32MB"
 
+// A checkpoint writes the metadata of all row groups anew, so its cost grows with the file. A run that is
+// known to be large makes fewer of them, with more memory. 40,000 prompts of the demo's model (830 MB) take
+// 65 s of processor time in place of 102, and some 200 MB more.
+const (
+	largeMemory = "256MB"
+	largeLog    = "128MB"
+)
+
 // writer owns the database while a run is written. Its methods are called from one goroutine at a time.
 type writer struct {
 	opts         *Options
@@ -166,6 +174,9 @@ func (w *writer) publish(ctx context.Context) (err error) {
 func (w *writer) open(ctx context.Context) (err error) {
 	options := w.opts.Database
 	options.Replace = w.opts.Force
+	if w.opts.Large && options.Memory == "" {
+		options.Memory, options.Log = largeMemory, largeLog
+	}
 	options.Memory = cmp.Or(options.Memory, writerMemory)
 	if w.opts.Append {
 		w.db, err = dbfile.OpenWriter(ctx, w.opts.Path, options)

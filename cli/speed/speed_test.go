@@ -385,8 +385,8 @@ func benchmarkWriter(b *testing.B, model string) {
 	b.ReportMetric(writer.cpu.Seconds()*1000/float64(b.N*n), "cpu-ms/prompt")
 }
 
-// insertFrom copies the rows of a file to memory, and measures copying them from there into a new file. It uses
-// a connection of its own, because those of dbfile read no other file.
+// insertFrom copies the rows of a file to memory, and measures copying them from there into a new file. It
+// uses a connection of its own, because those of dbfile read no other file.
 func insertFrom(b *testing.B, file, copied string) usage {
 	b.Helper()
 	ctx := b.Context()

@@ -83,6 +83,10 @@ type Options struct {
 	Threads int    // DuckDB's threads; 0: 1 for a writer, all cores for a reader
 	Memory  string // DuckDB's memory limit, such as 512MB or 8GB; "": 128MB for a writer, 2GB for a reader
 
+	// Log is the size of the log after which a commit makes a checkpoint; "": DuckDB's 16MB. What is in the
+	// log takes memory too.
+	Log string
+
 	// Replace lets Create replace an existing ducklens file, but never another file.
 	Replace bool
 
@@ -512,6 +516,9 @@ func setup(abs string, m mode, opts Options) ([]string, error) {
 		// DuckDB 1.5 reuses the metadata of tables that a checkpoint does not change. With as many tables and
 		// comments as here, DuckDB 1.1 cannot find some of it, and refuses the file.
 		list = append(list, "SET experimental_metadata_reuse=false")
+		if opts.Log != "" {
+			list = append(list, "SET checkpoint_threshold="+QuoteText(opts.Log))
+		}
 		if m == modeMend {
 			list = append(list, "PRAGMA disable_checkpoint_on_shutdown", "SET checkpoint_threshold='100TB'")
 		}
