@@ -331,7 +331,7 @@ from saved questions. "ducklens model families" lists the models.`,
 	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "help" {
-			c.Args = helpTopic
+			c.Args, c.Example = helpTopic, "  ducklens help ingest"
 		}
 	}
 	return root

@@ -234,7 +234,7 @@ func walk(t *testing.T, file, address string) (got walked) {
 			t.Errorf("token %d of %q is not %q", i, got.Tokens, row[0])
 		}
 	}
-	near := ask("SELECT token, cosine FROM nearest_token AS n JOIN head AS h USING (run_id, head_id) WHERE label = 'L3H0' AND example_id = " + first +
+	near := ask("SELECT token || if(contains(token, chr(65533)), ' #' || token_id, ''), cosine FROM nearest_token AS n JOIN head AS h USING (run_id, head_id) WHERE label = 'L3H0' AND example_id = " + first +
 		" AND vector = 'map' AND rank <= 5 ORDER BY side, rank")
 	if len(near) != 10 || len(got.Near) != 2 {
 		t.Fatalf("the nearest tokens are shown as %q, want %v", got.Near, near)
