@@ -16,7 +16,7 @@ import (
 )
 
 // writerMemory is DuckDB's memory limit while a run is written. It fits a few row groups of every table, and
-// bounds the blocks that DuckDB keeps after writing them, which nobody reads again. With 128MB an ingest
+// bounds the blocks that DuckDB keeps after writing them, which nobody reads again. With 128MB a short ingest
 // takes 80 MB more and is no faster; with 24MB DuckDB begins to use temporary files.
 const writerMemory = "32MB"
 

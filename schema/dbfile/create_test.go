@@ -43,3 +43,22 @@ func TestCreateRefusesNames(t *testing.T) {
 		t.Errorf("%d files, %v, want 1", len(entries), err)
 	}
 }
+
+// TestLogSize checks that a writer makes checkpoints when the log has the size that it was given.
+func TestLogSize(t *testing.T) {
+	t.Parallel()
+	for log, want := range map[string]string{"": "16.0 MiB", "128MiB": "128.0 MiB"} {
+		db, err := dbfile.Create(t.Context(), filepath.Join(t.TempDir(), "run.duckdb"), dbfile.Options{Log: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		err = db.SQL().QueryRowContext(t.Context(), "SELECT current_setting('checkpoint_threshold')").Scan(&got)
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if got != want {
+			t.Errorf("log %q: a checkpoint at %s, want %s", log, got, want)
+		}
+	}
+}
