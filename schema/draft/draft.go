@@ -22,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Names within the hidden folder.
@@ -45,7 +46,7 @@ type Draft struct {
 	plain  bool        // no database: a log beside the target is another's
 	found  fs.FileInfo // what had the name when the draft began, or nil
 
-	mu   sync.Mutex
+	mu   sync.Mutex // held while the draft is moved or removed
 	done bool
 }
 
@@ -145,11 +146,6 @@ var errGone = errors.New("the draft is gone")
 // error is [ErrChanged]. Write-ahead logs follow their files: the old file's is removed, and the draft's is
 // renamed with it. Close must still be called.
 func (d *Draft) Publish(replace bool) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.done {
-		return errGone
-	}
 	body := d.Path()
 	info, err := os.Stat(body)
 	if err != nil {
@@ -178,37 +174,47 @@ func (d *Draft) Publish(replace bool) error {
 	if err := syncAll(body); err != nil {
 		return err
 	}
+	if err := d.move(info, there); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(d.target))
+}
+
+// move moves the draft, which info describes, to its target, if nothing has happened to either.
+func (d *Draft) move(info fs.FileInfo, there bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.done {
+		return errGone
+	}
 	if now, err := look(d.target); err != nil {
 		return err
 	} else if now != nil && !Same(now, d.found) {
 		return ErrChanged
 	}
+	body := d.Path()
 	switch {
 	case !info.IsDir():
-		err = d.place(body, there)
+		return d.place(body, there)
 	case there:
-		err = d.exchange(body)
+		return d.exchange(body)
 	default:
-		err = renameNew(body, d.target)
+		return renameNew(body, d.target)
 	}
-	if err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(d.target))
 }
 
 // Spread syncs the draft of a folder and moves files of it, one after the other, to the same names in the
 // target, which may be a folder with other files. Files with these names are replaced. Close must still be
 // called.
 func (d *Draft) Spread(names []string) error {
+	body := d.Path()
+	if err := syncAll(body); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.done {
 		return errGone
-	}
-	body := d.Path()
-	if err := syncAll(body); err != nil {
-		return err
 	}
 	folders := map[string]bool{}
 	for _, name := range names {
@@ -294,13 +300,13 @@ func (d *Draft) close() error {
 		return nil
 	}
 	d.done = true
-	alive.Lock()
-	alive.list = slices.DeleteFunc(alive.list, func(o *Draft) bool { return o == d })
-	alive.Unlock()
 	err := d.remove()
 	if d.lock != nil {
 		err = errors.Join(err, d.lock.Close())
 	}
+	alive.Lock() // only now, so that Abandon waits for what is being removed
+	defer alive.Unlock()
+	alive.list = slices.DeleteFunc(alive.list, func(o *Draft) bool { return o == d })
 	return err
 }
 
@@ -315,18 +321,22 @@ func (d *Draft) remove() error {
 	return os.RemoveAll(aside)
 }
 
-// Abandon removes all drafts of this process except those that are being published, and prevents any from
-// being published later. It is for a process that is about to end before its commands have returned, and does
-// not wait for a disk.
+// Abandon removes all drafts of this process, and prevents any from being published later. It is for a process
+// that is about to end before its commands have returned. A draft that is being moved or removed at this moment
+// is waited for, but no longer than a second, because a disk may not answer.
 func Abandon() {
 	alive.Lock()
 	list := slices.Clone(alive.list)
 	alive.Unlock()
-	for _, d := range list {
-		if d.mu.TryLock() {
+	for end := time.Now().Add(time.Second); len(list) > 0; time.Sleep(time.Millisecond) {
+		list = slices.DeleteFunc(list, func(d *Draft) bool {
+			if !d.mu.TryLock() {
+				return time.Now().After(end)
+			}
+			defer d.mu.Unlock()
 			_ = d.close() // Clean removes what stays
-			d.mu.Unlock()
-		}
+			return true
+		})
 	}
 }
 

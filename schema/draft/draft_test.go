@@ -9,8 +9,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"ducklens/schema/draft"
 )
@@ -288,6 +290,35 @@ func TestAbandon(t *testing.T) { // not parallel: it ends drafts of other tests
 	}
 	if got := names(t, dir); len(got) != 0 {
 		t.Errorf("left %q", got)
+	}
+}
+
+// TestAbandonWhilePublishing checks that Abandon leaves nothing beside the target, whatever a draft of many
+// files is doing, and that the target is the old folder or the new one.
+func TestAbandonWhilePublishing(t *testing.T) { // not parallel: it ends drafts of other tests
+	const files = 200
+	dir := t.TempDir()
+	target := filepath.Join(dir, "a")
+	put(t, filepath.Join(target, "0"), "old")
+	for i := range 8 {
+		d, err := draft.New(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := range files {
+			put(t, filepath.Join(d.Path(), strconv.Itoa(k)), "new")
+		}
+		ended := make(chan error)
+		go func() { ended <- errors.Join(d.Publish(true), d.Close()) }()
+		time.Sleep(time.Duration(20*i) * time.Millisecond)
+		draft.Abandon()
+		if got := names(t, dir); !slices.Equal(got, []string{"a"}) {
+			t.Errorf("abandoned after %d ms: the folder has %q", 20*i, got)
+		}
+		err = <-ended
+		if got := len(names(t, target)); got != 1 && got != files || got == 1 && err == nil {
+			t.Errorf("abandoned after %d ms: %d files, and the error %v", 20*i, got, err)
+		}
 	}
 }
 
