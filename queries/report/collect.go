@@ -366,7 +366,7 @@ func (c *collector) collectPrompts(ctx context.Context) error {
 			name = "model SHA-256"
 		}
 		c.in.Run = append(c.in.Run, Fact{name, value})
-		quiet := slices.Contains([]string{"sha256", "created", "version", "seed", "bos", "processing", "precision", "source", "command"}, f.Name)
+		quiet := slices.Contains([]string{"sha256", "baseline", "created", "version", "seed", "bos", "processing", "precision", "source", "command"}, f.Name)
 		c.facts = append(c.facts, figure.Fact{Name: name, Value: value, Quiet: quiet})
 	}
 	data, err := c.file.Run(ctx, queries.Fingerprint(), map[string]string{"run": about["run"]})
@@ -382,7 +382,8 @@ func (c *collector) collectPrompts(ctx context.Context) error {
 	}
 	c.options.Run, c.options.Head = about["run"], about["head"]
 	c.in.Title = "Head " + about["head"] + ": what its attention is made of"
-	c.in.Subtitle = fmt.Sprintf("%s, %s prompts (%s), %s convention, run %s", about["model"], about["prompts"], about["source"], about["convention"], about["run"])
+	c.in.Subtitle = fmt.Sprintf("%s, %s prompts (%s), baseline %s, %s convention, run %s", about["model"],
+		about["prompts"], about["source"], about["baseline"], about["convention"], about["run"])
 	c.in.PromptCount = int64(len(result.Rows))
 	for i := range result.Rows {
 		p, err := prompt(cell{result, i})

@@ -1,7 +1,7 @@
 -- name: basis_shares
 -- title: Head {head}: how much of the score lies along each basis
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}; bases overlap, so shares do not add
---   up to 100 %
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}; bases overlap, so
+--   shares do not add up to 100 %
 -- description: What share of the mean attention score comes from the part of the key vectors along a basis,
 --   with any part of the query; and the same for query vectors along a basis, with any part of the key. For
 --   example, it tells whether the head recognises the name itself (mlp0, effective, mlp0+attn0) or the

@@ -1,13 +1,14 @@
 -- name: component_sources
--- title: Head {head}: contributions of heads below it, by the token that they read
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- title: Head {head}: contributions of {shown} of the {below} heads below it, by the token that they read
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: What each head below the target head contributes to its score, split by the token that this
 --   lower head read. By way of the key is what it wrote at the key, or at the baseline; by way of the query
 --   is what it wrote at the query. Tokens are grouped by their role in the prompt: key, baseline, the same
 --   tokens again (IOI: the second mention of the subject is baseline again), the tokens beside key and
 --   baseline, query, the first token, and other. Mean over the prompts. The cells of a row add up to the mean
---   contribution of the component. The attention of the lower heads and the scales of norms are held fixed.
---   Contributions are not causal effects.
+--   contribution of the component. A run stores the heads of ingest --sources, and those that contribute most
+--   are shown. The attention of the lower heads and the scales of norms are held fixed. Contributions are not
+--   causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: only TEXT = NULL, prompts to take, as FIELD=VALUE: prompt_order=ABBA, key_token=Mary, template=Although (how it begins), or
@@ -32,7 +33,7 @@
 -- facet_columns: 2
 
 WITH target AS (
-  SELECT h.run_id, h.head_id, h.label, coalesce($subtract, EXISTS (SELECT 1 FROM edge AS e
+  SELECT h.run_id, h.layer, h.label, coalesce($subtract, EXISTS (SELECT 1 FROM edge AS e
     WHERE e.run_id = h.run_id AND e.baseline_pos IS NOT NULL)) AS subtract
   FROM head AS h
   WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
@@ -69,7 +70,10 @@ WITH target AS (
 SELECT CASE WHEN p.side = 'key'::side THEN 'by way of the key' ELSE 'by way of the query' END AS panel, p.component, r.role,
   coalesce(s.total, 0) / n.n AS mean,
   CASE WHEN n.n > 1 THEN sqrt(greatest(0, coalesce(s.squares, 0) - coalesce(s.total, 0) ** 2 / n.n) / (n.n - 1) / n.n) END AS se,
-  n.n, p.place AS component_place, r.place AS role_place, (SELECT t.subtract FROM target AS t) AS subtract
+  n.n, p.place AS component_place, r.place AS role_place, (SELECT t.subtract FROM target AS t) AS subtract,
+  (SELECT count(DISTINCT q.component) FROM place AS q) AS shown,
+  (SELECT count(*) FROM target AS t JOIN run_component AS o ON o.run_id = t.run_id JOIN component AS c ON c.component_id = o.component_id
+    WHERE c.kind = 'head' AND c.layer < t.layer) AS below
 FROM place AS p
 CROSS JOIN role AS r
 JOIN counted AS n ON n.side = p.side

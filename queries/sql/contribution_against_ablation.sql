@@ -1,6 +1,6 @@
 -- name: contribution_against_ablation
 -- title: Head {head}: contribution of components, and what is lost by their ablation
--- subtitle: {model}, {prompts} prompts ({source}), {how} ablation, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {how} ablation, run {run}
 -- description: Each point is a component that was ablated (ducklens ablate). Across: what it contributes to
 --   the score difference between key and baseline, or to the score of the key if prompts have no baseline.
 --   For a component ablated at the query, that is its query-side contribution; at all positions, the sum of

@@ -1,6 +1,6 @@
 -- name: direct_logit
 -- title: What components add directly to the logits of the key's and the baseline's token
--- subtitle: {model}, {prompts} prompts ({source}), run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, run {run}
 -- description: What each component adds to the logit of the key token at the query position, with the scale
 --   of the final norm held fixed. This is its direct effect, without its effect on later components. The
 --   first panel subtracts the same for the baseline token. Mean over the prompts. With the constant of the

@@ -1,6 +1,6 @@
 -- name: drill_down
 -- title: Head {head}: the prompts behind {component}
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: Which prompts are behind one cell of a heatmap: the contribution of a component in each
 --   prompt, and its share of the total over all prompts. value is the contribution; if the baseline is
 --   subtracted, prompts without a baseline are left out. The largest come first. n counts all prompts, and

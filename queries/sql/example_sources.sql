@@ -1,10 +1,11 @@
 -- name: example_sources
--- title: Head {head}, prompt {example}: contributions of heads below it, by the token that they read
--- subtitle: {model}, {convention} convention, run {run}
+-- title: Head {head}, prompt {example}: contributions of {shown} of the {below} heads below it, by the token that they read
+-- subtitle: {model}, baseline {baseline}, {convention} convention, run {run}
 -- description: What each head below the target head contributes to its score in one prompt, split by the
 --   token that this lower head read. By way of the key is what it wrote at the key; by way of the query is
---   what it wrote at the query. The cells of a row add up to the contribution of the component. The attention
---   of the lower heads and the scales of norms are held fixed. Contributions are not causal effects.
+--   what it wrote at the query. The cells of a row add up to the contribution of the component. A run stores
+--   the heads of ingest --sources, and those that contribute most are shown. The attention of the lower heads
+--   and the scales of norms are held fixed. Contributions are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
 -- param: head TEXT = NULL, target head such as 10.7 or L10H7; NULL is the first of the run
 -- param: example INTEGER = 0, number of the prompt, from 0
@@ -24,7 +25,7 @@
 -- facet_columns: 1
 
 WITH target AS (
-  SELECT h.run_id, h.label
+  SELECT h.run_id, h.layer, h.label
   FROM head AS h
   WHERE h.run_id = coalesce($run, latest_run()) AND h.label = coalesce(head_label($head::VARCHAR), default_head(coalesce($run, latest_run())))
 ), source AS (
@@ -44,7 +45,9 @@ WITH target AS (
   WHERE p.rank <= $most
 )
 SELECT CASE WHEN s.side = 'key'::side THEN 'by way of the key' ELSE 'by way of the query' END AS panel, s.component, s.pos, s.token, s.role, s.value,
-  p.place AS component_place, $subtract AS subtract, $example AS example
+  p.place AS component_place, $subtract AS subtract, $example AS example, (SELECT count(DISTINCT q.component) FROM place AS q) AS shown,
+  (SELECT count(*) FROM target AS t JOIN run_component AS o ON o.run_id = t.run_id JOIN component AS c ON c.component_id = o.component_id
+    WHERE c.kind = 'head' AND c.layer < t.layer) AS below
 FROM source AS s
 JOIN place AS p ON p.side = s.side AND p.component = s.component
 ORDER BY s.side DESC, p.place, s.pos

@@ -1,6 +1,6 @@
 -- name: key_components
 -- title: Head {head}: key-side components of the attention score
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: What each component contributes to the attention score by way of the key vector, with the
 --   query vector held fixed. Mean over the prompts. One panel subtracts the score at the baseline position,
 --   the other does not. The cells of a panel add up to the mean score. Contributions are not causal effects.

@@ -1,6 +1,6 @@
 -- name: key_components_unembed_query
 -- title: Head {head}: key-side components, with the model's query and with an unembedding as query
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: The contributions of key_components, with the model's own query vectors, and with each query
 --   vector replaced by the unembedding of the prompt's key token. The replacement is normalised like the
 --   stream before the layer. It shows how the head would attend if the query position held nothing but a

@@ -1,7 +1,7 @@
 -- name: key_quadrants
 -- title: Head {head}: key-side components by quadrant
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}; ∥ is along {query_basis} at the query and along
---   {key_basis} at the key
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}; ∥ is along
+--   {query_basis} at the query and along {key_basis} at the key
 -- description: The contributions of key_components, split by the part of the query vector and the part of the
 --   key vector that make them: ∥ is the part along the basis of its side, ⊥ the rest. There are three frames:
 --   baseline subtracted; baseline subtracted, with the query vectors split along the unembeddings of both key

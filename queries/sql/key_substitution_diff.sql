@@ -1,6 +1,6 @@
 -- name: key_substitution_diff
 -- title: Head {head}: attention score with another vector as key, baseline subtracted
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: key_substitution_scores with the baseline subtracted: the score at the baseline position,
 --   where the same kind of vector is made from the baseline's token. The vectors are made from the token at
 --   the key position: W_E is its embedding; W_EE0, the effective embedding, is the output of MLP0 if the

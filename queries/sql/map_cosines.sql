@@ -1,6 +1,6 @@
 -- name: map_cosines
 -- title: Head {head}: cosines with the linear map to the score
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: With one side held fixed, the score is a linear map of the vector of the other side: W_Q k on
 --   the query side, W_K q on the key side, times the scale of scores. These are the mean cosines of that map
 --   with the parallel and the perpendicular part of the outputs of mover heads (query side) and of the

@@ -1,7 +1,7 @@
 -- name: pair_matrix
 -- title: Head {head}: pairs of components
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}; ∥ is along {query_basis} at the query and along
---   {key_basis} at the key
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}; ∥ is along
+--   {query_basis} at the query and along {key_basis} at the key
 -- description: What each pair of a query component and a key component contributes to the attention score:
 --   the mean over the prompts, one frame for each quadrant. In the exact convention, all cells of all frames
 --   add up to the mean score; the notebook convention has no cells for b_O. If there are many components,

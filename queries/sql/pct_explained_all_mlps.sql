@@ -1,6 +1,6 @@
 -- name: pct_explained_all_mlps
 -- title: Head {head}: share of all MLPs, parallel to the output of MLP0 and to the unembedding
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: How much of the mean attention score, baseline subtracted, all MLPs together contribute on the
 --   key side in the quadrant in which both vectors are parallel to their basis. The denominator is the sum
 --   over all key-side components and quadrants, without b_K if it cancels. se is the standard error of the

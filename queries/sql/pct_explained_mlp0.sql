@@ -1,6 +1,6 @@
 -- name: pct_explained_mlp0
 -- title: Head {head}: share of MLP0, parallel to its own output and to the unembedding
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: How much of the mean attention score, baseline subtracted, MLP0 contributes on the key side in
 --   the quadrant in which both vectors are parallel to their basis. The denominator is the sum over all
 --   key-side components and quadrants, without b_K if it cancels. se is the standard error of the ratio

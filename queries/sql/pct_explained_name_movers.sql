@@ -1,6 +1,6 @@
 -- name: pct_explained_name_movers
 -- title: Head {head}: share of heads {heads}, parallel to the unembedding
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: How much of the mean attention score, baseline subtracted, a few earlier heads contribute on
 --   the query side in the quadrant in which both vectors are parallel to their basis. These heads are the
 --   movers of the run, or if it has none the two heads with the largest such contribution. The denominator is

@@ -1,6 +1,6 @@
 -- name: position_content
 -- title: Head {head}: what content and positions contribute to the score
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: How much of the mean attention score is content, and how much do positions add? With rotary
 --   embedding (ingest --rotary), for bands of wavelength: content is the score if query and key were at the
 --   same position, and position is what the rotation adds. Dimensions that are not rotated are content. With

@@ -1,7 +1,7 @@
 -- name: query_quadrants
 -- title: Head {head}: query-side components by quadrant
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}; ∥ is along {query_basis} at the query and along
---   {key_basis} at the key
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}; ∥ is along
+--   {query_basis} at the query and along {key_basis} at the key
 -- description: The contributions of query_components, split by the part of the query vector and the part of
 --   the key vector that make them: ∥ is the part along the basis of its side, ⊥ the rest. There are three
 --   frames: baseline subtracted; baseline subtracted, with the query vectors split along the unembeddings of

@@ -1,6 +1,6 @@
 -- name: sink_components
 -- title: Head {head}: components that make it attend to the first token
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: Many heads attend to the first token, a sink, if they have nothing else to do. For the prompts
 --   whose key is the first token: what each component of that key contributes to the score, with the query's
 --   bias b_Q and with the rest of the query. In GPT-2 the sink is made by b_Q with the output of MLP0 and the

@@ -1,7 +1,7 @@
 -- name: top_pairs
 -- title: Head {head}: the {most} largest pairs of components
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}; ∥ is along {query_basis} at the query and along
---   {key_basis} at the key; {expectation}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}; ∥ is along
+--   {query_basis} at the query and along {key_basis} at the key; {expectation}
 -- description: The pairs of a query component, a key component and a quadrant that contribute most to the
 --   mean score, by absolute value, each as a share of the sum over all pairs and quadrants. A pair is
 --   expected if it is the part of an expected head along the query basis with the part of MLP0 along the key

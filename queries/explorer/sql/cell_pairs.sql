@@ -1,6 +1,6 @@
 -- name: cell_pairs
 -- title: Head {head}: pairs of {component} in some prompts
--- subtitle: {model}, {convention} convention, run {run}
+-- subtitle: {model}, baseline {baseline}, {convention} convention, run {run}
 -- description: What a component at one side and each component at the other contribute together, in the prompts in which its own contribution
 --   lies in a range: mean over these prompts, the largest first. Contributions are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one

@@ -1,6 +1,6 @@
 -- name: cell_prompts
 -- title: Head {head}: the prompts behind {component}
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: The contribution of one component in every prompt, with that prompt's share of the total over these prompts. value is the
 --   contribution, less that to the baseline where it is subtracted; then prompts without a baseline are left out. Largest first.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one

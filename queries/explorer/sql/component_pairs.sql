@@ -1,6 +1,6 @@
 -- name: component_pairs
 -- title: Head {head}: pairs of components
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: What a component at the query and a component at the key contribute together, mean over all prompts of the run, the largest
 --   first; quadrants are added up unless one is asked for. The pairs of one component of a side add up to its cell in the heatmap. A
 --   standard error is given where one quadrant is behind a pair. Contributions are not causal effects.

@@ -1,6 +1,6 @@
 -- name: components
 -- title: Head {head}: {side}-side components of the attention score
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: What each component contributes to the score with which the head attends from the query to the key position, by way of one
 --   side, the other held fixed: the cells of key_components and query_components, for any pair of bases and quadrant, and for fewer
 --   prompts. Mean over the prompts; mean, se and n are with the baseline subtracted where that is asked for. Contributions are not causal

@@ -1,6 +1,6 @@
 -- name: projection_means
 -- title: Head {head}: cosines with the map to the score
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: Cosines of parts of vectors with the linear map from the vector to the score, the other side held fixed, and the fraction
 --   of a mover head's output along a basis: means over prompts of what map_cosines and unembed_fraction list.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one

@@ -1,6 +1,6 @@
 -- name: prompt_components
 -- title: Head {head}: {side}-side components of its score in prompt {example}
--- subtitle: {model}, {convention} convention, run {run}
+-- subtitle: {model}, baseline {baseline}, {convention} convention, run {run}
 -- description: What each component contributes to the score in one prompt, by way of one side, the other held fixed. Contributions are
 --   not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one

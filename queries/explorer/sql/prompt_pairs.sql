@@ -1,6 +1,6 @@
 -- name: prompt_pairs
 -- title: Head {head}: pairs of components in prompt {example}
--- subtitle: {model}, {convention} convention, run {run}
+-- subtitle: {model}, baseline {baseline}, {convention} convention, run {run}
 -- description: What a component at the query and a component at the key contribute together in one prompt, the largest first, not
 --   split along bases. Contributions are not causal effects.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one

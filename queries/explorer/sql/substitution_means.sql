@@ -1,6 +1,6 @@
 -- name: substitution_means
 -- title: Head {head}: attention score with another vector
--- subtitle: {model}, {prompts} prompts ({source}), {convention} convention, run {run}
+-- subtitle: {model}, {prompts} prompts ({source}), baseline {baseline}, {convention} convention, run {run}
 -- description: How the head would attend to the key if another vector stood in place of its query or its key: means over prompts of what
 --   query_substitution_scores and key_substitution_scores draw.
 -- param: run INTEGER = NULL, number of the run; NULL is the last complete one
