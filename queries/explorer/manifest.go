@@ -8,11 +8,14 @@ import (
 	"net/http"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"ducklens/queries"
 	"ducklens/queries/session"
 )
 
+// manifestText lists runs. {baseline} stands for [queries.BaselineSQL].
+//
 //go:embed manifest.sql
 var manifestText string
 
@@ -150,7 +153,7 @@ func (s *Server) manifest(ctx context.Context) (m manifest, err error) {
 // facts describes a file.
 func (o Options) facts(ctx context.Context, s *session.Session, f File) (facts fileFacts, err error) {
 	facts = fileFacts{Alias: f.Alias, Name: filepath.Base(f.Path), Runs: []fields{}, LeftOut: []leftOut{}}
-	result, err := own(ctx, s, manifestText, nil)
+	result, err := own(ctx, s, strings.Replace(manifestText, "{baseline}", queries.BaselineSQL, 1), nil)
 	if err != nil {
 		return facts, err
 	}

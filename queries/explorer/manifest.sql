@@ -3,7 +3,7 @@ SELECT r.run_id AS run, r.status::VARCHAR AS status, m.name AS model, m.family, 
   coalesce(r.n_prompts, r.n_examples) AS prompts,
   (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id) AS edges,
   (SELECT count(*) FROM edge AS e WHERE e.run_id = r.run_id AND e.baseline_kind <> 'none') AS baselines,
-  r.prompt_source AS source, r.seed, r.bos, r.convention::VARCHAR AS convention, r.processing::VARCHAR AS processing, r.precision,
+  {baseline} AS baseline, r.prompt_source AS source, r.seed, r.bos, r.convention::VARCHAR AS convention, r.processing::VARCHAR AS processing, r.precision,
   r.created_at AS created, r.ducklens_version AS version, r.command_line AS command, r.options, r.max_closure_residual,
   (SELECT list(h.label ORDER BY h.ordinal) FROM head AS h WHERE h.run_id = r.run_id) AS heads,
   (SELECT list({name: b.name, kind: b.kind::VARCHAR, dimension: b.dimension, description: b.description} ORDER BY b.basis_id)

@@ -22,16 +22,12 @@ const (
 	componentSQL = `SELECT c.label FROM run_component AS o JOIN component AS c ON c.component_id = o.component_id
 		WHERE o.run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY o.ordinal`
 	// The facts of a run, in the order of a figure.
-	factSQL = `SELECT run_id AS run, (SELECT label FROM head WHERE head.run_id = run.run_id ORDER BY ordinal LIMIT 1) AS head,
-		model.name AS model, coalesce(n_prompts, n_examples) AS prompts, prompt_source AS source,
-		coalesce((SELECT string_agg(kind, ' or ' ORDER BY kind) FROM (SELECT DISTINCT
-			CASE WHEN e.baseline_kind = 'mean' THEN 'mean of other keys' WHEN e.baseline_kind = 'attention' THEN 'attention-weighted mean of other keys'
-			WHEN e.baseline_kind = 'token' AND p.template IS NULL THEN 'given by each prompt' WHEN e.baseline_kind = 'token' THEN 'S1' END AS kind
-			FROM edge AS e JOIN prompt AS p ON p.run_id = e.run_id AND p.prompt_id = e.prompt_id WHERE e.run_id = run.run_id)), 'none') AS baseline,
-		seed, bos, convention::VARCHAR AS convention,
-		processing::VARCHAR AS processing, precision, created_at AS created, ducklens_version AS version, sha256, command_line AS command
-		FROM run JOIN model ON model.model_id = run.model_id
-		WHERE run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete'))`
+	factSQL = `SELECT r.run_id AS run, (SELECT h.label FROM head AS h WHERE h.run_id = r.run_id ORDER BY h.ordinal LIMIT 1) AS head,
+		m.name AS model, coalesce(r.n_prompts, r.n_examples) AS prompts, r.prompt_source AS source, ` + queries.BaselineSQL + ` AS baseline,
+		r.seed, r.bos, r.convention::VARCHAR AS convention, r.processing::VARCHAR AS processing, r.precision,
+		r.created_at AS created, r.ducklens_version AS version, m.sha256, r.command_line AS command
+		FROM run AS r JOIN model AS m ON m.model_id = r.model_id
+		WHERE r.run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete'))`
 	savedSQL = `SELECT name, sql FROM saved_query ORDER BY name`
 )
 

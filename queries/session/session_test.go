@@ -268,26 +268,30 @@ func TestLimits(t *testing.T) {
 		name, sql string
 		options   session.Options
 		sentinel  error
-		most      time.Duration
 	}{
-		{"time", "SELECT count(*) FROM range(100000000) a, range(100000000) b", session.Options{Time: 200 * time.Millisecond}, session.ErrTime, 2 * time.Second},
-		{"time in a call that does not stop", "SELECT levenshtein(repeat('a', 60000) || i, repeat('b', 60000)) FROM range(3) r(i)", session.Options{Time: 200 * time.Millisecond}, session.ErrTime, 2 * time.Second},
-		{"memory", "SELECT list(a.range ORDER BY b.range) FROM range(10000000) a, range(100) b", session.Options{Memory: 64 << 20, Time: time.Minute}, session.ErrMemory, time.Minute},
-		{"answer", "SELECT repeat('x', 1000) AS x FROM range(10000)", session.Options{Answer: 1 << 20}, session.ErrAnswer, time.Minute},
+		{"time", "SELECT count(*) FROM range(100000000) a, range(100000000) b", session.Options{Time: 200 * time.Millisecond}, session.ErrTime},
+		{"time in a call that does not stop", "SELECT levenshtein(repeat('a', 60000) || i, repeat('b', 60000)) FROM range(3) r(i)", session.Options{Time: 200 * time.Millisecond}, session.ErrTime},
+		{"memory", "SELECT list(a.range ORDER BY b.range) FROM range(10000000) a, range(100) b", session.Options{Memory: 64 << 20, Time: time.Minute}, session.ErrMemory},
+		{"answer", "SELECT repeat('x', 1000) AS x FROM range(10000)", session.Options{Answer: 1 << 20}, session.ErrAnswer},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := openFile(t, path, c.options)
-			start := time.Now()
 			_, err := ask(t.Context(), s, c.sql, nil)
 			if !errors.Is(err, c.sentinel) || hint(err) == "" {
 				t.Errorf("error %v, want %v", err, c.sentinel)
 			}
-			if took := time.Since(start); took > c.most {
-				t.Errorf("took %v, want at most %v", took, c.most)
-			}
-			if c.name == "time" || c.name == "answer" {
-				if _, err := ask(t.Context(), s, "SELECT 1", nil); err != nil {
+			switch _, err := ask(t.Context(), s, "SELECT 1", nil); c.name {
+			case "answer":
+				if err != nil {
 					t.Errorf("next query: %v", err)
+				}
+			case "time": // on a busy machine the query may not stop in time, and the session is given up
+				if err != nil && !errors.Is(err, session.ErrAbandoned) {
+					t.Errorf("next query: %v", err)
+				}
+			case "time in a call that does not stop": // or else this was not tested
+				if !errors.Is(err, session.ErrAbandoned) {
+					t.Errorf("next query: %v, want %v", err, session.ErrAbandoned)
 				}
 			}
 		})

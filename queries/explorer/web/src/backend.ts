@@ -34,6 +34,8 @@ export interface Run {
   prompts: number | null;
   edges: number | null;
   baselines: number;
+  /** with which keys the edges are compared, such as S1 */
+  baseline: string;
   source: string;
   convention: string;
   heads: string[];

@@ -25,7 +25,7 @@ export function facts(c: Context, f: Facts): HTMLElement {
   if (run) items.push(["run", `${run.run}: ${run.model}, ${run.source}, ${run.convention} convention`]);
   if (f.n !== undefined && f.n !== null) items.push(["n", `${count(f.n, "prompt")}${c.state["only"] ? ` with ${c.state["only"]}` : ""}`]);
   if (f.interval) items.push(["interval", interval(f)]);
-  if (f.subtracted !== undefined) items.push(["baseline", f.subtracted ? "subtracted: score at the key less that at the baseline position" : "not subtracted: score at the key position"]);
+  if (f.subtracted !== undefined) items.push(["baseline", f.subtracted ? `subtracted: score at the key less that of the baseline (${run?.baseline ?? "of each run"})` : "not subtracted: score at the key position"]);
   if (f.bases) items.push(["bases", `query ${c.queryBasis}, key ${c.keyBasis}${c.state["quadrant"] ? `, ${c.state["quadrant"]}` : ", quadrants added up"}`]);
   if (run) items.push(["closure", closure(c)]);
   if (f.more) items.push(["", f.more]);

@@ -52,7 +52,7 @@ export function sideControls(c: Context): HTMLElement[] {
   if ((c.run?.baselines ?? 0) > 0) {
     list.push(
       segments("Baseline", [
-        { value: "yes", text: "Baseline subtracted", title: "score at the key position less that at the baseline position" },
+        { value: "yes", text: "Baseline subtracted", title: "score at the key less that of the baseline" },
         { value: "no", text: "Not subtracted", title: "score at the key position" },
       ], c.subtract ? "yes" : "no", (subtract) => c.link({ subtract: subtract === "no" ? "no" : undefined })),
     );
@@ -96,7 +96,7 @@ export const toCell = (c: Context, component: string) => c.link({ view: "cell", 
 export async function components(c: Context): Promise<Child[]> {
   const title = heading(
     `What makes head ${headName(c.head)} attend there?`,
-    `${c.side === "key" ? "What each component wrote at the key position" : "What each component wrote at the query position"}${c.subtract ? ", rather than at the baseline position" : ""}: its part of the score, before softmax; all parts add up to it. Choose a cell to see the prompts behind it.`,
+    `${c.side === "key" ? "What each component wrote at the key position" : "What each component wrote at the query position"}${c.subtract ? ", rather than at the baseline" : ""}: its part of the score, before softmax; all parts add up to it. Choose a cell to see the prompts behind it.`,
   );
   const tools = h("div", { class: "tools" }, sideControls(c), basisControls(c));
   if (c.run && !c.has("contributions")) {

@@ -251,7 +251,7 @@ function contributions(c: Context, own: Answer, mean: Answer): HTMLElement {
     "section",
     { "aria-label": "Contributions" },
     h("h2", {}, `What its score${c.subtract ? " difference" : ""} is made of`),
-    h("p", { class: "muted" }, `${c.side === "key" ? (c.subtract ? "What each component wrote at the key rather than at the baseline position" : "What each component wrote at the key position") : "What each component wrote at the query position"}; the tick is its mean over all prompts.`),
+    h("p", { class: "muted" }, `${c.side === "key" ? (c.subtract ? "What each component wrote at the key rather than at the baseline" : "What each component wrote at the key position") : "What each component wrote at the query position"}; the tick is its mean over all prompts.`),
     bars(list, { label: "Contributions in this prompt", heads: ["component", "here", "mean"], extent: extent(list) }),
     h("p", { class: "muted" }, parts.length > listed && `The other ${parts.length - listed} together ${short(rest)}. `, `Sum ${short(total)}.`),
   );
