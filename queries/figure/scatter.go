@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unicode/utf8"
 
 	"ducklens/queries"
 	"ducklens/queries/figure/internal/axis"
@@ -23,7 +24,8 @@ type Dot struct {
 	XError, YError float64 // standard errors in the units of X and Y; NaN if unknown
 	Count          int64   // number of examples behind the point; 0 where unknown
 	Label          string  // "" for none
-	Named          bool    // its label is shown
+	Named          bool    // its label is shown, if there is room
+	rank           int     // how many points stand out more
 }
 
 // Fit is a least-squares line, y = Slope x + Intercept, and how closely the points follow it.
@@ -176,9 +178,45 @@ func (p *Panel) nameDots(most int) {
 		most = usualLabels
 	}
 	slices.SortStableFunc(list, func(a, b candidate) int { return cmp.Compare(b.away, a.away) })
-	for _, c := range list[:min(most, len(list))] {
-		c.dot.Named = true
+	for i, c := range list[:min(most, len(list))] {
+		c.dot.Named, c.dot.rank = true, i
 	}
+}
+
+// HaveRoom says which points of each series have their names to the upper right in a panel of width by height
+// px, with letters of size px. A name that would cover that of a point that stands out more is left out.
+func (p *Panel) HaveRoom(width, height, size float64) [][]bool {
+	type name struct {
+		*Dot
+		cloud, dot int
+	}
+	var list []name
+	room := make([][]bool, len(p.Clouds))
+	for i, c := range p.Clouds {
+		room[i] = make([]bool, len(c.Dots))
+		for j := range c.Dots {
+			if c.Dots[j].Named {
+				list = append(list, name{&c.Dots[j], i, j})
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b name) int { return cmp.Compare(a.rank, b.rank) })
+	right, up := width/(p.X.High-p.X.Low), height/(p.Y.High-p.Y.Low) // px a unit
+	var written []name
+	for _, n := range list {
+		if !slices.ContainsFunc(written, func(o name) bool {
+			away := (o.X - n.X) * right
+			letters := utf8.RuneCountInString(n.Label)
+			if away < 0 {
+				away, letters = -away, utf8.RuneCountInString(o.Label)
+			}
+			return away < 0.6*size*float64(letters) && math.Abs(o.Y-n.Y)*up < 1.2*size
+		}) {
+			written = append(written, n)
+			room[n.cloud][n.dot] = true
+		}
+	}
+	return room
 }
 
 // outlying returns how far a point stands out from its series: from the line if there is one, and otherwise

@@ -48,6 +48,20 @@ func TestScatterFit(t *testing.T) {
 	}
 }
 
+// TestHaveRoom: of two names that would cover each other, that of the point that stands out more stays.
+func TestHaveRoom(t *testing.T) {
+	t.Parallel()
+	p := made(t, pointsOf([][2]float64{{0, 0}, {10, 10}, {10.2, 10.1}, {10.3, 0}}...)).Frames[0].Panels[0]
+	for _, c := range []struct {
+		size float64
+		want []bool
+	}{{1, []bool{true, true, true, true}}, {10, []bool{true, false, true, true}}} {
+		if got := p.HaveRoom(400, 400, c.size); !slices.Equal(got[0], c.want) {
+			t.Errorf("letters of %v px: %v, want %v", c.size, got[0], c.want)
+		}
+	}
+}
+
 // Points that stand out have their names: from the line where there is one, else from the middle.
 func TestScatterNames(t *testing.T) {
 	t.Parallel()

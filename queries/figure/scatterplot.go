@@ -190,6 +190,11 @@ type span struct{ x0, y0, x1, y1 vg.Length }
 
 func (a span) meets(b span) bool { return a.x0 < b.x1 && b.x0 < a.x1 && a.y0 < b.y1 && b.y0 < a.y1 }
 
+// distance returns how far a place is from the nearest edge; 0 if it is within.
+func (a span) distance(x, y vg.Length) vg.Length {
+	return vg.Length(math.Hypot(float64(max(a.x0-x, x-a.x1, 0)), float64(max(a.y0-y, y-a.y1, 0))))
+}
+
 // bars returns the error bars of a point: across and up, those of them that are known.
 func (m *scatterPlot) bars(d Dot, x, y vg.Length) []span {
 	px, py := m.at(x, y, d.X, d.Y)
@@ -262,7 +267,7 @@ func (m *scatterPlot) texts(clouds []Cloud) (corner span, names, others []placed
 			if !d.Named {
 				continue
 			}
-			if at, ok := m.placeName(d, taken, written); ok {
+			if at, ok := m.placeName(d, clouds, taken, written); ok {
 				names, written = append(names, placedText{at, d.Label}), append(written, at)
 			}
 		}
@@ -350,8 +355,9 @@ func (m *scatterPlot) drawCorner(p page.Pen, lines []fitLine, at span, x, y vg.L
 	}
 }
 
-// placeName finds a side of a point where its name hides nothing. If there is none, the name is left out.
-func (m *scatterPlot) placeName(d Dot, taken, written []span) (span, bool) {
+// placeName finds a side of a point where its name hides nothing and is clearly nearer to it than to any other
+// point. If there is none, the name is left out.
+func (m *scatterPlot) placeName(d Dot, clouds []Cloud, taken, written []span) (span, bool) {
 	px, py := m.at(0, 0, d.X, d.Y)
 	w, h := m.name.Width(d.Label), m.name.Cap()
 	away := m.size/2 + nameGap
@@ -360,11 +366,25 @@ func (m *scatterPlot) placeName(d Dot, taken, written []span) (span, bool) {
 		{away, -away - h}, {-away - w, away}, {away, away}, {-away - w, -away - h},
 	} {
 		s := span{px + at[0], py + at[1], px + at[0] + w, py + at[1] + h}
-		if m.free(s, taken, written) {
+		if m.free(s, taken, written) && m.alone(s, px, py, clouds) {
 			return s, true
 		}
 	}
 	return span{}, false
+}
+
+// alone reports whether a text belongs to the point at x, y beyond doubt: every other point is twice as far
+// from it, or farther.
+func (m *scatterPlot) alone(s span, x, y vg.Length, clouds []Cloud) bool {
+	own := s.distance(x, y)
+	for _, c := range clouds {
+		for _, d := range c.Dots {
+			if px, py := m.at(0, 0, d.X, d.Y); (px != x || py != y) && s.distance(px, py) < 2*own {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // placeEquality finds a place for the name of the diagonal, beside it and as far up as possible.

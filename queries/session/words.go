@@ -261,6 +261,7 @@ var enumerations = sync.OnceValue(func() map[string][]string {
 const (
 	headWordsSQL      = `SELECT DISTINCT h.label FROM head AS h ORDER BY h.label`
 	componentWordsSQL = `SELECT c.label FROM component AS c GROUP BY c.label ORDER BY min(c.component_id)`
+	measureWordsSQL   = `SELECT DISTINCT m.measure FROM head_measure AS m ORDER BY m.measure`
 	vectorWordsSQL    = `SELECT s.vector FROM substitution AS s GROUP BY s.vector ORDER BY min(s.side), s.vector`
 	basisWordsSQL     = `SELECT b.name FROM basis AS b WHERE $side IS NULL OR b.side::VARCHAR = $side GROUP BY b.name ORDER BY min(b.basis_id)`
 )
@@ -274,7 +275,16 @@ func (s *Session) wordsOf(ctx context.Context, column string, names []string) ([
 	params := map[string]any{}
 	sql := ""
 	switch column {
-	case "side", "quadrant", "convention", "processing", "measure", "status":
+	case "measure":
+		ofHeads := uses("head_measure", "head_measure_mean", "prompt_measure")
+		switch ofVectors := uses("projection", "head_projection"); {
+		case ofHeads && ofVectors:
+			return nil, nil
+		case !ofHeads:
+			return enumerations()[column], nil
+		}
+		sql = measureWordsSQL
+	case "side", "quadrant", "convention", "processing", "status":
 		if column == "status" {
 			column = "run_status"
 		}

@@ -38,6 +38,7 @@ func TestWords(t *testing.T) {
 		{"FROM pct_explained(key_basis := 'x')", `key_basis has no "x"`, "mlp0", 33},
 		{"FROM head_substitution WHERE vector = 'W_U[IO]'", `vector has no "W_U[IO]"`, "W_U[key]", 30},
 		{"SELECT 1 FROM head_score WHERE key_token = 'Mary'", `key_token has no "Mary"`, `there is " Mary"`, 32},
+		{"FROM head_projection WHERE measure = 'previous'", `measure has no "previous"`, "there is score, diff", 28},
 		{"SELECT 'keys'::side", `side has no "keys"`, "there is query, key", 8},
 		{"EXPLAIN FROM contribution WHERE side = 'keys'", `side has no "keys"`, "there is query, key", 33},
 	} {
@@ -58,6 +59,8 @@ func TestWords(t *testing.T) {
 		"SELECT 1 FROM (SELECT 'left' AS side FROM run) WHERE side = 'left'", "WITH x(head) AS (SELECT 'mine') FROM x WHERE head = 'mine'",
 		"SELECT 1 FROM (VALUES ('mine')) AS v(side) WHERE side = 'mine'", "SELECT 1 FROM run WHERE 'a' = 'b'",
 		"FROM head_score WHERE key_token = 'Nobody'", "FROM head_score WHERE key_token = ' Mary'", "FROM head_projection WHERE vector = 'x'",
+		"FROM head_measure_mean WHERE measure = 'previous'", "FROM prompt_measure WHERE measure = 'induction'", "FROM head_projection WHERE measure = 'diff'",
+		"FROM head_measure AS m, projection AS p WHERE m.measure = 'previous' AND p.measure = 'diff'",
 		"FROM head_score WHERE head LIKE 'L9%'", "FROM contribution WHERE side IS NOT DISTINCT FROM NULL",
 	} {
 		if _, err := ask(t.Context(), s, sql, nil); err != nil {

@@ -85,15 +85,16 @@ type plot struct {
 	notes  []object // annotations: titles of panels, provenance
 	shapes []object
 
-	perRow   int     // panels side by side
-	marginL  float64 // space to the left of the panels, px; 0: left
-	marginR  float64 // space to the right of them, in addition to the usual margin
-	below    float64 // below a row of panels, px; at least the constant below
-	gap      float64 // between panels side by side, px; 0 is panelGap
-	barGap   float64 // between the panels and the colour bar, px
-	tall     float64 // height of the whole figure, px
-	inner    float64 // height inside the margins, px
-	textSize float64 // of the labels in cells, px
+	perRow     int     // panels side by side
+	marginL    float64 // space to the left of the panels, px; 0: left
+	marginR    float64 // space to the right of them, in addition to the usual margin
+	below      float64 // below a row of panels, px; at least the constant below
+	gap        float64 // between panels side by side, px; 0 is panelGap
+	barGap     float64 // between the panels and the colour bar, px
+	tall       float64 // height of the whole figure, px
+	inner      float64 // height inside the margins, px
+	textSize   float64 // of the labels in cells, px
+	panelWidth float64 // of points, px
 }
 
 func (p *plot) build() error {

@@ -4,13 +4,18 @@ import (
 	"ducklens/queries/figure"
 )
 
-// scatterHeight is the height of a panel of points, in px.
-const scatterHeight = 420
+// Sizes of a panel of points and of the names in it, in px. A page is scatterWidth wide or wider.
+const (
+	scatterHeight = 420
+	scatterWidth  = 900
+	nameSize      = 10
+)
 
 // scatterLayout makes the axes of points.
 func (p *plot) scatterLayout() {
 	p.legendRoom()
 	x, y := p.arrange(scatterHeight)
+	p.panelWidth = scatterWidth * (x[0][1] - x[0][0])
 	for i, panel := range p.f.Frames[0].Panels {
 		p.share(i, numberAxis(panel.X, x[i], axisName("y", i)), numberAxis(panel.Y, y[i], axisName("x", i)))
 		if low, high, ok := panel.Diagonal(); ok && p.f.Diagonal != "" {
@@ -27,14 +32,15 @@ func (p *plot) scatterTraces(frame int) []object {
 	var traces []object
 	fitted := p.fitted()
 	for i, panel := range p.f.Frames[frame].Panels {
+		room := panel.HaveRoom(p.panelWidth, scatterHeight, nameSize)
 		for k := range p.entries() {
-			cloud := figure.Cloud{Series: k}
-			for _, c := range panel.Clouds {
+			cloud, named := figure.Cloud{Series: k}, []bool(nil)
+			for at, c := range panel.Clouds {
 				if c.Series == k {
-					cloud = c
+					cloud, named = c, room[at]
 				}
 			}
-			traces = append(traces, p.entry(p.dots(panel, cloud, i), k, i, true))
+			traces = append(traces, p.entry(p.dots(panel, cloud, named, i), k, i, true))
 			if fitted {
 				traces = append(traces, p.entry(p.fitTrace(cloud, panel.Y, i), k, i, false))
 			}
@@ -57,15 +63,15 @@ func (p *plot) fitted() bool {
 	return false
 }
 
-// dots returns the points of a series; those that stand out have their names beside them.
-func (p *plot) dots(panel figure.Panel, cloud figure.Cloud, i int) object {
+// dots returns the points of a series. Those that stand out and have room have their names beside them.
+func (p *plot) dots(panel figure.Panel, cloud figure.Cloud, named []bool, i int) object {
 	x, y, text, hover := []any{}, []any{}, []string{}, []string{}
 	across, up := []any{}, []any{}
-	for _, d := range cloud.Dots {
+	for at, d := range cloud.Dots {
 		x, y = append(x, finite(d.X)), append(y, finite(d.Y))
 		across, up = append(across, finite(d.XError)), append(up, finite(d.YError))
 		name := ""
-		if d.Named {
+		if named[at] {
 			name = label(d.Label)
 		}
 		text = append(text, name)
@@ -82,7 +88,7 @@ func (p *plot) dots(panel figure.Panel, cloud figure.Cloud, i int) object {
 	symbols := []string{"circle", "square", "triangle-up", "diamond", "triangle-down"}
 	color := cycled(colors, p.f.Legend.Style(cloud.Series))
 	trace := object{
-		"type": "scatter", "mode": "markers+text", "x": x, "y": y, "text": text, "textposition": "top right", "textfont": object{"size": 10},
+		"type": "scatter", "mode": "markers+text", "x": x, "y": y, "text": text, "textposition": "top right", "textfont": object{"size": nameSize},
 		"hovertext": hover, "hoverinfo": "text",
 		"marker": object{"size": 6, "opacity": 0.7, "color": color,
 			"symbol": cycled(symbols, p.f.Legend.Style(cloud.Series))},

@@ -177,7 +177,14 @@ func (s *spec) pointRows(p figure.Panel) []object {
 	return rows
 }
 
-// points encodes points, with the names of those that stand out, and the lines fitted to them.
+// Sizes of a panel of points and of the names in it, in px.
+const (
+	pointsWidth  = 480
+	pointsHeight = 360
+	nameSize     = 10
+)
+
+// points encodes points, with the names of those that stand out and have room, and the lines fitted to them.
 func (s *spec) points() object {
 	p := s.f.Frames[0].Panels[0]
 	x, y := measure("x", p.X), measure("y", p.Y)
@@ -197,12 +204,12 @@ func (s *spec) points() object {
 	shown := object{"field": "shown"}
 	layers := append(s.diagonal(p), s.errorBars(x, y)...)
 	return object{
-		"width": 480, "height": 360, "encoding": object{"x": x, "y": y},
+		"width": pointsWidth, "height": pointsHeight, "encoding": object{"x": x, "y": y},
 		"layer": append(layers, []object{
 			{"params": s.pick(), "transform": []object{dots}, "mark": object{"type": "point", "filled": true, "size": 30},
 				"encoding": s.picked(s.color(object{"tooltip": tips}), 0.7)},
 			{"transform": []object{dots, named}, "encoding": object{"text": shown},
-				"mark": object{"type": "text", "align": "left", "dx": 4, "dy": -6, "fontSize": 10}},
+				"mark": object{"type": "text", "align": "left", "dx": 4, "dy": -6, "fontSize": nameSize}},
 			{"transform": []object{lines}, "mark": "line", "encoding": s.picked(s.color(object{}), 1)},
 			{"transform": []object{lines, named}, "encoding": s.color(object{"text": shown}),
 				"mark": object{"type": "text", "align": "right", "dy": -6}},
@@ -245,13 +252,14 @@ func (s *spec) errorBars(x, y object) []object {
 
 func (s *spec) dotRows(p figure.Panel) []object {
 	var rows []object
-	for _, c := range p.Clouds {
-		for _, d := range c.Dots {
+	room := p.HaveRoom(pointsWidth, pointsHeight, nameSize)
+	for i, c := range p.Clouds {
+		for j, d := range c.Dots {
 			row := s.series(object{"x": finite(d.X), "y": finite(d.Y)}, c.Series)
 			if d.Label != "" {
 				row["name"] = oneLine.Replace(d.Label)
 			}
-			if d.Named {
+			if room[i][j] {
 				row["shown"] = oneLine.Replace(d.Label)
 			}
 			if finite(d.X-d.XError) != nil {
