@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"text/template"
 )
 
@@ -44,11 +46,23 @@ func closureScale(score string, more ...string) string {
 }
 
 // Tables returns the statements that create the types and tables of an empty file, with their comments.
-func Tables() ([]string, error) { return definitions("tables") }
+func Tables() ([]string, error) { return known(readTables) }
 
 // Views returns the statements that create the views and macros, with their comments. For the comments of the
 // views' columns, see [ViewComments].
-func Views() ([]string, error) { return definitions("views") }
+func Views() ([]string, error) { return known(readViews) }
+
+// The definitions are read once: every file that is opened needs them.
+var (
+	readTables = sync.OnceValues(func() ([]string, error) { return definitions("tables") })
+	readViews  = sync.OnceValues(func() ([]string, error) { return definitions("views") })
+)
+
+// known returns a copy of what read gives, for a caller who may change it.
+func known(read func() ([]string, error)) ([]string, error) {
+	list, err := read()
+	return slices.Clone(list), err
+}
 
 // definitions reads the files of a folder in the order of their names.
 func definitions(folder string) (list []string, err error) {

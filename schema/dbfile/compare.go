@@ -28,8 +28,8 @@ type columnText struct {
 // ownKnown caches the result of ownTables.
 var ownKnown atomic.Pointer[[]tableText]
 
-// ownTables returns DuckDB's description of the tables of this program, which it creates in an in-memory
-// database. No file with a view that has no columns may be attached to the connection.
+// ownTables returns DuckDB's description of the tables of this program. No file with a view that has no
+// columns may be attached to the connection.
 func ownTables(ctx context.Context, conn *sql.Conn) (list []tableText, err error) {
 	if known := ownKnown.Load(); known != nil {
 		return *known, nil
@@ -38,6 +38,17 @@ func ownTables(ctx context.Context, conn *sql.Conn) (list []tableText, err error
 	if err != nil {
 		return nil, err
 	}
+	if list = carriedTables(statements); list == nil {
+		if list, err = askedTables(ctx, conn, statements); err != nil {
+			return nil, err
+		}
+	}
+	ownKnown.Store(&list)
+	return list, nil
+}
+
+// askedTables returns DuckDB's description of the tables that statements create, from an in-memory database.
+func askedTables(ctx context.Context, conn *sql.Conn, statements []string) (list []tableText, err error) {
 	var before string
 	if err := conn.QueryRowContext(ctx, "SELECT system.main.current_database()").Scan(&before); err != nil {
 		return nil, err
@@ -66,7 +77,6 @@ func ownTables(ctx context.Context, conn *sql.Conn) (list []tableText, err error
 			list = append(list, tables[strings.Fields(rest)[0]])
 		}
 	}
-	ownKnown.Store(&list)
 	return list, nil
 }
 

@@ -51,8 +51,8 @@ func unpackEmpty() (file []byte, digest string, err error) {
 	return file, r.Comment, err
 }
 
-// packEmpty is the inverse of unpackEmpty.
-func packEmpty(file []byte, digest string) ([]byte, error) {
+// pack compresses a file, with a digest of what it was created from. It is the inverse of unpackEmpty.
+func pack(file []byte, digest string) ([]byte, error) {
 	var packed bytes.Buffer
 	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
 	if err != nil {

@@ -7,10 +7,14 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"testing"
+
+	"ducklens/schema"
 )
 
-var update = flag.Bool("update", false, "make empty.duckdb.gz anew")
+var update = flag.Bool("update", false, "make empty.duckdb.gz and tables.json.gz anew")
 
 // TestEmptyFile checks that the embedded file is the one that the definitions create.
 func TestEmptyFile(t *testing.T) {
@@ -35,7 +39,7 @@ func TestEmptyFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if *update {
-		packed, err := packEmpty(made, want)
+		packed, err := pack(made, want)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,6 +62,63 @@ func TestEmptyFile(t *testing.T) {
 	if a, b := described(ctx, t, path), described(ctx, t, carried); !maps.Equal(a, b) {
 		t.Errorf("%d things are defined in the file that was made and %d in the one that is carried, and they differ", len(a), len(b))
 	}
+}
+
+// TestCarriedTables checks that the embedded description of the tables is DuckDB's own.
+func TestCarriedTables(t *testing.T) {
+	ctx := t.Context()
+	statements, err := schema.Tables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := OpenData(ctx, newEmpty(t), Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	conn, err := d.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	want, err := askedTables(ctx, conn, statements)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		packed, err := packTables(want, tablesDigest(statements))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile("tables.json.gz", packed, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		packedTables = packed
+	}
+	got := carriedTables(statements)
+	if got == nil {
+		t.Fatal("the tables or DuckDB have changed; make the description anew: go test ./schema/dbfile -run TestCarriedTables -update")
+	}
+	if len(want) < 20 || !reflect.DeepEqual(got, want) {
+		t.Errorf("%d tables are carried, and they differ from the %d that DuckDB describes", len(got), len(want))
+	}
+	if other := carriedTables(append(slices.Clone(statements), "CREATE TABLE more (x INTEGER)")); other != nil {
+		t.Error("the description of other tables is taken for that of these")
+	}
+}
+
+// newEmpty makes a file without rows.
+func newEmpty(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "new.duckdb")
+	db, err := Create(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Finalize(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // described returns the definitions and comments of everything in a file.

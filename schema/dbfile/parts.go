@@ -50,8 +50,10 @@ func ownParts(source func(table string) string, own []tableText,
 			last.comments = append(last.comments, s)
 		}
 	}
+	before := map[string]bool{}
 	for i := range list {
-		list[i].uses = usedIn(list[i].create, list[:i])
+		list[i].uses = usedIn(list[i].create, before)
+		before[list[i].name] = true
 	}
 	return list, nil
 }
@@ -75,16 +77,12 @@ func viewOf(source, name string, columns []columnText) string {
 }
 
 // usedIn finds the names of parts among the words of a statement. A false match does no harm.
-func usedIn(statement string, parts []part) (names []string) {
-	words := map[string]bool{}
-	for _, w := range strings.FieldsFunc(statement, func(r rune) bool {
+func usedIn(statement string, parts map[string]bool) (names []string) {
+	for w := range strings.FieldsFuncSeq(statement, func(r rune) bool {
 		return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	}) {
-		words[w] = true
-	}
-	for _, p := range parts {
-		if words[p.name] {
-			names = append(names, p.name)
+		if parts[w] && !slices.Contains(names, w) {
+			names = append(names, w)
 		}
 	}
 	return names
