@@ -34,14 +34,12 @@ func ownTables(ctx context.Context, conn *sql.Conn) (list []tableText, err error
 	if known := ownKnown.Load(); known != nil {
 		return *known, nil
 	}
-	statements, err := schema.Tables()
-	if err != nil {
+	if carried := carriedTables(); carried != nil {
+		list = carried.own()
+	} else if statements, err := schema.Tables(); err != nil {
 		return nil, err
-	}
-	if list = carriedTables(statements); list == nil {
-		if list, err = askedTables(ctx, conn, statements); err != nil {
-			return nil, err
-		}
+	} else if list, err = askedTables(ctx, conn, statements); err != nil {
+		return nil, err
 	}
 	ownKnown.Store(&list)
 	return list, nil

@@ -87,11 +87,19 @@ func (d *Data) parametersOf(ctx context.Context, conn *sql.Conn, name string, ta
 // Shadows lists the macros of the file that have the name of a DuckDB function.
 func (d *Data) Shadows(ctx context.Context) ([]string, error) { return shadows(ctx, d.pool, d.source) }
 
-// Definitions returns the result of [Data.Definitions] for a new file. DuckDB prints a view differently
-// before it has been written to disk, so Definitions creates a file in a temporary folder.
+// Definitions returns the result of [Data.Definitions] for a new file.
 func Definitions() (map[string]string, error) { return freshDefinitions() }
 
 var freshDefinitions = sync.OnceValues(func() (list map[string]string, err error) {
+	if carried := carriedDefinitions(); carried != nil {
+		return carried, nil
+	}
+	return describeNew()
+})
+
+// describeNew asks DuckDB. It prints a view differently before it has been written to disk, so describeNew
+// creates a file in a temporary folder.
+func describeNew() (list map[string]string, err error) {
 	ctx := context.Background() // the result is cached, so it must not depend on one caller's context
 	dir, err := os.MkdirTemp("", "ducklens-")
 	if err != nil {
@@ -112,4 +120,4 @@ var freshDefinitions = sync.OnceValues(func() (list map[string]string, err error
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	return d.Definitions(ctx)
-})
+}

@@ -8,13 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"testing"
 
 	"ducklens/schema"
 )
 
-var update = flag.Bool("update", false, "make empty.duckdb.gz and tables.json.gz anew")
+var update = flag.Bool("update", false, "make what is embedded anew")
 
 // TestEmptyFile checks that the embedded file is the one that the definitions create.
 func TestEmptyFile(t *testing.T) {
@@ -64,61 +63,57 @@ func TestEmptyFile(t *testing.T) {
 	}
 }
 
-// TestCarriedTables checks that the embedded description of the tables is DuckDB's own.
-func TestCarriedTables(t *testing.T) {
-	ctx := t.Context()
+// TestCarried checks that the embedded descriptions are DuckDB's own.
+func TestCarried(t *testing.T) {
 	statements, err := schema.Tables()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := OpenData(ctx, newEmpty(t), Options{Threads: 1})
+	tables, err := describeTables(t.Context(), statements)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
-	conn, err := d.Conn(ctx)
+	definitions, err := describeNew()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	want, err := askedTables(ctx, conn, statements)
+	all, err := viewsDigest()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *update {
-		packed, err := packTables(want, tablesDigest(statements))
-		if err != nil {
-			t.Fatal(err)
+	if len(tables.Tables) < 20 || len(tables.Own) < 20 || len(definitions) < 40 {
+		t.Fatalf("DuckDB describes %d and %d tables, and %d views and macros", len(tables.Tables), len(tables.Own), len(definitions))
+	}
+	for _, c := range []struct {
+		name, digest string
+		carried      *[]byte
+		want, got    any
+	}{
+		{"tables.json.gz", tablesDigest(statements), &packedTables, tables, new(tableDescriptions)},
+		{"definitions.json.gz", all, &packedDefinitions, &definitions, new(map[string]string)},
+	} {
+		if *update {
+			packed, err := packDescription(c.want, c.digest)
+			if err == nil {
+				err = os.WriteFile(c.name, packed, 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			*c.carried = packed
 		}
-		if err := os.WriteFile("tables.json.gz", packed, 0o644); err != nil {
-			t.Fatal(err)
+		if !unpack(*c.carried, c.digest, c.got) {
+			t.Errorf("%s: the definitions or DuckDB have changed; make it anew: go test ./schema/dbfile -run TestCarried -update", c.name)
+		} else if !reflect.DeepEqual(c.got, c.want) {
+			t.Errorf("%s is not what DuckDB says", c.name)
 		}
-		packedTables = packed
+		if unpack(*c.carried, c.digest+"0", c.got) {
+			t.Errorf("%s is taken for the description of other definitions", c.name)
+		}
 	}
-	got := carriedTables(statements)
-	if got == nil {
-		t.Fatal("the tables or DuckDB have changed; make the description anew: go test ./schema/dbfile -run TestCarriedTables -update")
+	if tablesDigest(statements[1:]) == tablesDigest(statements) {
+		t.Error("other statements have the same digest")
 	}
-	if len(want) < 20 || !reflect.DeepEqual(got, want) {
-		t.Errorf("%d tables are carried, and they differ from the %d that DuckDB describes", len(got), len(want))
-	}
-	if other := carriedTables(append(slices.Clone(statements), "CREATE TABLE more (x INTEGER)")); other != nil {
-		t.Error("the description of other tables is taken for that of these")
-	}
-}
-
-// newEmpty makes a file without rows.
-func newEmpty(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "new.duckdb")
-	db, err := Create(t.Context(), path, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Finalize(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // described returns the definitions and comments of everything in a file.

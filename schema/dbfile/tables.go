@@ -146,32 +146,40 @@ func (t *Table) Column(name string) int {
 	return -1
 }
 
-// Tables describes the tables of a file of this version. The description comes from an empty in-memory
-// database and is cached. A file's own description is not trusted.
+// Tables describes the tables of a file of this version. The description is the program's own and is cached.
+// A file's own description is not trusted.
 func Tables() ([]Table, error) { return freshTables() }
 
 var freshTables = sync.OnceValues(func() (list []Table, err error) {
+	if carried := carriedTables(); carried != nil {
+		return carried.Tables, nil
+	}
 	ctx := context.Background() // the result is cached, so it must not depend on one caller's context
-	db := &DB{path: ":memory:", release: func() {}}
-	db.entered.Store(true)
-	if db.pool, err = db.connect(ctx, ":memory:", modeWrite, Options{}); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
 	statements, err := schema.Tables()
 	if err != nil {
 		return nil, err
 	}
-	if err := db.InTx(ctx, conn, func() error { return runAll(ctx, conn, statements) }); err != nil {
-		return nil, err
-	}
-	return readTables(ctx, conn)
+	return describeIn(ctx, statements, func(db *DB) ([]Table, error) { return readTables(ctx, db.pool) })
 })
+
+// describeIn runs statements in an in-memory database, and calls describe with it.
+func describeIn[T any](ctx context.Context, statements []string, describe func(*DB) (T, error)) (result T, err error) {
+	db := &DB{path: ":memory:", release: func() {}}
+	db.entered.Store(true)
+	if db.pool, err = db.connect(ctx, ":memory:", modeWrite, Options{}); err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return result, err
+	}
+	err = db.InTx(ctx, conn, func() error { return runAll(ctx, conn, statements) })
+	if err = errors.Join(err, conn.Close()); err != nil {
+		return result, err
+	}
+	return describe(db)
+}
 
 // readTables describes the tables of a database that this program has created.
 func readTables(ctx context.Context, q Queryer) (list []Table, err error) {
