@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -108,6 +109,7 @@ func OpenSuspect(ctx context.Context, path string, opts Options) (*Data, error) 
 			return nil, Fail(op, path, err)
 		}
 		opts.Reach = append(slices.Clone(opts.Reach), folder)
+		opts.Threads = cmp.Or(opts.Threads, runtime.GOMAXPROCS(0)) // the rows may be many
 		if d, err = openUnprepared(ctx, path, opts); err != nil {
 			return nil, err
 		}
