@@ -120,14 +120,16 @@ func (d *demonstration) run(ctx context.Context, out, stderr io.Writer) (err err
 // say prints to standard output. It ignores errors: standardOutput remembers them.
 func (d *demonstration) say(format string, args ...any) { fmt.Fprintf(d.out, format, args...) }
 
-// introduce describes the model and its prompts.
+// introduce describes the model and its prompts. If nobody can read that, the demo does not go on.
 func (d *demonstration) introduce() error {
 	for p, err := range prompts.IOI().Prompts(prompts.Sampling{N: 1, Seed: demoSeed}) {
 		if err != nil {
 			return err
 		}
-		d.say("The model: %s.\n\nThe prompts: %d such as\n  %q\nThe last word is the indirect object (IO), "+
-			"not the subject (S), who has been named twice. The word before it is the query.\n", demo.Description, demoPrompts, p.Text)
+		if _, err := fmt.Fprintf(d.out, "The model: %s.\n\nThe prompts: %d such as\n  %q\nThe last word is the indirect object (IO), "+
+			"not the subject (S), who has been named twice. The word before it is the query.\n", demo.Description, demoPrompts, p.Text); err != nil {
+			return fmt.Errorf("standard output: %w", pathless(err))
+		}
 	}
 	return nil
 }

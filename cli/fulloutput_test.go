@@ -21,12 +21,19 @@ func TestFullOutput(t *testing.T) {
 	defer full.Close()
 	dir := t.TempDir()
 	model, file := demoModel(t), runFile(t, "--head", "3.1", "-n", "4")
+	one := filepath.Join(dir, "queries") // one figure says as much as all
+	if err := os.Mkdir(one, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(one, "one.sql"), []byte("-- name: one\n-- title: One\n-- chart: bar\n-- x: head\n-- y: score\nSELECT head, avg(score) AS score FROM head_score GROUP BY head ORDER BY head\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	for _, args := range [][]string{
 		{"--help"}, {"version"}, {"completion", "bash"}, {"schema", file}, {"info", file}, {"heads", file}, {"verify", file},
 		{"queries"}, {"queries", "show", "key_components"}, {"query", file, "key_components"}, {"query", file, "-e", "SELECT 1"}, {"query", file, "-e", "SELECT 1", "--format", "parquet"},
-		{"query", file, "-e", "SELECT 1", "-o", "/dev/full"}, {"report", file, "--force", "-o", "/dev/full"}, {"plot", "--help"},
+		{"query", file, "-e", "SELECT 1", "-o", "/dev/full"}, {"report", file, "--queries", one, "--force", "-o", "/dev/full"}, {"plot", "--help"},
 		{"diff", file, file}, {"model", "inspect", model}, {"tokens", "--model", model, "one two"},
-		{"figures", "build", file, "--dir", filepath.Join(dir, "figures")}, {"demo", "--dir", filepath.Join(dir, "demo")},
+		{"figures", "build", file, "--queries", one, "--dir", filepath.Join(dir, "figures")}, {"demo", "--dir", filepath.Join(dir, "demo")},
 	} {
 		cmd := exec.CommandContext(t.Context(), "ducklens", args...)
 		var stderr strings.Builder
