@@ -173,6 +173,9 @@ func bare(t *testing.T, ending string, figure []byte) []byte {
 		figure = facts.ReplaceAll(figure, nil)
 		return font.ReplaceAllFunc(figure, func(data []byte) []byte { return fmt.Appendf(nil, "font:%x", sha256.Sum256(data)) })
 	}
+	if !*update {
+		return figure // compared by its pixels
+	}
 	picture, err := png.Decode(bytes.NewReader(figure))
 	if err != nil {
 		t.Fatal(err)
