@@ -74,7 +74,8 @@ func TestInterruptIngest(t *testing.T) {
 	dir := t.TempDir()
 	model, file := demoModel(t), filepath.Join(dir, "run.duckdb")
 	// Far more prompts than are done before the signal comes.
-	code, stderr, _ := interrupt(t, "", func() bool { _, err := os.Stat(file); return err == nil },
+	// The second batch is in the log of the file, so the first is known to be in the file.
+	code, stderr, _ := interrupt(t, "", func() bool { log, err := os.Stat(file + ".wal"); return err == nil && log.Size() > 0 },
 		"ingest", "--model", model, "--head", "3.1", "-n", "20000", "--batch", "5", "-o", file)
 	if code != cli.ExitInterrupted {
 		t.Errorf("exit code %d, want %d\n%s", code, cli.ExitInterrupted, stderr)
