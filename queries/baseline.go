@@ -1,7 +1,8 @@
 package queries
 
-// BaselineSQL is an expression of SQL that says with which keys the edges of run r are compared: S1, the first
-// mention of the subject, in prompts from templates; a token that each prompt gives; a mean of keys; or none.
+// BaselineSQL is an expression of SQL that says with which keys the edges of run r are compared: S1, the
+// first mention of the subject, in prompts from templates; a token that each prompt gives; a mean of keys; or
+// none.
 const BaselineSQL = `coalesce((SELECT string_agg(kind, ' or ' ORDER BY kind) FROM (SELECT DISTINCT
     CASE WHEN e.baseline_kind = 'mean' THEN 'mean of other keys'
     WHEN e.baseline_kind = 'attention' THEN 'attention-weighted mean of other keys'

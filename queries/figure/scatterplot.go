@@ -355,8 +355,8 @@ func (m *scatterPlot) drawCorner(p page.Pen, lines []fitLine, at span, x, y vg.L
 	}
 }
 
-// placeName finds a side of a point where its name hides nothing and is clearly nearer to it than to any other
-// point. If there is none, the name is left out.
+// placeName finds a side of a point where its name hides nothing and is clearly nearer to it than to any
+// other point. If there is none, the name is left out.
 func (m *scatterPlot) placeName(d Dot, clouds []Cloud, taken, written []span) (span, bool) {
 	px, py := m.at(0, 0, d.X, d.Y)
 	w, h := m.name.Width(d.Label), m.name.Cap()

@@ -321,9 +321,9 @@ func (d *Draft) remove() error {
 	return os.RemoveAll(aside)
 }
 
-// Abandon removes all drafts of this process, and prevents any from being published later. It is for a process
-// that is about to end before its commands have returned. A draft that is being moved or removed at this moment
-// is waited for, but no longer than a second, because a disk may not answer.
+// Abandon removes all drafts of this process, and prevents any from being published later. It is for a
+// process that is about to end before its commands have returned. A draft that is being moved or removed at
+// this moment is waited for, but no longer than a second, because a disk may not answer.
 func Abandon() {
 	alive.Lock()
 	list := slices.Clone(alive.list)
