@@ -135,7 +135,13 @@ func (p *printer) plain(n node) string {
 	if where := n.child("where_clause"); where != nil {
 		text += "\nWHERE " + p.expr(where)
 	}
-	switch groups := n.list("group_expressions"); {
+	groups := n.list("group_expressions")
+	if len(groups) > 0 && slices.ContainsFunc(n.list("select_list"), func(item node) bool {
+		return item.has(func(part node) bool { return part.text("class") == "SUBQUERY" })
+	}) {
+		p.refuse("a subquery among the columns of a GROUP BY")
+	}
+	switch {
 	case n.text("aggregate_handling") == "FORCE_AGGREGATES":
 		text += "\nGROUP BY ALL"
 	case len(groups) > 0:

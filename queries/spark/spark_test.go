@@ -105,16 +105,17 @@ func TestRefuses(t *testing.T) {
 	t.Parallel()
 	d := dialect(t)
 	for sql, want := range map[string]string{
-		"SELECT hash(x)":                               "the function hash",
-		"SELECT x::TIMESTAMP":                          "a cast to TIMESTAMP",
-		"SELECT $nobody":                               "a parameter nobody",
-		"SELECT * FROM a FULL JOIN b USING (x)":        "a join of the kind",
-		"SELECT * FROM read_csv('x')":                  "the table function read_csv",
-		"SELECT a FROM b UNION SELECT c FROM d":        "UNION",
-		"SELECT known_head(x.run_id, 'a') FROM x":      "could be taken for one of the tables",
-		"SELECT regexp_replace(x, 'a', 'b')":           "regexp_replace of something but a whole text",
-		"SELECT json_extract_string(x, '$.a')":         "no pointer to a name",
-		"SELECT sum(x) OVER (ROWS 1 PRECEDING) FROM y": "a window with a frame",
+		"SELECT hash(x)":                                                       "the function hash",
+		"SELECT x::TIMESTAMP":                                                  "a cast to TIMESTAMP",
+		"SELECT $nobody":                                                       "a parameter nobody",
+		"SELECT * FROM a FULL JOIN b USING (x)":                                "a join of the kind",
+		"SELECT * FROM read_csv('x')":                                          "the table function read_csv",
+		"SELECT a FROM b UNION SELECT c FROM d":                                "UNION",
+		"SELECT known_head(x.run_id, 'a') FROM x":                              "could be taken for one of the tables",
+		"SELECT regexp_replace(x, 'a', 'b')":                                   "regexp_replace of something but a whole text",
+		"SELECT json_extract_string(x, '$.a')":                                 "no pointer to a name",
+		"SELECT sum(x) OVER (ROWS 1 PRECEDING) FROM y":                         "a window with a frame",
+		"SELECT sum(x), (SELECT z.a FROM z WHERE z.b = y.b) FROM y GROUP BY b": "a subquery among the columns of a GROUP BY",
 	} {
 		if _, err := d.Question(t.Context(), queries.Query{Name: "q", Description: "d", SQL: sql}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want an error with %q", sql, err, want)

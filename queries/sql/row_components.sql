@@ -55,12 +55,12 @@ WITH target AS (
     CASE WHEN r.rank <= $most THEN c.label ELSE 'sum of ' || (r.of - $most) || ' more' END AS component
   FROM ranked AS r JOIN component AS c ON c.component_id = r.component_id
 )
-SELECT r.place, r.component, s.pos, s.token, sum(c.score) AS score, s.score AS total, s.prob, t.query_pos,
-  (SELECT q.token FROM seen AS q WHERE q.pos = t.query_pos) AS query_token
+SELECT r.place, r.component, s.pos, s.token, sum(c.score) AS score, s.score AS total, s.prob, t.query_pos, q.token AS query_token
 FROM cell AS c
 JOIN row_of AS r ON r.component_id = c.component_id
 JOIN seen AS s ON s.pos = c.pos
 CROSS JOIN target AS t
+LEFT JOIN seen AS q ON q.pos = t.query_pos
 WHERE s.rank <= $tokens
-GROUP BY r.place, r.component, s.pos, s.token, s.score, s.prob, t.query_pos
+GROUP BY r.place, r.component, s.pos, s.token, s.score, s.prob, t.query_pos, q.token
 ORDER BY r.place, s.pos
