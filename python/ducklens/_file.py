@@ -95,7 +95,11 @@ class File:
 
     def heads(self, **options):
         """The heads of the last run as a DataFrame, ranked by their attention from query to key;
-        by="diff_prob", most=5."""
+        by="diff_prob", most=5.
+
+        The columns are those of the saved query top_heads. The table of ducklens heads in a terminal has
+        shorter names for them: prob is mean_prob here, score is mean_score, diff is mean_diff. The column
+        mean, with its se and n, repeats the measure that the heads are ranked by."""
         pandas = needs("pandas", "a DataFrame")
         return pandas.DataFrame(json.loads(self._ask("heads", "--format=json", *flags(options))))
 
@@ -183,6 +187,15 @@ class _Queries:
 
     def __call__(self, name, /, **params):
         return self._file._frame(name, params=params)
+
+    def __getattr__(self, name):
+        """Called for a name that is no query: the error is the one of the program, with its suggestion."""
+        if not name.startswith("_"):  # those are asked for by notebooks and copy, and are no queries
+            try:
+                self._file._ask("query", name)
+            except Error as unknown:
+                raise AttributeError(str(unknown)) from None
+        raise AttributeError("no saved query %s" % name)
 
     def __dir__(self):
         return sorted(self._saved)

@@ -88,6 +88,19 @@ class Asking(unittest.TestCase):
         self.assertIn("only", inspect.signature(self.file.query.key_components).parameters)
         self.assertIn("target head", self.file.query.key_components.__doc__)
 
+    def test_a_misspelt_query(self):
+        with self.assertRaises(ducklens.Error) as called:
+            self.file.query("key_componets")
+        with self.assertRaisesRegex(AttributeError, "did you mean key_components") as named:
+            self.file.query.key_componets()
+        self.assertEqual(str(named.exception), str(called.exception))
+        self.assertFalse(hasattr(self.file.query, "_repr_html_"))
+
+    def test_columns_of_heads(self):
+        self.assertEqual([c for c in self.file.query("top_heads") if c not in ("name", "measure")], list(self.file.heads()))
+        for column in ("prob", "score", "diff"):
+            self.assertIn("mean_" + column, ducklens.File.heads.__doc__)
+
     def test_errors_are_those_of_the_program(self):
         for ask, said in (
             (lambda: self.file.query("key_componets"), "did you mean key_components"),
