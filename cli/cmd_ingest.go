@@ -184,6 +184,12 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stdout, stderr i
 	if f.parquet != "" {
 		return f.intoDataSet(ctx, call, summary, stderr)
 	}
+	if summary.Known && f.shard.Whole() {
+		fmt.Fprintf(stderr, "%s: run %d is already complete, %s; next: %s info %s\n", summary.Path,
+			summary.RunID, promptsAndEdges(summary.Prompts, summary.Examples), call.program,
+			quote(summary.Path))
+		return nil
+	}
 	if summary.Known {
 		fmt.Fprintf(stderr, "%s: shard %s is already complete, %s; %s\n", summary.Path, f.shard,
 			promptsAndEdges(summary.Prompts, summary.Examples), f.afterShard(call))

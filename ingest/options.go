@@ -70,8 +70,9 @@ type Options struct {
 	Force  bool   // replace the file if it exists
 
 	// Resume continues the last unfinished run of the file that was begun with the same model, prompts and
-	// options. If there is none, the run fails with a [DifferentError]. A missing file, or one without runs,
-	// gets a new run.
+	// options. If that run is complete, nothing is written, and [Summary.Known] is set. If there is none, the
+	// run fails with an error that wraps [ErrNotResumable]. A missing file, or one without runs, gets a new
+	// run.
 	Resume bool
 
 	// Shard is the part of the run to compute; the zero value is all of it. Everything that depends on other

@@ -70,15 +70,15 @@ func (e *DifferentError) Hint() string {
 		e.CommandLine)
 }
 
-// noneError is the error for resuming a run in a file whose runs are all complete.
+// noneError is the error for resuming a run in a file whose runs are all complete and have other options.
 type noneError struct {
 	path string
 	runs int
 }
 
 func (e *noneError) Error() string {
-	return fmt.Sprintf("resume a run of %s: %v: each of its runs (%d) is complete", e.path,
-		ErrNotResumable, e.runs)
+	return fmt.Sprintf("resume a run of %s: %v: each of its runs (%d) is complete and has other options",
+		e.path, ErrNotResumable, e.runs)
 }
 
 // Unwrap returns [ErrNotResumable].
@@ -102,8 +102,9 @@ func (r *resumed) count() int {
 	return r.prompts
 }
 
-// resume opens the file and continues a matching unfinished run. If the file has no runs, it closes it and
-// sets Append, so that a new run begins.
+// resume opens the file and continues a matching unfinished run. If the matching run is complete, it closes
+// the file and sets [Summary.Known]. If the file has no runs, it closes it and sets Append, so that a new run
+// begins.
 func (w *writer) resume(ctx context.Context) (err error) {
 	if w.db, err = dbfile.OpenWriter(ctx, w.opts.Path, w.opts.Database); err != nil {
 		return err
@@ -125,28 +126,68 @@ func (w *writer) resume(ctx context.Context) (err error) {
 		w.opts.Append = true
 		return w.release()
 	}
-	unfinished, err := w.unfinished(ctx)
+	id, different, err := w.same(ctx, "running")
 	if err != nil {
 		return err
 	}
-	if len(unfinished) == 0 {
+	if id != 0 {
+		return w.takeUp(ctx)
+	}
+	// A script that gives --resume every time must be able to end so.
+	whole, _, err := w.same(ctx, "complete")
+	switch {
+	case err != nil:
+		return err
+	case whole != 0:
+		return errors.Join(w.whole(ctx, whole), w.release())
+	case different == nil:
 		return &noneError{w.opts.Path, runs}
 	}
-	var first error
-	for _, id := range unfinished {
+	return different
+}
+
+// same finds the last run of a status that the options describe; 0 if there is none. different is then the
+// difference from the last run of that status, or nil if there is no such run.
+func (w *writer) same(ctx context.Context, status string) (id int, different *DifferentError, err error) {
+	ids, err := w.inState(ctx, status)
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, id := range ids {
 		err := w.compare(ctx, id)
 		if err == nil {
-			return w.takeUp(ctx)
+			return id, nil, nil
 		}
-		var different *DifferentError
-		if !errors.As(err, &different) {
-			return err
+		var this *DifferentError
+		if !errors.As(err, &this) {
+			return 0, nil, err
 		}
-		if first == nil {
-			first = err
-		}
+		different = cmp.Or(different, this)
 	}
-	return first
+	return 0, different, nil
+}
+
+// whole describes a complete run that the options describe, in the summary.
+func (w *writer) whole(ctx context.Context, id int) (err error) {
+	w.resumed = nil
+	if w.rows, err = w.count(ctx, id); err != nil {
+		return err
+	}
+	for _, n := range w.rows {
+		w.summary.Rows += n
+	}
+	w.summary.Prompts, w.summary.Examples, w.summary.Known = int(w.rows[tablePrompt]), int(w.rows[tableEdge]),
+		true
+	if w.summary.Prompts != w.wanted {
+		what := "run " + strconv.Itoa(id)
+		if !w.run.Shard.Whole() {
+			what = "shard " + w.run.Shard.String()
+		}
+		return fmt.Errorf("%s in %s: %w: %d prompts, want %d", what, w.opts.Path, ErrCounts,
+			w.summary.Prompts, w.wanted)
+	}
+	return w.scan(ctx, "read the scores of", []any{&w.summary.MaxClosure},
+		"SELECT coalesce(max_closure_residual, 0) FROM run WHERE run_id = $1", id)
 }
 
 // release closes the file.
@@ -160,19 +201,18 @@ func (w *writer) release() error {
 	return err
 }
 
-// unfinished lists the incomplete runs, the last one first.
-func (w *writer) unfinished(ctx context.Context) (ids []int, err error) {
-	err = w.each(ctx, "look for unfinished runs in", func(rows *sql.Rows) error {
+// inState lists the runs of a status, the last one first.
+func (w *writer) inState(ctx context.Context, status string) (ids []int, err error) {
+	err = w.each(ctx, "look for runs in", func(rows *sql.Rows) error {
 		var id int
 		err := rows.Scan(&id)
 		ids = append(ids, id)
 		return err
-	}, "SELECT run_id FROM run WHERE status = 'running' ORDER BY run_id DESC")
+	}, "SELECT run_id FROM run WHERE status::VARCHAR = $1 ORDER BY run_id DESC", status)
 	return ids, err
 }
 
-// compare checks that an unfinished run is the one that the options describe. If it is, the writer continues
-// it.
+// compare checks that a stored run is the one that the options describe. If it is, the writer continues it.
 func (w *writer) compare(ctx context.Context, id int) error {
 	op := "read run " + strconv.Itoa(id) + " of"
 	var begun schema.Run

@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,16 @@ import (
 	"ducklens/schema/dbfile"
 	"ducklens/schema/verify"
 )
+
+// mustRead returns the bytes of a file.
+func mustRead(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
 
 // stopAfter runs until n batches are committed, and leaves an unfinished run.
 func stopAfter(t *testing.T, o ingest.Options, n int) *ingest.Incomplete {
@@ -100,10 +111,20 @@ func TestResume(t *testing.T) {
 			check(t, parts.Path)
 			nothingBeside(t, parts.Path, "run.duckdb")
 
-			// The run is complete now.
+			// The run is complete now, and left alone.
+			before := mustRead(t, parts.Path)
+			known := mustRun(t, again)
+			if !known.Known || known.Prompts != 13 || known.Examples != 13 || known.RunID != 1 || known.Rows != s.Rows || known.MaxClosure != s.MaxClosure {
+				t.Errorf("resuming a complete run: %+v, want what is stored: %+v", known, s)
+			}
+			if !bytes.Equal(mustRead(t, parts.Path), before) {
+				t.Error("resuming a complete run changed its file")
+			}
+			nothingBeside(t, parts.Path, "run.duckdb")
+			again.Seed++
 			_, err := ingest.Run(t.Context(), again)
-			if !errors.Is(err, ingest.ErrNotResumable) || !strings.Contains(err.Error(), "complete") {
-				t.Errorf("resuming a complete run: %v", err)
+			if !errors.Is(err, ingest.ErrNotResumable) || !strings.Contains(err.Error(), "complete and has other options") {
+				t.Errorf("resuming a complete run with another seed: %v", err)
 			}
 		})
 	}

@@ -25,7 +25,7 @@ type Summary struct {
 	Prompts    int      // of the run, in the file
 	Examples   int      // of the run, in the file: edges of those prompts
 	Resumed    int      // prompts that were in the file already; 0 unless the run was resumed
-	Known      bool     // the shard was there already, complete and the same; nothing was written
+	Known      bool     // the shard or run was there already, complete and the same; nothing was written
 	Batches    int      // written now
 	Rows       int64    // of the run, in all tables
 	MaxClosure float64  // largest closure residual, in score units
@@ -79,6 +79,9 @@ func Run(ctx context.Context, opts Options) (Summary, error) {
 	if opts.Resume {
 		if err := w.resume(ctx); err != nil {
 			return Summary{}, err
+		}
+		if w.summary.Known {
+			return w.summary, nil
 		}
 	}
 	if known, err := w.known(ctx); known || err != nil {

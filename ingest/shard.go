@@ -84,21 +84,10 @@ func (w *writer) known(ctx context.Context) (known bool, err error) {
 	if err := w.compare(ctx, id); err != nil {
 		return false, err
 	}
-	w.resumed = nil
-	if w.rows, err = w.count(ctx, id); err != nil {
+	if err := w.whole(ctx, id); err != nil {
 		return false, err
 	}
-	for _, n := range w.rows {
-		w.summary.Rows += n
-	}
-	w.summary.Prompts, w.summary.Examples, w.summary.Known = int(w.rows[tablePrompt]), int(w.rows[tableEdge]),
-		true
-	if w.summary.Prompts != w.wanted {
-		return false, fmt.Errorf("shard %s in %s: %w: %d prompts, want %d", w.run.Shard, w.opts.Path,
-			ErrCounts, w.summary.Prompts, w.wanted)
-	}
-	return true, w.scan(ctx, "read the scores of", []any{&w.summary.MaxClosure},
-		"SELECT coalesce(max_closure_residual, 0) FROM run")
+	return true, nil
 }
 
 // wholeShard ends a shard after its last batch. err is the result of giving the file its name. If another
