@@ -83,6 +83,9 @@ To look at every head of a model before choosing one, ingest them all without ba
 				}
 				return advice.Add(errors.New("the run has no heads with this measure"), hint)
 			}
+			if result.Index("n_score") >= 0 && !slices.Contains(textMeasures, by) {
+				noteDependent(result, cmd.ErrOrStderr())
+			}
 			if format == output.Table || format == output.Markdown {
 				result = narrow(result, slices.Contains(textMeasures, by))
 				if measured != nil && result.Index("prob") > 0 {
@@ -219,7 +222,7 @@ func headScores(
 // headColumns drops the columns that only figures use.
 func headColumns(r *queries.Result) *queries.Result {
 	return columns(r, func(name string) string {
-		if name == "name" || name == "measure" {
+		if name == "name" || name == "measure" || name == "heads" {
 			return ""
 		}
 		return name

@@ -124,6 +124,9 @@ func (f *queryFlags) run(
 			return err
 		}
 	}
+	if q.Chart.Error != "" && q.Chart.Count != "" {
+		noteDependent(result, stderr)
+	}
 	if err := notes(ctx, s, q, stderr); err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func runFacts(
 			name = "made by ducklens"
 		case "sha256":
 			name = "model SHA-256"
-		case "head", "baseline", "seed", "bos", "precision", "created": // titles name what matters of these
+		case "head", "edges", "baseline", "seed", "bos", "precision", "created": // titles name what matters of these
 			continue
 		}
 		// What the subtitle says is not said again below the figure.

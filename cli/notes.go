@@ -189,6 +189,14 @@ func noteDoubts(doubts []string, out io.Writer) {
 	}
 }
 
+// noteDependent notes that standard errors take edges as independent, if the run has several of a prompt.
+func noteDependent(r *queries.Result, out io.Writer) {
+	if prompts, edges := r.Size(); 0 < prompts && prompts < edges {
+		fmt.Fprintf(out, "note: %d edges of %s: standard errors take edges as independent, "+
+			"which those of one prompt are not\n", edges, plural(int(prompts), "prompt"))
+	}
+}
+
 // notes writes what a reader must know about the answer to a query that does not ship with ducklens.
 func notes(ctx context.Context, s *session.Session, q queries.Query, out io.Writer) error {
 	if _, err := queries.Find(queries.Embedded(), q.Name); err == nil {

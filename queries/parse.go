@@ -361,8 +361,8 @@ func (q *Query) Known() []string {
 // runFacts are the facts of a query with the parameter run. A query with the parameter head also has the fact
 // head.
 var runFacts = []string{
-	"run", "model", "prompts", "source", "baseline", "seed", "bos", "convention", "processing", "precision",
-	"created", "version", "sha256", "command",
+	"run", "model", "prompts", "edges", "source", "baseline", "seed", "bos", "convention", "processing",
+	"precision", "created", "version", "sha256", "command",
 }
 
 func (q *Query) has(param string) bool {

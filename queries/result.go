@@ -76,6 +76,20 @@ func (r *Result) Names() []string {
 	return names
 }
 
+// Size returns how many prompts and edges the run of the result has; 0 if that is unknown. Standard errors take
+// edges as independent, which those of one prompt are not.
+func (r *Result) Size() (prompts, edges int64) {
+	number := func(name string) int64 {
+		value, _ := r.fact(name)
+		n, err := strconv.ParseInt(value, 10, 64)
+		if err != nil { // of several runs
+			return 0
+		}
+		return n
+	}
+	return number("prompts"), number("edges")
+}
+
 // Undefined explains why a column of shares is NULL in every row, or returns "": the columns denominator and
 // denominator_is describe the whole, which is 0.
 func (r *Result) Undefined(column string) string {

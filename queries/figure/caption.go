@@ -242,6 +242,9 @@ func (f *Figure) captionError(are string) string {
 	text := ""
 	if f.Uncertain() {
 		text = "; " + are + " one standard error"
+		if f.dependent() {
+			text += ", with edges of one prompt taken as independent"
+		}
 	}
 	if s := f.counted(); s.high > 0 {
 		text += fmt.Sprintf(" (%v)", s)

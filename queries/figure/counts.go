@@ -3,7 +3,6 @@ package figure
 import (
 	"fmt"
 	"math"
-	"strconv"
 
 	"ducklens/queries"
 )
@@ -13,18 +12,22 @@ import (
 type Counts struct {
 	Known   bool  // the query names a column with them
 	Prompts int64 // of the run; 0 if unknown
+	Edges   int64 // of the run, if it has more edges than prompts; else 0
 }
 
 // newCounts reads what the answer says about the run.
 func newCounts(c queries.Chart, r *queries.Result) Counts {
 	counts := Counts{Known: c.Count != ""}
-	for _, fact := range r.Facts {
-		if n, err := strconv.ParseInt(fact.Value, 10, 64); fact.Name == "prompts" && err == nil {
-			counts.Prompts = n
-		}
+	counts.Prompts, counts.Edges = r.Size()
+	if counts.Edges <= counts.Prompts {
+		counts.Edges = 0
 	}
 	return counts
 }
+
+// dependent reports whether the values are over several edges of a prompt. Their standard errors take edges as
+// independent.
+func (f *Figure) dependent() bool { return f.Counts.Known && f.Counts.Edges > 0 }
 
 // counting is the smallest and the largest number of examples behind a value.
 type counting struct{ low, high int64 }
@@ -83,17 +86,20 @@ func (f *Figure) counted() counting {
 	return counted(all...)
 }
 
-// countRemark says that the values are over fewer examples than the run has prompts, if that is so in every
-// panel alike.
+// countRemark says that the values are over fewer examples than the run has prompts, or over more, if that is
+// so in every panel alike.
 func (f *Figure) countRemark() string {
 	all := f.counted()
-	if !f.Counts.Known || all.high >= f.Counts.Prompts || all.high == 0 {
+	if !f.Counts.Known || !f.dependent() && all.high >= f.Counts.Prompts || all.high == 0 {
 		return ""
 	}
 	for p := range f.panels() {
 		if s := counted(p); s != all && s.low <= s.high {
 			return "" // their names say it
 		}
+	}
+	if f.dependent() {
+		return fmt.Sprintf("%v edges of %d prompts", all, f.Counts.Prompts)
 	}
 	return fmt.Sprintf("%v of %d prompts", all, f.Counts.Prompts)
 }

@@ -424,10 +424,12 @@ func (p *Panel) shortRows() (list []shortRow) {
 				if c.Apart {
 					name += " " + short(c.Value)
 				}
-				r.end, names = c.Column+1, append(names, name)
+				if r.end = c.Column + 1; name != "" {
+					names = append(names, name)
+				}
 			}
 		}
-		if r.text = strings.Join(names, ", "); len(names) > 0 && len(names) <= mostBeside && r.end < len(p.X.Names) && r.text != "" {
+		if r.text = strings.Join(names, ", "); len(names) > 0 && len(names) <= mostBeside && r.end < len(p.X.Names) {
 			list = append(list, r)
 		}
 	}

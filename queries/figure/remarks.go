@@ -113,7 +113,11 @@ func (f *Figure) marks() []string {
 		if f.Mark == queries.Line {
 			what = "bands"
 		}
-		keys = append(keys, what+": one standard error")
+		what += ": one standard error"
+		if f.dependent() {
+			what += "; edges of one prompt are taken as independent"
+		}
+		keys = append(keys, what)
 	}
 	if text := f.missingBars(); text != "" {
 		keys = append(keys, text)

@@ -167,21 +167,27 @@ func (m *scatterPlot) at(x, y vg.Length, vx, vy float64) (vg.Length, vg.Length) 
 	return x + m.x.along(vx), y + m.h - m.y.along(vy)
 }
 
+// many reports whether the points are small, because there are many.
+func (m *scatterPlot) many() bool { return m.size < (largeDot+smallDot)/2 }
+
 // alpha returns the opacity of a point.
 func (m *scatterPlot) alpha() float64 {
-	if m.size < (largeDot+smallDot)/2 {
+	if m.many() {
 		return 0.55
 	}
 	return 0.8
 }
 
-// drawFit draws the line from the first to the last point of the series, clipped to the panel.
+// drawFit draws the line from the first to the last point of the series, clipped to the panel. Among many
+// points of its colour it has an edge, which would hide some of a few.
 func (m *scatterPlot) drawFit(p page.Pen, c Cloud, x, y vg.Length) {
 	low, high := c.Reach(m.y.low, m.y.high)
 	x0, y0 := m.at(x, y, low, c.Fit.At(low))
 	x1, y1 := m.at(x, y, high, c.Fit.At(high))
 	path := p.Path(false, x0, y0, x1, y1)
-	p.Lines(m.colors.Page, 2, path)
+	if m.many() {
+		p.Lines(m.colors.Page, 2, path)
+	}
 	p.Lines(m.colors.CategoryLine(m.f.Legend.Style(c.Series)), 1.1, path, dash(m.f.Legend.Style(c.Series))...)
 }
 

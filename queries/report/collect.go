@@ -366,7 +366,7 @@ func (c *collector) collectPrompts(ctx context.Context) error {
 			name = "model SHA-256"
 		}
 		c.in.Run = append(c.in.Run, Fact{name, value})
-		quiet := slices.Contains([]string{"sha256", "baseline", "created", "version", "seed", "bos", "processing", "precision", "source", "command"}, f.Name)
+		quiet := slices.Contains([]string{"sha256", "edges", "baseline", "created", "version", "seed", "bos", "processing", "precision", "source", "command"}, f.Name)
 		c.facts = append(c.facts, figure.Fact{Name: name, Value: value, Quiet: quiet})
 	}
 	data, err := c.file.Run(ctx, queries.Fingerprint(), map[string]string{"run": about["run"]})

@@ -23,7 +23,7 @@ const (
 		WHERE o.run_id = coalesce($run, (SELECT max(run_id) FROM run WHERE status = 'complete')) ORDER BY o.ordinal`
 	// The facts of a run, in the order of a figure.
 	factSQL = `SELECT r.run_id AS run, (SELECT h.label FROM head AS h WHERE h.run_id = r.run_id ORDER BY h.ordinal LIMIT 1) AS head,
-		m.name AS model, coalesce(r.n_prompts, r.n_examples) AS prompts, r.prompt_source AS source, ` + queries.BaselineSQL + ` AS baseline,
+		m.name AS model, coalesce(r.n_prompts, r.n_examples) AS prompts, r.n_examples AS edges, r.prompt_source AS source, ` + queries.BaselineSQL + ` AS baseline,
 		r.seed, r.bos, r.convention::VARCHAR AS convention, r.processing::VARCHAR AS processing, r.precision,
 		r.created_at AS created, r.ducklens_version AS version, m.sha256, r.command_line AS command
 		FROM run AS r JOIN model AS m ON m.model_id = r.model_id

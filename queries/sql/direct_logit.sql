@@ -24,6 +24,7 @@
 -- y_title: layer
 -- fill_title: mean direct effect on the logit
 -- facet_columns: 2
+-- scale: panel
 
 WITH target AS (
   SELECT r.run_id FROM run AS r WHERE r.run_id = coalesce($run, latest_run())

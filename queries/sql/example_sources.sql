@@ -1,6 +1,6 @@
 -- name: example_sources
 -- title: Head {head}, prompt {example}: contributions of {shown} of the {below} heads below it, by the token that they read
--- subtitle: {model}, baseline {baseline}, {convention} convention, run {run}
+-- subtitle: {model}, {convention} convention, run {run}
 -- description: What each head below the target head contributes to its score in one prompt, split by the
 --   token that this lower head read. By way of the key is what it wrote at the key; by way of the query is
 --   what it wrote at the query. The cells of a row add up to the contribution of the component. A run stores

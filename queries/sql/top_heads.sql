@@ -1,6 +1,6 @@
 -- name: top_heads
 -- title: Target heads by {measure}
--- subtitle: {model}, {prompts} prompts ({source}), run {run}
+-- subtitle: {model}, {heads}, {prompts} prompts ({source}), run {run}
 -- description: Attention of each target head from the query to the key position: mean probability and mean
 --   score, the same with the baseline subtracted, and standard errors. Heads are in falling order of the
 --   requested measure; mean, se and n are those of that measure. n_score counts all prompts, n_baseline those
@@ -40,7 +40,8 @@ SELECT v.head, avg(v.asked) AS mean, stddev_samp(v.asked) / sqrt(count(v.asked))
   avg(v.diff) AS mean_diff, stddev_samp(v.diff) / sqrt(count(v.diff)) AS se_diff, count(v.diff) AS n_baseline,
   head_name(v.head) AS name,
   CASE $by WHEN 'prob' THEN 'attention probability of the key' WHEN 'diff_prob' THEN 'attention probability of the key minus the baseline'
-    WHEN 'score' THEN 'attention score of the key' ELSE 'attention score of the key minus the baseline' END AS measure
+    WHEN 'score' THEN 'attention score of the key' ELSE 'attention score of the key minus the baseline' END AS measure,
+  CASE WHEN count(*) OVER () > $most THEN $most || ' of ' ELSE '' END || count(*) OVER () || CASE count(*) OVER () WHEN 1 THEN ' head' ELSE ' heads' END AS heads
 FROM value AS v
 GROUP BY v.head
 HAVING count(v.asked) > 0
