@@ -76,8 +76,8 @@ func (r *Result) Names() []string {
 	return names
 }
 
-// Size returns how many prompts and edges the run of the result has; 0 if that is unknown. Standard errors take
-// edges as independent, which those of one prompt are not.
+// Size returns how many prompts and edges the run of the result has; 0 if that is unknown. Standard errors
+// take edges as independent, which those of one prompt are not.
 func (r *Result) Size() (prompts, edges int64) {
 	number := func(name string) int64 {
 		value, _ := r.fact(name)
