@@ -25,8 +25,8 @@ func newCounts(c queries.Chart, r *queries.Result) Counts {
 	return counts
 }
 
-// dependent reports whether the values are over several edges of a prompt. Their standard errors take edges as
-// independent.
+// dependent reports whether the values are over several edges of a prompt. Their standard errors take edges
+// as independent.
 func (f *Figure) dependent() bool { return f.Counts.Known && f.Counts.Edges > 0 }
 
 // counting is the smallest and the largest number of examples behind a value.
