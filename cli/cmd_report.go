@@ -96,6 +96,14 @@ page lists the query with the reason.`,
 				return "ducklens explore " + quote(file) + " --open " +
 					quote("#"+view)
 			}
+			run := about.Run
+			about.Another = func(head string) string {
+				command := "ducklens report " + quote(file)
+				if run != "" {
+					command += " --set run=" + quote(run)
+				}
+				return command + " --set head=" + quote(head) + " -o " + quote("head-"+head+".html")
+			}
 			about.Provenance = []page.Fact{{Name: "file", Value: file}}
 			in, err := page.Collect(cmd.Context(), s, about)
 			if err != nil {

@@ -99,6 +99,14 @@ func TestExpand(t *testing.T) {
 	if got, err := r.Expand("{model}: {a}, {head}"); err != nil || got != "{a}: 1, 10.7" {
 		t.Errorf("a value was expanded again: %q, %v", got, err)
 	}
+	for count, want := range map[string]string{
+		"1": "gpt2, 1 prompt (x), 1 pair; 1 promptsy, prompts 1s", "11": "gpt2, 11 prompts (x), 11 pairs; 11 promptsy, prompts 11s",
+	} {
+		one := &queries.Result{Facts: []queries.Fact{{Name: "n", Value: count}}}
+		if got, err := one.Expand("gpt2, {n} prompts (x), {n} pairs; {n} promptsy, prompts {n}s"); err != nil || got != want {
+			t.Errorf("%q, %v, want %q", got, err, want)
+		}
+	}
 	for title, want := range map[string]string{"{b}": `values "x" and "y", want the same in every row`, "{c}": "no such fact, column or parameter, want one of a, b, head", "{": "braces only as {column}"} {
 		if _, err := r.Expand(title); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q", title, err, want)

@@ -8,7 +8,7 @@ import (
 // Expand replaces the braces in a text of the header. {name} becomes the fact of that name; or the value of
 // the column of that name, if it is the same in all rows, so that a title describes the rows and not the
 // request; or the value of the parameter. {name?yes|no} becomes one of the two texts, depending on whether
-// the value is true. Heads are named as in figures.
+// the value is true. Heads are named as in figures. {prompts} prompts becomes 1 prompt if there is one.
 func (r *Result) Expand(text string) (string, error) {
 	list, err := placeholders(text)
 	if err != nil {
@@ -23,8 +23,31 @@ func (r *Result) Expand(text string) (string, error) {
 		}
 		b.WriteString(text[end:p.from] + p.expand(value))
 		end = p.to
+		if !p.choice {
+			noun, length := one(value, text[end:])
+			b.WriteString(noun)
+			end += length
+		}
 	}
 	return b.String() + text[end:], nil
+}
+
+// counted are the nouns that a text may count.
+var counted = []string{"prompt", "example", "edge", "token", "head", "component", "pair"}
+
+// one returns the singular for the plural that follows a count of 1, and the length of what it replaces. It
+// returns "" and 0 for any other count or text.
+func one(count, rest string) (noun string, length int) {
+	if count != "1" {
+		return "", 0
+	}
+	for _, n := range counted {
+		after, found := strings.CutPrefix(rest, " "+n+"s")
+		if found && (after == "" || !isName(after[:1])) {
+			return " " + n, len(rest) - len(after)
+		}
+	}
+	return "", 0
 }
 
 // value returns the replacement of {name}.

@@ -50,7 +50,7 @@ Every header line is "-- key: value"; "--" and three spaces continue the value a
 
 In titles, {name} is a fact about the run (run, model, prompts, source, baseline, convention, ...; head if
 there is a parameter head), the value of a column that is the same in all rows, or the value of a parameter,
-in this order. {name?yes|no} is the first text if that value is true and the second if not. A parameter that
+in this order; after a 1, a word such as prompts loses its s. {name?yes|no} is the first text if that value is true and the second if not. A parameter that
 differs from its default is shown below the title, unless a title contains it in braces.
 
 Charts:

@@ -74,7 +74,12 @@ func (q *Query) phrase(name, value, shown string) string {
 			return p.Param == name && (exact && p.Value == value || !exact && p.Value == "")
 		})
 		if i >= 0 {
-			return strings.ReplaceAll(q.Phrases[i].Text, "{value}", shown)
+			before, after, found := strings.Cut(q.Phrases[i].Text, "{value}")
+			if !found {
+				return before
+			}
+			noun, length := one(shown, after)
+			return before + shown + noun + strings.ReplaceAll(after[length:], "{value}", shown)
 		}
 	}
 	return name + " = " + shown

@@ -34,6 +34,9 @@ type Options struct {
 	// address. nil: leave such lines out.
 	Explore func(view string) string
 
+	// Another returns the command that makes the report of another head of the run. nil: leave it out.
+	Another func(head string) string
+
 	// Reason says why the run has no answer to a query that was run with the values in set, given the error.
 	// nil: use the error's own text.
 	Reason func(ctx context.Context, q queries.Query, set map[string]string, err error) string
@@ -50,6 +53,9 @@ const (
 
 //go:embed prompts.sql
 var promptsText string
+
+//go:embed heads.sql
+var headsText string
 
 //go:embed drivers.sql
 var driversText string
@@ -90,11 +96,16 @@ type collector struct {
 	in      Input
 	prompts []Prompt // all of the run
 	facts   []figure.Fact
+	heads   int                        // of the run
+	edges   bool                       // the run has several edges of a prompt
 	answers map[string]*queries.Result // to the queries of the options
 }
 
 func (c *collector) collect(ctx context.Context) error {
 	if err := c.collectPrompts(ctx); err != nil {
+		return err
+	}
+	if err := c.otherHeads(ctx); err != nil {
 		return err
 	}
 	if err := c.addUp(ctx); err != nil {
@@ -263,6 +274,63 @@ func (c cell) text(column string) string {
 	return ""
 }
 
+// mostHeads is how many heads of the run the opening names.
+const mostHeads = 12
+
+// otherHeads says which heads the run has, if it has several.
+func (c *collector) otherHeads(ctx context.Context) error {
+	q, err := queries.Parse(headsText)
+	if err != nil {
+		return err
+	}
+	result, _, err := c.ask(ctx, q, nil)
+	if err != nil {
+		return err
+	}
+	c.heads = len(result.Rows)
+	var heads, others []string
+	own := queries.HeadName(c.options.Head)
+	for _, row := range result.Rows {
+		head := queries.Printable(queries.HeadName(queries.String(row[0])))
+		heads = append(heads, head)
+		if head != own {
+			others = append(others, head)
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	list := strings.Join(heads[:min(len(heads), mostHeads)], ", ")
+	if more := len(heads) - mostHeads; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	c.in.Heads = fmt.Sprintf("This page is about head %s. The run has %d heads: %s.", own, len(heads), list)
+	if c.options.Another != nil {
+		c.in.Another = Note{Title: "The page about " + others[0] + ":", Text: c.options.Another(others[0])}
+	}
+	return nil
+}
+
+// scored says which scores were compared: one for each head and prompt.
+func (c *collector) scored(scores int64) string {
+	if scores != c.in.PromptCount*int64(c.heads) {
+		return ""
+	}
+	edges := "prompt"
+	if c.edges {
+		edges = "edge"
+	}
+	return fmt.Sprintf("%s on %s", plural(int64(c.heads), "head"), plural(c.in.PromptCount, edges))
+}
+
+// plural is "1 head", "2 heads".
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 // addUp adds up the contributions of the run, some prompts at a time, because the sums that the file states
 // may be false. The parts cover all numbers that a prompt can have.
 func (c *collector) addUp(ctx context.Context) error {
@@ -293,6 +361,7 @@ func (c *collector) addUp(ctx context.Context) error {
 	if total.Scores == 0 {
 		return fmt.Errorf("run %s has no scores", c.options.Run)
 	}
+	total.Of = c.scored(total.Scores)
 	total.OK = total.Lacking == 0 && total.Relative <= total.Tolerance
 	total.Source = Source{Name: q.Name, Description: q.Description, SQL: q.SQL, Parameters: []Fact{{"run", c.options.Run}}}
 	c.in.Closure = total
@@ -382,9 +451,14 @@ func (c *collector) collectPrompts(ctx context.Context) error {
 	}
 	c.options.Run, c.options.Head = about["run"], about["head"]
 	c.in.Title = "Head " + about["head"] + ": what its attention is made of"
-	c.in.Subtitle = fmt.Sprintf("%s, %s prompts (%s), baseline %s, %s convention, run %s", about["model"],
-		about["prompts"], about["source"], about["baseline"], about["convention"], about["run"])
+	c.in.Subtitle, err = result.Expand("{model}, {prompts} prompts ({source}), baseline {baseline}, " +
+		"{convention} convention, run {run}")
+	if err != nil {
+		return err
+	}
+	c.in.Subtitle = queries.Printable(c.in.Subtitle)
 	c.in.PromptCount = int64(len(result.Rows))
+	c.edges = about["prompts"] != strconv.Itoa(len(result.Rows))
 	for i := range result.Rows {
 		p, err := prompt(cell{result, i})
 		if err != nil {

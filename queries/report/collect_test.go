@@ -41,7 +41,8 @@ func open(t *testing.T) *session.Session {
 // prompts that add up.
 func TestCollect(t *testing.T) {
 	s := open(t)
-	in, err := report.Collect(t.Context(), s, report.Options{Head: "2.0", Provenance: []report.Fact{{Name: "fingerprint", Value: "abc"}}, Drivers: 6})
+	in, err := report.Collect(t.Context(), s, report.Options{Head: "2.0", Provenance: []report.Fact{{Name: "fingerprint", Value: "abc"}}, Drivers: 6,
+		Another: func(head string) string { return "report of " + head }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +54,12 @@ func TestCollect(t *testing.T) {
 	}
 	if !in.Closure.Judged || !in.Closure.OK || in.Closure.Scores != 12 {
 		t.Errorf("closure %+v", in.Closure)
+	}
+	if in.Closure.Of != "2 heads on 6 prompts" {
+		t.Errorf("closure of %q", in.Closure.Of)
+	}
+	if want := "This page is about head 2.0. The run has 2 heads: 2.1, 2.0."; in.Heads != want || in.Another.Text != "report of 2.1" {
+		t.Errorf("heads %q, another %+v, want %q", in.Heads, in.Another, want)
 	}
 	checkFindings(t, s, in)
 	headlines := map[string]report.Headline{}
@@ -106,6 +113,12 @@ func checkFindings(t *testing.T, s *session.Session, in report.Input) {
 	t.Helper()
 	if len(in.Findings) != 5 || !strings.HasPrefix(in.Findings[0].Text, "Head 2.0 attends from the query to the key with probability ") {
 		t.Fatalf("findings %+v", in.Findings)
+	}
+	for i, want := range []string{1: "wrote at the key rather than at the baseline", 2: "the key and the baseline held fixed",
+		3: "; ∥ is the part along unembed+baseline at the query, along mlp0 at the key, and ⊥ the rest"} {
+		if !strings.HasSuffix(in.Findings[i].Text, want) && !strings.Contains(in.Findings[i].Text, want+":") {
+			t.Errorf("finding %d: %q, want %q in it", i, in.Findings[i].Text, want)
+		}
 	}
 	q, err := queries.AdHoc("SELECT component, mean_diff, se_diff FROM component_mean WHERE run_id = 1 AND head = 'L2H0' AND side = 'key' ORDER BY abs(mean_diff) DESC")
 	if err != nil {

@@ -33,10 +33,12 @@ func (c *collector) findings() {
 	for _, find := range []func() (Finding, bool){
 		c.attention,
 		func() (Finding, bool) {
-			return c.components("key", "Key side, the query held fixed: what each component wrote at the key")
+			return c.components("key", "Key side, the query held fixed: what each component wrote at the key",
+				"Key side, the query held fixed: what each component wrote at the key rather than at the baseline")
 		},
 		func() (Finding, bool) {
-			return c.components("query", "Query side, the key held fixed: what each component wrote at the query")
+			return c.components("query", "Query side, the key held fixed: what each component wrote at the query",
+				"Query side, the key and the baseline held fixed: what each component wrote at the query")
 		},
 		c.pairs, c.directions,
 	} {
@@ -76,14 +78,18 @@ func (c *collector) attention() (Finding, bool) {
 	return Finding{}, false
 }
 
-// components lists what contributes most to the score difference, or to the score if there is none.
-func (c *collector) components(side, text string) (Finding, bool) {
+// components lists what contributes most to the score difference, or to the score if there is none. less is
+// the text for the difference.
+func (c *collector) components(side, text, less string) (Finding, bool) {
 	r, ok := c.answer(side + "_components")
 	if !ok {
 		return Finding{}, false
 	}
 	panel, sum := cell{r, 0}.text("panel"), 0.0
 	f := Finding{Text: text}
+	if panel == subtracted {
+		f.Text = less
+	}
 	for i := range r.Rows {
 		row := cell{r, i}
 		if row.text("panel") != panel {
@@ -110,6 +116,9 @@ func (c *collector) pairs() (Finding, bool) {
 		return Finding{}, false
 	}
 	f := Finding{Text: "Both at once: a component of the query meets one of the key" + ofWhole(r)}
+	if bases, err := r.Expand("; ∥ is the part along {query_basis} at the query, along {key_basis} at the key, and ⊥ the rest"); err == nil {
+		f.Text += queries.Printable(bases) // a query of one's own may split nothing
+	}
 	for i := range r.Rows {
 		row := cell{r, i}
 		p := newPart(row.text("pair"))

@@ -27,6 +27,8 @@ import (
 // Input is everything that a report says.
 type Input struct {
 	Title, Subtitle string
+	Heads           string // which heads the run has; "": only the one of the report
+	Another         Note   // command that makes the page about another head
 	Run             []Fact // what was run
 	Findings        []Finding
 	Closure         Closure
@@ -60,6 +62,7 @@ type Closure struct {
 	Judged      bool    // whether the run's convention promises it
 	OK          bool    // whether every score is within the tolerance, and none lacks contributions
 	Scores      int64   // how many were compared: prompts x target heads
+	Of          string  // such as "2 heads on 30 prompts"; "": not said
 	Lacking     int64   // of those, how many lack the contributions of a side and pair of bases
 	Worst       float64 // largest distance, score units
 	Relative    float64 // largest distance / [schema.ClosureScale]
@@ -150,7 +153,7 @@ var script string
 
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"label": plotly.Label, "percent": percent, "known": known, "number": number, "strip": strip, "scientific": scientific, "breakable": breakable,
-	"first": firstSentence,
+	"first": firstSentence, "plural": plural,
 	"level": func(x float64) string { return strconv.FormatFloat(100*x, 'g', 4, 64) },
 }).Parse(pageText))
 
