@@ -317,7 +317,7 @@ func (e *Engine) given(prompt schema.Prompt) (schema.Example, error) {
 		}
 		return x, nil
 	}
-	x.Notice = doubtful(x)
+	x.Notices = doubtful(x)
 	if x.Baseline == schema.NoPosition {
 		for _, d := range e.queryBases {
 			if d.NeedsBaseline && !d.byDefault {

@@ -3,8 +3,11 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"ducklens/schema"
 )
@@ -27,18 +30,16 @@ func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 		example.Tokens = append(example.Tokens, e.token(id))
 	}
 	if e.BOS() && e.tokenizer.BeginsWithBOS(prompt.Text) {
-		example.Notice = fmt.Sprintf("the text begins with %s, and another one is put in front of it",
-			example.Tokens[0].Text)
-	} else {
-		example.Notice = ambiguous(prompt, example.Tokens)
+		example.Notices = append(example.Notices,
+			fmt.Sprintf("the text begins with %s, and another one is put in front of it",
+				example.Tokens[0].Text))
+	}
+	if notice := ambiguous(prompt, example.Tokens); notice != "" {
+		example.Notices = append(example.Notices, notice)
 	}
 	open := e.chooses() && prompt.Query.IsNone() && prompt.Key.IsNone() && prompt.Baseline.IsNone()
 	if len(example.Tokens) > e.description.NCtx {
-		hint := "cut the text after the query position: later tokens are not used"
-		if open {
-			hint = "cut the text into parts"
-		}
-		return schema.Example{}, advise(hint,
+		return schema.Example{}, advise(e.shorten(prompt, example.Tokens, open),
 			"%w: %d tokens, and the model reads at most %d: %s", ErrPrompt, len(example.Tokens),
 			e.description.NCtx, excerpt(prompt.Text))
 	}
@@ -53,9 +54,7 @@ func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 	if example.Query, example.Key, example.Baseline, err = Locate(prompt, example.Tokens); err != nil {
 		return schema.Example{}, err
 	}
-	if example.Notice == "" {
-		example.Notice = doubtful(example)
-	}
+	example.Notices = append(example.Notices, doubtful(example)...)
 	if e.everyHead {
 		e.seeFar(&example)
 	} else if err := e.inWindows(example); err != nil {
@@ -72,6 +71,19 @@ func (e *Engine) Example(prompt schema.Prompt) (schema.Example, error) {
 		}
 	}
 	return example, nil
+}
+
+// shorten says how a text of more tokens than the model reads can be used. Tokens after the query are not
+// used, so cutting them helps if the query itself is within the model's reach.
+func (e *Engine) shorten(prompt schema.Prompt, tokens []schema.Token, open bool) string {
+	if open {
+		return "cut the text into parts"
+	}
+	if query, err := resolve("query", prompt.Query, tokens); err == nil && query < e.description.NCtx {
+		return fmt.Sprintf("cut the text after the query, which is token %d: later tokens are not used", query)
+	}
+	return "shorten the text before the query, or give it as a text without positions (ingest --text), " +
+		"which is cut into windows"
 }
 
 // Locate returns the indices of the tokens that the positions of a prompt name; baseline is
@@ -107,18 +119,20 @@ func Locate(prompt schema.Prompt, tokens []schema.Token) (query, key, baseline i
 	return query, key, baseline, nil
 }
 
-// doubtful says what of an example's positions is possible but rarely meant. It returns "" if there is
-// nothing.
-func doubtful(x schema.Example) string {
+// doubtful says what of an example's positions is possible but rarely meant.
+func doubtful(x schema.Example) (notices []string) {
 	if x.Baseline == x.Key {
-		return "the baseline is the key itself, so every difference is 0"
+		notices = append(notices, "the baseline is the key itself, so every difference is 0")
+	}
+	if x.Key == x.Query {
+		notices = append(notices, "the key is the query itself")
 	}
 	last := len(x.Tokens) - 1
 	// A folder of activations may have tokens without texts.
 	if text := x.Tokens[x.Query].Text; x.Query == last && text != "" && strings.Trim(text, " ") == "" {
-		return "the text ends with a space, which is the query"
+		notices = append(notices, "the text ends with a space, which is the query")
 	}
-	return ""
+	return notices
 }
 
 // inWindows returns an error for a key or a baseline that a target head does not see from the query, as it
@@ -243,35 +257,74 @@ func find(role string, p schema.Position, tokens []schema.Token) (int, error) {
 		return 0, advise(fmt.Sprintf("give the %s as a token index or as a word of the text", role),
 			"%w: no %s position; tokens: %s", ErrPrompt, role, list(tokens))
 	}
-	found := occurrences(p, word, tokens)
-	switch n := p.Occurrence(); {
-	case n > len(found) && len(found) > 0:
-		return 0, advise(fmt.Sprintf("count occurrences from 1; #%d is the last one", len(found)),
-			"%w: %s %s, and %q is there %d times; tokens: %s", ErrPrompt, role, p, word, len(found),
-			list(tokens))
+	found := occurrences(word, tokens)
+	n, where := p.Occurrence(), ""
+	switch {
 	case len(found) == 0:
-	case n > 0:
-		return found[n-1].token(p.Part()), nil
-	case role == "query":
-		return found[len(found)-1].token(p.Part()), nil
-	default:
-		return found[0].token(p.Part()), nil
-	}
-	// Say why: either the word is in the text but in several tokens, or it is not in it.
-	if several := spans(word, tokens); len(several) > 0 {
-		var pieces []string
-		for _, t := range tokens[several[0].first : several[0].last+1] {
-			pieces = append(pieces, fmt.Sprintf("%q", t.Text))
+		hint := "spell the word as the tokens have it, or give an index; upper and lower case differ"
+		if i, err := strconv.Atoi(strings.TrimSpace(word)); err == nil && p.Part() == schema.OnlyToken && n == 0 {
+			hint = fmt.Sprintf("an index is a number without quotes: \"%s\": %d; in quotes it is a word of the text",
+				role, i)
 		}
-		return 0,
-			advise(fmt.Sprintf("say which one: %q or %q; or give its index", "first of "+word,
-				"last of "+word),
-				"%w: %s %q is %d tokens, %s, want a single one; tokens: %s", ErrPrompt, role, word,
-				len(pieces),
-				strings.Join(pieces, " "), list(tokens))
+		return 0, advise(hint, "%w: %s %q is not among the tokens: %s", ErrPrompt, role, word, list(tokens))
+	case n > len(found):
+		times := "once"
+		if len(found) > 1 {
+			times = fmt.Sprintf("%d times", len(found))
+		}
+		return 0, advise(fmt.Sprintf("count occurrences from 1; #%d is the last one", len(found)),
+			"%w: %s %s, and %q is there %s; tokens: %s", ErrPrompt, role, p, word, times, list(tokens))
+	case n > 0:
+	case role == "query":
+		if n = len(found); n > 1 {
+			where = " where it last occurs"
+		}
+	default:
+		if n = 1; len(found) > 1 {
+			where = " where it first occurs"
+		}
 	}
-	return 0, advise("spell the word as the tokens have it, or give an index; upper and lower case differ",
-		"%w: %s %q is not among the tokens: %s", ErrPrompt, role, word, list(tokens))
+	at := found[n-1]
+	if at.oneToken() || !at.within && p.Part() != schema.OnlyToken {
+		return at.token(p.Part()), nil
+	}
+	var pieces []string
+	for _, t := range tokens[at.first : at.last+1] {
+		pieces = append(pieces, fmt.Sprintf("%q", t.Text))
+	}
+	is := fmt.Sprintf("%d tokens%s, %s, want a single one", len(pieces), where, strings.Join(pieces, " "))
+	if at.within {
+		is = fmt.Sprintf("within %s%s, want whole tokens", strings.Join(pieces, " "), where)
+	}
+	return 0, advise(choices(word, p, n, found),
+		"%w: %s %q is %s; tokens: %s", ErrPrompt, role, named(word, p), is, list(tokens))
+}
+
+// named returns a word with the occurrence that a position gives, if it gives one.
+func named(word string, p schema.Position) string {
+	if p.Occurrence() == 0 {
+		return word
+	}
+	return fmt.Sprintf("%s#%d", word, p.Occurrence())
+}
+
+// choices says what may be written in place of a word whose occurrence n, from 1, is not one token.
+func choices(word string, p schema.Position, n int, found []span) string {
+	var may []string
+	if !found[n-1].within {
+		word := named(word, p)
+		may = append(may, fmt.Sprintf("say which one: %q or %q", "first of "+word, "last of "+word))
+		if len(found) == 1 {
+			return may[0] + "; or give its index"
+		}
+	}
+	for i, s := range found {
+		if s.oneToken() {
+			may = append(may, fmt.Sprintf("write %q, which is one token", fmt.Sprintf("%s#%d", word, i+1)))
+			break
+		}
+	}
+	return strings.Join(append(may, "give an index", "reword the text"), "; or ")
 }
 
 // ambiguous says which words of a prompt occur more than once, and which occurrence is taken. It returns ""
@@ -283,7 +336,7 @@ func ambiguous(prompt schema.Prompt, tokens []schema.Token) string {
 		given schema.Position
 	}{{"query", prompt.Query}, {"key", prompt.Key}, {"baseline", prompt.Baseline}} {
 		if word, ok := p.given.Word(); ok && p.given.Occurrence() == 0 && !p.given.IsBefore() &&
-			len(occurrences(p.given, word, tokens)) > 1 {
+			len(occurrences(word, tokens)) > 1 {
 			roles = append(roles, p.role)
 		}
 	}
@@ -296,17 +349,14 @@ func ambiguous(prompt schema.Prompt, tokens []schema.Token) string {
 			"word#2 is the second", strings.Join(roles, " and of the "))
 }
 
-// occurrences returns the words that a position can mean.
-func occurrences(p schema.Position, word string, tokens []schema.Token) []span {
-	found := spans(word, tokens)
-	if p.Part() == schema.OnlyToken {
-		found = slices.DeleteFunc(found, func(s span) bool { return s.first != s.last })
-	}
-	return found
+// span is a word in a list of tokens, from its first to its last token.
+type span struct {
+	first, last int
+	within      bool // the tokens spell more than the word, so no token begins or ends with it
 }
 
-// span is a word in a list of tokens, from its first to its last token.
-type span struct{ first, last int }
+// oneToken reports whether one token spells the word.
+func (s span) oneToken() bool { return !s.within && s.first == s.last }
 
 // token returns the token of the word that part means.
 func (s span) token(part schema.Part) int {
@@ -314,6 +364,112 @@ func (s span) token(part schema.Part) int {
 		return s.last
 	}
 	return s.first
+}
+
+// occurrences returns where a word is, in order. It is where a single token spells it, also as a part of a
+// longer word, because tokens may be named by what they spell. And it is where the text has it as a whole
+// word, in whatever tokens: otherwise a later occurrence would pass for the first. If there is neither, it is
+// where several tokens spell it as a part of a longer word.
+func occurrences(word string, tokens []schema.Token) []span {
+	all := spans(word, tokens)
+	text := newSpelling(tokens)
+	found := slices.DeleteFunc(slices.Clone(all), func(s span) bool {
+		return s.first != s.last && !text.whole(text.begins[s.first], text.begins[s.last+1])
+	})
+	found = append(found, text.within(word, all)...)
+	if len(found) == 0 {
+		return all
+	}
+	slices.SortFunc(found, func(a, b span) int { return a.first - b.first })
+	return found
+}
+
+// spelling is the text that tokens spell.
+type spelling struct {
+	text   string
+	begins []int // offset of each token, and of the end
+}
+
+func newSpelling(tokens []schema.Token) spelling {
+	s := spelling{begins: make([]int, 0, len(tokens)+1)}
+	var text strings.Builder
+	for _, t := range tokens {
+		s.begins = append(s.begins, text.Len())
+		text.WriteString(t.Text)
+	}
+	return spelling{text.String(), append(s.begins, text.Len())}
+}
+
+// whole reports whether the text from begin to end is not a part of a longer word.
+func (s spelling) whole(begin, end int) bool {
+	return !joined(s.text, begin) && !joined(s.text, end)
+}
+
+// joined reports whether the characters on both sides of an offset belong to one word. Scripts that write no
+// spaces between words have a word's end anywhere.
+func joined(text string, at int) bool {
+	before, _ := utf8.DecodeLastRuneInString(text[:at])
+	after, _ := utf8.DecodeRuneInString(text[at:])
+	return inWord(before) && inWord(after) && !unicode.In(before, unspaced...) && !unicode.In(after, unspaced...)
+}
+
+func inWord(r rune) bool { return r == '_' || unicode.In(r, unicode.L, unicode.M, unicode.N) }
+
+// unspaced are the scripts that write no spaces between words.
+var unspaced = []*unicode.RangeTable{unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao,
+	unicode.Khmer, unicode.Myanmar}
+
+// within returns where the text has a word that begins or ends within a token, as Susan does in the token
+// "(Susan". Only words that begin and end with a letter or a digit are looked for: a punctuation mark within
+// a token is rarely meant. Special tokens, such as <s>, are no text.
+func (s spelling) within(word string, aligned []span) (found []span) {
+	bare := strings.TrimLeft(word, " ")
+	first, _ := utf8.DecodeRuneInString(bare)
+	last, _ := utf8.DecodeLastRuneInString(bare)
+	if !inWord(first) || !inWord(last) ||
+		strings.ContainsFunc(bare, func(r rune) bool { return unicode.In(r, unspaced...) }) {
+		return nil
+	}
+	for from := 0; ; {
+		at := strings.Index(s.text[from:], word)
+		if at < 0 {
+			return found
+		}
+		begin, end := from+at, from+at+len(word)
+		from = end
+		if letterBeside(s.text, end-len(bare), end) {
+			continue
+		}
+		first := sort.Search(len(s.begins), func(i int) bool { return s.begins[i] > begin }) - 1
+		last := sort.SearchInts(s.begins, end) - 1
+		spelt := s.text[s.begins[first]:s.begins[last+1]]
+		known := slices.ContainsFunc(aligned, func(a span) bool { return a.first <= first && last <= a.last })
+		if !known && !special(spelt) {
+			found = append(found, span{first: first, last: last, within: true})
+		}
+	}
+}
+
+// letterBeside reports whether the text from begin to end has a letter or a digit beside it, also behind an
+// apostrophe, as t has in "don't".
+func letterBeside(text string, begin, end int) bool {
+	before, n := utf8.DecodeLastRuneInString(text[:begin])
+	if isApostrophe(before) {
+		before, _ = utf8.DecodeLastRuneInString(text[:begin-n])
+	}
+	after, n := utf8.DecodeRuneInString(text[end:])
+	if isApostrophe(after) {
+		after, _ = utf8.DecodeRuneInString(text[end+n:])
+	}
+	return inWord(before) || inWord(after)
+}
+
+func isApostrophe(r rune) bool { return r == '\'' || r == '\u2019' }
+
+// special reports whether a token looks like a special one: <s>, <|endoftext|>, [BOS].
+func special(token string) bool {
+	return strings.HasPrefix(token, "<") && strings.HasSuffix(token, ">") ||
+		strings.HasPrefix(token, "[") && strings.HasSuffix(token, "]")
 }
 
 // spans returns where one token, or several in a row, spell a word, with or without the space in front of it.
@@ -326,7 +482,7 @@ func spans(word string, tokens []schema.Token) []span {
 		for last := first; last < len(tokens) && len(text) < len(spaced); last++ {
 			text += tokens[last].Text
 			if (text == word || text == spaced) && (tokens[first].Text != " " || word == " ") {
-				found = append(found, span{first, last})
+				found = append(found, span{first: first, last: last})
 				first = last
 				break
 			}

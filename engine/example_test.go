@@ -85,6 +85,90 @@ func TestExampleFindsPieces(t *testing.T) {
 	}
 }
 
+// TestOccurrencesAreThoseOfTheText holds that a word that the text has in several tokens, or within one,
+// counts as an occurrence, and that a part of a longer word does not.
+func TestOccurrencesAreThoseOfTheText(t *testing.T) {
+	t.Parallel()
+	const several, within = -2, -3 // refused, because the word is several tokens, or within some
+	for _, c := range []struct {
+		tokens, word string // the tokens are separated by bars
+		want         int
+	}{
+		{"Sus|an| met| Susan", "Susan", several},
+		{"Sus|an| met| Susan", "Susan#1", several},
+		{"Sus|an| met| Susan", "Susan#2", 3},
+		{"Sus|an| met| Susan", "first of Susan", 0},
+		{"Sus|an| met| Susan", "last of Susan#2", 3},
+		{"Sus|an|'s| dog| met| Susan", "Susan", several},
+		{"(Sus|an|)| met| Susan", "Susan", within},
+		{"(Sus|an|)| met| Susan", "Susan#2", 4},
+		{"(Sus|an|)| met| Susan", "last of Susan", within},
+		{"'Susan|'| met| Susan", "Susan", within},
+		{"我|在|北|京|见| 北京", "北京", several},
+		{"T|h|e| cat| and| he", "he", 5},
+		{"T|h|e| cat| and| he", "first of he", 5},
+		{"T|h|e| cat| and| h|e", "he", several},
+		{"T|h|e| cat| and| h|e", "first of he", 5},
+		{"T|h|e| cat", "last of he", 2},
+		{"Jo|an| met| Jo", "Jo", 0},
+		{"Jo|an| met| Jo", "Jo#2", 3},
+		{" Jo|an| met| J|o", "Jo#2", several},
+		{"it|'s| an| s", "s", 3},
+		{"<s>|an| s", "s", 2},
+		{"Susan| met| Susan", " Susan", 2},
+		{"wait|...| here|.", ".", 3},
+		{" |Sus|an| met| Susan", "Susan", several},
+	} {
+		var tokens []schema.Token
+		for _, text := range strings.Split(c.tokens, "|") {
+			tokens = append(tokens, schema.Token{Text: text})
+		}
+		_, key, _, err := engine.Locate(schema.Prompt{Query: schema.AtIndex(-1), Key: schema.ParseWord(c.word)}, tokens)
+		switch {
+		case err == nil:
+		case strings.Contains(err.Error(), "want a single one"):
+			key = several
+		case strings.Contains(err.Error(), "want whole tokens"):
+			key = within
+		default:
+			t.Errorf("%s in %s: %v", c.word, c.tokens, err)
+			continue
+		}
+		if key != c.want {
+			t.Errorf("%s in %s: %d, want %d; error %v", c.word, c.tokens, key, c.want, err)
+		}
+	}
+}
+
+// TestDoubtfulPositions holds that positions that coincide are noted, also where a word is ambiguous.
+func TestDoubtfulPositions(t *testing.T) {
+	t.Parallel()
+	e := open(t, modelFolder(t), engine.Options{BOS: engine.BOSOff})
+	const same, self = "the baseline is the key itself", "the key is the query itself"
+	for _, c := range []struct {
+		query, key, baseline string
+		want                 []string
+	}{
+		{"to", "Ada", "Ada", []string{"there more than once", same}},
+		{"spoke", "spoke", "Then", []string{self}},
+		{"spoke", "spoke", "spoke", []string{same, self}},
+		{"spoke", "Then", "and", nil},
+	} {
+		x, err := e.Example(schema.Prompt{Text: "Then Ada and Bo spoke. Ada gave the key to Bo",
+			Query: schema.AtWord(c.query), Key: schema.AtWord(c.key), Baseline: schema.AtWord(c.baseline)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ok := len(x.Notices) == len(c.want)
+		for i := 0; ok && i < len(c.want); i++ {
+			ok = strings.Contains(x.Notices[i], c.want[i])
+		}
+		if !ok {
+			t.Errorf("query %s, key %s, baseline %s: notices %q, want %q", c.query, c.key, c.baseline, x.Notices, c.want)
+		}
+	}
+}
+
 func TestExampleRefuses(t *testing.T) {
 	t.Parallel()
 	e := open(t, modelFolder(t), engine.Options{QueryBases: []string{"unembed", "unembed+baseline"}})
@@ -103,7 +187,7 @@ func TestExampleRefuses(t *testing.T) {
 		"pieces not in the text": {schema.Prompt{Text: text, Query: query, Key: schema.ParseWord("last of Zed"), Baseline: baseline}, engine.ErrPrompt,
 			`key "Zed" is not among the tokens: ` + tokens, "or give an index"},
 		"no such occurrence": {schema.Prompt{Text: text, Query: query, Key: schema.ParseWord("first of Ada#2"), Baseline: baseline}, engine.ErrPrompt,
-			`key "first of Ada#2", and "Ada" is there 1 times`, "#1 is the last one"},
+			`key "first of Ada#2", and "Ada" is there once`, "#1 is the last one"},
 		"before the first token": {schema.Prompt{Text: text, Query: schema.AtIndex(0).Before(), Key: key, Baseline: baseline}, engine.ErrPrompt,
 			"query before 0: there is no token before the first one", "name a later query"},
 		"key after query": {schema.Prompt{Text: text, Query: schema.AtWord("Ada"), Key: key, Baseline: baseline}, engine.ErrPrompt,
@@ -118,7 +202,20 @@ func TestExampleRefuses(t *testing.T) {
 		"no baseline": {schema.Prompt{Text: text, Query: query, Key: key}, engine.ErrBasis,
 			`query basis unembed+baseline is made from the baseline token, and the prompt has none: "` + text + `"`, "leave out query basis unembed+baseline"},
 		"too long": {schema.Prompt{Text: strings.Repeat(" Ada", 48), Query: schema.AtIndex(1), Key: schema.AtIndex(0), Baseline: schema.AtIndex(0)}, engine.ErrPrompt,
-			"49 tokens, and the model reads at most 48", "cut the text after the query"},
+			"49 tokens, and the model reads at most 48", "cut the text after the query, which is token 1"},
+		"too long, the query at its end": {schema.Prompt{Text: strings.Repeat(" Ada", 48), Query: schema.AtIndex(-1), Key: schema.AtIndex(0)}, engine.ErrPrompt,
+			"49 tokens, and the model reads at most 48", "shorten the text before the query, or give it as a text without positions (ingest --text)"},
+		"a number in quotes": {schema.Prompt{Text: text, Query: schema.ParseWord("-1"), Key: key, Baseline: baseline}, engine.ErrPrompt,
+			`query "-1" is not among the tokens: ` + tokens, `an index is a number without quotes: "query": -1`},
+		"first in pieces, as a key": {schema.Prompt{Text: "Bo. Bo and Ada", Query: schema.AtIndex(-1), Key: schema.AtWord("Bo")}, engine.ErrPrompt,
+			`key "Bo" is 2 tokens where it first occurs, "B" "o", want a single one; tokens: 0 "<|endoftext|>", 1 "B", 2 "o", 3 ".", 4 " Bo"`,
+			`say which one: "first of Bo" or "last of Bo"; or write "Bo#2", which is one token; or give an index; or reword the text`},
+		"second in pieces": {schema.Prompt{Text: "Then Bo.Bo and Bo", Query: schema.AtIndex(-1), Key: schema.ParseWord("Bo#2")}, engine.ErrPrompt,
+			`key "Bo#2" is 2 tokens, "B" "o"`, `"first of Bo#2" or "last of Bo#2"; or write "Bo#1", which is one token`},
+		"last in pieces, as a query": {schema.Prompt{Text: "Then Bo.Bo", Query: schema.AtWord("Bo"), Key: schema.AtIndex(1)}, engine.ErrPrompt,
+			`query "Bo" is 2 tokens where it last occurs, "B" "o"`, `or write "Bo#1", which is one token`},
+		"in pieces in a name of several tokens": {schema.Prompt{Text: "Ada. Ada", Query: schema.AtIndex(-1), Key: schema.AtWord("Ada")}, engine.ErrPrompt,
+			`key "Ada" is 3 tokens where it first occurs`, `or write "Ada#2"`},
 		"empty text": {schema.Prompt{Query: query, Key: key, Baseline: baseline}, engine.ErrPrompt, `query "spoke" is not among the tokens: 0 "<|endoftext|>"`, ""},
 	} {
 		_, err := e.Example(c.prompt)

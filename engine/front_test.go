@@ -75,8 +75,8 @@ func TestBeginningOfText(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.BOS() != c.want || strings.HasPrefix(x.Tokens[0].Text, "<|begin") != c.want || x.Notice != "" {
-			t.Errorf("%s, BOS %q: %t, tokens %v, notice %q", c.family, c.bos, e.BOS(), x.Tokens, x.Notice)
+		if e.BOS() != c.want || strings.HasPrefix(x.Tokens[0].Text, "<|begin") != c.want || len(x.Notices) > 0 {
+			t.Errorf("%s, BOS %q: %t, tokens %v, notice %q", c.family, c.bos, e.BOS(), x.Tokens, x.Notices)
 		}
 	}
 	e := open(t, family(t, "llama3"), engine.Options{AttentionOnly: true})
@@ -85,8 +85,8 @@ func TestBeginningOfText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if x.Tokens[0].ID != x.Tokens[1].ID || x.Notice != "the text begins with <|begin_of_text|>, and another one is put in front of it" {
-		t.Errorf("tokens %v, notice %q", x.Tokens[:3], x.Notice)
+	if x.Tokens[0].ID != x.Tokens[1].ID || !slices.Equal(x.Notices, []string{"the text begins with <|begin_of_text|>, and another one is put in front of it"}) {
+		t.Errorf("tokens %v, notice %q", x.Tokens[:3], x.Notices)
 	}
 	if err := (engine.Options{BOS: "yes"}).Validate(); err == nil || !strings.Contains(err.Error(), `BOS "yes", want auto, on or off`) {
 		t.Errorf("BOS yes: %v", err)

@@ -57,12 +57,12 @@ func (e *Engine) Windows(document schema.Prompt, window, stride int) iter.Seq2[s
 			return
 		}
 		var lead []schema.Token
-		notice := ""
+		var notices []string
 		if e.BOS() {
 			lead, ids = []schema.Token{e.token(ids[0])}, ids[1:]
 			if e.tokenizer.BeginsWithBOS(document.Text) {
-				notice = fmt.Sprintf("the text begins with %s, and another one is put in front of it",
-					lead[0].Text)
+				notices = []string{fmt.Sprintf("the text begins with %s, and another one is put in front of it",
+					lead[0].Text)}
 			}
 		}
 		most := window - len(lead)
@@ -72,7 +72,7 @@ func (e *Engine) Windows(document schema.Prompt, window, stride int) iter.Seq2[s
 		for first := 0; first == 0 || first-stride+most < len(ids); first += stride {
 			part := ids[first:min(first+most, len(ids))]
 			example := schema.Example{Prompt: document, Tokens: append([]schema.Token(nil), lead...),
-				Offset: first, Notice: notice,
+				Offset: first, Notices: notices,
 				Query: schema.NoPosition, Key: schema.NoPosition, Baseline: schema.NoPosition,
 				RandomName: schema.NoToken, RandomToken: schema.NoToken}
 			var text strings.Builder
@@ -93,7 +93,7 @@ func (e *Engine) Windows(document schema.Prompt, window, stride int) iter.Seq2[s
 			if !yield(example, nil) {
 				return
 			}
-			notice = ""
+			notices = nil
 		}
 	}
 }

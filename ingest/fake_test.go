@@ -85,7 +85,7 @@ func (f *fake) Example(p schema.Prompt) (schema.Example, error) {
 	e := schema.Example{Prompt: p, Baseline: schema.NoPosition}
 	for i, notice := range f.odd {
 		if strings.HasPrefix(p.Text, fmt.Sprintf("number %d ", i)) {
-			e.Notice = notice
+			e.Notices = []string{notice}
 		}
 	}
 	for _, w := range strings.Fields(p.Text) {

@@ -123,13 +123,12 @@ type oddities struct {
 	count   map[string]int
 }
 
-// add records the notice of an example, if it has one.
+// add records the notices of an example.
 func (o *oddities) add(e *schema.Example) {
-	if e.Notice == "" {
-		return
-	}
-	if o.count[e.Notice]++; o.count[e.Notice] == 1 {
-		o.notices, o.first[e.Notice] = append(o.notices, e.Notice), e.PromptIndex
+	for _, notice := range e.Notices {
+		if o.count[notice]++; o.count[notice] == 1 {
+			o.notices, o.first[notice] = append(o.notices, notice), e.PromptIndex
+		}
 	}
 }
 

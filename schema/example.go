@@ -83,11 +83,12 @@ var partWords = [...]string{FirstToken: "first of ", LastToken: "last of "}
 func AtIndex(i int) Position { return Position{index: i, kind: 1} }
 
 // AtWord returns the position of the token that spells word, with or without a space before it: the first
-// such token for a key or a baseline, the last one for a query.
+// occurrence in the text for a key or a baseline, the last one for a query. An occurrence of several tokens
+// is an error, not passed over.
 func AtWord(word string) Position { return Position{word: word, kind: 2} }
 
-// AtOccurrence returns the position of the n-th token, from 1, that spells word, with or without a space
-// before it.
+// AtOccurrence returns the position of the n-th occurrence of word in the text, from 1. It must be one token,
+// with or without a space before it.
 func AtOccurrence(word string, n int) Position { return Position{word: word, index: n, kind: 2} }
 
 // AtPart returns the position of a token of the n-th occurrence, from 1, of a word that is spelt by one or
@@ -143,8 +144,8 @@ func (p Position) Index() (int, bool) {
 // Word returns the word, and whether p has one.
 func (p Position) Word() (string, bool) { return p.word, p.kind == 2 }
 
-// Occurrence returns which of the tokens that spell the word is selected, from 1; 0: the first for a key or a
-// baseline, the last for a query.
+// Occurrence returns which occurrence of the word in the text is selected, from 1; 0: the first for a key or
+// a baseline, the last for a query.
 func (p Position) Occurrence() int {
 	if p.kind != 2 {
 		return 0
@@ -205,7 +206,7 @@ type Example struct {
 	Rules        []string     // rules that chose the edge; empty: given
 	BaselineKind BaselineKind // "": token if there is a Baseline, else none
 
-	Notice string // what the author of the prompt should know; usually ""
+	Notices []string // what the author of the prompt should know; usually none
 
 	// Tokens drawn for this example, whose unembeddings replace the query; NoToken if none was drawn.
 	RandomName, RandomToken int

@@ -39,6 +39,9 @@
 //	first of Łukasz    the first token of a word of several tokens
 //	last of Łukasz#2   the last token of the second Łukasz
 //
+// Occurrences are counted in the text: if the one that is meant is several tokens, Mary and Mary#2 are
+// errors, and no other occurrence is taken in its place.
+//
 // A word that itself ends in # and a number needs an explicit occurrence: C#2#1 is the first C#2. So does a
 // word of a CSV file that is a number: 12#1 is the first token 12. Case matters.
 package prompts
