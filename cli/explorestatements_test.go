@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,6 +138,23 @@ func TestExploreStatements(t *testing.T) {
 				}
 				check("component_pairs", set("query_basis", "unembed", "key_basis", "mlp0", "quadrant", "perp_par"), text("SELECT query_component, key_component, mean_"+value+
 					" AS mean, se_"+value+" AS se FROM pair_mean WHERE query_basis = 'unembed' AND key_basis = 'mlp0' AND quadrant = 'perp_par'"), "query_component, key_component, mean, se")
+				// The block has every pair of the components that the largest pairs are made of.
+				for _, name := range []string{"component_pairs", "prompt_pairs", "prompt_pairs_split"} {
+					want := statement(name)
+					want.Params = slices.DeleteFunc(want.Params, func(p queries.Param) bool { return p.Name == "grid" })
+					all := strings.NewReplacer("-- name:", "-- of:", "$grid", "NULL").Replace(want.SQL)
+					best := func(side string) string {
+						return "(SELECT " + side + " FROM (\n" + all + "\n) GROUP BY ALL ORDER BY max(abs(mean)) DESC, " + side + " LIMIT 6)"
+					}
+					block := set("example", "1")
+					block["grid"] = "6"
+					want.SQL = "SELECT * FROM (\n" + all + "\n) WHERE query_component IN " + best("query_component") +
+						" AND key_component IN " + best("key_component")
+					check(name, block, want, "query_component, key_component, mean")
+					if got := ask(statement(name), block, "query_component, key_component, mean"); len(got) < 30 {
+						t.Errorf("%s: a block of 6 by 6 has %d pairs", name, len(got))
+					}
+				}
 				for _, side := range []string{"query", "key"} {
 					const of = "SELECT query_component, key_component, avg(%[1]s) AS mean, count(%[1]s) AS n FROM pair AS p WHERE query_basis = 'none' AND key_basis = 'none' " +
 						"AND %[2]s_component = '0.1' AND example_id IN (SELECT example_id FROM contribution_unsplit WHERE side = '%[2]s' AND component = '0.1' AND %[1]s >= %[3]s) GROUP BY ALL"

@@ -12,6 +12,7 @@
 -- param: key_basis TEXT = 'none', basis that splits key vectors
 -- param: quadrant TEXT = NULL, par_par, par_perp, perp_par or perp_perp; NULL adds them up
 -- param: subtract BOOLEAN = true, whether the score at the baseline position is subtracted
+-- param: grid INTEGER = NULL, how many components of each side to take, those of the largest pairs; NULL is all
 -- param: most INTEGER = 40, how many pairs to list
 -- say: most, the largest {value}
 -- chart: bar
@@ -41,14 +42,24 @@ WITH target AS (
       WHEN $quadrant::VARCHAR = 'perp_perp' OR t.is_whole THEN CASE WHEN $subtract THEN p.se_diff_perp_perp ELSE p.se_score_perp_perp END END AS se
   FROM target AS t
   JOIN pair_mean_wide AS p ON p.run_id = t.run_id AND p.head_id = t.head_id AND p.query_basis_id = t.query_basis_id AND p.key_basis_id = t.key_basis_id
+), pair_sum AS MATERIALIZED (
+  SELECT q.label || ' × ' || k.label AS pair, q.label AS query_component, k.label AS key_component,
+    CASE $quadrant::VARCHAR WHEN 'par_par' THEN m.par_par WHEN 'par_perp' THEN m.par_perp WHEN 'perp_par' THEN m.perp_par
+      WHEN 'perp_perp' THEN m.perp_perp ELSE m.par_par::DOUBLE + m.par_perp + m.perp_par + m.perp_perp END AS mean, m.se, m.n
+  FROM mean AS m
+  JOIN component AS q ON q.component_id = m.query_component_id
+  JOIN component AS k ON k.component_id = m.key_component_id
+  WHERE ($query_component::VARCHAR IS NULL OR q.label = $query_component::VARCHAR)
+    AND ($key_component::VARCHAR IS NULL OR k.label = $key_component::VARCHAR)
+), query_side AS (
+  SELECT query_component, max(abs(mean)) AS largest FROM pair_sum GROUP BY query_component
+), key_side AS (
+  SELECT key_component, max(abs(mean)) AS largest FROM pair_sum GROUP BY key_component
 )
-SELECT q.label || ' × ' || k.label AS pair, q.label AS query_component, k.label AS key_component,
-  CASE $quadrant::VARCHAR WHEN 'par_par' THEN m.par_par WHEN 'par_perp' THEN m.par_perp WHEN 'perp_par' THEN m.perp_par
-    WHEN 'perp_perp' THEN m.perp_perp ELSE m.par_par::DOUBLE + m.par_perp + m.perp_par + m.perp_perp END AS mean, m.se, m.n
-FROM mean AS m
-JOIN component AS q ON q.component_id = m.query_component_id
-JOIN component AS k ON k.component_id = m.key_component_id
-WHERE ($query_component::VARCHAR IS NULL OR q.label = $query_component::VARCHAR)
-  AND ($key_component::VARCHAR IS NULL OR k.label = $key_component::VARCHAR)
-ORDER BY abs(mean) DESC NULLS LAST, query_component, key_component
+SELECT p.pair, p.query_component, p.key_component, p.mean, p.se, p.n
+FROM pair_sum AS p
+WHERE $grid::INTEGER IS NULL
+  OR p.query_component IN (SELECT query_component FROM query_side ORDER BY largest DESC NULLS LAST, query_component LIMIT $grid)
+    AND p.key_component IN (SELECT key_component FROM key_side ORDER BY largest DESC NULLS LAST, key_component LIMIT $grid)
+ORDER BY abs(p.mean) DESC NULLS LAST, p.query_component, p.key_component
 LIMIT $most

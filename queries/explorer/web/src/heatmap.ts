@@ -50,7 +50,8 @@ export function heatmap(cells: Cell[], o: HeatmapOptions): HTMLElement {
   const at = new Map(cells.map((c) => [`${c.row} ${c.column}`, c]));
   const narrow = columns.length > 18;
   const low = rows.length > 9; // lines are lower, and have no names, where there are many
-  const unit = columns.length > 10 ? crowded(limit) : plain;
+  const usual = columns.length > 10 ? crowded(limit) : plain;
+  const numbers: Written[] = [];
 
   const elements: HTMLElement[][] = [];
   const body = rows.map((row) => {
@@ -75,7 +76,7 @@ export function heatmap(cells: Cell[], o: HeatmapOptions): HTMLElement {
           style: { background: apart ? "" : color, color: apart ? "" : on(color) },
         },
         !narrow && !o.bare && !low && h("span", { class: "name", "aria-hidden": "true" }, cell.label),
-        !narrow && h("span", { class: "value", "aria-hidden": "true" }, brief(cell.value / unit.size, limit / unit.size)),
+        !narrow && number(numbers, cell.value, apart),
         h("span", { class: "said" }, o.describe(cell)),
       );
       line.push(element);
@@ -96,17 +97,61 @@ export function heatmap(cells: Cell[], o: HeatmapOptions): HTMLElement {
       "div",
       { role: "row", class: "row names" },
       h("span", { role: "columnheader", class: "corner" }, o.corner ?? "layer"),
-      columns.map((c) => h("span", { role: "columnheader", class: "columnname" }, columnName.get(c) ?? "")),
+      columns.map((c) => h("span", { role: "columnheader", class: "columnname", title: columnName.get(c) || undefined }, columnName.get(c) ?? "")),
     ),
     body,
   );
   const first = elements.flat().find((e) => e.getAttribute("aria-current")) ?? elements.flat()[0];
   first?.setAttribute("tabindex", "0");
-  return h("figure", { class: "plot" }, h("div", { class: "scroll" }, grid), legend(cells, limit, narrow || unit === plain ? o.title : `${o.title}; numbers in cells are ${unit.name}`));
+  const caption = h("span", { class: "muted" });
+  const say = (about: string) => caption.replaceChildren([o.title, about].filter(Boolean).join("; "));
+  say("");
+  if (numbers.length > 0) fitted(grid, numbers, forms(limit, usual), o.limit, say);
+  return h("figure", { class: "plot" }, h("div", { class: "scroll" }, grid), legend(cells, limit, caption));
+}
+
+interface Written {
+  element: HTMLElement;
+  value: number;
+  /** outside the colour scale; then the legend has it too */
+  apart: boolean;
+}
+
+function number(numbers: Written[], value: number, apart: boolean): HTMLElement {
+  const element = h("span", { class: "value", "aria-hidden": "true" });
+  numbers.push({ element, value, apart });
+  return element;
+}
+
+// fitted writes the numbers into their cells, again when the width of these changes: in the longest form that fits, or not at all, as a
+// number that is cut off can be taken for another. On a scale that several heatmaps share, both ends must fit, so that all have one form.
+function fitted(grid: HTMLElement, numbers: Written[], forms: Form[], shared: number | undefined, say: (about: string) => void): void {
+  let width = -1;
+  const fit = () => {
+    const [probe] = numbers;
+    const cell = probe?.element.parentElement;
+    if (!probe || !cell || cell.clientWidth === width) return;
+    width = cell.clientWidth;
+    const room = width - 3;
+    grid.classList.remove("unnamed");
+    if ([...grid.querySelectorAll<HTMLElement>(".cell .name")].some((e) => e.offsetWidth > width)) grid.classList.add("unnamed");
+    const wide = ({ element }: Written) => element.offsetWidth > room;
+    const fits = (form: Form) => {
+      probe.element.textContent = form.text(-(shared ?? 0));
+      if (wide(probe)) return false;
+      for (const n of numbers) n.element.textContent = form.text(n.value);
+      return !numbers.some((n) => !n.apart && wide(n));
+    };
+    const form = forms.find(fits);
+    const hidden = numbers.map((n) => !form || wide(n));
+    numbers.forEach((n, i) => hidden[i] && n.element.replaceChildren());
+    say(!form ? "point at a cell for its number" : form.unit === plain ? "" : `numbers in cells are ${form.unit.name}`);
+  };
+  new ResizeObserver(fit).observe(grid);
 }
 
 /** legend explains the colours of cells. */
-export function legend(cells: Cell[], limit: number, title: string): HTMLElement {
+function legend(cells: Cell[], limit: number, title: HTMLElement): HTMLElement {
   const apart = cells.filter((c) => bias.test(c.label) && Math.abs(c.value) > limit * (1 + 1e-9));
   return h(
     "figcaption",
@@ -117,7 +162,7 @@ export function legend(cells: Cell[], limit: number, title: string): HTMLElement
       h("span", { class: "ends" }, h("span", {}, short(-limit)), h("span", {}, "0"), h("span", {}, short(limit))),
       h("span", { class: "ramp", style: { background: gradient() } }),
     ),
-    h("span", { class: "muted" }, title),
+    title,
     apart.length > 0 && h("span", { class: "muted" }, `outside the colour scale: ${apart.map((c) => `${c.label} ${short(c.value)}`).join(", ")}`),
   );
 }
@@ -129,12 +174,33 @@ interface Unit {
 
 const plain: Unit = { size: 1, name: "" };
 
-// crowded returns a unit in which small numbers fit into narrow cells.
-const crowded = (limit: number): Unit => (limit >= 0.1 ? plain : limit >= 1e-4 ? { size: 1e-3, name: "thousandths" } : { size: 1e-6, name: "millionths" });
+const thousandths: Unit = { size: 1e-3, name: "thousandths" };
+const millionths: Unit = { size: 1e-6, name: "millionths" };
 
-// brief formats the value of a cell with as many decimals as the scale supports.
-function brief(value: number, limit: number): string {
-  const decimals = Math.max(0, Math.min(4, 2 - Math.floor(Math.log10(limit))));
+// crowded returns a unit in which small numbers fit into narrow cells.
+const crowded = (limit: number): Unit => (limit >= 0.1 ? plain : limit >= 1e-4 ? thousandths : millionths);
+
+interface Form {
+  unit: Unit;
+  /** the end of the scale */
+  limit: number;
+  text: (value: number) => string;
+}
+
+// forms returns the ways to write numbers, the longest first: in the usual unit, then in one without a zero in front, each with as many
+// decimals as the scale supports, or one fewer. The end of the scale keeps two digits.
+function forms(limit: number, usual: Unit): Form[] {
+  const smaller = limit >= 1 ? plain : limit >= 1e-3 ? thousandths : millionths;
+  return [...new Set([usual, smaller])].flatMap((unit) => {
+    const end = limit / unit.size;
+    const most = Math.max(0, Math.min(4, 2 - Math.floor(Math.log10(end))));
+    const form = (decimals: number): Form => ({ unit, limit, text: (value) => brief(value / unit.size, decimals) });
+    return [form(most), ...(most > 0 && most >= 2 - Math.floor(Math.log10(end)) ? [form(most - 1)] : [])];
+  });
+}
+
+// brief formats the value of a cell.
+function brief(value: number, decimals: number): string {
   const text = value.toFixed(decimals);
   return Number(text) === 0 ? "0" : text.replace("-", "−");
 }

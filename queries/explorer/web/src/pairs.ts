@@ -22,6 +22,8 @@ export interface Wanted {
   example?: number | undefined;
   query?: string | undefined;
   key?: string | undefined;
+  /** how many components of each side to take; then most must be no less than all their pairs */
+  grid?: number;
   most: number;
 }
 
@@ -29,7 +31,7 @@ export interface Wanted {
 export async function askPairs(c: Context, w: Wanted): Promise<Answer | undefined> {
   if (!c.has("factors")) return undefined;
   const { query_basis, key_basis, quadrant, subtract } = settings(c);
-  const params: Params = { query_basis: query_basis ?? null, key_basis: key_basis ?? null, quadrant: quadrant ?? null, subtract: subtract ?? null, most: w.most, query_component: w.query ?? null, key_component: w.key ?? null };
+  const params: Params = { query_basis: query_basis ?? null, key_basis: key_basis ?? null, quadrant: quadrant ?? null, subtract: subtract ?? null, most: w.most, grid: w.grid ?? null, query_component: w.query ?? null, key_component: w.key ?? null };
   if (w.example === undefined) return c.ask("component_pairs", params);
   const split = c.queryBasis !== "none" || c.keyBasis !== "none"; // which takes DuckDB several times as long to plan
   return c.ask(split ? "prompt_pairs_split" : "prompt_pairs", { ...params, example: w.example });

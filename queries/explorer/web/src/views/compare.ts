@@ -37,7 +37,7 @@ export async function compare(c: Context): Promise<Child[]> {
     ...tools,
     h(
       "div",
-      { class: "three" },
+      { class: "three", style: { "--least": least(a) } },
       panel(name(c), a, "first", a[0]?.n ?? 0, (cell) => c.link({ view: "cell", component: cell.label })),
       panel(name(other), b, "second", b[0]?.n ?? 0, (cell) => other.link({ view: "cell", component: cell.label })),
       panel("Difference", d, "difference", 0),
@@ -68,6 +68,13 @@ export function twoSets(c: Context): Record<string, string> {
   const chosen = c.state["file2"] || c.state["run2"] || c.state["head2"] || c.state["only2"] || c.state["only"];
   if (!label || chosen || (c.run?.heads.length ?? 0) !== 1) return {};
   return { only: `${label.name}=${label.values[0]}`, only2: `${label.name}=${label.values[1]}` };
+}
+
+// least returns the width that a panel needs for numbers in its cells: where three are too narrow for them, two stand side by side. Cells
+// in more than 18 columns have none.
+function least(list: Part[]): string {
+  const columns = new Set(list.map((p) => p.grid_column)).size;
+  return columns > 18 ? "0px" : `${Math.min(560, 60 + 40 * columns)}px`;
 }
 
 // second returns the context of the second panel: settings that end in 2 in the address, else those of the first.

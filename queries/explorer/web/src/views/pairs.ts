@@ -10,14 +10,17 @@ import { basisControls, sideControls } from "./components.ts";
 
 const listed = 24;
 const gridded = 10; // components of each side in the grid: those that the largest pairs are made of
-const asked = 2000;
 
 /** pairs ranks pairs of a query component and a key component. */
 export async function pairs(c: Context): Promise<Child[]> {
   const example = c.state["scope"] === "prompt" && c.state["example"] ? Number(c.state["example"]) : undefined;
   const [query, key] = [c.state["qc"], c.state["kc"]];
-  const answer = await askPairs(c, { example, query, key, most: asked });
+  const [answer, block] = await Promise.all([
+    askPairs(c, { example, query, key, most: listed + 1 }),
+    query || key ? undefined : askPairs(c, { example, grid: gridded, most: gridded * gridded }),
+  ]);
   const all = answer ? supported(records<Pair>(answer)) : [];
+  const cells = block ? supported(records<Pair>(block)) : [];
   const components = [{ value: "", text: "any" }, ...(c.run?.components ?? []).map((value) => ({ value, text: value }))];
   const shown: Answer | undefined = answer && { ...answer, rows: answer.rows.slice(0, listed) };
   return [
@@ -38,7 +41,7 @@ export async function pairs(c: Context): Promise<Child[]> {
     h(
       "div",
       { class: "columns snug" },
-      !query && !key && all.length > 0 ? grid(c, all) : h("div", {}, query && key && both(c, query, key)),
+      cells.length > 0 ? grid(c, cells) : h("div", {}, query && key && both(c, query, key)),
       h("section", { "aria-label": "Largest pairs" }, h("h2", {}, all.length > listed ? `The largest ${listed}` : "The largest"), pairList(c, shown, "Pairs of components")),
     ),
     facts(c, {
@@ -58,7 +61,7 @@ function both(c: Context, query: string, key: string): HTMLElement {
 }
 
 function grid(c: Context, list: Pair[]): HTMLElement {
-  const largest = (of: (p: Pair) => string) => [...new Set(list.map(of))].slice(0, gridded);
+  const largest = (of: (p: Pair) => string) => [...new Set(list.map(of))]; // the list begins with the largest pairs
   const queries = largest((p) => p.query_component);
   const keys = largest((p) => p.key_component);
   const cells: Cell[] = list.flatMap((p) => {
