@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"ducklens/cli"
+	"ducklens/engine/family/familytest"
 	"ducklens/queries"
 	"ducklens/queries/figure/figuretest"
 )
@@ -116,7 +117,8 @@ func TestExploreAccessible(t *testing.T) {
 }
 
 // TestExploreFits holds that no view has to be scrolled sideways in a window of a usual width, nor when a
-// reader has magnified one of 1280 pixels twice.
+// reader has magnified one of 1280 pixels twice, and that no number in a cell and no name of a point is cut off
+// or covers another.
 func TestExploreFits(t *testing.T) {
 	t.Parallel()
 	file, _ := walkable(t)
@@ -125,20 +127,89 @@ func TestExploreFits(t *testing.T) {
 		"cell?file=demo&component=MLP0", "cell?file=means&component=MLP0", "prompt?file=demo&component=MLP0&example=103",
 		"prompt?file=run&component=MLP0&example=0", "pairs?file=demo", "directions?file=demo", "directions?file=run",
 		"writes?file=demo", "writes?file=run", "compare?file=demo&only=prompt_order%3DABBA&only2=prompt_order%3DBABA",
-		"sql?file=demo&q=FROM+prompt", "sql?file=run&q=SELECT+nothing+FROM+head", "heads?file=other"}
+		"sql?file=demo&q=FROM+prompt", "sql?file=run&q=SELECT+nothing+FROM+head", "heads?file=other",
+		"components?file=wide", "compare?file=wide", "pairs?file=wide", "heads?file=wide", "prompt?file=edges&example=1"}
 	widths := []string{"640", "1024", "1200", "1280", "1920"}
 	var seen struct {
-		Looked       int
-		Wide, Failed []string
+		Looked                     int
+		Wide, Failed, Cut, Numbers []string
 	}
-	address := serve(t, filepath.Join(demoFolder(t), "demo.duckdb"), file, texts, means)
+	wide, edges := crowded(t)
+	address := serve(t, filepath.Join(demoFolder(t), "demo.duckdb"), file, texts, means, wide, edges)
 	figuretest.Browse(t, &seen, "../queries/explorer/web/test/fit.cjs", append([]string{address, strings.Join(widths, ",")}, views...)...)
 	if seen.Looked != len(views)*len(widths) || !slices.Equal(seen.Failed, []string{"heads?file=other"}) {
 		t.Errorf("%d pages were looked at, want %d; failed: %q", seen.Looked, len(views)*len(widths), seen.Failed)
 	}
-	for _, page := range seen.Wide {
+	for _, page := range slices.Concat(seen.Wide, seen.Cut) {
 		t.Error(page)
 	}
+	for _, view := range []string{"compare?file=wide", "components?file=wide", "pairs?file=wide"} {
+		if !slices.Contains(seen.Numbers, view+" at 1280") {
+			t.Errorf("%s has no numbers in its cells", view)
+		}
+	}
+}
+
+// TestExploreSays holds what pages say of a run with several edges of a prompt, of an edge without a baseline,
+// and of a head that there is not; that the block of pairs has no gaps; and which head is compared first.
+func TestExploreSays(t *testing.T) {
+	t.Parallel()
+	wide, edges := crowded(t)
+	s := opened(t, edges)
+	count := answer(t, s, "SELECT count(*)::INTEGER, count(DISTINCT prompt_id)::INTEGER, "+
+		"(min(example_id) FILTER (baseline_kind = 'none'))::INTEGER, "+
+		"(min(example_id) FILTER (prompt_id = 1 AND baseline_kind <> 'none'))::INTEGER FROM edge")[0]
+	without, second := fmt.Sprintf("prompt?file=edges&example=%d", count[2]), fmt.Sprintf("prompt?file=edges&example=%d", count[3])
+	const whole, pairs, wrong = "components?file=edges&subtract=no", "pairs?file=wide&head=L8H0", "components?file=edges&head=L99H9"
+	const compared = "compare?file=wide&head=L8H0"
+	var seen map[string]struct {
+		Title, Text string
+		Chosen      map[string]string
+		Rows        []int
+	}
+	figuretest.Browse(t, &seen, "../queries/explorer/web/test/look.cjs", serve(t, wide, edges), whole, without, second, pairs, compared, wrong)
+	for view, said := range map[string][]string{
+		whole:   {fmt.Sprintf("%d edges of %d prompts", count[0], count[1]), "standard errors over edges, taken as independent"},
+		without: {fmt.Sprintf("Edge %d, of prompt", count[2]), "This edge has no baseline", "What its score is made of"},
+		second:  {fmt.Sprintf("Edge %d, of prompt 1", count[3]), "What its score difference is made of"},
+		wrong:   {"99.9"},
+	} {
+		for _, words := range said {
+			if !strings.Contains(seen[view].Text, words) {
+				t.Errorf("%s does not say %q:\n%.2000s", view, words, seen[view].Text)
+			}
+		}
+	}
+	for view, page := range seen {
+		if view != wrong && strings.Contains(page.Text, "meets the conditions") {
+			t.Errorf("%s finds nothing:\n%.2000s", view, page.Text)
+		}
+	}
+	if got := seen[wrong]; !strings.HasPrefix(got.Title, "That did not work") || got.Chosen["Head"] != "99.9" {
+		t.Errorf("after an error the title is %q and the head %q", got.Title, got.Chosen["Head"])
+	}
+	if got := seen[compared].Chosen["Head 2"]; got != "8.1" {
+		t.Errorf("head 8.0 is compared with %q, want 8.1, of the same layer", got)
+	}
+	if got := seen[pairs].Rows; !slices.Equal(got, slices.Repeat([]int{10}, 10)) {
+		t.Errorf("the block of pairs has rows of %d cells, want ten of ten", got)
+	}
+}
+
+// crowded gives a file of a model with many heads and layers, and one of texts with several edges each.
+func crowded(t *testing.T) (wide, edges string) {
+	t.Helper()
+	dir := once(t, "crowded", func(dir string) error {
+		model, source := filepath.Join(dir, "model"), filepath.Join(dir, "texts.txt")
+		text := "The cat sat on the mat, and then the cat slept on the mat.\n"
+		return errors.Join(os.MkdirAll(model, 0o700), os.WriteFile(source, []byte(text+"So the "+text), 0o600),
+			familytest.Write(model, familytest.Tiny("llama").With("num_attention_heads", 9, "num_key_value_heads", 3, "hidden_size", 36,
+				"num_hidden_layers", 9, "vocab_size", 50257), 3),
+			command("ingest", "--model", model, "--head", "3.0,8.0,8.1", "-n", "12", "-o", filepath.Join(dir, "wide.duckdb")),
+			command("ingest", "--model", "demo", "--head", "3.0", "--text", source, "--edges", "top:1,induction", "--factors", "on",
+				"-o", filepath.Join(dir, "edges.duckdb")))
+	})
+	return filepath.Join(dir, "wide.duckdb"), filepath.Join(dir, "edges.duckdb")
 }
 
 // other gives a file of texts without prompts of a task, and one that keeps means alone.

@@ -38,7 +38,7 @@ WITH target AS (
   WHERE w.side = $side::side AND c.label = $component
     AND ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
 )
-SELECT m.example_id, m.value, 100 * m.value / nullif(sum(m.value) OVER (), 0) AS pct_of_total, e.key_token, e.baseline_token, p.text
+SELECT m.example_id, e.prompt_id, m.value, 100 * m.value / nullif(sum(m.value) OVER (), 0) AS pct_of_total, e.key_token, e.baseline_token, p.text
 FROM term AS m
 JOIN edge AS e ON e.run_id = m.run_id AND e.example_id = m.example_id
 JOIN prompt AS p ON p.run_id = e.run_id AND p.prompt_id = e.prompt_id

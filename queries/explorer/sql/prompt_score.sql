@@ -15,7 +15,7 @@ WITH target AS (
   SELECT avg(s.score) AS score, avg(s.diff) AS diff, avg(s.prob) AS prob, count(*) AS n
   FROM target AS h JOIN score AS s ON s.run_id = h.run_id AND s.head_id = h.head_id
 )
-SELECT p.text, e.key_token, e.baseline_token, s.score, s.baseline, s.diff, s.prob, s.baseline_prob, s.closure_residual,
+SELECT e.prompt_id, p.text, e.key_token, e.baseline_token, s.score, s.baseline, s.diff, s.prob, s.baseline_prob, s.closure_residual,
   m.score AS mean_score, m.diff AS mean_diff, m.prob AS mean_prob, m.n
 FROM target AS h
 JOIN score AS s ON s.run_id = h.run_id AND s.head_id = h.head_id

@@ -19,6 +19,8 @@ export interface BarOptions {
   /** column heads: name, value, and those of more */
   heads: string[];
   unit?: string;
+  /** decimals of the numbers; if absent, the largest value has four digits */
+  places?: number;
   /** the least extent of the axis, so that several lists share a scale */
   extent?: [number, number];
   /** a band behind all bars, such as the shares along random directions */
@@ -40,7 +42,7 @@ export function bars(list: Bar[], o: BarOptions): HTMLElement {
   const [low, high] = o.extent ?? own;
   const x = scaleLinear([Math.min(low, o.band?.[0] ?? 0), Math.max(high, o.band?.[1] ?? 0) || 1], [4, width - 4]);
   const numbers = (b: Bar) => [b.value, ...(b.more ?? []).filter((m) => typeof m === "number")];
-  const places = decimals(list.flatMap(numbers));
+  const places = o.places ?? decimals(list.flatMap(numbers));
   const together = (head: string) => (head.length <= 12 ? head.replace(/ /g, "\u00a0") : head); // short heads keep to one line
   const [name = "", value = "", ...more] = o.heads.map(together);
   const said = list.some((b) => typeof b.se === "number"); // what is drawn, for whoever does not see it
@@ -78,16 +80,21 @@ export function bars(list: Bar[], o: BarOptions): HTMLElement {
 
 function axis(x: ReturnType<typeof scaleLinear<number>>): SVGElement {
   const text = x.tickFormat(4);
-  const apart = (list: number[]) => list.every((t, i) => i === 0 || x(t) - x(list[i - 1] as number) > 7 * text(t).length);
+  const anchor = (at: number) => (at < 14 ? "start" : at > width - 14 ? "end" : "middle");
+  const place = (t: number) => ({ start: 1, middle: x(t), end: width - 1 })[anchor(x(t))];
+  const ends = (t: number): [number, number] => {
+    const [at, long] = [place(t), 7 * text(t).length];
+    const left = at - { start: 0, middle: long / 2, end: long }[anchor(x(t))];
+    return [left, left + long];
+  };
+  const apart = (list: number[]) => list.every((t, i) => i === 0 || ends(t)[0] > ends(list[i - 1] as number)[1]);
   const all = x.ticks(4);
   const ticks = apart(all) ? all : all.filter((_, i) => (i - all.indexOf(0)) % 2 === 0); // zero is among them, as bars begin there
   return s(
     "svg",
     { class: "axis", width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" },
     ticks.map((t) => {
-      const at = x(t);
-      const anchor = at < 14 ? "start" : at > width - 14 ? "end" : "middle";
-      return s("text", { x: anchor === "start" ? 1 : anchor === "end" ? width - 1 : at, y: 18, "text-anchor": anchor }, text(t).replace("-", "−"));
+      return s("text", { x: place(t), y: 18, "text-anchor": anchor(x(t)) }, text(t).replace("-", "−"));
     }),
   );
 }

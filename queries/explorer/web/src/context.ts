@@ -1,6 +1,7 @@
 import type { Answer, Backend, File, Params, Question, Run, SavedQuery } from "./backend.ts";
-import { Failure } from "./backend.ts";
+import { Failure, records } from "./backend.ts";
 import { withDefaults } from "./literals.ts";
+import { count, headName } from "./numbers.ts";
 import { type State, change, format } from "./state.ts";
 
 /** An Asked question is shown under the view that asked it. */
@@ -22,11 +23,14 @@ export class Context {
     readonly signal: AbortSignal,
     /** all questions that the view asked */
     readonly asked: Asked[] = [],
+    /** the example of the view has no baseline */
+    readonly bare = false,
   ) {}
 
   /** head is the target head, such as L10H7. */
   get head(): string {
-    return this.state["head"] ?? this.run?.heads[0] ?? "";
+    const [heads, asked] = [this.run?.heads ?? [], this.state["head"]];
+    return asked === undefined ? heads[0] ?? "" : heads.find((label) => headName(label) === headName(asked)) ?? asked;
   }
 
   get side(): "query" | "key" {
@@ -43,7 +47,31 @@ export class Context {
 
   /** subtract reports whether the baseline is subtracted: yes, unless the user chose otherwise or there is none. */
   get subtract(): boolean {
-    return (this.run?.baselines ?? 0) > 0 && this.state["subtract"] !== "no";
+    return !this.bare && (this.run?.baselines ?? 0) > 0 && this.state["subtract"] !== "no";
+  }
+
+  /** noun names what contributions are counted over: prompts, or edges where a run has several of a prompt. */
+  get noun(): "prompt" | "edge" {
+    return (this.run?.edges ?? 0) > (this.run?.prompts ?? 0) ? "edge" : "prompt";
+  }
+
+  /** many says how many of them there are, out of those of the run. */
+  many(n: number): string {
+    const { edges, prompts } = this.run ?? {};
+    if (this.noun === "prompt" || n === 1 || !edges) return count(n, this.noun);
+    return `${n === edges ? "" : `${n.toLocaleString("en")} of `}${count(edges, "edge")} of ${count(prompts ?? 0, "prompt")}`;
+  }
+
+  get Noun(): string {
+    return this.noun === "edge" ? "Edge" : "Prompt";
+  }
+
+  /** of returns the context of a view of one example: one in which nothing is subtracted if the example has no baseline. */
+  async of(example: number): Promise<Context> {
+    if (!this.subtract || this.run?.baselines === this.run?.edges) return this; // all of them have one
+    const answer = await this.ask("prompt_score", { example });
+    const [score] = records<{ baseline: number | null }>(answer);
+    return score?.baseline === null ? new Context(this.backend, this.state, this.file, this.run, this.signal, this.asked, true) : this;
   }
 
   has(what: string): boolean {

@@ -1,10 +1,13 @@
 import { Failure } from "./backend.ts";
 import { type Child, h } from "./dom.ts";
+import { headName } from "./numbers.ts";
 
 export interface Option {
   value: string;
   text: string;
   title?: string;
+  /** it cannot be chosen */
+  off?: boolean;
 }
 
 /** segments returns a row of links, one of which is current: a choice in which each option has an address. */
@@ -13,13 +16,14 @@ export function segments(label: string, options: Option[], value: string, href: 
     "div",
     { class: "segments", role: "group", "aria-label": label },
     options.map((o) =>
-      h("a", { href: href(o.value), id: id(label, o.value), title: o.title, "aria-current": o.value === value ? "true" : undefined }, o.text),
+      h("a", { href: o.off ? undefined : href(o.value), role: o.off ? "link" : undefined, "aria-disabled": o.off ? "true" : undefined, id: id(label, o.value), title: o.title, "aria-current": o.value === value ? "true" : undefined }, o.text),
     ),
   );
 }
 
-/** choice returns a labelled drop-down list. */
+/** choice returns a labelled drop-down list. A value that is none of the options, as a wrong address may have, is shown too. */
 export function choice(label: string, options: Option[], value: string, change: (value: string) => void): HTMLElement {
+  if (value && !options.some((o) => o.value === value)) options = [{ value, text: headName(value) }, ...options];
   const select = h(
     "select",
     { id: id(label), onchange: (e: Event) => change((e.target as HTMLSelectElement).value) },

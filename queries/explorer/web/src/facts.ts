@@ -23,8 +23,8 @@ export function facts(c: Context, f: Facts): HTMLElement {
   const run = c.run;
   const items: [string, Child][] = [];
   if (run) items.push(["run", `${run.run}: ${run.model}, ${run.source}, ${run.convention} convention`]);
-  if (f.n !== undefined && f.n !== null) items.push(["n", `${count(f.n, "prompt")}${c.state["only"] ? ` with ${c.state["only"]}` : ""}`]);
-  if (f.interval) items.push(["interval", interval(f)]);
+  if (f.n !== undefined && f.n !== null) items.push(["n", `${c.many(f.n)}${c.state["only"] ? ` with ${c.state["only"]}` : ""}`]);
+  if (f.interval) items.push(["interval", interval(c, f)]);
   if (f.subtracted !== undefined) items.push(["baseline", f.subtracted ? `subtracted: score at the key less that of the baseline (${run?.baseline ?? "of each run"})` : "not subtracted: score at the key position"]);
   if (f.bases) items.push(["bases", `query ${c.queryBasis}, key ${c.keyBasis}${c.state["quadrant"] ? `, ${c.state["quadrant"]}` : ", quadrants added up"}`]);
   if (run) items.push(["closure", closure(c)]);
@@ -34,13 +34,13 @@ export function facts(c: Context, f: Facts): HTMLElement {
     { class: "facts", "aria-label": "About these numbers" },
     h("dl", {}, items.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
     f.figure && figures(c, f.figure),
-    c.asked.map((asked) => statement(c, asked)),
+    c.asked.filter((asked, i) => c.asked.findIndex((other) => other.query === asked.query && JSON.stringify(other.params) === JSON.stringify(asked.params)) === i).map((asked) => statement(c, asked)),
   );
 }
 
-function interval(f: Facts): string {
-  if ((f.fewest ?? f.n ?? leastPrompts) < leastPrompts) return `none: for fewer than ${leastPrompts} prompts a normal interval is too narrow`;
-  return `95 %, normal: mean ± 1.96 standard errors over prompts${typeof f.interval === "string" ? f.interval : ""}`;
+function interval(c: Context, f: Facts): string {
+  if ((f.fewest ?? f.n ?? leastPrompts) < leastPrompts) return `none: for fewer than ${leastPrompts} ${c.noun}s a normal interval is too narrow`;
+  return `95 %, normal: mean ± 1.96 standard errors over ${c.noun}s${c.noun === "edge" ? ", taken as independent, which edges of one prompt are not: the true intervals may be wider" : ""}${typeof f.interval === "string" ? f.interval : ""}`;
 }
 
 function figures(c: Context, figure: { name: string; params?: Params }): HTMLElement | false {

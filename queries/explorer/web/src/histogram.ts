@@ -117,7 +117,7 @@ export function histogram(values: number[], o: HistogramOptions): HTMLElement {
       "Drag over the figure, or: ",
       field("from", "low"),
       field("to", "high"),
-      o.brush && h("button", { type: "button", id: "brush-clear", onclick: () => select({}) }, "All prompts"),
+      o.brush && h("button", { type: "button", id: "brush-clear", onclick: () => select({}) }, `All ${o.unit ?? "prompts"}`),
     ),
   );
 }

@@ -112,6 +112,7 @@ function settle(view: string, focused: string | undefined, scrolled: number): vo
 
 function fail(main: HTMLElement, e: unknown): void {
   main.setAttribute("aria-busy", "false");
+  document.title = "That did not work – ducklens";
   main.replaceChildren(failed(e, h("h1", { id: "title", tabindex: "-1" }, "That did not work")));
 }
 
@@ -129,11 +130,11 @@ function header(c: Context, view: View): void {
   const controls: HTMLElement[] = [];
   const restart = { head: undefined, component: undefined, example: undefined, only: undefined, qb: undefined, kb: undefined, quadrant: undefined, low: undefined, high: undefined, within: undefined };
   if (manifest.files.length > 1) {
-    controls.push(choice("File", manifest.files.map((f) => ({ value: f.alias, text: f.name })), c.file.alias, (file) => c.go({ ...restart, view: "heads", file, run: undefined })));
+    controls.push(choice("File", manifest.files.map((f) => ({ value: f.alias, text: f.name })), c.state["file"] ?? c.file.alias, (file) => c.go({ ...restart, view: "heads", file, run: undefined })));
   }
   if (c.file.runs.length > 1) {
     controls.push(
-      choice("Run", c.file.runs.map((r) => ({ value: String(r.run), text: `${r.run}: ${r.model}` })), String(c.run?.run), (run) => c.go({ ...restart, view: "heads", run })),
+      choice("Run", c.file.runs.map((r) => ({ value: String(r.run), text: `${r.run}: ${r.model}` })), c.state["run"] ?? String(c.run?.run), (run) => c.go({ ...restart, view: "heads", run })),
     );
   }
   const list = c.run?.heads ?? [];
@@ -154,7 +155,7 @@ function header(c: Context, view: View): void {
       "div",
       { class: "top" },
       h("a", { class: "brand", href: format({ view: "heads" }) }, "ducklens"),
-      h("span", { class: "file muted", title: c.file.name }, [manifest.files.length === 1 && c.file.name, c.run && `${c.run.model}, ${count(c.run.prompts ?? 0, "prompt")}`].filter(Boolean).join(" · ")),
+      h("span", { class: "file muted", title: c.file.name }, [manifest.files.length === 1 && c.file.name, c.run && `${c.run.model}, ${count(c.run.prompts ?? 0, "prompt")}${c.noun === "edge" ? `, ${count(c.run.edges ?? 0, "edge")}` : ""}`].filter(Boolean).join(" · ")),
       h("div", { class: "controls" }, controls),
     ),
     h(
@@ -166,7 +167,7 @@ function header(c: Context, view: View): void {
         to("heads", "Heads"),
         list.length > 0 && [" › ", to("components", `Head ${headName(c.head)}`)],
         component && [" › ", to("cell", `${component}, ${c.side} side`)],
-        example && [" › ", to("prompt", `Prompt ${example}`)],
+        example && [" › ", to("prompt", `${c.Noun} ${example}`)],
       ),
       h("span", { class: "aside" }, to("pairs", "Pairs"), to("directions", "Directions"), to("writes", "What it writes"), to("compare", "Compare", view === "compare" ? {} : twoSets(c)), to("sql", "SQL")),
     ),

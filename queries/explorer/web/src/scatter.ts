@@ -14,23 +14,42 @@ const width = 520;
 const height = 380;
 const margin = { left: 52, right: 24, top: 12, bottom: 40 };
 
-/** scatter draws points with names. Where names would overlap, outlying points keep theirs. */
+const letter = 7.6; // width of one at most, in the font of names
+const radius = 4.5;
+
+interface Box {
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
+}
+
+const meet = (a: Box, b: Box) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+
+/** scatter draws points with names. A name that would cover another point or name is left out; outlying points come first. */
 export function scatter(points: Point[], o: { label: string; x: string; y: string }): HTMLElement {
   const x = scaleLinear(range(points.map((p) => p.x)), [margin.left, width - margin.right]).nice(6);
   const y = scaleLinear(range(points.map((p) => p.y)), [height - margin.bottom, margin.top]).nice(6);
   const text = (scale: typeof x, t: number) => scale.tickFormat(6)(t).replace("-", "−");
-  const taken: [number, number][] = [];
-  const free = (px: number, py: number) => taken.every(([a, b]) => Math.abs(a - px) > 26 || Math.abs(b - py) > 12) && points.every((p) => Math.abs(x(p.x) + 4 - px) > 16 || Math.abs(y(p.y) - py) > 8 || x(p.x) + 14 === px);
-  const drawn = [...points].sort((a, b) => Math.abs(b.y) - Math.abs(a.y) || a.name.localeCompare(b.name)).map((p) => {
+  const around = (p: Point): Box => ({ left: x(p.x) - radius, right: x(p.x) + radius, top: y(p.y) - radius, bottom: y(p.y) + radius });
+  const places = points.map((p) => ({ p, box: around(p) }));
+  const taken: Box[] = [];
+  const first = (p: Point) => (p.selected ? 0 : 1);
+  const ranked = [...points].sort((a, b) => first(a) - first(b) || Math.abs(b.y) - Math.abs(a.y) || a.name.localeCompare(b.name));
+  const drawn = ranked.map((p) => {
     const [px, py] = [x(p.x), y(p.y)];
-    const named = p.selected || (free(px + 14, py) && taken.push([px + 14, py]) > 0);
-    const left = px > width - margin.right - 34;
+    const long = letter * p.name.length;
+    const sides = [{ at: px + 8, left: px + 8 }, { at: px - 8, left: px - 8 - long }].map(({ at, left }) => ({ at, box: { left, right: left + long, top: py - 6, bottom: py + 6 } }));
+    const within = sides.filter(({ box }) => box.left >= margin.left && box.right <= width);
+    const free = within.find(({ box }) => !taken.some((t) => meet(t, box)) && !places.some((o) => o.p !== p && meet(o.box, box)));
+    const name = free ?? (p.selected ? within[0] : undefined); // the chosen point always has one
+    if (name) taken.push(name.box);
     return s(
       "a",
       { href: p.href, class: p.selected ? "point selected" : "point", "aria-label": p.title },
       s("title", {}, p.title),
-      s("circle", { cx: px, cy: py, r: 4.5 }),
-      named && s("text", { x: left ? px - 8 : px + 8, y: py + 4, "text-anchor": left ? "end" : "start" }, p.name),
+      s("circle", { cx: px, cy: py, r: radius }),
+      name && s("text", { x: name.at, y: py + 4, "text-anchor": name.at < px ? "end" : "start" }, p.name),
     );
   });
   return h(

@@ -12,6 +12,7 @@ import { basisControls, range, settings, sideControls } from "./components.ts";
 
 interface Behind {
   example_id: number;
+  prompt_id: number;
   value: number;
   pct_of_total: number | null;
   key_token: string;
@@ -35,14 +36,14 @@ export async function cell(c: Context): Promise<Child[]> {
   ]);
   const all = records<Behind>(answer);
   const title = heading(
-    [`Which prompts are behind ${component}?`],
+    [`Which ${c.noun}s are behind ${component}?`],
     [
-      `What ${component} contributes to the score of head ${headName(c.head)} in each prompt, by way of the ${c.side}${c.subtract ? ", baseline subtracted" : ""}. Choose a prompt to see its tokens. `,
+      `What ${component} contributes to the score of head ${headName(c.head)} in each ${c.noun}, by way of the ${c.side}${c.subtract ? ", baseline subtracted" : ""}. Choose ${c.noun === "edge" ? "an edge" : "a prompt"} to see its tokens. `,
       h("a", { href: c.link({ view: "components", low: undefined, high: undefined }) }, "Back to the heatmap"),
     ],
   );
   const tools = h("div", { class: "tools" }, sideControls(c), basisControls(c));
-  if (all.length === 0) return [title, tools, behind(c, component, pairs), lacking(!c.has("examples") ? c.lack("examples") : answer.notes[0] ?? `no prompt has a contribution of ${component} on the ${c.side} side for these bases`), facts(c, {})];
+  if (all.length === 0) return [title, tools, behind(c, component, pairs), lacking(!c.has("examples") ? c.lack("examples") : answer.notes[0] ?? `no ${c.noun} has a contribution of ${component} on the ${c.side} side for these bases`), facts(c, {})];
 
   const rows = brush ? all.filter((r) => r.value >= (brush.low ?? r.value) && r.value <= (brush.high ?? r.value)) : all;
   const mean = all.reduce((sum, r) => sum + r.value, 0) / all.length;
@@ -58,9 +59,10 @@ export async function cell(c: Context): Promise<Child[]> {
       { class: "columns wide-left" },
       h(
         "section",
-        { "aria-label": "Distribution over prompts" },
+        { "aria-label": `Distribution over ${c.noun}s` },
         histogram(all.map((r) => r.value), {
           label: `Contributions of ${component}`,
+          unit: `${c.noun}s`,
           title: `contribution of ${component} to the score${c.subtract ? " difference" : ""}`,
           brush,
           select: ({ low, high }) => c.go({ low: low?.toPrecision(4), high: high?.toPrecision(4) }),
@@ -68,26 +70,26 @@ export async function cell(c: Context): Promise<Child[]> {
         h(
           "p",
           { class: "muted" },
-          `Mean ${all.length < leastPrompts ? short(mean) : interval(mean, se)}, standard deviation ${short(sd)}; ${Math.round((100 * all.filter((r) => r.value > 0).length) / all.length)} % of prompts above 0.`,
-          brush && [" ", h("a", { href: c.link({ view: "components", within: component, wside: c.side }) }, `Components of these ${rows.length} prompts alone`)],
+          `Mean ${all.length < leastPrompts ? short(mean) : interval(mean, se)}, standard deviation ${short(sd)}; ${Math.round((100 * all.filter((r) => r.value > 0).length) / all.length)} % of ${c.noun}s above 0.`,
+          brush && [" ", h("a", { href: c.link({ view: "components", within: component, wside: c.side }) }, `Components of these ${rows.length} ${c.noun}s alone`)],
         ),
       ),
       behind(c, component, pairs, some ? rows.length : undefined),
     ),
     h(
       "section",
-      { "aria-label": "Prompts" },
-      h("h2", {}, brush ? `${rows.length} of ${all.length} prompts, by size` : `All ${all.length.toLocaleString("en")} prompts, by size`),
-      h("div", { class: "promptrow heads", "aria-hidden": "true" }, h("span", { class: "number" }, "prompt"), h("span", { class: "number" }, "value"), h("span", { class: "number" }, "of the sum"), h("span", {}, "text")),
-      virtualList(rows.length, 30, "Prompts, largest contribution first", (i) => promptRow(c, rows[i] as Behind, limit)),
+      { "aria-label": `${c.Noun}s` },
+      h("h2", {}, brush ? `${rows.length} of ${all.length} ${c.noun}s, by size` : `All ${all.length.toLocaleString("en")} ${c.noun}s, by size`),
+      h("div", { class: "promptrow heads", "aria-hidden": "true" }, h("span", { class: "number" }, c.noun), h("span", { class: "number" }, "value"), h("span", { class: "number" }, "of the sum"), h("span", {}, "text")),
+      virtualList(rows.length, 30, `${c.Noun}s, largest contribution first`, (i) => promptRow(c, rows[i] as Behind, limit)),
     ),
-    facts(c, { n: all.length, interval: true, subtracted: c.subtract, bases: true, more: answer.rows.length === mostPrompts ? `the ${mostPrompts.toLocaleString("en")} prompts with the largest contributions are listed` : undefined }),
+    facts(c, { n: all.length, interval: true, subtracted: c.subtract, bases: true, more: answer.rows.length === mostPrompts ? `the ${mostPrompts.toLocaleString("en")} ${c.noun}s with the largest contributions are listed` : undefined }),
   ];
 }
 
 // behind shows the largest pairs of the component, over all or some prompts.
 function behind(c: Context, component: string, pairs: Answer | undefined, some?: number): HTMLElement {
-  const over = some === undefined ? "mean over all prompts" : `mean over ${some === 1 ? "this prompt" : `these ${count(some, "prompt")}`}`;
+  const over = some === undefined ? `mean over all ${c.noun}s` : `mean over ${some === 1 ? `this ${c.noun}` : `these ${count(some, c.noun)}`}`;
   return h(
     "section",
     { "aria-label": "Pairs behind this cell" },
@@ -109,7 +111,7 @@ function promptRow(c: Context, r: Behind, limit: number): HTMLElement {
     { role: "listitem", class: "listitem" },
     h(
       "a",
-      { class: "promptrow", href: c.link({ view: "prompt", example: String(r.example_id) }), id: `prompt-${r.example_id}`, title: r.text },
+      { class: "promptrow", href: c.link({ view: "prompt", example: String(r.example_id) }), id: `prompt-${r.example_id}`, title: c.noun === "edge" ? `prompt ${r.prompt_id}: ${r.text}` : r.text },
       h("span", { class: "number" }, r.example_id),
       h("span", { class: "number chip", style: { background: color, color: on(color) } }, fixed(r.value, limit < 0.1 ? 4 : 2)),
       h("span", { class: "number" }, r.pct_of_total === null ? "–" : `${fixed(r.pct_of_total, 2)} %`),

@@ -5,7 +5,7 @@ import { choice, heading, id, lacking } from "../controls.ts";
 import { type Child, h } from "../dom.ts";
 import { facts } from "../facts.ts";
 import { type Cell, heatmap, scaleLimit } from "../heatmap.ts";
-import { count, headName, interval, supported } from "../numbers.ts";
+import { headName, interval, supported } from "../numbers.ts";
 import { change } from "../state.ts";
 import { type Part, basisControls, cells, settings, sideControls } from "./components.ts";
 
@@ -24,12 +24,12 @@ export async function compare(c: Context): Promise<Child[]> {
   const limit = Math.max(scaleLimit(cells(a)), scaleLimit(cells(b)));
   const d = difference(a, b);
   const ranked = [...d].sort((x, y) => Math.abs(y.mean) - Math.abs(x.mean)).slice(0, 12);
-  const panel = (heading: string, list: Part[], key: string, n: number, link?: (cell: Cell) => string) =>
+  const panel = (of: Context, heading: string, list: Part[], key: string, n: number, link?: (cell: Cell) => string) =>
     h(
       "section",
       { "aria-label": heading },
       h("h2", {}, heading),
-      h("p", { class: "muted" }, n > 0 ? count(n, "prompt") : "the first less the second"),
+      h("p", { class: "muted" }, n > 0 ? of.many(n) : "the first less the second"),
       heatmap(cells(list), { label: key, limit, title: "", bare: true, describe: (cell) => `${cell.label}: ${interval(cell.value, cell.se)}`, ...(link ? { href: link } : {}) }),
     );
   return [
@@ -38,9 +38,9 @@ export async function compare(c: Context): Promise<Child[]> {
     h(
       "div",
       { class: "three", style: { "--least": least(a) } },
-      panel(name(c), a, "first", a[0]?.n ?? 0, (cell) => c.link({ view: "cell", component: cell.label })),
-      panel(name(other), b, "second", b[0]?.n ?? 0, (cell) => other.link({ view: "cell", component: cell.label })),
-      panel("Difference", d, "difference", 0),
+      panel(c, name(c), a, "first", a[0]?.n ?? 0, (cell) => c.link({ view: "cell", component: cell.label })),
+      panel(other, name(other), b, "second", b[0]?.n ?? 0, (cell) => other.link({ view: "cell", component: cell.label })),
+      panel(c, "Difference", d, "difference", 0),
     ),
     h(
       "section",
@@ -56,7 +56,7 @@ export async function compare(c: Context): Promise<Child[]> {
         })),
         { label: "Largest differences", heads: ["component", "difference", "first", "second"] },
       ),
-      h("p", { class: "muted" }, "Intervals of the difference take the prompts of the two as independent; where both have the same prompts they are wider than need be."),
+      h("p", { class: "muted" }, `Intervals of the difference take the ${c.noun}s of the two as independent; where both have the same ${c.noun}s they are wider than need be.`),
     ),
     facts(c, { fewest: Math.min(a[0]?.n ?? 0, b[0]?.n ?? 0), interval: true, subtracted: c.subtract, bases: true }),
   ];
@@ -86,9 +86,17 @@ function second(c: Context): Context {
   const asked = file.runs.find((r) => String(r.run) === c.state["run2"]);
   if (c.state["run2"] && !asked) throw new Failure(`${file.name} has no run ${c.state["run2"]}`, "");
   const run: Run | undefined = asked ?? (moved ? file.runs.find((r) => r.run === file.latest) : c.run);
-  const head = c.state["head2"] ?? (moved || run !== c.run ? (run?.heads.includes(c.head) ? c.head : run?.heads[0]) : run?.heads.find((h) => h !== c.head)) ?? c.head;
+  const head = c.state["head2"] ?? (moved || run !== c.run ? (run?.heads.includes(c.head) ? c.head : run?.heads[0]) : neighbour(run, c.head)) ?? c.head;
   const only = c.state["only2"] ?? c.state["only"];
   return new Context(c.backend, change(c.state, { file: file.alias, run: run ? String(run.run) : undefined, head, only: only === "*" ? undefined : only }), file, run, c.signal, c.asked);
+}
+
+// neighbour returns the head that is nearest to another, if possible in the same layer: heads of other layers share fewer components.
+function neighbour(run: Run | undefined, head: string): string | undefined {
+  const place = (label: string) => (label.match(/\d+/g) ?? []).map(Number) as [number, number];
+  const [layer, index] = place(head);
+  const far = (label: string) => Math.abs(place(label)[0] - layer) * 1e6 + Math.abs(place(label)[1] - index);
+  return run?.heads.filter((label) => label !== head).sort((a, b) => far(a) - far(b))[0];
 }
 
 async function parts(c: Context): Promise<Part[] | undefined> {

@@ -6,7 +6,7 @@ import { type Child, h } from "../dom.ts";
 import { facts } from "../facts.ts";
 import { type Cell, heatmap } from "../heatmap.ts";
 import type { Range } from "../histogram.ts";
-import { count, headName, interval, short, supported } from "../numbers.ts";
+import { headName, interval, short, supported } from "../numbers.ts";
 
 export interface Part {
   component: string;
@@ -52,12 +52,17 @@ export function sideControls(c: Context): HTMLElement[] {
   if ((c.run?.baselines ?? 0) > 0) {
     list.push(
       segments("Baseline", [
-        { value: "yes", text: "Baseline subtracted", title: "score at the key less that of the baseline" },
+        { value: "yes", text: "Baseline subtracted", title: c.bare ? `this ${c.noun} has no baseline` : "score at the key less that of the baseline", off: c.bare },
         { value: "no", text: "Not subtracted", title: "score at the key position" },
       ], c.subtract ? "yes" : "no", (subtract) => c.link({ subtract: subtract === "no" ? "no" : undefined })),
     );
   }
   return list;
+}
+
+/** unsubtracted says why nothing is subtracted in a view of one example. */
+export function unsubtracted(c: Context): Child {
+  return c.bare && h("p", { class: "note" }, `This ${c.noun} has no baseline: its scores are shown without one subtracted.`);
 }
 
 /** settings returns the parameters of the query components. */
@@ -82,7 +87,7 @@ export function range(c: Context): Range | undefined {
 function within(c: Context): string {
   const { low, high } = range(c) ?? {};
   const ends = low === undefined ? `at most ${short(high)}` : high === undefined ? `at least ${short(low)}` : `${short(low)} to ${short(high)}`;
-  return `Only the prompts in which ${c.state["within"]} (${c.state["wside"] ?? "key"} side) contributes ${ends}. `;
+  return `Only the ${c.noun}s in which ${c.state["within"]} (${c.state["wside"] ?? "key"} side) contributes ${ends}. `;
 }
 
 export function cells(parts: Part[]): Cell[] {
@@ -96,7 +101,7 @@ export const toCell = (c: Context, component: string) => c.link({ view: "cell", 
 export async function components(c: Context): Promise<Child[]> {
   const title = heading(
     `What makes head ${headName(c.head)} attend there?`,
-    `${c.side === "key" ? "What each component wrote at the key position" : "What each component wrote at the query position"}${c.subtract ? ", rather than at the baseline" : ""}: its part of the score, before softmax; all parts add up to it. Choose a cell to see the prompts behind it.`,
+    `${c.side === "key" ? "What each component wrote at the key position" : "What each component wrote at the query position"}${c.subtract ? ", rather than at the baseline" : ""}: its part of the score, before softmax; all parts add up to it. Choose a cell to see the ${c.noun}s behind it.`,
   );
   const tools = h("div", { class: "tools" }, sideControls(c), basisControls(c));
   if (c.run && !c.has("contributions")) {
@@ -113,13 +118,13 @@ export async function components(c: Context): Promise<Child[]> {
   return [
     title,
     tools,
-    chosen && h("p", { class: "note" }, within(c), h("a", { href: c.link({ within: undefined, wside: undefined, low: undefined, high: undefined }) }, "All prompts")),
+    chosen && h("p", { class: "note" }, within(c), h("a", { href: c.link({ within: undefined, wside: undefined, low: undefined, high: undefined }) }, `All ${c.noun}s`)),
     h(
       "div",
       { class: "columns snug" },
       heatmap(cells(parts), {
         label: `${c.side}-side components`,
-        about: `mean${typeof parts[0]?.se === "number" ? " and 95 % interval" : ""} of ${count(parts[0]?.n ?? 0, "prompt")}`,
+        about: `mean${typeof parts[0]?.se === "number" ? " and 95 % interval" : ""} of ${c.many(parts[0]?.n ?? 0)}`,
         title: `mean ${unit}`,
         href: (cell) => toCell(c, cell.label),
         ...(c.state["component"] ? { selected: c.state["component"] } : {}),

@@ -87,7 +87,7 @@ export async function directions(c: Context): Promise<Child[]> {
       substitutions && substitutions.rows.length > 0 ? substituted(c, supported(records<Substitution>(substitutions))) : lacking(substitutions?.notes[0] ?? "the run puts no other vector in place of the query or the key"),
       projected ? cosines(c, projections && records<Projection>(projections), between && records<HeadCosine>(between)) : lacking(c.lack("projections")),
     ),
-    c.has("nearest") ? later(c, [["nearest_means", { most: 10 }]], 15, (answer) => nearest(records<Nearest>(answer))) : lacking(c.lack("nearest")),
+    c.has("nearest") ? later(c, [["nearest_means", { most: 10 }]], 15, (answer) => nearest(c, records<Nearest>(answer))) : lacking(c.lack("nearest")),
     facts(c, { n: list[0]?.n, interval: "; of shares, to first order", subtracted: c.subtract, figure: list.length > 0 ? { name: "basis_shares", params: { subtract: c.subtract } } : undefined }),
   ];
 }
@@ -126,7 +126,7 @@ function shareBars(c: Context, list: Share[]): HTMLElement {
 }
 
 /** nearest shows the tokens whose unembeddings are nearest to the map of each side, and what a random direction reaches. */
-function nearest(all: Nearest[]): HTMLElement {
+function nearest(c: Context, all: Nearest[]): HTMLElement {
   return h(
     "section",
     { "aria-label": "Nearest unembeddings" },
@@ -142,14 +142,14 @@ function nearest(all: Nearest[]): HTMLElement {
           "div",
           {},
           bars(
-            list.map((t) => ({ name: t.name, value: t.pct, se: first.n < leastPrompts ? null : t.se, more: [fixed(t.mean_cosine, 3)], title: `${t.name}: ${fixed(t.pct, 1)} % of the prompts, mean cosine ${fixed(t.mean_cosine, 3)}` })),
+            list.map((t) => ({ name: t.name, value: t.pct, se: first.n < leastPrompts ? null : t.se, more: [fixed(t.mean_cosine, 3)], title: `${t.name}: ${fixed(t.pct, 1)} % of the ${c.noun}s, mean cosine ${fixed(t.mean_cosine, 3)}` })),
             { label: `Tokens nearest to the map of the ${side}`, heads: [`token, for the ${side}`, `% with it among the ${first.places} nearest`, "cosine"], extent: [0, 100] },
           ),
           h(
             "p",
             { class: "muted" },
             `Mean cosine of the map with its nearest token: ${fixed(first.top_cosine, 3)}; of a random direction: ${first.random_cosine === null ? "none" : fixed(first.random_cosine, 3)}. `,
-            first.key_first_pct !== null && `The nearest is the key's own token in ${fixed(first.key_first_pct, 1)} % of the prompts; its median place is ${fixed(first.key_rank ?? 0, 0)}.`,
+            first.key_first_pct !== null && `The nearest is the key's own token in ${fixed(first.key_first_pct, 1)} % of the ${c.noun}s; its median place is ${fixed(first.key_rank ?? 0, 0)}.`,
           ),
         );
       }),

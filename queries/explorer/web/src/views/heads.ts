@@ -4,7 +4,7 @@ import type { Context } from "../context.ts";
 import { choice, heading, segments } from "../controls.ts";
 import { type Child, h } from "../dom.ts";
 import { facts } from "../facts.ts";
-import { decimals, fixed, headName, interval, percent, short, supported } from "../numbers.ts";
+import { decimals, fixed, headName, interval, short, supported } from "../numbers.ts";
 import { scatter } from "../scatter.ts";
 
 interface Head {
@@ -20,16 +20,16 @@ interface Head {
 }
 
 const orders = [
-  { value: "prob", text: "attention to the key", unit: "probability" },
-  { value: "diff_prob", text: "… less that to the baseline", unit: "difference of probabilities" },
-  { value: "score", text: "score of the key", unit: "score" },
-  { value: "diff", text: "… less that of the baseline", unit: "score difference" },
+  { value: "prob", text: "attention to the key", unit: "to the key", percent: true },
+  { value: "diff_prob", text: "… less that to the baseline", unit: "difference", percent: true },
+  { value: "score", text: "score of the key", unit: "score", percent: false },
+  { value: "diff", text: "… less that of the baseline", unit: "score difference", percent: false },
 ];
 
 const planes = [
-  { value: "mean_prob", text: "attention to the key" },
-  { value: "mean_baseline_prob", text: "attention to the baseline" },
-  { value: "mean_diff_prob", text: "attention to the key less that to the baseline" },
+  { value: "mean_prob", text: "attention to the key, %" },
+  { value: "mean_baseline_prob", text: "attention to the baseline, %" },
+  { value: "mean_diff_prob", text: "attention to the key less that to the baseline, %" },
   { value: "mean_score", text: "score of the key" },
   { value: "mean_diff", text: "score of the key less that of the baseline" },
 ];
@@ -49,17 +49,25 @@ async function ranked(c: Context): Promise<Child[]> {
   const answer = await c.ask("top_heads", { by, most: 10_000 });
   const list = supported(records<Head>(answer));
   const places = decimals(list.map((v) => v.mean_diff), 3);
+  // All probabilities are percentages with as many decimals.
+  const probs = list.flatMap((v) => [v.mean_prob, v.mean_baseline_prob].map((p) => 100 * (p ?? 0)));
+  const share = (p: number | null) => (p === null ? "–" : `${fixed(100 * p, Math.max(1, decimals(probs, 3)))} %`);
+  const size = order?.percent ? 100 : 1;
+  const value = (v: Head, of: string) => {
+    const x = v[of as keyof Head];
+    return typeof x === "number" && of.endsWith("prob") ? 100 * x : x;
+  };
   const x = c.state["x"] ?? "mean_baseline_prob";
   const y = c.state["y"] ?? "mean_prob";
   const usable = planes.filter((p) => list.some((v) => v[p.value as keyof Head] !== null));
   const points = list.flatMap((v) => {
-    const [px, py] = [v[x as keyof Head], v[y as keyof Head]];
+    const [px, py] = [value(v, x), value(v, y)];
     return typeof px === "number" && typeof py === "number"
       ? [{ x: px, y: py, name: headName(v.head), href: open(c, v.head), title: `${headName(v.head)}: ${short(px)}, ${short(py)}`, selected: v.head === c.state["head"] }]
       : [];
   });
   return [
-    heading("Which heads attend from the query to the key?", "Mean over prompts, with 95 % intervals. Choose a head to see what makes it attend there."),
+    heading("Which heads attend from the query to the key?", `Mean over ${c.noun}s, with 95 % intervals. Choose a head to see what makes it attend there.`),
     h("div", { class: "tools" }, segments("Order by", orders.filter((o) => (c.run?.baselines ?? 0) > 0 || !o.value.startsWith("diff")), by, (value) => c.link({ by: value }))),
     h(
       "div",
@@ -67,12 +75,12 @@ async function ranked(c: Context): Promise<Child[]> {
       bars(
         list.map((v) => ({
           name: h("a", { href: open(c, v.head), id: `head-${v.head}` }, headName(v.head)),
-          value: v.mean,
-          se: v.se,
-          more: [by !== "prob" && percent(v.mean_prob), percent(v.mean_baseline_prob), by !== "diff" && fixed(v.mean_diff, places)].filter((m) => m !== false),
-          title: `${headName(v.head)}: ${interval(v.mean, v.se)}`,
+          value: size * v.mean,
+          se: v.se === null ? null : size * v.se,
+          more: [by !== "prob" && share(v.mean_prob), share(v.mean_baseline_prob), by !== "diff" && fixed(v.mean_diff, places)].filter((m) => m !== false),
+          title: `${headName(v.head)}: ${interval(size * v.mean, v.se === null ? null : size * v.se)}${order?.percent ? " %" : ""}`,
         })),
-        { label: `Heads by ${order?.text}`, heads: ["head", order?.unit ?? "", ...(by === "prob" ? [] : ["to the key"]), "to the baseline", ...(by === "diff" ? [] : ["score difference"])] },
+        { ...(order?.percent ? { unit: " %", places: Math.max(1, decimals(probs, 3)) } : {}), label: `Heads by ${order?.text}`, heads: ["head", order?.unit ?? "", ...(by === "prob" ? [] : ["to the key"]), "to the baseline", ...(by === "diff" ? [] : ["score difference"])] },
       ),
       points.length > 1 &&
         h(

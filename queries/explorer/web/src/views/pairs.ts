@@ -6,19 +6,22 @@ import { facts } from "../facts.ts";
 import { type Cell, heatmap } from "../heatmap.ts";
 import { headName, interval, supported } from "../numbers.ts";
 import { type Pair, askPairs, pairList } from "../pairs.ts";
-import { basisControls, sideControls } from "./components.ts";
+import { basisControls, sideControls, unsubtracted } from "./components.ts";
 
 const listed = 24;
 const gridded = 10; // components of each side in the grid: those that the largest pairs are made of
 
 /** pairs ranks pairs of a query component and a key component. */
-export async function pairs(c: Context): Promise<Child[]> {
-  const example = c.state["scope"] === "prompt" && c.state["example"] ? Number(c.state["example"]) : undefined;
+export async function pairs(whole: Context): Promise<Child[]> {
+  const { scope, example: chosen } = whole.state;
+  const example = scope === "prompt" && chosen ? Number(chosen) : undefined;
+  const c = example === undefined ? whole : await whole.of(example);
   const [query, key] = [c.state["qc"], c.state["kc"]];
   const [answer, block] = await Promise.all([
     askPairs(c, { example, query, key, most: listed + 1 }),
     query || key ? undefined : askPairs(c, { example, grid: gridded, most: gridded * gridded }),
   ]);
+  const own = c.asked.find((asked) => asked.answer === answer);
   const all = answer ? supported(records<Pair>(answer)) : [];
   const cells = block ? supported(records<Pair>(block)) : [];
   const components = [{ value: "", text: "any" }, ...(c.run?.components ?? []).map((value) => ({ value, text: value }))];
@@ -32,12 +35,13 @@ export async function pairs(c: Context): Promise<Child[]> {
       "div",
       { class: "tools" },
       c.state["example"] &&
-        segments("Over", [{ value: "", text: "All prompts" }, { value: "prompt", text: `Prompt ${c.state["example"]}` }], c.state["scope"] ?? "", (scope) => c.link({ scope })),
+        segments("Over", [{ value: "", text: `All ${c.noun}s` }, { value: "prompt", text: `${c.Noun} ${c.state["example"]}` }], c.state["scope"] ?? "", (scope) => c.link({ scope })),
       sideControls(c).slice(1),
       choice("Query component", components.filter((o) => o.value !== "b_K"), query ?? "", (qc) => c.go({ qc: qc || undefined })),
       choice("Key component", components.filter((o) => o.value !== "b_Q"), key ?? "", (kc) => c.go({ kc: kc || undefined })),
       basisControls(c),
     ),
+    unsubtracted(c),
     h(
       "div",
       { class: "columns snug" },
@@ -49,7 +53,7 @@ export async function pairs(c: Context): Promise<Child[]> {
       interval: example === undefined,
       subtracted: c.subtract,
       bases: true,
-      figure: answer && { name: c.asked[0]?.query.name ?? "component_pairs", params: { ...c.asked[0]?.params, most: listed } },
+      figure: answer && { name: own?.query.name ?? "component_pairs", params: { ...own?.params, most: listed } },
     }),
   ];
 }
@@ -57,7 +61,7 @@ export async function pairs(c: Context): Promise<Child[]> {
 // both links to the cells of the two components of a pair.
 function both(c: Context, query: string, key: string): HTMLElement {
   const to = (side: string, component: string) => h("a", { href: c.link({ view: "cell", side, component }) }, `${component}, ${side} side`);
-  return h("p", { class: "note" }, "The prompts behind each of them: ", to("query", query), " and ", to("key", key), ". ", h("a", { href: c.link({ qc: undefined, kc: undefined }) }, "All pairs"));
+  return h("p", { class: "note" }, `The ${c.noun}s behind each of them: `, to("query", query), " and ", to("key", key), ". ", h("a", { href: c.link({ qc: undefined, kc: undefined }) }, "All pairs"));
 }
 
 function grid(c: Context, list: Pair[]): HTMLElement {
@@ -75,7 +79,7 @@ function grid(c: Context, list: Pair[]): HTMLElement {
       label: "Pairs of components",
       corner: "query ↓ key →",
       bare: true,
-      title: `${list[0] && list[0].n > 1 ? "mean " : ""}contribution of the pair; the components with the largest pairs`,
+      title: `${list[0] && list[0].n > 1 ? "mean " : ""}contribution of the pair; the ${gridded} components of each side with the largest pairs`,
       href: (cell) => c.link({ qc: queries[cell.row], kc: keys[cell.column] }),
       describe: (cell) => `${cell.label}: ${interval(cell.value, cell.se)}`,
     }),

@@ -8,7 +8,7 @@ import { type Cell, heatmap } from "../heatmap.ts";
 import { later } from "../later.ts";
 import { fixed, headName, percent, sentence, short } from "../numbers.ts";
 import { askPairs, pairList } from "../pairs.ts";
-import { type Part, basisControls, settings, sideControls, toCell } from "./components.ts";
+import { type Part, basisControls, settings, sideControls, toCell, unsubtracted } from "./components.ts";
 
 interface Token {
   pos: number;
@@ -21,6 +21,7 @@ interface Token {
 }
 
 interface Score {
+  prompt_id: number;
   text: string;
   key_token: string;
   baseline_token: string | null;
@@ -74,8 +75,9 @@ const rowComponents = 12;
 const rowTokens = 16;
 
 /** prompt shows one prompt: what the head attends to, and which components contribute to it. */
-export async function prompt(c: Context): Promise<Child[]> {
-  const example = Number(c.state["example"] ?? 0);
+export async function prompt(all: Context): Promise<Child[]> {
+  const example = Number(all.state["example"] ?? 0);
+  const c = await all.of(example);
   const norm = c.has("norms") ? "responding" : "frozen";
   const component = c.state["component"];
   const single = c.has("contributions") && c.has("examples"); // a run may keep means alone
@@ -91,12 +93,12 @@ export async function prompt(c: Context): Promise<Child[]> {
   const tokens = records<Token>(tokenAnswer);
   const score = records<Score>(scoreAnswer)[0];
   const up = component
-    ? h("a", { href: c.link({ view: "cell" }) }, `Back to the prompts behind ${component}`)
+    ? h("a", { href: c.link({ view: "cell" }) }, `Back to the ${c.noun}s behind ${component}`)
     : h("a", { href: c.link({ view: "components" }) }, "Back to the heatmap");
   const ablations: [string, Params][] = c.has("ablation") ? [["prompt_ablation", { example }]] : [];
   const last = (c.run?.edges ?? 0) - 1;
   return [
-    heading(`Prompt ${example}: what head ${headName(c.head)} attends to`, up),
+    heading(`${c.Noun} ${example}${c.noun === "edge" && score ? `, of prompt ${score.prompt_id}` : ""}: what head ${headName(c.head)} attends to`, up),
     h(
       "div",
       { class: "tools" },
@@ -104,6 +106,7 @@ export async function prompt(c: Context): Promise<Child[]> {
       sideControls(c),
       basisControls(c),
     ),
+    unsubtracted(c),
     text(tokens, row ? records<RowCell>(row) : []),
     c.has("nearest") && later(c, [["prompt_nearest", { example, most: nearby }]], 2, (answer) => nearest(records<Near>(answer))),
     score && summary(score),
@@ -114,17 +117,17 @@ export async function prompt(c: Context): Promise<Child[]> {
       h(
         "section",
         { "aria-label": "Pairs and what if" },
-        component && its && its.rows.length > 0 && [h("h2", {}, `Pairs behind ${component} in this prompt`), pairList(c, its, `Pairs of ${component} in this prompt`), h("br")],
+        component && its && its.rows.length > 0 && [h("h2", {}, `Pairs behind ${component} in this ${c.noun}`), pairList(c, its, `Pairs of ${component} in this ${c.noun}`), h("br")],
         h("h2", {}, "Pairs of components behind its score"),
-        pairList(c, pairs, "Pairs in this prompt"),
-        pairs && pairs.rows.length > 0 && h("p", {}, h("a", { href: c.link({ view: "pairs", scope: "prompt" }) }, "All pairs of this prompt")),
+        pairList(c, pairs, `Pairs in this ${c.noun}`),
+        pairs && pairs.rows.length > 0 && h("p", {}, h("a", { href: c.link({ view: "pairs", scope: "prompt" }) }, `All pairs of this ${c.noun}`)),
         single && score && later(c, [["prompt_without", { example, norm }], ...ablations], 13, (without, ablated) =>
           without && without.rows.length > 0 && whatIf(c, records<Without>(without), norm, ablated ? records<Ablation>(ablated) : [])),
         !c.has("ablation") && lacking(c.lack("ablation")),
       ),
     ),
     row ? rowMap(c, records<RowCell>(row)) : lacking(c.lack("rows")),
-    facts(c, { n: 1, subtracted: c.subtract, bases: true, more: score && `the parts of this prompt are within ${short(score.closure_residual, 2)} of its score`, figure: { name: "components", params: { ...settings(c), example } } }),
+    facts(c, { n: 1, subtracted: c.subtract, bases: true, more: score && `the parts of this ${c.noun} are within ${short(score.closure_residual, 2)} of its score`, figure: { name: "components", params: { ...settings(c), example } } }),
   ];
 }
 
@@ -251,8 +254,8 @@ function contributions(c: Context, own: Answer, mean: Answer): HTMLElement {
     "section",
     { "aria-label": "Contributions" },
     h("h2", {}, `What its score${c.subtract ? " difference" : ""} is made of`),
-    h("p", { class: "muted" }, `${c.side === "key" ? (c.subtract ? "What each component wrote at the key rather than at the baseline" : "What each component wrote at the key position") : "What each component wrote at the query position"}; the tick is its mean over all prompts.`),
-    bars(list, { label: "Contributions in this prompt", heads: ["component", "here", "mean"], extent: extent(list) }),
+    h("p", { class: "muted" }, `${c.side === "key" ? (c.subtract ? "What each component wrote at the key rather than at the baseline" : "What each component wrote at the key position") : "What each component wrote at the query position"}; the tick is its mean over all ${c.noun}s.`),
+    bars(list, { label: `Contributions in this ${c.noun}`, heads: ["component", "here", "mean"], extent: extent(list) }),
     h("p", { class: "muted" }, parts.length > listed && `The other ${parts.length - listed} together ${short(rest)}. `, `Sum ${short(total)}.`),
   );
 }

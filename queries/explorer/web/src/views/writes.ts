@@ -30,7 +30,7 @@ export async function writes(c: Context): Promise<Child[]> {
   return [
     title,
     h("div", { class: "tools" }, panels.length > 1 && segments("Logit of", panels.map((p) => ({ value: p, text: p })), panel, (p) => c.link({ panel: p }))),
-    head && h("p", { class: "note" }, `Head ${own} itself adds `, h("strong", {}, interval(head.mean, head.se)), ` to ${panel.includes("minus") ? "the difference of the two logits" : "the logit of the key's token"}: it writes ${head.mean < 0 ? "against" : "for"} what it attends to, on the mean of ${head.n} prompts.`),
+    head && h("p", { class: "note" }, `Head ${own} itself adds `, h("strong", {}, interval(head.mean, head.se)), ` to ${panel.includes("minus") ? "the difference of the two logits" : "the logit of the key's token"}: it writes ${head.mean < 0 ? "against" : "for"} what it attends to, on the mean of ${c.many(head.n)}.`),
     h(
       "div",
       { class: "columns snug" },
