@@ -117,8 +117,8 @@ func TestExploreAccessible(t *testing.T) {
 }
 
 // TestExploreFits holds that no view has to be scrolled sideways in a window of a usual width, nor when a
-// reader has magnified one of 1280 pixels twice, and that no number in a cell and no name of a point is cut off
-// or covers another.
+// reader has magnified one of 1280 pixels twice, and that no number in a cell and no name of a point is cut
+// off or covers another.
 func TestExploreFits(t *testing.T) {
 	t.Parallel()
 	file, _ := walkable(t)
@@ -150,8 +150,9 @@ func TestExploreFits(t *testing.T) {
 	}
 }
 
-// TestExploreSays holds what pages say of a run with several edges of a prompt, of an edge without a baseline,
-// and of a head that there is not; that the block of pairs has no gaps; and which head is compared first.
+// TestExploreSays holds what pages say of a run with several edges of a prompt, of an edge without a
+// baseline, and of a head that there is not; that the block of pairs has no gaps; and which head is compared
+// first.
 func TestExploreSays(t *testing.T) {
 	t.Parallel()
 	wide, edges := crowded(t)
