@@ -80,6 +80,9 @@ To look at every head of a model before choosing one, ingest them all without ba
 				hint := "its prompts have no baselines, so there is no diff"
 				if slices.Contains(textMeasures, by) {
 					hint = "ducklens ingest --text measures what heads do on texts"
+				} else if has, ok, err := storedIn(cmd.Context(), s, runOf(set)); err == nil && ok &&
+					!has.has("examples") {
+					hint = explainsNoEdges
 				}
 				return advice.Add(errors.New("the run has no heads with this measure"), hint)
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ducklens/queries"
+	"ducklens/schema"
 )
 
 // newInfo builds `ducklens info`.
@@ -112,6 +113,32 @@ func describeRuns(ctx context.Context, path string) (result *queries.Result, err
 	return allRuns(ctx, s)
 }
 
+// summarized shortens a long list of the heads of a model of this size, if they are all heads of some layers.
+func summarized(heads, size string) string {
+	names := strings.Split(heads, ", ")
+	var layers, each int
+	if _, err := fmt.Sscanf(size, "%d layers, %d heads", &layers, &each); err != nil || len(names) <= manyHeads {
+		return heads
+	}
+	first, last := layers, 0
+	for _, name := range names {
+		h, err := schema.ParseHead(name)
+		if err != nil {
+			return heads
+		}
+		first, last = min(first, h.Layer), max(last, h.Layer)
+	}
+	switch {
+	case len(names) != (last-first+1)*each: // every head is there once
+		return heads
+	case first == 0 && last == layers-1:
+		return fmt.Sprintf("all %d", len(names))
+	case first == last:
+		return fmt.Sprintf("all %d of layer %d", len(names), first)
+	}
+	return fmt.Sprintf("all %d of layers %d to %d", len(names), first, last)
+}
+
 // printInfo writes the runs one below the other, each as lines of a name and a value.
 func printInfo(out io.Writer, path string, runs *queries.Result) error {
 	size := ""
@@ -126,6 +153,9 @@ func printInfo(out io.Writer, path string, runs *queries.Result) error {
 			value := queries.Printable(queries.String(row[i]))
 			if row[i] == nil {
 				value = "-"
+			}
+			if c.Name == "heads" {
+				value = summarized(value, queries.String(row[runs.Index("size")]))
 			}
 			fmt.Fprintf(w, "%s\t%s\n", strings.ReplaceAll(c.Name, "_", " "), value)
 		}

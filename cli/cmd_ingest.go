@@ -211,12 +211,18 @@ func (f *ingestFlags) run(ctx context.Context, call invocation, stdout, stderr i
 		meant = ", because the notebook's arithmetic leaves parts out"
 	}
 	next := fmt.Sprintf("next: %s query %s key_components", call.program, quote(summary.Path))
+	if len(e.Heads()) > manyHeads { // the query would be about the first of them
+		next = fmt.Sprintf("next: %s heads %s", call.program, quote(summary.Path))
+	}
 	if !f.shard.Whole() {
 		next = f.afterShard(call)
 	}
 	fmt.Fprintf(stderr, "largest closure residual %.1e%s; %s\n", summary.MaxClosure, meant, next)
 	return nil
 }
+
+// manyHeads is the number of target heads above which a run is asked first which of them attend to the key.
+const manyHeads = 4
 
 // tellSize prints the estimate of a dry run.
 func tellSize(w io.Writer, s ingest.Size, heads string) error {
@@ -268,7 +274,8 @@ func (f *ingestFlags) onInterrupt(p ingest.Progress) lastWords {
 			"interrupted after %d of %d prompts of the shard\nhint: nothing is kept of it; "+
 				"the same command starts it again", p.Prompts, p.Total)}
 	case p.Prompts == 0:
-		return lastWords{why: "interrupted"} // the first batch may be in the file already
+		// The first batch may be in the file already.
+		return lastWords{now: func() string { return untilFirstBatch(f.output, f.add || f.resume) }}
 	case !p.Resumable:
 		return lastWords{wait: true}
 	}
@@ -276,6 +283,15 @@ func (f *ingestFlags) onInterrupt(p ingest.Progress) lastWords {
 		"interrupted after %d of %d prompts\nhint: the file is sound; run the same command with --resume "+
 			"to compute the other %d",
 		p.Prompts, p.Total, p.Total-p.Prompts)}
+}
+
+// untilFirstBatch says what is left of a run that has not reported its first batch. Nothing is, if there is
+// no file. A file that was there before may hold the batch or not.
+func untilFirstBatch(file string, adds bool) string {
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) && !adds {
+		return nothingWritten
+	}
+	return "interrupted"
 }
 
 // tell prints a note about everything that was left out by default, and the flag that would include it.

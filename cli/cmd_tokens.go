@@ -17,6 +17,7 @@ import (
 	"ducklens/engine"
 	"ducklens/engine/checkpoint"
 	"ducklens/engine/tokenizer"
+	"ducklens/ingest"
 	"ducklens/ingest/prompts"
 	"ducklens/internal/regular"
 	"ducklens/queries"
@@ -39,8 +40,8 @@ func newTokens() *cobra.Command {
 		Short: "Show how texts are split into tokens",
 		Long: `Shows how ingest splits each text into tokens, with their positions, so that a prompt file can
 refer to them. The texts are the arguments, those of a prompt file, or the lines of a .txt file. For prompts
-with positions, role says which token is the query, the key and the baseline; the first prompt with positions
-that ingest would refuse is an error, after all tokens. Only the tokenizer of a model folder is read, so the
+with positions, role says which token is the query, the key and the baseline; prompts with positions that
+ingest would refuse are an error, after all tokens. Only the tokenizer of a model folder is read, so the
 folder need not hold anything else.
 
 A token is shown with all its bytes, which need not be a whole character. In a table it is quoted, with \x..
@@ -106,6 +107,7 @@ func (f *tokensFlags) list(ctx context.Context, texts []string) (result *queries
 		result.Columns = append(result.Columns, queries.Column{Name: "role", Type: queries.Text})
 	}
 	example := int64(0)
+	unusable := &ingest.Unusable{Source: f.prompts}
 	add := func(p schema.Prompt) error {
 		ids, err := t.EncodeBOS(p.Text, policy)
 		if err != nil {
@@ -116,8 +118,8 @@ func (f *tokensFlags) list(ctx context.Context, texts []string) (result *queries
 			tokens[pos] = schema.Token{ID: id, Text: t.Token(id)}
 		}
 		of, err := roles(p, tokens)
-		if err != nil && refused == nil {
-			refused = fmt.Errorf("example %d: %w", example, err)
+		if err != nil {
+			unusable.Add(int(example)+1, err)
 		}
 		for pos, token := range tokens {
 			row := []any{example, int64(pos), int64(token.ID), f.token(token.Text)}
@@ -138,7 +140,7 @@ func (f *tokensFlags) list(ctx context.Context, texts []string) (result *queries
 		return result, nil, nil
 	}
 	err = f.read(ctx, add)
-	return result, refused, err
+	return result, unusable.Err(), err
 }
 
 // roles says of each token whether it is the query, the key or the baseline of a prompt, or several of them.

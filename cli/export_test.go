@@ -37,3 +37,6 @@ func ComparePNG(before, after []byte) (string, error) {
 	}
 	return change.String(), err
 }
+
+// UntilFirstBatch is what an interrupted ingest says that has not reported its first batch.
+func UntilFirstBatch(file string, adds bool) string { return untilFirstBatch(file, adds) }

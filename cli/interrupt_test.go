@@ -98,6 +98,26 @@ func TestInterruptIngest(t *testing.T) {
 	}
 }
 
+// TestInterruptBeforeFirstBatch holds that an ingest that is interrupted before its first batch is stored
+// says so, unless there is a file that may hold it.
+func TestInterruptBeforeFirstBatch(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "run.duckdb")
+	const nothing = "interrupted; nothing was written"
+	if got := cli.UntilFirstBatch(file, false); got != nothing {
+		t.Errorf("without a file it says %q, want %q", got, nothing)
+	}
+	if got := cli.UntilFirstBatch(file, true); got != "interrupted" {
+		t.Errorf("of a file to be continued it says %q", got)
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := cli.UntilFirstBatch(file, false); got != "interrupted" {
+		t.Errorf("with a file it says %q", got)
+	}
+}
+
 // TestInterruptQuery holds that a query stops soon after it is interrupted.
 func TestInterruptQuery(t *testing.T) {
 	t.Parallel()

@@ -63,6 +63,19 @@ const (
 	basisFromMessage = `\b(query|key) basis "([^"]*)"`
 )
 
+// explainsNoEdges explains why a run has no contributions.
+const explainsNoEdges = "the run explains no edges of its prompts, it only measures what heads do on them (ducklens " +
+	"heads, head_measures): choose edges with ducklens ingest --edges"
+
+// runOf returns the parameter that chooses a run, if it is set.
+func runOf(set map[string]string) map[string]string {
+	about := map[string]string{}
+	if run, ok := set["run"]; ok {
+		about["run"] = run
+	}
+	return about
+}
+
 // stored is what a run stores: the row of storedSQL, by its columns.
 type stored map[string]any
 
@@ -99,8 +112,7 @@ func needs() []need {
 		{"measures", asks(measureTables), without("measured"),
 			"the run does not measure what heads do on whole prompts: use ducklens ingest --text"},
 		{"contributions", func(q queries.Query) bool { return !asks(measureTables)(q) }, without("examples"),
-			"the run explains no edges of its prompts, it only measures what heads do on them (ducklens " +
-				"heads, head_measures): choose edges with ducklens ingest --edges"},
+			explainsNoEdges},
 		{"examples", func(q queries.Query) bool {
 			return (asks(contributionRows)(q) || asks(factorTables)(q)) && !asks(momentTables)(q)
 		}, stored.meansAlone,
@@ -173,11 +185,7 @@ func storedIn(
 
 // whyEmpty explains why a run has no answer to a query, and which command would give it one.
 func whyEmpty(ctx context.Context, s *session.Session, q queries.Query, set map[string]string) string {
-	about := map[string]string{}
-	if run, ok := set["run"]; ok {
-		about["run"] = run
-	}
-	has, found, err := storedIn(ctx, s, about)
+	has, found, err := storedIn(ctx, s, runOf(set))
 	if err != nil {
 		return ""
 	}

@@ -54,6 +54,7 @@ type process struct {
 // it is interrupted, such as a server, is done and prints nothing.
 type lastWords struct {
 	why  string
+	now  func() string // what to print, in place of why, once no file can appear any more; may be nil
 	wait bool
 	done bool
 }
@@ -190,6 +191,8 @@ func (p *process) obey(ctx context.Context) {
 				p.leave(ExitInterrupted, "interrupted")
 			case words.done:
 				p.leave(ExitOK, "")
+			case words.now != nil:
+				p.leaveSaying(ExitInterrupted, words.now)
 			case !words.wait:
 				p.leave(ExitInterrupted, words.why)
 			}
@@ -257,7 +260,10 @@ func within(ctx context.Context, limit time.Duration, f func(context.Context) er
 // end ends the process at once. Nothing is lost, because files appear when they are complete.
 func (p *process) end(code int, why string) { p.leave(code, why+"; the process is ended") }
 
-func (p *process) leave(code int, why string) {
+func (p *process) leave(code int, why string) { p.leaveSaying(code, func() string { return why }) }
+
+// leaveSaying ends the process and prints what words returns after the files in progress have been removed.
+func (p *process) leaveSaying(code int, words func() string) {
 	if !p.ending.TryLock() {
 		return
 	}
@@ -266,7 +272,7 @@ func (p *process) leave(code int, why string) {
 	}
 	draft.Abandon()
 	p.finish()
-	if why != "" {
+	if why := words(); why != "" {
 		_, _ = io.WriteString(os.Stderr, "ducklens: "+why+"\n")
 	}
 	os.Exit(code)

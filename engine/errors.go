@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"ducklens/internal/advice"
 	"ducklens/schema"
@@ -29,6 +30,20 @@ var (
 // advise returns the error that format makes, which may wrap others with %w, with a hint.
 func advise(hint, format string, args ...any) error {
 	return advice.Add(fmt.Errorf(format, args...), hint)
+}
+
+// Brief returns the text of an [ErrPrompt] without the list of tokens and without what all such errors begin
+// with.
+func Brief(err error) string {
+	text := strings.TrimPrefix(err.Error(), ErrPrompt.Error()+": ")
+	before, _, found := strings.Cut(text, "tokens: 0 \"")
+	if !found {
+		return text
+	}
+	if why, listed := strings.CutSuffix(before, "; "); listed {
+		return why
+	}
+	return before + "tokens"
 }
 
 // An optionsError is an [ErrOptions] that says which option is wrong and what it may be. Its message does not

@@ -3,12 +3,102 @@ package ingest
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
+	"ducklens/engine"
 	"ducklens/internal/advice"
 )
 
 // ErrNoPrompts is returned if the source has no prompts.
 var ErrNoPrompts = errors.New("no prompts")
+
+// Unusable is the error for prompts that the engine refuses: the first of them, with the reasons.
+type Unusable struct {
+	Source string // of the prompts
+	count  int
+	faults []promptFault // in order of their first prompt
+}
+
+// promptFault is a reason and the prompts that it holds for, counted from 1 like the records of a file.
+type promptFault struct {
+	prompts []int
+	err     error
+}
+
+// maxFaults is the number of refused prompts that an error names.
+const maxFaults = 10
+
+// Add records that a prompt, counted from 1, is refused. It reports false, and records nothing, if err is not
+// about the prompt.
+func (u *Unusable) Add(prompt int, err error) bool {
+	if !errors.Is(err, engine.ErrPrompt) && !errors.Is(err, engine.ErrBasis) {
+		return false
+	}
+	if u.count++; u.count > maxFaults {
+		return true
+	}
+	why := engine.Brief(err)
+	i := slices.IndexFunc(u.faults, func(f promptFault) bool { return engine.Brief(f.err) == why })
+	if i < 0 {
+		i, u.faults = len(u.faults), append(u.faults, promptFault{err: err})
+	}
+	u.faults[i].prompts = append(u.faults[i].prompts, prompt)
+	return true
+}
+
+// Err returns u, or nil if no prompt has been refused.
+func (u *Unusable) Err() error {
+	if u.count == 0 {
+		return nil
+	}
+	return u
+}
+
+func (u *Unusable) Error() string {
+	if u.count == 1 {
+		return fmt.Sprintf("prompt %d of %s: %v", u.faults[0].prompts[0], u.Source, u.faults[0].err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d prompts of %s are unusable", u.count, u.Source)
+	for _, f := range u.faults {
+		for i, n := range f.prompts {
+			switch {
+			case i > 0:
+				fmt.Fprintf(&b, ", %d", n)
+			case len(f.prompts) == 1:
+				fmt.Fprintf(&b, "\nprompt %d", n)
+			default:
+				fmt.Fprintf(&b, "\nprompts %d", n)
+			}
+		}
+		fmt.Fprintf(&b, ": %s", engine.Brief(f.err))
+	}
+	if more := u.count - maxFaults; more > 0 {
+		fmt.Fprintf(&b, "\nand %d more", more)
+	}
+	return b.String()
+}
+
+// Unwrap returns the reasons.
+func (u *Unusable) Unwrap() []error {
+	list := make([]error, len(u.faults))
+	for i, f := range u.faults {
+		list[i] = f.err
+	}
+	return list
+}
+
+// Hint returns the advice about each reason, once.
+func (u *Unusable) Hint() string {
+	var lines []string
+	for _, f := range u.faults {
+		if hint := advice.Of(f.err); hint != "" && !slices.Contains(lines, hint) {
+			lines = append(lines, hint)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
 
 // ErrCounts is wrapped by the error for a file that does not hold the rows that were written to it.
 var ErrCounts = errors.New("row counts differ")

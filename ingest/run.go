@@ -165,9 +165,13 @@ func checkPrompts(ctx context.Context, opts *Options) (p prompted, err error) {
 	groups := map[string]bool{}
 	bare := false // whether the probe has an example without baseline
 	print := sha256.New()
+	unusable := &Unusable{Source: opts.PromptSource}
 	for e, err := range examples(ctx, opts, nil) {
+		if f := (*refused)(nil); errors.As(err, &f) && unusable.Add(f.prompt, f.error) {
+			continue
+		}
 		if err != nil {
-			return prompted{}, err
+			return prompted{}, errors.Join(unusable.Err(), err)
 		}
 		if none := e.Baseline == schema.NoPosition; p.total < engine.ProbeExamples || none && !bare {
 			p.probe = append(p.probe, e)
@@ -186,6 +190,9 @@ func checkPrompts(ctx context.Context, opts *Options) (p prompted, err error) {
 			}
 		}
 		p.total++
+	}
+	if err := unusable.Err(); err != nil {
+		return prompted{}, err
 	}
 	if p.total == 0 {
 		return prompted{}, fmt.Errorf("%s: %w", opts.PromptSource, ErrNoPrompts)
@@ -220,8 +227,21 @@ func prepare(ctx context.Context, opts *Options, probe []schema.Example) error {
 	return nil
 }
 
-// examples turns prompts into examples, numbered by prompt, until the first error. A document becomes an
-// example for each window. A prompt with positions gets a random name and token if there is a lottery.
+// refused is the error about a prompt, counted from 1 like the records of a file.
+type refused struct {
+	error
+	prompt int
+	source string
+}
+
+func (e *refused) Error() string {
+	return fmt.Sprintf("prompt %d of %s: %v", e.prompt, e.source, e.error)
+}
+func (e *refused) Unwrap() error { return e.error }
+
+// examples turns prompts into examples, numbered by prompt, and continues after a refused one. A document
+// becomes an example for each window. A prompt with positions gets a random name and token if there is a
+// lottery.
 func examples(ctx context.Context, opts *Options, draws *lottery) iter.Seq2[schema.Example, error] {
 	return func(yield func(schema.Example, error) bool) {
 		records, n := 0, 0
@@ -239,10 +259,10 @@ func examples(ctx context.Context, opts *Options, draws *lottery) iter.Seq2[sche
 					err = cancelled(ctx)
 				}
 				if err != nil {
-					// Count from 1, like the records of a file.
-					yield(schema.Example{}, fmt.Errorf("prompt %d of %s: %w", records, opts.PromptSource,
-						err))
-					return
+					if !yield(schema.Example{}, &refused{err, records, opts.PromptSource}) {
+						return
+					}
+					break
 				}
 				e.Index, e.PromptIndex, e.RandomName, e.RandomToken = n, n, schema.NoToken, schema.NoToken
 				if e.Query != schema.NoPosition {
