@@ -55,6 +55,9 @@ The exit code is 0 if no cell differs by more than the tolerance and 1 if one do
 			if err := printDiff(cmd.OutOrStdout(), args, &c, cells, opts.Limit); err != nil {
 				return err
 			}
+			if c.Itself != nil && (opts.RunA == 0 || opts.RunB == 0) {
+				noteItself(cmd.ErrOrStderr(), args[0], c.Itself)
+			}
 			if !c.Same() {
 				return fmt.Errorf("diff %s %s: %s, %s", args[0], args[1],
 					plural(int(c.Different), "different cell"),
@@ -72,6 +75,16 @@ The exit code is 0 if no cell differs by more than the tolerance and 1 if one do
 	flags.Var(&memory, "memory", "maximum memory for the comparison")
 	timeoutVar(flags, &timeout)
 	return cmd
+}
+
+// noteItself notes that a run was compared with itself, which nobody means, and how to choose two of the file.
+func noteItself(out io.Writer, file string, runs []int) {
+	if len(runs) < 2 {
+		fmt.Fprintf(out, "note: this compares a run with itself: %s has one complete run\n", file)
+		return
+	}
+	fmt.Fprintf(out, "note: this compares a run with itself: choose two of %s, such as --run %d --with %d\n", file,
+		runs[len(runs)-2], runs[len(runs)-1])
 }
 
 // printDiff writes a comparison as text. Strings from the files are made printable.

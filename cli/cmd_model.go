@@ -237,9 +237,9 @@ func milliseconds(seconds float64) string {
 func (m *modelFacts) print(out io.Writer, tensors bool) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	line := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
-	weights := "raw"
+	weights := "stored raw; ingest folds the norms' gains into them (processed) unless --processing raw is given"
 	if m.Folded {
-		weights = "processed: the norms' gains are folded into them"
+		weights = "stored processed: the norms' gains are folded into them"
 	}
 	line("model", "%s", m.Dir)
 	line("form", "%s (%s)", m.Form, strings.Join(m.Files, ", "))

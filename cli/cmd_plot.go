@@ -428,7 +428,7 @@ func makeFigure(
 	for _, set := range sets {
 		result, err := s.Run(ctx, q, set)
 		if err != nil {
-			return nil, err
+			return nil, oneOfSeveral(err, param, sets)
 		}
 		results = append(results, result)
 		about, err := runFacts(ctx, s, q, result)
@@ -440,7 +440,7 @@ func makeFigure(
 	result := results[0]
 	if param != "" {
 		if q, result, err = q.SideBySide(param, results); err != nil {
-			return nil, err
+			return nil, oneOfSeveral(err, param, sets)
 		}
 	}
 	q.Chart.Infer(result)

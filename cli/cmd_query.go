@@ -161,7 +161,7 @@ func askSeveral(
 	for _, set := range sets {
 		result, err := s.Run(ctx, q, set)
 		if err != nil {
-			return nil, err
+			return nil, oneOfSeveral(err, param, sets)
 		}
 		results = append(results, result)
 	}
@@ -169,7 +169,20 @@ func askSeveral(
 		return results[0], nil
 	}
 	_, all, err := q.SideBySide(param, results)
-	return all, err
+	return all, oneOfSeveral(err, param, sets)
+}
+
+// oneOfSeveral adds to an error without advice about one of several values of a parameter that a comma
+// separates them: it may have been meant as a part of one value.
+func oneOfSeveral(err error, param string, sets []map[string]string) error {
+	if err == nil || param == "" || advice.Of(err) != "" || len(sets) < 2 {
+		return err
+	}
+	first, second := sets[0][param], sets[1][param]
+	whole := strings.ReplaceAll(first+", "+second, `"`, `""`)
+	return advice.Add(err, fmt.Sprintf("a comma separates values, here %s and %s; a value that contains one is "+
+		"in double quotes: --set %s", queries.Printable(first), queries.Printable(second),
+		quote(queries.Printable(param+`="`+whole+`"`))))
 }
 
 // query returns the query to run: SQL from the command line or standard input, or a saved query.

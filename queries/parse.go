@@ -39,11 +39,15 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line,
 // "NAME TYPE = DEFAULT, meaning", where TYPE is TEXT, INTEGER, DOUBLE or BOOLEAN, and a text default is in
 // single quotes; without a default it is NULL. Further keys depend on chart; see [Chart], and [Manual] for
 // all of them. Each $name in the SQL must be a declared parameter, and each parameter must be used. Errors
-// are [SyntaxError]s, joined.
+// are [SyntaxError]s, joined. A byte order mark of UTF-8 is passed over.
 func Parse(text string) (Query, error) {
 	if len(text) > MaxLength {
 		return Query{}, fmt.Errorf("saved query of %d bytes, want at most %d", len(text), MaxLength)
 	}
+	if encoding := Encoding(text); encoding != "" {
+		return Query{}, &SyntaxError{1, "a text of " + encoding + ", want UTF-8"}
+	}
+	text = strings.TrimPrefix(text, "\ufeff") // the mark of UTF-8
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	if at := strings.IndexFunc(text, forbidden); at >= 0 {
 		r, size := utf8.DecodeRuneInString(text[at:])

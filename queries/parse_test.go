@@ -50,6 +50,9 @@ func TestParse(t *testing.T) {
 	if !reflect.DeepEqual(q, want) {
 		t.Errorf("got  %#v\nwant %#v", q, want)
 	}
+	if q, err := queries.Parse("\ufeff" + good); err != nil || !reflect.DeepEqual(q, want) {
+		t.Errorf("with a byte order mark: %v, %#v", err, q)
+	}
 }
 
 // TestParseMalformed replaces a text in a valid query, and expects the line and the text of an error.
@@ -113,6 +116,7 @@ func TestParseMalformed(t *testing.T) {
 		{"open dollar quote", "$tag$ AS", "$gat$ AS", 14, `quote $tag$ without an end`},
 		{"no SQL", good[strings.Index(good, "-- A comment"):], "-- nothing\n;", 13, `no SQL after the header`},
 		{"escape code", "the score of", "the \x1b[31m score of", 2, `character U+001B`},
+		{"UTF-16", good[:8], "\xfe\xff\x00-\x00-", 1, `a text of UTF-16, want UTF-8`},
 		{"not UTF-8", "the score of", "the \xff score of", 2, `bytes that are not UTF-8`},
 		{"text that runs backwards", "the score of", "the \u202e score of", 2, `character U+202E`},
 	} {

@@ -14,7 +14,7 @@ import (
 // the query's answer.
 func Check(q queries.Query, columns []queries.Column) error {
 	r := &queries.Result{Columns: columns}
-	t := &table{query: q.Name, columns: columns, result: r}
+	t := &table{query: q.Name, chart: q.Chart, columns: columns, result: r}
 	var faults []error
 	for _, key := range q.Chart.Columns() {
 		if err := t.require(key.Key, key.Column, key.Needed); err != nil {

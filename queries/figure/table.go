@@ -21,6 +21,7 @@ const maxEntries = 24
 // table reads the rows of a result for a figure and phrases what is wrong with them.
 type table struct {
 	query   string
+	chart   queries.Chart
 	columns []queries.Column
 	rows    [][]any
 	lines   []int   // number of each row in the result, from 1
@@ -31,7 +32,7 @@ type table struct {
 // newTable returns an error for a result without rows or without a column that the header names, and for a
 // header that names no column for a key that its mark needs. It sorts the rows as the header asks.
 func newTable(q queries.Query, r *queries.Result) (*table, error) {
-	t := &table{query: q.Name, columns: r.Columns, rows: slices.Clone(r.Rows), result: r}
+	t := &table{query: q.Name, chart: q.Chart, columns: r.Columns, rows: slices.Clone(r.Rows), result: r}
 	if len(t.rows) == 0 {
 		return nil, t.fail(ErrEmpty, "the result has no rows", nil,
 			"check the query's parameters: the run may not have the head, side or basis that was asked for")
@@ -78,9 +79,14 @@ func (t *table) require(key, name string, want bool) error {
 			return nil
 		}
 		if t.query == "" {
-			return t.fail(ErrColumn, fmt.Sprintf("no column is left for %s, the answer has %s", key,
+			column, kind := "column", "has a column of its own"
+			if t.chart.Numbers(key) {
+				column, kind = "column of numbers", "is a number"
+			}
+			return t.fail(ErrColumn, fmt.Sprintf("no %s is left for %s, the answer has %s", column, key,
 				strings.Join(t.result.Names(), ", ")), nil,
-				"select one more column that fits, or say which one is what")
+				fmt.Sprintf("%s of a %s chart %s: select one more %s, or say which one is what", key,
+					t.chart.Mark, kind, column))
 		}
 		return t.fail(ErrColumn, fmt.Sprintf("the header names no column for %s", key), nil,
 			fmt.Sprintf("add a line %q to the query", "-- "+key+": COLUMN"))

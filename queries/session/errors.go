@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -122,7 +123,7 @@ func (s *Session) explain(err error, q queries.Query) error {
 	case errors.Is(wrapped, dbfile.ErrPermission):
 		return &RefusedError{What: "reading or writing anything but " + s.path,
 			Why:    "a query sees this file alone",
-			Advice: "to join other data, query the file in DuckDB's own shell; --labels brings labels of examples"}
+			Advice: otherData}
 	case !errors.Is(wrapped, dbfile.ErrSQL):
 		return wrapped
 	}
@@ -177,8 +178,37 @@ func readSQLError(report string, q queries.Query) *SQLError {
 	if strings.Contains(e.Message, "LIMIT/OFFSET cannot be negative") {
 		e.Message = "a number of rows (LIMIT or OFFSET) is negative, want 0 or more"
 	}
+	e.explainTable()
 	e.explainCall(q.SQL)
 	return e
+}
+
+// otherData says how to bring other data together with those of a file.
+const otherData = "to join other data, query the file in DuckDB's own shell; --labels brings labels of examples"
+
+// noSuchTable matches the message about a table that is not there; its name may be that of a file.
+var noSuchTable = regexp.MustCompile(`^Table with name (.+) does not exist$`)
+
+// catalogue matches the names of DuckDB's own tables.
+var catalogue = regexp.MustCompile(`^(?:duckdb|pg|pragma|sqlite)_|^information_schema\b`)
+
+// explainTable says what is in reach if a query names a table that is not there. DuckDB also suggests tables
+// of its own, which nobody means who does not begin to write one of their names.
+func (e *SQLError) explainTable() {
+	found := noSuchTable.FindStringSubmatch(e.Message)
+	if found == nil {
+		return
+	}
+	if !catalogue.MatchString(strings.ToLower(found[1])) {
+		e.Candidates = slices.DeleteFunc(e.Candidates, catalogue.MatchString)
+	}
+	switch {
+	case strings.ContainsAny(found[1], `./\`):
+		e.Candidates, e.Advice = nil, "a query sees the tables of its run file alone, and no other files; "+
+			otherData
+	case len(e.Candidates) == 0:
+		e.Advice = "ducklens schema FILE lists the tables and views"
+	}
 }
 
 // locate sets column and excerpt. part is the part of the line in DuckDB's message, with dots where a long

@@ -24,6 +24,9 @@ func (s *Session) admit(ctx context.Context, statement string) (*tree, error) {
 		return nil, errEmpty
 	}
 	if strings.ContainsRune(statement, 0) {
+		if encoding := queries.Encoding(statement); encoding != "" {
+			return nil, fmt.Errorf("the query is %s, want UTF-8", encoding)
+		}
 		return nil, errZero // DuckDB would ignore the rest
 	}
 	if !utf8.ValidString(statement) {

@@ -34,6 +34,7 @@ type Cell struct {
 // Comparison is the result of [Diff].
 type Comparison struct {
 	RunA, RunB int
+	Itself     []int // complete runs of the file, if a run was compared with itself; else nil
 	// Manifest lists differing columns of the run and its model. They do not count as a difference of the
 	// runs.
 	Manifest     []Cell
@@ -90,7 +91,30 @@ func Diff(ctx context.Context, a, b string, opts DiffOptions) (result Comparison
 	if err := d.compare(ctx); err != nil {
 		return Comparison{}, dbfile.Wrap("compare "+a+" with", b, err)
 	}
+	if d.names[0] == d.names[1] && d.runs[0] == d.runs[1] {
+		if d.result.Itself, err = completeRuns(ctx, conn, d.names[0]); err != nil {
+			return Comparison{}, dbfile.Wrap("compare", a, err)
+		}
+	}
 	return d.result, nil
+}
+
+// completeRuns lists the complete runs of a database.
+func completeRuns(ctx context.Context, conn *sql.Conn, name string) (ids []int, err error) {
+	rows, err := conn.QueryContext(ctx, "SELECT run_id FROM "+name+
+		".main.run WHERE status = 'complete' ORDER BY run_id")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var id int
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
 }
 
 func sameFile(a, b string) bool {

@@ -211,7 +211,7 @@ func (g *gatherer) groups(alone []sourceRun) (list [][]sourceRun, err error) {
 				Detail: fmt.Sprintf("run %s is in %s whole, and in shards beside it", key, other)}
 		}
 		shards, err := g.whole("gather", key)
-		if wrong := (*dbfile.Error)(nil); errors.As(err, &wrong) {
+		if wrong := (*dbfile.Error)(nil); errors.As(err, &wrong) && len(alone)+len(g.keys) > 1 {
 			wrong.Advice += "\nto gather other runs without this one, name their keys with --run; " +
 				"ducklens gather --help says how to remove a run or a shard"
 		}
