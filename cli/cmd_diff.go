@@ -77,14 +77,14 @@ The exit code is 0 if no cell differs by more than the tolerance and 1 if one do
 	return cmd
 }
 
-// noteItself notes that a run was compared with itself, which nobody means, and how to choose two of the file.
+// noteItself notes that a run was compared with itself, which nobody means, and how to choose two of a file.
 func noteItself(out io.Writer, file string, runs []int) {
 	if len(runs) < 2 {
 		fmt.Fprintf(out, "note: this compares a run with itself: %s has one complete run\n", file)
 		return
 	}
-	fmt.Fprintf(out, "note: this compares a run with itself: choose two of %s, such as --run %d --with %d\n", file,
-		runs[len(runs)-2], runs[len(runs)-1])
+	fmt.Fprintf(out, "note: this compares a run with itself: choose two of %s, such as --run %d --with %d\n",
+		file, runs[len(runs)-2], runs[len(runs)-1])
 }
 
 // printDiff writes a comparison as text. Strings from the files are made printable.
