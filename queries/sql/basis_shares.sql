@@ -38,13 +38,13 @@ WITH target AS (
     (SELECT min(o.basis_id) FROM basis AS o WHERE o.run_id = b.run_id AND o.side <> b.side
       AND o.kind <> 'replacement'::basis_kind AND o.null_number IS NOT DISTINCT FROM b.null_number) AS other_id
   FROM target AS t JOIN basis AS b ON b.run_id = t.run_id AND b.kind = 'subspace'::basis_kind
-), split AS ( -- two scans, because each then skips rows of other bases
+), split AS ( -- two scans, and bases first, because most row groups are then skipped
   SELECT o.basis_id, w.example_id,
     sum(CASE WHEN o.subtract THEN w.diff_par_par ELSE w.score_par_par END + CASE WHEN o.subtract THEN w.diff_par_perp ELSE w.score_par_perp END) AS part,
     sum(CASE WHEN o.subtract THEN w.diff_par_par::DOUBLE + w.diff_par_perp + w.diff_perp_par + w.diff_perp_perp
       ELSE w.score_par_par::DOUBLE + w.score_par_perp + w.score_perp_par + w.score_perp_perp END) AS whole
   FROM contribution_wide AS w
-  JOIN own AS o ON w.run_id = o.run_id AND w.head_id = o.head_id AND w.query_basis_id = o.basis_id AND w.key_basis_id = o.other_id
+  JOIN own AS o ON w.query_basis_id = o.basis_id AND w.key_basis_id = o.other_id AND w.run_id = o.run_id AND w.head_id = o.head_id
   WHERE w.side = 'query'::side AND o.side = 'query'::side
   GROUP BY o.basis_id, w.example_id
   UNION ALL
@@ -53,7 +53,7 @@ WITH target AS (
     sum(CASE WHEN o.subtract THEN w.diff_par_par::DOUBLE + w.diff_par_perp + w.diff_perp_par + w.diff_perp_perp
       ELSE w.score_par_par::DOUBLE + w.score_par_perp + w.score_perp_par + w.score_perp_perp END) AS whole
   FROM contribution_wide AS w
-  JOIN own AS o ON w.run_id = o.run_id AND w.head_id = o.head_id AND w.query_basis_id = o.other_id AND w.key_basis_id = o.basis_id
+  JOIN own AS o ON w.query_basis_id = o.other_id AND w.key_basis_id = o.basis_id AND w.run_id = o.run_id AND w.head_id = o.head_id
   WHERE w.side = 'key'::side AND o.side = 'key'::side
   GROUP BY o.basis_id, w.example_id
 ), share AS (

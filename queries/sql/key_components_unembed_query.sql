@@ -48,8 +48,8 @@ WITH target AS (
     stddev_samp(w.score_par_perp::DOUBLE + w.score_perp_perp) AS sd_score, count(w.score_perp_perp) AS n_score,
     avg(w.diff_par_perp::DOUBLE + w.diff_perp_perp) AS mean_diff,
     stddev_samp(w.diff_par_perp::DOUBLE + w.diff_perp_perp) AS sd_diff, count(w.diff_perp_perp) AS n_diff
-  FROM query_vector AS v
-  JOIN contribution_wide AS w ON w.run_id = v.run_id AND w.head_id = v.head_id AND w.query_basis_id = v.basis_id AND w.key_basis_id = v.key_basis_id
+  FROM query_vector AS v -- bases first, because most row groups are skipped by them
+  JOIN contribution_wide AS w ON w.query_basis_id = v.basis_id AND w.key_basis_id = v.key_basis_id AND w.run_id = v.run_id AND w.head_id = v.head_id
   WHERE w.side = 'key'::side
     AND ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
   GROUP BY w.query_basis_id, w.component_id

@@ -55,8 +55,8 @@ WITH target AS (
     [avg(w.diff_par_par), avg(w.diff_par_perp), avg(w.diff_perp_par), avg(w.diff_perp_perp)] AS mean_diff,
     [stddev_samp(w.diff_par_par), stddev_samp(w.diff_par_perp), stddev_samp(w.diff_perp_par), stddev_samp(w.diff_perp_perp)] AS sd_diff,
     count(w.diff_par_par) AS n_diff
-  FROM asked AS a
-  JOIN contribution_wide AS w ON w.run_id = a.run_id AND w.head_id = a.head_id AND w.query_basis_id = a.query_basis_id AND w.key_basis_id = a.key_basis_id
+  FROM asked AS a -- bases first, because most row groups are skipped by them
+  JOIN contribution_wide AS w ON w.query_basis_id = a.query_basis_id AND w.key_basis_id = a.key_basis_id AND w.run_id = a.run_id AND w.head_id = a.head_id
   WHERE w.side = 'key'::side
     AND ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
   GROUP BY w.query_basis_id, a.key_split, w.component_id

@@ -35,8 +35,8 @@ WITH target AS (
 ), share AS ( -- part and whole of each prompt
   SELECT w.example_id, sum(CASE WHEN t.split THEN w.diff_par_par END) FILTER (WHERE c.label = 'MLP0') AS part,
     sum(w.diff_par_par::DOUBLE + w.diff_par_perp + w.diff_perp_par + w.diff_perp_perp) FILTER (WHERE NOT (t.cancels AND c.kind = 'k_bias'::component_kind)) AS whole
-  FROM target AS t
-  JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id AND w.query_basis_id = t.query_basis_id AND w.key_basis_id = t.key_basis_id
+  FROM target AS t -- bases first, because most row groups are skipped by them
+  JOIN contribution_wide AS w ON w.query_basis_id = t.query_basis_id AND w.key_basis_id = t.key_basis_id AND w.run_id = t.run_id AND w.head_id = t.head_id
   JOIN component AS c ON c.component_id = w.component_id
   WHERE w.side = 'key'::side
   GROUP BY w.example_id

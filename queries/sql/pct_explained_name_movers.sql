@@ -34,8 +34,8 @@ WITH target AS (
 ), term AS MATERIALIZED (
   SELECT w.example_id, w.component_id, CASE WHEN t.split THEN w.diff_par_par END AS par_par,
     w.diff_par_par::DOUBLE + w.diff_par_perp + w.diff_perp_par + w.diff_perp_perp AS diff
-  FROM target AS t
-  JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id AND w.query_basis_id = t.query_basis_id AND w.key_basis_id = t.key_basis_id
+  FROM target AS t -- bases first, because most row groups are skipped by them
+  JOIN contribution_wide AS w ON w.query_basis_id = t.query_basis_id AND w.key_basis_id = t.key_basis_id AND w.run_id = t.run_id AND w.head_id = t.head_id
   WHERE w.side = 'query'::side
     AND ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
 ), candidate AS (

@@ -49,16 +49,16 @@ WITH target AS (
   JOIN component AS c ON c.component_id = o.component_id AND c.kind = 'pos_embed'::component_kind
   JOIN basis AS qb ON qb.run_id = t.run_id AND qb.side = 'query'::side AND qb.kind = 'whole'::basis_kind
   JOIN basis AS kb ON kb.run_id = t.run_id AND kb.side = 'key'::side AND kb.kind = 'whole'::basis_kind
-), whole AS MATERIALIZED (
+), whole AS MATERIALIZED ( -- bases first, because most row groups are skipped by them
   SELECT w.example_id, w.side, CASE WHEN m.subtract THEN w.diff_perp_perp ELSE w.score_perp_perp END::DOUBLE AS value
-  FROM embedded AS m JOIN contribution_wide AS w ON w.run_id = m.run_id AND w.head_id = m.head_id AND w.component_id = m.component_id
-    AND w.query_basis_id = m.query_basis_id AND w.key_basis_id = m.key_basis_id
+  FROM embedded AS m JOIN contribution_wide AS w ON w.query_basis_id = m.query_basis_id AND w.key_basis_id = m.key_basis_id
+    AND w.component_id = m.component_id AND w.run_id = m.run_id AND w.head_id = m.head_id
 ), in_query AS MATERIALIZED (
   SELECT f.example_id, f.vector
-  FROM embedded AS m JOIN query_factor AS f ON f.run_id = m.run_id AND f.head_id = m.head_id AND f.component_id = m.component_id
+  FROM embedded AS m JOIN query_factor AS f ON f.component_id = m.component_id AND f.run_id = m.run_id AND f.head_id = m.head_id
 ), in_key AS MATERIALIZED (
   SELECT f.example_id, f.vector, f.baseline
-  FROM embedded AS m JOIN key_factor AS f ON f.run_id = m.run_id AND f.head_id = m.head_id AND f.component_id = m.component_id
+  FROM embedded AS m JOIN key_factor AS f ON f.component_id = m.component_id AND f.run_id = m.run_id AND f.head_id = m.head_id
 ), learned AS ( -- contributions of W_pos to both sides, and of the pair of W_pos with itself
   SELECT s.example_id, m.subtract, CASE WHEN m.subtract THEN s.diff ELSE s.score END::DOUBLE AS whole, q.value AS of_query, k.value AS of_key,
     m.score_scale * (list_inner_product(fq.vector::DOUBLE[], fk.vector::DOUBLE[])

@@ -32,10 +32,10 @@ WITH target AS (
   SELECT w.component_id,
     avg(w.score_perp_perp) AS mean_score, stddev_samp(w.score_perp_perp) AS sd_score, count(w.score_perp_perp) AS n_score,
     avg(w.diff_perp_perp) AS mean_diff, stddev_samp(w.diff_perp_perp) AS sd_diff, count(w.diff_perp_perp) AS n_diff
-  FROM target AS t
-  JOIN contribution_wide AS w ON w.run_id = t.run_id AND w.head_id = t.head_id
-  JOIN basis AS qb ON qb.run_id = w.run_id AND qb.basis_id = w.query_basis_id AND qb.kind = 'whole'
-  JOIN basis AS kb ON kb.run_id = w.run_id AND kb.basis_id = w.key_basis_id AND kb.kind = 'whole'
+  FROM contribution_wide AS w -- bases first, because most row groups are skipped by them
+  JOIN basis AS qb ON qb.basis_id = w.query_basis_id AND qb.run_id = w.run_id AND qb.kind = 'whole'
+  JOIN basis AS kb ON kb.basis_id = w.key_basis_id AND kb.run_id = w.run_id AND kb.kind = 'whole'
+  JOIN target AS t ON t.run_id = w.run_id AND t.head_id = w.head_id
   WHERE w.side = 'query'::side
     AND ($only::VARCHAR IS NULL OR w.example_id IN (SELECT k.example_id FROM examples_where(coalesce($run, latest_run()), $only::VARCHAR) AS k))
   GROUP BY w.component_id
