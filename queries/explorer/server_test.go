@@ -275,20 +275,19 @@ func TestTicket(t *testing.T) {
 func TestGate(t *testing.T) {
 	t.Parallel()
 	path := sampleFile(t)
-	s := serve(t, explorer.Options{}, session.Options{Time: time.Second, Memory: 64 << 20, Answer: 1 << 20}, path)
+	s := serve(t, explorer.Options{}, session.Options{Memory: 64 << 20, Answer: 1 << 20}, path)
 	for sql, want := range map[string]string{
-		"DROP TABLE run":                        "refused",
-		"INSERT INTO run SELECT * FROM run":     "refused",
-		"COPY run TO '/tmp/x'":                  "refused",
-		"ATTACH '/tmp/x.duckdb'":                "refused",
-		"SELECT 1; SELECT 2":                    "refused",
-		"SELECT * FROM read_csv('/etc/passwd')": "refused",
-		"SELECT * FROM '/etc/passwd'":           "",
-		"SET memory_limit='10GB'":               "refused",
-		"SELECT getenv('HOME')":                 "",
-		"SELECT count(*) FROM range(10000000000) AS t(i) WHERE i % 7 = 3": "time limit",
-		"SELECT list(i) FROM range(100000000) AS t(i)":                    "limit reached",
-		"SELECT repeat('x', 1000000) FROM range(20)":                      "answer is too large",
+		"DROP TABLE run":                               "refused",
+		"INSERT INTO run SELECT * FROM run":            "refused",
+		"COPY run TO '/tmp/x'":                         "refused",
+		"ATTACH '/tmp/x.duckdb'":                       "refused",
+		"SELECT 1; SELECT 2":                           "refused",
+		"SELECT * FROM read_csv('/etc/passwd')":        "refused",
+		"SELECT * FROM '/etc/passwd'":                  "",
+		"SET memory_limit='10GB'":                      "refused",
+		"SELECT getenv('HOME')":                        "",
+		"SELECT list(i) FROM range(100000000) AS t(i)": "limit reached",
+		"SELECT repeat('x', 1000000) FROM range(20)":   "answer is too large",
 		"": "empty query",
 	} {
 		r := s.query(sql)
@@ -299,6 +298,10 @@ func TestGate(t *testing.T) {
 	// The session still works.
 	if r := s.query("SELECT count(*) FROM run"); r.Error != nil || fmt.Sprint(r.Rows) != "[[1]]" {
 		t.Errorf("afterwards: %+v, want one run", r)
+	}
+	hasty := serve(t, explorer.Options{}, session.Options{Time: time.Second}, path)
+	if r := hasty.query("SELECT count(*) FROM range(10000000000) AS t(i) WHERE i % 7 = 3"); r.Error == nil || !strings.Contains(r.Error.Message, "time limit") {
+		t.Errorf("%+v, want one that says time limit", r.Error)
 	}
 }
 
