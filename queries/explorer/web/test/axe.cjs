@@ -3,6 +3,7 @@
 // Arguments: the browser, the address, and the views, as they stand behind # in addresses.
 const fs = require("fs");
 const { chromium } = require("playwright-core");
+const { open } = require("./view.cjs");
 
 const [executablePath, address, ...views] = process.argv.slice(2);
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
@@ -20,14 +21,7 @@ const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pra
     const ofColor = await page.evaluate((tags) => axe.getRules(tags).filter((r) => r.tags.includes("cat.color")).map((r) => r.ruleId), rules);
     const asked = colorScheme === "dark" ? { type: "rule", values: ofColor } : { type: "tag", values: rules };
     for (const view of views) {
-      await page.evaluate((hash) => {
-        document.getElementById("main").setAttribute("aria-busy", "true");
-        location.hash = hash;
-      }, `#/${view}`);
-      await page.waitForSelector("main[aria-busy=false]");
-      await page.waitForSelector(".later", { state: "detached" }); // what follows the first paint
-      if (view.startsWith("sql")) await page.waitForFunction(() => document.querySelector(".editor > div")?.shadowRoot?.querySelector(".cm-content"));
-      if (view.includes("q=")) await page.waitForSelector(".results > *");
+      await open(page, view);
       const found = await page.evaluate((runOnly) => axe.run(document, { runOnly }), asked);
       seen.looked += found.passes.length > 0 ? 1 : 0;
       for (const rule of found.violations) seen.broken.push(`${colorScheme} ${view}: ${rule.id}, ${rule.nodes.length} times: ${rule.nodes[0].html}`);

@@ -2,6 +2,7 @@
 // would have to be scrolled sideways, with what sticks out furthest, what is cut off or covered in a chart, and views that failed. Arguments: the browser, the address, widths with
 // commas between them, and the views, as they stand behind # in addresses.
 const { chromium } = require("playwright-core");
+const { open } = require("./view.cjs");
 
 const [executablePath, address, widths, ...views] = process.argv.slice(2);
 
@@ -36,14 +37,7 @@ const cut = () => {
   await page.goto(address);
   await page.waitForSelector("main[aria-busy=false]");
   for (const view of views) {
-    await page.evaluate((hash) => {
-      document.getElementById("main").setAttribute("aria-busy", "true");
-      location.hash = hash;
-    }, `#/${view}`);
-    await page.waitForSelector("main[aria-busy=false]");
-    await page.waitForSelector(".later", { state: "detached" }); // what follows the first paint
-    if (view.startsWith("sql")) await page.waitForFunction(() => document.querySelector(".editor > div")?.shadowRoot?.querySelector(".cm-content"));
-    if (view.includes("q=")) await page.waitForSelector(".results > *");
+    await open(page, view);
     if (await page.$("main > .failure")) seen.failed.push(view);
     for (const width of widths.split(",").map(Number)) {
       await page.setViewportSize({ width, height: 660 });

@@ -1,6 +1,7 @@
 // Opens views of ducklens explore one after another, and prints as JSON what each says. Arguments: the browser, the address, and the views,
 // as they stand behind # in addresses.
 const { chromium } = require("playwright-core");
+const { open } = require("./view.cjs");
 
 const [executablePath, address, ...views] = process.argv.slice(2);
 
@@ -12,12 +13,7 @@ const [executablePath, address, ...views] = process.argv.slice(2);
   await page.goto(address);
   await page.waitForSelector("main[aria-busy=false]");
   for (const view of views) {
-    await page.evaluate((hash) => {
-      document.getElementById("main").setAttribute("aria-busy", "true");
-      location.hash = hash;
-    }, `#/${view}`);
-    await page.waitForSelector("main[aria-busy=false]");
-    await page.waitForSelector(".later", { state: "detached" }); // what follows the first paint
+    await open(page, view);
     seen[view] = await page.evaluate(() => ({
       title: document.title,
       text: document.querySelector("main").innerText,
