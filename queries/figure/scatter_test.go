@@ -197,3 +197,46 @@ func TestHeadLabels(t *testing.T) {
 		t.Errorf("title %q, names %q, legend %q", f.Title, f.Frames[0].Panels[0].X.Names, f.Legend.Names)
 	}
 }
+
+// TestScatterNamesAreClear: the nearest point to a name is its own, by far, also where points are close.
+func TestScatterNamesAreClear(t *testing.T) {
+	t.Parallel()
+	var xy [][2]float64
+	for i := range 120 { // a dense spiral, in which most names have no place of their own
+		r, turn := float64(i), 2.4*float64(i)
+		xy = append(xy, [2]float64{r * math.Cos(turn), r * math.Sin(turn)})
+	}
+	every := with(pointsOf(xy...), func(c *queries.Chart) { c.Labels = len(xy) })
+	image := string(svg(t, made(t, every), figure.Options{}))
+	centre := map[string][2]float64{}
+	number := regexp.MustCompile(`[\d.]+`)
+	for _, m := range regexp.MustCompile(`<title>(p\d+): [^<]*</title><path d="([^"]*)"`).FindAllStringSubmatch(image, -1) {
+		low, high := [2]float64{math.Inf(1), math.Inf(1)}, [2]float64{}
+		for i, text := range number.FindAllString(m[2], -1) {
+			v, _ := strconv.ParseFloat(text, 64)
+			low[i%2], high[i%2] = min(low[i%2], v), max(high[i%2], v)
+		}
+		centre[m[1]] = [2]float64{(low[0] + high[0]) / 2, (low[1] + high[1]) / 2}
+	}
+	if len(centre) != len(xy) {
+		t.Fatalf("%d points, want %d", len(centre), len(xy))
+	}
+	named := 0
+	for _, b := range read(t, []byte(image)).texts {
+		if _, ok := centre[b.text]; !ok {
+			continue
+		}
+		named++
+		away := func(p [2]float64) float64 {
+			return math.Hypot(max(b.x0-p[0], p[0]-b.x1, 0), max(b.y0-p[1], p[1]-b.y1, 0))
+		}
+		for name, p := range centre {
+			if own := away(centre[b.text]); name != b.text && away(p) < 1.5*own {
+				t.Errorf("the name %s is %.1f from its point and %.1f from %s", b.text, own, away(p), name)
+			}
+		}
+	}
+	if named < 4 {
+		t.Errorf("%d points have names, want some", named)
+	}
+}
